@@ -1,0 +1,145 @@
+"""``Frame``: one configuration of atoms with the labels that it has, in the package's units."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .errors import FrameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+SINGULAR = 1e-6
+"""A cell is singular when its volume is below this fraction of the product of its edges."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One configuration.
+
+    Attributes
+    ----------
+    species : chemical symbols, one an atom.
+    positions : (n, 3) Å.
+    cell : (3, 3) Å, rows are lattice vectors; ``None`` for an isolated molecule.
+    energy : kcal/mol, or ``None``.
+    forces : (n, 3) kcal/mol/Å, or ``None``.
+    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression (the sign of
+        ChIMES; ASE's is the opposite); NaN where the source has no such component; ``None`` without.
+    group : name of the data source that the frame belongs to.
+    origin : where it came from, for messages (``file.xyz, frame 3``).
+
+    Raises
+    ------
+    FrameError
+        Wrong shapes, non-finite numbers, a singular cell, or a stress without a cell.
+    """
+
+    species: tuple[str, ...]
+    positions: NDArray[np.float64]
+    cell: NDArray[np.float64] | None = None
+    energy: float | None = None
+    forces: NDArray[np.float64] | None = None
+    stress: NDArray[np.float64] | None = None
+    group: str = "all"
+    origin: str = "frame"
+
+    def __post_init__(self) -> None:
+        n = len(self.species)
+        if n == 0:
+            raise FrameError(f"{self.origin}: expected at least one atom, found none")
+        object.__setattr__(self, "species", tuple(str(s) for s in self.species))
+        self._array("positions", (n, 3))
+        if self.forces is not None:
+            self._array("forces", (n, 3))
+        if self.cell is not None:
+            cell = self._array("cell", (3, 3))
+            edges = float(np.prod(np.linalg.norm(cell, axis=1)))
+            if not abs(float(np.linalg.det(cell))) > SINGULAR * edges:
+                raise FrameError(
+                    f"{self.origin}: singular cell, volume {abs(float(np.linalg.det(cell))):.3g} Å³ of edges "
+                    f"whose product is {edges:.3g} Å³"
+                )
+        if self.stress is not None:
+            if self.cell is None:
+                raise FrameError(f"{self.origin}: it has a stress but no cell; an isolated molecule has none")
+            stress = self._array("stress", (6,), allow_nan=True)
+            if not np.isfinite(stress).any():
+                object.__setattr__(self, "stress", None)
+        if self.energy is not None:
+            energy = float(self.energy)
+            if not np.isfinite(energy):
+                raise FrameError(f"{self.origin}: expected a finite energy, found {energy}")
+            object.__setattr__(self, "energy", energy)
+
+    def _array(self, name: str, shape: tuple[int, ...], allow_nan: bool = False) -> NDArray[np.float64]:
+        value = np.array(getattr(self, name), dtype=np.float64)
+        if value.shape != shape:
+            raise FrameError(f"{self.origin}: expected {name} of shape {shape}, found {value.shape}")
+        bad = np.isinf(value) if allow_nan else ~np.isfinite(value)
+        if bad.any():
+            where = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise FrameError(f"{self.origin}: expected finite {name}, found {value[where]} at index {where}")
+        value.setflags(write=False)
+        object.__setattr__(self, name, value)
+        return value
+
+    def __len__(self) -> int:
+        return len(self.species)
+
+    def __repr__(self) -> str:
+        labels = [k for k in ("energy", "forces", "stress") if getattr(self, k) is not None]
+        return f"Frame({self.formula}, {', '.join(labels) or 'no labels'}, group={self.group!r}, {self.origin})"
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """The set of elements that occur."""
+        return frozenset(self.species)
+
+    @property
+    def formula(self) -> str:
+        """Composition such as ``C24N8``, elements sorted."""
+        return "".join(f"{e}{self.species.count(e)}" for e in sorted(self.elements))
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell in Å³; NaN for an isolated molecule."""
+        return float("nan") if self.cell is None else abs(float(np.linalg.det(self.cell)))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything that rows and targets depend on, the group included."""
+        h = hashlib.sha256()
+        h.update("\0".join((*self.species, "", self.group)).encode())
+        for value in (self.positions, self.cell, self.energy, self.forces, self.stress):
+            h.update(b"-" if value is None else b"+" + np.ascontiguousarray(value, np.float64).tobytes())
+        return h.hexdigest()
+
+    def without_labels(self, *, energy: bool = False, forces: bool = False, stress: bool = False) -> Frame:
+        """A copy that lacks the labels named."""
+        return replace(
+            self,
+            energy=None if energy else self.energy,
+            forces=None if forces else self.forces,
+            stress=None if stress else self.stress,
+        )
+
+
+def frames_digest(frames: Iterable[Frame]) -> str:
+    """SHA-256 of a sequence of frames, order included."""
+    h = hashlib.sha256()
+    for frame in frames:
+        h.update(bytes.fromhex(frame.digest))
+    return h.hexdigest()
+
+
+def elements_of(frames: Iterable[Frame]) -> tuple[str, ...]:
+    """Every element that occurs in the frames, sorted."""
+    return tuple(sorted(set().union(*(f.elements for f in frames))))

@@ -1,0 +1,210 @@
+"""A basis turned into the arrays that the kernels take: edge tables, families, roles, orbit maps.
+
+Cluster types of one body order whose edges agree share a :class:`Family`, so that the edge functions
+around an atom are computed once for all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from .basis import Basis, ClusterType, Cutoff, Edge, Pair, edges_of
+from .blocks import blocks_of, orbits, pattern_of
+from .kernels import clusters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .frames import Frame
+
+TRANSFORM_CODES: Final = {"MORSE": clusters.MORSE, "INVRSE_R": clusters.INVERSE, "DEFAULT": clusters.IDENTITY}
+CUTOFF_CODES: Final = {"CUBIC": clusters.CUBIC, "TERSOFF": clusters.TERSOFF}
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Cluster types of one body order that share their edge functions; see ``kernels/clusters.py``."""
+
+    body: int
+    n: int
+    fn: NDArray[np.int64]
+    role: NDArray[np.int64]
+    others: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    cols: NDArray[np.int32]
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """Everything the kernels need for the columns of some blocks of a basis.
+
+    Attributes
+    ----------
+    elements : symbols; an atom's code is its index here, −1 for others.
+    edges : (edges, 8) edge table.
+    pair_fn, pair_order, pair_first : (elements, elements) two-body edge, number of columns and first column.
+    one_body : (elements,) column of each element's one-body term, or −1.
+    families : many-body types.
+    inner : (elements, elements) Å, the largest inner cutoff that any edge of the two elements has.
+    outer : (elements, elements) Å, the largest outer cutoff; 0 where no edge joins them.
+    n_columns : number of columns.
+    """
+
+    elements: tuple[str, ...]
+    edges: NDArray[np.float64]
+    pair_fn: NDArray[np.int64]
+    pair_order: NDArray[np.int64]
+    pair_first: NDArray[np.int64]
+    one_body: NDArray[np.int64]
+    families: tuple[Family, ...]
+    inner: NDArray[np.float64]
+    outer: NDArray[np.float64]
+    n_columns: int
+
+    @property
+    def reach(self) -> float:
+        """Å: how far neighbours are needed."""
+        return float(self.outer.max(initial=0.0))
+
+    def codes(self, frame: Frame) -> NDArray[np.int64]:
+        """(n,) element code of each atom."""
+        known = {e: c for c, e in enumerate(self.elements)}
+        return np.array([known.get(s, -1) for s in frame.species], np.int64)
+
+
+def edge_row(pair: Pair, rmin: float, rmax: float, cutoff: Cutoff) -> tuple[float, ...]:
+    """One row of the edge table: s = (x − x_avg) / x_diff maps [rmin, rmax] onto [−1, 1]."""
+    lam = pair.morse_lambda or 1.0
+
+    def x(r: float) -> float:
+        if pair.transform == "MORSE":
+            return float(np.exp(-r / lam))
+        return 1.0 / r if pair.transform == "INVRSE_R" else r
+
+    # 1/r has no value at zero; an inner cutoff of zero is refused there by compile_recipe
+    low, high = x(rmin), x(rmax)
+    return (
+        float(TRANSFORM_CODES[pair.transform]), lam, rmin, rmax, float(CUTOFF_CODES[cutoff.kind]), cutoff.fraction,
+        0.5 * (low + high), 0.5 * abs(low - high),
+    )  # fmt: skip
+
+
+class _EdgeTable:
+    """Collects distinct edges and numbers them."""
+
+    def __init__(self, basis: Basis) -> None:
+        self.basis = basis
+        self.rows: dict[tuple[float, ...], int] = {}
+
+    def number(self, edge: Edge) -> int:
+        pair = self.basis.pair(*edge.elements)
+        if pair.transform == "INVRSE_R" and edge.rmin <= 0.0:
+            raise ZeroDivisionError(f"pair {pair.name}: INVRSE_R needs an inner cutoff above 0, found {edge.rmin}")
+        row = edge_row(pair, edge.rmin, edge.rmax, self.basis.cutoff)
+        return self.rows.setdefault(row, len(self.rows))
+
+
+@lru_cache(maxsize=32)
+def compile_recipe(basis: Basis, names: tuple[str, ...] | None = None) -> Recipe:
+    """The recipe of the blocks named (default: all); columns as :func:`~hiertl_dist.blocks.columns_of` has them."""
+    table = _EdgeTable(basis)
+    code = {e: c for c, e in enumerate(basis.elements)}
+    size = len(code)
+    pair_fn = np.full((size, size), -1, np.int64)
+    pair_order, pair_first = np.zeros((size, size), np.int64), np.zeros((size, size), np.int64)
+    one_body = np.full(size, -1, np.int64)
+    inner, outer = np.zeros((size, size)), np.zeros((size, size))
+    many: list[tuple[ClusterType, slice]] = []
+    start = 0
+    for block in blocks_of(basis, names):
+        for kind, span in block.spans():
+            place = slice(start + span.start, start + span.stop)
+            if kind.body == 1:
+                one_body[code[kind.elements[0]]] = place.start
+            elif kind.body == 2:
+                a, b = (code[e] for e in kind.elements)
+                for x, y in ((a, b), (b, a)):
+                    pair_fn[x, y] = table.number(kind.edges[0])
+                    pair_order[x, y], pair_first[x, y] = kind.order, place.start
+            else:
+                many.append((kind, place))
+            for edge in kind.edges:
+                a, b = (code[e] for e in edge.elements)
+                inner[[a, b], [b, a]] = np.maximum(inner[a, b], edge.rmin)
+                outer[[a, b], [b, a]] = np.maximum(outer[a, b], edge.rmax)
+        start += block.n_columns
+    families = tuple(_family(group, code, table) for group in _families(many))
+    edges = np.array(list(table.rows), np.float64).reshape(-1, 8)
+    return Recipe(
+        basis.elements, edges, pair_fn, pair_order, pair_first, one_body, families, inner, outer, start
+    )
+
+
+def _families(many: Sequence[tuple[ClusterType, slice]]) -> list[list[tuple[ClusterType, slice]]]:
+    """Group types that can share edge functions: same body and order, no two cutoffs for one pair."""
+    groups: list[tuple[tuple[int, int], dict[tuple[str, ...], Edge], list[tuple[ClusterType, slice]]]] = []
+    for kind, place in many:
+        own = {e.elements: e for e in kind.edges}
+        for key, shared, members in groups:
+            if key == (kind.body, kind.order) and all(shared.get(p, e) == e for p, e in own.items()):
+                shared.update(own)
+                members.append((kind, place))
+                break
+        else:
+            groups.append(((kind.body, kind.order), dict(own), [(kind, place)]))
+    return [members for _, _, members in groups]
+
+
+def _family(members: Sequence[tuple[ClusterType, slice]], code: dict[str, int], table: _EdgeTable) -> Family:
+    body, n, size = members[0][0].body, members[0][0].order, len(code)
+    fn = np.full((size, size), -1, np.int64)
+    role = np.full((len(members), size, size), -1, np.int64)
+    others: list[tuple[int, int]] = []
+    weight: list[float] = []
+    cols: list[NDArray[np.int32]] = []
+    for t, (kind, _) in enumerate(members):
+        for edge in kind.edges:
+            a, b = (code[e] for e in edge.elements)
+            fn[a, b] = fn[b, a] = table.number(edge)
+        for ei, ej in set(itertools.permutations(kind.elements, 2)):
+            rest = list(kind.elements)
+            rest.remove(ei)
+            rest.remove(ej)
+            role[t, code[ei], code[ej]] = len(cols)
+            others.append((code[rest[0]], code[rest[-1]]))
+            weight.append(0.5 if body == 4 and rest[0] == rest[1] else 1.0)
+            cols.append(_orbit_map(kind, (ei, ej, *rest)))
+    return Family(
+        body, n, fn, role, np.array(others, np.int64), np.array(weight), np.ascontiguousarray(cols),
+        np.array([p.start for _, p in members], np.int64),
+        np.array([p.stop - p.start for _, p in members], np.int64),
+    )  # fmt: skip
+
+
+def _orbit_map(kind: ClusterType, atoms: tuple[str, ...]) -> NDArray[np.int32]:
+    """(sets, n) column of each set of powers with the atoms in the order i j k (l), the pair's power last.
+
+    The sets run over the edges ik jk, or ik jk kl il jl, last fastest: the order of the kernels' moments.
+    Any assignment of the atoms to the type's slots gives the same map, because orbits are closed under
+    permutations of like atoms. Sets that are not allowed map to the spare column after the last.
+    """
+    found = orbits(pattern_of(kind.elements), kind.order)
+    slots, free = [], list(range(kind.body))
+    for atom in atoms:
+        slot = next(s for s in free if kind.elements[s] == atom)
+        free.remove(slot)
+        slots.append(slot)
+    number = {pair: e for e, pair in enumerate(edges_of(kind.body))}
+    wanted = [(0, 2), (1, 2), (0, 1)] if kind.body == 3 else [(0, 2), (1, 2), (2, 3), (0, 3), (1, 3), (0, 1)]
+    axes = [number[tuple(sorted((slots[a], slots[b])))] for a, b in wanted]  # type: ignore[index]
+    turned = np.transpose(found.column, axes).reshape(-1, kind.order)
+    return np.where(turned < 0, np.int32(len(found.powers)), turned).astype(np.int32)

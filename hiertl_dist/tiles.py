@@ -1,0 +1,137 @@
+"""Tiles: the design rows of some frames for one block, and what is looked up in a frame before that.
+
+``fill_rows`` is where kernels meet frames; everything that makes rows goes through it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+import numpy as np
+
+from .errors import FrameError, InnerCutoffError
+from .kernels import clusters
+from .kernels.neighbours import Neighbours, find_neighbours
+from .rows import frame_rows, n_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .frames import Frame
+    from .recipe import Recipe
+
+InnerPolicy = Literal["refuse", "skip_frame", "lsq", "damp"]
+"""What happens to a frame with a pair inside an inner cutoff: refused; left out; two-body terms left out and
+many-body ones damped, as chimes_lsq does; all damped, as chimes_calculator does."""
+
+INNER_POLICIES: Final[tuple[str, ...]] = get_args(InnerPolicy)
+
+
+@dataclass(frozen=True)
+class InnerPair:
+    """A pair of atoms closer than an inner cutoff (Å) of its elements."""
+
+    frame: str
+    atoms: tuple[int, int]
+    elements: tuple[str, str]
+    distance: float
+    inner: float
+
+    def __str__(self) -> str:
+        (a, b), (x, y) = self.atoms, self.elements
+        return (
+            f"{self.frame}: atoms {a} ({x}) and {b} ({y}) are {self.distance:.4f} Å apart, inside the inner cutoff "
+            f"of {self.inner:.4f} Å"
+        )
+
+
+def check_policy(policy: str) -> None:
+    """Raise ValueError unless ``policy`` is one of :data:`InnerPolicy`."""
+    if policy not in INNER_POLICIES:
+        raise ValueError(f"policy for pairs inside an inner cutoff: expected one of {INNER_POLICIES}, found {policy!r}")
+
+
+def pairs_inside(frame: Frame, recipe: Recipe, near: Neighbours) -> list[InnerPair]:
+    """The pairs of a frame that lie inside an inner cutoff, each once."""
+    codes = recipe.codes(frame)
+    i, j = near.centre, near.atom
+    known = (codes[i] >= 0) & (codes[j] >= 0) & near.half
+    known &= near.dist < np.where(known, recipe.inner[codes[i], codes[j]], 0.0)
+    return [
+        InnerPair(
+            frame.origin, (int(i[a]), int(j[a])), (frame.species[i[a]], frame.species[j[a]]), float(near.dist[a]),
+            float(recipe.inner[codes[i[a]], codes[j[a]]]),
+        )
+        for a in np.flatnonzero(known)
+    ]  # fmt: skip
+
+
+def frame_neighbours(frame: Frame, recipe: Recipe) -> Neighbours:
+    """Neighbours as far as the recipe reaches. Raises FrameError for atoms on top of one another."""
+    near = find_neighbours(frame.positions, frame.cell, recipe.reach)
+    if len(near.dist) and near.dist.min() <= 0.0:
+        a = int(near.dist.argmin())
+        raise FrameError(f"{frame.origin}: atoms {near.centre[a]} and {near.atom[a]} coincide")
+    return near
+
+
+def fill_rows(
+    frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: InnerPolicy = "refuse"
+) -> None:
+    """Write a frame's design rows, unweighted, in the order of :mod:`hiertl_dist.rows`.
+
+    Parameters
+    ----------
+    out : (n_rows(frame), recipe.n_columns), overwritten.
+    policy : for pairs inside an inner cutoff; ``skip_frame`` is the caller's business and refused here too.
+
+    Raises
+    ------
+    InnerCutoffError
+        A pair lies inside an inner cutoff and the policy does not say how to go on.
+    """
+    if out.shape != (n_rows(frame), recipe.n_columns):
+        raise ValueError(f"{frame.origin}: expected rows of shape {(n_rows(frame), recipe.n_columns)}, got {out.shape}")
+    out[:] = 0.0
+    near = frame_neighbours(frame, recipe)
+    inside = pairs_inside(frame, recipe, near)
+    if inside and policy not in ("lsq", "damp"):
+        raise InnerCutoffError(f"{inside[0]} ({len(inside)} such pairs; policy {policy!r})")
+    codes = recipe.codes(frame)
+    has_forces, components, has_energy = frame_rows(frame)
+    frow = 0 if has_forces else -1
+    first_stress = 3 * len(frame) * has_forces
+    srow = np.full(6, -1, np.int64)
+    srow[components] = first_stress + np.arange(len(components))
+    erow = len(out) - 1 if has_energy else -1
+    near_args = (codes, near.start, near.atom, near.vec, near.dist, near.half)
+    row_args = (frame.volume, frow, srow, erow, out)
+    if (recipe.pair_fn >= 0).any():
+        clusters.pair_rows(
+            *near_args, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", recipe.edges, *row_args
+        )
+    for family in recipe.families:
+        clusters.cluster_rows(
+            family.body, *near_args, family.fn, recipe.edges, family.n, family.role, family.others, family.weight,
+            family.cols, family.first, family.count, *row_args,
+        )  # fmt: skip
+    if has_energy:
+        for element, column in enumerate(recipe.one_body):
+            if column >= 0:
+                out[erow, column] = np.count_nonzero(codes == element)
+
+
+def rows_of(
+    frames: Sequence[Frame], recipe: Recipe, policy: InnerPolicy = "refuse"
+) -> NDArray[np.float64]:
+    """Design rows of some frames, (rows, columns), one after the other."""
+    counts = [n_rows(f) for f in frames]
+    out = np.empty((sum(counts), recipe.n_columns))
+    start = 0
+    for frame, count in zip(frames, counts, strict=True):
+        fill_rows(frame, recipe, out[start : start + count], policy)
+        start += count
+    return out
