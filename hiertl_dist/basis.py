@@ -180,7 +180,7 @@ class Basis:
     Attributes
     ----------
     elements : in the order of the input (it fixes the order of cluster types and columns).
-    pairs : one :class:`Pair` for each pair of elements.
+    pairs : one :class:`Pair` for each pair of elements that a cluster type joins.
     types : the :class:`ClusterType` that the model has, in chimes_lsq's order.
     cutoff : the cutoff factor of every edge.
     """
@@ -198,7 +198,7 @@ class Basis:
                 raise BasisError(f"elements: {element!r} is not a chemical symbol")
         wanted = {tuple(sorted(p)) for p in itertools.combinations_with_replacement(self.elements, 2)}
         found = {p.elements for p in self.pairs}
-        if missing := wanted - found:
+        if missing := {e.elements for t in self.types for e in t.edges} - found:
             raise BasisError(f"pairs: missing {', '.join(sorted(map(cluster_name, missing)))}")
         if extra := found - wanted:
             raise BasisError(f"pairs: {', '.join(sorted(map(cluster_name, extra)))} not among the elements")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .basis import Basis
 from .blocks import Columns, columns_of
 from .errors import MismatchError, ParameterFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from .basis import Basis, ClusterType
+    from .basis import ClusterType
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,12 @@ class Parameters:
     def columns(self) -> Columns:
         return columns_of(self.basis)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what evaluations depend on: basis, coefficients, penalty."""
+        wall = np.array([self.penalty.scale, self.penalty.distance])
+        return hashlib.sha256(self.basis.digest.encode() + self.coefficients.tobytes() + wall.tobytes()).hexdigest()
+
     def as_dict(self) -> dict[tuple[str, tuple[str, ...], tuple[int, ...]], float]:
         """Coefficient by column."""
         return dict(zip(self.columns, (float(c) for c in self.coefficients), strict=True))
@@ -80,6 +88,61 @@ class Parameters:
         return Parameters(
             basis, np.array([values[c] for c in columns_of(basis)]), self.penalty, self.coverage, self.source
         )
+
+
+def merge_parameters(
+    parts: Sequence[Parameters], *, overlap: str = "refuse", penalty: Penalty | None = None
+) -> Parameters:
+    """One set of parameters that is the sum of its parts.
+
+    Parameters
+    ----------
+    parts : blocks or models; pairs, cutoff functions and penalties must agree.
+    overlap : what happens to cluster types that two parts have: ``"refuse"``, or ``"add"`` coefficients (an
+        additive residual such as al_driver's ALC files). Nothing is ever replaced.
+    penalty : the wall of the result; needed where the parts have different ones.
+
+    Raises
+    ------
+    MismatchError
+        Naming the two parts and both values.
+    """
+    if overlap not in ("refuse", "add"):
+        raise ValueError(f"overlap: expected 'refuse' or 'add', found {overlap!r}")
+    if not parts:
+        raise ValueError("merge: expected at least one part, found none")
+    types: dict[tuple[str, ...], tuple[ClusterType, str]] = {}
+    pairs = {}
+    values: dict[tuple[str, tuple[str, ...], tuple[int, ...]], float] = {}
+    coverage: dict[str, tuple[float, float]] = {}
+    for index, part in enumerate(parts):
+        for earlier in parts[:index]:
+            check_same_pairs(earlier.basis, part.basis, earlier.source, part.source)
+            if penalty is None and part.penalty != earlier.penalty:
+                raise MismatchError(
+                    f"penalty: {earlier.source} has {earlier.penalty}, {part.source} has {part.penalty}; say which to use"
+                )
+        pairs.update({p.elements: p for p in part.basis.pairs})
+        for kind in part.basis.types:
+            known, owner = types.get(kind.elements, (kind, part.source))
+            if kind.elements in types:
+                if overlap == "refuse":
+                    raise MismatchError(
+                        f"type {kind.name} is in {owner} and in {part.source}; overlap='add' sums their coefficients"
+                    )
+                check_same_cutoffs(known, kind, owner, part.source)
+            types[kind.elements] = (max(known, kind, key=lambda t: t.order), owner)
+        for column, value in part.as_dict().items():
+            values[column] = values.get(column, 0.0) + value
+        for pair, (low, high) in part.coverage.items():
+            before = coverage.get(pair, (low, high))
+            # a model is as sure of a pair as the block that saw least of it
+            coverage[pair] = (max(low, before[0]), min(high, before[1]))
+    elements = tuple(dict.fromkeys(e for part in parts for e in part.basis.elements))
+    basis = Basis(elements, tuple(pairs.values()), tuple(t for t, _ in types.values()), parts[0].basis.cutoff)
+    coefficients = np.array([values.get(c, 0.0) for c in columns_of(basis)])
+    source = " + ".join(p.source for p in parts)
+    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source)
 
 
 def check_same_pairs(a: Basis, b: Basis, a_name: str, b_name: str) -> None:

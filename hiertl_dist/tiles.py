@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 
+from .basis import cluster_name
 from .errors import FrameError, InnerCutoffError
 from .kernels import clusters
 from .kernels.neighbours import Neighbours, find_neighbours
@@ -48,6 +49,37 @@ class InnerPair:
         )
 
 
+@dataclass(frozen=True)
+class FrameScan:
+    """What one look at a frame's neighbours tells.
+
+    Attributes
+    ----------
+    inside : pairs inside an inner cutoff.
+    ranges : per pair of elements, shortest and longest distance (Å) that an edge joins.
+    pairs : per pair of elements, the number of pairs of atoms that an edge joins, and how far (Å) it reaches.
+    """
+
+    inside: tuple[InnerPair, ...]
+    ranges: dict[str, tuple[float, float]]
+    pairs: dict[str, tuple[int, float]]
+
+
+def scan_frame(frame: Frame, recipe: Recipe) -> FrameScan:
+    """Find a frame's contacts. Raises FrameError for atoms on top of one another."""
+    near = frame_neighbours(frame, recipe)
+    joined = joined_pairs(frame, recipe, near)
+    reach = {
+        cluster_name((recipe.elements[a], recipe.elements[b])): float(recipe.outer[a, b])
+        for a, b in np.argwhere(recipe.outer > 0)
+    }
+    return FrameScan(
+        tuple(pairs_inside(frame, recipe, near)),
+        {name: (float(near.dist[p].min()), float(near.dist[p].max())) for name, p in joined.items()},
+        {name: (len(p), reach[name]) for name, p in joined.items()},
+    )
+
+
 def check_policy(policy: str) -> None:
     """Raise ValueError unless ``policy`` is one of :data:`InnerPolicy`."""
     if policy not in INNER_POLICIES:
@@ -67,6 +99,20 @@ def pairs_inside(frame: Frame, recipe: Recipe, near: Neighbours) -> list[InnerPa
         )
         for a in np.flatnonzero(known)
     ]  # fmt: skip
+
+
+def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, NDArray[np.intp]]:
+    """Indices of the neighbours that an edge of the recipe joins, each pair once, by pair of elements."""
+    codes = recipe.codes(frame)
+    i, j = codes[near.centre], codes[near.atom]
+    use = near.half & (i >= 0) & (j >= 0)
+    use &= near.dist < np.where(use, recipe.outer[i, j], 0.0)
+    found = {}
+    for a, b in np.argwhere(np.triu(recipe.outer) > 0):
+        pairs = np.flatnonzero(use & (((i == a) & (j == b)) | ((i == b) & (j == a))))
+        if len(pairs):
+            found[cluster_name((recipe.elements[a], recipe.elements[b]))] = pairs
+    return found
 
 
 def frame_neighbours(frame: Frame, recipe: Recipe) -> Neighbours:
@@ -135,3 +181,10 @@ def rows_of(
         fill_rows(frame, recipe, out[start : start + count], policy)
         start += count
     return out
+
+
+def skipped_frames(frames: Sequence[Frame], recipe: Recipe) -> frozenset[int]:
+    """Indices of the frames that have a pair inside an inner cutoff: those that ``skip_frame`` leaves out."""
+    return frozenset(
+        i for i, f in enumerate(frames) if pairs_inside(f, recipe, frame_neighbours(f, recipe))
+    )

@@ -1,0 +1,38 @@
+"""Mergeable summaries of least-squares rows, regularisers, and solving from summaries alone.
+
+Needs numpy, scipy and scikit-learn, and nothing else of this package.
+"""
+
+from hiertl_dist.algebra.errors import ConvergenceError, UnsafeGram
+from hiertl_dist.algebra.factor import GRAM_CONDITION_LIMIT
+from hiertl_dist.algebra.gram import Gram
+from hiertl_dist.algebra.regularisers import (
+    Lasso,
+    NoRegularisation,
+    Regulariser,
+    Ridge,
+    TruncatedSVD,
+    regulariser_from_dict,
+    regulariser_to_dict,
+)
+from hiertl_dist.algebra.rfactor import RFactor
+from hiertl_dist.algebra.solve import LinearSolution, solve
+from hiertl_dist.algebra.summary import Summary
+
+__all__ = [
+    "GRAM_CONDITION_LIMIT",
+    "ConvergenceError",
+    "Gram",
+    "Lasso",
+    "LinearSolution",
+    "NoRegularisation",
+    "RFactor",
+    "Regulariser",
+    "Ridge",
+    "Summary",
+    "TruncatedSVD",
+    "UnsafeGram",
+    "regulariser_from_dict",
+    "regulariser_to_dict",
+    "solve",
+]

@@ -1,0 +1,32 @@
+"""What can go wrong in a solve that is not the caller's mistake; both subclass builtins."""
+
+from __future__ import annotations
+
+
+class ConvergenceError(RuntimeError):
+    """An iteration stopped before its answer met the promised accuracy.
+
+    `gap` is the largest violation of the optimality conditions that was left, relative to the penalty.
+    """
+
+    def __init__(self, message: str, gap: float) -> None:
+        super().__init__(message)
+        self.gap = gap
+
+    def __reduce__(self) -> tuple[type[ConvergenceError], tuple[str, float]]:
+        return type(self), (str(self), self.gap)
+
+
+class UnsafeGram(ArithmeticError):  # noqa: N818 - named for the state it reports, like ZeroDivision
+    """Normal equations can't be trusted at this conditioning.
+
+    `condition` is the estimated condition number of the (regularised, column-equilibrated) design matrix.
+    """
+
+    def __init__(self, message: str, condition: float) -> None:
+        super().__init__(message)
+        self.condition = condition
+
+    def __reduce__(self) -> tuple[type[UnsafeGram], tuple[str, float]]:
+        # Workers send exceptions to one another; the default would call __init__ without `condition`.
+        return type(self), (str(self), self.condition)

@@ -1,0 +1,110 @@
+"""What is added to, or taken from, a least-squares problem to make its answer well defined: four nouns.
+
+They hold numbers only; `solve` knows what to do with them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+
+
+def _require(name: str, value: float, *, positive: bool, below: float = math.inf, hint: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name}: expected a number, found {value!r}")
+    low_enough = value < below
+    high_enough = value > 0.0 if positive else value >= 0.0
+    if not (math.isfinite(value) and low_enough and high_enough):
+        bounds = f"{'> 0' if positive else '≥ 0'}" + (f" and < {below:g}" if below < math.inf else "")
+        raise ValueError(f"{name}: expected a finite number {bounds}, found {value}{hint}")
+
+
+@dataclass(frozen=True)
+class NoRegularisation:
+    """min ‖A x − b‖², the shortest x where it is not unique.
+
+    `tolerance`: a column counts as dependent when what is left of it, after scaling every column to length
+    1, is at most this; None is max(rows, n) × 2.2e-16.
+    """
+
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.tolerance is not None:
+            _require("tolerance", self.tolerance, positive=False, below=1.0)
+
+
+@dataclass(frozen=True)
+class TruncatedSVD:
+    """min ‖A x − b‖² within the singular vectors whose values exceed `tolerance` × the largest one."""
+
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        _require("tolerance", self.tolerance, positive=False, below=1.0)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """min ‖A x − b‖² + `alpha` ‖x‖²; alpha has the units of b² / x²."""
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        _require("alpha", self.alpha, positive=True, hint='; for no penalty use kind "none"')
+
+
+@dataclass(frozen=True)
+class Lasso:
+    """min (1/2N) ‖A x − b‖² + `lam` ‖x‖₁, N being the rows that the caller counts.
+
+    With `normalize`, columns are divided by their Euclidean norm over all weighted rows and `lam` acts on
+    the scaled coefficients. Columns and target are never centred.
+    """
+
+    lam: float
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
+        if not isinstance(self.normalize, bool):
+            raise ValueError(f"normalize: expected true or false, found {self.normalize!r}")
+
+
+Regulariser = NoRegularisation | TruncatedSVD | Ridge | Lasso
+
+_KINDS: dict[str, type[NoRegularisation] | type[TruncatedSVD] | type[Ridge] | type[Lasso]] = {
+    "none": NoRegularisation,
+    "svd": TruncatedSVD,
+    "ridge": Ridge,
+    "lasso": Lasso,
+}
+
+
+def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
+    """The regulariser of {"kind": "ridge", "alpha": 1e-4}: kinds none, svd, ridge, lasso, keys as their
+    fields.
+
+    Raises ValueError on an unknown kind, an unknown or missing key, or a value that is out of range.
+    """
+    kind = settings.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"regulariser kind: expected one of {', '.join(_KINDS)}; found {kind!r}")
+    noun = _KINDS[kind]
+    known = {field.name: field.default is MISSING for field in fields(noun)}
+    given = {str(key): value for key, value in settings.items() if key != "kind"}
+    unknown = sorted(set(given) - set(known))
+    missing = sorted(name for name, required in known.items() if required and name not in given)
+    if unknown or missing:
+        raise ValueError(
+            f"regulariser {kind!r}: expected keys {', '.join(known)}; "
+            f"unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
+        )
+    return noun(**given)  # type: ignore[arg-type]  # each noun checks its own values
+
+
+def regulariser_to_dict(regulariser: Regulariser) -> dict[str, object]:
+    """What `regulariser_from_dict` makes the same regulariser of."""
+    kind = next(kind for kind, noun in _KINDS.items() if noun is type(regulariser))
+    return {"kind": kind, **asdict(regulariser)}

@@ -1,0 +1,124 @@
+"""`RFactor`: the triangular factor of [A | T], which loses nothing of the rows' conditioning (TSQR).
+
+Demmel, Grigori, Hoemmen, Langou, SIAM J. Sci. Comput. 34, A206 (2012): the factor of stacked rows is the
+factor of their stacked factors, so a tree of small QRs is one QR of everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from hiertl_dist.algebra.lapack import Matrix, Vector, qr_triangle, stack_below
+from hiertl_dist.algebra.summary import Summary, buffer_of, checked_weight, locked, require_finite, saved
+
+
+@dataclass(frozen=True, eq=False)
+class RFactor(Summary):
+    """`r` (k, n + t) with rᵀr = [A | T]ᵀ[A | T], k = min(rows, n + t).
+
+    Upper triangular where rows ≥ n + t; with fewer rows, `r` is just those rows, which is smaller and exact.
+    The signs of its rows mean nothing.
+    """
+
+    r: Matrix
+    rows: int
+    n_targets: int = 1
+
+    kind: ClassVar[str] = "rfactor"
+
+    def __post_init__(self) -> None:
+        if self.r.ndim != 2 or self.r.shape[0] != min(self.rows, self.r.shape[1]):
+            raise ValueError(
+                f"r: expected shape (min(rows, n + t), n + t) with rows = {self.rows}, found {self.r.shape}"
+            )
+        self._require_sizes()
+        require_finite(self.r, "r")
+        object.__setattr__(self, "r", locked(self.r))
+
+    @property
+    def width(self) -> int:
+        """Columns and targets together, n + t."""
+        return int(self.r.shape[1])
+
+    @property
+    def is_triangle(self) -> bool:
+        """Whether `r` is a triangle rather than the rows themselves."""
+        return self.rows >= self.width
+
+    @classmethod
+    def of_buffer(cls, buffer: Matrix, n_targets: int = 1, *, overwrite: bool = False) -> Self:
+        """One QR of the buffer (m, n + t); see `Summary.of_buffer`. m ≥ 6 (n + t) is economical."""
+        rows = buffer_of(buffer, n_targets)
+        return cls(_reduced(rows, overwrite=overwrite), len(rows), n_targets)
+
+    def merge(self, other: Summary) -> Self:
+        """QR of the two factors on top of each other; see `Summary.merge`."""
+        self._require_mergeable(other)
+        assert isinstance(other, RFactor)
+        top, below = (other, self) if other.is_triangle and not self.is_triangle else (self, other)
+        if top.is_triangle:
+            merged = stack_below(top.r, below.r, trapezoid=self.width if below.is_triangle else 0)
+        else:
+            merged = _reduced(np.asfortranarray(np.vstack([self.r, other.r])), overwrite=True)
+        return type(self)(merged, self.rows + other.rows, self.n_targets)
+
+    def scale(self, weight: float) -> Self:
+        """`r` times weight; see `Summary.scale`."""
+        return type(self)(self.r * checked_weight(weight), self.rows, self.n_targets)
+
+    def _recombine(self, keep: npt.NDArray[np.intp], targets: Matrix) -> Self:
+        mixed = np.empty((len(self.r), len(keep) + targets.shape[1]), order="F")
+        mixed[:, : len(keep)] = self.r[:, keep]
+        mixed[:, len(keep) :] = self.r @ targets
+        # Leading columns that stay where they were are triangular already: only what follows needs a QR.
+        moved = np.flatnonzero(keep != np.arange(len(keep)))
+        done = 0 if not self.is_triangle else int(moved[0]) if len(moved) else len(keep)
+        return type(self)(_reduced(mixed, done=done), self.rows, targets.shape[1])
+
+    def column_norms(self) -> Vector:
+        """See `Summary.column_norms`."""
+        return np.asarray(np.linalg.norm(self.r[:, : self.n_columns], axis=0))
+
+    def gradient(self, c: npt.ArrayLike) -> Vector:
+        """See `Summary.gradient`; the residual is formed first, so nothing is squared."""
+        return np.asarray(self.r[:, : self.n_columns].T @ self._residual(c))
+
+    def residual_norm2(self, c: npt.ArrayLike) -> float:
+        """See `Summary.residual_norm2`."""
+        residual = self._residual(c)
+        return float(residual @ residual)
+
+    def _residual(self, c: npt.ArrayLike) -> Vector:
+        n = self.n_columns
+        return np.asarray(self.r[:, n] - self.r[:, :n] @ self._coefficients(c))
+
+    def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """{"r", "rows", "n_targets"}; see `Summary.to_arrays`."""
+        return {"r": self.r, "rows": np.asarray(self.rows), "n_targets": np.asarray(self.n_targets)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.ArrayLike]) -> Self:
+        """See `Summary.from_arrays`; also refuses a factor that should be a triangle and is not."""
+        r, rows, n_targets = saved(arrays, "r")
+        factor = cls(r, rows, n_targets)
+        if factor.is_triangle and np.tril(r, -1).any():
+            raise ValueError(f"r: expected an upper triangle (rows = {rows}), found entries below it")
+        return factor
+
+
+def _reduced(a: Matrix, *, done: int = 0, overwrite: bool = False) -> Matrix:
+    """`a` itself where it has fewer rows than columns, else its triangle; `done` leading columns are one."""
+    if a.shape[0] < a.shape[1]:
+        return np.array(a, order="F")
+    if done == 0:
+        return qr_triangle(a, overwrite=overwrite)
+    width = a.shape[1]
+    triangle = np.zeros((width, width), order="F")
+    triangle[:done] = a[:done]
+    triangle[done:, done:] = qr_triangle(np.array(a[done:, done:], order="F"), overwrite=True)
+    return triangle

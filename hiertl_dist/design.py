@@ -1,0 +1,75 @@
+"""Design rows in memory, for people and for tests: ``design_rows(frames, basis)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .blocks import Columns, columns_of
+from .recipe import compile_recipe
+from .rows import Row, row_labels, row_targets
+from .tiles import InnerPolicy, check_policy, rows_of, skipped_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from .basis import Basis
+    from .frames import Frame
+
+
+@dataclass(frozen=True, eq=False)
+class DesignRows:
+    """A design matrix with its labels.
+
+    Attributes
+    ----------
+    matrix : (rows, columns), unweighted; kcal/mol/Å, kcal/mol/Å³ and kcal/mol per unit coefficient.
+    target : (rows,) labels in the same units.
+    rows : per row ``(frame, kind, atom or -1, component)``.
+    columns : per column ``(block, sorted elements, powers)``.
+    skipped : indices of frames that the policy left out.
+    """
+
+    matrix: NDArray[np.float64]
+    target: NDArray[np.float64]
+    rows: tuple[Row, ...]
+    columns: Columns
+    skipped: tuple[int, ...] = ()
+
+
+def design_rows(
+    frames: Sequence[Frame] | Frame,
+    basis: Basis,
+    blocks: Iterable[str] | None = None,
+    *,
+    policy: InnerPolicy = "refuse",
+) -> DesignRows:
+    """Design rows of frames in memory.
+
+    Per frame: forces atom by atom (x y z), the stress rows it has labels for (xx yy zz xy xz yz), one energy row; a
+    label that a frame lacks has no row.
+
+    Parameters
+    ----------
+    blocks : names such as ``["C", "CN"]``; default: every block of the basis.
+    policy : for pairs inside an inner cutoff, see :data:`hiertl_dist.tiles.InnerPolicy`.
+
+    Raises
+    ------
+    InnerCutoffError, FrameError, KeyError
+        Naming the frame, or the block that the basis lacks.
+    """
+    check_policy(policy)
+    listed = [frames] if hasattr(frames, "species") else list(frames)
+    names = None if blocks is None else tuple([blocks] if isinstance(blocks, str) else blocks)
+    recipe = compile_recipe(basis, names)
+    skipped = skipped_frames(listed, recipe) if policy == "skip_frame" else ()
+    kept = [(i, f) for i, f in enumerate(listed) if i not in skipped]
+    matrix = rows_of([f for _, f in kept], recipe, policy)
+    target = np.concatenate([np.empty(0), *(row_targets(f) for _, f in kept)])
+    rows = tuple(label for i, f in kept for label in row_labels(f, i))
+    return DesignRows(matrix, target, rows, columns_of(basis, names), tuple(sorted(skipped)))

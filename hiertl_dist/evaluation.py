@@ -1,0 +1,219 @@
+"""``Model``: parameters that evaluate frames, forming no rows, and say where they extrapolate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .blocks import columns_of
+from .errors import FrameError, InnerCutoffError
+from .io.params_read import read_parameters
+from .io.params_write import write_parameters
+from .kernels import clusters
+from .parameters import Parameters, Penalty, merge_parameters
+from .recipe import Recipe, compile_recipe
+from .rows import select_rows
+from .tiles import InnerPolicy, check_policy, frame_neighbours, joined_pairs, pairs_inside
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .executors.base import Executor
+    from .frames import Frame
+    from .kernels.neighbours import Neighbours
+
+
+@dataclass(frozen=True)
+class OutOfRange:
+    """A pair of atoms at a distance (Å) that the model's blocks were not fitted on."""
+
+    pair: str
+    atoms: tuple[int, int]
+    distance: float
+    fitted: tuple[float, float]
+
+    def __str__(self) -> str:
+        side = "shorter" if self.distance < self.fitted[0] else "longer"
+        low, high = self.fitted
+        return (
+            f"{self.pair} {self.distance:.3f} Å (atoms {self.atoms[0]}, {self.atoms[1]}), {side} than any it was "
+            f"fitted on ({low:.3f}–{high:.3f} Å)"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a model says of one frame.
+
+    Attributes
+    ----------
+    energy : kcal/mol, energy offsets and penalty included.
+    forces : (n, 3) kcal/mol/Å; zero on atoms of elements that the model ignores.
+    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for a molecule.
+    out_of_range : for each pair of elements, the worst pair of atoms at a distance that its block was not fitted on
+        (shortest below, longest above the fitted range); empty if all are inside or the range is not known.
+    """
+
+    energy: float
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    out_of_range: tuple[OutOfRange, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Tensors:
+    """Coefficients in the kernels' shapes: (elements, elements, n) two-body, (roles, n, sets) per family."""
+
+    pair: NDArray[np.float64]
+    families: tuple[NDArray[np.float64], ...]
+    one_body: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Coefficients of one or many blocks, ready to evaluate; see :class:`~hiertl_dist.parameters.Parameters`."""
+
+    parameters: Parameters
+
+    @classmethod
+    def read(cls, path: str | Path) -> Model:
+        """Read a ChIMES parameter file, full or reduced. Raises ParameterFileError naming file and line."""
+        return cls(read_parameters(path))
+
+    def write(self, path: str | Path, *, reduced: bool = False, comments: Sequence[str] = ()) -> None:
+        """Write a ChIMES parameter file; ``reduced`` drops many-body values of at most 1e-6, as chimes_lsq does."""
+        write_parameters(self.parameters, path, reduced=reduced, comments=comments)
+
+    @classmethod
+    def merge(cls, models: Sequence[Model], *, overlap: str = "refuse", penalty: Penalty | None = None) -> Model:
+        """The sum of models; see :func:`~hiertl_dist.parameters.merge_parameters`."""
+        return cls(merge_parameters([m.parameters for m in models], overlap=overlap, penalty=penalty))
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        return self.parameters.basis.elements
+
+    @property
+    def coverage(self) -> Mapping[str, tuple[float, float]]:
+        return self.parameters.coverage
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return compile_recipe(self.parameters.basis)
+
+    @cached_property
+    def _tensors(self) -> _Tensors:
+        recipe, values = self.recipe, np.append(self.parameters.coefficients, 0.0)
+        size = len(recipe.elements)
+        pair = np.zeros((size, size, int(recipe.pair_order.max(initial=0))))
+        for a, b in np.argwhere(recipe.pair_fn >= 0):
+            first, order = recipe.pair_first[a, b], recipe.pair_order[a, b]
+            pair[a, b, :order] = values[first : first + order]
+        families = []
+        for family in recipe.families:
+            types = [int(np.argwhere(family.role == r)[0][0]) for r in range(len(family.others))]
+            tensors = [
+                np.append(values[family.first[t] : family.first[t] + family.count[t]], 0.0)[cols].T
+                for t, cols in zip(types, family.cols, strict=True)
+            ]
+            families.append(np.ascontiguousarray(tensors))
+        return _Tensors(pair, tuple(families), values[recipe.one_body])
+
+    def evaluate(
+        self,
+        frames: Sequence[Frame] | Frame,
+        *,
+        ignore_other_elements: bool = False,
+        policy: InnerPolicy = "damp",
+        executor: Executor | None = None,
+    ) -> list[Evaluation]:
+        """Energy, forces and stress of each frame.
+
+        Parameters
+        ----------
+        ignore_other_elements : evaluate the clusters made of the model's own elements and leave the other atoms
+            out, which is what subtracting a frozen block means; otherwise other elements are refused.
+        policy : for pairs inside an inner cutoff: ``damp`` (as chimes_calculator), ``lsq`` or ``refuse``.
+        executor : who does it; default: this process.
+
+        Raises
+        ------
+        FrameError, InnerCutoffError
+            Naming the frame.
+        """
+        check_policy(policy)
+        listed = [frames] if hasattr(frames, "species") else list(frames)
+        task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
+        if executor is None:
+            return [task(frame) for frame in listed]
+        return executor.run(task, listed, label=lambda f: f.origin, what="evaluate")
+
+    def __getstate__(self) -> dict[str, object]:
+        # what is derived is cheap to make again and large to send
+        return {"parameters": self.parameters}
+
+
+def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy) -> Evaluation:
+    recipe, tensors = model.recipe, model._tensors
+    if not ignore and (others := frame.elements - set(model.elements)):
+        raise FrameError(
+            f"{frame.origin}: the model has elements {', '.join(model.elements)}, the frame also "
+            f"{', '.join(sorted(others))}; ignore_other_elements=True leaves those atoms out"
+        )
+    near = frame_neighbours(frame, recipe)
+    if policy not in ("lsq", "damp") and (inside := pairs_inside(frame, recipe, near)):
+        raise InnerCutoffError(f"{inside[0]} ({len(inside)} such pairs; policy {policy!r})")
+    codes = recipe.codes(frame)
+    forces, virial = np.zeros((len(frame), 3)), np.zeros(6)
+    energy = float(tensors.one_body[codes[codes >= 0]].sum())
+    args = (codes, near.start, near.atom, near.vec, near.dist, near.half)
+    if (recipe.pair_fn >= 0).any():
+        wall = np.array([model.parameters.penalty.scale, model.parameters.penalty.distance])
+        energy += clusters.pair_energy(
+            *args, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial
+        )
+    for family, values in zip(recipe.families, tensors.families, strict=True):
+        energy += clusters.cluster_energy(
+            family.body, *args, family.fn, recipe.edges, family.n, family.role, family.others, family.weight, values,
+            forces, virial,
+        )  # fmt: skip
+    return Evaluation(energy, forces, virial / frame.volume, out_of_range(frame, recipe, near, model.coverage))
+
+
+LONG_TOLERANCE = 0.1
+"""Å by which a distance may exceed the longest fitted one unremarked: near the outer cutoff every term vanishes
+smoothly, and the longest distance of a frame is mere chance. Short contacts have no tolerance."""
+
+
+def out_of_range(
+    frame: Frame, recipe: Recipe, near: Neighbours, coverage: Mapping[str, tuple[float, float]]
+) -> tuple[OutOfRange, ...]:
+    """The worst pair of atoms, per pair of elements and side, outside the range of distances in ``coverage``."""
+    found = []
+    for name, pairs in joined_pairs(frame, recipe, near).items() if coverage else ():
+        if name not in coverage:
+            continue
+        low, high = coverage[name]
+        distances = near.dist[pairs]
+        for worst in (int(distances.argmin()), int(distances.argmax())):
+            a, r = int(pairs[worst]), float(distances[worst])
+            if r < low or r > high + LONG_TOLERANCE:
+                found.append(OutOfRange(name, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
+    return tuple(found)
+
+
+def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
+    """An evaluation in the frame's row order, (rows,): what is subtracted from its targets."""
+    return select_rows(frame, evaluation.forces, evaluation.stress, evaluation.energy)
+
+
+def coefficients_in(parameters: Parameters, names: tuple[str, ...]) -> NDArray[np.float64]:
+    """Coefficients of some blocks, in column order."""
+    values = parameters.as_dict()
+    return np.array([values[c] for c in columns_of(parameters.basis, names)])

@@ -1,0 +1,325 @@
+"""``make_plan``: what will be computed, stored and needed, known before anything runs.
+
+Frames are sorted by their set of elements and cut into segments; a tile is one segment × one block. Segments, tiles
+and leaves follow from frames and basis alone, never from the number of workers: so do the bits of a fit.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil
+
+from .basis import cluster_name
+from .blocks import blocks_of
+from .costs import structural_nonzeros, tile_seconds
+from .errors import FrameError, InnerCutoffError, ResourceError
+from .frames import frames_digest
+from .recipe import compile_recipe
+from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
+from .store import free_disk
+from .tiles import FrameScan, InnerPair, InnerPolicy, check_policy, scan_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    from .basis import Basis
+    from .executors.base import Executor
+    from .frames import Frame
+
+TILE_BYTES: Final = 24 * 2**20
+"""A segment is closed when its widest tile would exceed this."""
+
+CHUNK_BYTES: Final = 64 * 2**20
+"""A tile larger than this is stored as several chunks."""
+
+SEGMENT_ROWS: Final = 16384
+"""Nor does a segment have more rows than this, so that narrow blocks still make enough tiles to share out."""
+
+PROCESS_BYTES: Final = 300 * 2**20
+"""What a worker needs before it holds any data: interpreter, numpy, numba, dask (measured: 230–290 MiB)."""
+
+Need = tuple[str, str]
+"""(element set of frames, block): rows of these frames are wanted in the columns of this block."""
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Consecutive frames of one element set: the rows that tiles of all blocks share.
+
+    Attributes
+    ----------
+    key : digest of its frames.
+    elements : name of the element set.
+    indices : of its frames in the data set.
+    frames : the frames.
+    groups : number of rows of each group.
+    """
+
+    key: str
+    elements: str
+    indices: tuple[int, ...]
+    frames: tuple[Frame, ...]
+    groups: tuple[tuple[Group, int], ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(n for _, n in self.groups)
+
+    @property
+    def label(self) -> str:
+        first, last = self.frames[0].origin, self.frames[-1].origin
+        return first if len(self.frames) == 1 else f"{first} … {last}"
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One segment × one block: the unit of work and of storage."""
+
+    segment: Segment
+    block: str
+    columns: int
+    nonzeros: int
+    seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        return 8 * self.segment.rows * self.columns
+
+    @property
+    def label(self) -> str:
+        return f"tile {self.segment.key[:12]} of block {self.block} ({self.segment.label})"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Segments and tiles of an assembly, and what they cost.
+
+    Attributes
+    ----------
+    blocks : names of the blocks, in order.
+    columns : number of columns of each.
+    inside : pairs inside an inner cutoff.
+    skipped : indices of frames that the policy leaves out.
+    unlabelled : indices of frames without a label, which have no rows.
+    ranges : per element set, shortest and longest distance (Å) of each pair of elements.
+    """
+
+    basis: Basis
+    policy: InnerPolicy
+    blocks: tuple[str, ...]
+    columns: dict[str, int]
+    segments: tuple[Segment, ...]
+    tiles: tuple[Tile, ...]
+    inside: tuple[InnerPair, ...]
+    skipped: tuple[int, ...]
+    unlabelled: tuple[int, ...]
+    ranges: dict[str, dict[str, tuple[float, float]]]
+
+    def chunk_rows(self, array_columns: int) -> int:
+        """Rows of a chunk for an array of so many columns: a whole tile where it fits."""
+        most = max((s.rows for s in self.segments), default=1)
+        chunks = -(-most * array_columns * 8 // CHUNK_BYTES)
+        return -(-most // chunks)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the arrays, padding of last chunks included."""
+        total = 0
+        for columns, rows in [(t.columns, t.segment.rows) for t in self.tiles] + [
+            (1, s.rows) for s in self.segments for _ in range(5)
+        ]:
+            chunk = self.chunk_rows(columns)
+            total += -(-rows // chunk) * chunk * columns * 8
+        return total
+
+    @property
+    def worker_bytes(self) -> int:
+        """Peak memory of a worker that assembles: its largest tile, and the chunks made of it."""
+        return PROCESS_BYTES + 2 * max((t.nbytes for t in self.tiles), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Estimated CPU seconds of the assembly."""
+        return sum(t.seconds for t in self.tiles)
+
+    def frames_of(self, elements: str) -> list[Frame]:
+        return [f for s in self.segments if s.elements == elements for f in s.frames]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a person or a script wants to know of it."""
+        blocks = {}
+        for name in self.blocks:
+            tiles = [t for t in self.tiles if t.block == name]
+            blocks[name] = {
+                "columns": self.columns[name], "tiles": len(tiles), "rows": sum(t.segment.rows for t in tiles),
+                "frames": sum(len(t.segment.frames) for t in tiles), "nonzeros": sum(t.nonzeros for t in tiles),
+                "bytes": sum(t.nbytes for t in tiles), "cpu_seconds": round(sum(t.seconds for t in tiles), 3),
+            }  # fmt: skip
+        return {
+            "blocks": blocks, "frames": sum(len(s.frames) for s in self.segments), "tiles": len(self.tiles),
+            "disk_bytes": self.disk_bytes, "worker_bytes": self.worker_bytes, "cpu_seconds": round(self.seconds, 3),
+            "inside_inner_cutoff": [str(p) for p in self.inside], "skipped_frames": list(self.skipped), "unlabelled_frames": list(self.unlabelled),
+            "closest_contacts": {s: {p: r[0] for p, r in v.items()} for s, v in self.ranges.items()},
+        }  # fmt: skip
+
+
+def all_needs(frames: Sequence[Frame], blocks: Collection[str], basis: Basis) -> set[Need]:
+    """Every block in every frame that has its elements: what an all-at-once fit wants."""
+    sets = {f.elements for f in frames}
+    members = {b.name: set(b.elements) for b in blocks_of(basis, blocks)}
+    return {(cluster_name(s), b) for s in sets for b, elements in members.items() if elements <= s}
+
+
+def scan_frames(
+    frames: Sequence[Frame], basis: Basis, names: tuple[str, ...], executor: Executor | None
+) -> list[FrameScan]:
+    """Look at every frame's neighbours once: contacts, inner cutoffs, counts for the cost."""
+    task = partial(_scan_chunk, basis=basis, names=names)
+    chunks = [frames[i : i + 64] for i in range(0, len(frames), 64)]
+    if executor is None:
+        found = [task(c) for c in chunks]
+    else:
+        found = executor.run(task, chunks, label=lambda c: f"{c[0].origin} …", what="look at frames")
+    return list(itertools.chain.from_iterable(found))
+
+
+def _scan_chunk(frames: Sequence[Frame], *, basis: Basis, names: tuple[str, ...]) -> list[FrameScan]:
+    members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
+    return [
+        scan_frame(f, compile_recipe(basis, tuple(b for b, e in members.items() if e <= f.elements))) for f in frames
+    ]
+
+
+def make_plan(
+    frames: Sequence[Frame],
+    basis: Basis,
+    *,
+    blocks: Sequence[str] | None = None,
+    needs: Collection[Need] | None = None,
+    policy: InnerPolicy = "refuse",
+    executor: Executor | None = None,
+) -> Plan:
+    """Plan the assembly of design rows.
+
+    Parameters
+    ----------
+    blocks : names of blocks; default: all of the basis.
+    needs : which blocks are wanted in which frames; default: each block wherever its elements occur.
+    policy : for pairs inside an inner cutoff, see :data:`~hiertl_dist.tiles.InnerPolicy`.
+    executor : who looks at the frames; default: this process.
+
+    Raises
+    ------
+    FrameError
+        A frame has an element that the basis lacks.
+    InnerCutoffError
+        Pairs lie inside an inner cutoff and ``policy`` is ``refuse``; the first few are named.
+    KeyError
+        A block that the basis lacks.
+    """
+    check_policy(policy)
+    found = blocks_of(basis, blocks)
+    names = tuple(b.name for b in found)
+    for frame in frames:
+        if unknown := frame.elements - set(basis.elements):
+            raise FrameError(f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {basis.elements}")
+    wanted = all_needs(frames, names, basis) if needs is None else {n for n in needs if n[1] in names}
+    sets = {s for s, _ in wanted}
+    relevant = [(i, f) for i, f in enumerate(frames) if cluster_name(f.elements) in sets]
+    used = [(i, f) for i, f in relevant if n_rows(f)]
+    scans = scan_frames([f for _, f in used], basis, names, executor)
+    inside = tuple(p for scan in scans for p in scan.inside)
+    if inside and policy == "refuse":
+        shown = "\n  ".join(str(p) for p in inside[:5])
+        raise InnerCutoffError(
+            f"{len(inside)} pairs of atoms lie inside an inner cutoff:\n  {shown}{' …' * (len(inside) > 5)}\n"
+            "a policy says how to go on: skip_frame, lsq or damp"
+        )
+    skipped = tuple(i for (i, _), s in zip(used, scans, strict=True) if s.inside and policy == "skip_frame")
+    kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if i not in set(skipped)]
+    columns = {b.name: b.n_columns for b in found}
+    segments, tiles = _cut(kept, basis, names, columns, wanted)
+    ranges: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for _, frame, scan in kept:
+        known = ranges[cluster_name(frame.elements)]
+        for pair, (low, high) in scan.ranges.items():
+            before = known.get(pair, (low, high))
+            known[pair] = (min(low, before[0]), max(high, before[1]))
+    return Plan(basis, policy, names, columns, segments, tiles, inside, skipped,
+                tuple(i for i, f in relevant if not n_rows(f)), dict(ranges))  # fmt: skip
+
+
+def _cut(
+    kept: Sequence[tuple[int, Frame, FrameScan]], basis: Basis, names: tuple[str, ...], columns: dict[str, int],
+    wanted: Collection[Need],
+) -> tuple[tuple[Segment, ...], tuple[Tile, ...]]:  # fmt: skip
+    """Cut the frames of each element set into segments, and these into tiles."""
+    by_set: dict[str, list[tuple[int, Frame, FrameScan]]] = defaultdict(list)
+    for item in kept:
+        by_set[cluster_name(item[1].elements)].append(item)
+    segments, tiles = [], []
+    for elements in sorted(by_set, key=lambda s: (len(by_set[s][0][1].elements), s)):
+        here = [b for b in names if (elements, b) in wanted]
+        widest = max(columns[b] for b in here)
+        limit = min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
+        run: list[tuple[int, Frame, FrameScan]] = []
+        rows = 0
+        for item in [*by_set[elements], None]:
+            if run and (item is None or rows + n_rows(item[1]) > limit):
+                segment = _segment(elements, run)
+                segments.append(segment)
+                for block in here:
+                    recipe = compile_recipe(basis, (block,))
+                    seconds = sum(tile_seconds(f, scan, recipe) for _, f, scan in run)
+                    zeros = sum(structural_nonzeros(f, recipe) for _, f, _ in run)
+                    tiles.append(Tile(segment, block, columns[block], zeros, seconds))
+                run, rows = [], 0
+            if item is not None:
+                run.append(item)
+                rows += n_rows(item[1])
+    return tuple(segments), tuple(tiles)
+
+
+def _segment(elements: str, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segment:
+    groups: dict[Group, int] = {}
+    for _, frame, _ in run:
+        for code in kind_codes(frame):
+            group = Group(frame.group, SUMMARY_KINDS[int(code)])
+            groups[group] = groups.get(group, 0) + 1
+    frames = tuple(f for _, f, _ in run)
+    return Segment(frames_digest(frames), elements, tuple(i for i, _, _ in run), frames, tuple(groups.items()))
+
+
+def check_resources(
+    needed: int, what: str, *, workers: int, memory: int | None = None, disk_bytes: int = 0, disk: Path | None = None
+) -> None:
+    """Refuse a plan that cannot fit, naming both numbers.
+
+    Parameters
+    ----------
+    needed : peak bytes of one worker.
+    workers : that share this machine's memory.
+    memory : bytes that all workers may take together; default: what is available now.
+    disk, disk_bytes : where bytes go, and how many.
+
+    Raises
+    ------
+    ResourceError
+    """
+    there = psutil.virtual_memory().available if memory is None else memory
+    if needed * workers > there:
+        raise ResourceError(
+            f"{what}: {workers} workers × {needed / 2**20:.0f} MiB = {needed * workers / 2**20:.0f} MiB of memory "
+            f"needed, {there / 2**20:.0f} MiB available"
+        )
+    if disk is not None and disk_bytes > (free := free_disk(disk)):
+        raise ResourceError(
+            f"{what}: {disk_bytes / 2**20:.0f} MiB of disk needed at {disk}, {free / 2**20:.0f} MiB free; "
+            "keep_rows = false needs none"
+        )

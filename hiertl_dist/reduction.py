@@ -1,0 +1,257 @@
+"""``reduce_rows``: the design rows of a fit, from a store or made on the fly, become one summary per group.
+
+A leaf is a run of consecutive segments. Its rows are sorted by group into column-major buffers that are
+factorised once each; above the leaves stands the executor's fixed binary tree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from .algebra import Gram, RFactor, Summary
+from .assembly import block_array, frozen_rows, offset_array
+from .blocks import blocks_of, columns_of
+from .planning import PROCESS_BYTES, check_resources
+from .recipe import compile_recipe
+from .rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets
+from .tiles import rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .basis import Basis
+    from .blocks import Columns
+    from .executors.base import Executor
+    from .parameters import Parameters
+    from .planning import Plan, Segment
+    from .store import DesignStore
+    from .tiles import InnerPolicy
+
+LEAF_ROWS: Final = 6
+"""A leaf has at least this many times as many rows as columns, where memory allows."""
+
+LEAF_BYTES: Final = 2**30
+"""A leaf of at least as many rows as columns is closed before its buffer exceeds this."""
+
+SUMMARIES: Final[dict[str, type[Summary]]] = {"rfactor": RFactor, "gram": Gram}
+
+
+@dataclass(frozen=True, eq=False)
+class RowSource:
+    """Where the rows of a fit come from: blocks of a store, or the kernels (``store`` is ``None``).
+
+    Attributes
+    ----------
+    blocks : whose columns are fitted, in order; frozen : models whose predictions are further targets.
+    present : (element set, block) pairs that have a tile; elsewhere a block's columns are zero.
+    """
+
+    basis: Basis
+    policy: InnerPolicy
+    blocks: tuple[str, ...]
+    frozen: tuple[Parameters, ...]
+    store: DesignStore | None
+    present: frozenset[tuple[str, str]]
+
+    @property
+    def width(self) -> int:
+        return sum(b.n_columns for b in blocks_of(self.basis, self.blocks)) + 1 + len(self.frozen)
+
+    def rows(self, segment: Segment, out: NDArray[np.float64]) -> None:
+        """Fill ``out`` (rows, columns + targets) with [A | b, offsets] of a segment."""
+        start = 0
+        for block in blocks_of(self.basis, self.blocks):
+            stop = start + block.n_columns
+            if (segment.elements, block.name) not in self.present:
+                out[:, start:stop] = 0.0
+            elif self.store is not None:
+                out[:, start:stop] = self.store.read(block_array(block.name), segment.key)
+            else:
+                recipe = compile_recipe(self.basis, (block.name,))
+                out[:, start:stop] = rows_of(segment.frames, recipe, self.policy)
+            start = stop
+        out[:, start] = np.concatenate([row_targets(f) for f in segment.frames])
+        for i, model in enumerate(self.frozen, start + 1):
+            if self.store is not None:
+                out[:, i] = self.store.read(offset_array(model), segment.key)[:, 0]
+            else:
+                out[:, i] = frozen_rows(segment.frames, model)
+
+
+@dataclass(frozen=True, eq=False)
+class Summaries:
+    """One summary per group of rows, with what their columns mean: all that fits need to know of the data.
+
+    Attributes
+    ----------
+    groups : summary of [A | b, offsets] of each group, unweighted.
+    basis, blocks : what the columns are; frozen : the models whose predictions are the further targets.
+    """
+
+    groups: Mapping[Group, Summary]
+    basis: Basis
+    blocks: tuple[str, ...]
+    frozen: tuple[Parameters, ...] = ()
+
+    @property
+    def columns(self) -> Columns:
+        return columns_of(self.basis, self.blocks)
+
+    def offset(self, group: Group) -> Summary:
+        """A group's summary with b − Σ offsets as its only target."""
+        return self.groups[group].offset([1.0] + [-1.0] * len(self.frozen))
+
+    def combined(self, weights: Mapping[Group, float]) -> Summary:
+        """The weighted rows of all groups as one summary; weights multiply rows, so the objective holds their squares."""
+        used = [self.offset(g).scale(w) for g, w in weights.items() if w > 0.0]
+        if not used:
+            raise ValueError("no group of rows has a weight above zero")
+        total = used[0]
+        for other in used[1:]:
+            total = total.merge(other)
+        return total
+
+
+def group_weights(
+    groups: Mapping[Group, Summary], weights: Mapping[str, float], objective: str = "lsq"
+) -> tuple[dict[Group, float], int]:
+    """The factor of each group's rows, and N, the number of rows that the objective counts.
+
+    Parameters
+    ----------
+    weights : by kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``); they multiply.
+    objective : name in :data:`~hiertl_dist.rows.OBJECTIVES`.
+
+    Raises
+    ------
+    ValueError
+        A weight that names no group, or is negative; an unknown objective.
+    """
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective: expected one of {sorted(OBJECTIVES)}, found {objective!r}")
+    counts = OBJECTIVES[objective]
+    names = {n for g in groups for n in (person_kind(g.kind), g.source, f"{g.source}/{person_kind(g.kind)}")}
+    for key, value in weights.items():
+        if key not in names and key not in ("force", "stress", "energy"):
+            raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
+        if not value >= 0.0 or value == float("inf"):
+            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {value}")
+    found, counted = {}, 0
+    for group, summary in groups.items():
+        kind = person_kind(group.kind)
+        count = counts.count(group.kind)
+        own = np.prod([weights.get(k, 1.0) for k in (kind, group.source, f"{group.source}/{kind}")])
+        found[group] = float(own * np.sqrt(count))
+        counted += count * summary.rows if own > 0.0 else 0
+    return found, counted
+
+
+def cut_leaves(segments: Sequence[Segment], width: int) -> list[tuple[Segment, ...]]:
+    """Runs of consecutive segments that are factorised together; fixed by segments and width alone."""
+    leaves: list[list[Segment]] = []
+    rows = 0
+    for segment in segments:
+        total = rows + segment.rows
+        full = rows >= LEAF_ROWS * width or (rows >= width and total * width * 8 > LEAF_BYTES)
+        if not leaves or full:
+            leaves.append([])
+            rows = 0
+        leaves[-1].append(segment)
+        rows += segment.rows
+    return [tuple(leaf) for leaf in leaves]
+
+
+def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int) -> int:
+    """Peak bytes of a worker that reduces: a leaf's buffers, its widest tile, two triangles and their merge."""
+    buffers = max((sum(s.rows for s in leaf) for leaf in leaves), default=0)
+    tile = max((s.rows for leaf in leaves for s in leaf), default=0)
+    return PROCESS_BYTES + 8 * width * (buffers + 2 * tile + 4 * min(width, buffers))
+
+
+def reduce_rows(
+    plan: Plan,
+    blocks: Sequence[str],
+    *,
+    store: DesignStore | None,
+    frozen: Sequence[Parameters] = (),
+    method: str = "rfactor",
+    executor: Executor,
+    memory: int | None = None,
+) -> Summaries:
+    """Reduce the rows of a plan in the columns of some blocks to one summary per group.
+
+    Parameters
+    ----------
+    store : where :func:`~hiertl_dist.assembly.assemble` put the rows; ``None`` makes them on the fly.
+    frozen : models whose predictions become further targets.
+    method : ``"rfactor"`` (TSQR) or ``"gram"`` (normal equations).
+
+    Raises
+    ------
+    TaskFailed
+        Naming the leaf; ResourceError if a leaf does not fit in memory.
+    """
+    names = tuple(b.name for b in blocks_of(plan.basis, blocks))
+    source = RowSource(
+        plan.basis, plan.policy, names, tuple(frozen), store,
+        frozenset((t.segment.elements, t.block) for t in plan.tiles),
+    )  # fmt: skip
+    leaves = cut_leaves(plan.segments, source.width)
+    if not leaves:
+        raise ValueError(f"no rows to fit blocks {', '.join(names)} on")
+    check_resources(
+        leaf_bytes(leaves, source.width), f"reduction of {source.width} columns", memory=memory,
+        workers=min(executor.workers, len(leaves)),
+    )  # fmt: skip
+    leaf = partial(_leaf, source=source, kind=method)
+    groups = executor.reduce(leaf, _merge, leaves, label=_label, what=f"reduce {'+'.join(names)}")
+    return Summaries(groups, plan.basis, names, tuple(frozen))
+
+
+def _label(leaf: Sequence[Segment]) -> str:
+    return f"leaf of {len(leaf)} tiles ({leaf[0].label} …)" if leaf else "merge"
+
+
+def _leaf(segments: Sequence[Segment], *, source: RowSource, kind: str) -> dict[Group, Summary]:
+    totals: dict[Group, int] = {}
+    for segment in segments:
+        for group, count in segment.groups:
+            totals[group] = totals.get(group, 0) + count
+    width = source.width
+    buffers = {g: np.empty((count, width), order="F") for g, count in totals.items()}
+    filled = dict.fromkeys(buffers, 0)
+    for segment in segments:
+        rows = np.empty((segment.rows, width))
+        source.rows(segment, rows)
+        for group, chosen in group_rows(segment).items():
+            start = filled[group]
+            buffers[group][start : start + len(chosen)] = rows[chosen]
+            filled[group] += len(chosen)
+    found: dict[Group, Summary] = {}
+    for group in list(buffers):
+        buffer = buffers.pop(group)
+        found[group] = SUMMARIES[kind].of_buffer(buffer, 1 + len(source.frozen), overwrite=True)
+    return found
+
+
+def group_rows(segment: Segment) -> dict[Group, NDArray[np.intp]]:
+    """Indices of the rows of each group within a segment."""
+    codes = np.concatenate([kind_codes(f) for f in segment.frames])
+    sources = np.concatenate(
+        [np.full(len(kind_codes(f)), i) for i, f in enumerate(segment.frames)]
+    )
+    names = np.array([f.group for f in segment.frames], dtype=object)[sources]
+    return {g: np.flatnonzero((codes == SUMMARY_KINDS.index(g.kind)) & (names == g.source)) for g, _ in segment.groups}
+
+
+def _merge(a: dict[Group, Summary], b: dict[Group, Summary]) -> dict[Group, Summary]:
+    merged = dict(a)
+    for group, summary in b.items():
+        merged[group] = merged[group].merge(summary) if group in merged else summary
+    return merged

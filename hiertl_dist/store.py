@@ -1,0 +1,289 @@
+"""``DesignStore``: tiles of design matrices in one zarr group, with a ledger of what is complete.
+
+Layout on disk::
+
+    zarr.json            attributes: format, basis and its digest, policy, provenance of each assembly
+    layout.json          which chunks each tile owns; digests of the frames; names of the groups
+    blocks/CN/           float64 (rows, columns of the block), unweighted design rows
+    labels/target/       float64 (rows, 1); labels/{kind,frame,atom,group}: int32 (rows, 1)
+    offsets/<digest>/    float64 (rows, 1): what a frozen model predicts for each row
+    ledger/<array>/<tile>.json   written last, atomically: rows and CRC32C of a complete tile
+
+A tile owns whole chunks, so no two writers share one and there are no locks; rows that pad its last chunk stay
+NaN (−1 in integer arrays). A missing chunk reads as NaN, so the ledger, not the array, says what is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import google_crc32c
+import numpy as np
+import zarr
+from filelock import FileLock
+from zarr.codecs import Crc32cCodec
+
+from .errors import IncompleteStoreError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+FORMAT: Final = 1
+LABEL_ARRAYS: Final = ("target", "kind", "frame", "atom", "group")
+
+
+@dataclass(frozen=True)
+class TileSpec:
+    """One tile of one array: its key (digest of its frames) and shape."""
+
+    array: str
+    key: str
+    rows: int
+    columns: int
+
+
+def crc32c(data: NDArray[Any]) -> int:
+    """CRC32C of an array's bytes."""
+    return int(google_crc32c.value(np.ascontiguousarray(data).tobytes()))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    try:
+        with os.fdopen(handle, "w") as stream:
+            json.dump(value, stream)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _dtype(array: str) -> tuple[str, float]:
+    integer = array.startswith("labels/") and array != "labels/target"
+    return ("int32", -1) if integer else ("float64", float("nan"))
+
+
+@dataclass(frozen=True)
+class DesignStore:
+    """A design store on disk; see the module's text for its layout.
+
+    Attributes
+    ----------
+    path : folder of the zarr group.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> DesignStore:
+        """Open an existing store. Raises StoreError if there is none, or of another format."""
+        store = cls(Path(path))
+        if not (store.path / "zarr.json").exists() or "hiertl_dist" not in (attributes := store.attributes):
+            raise StoreError(f"{path}: expected a design store, found none")
+        if attributes["hiertl_dist"] != FORMAT:
+            raise StoreError(f"{path}: expected store format {FORMAT}, found {attributes['hiertl_dist']}")
+        return store
+
+    @classmethod
+    def create(cls, path: str | Path, basis: dict[str, Any], basis_digest: str, policy: str) -> DesignStore:
+        """Create a store, or open the one that is there if it was made with the same basis and policy.
+
+        Raises
+        ------
+        StoreError
+            Something else is there; with another basis, both digests are named.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if (folder / "zarr.json").exists():
+                store = cls.open(folder)
+            elif any(p.name != ".lock" for p in folder.iterdir()):
+                raise StoreError(f"{path}: expected an empty folder or a design store, found other files")
+            else:
+                store = cls(folder)
+                zarr.open_group(folder, mode="a").attrs.update(
+                    {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy,
+                     "provenance": []}
+                )  # fmt: skip
+        found = store.attributes
+        for key, wanted in (("basis_digest", basis_digest), ("policy", policy)):
+            if found[key] != wanted:
+                raise StoreError(f"{path}: the store was made with {key} {found[key]}, this assembly has {wanted}")
+        return store
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return dict(zarr.open_group(self.path, mode="r").attrs)
+
+    def layout(self) -> dict[str, Any]:
+        """``{"frames": [...], "groups": [...], "arrays": {name: {"chunk_rows", "slots", "tiles"}}}``."""
+        path = self.path / "layout.json"
+        if not path.exists():
+            return {"frames": [], "groups": [], "arrays": {}}
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+    def prepare(
+        self,
+        specs: Sequence[TileSpec],
+        chunk_rows: dict[str, int],
+        *,
+        frames: Sequence[str] = (),
+        groups: Sequence[str] = (),
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        """Give every tile its chunks, creating and growing arrays. To be called by one process at a time.
+
+        Parameters
+        ----------
+        specs : the tiles that will be written; those that have chunks keep them.
+        chunk_rows : rows of a chunk, for arrays that do not exist yet.
+        frames, groups : digests and names to be numbered; what is there keeps its number.
+        provenance : appended to the store's history.
+        """
+        with FileLock(self.path / ".lock"):
+            layout = self.layout()
+            for key, new in (("frames", frames), ("groups", groups)):
+                layout[key] = list(dict.fromkeys([*layout[key], *new]))
+            group = zarr.open_group(self.path, mode="a")
+            for spec in specs:
+                entry = layout["arrays"].setdefault(
+                    spec.array, {"chunk_rows": chunk_rows[spec.array], "columns": spec.columns, "slots": 0, "tiles": {}}
+                )
+                if entry["columns"] != spec.columns:
+                    raise StoreError(
+                        f"{self.path}/{spec.array}: it has {entry['columns']} columns, this assembly {spec.columns}"
+                    )
+                if spec.key not in entry["tiles"]:
+                    slots = -(-spec.rows // entry["chunk_rows"])
+                    entry["tiles"][spec.key] = [entry["slots"], slots, spec.rows]
+                    entry["slots"] += slots
+            for name, entry in layout["arrays"].items():
+                self._fit_array(group, name, entry)
+            if provenance is not None:
+                group.attrs["provenance"] = [*group.attrs["provenance"], provenance]  # type: ignore[misc]
+            write_json(self.path / "layout.json", layout)
+
+    @staticmethod
+    def _fit_array(group: zarr.Group, name: str, entry: dict[str, Any]) -> None:
+        dtype, fill = _dtype(name)
+        shape = (entry["slots"] * entry["chunk_rows"], entry["columns"])
+        if name not in group:
+            # dense random digits do not compress; the checksum is what a codec is wanted for
+            group.create_array(
+                name, shape=shape, chunks=(entry["chunk_rows"], entry["columns"]), dtype=dtype, fill_value=fill,
+                compressors=[Crc32cCodec()], config={"write_empty_chunks": True},
+            )  # fmt: skip
+        else:
+            array = group[name]
+            assert isinstance(array, zarr.Array)
+            if array.shape != shape:
+                array.resize(shape)
+
+    def ledger_path(self, array: str, key: str) -> Path:
+        return self.path / "ledger" / array.replace("/", ".") / f"{key}.json"
+
+    def missing(self, specs: Iterable[TileSpec], *, verify: bool = False) -> list[TileSpec]:
+        """The tiles that are not complete. With ``verify`` complete ones are read and their checksums compared."""
+        absent = []
+        for spec in specs:
+            path = self.ledger_path(spec.array, spec.key)
+            if not path.exists():
+                absent.append(spec)
+            elif verify:
+                try:
+                    self.read(spec.array, spec.key)
+                except StoreError:
+                    absent.append(spec)
+        return absent
+
+    def _array(self, name: str, mode: str) -> zarr.Array[Any]:
+        return zarr.open_array(self.path / name, mode=mode)  # type: ignore[arg-type]
+
+    def _place(self, array: str, key: str, layout: dict[str, Any] | None) -> tuple[slice, int]:
+        entry = (layout or self.layout())["arrays"].get(array, {})
+        if key not in entry.get("tiles", {}):
+            raise IncompleteStoreError(f"{self.path}/{array}: no tile {key[:12]} was ever planned")
+        slot, slots, rows = entry["tiles"][key]
+        first = slot * entry["chunk_rows"]
+        return slice(first, first + slots * entry["chunk_rows"]), rows
+
+    def write(self, array: str, key: str, data: NDArray[Any], layout: dict[str, Any] | None = None) -> None:
+        """Write a tile, (rows, columns), and then its ledger entry. Safe from many processes at once.
+
+        Raises
+        ------
+        StoreError
+            The data's shape is not the planned one, or some of it is not finite.
+        """
+        where, rows = self._place(array, key, layout)
+        dtype, fill = _dtype(array)
+        target = self._array(array, "r+")
+        if data.shape != (rows, target.shape[1]):
+            raise StoreError(
+                f"{self.path}/{array}, tile {key[:12]}: expected shape {(rows, target.shape[1])}, got {data.shape}"
+            )
+        # a sum is finite when every term is, and costs no array of booleans
+        if not np.isfinite(data.sum()) and not np.isfinite(data).all():
+            row, column = (int(x) for x in np.argwhere(~np.isfinite(data))[0])
+            raise StoreError(f"{self.path}/{array}, tile {key[:12]}: row {row}, column {column} is {data[row, column]}")
+        padded = np.full((where.stop - where.start, target.shape[1]), fill, dtype)
+        padded[:rows] = data
+        target[where] = padded
+        write_json(self.ledger_path(array, key), {"rows": rows, "crc32c": crc32c(padded[:rows])})
+
+    def read(self, array: str, key: str, layout: dict[str, Any] | None = None) -> NDArray[Any]:
+        """A complete tile, (rows, columns), its checksum verified.
+
+        Raises
+        ------
+        IncompleteStoreError
+            The tile was never written.
+        StoreError
+            What is on disk is not what was written.
+        """
+        where, rows = self._place(array, key, layout)
+        path = self.ledger_path(array, key)
+        if not path.exists():
+            raise IncompleteStoreError(f"{self.path}/{array}: tile {key[:12]} is not complete; run assemble again")
+        try:
+            data = np.asarray(self._array(array, "r")[where])[:rows]
+        except (ValueError, OSError) as error:
+            raise StoreError(f"{self.path}/{array}, tile {key[:12]}: cannot be read: {error}; {_REPAIR}") from error
+        expected, found = json.loads(path.read_text())["crc32c"], crc32c(data)
+        if expected != found:
+            raise StoreError(
+                f"{self.path}/{array}, tile {key[:12]}: expected CRC32C {expected:08x}, found {found:08x}; {_REPAIR}"
+            )
+        return data
+
+    def keys(self, array: str) -> list[str]:
+        """Keys of the complete tiles of an array, in the order in which they got their chunks."""
+        tiles = self.layout()["arrays"].get(array, {}).get("tiles", {})
+        return [key for key in tiles if self.ledger_path(array, key).exists()]
+
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+
+
+_REPAIR: Final = "assemble with verify=True (hiertl-dist assemble --verify) computes damaged tiles again"
+
+
+def free_disk(path: str | Path) -> int:
+    """Free bytes on the disk that would hold ``path``."""
+    folder = Path(path).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
