@@ -1,0 +1,128 @@
+"""``Solution``: coefficients of the blocks that were fitted, with everything they were conditioned on; one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .basis import Basis
+from .errors import ParameterFileError
+from .parameters import Parameters, Penalty
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class GroupResidual:
+    """How well one group of rows is fitted: its number of rows and the RMS of target and residual (its own units)."""
+
+    rows: int
+    target_rms: float
+    rmse: float
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A fit of one or several blocks.
+
+    Attributes
+    ----------
+    parameters : coefficients of the blocks that were free, with the range of distances they were fitted on.
+    blocks : their names; block : the element set whose frames they were fitted on.
+    frozen : name → digest of each frozen model.
+    regulariser, weights, objective : as in the input.
+    method : the summary that was solved, ``rfactor`` or ``gram``.
+    condition : estimate for the regularised, column-equilibrated problem; rank, nonzeros : of the coefficients.
+    n_counted : rows that the objective counts.
+    residuals : per group of rows, unweighted.
+    rmse : over all rows that the objective counts, unweighted.
+    notes : what the solver wants known.
+    """
+
+    parameters: Parameters
+    block: str
+    blocks: tuple[str, ...]
+    frozen: Mapping[str, str]
+    regulariser: Mapping[str, Any]
+    weights: Mapping[str, float]
+    objective: str
+    method: str
+    rank: int
+    condition: float
+    nonzeros: int
+    n_counted: int
+    rmse: float
+    residuals: Mapping[str, GroupResidual] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_columns(self) -> int:
+        return len(self.parameters.coefficients)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the design matrix."""
+        return sum(r.rows for r in self.residuals.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the coefficients, for JSON."""
+        return {
+            "block": self.block, "blocks": list(self.blocks), "columns": self.n_columns, "rows": self.rows,
+            "frozen": dict(self.frozen), "regulariser": dict(self.regulariser), "weights": dict(self.weights),
+            "objective": self.objective, "method": self.method, "rank": self.rank, "condition": self.condition,
+            "nonzeros": self.nonzeros, "n_counted": self.n_counted, "rmse": self.rmse, "notes": list(self.notes),
+            "residuals": {g: vars(r) for g, r in self.residuals.items()},
+            "coverage": {p: list(r) for p, r in self.parameters.coverage.items()},
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> None:
+        """Write one ``.npz`` file, atomically; coefficients are kept to the bit."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        penalty = self.parameters.penalty
+        meta = self.as_dict() | {
+            "hiertl_dist_solution": FORMAT, "basis": self.parameters.basis.to_dict(),
+            "penalty": [penalty.scale, penalty.distance],
+        }  # fmt: skip
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=".npz")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                np.savez(stream, coefficients=self.parameters.coefficients, meta=np.array(json.dumps(meta)))
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: str | Path) -> Solution:
+        """Read what :meth:`save` wrote. Raises ParameterFileError naming the file."""
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                meta, coefficients = json.loads(str(data["meta"])), data["coefficients"]
+        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise ParameterFileError(f"{path}: expected a solution file, but: {error}") from error
+        if meta.get("hiertl_dist_solution") != FORMAT:
+            raise ParameterFileError(
+                f"{path}: expected solution format {FORMAT}, found {meta.get('hiertl_dist_solution')}"
+            )
+        coverage = {p: (float(a), float(b)) for p, (a, b) in meta["coverage"].items()}
+        parameters = Parameters(
+            Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, str(path)
+        )
+        return cls(
+            parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],
+            meta["objective"], meta["method"], meta["rank"], meta["condition"], meta["nonzeros"], meta["n_counted"],
+            meta["rmse"], {g: GroupResidual(**r) for g, r in meta["residuals"].items()}, tuple(meta["notes"]),
+        )  # fmt: skip

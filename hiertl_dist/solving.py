@@ -1,0 +1,252 @@
+"""``fit_block``: plan, assemble, reduce and solve one block with other models frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .algebra import UnsafeGram, regulariser_from_dict, regulariser_to_dict, solve
+from .assembly import Assembly, assemble
+from .basis import cluster_name
+from .blocks import blocks_of, columns_of
+from .errors import InputError, MismatchError
+from .parameters import Parameters, Penalty, check_same_cutoffs, check_same_pairs
+from .planning import Plan, make_plan
+from .reduction import Summaries, group_weights, reduce_rows
+from .rows import OBJECTIVES
+from .solution import GroupResidual, Solution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from .algebra import LinearSolution, Regulariser, Summary
+    from .basis import Basis
+    from .executors.base import Executor
+    from .frames import Frame
+    from .rows import Group
+    from .tiles import InnerPolicy
+
+METHODS: Final = ("rfactor", "gram", "auto")
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How a block is fitted.
+
+    Attributes
+    ----------
+    regulariser : ``{"kind": "none" | "svd" | "ridge" | "lasso", …}``, see
+        :func:`~hiertl_dist.algebra.regulariser_from_dict`.
+    weights : by kind of row, by source, or ``source/kind``; they multiply rows, so the objective holds their squares.
+    objective : ``lsq`` (chimes_lsq's counting) or ``plain``.
+    method : ``rfactor`` (TSQR), ``gram`` (normal equations, refused where unsafe) or ``auto`` (Gram, and RFactor
+        where Gram is unsafe).
+    policy : for pairs inside an inner cutoff.
+    include_fewer : also use frames that have only some of the block's elements.
+    penalty : the wall of the fitted block; default: that of the frozen models, else ChIMES's default.
+    """
+
+    regulariser: Mapping[str, Any] = field(default_factory=lambda: {"kind": "none"})
+    weights: Mapping[str, float] = field(default_factory=dict)
+    objective: str = "lsq"
+    method: str = "rfactor"
+    policy: InnerPolicy = "refuse"
+    include_fewer: bool = False
+    penalty: Penalty | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise InputError(f"method: expected one of {METHODS}, found {self.method!r}")
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"objective: expected one of {sorted(OBJECTIVES)}, found {self.objective!r}")
+        try:
+            regulariser_from_dict(dict(self.regulariser))
+        except ValueError as error:
+            raise InputError(f"regulariser: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class BlockFit:
+    """A solution with what it was made from: the plan, the summaries, and the store if rows were kept."""
+
+    solution: Solution
+    plan: Plan
+    summaries: Summaries
+    assembly: Assembly | None
+
+
+def check_frozen(basis: Basis, free: Sequence[str], frozen: Sequence[Parameters]) -> None:
+    """Raise MismatchError unless frozen models fit the basis; both values are named.
+
+    Pairs and the cutoff function must agree; where the basis keeps a type that is frozen, so must its cutoffs, and the
+    frozen order may be lower (missing coefficients are zero) but not higher. Types that the basis excludes take all
+    from the frozen model. A frozen model must not hold terms of a block that is being fitted.
+    """
+    for i, model in enumerate(frozen):
+        check_same_pairs(basis, model.basis, "the basis", model.source)
+        for kind in model.basis.types:
+            if kind.block in free:
+                raise MismatchError(
+                    f"{model.source} has {kind.name} terms of block {kind.block}, which is being fitted; freeze a model "
+                    "of other blocks, or leave these terms out of it"
+                )
+            for other in frozen[:i]:
+                if other.basis.type_named(kind.elements) is not None:
+                    raise MismatchError(f"both {other.source} and {model.source} have {kind.name} terms")
+            kept = basis.type_named(kind.elements)
+            if kept is not None:
+                check_same_cutoffs(kept, kind, "the basis", model.source)
+                if kind.order > kept.order:
+                    raise MismatchError(
+                        f"type {kind.name}, order: the basis has {kept.order}, {model.source} has {kind.order}"
+                    )
+
+
+def fit_block(
+    frames: Sequence[Frame],
+    basis: Basis,
+    block: str,
+    *,
+    free: Sequence[str] = (),
+    frozen: Sequence[Parameters] = (),
+    settings: FitSettings | None = None,
+    executor: Executor,
+    store: str | Path | None = None,
+    memory: int | None = None,
+    frame_sets: Sequence[str] | None = None,
+) -> BlockFit:
+    """Fit one block on the frames that contain exactly its elements, other models frozen.
+
+    Parameters
+    ----------
+    block : name of the element set, such as ``"CN"``.
+    free : lower blocks that are fitted together with it.
+    frozen : models whose contribution is subtracted: evaluated on the clusters of their own elements.
+    store : folder of the design store; ``None`` streams, and never writes rows.
+    frame_sets : element sets whose frames are used instead.
+
+    Raises
+    ------
+    InputError
+        No frames, no columns.
+    MismatchError
+        A frozen model does not fit the basis.
+    """
+    settings = settings or FitSettings()
+    names = tuple(b.name for b in blocks_of(basis, [*free, block] if block not in free else free))
+    check_frozen(basis, names, frozen)
+    elements = set().union(*(b.elements for b in blocks_of(basis, names)))
+    if frame_sets is None:
+        subsets = {cluster_name(f.elements) for f in frames if f.elements < elements}
+        frame_sets = [cluster_name(elements), *(sorted(subsets) if settings.include_fewer else ())]
+    chosen = [f for f in frames if cluster_name(f.elements) in frame_sets]
+    if not any(f.elements == elements for f in chosen):
+        raise InputError(
+            f"block {block}: no frame contains exactly {', '.join(sorted(elements))}; give such frames or freeze a file"
+        )
+    members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
+    needs = {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
+    plan = make_plan(chosen, basis, blocks=names, needs=needs, policy=settings.policy, executor=executor)
+    assembly = None
+    if store is not None:
+        assembly = assemble(
+            chosen, basis, store, frozen=frozen, policy=settings.policy, executor=executor, memory=memory, plan=plan
+        )
+    summaries, linear, notes = _solve(
+        plan, names, settings, frozen=frozen, executor=executor, memory=memory,
+        store=None if assembly is None else assembly.store,
+    )  # fmt: skip
+    solution = _solution(block, summaries, linear, settings, plan, frozen, notes)
+    return BlockFit(solution, plan, summaries, assembly)
+
+
+def _solve(
+    plan: Plan, names: Sequence[str], settings: FitSettings, *, frozen: Sequence[Parameters], executor: Executor,
+    memory: int | None, store: Any,
+) -> tuple[Summaries, LinearSolution, tuple[str, ...]]:  # fmt: skip
+    regulariser = regulariser_from_dict(dict(settings.regulariser))
+    kinds = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
+    notes: tuple[str, ...] = ()
+    for kind in kinds:
+        summaries = reduce_rows(
+            plan, names, store=store, frozen=frozen, method=kind, executor=executor, memory=memory
+        )
+        try:
+            return summaries, solve_summaries(summaries, regulariser, settings, executor), notes
+        except UnsafeGram as error:
+            if kind == kinds[-1]:
+                raise
+            notes = (f"method auto: fell back from gram to rfactor: {error}",)
+    raise AssertionError("unreachable: the last method returns or raises")
+
+
+def solve_summaries(
+    summaries: Summaries, regulariser: Regulariser, settings: FitSettings, executor: Executor
+) -> LinearSolution:
+    """Weighted solve of the combined groups; one item, so that every process gets the same bits."""
+    weights, counted = group_weights(summaries.groups, settings.weights, settings.objective)
+    task = partial(_solve_combined, summaries=summaries, weights=weights, counted=counted)
+    found = executor.run(task, [regulariser], label=str, what=f"solve {'+'.join(summaries.blocks)}")[0]
+    if isinstance(found, UnsafeGram):
+        raise found
+    solved: LinearSolution = found
+    return solved
+
+
+def _solve_combined(
+    regulariser: Regulariser, *, summaries: Summaries, weights: Mapping[Group, float], counted: int
+) -> LinearSolution | UnsafeGram:
+    try:
+        return solve(summaries.combined(weights), regulariser, counted)
+    except UnsafeGram as error:  # an answer, not a failure of the task: method "auto" goes on from it
+        return error
+
+
+def _residual(summary: Summary, c: Any) -> GroupResidual:
+    rows = max(summary.rows, 1)
+    return GroupResidual(
+        summary.rows, float(np.sqrt(summary.target_norm2() / rows)), float(np.sqrt(summary.residual_norm2(c) / rows))
+    )
+
+
+def _solution(
+    block: str, summaries: Summaries, linear: LinearSolution, settings: FitSettings, plan: Plan,
+    frozen: Sequence[Parameters], notes: tuple[str, ...],
+) -> Solution:  # fmt: skip
+    offsets: dict[Group, Summary] = {g: summaries.offset(g) for g in summaries.groups}
+    residuals = {g.name: _residual(s, linear.coefficients) for g, s in offsets.items()}
+    counts = OBJECTIVES[settings.objective]
+    total = sum(counts.count(g.kind) * s.rows for g, s in offsets.items())
+    squares = sum(counts.count(g.kind) * s.residual_norm2(linear.coefficients) for g, s in offsets.items())
+    penalties = {f.penalty for f in frozen}
+    if settings.penalty is None and len(penalties) > 1:
+        raise MismatchError(f"penalty: frozen models have {sorted(map(str, penalties))}; say which to use")
+    penalty = settings.penalty or next(iter(penalties), Penalty())
+    coverage: dict[str, tuple[float, float]] = {}
+    for ranges in plan.ranges.values():
+        for pair, (low, high) in ranges.items():
+            before = coverage.get(pair, (low, high))
+            coverage[pair] = (min(low, before[0]), max(high, before[1]))
+    basis = plan.basis.with_types(t for t in plan.basis.types if t.block in summaries.blocks)
+    # a block is written and frozen by itself, so it keeps only the elements it has
+    basis = basis.restricted(set().union(*(t.elements for t in basis.types)))
+    order = {c: i for i, c in enumerate(summaries.columns)}
+    values = linear.coefficients[[order[c] for c in columns_of(basis)]]
+    inside = len(plan.inside)
+    if inside:
+        notes = (*notes, f"{inside} pairs inside an inner cutoff, policy {plan.policy}")
+    if plan.skipped:
+        notes = (*notes, f"{len(plan.skipped)} frames left out by the policy: {list(plan.skipped)}")
+    if plan.unlabelled:
+        notes = (*notes, f"{len(plan.unlabelled)} frames have no label: {list(plan.unlabelled)}")
+    return Solution(
+        Parameters(basis, values, penalty, coverage, f"fit of {block}"), block, summaries.blocks,
+        {f.source: f.digest for f in frozen},
+        regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(settings.weights),
+        settings.objective, linear.method, linear.rank, linear.condition, linear.nonzeros, total,
+        float(np.sqrt(squares / max(total, 1))), residuals, (*notes, *linear.notes),
+    )  # fmt: skip
