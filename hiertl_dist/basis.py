@@ -135,8 +135,11 @@ class ClusterType:
     def __post_init__(self) -> None:
         if self.elements != tuple(sorted(self.elements)) or not 1 <= len(self.elements) <= 4:
             raise BasisError(f"cluster type: expected 1 to 4 sorted elements, found {self.elements}")
-        if self.order < 1:
-            raise BasisError(f"{self.name}: expected an order of at least 1, found {self.order}")
+        least, most = {1: (1, 1), 2: (1, None)}.get(self.body, (2, None))
+        if self.order < least or (most is not None and self.order > most):
+            raise BasisError(
+                f"{self.name}: expected an order of {'exactly' if most else 'at least'} {least}, found {self.order}"
+            )
         wanted = sorted({tuple(sorted(p)) for p in itertools.combinations(self.elements, 2)})
         if [e.elements for e in self.edges] != wanted:
             raise BasisError(

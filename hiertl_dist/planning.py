@@ -266,7 +266,9 @@ def _cut(
     segments, tiles = [], []
     for elements in sorted(by_set, key=lambda s: (len(by_set[s][0][1].elements), s)):
         here = [b for b in names if (elements, b) in wanted]
-        widest = max(columns[b] for b in here)
+        # by the whole basis, so that fits of different blocks cut the same frames alike and share their tiles
+        members = set(by_set[elements][0][1].elements)
+        widest = max(b.n_columns for b in blocks_of(basis) if set(b.elements) <= members)
         limit = min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
         run: list[tuple[int, Frame, FrameScan]] = []
         rows = 0

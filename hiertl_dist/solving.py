@@ -127,7 +127,7 @@ def fit_block(
     free : lower blocks that are fitted together with it.
     frozen : models whose contribution is subtracted: evaluated on the clusters of their own elements.
     store : folder of the design store; ``None`` streams, and never writes rows.
-    frame_sets : element sets whose frames are used instead.
+    frame_sets : element sets whose frames are used instead; then exactly the blocks in ``free`` are fitted.
 
     Raises
     ------
@@ -137,18 +137,19 @@ def fit_block(
         A frozen model does not fit the basis.
     """
     settings = settings or FitSettings()
-    names = tuple(b.name for b in blocks_of(basis, [*free, block] if block not in free else free))
+    wanted = list(free) if block in free or frame_sets is not None else [*free, block]
+    names = tuple(b.name for b in blocks_of(basis, wanted))
     check_frozen(basis, names, frozen)
-    elements = set().union(*(b.elements for b in blocks_of(basis, names)))
+    members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
+    elements = set().union(*members.values())
     if frame_sets is None:
         subsets = {cluster_name(f.elements) for f in frames if f.elements < elements}
         frame_sets = [cluster_name(elements), *(sorted(subsets) if settings.include_fewer else ())]
     chosen = [f for f in frames if cluster_name(f.elements) in frame_sets]
-    if not any(f.elements == elements for f in chosen):
+    if not any(f.elements == elements for f in chosen) and (not chosen or len(frame_sets) == 1):
         raise InputError(
             f"block {block}: no frame contains exactly {', '.join(sorted(elements))}; give such frames or freeze a file"
         )
-    members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
     needs = {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
     plan = make_plan(chosen, basis, blocks=names, needs=needs, policy=settings.policy, executor=executor)
     assembly = None

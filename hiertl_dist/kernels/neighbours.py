@@ -42,10 +42,13 @@ def find_neighbours(
 ) -> Neighbours:
     """Neighbours within ``cutoff`` (Å), sorted by centre, neighbour and lattice shift.
 
-    ``cell`` ``None`` means an isolated molecule.
+    ``cell`` ``None`` means an isolated molecule. Raises ValueError for one that is more than 1e5 Å across, on which
+    vesin's cell list divides by zero and takes the process with it.
     """
     n = len(positions)
     periodic = cell is not None
+    if not periodic and (extent := float(np.ptp(positions, axis=0).max())) > 1e5:
+        raise ValueError(f"expected a molecule of at most 1e5 Å, found one {extent:.3g} Å across")
     if cutoff <= 0.0:
         none = np.empty(0, np.int64)
         return Neighbours(np.zeros(n + 1, np.int64), none, np.empty((0, 3)), np.empty(0), np.empty(0, bool))

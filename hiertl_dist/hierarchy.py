@@ -1,0 +1,167 @@
+"""Climb the lattice of element sets: fit each block with its lower blocks frozen, then put the model together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .basis import cluster_name, split_symbols
+from .blocks import blocks_of
+from .errors import InputError
+from .evaluation import Model
+from .parameters import Parameters, merge_parameters
+from .solving import BlockFit, FitSettings, fit_block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from .basis import Basis
+    from .executors.base import Executor
+    from .frames import Frame
+
+
+@dataclass(frozen=True, eq=False)
+class HierarchyFit:
+    """A model fitted block by block.
+
+    Attributes
+    ----------
+    fits : per block, in the order in which they were fitted.
+    frozen : models that were read, not fitted.
+    model : the sum of all blocks.
+    """
+
+    fits: Mapping[str, BlockFit]
+    frozen: tuple[Parameters, ...]
+    model: Model
+
+
+@dataclass(frozen=True, eq=False)
+class HierarchyOptions:
+    """What applies to a whole climb.
+
+    Attributes
+    ----------
+    settings : of every block; block_settings : of single ones.
+    partial : per block, lower blocks that are left free when it is fitted.
+    only : blocks to fit; default: all that are not frozen.
+    store : folder of the design store; ``None`` streams.
+    """
+
+    settings: FitSettings = FitSettings()
+    block_settings: Mapping[str, FitSettings] = field(default_factory=dict)
+    partial: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    only: Sequence[str] | None = None
+    store: str | Path | None = None
+    memory: int | None = None
+
+    def of(self, block: str) -> FitSettings:
+        return self.block_settings.get(block, self.settings)
+
+
+def _blocks_in(parameters: Parameters) -> set[str]:
+    return {t.block for t in parameters.basis.types}
+
+
+def fit_hierarchy(
+    frames: Sequence[Frame],
+    basis: Basis,
+    *,
+    frozen: Sequence[Parameters] = (),
+    options: HierarchyOptions | None = None,
+    executor: Executor,
+    tell: Callable[[str], None] = lambda _: None,
+    done: Callable[[BlockFit], None] = lambda _: None,
+) -> HierarchyFit:
+    """Fit the blocks of a basis from small element sets to large ones.
+
+    Parameters
+    ----------
+    frames : labelled frames; each block uses those that contain exactly its elements.
+    frozen : models of blocks that are not fitted; a block that one of them holds is skipped.
+    tell : called with a line about each step; done : called with each block as soon as it is fitted, so that what
+        is computed is kept if a later one fails.
+
+    Raises
+    ------
+    InputError
+        A block has no frames, or an option names a block that is not there.
+    MismatchError
+        A frozen model does not fit the basis, naming both values.
+    """
+    options = options or HierarchyOptions()
+    names = [b.name for b in blocks_of(basis)]
+    _check_names(names, options, frozen)
+    held = set().union(*(_blocks_in(f) for f in frozen)) if frozen else set()
+    fits: dict[str, BlockFit] = {}
+    current: dict[str, Parameters] = {}
+    for block in names:
+        wanted = block not in held if options.only is None else block in options.only
+        if not wanted:
+            continue
+        free = tuple(options.partial.get(block, ()))
+        below = _below(block, (*frozen, *current.values()), free)
+        tell(
+            f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen"
+            + (f", {', '.join(free)} left free" if free else "")
+        )
+        fit = fit_block(
+            frames, basis, block, free=free, frozen=below, settings=options.of(block), executor=executor,
+            store=options.store, memory=options.memory,
+        )  # fmt: skip
+        fits[block] = fit
+        done(fit)
+        for name in fit.solution.blocks:
+            current[name] = fit.solution.parameters.restricted({name})
+    refitted = set(current)
+    kept = tuple(f.restricted(_blocks_in(f) - refitted) for f in frozen if _blocks_in(f) - refitted)
+    merged = merge_parameters([*kept, *current.values()], overlap="add")
+    return HierarchyFit(fits, tuple(frozen), Model(merged))
+
+
+def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters]) -> None:
+    held = {b for f in frozen for b in _blocks_in(f)}
+    for what, given in (("only", options.only or ()), ("settings of blocks", options.block_settings)):
+        if unknown := [b for b in given if b not in names]:
+            raise InputError(f"{what}: {unknown} are not blocks of the basis, which has {names}")
+    for block, free in options.partial.items():
+        for lower in free:
+            if not set(split_symbols(lower)) < set(split_symbols(block)):
+                raise InputError(f"partial: {lower} is not a lower block of {block}")
+            if lower not in names:
+                raise InputError(
+                    f"partial: block {lower} is {'only in a frozen file' if lower in held else 'not in the basis'}; to be "
+                    f"left free it must be in the basis, which has {names}"
+                )
+
+
+def _below(block: str, models: Sequence[Parameters], free: Sequence[str]) -> list[Parameters]:
+    """The parts of models that stand on proper subsets of a block's elements, less the blocks left free."""
+    elements = set(split_symbols(block))
+    found = []
+    for model in models:
+        inside = {b for b in _blocks_in(model) if set(split_symbols(b)) <= elements and b != block and b not in free}
+        if inside == _blocks_in(model):
+            found.append(model)
+        elif inside:
+            found.append(model.restricted(inside))
+    return found
+
+
+def fit_all_at_once(
+    frames: Sequence[Frame],
+    basis: Basis,
+    *,
+    frozen: Sequence[Parameters] = (),
+    options: HierarchyOptions | None = None,
+    executor: Executor,
+) -> BlockFit:
+    """Fit every block of the basis together on all frames, for comparison with the hierarchy."""
+    options = options or HierarchyOptions()
+    names = [b.name for b in blocks_of(basis)]
+    sets = sorted({cluster_name(f.elements) for f in frames})
+    return fit_block(
+        frames, basis, cluster_name(set().union(*(f.elements for f in frames))), free=names, frozen=frozen,
+        settings=options.settings, executor=executor, store=options.store, memory=options.memory, frame_sets=sets,
+    )  # fmt: skip

@@ -1,0 +1,286 @@
+"""Reading ChIMES parameter files, full and reduced, into ``Parameters``.
+
+The text is taken apart by :mod:`.params_scan`; here it is checked against itself, and powers are brought
+from the atoms' order in the file to the sorted atoms of a :class:`~hiertl_dist.blocks.Column`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ..basis import Basis, ClusterType, Edge, Elements, Pair, cluster_name, edges_of, split_symbols
+from ..blocks import columns_of, orbits, pattern_of
+from ..errors import BasisError, ParameterFileError
+from ..parameters import Parameters, Penalty
+from .params_scan import scan
+from .params_sections import COUNT_OF_BODY, edge_map
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .params_sections import Row, Section, Sections
+
+Values = dict[tuple[Elements, tuple[int, ...]], float]
+
+NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:")
+
+
+def read_parameters(path: str | Path) -> Parameters:
+    """Read a ChIMES parameter file (``params.txt``, ``*.reduced``, or one that this package wrote).
+
+    Coefficients are in kcal/mol, distances in Å. What the file leaves out is zero; a cluster type is part of
+    the basis if the file has a section for it that is not marked ``EXCLUDED:``, and a one-body type if it has
+    an energy offset. Each type has the order of the PAIRTYP line, unless one of this package's own comments
+    says otherwise. Many-body edges have the cutoffs of their pair where no SPECIAL line sets them.
+
+    Raises
+    ------
+    ParameterFileError
+        The file is truncated, malformed, contradicts itself, or has charges or overbonding; file and line,
+        what was expected and what was found are named.
+    OSError
+        The file cannot be read.
+    """
+    return _Builder(scan(path)).parameters()
+
+
+class _Builder:
+    """Turns the sections of one file into a basis and its coefficients."""
+
+    def __init__(self, sections: Sections) -> None:
+        self.said = sections
+        self.values: Values = {}
+        self.orders: dict[Elements, tuple[int, int]] = {}
+        self.left_out: dict[Elements, int] = {}
+        self.coverage: dict[str, tuple[float, float]] = {}
+
+    def parameters(self) -> Parameters:
+        pairs = self._pairs()
+        self._notes(pairs)
+        self._check_counts()
+        types = [*self._one_body(), *self._two_body(pairs), *self._many_body(pairs)]
+        if unknown := set(self.orders) - {t.elements for t in types}:
+            name = sorted(unknown)[0]
+            self.said.fail(self.orders[name][0], "ORDERS of types that the file has", cluster_name(name))
+        basis = self._basis(pairs, types)
+        columns = columns_of(basis)
+        coefficients = np.array([self.values.get((c.elements, c.powers), 0.0) for c in columns], np.float64)
+        return Parameters(basis, coefficients, Penalty(**self.said.penalty), self.coverage, self.said.path)
+
+    def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
+        try:
+            return Basis(tuple(self.said.elements), tuple(pairs.values()), tuple(types), self.said.cutoff)
+        except BasisError as error:
+            raise ParameterFileError(f"{self.said.path}: {error}") from error
+
+    # -- header -----------------------------------------------------------------------------------
+
+    def _pairs(self) -> dict[Elements, Pair]:
+        pairs: dict[Elements, Pair] = {}
+        for row in self.said.pairs:
+            elements = tuple(sorted(row.atoms))
+            if not set(elements) <= set(self.said.elements) or elements in pairs:
+                self.said.fail(
+                    row.line, f"each pair of {' '.join(self.said.elements)} once", " ".join(row.atoms)
+                )
+            try:
+                pairs[elements] = Pair(elements, row.rmin, row.rmax, row.transform, row.morse_lambda)
+            except BasisError as error:
+                raise ParameterFileError(f"{self.said.path}, line {row.line}: {error}") from error
+        return pairs
+
+    def _notes(self, pairs: dict[Elements, Pair]) -> None:
+        for keyword, notes in self.said.notes.items():
+            if keyword not in NOTES:
+                self.said.fail(notes[0].line, f"a comment of {', '.join(NOTES)}", repr(keyword))
+            for line, words in notes:
+                if keyword == "EXCLUDED:":
+                    self.left_out.update((self._cluster(line, w), line) for w in words)
+                elif keyword == "ORDERS:":
+                    self._note_orders(line, words)
+                else:
+                    self._note_coverage(line, words, pairs)
+        elements = self.said.elements
+        for body, named in ((1, [(e,) for e in elements]), (2, [p.atoms for p in self.said.pairs])):
+            for index, line in self.said.excluded[body].items():
+                if not 0 <= index < len(named):
+                    self.said.fail(line, f"{body}-body types of 0 … {len(named) - 1}", index)
+                self.left_out[tuple(sorted(named[index]))] = line
+
+    def _note_orders(self, line: int, words: list[str]) -> None:
+        if len(words) % 2 or not all(w.isdecimal() for w in words[1::2]):
+            self.said.fail(line, "ORDERS: names of cluster types, each with its order", " ".join(words))
+        for name, order in zip(words[::2], words[1::2], strict=True):
+            elements = self._cluster(line, name)
+            largest = self.said.orders[len(elements) - 2] if 2 <= len(elements) <= 4 else 0
+            if not 1 <= int(order) <= largest:
+                self.said.fail(line, f"an order of 1 to {largest} (as PAIRTYP has it) for {name}", order)
+            self.orders[elements] = (line, int(order))
+
+    def _note_coverage(self, line: int, words: list[str], pairs: dict[Elements, Pair]) -> None:
+        try:
+            name, low, high = words[0], float(words[1]), float(words[2])
+        except (IndexError, ValueError):
+            self.said.fail(line, "COVERAGE: pair and two distances in Å", " ".join(words))
+        elements = self._cluster(line, name)
+        if elements not in pairs or len(words) != 3 or not (math.isfinite(low) and math.isfinite(high)):
+            self.said.fail(line, "COVERAGE: pair and two distances in Å", " ".join(words))
+        self.coverage[cluster_name(elements)] = (low, high)
+
+    def _cluster(self, line: int, name: str) -> Elements:
+        try:
+            elements = split_symbols(name)
+        except BasisError:
+            elements = ()
+        if not elements or not set(elements) <= set(self.said.elements):
+            self.said.fail(line, f"a cluster of {' '.join(self.said.elements)}", repr(name))
+        return elements
+
+    def _check_counts(self) -> None:
+        """The other programs index the types by the declared number, and read bodies by the switches."""
+        for special in self.said.specials:
+            if special.elements is not None and not set(special.elements) <= set(self.said.elements):
+                wanted = f"the cutoffs of a cluster of {' '.join(self.said.elements)}"
+                self.said.fail(special.line, wanted, " ".join(special.elements))
+        for body in (3, 4):
+            sections = self.said.types[body]
+            line, count = self.said.counts.get(COUNT_OF_BODY[body], (0, len(sections)))
+            if count != len(sections) and self.said.orders[body - 2] > 0:
+                self.said.fail(line, f"'{COUNT_OF_BODY[body]} {len(sections)}', as there are sections", count)
+            present = [s for s in sections if not s.excluded]
+            if present and not self.said.switches.get(body, True):
+                wanted = f"no {body}-body parameters, as USE{body}BCH is false"
+                self.said.fail(present[0].line, wanted, " ".join(present[0].atoms))
+
+    # -- types ------------------------------------------------------------------------------------
+
+    def _one_body(self) -> list[ClusterType]:
+        types = []
+        for index, row in sorted(self.said.offsets.items()):
+            elements = (self.said.elements[index],)
+            if elements in self.left_out:
+                self._only_zeros(elements, [row])
+            else:
+                types.append(ClusterType(elements, 1, ()))
+                self.values[elements, ()] = row.value
+        return types
+
+    def _two_body(self, pairs: dict[Elements, Pair]) -> list[ClusterType]:
+        types: dict[Elements, ClusterType] = {}
+        for section in self.said.types[2]:
+            elements = tuple(sorted(section.atoms))
+            order = self._order(elements)
+            if elements in types:
+                self.said.fail(section.line, f"one section for the pair {cluster_name(elements)}", "another")
+            if elements in self.left_out:
+                self._only_zeros(elements, section.rows)
+                continue
+            for row in section.rows:
+                limit = self.said.orders[0]
+                if not 0 <= row.powers[0] < limit:
+                    wanted = f"an index of 0 … {limit - 1} (PAIRTYP has {limit} two-body orders)"
+                    self.said.fail(row.line, wanted, row.powers[0])
+                if row.powers[0] < order:
+                    self._store(elements, (row.powers[0] + 1,), row)
+                else:
+                    self._only_zeros(elements, [row])
+            if order:
+                pair = pairs[elements]
+                types[elements] = ClusterType(elements, order, (Edge(elements, pair.rmin, pair.rmax),))
+        return list(types.values())
+
+    def _many_body(self, pairs: dict[Elements, Pair]) -> list[ClusterType]:
+        types: dict[Elements, ClusterType] = {}
+        seen: set[Elements] = set()
+        for section in (*self.said.types[3], *self.said.types[4]):
+            elements = tuple(sorted(section.atoms))
+            if elements in seen or not set(elements) <= set(self.said.elements):
+                wanted = f"each cluster of {' '.join(self.said.elements)} once"
+                self.said.fail(section.line, wanted, " ".join(section.atoms))
+            seen.add(elements)
+            if section.excluded:
+                continue
+            if elements in self.left_out:
+                wanted = f"{cluster_name(elements)} to be EXCLUDED:, as line {self.left_out[elements]} says"
+                self.said.fail(section.line, wanted, "parameters")
+            order = self._order(elements)
+            self._rows(section, elements, order)
+            if order:
+                types[elements] = self._type(section, elements, order, pairs)
+        return list(types.values())
+
+    def _type(
+        self, section: Section, elements: Elements, order: int, pairs: dict[Elements, Pair]
+    ) -> ClusterType:
+        cutoffs = self._cutoffs(elements, pairs)
+        try:
+            return ClusterType(elements, order, tuple(Edge(e, *cutoffs[e]) for e in sorted(cutoffs)))
+        except BasisError as error:
+            raise ParameterFileError(f"{self.said.path}, line {section.line}: {error}") from error
+
+    def _cutoffs(
+        self, elements: Elements, pairs: dict[Elements, Pair]
+    ) -> dict[Elements, tuple[float, float]]:
+        edges = sorted({(elements[a], elements[b]) for a, b in edges_of(len(elements))})
+        sides = {e: {"rmin": pairs[e].rmin, "rmax": pairs[e].rmax} for e in edges}
+        given: dict[str, int] = {}
+        for special in self.said.specials:
+            if special.body != len(elements) or special.elements not in (None, elements):
+                continue
+            for edge in edges:
+                value = special.values.get(edge, special.everywhere)
+                if special.side in given and sides[edge][special.side] != value:
+                    self.said.fail(
+                        special.line,
+                        f"the cutoffs of {cluster_name(elements)} as on line {given[special.side]}, "
+                        f"{sides[edge][special.side]} for {cluster_name(edge)}",
+                        value,
+                    )
+                sides[edge][special.side] = value
+            given[special.side] = special.line
+        return {e: (sides[e]["rmin"], sides[e]["rmax"]) for e in edges}
+
+    def _order(self, elements: Elements) -> int:
+        return self.orders.get(elements, (0, self.said.orders[len(elements) - 2]))[1]
+
+    # -- coefficients -----------------------------------------------------------------------------
+
+    def _rows(self, section: Section, elements: Elements, order: int) -> None:
+        """Bring each row to the sorted atoms and its orbit."""
+        moved = edge_map(sorted(range(len(section.atoms)), key=section.atoms.__getitem__))
+        table = orbits(pattern_of(elements), order) if order else None
+        for row in section.rows:
+            if table is None or not all(0 <= p < order for p in row.powers):
+                self.said.fail(
+                    row.line,
+                    f"powers of 0 … {order - 1} for {cluster_name(elements)} (its order is {order})",
+                    " ".join(map(str, row.powers)),
+                )
+            column = int(table.column[tuple(row.powers[e] for e in moved)])
+            if column >= 0:
+                self._store(elements, tuple(int(p) for p in table.powers[column]), row)
+            elif row.value != 0.0:
+                self.said.fail(
+                    row.line,
+                    f"powers of {' '.join(section.atoms)} that touch every atom, or the value 0",
+                    f"{' '.join(map(str, row.powers))} with {row.value!r}",
+                )
+
+    def _store(self, elements: Elements, powers: tuple[int, ...], row: Row) -> None:
+        before = self.values.setdefault((elements, powers), row.value)
+        if before != row.value:
+            self.said.fail(
+                row.line,
+                f"the value {before!r} of an equivalent row before it ({cluster_name(elements)}, powers "
+                f"{' '.join(map(str, powers))} of the sorted atoms)",
+                repr(row.value),
+            )
+
+    def _only_zeros(self, elements: Elements, rows: list[Row]) -> None:
+        for row in rows:
+            if row.value != 0.0:
+                wanted = f"zero, as {cluster_name(elements)} is marked as left out or of a lower order"
+                self.said.fail(row.line, wanted, repr(row.value))
