@@ -1,0 +1,76 @@
+"""Who runs the work: one verb pair, `run` and `reduce`, on four executors that give the same bits."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
+from hiertl_dist.executors.dask import DaskExecutor, current_client
+from hiertl_dist.executors.mpi import MPIExecutor, under_mpirun
+from hiertl_dist.executors.processes import ProcessesExecutor
+from hiertl_dist.executors.serial import SerialExecutor
+
+__all__ = [
+    "DaskExecutor",
+    "Executor",
+    "MPIExecutor",
+    "Node",
+    "ProcessesExecutor",
+    "SerialExecutor",
+    "TaskFailed",
+    "executor",
+    "tree",
+    "under_mpirun",
+]
+
+Kind = Literal["auto", "serial", "processes", "dask", "mpi"]
+
+
+def executor(
+    kind: Kind | str = "auto", *, workers: int | None = None, client: Any = None, comm: Any = None
+) -> Executor:
+    """The executor of a kind; close it, or use it as a context manager.
+
+    "auto" is "mpi" with a communicator or under mpirun, else "dask" with a client or where one is current,
+    else "serial" for one worker, else "dask" on a local cluster of its own. `workers` sizes what is started
+    here; a current dask client is used as it is.
+
+    Raises
+    ------
+    ValueError
+        For an unknown kind, for `client` or `comm` with a kind that has no use for it, and for a number of
+        workers that the kind can't have.
+    ImportError, RuntimeError
+        As of `MPIExecutor`.
+    """
+    if kind == "auto":
+        kind = _chosen(workers, client, comm)
+    if client is not None and kind != "dask":
+        raise ValueError(f"a dask client is of no use to the executor {kind!r}")
+    if comm is not None and kind != "mpi":
+        raise ValueError(f"an MPI communicator is of no use to the executor {kind!r}")
+    if kind == "serial":
+        return _sized(SerialExecutor(), workers)
+    if kind == "processes":
+        return ProcessesExecutor(workers)
+    if kind == "dask":
+        return DaskExecutor(client, workers)
+    if kind == "mpi":
+        return _sized(MPIExecutor(comm), workers)
+    raise ValueError(f"there is no executor {kind!r}: choose from auto, serial, processes, dask, mpi")
+
+
+def _chosen(workers: int | None, client: Any, comm: Any) -> str:
+    if comm is not None or under_mpirun():
+        return "mpi"
+    if client is not None or current_client() is not None:
+        return "dask"
+    return "serial" if workers == 1 else "dask"
+
+
+def _sized(made: Executor, workers: int | None) -> Executor:
+    if workers not in (None, made.workers):
+        has = made.workers
+        made.close()
+        raise ValueError(f"the executor {made.name!r} has {has} workers here, not {workers}")
+    return made

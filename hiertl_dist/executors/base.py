@@ -1,0 +1,324 @@
+"""The two verbs that run work, `run` and `reduce`, and everything the executors share.
+
+An executor decides where calls are made, never what they give. What makes the answers the same everywhere
+lives here: the shape of the reduction tree (`tree`), the single BLAS thread under which each call runs
+(`attempt`), how a failure is named and raised (`Fault`, `task_failed`), and when calls are started where a
+pool of workers takes them (`drive`).
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, ClassVar, Self, TextIO
+
+import cloudpickle  # type: ignore[import-untyped, unused-ignore]
+import scipy.linalg  # noqa: F401  loaded now, so that the limit in `one_blas_thread` reaches its BLAS too
+import threadpoolctl
+from tqdm import tqdm
+
+Call = Callable[..., Any]
+Label = Callable[[Any], str]
+
+SECONDS_BEFORE_BAR = 2.0
+
+
+class TaskFailed(RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
+    """An item failed, or the worker that had it was lost. The message names the item and says why.
+
+    Raised by `Executor.run` and `Executor.reduce`, on every calling process alike. `__cause__` is the
+    original exception where there is one that can be had; where it comes from another process, its traceback
+    is a note.
+    """
+
+
+@dataclass(frozen=True, order=True)
+class Node:
+    """Items lo up to but not including hi of a reduction: a leaf where that is one item, else a merge of two
+    halves."""
+
+    lo: int
+    hi: int
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.hi - self.lo == 1
+
+    @property
+    def children(self) -> tuple[Node, Node]:
+        """Left and right; the left one has the largest power of two of items that leaves the right one
+        any."""
+        mid = self.lo + (1 << ((self.hi - self.lo - 1).bit_length() - 1))
+        return Node(self.lo, mid), Node(mid, self.hi)
+
+
+def tree(n: int) -> Iterator[Node]:
+    """Every node of the reduction of n items, children before parents, left before right. It depends on n
+    only.
+
+    Walked in this order with a stack, no more than log2(n) + 2 values are held at a time.
+    """
+    stack = [(Node(0, n), False)] if n > 0 else []
+    while stack:
+        node, opened = stack.pop()
+        if opened or node.is_leaf:
+            yield node
+        else:
+            left, right = node.children
+            stack += [(node, True), (right, False), (left, False)]
+
+
+def pack(things: Any) -> bytes:
+    """Functions with all that they carry, lambdas and partials too; `pickle.loads` unpacks them."""
+    packed: bytes = cloudpickle.dumps(things, protocol=5)
+    return packed
+
+
+class _OneThread:
+    """The process-wide limit of one thread for BLAS and OpenMP, counted, for calls may run in threads of one
+    process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._first: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            # set anew on each entry: OpenMP has a number for each thread, and libraries may have been loaded
+            self._take_control()
+            limits = threadpoolctl.threadpool_limits(limits=1)
+            self._first = limits if self._inside == 0 else self._first
+            self._inside += 1
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                # only the first knows what was set before, and calls in other threads needed it until now
+                self._take_control()
+                self._first.restore_original_limits()
+                self._take_control()
+                self._first = None
+
+    @staticmethod
+    def _take_control() -> None:
+        """Forget which thread may set the limit: threadpoolctl (from 3.8) ignores all but one, in silence."""
+        forget = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", None)
+        if forget is not None:
+            forget(force=True)
+
+
+_one_thread = _OneThread()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a call failed, in a form that crosses processes: `live` stays behind, `pickled` travels if it
+    can."""
+
+    text: str
+    trace: str
+    pickled: bytes | None = None
+    live: BaseException | None = None
+    lost: bool = False
+    name: str = ""
+    node: Node = Node(0, 0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fault, (self.text, self.trace, self.pickled, None, self.lost, self.name, self.node)
+
+    @classmethod
+    def of(cls, error: BaseException, *, lost: bool = False, text: str = "") -> Fault:
+        try:
+            pickled = pickle.dumps(error)
+        except Exception:
+            pickled = None
+        said = str(error)
+        text = text or (f"{type(error).__name__}: {said}" if said else type(error).__name__)
+        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost)
+
+    def named(self, node: Node, items: Sequence[Any], label: Label) -> Fault:
+        """The same fault, with the item or the merge that it befell."""
+        name = _name(items[node.lo], label)
+        if not node.is_leaf:
+            name = f"merge of {name} to {_name(items[node.hi - 1], label)}"
+        return replace(self, name=name, node=node)
+
+    def error(self) -> BaseException | None:
+        """The original exception, or None where it could not travel."""
+        if self.live is not None or self.pickled is None:
+            return self.live
+        try:
+            error = pickle.loads(self.pickled)
+        except Exception:  # its class may be unknown here, or want arguments that pickle does not give
+            return None
+        return error if isinstance(error, BaseException) else None
+
+
+def _name(item: Any, label: Label) -> str:
+    try:
+        return label(item)
+    except Exception:  # a bad label must not hide the failure that it was to name
+        return repr(item)[:200]
+
+
+class CallFailed(Exception):  # noqa: N818  it reports a failure, and never reaches a user
+    """Carries a Fault from where a call was made to the executor that will name it."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return self.fault.text[:1000]
+
+
+def attempt(call: Call, *args: Any) -> Any:
+    """call(*args) under one BLAS thread. Every task, leaf and merge of every executor is made through this.
+
+    Raises
+    ------
+    CallFailed
+        Where it raised; SystemExit is a failure too, for a worker or an MPI rank that left would take others
+        with it.
+    """
+    with _one_thread:
+        try:
+            return call(*args)
+        except (Exception, SystemExit) as error:
+            raise CallFailed(Fault.of(error)) from error
+
+
+def fault_of(error: BaseException) -> Fault:
+    """The fault that an exception carries, or else is."""
+    return error.fault if isinstance(error, CallFailed) else Fault.of(error)
+
+
+def task_failed(what: str, faults: Iterable[Fault]) -> TaskFailed:
+    """The exception for these (named) faults: the first in the order of the items speaks, the others are
+    notes."""
+    first, *others = sorted(faults, key=lambda fault: (fault.lost, fault.node))
+    if first.lost:
+        names = " or ".join(fault.name for fault in (first, *others))
+        message, others = f"{what}: the worker that had {names} was lost: {first.text}", []
+    else:
+        message = f"{what}: {first.name} failed with {first.text}"
+    failed = TaskFailed(message)
+    failed.__cause__ = first.error()
+    if first.live is None or first.live.__traceback__ is None:
+        failed.add_note(f"where it was raised:\n{first.trace}")
+    for fault in others:
+        failed.add_note(f"also failed: {fault.name} with {fault.text}")
+    return failed
+
+
+@dataclass(frozen=True)
+class Telling:
+    """How a verb speaks of itself: what is being done, and the name of an item."""
+
+    what: str
+    label: Label
+
+    @contextmanager
+    def bar(self, total: int, *, shown: bool = True) -> Iterator[Any]:
+        """A progress bar on stderr after two seconds; none where no person is reading."""
+        disable = None if shown else True  # None: unless stderr is a terminal
+        with tqdm(
+            total=total, desc=self.what, delay=SECONDS_BEFORE_BAR, disable=disable, file=sys.stderr
+        ) as bar:
+            yield bar
+
+
+class Executor(ABC):
+    """Runs tasks and reduces their values; a context manager that gives back what it holds.
+
+    Each calling process gets the same result, and the same bits from every executor. `task`, `leaf` and
+    `merge` must depend on their arguments only and leave them as they are; they may be called again if a
+    worker is lost, so what they write must bear being written twice. Large static arguments belong in a
+    functools.partial, which goes to each worker once. After a failure nothing new is started, what runs is
+    left to finish, and the executor can be used again.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, workers: int) -> None:
+        if workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        self._workers = workers
+
+    @property
+    def workers(self) -> int:
+        """How many calls are made at a time."""
+        return self._workers
+
+    def run(self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks") -> list[Any]:
+        """task(item) of each item, in order; the same list on every calling process.
+
+        Raises
+        ------
+        TaskFailed
+            On every calling process, when an item fails. The other items' effects stay; their values are
+            dropped.
+        """
+        items = list(items)
+        self._agree(len(items))
+        return self._run(task, items, Telling(what, label)) if items else []
+
+    def reduce(
+        self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction"
+    ) -> Any:
+        """The value of a binary tree with leaf(item) at its leaves and merge(left, right) at its nodes.
+
+        The tree is that of `tree`: a node of m > 1 items splits after the largest power of two below m.
+
+        Raises
+        ------
+        TaskFailed
+            On every calling process, when a leaf or a merge fails.
+        ValueError
+            When there are no items: a tree without leaves has no value.
+        """
+        items = list(items)
+        self._agree(len(items))
+        if not items:
+            raise ValueError(f"{what}: there are no items to reduce")
+        return self._reduce(leaf, merge, items, Telling(what, label))
+
+    def out(self) -> TextIO:
+        """The stream that a person reads: stdout on the one process that speaks for all, nowhere on the
+        others."""
+        return sys.stdout
+
+    def close(self) -> None:  # noqa: B027  most have something to give back, the serial one has not
+        """Give back workers and whatever else is held. More than once does no harm."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _agree(self, n: int) -> None:  # noqa: B027  there is nothing to agree on for one calling process
+        """Make sure that all calling processes were given as many items."""
+
+    @abstractmethod
+    def _run(self, task: Call, items: list[Any], telling: Telling) -> list[Any]: ...
+
+    @abstractmethod
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling) -> Any: ...
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

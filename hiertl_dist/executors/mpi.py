@@ -1,0 +1,282 @@
+"""The executor under mpirun: every process runs the whole program, and each makes its share of the calls.
+
+mpi4py is imported when an executor is made, not before: to import it starts MPI.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar, TextIO
+
+from hiertl_dist.executors.base import (
+    Call,
+    Executor,
+    Fault,
+    Node,
+    TaskFailed,
+    Telling,
+    attempt,
+    fault_of,
+    task_failed,
+    tree,
+)
+
+_VALUE, _STOP = 1, 2  # tags of messages
+_SECONDS_FOR_SPEAKER = 5.0
+
+
+class MPIExecutor(Executor):
+    """Calls shared out over the ranks of a communicator, contiguous items to each. All ranks must call each
+    verb alike.
+
+    A node of a reduction is made by the rank that has its first item; the rank of the right child sends its
+    value there and goes on with its own items. A rank with a fault tells the others, who start nothing more.
+
+    With more than one rank, `sys.excepthook` is set so that an exception that nobody catches, on any one
+    rank, is printed and ends the job (`COMM_WORLD.Abort(1)`) instead of leaving the others to wait for ever.
+    SystemExit is not such an exception, and exit codes are as ever. A TaskFailed, which all ranks raise, is
+    printed by one.
+
+    Raises
+    ------
+    ImportError
+        When mpi4py is not there.
+    RuntimeError
+        When the launcher started several processes, but the MPI library says that this one is alone.
+    """
+
+    name: ClassVar[str] = "mpi"
+
+    def __init__(self, comm: Any = None) -> None:
+        from mpi4py import MPI
+        from mpi4py.util import pkl5
+
+        _check_launcher(MPI.COMM_WORLD.Get_size(), MPI.Get_library_version())
+        # a communicator of its own: no message of the verbs meets one of the program's
+        self._comm: Any = pkl5.Intracomm((MPI.COMM_WORLD if comm is None else comm).Dup())
+        self._rank: int = self._comm.Get_rank()
+        super().__init__(self._comm.Get_size())
+        self._nowhere: TextIO | None = None
+        if MPI.COMM_WORLD.Get_size() > 1 and not isinstance(sys.excepthook, _AbortHook):
+            sys.excepthook = _AbortHook(sys.excepthook, self._rank == 0, MPI.COMM_WORLD.Abort)
+
+    def out(self) -> TextIO:
+        if self._rank == 0:
+            return sys.stdout
+        if self._nowhere is None:
+            self._nowhere = open(os.devnull, "w")  # noqa: SIM115, PTH123  open until `close`
+        return self._nowhere
+
+    def close(self) -> None:
+        self._close_nowhere()
+        if self._comm is not None:
+            self._comm.Free()
+            self._comm = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:  # to free a communicator takes all ranks, and the others may never come here
+            self._close_nowhere()
+
+    def _close_nowhere(self) -> None:
+        if self._nowhere is not None:
+            self._nowhere.close()
+            self._nowhere = None
+
+    def _agree(self, n: int) -> None:
+        counts = self._comm.allgather(n)
+        if len(set(counts)) > 1:
+            raise ValueError(f"the ranks were given different numbers of items: {counts}")
+
+    def _run(self, task: Call, items: list[Any], telling: Telling) -> list[Any]:
+        first, last = _share(len(items), self.workers, self._rank)
+        faults = _Faults(self._comm, items, telling)
+        mine = []
+        with telling.bar(last - first, shown=self._rank == 0) as bar:
+            for i in range(first, last):
+                ok, value = faults.catch(_sendable, (task, items[i]), Node(i, i + 1))
+                if not ok:
+                    break
+                mine.append(value)
+                bar.update()
+        faults.settle()
+        return [value for part in self._comm.allgather(mine) for value in part]
+
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling) -> Any:
+        faults = _Faults(self._comm, items, telling)
+        walk = _Walk(self._comm, faults, leaf, merge, items)
+        first, last = _share(len(items), self.workers, self._rank)
+        with telling.bar(last - first, shown=self._rank == 0) as bar:
+            for node in tree(len(items)):
+                if walk.visit(node) and node.is_leaf:
+                    bar.update()
+        root = walk.finish()
+        faults.settle()
+        return self._comm.bcast(root)
+
+
+def under_mpirun(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether an MPI launcher started this process as one of several, going by the environment."""
+    return _launched_size(environ) > 1
+
+
+def _launched_size(environ: Mapping[str, str]) -> int:
+    names = ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNRANKS"]
+    if any(name in environ for name in ("PMI_RANK", "PMI_FD", "PMIX_RANK", "PMIX_NAMESPACE")):
+        # Slurm sets its own in a batch script too, where one process runs whatever the number of tasks
+        names.append("SLURM_STEP_NUM_TASKS" if "SLURM_STEP_NUM_TASKS" in environ else "SLURM_NTASKS")
+    sizes = [int(environ[name]) for name in names if environ.get(name, "").isdecimal()]
+    if environ.get("PMIX_RANK", "").isdecimal():  # PMIx tells the rank, but not of how many
+        sizes.append(int(environ["PMIX_RANK"]) + 1)
+    return max(sizes, default=1)
+
+
+def _check_launcher(size: int, library: str) -> None:
+    launched = _launched_size(os.environ)
+    if size == 1 and launched > 1:
+        raise RuntimeError(
+            f"the launcher started {launched} processes, but the MPI library that mpi4py uses says that this "
+            "one is alone: mpirun and the library are of different MPIs, and each would do all the work. "
+            f"The library is {library.strip().splitlines()[0]!r}; use the mpiexec that belongs to it."
+        )
+
+
+def _share(n: int, ranks: int, rank: int) -> tuple[int, int]:
+    """First and last + 1 of a rank's items: contiguous, evenly many give or take one, item 0 on rank 0."""
+    return -(-n * rank // ranks), -(-n * (rank + 1) // ranks)
+
+
+def _sendable(call: Call, *args: Any) -> Any:
+    """call(*args), refused where it can't be pickled: to find out during a collective would hang the other
+    ranks."""
+    value = call(*args)
+    pickle.dumps(value, protocol=5, buffer_callback=lambda buffer: None)
+    return value
+
+
+class _Faults:
+    """The faults of one verb: kept here, told to the other ranks at once, and raised by all ranks
+    together."""
+
+    def __init__(self, comm: Any, items: list[Any], telling: Telling) -> None:
+        self._comm, self._items, self._telling = comm, items, telling
+        self._rank, self._size = comm.Get_rank(), comm.Get_size()
+        self._mine: list[Fault] = []
+        self._told: list[Any] = []
+
+    def catch(self, call: Call, args: tuple[Any, ...], node: Node) -> tuple[bool, Any]:
+        """(True, value), or (False, None) where the call failed or nothing is to be started any more."""
+        if self._mine or self._comm.Iprobe(tag=_STOP):
+            return False, None
+        try:
+            return True, attempt(call, *args)
+        except Exception as error:
+            self.add(error, node)
+            return False, None
+
+    def add(self, error: Exception, node: Node) -> None:
+        if not self._mine:
+            others = [rank for rank in range(self._size) if rank != self._rank]
+            self._told = [self._comm.Isend(b"", rank, tag=_STOP) for rank in others]
+        self._mine.append(fault_of(error).named(node, self._items, self._telling.label))
+
+    def settle(self) -> None:
+        """Collective: return on every rank, or raise the same TaskFailed on every rank."""
+        from mpi4py import MPI
+
+        by_rank: list[list[Fault]] = self._comm.allgather(self._mine)
+        for rank, faults in enumerate(by_rank):
+            if faults and rank != self._rank:
+                self._comm.Recv(bytearray(), rank, tag=_STOP)  # left unread, it would stop the next verb
+        MPI.Request.Waitall(self._told)
+        if any(by_rank):
+            raise task_failed(self._telling.what, [fault for faults in by_rank for fault in faults])
+
+
+class _Walk:
+    """One rank's way through the tree. All ranks see the nodes in the same order, so messages meet without a
+    deadlock.
+
+    A rank that waits for a right child has no items of its own behind that node, for its items are
+    contiguous; and one that sends does not wait. Each value goes with whether it is one: after a fault the
+    messages still match.
+    """
+
+    def __init__(self, comm: Any, faults: _Faults, leaf: Call, merge: Call, items: list[Any]) -> None:
+        self._comm, self._faults = comm, faults
+        self._leaf, self._merge, self._items = leaf, merge, items
+        self._rank = comm.Get_rank()
+        size = comm.Get_size()
+        self._owners = [rank for rank in range(size) for _ in range(*_share(len(items), size, rank))]
+        self._values: dict[Node, tuple[bool, Any]] = {}
+        self._sent: list[Any] = []
+
+    def visit(self, node: Node) -> bool:
+        """Do what is this rank's to do at a node; whether a value of the node was made here."""
+        if self._owners[node.lo] == self._rank:
+            if node.is_leaf:
+                self._values[node] = self._faults.catch(self._leaf, (self._items[node.lo],), node)
+            else:
+                self._values[node] = self._merged(node)
+            return self._values[node][0]
+        if not node.is_leaf and self._owners[node.children[1].lo] == self._rank:
+            self._send(node.children[1], self._owners[node.lo])
+        return False
+
+    def _merged(self, node: Node) -> tuple[bool, Any]:
+        left, right = node.children
+        owner = self._owners[right.lo]
+        theirs = self._values.pop(right) if owner == self._rank else self._comm.recv(source=owner, tag=_VALUE)
+        ours = self._values.pop(left)
+        if not (ours[0] and theirs[0]):
+            return False, None
+        return self._faults.catch(self._merge, (ours[1], theirs[1]), node)
+
+    def _send(self, node: Node, to: int) -> None:
+        self._sent = [request for request in self._sent if not request.test()[0]]
+        self._sent.append(self._comm.isend(self._checked(node), to, tag=_VALUE))
+
+    def _checked(self, node: Node) -> tuple[bool, Any]:
+        ok, value = self._values.pop(node)
+        try:
+            return ok, _sendable(lambda: value)
+        except Exception as error:
+            self._faults.add(error, node)
+            return False, None
+
+    def finish(self) -> Any:
+        """Wait until what was sent is received; the value of the root, on rank 0."""
+        for request in self._sent:
+            request.wait()
+        return self._checked(Node(0, len(self._items)))[1] if self._rank == 0 else None
+
+
+@dataclass(frozen=True)
+class _AbortHook:
+    """What becomes of an exception that nobody caught, under more than one rank: it is printed, and ends the
+    job."""
+
+    former: Callable[..., Any]
+    speaks: bool
+    abort: Callable[[int], Any]
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        try:
+            if issubclass(kind, TaskFailed) and not self.speaks:
+                time.sleep(_SECONDS_FOR_SPEAKER)  # rank 0 says the same, and then ends the job
+            self.former(kind, error, trace)
+        except Exception:  # a hook that fails must not keep the job from ending
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.abort(1)

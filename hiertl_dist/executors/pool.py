@@ -1,0 +1,129 @@
+"""What the executors that hand calls to a pool of workers share: when a call is started, and what follows
+from its end."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hiertl_dist.executors.base import Call, Executor, Fault, Node, Telling, fault_of, task_failed, tree
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call for a pool: which of the verb's functions, with what, for which node."""
+
+    node: Node
+    call: int
+    args: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a job ended: with a handle of its value, or with a fault."""
+
+    job: Job
+    handle: Any = None
+    fault: Fault | None = None
+
+
+class Crew(AbstractContextManager["Crew"]):
+    """The workers of a pool during one verb, with the verb's functions sent to each of them once."""
+
+    @abstractmethod
+    def room(self) -> int:
+        """How many jobs may be in flight at a time, now."""
+
+    @abstractmethod
+    def start(self, job: Job) -> None:
+        """Hand a job to a worker; among its arguments may be handles."""
+
+    @abstractmethod
+    def wait(self) -> list[Done]:
+        """The jobs that have ended since, once at least one has."""
+
+    @abstractmethod
+    def fetch(self, handle: Any) -> Any:
+        """The value behind a handle."""
+
+
+class PoolExecutor(Executor):
+    """An executor whose calls are made by a pool of workers, a bounded number of them in flight at a time.
+
+    Merges are made by the workers as soon as both children are there, and go before leaves that have not
+    begun, so that no more values are held than calls in flight times log2 of the items.
+    """
+
+    @abstractmethod
+    def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
+        """Workers for one verb; `keep`: values stay with the workers, and handles stand for them."""
+
+    def _run(self, task: Call, items: list[Any], telling: Telling) -> list[Any]:
+        results: list[Any] = [None] * len(items)
+        jobs = (Job(Node(i, i + 1), 0, (item,)) for i, item in enumerate(items))
+        with self._crew((task,), keep=False) as crew, telling.bar(len(items)) as bar:
+
+            def ended(job: Job, handle: Any) -> None:
+                results[job.node.lo] = crew.fetch(handle)
+                bar.update()
+
+            faults = drive(crew, jobs, ended)
+        _raise_any(faults, items, telling)
+        return results
+
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling) -> Any:
+        parents = {child: node for node in tree(len(items)) if not node.is_leaf for child in node.children}
+        held: dict[Node, Any] = {}
+        jobs = (Job(Node(i, i + 1), 0, (item,)) for i, item in enumerate(items))
+        with self._crew((leaf, merge), keep=True) as crew, telling.bar(2 * len(items) - 1) as bar:
+
+            def ended(job: Job, handle: Any) -> Job | None:
+                held[job.node] = handle
+                bar.update()
+                parent = parents.get(job.node)
+                if parent is None or not all(child in held for child in parent.children):
+                    return None
+                return Job(parent, 1, tuple(held.pop(child) for child in parent.children))
+
+            faults = drive(crew, jobs, ended)
+            _raise_any(faults, items, telling)
+            return crew.fetch(held[Node(0, len(items))])
+
+
+def drive(
+    crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None]
+) -> list[tuple[Node, Fault]]:
+    """Have the crew do the jobs and those that follow from them; after a fault start no more, and see the
+    rest end."""
+    faults: list[tuple[Node, Fault]] = []
+    ready: list[Job] = []
+    flying = 0
+    while True:
+        while not faults and flying < crew.room():
+            job = ready.pop() if ready else next(jobs, None)
+            if job is None:
+                break
+            try:
+                crew.start(job)
+                flying += 1
+            except Exception as error:  # an item that can't be sent
+                faults.append((job.node, fault_of(error)))
+        if not flying:
+            return faults
+        for done in crew.wait():
+            flying -= 1
+            try:
+                follows = ended(done.job, done.handle) if done.fault is None else None
+                ready += [follows] if follows else []
+            except Exception as error:  # a value that can't be fetched
+                done = replace(done, fault=fault_of(error))
+            if done.fault is not None:
+                faults.append((done.job.node, done.fault))
+
+
+def _raise_any(faults: list[tuple[Node, Fault]], items: list[Any], telling: Telling) -> None:
+    if faults:
+        raise task_failed(telling.what, [fault.named(node, items, telling.label) for node, fault in faults])

@@ -1,0 +1,147 @@
+"""The executor that makes calls in processes of this machine, with nothing but the standard library between.
+
+Scripts that use it need `if __name__ == "__main__":`, as with anything that spawns processes.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import signal
+import tempfile
+import uuid
+from concurrent import futures
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
+from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
+
+_DIED = (
+    "the process died (killed from outside, out of memory, a crash in compiled code, "
+    "or a script without `if __name__ == '__main__':`)"
+)
+
+
+class ProcessesExecutor(PoolExecutor):
+    """Calls in spawned processes that are started when first needed and kept until `close`.
+
+    As many calls are in flight as there are workers. The functions are pickled once, to a file that each
+    worker reads once and remembers until the next verb; values of a reduction go from worker to worker
+    through files too. The files are in the directory for temporary files (TMPDIR) and go when the verb ends.
+    A worker that dies fails the item that it had, no other; it is replaced by the next call that needs it.
+    Ctrl-C at a terminal reaches the workers too, which then stop at once.
+    """
+
+    name: ClassVar[str] = "processes"
+
+    def __init__(self, workers: int | None = None) -> None:
+        super().__init__(cores() if workers is None else workers)
+        # pools of one, not one pool of many: a pool with a dead worker kills its other workers, and can't say
+        # whose item it was
+        self._idle: list[futures.ProcessPoolExecutor] = []
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().shutdown()
+
+    def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
+        return _ProcessCrew(self._idle, self.workers, calls, keep)
+
+
+class _ProcessCrew(Crew):
+    def __init__(
+        self, idle: list[futures.ProcessPoolExecutor], workers: int, calls: tuple[Call, ...], keep: bool
+    ) -> None:
+        self._idle, self._workers, self._keep = idle, workers, keep
+        self._flying: dict[futures.Future[Any], tuple[Job, futures.ProcessPoolExecutor]] = {}
+        packed = pack(calls)  # before there is anything to clean up, should it fail
+        self._folder = tempfile.TemporaryDirectory(prefix="hiertl-")
+        self._calls = Path(self._folder.name) / f"calls-{uuid.uuid4().hex}"
+        self._calls.write_bytes(packed)
+
+    def room(self) -> int:
+        return self._workers
+
+    def start(self, job: Job) -> None:
+        keep_in = self._folder.name if self._keep else None
+        work = functools.partial(_answer, str(self._calls), job.call, job.args, keep_in)
+        pool = self._idle.pop() if self._idle else _pool_of_one()
+        try:
+            future = pool.submit(work)
+        except futures.BrokenExecutor:  # died while it had nothing to do, between verbs
+            pool.shutdown()
+            pool = _pool_of_one()
+            future = pool.submit(work)
+        self._flying[future] = job, pool
+
+    def wait(self) -> list[Done]:
+        ended, _ = futures.wait(self._flying, return_when=futures.FIRST_COMPLETED)
+        return [self._done(future) for future in ended]
+
+    def _done(self, future: futures.Future[Any]) -> Done:
+        job, pool = self._flying.pop(future)
+        error = future.exception()
+        if isinstance(error, futures.BrokenExecutor):
+            pool.shutdown()
+            return Done(job, fault=Fault.of(error, lost=True, text=_DIED))
+        self._idle.append(pool)
+        if error is not None:
+            return Done(job, fault=fault_of(error))
+        for arg in job.args:
+            if isinstance(arg, _Kept):
+                arg.path.unlink()
+        return Done(job, future.result())
+
+    def fetch(self, handle: Any) -> Any:
+        return handle.load() if isinstance(handle, _Kept) else handle
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for _, pool in self._flying.values():  # only where the verb was interrupted
+            pool.shutdown(cancel_futures=True)
+        self._flying.clear()
+        self._folder.cleanup()
+
+
+def _pool_of_one() -> futures.ProcessPoolExecutor:
+    return futures.ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_go_quietly)
+
+
+# ---- in the worker's process
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A value that stayed where the next worker can read it."""
+
+    path: Path
+
+    def load(self) -> Any:
+        with self.path.open("rb") as file:
+            return pickle.load(file)
+
+
+def _go_quietly() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # else each worker would print a traceback at Ctrl-C
+
+
+@functools.lru_cache(maxsize=1)
+def _load_calls(path: str) -> tuple[Call, ...]:
+    calls: tuple[Call, ...] = pickle.loads(Path(path).read_bytes())
+    return calls
+
+
+def _answer(calls: str, which: int, args: tuple[Any, ...], keep_in: str | None) -> Any:
+    call = _load_calls(calls)[which]
+    value = attempt(call, *(arg.load() if isinstance(arg, _Kept) else arg for arg in args))
+    if keep_in is None:
+        return value
+    kept = _Kept(Path(keep_in) / uuid.uuid4().hex)
+    with kept.path.open("wb") as file:
+        pickle.dump(value, file, protocol=5)
+    return kept

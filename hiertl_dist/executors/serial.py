@@ -1,0 +1,48 @@
+"""The executor that makes every call here and now, one after the other: the one to debug with, and what
+others must equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from hiertl_dist.executors.base import Call, CallFailed, Executor, Node, Telling, attempt, task_failed, tree
+
+
+class SerialExecutor(Executor):
+    """Calls in this process, in order. The first failure ends the verb. `reduce` holds log2(n) + 2 values at
+    most."""
+
+    name: ClassVar[str] = "serial"
+
+    def __init__(self) -> None:
+        super().__init__(workers=1)
+
+    def _run(self, task: Call, items: list[Any], telling: Telling) -> list[Any]:
+        results = []
+        with telling.bar(len(items)) as bar:
+            for i in range(len(items)):
+                results.append(_one(task, (items[i],), Node(i, i + 1), items, telling))
+                bar.update()
+        return results
+
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling) -> Any:
+        values: list[Any] = []
+        with telling.bar(2 * len(items) - 1) as bar:
+            for node in tree(len(items)):
+                if node.is_leaf:
+                    values.append(_one(leaf, (items[node.lo],), node, items, telling))
+                else:
+                    right, left = values.pop(), values.pop()
+                    values.append(_one(merge, (left, right), node, items, telling))
+                    del left, right
+                bar.update()
+        return values.pop()
+
+
+def _one(call: Call, args: tuple[Any, ...], node: Node, items: Sequence[Any], telling: Telling) -> Any:
+    try:
+        return attempt(call, *args)
+    except CallFailed as failed:
+        fault = failed.fault.named(node, items, telling.label)
+    raise task_failed(telling.what, [fault])

@@ -1,0 +1,225 @@
+"""Errors of a model on labelled frames: per kind of row and composition, worst frames, tables and parity plots."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .rows import STRESS_COMPONENTS
+from .units import EV, KCAL_PER_A3_IN_GPA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .evaluation import Evaluation
+    from .frames import Frame
+
+FORCE_UNITS: Final = {"kcal": ("kcal/mol/Å", 1.0), "eV": ("eV/Å", 1.0 / EV)}
+ENERGY_UNITS: Final = {"kcal": ("kcal/mol/atom", 1.0), "eV": ("eV/atom", 1.0 / EV)}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """RMSE over some frames; NaN where no frame has the label.
+
+    Attributes
+    ----------
+    frames, atoms : how many; force_rms : of the labels, kcal/mol/Å.
+    force : kcal/mol/Å over components; energy : kcal/mol/atom; stress : GPa over the components present.
+    out_of_range : frames with a distance that the model was not fitted on.
+    """
+
+    frames: int
+    atoms: int
+    force: float
+    force_rms: float
+    energy: float
+    stress: float
+    out_of_range: int
+
+
+@dataclass(frozen=True)
+class FrameError:
+    """One frame's errors, in the units of :class:`Errors`, and what is out of range in it."""
+
+    index: int
+    origin: str
+    group: str
+    composition: str
+    force: float
+    energy: float
+    stress: float
+    out_of_range: tuple[str, ...]
+
+
+def _rms(values: Iterable[NDArray[np.float64]]) -> float:
+    joined = np.concatenate([np.empty(0), *(np.ravel(v) for v in values)])
+    joined = joined[np.isfinite(joined)]
+    return float(np.sqrt(np.mean(joined**2))) if len(joined) else float("nan")
+
+
+def _differences(frame: Frame, found: Evaluation) -> dict[str, NDArray[np.float64]]:
+    parts: dict[str, NDArray[np.float64]] = {}
+    if frame.forces is not None:
+        parts["force"] = found.forces - frame.forces
+        parts["force_rms"] = frame.forces
+    if frame.energy is not None:
+        parts["energy"] = np.array([(found.energy - frame.energy) / len(frame)])
+    if frame.stress is not None:
+        parts["stress"] = (found.stress - frame.stress) * KCAL_PER_A3_IN_GPA
+    return parts
+
+
+def errors_of(frames: Sequence[Frame], found: Sequence[Evaluation]) -> Errors:
+    """Errors pooled over some frames."""
+    parts = [_differences(f, e) for f, e in zip(frames, found, strict=True)]
+    pooled = {k: _rms(p[k] for p in parts if k in p) for k in ("force", "force_rms", "energy", "stress")}
+    return Errors(
+        len(frames), sum(len(f) for f in frames), pooled["force"], pooled["force_rms"], pooled["energy"],
+        pooled["stress"], sum(1 for e in found if e.out_of_range),
+    )  # fmt: skip
+
+
+def composition(frame: Frame) -> str:
+    """Atomic percentages such as ``C75N25``; one element alone is just its symbol."""
+    shares = {e: round(100 * frame.species.count(e) / len(frame)) for e in sorted(frame.elements)}
+    return next(iter(shares)) if len(shares) == 1 else "".join(f"{e}{p}" for e, p in shares.items())
+
+
+def errors_by_composition(frames: Sequence[Frame], found: Sequence[Evaluation]) -> dict[str, Errors]:
+    """Errors per composition, and of all frames under ``"all"``."""
+    parts: dict[str, list[int]] = defaultdict(list)
+    for i, frame in enumerate(frames):
+        parts[composition(frame)].append(i)
+    table = {
+        name: errors_of([frames[i] for i in own], [found[i] for i in own])
+        for name, own in sorted(parts.items(), key=lambda item: (len(item[0]), item[0]))
+    }
+    return table | ({"all": errors_of(frames, found)} if len(table) > 1 else {})
+
+
+def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[FrameError]:
+    """Errors of each frame."""
+    listed = []
+    for i, (frame, evaluation) in enumerate(zip(frames, found, strict=True)):
+        parts = _differences(frame, evaluation)
+        force, energy, stress = (_rms([parts[k]] if k in parts else []) for k in ("force", "energy", "stress"))
+        flags = tuple(str(p) for p in evaluation.out_of_range)
+        listed.append(FrameError(i, frame.origin, frame.group, composition(frame), force, energy, stress, flags))
+    return listed
+
+
+def table_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table for people: first column left, numbers right, NaN as a dash."""
+
+    def cell(value: Any) -> str:
+        if isinstance(value, float):
+            return "–" if np.isnan(value) else f"{value:.3f}"
+        return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
+
+    cells = [list(header), *([cell(v) for v in row] for row in rows)]
+    widths = [max(len(r[c]) for r in cells) for c in range(len(header))]
+    lines = [
+        "  ".join(v.ljust(w) if c == 0 else v.rjust(w) for c, (v, w) in enumerate(zip(r, widths, strict=True))).rstrip()
+        for r in cells
+    ]
+    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
+
+
+def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal") -> str:
+    """Errors per composition, tables of several names beside one another."""
+    force_unit, force = FORCE_UNITS[units]
+    energy_unit, energy = ENERGY_UNITS[units]
+    header = ["composition"]
+    for name in tables:
+        header += [f"{name}: frames", f"force {force_unit}", f"of rms {force_unit}", f"energy {energy_unit}", "stress GPa"]
+    rows = []
+    for key in dict.fromkeys(k for t in tables.values() for k in t):
+        row: list[Any] = [key]
+        for table in tables.values():
+            e = table.get(key)
+            row += ["–"] * 5 if e is None else [e.frames, e.force * force, e.force_rms * force, e.energy * energy, e.stress]
+        rows.append(row)
+    return table_text(header, rows)
+
+
+def warnings_text(listed: Sequence[FrameError], units: str = "kcal", most: int = 10) -> str:
+    """The frames that are out of range, worst force error first, beside the median of those that are not."""
+    unit, factor = FORCE_UNITS[units]
+    flagged = sorted((f for f in listed if f.out_of_range), key=lambda f: -np.nan_to_num(f.force))
+    if not flagged:
+        return "every distance lies inside the range that the model was fitted on, or that range is not known"
+    inside = [f.force for f in listed if not f.out_of_range]
+    median = f"{np.median(inside) * factor:.2f}" if inside else "–"
+    lines = [
+        f"{len(flagged)} of {len(listed)} frames have distances that the model was not fitted on "
+        f"(median force error of the others {median} {unit}):"
+    ]
+    for f in flagged[:most]:
+        lines.append(f"  {f.force * factor:8.2f} {unit}  {f.group}, {f.origin}: {'; '.join(f.out_of_range)}")
+    if len(flagged) > most:
+        lines.append(f"  … and {len(flagged) - most} more")
+    return "\n".join(lines)
+
+
+def plot_parity(
+    path: str | Path, sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal"
+) -> None:
+    """Parity plots of forces, energies and stresses, one column of panels per set of frames, as a PNG.
+
+    Needs matplotlib (``pip install "hiertl-dist[plot]"``); raises ImportError without.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    force_unit, force = FORCE_UNITS[units]
+    energy_unit, energy = ENERGY_UNITS[units]
+    figure = Figure(figsize=(4.2 * len(sets), 12.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(3, len(sets), squeeze=False, sharex="row", sharey="row")
+    for column, (name, (frames, found)) in enumerate(sets.items()):
+        colours = {c: f"C{i}" for i, c in enumerate(sorted({composition(f) for f in frames}))}
+        points: dict[tuple[int, str], list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = defaultdict(list)
+        for frame, e in zip(frames, found, strict=True):
+            key = composition(frame)
+            if frame.forces is not None:
+                points[0, key].append((frame.forces.ravel() * force, e.forces.ravel() * force))
+            if frame.energy is not None:
+                n = len(frame)
+                points[1, key].append((np.array([frame.energy / n * energy]), np.array([e.energy / n * energy])))
+            if frame.stress is not None:
+                points[2, key].append((frame.stress * KCAL_PER_A3_IN_GPA, e.stress * KCAL_PER_A3_IN_GPA))
+        for (row, key), pairs in points.items():
+            x, y = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
+            axes[row, column].plot(x, y, ".", ms=3 if row else 1.5, alpha=0.6, color=colours[key], label=key)
+        for row, quantity in enumerate((f"force, {force_unit}", f"energy, {energy_unit}", "stress, GPa")):
+            ax = axes[row, column]
+            ax.axline((0, 0), slope=1, lw=0.8, color="k") if row != 1 else ax.axline(_anchor(ax), slope=1, lw=0.8, color="k")
+            ax.set_xlabel(f"reference {quantity}")
+            ax.set_ylabel(f"model {quantity}")
+        axes[0, column].set_title(name)
+        axes[0, column].legend(markerscale=4, fontsize="small", loc="upper left")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _anchor(ax: Any) -> tuple[float, float]:
+    low = max(ax.get_xlim()[0], ax.get_ylim()[0])
+    return low, low
+
+
+def predictions(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[dict[str, Any]]:
+    """Per frame what the model says, for JSON: energy (kcal/mol), stress (kcal/mol/Å³), errors, flags."""
+    return [
+        {
+            "index": f.index, "origin": f.origin, "group": f.group, "energy": e.energy,
+            "stress": dict(zip(STRESS_COMPONENTS, e.stress.tolist(), strict=True)), "force_rmse": f.force,
+            "energy_error_per_atom": f.energy, "stress_rmse_gpa": f.stress, "out_of_range": list(f.out_of_range),
+        }
+        for f, e in zip(frame_errors(frames, found), found, strict=True)
+    ]  # fmt: skip

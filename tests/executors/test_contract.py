@@ -1,0 +1,341 @@
+"""The contract on every executor, and what only some of them promise."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import dask
+import pytest
+from distributed import Client, LocalCluster
+
+from hiertl_dist.executors import Executor, TaskFailed, base, executor, under_mpirun
+
+pytest.register_assert_rewrite("executors.executor_contract")
+
+from executors import executor_tasks as tasks  # noqa: E402
+from executors.executor_contract import TREES, Contract, named  # noqa: E402
+
+HERE = Path(__file__).parent
+ROOT = Path(base.__file__).parents[2]
+BESIDE = Path(sys.executable).parent / "mpiexec"
+MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
+needs_mpi = pytest.mark.skipif(
+    MPIEXEC is None or find_spec("mpi4py") is None, reason="mpi4py and an mpiexec are not both here"
+)
+TESTS_OF_MPI = [
+    "test_different_counts_are_refused",
+    "test_only_rank_0_speaks",
+    "test_sub_communicator",
+    "test_unsendable_values_fail_everywhere",
+]
+TESTS_OF_CONTRACT = [name for name in dir(Contract) if name.startswith("test_")]
+
+
+def environment(**more: str) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
+def python(*args: str, ranks: int = 0, timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
+    launcher = [str(MPIEXEC), "-n", str(ranks)] if ranks else []
+    return subprocess.run(
+        [*launcher, sys.executable, *args],
+        env=environment(**more), capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture(scope="class", params=["serial", "processes-2", "dask-1", "dask-2", "dask-3", "dask-threads"])
+def every_executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    kind, _, workers = request.param.partition("-")
+    if workers == "threads":
+        with (
+            LocalCluster(
+                n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+            executor("dask", client=client) as made,
+        ):  # fmt: skip
+            yield made
+    else:
+        with executor(kind, workers=int(workers) if workers else None) as made:
+            yield made
+
+
+class TestContract(Contract):
+    @pytest.fixture
+    def executor(self, every_executor: Executor) -> Executor:
+        return every_executor
+
+    def test_unsendable_value(self, executor: Executor, folder: Path) -> None:
+        if executor.name == "processes":
+            assert "tile<1> failed with" in str(self.failure(executor.run, tasks.unsendable, range(3)))
+
+    def test_unsendable_item(self, executor: Executor, folder: Path) -> None:
+        if executor.name != "serial":
+            items = [0, threading.Lock(), 2]
+            with pytest.raises(TaskFailed, match=r"lock object at .* failed with .*pickle"):
+                executor.run(repr, items)
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3, 5])
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each rank said of each test, from one mpiexec."""
+    folder = tmp_path_factory.mktemp("mpi")
+    try:
+        script = str(HERE / "executor_mpi_script.py")
+        said = python("-W", "error", script, str(folder), ranks=request.param).stderr
+    except subprocess.TimeoutExpired as late:
+        said = f"timed out: {late.stderr!r}"
+    reports: dict[int, dict[str, str]] = {rank: {} for rank in range(request.param)}
+    for rank, tests in reports.items():
+        path = folder / f"report-{rank}"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            tests[json.loads(line)["test"]] = json.loads(line)["error"]
+    return {"ranks": reports, "stderr": said}
+
+
+@needs_mpi
+@pytest.mark.mpi
+class TestMPI:
+    @pytest.mark.parametrize("test", [*TESTS_OF_CONTRACT, *TESTS_OF_MPI])
+    def test_contract(self, report: dict[str, Any], test: str) -> None:
+        for rank, tests in report["ranks"].items():
+            assert test in tests, f"rank {rank} did not come through it: {report['stderr']}"
+            assert not tests[test], f"on rank {rank}: {tests[test]}"
+
+    def test_uncaught_exception_ends_the_job(self) -> None:
+        ended = python("-c", SCRIPT.format(body="if mpi._rank == 1: raise KeyError('boom')"), ranks=3)
+        assert ended.returncode != 0
+        assert "KeyError: 'boom'" in ended.stderr
+        assert "done" not in ended.stdout
+
+    def test_uncaught_failure_is_printed_once(self) -> None:
+        ended = python("-c", SCRIPT.format(body="mpi.run(lambda i: 1 // i, [0, 1, 2])"), ranks=3)
+        assert ended.returncode != 0
+        assert ended.stderr.count("TaskFailed: tasks: 0 failed with ZeroDivisionError") == 1
+
+    def test_exit_code(self) -> None:
+        ended = python("-c", SCRIPT.format(body="mpi.close(); raise SystemExit(3)"), ranks=2)
+        assert (ended.returncode, ended.stderr) == (3, "")
+
+    def test_speech(self) -> None:
+        ended = python("-c", SCRIPT.format(body="print('hello', file=mpi.out())"), ranks=2)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "hello\ndone\n", "")
+
+    def test_launcher_of_another_mpi(self) -> None:
+        script = "from hiertl_dist.executors import executor; executor()"
+        ended = python("-c", script, OMPI_COMM_WORLD_SIZE="4")
+        assert ended.returncode == 1
+        assert "RuntimeError: the launcher started 4 processes, but the MPI library" in ended.stderr
+
+    def test_workers_are_the_ranks(self) -> None:
+        with pytest.raises(ValueError, match="'mpi' has 1 workers here, not 3"):
+            executor("mpi", workers=3)
+
+
+SCRIPT = """
+from hiertl_dist.executors import executor
+mpi = executor("mpi")
+{body}
+mpi.run(str, range(5))
+print("done", file=mpi.out(), flush=True)
+mpi.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, False),
+        ({"PMI_SIZE": "1", "PMI_RANK": "0"}, False),
+        ({"PMI_SIZE": "2"}, True),
+        ({"OMPI_COMM_WORLD_SIZE": "8"}, True),
+        ({"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"}, False),
+        ({"SLURM_NTASKS": "16"}, False),  # a plain batch script
+        ({"SLURM_NTASKS": "16", "PMI_RANK": "0"}, True),
+        ({"SLURM_NTASKS": "16", "SLURM_STEP_NUM_TASKS": "1", "PMIX_RANK": "0"}, False),
+        ({"SLURM_STEP_NUM_TASKS": "4", "PMIX_NAMESPACE": "slurm.pmix.1.0"}, True),
+        ({"PMIX_RANK": "3"}, True),
+        ({"MPI_LOCALNRANKS": "2"}, True),
+        ({"PMI_SIZE": "nonsense"}, False),
+    ],
+)
+def test_under_mpirun(environ: dict[str, str], expected: bool) -> None:
+    assert under_mpirun(environ) is expected
+
+
+class TestFactory:
+    def test_unknown(self) -> None:
+        with pytest.raises(ValueError, match="'threads': choose from auto, serial, processes, dask, mpi"):
+            executor("threads")
+
+    @pytest.mark.parametrize("kind", ["serial", "processes"])
+    def test_misplaced(self, kind: str) -> None:
+        with pytest.raises(ValueError, match="client is of no use"):
+            executor(kind, client=object())
+        with pytest.raises(ValueError, match="communicator is of no use"):
+            executor(kind, comm=object())
+        with pytest.raises(ValueError, match="workers"):
+            executor(kind, workers=0)
+
+    def test_auto(self) -> None:
+        with executor(workers=1) as one:
+            assert one.name == "serial"
+        with executor(workers=2) as two:
+            assert (two.name, two.workers) == ("dask", 2)
+            assert executor(workers=1).name == "serial", "its own client is not made the current one"
+
+    def test_current_client(self, cluster_of_one: LocalCluster) -> None:
+        with Client(cluster_of_one) as client:
+            with executor() as made:
+                assert made.name == "dask"
+                assert made.run(tasks.double, [1, 2]) == [2, 4]
+            assert client.submit(tasks.double, 3).result() == 6, "it is left open"
+            with pytest.raises(ValueError, match="workers is for a local cluster"):
+                executor("dask", client=client, workers=2)
+
+    def test_slow_imports_wait(self) -> None:
+        ended = python(
+            "-c",
+            "import sys, hiertl_dist.executors\n"
+            "print(sorted({'mpi4py', 'distributed'} & set(sys.modules)))",
+        )
+        assert (ended.stdout, ended.stderr) == ("[]\n", "")
+
+
+@pytest.fixture
+def cluster_of_one() -> Iterator[LocalCluster]:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+    ) as cluster:  # fmt: skip
+        yield cluster
+
+
+class TestLostWorkers:
+    def test_process(self) -> None:
+        with executor("processes", workers=2) as made:
+            with pytest.raises(TaskFailed, match=r"testing: the worker that had tile<2> was lost: the proc"):
+                made.run(partial(tasks.die_at, 2), range(6), label=named, what="testing")
+            assert made.run(tasks.double, range(4)) == [0, 2, 4, 6]
+            with pytest.raises(TaskFailed, match=r"the worker that had tile<0> was lost"):
+                made.reduce(partial(tasks.die_at, 0), tasks.join, range(2), label=named)
+            assert made.reduce(str, tasks.join, range(5)) == TREES[5]
+
+    def test_process_that_died_between_verbs(self) -> None:
+        with executor("processes", workers=1) as made:
+            os.kill(made.run(partial(tasks.pid_after, 0.0), [0])[0], signal.SIGKILL)
+            time.sleep(0.3)
+            assert made.run(tasks.double, range(4)) == [0, 2, 4, 6]
+
+    def test_dask_gives_up(self) -> None:
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+            executor("dask", workers=2) as made,
+        ):
+            with pytest.raises(TaskFailed, match=r"testing: the worker that had .*tile<2>.* was lost"):
+                made.run(partial(tasks.die_at, 2), range(6), label=named, what="testing")
+            assert made.run(tasks.double, range(4)) == [0, 2, 4, 6]
+
+    def test_dask_tries_again(self, tmp_path: Path) -> None:
+        with executor("dask", workers=1) as made:
+            # the worker takes values of the reduction, and the functions, with it
+            assert made.reduce(partial(tasks.die_once, tmp_path / "died"), tasks.join, range(8)) == TREES[8]
+            assert (tmp_path / "died").exists()
+
+    def test_dask_workers_that_join(self, cluster_of_one: LocalCluster) -> None:
+        with Client(cluster_of_one, set_as_default=False) as client, executor("dask", client=client) as made:
+            assert made.workers == 1
+            timer = threading.Timer(0.3, cluster_of_one.scale, [2])
+            timer.start()
+            pids = made.run(partial(tasks.pid_after, 0.1), range(60))
+            timer.join()
+            assert len(set(pids)) == 2
+            assert made.workers == 2
+
+
+@pytest.mark.parametrize("kind", ["serial", "processes", "dask"])
+def test_interrupt(kind: str) -> None:
+    """Ctrl-C at a terminal: the whole group of processes is told, and it is over soon, with one traceback."""
+    script = (
+        "import time\n"
+        "from hiertl_dist.executors import executor\n"
+        "if __name__ == '__main__':\n"
+        f"    with executor({kind!r}, workers={1 if kind == 'serial' else 2}) as made:\n"
+        "        made.run(str, range(3)); print('ready', flush=True)\n"
+        "        made.run(time.sleep, [20] * 6)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment(), text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=15)
+    assert process.returncode not in (0, None)
+    assert said.count("KeyboardInterrupt") == 1, said
+
+
+class TestBar:
+    def seen(self, monkeypatch: pytest.MonkeyPatch, *, terminal: bool, shown: bool = True) -> str:
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+        monkeypatch.setattr(sys, "stderr", stream)
+        with base.Telling("counting", str).bar(3, shown=shown) as bar:
+            bar.update()
+            time.sleep(0.2)
+            bar.update()
+        return stream.getvalue()
+
+    def test_only_where_someone_waits_and_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.seen(monkeypatch, terminal=True) == "", "it was over before it was worth a bar"
+        monkeypatch.setattr(base, "SECONDS_BEFORE_BAR", 0.1)
+        assert "counting" in self.seen(monkeypatch, terminal=True)
+        assert self.seen(monkeypatch, terminal=False) == ""
+        assert self.seen(monkeypatch, terminal=True, shown=False) == ""
+
+
+def test_threads_of_one_process_share_the_limit() -> None:
+    """The one that ends first must not give BLAS its threads back while another computes."""
+    before = tasks.blas_threads(0)
+    began, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        began.set()
+        go_on.wait(10)
+
+    first = threading.Thread(target=base.attempt, args=(hold,))
+    first.start()
+    began.wait(10)
+    late: list[set[int]] = []
+
+    def outlive() -> None:
+        go_on.set()
+        first.join()
+        late.append(tasks.blas_threads(0))
+
+    base.attempt(outlive)
+    assert late == [{1}]
+    assert tasks.blas_threads(0) == before
