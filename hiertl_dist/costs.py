@@ -13,6 +13,8 @@ import numpy as np
 from .rows import frame_rows
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .frames import Frame
     from .recipe import Family, Recipe
     from .tiles import FrameScan
@@ -28,9 +30,9 @@ x radii, 1 − 3x/4 + x³/16 of a sphere, averaged over 3x² dx at uniform densi
 def tile_seconds(frame: Frame, scan: FrameScan, recipe: Recipe) -> float:
     """Estimated CPU seconds of one frame's rows."""
     codes = recipe.codes(frame)
-    atoms = np.array([np.count_nonzero(codes == e) for e in range(len(recipe.elements))])
+    atoms = np.array([np.count_nonzero(codes == e) for e in range(len(recipe.elements))], np.int64)
     operations = 0.0
-    for a, b in np.argwhere(np.triu(recipe.pair_fn) >= 0):
+    for a, b in np.argwhere(np.triu(recipe.pair_fn >= 0)):
         operations += _neighbours(scan, recipe, a, b, recipe.outer[a, b]) * 40.0 * recipe.pair_order[a, b]
     for family in recipe.families:
         operations += _family_operations(family, scan, recipe, atoms)
@@ -44,17 +46,17 @@ def _neighbours(scan: FrameScan, recipe: Recipe, a: int, b: int, cutoff: float) 
     return counted * min(1.0, cutoff / reach) ** 3
 
 
-def _family_operations(family: Family, scan: FrameScan, recipe: Recipe, atoms: np.ndarray) -> float:
+def _family_operations(family: Family, scan: FrameScan, recipe: Recipe, atoms: NDArray[np.int64]) -> float:
     n, total = family.n, 0.0
     cutoff = np.where(family.fn >= 0, recipe.edges[family.fn, 3], 0.0)
 
     def mean(a: int, b: int) -> float:
-        pairs = _neighbours(scan, recipe, a, b, cutoff[a, b])
-        return (2.0 if a == b else 1.0) * pairs / max(atoms[a], 1)
+        pairs = _neighbours(scan, recipe, a, b, float(cutoff[a, b]))
+        return (2.0 if a == b else 1.0) * pairs / max(int(atoms[a]), 1)
 
     for t, a, b in np.argwhere(family.role >= 0):
         k, l = family.others[family.role[t, a, b]]  # noqa: E741
-        pairs = _neighbours(scan, recipe, a, b, cutoff[a, b]) * (1.0 if a == b else 0.5)
+        pairs = _neighbours(scan, recipe, a, b, float(cutoff[a, b])) * (1.0 if a == b else 0.5)
         common_k, common_l = OVERLAP * mean(a, k), OVERLAP * mean(a, l)
         if family.body == 3:
             work = common_k * n**2 + 2.0 * n**3
@@ -71,7 +73,7 @@ def structural_nonzeros(frame: Frame, recipe: Recipe) -> int:
     present = set(codes.tolist())
     per_element = np.zeros(len(recipe.elements), np.int64)
     clusters = 0
-    for a, b in np.argwhere(np.triu(recipe.pair_fn) >= 0):
+    for a, b in np.argwhere(np.triu(recipe.pair_fn >= 0)):
         if {a, b} <= present:
             per_element[list({a, b})] += recipe.pair_order[a, b]
             clusters += int(recipe.pair_order[a, b])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .blocks import Columns, columns_of
+from .frames import Frame
 from .recipe import compile_recipe
 from .rows import Row, row_labels, row_targets
 from .tiles import InnerPolicy, check_policy, rows_of, skipped_frames
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .basis import Basis
-    from .frames import Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def design_rows(
         Naming the frame, or the block that the basis lacks.
     """
     check_policy(policy)
-    listed = [frames] if hasattr(frames, "species") else list(frames)
+    listed = [frames] if isinstance(frames, Frame) else list(frames)
     names = None if blocks is None else tuple([blocks] if isinstance(blocks, str) else blocks)
     recipe = compile_recipe(basis, names)
     skipped = skipped_frames(listed, recipe) if policy == "skip_frame" else ()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .blocks import columns_of
+from .basis import split_symbols
 from .errors import FrameError, InnerCutoffError
+from .frames import Frame
 from .io.params_read import read_parameters
 from .io.params_write import write_parameters
 from .kernels import clusters
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .executors.base import Executor
-    from .frames import Frame
     from .kernels.neighbours import Neighbours
 
 
@@ -56,14 +56,16 @@ class Evaluation:
     energy : kcal/mol, energy offsets and penalty included.
     forces : (n, 3) kcal/mol/Å; zero on atoms of elements that the model ignores.
     stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for a molecule.
-    out_of_range : for each pair of elements, the worst pair of atoms at a distance that its block was not fitted on
+    out_of_range : for each pair of elements, the worst pair of atoms at a distance that no block was fitted on
         (shortest below, longest above the fitted range); empty if all are inside or the range is not known.
+    ranges : per pair of elements, shortest and longest distance (Å) within the model's reach.
     """
 
     energy: float
     forces: NDArray[np.float64]
     stress: NDArray[np.float64]
     out_of_range: tuple[OutOfRange, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,9 @@ class Model:
             Naming the frame.
         """
         check_policy(policy)
-        listed = [frames] if hasattr(frames, "species") else list(frames)
+        if policy == "skip_frame":
+            raise ValueError("evaluate: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
+        listed = [frames] if isinstance(frames, Frame) else list(frames)
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is None:
             return [task(frame) for frame in listed]
@@ -183,7 +187,8 @@ def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy) 
             family.body, *args, family.fn, recipe.edges, family.n, family.role, family.others, family.weight, values,
             forces, virial,
         )  # fmt: skip
-    return Evaluation(energy, forces, virial / frame.volume, out_of_range(frame, recipe, near, model.coverage))
+    ranges, outside = out_of_range(frame, recipe, near, model.coverage)
+    return Evaluation(energy, forces, virial / frame.volume, outside, ranges)
 
 
 LONG_TOLERANCE = 0.1
@@ -193,19 +198,66 @@ smoothly, and the longest distance of a frame is mere chance. Short contacts hav
 
 def out_of_range(
     frame: Frame, recipe: Recipe, near: Neighbours, coverage: Mapping[str, tuple[float, float]]
-) -> tuple[OutOfRange, ...]:
-    """The worst pair of atoms, per pair of elements and side, outside the range of distances in ``coverage``."""
-    found = []
-    for name, pairs in joined_pairs(frame, recipe, near).items() if coverage else ():
-        if name not in coverage:
-            continue
-        low, high = coverage[name]
+) -> tuple[dict[str, tuple[float, float]], tuple[OutOfRange, ...]]:
+    """Shortest and longest distance of each pair of elements, and the atoms of those that no block was fitted on.
+
+    A distance counts as known if any block of the frame's elements was fitted on it.
+    """
+    ranges, found = {}, []
+    for name, pairs in joined_pairs(frame, recipe, near).items():
         distances = near.dist[pairs]
+        ranges[name] = (float(distances.min()), float(distances.max()))
+        known = [
+            r for key, r in coverage.items()
+            if key.endswith(f":{name}") and set(split_symbols(key.partition(":")[0])) <= frame.elements
+        ]  # fmt: skip
+        if not known:
+            continue
+        low, high = min(r[0] for r in known), max(r[1] for r in known)
         for worst in (int(distances.argmin()), int(distances.argmax())):
             a, r = int(pairs[worst]), float(distances[worst])
             if r < low or r > high + LONG_TOLERANCE:
                 found.append(OutOfRange(name, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
-    return tuple(found)
+    return ranges, tuple(found)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The range of distances (Å) of a pair that a block was fitted on, against what it is now used on.
+
+    Attributes
+    ----------
+    frames : that have the block's elements; beyond : of them, those with a shorter or (by more than
+        :data:`LONG_TOLERANCE`) longer distance.
+    """
+
+    block: str
+    pair: str
+    fitted: tuple[float, float]
+    used: tuple[float, float]
+    frames: int
+    beyond: int
+
+
+def coverage_report(model: Model, frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[Coverage]:
+    """For each block and pair of elements: distances it was fitted on, and those it is used on in some frames."""
+    report = []
+    for key, (low, high) in model.coverage.items():
+        block, _, pair = key.partition(":")
+        members = set(split_symbols(block))
+        reach = max(
+            (e.rmax for t in model.parameters.basis.types if t.block == block for e in t.edges if e.name == pair),
+            default=0.0,
+        )
+        used = [
+            (e.ranges[pair][0], min(e.ranges[pair][1], reach)) for f, e in zip(frames, found, strict=True)
+            if members <= f.elements and pair in e.ranges and e.ranges[pair][0] < reach
+        ]  # fmt: skip
+        if used:
+            beyond = sum(a < low or b > high + LONG_TOLERANCE for a, b in used)
+            span = (min(a for a, _ in used), max(b for _, b in used))
+            report.append(Coverage(block, pair, (low, high), span, len(used), beyond))
+    return report
 
 
 def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
@@ -213,7 +265,22 @@ def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
     return select_rows(frame, evaluation.forces, evaluation.stress, evaluation.energy)
 
 
-def coefficients_in(parameters: Parameters, names: tuple[str, ...]) -> NDArray[np.float64]:
-    """Coefficients of some blocks, in column order."""
-    values = parameters.as_dict()
-    return np.array([values[c] for c in columns_of(parameters.basis, names)])
+def sum_evaluations(parts: Sequence[Sequence[Evaluation]]) -> list[Evaluation]:
+    """The sum, frame by frame, of what several models say; flags are put together."""
+    return [
+        Evaluation(
+            sum(e.energy for e in own), np.sum([e.forces for e in own], axis=0),
+            np.sum([e.stress for e in own], axis=0),
+            tuple(p for e in own for p in e.out_of_range), _widest([e.ranges for e in own]),
+        )
+        for own in zip(*parts, strict=True)
+    ]  # fmt: skip
+
+
+def _widest(parts: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        for name, (low, high) in part.items():
+            before = found.get(name, (low, high))
+            found[name] = (min(low, before[0]), max(high, before[1]))
+    return found

@@ -49,7 +49,7 @@ class HierarchyOptions:
     store : folder of the design store; ``None`` streams.
     """
 
-    settings: FitSettings = FitSettings()
+    settings: FitSettings = field(default_factory=FitSettings)
     block_settings: Mapping[str, FitSettings] = field(default_factory=dict)
     partial: Mapping[str, Sequence[str]] = field(default_factory=dict)
     only: Sequence[str] | None = None
@@ -131,8 +131,8 @@ def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequen
                 raise InputError(f"partial: {lower} is not a lower block of {block}")
             if lower not in names:
                 raise InputError(
-                    f"partial: block {lower} is {'only in a frozen file' if lower in held else 'not in the basis'}; to be "
-                    f"left free it must be in the basis, which has {names}"
+                    f"partial: block {lower} is {'only in a frozen file' if lower in held else 'not in the basis'}; "
+                    f"to be left free it must be in the basis, which has {names}"
                 )
 
 

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from .frames import Frame
 
 TOP: Final = ("fm_setup", "basis", "data", "hold_out", "fit", "frozen", "store", "output", "executor")
-DATA: Final = ("path", "format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key", "start", "stop")
+DATA: Final = (
+    "path", "format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key", "start", "stop",
+)  # fmt: skip
 FIT: Final = ("regulariser", "weights", "objective", "method", "policy", "include_fewer", "penalty", "partial")
 UNITS: Final = ("kcal", "eV")
 
@@ -60,7 +62,7 @@ class Input:
     data: tuple[Mapping[str, Any], ...] = ()
     fm_setup: Path | None = None
     hold_out: tuple[str, ...] = ()
-    fit: FitSettings = FitSettings()
+    fit: FitSettings = field(default_factory=FitSettings)
     block_fits: Mapping[str, FitSettings] = field(default_factory=dict)
     partial: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     frozen: tuple[Path, ...] = ()
@@ -150,7 +152,8 @@ def fit_settings(table: Mapping[str, Any]) -> FitSettings:
     """:class:`~hiertl_dist.solving.FitSettings` from a ``[fit]`` table."""
     own = {k: v for k, v in table.items() if k not in ("partial", "penalty")}
     if "regulariser" in own and not isinstance(own["regulariser"], dict):
-        raise InputError(f"fit.regulariser: expected a table such as {{kind = 'ridge', alpha = 1e-4}}, found {own['regulariser']!r}")
+        found = own["regulariser"]
+        raise InputError(f"fit.regulariser: expected a table such as {{kind = 'ridge', alpha = 1e-4}}, found {found!r}")
     penalty = table.get("penalty")
     if penalty is not None:
         _known(penalty, ("scale", "distance"), "fit.penalty")

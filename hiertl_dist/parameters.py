@@ -43,8 +43,8 @@ class Parameters:
     basis : its types are those that have parameters; excluded ones are absent.
     coefficients : (columns,) kcal/mol, in the order of :func:`hiertl_dist.blocks.columns_of`.
     penalty : the wall below the inner cutoffs.
-    coverage : per pair name (``"CN"``), the range of distances in Å that its block was fitted on;
-        empty where unknown.
+    coverage : ``"block:pair"`` → the range of distances in Å of that pair of elements in the frames that the
+        block was fitted on, as far as the block's terms reach: ``{"CN:CC": (1.05, 5.0)}``; empty where unknown.
     source : where it came from, for messages.
     """
 
@@ -85,9 +85,8 @@ class Parameters:
         """The part of some blocks only (by name)."""
         basis = self.basis.with_types(t for t in self.basis.types if t.block in blocks)
         values = self.as_dict()
-        return Parameters(
-            basis, np.array([values[c] for c in columns_of(basis)]), self.penalty, self.coverage, self.source
-        )
+        coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
+        return Parameters(basis, np.array([values[c] for c in columns_of(basis)]), self.penalty, coverage, self.source)
 
 
 def merge_parameters(
@@ -120,7 +119,8 @@ def merge_parameters(
             check_same_pairs(earlier.basis, part.basis, earlier.source, part.source)
             if penalty is None and part.penalty != earlier.penalty:
                 raise MismatchError(
-                    f"penalty: {earlier.source} has {earlier.penalty}, {part.source} has {part.penalty}; say which to use"
+                    f"penalty: {earlier.source} has {earlier.penalty}, {part.source} has {part.penalty}; "
+                    "say which to use"
                 )
         pairs.update({p.elements: p for p in part.basis.pairs})
         for kind in part.basis.types:
@@ -134,10 +134,10 @@ def merge_parameters(
             types[kind.elements] = (max(known, kind, key=lambda t: t.order), owner)
         for column, value in part.as_dict().items():
             values[column] = values.get(column, 0.0) + value
-        for pair, (low, high) in part.coverage.items():
-            before = coverage.get(pair, (low, high))
-            # a model is as sure of a pair as the block that saw least of it
-            coverage[pair] = (max(low, before[0]), min(high, before[1]))
+        for key, (low, high) in part.coverage.items():
+            before = coverage.get(key, (low, high))
+            # parts of one block add up, so it is as sure of a pair as the part that saw least of it
+            coverage[key] = (max(low, before[0]), min(high, before[1]))
     elements = tuple(dict.fromkeys(e for part in parts for e in part.basis.elements))
     basis = Basis(elements, tuple(pairs.values()), tuple(t for t, _ in types.values()), parts[0].basis.cutoff)
     coefficients = np.array([values.get(c, 0.0) for c in columns_of(basis)])

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import psutil
 
-from .basis import cluster_name
+from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
 from .costs import structural_nonzeros, tile_seconds
 from .errors import FrameError, InnerCutoffError, ResourceError
@@ -25,7 +26,7 @@ from .store import free_disk
 from .tiles import FrameScan, InnerPair, InnerPolicy, check_policy, scan_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from .basis import Basis
@@ -148,8 +149,21 @@ class Plan:
         """Estimated CPU seconds of the assembly."""
         return sum(t.seconds for t in self.tiles)
 
-    def frames_of(self, elements: str) -> list[Frame]:
-        return [f for s in self.segments if s.elements == elements for f in s.frames]
+    def coverage(self, blocks: Collection[str]) -> dict[str, tuple[float, float]]:
+        """``"block:pair"`` → range of distances (Å) in the frames that blocks have rows in, as far as they reach."""
+        found: dict[str, tuple[float, float]] = {}
+        for block in blocks_of(self.basis, blocks):
+            recipe = compile_recipe(self.basis, (block.name,))
+            for elements, ranges in self.ranges.items():
+                if not set(block.elements) <= set(split_symbols(elements)):
+                    continue
+                for (a, b), reach in np.ndenumerate(np.triu(recipe.outer)):
+                    pair = cluster_name((recipe.elements[a], recipe.elements[b]))
+                    if reach > 0 and pair in ranges and ranges[pair][0] < reach:
+                        low, high = ranges[pair][0], min(ranges[pair][1], float(reach))
+                        before = found.get(f"{block.name}:{pair}", (low, high))
+                        found[f"{block.name}:{pair}"] = (min(low, before[0]), max(high, before[1]))
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """What a person or a script wants to know of it."""
@@ -164,7 +178,8 @@ class Plan:
         return {
             "blocks": blocks, "frames": sum(len(s.frames) for s in self.segments), "tiles": len(self.tiles),
             "disk_bytes": self.disk_bytes, "worker_bytes": self.worker_bytes, "cpu_seconds": round(self.seconds, 3),
-            "inside_inner_cutoff": [str(p) for p in self.inside], "skipped_frames": list(self.skipped), "unlabelled_frames": list(self.unlabelled),
+            "inside_inner_cutoff": [str(p) for p in self.inside], "skipped_frames": list(self.skipped),
+            "unlabelled_frames": list(self.unlabelled),
             "closest_contacts": {s: {p: r[0] for p, r in v.items()} for s, v in self.ranges.items()},
         }  # fmt: skip
 
@@ -251,8 +266,8 @@ def make_plan(
         for pair, (low, high) in scan.ranges.items():
             before = known.get(pair, (low, high))
             known[pair] = (min(low, before[0]), max(high, before[1]))
-    return Plan(basis, policy, names, columns, segments, tiles, inside, skipped,
-                tuple(i for i, f in relevant if not n_rows(f)), dict(ranges))  # fmt: skip
+    unlabelled = tuple(i for i, f in relevant if not n_rows(f))
+    return Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, dict(ranges))
 
 
 def _cut(
@@ -270,22 +285,31 @@ def _cut(
         members = set(by_set[elements][0][1].elements)
         widest = max(b.n_columns for b in blocks_of(basis) if set(b.elements) <= members)
         limit = min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
-        run: list[tuple[int, Frame, FrameScan]] = []
-        rows = 0
-        for item in [*by_set[elements], None]:
-            if run and (item is None or rows + n_rows(item[1]) > limit):
-                segment = _segment(elements, run)
-                segments.append(segment)
-                for block in here:
-                    recipe = compile_recipe(basis, (block,))
-                    seconds = sum(tile_seconds(f, scan, recipe) for _, f, scan in run)
-                    zeros = sum(structural_nonzeros(f, recipe) for _, f, _ in run)
-                    tiles.append(Tile(segment, block, columns[block], zeros, seconds))
-                run, rows = [], 0
-            if item is not None:
-                run.append(item)
-                rows += n_rows(item[1])
+        for run in _runs(by_set[elements], limit):
+            segment = _segment(elements, run)
+            segments.append(segment)
+            for block in here:
+                recipe = compile_recipe(basis, (block,))
+                seconds = sum(tile_seconds(f, scan, recipe) for _, f, scan in run)
+                zeros = sum(structural_nonzeros(f, recipe) for _, f, _ in run)
+                tiles.append(Tile(segment, block, columns[block], zeros, seconds))
     return tuple(segments), tuple(tiles)
+
+
+def _runs(
+    items: Sequence[tuple[int, Frame, FrameScan]], limit: int
+) -> Iterator[list[tuple[int, Frame, FrameScan]]]:
+    """Consecutive frames of at most ``limit`` rows together; a frame that has more stands alone."""
+    run: list[tuple[int, Frame, FrameScan]] = []
+    rows = 0
+    for item in items:
+        if run and rows + n_rows(item[1]) > limit:
+            yield run
+            run, rows = [], 0
+        run.append(item)
+        rows += n_rows(item[1])
+    if run:
+        yield run
 
 
 def _segment(elements: str, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segment:

@@ -90,7 +90,6 @@ def edge_row(pair: Pair, rmin: float, rmax: float, cutoff: Cutoff) -> tuple[floa
             return float(np.exp(-r / lam))
         return 1.0 / r if pair.transform == "INVRSE_R" else r
 
-    # 1/r has no value at zero; an inner cutoff of zero is refused there by compile_recipe
     low, high = x(rmin), x(rmax)
     return (
         float(TRANSFORM_CODES[pair.transform]), lam, rmin, rmax, float(CUTOFF_CODES[cutoff.kind]), cutoff.fraction,
@@ -107,8 +106,6 @@ class _EdgeTable:
 
     def number(self, edge: Edge) -> int:
         pair = self.basis.pair(*edge.elements)
-        if pair.transform == "INVRSE_R" and edge.rmin <= 0.0:
-            raise ZeroDivisionError(f"pair {pair.name}: INVRSE_R needs an inner cutoff above 0, found {edge.rmin}")
         row = edge_row(pair, edge.rmin, edge.rmax, self.basis.cutoff)
         return self.rows.setdefault(row, len(self.rows))
 

@@ -108,7 +108,7 @@ class Summaries:
         return self.groups[group].offset([1.0] + [-1.0] * len(self.frozen))
 
     def combined(self, weights: Mapping[Group, float]) -> Summary:
-        """The weighted rows of all groups as one summary; weights multiply rows, so the objective holds their squares."""
+        """All groups as one summary, weighted; weights multiply rows, so the objective holds their squares."""
         used = [self.offset(g).scale(w) for g, w in weights.items() if w > 0.0]
         if not used:
             raise ValueError("no group of rows has a weight above zero")

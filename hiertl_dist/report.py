@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .evaluation import Evaluation
+    from .evaluation import Coverage, Evaluation
     from .frames import Frame
 
 FORCE_UNITS: Final = {"kcal": ("kcal/mol/Å", 1.0), "eV": ("eV/Å", 1.0 / EV)}
@@ -133,20 +133,19 @@ def table_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal") -> str:
-    """Errors per composition, tables of several names beside one another."""
+    """Errors per composition, those of several models beside one another."""
     force_unit, force = FORCE_UNITS[units]
     energy_unit, energy = ENERGY_UNITS[units]
-    header = ["composition"]
-    for name in tables:
-        header += [f"{name}: frames", f"force {force_unit}", f"of rms {force_unit}", f"energy {energy_unit}", "stress GPa"]
+    header = ["composition", "frames", "rms force"]
+    for quantity in ("force", "energy", "stress"):
+        header += [f"{quantity}{': ' + name if name else ''}" for name in tables]
     rows = []
     for key in dict.fromkeys(k for t in tables.values() for k in t):
-        row: list[Any] = [key]
-        for table in tables.values():
-            e = table.get(key)
-            row += ["–"] * 5 if e is None else [e.frames, e.force * force, e.force_rms * force, e.energy * energy, e.stress]
+        own = [t[key] for t in tables.values() if key in t]
+        row: list[Any] = [key, own[0].frames, own[0].force_rms * force]
+        row += [e.force * force for e in own] + [e.energy * energy for e in own] + [e.stress for e in own]
         rows.append(row)
-    return table_text(header, rows)
+    return table_text(header, rows) + f"\nRMSE; forces in {force_unit}, energies in {energy_unit}, stresses in GPa"
 
 
 def warnings_text(listed: Sequence[FrameError], units: str = "kcal", most: int = 10) -> str:
@@ -166,6 +165,16 @@ def warnings_text(listed: Sequence[FrameError], units: str = "kcal", most: int =
     if len(flagged) > most:
         lines.append(f"  … and {len(flagged) - most} more")
     return "\n".join(lines)
+
+
+def coverage_text(listed: Sequence[Coverage]) -> str:
+    """Per block and pair of elements, the distances fitted on and used on; pairs used beyond are marked."""
+    rows = [
+        [f"{c.block}: {c.pair}", f"{c.fitted[0]:.3f}–{c.fitted[1]:.3f}", f"{c.used[0]:.3f}–{c.used[1]:.3f}", c.frames,
+         c.beyond, "<< shorter" if c.used[0] < c.fitted[0] else ("<< longer" if c.beyond else "")]
+        for c in listed
+    ]  # fmt: skip
+    return table_text(["block: pair", "fitted on, Å", "used on, Å", "frames", "beyond", ""], rows)
 
 
 def plot_parity(
@@ -200,7 +209,7 @@ def plot_parity(
             axes[row, column].plot(x, y, ".", ms=3 if row else 1.5, alpha=0.6, color=colours[key], label=key)
         for row, quantity in enumerate((f"force, {force_unit}", f"energy, {energy_unit}", "stress, GPa")):
             ax = axes[row, column]
-            ax.axline((0, 0), slope=1, lw=0.8, color="k") if row != 1 else ax.axline(_anchor(ax), slope=1, lw=0.8, color="k")
+            ax.axline(_anchor(ax), slope=1, lw=0.8, color="k")
             ax.set_xlabel(f"reference {quantity}")
             ax.set_ylabel(f"model {quantity}")
         axes[0, column].set_title(name)

@@ -91,8 +91,8 @@ def check_frozen(basis: Basis, free: Sequence[str], frozen: Sequence[Parameters]
         for kind in model.basis.types:
             if kind.block in free:
                 raise MismatchError(
-                    f"{model.source} has {kind.name} terms of block {kind.block}, which is being fitted; freeze a model "
-                    "of other blocks, or leave these terms out of it"
+                    f"{model.source} has {kind.name} terms of block {kind.block}, which is being fitted; freeze a "
+                    "model of other blocks, or leave these terms out of it"
                 )
             for other in frozen[:i]:
                 if other.basis.type_named(kind.elements) is not None:
@@ -227,11 +227,6 @@ def _solution(
     if settings.penalty is None and len(penalties) > 1:
         raise MismatchError(f"penalty: frozen models have {sorted(map(str, penalties))}; say which to use")
     penalty = settings.penalty or next(iter(penalties), Penalty())
-    coverage: dict[str, tuple[float, float]] = {}
-    for ranges in plan.ranges.values():
-        for pair, (low, high) in ranges.items():
-            before = coverage.get(pair, (low, high))
-            coverage[pair] = (min(low, before[0]), max(high, before[1]))
     basis = plan.basis.with_types(t for t in plan.basis.types if t.block in summaries.blocks)
     # a block is written and frozen by itself, so it keeps only the elements it has
     basis = basis.restricted(set().union(*(t.elements for t in basis.types)))
@@ -245,7 +240,7 @@ def _solution(
     if plan.unlabelled:
         notes = (*notes, f"{len(plan.unlabelled)} frames have no label: {list(plan.unlabelled)}")
     return Solution(
-        Parameters(basis, values, penalty, coverage, f"fit of {block}"), block, summaries.blocks,
+        Parameters(basis, values, penalty, plan.coverage(summaries.blocks), f"fit of {block}"), block, summaries.blocks,
         {f.source: f.digest for f in frozen},
         regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(settings.weights),
         settings.objective, linear.method, linear.rank, linear.condition, linear.nonzeros, total,

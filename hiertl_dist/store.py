@@ -55,13 +55,22 @@ def crc32c(data: NDArray[Any]) -> int:
     return int(google_crc32c.value(np.ascontiguousarray(data).tobytes()))
 
 
+def jsonable(value: Any) -> Any:
+    """The same value with numbers that JSON lacks (NaN, infinities) as ``null``, and keys as text."""
+    if isinstance(value, dict):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     try:
         with os.fdopen(handle, "w") as stream:
-            json.dump(value, stream)
+            json.dump(jsonable(value), stream, allow_nan=False)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -108,13 +117,15 @@ class DesignStore:
         with FileLock(folder / ".lock"):
             if (folder / "zarr.json").exists():
                 store = cls.open(folder)
-            elif any(p.name != ".lock" for p in folder.iterdir()):
+            elif any(p.name != ".lock" and p.suffix != ".partial" for p in folder.iterdir()):
                 raise StoreError(f"{path}: expected an empty folder or a design store, found other files")
             else:
+                # in one write, so that a process that is killed leaves a store or none (or a .partial file of zarr's)
                 store = cls(folder)
-                zarr.open_group(folder, mode="a").attrs.update(
-                    {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy,
-                     "provenance": []}
+                zarr.create_group(
+                    folder,
+                    attributes={"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy,
+                                "provenance": []},
                 )  # fmt: skip
         found = store.attributes
         for key, wanted in (("basis_digest", basis_digest), ("policy", policy)):
@@ -209,7 +220,7 @@ class DesignStore:
         return absent
 
     def _array(self, name: str, mode: str) -> zarr.Array[Any]:
-        return zarr.open_array(self.path / name, mode=mode)  # type: ignore[arg-type]
+        return zarr.open_array(self.path / name, mode=mode)
 
     def _place(self, array: str, key: str, layout: dict[str, Any] | None) -> tuple[slice, int]:
         entry = (layout or self.layout())["arrays"].get(array, {})
@@ -234,8 +245,10 @@ class DesignStore:
             raise StoreError(
                 f"{self.path}/{array}, tile {key[:12]}: expected shape {(rows, target.shape[1])}, got {data.shape}"
             )
-        # a sum is finite when every term is, and costs no array of booleans
-        if not np.isfinite(data.sum()) and not np.isfinite(data).all():
+        # a sum that is finite has finite terms only, and costs no array of booleans
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = data.sum()
+        if not np.isfinite(total) and not np.isfinite(data).all():
             row, column = (int(x) for x in np.argwhere(~np.isfinite(data))[0])
             raise StoreError(f"{self.path}/{array}, tile {key[:12]}: row {row}, column {column} is {data[row, column]}")
         padded = np.full((where.stop - where.start, target.shape[1]), fill, dtype)
@@ -258,10 +271,11 @@ class DesignStore:
         if not path.exists():
             raise IncompleteStoreError(f"{self.path}/{array}: tile {key[:12]} is not complete; run assemble again")
         try:
+            expected = int(json.loads(path.read_text())["crc32c"])
             data = np.asarray(self._array(array, "r")[where])[:rows]
-        except (ValueError, OSError) as error:
+        except (ValueError, KeyError, OSError) as error:
             raise StoreError(f"{self.path}/{array}, tile {key[:12]}: cannot be read: {error}; {_REPAIR}") from error
-        expected, found = json.loads(path.read_text())["crc32c"], crc32c(data)
+        found = crc32c(data)
         if expected != found:
             raise StoreError(
                 f"{self.path}/{array}, tile {key[:12]}: expected CRC32C {expected:08x}, found {found:08x}; {_REPAIR}"

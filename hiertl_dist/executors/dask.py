@@ -165,7 +165,7 @@ class _DaskCrew(Crew):
         return Done(job, fault=_fault(future))
 
     def fetch(self, handle: Any) -> Any:
-        return handle.result()
+        return handle.result().value
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -216,5 +216,18 @@ def _answer(name: str, which: int, packed: bytes | None, *values: Any) -> Any:
     deadline = time.monotonic() + _SECONDS_FOR_PLUGIN
     while name not in plugins and time.monotonic() < deadline:  # a call may overtake it
         time.sleep(0.01)
-    args = values if packed is None else pickle.loads(packed)
-    return attempt(plugins[name].shipped.calls()[which], *args)
+    args = [sealed.value for sealed in values] if packed is None else pickle.loads(packed)
+    return _Sealed(attempt(plugins[name].shipped.calls()[which], *args))
+
+
+class _Sealed:
+    """A value that dask carries and does not look into: it would turn named tuples into plain ones."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __sizeof__(self) -> int:
+        # what dask bounds a worker's memory by
+        from dask.sizeof import sizeof
+
+        return int(sizeof(self.value))

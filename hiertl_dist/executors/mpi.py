@@ -280,3 +280,65 @@ class _AbortHook:
         sys.stdout.flush()
         sys.stderr.flush()
         self.abort(1)
+
+
+# ---- for `doctor`, which looks at MPI where nothing is run
+
+
+@dataclass(frozen=True)
+class MPIFacts:
+    """What the MPI library says of this job, and where its launcher disagrees.
+
+    Attributes
+    ----------
+    library : the library's own version string.
+    size : ranks of COMM_WORLD; 1 with a mismatch.
+    mismatch : why the launcher and the library can't belong together, or None.
+    speaks : whether this process speaks for all; true of one also where each thinks itself alone.
+    """
+
+    library: str
+    size: int
+    mismatch: str | None
+    speaks: bool
+
+
+def mpi_facts(comm: Any = None) -> MPIFacts:
+    """Start MPI, if it is not started, and ask it. Raises ImportError or RuntimeError where there is none."""
+    from mpi4py import MPI
+
+    # Open MPI's version ends in a null character
+    library, size = MPI.Get_library_version().replace("\0", ""), MPI.COMM_WORLD.Get_size()
+    try:
+        _check_launcher(size, library)
+    except RuntimeError as error:
+        return MPIFacts(library, size, str(error), _launched_first(os.environ))
+    return MPIFacts(library, size, None, (MPI.COMM_WORLD if comm is None else comm).Get_rank() == 0)
+
+
+def fatal_mismatch(library: str, environ: Mapping[str, str] = os.environ) -> MPIFacts | None:
+    """The facts where this library would end the process instead of starting under this launcher, else None.
+
+    Libraries of MPICH's kin do so under Open MPI's mpirun; Open MPI's starts alone under any other, and says so.
+    """
+    if "OMPI_COMM_WORLD_SIZE" not in environ or not any(k in library for k in ("MPICH", "MVAPICH", "Intel(R) MPI")):
+        return None
+    text = (
+        "the launcher is Open MPI's, but mpi4py uses a library of MPICH's kin, which can't start under it. The "
+        f"library is {library.strip().splitlines()[0]!r}; use the mpiexec that belongs to it, or set "
+        "MPI4PY_MPIABI=openmpi where mpi4py is the wheel of PyPI and Open MPI's libmpi can be found."
+    )
+    return MPIFacts(library, 1, text, _launched_first(environ))
+
+
+def _launched_first(environ: Mapping[str, str]) -> bool:
+    names = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK")
+    return next((environ[name] for name in names if name in environ), "0") == "0"
+
+
+def all_ranks(value: Any, comm: Any = None) -> list[Any]:
+    """The values of all ranks, in their order. Collective."""
+    from mpi4py import MPI
+
+    values: list[Any] = (MPI.COMM_WORLD if comm is None else comm).allgather(value)
+    return values

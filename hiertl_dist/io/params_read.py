@@ -122,13 +122,13 @@ class _Builder:
 
     def _note_coverage(self, line: int, words: list[str], pairs: dict[Elements, Pair]) -> None:
         try:
-            name, low, high = words[0], float(words[1]), float(words[2])
+            block, name, low, high = words[0], words[1], float(words[2]), float(words[3])
         except (IndexError, ValueError):
-            self.said.fail(line, "COVERAGE: pair and two distances in Å", " ".join(words))
-        elements = self._cluster(line, name)
-        if elements not in pairs or len(words) != 3 or not (math.isfinite(low) and math.isfinite(high)):
-            self.said.fail(line, "COVERAGE: pair and two distances in Å", " ".join(words))
-        self.coverage[cluster_name(elements)] = (low, high)
+            self.said.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
+        elements, members = self._cluster(line, name), self._cluster(line, block)
+        if elements not in pairs or len(words) != 4 or not (math.isfinite(low) and math.isfinite(high)):
+            self.said.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
+        self.coverage[f"{cluster_name(members)}:{cluster_name(elements)}"] = (low, high)
 
     def _cluster(self, line: int, name: str) -> Elements:
         try:

@@ -141,13 +141,14 @@ class _Writer:
         if left_out:
             yield f"{NOTE}EXCLUDED: {' '.join(left_out)}"
         known = {p.name for p in self.basis.pairs}
-        for name, (low, high) in self.parameters.coverage.items():
-            if name not in known or not (math.isfinite(low) and math.isfinite(high)):
+        for key, (low, high) in self.parameters.coverage.items():
+            block, _, name = key.partition(":")
+            if not block or name not in known or not (math.isfinite(low) and math.isfinite(high)):
                 pairs = ", ".join(sorted(known))
                 raise ParameterFileError(
-                    f"coverage: expected finite distances of {pairs}, found {name!r}: {low}, {high}"
+                    f"coverage: expected 'block:pair' and finite distances of {pairs}, found {key!r}: {low}, {high}"
                 )
-            yield f"{NOTE}COVERAGE: {name} {_number(low)} {_number(high)}"
+            yield f"{NOTE}COVERAGE: {block} {name} {_number(low)} {_number(high)}"
 
     # -- header -----------------------------------------------------------------------------------
 

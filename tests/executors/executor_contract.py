@@ -60,6 +60,13 @@ class Contract:
         items = [{"a": [1, (2, "b")]}, (str, 3), [("c",)], None, np.int64(3)]
         assert executor.run(repr, items) == [repr(item) for item in items]
 
+    def test_values_come_back_unchanged(self, executor: Executor, folder: Path) -> None:
+        (found,) = executor.run(tasks.named_tuples, [3])
+        assert found == {tasks.Named("a", 3): [tasks.Named("b", 4)]}
+        assert all(type(key) is tasks.Named for key in found)
+        merged = executor.reduce(tasks.named_tuples, tasks.join_named, [1, 2, 3])
+        assert [type(key) for key in merged] == [tasks.Named] * 3
+
     def test_empty(self, executor: Executor, folder: Path) -> None:
         assert executor.run(tasks.double, []) == []
         with pytest.raises(ValueError, match="summing: there are no items"):

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -132,3 +132,16 @@ def die_once(flag: Path, i: int) -> str:
 def pid_after(seconds: float, i: int) -> int:
     time.sleep(seconds)
     return os.getpid()
+
+
+class Named(NamedTuple):
+    name: str
+    number: int
+
+
+def named_tuples(i: int) -> dict[Named, list[Named]]:
+    return {Named("a", i): [Named("b", i + 1)]}
+
+
+def join_named(a: dict[Named, list[Named]], b: dict[Named, list[Named]]) -> dict[Named, list[Named]]:
+    return a | b

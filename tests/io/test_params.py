@@ -186,8 +186,8 @@ DELTA = [
         ([("3 1 1 1 3 2 6.0", "3 0 0 0 3 2 0.0")],
          lambda p: p.as_dict()["CN", ("C", "N", "N"), (1, 1, 1)] == 0.0),
         ([("! Date  2022", "! hiertl_dist EXCLUDED: N\n! Date  2022")], lambda p: "N" not in names(p)),
-        ([("! Date", "! hiertl_dist ORDERS: NC 3 CNN 2\n! hiertl_dist COVERAGE: NC 1 2.5\n! Date")],
-         lambda p: p.coverage == {"CN": (1.0, 2.5)}),
+        ([("! Date", "! hiertl_dist ORDERS: NC 3 CNN 2\n! hiertl_dist COVERAGE: NC NC 1 2.5\n! Date")],
+         lambda p: p.coverage == {"CN:CN": (1.0, 2.5)}),
     ],
 )  # fmt: skip
 def test_accepts(read: Any, changes: list[tuple[str, str]], check: Any) -> None:
@@ -295,8 +295,8 @@ REFUSALS = [
     ("! Date", "! hiertl_dist ORDERS: CO 2\n! Date", "a cluster of N C, found 'CO'"),
     ("! Date", "! hiertl_dist ORDERS: CN\n! Date", "each with its order"),
     ("! Date", "! hiertl_dist EXCLUDED: CNN\n! Date", "CNN to be EXCLUDED:"),
-    ("! Date", "! hiertl_dist COVERAGE: CN 1\n! Date", "pair and two distances"),
-    ("! Date", "! hiertl_dist COVERAGE: C 1 2\n! Date", "pair and two distances"),
+    ("! Date", "! hiertl_dist COVERAGE: CN CN 1\n! Date", "block, pair and two distances"),
+    ("! Date", "! hiertl_dist COVERAGE: C C 1 2\n! Date", "block, pair and two distances"),
     ("! Date", "! hiertl_dist COLOUR: 1\n! Date", "line 1: expected a comment of ORDERS:"),
 ]
 

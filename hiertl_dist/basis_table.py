@@ -1,0 +1,171 @@
+"""Reading of the ``[basis]`` table of an input file: every key and every name in it must mean something."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Final
+
+from .cluster_types import ClusterType, Cutoff, Edge, Elements, Pair, cluster_name, split_symbols
+from .errors import BasisError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEYS: Final = (
+    "elements", "orders", "transform", "cutoff", "pairs", "three_body", "four_body", "blocks", "types", "one_body",
+    "exclude",
+)  # fmt: skip
+BODY_KEYS: Final = {3: "three_body", 4: "four_body"}
+MISSING: Final = object()
+
+
+def read_table(
+    table: Mapping[str, Any],
+) -> tuple[Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff]:
+    """Elements, pairs, cluster types and cutoff function of a ``[basis]`` table; see ``Basis.from_dict``.
+
+    Raises
+    ------
+    BasisError
+        Naming the key, what was expected and what was found.
+    """
+    return _Reader(table).read()
+
+
+def _known(table: Any, keys: tuple[str, ...], where: str) -> None:
+    if not isinstance(table, dict):
+        raise BasisError(f"{where}: expected a table, found {table!r}")
+    if unknown := sorted(set(table) - set(keys)):
+        raise BasisError(f"{where}: unknown keys {unknown}; known are {sorted(keys)}")
+
+
+def _get(table: Mapping[str, Any], key: str, kind: type, where: str, default: Any = MISSING) -> Any:
+    value = table.get(key, default)
+    if value is MISSING:
+        raise BasisError(f"{where}.{key}: missing")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise BasisError(f"{where}.{key}: expected {kind.__name__}, found {value!r}")
+    return value
+
+
+class _Reader:
+    """One ``[basis]`` table and its parts by sorted elements."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        _known(table, KEYS, "basis")
+        self.table = table
+        self.elements: Elements = tuple(_get(table, "elements", list, "basis"))
+        if not all(isinstance(e, str) for e in self.elements):
+            raise BasisError(f"basis.elements: expected symbols, found {list(self.elements)}")
+        self.pairs = {k: self._pair(k, own) for k, own in self._named("pairs", (2,), MISSING).items()}
+        self.types = self._named("types", (1, 2, 3, 4), {})
+        self.blocks = self._named("blocks", (1, 2, 3, 4), {})
+        for key, own in self.blocks.items():
+            if len(set(key)) != len(key):
+                raise BasisError(f"basis.blocks.{cluster_name(key)}: a block is a set of elements, each once")
+            _known(own, ("orders",), f"basis.blocks.{cluster_name(key)}")
+        for body in (3, 4):
+            _known(_get(table, BODY_KEYS[body], dict, "basis", {}), ("rmin", "rmax"), f"basis.{BODY_KEYS[body]}")
+
+    def read(self) -> tuple[Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff]:
+        excluded = self._excluded()
+        types = []
+        for body in (1, 2, 3, 4):
+            for combination in itertools.combinations_with_replacement(self.elements, body):
+                key = tuple(sorted(combination))
+                kind = None if key in excluded else self._type(key)
+                if kind is not None:
+                    types.append(kind)
+        cutoff = Cutoff.parse(_get(self.table, "cutoff", str, "basis", "CUBIC"))
+        return self.elements, tuple(self.pairs.values()), tuple(types), cutoff
+
+    def _named(self, what: str, bodies: tuple[int, ...], default: Any) -> dict[Elements, Any]:
+        """A table of clusters by sorted elements; names that mean none, or mean one twice, are refused."""
+        found: dict[Elements, Any] = {}
+        for name, own in _get(self.table, what, dict, "basis", default).items():
+            key = self._cluster(name, bodies, f"basis.{what}.{name}")
+            if key in found:
+                raise BasisError(f"basis.{what}: {cluster_name(key)} is given twice, the second time as {name!r}")
+            found[key] = own
+        return found
+
+    def _cluster(self, name: Any, bodies: tuple[int, ...], where: str) -> Elements:
+        if not isinstance(name, str):
+            raise BasisError(f"{where}: expected element symbols, found {name!r}")
+        key = split_symbols(name)
+        if len(key) not in bodies or not set(key) <= set(self.elements):
+            raise BasisError(
+                f"{where}: expected {' or '.join(map(str, bodies))} of the elements {', '.join(self.elements)}"
+            )
+        return key
+
+    def _excluded(self) -> set[Elements]:
+        names = _get(self.table, "exclude", list, "basis", [])
+        return {self._cluster(name, (1, 2, 3, 4), "basis.exclude") for name in names}
+
+    def _pair(self, key: Elements, own: Any) -> Pair:
+        where = f"basis.pairs.{cluster_name(key)}"
+        _known(own, ("rmin", "rmax", "lambda", "transform"), where)
+        transform = own.get("transform", _get(self.table, "transform", str, "basis", "MORSE"))
+        transform = "DEFAULT" if transform == "NONE" else transform
+        lam = _get(own, "lambda", float, where) if transform == "MORSE" else None
+        return Pair(key, _get(own, "rmin", float, where), _get(own, "rmax", float, where), transform, lam)
+
+    def _order(self, key: Elements) -> int:
+        body = len(key)
+        if body == 1:
+            return int(key[0] in self._one_body())
+        block = self.blocks.get(tuple(sorted(set(key))), {})
+        orders = _get(block if "orders" in block else self.table, "orders", list, "basis")
+        if len(orders) != 3 or not all(isinstance(o, int) and not isinstance(o, bool) and o >= 0 for o in orders):
+            raise BasisError(f"basis.orders: expected three integers ≥ 0 (two-, three-, four-body), found {orders}")
+        own = self.types.get(key, {})
+        return int(_get(own, "order", int, f"basis.types.{cluster_name(key)}", orders[body - 2]))
+
+    def _one_body(self) -> Elements:
+        value = self.table.get("one_body", True)
+        if isinstance(value, bool):
+            return self.elements if value else ()
+        if not isinstance(value, list) or not set(value) <= set(self.elements):
+            raise BasisError(f"basis.one_body: expected true, false or a list of elements, found {value!r}")
+        return tuple(value)
+
+    def _type(self, key: Elements) -> ClusterType | None:
+        body, where = len(key), f"basis.types.{cluster_name(key)}"
+        own = self.types.get(key, {})
+        _known(own, () if body == 1 else ("order", "rmin", "rmax"), where)
+        order = self._order(key)
+        # a many-body order of 1 has the power 0 alone, and that is in no column
+        if order == 0 or (body > 2 and order == 1):
+            return None
+        edges = []
+        for edge in sorted({tuple(sorted(p)) for p in itertools.combinations(key, 2)}):
+            if edge not in self.pairs:
+                raise BasisError(f"basis.pairs.{cluster_name(edge)}: missing")
+            edges.append(Edge(edge, *(self._cutoff(side, key, edge) for side in ("rmin", "rmax"))))
+        return ClusterType(key, order, tuple(edges))
+
+    def _cutoff(self, side: str, key: Elements, edge: Elements) -> float:
+        """The type's own cutoff of an edge, else that of all types of its size, else the pair's."""
+        body = len(key)
+        places = [(self.types.get(key, {}), f"basis.types.{cluster_name(key)}.{side}", set(key))]
+        if body > 2:
+            places.append((self.table.get(BODY_KEYS[body], {}), f"basis.{BODY_KEYS[body]}.{side}", set(self.elements)))
+        for table, where, elements in places:
+            value = table.get(side)
+            if isinstance(value, dict):
+                value = self._by_pair(value, elements, where).get(edge)
+            if value is not None:
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    raise BasisError(f"{where}: expected a number or a table by pair, found {value!r}")
+                return float(value)
+        return float(getattr(self.pairs[edge], side))
+
+    def _by_pair(self, table: Mapping[str, Any], elements: set[str], where: str) -> dict[Elements, Any]:
+        found = {self._cluster(name, (2,), where): value for name, value in table.items()}
+        for pair in found:
+            if not set(pair) <= elements:
+                raise BasisError(f"{where}: {cluster_name(pair)} is no edge of this type")
+        return found

@@ -1,0 +1,265 @@
+"""The command ``hiertl-dist``: plan, assemble, fit, evaluate, merge, doctor, demo.
+
+Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
+3 not enough memory or disk; 4 ``doctor`` found problems; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .executors.base import Executor
+    from .inputs import Input
+
+KINDS = ("auto", "serial", "processes", "dask", "mpi")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    running = argparse.ArgumentParser(add_help=False, parents=[common])
+    running.add_argument("--executor", choices=KINDS, help="who runs the work (default: the input file's, else auto)")
+    running.add_argument("--workers", type=int, help="number of workers (default: one per core)")
+    running.add_argument("--scheduler", help="address of a running dask scheduler, such as tcp://host:8786")
+    whole = argparse.ArgumentParser(add_help=False, parents=[running])
+    whole.add_argument("input", type=Path, help="input file (TOML)")
+    whole.add_argument("--all-at-once", action="store_true", help="all blocks together")
+    top = argparse.ArgumentParser(prog="hiertl-dist", description="Fit ChIMES models block by block.")
+    from . import __version__
+
+    top.add_argument("--version", action="version", version=f"hiertl-dist {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
+    one = verbs.add_parser("assemble", parents=[whole], help="compute the design rows into the store")
+    one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
+    one = verbs.add_parser("fit", parents=[whole], help="fit block by block from small element sets to large ones")
+    one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
+    one.add_argument("--blocks", nargs="+", metavar="BLOCK", help="fit only these blocks")
+    one.add_argument("--frozen", nargs="+", type=Path, default=[], metavar="FILE", help="more frozen files")
+    one.add_argument("--partial", nargs="+", default=[], metavar="BLOCK:LOWER", help="leave LOWER free in BLOCK's fit")
+    one.add_argument("--output", type=Path, help="folder of the results")
+    one.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
+    one.add_argument("--plot", action="store_true", help="write parity plots (needs matplotlib)")
+    one = verbs.add_parser("evaluate", parents=[running], help="errors of models on frames, and where they extrapolate")
+    one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
+    one.add_argument("--frames", nargs="+", required=True, help="trajectories (extended XYZ, .xyzf; patterns)")
+    one.add_argument("--group-key", help="key of the comment line that names a frame's group")
+    for label in ("energy", "forces", "stress", "virial"):
+        one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label}")
+    one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
+    one.add_argument("--units", choices=("kcal", "eV"), default="kcal", help="of the tables (default kcal)")
+    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots (needs matplotlib)")
+    one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
+    one.add_argument("files", nargs="+", type=Path)
+    one.add_argument("-o", "--output", type=Path, required=True)
+    one.add_argument("--add", action="store_true", help="sum coefficients of types that two files have")
+    one.add_argument("--penalty", nargs=2, type=float, metavar=("SCALE", "DISTANCE"), help="wall of the merged model")
+    one.add_argument("--reduced", action="store_true", help="leave out many-body values of at most 1e-6")
+    one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
+    one.add_argument("--executor", choices=KINDS, default="auto")
+    one = verbs.add_parser("demo", parents=[running], help="fit C, then N, then CN on the data that is shipped")
+    one.add_argument("--folder", type=Path, default=Path("hiertl_demo"), help="where results go (default hiertl_demo)")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code and prints errors as one message, not as a traceback."""
+    from .errors import HiertlError, ResourceError
+    from .executors import TaskFailed
+
+    arguments = parser().parse_args(argv)
+    try:
+        return _VERBS[arguments.verb](arguments)
+    except ResourceError as error:
+        return _fail(error, 3)
+    except (HiertlError, FileNotFoundError, IsADirectoryError, PermissionError, ModuleNotFoundError) as error:
+        return _fail(error, 2)
+    except TaskFailed as error:
+        return _fail(error, 2 if isinstance(error.__cause__, HiertlError) else 1)
+    except (ValueError, KeyError, ArithmeticError) as error:
+        return _fail(error, 2)
+    except KeyboardInterrupt:
+        print("interrupted; what is complete in the store is kept", file=sys.stderr)
+        return 130
+
+
+def _fail(error: Exception, code: int) -> int:
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr)
+    return code
+
+
+def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Executor:
+    from .executors import executor
+
+    kind = arguments.executor or (job.executor if job else "auto")
+    workers = arguments.workers if arguments.workers is not None else (job.workers if job else None)
+    if arguments.scheduler is not None:
+        from distributed import Client
+
+        return executor("dask", client=Client(arguments.scheduler), workers=workers)
+    return executor(kind, workers=workers)
+
+
+def _print(arguments: argparse.Namespace, runner: Executor | None, found: Any, text: str) -> None:
+    from .store import jsonable
+
+    stream = sys.stdout if runner is None else runner.out()
+    print(json.dumps(jsonable(found), allow_nan=False) if arguments.json else text, file=stream, flush=True)
+
+
+def _job(arguments: argparse.Namespace) -> Input:
+    from dataclasses import replace
+
+    from .basis import cluster_name, split_symbols
+    from .errors import InputError
+    from .inputs import Input
+
+    job = Input.from_toml(arguments.input)
+    if arguments.verb != "fit":
+        return job
+    partial = {b: tuple(lower) for b, lower in job.partial.items()}
+    for item in arguments.partial:
+        block, _, lower = item.partition(":")
+        if not lower:
+            raise InputError(f"--partial: expected BLOCK:LOWER such as CN:C, found {item!r}")
+        block = cluster_name(split_symbols(block))
+        partial[block] = (*partial.get(block, ()), cluster_name(split_symbols(lower)))
+    return replace(
+        job, partial=partial, frozen=(*job.frozen, *arguments.frozen), output=arguments.output or job.output,
+        keep_rows=job.keep_rows and not arguments.no_keep_rows,
+    )  # fmt: skip
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from .jobs import plan_job, plan_text
+
+    job = _job(arguments)
+    with _executor(arguments, job) as runner:
+        _, found = plan_job(job, runner, all_at_once=arguments.all_at_once)
+        _print(arguments, runner, found, plan_text(found))
+    return 0
+
+
+def _assemble(arguments: argparse.Namespace) -> int:
+    from .jobs import assemble_job
+
+    job = _job(arguments)
+    with _executor(arguments, job) as runner:
+        found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify)
+        text = (
+            f"{found['store']}: {found['computed']} tiles computed, {found['present']} were complete, "
+            f"{found['rows']} rows"
+        )
+        _print(arguments, runner, found, text)
+    return 0
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    job = _job(arguments)
+    with _executor(arguments, job) as runner:
+        _run_fit(
+            arguments, job, runner, all_at_once=arguments.all_at_once, only=arguments.blocks, plot=arguments.plot,
+            hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
+        )  # fmt: skip
+    return 0
+
+
+def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
+    from .jobs import fit_dict, fit_job, fit_text
+
+    def tell(line: str) -> None:
+        if not arguments.json:
+            print(line, file=runner.out(), flush=True)
+
+    for note in job.notes:
+        tell(f"note: {note}")
+    result = fit_job(job, runner, tell=tell, **how)
+    frames, held_out = job.read_frames()
+    text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
+    _print(arguments, runner, fit_dict(result, {"fitted": frames, "held out": held_out}), text)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from .evaluation import Model, sum_evaluations
+    from .io import read_frames
+    from .jobs import read_parts
+    from .report import (
+        errors_by_composition,
+        errors_text,
+        frame_errors,
+        plot_parity,
+        predictions,
+        warnings_text,
+    )
+
+    keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
+    frames = read_frames(arguments.frames, **keys)
+    models = [Model(read_parts(p)) for p in arguments.models]
+    with _executor(arguments) as runner:
+        # parts of a sum know only their own elements; what none of them knows is refused unless asked for
+        known = set().union(*(m.elements for m in models))
+        ignore = arguments.ignore_other_elements or all(f.elements <= known for f in frames)
+        found = sum_evaluations(
+            [m.evaluate(frames, ignore_other_elements=ignore, executor=runner) for m in models]
+        )
+        table = errors_by_composition(frames, found)
+        if arguments.plot is not None:
+            runner.run(lambda path: plot_parity(path, {"": (frames, found)}, arguments.units), [arguments.plot])
+        text = errors_text({"evaluated": table}, arguments.units)
+        text += "\n\n" + warnings_text(frame_errors(frames, found), arguments.units)
+        summary = {"errors": {c: vars(e) for c, e in table.items()}, "frames": predictions(frames, found)}
+        _print(arguments, runner, summary, text)
+    return 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from .evaluation import Model
+    from .jobs import read_parts
+    from .parameters import Penalty
+
+    penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
+    parts = [Model(read_parts(p)) for p in arguments.files]
+    model = Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty)
+    model.write(arguments.output, reduced=arguments.reduced)
+    types = [t.name for t in model.parameters.basis.types]
+    found = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
+             "columns": len(model.parameters.coefficients)}  # fmt: skip
+    _print(arguments, None, found, f"{arguments.output}: {found['columns']} coefficients of {', '.join(types)}")
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from .doctor import diagnose
+
+    report = diagnose(arguments.executor)
+    _print(arguments, None, report.as_dict(), report.text())
+    return 4 if report.problems else 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from .demo import demo_input
+
+    job = demo_input(arguments.folder)
+    arguments.executor = arguments.executor or "dask"
+    with _executor(arguments) as runner:
+        _run_fit(arguments, job, runner, all_at_once=True, hierarchical=True, plot=True)
+    return 0
+
+
+_VERBS = {
+    "plan": _plan, "assemble": _assemble, "fit": _fit, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor,
+    "demo": _demo,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Pairs, cluster types and cutoff functions: what a basis is made of."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .errors import BasisError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+TRANSFORMS: Final = ("MORSE", "INVRSE_R", "DEFAULT")
+
+Elements = tuple[str, ...]
+"""Element symbols of a cluster or a block, sorted."""
+
+
+def split_symbols(name: str) -> Elements:
+    """``"CCN"`` or ``"C-C-N"`` → ``("C", "C", "N")``, sorted. Raises BasisError on anything else."""
+    symbols = re.findall(r"[A-Z][a-z]?", name)
+    if not symbols or "".join(symbols) != name.replace("-", ""):
+        raise BasisError(f"expected element symbols such as 'CN' or 'MoNb', found {name!r}")
+    return tuple(sorted(symbols))
+
+
+def cluster_name(elements: Iterable[str]) -> str:
+    """Symbols of a cluster run together, sorted: ``CCN``."""
+    return "".join(sorted(elements))
+
+
+def edges_of(body: int) -> list[tuple[int, int]]:
+    """Edges of a cluster in ChIMES order: 01 02 12 and 01 02 03 12 13 23."""
+    return list(itertools.combinations(range(body), 2))
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """The smooth cutoff factor of an edge: ``CUBIC`` (1 − r/rmax)³, or ``TERSOFF``, 1 below rmax (1 − fraction)."""
+
+    kind: str = "CUBIC"
+    fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("CUBIC", "TERSOFF"):
+            raise BasisError(f"cutoff function: expected CUBIC or TERSOFF, found {self.kind!r}")
+        if self.kind == "TERSOFF" and not 0.0 < self.fraction <= 1.0:
+            raise BasisError(f"TERSOFF: expected a fraction in (0, 1], found {self.fraction}")
+
+    @classmethod
+    def parse(cls, text: str) -> Cutoff:
+        """From ``"CUBIC"`` or ``"TERSOFF 0.75"``."""
+        words = text.split()
+        try:
+            if len(words) == 1 and words[0] == "CUBIC":
+                return cls()
+            if len(words) == 2 and words[0] == "TERSOFF":
+                return cls("TERSOFF", float(words[1]))
+        except ValueError as error:
+            if isinstance(error, BasisError):
+                raise
+        raise BasisError(f"cutoff function: expected 'CUBIC' or 'TERSOFF fraction', found {text!r}")
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "CUBIC" else f"TERSOFF {self.fraction!r}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pair of elements: inner and outer cutoff (Å) of the two-body term, transform and its λ (Å, MORSE only)."""
+
+    elements: Elements
+    rmin: float
+    rmax: float
+    transform: str = "MORSE"
+    morse_lambda: float | None = None
+
+    def __post_init__(self) -> None:
+        check_cutoffs(self.name, self.rmin, self.rmax)
+        if self.transform not in TRANSFORMS:
+            raise BasisError(f"pair {self.name}: expected a transform of {TRANSFORMS}, found {self.transform!r}")
+        if self.transform == "MORSE" and not (self.morse_lambda is not None and 0 < self.morse_lambda < float("inf")):
+            raise BasisError(f"pair {self.name}: MORSE needs a finite lambda > 0, found {self.morse_lambda}")
+        if self.transform != "MORSE" and self.morse_lambda is not None:
+            object.__setattr__(self, "morse_lambda", None)
+
+    @property
+    def name(self) -> str:
+        return cluster_name(self.elements)
+
+
+def check_cutoffs(name: str, rmin: float, rmax: float) -> None:
+    """Raise BasisError unless 0 ≤ rmin < rmax < ∞."""
+    if not (0.0 <= rmin < rmax < float("inf")):
+        raise BasisError(f"{name}: expected 0 ≤ rmin < rmax, found rmin {rmin}, rmax {rmax}")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Cutoffs (Å) that a cluster type uses for its edges between two elements."""
+
+    elements: Elements
+    rmin: float
+    rmax: float
+
+    @property
+    def name(self) -> str:
+        return cluster_name(self.elements)
+
+
+@dataclass(frozen=True)
+class ClusterType:
+    """A multiset of 1 to 4 elements, its number of Chebyshev orders, and its own cutoffs per pair of elements.
+
+    ``order`` counts as in PAIRTYP: two-body powers run 1…order, many-body ones 0…order−1.
+    """
+
+    elements: Elements
+    order: int
+    edges: tuple[Edge, ...]
+
+    def __post_init__(self) -> None:
+        if self.elements != tuple(sorted(self.elements)) or not 1 <= len(self.elements) <= 4:
+            raise BasisError(f"cluster type: expected 1 to 4 sorted elements, found {self.elements}")
+        least, most = {1: (1, 1), 2: (1, None)}.get(self.body, (2, None))
+        if self.order < least or (most is not None and self.order > most):
+            raise BasisError(
+                f"{self.name}: expected an order of {'exactly' if most else 'at least'} {least}, found {self.order}"
+            )
+        wanted = sorted({tuple(sorted(p)) for p in itertools.combinations(self.elements, 2)})
+        if [e.elements for e in self.edges] != wanted:
+            raise BasisError(
+                f"{self.name}: expected cutoffs for {wanted}, found {[e.elements for e in self.edges]}"
+            )
+        for edge in self.edges:
+            check_cutoffs(f"{self.name}, edge {edge.name}", edge.rmin, edge.rmax)
+
+    @property
+    def body(self) -> int:
+        return len(self.elements)
+
+    @property
+    def name(self) -> str:
+        return "".join(self.elements)
+
+    @property
+    def block(self) -> str:
+        """Name of the block that the type belongs to: its set of elements."""
+        return cluster_name(set(self.elements))
+
+    def edge(self, a: str, b: str) -> Edge:
+        """The cutoffs between two of its elements."""
+        key = tuple(sorted((a, b)))
+        return next(e for e in self.edges if e.elements == key)
+
+
+def type_rank(elements: Elements, order: Sequence[str]) -> tuple[int, ...]:
+    """Sort key of a cluster type in chimes_lsq's order: 2, 3, 4, then 1 body; like pairs before unlike ones;
+    many-body types as loops over the elements in input order meet them first."""
+    index = sorted(order.index(e) for e in elements)
+    body = {2: 0, 3: 1, 4: 2, 1: 3}[len(elements)]
+    unlike = (int(index[0] != index[1]),) if len(elements) == 2 else ()
+    return (body, *unlike, *index)

@@ -1,0 +1,303 @@
+"""What the commands do, as functions: plan, assemble, fit, evaluate, merge. Each returns what ``--json`` prints."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .assembly import assemble
+from .basis import cluster_name
+from .blocks import blocks_of
+from .errors import InputError
+from .evaluation import Evaluation, Model, coverage_report
+from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .parameters import Parameters
+from .planning import Need, Plan, all_needs, check_resources, make_plan
+from .reduction import cut_leaves, leaf_bytes
+from .report import (
+    Errors,
+    coverage_text,
+    errors_by_composition,
+    errors_text,
+    frame_errors,
+    plot_parity,
+    table_text,
+    warnings_text,
+)
+from .solution import Solution
+from .store import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .executors.base import Executor
+    from .frames import Frame
+    from .inputs import Input
+    from .solving import BlockFit
+
+
+def read_parts(path: str | Path) -> Parameters:
+    """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
+    return Solution.load(path).parameters if Path(path).suffix == ".npz" else Model.read(path).parameters
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What ``fit`` made.
+
+    Attributes
+    ----------
+    hierarchy : the climb, or ``None`` for an all-at-once fit alone; together : the all-at-once fit, if asked for.
+    files : what was written.
+    errors : ``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``.
+    """
+
+    hierarchy: HierarchyFit | None
+    together: BlockFit | None
+    files: tuple[Path, ...]
+    errors: dict[str, dict[str, dict[str, Errors]]]
+    evaluations: dict[str, dict[str, list[Evaluation]]]
+
+
+def options_of(job: Input, only: Sequence[str] | None = None) -> HierarchyOptions:
+    """The options of an input file in the terms of the hierarchy."""
+    store = job.store if job.keep_rows else None
+    return HierarchyOptions(job.fit, job.block_fits, job.partial, only, store, job.memory)
+
+
+def _needs(job: Input, frames: Sequence[Frame], frozen: Sequence[Parameters], all_at_once: bool) -> set[Need]:
+    """What a fit will want: each block in the frames of exactly its elements, and of free lower blocks."""
+    names = [b.name for b in blocks_of(job.basis)]
+    if all_at_once:
+        return all_needs(frames, names, job.basis)
+    held = {t.block for f in frozen for t in f.basis.types}
+    sets = {cluster_name(f.elements) for f in frames}
+    wanted = {(b, b) for b in names if b not in held and b in sets}
+    return wanted | {(b, free) for b, _ in wanted for free in job.partial.get(b, ())}
+
+
+def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
+    """Plan a job: nothing is computed but neighbour counts, nothing is written.
+
+    Raises ResourceError, with both numbers, if it cannot fit.
+    """
+    frames, held_out = job.read_frames()
+    frozen = [read_parts(p) for p in job.frozen]
+    needs = _needs(job, frames, frozen, all_at_once)
+    plan = make_plan(frames, job.basis, needs=needs, policy=job.fit.policy, executor=executor)
+    fits = [tuple(plan.blocks)] if all_at_once else [(b, *job.partial.get(b, ())) for b, _ in sorted(needs)]
+    reduce_bytes = 0
+    for blocks in fits:
+        width = sum(plan.columns[b] for b in blocks) + 1 + len(frozen)
+        own = [s for s in plan.segments if all_at_once or s.elements == blocks[0]]
+        reduce_bytes = max(reduce_bytes, leaf_bytes(cut_leaves(own, width), width))
+    check_resources(
+        max(plan.worker_bytes, reduce_bytes), "plan", workers=executor.workers, memory=job.memory,
+        disk_bytes=plan.disk_bytes if job.keep_rows else 0, disk=job.store,
+    )  # fmt: skip
+    found = plan.as_dict() | {
+        "held_out_frames": len(held_out), "workers": executor.workers, "executor": executor.name,
+        "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
+        "notes": list(job.notes),
+    }  # fmt: skip
+    return plan, found
+
+
+def plan_text(found: dict[str, Any]) -> str:
+    """A plan for people."""
+    rows = [
+        [name, b["frames"], b["tiles"], b["rows"], b["columns"], b["nonzeros"], b["bytes"] / 2**20, b["cpu_seconds"]]
+        for name, b in found["blocks"].items()
+    ]
+    lines = [
+        table_text(["block", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s (estimate)"], rows),
+        f"disk {found['disk_bytes'] / 2**20:.0f} MiB; peak memory per worker "
+        f"{found['assemble_bytes_per_worker'] / 2**20:.0f} MiB to assemble, "
+        f"{found['reduce_bytes_per_worker'] / 2**20:.0f} MiB to reduce; {found['workers']} workers "
+        f"({found['executor']})",
+    ]
+    if found["held_out_frames"]:
+        lines.append(f"{found['held_out_frames']} frames held out")
+    for key, what in (
+        ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
+        ("unlabelled_frames", "frames without labels"), ("notes", "notes"),
+    ):  # fmt: skip
+        if found[key]:
+            shown = "\n  ".join(str(x) for x in found[key][:8])
+            lines.append(f"{what} ({len(found[key])}):\n  {shown}")
+    return "\n".join(lines)
+
+
+def assemble_job(
+    job: Input, executor: Executor, *, all_at_once: bool = False, verify: bool = False
+) -> dict[str, Any]:
+    """Write the design store of a job. Frozen contributions that depend on blocks not fitted yet come with the fit."""
+    frames, _ = job.read_frames()
+    frozen = [read_parts(p) for p in job.frozen]
+    needs = _needs(job, frames, frozen, all_at_once)
+    done = assemble(
+        frames, job.basis, job.store, needs=needs, frozen=frozen, policy=job.fit.policy, executor=executor,
+        verify=verify, memory=job.memory,
+    )  # fmt: skip
+    return {
+        "store": str(job.store), "computed": done.computed, "present": done.present,
+        "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
+    }  # fmt: skip
+
+
+def _write_outputs(executor: Executor, writers: Sequence[Callable[[], Path]]) -> tuple[Path, ...]:
+    """Write files once, whatever the number of calling processes."""
+    return tuple(executor.run(_call, list(writers), label=_label, what="write results"))
+
+
+def _call(writer: Callable[[], Path]) -> Path:
+    return writer()
+
+
+def _label(writer: Any) -> str:
+    return str(writer.args[-1])
+
+
+def _write_solution(solution: Solution, path: Path) -> Path:
+    solution.save(path)
+    return path
+
+
+def _write_model(model: Model, comments: tuple[str, ...], path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.write(path, comments=comments)
+    return path
+
+
+def _write_json(value: Any, path: Path) -> Path:
+    write_json(path, value)
+    return path
+
+
+def _solution_comments(solution: Solution) -> tuple[str, ...]:
+    return (
+        f"fit of block {solution.block}: {solution.n_columns} columns, {solution.rows} rows, "
+        f"regulariser {json.dumps(dict(solution.regulariser))}, RMSE over counted rows {solution.rmse:.6g}",
+    )
+
+
+def _solution_writers(name: str, solution: Solution, folder: Path) -> list[Callable[[], Path]]:
+    return [
+        partial(_write_solution, solution, folder / f"{name}.solution.npz"),
+        partial(_write_model, Model(solution.parameters), _solution_comments(solution), folder / f"{name}.params.txt"),
+    ]
+
+
+def fit_job(
+    job: Input,
+    executor: Executor,
+    *,
+    hierarchical: bool = True,
+    all_at_once: bool = False,
+    only: Sequence[str] | None = None,
+    plot: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> FitResult:
+    """Fit a job and write its results: block files, merged model, solutions, ``report.json``, parity plots.
+
+    Files of a block are written as soon as it is fitted, so that a later failure loses nothing.
+    """
+    if not hierarchical and not all_at_once:
+        raise InputError("nothing to fit: neither hierarchical nor all at once")
+    frames, held_out = job.read_frames()
+    frozen = [read_parts(p) for p in job.frozen]
+    files: list[Path] = []
+    models: dict[str, Model] = {}
+
+    def done(fit: BlockFit) -> None:
+        solution = fit.solution
+        files.extend(_write_outputs(executor, _solution_writers(solution.block, solution, job.output)))
+        tell(
+            f"  {solution.n_columns} columns, {solution.rows} rows, rank {solution.rank}, condition "
+            f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {solution.rmse:.4g} over counted rows"
+        )
+        for note in solution.notes:
+            tell(f"  note: {note}")
+
+    climb = together = None
+    if hierarchical:
+        climb = fit_hierarchy(
+            frames, job.basis, frozen=frozen, options=options_of(job, only), executor=executor, tell=tell, done=done
+        )
+        models["hierarchical"] = climb.model
+        files += _write_outputs(executor, [partial(_write_model, climb.model, (), job.output / "model.params.txt")])
+    if all_at_once:
+        tell("all blocks at once")
+        together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options_of(job), executor=executor)
+        files += _write_outputs(executor, _solution_writers("all_at_once", together.solution, job.output))
+        models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
+    sets = {"fitted": frames} | ({"held out": held_out} if held_out else {})
+    evaluations = {
+        name: {s: model.evaluate(own, executor=executor) for s, own in sets.items()} for name, model in models.items()
+    }
+    errors = {
+        name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
+    }
+    result = FitResult(climb, together, tuple(files), errors, evaluations)
+    writers: list[Callable[[], Path]] = [partial(_write_json, fit_dict(result, sets), job.output / "report.json")]
+    if plot:
+        for name, found in evaluations.items():
+            drawn = {f"{name}, {s}": (sets[s], e) for s, e in found.items()}
+            writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
+    written = _write_outputs(executor, writers)
+    return FitResult(climb, together, (*files, *written), errors, evaluations)
+
+
+def _write_plot(drawn: Any, units: str, path: Path) -> Path:
+    plot_parity(path, drawn, units)
+    return path
+
+
+def solutions_of(result: FitResult) -> dict[str, Solution]:
+    """Every solution of a fit by name."""
+    found = {} if result.hierarchy is None else {b: f.solution for b, f in result.hierarchy.fits.items()}
+    return found | ({} if result.together is None else {"all at once": result.together.solution})
+
+
+def fit_dict(result: FitResult, sets: Mapping[str, Sequence[Frame]]) -> dict[str, Any]:
+    """A fit for JSON."""
+    return {
+        "solutions": {name: s.as_dict() for name, s in solutions_of(result).items()},
+        "errors": {
+            name: {s: {c: vars(e) for c, e in table.items()} for s, table in found.items()}
+            for name, found in result.errors.items()
+        },
+        "out_of_range": {
+            name: {
+                s: [vars(f) for f in frame_errors(sets[s], e) if f.out_of_range] for s, e in found.items()
+            }
+            for name, found in result.evaluations.items()
+        },
+        "files": [str(f) for f in result.files],
+    }
+
+
+def fit_text(result: FitResult, job: Input) -> str:
+    """A fit for people: blocks, errors per composition, frames that a user must look at."""
+    frames, held_out = job.read_frames()
+    sets = {"fitted": frames, "held out": held_out}
+    rows = [
+        [name, s.n_columns, s.rows, s.nonzeros, s.rmse, f"{s.condition:.1e}", ", ".join(s.frozen) or "nothing"]
+        for name, s in solutions_of(result).items()
+    ]
+    parts = [table_text(["block", "columns", "rows", "nonzero", "RMSE", "condition", "frozen"], rows)]
+    for s in next(iter(result.errors.values())):
+        beside = {name: found[s] for name, found in result.errors.items()}
+        parts.append(f"\n{s} frames\n" + errors_text(beside, job.units))
+    for name, found in result.evaluations.items():
+        for s, e in found.items():
+            parts.append(f"\n{name}, {s}: " + warnings_text(frame_errors(sets[s], e), job.units, most=5))
+    if result.hierarchy is not None:
+        found = result.evaluations["hierarchical"]
+        everything = [f for s in found for f in sets[s]], [e for own in found.values() for e in own]
+        report = coverage_text(coverage_report(result.hierarchy.model, *everything))
+        parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
+    return "\n".join(parts)
