@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
+from .assembly import Assembly, assemble
 from .basis import Basis, ClusterType, Cutoff, Edge, Pair
 from .blocks import Block, Column, blocks_of, columns_of, lsq_order
 from .design import DesignRows, design_rows
 from .evaluation import Evaluation, Model
+from .executors import executor
 from .frames import Frame
-from .io import read_fm_setup, read_frames
+from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .inputs import Input
+from .io import iter_frames, read_fm_setup, read_frames
+from .parameters import Parameters, Penalty
+from .planning import Plan
+from .planning import make_plan as plan
+from .reduction import Summaries, reduce_rows
+from .solution import Solution
+from .solving import BlockFit, FitSettings, fit_block
+from .store import DesignStore
 
 try:
     __version__ = version("hiertl-dist")
@@ -21,6 +32,9 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
-    "Basis", "Block", "ClusterType", "Column", "Cutoff", "DesignRows", "Edge", "Evaluation", "Frame", "Model", "Pair",
-    "blocks_of", "columns_of", "design_rows", "lsq_order", "read_fm_setup", "read_frames",
+    "Assembly", "Basis", "Block", "BlockFit", "ClusterType", "Column", "Cutoff", "DesignRows", "DesignStore", "Edge",
+    "Evaluation", "FitSettings", "Frame", "HierarchyFit", "HierarchyOptions", "Input", "Model", "Pair", "Parameters",
+    "Penalty", "Plan", "Solution", "Summaries", "assemble", "blocks_of", "columns_of", "design_rows", "executor",
+    "fit_all_at_once", "fit_block", "fit_hierarchy", "iter_frames", "lsq_order", "plan", "read_fm_setup",
+    "read_frames", "reduce_rows",
 ]  # fmt: skip

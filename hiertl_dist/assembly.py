@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .evaluation import Model, predicted_rows
+from .executors import borrowed
 from .planning import Need, Plan, Segment, check_resources, make_plan
 from .recipe import compile_recipe
 from .rows import SUMMARY_KINDS, atom_numbers, kind_codes, row_targets
@@ -88,7 +89,8 @@ def assemble(
     Parameters
     ----------
     store : folder of the zarr store; created, or continued if it was made with the same basis and policy.
-    blocks, needs, policy, executor : as for :func:`~hiertl_dist.planning.make_plan`.
+    blocks, needs, policy : as for :func:`~hiertl_dist.planning.make_plan`.
+    executor : who computes; default: mpirun's ranks, the current dask client, else a local cluster.
     frozen : models whose predictions for each row are stored beside the rows, as offsets.
     verify : also compute again the tiles whose checksum does not match.
     memory : bytes that all workers may take together; default: what is available.
@@ -103,16 +105,12 @@ def assemble(
     TaskFailed
         Naming the tile; what other tiles wrote is kept.
     """
-    from .executors import executor as make_executor
-
-    own = executor is None
-    runner = executor or make_executor("serial")
-    try:
+    with borrowed(executor) as runner:
         if plan is None:
             plan = make_plan(frames, basis, blocks=blocks, needs=needs, policy=policy, executor=runner)
         check_resources(
-            plan.worker_bytes, "assembly", workers=runner.workers, memory=memory, disk_bytes=plan.disk_bytes,
-            disk=Path(store),
+            plan.worker_bytes, "assembly", workers=runner.workers, memory=memory or runner.memory(),
+            disk_bytes=plan.disk_bytes, disk=Path(store),
         )  # fmt: skip
         # one item, so that on every executor exactly one process creates the arrays and looks at the ledger
         prepare = partial(_prepare, plan=plan, frozen=tuple(frozen), verify=verify)
@@ -120,9 +118,6 @@ def assemble(
         task = partial(_compute, store=DesignStore(Path(store)), layout=layout, basis=basis, policy=policy,
                        frozen=tuple(frozen))  # fmt: skip
         runner.run(task, work, label=_label, what="assemble")
-    finally:
-        if own:
-            runner.close()
     return Assembly(DesignStore(Path(store)), plan, len(work), present)
 
 

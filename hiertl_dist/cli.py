@@ -92,8 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception, code: int) -> int:
+    from .executors import TaskFailed, abandon
+
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr)
+    print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
+    if not isinstance(error, TaskFailed):  # that one is raised on every rank; another may be met by one alone
+        abandon(code)
     return code
 
 
@@ -105,7 +109,7 @@ def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Execut
     if arguments.scheduler is not None:
         from distributed import Client
 
-        return executor("dask", client=Client(arguments.scheduler), workers=workers)
+        return executor("dask", client=Client(arguments.scheduler))
     return executor(kind, workers=workers)
 
 

@@ -9,6 +9,7 @@ from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
 from .errors import InputError
 from .evaluation import Model
+from .executors import borrowed
 from .parameters import Parameters, merge_parameters
 from .solving import BlockFit, FitSettings, fit_block
 
@@ -70,7 +71,7 @@ def fit_hierarchy(
     *,
     frozen: Sequence[Parameters] = (),
     options: HierarchyOptions | None = None,
-    executor: Executor,
+    executor: Executor | None = None,
     tell: Callable[[str], None] = lambda _: None,
     done: Callable[[BlockFit], None] = lambda _: None,
 ) -> HierarchyFit:
@@ -80,6 +81,7 @@ def fit_hierarchy(
     ----------
     frames : labelled frames; each block uses those that contain exactly its elements.
     frozen : models of blocks that are not fitted; a block that one of them holds is skipped.
+    executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
     tell : called with a line about each step; done : called with each block as soon as it is fitted, so that what
         is computed is kept if a later one fails.
 
@@ -94,29 +96,27 @@ def fit_hierarchy(
     names = [b.name for b in blocks_of(basis)]
     _check_names(names, options, frozen)
     held = set().union(*(_blocks_in(f) for f in frozen)) if frozen else set()
+    wanted = [b for b in names if (b not in held if options.only is None else b in options.only)]
+    if not wanted:
+        raise InputError(f"nothing to fit: frozen files hold every block of the basis, {', '.join(names)}")
     fits: dict[str, BlockFit] = {}
     current: dict[str, Parameters] = {}
-    for block in names:
-        wanted = block not in held if options.only is None else block in options.only
-        if not wanted:
-            continue
-        free = tuple(options.partial.get(block, ()))
-        below = _below(block, (*frozen, *current.values()), free)
-        tell(
-            f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen"
-            + (f", {', '.join(free)} left free" if free else "")
-        )
-        fit = fit_block(
-            frames, basis, block, free=free, frozen=below, settings=options.of(block), executor=executor,
-            store=options.store, memory=options.memory,
-        )  # fmt: skip
-        fits[block] = fit
-        done(fit)
-        for name in fit.solution.blocks:
-            current[name] = fit.solution.parameters.restricted({name})
-    refitted = set(current)
-    kept = tuple(f.restricted(_blocks_in(f) - refitted) for f in frozen if _blocks_in(f) - refitted)
-    merged = merge_parameters([*kept, *current.values()], overlap="add")
+    with borrowed(executor) as runner:
+        for block in wanted:
+            free = tuple(options.partial.get(block, ()))
+            below = _below(block, (*frozen, *current.values()), free)
+            left = f", {', '.join(free)} left free" if free else ""
+            tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
+            fit = fit_block(
+                frames, basis, block, free=free, frozen=below, settings=options.of(block), executor=runner,
+                store=options.store, memory=options.memory,
+            )  # fmt: skip
+            fits[block] = fit
+            done(fit)
+            for name in fit.solution.blocks:
+                current[name] = fit.solution.parameters.restricted({name})
+    kept = tuple(f.restricted(_blocks_in(f) - set(current)) for f in frozen if _blocks_in(f) - set(current))
+    merged = merge_parameters([*kept, *current.values()], overlap="add", penalty=options.settings.penalty)
     return HierarchyFit(fits, tuple(frozen), Model(merged))
 
 
@@ -155,13 +155,14 @@ def fit_all_at_once(
     *,
     frozen: Sequence[Parameters] = (),
     options: HierarchyOptions | None = None,
-    executor: Executor,
+    executor: Executor | None = None,
 ) -> BlockFit:
     """Fit every block of the basis together on all frames, for comparison with the hierarchy."""
     options = options or HierarchyOptions()
     names = [b.name for b in blocks_of(basis)]
     sets = sorted({cluster_name(f.elements) for f in frames})
-    return fit_block(
-        frames, basis, cluster_name(set().union(*(f.elements for f in frames))), free=names, frozen=frozen,
-        settings=options.settings, executor=executor, store=options.store, memory=options.memory, frame_sets=sets,
-    )  # fmt: skip
+    with borrowed(executor) as runner:
+        return fit_block(
+            frames, basis, cluster_name(set().union(*(f.elements for f in frames))), free=names, frozen=frozen,
+            settings=options.settings, executor=runner, store=options.store, memory=options.memory, frame_sets=sets,
+        )  # fmt: skip

@@ -95,7 +95,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         own = [s for s in plan.segments if all_at_once or s.elements == blocks[0]]
         reduce_bytes = max(reduce_bytes, leaf_bytes(cut_leaves(own, width), width))
     check_resources(
-        max(plan.worker_bytes, reduce_bytes), "plan", workers=executor.workers, memory=job.memory,
+        max(plan.worker_bytes, reduce_bytes), "plan", workers=executor.workers,
+        memory=job.memory or executor.memory(),
         disk_bytes=plan.disk_bytes if job.keep_rows else 0, disk=job.store,
     )  # fmt: skip
     found = plan.as_dict() | {

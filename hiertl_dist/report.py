@@ -177,49 +177,70 @@ def coverage_text(listed: Sequence[Coverage]) -> str:
     return table_text(["block: pair", "fitted on, Å", "used on, Å", "frames", "beyond", ""], rows)
 
 
+Points = dict[tuple[int, str], list[tuple["NDArray[np.float64]", "NDArray[np.float64]"]]]
+
+
 def plot_parity(
     path: str | Path, sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal"
 ) -> None:
     """Parity plots of forces, energies and stresses, one column of panels per set of frames, as a PNG.
 
-    Needs matplotlib (``pip install "hiertl-dist[plot]"``); raises ImportError without.
+    Energies are relative to the mean reference of each composition, whose offsets would hide the errors. Frames that
+    are out of range are ringed. Needs matplotlib (``pip install "hiertl-dist[plot]"``); raises ImportError without.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    force_unit, force = FORCE_UNITS[units]
-    energy_unit, energy = ENERGY_UNITS[units]
-    figure = Figure(figsize=(4.2 * len(sets), 12.0), layout="constrained")
+    figure = Figure(figsize=(4.4 * len(sets), 12.0), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(3, len(sets), squeeze=False, sharex="row", sharey="row")
+    axes = figure.subplots(3, len(sets), squeeze=False)
+    names = sorted({composition(f) for frames, _ in sets.values() for f in frames}, key=lambda c: (len(c), c))
+    colours = {c: f"C{i % 10}" for i, c in enumerate(names)}
+    titles = (f"force, {FORCE_UNITS[units][0]}", f"energy − mean, {ENERGY_UNITS[units][0]}", "stress, GPa")
     for column, (name, (frames, found)) in enumerate(sets.items()):
-        colours = {c: f"C{i}" for i, c in enumerate(sorted({composition(f) for f in frames}))}
-        points: dict[tuple[int, str], list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = defaultdict(list)
-        for frame, e in zip(frames, found, strict=True):
-            key = composition(frame)
-            if frame.forces is not None:
-                points[0, key].append((frame.forces.ravel() * force, e.forces.ravel() * force))
-            if frame.energy is not None:
-                n = len(frame)
-                points[1, key].append((np.array([frame.energy / n * energy]), np.array([e.energy / n * energy])))
-            if frame.stress is not None:
-                points[2, key].append((frame.stress * KCAL_PER_A3_IN_GPA, e.stress * KCAL_PER_A3_IN_GPA))
+        points, ringed = _parity_points(frames, found, units)
         for (row, key), pairs in points.items():
             x, y = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
             axes[row, column].plot(x, y, ".", ms=3 if row else 1.5, alpha=0.6, color=colours[key], label=key)
-        for row, quantity in enumerate((f"force, {force_unit}", f"energy, {energy_unit}", "stress, GPa")):
+        for (row, _), pairs in ringed.items():
+            x, y = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
+            label = "out of range" if row == 0 else None
+            axes[row, column].plot(x, y, "o", ms=5, mfc="none", mec="k", mew=0.7, label=label)
+        for row, quantity in enumerate(titles):
             ax = axes[row, column]
-            ax.axline(_anchor(ax), slope=1, lw=0.8, color="k")
-            ax.set_xlabel(f"reference {quantity}")
-            ax.set_ylabel(f"model {quantity}")
+            low, high = min(ax.get_xlim()[0], ax.get_ylim()[0]), max(ax.get_xlim()[1], ax.get_ylim()[1])
+            ax.set(xlim=(low, high), ylim=(low, high), xlabel=f"reference {quantity}", ylabel=f"model {quantity}")
+            ax.plot((low, high), (low, high), lw=0.8, color="k", zorder=0)
+            ax.set_aspect("equal")
         axes[0, column].set_title(name)
         axes[0, column].legend(markerscale=4, fontsize="small", loc="upper left")
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def _anchor(ax: Any) -> tuple[float, float]:
-    low = max(ax.get_xlim()[0], ax.get_ylim()[0])
-    return low, low
+def _parity_points(frames: Sequence[Frame], found: Sequence[Evaluation], units: str) -> tuple[Points, Points]:
+    """(row of panels, composition) → pairs of reference and model values; and those of frames out of range."""
+    force, energy = FORCE_UNITS[units][1], ENERGY_UNITS[units][1]
+    energies: dict[str, list[float]] = defaultdict(list)
+    for frame in frames:
+        if frame.energy is not None:
+            energies[composition(frame)].append(frame.energy / len(frame))
+    points: Points = defaultdict(list)
+    ringed: Points = defaultdict(list)
+    for frame, e in zip(frames, found, strict=True):
+        key = composition(frame)
+        own: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
+        if frame.forces is not None:
+            own.append((0, frame.forces.ravel() * force, e.forces.ravel() * force))
+        if frame.energy is not None:
+            values = np.array([frame.energy, e.energy]) / len(frame) - np.mean(energies[key])
+            own.append((1, values[:1] * energy, values[1:] * energy))
+        if frame.stress is not None:
+            own.append((2, frame.stress * KCAL_PER_A3_IN_GPA, e.stress * KCAL_PER_A3_IN_GPA))
+        for row, x, y in own:
+            points[row, key].append((x, y))
+            if e.out_of_range:
+                ringed[row, ""].append((x, y))
+    return points, ringed
 
 
 def predictions(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ from .parameters import Parameters, Penalty
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
 FORMAT: Final = 1
 
 
@@ -107,19 +109,25 @@ class Solution:
     def load(cls, path: str | Path) -> Solution:
         """Read what :meth:`save` wrote. Raises ParameterFileError naming the file."""
         try:
-            with np.load(path, allow_pickle=False) as data:
-                meta, coefficients = json.loads(str(data["meta"])), data["coefficients"]
-        except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise ParameterFileError(f"{path}: expected a solution file, but: {error}") from error
+            # np.load leaves the file open where it is no archive
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as data:
+                return cls._of(json.loads(str(data["meta"])), data["coefficients"], str(path))
+        except (FileNotFoundError, ParameterFileError):
+            raise
+        except (
+            KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile
+        ) as error:  # fmt: skip
+            raise ParameterFileError(f"{path}: expected a solution file, but: {error!r}") from error
+
+    @classmethod
+    def _of(cls, meta: dict[str, Any], coefficients: NDArray[np.float64], source: str) -> Solution:
         if meta.get("hiertl_dist_solution") != FORMAT:
             raise ParameterFileError(
-                f"{path}: expected solution format {FORMAT}, found {meta.get('hiertl_dist_solution')}"
+                f"{source}: expected solution format {FORMAT}, found {meta.get('hiertl_dist_solution')}"
             )
         coverage = {p: (float(a), float(b)) for p, (a, b) in meta["coverage"].items()}
         parameters = Parameters(
-            Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, str(path)
+            Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, source
         )
         return cls(
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],

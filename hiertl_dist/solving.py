@@ -13,6 +13,7 @@ from .assembly import Assembly, assemble
 from .basis import cluster_name
 from .blocks import blocks_of, columns_of
 from .errors import InputError, MismatchError
+from .executors import borrowed
 from .parameters import Parameters, Penalty, check_same_cutoffs, check_same_pairs
 from .planning import Plan, make_plan
 from .reduction import Summaries, group_weights, reduce_rows
@@ -114,7 +115,7 @@ def fit_block(
     free: Sequence[str] = (),
     frozen: Sequence[Parameters] = (),
     settings: FitSettings | None = None,
-    executor: Executor,
+    executor: Executor | None = None,
     store: str | Path | None = None,
     memory: int | None = None,
     frame_sets: Sequence[str] | None = None,
@@ -126,6 +127,7 @@ def fit_block(
     block : name of the element set, such as ``"CN"``.
     free : lower blocks that are fitted together with it.
     frozen : models whose contribution is subtracted: evaluated on the clusters of their own elements.
+    executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
     store : folder of the design store; ``None`` streams, and never writes rows.
     frame_sets : element sets whose frames are used instead; then exactly the blocks in ``free`` are fitted.
 
@@ -151,18 +153,18 @@ def fit_block(
             f"block {block}: no frame contains exactly {', '.join(sorted(elements))}; give such frames or freeze a file"
         )
     needs = {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
-    plan = make_plan(chosen, basis, blocks=names, needs=needs, policy=settings.policy, executor=executor)
-    assembly = None
-    if store is not None:
-        assembly = assemble(
-            chosen, basis, store, frozen=frozen, policy=settings.policy, executor=executor, memory=memory, plan=plan
-        )
-    summaries, linear, notes = _solve(
-        plan, names, settings, frozen=frozen, executor=executor, memory=memory,
-        store=None if assembly is None else assembly.store,
-    )  # fmt: skip
-    solution = _solution(block, summaries, linear, settings, plan, frozen, notes)
-    return BlockFit(solution, plan, summaries, assembly)
+    with borrowed(executor) as runner:
+        plan = make_plan(chosen, basis, blocks=names, needs=needs, policy=settings.policy, executor=runner)
+        assembly = None
+        if store is not None:
+            assembly = assemble(
+                chosen, basis, store, frozen=frozen, policy=settings.policy, executor=runner, memory=memory, plan=plan
+            )
+        summaries, linear, notes = _solve(
+            plan, names, settings, frozen=frozen, executor=runner, memory=memory,
+            store=None if assembly is None else assembly.store,
+        )  # fmt: skip
+    return BlockFit(_solution(block, summaries, linear, settings, plan, frozen, notes), plan, summaries, assembly)
 
 
 def _solve(

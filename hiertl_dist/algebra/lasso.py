@@ -11,7 +11,6 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import lars_path
 
 from hiertl_dist.algebra.errors import ConvergenceError
 from hiertl_dist.algebra.factor import Answer, Factor, equilibrated_condition, refine
@@ -70,6 +69,9 @@ def _lars(R: Matrix, z: Vector, mu: float) -> tuple[Vector, tuple[str, ...]]:
     # is 1.
     f = 1.0 / float(np.median(np.linalg.norm(R, axis=0)))
     s = p / (mu * f)
+    # scikit-learn takes a second to import, which every worker would pay and few fits need
+    from sklearn.linear_model import lars_path
+
     with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
         warnings.simplefilter("always")
         _, _, path_end = lars_path(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
 from hiertl_dist.executors.dask import DaskExecutor, current_client
-from hiertl_dist.executors.mpi import MPIExecutor, under_mpirun
+from hiertl_dist.executors.mpi import MPIExecutor, abandon, under_mpirun
 from hiertl_dist.executors.processes import ProcessesExecutor
 from hiertl_dist.executors.serial import SerialExecutor
 
@@ -18,6 +20,8 @@ __all__ = [
     "ProcessesExecutor",
     "SerialExecutor",
     "TaskFailed",
+    "abandon",
+    "borrowed",
     "executor",
     "tree",
     "under_mpirun",
@@ -58,6 +62,16 @@ def executor(
     if kind == "mpi":
         return _sized(MPIExecutor(comm), workers)
     raise ValueError(f"there is no executor {kind!r}: choose from auto, serial, processes, dask, mpi")
+
+
+@contextmanager
+def borrowed(given: Executor | None) -> Iterator[Executor]:
+    """The executor given, left open afterwards; or one of the kind "auto", closed afterwards."""
+    if given is not None:
+        yield given
+        return
+    with executor() as own:
+        yield own
 
 
 def _chosen(workers: int | None, client: Any, comm: Any) -> str:

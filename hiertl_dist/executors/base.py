@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TextIO
 
 import cloudpickle  # type: ignore[import-untyped, unused-ignore]
+import psutil
 import scipy.linalg  # noqa: F401  loaded now, so that the limit in `one_blas_thread` reaches its BLAS too
 import threadpoolctl
 from tqdm import tqdm
@@ -292,6 +293,10 @@ class Executor(ABC):
         if not items:
             raise ValueError(f"{what}: there are no items to reduce")
         return self._reduce(leaf, merge, items, Telling(what, label))
+
+    def memory(self) -> int:
+        """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
+        return int(psutil.virtual_memory().available)
 
     def out(self) -> TextIO:
         """The stream that a person reads: stdout on the one process that speaks for all, nowhere on the

@@ -59,6 +59,12 @@ class DaskExecutor(PoolExecutor):
         threads: dict[str, int] = self._client.nthreads()
         return max(1, sum(threads.values()))
 
+    def memory(self) -> int:
+        """The smallest share of a thread, of what dask allows each worker, times their number."""
+        info = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [w["memory_limit"] // max(1, w["nthreads"]) for w in info if w.get("memory_limit")]
+        return min(limits) * self.workers if limits else super().memory()
+
     @property
     def client(self) -> Any:
         """The distributed.Client in use."""

@@ -67,6 +67,15 @@ class MPIExecutor(Executor):
         if MPI.COMM_WORLD.Get_size() > 1 and not isinstance(sys.excepthook, _AbortHook):
             sys.excepthook = _AbortHook(sys.excepthook, self._rank == 0, MPI.COMM_WORLD.Abort)
 
+    def memory(self) -> int:
+        """The smallest share of a rank, of what its host has to spare, times their number; alike on all ranks."""
+        from mpi4py import MPI
+
+        host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
+        share = super().memory() // int(host.Get_size())
+        host.Free()
+        return int(min(self._comm.allgather(share))) * self.workers
+
     def out(self) -> TextIO:
         if self._rank == 0:
             return sys.stdout
@@ -123,6 +132,21 @@ class MPIExecutor(Executor):
         root = walk.finish()
         faults.settle()
         return self._comm.bcast(root)
+
+
+def abandon(code: int) -> None:
+    """End the whole job with an exit code if this process is one of several under mpirun; else do nothing.
+
+    For a failure outside the verbs, which other ranks may not have met: they would wait for this one for ever.
+    """
+    if not under_mpirun():
+        return
+    from mpi4py import MPI
+
+    if MPI.COMM_WORLD.Get_size() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        MPI.COMM_WORLD.Abort(code)
 
 
 def under_mpirun(environ: Mapping[str, str] = os.environ) -> bool:
