@@ -199,13 +199,13 @@ def plot_parity(
     titles = (f"force, {FORCE_UNITS[units][0]}", f"energy − mean, {ENERGY_UNITS[units][0]}", "stress, GPa")
     for column, (name, (frames, found)) in enumerate(sets.items()):
         points, ringed = _parity_points(frames, found, units)
-        for (row, key), pairs in points.items():
+        for (row, key), pairs in sorted(points.items(), key=lambda item: (item[0][0], names.index(item[0][1]))):
             x, y = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
             axes[row, column].plot(x, y, ".", ms=3 if row else 1.5, alpha=0.6, color=colours[key], label=key)
         for (row, _), pairs in ringed.items():
             x, y = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
             label = "out of range" if row == 0 else None
-            axes[row, column].plot(x, y, "o", ms=5, mfc="none", mec="k", mew=0.7, label=label)
+            axes[row, column].plot(x, y, "o", ms=3 if row == 0 else 6, mfc="none", mec="k", mew=0.5, label=label)
         for row, quantity in enumerate(titles):
             ax = axes[row, column]
             low, high = min(ax.get_xlim()[0], ax.get_ylim()[0]), max(ax.get_xlim()[1], ax.get_ylim()[1])
@@ -213,7 +213,8 @@ def plot_parity(
             ax.plot((low, high), (low, high), lw=0.8, color="k", zorder=0)
             ax.set_aspect("equal")
         axes[0, column].set_title(name)
-        axes[0, column].legend(markerscale=4, fontsize="small", loc="upper left")
+        for handle in axes[0, column].legend(fontsize="small", loc="upper left").legend_handles:
+            handle.set_markersize(6)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

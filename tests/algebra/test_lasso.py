@@ -151,7 +151,7 @@ def test_warnings_of_the_path_become_a_note(monkeypatch: pytest.MonkeyPatch) -> 
         warnings.warn("degenerate", stacklevel=1)
         return None, None, np.full(6, np.nan)
 
-    monkeypatch.setattr(lasso_module, "lars_path", noisy)
+    monkeypatch.setattr("sklearn.linear_model.lars_path", noisy)
     A, b = problem(30, 6)
     solution = solve(RFactor.of(A, b), Lasso(1e-3))
     assert "lars_path warned 1 times" in solution.notes[0]
