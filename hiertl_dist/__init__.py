@@ -17,7 +17,7 @@ from .executors import executor
 from .frames import Frame
 from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .inputs import Input
-from .io import iter_frames, read_fm_setup, read_frames
+from .io import frames_from_ase, iter_frames, read_fm_setup, read_frames
 from .parameters import Parameters, Penalty
 from .planning import Plan
 from .planning import make_plan as plan
@@ -35,6 +35,6 @@ __all__ = [
     "Assembly", "Basis", "Block", "BlockFit", "ClusterType", "Column", "Cutoff", "DesignRows", "DesignStore", "Edge",
     "Evaluation", "FitSettings", "Frame", "HierarchyFit", "HierarchyOptions", "Input", "Model", "Pair", "Parameters",
     "Penalty", "Plan", "Solution", "Summaries", "assemble", "blocks_of", "columns_of", "design_rows", "executor",
-    "fit_all_at_once", "fit_block", "fit_hierarchy", "iter_frames", "lsq_order", "plan", "read_fm_setup",
-    "read_frames", "reduce_rows",
+    "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "iter_frames", "lsq_order", "plan",
+    "read_fm_setup", "read_frames", "reduce_rows",
 ]  # fmt: skip

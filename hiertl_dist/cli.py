@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--blocks", nargs="+", metavar="BLOCK", help="fit only these blocks")
     one.add_argument("--frozen", nargs="+", type=Path, default=[], metavar="FILE", help="more frozen files")
     one.add_argument("--partial", nargs="+", default=[], metavar="BLOCK:LOWER", help="leave LOWER free in BLOCK's fit")
+    one.add_argument("--include-fewer", action="store_true", help="also use frames that have only some elements")
     one.add_argument("--output", type=Path, help="folder of the results")
     one.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
     one.add_argument("--plot", action="store_true", help="write parity plots (needs matplotlib)")
@@ -130,6 +131,9 @@ def _job(arguments: argparse.Namespace) -> Input:
     job = Input.from_toml(arguments.input)
     if arguments.verb != "fit":
         return job
+    if arguments.include_fewer:
+        wider = {b: replace(own, include_fewer=True) for b, own in job.block_fits.items()}
+        job = replace(job, fit=replace(job.fit, include_fewer=True), block_fits=wider)
     partial = {b: tuple(lower) for b, lower in job.partial.items()}
     for item in arguments.partial:
         block, _, lower = item.partition(":")
@@ -187,16 +191,16 @@ def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how:
     for note in job.notes:
         tell(f"note: {note}")
     result = fit_job(job, runner, tell=tell, **how)
-    frames, held_out = job.read_frames()
     text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
-    _print(arguments, runner, fit_dict(result, {"fitted": frames, "held out": held_out}), text)
+    _print(arguments, runner, fit_dict(result), text)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from .evaluation import Model, sum_evaluations
+    from .evaluation import Model, coverage_report, sum_evaluations
     from .io import read_frames
     from .jobs import read_parts
     from .report import (
+        coverage_text,
         errors_by_composition,
         errors_text,
         frame_errors,
@@ -208,19 +212,26 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
     frames = read_frames(arguments.frames, **keys)
     models = [Model(read_parts(p)) for p in arguments.models]
+    if arguments.executor is None and arguments.workers is None:
+        arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
     with _executor(arguments) as runner:
         # parts of a sum know only their own elements; what none of them knows is refused unless asked for
         known = set().union(*(m.elements for m in models))
         ignore = arguments.ignore_other_elements or all(f.elements <= known for f in frames)
-        found = sum_evaluations(
-            [m.evaluate(frames, ignore_other_elements=ignore, executor=runner) for m in models]
-        )
+        parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=runner) for m in models]
+        found = sum_evaluations(parts)
+        covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, frames, own)]
         table = errors_by_composition(frames, found)
         if arguments.plot is not None:
             runner.run(lambda path: plot_parity(path, {"": (frames, found)}, arguments.units), [arguments.plot])
         text = errors_text({"evaluated": table}, arguments.units)
         text += "\n\n" + warnings_text(frame_errors(frames, found), arguments.units)
-        summary = {"errors": {c: vars(e) for c, e in table.items()}, "frames": predictions(frames, found)}
+        if covered:
+            text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(covered)
+        summary = {
+            "errors": {c: vars(e) for c, e in table.items()}, "coverage": [vars(c) for c in covered],
+            "frames": predictions(frames, found),
+        }  # fmt: skip
         _print(arguments, runner, summary, text)
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .basis import cluster_name, split_symbols
@@ -11,6 +11,7 @@ from .errors import InputError
 from .evaluation import Model
 from .executors import borrowed
 from .parameters import Parameters, merge_parameters
+from .rows import KINDS
 from .solving import BlockFit, FitSettings, fit_block
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def fit_hierarchy(
             left = f", {', '.join(free)} left free" if free else ""
             tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
             fit = fit_block(
-                frames, basis, block, free=free, frozen=below, settings=options.of(block), executor=runner,
-                store=options.store, memory=options.memory,
+                frames, basis, block, free=free, frozen=below, settings=_own_weights(options.of(block), block, frames),
+                executor=runner, store=options.store, memory=options.memory,
             )  # fmt: skip
             fits[block] = fit
             done(fit)
@@ -118,6 +119,15 @@ def fit_hierarchy(
     kept = tuple(f.restricted(_blocks_in(f) - set(current)) for f in frozen if _blocks_in(f) - set(current))
     merged = merge_parameters([*kept, *current.values()], overlap="add", penalty=options.settings.penalty)
     return HierarchyFit(fits, tuple(frozen), Model(merged))
+
+
+def _own_weights(settings: FitSettings, block: str, frames: Sequence[Frame]) -> FitSettings:
+    """The settings without weights of sources that only other blocks' frames come from; those of none are refused."""
+    elements = set(split_symbols(block))
+    own = {f.group for f in frames if f.elements == elements or (settings.include_fewer and f.elements < elements)}
+    others = {f.group for f in frames} - own
+    foreign = {name for s in others for name in (s, *(f"{s}/{kind}" for kind in KINDS))} - set(KINDS)
+    return replace(settings, weights={k: w for k, w in settings.weights.items() if k not in foreign})
 
 
 def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters]) -> None:

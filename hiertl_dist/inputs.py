@@ -19,27 +19,61 @@ Paths are relative to the file's folder. A key that is not known is an error tha
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .basis import Basis, split_symbols
+from .basis import Basis, cluster_name, split_symbols
 from .errors import HiertlError, InputError
 from .io import read_fm_setup, read_frames
 from .parameters import Penalty
 from .solving import FitSettings
+from .tiles import INNER_POLICIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable
 
     from .frames import Frame
 
-TOP: Final = ("fm_setup", "basis", "data", "hold_out", "fit", "frozen", "store", "output", "executor")
-DATA: Final = (
-    "path", "format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key", "start", "stop",
-)  # fmt: skip
-FIT: Final = ("regulariser", "weights", "objective", "method", "policy", "include_fewer", "penalty", "partial")
+TEXT: Final = "a string"
+TEXTS: Final = "a list of strings"
+TABLE: Final = "a table"
+INTEGER: Final = "an integer"
+SWITCH: Final = "true or false"
+PATHS: Final = "a string or a list of strings"
+NUMBERS: Final = "a table of numbers"
+REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
+BYTES: Final = "bytes such as '8 GiB'"
+
+KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    TEXT: lambda v: isinstance(v, str),
+    TEXTS: lambda v: isinstance(v, list) and all(isinstance(x, str) for x in v),
+    TABLE: lambda v: isinstance(v, dict),
+    REGULARISER: lambda v: isinstance(v, dict),
+    INTEGER: lambda v: isinstance(v, int) and not isinstance(v, bool),
+    SWITCH: lambda v: isinstance(v, bool),
+    PATHS: lambda v: KINDS[TEXT](v) or KINDS[TEXTS](v),
+    NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
+    BYTES: lambda v: KINDS[TEXT](v) or KINDS[INTEGER](v),
+    "[[…]] tables": lambda v: isinstance(v, list),
+}
+"""What a value may be, in words for messages, and whether it is that."""
+
+TOP: Final = dict.fromkeys(("basis", "hold_out", "fit", "frozen", "store", "output", "executor"), TABLE) | {
+    "fm_setup": TEXT, "data": "[[…]] tables"
+}
+DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys(
+    ("format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key"), TEXT
+)
+FIT: Final = {
+    "regulariser": REGULARISER, "weights": NUMBERS, "objective": TEXT, "method": TEXT, "policy": TEXT,
+    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS,
+}  # fmt: skip
+STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
+OUTPUT: Final = {"folder": TEXT, "units": TEXT}
+EXECUTOR: Final = {"kind": TEXT, "workers": INTEGER}
 UNITS: Final = ("kcal", "eV")
 
 
@@ -92,7 +126,7 @@ class Input:
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], folder: Path = Path()) -> Input:
         """The content of an input file; relative paths are taken from ``folder``."""
-        _known(table, TOP, "input")
+        _check(table, TOP, "")
         setup = folder / table["fm_setup"] if "fm_setup" in table else None
         if (setup is None) == ("basis" not in table):
             raise InputError("expected either [basis] and [[data]] or fm_setup")
@@ -100,37 +134,27 @@ class Input:
             raise InputError("fm_setup names its own trajectories; [[data]] beside it would be ignored")
         basis = Basis.from_dict(table["basis"]) if setup is None else read_fm_setup(setup, read_frames=False).basis
         notes = () if setup is None else read_fm_setup(setup, read_frames=False).notes
-        data = tuple(_data(d, folder) for d in _table(table, "data", list))
+        data = tuple(_data(d, folder) for d in table.get("data", []))
         if setup is None and not data:
             raise InputError("expected at least one [[data]] table")
-        fit = _table(table, "fit", dict)
-        _known(fit, (*FIT, "blocks"), "fit")
-        per_block = {"".join(split_symbols(k)): v for k, v in _table(fit, "blocks", dict).items()}
-        general = {k: v for k, v in fit.items() if k != "blocks"}
-        known = {t.block for t in basis.types}
-        if unknown := set(per_block) - known:
-            raise InputError(f"fit.blocks: {sorted(unknown)} are not blocks of the basis, which has {sorted(known)}")
-        for name, own in per_block.items():
-            _known(own, FIT, f"fit.blocks.{name}")
-        store, output, run = (_table(table, k, dict) for k in ("store", "output", "executor"))
-        hold_out, frozen = _table(table, "hold_out", dict), _table(table, "frozen", dict)
-        for name, part, keys in (
-            ("store", store, ("path", "keep_rows", "memory")), ("output", output, ("folder", "units")),
-            ("executor", run, ("kind", "workers")), ("hold_out", hold_out, ("groups",)), ("frozen", frozen, ("files",)),
-        ):  # fmt: skip
-            _known(part, keys, name)
+        fit, store, output, run, hold_out, frozen = (
+            _check(table.get(name, {}), kinds, name)
+            for name, kinds in (
+                ("fit", FIT | {"blocks": TABLE}), ("store", STORE), ("output", OUTPUT), ("executor", EXECUTOR),
+                ("hold_out", {"groups": TEXTS}), ("frozen", {"files": TEXTS}),
+            )
+        )  # fmt: skip
         units = output.get("units", "kcal")
         if units not in UNITS:
             raise InputError(f"output.units: expected one of {UNITS}, found {units!r}")
+        general = {k: v for k, v in fit.items() if k != "blocks"}
+        per_block = _block_tables(fit, {t.block for t in basis.types})
         return cls(
-            basis, data, setup, tuple(_strings(hold_out, "groups", "hold_out")), fit_settings(general),
-            {name: fit_settings(general | own) for name, own in per_block.items()},
-            {n: tuple(own.get("partial", general.get("partial", ()))) for n, own in per_block.items()}
-            | {n: tuple(general["partial"]) for n in known - set(per_block) if "partial" in general},
-            tuple(folder / f for f in _strings(frozen, "files", "frozen")),
-            folder / store.get("path", "design.zarr"), _boolean(store, "keep_rows", True, "store"),
-            _memory(store.get("memory")), folder / output.get("folder", "hiertl_results"), units,
-            str(run.get("kind", "auto")), run.get("workers"), notes,
+            basis, data, setup, tuple(hold_out.get("groups", ())), fit_settings(general),
+            {name: fit_settings({**general, **own}, f"fit.blocks.{name}") for name, own in per_block.items()},
+            _partial(general, per_block, basis), tuple(folder / f for f in frozen.get("files", ())),
+            folder / store.get("path", "design.zarr"), store.get("keep_rows", True), _memory(store.get("memory")),
+            folder / output.get("folder", "hiertl_results"), units, run.get("kind", "auto"), run.get("workers"), notes,
         )  # fmt: skip
 
     def read_frames(self) -> tuple[list[Frame], list[Frame]]:
@@ -148,62 +172,80 @@ class Input:
         return fitted, [f for f, out in zip(frames, held, strict=True) if out]
 
 
-def fit_settings(table: Mapping[str, Any]) -> FitSettings:
+def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
     """:class:`~hiertl_dist.solving.FitSettings` from a ``[fit]`` table."""
+    _check(table, FIT, where)
     own = {k: v for k, v in table.items() if k not in ("partial", "penalty")}
-    if "regulariser" in own and not isinstance(own["regulariser"], dict):
-        found = own["regulariser"]
-        raise InputError(f"fit.regulariser: expected a table such as {{kind = 'ridge', alpha = 1e-4}}, found {found!r}")
-    penalty = table.get("penalty")
-    if penalty is not None:
-        _known(penalty, ("scale", "distance"), "fit.penalty")
-        own["penalty"] = Penalty(**penalty)
+    if own.get("policy", "refuse") not in INNER_POLICIES:
+        raise InputError(f"{where}.policy: expected one of {INNER_POLICIES}, found {own['policy']!r}")
+    if "penalty" in table:
+        _known(table["penalty"], ("scale", "distance"), f"{where}.penalty")
+        own["penalty"] = Penalty(**table["penalty"])
     return FitSettings(**own)
 
 
-def _known(table: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
+def _block_tables(fit: Mapping[str, Any], known: set[str]) -> dict[str, Mapping[str, Any]]:
+    """The ``[fit.blocks]`` tables by the blocks' names; keys that name no block, or one twice, are refused."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for key, own in fit.get("blocks", {}).items():
+        name = cluster_name(split_symbols(key))
+        if name not in known:
+            raise InputError(f"fit.blocks: {[name]} are not blocks of the basis, which has {sorted(known)}")
+        if name in found:
+            raise InputError(f"fit.blocks: {name} is given twice, the second time as {key!r}")
+        found[name] = _check(own, FIT, f"fit.blocks.{name}")
+    return found
+
+
+def _partial(
+    general: Mapping[str, Any], per_block: Mapping[str, Mapping[str, Any]], basis: Basis
+) -> dict[str, tuple[str, ...]]:
+    """Lower blocks left free, per block. What holds for every block means those below it."""
+    found = {}
+    for name, elements in {t.block: set(t.elements) for t in basis.types}.items():
+        lower = [cluster_name(split_symbols(p)) for p in general.get("partial", ())]
+        own = per_block.get(name, {}).get("partial")
+        if own is not None:
+            found[name] = tuple(cluster_name(split_symbols(p)) for p in own)
+        elif free := tuple(p for p in lower if set(split_symbols(p)) < elements):
+            found[name] = free
+    return found
+
+
+def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
     if not isinstance(table, dict):
         raise InputError(f"{where}: expected a table, found {table!r}")
     if unknown := sorted(set(table) - set(keys)):
-        raise InputError(f"{where}: unknown keys {unknown}; known are {sorted(keys)}")
+        raise InputError(f"{where or 'input'}: unknown keys {unknown}; known are {sorted(keys)}")
 
 
-def _table(table: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = table.get(key, kind())
-    if not isinstance(value, kind):
-        raise InputError(f"{key}: expected {'[[…]] tables' if kind is list else 'a table'}, found {value!r}")
-    return value
+def _check(table: Mapping[str, Any], kinds: Mapping[str, str], where: str) -> Mapping[str, Any]:
+    """The table, if its keys are known and each value is of its kind. Raises InputError naming the key."""
+    _known(table, kinds, where)
+    for key, value in table.items():
+        if not KINDS[kinds[key]](value):
+            raise InputError(f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {value!r}")
+    return table
 
 
 def _data(source: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    _known(source, DATA, "data")
+    _check(source, DATA, "data")
     if "path" not in source:
         raise InputError("data.path: missing")
     paths = [source["path"]] if isinstance(source["path"], str) else source["path"]
     return {**source, "path": [str(folder / p) for p in paths]}
 
 
-def _strings(table: Mapping[str, Any], key: str, where: str) -> list[str]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-        raise InputError(f"{where}.{key}: expected a list of strings, found {value!r}")
-    return value
-
-
-def _boolean(table: Mapping[str, Any], key: str, default: bool, where: str) -> bool:
-    value = table.get(key, default)
-    if not isinstance(value, bool):
-        raise InputError(f"{where}.{key}: expected true or false, found {value!r}")
-    return value
-
-
-def _memory(value: Any) -> int | None:
+def _memory(value: str | int | None) -> int | None:
     """Bytes from ``"8 GiB"`` or a number."""
     if value is None:
         return None
     from dask.utils import parse_bytes
 
     try:
-        return int(parse_bytes(value))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"store.memory: expected bytes such as '8 GiB', found {value!r}") from error
+        found = int(parse_bytes(value))
+    except ValueError as error:
+        raise InputError(f"store.memory: expected {BYTES}, found {value!r}") from error
+    if found <= 0:
+        raise InputError(f"store.memory: expected {BYTES}, found {value!r}")
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from .solution import Solution
 from .store import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from .executors.base import Executor
     from .frames import Frame
@@ -52,12 +52,14 @@ class FitResult:
     ----------
     hierarchy : the climb, or ``None`` for an all-at-once fit alone; together : the all-at-once fit, if asked for.
     files : what was written.
+    sets : the frames that were evaluated, by name: ``fitted`` and, if there are any, ``held out``.
     errors : ``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``.
     """
 
     hierarchy: HierarchyFit | None
     together: BlockFit | None
     files: tuple[Path, ...]
+    sets: dict[str, list[Frame]]
     errors: dict[str, dict[str, dict[str, Errors]]]
     evaluations: dict[str, dict[str, list[Evaluation]]]
 
@@ -65,6 +67,12 @@ class FitResult:
 def options_of(job: Input, only: Sequence[str] | None = None) -> HierarchyOptions:
     """The options of an input file in the terms of the hierarchy."""
     store = job.store if job.keep_rows else None
+    for block, own in job.block_fits.items():
+        if store is not None and own.policy != job.fit.policy:
+            raise InputError(
+                f"fit.blocks.{block}.policy is {own.policy!r}, fit.policy is {job.fit.policy!r}: a store keeps rows "
+                "of one policy; set store.keep_rows = false, or one policy for all"
+            )
     return HierarchyOptions(job.fit, job.block_fits, job.partial, only, store, job.memory)
 
 
@@ -235,21 +243,26 @@ def fit_job(
         together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options_of(job), executor=executor)
         files += _write_outputs(executor, _solution_writers("all_at_once", together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
-    sets = {"fitted": frames} | ({"held out": held_out} if held_out else {})
+    # with some blocks only, the model may lack elements
+    known = set.intersection(*(set(m.elements) for m in models.values()))
+    sets = {s: [f for f in own if f.elements <= known] for s, own in (("fitted", frames), ("held out", held_out))}
+    sets = {s: own for s, own in sets.items() if own}
+    if left_out := len(frames) + len(held_out) - sum(map(len, sets.values())):
+        tell(f"{left_out} frames are not evaluated: they have elements that the model lacks")
     evaluations = {
         name: {s: model.evaluate(own, executor=executor) for s, own in sets.items()} for name, model in models.items()
     }
     errors = {
         name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
     }
-    result = FitResult(climb, together, tuple(files), errors, evaluations)
-    writers: list[Callable[[], Path]] = [partial(_write_json, fit_dict(result, sets), job.output / "report.json")]
+    result = FitResult(climb, together, tuple(files), sets, errors, evaluations)
+    writers: list[Callable[[], Path]] = [partial(_write_json, fit_dict(result), job.output / "report.json")]
     if plot:
         for name, found in evaluations.items():
             drawn = {f"{name}, {s}": (sets[s], e) for s, e in found.items()}
             writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
     written = _write_outputs(executor, writers)
-    return FitResult(climb, together, (*files, *written), errors, evaluations)
+    return replace(result, files=(*files, *written))
 
 
 def _write_plot(drawn: Any, units: str, path: Path) -> Path:
@@ -263,7 +276,7 @@ def solutions_of(result: FitResult) -> dict[str, Solution]:
     return found | ({} if result.together is None else {"all at once": result.together.solution})
 
 
-def fit_dict(result: FitResult, sets: Mapping[str, Sequence[Frame]]) -> dict[str, Any]:
+def fit_dict(result: FitResult) -> dict[str, Any]:
     """A fit for JSON."""
     return {
         "solutions": {name: s.as_dict() for name, s in solutions_of(result).items()},
@@ -273,7 +286,7 @@ def fit_dict(result: FitResult, sets: Mapping[str, Sequence[Frame]]) -> dict[str
         },
         "out_of_range": {
             name: {
-                s: [vars(f) for f in frame_errors(sets[s], e) if f.out_of_range] for s, e in found.items()
+                s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in found.items()
             }
             for name, found in result.evaluations.items()
         },
@@ -283,8 +296,7 @@ def fit_dict(result: FitResult, sets: Mapping[str, Sequence[Frame]]) -> dict[str
 
 def fit_text(result: FitResult, job: Input) -> str:
     """A fit for people: blocks, errors per composition, frames that a user must look at."""
-    frames, held_out = job.read_frames()
-    sets = {"fitted": frames, "held out": held_out}
+    sets = result.sets
     rows = [
         [name, s.n_columns, s.rows, s.nonzeros, s.rmse, f"{s.condition:.1e}", ", ".join(s.frozen) or "nothing"]
         for name, s in solutions_of(result).items()

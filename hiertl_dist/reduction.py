@@ -121,7 +121,7 @@ class Summaries:
 def group_weights(
     groups: Mapping[Group, Summary], weights: Mapping[str, float], objective: str = "lsq"
 ) -> tuple[dict[Group, float], int]:
-    """The factor of each group's rows, and N, the number of rows that the objective counts.
+    """The factor of each group's rows, and N, the number of rows that the objective counts, whatever the weights.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def group_weights(
         count = counts.count(group.kind)
         own = np.prod([weights.get(k, 1.0) for k in (kind, group.source, f"{group.source}/{kind}")])
         found[group] = float(own * np.sqrt(count))
-        counted += count * summary.rows if own > 0.0 else 0
+        counted += count * summary.rows
     return found, counted
 
 

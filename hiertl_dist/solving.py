@@ -44,8 +44,8 @@ class FitSettings:
         :func:`~hiertl_dist.algebra.regulariser_from_dict`.
     weights : by kind of row, by source, or ``source/kind``; they multiply rows, so the objective holds their squares.
     objective : ``lsq`` (chimes_lsq's counting) or ``plain``.
-    method : ``rfactor`` (TSQR), ``gram`` (normal equations, refused where unsafe) or ``auto`` (Gram, and RFactor
-        where Gram is unsafe).
+    method : ``rfactor`` (TSQR), ``gram`` (normal equations, refused where unsafe) or ``auto``: Gram, and where that
+        is unsafe RFactor, which reads the rows (or, when streaming, makes them) once more.
     policy : for pairs inside an inner cutoff.
     include_fewer : also use frames that have only some of the block's elements.
     penalty : the wall of the fitted block; default: that of the frozen models, else ChIMES's default.
@@ -234,9 +234,9 @@ def _solution(
     basis = basis.restricted(set().union(*(t.elements for t in basis.types)))
     order = {c: i for i, c in enumerate(summaries.columns)}
     values = linear.coefficients[[order[c] for c in columns_of(basis)]]
-    inside = len(plan.inside)
-    if inside:
-        notes = (*notes, f"{inside} pairs inside an inner cutoff, policy {plan.policy}")
+    if plan.inside:
+        shown = "; ".join(str(p) for p in plan.inside[:5]) + " …" * (len(plan.inside) > 5)
+        notes = (*notes, f"{len(plan.inside)} pairs inside an inner cutoff, policy {plan.policy}: {shown}")
     if plan.skipped:
         notes = (*notes, f"{len(plan.skipped)} frames left out by the policy: {list(plan.skipped)}")
     if plan.unlabelled:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .atoms import frames_from_ase
 from .fm_setup import FmSetup, read_fm_setup
 from .trajectories import iter_frames, read_frames
 
-__all__ = ["FmSetup", "iter_frames", "read_fm_setup", "read_frames"]
+__all__ = ["FmSetup", "frames_from_ase", "iter_frames", "read_fm_setup", "read_frames"]

@@ -220,6 +220,7 @@ def pair_rows(element, start, atom, vec, dist, half, fn, order, first, inside, e
                       frow, srow, erow, out)  # fmt: skip
 
 
+# long: one loop nest whose scratch arrays live through it; parts of it would pass twenty arrays to each other
 @_jit
 def cluster_rows(body, element, start, atom, vec, dist, half, fn, edges, n, role, others, weight, cols,
                  first, count, volume, frow, srow, erow, out):  # fmt: skip
