@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .recipe import Family, Recipe
     from .tiles import FrameScan
 
-RATE: Final = 4.0e9
+RATE: Final = 2.6e9
 """Multiply-adds per second of the kernels on one core (Intel Xeon, AVX-512, 2.3 GHz)."""
 
 OVERLAP: Final = 0.47

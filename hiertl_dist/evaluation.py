@@ -110,6 +110,17 @@ class Model:
         return compile_recipe(self.parameters.basis)
 
     @cached_property
+    def fitted_ranges(self) -> dict[tuple[str, str], tuple[tuple[float, float], float]]:
+        """(block, pair) → the range of distances that the block was fitted on, and its reach, in Å; where known."""
+        found = {}
+        for key, fitted in self.coverage.items():
+            block, _, pair = key.partition(":")
+            types = [t for t in self.parameters.basis.types if t.block == block]
+            reach = max((e.rmax for t in types for e in t.edges if e.name == pair), default=0.0)
+            found[block, pair] = (fitted, reach)
+        return found
+
+    @cached_property
     def _tensors(self) -> _Tensors:
         recipe, values = self.recipe, np.append(self.parameters.coefficients, 0.0)
         size = len(recipe.elements)
@@ -187,7 +198,7 @@ def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy) 
             family.body, *args, family.fn, recipe.edges, family.n, family.role, family.others, family.weight, values,
             forces, virial,
         )  # fmt: skip
-    ranges, outside = out_of_range(frame, recipe, near, model.coverage)
+    ranges, outside = out_of_range(frame, model, near)
     return Evaluation(energy, forces, virial / frame.volume, outside, ranges)
 
 
@@ -197,23 +208,26 @@ smoothly, and the longest distance of a frame is mere chance. Short contacts hav
 
 
 def out_of_range(
-    frame: Frame, recipe: Recipe, near: Neighbours, coverage: Mapping[str, tuple[float, float]]
+    frame: Frame, model: Model, near: Neighbours
 ) -> tuple[dict[str, tuple[float, float]], tuple[OutOfRange, ...]]:
     """Shortest and longest distance of each pair of elements, and the atoms of those that no block was fitted on.
 
-    A distance counts as known if any block of the frame's elements was fitted on it.
+    A distance counts as known if any block of the frame's elements was fitted on it. Blocks whose range is not
+    known have no say, and what is beyond the reach of all others is left to them.
     """
     ranges, found = {}, []
-    for name, pairs in joined_pairs(frame, recipe, near).items():
+    for name, pairs in joined_pairs(frame, model.recipe, near).items():
         distances = near.dist[pairs]
         ranges[name] = (float(distances.min()), float(distances.max()))
         known = [
-            r for key, r in coverage.items()
-            if key.endswith(f":{name}") and set(split_symbols(key.partition(":")[0])) <= frame.elements
+            (fitted, reach) for (block, pair), (fitted, reach) in model.fitted_ranges.items()
+            if pair == name and set(split_symbols(block)) <= frame.elements
         ]  # fmt: skip
-        if not known:
+        reach = max((r for _, r in known), default=0.0)
+        pairs, distances = pairs[distances < reach], distances[distances < reach]
+        if not len(pairs):
             continue
-        low, high = min(r[0] for r in known), max(r[1] for r in known)
+        low, high = min(r[0] for r, _ in known), max(r[1] for r, _ in known)
         for worst in (int(distances.argmin()), int(distances.argmax())):
             a, r = int(pairs[worst]), float(distances[worst])
             if r < low or r > high + LONG_TOLERANCE:
@@ -242,13 +256,8 @@ class Coverage:
 def coverage_report(model: Model, frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[Coverage]:
     """For each block and pair of elements: distances it was fitted on, and those it is used on in some frames."""
     report = []
-    for key, (low, high) in model.coverage.items():
-        block, _, pair = key.partition(":")
+    for (block, pair), ((low, high), reach) in model.fitted_ranges.items():
         members = set(split_symbols(block))
-        reach = max(
-            (e.rmax for t in model.parameters.basis.types if t.block == block for e in t.edges if e.name == pair),
-            default=0.0,
-        )
         used = [
             (e.ranges[pair][0], min(e.ranges[pair][1], reach)) for f, e in zip(frames, found, strict=True)
             if members <= f.elements and pair in e.ranges and e.ranges[pair][0] < reach

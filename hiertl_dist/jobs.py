@@ -31,7 +31,7 @@ from .solution import Solution
 from .store import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .executors.base import Executor
     from .frames import Frame
@@ -243,12 +243,7 @@ def fit_job(
         together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options_of(job), executor=executor)
         files += _write_outputs(executor, _solution_writers("all_at_once", together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
-    # with some blocks only, the model may lack elements
-    known = set.intersection(*(set(m.elements) for m in models.values()))
-    sets = {s: [f for f in own if f.elements <= known] for s, own in (("fitted", frames), ("held out", held_out))}
-    sets = {s: own for s, own in sets.items() if own}
-    if left_out := len(frames) + len(held_out) - sum(map(len, sets.values())):
-        tell(f"{left_out} frames are not evaluated: they have elements that the model lacks")
+    sets = _known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
     evaluations = {
         name: {s: model.evaluate(own, executor=executor) for s, own in sets.items()} for name, model in models.items()
     }
@@ -263,6 +258,17 @@ def fit_job(
             writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
     written = _write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
+
+
+def _known_frames(
+    models: Collection[Model], sets: Mapping[str, list[Frame]], tell: Callable[[str], None]
+) -> dict[str, list[Frame]]:
+    """The frames, by set, whose elements every model has: with some blocks only, a model lacks elements."""
+    known = set.intersection(*(set(m.elements) for m in models))
+    found = {s: [f for f in own if f.elements <= known] for s, own in sets.items()}
+    if left_out := sum(map(len, sets.values())) - sum(map(len, found.values())):
+        tell(f"{left_out} frames are not evaluated: they have elements that the model lacks")
+    return {s: own for s, own in found.items() if own}
 
 
 def _write_plot(drawn: Any, units: str, path: Path) -> Path:
@@ -298,7 +304,8 @@ def fit_text(result: FitResult, job: Input) -> str:
     """A fit for people: blocks, errors per composition, frames that a user must look at."""
     sets = result.sets
     rows = [
-        [name, s.n_columns, s.rows, s.nonzeros, s.rmse, f"{s.condition:.1e}", ", ".join(s.frozen) or "nothing"]
+        [name, s.n_columns, s.rows, s.nonzeros, s.rmse, f"{s.condition:.1e}",
+         ", ".join(Path(f).name for f in s.frozen) or "nothing"]
         for name, s in solutions_of(result).items()
     ]
     parts = [table_text(["block", "columns", "rows", "nonzero", "RMSE", "condition", "frozen"], rows)]
