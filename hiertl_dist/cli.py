@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--reduced", action="store_true", help="leave out many-body values of at most 1e-6")
     one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
     one.add_argument("--executor", choices=KINDS, default="auto")
+    one.add_argument("--scheduler", help="address of a dask scheduler whose workers are asked too")
     one = verbs.add_parser("demo", parents=[running], help="fit C, then N, then CN on the data that is shipped")
     one.add_argument("--folder", type=Path, default=Path("hiertl_demo"), help="where results go (default hiertl_demo)")
     return top
@@ -108,10 +109,14 @@ def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Execut
     kind = arguments.executor or (job.executor if job else "auto")
     workers = arguments.workers if arguments.workers is not None else (job.workers if job else None)
     if arguments.scheduler is not None:
-        from distributed import Client
-
-        return executor("dask", client=Client(arguments.scheduler))
+        return executor("dask", client=_client(arguments.scheduler))
     return executor(kind, workers=workers)
+
+
+def _client(address: str) -> Any:
+    from distributed import Client
+
+    return Client(address)
 
 
 def _print(arguments: argparse.Namespace, runner: Executor | None, found: Any, text: str) -> None:
@@ -253,10 +258,14 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
+    from contextlib import nullcontext
+
     from .doctor import diagnose
 
-    report = diagnose(arguments.executor)
-    _print(arguments, None, report.as_dict(), report.text())
+    with nullcontext() if arguments.scheduler is None else _client(arguments.scheduler):
+        report = diagnose(arguments.executor)
+    if report.speaks:
+        _print(arguments, None, report.as_dict(), report.text())
     return 4 if report.problems else 0
 
 

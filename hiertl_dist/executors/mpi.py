@@ -55,6 +55,7 @@ class MPIExecutor(Executor):
     name: ClassVar[str] = "mpi"
 
     def __init__(self, comm: Any = None) -> None:
+        _check_startable()
         from mpi4py import MPI
         from mpi4py.util import pkl5
 
@@ -173,6 +174,23 @@ def _check_launcher(size: int, library: str) -> None:
             "one is alone: mpirun and the library are of different MPIs, and each would do all the work. "
             f"The library is {library.strip().splitlines()[0]!r}; use the mpiexec that belongs to it."
         )
+
+
+def _check_startable() -> None:
+    """Raise RuntimeError where starting MPI would end the process without a word of why."""
+    import mpi4py
+
+    if "mpi4py.MPI" in sys.modules or "OMPI_COMM_WORLD_SIZE" not in os.environ:
+        return
+    # the version can be asked for before MPI is started; what is started by hand is not ended by itself
+    mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
+    from mpi4py import MPI
+
+    mismatch = fatal_mismatch(MPI.Get_library_version())
+    if mismatch is not None:
+        raise RuntimeError(mismatch.mismatch)
+    if not MPI.Is_initialized():
+        MPI.Init_thread()
 
 
 def _share(n: int, ranks: int, rank: int) -> tuple[int, int]:
