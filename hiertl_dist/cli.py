@@ -229,7 +229,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         table = errors_by_composition(frames, found)
         if arguments.plot is not None:
             runner.run(lambda path: plot_parity(path, {"": (frames, found)}, arguments.units), [arguments.plot])
-        text = errors_text({"evaluated": table}, arguments.units)
+        text = errors_text({"": table}, arguments.units)
         text += "\n\n" + warnings_text(frame_errors(frames, found), arguments.units)
         if covered:
             text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(covered)

@@ -105,7 +105,7 @@ def fit_hierarchy(
     with borrowed(executor) as runner:
         for block in wanted:
             free = tuple(options.partial.get(block, ()))
-            below = _below(block, (*frozen, *current.values()), free)
+            below = _below(block, (*_less(frozen, set(current)), *current.values()), free)
             left = f", {', '.join(free)} left free" if free else ""
             tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
             fit = fit_block(
@@ -116,8 +116,8 @@ def fit_hierarchy(
             done(fit)
             for name in fit.solution.blocks:
                 current[name] = fit.solution.parameters.restricted({name})
-    kept = tuple(f.restricted(_blocks_in(f) - set(current)) for f in frozen if _blocks_in(f) - set(current))
-    merged = merge_parameters([*kept, *current.values()], overlap="add", penalty=options.settings.penalty)
+    parts = [*_less(frozen, set(current)), *current.values()]
+    merged = merge_parameters(parts, overlap="add", penalty=options.settings.penalty)
     return HierarchyFit(fits, tuple(frozen), Model(merged))
 
 
@@ -144,6 +144,12 @@ def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequen
                     f"partial: block {lower} is {'only in a frozen file' if lower in held else 'not in the basis'}; "
                     f"to be left free it must be in the basis, which has {names}"
                 )
+
+
+def _less(models: Sequence[Parameters], blocks: set[str]) -> list[Parameters]:
+    """Frozen models without the blocks that were fitted since; those of which nothing is left are dropped."""
+    kept = [(m, _blocks_in(m) - blocks) for m in models]
+    return [m if own == _blocks_in(m) else m.restricted(own) for m, own in kept if own]
 
 
 def _below(block: str, models: Sequence[Parameters], free: Sequence[str]) -> list[Parameters]:

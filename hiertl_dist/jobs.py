@@ -95,7 +95,10 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     frames, held_out = job.read_frames()
     frozen = [read_parts(p) for p in job.frozen]
     needs = _needs(job, frames, frozen, all_at_once)
-    plan = make_plan(frames, job.basis, needs=needs, policy=job.fit.policy, executor=executor)
+    plan = make_plan(
+        frames, job.basis, needs=needs, policy=job.fit.policy, executor=executor, memory=job.memory,
+        store=job.store if job.keep_rows else None,
+    )  # fmt: skip
     fits = [tuple(plan.blocks)] if all_at_once else [(b, *job.partial.get(b, ())) for b, _ in sorted(needs)]
     reduce_bytes = 0
     for blocks in fits:
@@ -103,10 +106,9 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         own = [s for s in plan.segments if all_at_once or s.elements == blocks[0]]
         reduce_bytes = max(reduce_bytes, leaf_bytes(cut_leaves(own, width), width))
     check_resources(
-        max(plan.worker_bytes, reduce_bytes), "plan", workers=executor.workers,
-        memory=job.memory or executor.memory(),
-        disk_bytes=plan.disk_bytes if job.keep_rows else 0, disk=job.store,
-    )  # fmt: skip
+        reduce_bytes, "reduction", workers=executor.workers,
+        memory=executor.memory() if job.memory is None else job.memory,
+    )
     found = plan.as_dict() | {
         "held_out_frames": len(held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,

@@ -10,6 +10,7 @@ import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -27,7 +28,6 @@ from .tiles import FrameScan, InnerPair, InnerPolicy, check_policy, scan_frame
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
 
     from .basis import Basis
     from .executors.base import Executor
@@ -106,8 +106,8 @@ class Plan:
     blocks : names of the blocks, in order.
     columns : number of columns of each.
     inside : pairs inside an inner cutoff.
-    skipped : indices of frames that the policy leaves out.
-    unlabelled : indices of frames without a label, which have no rows.
+    skipped : origins of frames that the policy leaves out.
+    unlabelled : origins of frames without a label, which have no rows.
     ranges : per element set, shortest and longest distance (Å) of each pair of elements.
     """
 
@@ -118,8 +118,8 @@ class Plan:
     segments: tuple[Segment, ...]
     tiles: tuple[Tile, ...]
     inside: tuple[InnerPair, ...]
-    skipped: tuple[int, ...]
-    unlabelled: tuple[int, ...]
+    skipped: tuple[str, ...]
+    unlabelled: tuple[str, ...]
     ranges: dict[str, dict[str, tuple[float, float]]]
 
     def chunk_rows(self, array_columns: int) -> int:
@@ -219,6 +219,8 @@ def make_plan(
     needs: Collection[Need] | None = None,
     policy: InnerPolicy = "refuse",
     executor: Executor | None = None,
+    memory: int | None = None,
+    store: str | Path | None = None,
 ) -> Plan:
     """Plan the assembly of design rows.
 
@@ -227,7 +229,9 @@ def make_plan(
     blocks : names of blocks; default: all of the basis.
     needs : which blocks are wanted in which frames; default: each block wherever its elements occur.
     policy : for pairs inside an inner cutoff, see :data:`~hiertl_dist.tiles.InnerPolicy`.
-    executor : who looks at the frames; default: this process.
+    executor : who looks at the frames, and will do the work; default: this process.
+    memory : bytes that all workers may take together; default: what is available.
+    store : where rows will go, to compare their bytes with the free disk; default: nowhere.
 
     Raises
     ------
@@ -237,6 +241,8 @@ def make_plan(
         Pairs lie inside an inner cutoff and ``policy`` is ``refuse``; the first few are named.
     KeyError
         A block that the basis lacks.
+    ResourceError
+        It cannot fit in memory or on disk; both numbers are named.
     """
     check_policy(policy)
     found = blocks_of(basis, blocks)
@@ -256,8 +262,9 @@ def make_plan(
             f"{len(inside)} pairs of atoms lie inside an inner cutoff:\n  {shown}{' …' * (len(inside) > 5)}\n"
             "a policy says how to go on: skip_frame, lsq or damp"
         )
-    skipped = tuple(i for (i, _), s in zip(used, scans, strict=True) if s.inside and policy == "skip_frame")
-    kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if i not in set(skipped)]
+    out = policy == "skip_frame"
+    skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
+    kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if not (s.inside and out)]
     columns = {b.name: b.n_columns for b in found}
     segments, tiles = _cut(kept, basis, names, columns, wanted)
     ranges: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
@@ -266,8 +273,14 @@ def make_plan(
         for pair, (low, high) in scan.ranges.items():
             before = known.get(pair, (low, high))
             known[pair] = (min(low, before[0]), max(high, before[1]))
-    unlabelled = tuple(i for i, f in relevant if not n_rows(f))
-    return Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, dict(ranges))
+    unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
+    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, dict(ranges))
+    check_resources(
+        plan.worker_bytes, "assembly", workers=1 if executor is None else executor.workers,
+        memory=memory if memory is not None or executor is None else executor.memory(),
+        disk=None if store is None else Path(store), disk_bytes=plan.disk_bytes,
+    )  # fmt: skip
+    return plan
 
 
 def _cut(

@@ -207,7 +207,7 @@ def reduce_rows(
         raise ValueError(f"no rows to fit blocks {', '.join(names)} on")
     check_resources(
         leaf_bytes(leaves, source.width), f"reduction of {source.width} columns",
-        memory=memory or executor.memory(), workers=min(executor.workers, len(leaves)),
+        memory=executor.memory() if memory is None else memory, workers=min(executor.workers, len(leaves)),
     )  # fmt: skip
     leaf = partial(_leaf, source=source, kind=method)
     groups = executor.reduce(leaf, _merge, leaves, label=_label, what=f"reduce {'+'.join(names)}")

@@ -116,36 +116,40 @@ def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[F
 
 
 def table_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table for people: first column left, numbers right, NaN as a dash."""
+    """A table for people: first column left, numbers right, NaN as a dash; a title may have several lines."""
 
     def cell(value: Any) -> str:
         if isinstance(value, float):
             return "–" if np.isnan(value) else f"{value:.3f}"
         return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
 
-    cells = [list(header), *([cell(v) for v in row] for row in rows)]
+    tall = max(h.count("\n") for h in header)
+    titles = [("\n" * (tall - h.count("\n")) + h).split("\n") for h in header]
+    heads = [[title[line] for title in titles] for line in range(tall + 1)]
+    cells = [*heads, *([cell(v) for v in row] for row in rows)]
     widths = [max(len(r[c]) for r in cells) for c in range(len(header))]
     lines = [
         "  ".join(v.ljust(w) if c == 0 else v.rjust(w) for c, (v, w) in enumerate(zip(r, widths, strict=True))).rstrip()
         for r in cells
     ]
-    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])
+    return "\n".join([*lines[: tall + 1], "─" * max(map(len, lines)), *lines[tall + 1 :]])
 
 
 def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal") -> str:
     """Errors per composition, those of several models beside one another."""
     force_unit, force = FORCE_UNITS[units]
     energy_unit, energy = ENERGY_UNITS[units]
-    header = ["composition", "frames", "rms force"]
+    header = ["composition", "frames", "reference\nforce"]
     for quantity in ("force", "energy", "stress"):
-        header += [f"{quantity}{': ' + name if name else ''}" for name in tables]
+        header += [f"{quantity}\n{name}" if name else quantity for name in tables]
     rows = []
     for key in dict.fromkeys(k for t in tables.values() for k in t):
         own = [t[key] for t in tables.values() if key in t]
         row: list[Any] = [key, own[0].frames, own[0].force_rms * force]
         row += [e.force * force for e in own] + [e.energy * energy for e in own] + [e.stress for e in own]
         rows.append(row)
-    return table_text(header, rows) + f"\nRMSE; forces in {force_unit}, energies in {energy_unit}, stresses in GPa"
+    units_text = f"forces in {force_unit}, energies in {energy_unit}, stresses in GPa"
+    return f"{table_text(header, rows)}\nRMSE (reference: RMS of the labels); {units_text}"
 
 
 def warnings_text(listed: Sequence[FrameError], units: str = "kcal", most: int = 10) -> str:
@@ -154,14 +158,15 @@ def warnings_text(listed: Sequence[FrameError], units: str = "kcal", most: int =
     flagged = sorted((f for f in listed if f.out_of_range), key=lambda f: -np.nan_to_num(f.force))
     if not flagged:
         return "every distance lies inside the range that the model was fitted on, or that range is not known"
-    inside = [f.force for f in listed if not f.out_of_range]
+    inside = [f.force for f in listed if not f.out_of_range and np.isfinite(f.force)]
     median = f"{np.median(inside) * factor:.2f}" if inside else "–"
     lines = [
         f"{len(flagged)} of {len(listed)} frames have distances that the model was not fitted on "
         f"(median force error of the others {median} {unit}):"
     ]
     for f in flagged[:most]:
-        lines.append(f"  {f.force * factor:8.2f} {unit}  {f.group}, {f.origin}: {'; '.join(f.out_of_range)}")
+        error = f"{f.force * factor:.2f}" if np.isfinite(f.force) else "–"
+        lines.append(f"  {error:>8} {unit}  {f.group}, {f.origin}: {'; '.join(f.out_of_range)}")
     if len(flagged) > most:
         lines.append(f"  … and {len(flagged) - most} more")
     return "\n".join(lines)
@@ -213,8 +218,10 @@ def plot_parity(
             ax.plot((low, high), (low, high), lw=0.8, color="k", zorder=0)
             ax.set_aspect("equal")
         axes[0, column].set_title(name)
-        for handle in axes[0, column].legend(fontsize="small", loc="upper left").legend_handles:
-            handle.set_markersize(6)
+        labelled = next((ax for ax in axes[:, column] if ax.get_legend_handles_labels()[0]), None)
+        if labelled is not None:
+            for handle in labelled.legend(fontsize="small", loc="upper left").legend_handles:
+                handle.set_markersize(6)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

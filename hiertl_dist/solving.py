@@ -154,7 +154,8 @@ def fit_block(
         )
     needs = {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
     with borrowed(executor) as runner:
-        plan = make_plan(chosen, basis, blocks=names, needs=needs, policy=settings.policy, executor=runner)
+        plan = make_plan(chosen, basis, blocks=names, needs=needs, policy=settings.policy, executor=runner,
+                         memory=memory, store=store)  # fmt: skip
         assembly = None
         if store is not None:
             assembly = assemble(
@@ -237,10 +238,10 @@ def _solution(
     if plan.inside:
         shown = "; ".join(str(p) for p in plan.inside[:5]) + " …" * (len(plan.inside) > 5)
         notes = (*notes, f"{len(plan.inside)} pairs inside an inner cutoff, policy {plan.policy}: {shown}")
-    if plan.skipped:
-        notes = (*notes, f"{len(plan.skipped)} frames left out by the policy: {list(plan.skipped)}")
-    if plan.unlabelled:
-        notes = (*notes, f"{len(plan.unlabelled)} frames have no label: {list(plan.unlabelled)}")
+    for what, origins in (("left out by the policy", plan.skipped), ("without a label", plan.unlabelled)):
+        if origins:
+            shown = "; ".join(origins[:5]) + " …" * (len(origins) > 5)
+            notes = (*notes, f"{len(origins)} frames {what}: {shown}")
     return Solution(
         Parameters(basis, values, penalty, plan.coverage(summaries.blocks), f"fit of {block}"), block, summaries.blocks,
         {f.source: f.digest for f in frozen},

@@ -1,0 +1,54 @@
+"""Assembles a store that takes some seconds, to be killed: ``assembly_script.py FOLDER WORKERS``."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from synthetic import n_columns, random_frames, random_parameters, small_basis
+
+from hiertl_dist import planning
+from hiertl_dist.assembly import assemble
+from hiertl_dist.executors import executor
+from hiertl_dist.planning import make_plan
+from hiertl_dist.recipe import compile_recipe
+from hiertl_dist.rows import n_rows
+from hiertl_dist.tiles import rows_of
+
+FRAMES_A_TILE = 2
+
+
+def data_set():
+    """Frames, basis and a frozen model of some seconds' work."""
+    basis = small_basis((6, 4, 3))
+    return random_frames({"CN": 160}, atoms=14), basis, random_parameters(basis).restricted({"C"})
+
+
+def tile_bytes(basis):
+    """``planning.TILE_BYTES`` for tiles of two frames."""
+    rows = n_rows(random_frames({"CN": 1}, atoms=14)[0])
+    return 8 * n_columns(basis, ["CN"]) * rows * FRAMES_A_TILE
+
+
+def main(folder, workers):
+    frames, basis, frozen = data_set()
+    planning.TILE_BYTES = tile_bytes(basis)
+    with executor("processes" if workers > 1 else "serial", workers=workers) as runner:
+        # workers that have started and loaded their kernels, so that a kill finds them at work
+        runner.run(warm, range(2 * workers))
+        plan = make_plan(frames, basis)
+        print("begin", flush=True)
+        for _ in range(2):
+            # the second time nothing is left to compute: what remains is the overhead
+            begin = time.perf_counter()
+            assemble(frames, basis, folder, frozen=[frozen], executor=runner, plan=plan)
+            print(time.perf_counter() - begin)
+
+
+def warm(_):
+    frames, basis, _ = data_set()
+    rows_of(frames[:1], compile_recipe(basis, None))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,57 @@
+"""Writes digests of the coefficients of one fit on an executor: ``bits_script.py FOLDER NAME KIND [WORKERS …]``.
+
+Each calling process writes a file ``FOLDER/NAME/<process>``; each line of it: the executor, its workers, whether
+rows were kept, number of leaves, digest of the coefficients, digest of the summaries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from synthetic import n_columns, random_frames, random_parameters, small_basis
+
+from hiertl_dist import planning
+from hiertl_dist.executors import executor
+from hiertl_dist.reduction import cut_leaves
+from hiertl_dist.solving import FitSettings, fit_block
+
+
+def digest(*arrays):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]
+
+
+def report(runner, store):
+    """Fit CN with C and N frozen, on labels with noise, two sources, some leaves."""
+    basis = small_basis()
+    truth = random_parameters(basis)
+    fit = fit_block(
+        random_frames({"C": 3, "CN": 120}, groups=("liquid", "solid")), basis, "CN",
+        frozen=[truth.restricted({"C"}), truth.restricted({"N"})],
+        settings=FitSettings({"kind": "ridge", "alpha": 1e-8}, {"energy": 0.5, "solid": 2.0}),
+        executor=runner, store=store,
+    )  # fmt: skip
+    summaries = [a for s in fit.summaries.groups.values() for a in s.to_arrays().values()]
+    leaves = cut_leaves(fit.plan.segments, n_columns(basis, ["CN"]) + 3)
+    return (
+        f"{runner.name} {runner.workers} {'kept' if store else 'streamed'} {len(leaves)} "
+        f"{digest(fit.solution.parameters.coefficients)} {digest(*summaries)}"
+    )
+
+
+def main(folder, name, kind, counts):
+    planning.TILE_BYTES = 2**18
+    lines = []
+    for workers in counts:
+        with executor(kind, workers=workers) as runner:
+            for store in (None, folder / f"{kind}-{runner.workers}"):
+                lines.append(report(runner, store))
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / str(os.getpid())).write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], [int(w) for w in sys.argv[4:]] or [None])
