@@ -14,7 +14,7 @@ import numpy as np
 
 from .evaluation import Model, predicted_rows
 from .executors import borrowed
-from .planning import Need, Plan, Segment, make_plan
+from .planning import Need, Plan, Segment, check_plan, make_plan
 from .recipe import compile_recipe
 from .rows import SUMMARY_KINDS, atom_numbers, kind_codes, row_targets
 from .store import LABEL_ARRAYS, DesignStore, TileSpec
@@ -110,6 +110,8 @@ def assemble(
             plan = make_plan(
                 frames, basis, blocks=blocks, needs=needs, policy=policy, executor=runner, memory=memory, store=store
             )
+        else:
+            check_plan(plan, runner, memory=memory, store=store)
         # one item, so that on every executor exactly one process creates the arrays and looks at the ledger
         prepare = partial(_prepare, plan=plan, frozen=tuple(frozen), verify=verify)
         work, layout, present = runner.run(prepare, [Path(store)], label=str, what="prepare the store")[0]

@@ -275,12 +275,19 @@ def make_plan(
             known[pair] = (min(low, before[0]), max(high, before[1]))
     unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
     plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, dict(ranges))
+    check_plan(plan, executor, memory=memory, store=store)
+    return plan
+
+
+def check_plan(
+    plan: Plan, executor: Executor | None, *, memory: int | None = None, store: str | Path | None = None
+) -> None:
+    """Raise ResourceError, naming both numbers, if the assembly of a plan cannot fit; see :func:`make_plan`."""
     check_resources(
         plan.worker_bytes, "assembly", workers=1 if executor is None else executor.workers,
         memory=memory if memory is not None or executor is None else executor.memory(),
         disk=None if store is None else Path(store), disk_bytes=plan.disk_bytes,
     )  # fmt: skip
-    return plan
 
 
 def _cut(

@@ -155,7 +155,7 @@ def fit_block(
     needs = {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
     with borrowed(executor) as runner:
         plan = make_plan(chosen, basis, blocks=names, needs=needs, policy=settings.policy, executor=runner,
-                         memory=memory, store=store)  # fmt: skip
+                         memory=memory)  # fmt: skip
         assembly = None
         if store is not None:
             assembly = assemble(
