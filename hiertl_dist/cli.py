@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the c
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -242,6 +243,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
+    from .errors import InputError
     from .evaluation import Model
     from .jobs import read_parts
     from .parameters import Penalty
@@ -249,6 +251,10 @@ def _merge(arguments: argparse.Namespace) -> int:
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
     parts = [Model(read_parts(p)) for p in arguments.files]
     model = Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty)
+    stated = {p.elements for p in model.parameters.basis.pairs}
+    pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
+    if missing := [a + b for a, b in pairs if (a, b) not in stated]:
+        raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
     model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]
     found = {"output": str(arguments.output), "elements": list(model.elements), "types": types,

@@ -118,6 +118,10 @@ def fit_hierarchy(
                 current[name] = fit.solution.parameters.restricted({name})
     parts = [*_less(frozen, set(current)), *current.values()]
     merged = merge_parameters(parts, overlap="add", penalty=options.settings.penalty)
+    # a parameter file states every pair of its elements, also one that no block of this model joins
+    joined = {p.elements for p in merged.basis.pairs}
+    more = [p for p in basis.restricted(merged.basis.elements).pairs if p.elements not in joined]
+    merged = replace(merged, basis=replace(merged.basis, pairs=(*merged.basis.pairs, *more)))
     return HierarchyFit(fits, tuple(frozen), Model(merged))
 
 

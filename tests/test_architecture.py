@@ -1,0 +1,242 @@
+"""The shape of the code (design.md §7): imports go down, files and functions stay small, one place knows of ranks."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "hiertl_dist"
+
+FLOORS = {
+    0: "errors units rows frames cluster_types basis_table basis blocks parameters solution",
+    1: "kernels algebra io",
+    2: "store executors",
+    3: "recipe tiles costs planning",
+    4: "design assembly reduction solving evaluation",
+    5: "hierarchy inputs jobs cli report demo doctor health __init__",
+}
+"""Modules and sub-packages by floor; ``__init__`` is the package's face. A new one has to be entered here."""
+
+FLOOR_OF = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
+SIBLINGS = ("kernels", "algebra", "io")
+
+MOST_LINES = 400
+MOST_LINES_OF_A_FUNCTION = 60
+HEAVY = ("mpi4py", "distributed", "matplotlib", "pandas")
+"""What ``import hiertl_dist`` leaves alone: it starts MPI, takes a second, or may not be installed."""
+
+LATE = (*HEAVY, "ase")
+"""What no module imports at its top. ASE is there all the same if it is installed, for vesin imports it."""
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+names = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+
+
+@cache
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def module_name(path):
+    """``io/lines.py`` → ``("io", "lines")``; the package's own face is ``("__init__",)``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts
+
+
+MODULES = {module_name(path): path for path in FILES}
+
+
+def imported(path, node):
+    """The package's modules that an import statement names, as tuples, each with its line."""
+    if isinstance(node, ast.Import):
+        absolute = [a.name.split(".") for a in node.names]
+    else:
+        base = list(path.relative_to(ROOT).parent.parts[: -(node.level - 1) or None]) if node.level else []
+        base += node.module.split(".") if node.module else []
+        absolute = [[*base, a.name] for a in node.names]
+    for first, *rest in absolute:
+        if first == PACKAGE.name:
+            # "from .basis import Basis" names an attribute; "from . import clusters" a module
+            found = next(m for m in (tuple(rest), tuple(rest[:-1]), ("__init__",)) if m in MODULES)
+            yield found, node.lineno
+
+
+def imports(path):
+    """Every import of a module of the package: at the top, in functions, and for type checkers alone."""
+    statements = (n for n in ast.walk(tree(path)) if isinstance(n, ast.Import | ast.ImportFrom))
+    return [found for node in statements for found in imported(path, node)]
+
+
+def floor(module):
+    assert module[0] in FLOOR_OF, f"{'.'.join(module)} is on no floor: enter it in FLOORS of this test"
+    return FLOOR_OF[module[0]]
+
+
+def functions(path):
+    return [n for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+# ---- imports
+
+
+def test_the_parser_of_imports_sees_every_form(monkeypatch):
+    source = """
+import hiertl_dist.rows
+from __future__ import annotations
+from . import atoms_of_nothing, lines
+from ..frames import Frame
+from hiertl_dist.kernels import clusters
+import numpy
+if TYPE_CHECKING:
+    from ..executors.base import Executor
+def late():
+    from ..jobs import fit_job
+    from .. import __version__
+"""
+    path = PACKAGE / "io" / "lines.py"
+    monkeypatch.setitem(globals(), "tree", lambda _: ast.parse(source))
+    assert imports(path) == [
+        (("rows",), 2), (("io",), 4), (("io", "lines"), 4), (("frames",), 5), (("kernels", "clusters"), 6),
+        (("executors", "base"), 9), (("jobs",), 11), (("__init__",), 12),
+    ]  # fmt: skip
+
+
+def test_every_module_has_a_floor():
+    missing = sorted({m[0] for m in MODULES} - set(FLOOR_OF))
+    gone = sorted(set(FLOOR_OF) - {m[0] for m in MODULES})
+    assert not missing, f"on no floor: {missing}; enter them in FLOORS of this test"
+    assert not gone, f"on a floor but not in the package: {gone}"
+
+
+@names
+def test_imports_go_down(path):
+    here = module_name(path)
+    up = [f"line {line}: {'.'.join(m)}" for m, line in imports(path) if floor(m) > floor(here)]
+    assert not up, f"{'.'.join(here)} is on floor {floor(here)} and imports from above: {up}"
+
+
+def test_siblings_do_not_import_each_other():
+    wrong = [
+        f"{'.'.join(here)}, line {line}: {'.'.join(m)}"
+        for here, path in MODULES.items()
+        for m, line in imports(path)
+        if here[0] in SIBLINGS and m[0] in SIBLINGS and m[0] != here[0]
+    ]
+    assert not wrong
+
+
+def test_kernels_know_nothing_of_the_package():
+    wrong = {".".join(here): imports(p) for here, p in MODULES.items() if here[0] == "kernels" and imports(p)}
+    assert not wrong
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = {here: {m for m, _ in imports(path)} - {here} for here, path in MODULES.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" → ".join(".".join(m) for m in error.args[1]))
+
+
+@names
+def test_what_is_heavy_is_imported_late(path):
+    inside = {id(n) for f in functions(path) for n in ast.walk(f)}
+    early = [
+        f"line {node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and id(node) not in inside
+        and {n.partition(".")[0] for n in [getattr(node, "module", ""), *(a.name for a in node.names)] if n} & {*LATE}
+        and not getattr(node, "level", 0)
+    ]
+    assert not early
+
+
+def test_import_of_the_package_is_light():
+    code = f"import sys, json, hiertl_dist; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout) == []
+
+
+# ---- one place that knows of ranks and clients
+
+
+def rank_checks(source):
+    """Lines that ask which process this is, or what kind of client: ``executors/`` alone may."""
+    found = []
+    for node in ast.walk(source):
+        text = ast.unparse(node) if isinstance(node, ast.Attribute | ast.Compare | ast.Call) else ""
+        if (
+            (isinstance(node, ast.Attribute) and node.attr in ("Get_rank", "Get_size"))
+            or (isinstance(node, ast.Attribute) and node.attr == "rank" and "comm" in text.lower())
+            or (isinstance(node, ast.Compare) and re.search(r"\brank\b.*\b0\b|\bcomm\b.*\b0\b", text))
+            or (isinstance(node, ast.Call) and re.match(r"isinstance\((\w+\.)*_?client\b", text))
+        ):
+            found.append(f"line {node.lineno}: {text}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["comm.Get_rank()", "self._comm.rank", "if rank == 0: pass", "MPI.COMM_WORLD.rank", "if comm.rank != 0: pass",
+     "isinstance(client, Client)", "isinstance(self.client, Client)"],
+)  # fmt: skip
+def test_rank_checks_are_recognised(text):
+    assert rank_checks(ast.parse(text))
+
+
+def test_the_rank_of_a_matrix_is_another():
+    assert not rank_checks(ast.parse("solution.rank < n\nprint(linear.rank)\nf(comm=comm, client=client)"))
+
+
+@names
+def test_ranks_and_clients_are_the_executors_business(path):
+    if module_name(path)[0] != "executors":
+        assert not rank_checks(tree(path))
+
+
+# ---- size and manners
+
+
+@names
+def test_files_are_short(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MOST_LINES
+
+
+@names
+def test_functions_are_short_or_say_why(path):
+    text = path.read_text(encoding="utf-8").splitlines()
+    long = []
+    for function in functions(path):
+        first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
+        lines = function.end_lineno - function.lineno + 1
+        said = any(re.search(r"# long: \S", line) for line in text[max(first - 2, 0) : function.lineno])
+        if lines > MOST_LINES_OF_A_FUNCTION and not said:
+            long.append(f"{function.name}, line {function.lineno}: {lines} lines")
+    assert not long, f"more than {MOST_LINES_OF_A_FUNCTION} lines without '# long: reason' at its def: {long}"
+
+
+@names
+def test_every_module_says_what_it_is(path):
+    assert ast.get_docstring(tree(path)), "no docstring"
+
+
+@pytest.mark.parametrize("command", [["ruff", "check", "."], ["mypy"]], ids=["ruff", "mypy"])
+def test_checkers_are_content(command):
+    pytest.importorskip(command[0])
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,474 @@
+"""The input file: every key means something, unknown ones are named, and Python has the same names.
+
+``write_job`` and its parts are shared with the tests of the command line.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from synthetic import labelled, random_frame, random_frames, random_parameters, small_basis
+
+from hiertl_dist import Basis, read_frames
+from hiertl_dist.errors import BasisError, HiertlError, InputError
+from hiertl_dist.inputs import DATA, FIT, TOP, Input, fit_settings
+from hiertl_dist.parameters import Penalty
+from hiertl_dist.solving import FitSettings
+from hiertl_dist.units import EV, HARTREE_PER_BOHR, KCAL_PER_A3_IN_GPA
+
+ORDERS = (3, 2, 2)
+JOB_COUNTS = {"C": 5, "N": 5, "CN": 8}
+
+
+# ---- files for tests
+
+
+def toml(value):
+    """A value as TOML, tables inline."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(str(k))} = {toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value)  # strings, numbers and booleans are written alike
+
+
+def write_toml(path, **tables):
+    """An input file of these top-level keys, those that are None left out."""
+    path.write_text("".join(f"{k} = {toml(v)}\n" for k, v in tables.items() if v is not None), encoding="utf-8")
+    return path
+
+
+def write_extxyz(path, frames):
+    """Frames as extended XYZ: eV, and ASE's sign of the stress; ``config`` is the group."""
+    lines = []
+    for frame in frames:
+        words = [f"config={frame.group}"]
+        if frame.cell is not None:
+            words.append(f'Lattice="{" ".join(map(repr, frame.cell.ravel().tolist()))}"')
+        if frame.energy is not None:
+            words.append(f"energy={frame.energy / EV!r}")
+        if frame.stress is not None:
+            xx, yy, zz, xy, xz, yz = (-frame.stress / EV).tolist()
+            words.append(f'stress="{" ".join(map(repr, (xx, xy, xz, xy, yy, yz, xz, yz, zz)))}"')
+        numbers, properties = frame.positions, "species:S:1:pos:R:3"
+        if frame.forces is not None:
+            numbers, properties = np.hstack([numbers, frame.forces / EV]), properties + ":forces:R:3"
+        lines += [str(len(frame)), " ".join([*words, f"Properties={properties}"])]
+        lines += [f"{s} {' '.join(map(repr, row))}" for s, row in zip(frame.species, numbers.tolist(), strict=True)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def write_xyzf(path, frames):
+    """Periodic frames with every label as a ChIMES trajectory."""
+    lines = []
+    for frame in frames:
+        numbers = [*frame.cell.ravel(), *(frame.stress * KCAL_PER_A3_IN_GPA), frame.energy]
+        lines += [str(len(frame)), "NON_ORTHO " + " ".join(repr(float(x)) for x in numbers)]
+        rows = np.hstack([frame.positions, frame.forces / HARTREE_PER_BOHR]).tolist()
+        lines += [f"{s} {' '.join(map(repr, row))}" for s, row in zip(frame.species, rows, strict=True)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def job_frames(counts=JOB_COUNTS, seed=0):
+    """Frames whose labels a true model gives, and that model."""
+    truth = random_parameters(small_basis(ORDERS), 3)
+    return labelled(random_frames(counts, seed=seed), truth), truth
+
+
+def write_job(folder, frames=None, **tables):
+    """An input file in a folder, with its data beside it; ``tables`` replace, None removes."""
+    frames = job_frames()[0] if frames is None else frames
+    write_extxyz(folder / "data.extxyz", frames)
+    default = {
+        "basis": small_basis(ORDERS).to_dict(), "data": [{"path": "data.extxyz", "group_key": "config"}],
+        "executor": {"kind": "serial"},
+    }  # fmt: skip
+    return write_toml(folder / "input.toml", **(default | tables))
+
+
+FM_SETUP = """\
+####### CONTROL VARIABLES #######
+# TRJFILE #
+        train.xyzf
+# NFRAMES #
+        {frames}
+# FITSTRS #
+        ALL
+# FITENER #
+        true
+# FITCOUL #
+        {fitcoul}
+# PAIRTYP #
+        CHEBYSHEV 3 2 0 -1 1
+# CHBTYPE #
+        MORSE
+####### TOPOLOGY VARIABLES #######
+# NATMTYP #
+        2
+# TYPEIDX # # ATM_TYP # # ATMCHRG # # ATMMASS #
+1  C  {charge}  12.011
+2  N  0.0  14.007
+# PAIRIDX # # ATM_TY1 # # ATM_TY1 # # S_MINIM # # S_MAXIM # # S_DELTA # # MORSE_LAMBDA # # USEOVRP #
+1  C  C  0.9  5.0  0.01  1.2  false
+2  N  N  0.9  5.0  0.01  1.3  false
+3  C  N  0.9  5.0  0.01  1.4  false
+# FCUTTYP #
+        CUBIC
+# ENDFILE #
+"""
+
+
+def write_fm_setup(folder, frames, count=None, fitcoul="false", charge=0.0):
+    """An ``fm_setup.in`` and its trajectory."""
+    write_xyzf(folder / "train.xyzf", frames)
+    count = len(frames) if count is None else count
+    (folder / "fm_setup.in").write_text(FM_SETUP.format(frames=count, fitcoul=fitcoul, charge=charge))
+    return folder / "fm_setup.in"
+
+
+# ---- the tests
+
+
+FULL_BASIS = {
+    "elements": ["C", "N"],
+    "orders": [4, 3, 2],
+    "transform": "MORSE",
+    "cutoff": "TERSOFF 0.5",
+    "pairs": {
+        "CC": {"rmin": 0.98, "rmax": 6, "lambda": 1.4},
+        "NN": {"rmin": 0.86, "rmax": 7.0, "transform": "INVRSE_R"},
+        "C-N": {"rmin": 0.9, "rmax": 5.5, "lambda": 1.34},
+    },
+    "three_body": {"rmin": 0.95, "rmax": {"CC": 4.6, "CN": 4.5}},
+    "four_body": {"rmax": 4.0},
+    "blocks": {"CN": {"orders": [5, 4, 3]}},
+    "types": {"CCN": {"order": 2, "rmin": {"CN": 1.0}, "rmax": 4.8}, "NN": {"rmax": 6.5}},
+    "one_body": ["C"],
+    "exclude": ["NNNN", "C-C-C-N"],
+}
+
+
+@pytest.fixture
+def minimal():
+    """The least that an input needs."""
+    return {"basis": small_basis(ORDERS).to_dict(), "data": [{"path": "data.extxyz"}]}
+
+
+class TestBasisTable:
+    def test_every_key_arrives(self):
+        basis = Basis.from_dict(FULL_BASIS)
+        assert basis.elements == ("C", "N")
+        assert str(basis.cutoff) == "TERSOFF 0.5"
+        pairs = {p.name: (p.rmin, p.rmax, p.transform, p.morse_lambda) for p in basis.pairs}
+        assert pairs == {
+            "CC": (0.98, 6.0, "MORSE", 1.4), "NN": (0.86, 7.0, "INVRSE_R", None), "CN": (0.9, 5.5, "MORSE", 1.34),
+        }  # fmt: skip
+        orders = {t.name: t.order for t in basis.types}
+        assert orders == {
+            "C": 1, "CC": 4, "NN": 4, "CCC": 3, "NNN": 3, "CCCC": 2,  # of elements alone: [4, 3, 2]
+            "CN": 5, "CCN": 2, "CNN": 4, "CCNN": 3, "CNNN": 3,  # of the block, but for CCN
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("kind", "edge", "cutoffs"),
+        [
+            ("NN", "NN", (0.86, 6.5)),  # the pair's, but for its own rmax
+            ("CCC", "CC", (0.95, 4.6)),  # those of all triplets
+            ("NNN", "NN", (0.95, 7.0)),  # no edge of its own among them: the pair's
+            ("CCN", "CN", (1.0, 4.8)),  # its own
+            ("CCN", "CC", (0.95, 4.8)),  # its own on one side
+            ("CCNN", "NN", (0.86, 4.0)),  # those of all quadruplets, and the pair's
+        ],
+    )
+    def test_the_nearest_cutoff_counts(self, kind, edge, cutoffs):
+        kind = Basis.from_dict(FULL_BASIS).type_named(kind)
+        found = kind.edge(edge[0], edge[1])
+        assert (found.rmin, found.rmax) == cutoffs
+
+    @pytest.mark.parametrize("table", [FULL_BASIS, small_basis().to_dict()], ids=["full", "small"])
+    def test_one_naming_for_both_directions(self, table):
+        basis = Basis.from_dict(table)
+        again = Basis.from_dict(basis.to_dict())
+        assert again == basis
+        assert again.digest == basis.digest
+        assert again.to_dict() == basis.to_dict()
+
+    def test_the_toml_file_says_the_same(self, tmp_path):
+        path = write_toml(tmp_path / "input.toml", basis=FULL_BASIS)
+        assert Basis.from_toml(path) == Basis.from_dict(FULL_BASIS)
+
+    def test_a_change_changes_the_digest(self):
+        digests = {
+            Basis.from_dict(FULL_BASIS | change).digest
+            for change in ({}, {"one_body": True}, {"cutoff": "CUBIC"}, {"exclude": []}, {"orders": [4, 3, 0]})
+        }
+        assert len(digests) == 5
+
+    @pytest.mark.parametrize(
+        ("change", "parts"),
+        [
+            ({"order": [1, 2, 3]}, ["basis", "unknown keys ['order']", "'orders'"]),
+            ({"pairs": FULL_BASIS["pairs"] | {"CO": {}}}, ["basis.pairs.CO", "C, N"]),
+            ({"types": {"CCN": {"rmaxx": 4.0}}}, ["basis.types.CCN", "['rmaxx']"]),
+            ({"orders": [4, 3]}, ["basis.orders", "three integers", "[4, 3]"]),
+            ({"cutoff": "TERSOFF"}, ["'TERSOFF fraction'", "'TERSOFF'"]),
+            ({"transform": "EXP"}, ["MORSE", "'EXP'"]),
+        ],
+        ids=["key", "pair", "type key", "orders", "cutoff", "transform"],
+    )
+    def test_what_means_nothing_is_refused(self, change, parts):
+        with pytest.raises(BasisError) as caught:
+            Basis.from_dict(FULL_BASIS | change)
+        assert all(p in str(caught.value) for p in parts), str(caught.value)
+
+
+class TestInput:
+    def test_the_least(self, minimal, tmp_path):
+        job = Input.from_dict(minimal, tmp_path)
+        assert job.basis == small_basis(ORDERS)
+        assert job.fit == FitSettings()
+        assert (job.block_fits, job.partial, job.frozen, job.hold_out) == ({}, {}, (), ())
+        assert (job.store, job.output) == (tmp_path / "design.zarr", tmp_path / "hiertl_results")
+        assert (job.keep_rows, job.memory, job.units, job.executor, job.workers) == (True, None, "kcal", "auto", None)
+
+    def test_every_key_arrives(self, minimal, tmp_path):
+        source = dict.fromkeys(DATA, "x") | {"path": ["a.xyz", "/b/*.xyz"], "start": 1, "stop": 5}
+        path = write_toml(
+            tmp_path / "input.toml",
+            basis=minimal["basis"],
+            data=[source, {"path": "c.xyzf"}],
+            hold_out={"groups": ["t03*", "t1?"]},
+            fit={
+                "regulariser": {"kind": "ridge", "alpha": 1e-4}, "weights": {"force": 2, "stress": 100.0},
+                "objective": "plain", "method": "auto", "policy": "damp", "include_fewer": True,
+                "penalty": {"scale": 1e6, "distance": 0.02},
+            },
+            frozen={"files": ["C.params.txt", "/models/N.npz"]},
+            store={"path": "rows.zarr", "keep_rows": False, "memory": "2 GiB"},
+            output={"folder": "results", "units": "eV"},
+            executor={"kind": "processes", "workers": 3},
+        )  # fmt: skip
+        job = Input.from_toml(path)
+        assert job.data == (
+            source | {"path": [str(tmp_path / "a.xyz"), "/b/*.xyz"]}, {"path": [str(tmp_path / "c.xyzf")]},
+        )  # fmt: skip
+        assert job.hold_out == ("t03*", "t1?")
+        assert job.fit == FitSettings(
+            {"kind": "ridge", "alpha": 1e-4}, {"force": 2, "stress": 100.0}, "plain", "auto", "damp", True,
+            Penalty(1e6, 0.02),
+        )  # fmt: skip
+        assert [str(p) for p in job.frozen] == [str(tmp_path / "C.params.txt"), "/models/N.npz"]
+        assert (job.store, job.keep_rows, job.memory) == (tmp_path / "rows.zarr", False, 2 * 2**30)
+        assert (job.output, job.units) == (tmp_path / "results", "eV")
+        assert (job.executor, job.workers) == ("processes", 3)
+
+    def test_python_has_the_names_of_the_file(self, minimal, tmp_path):
+        assert Input.from_toml(write_toml(tmp_path / "input.toml", **minimal)).basis == Input.from_dict(minimal).basis
+        assert {f.name for f in fields(FitSettings)} == set(FIT) - {"partial"}
+        assert set(TOP) - {f.name for f in fields(Input)} == set()
+
+    def test_absolute_paths_stay(self, minimal):
+        job = Input.from_dict(minimal | {"store": {"path": "/scratch/rows.zarr"}, "output": {"folder": "/out"}})
+        assert (str(job.store), str(job.output)) == ("/scratch/rows.zarr", "/out")
+
+    @pytest.mark.parametrize(
+        ("where", "wrong", "table"),
+        [
+            ("input", "frames", {"frames": []}),
+            ("data", "energy", {"data": [{"path": "x", "energy": "e"}]}),
+            ("fit", "regularizer", {"fit": {"regularizer": {}}}),
+            ("fit.blocks.CN", "alpha", {"fit": {"blocks": {"CN": {"alpha": 1}}}}),
+            ("fit.penalty", "depth", {"fit": {"penalty": {"depth": 1}}}),
+            ("store", "folder", {"store": {"folder": "x"}}),
+            ("output", "path", {"output": {"path": "x"}}),
+            ("executor", "name", {"executor": {"name": "dask"}}),
+            ("hold_out", "group", {"hold_out": {"group": []}}),
+            ("frozen", "file", {"frozen": {"file": []}}),
+        ],
+    )
+    def test_unknown_keys_are_named(self, minimal, tmp_path, where, wrong, table):
+        path = write_toml(tmp_path / "input.toml", **(minimal | table))
+        with pytest.raises(InputError) as caught:
+            Input.from_toml(path)
+        assert str(caught.value).startswith(f"{path}: {where}: unknown keys ['{wrong}']; known are [")
+
+    @pytest.mark.parametrize(
+        ("key", "value", "expected"),
+        [
+            ("fm_setup", 3, "a string"),
+            ("data", {"path": "x"}, "[[…]] tables"),
+            ("data.path", 5, "a string or a list of strings"),
+            ("data.start", "1", "an integer"),
+            ("fit.regulariser", "ridge", "a table such as {kind = 'ridge', alpha = 1e-4}"),
+            ("fit.weights", {"force": "x"}, "a table of numbers"),
+            ("fit.objective", ["lsq"], "a string"),
+            ("fit.include_fewer", "yes", "true or false"),
+            ("fit.penalty", {"scale": True}, "a table of numbers"),
+            ("fit.partial", "C", "a list of strings"),
+            ("store.path", 1, "a string"),
+            ("store.keep_rows", 0, "true or false"),
+            ("store.memory", [1], "bytes such as '8 GiB'"),
+            ("output.folder", 3, "a string"),
+            ("executor.workers", True, "an integer"),
+            ("hold_out.groups", "t03*", "a list of strings"),
+            ("frozen.files", ["a", 1], "a list of strings"),
+        ],
+    )
+    def test_a_value_of_another_kind_is_refused(self, minimal, key, value, expected):
+        table, _, own = key.partition(".")
+        content = value if not own else [{"path": "x", own: value}] if table == "data" else {own: value}
+        with pytest.raises(InputError) as caught:
+            Input.from_dict(minimal | {table: content})
+        assert str(caught.value) == f"{key}: expected {expected}, found {value!r}"
+
+    @pytest.mark.parametrize(
+        ("change", "text"),
+        [
+            ({"data": []}, "at least one [[data]]"),
+            ({"data": [{"group": "a"}]}, "data.path: missing"),
+            ({"fm_setup": "fm_setup.in"}, "either [basis] and [[data]] or fm_setup"),
+            ({"output": {"units": "Ha"}}, "output.units: expected one of ('kcal', 'eV'), found 'Ha'"),
+            ({"fit": {"blocks": {"CO": {}}}}, "['CO'] are not blocks of the basis, which has ['C', 'CN', 'N']"),
+            ({"fit": {"blocks": {"CN": {}, "N-C": {}}}}, "fit.blocks: CN is given twice, the second time as 'N-C'"),
+            ({"fit": {"policy": "ignore"}}, "fit.policy: expected one of ('refuse', 'skip_frame', 'lsq', 'damp')"),
+        ],
+        ids=lambda v: "" if isinstance(v, str) else next(iter(v)),
+    )
+    def test_what_contradicts_itself_is_refused(self, minimal, change, text):
+        with pytest.raises(InputError) as caught:
+            Input.from_dict(minimal | change)
+        assert text in str(caught.value)
+
+    def test_what_is_no_toml_is_refused_with_its_line(self, tmp_path):
+        path = tmp_path / "input.toml"
+        path.write_text("[basis]\nelements = [C]\n")
+        with pytest.raises(InputError, match=r"input\.toml: not valid TOML: .*line 2"):
+            Input.from_toml(path)
+
+    def test_an_error_of_the_basis_names_the_file(self, minimal, tmp_path):
+        path = write_toml(tmp_path / "input.toml", **(minimal | {"basis": {"elements": ["C"]}}))
+        with pytest.raises(BasisError) as caught:
+            Input.from_toml(path)
+        assert str(caught.value) == f"{path}: basis.pairs: missing"
+
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [("1 MiB", 2**20), ("8 GiB", 8 * 2**30), ("1.5GB", 1_500_000_000), (4096, 4096), (None, None)],
+    )
+    def test_memory(self, minimal, value, expected):
+        store = {} if value is None else {"memory": value}
+        assert Input.from_dict(minimal | {"store": store}).memory == expected
+
+    @pytest.mark.parametrize("value", ["lots", "8 GiX", "-1 GiB", -5, 0])
+    def test_memory_that_is_none(self, minimal, value):
+        with pytest.raises(InputError) as caught:
+            Input.from_dict(minimal | {"store": {"memory": value}})
+        assert str(caught.value) == f"store.memory: expected bytes such as '8 GiB', found {value!r}"
+
+
+class TestSettingsOfBlocks:
+    GENERAL = {"regulariser": {"kind": "ridge", "alpha": 1e-2}, "weights": {"energy": 2.0}, "method": "auto"}  # noqa: RUF012
+
+    def test_they_replace_the_general_ones(self, minimal):
+        own = {"regulariser": {"kind": "lasso", "lam": 1e-3}, "include_fewer": True}
+        job = Input.from_dict(minimal | {"fit": self.GENERAL | {"blocks": {"N-C": own}}})
+        assert job.block_fits == {"CN": fit_settings(self.GENERAL | own)}
+        assert job.block_fits["CN"].weights == {"energy": 2.0}
+        assert job.fit == fit_settings(self.GENERAL)
+        assert not job.fit.include_fewer
+
+    @pytest.mark.parametrize(
+        ("fit", "partial"),
+        [
+            ({"partial": ["C"]}, {"CN": ("C",)}),  # of C and N nothing is below
+            ({"partial": ["C", "N"]}, {"CN": ("C", "N")}),
+            ({"blocks": {"CN": {"partial": ["N"]}}}, {"CN": ("N",)}),
+            ({"partial": ["C", "N"], "blocks": {"CN": {"partial": []}}}, {"CN": ()}),
+        ],
+    )
+    def test_what_is_left_free(self, minimal, fit, partial):
+        assert Input.from_dict(minimal | {"fit": fit}).partial == partial
+
+
+class TestFrames:
+    @pytest.fixture
+    def frames(self):
+        groups = ("t01_C", "t02_C", "t03_N", "t03_CN", "t11_C")
+        return [random_frame(("C", "N"), i, group=g) for i, g in enumerate(groups)]
+
+    @pytest.mark.parametrize(
+        ("patterns", "held"),
+        [([], []), (["t03*"], [2, 3]), (["*_C", "t03_CN"], [0, 1, 3, 4]), (["t0[12]_?"], [0, 1])],
+    )
+    def test_hold_out_patterns(self, tmp_path, frames, patterns, held):
+        job = Input.from_toml(write_job(tmp_path, frames, hold_out={"groups": patterns}))
+        fitted, out = job.read_frames()
+        assert [f.group for f in out] == [frames[i].group for i in held]
+        assert [f.group for f in fitted] == [f.group for i, f in enumerate(frames) if i not in held]
+
+    def test_a_pattern_without_a_match_is_refused(self, tmp_path, frames):
+        job = Input.from_toml(write_job(tmp_path, frames, hold_out={"groups": ["t01*", "T03*"]}))
+        with pytest.raises(InputError, match=r"'T03\*' matches no group; there are \['t01_C', 't02_C'"):
+            job.read_frames()
+
+    def test_what_is_written_here_is_read_back(self, tmp_path, frames):
+        for path in (write_extxyz(tmp_path / "a.extxyz", frames), write_xyzf(tmp_path / "a.xyzf", frames)):
+            for frame, again in zip(frames, read_frames(path), strict=True):
+                assert again.species == frame.species
+                for label in ("positions", "cell", "forces", "stress", "energy"):
+                    np.testing.assert_allclose(getattr(again, label), getattr(frame, label), rtol=1e-13)
+
+    def test_several_sources_in_order(self, tmp_path, frames):
+        write_xyzf(tmp_path / "b.xyzf", frames[:3])
+        sources = [
+            {"path": "data.extxyz", "group": "first", "start": 1, "stop": 3}, {"path": "*.xyzf"},
+            {"path": str(tmp_path / "data.extxyz"), "group_key": "config", "stop": 1},
+        ]  # fmt: skip
+        fitted, _ = Input.from_toml(write_job(tmp_path, frames, data=sources)).read_frames()
+        assert [f.group for f in fitted] == ["first", "first", "b", "b", "b", "t01_C"]
+
+    def test_options_of_a_source_reach_the_reader(self, tmp_path, frames):
+        job = Input.from_toml(write_job(tmp_path, frames, data=[{"path": "data.extxyz", "energy_key": "free_energy"}]))
+        with pytest.raises(HiertlError, match="no frame has the energy key 'free_energy'"):
+            job.read_frames()
+
+
+class TestFmSetup:
+    def test_it_gives_basis_and_frames(self, tmp_path):
+        frames = random_frames({"C": 2, "CN": 1})
+        write_fm_setup(tmp_path, frames)
+        job = Input.from_toml(write_toml(tmp_path / "input.toml", fm_setup="fm_setup.in"))
+        assert job.fm_setup == tmp_path / "fm_setup.in"
+        assert {t.name: t.order for t in job.basis.types} == {
+            "C": 1, "N": 1, "CC": 3, "NN": 3, "CN": 3, "CCC": 2, "NNN": 2, "CCN": 2, "CNN": 2,
+        }  # fmt: skip
+        assert job.basis.pair("C", "N").morse_lambda == 1.4
+        fitted, held = job.read_frames()
+        assert [f.formula for f in fitted] == [f.formula for f in frames]
+        assert not held
+        assert any("ATMMASS" in note for note in job.notes)
+
+    def test_it_may_be_held_out_by_trajectory(self, tmp_path):
+        write_fm_setup(tmp_path, random_frames({"C": 2}))
+        path = write_toml(tmp_path / "input.toml", fm_setup="fm_setup.in", hold_out={"groups": ["train"]})
+        fitted, held = Input.from_toml(path).read_frames()
+        assert (len(fitted), len(held)) == (0, 2)
+
+    def test_data_beside_it_is_refused(self, tmp_path):
+        write_fm_setup(tmp_path, random_frames({"C": 1}))
+        path = write_toml(tmp_path / "input.toml", fm_setup="fm_setup.in", data=[{"path": "x.xyz"}])
+        with pytest.raises(InputError, match=r"its own trajectories; \[\[data\]\] beside it"):
+            Input.from_toml(path)
+
+    def test_its_errors_name_both_files(self, tmp_path):
+        write_fm_setup(tmp_path, random_frames({"C": 1}), fitcoul="true")
+        path = write_toml(tmp_path / "input.toml", fm_setup="fm_setup.in")
+        with pytest.raises(InputError) as caught:
+            Input.from_toml(path)
+        assert str(path) in str(caught.value)
+        assert "fm_setup.in, line 11: FITCOUL is true" in str(caught.value)
