@@ -50,20 +50,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def fit_one(given: argparse.Namespace) -> None:
-    """Fit on the one executor of ``--runs``; the process that speaks for all prints a JSON object."""
+    """Fit on the one executor of ``--runs``; each calling process writes a file of JSON lines."""
     planning.TILE_BYTES, reduction.LEAF_ROWS = given.tile_kib * 2**10, given.leaf_rows
     problem = read_problem(given.data, given.frames, None if given.full else given.orders)
     settings = FitSettings({"kind": "ridge", "alpha": ALPHA}, method=given.method)
     kind, workers = given.runs[0].split(":")
+    answers = []
     with executor(kind, workers=int(workers)) as runner:
-        for name, store in (("kept", given.one), ("streamed", None)):
+        for name, store in (("kept", given.one / "store"), ("streamed", None)):
             began = time.perf_counter()
             fit = fit_block(
                 problem.frames, problem.basis, BLOCK, frozen=problem.frozen, settings=settings, executor=runner,
                 store=store,
             )  # fmt: skip
-            answer = {"rows": name, "seconds": time.perf_counter() - began, **describe(fit)}
-            print(json.dumps(answer), file=runner.out(), flush=True)
+            answers.append({"rows": name, "seconds": time.perf_counter() - began, **describe(fit)})
+    (given.one / f"{os.getpid()}.json").write_text(json.dumps(answers))
 
 
 def describe(fit: BlockFit) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def describe(fit: BlockFit) -> dict[str, Any]:
 
 
 def launch(run: str, arguments: Sequence[str], scratch: Path) -> list[dict[str, Any]]:
-    """The answers of both fits on one executor, each in new processes."""
+    """The answers of both fits on one executor, in new processes; of several ranks, that of each that differs."""
     kind, workers = run.split(":")
     beside = Path(sys.executable).parent / "mpiexec"
     mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
@@ -86,20 +87,25 @@ def launch(run: str, arguments: Sequence[str], scratch: Path) -> list[dict[str, 
         raise SystemExit(f"{run}: there is no mpiexec")
     launcher = [str(mpiexec), "-n", workers] if kind == "mpi" else []
     command = [*launcher, sys.executable, str(Path(__file__).resolve()), *arguments]
+    folder = scratch / run.replace(":", "-")
+    folder.mkdir()
     done = subprocess.run(
-        [*command, "--runs", run, "--one", str(scratch / run.replace(":", "-"))], capture_output=True, text=True,
-        check=False, env={k: v for k, v in os.environ.items() if k != CORE_TYPE},
+        [*command, "--runs", run, "--one", str(folder)], capture_output=True, text=True, check=False,
+        env={k: v for k, v in os.environ.items() if k != CORE_TYPE},
     )  # fmt: skip
-    if done.returncode != 0:
-        raise SystemExit(f"{run} failed with exit code {done.returncode}:\n{done.stderr}")
-    return [{"run": run, **json.loads(line)} for line in done.stdout.splitlines() if line.startswith("{")]
+    said = [json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))]
+    if done.returncode != 0 or len(said) != (int(workers) if kind == "mpi" else 1):
+        raise SystemExit(f"{run}: exit code {done.returncode}, {len(said)} answers\n{done.stderr}")
+    shutil.rmtree(folder)
+    distinct = {(one["rows"], one["sha256"]): one for answers in said for one in answers}
+    return [{"run": run, "processes": len(said), **one} for one in distinct.values()]
 
 
 def markdown(report: dict[str, Any]) -> str:
     """The report as Markdown."""
     first = report["fits"][0]
     rows = [[f["run"], f["rows"], f["sha256"][:32], figure(f["seconds"])] for f in report["fits"]]
-    verdict = "the same bits in all" if report["same"] else "**the bits differ**"
+    verdict = "the same bits on every process of all" if report["same"] else "**the bits differ** among the"
     return "\n\n".join([
         f"{report['frames']} frames, {first['n_rows']} rows, {first['columns']} columns, {first['tiles']} tiles, "
         f"{first['leaves']} leaves, method {report['method']}: {verdict} {len(rows)} fits. "
@@ -120,7 +126,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         for run in given.runs:
             fits += launch(run, arguments, Path(scratch))
             print(f"{run}: {fits[-1]['sha256'][:16]}, {fits[-1]['leaves']} leaves", file=sys.stderr, flush=True)
-            shutil.rmtree(Path(scratch) / run.replace(":", "-"))
     if fits[0]["leaves"] < MANY:
         print(f"only {fits[0]['leaves']} leaves: --tile-kib and --leaf-rows make more", file=sys.stderr)
     report = {

@@ -170,8 +170,8 @@ def _assemble(arguments: argparse.Namespace) -> int:
     with _executor(arguments, job) as runner:
         found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify)
         text = (
-            f"{found['store']}: {found['computed']} tiles computed, {found['present']} were complete, "
-            f"{found['rows']} rows"
+            f"{found['store']}: {found['computed']} tiles, labels and offsets computed, {found['present']} were "
+            f"complete, {found['rows']} rows"
         )
         _print(arguments, runner, found, text)
     return 0

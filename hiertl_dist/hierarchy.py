@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from .errors import InputError
 from .evaluation import Model
 from .executors import borrowed
 from .parameters import Parameters, merge_parameters
+from .planning import check_elements
 from .rows import KINDS
-from .solving import BlockFit, FitSettings, fit_block
+from .solving import BlockFit, FitSettings, check_frozen, fit_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,6 +102,9 @@ def fit_hierarchy(
     wanted = [b for b in names if (b not in held if options.only is None else b in options.only)]
     if not wanted:
         raise InputError(f"nothing to fit: frozen files hold every block of the basis, {', '.join(names)}")
+    check_elements(frames, basis)
+    _check_lower(wanted, names, options, basis, frozen)
+    _tell_unused(frames, wanted, options, tell)
     fits: dict[str, BlockFit] = {}
     current: dict[str, Parameters] = {}
     with borrowed(executor) as runner:
@@ -150,6 +155,37 @@ def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequen
                 )
 
 
+def _check_lower(
+    wanted: Sequence[str], names: Sequence[str], options: HierarchyOptions, basis: Basis, frozen: Sequence[Parameters]
+) -> None:
+    """Before anything is computed: each block's lower blocks are to be had, and the frozen ones fit the basis."""
+    held = {b for f in frozen for b in _blocks_in(f)}
+    for block in wanted:
+        free = tuple(options.partial.get(block, ()))
+        check_frozen(basis, (block, *free), _below(block, frozen, free))
+        lower = [n for n in names if set(split_symbols(n)) < set(split_symbols(block))]
+        if missing := [n for n in lower if n not in wanted and n not in held and n not in free]:
+            raise InputError(
+                f"block {block}: its lower blocks {', '.join(missing)} are in the basis, but neither fitted here nor "
+                "frozen; freeze their files, or leave their types out of the basis"
+            )
+
+
+def _tell_unused(
+    frames: Sequence[Frame], wanted: Sequence[str], options: HierarchyOptions, tell: Callable[[str], None]
+) -> None:
+    """Frames that no block is fitted on are not passed over in silence."""
+    unused = Counter(
+        cluster_name(f.elements) for f in frames
+        if not any(
+            f.elements == set(split_symbols(b)) or (options.of(b).include_fewer and f.elements < set(split_symbols(b)))
+            for b in wanted
+        )
+    )  # fmt: skip
+    for elements, count in sorted(unused.items()):
+        tell(f"{count} frames of {elements} are not used: no block that is fitted has exactly their elements")
+
+
 def _less(models: Sequence[Parameters], blocks: set[str]) -> list[Parameters]:
     """Frozen models without the blocks that were fitted since; those of which nothing is left are dropped."""
     kept = [(m, _blocks_in(m) - blocks) for m in models]
@@ -177,9 +213,10 @@ def fit_all_at_once(
     options: HierarchyOptions | None = None,
     executor: Executor | None = None,
 ) -> BlockFit:
-    """Fit every block of the basis together on all frames, for comparison with the hierarchy."""
+    """Fit every block of the basis that is not frozen together on all frames, for comparison with the hierarchy."""
     options = options or HierarchyOptions()
-    names = [b.name for b in blocks_of(basis)]
+    held = {b for f in frozen for b in _blocks_in(f)}
+    names = [b.name for b in blocks_of(basis) if b.name not in held]
     sets = sorted({cluster_name(f.elements) for f in frames})
     with borrowed(executor) as runner:
         return fit_block(

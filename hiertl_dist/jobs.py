@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .assembly import assemble
-from .basis import cluster_name
+from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
 from .errors import InputError
 from .evaluation import Evaluation, Model, coverage_report
@@ -28,6 +28,7 @@ from .report import (
     warnings_text,
 )
 from .solution import Solution
+from .solving import check_frozen
 from .store import write_json
 
 if TYPE_CHECKING:
@@ -77,14 +78,25 @@ def options_of(job: Input, only: Sequence[str] | None = None) -> HierarchyOption
 
 
 def _needs(job: Input, frames: Sequence[Frame], frozen: Sequence[Parameters], all_at_once: bool) -> set[Need]:
-    """What a fit will want: each block in the frames of exactly its elements, and of free lower blocks."""
+    """What a fit will want: each block, and its free lower ones, in the frames that it is fitted on.
+
+    Raises MismatchError if a frozen model does not fit the basis.
+    """
     names = [b.name for b in blocks_of(job.basis)]
     if all_at_once:
         return all_needs(frames, names, job.basis)
     held = {t.block for f in frozen for t in f.basis.types}
-    sets = {cluster_name(f.elements) for f in frames}
-    wanted = {(b, b) for b in names if b not in held and b in sets}
-    return wanted | {(b, free) for b, _ in wanted for free in job.partial.get(b, ())}
+    found: set[Need] = set()
+    for block in names:
+        if block in held:
+            continue
+        free = (block, *job.partial.get(block, ()))
+        check_frozen(job.basis, free, [f for f in frozen if {t.block for t in f.basis.types} != {block}])
+        wider = job.block_fits.get(block, job.fit).include_fewer
+        members = set(split_symbols(block))
+        sets = {f.elements for f in frames if f.elements == members or (wider and f.elements < members)}
+        found |= {(cluster_name(s), b) for s in sets for b in free if set(split_symbols(b)) <= s}
+    return found
 
 
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
@@ -99,11 +111,12 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         frames, job.basis, needs=needs, policy=job.fit.policy, executor=executor, memory=job.memory,
         store=job.store if job.keep_rows else None,
     )  # fmt: skip
-    fits = [tuple(plan.blocks)] if all_at_once else [(b, *job.partial.get(b, ())) for b, _ in sorted(needs)]
+    fits = [tuple(plan.blocks)] if all_at_once else [(b, *job.partial.get(b, ())) for b in plan.blocks]
     reduce_bytes = 0
     for blocks in fits:
         width = sum(plan.columns[b] for b in blocks) + 1 + len(frozen)
-        own = [s for s in plan.segments if all_at_once or s.elements == blocks[0]]
+        members = set(split_symbols(blocks[0]))
+        own = [s for s in plan.segments if all_at_once or set(split_symbols(s.elements)) <= members]
         reduce_bytes = max(reduce_bytes, leaf_bytes(cut_leaves(own, width), width))
     check_resources(
         reduce_bytes, "reduction", workers=executor.workers,

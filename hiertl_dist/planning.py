@@ -247,14 +247,32 @@ def make_plan(
     check_policy(policy)
     found = blocks_of(basis, blocks)
     names = tuple(b.name for b in found)
-    for frame in frames:
-        if unknown := frame.elements - set(basis.elements):
-            raise FrameError(f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {basis.elements}")
+    check_elements(frames, basis)
     wanted = all_needs(frames, names, basis) if needs is None else {n for n in needs if n[1] in names}
     sets = {s for s, _ in wanted}
     relevant = [(i, f) for i, f in enumerate(frames) if cluster_name(f.elements) in sets]
     used = [(i, f) for i, f in relevant if n_rows(f)]
     scans = scan_frames([f for _, f in used], basis, names, executor)
+    inside = _inside(scans, policy)
+    out = policy == "skip_frame"
+    skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
+    kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if not (s.inside and out)]
+    columns = {b.name: b.n_columns for b in found}
+    segments, tiles = _cut(kept, basis, names, columns, wanted)
+    unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
+    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, _ranges(kept))
+    check_plan(plan, executor, memory=memory, store=store)
+    return plan
+
+
+def check_elements(frames: Sequence[Frame], basis: Basis) -> None:
+    """Raise FrameError, naming the frame, if one has an element that the basis lacks."""
+    for frame in frames:
+        if unknown := frame.elements - set(basis.elements):
+            raise FrameError(f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {basis.elements}")
+
+
+def _inside(scans: Sequence[FrameScan], policy: InnerPolicy) -> tuple[InnerPair, ...]:
     inside = tuple(p for scan in scans for p in scan.inside)
     if inside and policy == "refuse":
         shown = "\n  ".join(str(p) for p in inside[:5])
@@ -262,21 +280,18 @@ def make_plan(
             f"{len(inside)} pairs of atoms lie inside an inner cutoff:\n  {shown}{' …' * (len(inside) > 5)}\n"
             "a policy says how to go on: skip_frame, lsq or damp"
         )
-    out = policy == "skip_frame"
-    skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
-    kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if not (s.inside and out)]
-    columns = {b.name: b.n_columns for b in found}
-    segments, tiles = _cut(kept, basis, names, columns, wanted)
+    return inside
+
+
+def _ranges(kept: Sequence[tuple[int, Frame, FrameScan]]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Per element set, the range of distances of each pair of elements."""
     ranges: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
     for _, frame, scan in kept:
         known = ranges[cluster_name(frame.elements)]
         for pair, (low, high) in scan.ranges.items():
             before = known.get(pair, (low, high))
             known[pair] = (min(low, before[0]), max(high, before[1]))
-    unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
-    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, dict(ranges))
-    check_plan(plan, executor, memory=memory, store=store)
-    return plan
+    return dict(ranges)
 
 
 def check_plan(

@@ -167,4 +167,4 @@ def test_same_bits_prints_one_digest_for_all_executors(benchmarks, data, tmp_pat
     assert report["same"]
     assert [(f["run"], f["rows"]) for f in report["fits"]] == [(r, k) for r in RUNS for k in ("kept", "streamed")]
     assert report["fits"][0]["leaves"] > 1
-    assert "the same bits in all" in capsys.readouterr().out
+    assert "the same bits on every process of all" in capsys.readouterr().out

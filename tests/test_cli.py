@@ -129,7 +129,7 @@ def test_assemble_computes_once(run, run_json, tmp_path):
     assert (second["computed"], second["present"]) == (0, first["computed"])
     assert first["rows"] == second["rows"] == 774
     assert first["store"] == str(tmp_path / "design.zarr")
-    assert "0 tiles computed" in run("assemble", path)[1]
+    assert "0 tiles, labels and offsets computed" in run("assemble", path)[1]
 
 
 def test_a_fit_uses_what_was_assembled(run, tmp_path):

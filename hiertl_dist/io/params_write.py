@@ -14,7 +14,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..basis import edges_of
+from ..basis import cluster_name, edges_of
 from ..blocks import pattern_of, type_powers
 from ..errors import ParameterFileError
 from .masses import MASSES
@@ -88,6 +88,12 @@ class _Writer:
         coefficients = (float(c) for c in parameters.coefficients)
         named = zip(parameters.columns, coefficients, strict=True)
         self.values = {(column.elements, column.powers): value for column, value in named}
+        stated = {p.elements for p in self.basis.pairs}
+        every = (tuple(sorted(p)) for p in itertools.combinations_with_replacement(self.basis.elements, 2))
+        if missing := [cluster_name(p) for p in every if p not in stated]:
+            raise ParameterFileError(
+                f"{parameters.source}: a file of these elements states every pair; missing {', '.join(missing)}"
+            )
         index = {e: i for i, e in enumerate(self.basis.elements)}
         # The names of pairs keep the order of the input ("ON" for O before N), as other programs form them.
         self.pairs = [tuple(sorted(p.elements, key=index.__getitem__)) for p in self.basis.pairs]
