@@ -56,7 +56,7 @@ LABELS: Final = {
     "plan": "plan", "rows": "design rows into the store", "subtract": "predictions of C and N into the store",
     "reduce": "reading the store, TSQR", "stream": "design rows, predictions of C and N, TSQR", "solve": "ridge",
     "chain": "**the chain**", "rows a frame": "design rows in memory, a frame", "evaluate C": "evaluating C, a frame",
-    "evaluate N": "evaluating N, a frame", "evaluate ALC-3": "evaluating ALC-3 (3 799 CN terms), a frame",
+    "evaluate N": "evaluating N, a frame", "evaluate ALC-3": "evaluating ALC-3 (3 799 columns), a frame",
 }  # fmt: skip
 CHAIN: Final = ("read", "plan", "rows", "subtract", "reduce", "stream", "solve")
 PER_FRAME: Final = ("rows a frame", "evaluate C", "evaluate N", "evaluate ALC-3")

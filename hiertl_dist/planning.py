@@ -147,7 +147,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Estimated CPU seconds of the assembly."""
-        return sum(t.seconds for t in self.tiles)
+        return float(sum(t.seconds for t in self.tiles))
 
     def coverage(self, blocks: Collection[str]) -> dict[str, tuple[float, float]]:
         """``"block:pair"`` → range of distances (Å) in the frames that blocks have rows in, as far as they reach."""
@@ -173,7 +173,7 @@ class Plan:
             blocks[name] = {
                 "columns": self.columns[name], "tiles": len(tiles), "rows": sum(t.segment.rows for t in tiles),
                 "frames": sum(len(t.segment.frames) for t in tiles), "nonzeros": sum(t.nonzeros for t in tiles),
-                "bytes": sum(t.nbytes for t in tiles), "cpu_seconds": round(sum(t.seconds for t in tiles), 3),
+                "bytes": sum(t.nbytes for t in tiles), "cpu_seconds": round(float(sum(t.seconds for t in tiles)), 3),
             }  # fmt: skip
         return {
             "blocks": blocks, "frames": sum(len(s.frames) for s in self.segments), "tiles": len(self.tiles),

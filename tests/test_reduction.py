@@ -12,7 +12,7 @@ from hiertl_dist.assembly import frozen_rows
 from hiertl_dist.errors import IncompleteStoreError, ResourceError
 from hiertl_dist.executors import TaskFailed, executor
 from hiertl_dist.planning import make_plan
-from hiertl_dist.reduction import cut_leaves, group_rows, group_weights, leaf_bytes, reduce_rows
+from hiertl_dist.reduction import cut_leaves, group_rows, group_weights, leaf_bytes, reduce_rows, solve_bytes
 from hiertl_dist.rows import SUMMARY_KINDS, Group, kind_codes, n_rows, summary_group_counts
 
 BASIS = small_basis()
@@ -192,24 +192,30 @@ def test_a_kind_that_no_frame_has_may_have_a_weight(serial):
 # ------------------------------------------------------------------------- leaves
 
 
-@pytest.mark.parametrize("leaf_rows", [1, LEAF_ROWS])
+@pytest.mark.parametrize("leaves_wanted", [1, 4, 10**6])
 @pytest.mark.parametrize("width", [1, 30, 75, 400, 10**6])
-def test_leaves_are_runs_with_enough_rows(plan, monkeypatch, width, leaf_rows):
-    monkeypatch.setattr(reduction, "LEAF_ROWS", leaf_rows)
+def test_leaves_are_runs_with_enough_rows(plan, monkeypatch, width, leaves_wanted):
+    monkeypatch.setattr(reduction, "LEAF_ROWS", LEAF_ROWS)
+    monkeypatch.setattr(reduction, "LEAVES", leaves_wanted)
     assert LEAF_ROWS == 6
     leaves = cut_leaves(plan.segments, width)
     assert [s for leaf in leaves for s in leaf] == list(plan.segments)
+    total = sum(s.rows for s in plan.segments)
+    enough = max(width, min(6 * width, total // leaves_wanted))
     for leaf in leaves[:-1]:
         rows = [s.rows for s in leaf]
-        assert sum(rows) >= leaf_rows * width
+        assert sum(rows) >= enough
         # and is closed as soon as it has them
-        assert sum(rows[:-1]) < leaf_rows * width
+        assert sum(rows[:-1]) < enough
+    # what is left over at the end is a leaf only where it has as many rows as columns
+    assert len(leaves) == 1 or sum(s.rows for s in leaves[-1]) >= width
 
 
 def test_memory_closes_a_leaf_but_never_below_as_many_rows_as_columns(plan, monkeypatch):
     (rows,) = {s.rows for s in plan.segments}
     width = 2 * rows + 1
     monkeypatch.setattr(reduction, "LEAF_ROWS", 6)
+    monkeypatch.setattr(reduction, "LEAVES", 1)
     monkeypatch.setattr(reduction, "LEAF_BYTES", 8 * width * 4 * rows)
     assert {len(leaf) for leaf in cut_leaves(plan.segments, width)[:-1]} == {4}
     monkeypatch.setattr(reduction, "LEAF_BYTES", 1)
@@ -237,7 +243,7 @@ def test_a_leaf_that_does_not_fit_is_refused_with_both_numbers(plan, serial):
     needed = leaf_bytes(cut_leaves(plan.segments, width), width)
     with pytest.raises(ResourceError, match=rf"reduction of {width} columns: .*= {needed / 2**20:.0f} MiB .* 1 MiB"):
         reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2**20)
-    reduce_rows(plan, ["CN"], store=None, executor=serial, memory=needed)
+    reduce_rows(plan, ["CN"], store=None, executor=serial, memory=max(needed, solve_bytes(width)))
 
 
 def test_no_rows_are_refused_by_block(serial):
@@ -261,3 +267,12 @@ def test_rows_that_fit_exactly_leave_no_residual(serial):
     for group in found.groups:
         summary = found.offset(group)
         assert summary.residual_norm2(truth.coefficients) < 1e-24 * max(summary.target_norm2(), 1.0)
+
+
+def test_a_solve_that_does_not_fit_is_refused_with_both_numbers(plan, serial, monkeypatch):
+    monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
+    width = n_columns(BASIS, ["CN"]) + 1
+    leaf = leaf_bytes(cut_leaves(plan.segments, width), width)
+    monkeypatch.setattr(reduction, "solve_bytes", lambda _: 2 * leaf + 2**20)
+    with pytest.raises(ResourceError, match=rf"solve of {width} columns: .*available"):
+        reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2 * leaf)
