@@ -249,7 +249,7 @@ def checking(options: Options, found: LinearSolution) -> Callable[[], dict[str, 
 
     def work() -> dict[str, Any]:
         before = np.concatenate([row_targets(f) for f in frames])
-        after = before - sum(frozen_rows(frames, model) for model in problem.frozen)
+        after = before - sum(frozen_rows(frames, model, "refuse") for model in problem.frozen)
         kinds = np.concatenate([kind_codes(f) for f in frames])
         predicted, gradient, at_zero = np.empty((len(after), vectors.shape[1])), 0.0, 0.0
         start = 0

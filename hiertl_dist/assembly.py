@@ -108,7 +108,8 @@ def assemble(
     with borrowed(executor) as runner:
         if plan is None:
             plan = make_plan(
-                frames, basis, blocks=blocks, needs=needs, policy=policy, executor=runner, memory=memory, store=store
+                frames, basis, blocks=blocks, needs=needs, frozen=frozen, policy=policy, executor=runner, memory=memory,
+                store=store,
             )
         else:
             check_plan(plan, runner, memory=memory, store=store)
@@ -185,12 +186,15 @@ def _compute(
         store.write(block_array(work.part), segment.key, rows, layout)
     else:
         model = frozen[work.part]
-        store.write(offset_array(model), segment.key, frozen_rows(segment.frames, model)[:, None], layout)
+        rows = frozen_rows(segment.frames, model, policy)[:, None]
+        store.write(offset_array(model), segment.key, rows, layout)
 
 
-def frozen_rows(frames: Sequence[Frame], frozen: Parameters) -> NDArray[np.float64]:
+def frozen_rows(frames: Sequence[Frame], frozen: Parameters, policy: InnerPolicy) -> NDArray[np.float64]:
     """What a frozen model predicts for each row of some frames, (rows,): the clusters of its own elements."""
-    found = Model(frozen).evaluate(frames, ignore_other_elements=True)
+    # the plan has left out the frames that the policy skip_frame leaves out
+    inside: InnerPolicy = "refuse" if policy == "skip_frame" else policy
+    found = Model(frozen).evaluate(frames, ignore_other_elements=True, policy=inside)
     return np.concatenate([predicted_rows(f, e) for f, e in zip(frames, found, strict=True)])
 
 

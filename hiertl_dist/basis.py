@@ -72,6 +72,14 @@ class Basis:
         for kind in self.types:
             if unknown := set(kind.elements) - set(self.elements):
                 raise BasisError(f"type {kind.name}: {sorted(unknown)} not among the elements {self.elements}")
+        own = {p.elements: p for p in self.pairs}
+        for kind in self.types:
+            edge, pair = (kind.edges[0], own[kind.elements]) if kind.body == 2 else (None, None)
+            if edge is not None and pair is not None and (edge.rmin, edge.rmax) != (pair.rmin, pair.rmax):
+                raise BasisError(
+                    f"type {kind.name}: two-body terms have the cutoffs of their pair, {pair.rmin} and {pair.rmax} Å, "
+                    f"found {edge.rmin} and {edge.rmax}"
+                )
         inverse = {p.elements for p in self.pairs if p.transform == "INVRSE_R"}
         for kind in self.types:
             for edge in kind.edges:

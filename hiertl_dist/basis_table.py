@@ -150,22 +150,24 @@ class _Reader:
     def _cutoff(self, side: str, key: Elements, edge: Elements) -> float:
         """The type's own cutoff of an edge, else that of all types of its size, else the pair's."""
         body = len(key)
-        places = [(self.types.get(key, {}), f"basis.types.{cluster_name(key)}.{side}", set(key))]
+        joined = {tuple(sorted(p)) for p in itertools.combinations(key, 2)}
+        places = [(self.types.get(key, {}), f"basis.types.{cluster_name(key)}.{side}", joined)]
         if body > 2:
-            places.append((self.table.get(BODY_KEYS[body], {}), f"basis.{BODY_KEYS[body]}.{side}", set(self.elements)))
-        for table, where, elements in places:
+            every = {tuple(sorted(p)) for p in itertools.combinations_with_replacement(self.elements, 2)}
+            places.append((self.table.get(BODY_KEYS[body], {}), f"basis.{BODY_KEYS[body]}.{side}", every))
+        for table, where, pairs in places:
             value = table.get(side)
             if isinstance(value, dict):
-                value = self._by_pair(value, elements, where).get(edge)
+                value = self._by_pair(value, pairs, where).get(edge)
             if value is not None:
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     raise BasisError(f"{where}: expected a number or a table by pair, found {value!r}")
                 return float(value)
         return float(getattr(self.pairs[edge], side))
 
-    def _by_pair(self, table: Mapping[str, Any], elements: set[str], where: str) -> dict[Elements, Any]:
+    def _by_pair(self, table: Mapping[str, Any], pairs: set[Elements], where: str) -> dict[Elements, Any]:
         found = {self._cluster(name, (2,), where): value for name, value in table.items()}
         for pair in found:
-            if not set(pair) <= elements:
+            if pair not in pairs:
                 raise BasisError(f"{where}: {cluster_name(pair)} is no edge of this type")
         return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .basis import Basis, ClusterType, Elements, cluster_name, edges_of, type_rank
+from .basis import Basis, ClusterType, Elements, cluster_name, edges_of, split_symbols, type_rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -143,8 +143,8 @@ def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, 
 
     Raises
     ------
-    KeyError
-        A name that the basis has no block for.
+    KeyError, BasisError
+        A name that the basis has no block for, or that is none; elements may stand in any order.
     """
     found = {}
     for size in range(1, 5):
@@ -155,7 +155,7 @@ def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, 
                 found[cluster_name(elements)] = Block(elements, types)
     if names is None:
         return tuple(found.values())
-    wanted = [names] if isinstance(names, str) else list(names)
+    wanted = [cluster_name(split_symbols(n)) for n in ([names] if isinstance(names, str) else names)]
     for name in wanted:
         if name not in found:
             raise KeyError(f"no block {name!r}; the basis has {', '.join(found)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,11 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(add_help=False, parents=[running])
     whole.add_argument("input", type=Path, help="input file (TOML)")
     whole.add_argument("--all-at-once", action="store_true", help="all blocks together")
+    whole.add_argument("--blocks", nargs="+", metavar="BLOCK", help="fit only these blocks")
+    whole.add_argument("--frozen", nargs="+", type=Path, default=[], metavar="FILE", help="more frozen files")
+    whole.add_argument("--partial", nargs="+", default=[], metavar="BLOCK:LOWER", help="leave LOWER free with BLOCK")
+    whole.add_argument("--include-fewer", action="store_true", help="also use frames that have only some elements")
+    whole.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
     top = argparse.ArgumentParser(prog="hiertl-dist", description="Fit ChIMES models block by block.")
     from . import __version__
 
@@ -43,12 +49,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
     one = verbs.add_parser("fit", parents=[whole], help="fit block by block from small element sets to large ones")
     one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
-    one.add_argument("--blocks", nargs="+", metavar="BLOCK", help="fit only these blocks")
-    one.add_argument("--frozen", nargs="+", type=Path, default=[], metavar="FILE", help="more frozen files")
-    one.add_argument("--partial", nargs="+", default=[], metavar="BLOCK:LOWER", help="leave LOWER free in BLOCK's fit")
-    one.add_argument("--include-fewer", action="store_true", help="also use frames that have only some elements")
     one.add_argument("--output", type=Path, help="folder of the results")
-    one.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
     one.add_argument("--plot", action="store_true", help="write parity plots (needs matplotlib)")
     one = verbs.add_parser("evaluate", parents=[running], help="errors of models on frames, and where they extrapolate")
     one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
@@ -83,7 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _VERBS[arguments.verb](arguments)
     except ResourceError as error:
         return _fail(error, 3)
-    except (HiertlError, FileNotFoundError, IsADirectoryError, PermissionError, ModuleNotFoundError) as error:
+    except BrokenPipeError:  # whoever read the output has gone, as in `hiertl-dist … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (HiertlError, OSError, ModuleNotFoundError) as error:
         return _fail(error, 2)
     except TaskFailed as error:
         return _fail(error, 2 if isinstance(error.__cause__, HiertlError) else 1)
@@ -105,11 +109,14 @@ def _fail(error: Exception, code: int) -> int:
 
 
 def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Executor:
+    from .errors import InputError
     from .executors import executor
 
     kind = arguments.executor or (job.executor if job else "auto")
     workers = arguments.workers if arguments.workers is not None else (job.workers if job else None)
     if arguments.scheduler is not None:
+        if arguments.executor not in (None, "auto", "dask"):
+            raise InputError(f"--scheduler is of no use to --executor {arguments.executor}")
         return executor("dask", client=_client(arguments.scheduler))
     return executor(kind, workers=workers)
 
@@ -135,8 +142,8 @@ def _job(arguments: argparse.Namespace) -> Input:
     from .inputs import Input
 
     job = Input.from_toml(arguments.input)
-    if arguments.verb != "fit":
-        return job
+    if arguments.all_at_once and (arguments.blocks or arguments.partial):
+        raise InputError("--all-at-once fits every block: --blocks and --partial would be ignored")
     if arguments.include_fewer:
         wider = {b: replace(own, include_fewer=True) for b, own in job.block_fits.items()}
         job = replace(job, fit=replace(job.fit, include_fewer=True), block_fits=wider)
@@ -148,7 +155,9 @@ def _job(arguments: argparse.Namespace) -> Input:
         block = cluster_name(split_symbols(block))
         partial[block] = (*partial.get(block, ()), cluster_name(split_symbols(lower)))
     return replace(
-        job, partial=partial, frozen=(*job.frozen, *arguments.frozen), output=arguments.output or job.output,
+        job, partial=partial, frozen=(*job.frozen, *arguments.frozen),
+        only=tuple(arguments.blocks) if arguments.blocks else job.only,
+        output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
     )  # fmt: skip
 
@@ -178,10 +187,14 @@ def _assemble(arguments: argparse.Namespace) -> int:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
+    from .errors import InputError
+
+    if arguments.also_hierarchical and not arguments.all_at_once:
+        raise InputError("--also-hierarchical goes with --all-at-once")
     job = _job(arguments)
     with _executor(arguments, job) as runner:
         _run_fit(
-            arguments, job, runner, all_at_once=arguments.all_at_once, only=arguments.blocks, plot=arguments.plot,
+            arguments, job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot,
             hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
         )  # fmt: skip
     return 0
@@ -190,7 +203,10 @@ def _fit(arguments: argparse.Namespace) -> int:
 def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
     from .jobs import fit_dict, fit_job, fit_text
 
+    told: list[str] = []
+
     def tell(line: str) -> None:
+        told.append(line.strip())
         if not arguments.json:
             print(line, file=runner.out(), flush=True)
 
@@ -198,7 +214,7 @@ def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how:
         tell(f"note: {note}")
     result = fit_job(job, runner, tell=tell, **how)
     text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
-    _print(arguments, runner, fit_dict(result), text)
+    _print(arguments, runner, fit_dict(result) | {"notes": told}, text)
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -218,7 +234,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
     frames = read_frames(arguments.frames, **keys)
     models = [Model(read_parts(p)) for p in arguments.models]
-    if arguments.executor is None and arguments.workers is None:
+    if arguments.executor is None and arguments.workers is None and arguments.scheduler is None:
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
     with _executor(arguments) as runner:
         # parts of a sum know only their own elements; what none of them knows is refused unless asked for
@@ -226,12 +242,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         ignore = arguments.ignore_other_elements or all(f.elements <= known for f in frames)
         parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=runner) for m in models]
         found = sum_evaluations(parts)
-        covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, frames, own)]
+        covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
         table = errors_by_composition(frames, found)
         if arguments.plot is not None:
             runner.run(lambda path: plot_parity(path, {"": (frames, found)}, arguments.units), [arguments.plot])
         text = errors_text({"": table}, arguments.units)
-        text += "\n\n" + warnings_text(frame_errors(frames, found), arguments.units)
+        text += "\n\n" + warnings_text(
+            frame_errors(frames, found), arguments.units, known=set().union(*(m.coverage for m in models))
+        )
         if covered:
             text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(covered)
         summary = {

@@ -11,7 +11,7 @@ from .blocks import Columns, columns_of
 from .frames import Frame
 from .recipe import compile_recipe
 from .rows import Row, row_labels, row_targets
-from .tiles import InnerPolicy, check_policy, rows_of, skipped_frames
+from .tiles import InnerPolicy, check_elements, check_policy, rows_of, skipped_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,6 +47,7 @@ def design_rows(
     blocks: Iterable[str] | None = None,
     *,
     policy: InnerPolicy = "refuse",
+    ignore_other_elements: bool = False,
 ) -> DesignRows:
     """Design rows of frames in memory.
 
@@ -57,6 +58,7 @@ def design_rows(
     ----------
     blocks : names such as ``["C", "CN"]``; default: every block of the basis.
     policy : for pairs inside an inner cutoff, see :data:`hiertl_dist.tiles.InnerPolicy`.
+    ignore_other_elements : leave atoms that the basis does not know out of the clusters; otherwise they are refused.
 
     Raises
     ------
@@ -66,6 +68,8 @@ def design_rows(
     check_policy(policy)
     listed = [frames] if isinstance(frames, Frame) else list(frames)
     names = None if blocks is None else tuple([blocks] if isinstance(blocks, str) else blocks)
+    if not ignore_other_elements:
+        check_elements(listed, basis.elements)
     recipe = compile_recipe(basis, names)
     skipped = skipped_frames(listed, recipe) if policy == "skip_frame" else ()
     kept = [(i, f) for i, f in enumerate(listed) if i not in skipped]

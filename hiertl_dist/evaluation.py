@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .basis import split_symbols
+from .blocks import blocks_of
 from .errors import FrameError, InnerCutoffError
 from .frames import Frame
 from .io.params_read import read_parameters
@@ -17,7 +18,7 @@ from .kernels import clusters
 from .parameters import Parameters, Penalty, merge_parameters
 from .recipe import Recipe, compile_recipe
 from .rows import select_rows
-from .tiles import InnerPolicy, check_policy, frame_neighbours, joined_pairs, pairs_inside
+from .tiles import InnerPolicy, block_ranges, check_policy, frame_neighbours, joined_pairs, pairs_inside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ class Evaluation:
     stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for a molecule.
     out_of_range : for each pair of elements, the worst pair of atoms at a distance that no block was fitted on
         (shortest below, longest above the fitted range); empty if all are inside or the range is not known.
-    ranges : per pair of elements, shortest and longest distance (Å) within the model's reach.
+    ranges : per ``"block:pair"`` of known coverage, shortest and longest distance (Å) that the block's edges join.
     """
 
     energy: float
@@ -110,15 +111,11 @@ class Model:
         return compile_recipe(self.parameters.basis)
 
     @cached_property
-    def fitted_ranges(self) -> dict[tuple[str, str], tuple[tuple[float, float], float]]:
-        """(block, pair) → the range of distances that the block was fitted on, and its reach, in Å; where known."""
-        found = {}
-        for key, fitted in self.coverage.items():
-            block, _, pair = key.partition(":")
-            types = [t for t in self.parameters.basis.types if t.block == block]
-            reach = max((e.rmax for t in types for e in t.edges if e.name == pair), default=0.0)
-            found[block, pair] = (fitted, reach)
-        return found
+    def block_recipes(self) -> dict[str, Recipe]:
+        """Recipes of the single blocks whose range of distances is known, by name."""
+        basis = self.parameters.basis
+        known = {key.partition(":")[0] for key in self.coverage}
+        return {b.name: compile_recipe(basis, (b.name,)) for b in blocks_of(basis) if b.name in known}
 
     @cached_property
     def _tensors(self) -> _Tensors:
@@ -210,28 +207,29 @@ smoothly, and the longest distance of a frame is mere chance. Short contacts hav
 def out_of_range(
     frame: Frame, model: Model, near: Neighbours
 ) -> tuple[dict[str, tuple[float, float]], tuple[OutOfRange, ...]]:
-    """Shortest and longest distance of each pair of elements, and the atoms of those that no block was fitted on.
+    """Ranges of distances by block and pair, and the atoms at a distance that no block was fitted on.
 
     A distance counts as known if any block of the frame's elements was fitted on it. Blocks whose range is not
     known have no say, and what is beyond the reach of all others is left to them.
     """
-    ranges, found = {}, []
-    for name, pairs in joined_pairs(frame, model.recipe, near).items():
-        distances = near.dist[pairs]
-        ranges[name] = (float(distances.min()), float(distances.max()))
-        known = [
-            (fitted, reach) for (block, pair), (fitted, reach) in model.fitted_ranges.items()
-            if pair == name and set(split_symbols(block)) <= frame.elements
-        ]  # fmt: skip
-        reach = max((r for _, r in known), default=0.0)
-        pairs, distances = pairs[distances < reach], distances[distances < reach]
-        if not len(pairs):
-            continue
-        low, high = min(r[0] for r, _ in known), max(r[1] for r, _ in known)
+    blocks = {b: r for b, r in model.block_recipes.items() if set(split_symbols(b)) <= frame.elements}
+    ranges = block_ranges(frame, blocks, near)
+    known: dict[str, list[tuple[str, tuple[float, float]]]] = {}
+    for key, fitted in model.coverage.items():
+        block, _, pair = key.partition(":")
+        if key in ranges:
+            known.setdefault(pair, []).append((block, fitted))
+    found = []
+    for pair, fits in known.items():
+        low, high = min(f[0] for _, f in fits), max(f[1] for _, f in fits)
+        # the block that reaches farthest joins every pair of atoms that the others do
+        widest = max(fits, key=lambda fit: ranges[f"{fit[0]}:{pair}"][1])[0]
+        indices = joined_pairs(frame, blocks[widest], near)[pair]
+        distances = near.dist[indices]
         for worst in (int(distances.argmin()), int(distances.argmax())):
-            a, r = int(pairs[worst]), float(distances[worst])
+            a, r = int(indices[worst]), float(distances[worst])
             if r < low or r > high + LONG_TOLERANCE:
-                found.append(OutOfRange(name, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
+                found.append(OutOfRange(pair, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
     return ranges, tuple(found)
 
 
@@ -253,15 +251,12 @@ class Coverage:
     beyond: int
 
 
-def coverage_report(model: Model, frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[Coverage]:
+def coverage_report(model: Model, found: Sequence[Evaluation]) -> list[Coverage]:
     """For each block and pair of elements: distances it was fitted on, and those it is used on in some frames."""
     report = []
-    for (block, pair), ((low, high), reach) in model.fitted_ranges.items():
-        members = set(split_symbols(block))
-        used = [
-            (e.ranges[pair][0], min(e.ranges[pair][1], reach)) for f, e in zip(frames, found, strict=True)
-            if members <= f.elements and pair in e.ranges and e.ranges[pair][0] < reach
-        ]  # fmt: skip
+    for key, (low, high) in model.coverage.items():
+        block, _, pair = key.partition(":")
+        used = [e.ranges[key] for e in found if key in e.ranges]
         if used:
             beyond = sum(a < low or b > high + LONG_TOLERANCE for a, b in used)
             span = (min(a for a, _ in used), max(b for _, b in used))

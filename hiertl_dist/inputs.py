@@ -6,8 +6,8 @@
     [basis]      …                  # see Basis.from_dict
     [[data]]     path = "*.extxyz"  # and any option of read_frames
     [hold_out]   groups = ["t03*"]  # patterns of group names that are kept out of the fit
-    [fit]        regulariser, weights, objective, method, policy, include_fewer, penalty, partial
-    [fit.blocks.CN]  the same keys, for one block
+    [fit]        regulariser, weights, objective, method, policy, include_fewer, penalty, partial, only
+    [fit.blocks.CN]  the same keys but only, for one block
     [frozen]     files = ["C.params.txt"]
     [store]      path, keep_rows, memory
     [output]     folder, units
@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .basis import Basis, cluster_name, split_symbols
 from .errors import HiertlError, InputError
-from .io import read_fm_setup, read_frames
+from .io import iter_frames, read_fm_setup
 from .parameters import Penalty
+from .rows import n_rows
 from .solving import FitSettings
 from .tiles import INNER_POLICIES
 
@@ -75,6 +76,7 @@ STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
 OUTPUT: Final = {"folder": TEXT, "units": TEXT}
 EXECUTOR: Final = {"kind": TEXT, "workers": INTEGER}
 UNITS: Final = ("kcal", "eV")
+EXECUTORS: Final = ("auto", "serial", "processes", "dask", "mpi")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +90,7 @@ class Input:
     hold_out : patterns of group names whose frames are not fitted.
     fit : settings of every block; block_fits : those of single blocks.
     partial : per block, lower blocks that are fitted together with it.
+    only : blocks to fit; default: all that are not frozen.
     frozen : parameter or solution files of blocks that are not fitted.
     store : folder of the design store; ``None`` streams. keep_rows : whether the store is written.
     """
@@ -99,6 +102,7 @@ class Input:
     fit: FitSettings = field(default_factory=FitSettings)
     block_fits: Mapping[str, FitSettings] = field(default_factory=dict)
     partial: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    only: tuple[str, ...] | None = None
     frozen: tuple[Path, ...] = ()
     store: Path = Path("design.zarr")
     keep_rows: bool = True
@@ -140,29 +144,55 @@ class Input:
         fit, store, output, run, hold_out, frozen = (
             _check(table.get(name, {}), kinds, name)
             for name, kinds in (
-                ("fit", FIT | {"blocks": TABLE}), ("store", STORE), ("output", OUTPUT), ("executor", EXECUTOR),
+                ("fit", FIT | {"blocks": TABLE, "only": TEXTS}), ("store", STORE), ("output", OUTPUT),
+                ("executor", EXECUTOR),
                 ("hold_out", {"groups": TEXTS}), ("frozen", {"files": TEXTS}),
             )
         )  # fmt: skip
         units = output.get("units", "kcal")
         if units not in UNITS:
             raise InputError(f"output.units: expected one of {UNITS}, found {units!r}")
-        general = {k: v for k, v in fit.items() if k != "blocks"}
+        if run.get("kind", "auto") not in EXECUTORS:
+            raise InputError(f"executor.kind: expected one of {EXECUTORS}, found {run['kind']!r}")
+        general = {k: v for k, v in fit.items() if k not in ("blocks", "only")}
         per_block = _block_tables(fit, {t.block for t in basis.types})
         return cls(
             basis, data, setup, tuple(hold_out.get("groups", ())), fit_settings(general),
             {name: fit_settings({**general, **own}, f"fit.blocks.{name}") for name, own in per_block.items()},
-            _partial(general, per_block, basis), tuple(folder / f for f in frozen.get("files", ())),
+            _partial(general, per_block, basis), tuple(fit["only"]) if "only" in fit else None,
+            tuple(folder / f for f in frozen.get("files", ())),
             folder / store.get("path", "design.zarr"), store.get("keep_rows", True), _memory(store.get("memory")),
             folder / output.get("folder", "hiertl_results"), units, run.get("kind", "auto"), run.get("workers"), notes,
         )  # fmt: skip
 
-    def read_frames(self) -> tuple[list[Frame], list[Frame]]:
-        """The frames to fit and those held out. Raises InputError if a hold-out pattern matches no group."""
+    def read_frames(
+        self, watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames
+    ) -> tuple[list[Frame], list[Frame]]:
+        """The frames to fit and those held out.
+
+        Parameters
+        ----------
+        watch : wraps the frames as they are read, to show progress.
+
+        Raises
+        ------
+        InputError
+            A hold-out pattern matches no group, a source has no frames, or no frame has a label.
+        """
         if self.fm_setup is not None:
             frames = list(read_fm_setup(self.fm_setup).frames)
         else:
-            frames = [f for source in self.data for f in read_frames(**source)]
+            frames = []
+            for source in self.data:
+                own = list(watch(iter_frames(**source), f"read {', '.join(source['path'])}"))
+                if not own:
+                    raise InputError(f"data: no frames from {source['path']} with {source}")
+                frames += own
+        if not any(n_rows(f) for f in frames):
+            raise InputError(
+                f"none of the {len(frames)} frames has an energy, forces or a stress; energy_key, forces_key, "
+                "stress_key and virial_key in [[data]] say where extended XYZ keeps them"
+            )
         for pattern in self.hold_out:
             if not any(fnmatchcase(f.group, pattern) for f in frames):
                 groups = sorted({f.group for f in frames})
@@ -201,6 +231,11 @@ def _partial(
     general: Mapping[str, Any], per_block: Mapping[str, Mapping[str, Any]], basis: Basis
 ) -> dict[str, tuple[str, ...]]:
     """Lower blocks left free, per block. What holds for every block means those below it."""
+    known = {t.block for t in basis.types}
+    for where, table in (("fit", general), *((f"fit.blocks.{b}", own) for b, own in per_block.items())):
+        for given in table.get("partial", ()):
+            if cluster_name(split_symbols(given)) not in known:
+                raise InputError(f"{where}.partial: {given!r} is no block of the basis, which has {sorted(known)}")
     found = {}
     for name, elements in {t.block: set(t.elements) for t in basis.types}.items():
         lower = [cluster_name(split_symbols(p)) for p in general.get("partial", ())]

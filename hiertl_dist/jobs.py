@@ -14,9 +14,10 @@ from .blocks import blocks_of
 from .errors import InputError
 from .evaluation import Evaluation, Model, coverage_report
 from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .lattice import blocks_in, choose_blocks
 from .parameters import Parameters
 from .planning import Need, Plan, all_needs, check_resources, make_plan
-from .reduction import cut_leaves, leaf_bytes
+from .reduction import cut_leaves, leaf_bytes, solve_bytes
 from .report import (
     Errors,
     coverage_text,
@@ -28,7 +29,6 @@ from .report import (
     warnings_text,
 )
 from .solution import Solution
-from .solving import check_frozen
 from .store import write_json
 
 if TYPE_CHECKING:
@@ -61,11 +61,12 @@ class FitResult:
     together: BlockFit | None
     files: tuple[Path, ...]
     sets: dict[str, list[Frame]]
+    models: dict[str, Model]
     errors: dict[str, dict[str, dict[str, Errors]]]
     evaluations: dict[str, dict[str, list[Evaluation]]]
 
 
-def options_of(job: Input, only: Sequence[str] | None = None) -> HierarchyOptions:
+def options_of(job: Input) -> HierarchyOptions:
     """The options of an input file in the terms of the hierarchy."""
     store = job.store if job.keep_rows else None
     for block, own in job.block_fits.items():
@@ -74,58 +75,66 @@ def options_of(job: Input, only: Sequence[str] | None = None) -> HierarchyOption
                 f"fit.blocks.{block}.policy is {own.policy!r}, fit.policy is {job.fit.policy!r}: a store keeps rows "
                 "of one policy; set store.keep_rows = false, or one policy for all"
             )
-    return HierarchyOptions(job.fit, job.block_fits, job.partial, only, store, job.memory)
+    return HierarchyOptions(job.fit, job.block_fits, job.partial, job.only, store, job.memory)
 
 
-def _needs(job: Input, frames: Sequence[Frame], frozen: Sequence[Parameters], all_at_once: bool) -> set[Need]:
-    """What a fit will want: each block, and its free lower ones, in the frames that it is fitted on.
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a fit will want: frames, frozen models, the blocks fitted together in each solve, and the rows needed."""
 
-    Raises MismatchError if a frozen model does not fit the basis.
-    """
-    names = [b.name for b in blocks_of(job.basis)]
+    frames: list[Frame]
+    held_out: list[Frame]
+    frozen: list[Parameters]
+    fits: list[tuple[str, ...]]
+    needs: set[Need]
+    notes: list[str]
+
+
+def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
+    """Read a job and choose its blocks as a fit does, with the same refusals."""
+    frames, held_out = job.read_frames(executor.watch)
+    frozen = [read_parts(p) for p in job.frozen]
+    notes = list(job.notes)
     if all_at_once:
-        return all_needs(frames, names, job.basis)
-    held = {t.block for f in frozen for t in f.basis.types}
-    found: set[Need] = set()
-    for block in names:
-        if block in held:
-            continue
-        free = (block, *job.partial.get(block, ()))
-        check_frozen(job.basis, free, [f for f in frozen if {t.block for t in f.basis.types} != {block}])
-        wider = job.block_fits.get(block, job.fit).include_fewer
-        members = set(split_symbols(block))
+        held = {b for f in frozen for b in blocks_in(f)}
+        names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
+        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes)
+    options = options_of(job).normal()
+    wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
+    fits = [(b, *options.partial.get(b, ())) for b in wanted]
+    needs: set[Need] = set()
+    for block, *free in fits:
+        members, wider = set(split_symbols(block)), options.of(block).include_fewer
         sets = {f.elements for f in frames if f.elements == members or (wider and f.elements < members)}
-        found |= {(cluster_name(s), b) for s in sets for b in free if set(split_symbols(b)) <= s}
-    return found
+        needs |= {(cluster_name(s), b) for s in sets for b in (block, *free) if set(split_symbols(b)) <= s}
+    return _Work(frames, held_out, frozen, fits, needs, notes)
 
 
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
     """Plan a job: nothing is computed but neighbour counts, nothing is written.
 
-    Raises ResourceError, with both numbers, if it cannot fit.
+    Raises ResourceError, with both numbers, if it cannot fit, and whatever a fit would refuse at once.
     """
-    frames, held_out = job.read_frames()
-    frozen = [read_parts(p) for p in job.frozen]
-    needs = _needs(job, frames, frozen, all_at_once)
+    work = _work(job, executor, all_at_once)
+    memory = executor.memory() if job.memory is None else job.memory
     plan = make_plan(
-        frames, job.basis, needs=needs, policy=job.fit.policy, executor=executor, memory=job.memory,
+        work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
+        frozen=work.frozen, policy=job.fit.policy, executor=executor, memory=memory,
         store=job.store if job.keep_rows else None,
     )  # fmt: skip
-    fits = [tuple(plan.blocks)] if all_at_once else [(b, *job.partial.get(b, ())) for b in plan.blocks]
-    reduce_bytes = 0
-    for blocks in fits:
-        width = sum(plan.columns[b] for b in blocks) + 1 + len(frozen)
+    reduce_bytes = solving = 0
+    for blocks in work.fits:
+        width = sum(plan.columns[b] for b in blocks) + 1 + len(work.frozen)
         members = set(split_symbols(blocks[0]))
         own = [s for s in plan.segments if all_at_once or set(split_symbols(s.elements)) <= members]
         reduce_bytes = max(reduce_bytes, leaf_bytes(cut_leaves(own, width), width))
-    check_resources(
-        reduce_bytes, "reduction", workers=executor.workers,
-        memory=executor.memory() if job.memory is None else job.memory,
-    )
+        solving = max(solving, solve_bytes(width))
+    check_resources(reduce_bytes, "reduction", workers=executor.workers, memory=memory)
+    check_resources(solving, "solve", workers=1, memory=memory)
     found = plan.as_dict() | {
-        "held_out_frames": len(held_out), "workers": executor.workers, "executor": executor.name,
+        "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
-        "notes": list(job.notes),
+        "solve_bytes": solving, "notes": work.notes,
     }  # fmt: skip
     return plan, found
 
@@ -140,8 +149,8 @@ def plan_text(found: dict[str, Any]) -> str:
         table_text(["block", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s (estimate)"], rows),
         f"disk {found['disk_bytes'] / 2**20:.0f} MiB; peak memory per worker "
         f"{found['assemble_bytes_per_worker'] / 2**20:.0f} MiB to assemble, "
-        f"{found['reduce_bytes_per_worker'] / 2**20:.0f} MiB to reduce; {found['workers']} workers "
-        f"({found['executor']})",
+        f"{found['reduce_bytes_per_worker'] / 2**20:.0f} MiB to reduce, {found['solve_bytes'] / 2**20:.0f} MiB once to "
+        f"solve; {found['workers']} workers ({found['executor']})",
     ]
     if found["held_out_frames"]:
         lines.append(f"{found['held_out_frames']} frames held out")
@@ -159,16 +168,15 @@ def assemble_job(
     job: Input, executor: Executor, *, all_at_once: bool = False, verify: bool = False
 ) -> dict[str, Any]:
     """Write the design store of a job. Frozen contributions that depend on blocks not fitted yet come with the fit."""
-    frames, _ = job.read_frames()
-    frozen = [read_parts(p) for p in job.frozen]
-    needs = _needs(job, frames, frozen, all_at_once)
+    work = _work(job, executor, all_at_once)
     done = assemble(
-        frames, job.basis, job.store, needs=needs, frozen=frozen, policy=job.fit.policy, executor=executor,
-        verify=verify, memory=job.memory,
+        work.frames, job.basis, job.store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
+        frozen=work.frozen, policy=job.fit.policy, executor=executor, verify=verify, memory=job.memory,
     )  # fmt: skip
     return {
         "store": str(job.store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
+        "notes": work.notes,
     }  # fmt: skip
 
 
@@ -221,7 +229,6 @@ def fit_job(
     *,
     hierarchical: bool = True,
     all_at_once: bool = False,
-    only: Sequence[str] | None = None,
     plot: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> FitResult:
@@ -231,31 +238,29 @@ def fit_job(
     """
     if not hierarchical and not all_at_once:
         raise InputError("nothing to fit: neither hierarchical nor all at once")
-    frames, held_out = job.read_frames()
+    frames, held_out = job.read_frames(executor.watch)
     frozen = [read_parts(p) for p in job.frozen]
+    options = options_of(job)
     files: list[Path] = []
     models: dict[str, Model] = {}
 
     def done(fit: BlockFit) -> None:
-        solution = fit.solution
-        files.extend(_write_outputs(executor, _solution_writers(solution.block, solution, job.output)))
-        tell(
-            f"  {solution.n_columns} columns, {solution.rows} rows, rank {solution.rank}, condition "
-            f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {solution.rmse:.4g} over counted rows"
-        )
-        for note in solution.notes:
-            tell(f"  note: {note}")
+        files.extend(_write_outputs(executor, _solution_writers(fit.solution.block, fit.solution, job.output)))
+        _tell_solution(fit.solution, tell)
 
     climb = together = None
     if hierarchical:
         climb = fit_hierarchy(
-            frames, job.basis, frozen=frozen, options=options_of(job, only), executor=executor, tell=tell, done=done
+            frames, job.basis, frozen=frozen, options=options, executor=executor, tell=tell, done=done
         )
         models["hierarchical"] = climb.model
         files += _write_outputs(executor, [partial(_write_model, climb.model, (), job.output / "model.params.txt")])
     if all_at_once:
         tell("all blocks at once")
-        together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options_of(job), executor=executor)
+        if hierarchical and (options.block_settings or options.partial or options.only):
+            tell("  note: all at once every block is free, with the general settings")
+            options = replace(options, block_settings={}, partial={}, only=None)
+        together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
         files += _write_outputs(executor, _solution_writers("all_at_once", together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = _known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
@@ -265,7 +270,7 @@ def fit_job(
     errors = {
         name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
     }
-    result = FitResult(climb, together, tuple(files), sets, errors, evaluations)
+    result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
     writers: list[Callable[[], Path]] = [partial(_write_json, fit_dict(result), job.output / "report.json")]
     if plot:
         for name, found in evaluations.items():
@@ -273,6 +278,15 @@ def fit_job(
             writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
     written = _write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
+
+
+def _tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
+    tell(
+        f"  {solution.n_columns} columns, {solution.rows} rows, rank {solution.rank}, condition "
+        f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {solution.rmse:.4g} over counted rows"
+    )
+    for note in solution.notes:
+        tell(f"  note: {note}")
 
 
 def _known_frames(
@@ -329,10 +343,10 @@ def fit_text(result: FitResult, job: Input) -> str:
         parts.append(f"\n{s} frames\n" + errors_text(beside, job.units))
     for name, found in result.evaluations.items():
         for s, e in found.items():
-            parts.append(f"\n{name}, {s}: " + warnings_text(frame_errors(sets[s], e), job.units, most=5))
+            known = result.models[name].coverage
+            parts.append(f"\n{name}, {s}: " + warnings_text(frame_errors(sets[s], e), job.units, 5, known))
     if result.hierarchy is not None:
         found = result.evaluations["hierarchical"]
-        everything = [f for s in found for f in sets[s]], [e for own in found.values() for e in own]
-        report = coverage_text(coverage_report(result.hierarchy.model, *everything))
+        report = coverage_text(coverage_report(result.hierarchy.model, [e for own in found.values() for e in own]))
         parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
     return "\n".join(parts)

@@ -86,7 +86,10 @@ class Parameters:
         basis = self.basis.with_types(t for t in self.basis.types if t.block in blocks)
         values = self.as_dict()
         coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
-        return Parameters(basis, np.array([values[c] for c in columns_of(basis)]), self.penalty, coverage, self.source)
+        # solutions keep frozen models apart by their source
+        whole = {t.block for t in self.basis.types} <= blocks
+        source = self.source if whole else f"{self.source} ({', '.join(sorted(blocks))})"
+        return Parameters(basis, np.array([values[c] for c in columns_of(basis)]), self.penalty, coverage, source)
 
 
 def merge_parameters(

@@ -13,25 +13,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import psutil
 
-from .basis import cluster_name, split_symbols
+from .basis import cluster_name
 from .blocks import blocks_of
 from .costs import structural_nonzeros, tile_seconds
-from .errors import FrameError, InnerCutoffError, ResourceError
+from .errors import InnerCutoffError, ResourceError
 from .frames import frames_digest
 from .recipe import compile_recipe
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .store import free_disk
-from .tiles import FrameScan, InnerPair, InnerPolicy, check_policy, scan_frame
+from .tiles import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, scan_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from .basis import Basis
     from .executors.base import Executor
     from .frames import Frame
+    from .parameters import Parameters
 
 TILE_BYTES: Final = 24 * 2**20
 """A segment is closed when its widest tile would exceed this."""
@@ -108,7 +108,7 @@ class Plan:
     inside : pairs inside an inner cutoff.
     skipped : origins of frames that the policy leaves out.
     unlabelled : origins of frames without a label, which have no rows.
-    ranges : per element set, shortest and longest distance (Å) of each pair of elements.
+    ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
     """
 
     basis: Basis
@@ -150,20 +150,8 @@ class Plan:
         return float(sum(t.seconds for t in self.tiles))
 
     def coverage(self, blocks: Collection[str]) -> dict[str, tuple[float, float]]:
-        """``"block:pair"`` → range of distances (Å) in the frames that blocks have rows in, as far as they reach."""
-        found: dict[str, tuple[float, float]] = {}
-        for block in blocks_of(self.basis, blocks):
-            recipe = compile_recipe(self.basis, (block.name,))
-            for elements, ranges in self.ranges.items():
-                if not set(block.elements) <= set(split_symbols(elements)):
-                    continue
-                for (a, b), reach in np.ndenumerate(np.triu(recipe.outer)):
-                    pair = cluster_name((recipe.elements[a], recipe.elements[b]))
-                    if reach > 0 and pair in ranges and ranges[pair][0] < reach:
-                        low, high = ranges[pair][0], min(ranges[pair][1], float(reach))
-                        before = found.get(f"{block.name}:{pair}", (low, high))
-                        found[f"{block.name}:{pair}"] = (min(low, before[0]), max(high, before[1]))
-        return found
+        """``"block:pair"`` → range of distances (Å) in all frames, as far as the block's edges reach."""
+        return {key: span for key, span in _widest(self.ranges.values()).items() if key.partition(":")[0] in blocks}
 
     def as_dict(self) -> dict[str, Any]:
         """What a person or a script wants to know of it."""
@@ -180,7 +168,10 @@ class Plan:
             "disk_bytes": self.disk_bytes, "worker_bytes": self.worker_bytes, "cpu_seconds": round(self.seconds, 3),
             "inside_inner_cutoff": [str(p) for p in self.inside], "skipped_frames": list(self.skipped),
             "unlabelled_frames": list(self.unlabelled),
-            "closest_contacts": {s: {p: r[0] for p, r in v.items()} for s, v in self.ranges.items()},
+            "closest_contacts": {
+                s: {key.partition(":")[2]: low for key, (low, _) in sorted(v.items(), key=lambda i: -i[1][0])}
+                for s, v in self.ranges.items()
+            },
         }  # fmt: skip
 
 
@@ -192,10 +183,11 @@ def all_needs(frames: Sequence[Frame], blocks: Collection[str], basis: Basis) ->
 
 
 def scan_frames(
-    frames: Sequence[Frame], basis: Basis, names: tuple[str, ...], executor: Executor | None
-) -> list[FrameScan]:
+    frames: Sequence[Frame], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters],
+    executor: Executor | None,
+) -> list[FrameScan]:  # fmt: skip
     """Look at every frame's neighbours once: contacts, inner cutoffs, counts for the cost."""
-    task = partial(_scan_chunk, basis=basis, names=names)
+    task = partial(_scan_chunk, basis=basis, names=names, frozen=tuple((f.source, f.basis) for f in frozen))
     chunks = [frames[i : i + 64] for i in range(0, len(frames), 64)]
     if executor is None:
         found = [task(c) for c in chunks]
@@ -204,11 +196,20 @@ def scan_frames(
     return list(itertools.chain.from_iterable(found))
 
 
-def _scan_chunk(frames: Sequence[Frame], *, basis: Basis, names: tuple[str, ...]) -> list[FrameScan]:
+def _scan_chunk(
+    frames: Sequence[Frame], *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]
+) -> list[FrameScan]:
     members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
-    return [
-        scan_frame(f, compile_recipe(basis, tuple(b for b, e in members.items() if e <= f.elements))) for f in frames
-    ]
+    scans = []
+    for frame in frames:
+        here = tuple(b for b, e in members.items() if e <= frame.elements)
+        blocks = {b: compile_recipe(basis, (b,)) for b in here}
+        others = {
+            source: compile_recipe(other, tuple(b.name for b in blocks_of(other) if set(b.elements) <= frame.elements))
+            for source, other in frozen
+        }
+        scans.append(scan_frame(frame, compile_recipe(basis, here), blocks, others))
+    return scans
 
 
 def make_plan(
@@ -217,6 +218,7 @@ def make_plan(
     *,
     blocks: Sequence[str] | None = None,
     needs: Collection[Need] | None = None,
+    frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
     executor: Executor | None = None,
     memory: int | None = None,
@@ -228,6 +230,7 @@ def make_plan(
     ----------
     blocks : names of blocks; default: all of the basis.
     needs : which blocks are wanted in which frames; default: each block wherever its elements occur.
+    frozen : models that will be evaluated on the frames, whose inner cutoffs count too.
     policy : for pairs inside an inner cutoff, see :data:`~hiertl_dist.tiles.InnerPolicy`.
     executor : who looks at the frames, and will do the work; default: this process.
     memory : bytes that all workers may take together; default: what is available.
@@ -247,12 +250,12 @@ def make_plan(
     check_policy(policy)
     found = blocks_of(basis, blocks)
     names = tuple(b.name for b in found)
-    check_elements(frames, basis)
+    check_elements(frames, basis.elements)
     wanted = all_needs(frames, names, basis) if needs is None else {n for n in needs if n[1] in names}
     sets = {s for s, _ in wanted}
     relevant = [(i, f) for i, f in enumerate(frames) if cluster_name(f.elements) in sets]
     used = [(i, f) for i, f in relevant if n_rows(f)]
-    scans = scan_frames([f for _, f in used], basis, names, executor)
+    scans = scan_frames([f for _, f in used], basis, names, frozen, executor)
     inside = _inside(scans, policy)
     out = policy == "skip_frame"
     skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
@@ -263,13 +266,6 @@ def make_plan(
     plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, _ranges(kept))
     check_plan(plan, executor, memory=memory, store=store)
     return plan
-
-
-def check_elements(frames: Sequence[Frame], basis: Basis) -> None:
-    """Raise FrameError, naming the frame, if one has an element that the basis lacks."""
-    for frame in frames:
-        if unknown := frame.elements - set(basis.elements):
-            raise FrameError(f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {basis.elements}")
 
 
 def _inside(scans: Sequence[FrameScan], policy: InnerPolicy) -> tuple[InnerPair, ...]:
@@ -284,14 +280,20 @@ def _inside(scans: Sequence[FrameScan], policy: InnerPolicy) -> tuple[InnerPair,
 
 
 def _ranges(kept: Sequence[tuple[int, Frame, FrameScan]]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Per element set, the range of distances of each pair of elements."""
-    ranges: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    """Per element set, the range of distances of each block and pair of elements."""
+    by_set: dict[str, list[dict[str, tuple[float, float]]]] = defaultdict(list)
     for _, frame, scan in kept:
-        known = ranges[cluster_name(frame.elements)]
-        for pair, (low, high) in scan.ranges.items():
-            before = known.get(pair, (low, high))
-            known[pair] = (min(low, before[0]), max(high, before[1]))
-    return dict(ranges)
+        by_set[cluster_name(frame.elements)].append(scan.ranges)
+    return {elements: _widest(ranges) for elements, ranges in by_set.items()}
+
+
+def _widest(parts: Iterable[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        for name, (low, high) in part.items():
+            before = found.get(name, (low, high))
+            found[name] = (min(low, before[0]), max(high, before[1]))
+    return found
 
 
 def check_plan(

@@ -17,11 +17,11 @@ from .assembly import block_array, frozen_rows, offset_array
 from .blocks import blocks_of, columns_of
 from .planning import PROCESS_BYTES, check_resources
 from .recipe import compile_recipe
-from .rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets
+from .rows import KINDS, OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets
 from .tiles import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -85,7 +85,7 @@ class RowSource:
             if self.store is not None:
                 out[:, i] = self.store.read(offset_array(model), segment.key)[:, 0]
             else:
-                out[:, i] = frozen_rows(segment.frames, model)
+                out[:, i] = frozen_rows(segment.frames, model, self.policy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +140,7 @@ def group_weights(
     if objective not in OBJECTIVES:
         raise ValueError(f"objective: expected one of {sorted(OBJECTIVES)}, found {objective!r}")
     counts = OBJECTIVES[objective]
-    names = {n for g in groups for n in (person_kind(g.kind), g.source, f"{g.source}/{person_kind(g.kind)}")}
-    for key, value in weights.items():
-        if key not in names and key not in ("force", "stress", "energy"):
-            raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
-        if not value >= 0.0 or value == float("inf"):
-            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {value}")
+    check_weights(groups, weights)
     found, counted = {}, 0
     for group, summary in groups.items():
         kind = person_kind(group.kind)
@@ -154,6 +149,16 @@ def group_weights(
         found[group] = float(own * np.sqrt(count))
         counted += count * summary.rows
     return found, counted
+
+
+def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> None:
+    """Raise ValueError for a weight that names no kind or source of rows, or is no finite number ≥ 0."""
+    names = {n for g in groups for n in (person_kind(g.kind), g.source, f"{g.source}/{person_kind(g.kind)}")}
+    for key, value in weights.items():
+        if key not in names and key not in KINDS:
+            raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
+        if not value >= 0.0 or value == float("inf"):
+            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {value}")
 
 
 def cut_leaves(segments: Sequence[Segment], width: int) -> list[tuple[Segment, ...]]:

@@ -12,7 +12,7 @@ from .rows import STRESS_COMPONENTS
 from .units import EV, KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -152,12 +152,19 @@ def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal")
     return f"{table_text(header, rows)}\nRMSE (reference: RMS of the labels); {units_text}"
 
 
-def warnings_text(listed: Sequence[FrameError], units: str = "kcal", most: int = 10) -> str:
-    """The frames that are out of range, worst force error first, beside the median of those that are not."""
+def warnings_text(
+    listed: Sequence[FrameError], units: str = "kcal", most: int = 10, known: Collection[str] | None = None
+) -> str:
+    """The frames that are out of range, worst force error first, beside the median of those that are not.
+
+    ``known`` holds the ``"block:pair"`` whose fitted range is known.
+    """
     unit, factor = FORCE_UNITS[units]
     flagged = sorted((f for f in listed if f.out_of_range), key=lambda f: -np.nan_to_num(f.force))
     if not flagged:
-        return "every distance lies inside the range that the model was fitted on, or that range is not known"
+        if not known:
+            return "the files do not say which distances they were fitted on: nothing is known of what is out of range"
+        return f"every distance lies inside the ranges that are known, those of {', '.join(sorted(known))}"
     inside = [f.force for f in listed if not f.out_of_range and np.isfinite(f.force)]
     median = f"{np.median(inside) * factor:.2f}" if inside else "–"
     lines = [

@@ -10,13 +10,13 @@ import numpy as np
 
 from .algebra import UnsafeGram, regulariser_from_dict, regulariser_to_dict, solve
 from .assembly import Assembly, assemble
-from .basis import cluster_name
+from .basis import cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
 from .errors import InputError, MismatchError
 from .executors import borrowed
 from .parameters import Parameters, Penalty, check_same_cutoffs, check_same_pairs
-from .planning import Plan, make_plan
-from .reduction import Summaries, group_weights, reduce_rows
+from .planning import Need, Plan, make_plan
+from .reduction import Summaries, check_weights, group_weights, reduce_rows
 from .rows import OBJECTIVES
 from .solution import GroupResidual, Solution
 
@@ -139,9 +139,37 @@ def fit_block(
         A frozen model does not fit the basis.
     """
     settings = settings or FitSettings()
+    block, free = cluster_name(split_symbols(block)), [cluster_name(split_symbols(b)) for b in free]
     wanted = list(free) if block in free or frame_sets is not None else [*free, block]
     names = tuple(b.name for b in blocks_of(basis, wanted))
     check_frozen(basis, names, frozen)
+    penalty = _penalty(settings, frozen)
+    chosen, needs = _choose_frames(frames, basis, block, names, settings, frame_sets)
+    with borrowed(executor) as runner:
+        plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=frozen, policy=settings.policy,
+                         executor=runner, memory=memory)  # fmt: skip
+        check_weights({g for s in plan.segments for g, _ in s.groups}, settings.weights)
+        assembly = None
+        if store is not None:
+            assembly = assemble(
+                chosen, basis, store, frozen=frozen, policy=settings.policy, executor=runner, memory=memory, plan=plan
+            )
+        summaries, linear, notes = _solve(
+            plan, names, settings, frozen=frozen, executor=runner, memory=memory,
+            store=None if assembly is None else assembly.store,
+        )  # fmt: skip
+    if free and block not in free and not settings.include_fewer:
+        alone = f"{', '.join(free)} refitted on frames of {block} alone; include_fewer adds those of fewer elements"
+        notes = (*notes, alone)
+    solution = _solution(block, summaries, linear, settings, plan, frozen, penalty, notes)
+    return BlockFit(solution, plan, summaries, assembly)
+
+
+def _choose_frames(
+    frames: Sequence[Frame], basis: Basis, block: str, names: Sequence[str], settings: FitSettings,
+    frame_sets: Sequence[str] | None,
+) -> tuple[list[Frame], set[Need]]:  # fmt: skip
+    """The frames that a fit uses, and the blocks that are wanted in each set of them."""
     members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
     elements = set().union(*members.values())
     if frame_sets is None:
@@ -152,20 +180,15 @@ def fit_block(
         raise InputError(
             f"block {block}: no frame contains exactly {', '.join(sorted(elements))}; give such frames or freeze a file"
         )
-    needs = {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
-    with borrowed(executor) as runner:
-        plan = make_plan(chosen, basis, blocks=names, needs=needs, policy=settings.policy, executor=runner,
-                         memory=memory)  # fmt: skip
-        assembly = None
-        if store is not None:
-            assembly = assemble(
-                chosen, basis, store, frozen=frozen, policy=settings.policy, executor=runner, memory=memory, plan=plan
-            )
-        summaries, linear, notes = _solve(
-            plan, names, settings, frozen=frozen, executor=runner, memory=memory,
-            store=None if assembly is None else assembly.store,
-        )  # fmt: skip
-    return BlockFit(_solution(block, summaries, linear, settings, plan, frozen, notes), plan, summaries, assembly)
+    return chosen, {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
+
+
+def _penalty(settings: FitSettings, frozen: Sequence[Parameters]) -> Penalty:
+    """The wall of the fitted block: the settings', else that of the frozen models, which must agree."""
+    found = {f.penalty for f in frozen}
+    if settings.penalty is None and len(found) > 1:
+        raise MismatchError(f"penalty: frozen models have {sorted(map(str, found))}; say which to use")
+    return settings.penalty or next(iter(found), Penalty())
 
 
 def _solve(
@@ -219,17 +242,13 @@ def _residual(summary: Summary, c: Any) -> GroupResidual:
 
 def _solution(
     block: str, summaries: Summaries, linear: LinearSolution, settings: FitSettings, plan: Plan,
-    frozen: Sequence[Parameters], notes: tuple[str, ...],
+    frozen: Sequence[Parameters], penalty: Penalty, notes: tuple[str, ...],
 ) -> Solution:  # fmt: skip
     offsets: dict[Group, Summary] = {g: summaries.offset(g) for g in summaries.groups}
     residuals = {g.name: _residual(s, linear.coefficients) for g, s in offsets.items()}
     counts = OBJECTIVES[settings.objective]
     total = sum(counts.count(g.kind) * s.rows for g, s in offsets.items())
     squares = sum(counts.count(g.kind) * s.residual_norm2(linear.coefficients) for g, s in offsets.items())
-    penalties = {f.penalty for f in frozen}
-    if settings.penalty is None and len(penalties) > 1:
-        raise MismatchError(f"penalty: frozen models have {sorted(map(str, penalties))}; say which to use")
-    penalty = settings.penalty or next(iter(penalties), Penalty())
     basis = plan.basis.with_types(t for t in plan.basis.types if t.block in summaries.blocks)
     # a block is written and frozen by itself, so it keeps only the elements it has
     basis = basis.restricted(set().union(*(t.elements for t in basis.types)))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
@@ -17,7 +17,7 @@ from .kernels.neighbours import Neighbours, find_neighbours
 from .rows import frame_rows, n_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,19 +33,20 @@ INNER_POLICIES: Final[tuple[str, ...]] = get_args(InnerPolicy)
 
 @dataclass(frozen=True)
 class InnerPair:
-    """A pair of atoms closer than an inner cutoff (Å) of its elements."""
+    """Two atoms (numbered from 0) closer than an inner cutoff (Å) of their elements, in the basis or a frozen model."""
 
     frame: str
     atoms: tuple[int, int]
     elements: tuple[str, str]
     distance: float
     inner: float
+    source: str = ""
 
     def __str__(self) -> str:
         (a, b), (x, y) = self.atoms, self.elements
         return (
             f"{self.frame}: atoms {a} ({x}) and {b} ({y}) are {self.distance:.4f} Å apart, inside the inner cutoff "
-            f"of {self.inner:.4f} Å"
+            f"of {self.inner:.4f} Å{' of ' + self.source if self.source else ''}"
         )
 
 
@@ -55,8 +56,8 @@ class FrameScan:
 
     Attributes
     ----------
-    inside : pairs inside an inner cutoff.
-    ranges : per pair of elements, shortest and longest distance (Å) that an edge joins.
+    inside : pairs inside an inner cutoff, of the recipe or of a frozen model.
+    ranges : per ``"block:pair"``, shortest and longest distance (Å) that the block's own edges join.
     pairs : per pair of elements, the number of pairs of atoms that an edge joins, and how far (Å) it reaches.
     """
 
@@ -65,19 +66,46 @@ class FrameScan:
     pairs: dict[str, tuple[int, float]]
 
 
-def scan_frame(frame: Frame, recipe: Recipe) -> FrameScan:
-    """Find a frame's contacts. Raises FrameError for atoms on top of one another."""
-    near = frame_neighbours(frame, recipe)
-    joined = joined_pairs(frame, recipe, near)
+def scan_frame(
+    frame: Frame, recipe: Recipe, blocks: Mapping[str, Recipe] | None = None, frozen: Mapping[str, Recipe] | None = None
+) -> FrameScan:
+    """Find a frame's contacts. Raises FrameError for atoms on top of one another.
+
+    Parameters
+    ----------
+    blocks : recipes of single blocks by name, whose ranges are wanted.
+    frozen : recipes of frozen models by their source, whose inner cutoffs count too.
+    """
+    frozen = frozen or {}
+    near = frame_neighbours(frame, recipe, max((float(r.inner.max(initial=0.0)) for r in frozen.values()), default=0.0))
     reach = {
         cluster_name((recipe.elements[a], recipe.elements[b])): float(recipe.outer[a, b])
         for a, b in np.argwhere(recipe.outer > 0)
     }
+    inside = {(p.atoms, p.distance): p for p in pairs_inside(frame, recipe, near)}
+    for source, other in frozen.items():
+        for pair in pairs_inside(frame, other, near):
+            inside.setdefault((pair.atoms, pair.distance), replace(pair, source=source))
     return FrameScan(
-        tuple(pairs_inside(frame, recipe, near)),
-        {name: (float(near.dist[p].min()), float(near.dist[p].max())) for name, p in joined.items()},
-        {name: (len(p), reach[name]) for name, p in joined.items()},
-    )
+        tuple(inside.values()), block_ranges(frame, blocks or {}, near),
+        {name: (len(p), reach[name]) for name, p in joined_pairs(frame, recipe, near).items()},
+    )  # fmt: skip
+
+
+def block_ranges(frame: Frame, blocks: Mapping[str, Recipe], near: Neighbours) -> dict[str, tuple[float, float]]:
+    """Per ``"block:pair"``, shortest and longest distance (Å) that the edges of each block join."""
+    return {
+        f"{block}:{pair}": (float(near.dist[p].min()), float(near.dist[p].max()))
+        for block, recipe in blocks.items()
+        for pair, p in joined_pairs(frame, recipe, near).items()
+    }
+
+
+def check_elements(frames: Iterable[Frame], elements: Sequence[str]) -> None:
+    """Raise FrameError, naming the frame, if one has an element that is not among these."""
+    for frame in frames:
+        if unknown := frame.elements - set(elements):
+            raise FrameError(f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {tuple(elements)}")
 
 
 def check_policy(policy: str) -> None:
@@ -115,9 +143,9 @@ def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, ND
     return found
 
 
-def frame_neighbours(frame: Frame, recipe: Recipe) -> Neighbours:
-    """Neighbours as far as the recipe reaches. Raises FrameError for atoms on top of one another."""
-    near = find_neighbours(frame.positions, frame.cell, recipe.reach)
+def frame_neighbours(frame: Frame, recipe: Recipe, least: float = 0.0) -> Neighbours:
+    """Neighbours as far as the recipe reaches, or ``least`` Å. Raises FrameError for atoms on top of one another."""
+    near = find_neighbours(frame.positions, frame.cell, max(recipe.reach, least))
     if len(near.dist) and near.dist.min() <= 0.0:
         a = int(near.dist.argmin())
         raise FrameError(f"{frame.origin}: atoms {near.centre[a]} and {near.atom[a]} coincide")

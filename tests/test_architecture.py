@@ -22,7 +22,7 @@ FLOORS = {
     2: "store executors",
     3: "recipe tiles costs planning",
     4: "design assembly reduction solving evaluation",
-    5: "hierarchy inputs jobs cli report demo doctor health __init__",
+    5: "lattice hierarchy inputs jobs cli report demo doctor health __init__",
 }
 """Modules and sub-packages by floor; ``__init__`` is the package's face. A new one has to be entered here."""
 

@@ -331,8 +331,8 @@ def test_the_wall_is_that_of_the_frozen_models(serial):
 
 def test_coverage_is_the_range_of_distances_of_the_fit(serial):
     fit = fit_block(FRAMES, BASIS, "C", executor=serial)
-    assert fit.solution.parameters.coverage == {"C:CC": fit.plan.ranges["C"]["CC"]}
-    assert fit.plan.ranges["C"]["CC"][0] > 0.9
+    assert fit.solution.parameters.coverage == {"C:CC": fit.plan.ranges["C"]["C:CC"]}
+    assert fit.plan.ranges["C"]["C:CC"][0] > 0.9
 
 
 def test_what_was_left_out_is_noted(serial):

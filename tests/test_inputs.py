@@ -147,7 +147,7 @@ FULL_BASIS = {
     "three_body": {"rmin": 0.95, "rmax": {"CC": 4.6, "CN": 4.5}},
     "four_body": {"rmax": 4.0},
     "blocks": {"CN": {"orders": [5, 4, 3]}},
-    "types": {"CCN": {"order": 2, "rmin": {"CN": 1.0}, "rmax": 4.8}, "NN": {"rmax": 6.5}},
+    "types": {"CCN": {"order": 2, "rmin": {"CN": 1.0}, "rmax": 4.8}},
     "one_body": ["C"],
     "exclude": ["NNNN", "C-C-C-N"],
 }
@@ -177,7 +177,7 @@ class TestBasisTable:
     @pytest.mark.parametrize(
         ("kind", "edge", "cutoffs"),
         [
-            ("NN", "NN", (0.86, 6.5)),  # the pair's, but for its own rmax
+            ("NN", "NN", (0.86, 7.0)),  # the pair's
             ("CCC", "CC", (0.95, 4.6)),  # those of all triplets
             ("NNN", "NN", (0.95, 7.0)),  # no edge of its own among them: the pair's
             ("CCN", "CN", (1.0, 4.8)),  # its own

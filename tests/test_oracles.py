@@ -21,6 +21,7 @@ from reference import (
 )
 
 from hiertl_dist import Frame, Model, blocks_of, design_rows
+from hiertl_dist.errors import FrameError
 from hiertl_dist.parameters import Parameters, Penalty
 from hiertl_dist.rows import Row
 
@@ -132,8 +133,11 @@ class TestDirectSums:
         known = [i for i, s in enumerate(crystal.species) if s in "CN"]
         alone = labelled("CNCN", crystal.positions[known], crystal.cell)
         rows = [3 * a + x for a in known for x in range(3)] + list(range(24, 31))
-        found, expected = design_rows(crystal, basis).matrix, design_rows(alone, basis).matrix
-        assert types_seen(design_rows(crystal, basis)) == {t.elements for t in basis.types}
+        ignoring = design_rows(crystal, basis, ignore_other_elements=True)
+        found, expected = ignoring.matrix, design_rows(alone, basis).matrix
+        with pytest.raises(FrameError, match="H, O not among the elements"):
+            design_rows(crystal, basis)
+        assert types_seen(ignoring) == {t.elements for t in basis.types}
         assert worst(found[rows], expected) < 1e-12
         assert not np.delete(found, rows, axis=0).any()
 

@@ -231,8 +231,8 @@ def test_skip_frame_leaves_the_frame_out():
     assert plan.skipped == ("bad frame",)
     assert Counter(i for s in plan.segments for i in s.indices) == Counter(set(range(len(BAD))) - {2})
     assert len(plan.inside) == 1
-    assert min(plan.ranges["C"].values()) == plan.ranges["C"]["CC"]
-    assert plan.ranges["C"]["CC"][0] > 0.9
+    assert min(plan.ranges["C"].values()) == plan.ranges["C"]["C:CC"]
+    assert plan.ranges["C"]["C:CC"][0] > 0.9
 
 
 @pytest.mark.parametrize("policy", ["lsq", "damp"])
@@ -241,7 +241,7 @@ def test_other_policies_keep_the_frame_and_say_so(policy):
     assert plan.skipped == ()
     assert sorted(i for s in plan.segments for i in s.indices) == list(range(len(BAD)))
     assert [p.distance for p in plan.inside] == [pytest.approx(0.5)]
-    assert plan.ranges["C"]["CC"][0] == pytest.approx(0.5)
+    assert plan.ranges["C"]["C:CC"][0] == pytest.approx(0.5)
 
 
 def test_an_unknown_policy_is_refused():
@@ -260,7 +260,7 @@ def test_ranges_are_the_distances_that_edges_join(plan):
                 lengths = np.linalg.norm(vectors[i, j], axis=-1)
                 found["".join(sorted(a + b))] += [r for r in lengths if 0 < r < 5.0]
     for pair, distances in found.items():
-        assert plan.ranges["CN"][pair] == pytest.approx((min(distances), max(distances)))
+        assert plan.ranges["CN"][f"CN:{pair}"] == pytest.approx((min(distances), max(distances)))
 
 
 def test_a_group_is_a_source_and_a_kind(plan):

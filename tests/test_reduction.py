@@ -45,7 +45,7 @@ def dense(plan, blocks, frozen=()):
     """[A | b − Σ offsets] of every frame of a plan in the order of its segments, and the group of each row."""
     frames = [f for s in plan.segments for f in s.frames]
     rows = design_rows(frames, BASIS, blocks)
-    target = rows.target - sum((frozen_rows(frames, f) for f in frozen), np.zeros(len(rows.target)))
+    target = rows.target - sum((frozen_rows(frames, f, "refuse") for f in frozen), np.zeros(len(rows.target)))
     groups = [Group(f.group, SUMMARY_KINDS[k]) for f in frames for k in kind_codes(f)]
     return rows.matrix, target, groups
 

@@ -225,7 +225,10 @@ def test_warnings_come_worst_first():
 
 
 def test_no_warnings():
-    assert "every distance lies inside the range" in warnings_text(frame_errors(FRAMES, FOUND))
+    listed = frame_errors(FRAMES, FOUND)
+    assert "nothing is known of what is out of range" in warnings_text(listed)
+    text = warnings_text(listed, known={"CN:NN", "C:CC"})
+    assert text == "every distance lies inside the ranges that are known, those of C:CC, CN:NN"
     alone = [replace(FOUND[0], out_of_range=(LONG,))]
     assert "of the others –" in warnings_text(frame_errors(FRAMES[:1], alone))
 

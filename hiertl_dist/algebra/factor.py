@@ -79,7 +79,8 @@ def guarded_cholesky(summary: Gram, alpha: float) -> tuple[Matrix, float]:
     u, squared = cholesky(g / lengths / lengths[:, np.newaxis])
     condition = math.sqrt(squared)
     if u is None or condition > GRAM_CONDITION_LIMIT:
-        found = f"estimated at {condition:.2g}" if u is not None else "too large for a Cholesky factor"
+        beyond = float(np.finfo(np.float64).eps) ** -0.5
+        found = f"estimated at {condition:.2g}" if u is not None else f"beyond {beyond:.1g} (Cholesky breaks down)"
         raise UnsafeGram(
             f"normal equations can't be trusted: the condition number of the regularised, "
             f"column-equilibrated design matrix is {found}, the limit is {GRAM_CONDITION_LIMIT:.0e}; "

@@ -24,7 +24,7 @@ GRADIENT_LIMIT = 1e-10
 class LinearSolution:
     """The answer to one linear problem.
 
-    - `coefficients` (n,), read-only; columns that are zero in every row get 0
+    - `coefficients` (n,), read-only; columns that are zero, or less than the rounding of the largest, get 0
     - `rank`: independent columns (none), singular values kept (svd), n without zero columns (ridge),
       nonzeros (lasso)
     - `condition` of what was inverted: an estimate of cond_1 of the column-equilibrated triangle (none,
@@ -57,15 +57,17 @@ def solve(summary: Summary, regulariser: Regulariser, n_counted: float | None = 
     """
     counted = float(summary.rows if n_counted is None else n_counted)
     norms = summary.column_norms()
-    zero = np.flatnonzero(norms == 0.0)
-    live = summary if len(zero) == 0 else summary.columns(norms > 0.0)
+    # what is lost in the rounding of the largest column is zero too: scaled to length 1 it would count as much as any
+    alive = norms > float(np.finfo(np.float64).eps) * norms.max(initial=0.0)
+    zero = np.flatnonzero(~alive)
+    live = summary if len(zero) == 0 else summary.columns(alive)
     if live.n_columns == 0:
         gap = 0.0 if isinstance(regulariser, Lasso) else None
         answer = Answer(np.zeros(0), 0, 1.0, gap)
     else:
         answer = _answer(live, regulariser, counted)
     coefficients = np.zeros(summary.n_columns)
-    coefficients[norms > 0.0] = answer.coefficients
+    coefficients[alive] = answer.coefficients
     solution = LinearSolution(
         coefficients=locked(coefficients),
         rank=answer.rank,
@@ -128,7 +130,10 @@ def _notes(solution: LinearSolution, regulariser: Regulariser, zeros: int) -> tu
     notes = []
     n = len(solution.coefficients)
     if zeros:
-        notes.append(f"{zeros} of {n} columns are zero in every row: their coefficients are 0")
+        notes.append(
+            f"{zeros} of {n} columns are zero in every row, or less than the rounding of the largest: their "
+            "coefficients are 0"
+        )
     if isinstance(regulariser, NoRegularisation) and solution.rank < n - zeros:
         dependent = n - zeros - solution.rank
         notes.append(f"{dependent} of {n} columns depend on others: the shortest solution was taken")

@@ -298,6 +298,13 @@ class Executor(ABC):
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
         return int(psutil.virtual_memory().available)
 
+    def watch(self, items: Iterable[Any], what: str) -> Iterator[Any]:
+        """The items one by one, under a progress bar as the verbs show it."""
+        with Telling(what, str).bar(0, shown=self.out() is sys.stdout) as bar:
+            for item in items:
+                yield item
+                bar.update()
+
     def out(self) -> TextIO:
         """The stream that a person reads: stdout on the one process that speaks for all, nowhere on the
         others."""

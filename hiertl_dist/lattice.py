@@ -1,0 +1,223 @@
+"""The lattice of element sets: which blocks a climb fits, and whether it can, before anything is computed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from .basis import cluster_name, split_symbols
+from .blocks import blocks_of
+from .errors import InputError, MismatchError
+from .rows import KINDS
+from .solving import FitSettings, check_frozen
+from .tiles import check_elements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from .basis import Basis
+    from .frames import Frame
+    from .parameters import Parameters
+
+
+def _name(block: str) -> str:
+    return cluster_name(split_symbols(block))
+
+
+@dataclass(frozen=True, eq=False)
+class HierarchyOptions:
+    """What applies to a whole climb.
+
+    Attributes
+    ----------
+    settings : of every block; block_settings : of single ones.
+    partial : per block, lower blocks that are left free when it is fitted.
+    only : blocks to fit; default: all that are not frozen.
+    store : folder of the design store; ``None`` streams.
+    """
+
+    settings: FitSettings = field(default_factory=FitSettings)
+    block_settings: Mapping[str, FitSettings] = field(default_factory=dict)
+    partial: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    only: Sequence[str] | None = None
+    store: str | Path | None = None
+    memory: int | None = None
+
+    def normal(self) -> HierarchyOptions:
+        """The same with every block's name in sorted form. Raises BasisError where one is no name of elements."""
+        return replace(
+            self,
+            block_settings={_name(b): s for b, s in self.block_settings.items()},
+            partial={_name(b): tuple(map(_name, free)) for b, free in self.partial.items()},
+            only=None if self.only is None else tuple(map(_name, self.only)),
+        )
+
+    def of(self, block: str) -> FitSettings:
+        return self.block_settings.get(block, self.settings)
+
+
+def blocks_in(parameters: Parameters) -> set[str]:
+    """Names of the blocks that a model has terms of."""
+    return {t.block for t in parameters.basis.types}
+
+
+def choose_blocks(
+    frames: Sequence[Frame],
+    basis: Basis,
+    frozen: Sequence[Parameters],
+    options: HierarchyOptions,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[str]:
+    """The blocks that a climb fits, small element sets first.
+
+    Blocks that a frozen model holds are not fitted. A block that no frame has exactly the elements of is left out of
+    the model, and ``tell`` is told so, unless a larger block that is fitted stands on it.
+
+    Raises
+    ------
+    InputError
+        Nothing is left to fit; an option names a block or a source of rows that is not there, or contradicts another;
+        a block lacks its frames or its lower blocks.
+    FrameError
+        A frame has an element that the basis lacks.
+    MismatchError
+        A frozen model does not fit the basis, or penalties differ.
+    """
+    names = [b.name for b in blocks_of(basis)]
+    _check_names(names, options, frozen)
+    held = {b for f in frozen for b in blocks_in(f)}
+    candidates = [b for b in names if (b not in held if options.only is None else b in options.only)]
+    if not candidates:
+        raise InputError(f"nothing to fit: frozen files hold every block of the basis, {', '.join(names)}")
+    check_elements(frames, basis.elements)
+    there = {cluster_name(f.elements) for f in frames}
+    wanted = [b for b in candidates if b in there]
+    for block in (b for b in candidates if b not in wanted):
+        larger = [w for w in wanted if _stands_on(w, block)]
+        if larger or options.only is not None:
+            needed = f", and {larger[0]} stands on it" if larger else ""
+            raise InputError(
+                f"block {block}: no frame contains exactly {', '.join(split_symbols(block))}{needed}; give such frames "
+                "or freeze a file"
+            )
+        tell(f"block {block} is left out of the model: no frame contains exactly its elements")
+    if not wanted:
+        raise InputError(f"nothing to fit: no frame contains exactly the elements of any of {', '.join(candidates)}")
+    _check_partial(wanted, options)
+    _check_lower(wanted, [n for n in names if n in there or n in held or n in wanted], options, basis, frozen)
+    _check_weights(wanted, frames, options)
+    _tell_unused(frames, wanted, options, tell)
+    return wanted
+
+
+def _stands_on(block: str, lower: str) -> bool:
+    return set(split_symbols(lower)) < set(split_symbols(block))
+
+
+def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters]) -> None:
+    held = {b for f in frozen for b in blocks_in(f)}
+    for what, given in (("only", options.only or ()), ("settings of blocks", options.block_settings)):
+        if unknown := [b for b in given if b not in names]:
+            raise InputError(f"{what}: {unknown} are not blocks of the basis, which has {names}")
+    for block, free in options.partial.items():
+        for lower in free:
+            if not _stands_on(block, lower):
+                raise InputError(f"partial: {lower} is not a lower block of {block}")
+            if lower not in names:
+                raise InputError(
+                    f"partial: block {lower} is {'only in a frozen file' if lower in held else 'not in the basis'}; "
+                    f"to be left free it must be in the basis, which has {names}"
+                )
+
+
+def _check_partial(wanted: Sequence[str], options: HierarchyOptions) -> None:
+    """A block may change with one other only, and not after a third was fitted on what it was before."""
+    owner: dict[str, str] = {}
+    for block in wanted:
+        for lower in options.partial.get(block, ()):
+            if lower in owner:
+                raise InputError(f"partial: {lower} would be changed by {owner[lower]} and by {block}; leave one out")
+            owner[lower] = block
+            for earlier in wanted[: wanted.index(block)]:
+                if _stands_on(earlier, lower):
+                    raise InputError(f"partial: {block} would change {lower} after {earlier} was fitted on it")
+
+
+def _check_lower(
+    wanted: Sequence[str], names: Sequence[str], options: HierarchyOptions, basis: Basis, frozen: Sequence[Parameters]
+) -> None:
+    """Each block's lower blocks are to be had, the frozen ones fit the basis, and there is one wall."""
+    held = {b for f in frozen for b in blocks_in(f)}
+    walls = {p for b in wanted if (p := options.of(b).penalty) is not None}
+    if len(walls) > 1:
+        raise MismatchError(f"penalty: the settings of blocks name {sorted(map(str, walls))}; a model has one")
+    if not walls and len({f.penalty for f in frozen}) > 1:
+        first, other = next((a, b) for a in frozen for b in frozen if a.penalty != b.penalty)
+        raise MismatchError(
+            f"penalty: {first.source} has {first.penalty}, {other.source} has {other.penalty}; say which to use"
+        )
+    for block in wanted:
+        free = tuple(options.partial.get(block, ()))
+        check_frozen(basis, (block, *free), below_of(block, less(frozen, set(wanted)), free))
+        lower = [n for n in names if _stands_on(block, n)]
+        if missing := [n for n in lower if n not in wanted and n not in held and n not in free]:
+            raise InputError(
+                f"block {block}: its lower blocks {', '.join(missing)} are in the basis, but neither fitted here nor "
+                "frozen; freeze their files, or leave their types out of the basis"
+            )
+
+
+def _check_weights(wanted: Sequence[str], frames: Sequence[Frame], options: HierarchyOptions) -> None:
+    sources = {f.group for f in frames}
+    known = {*KINDS, *sources, *(f"{s}/{k}" for s in sources for k in KINDS)}
+    for block in wanted:
+        if unknown := [k for k in options.of(block).weights if k not in known]:
+            raise InputError(
+                f"weights: {unknown[0]!r} names no kind or source of rows; there are {', '.join(KINDS)} and "
+                f"{sorted(sources)[:20]}"
+            )
+
+
+def own_weights(settings: FitSettings, block: str, frames: Sequence[Frame]) -> FitSettings:
+    """The settings without weights of sources that only other blocks' frames come from; those of none are refused."""
+    elements = set(split_symbols(block))
+    own = {f.group for f in frames if f.elements == elements or (settings.include_fewer and f.elements < elements)}
+    others = {f.group for f in frames} - own
+    foreign = {name for s in others for name in (s, *(f"{s}/{kind}" for kind in KINDS))} - set(KINDS)
+    return replace(settings, weights={k: w for k, w in settings.weights.items() if k not in foreign})
+
+
+def _tell_unused(
+    frames: Sequence[Frame], wanted: Sequence[str], options: HierarchyOptions, tell: Callable[[str], None]
+) -> None:
+    """Frames that no block is fitted on are not passed over in silence."""
+    unused = Counter(
+        cluster_name(f.elements) for f in frames
+        if not any(
+            f.elements == set(split_symbols(b)) or (options.of(b).include_fewer and f.elements < set(split_symbols(b)))
+            for b in wanted
+        )
+    )  # fmt: skip
+    for elements, count in sorted(unused.items()):
+        tell(f"{count} frames of {elements} are not used: no block that is fitted has exactly their elements")
+
+
+def less(models: Sequence[Parameters], blocks: set[str]) -> list[Parameters]:
+    """Frozen models without the blocks that were fitted since; those of which nothing is left are dropped."""
+    kept = [(m, blocks_in(m) - blocks) for m in models]
+    return [m if own == blocks_in(m) else m.restricted(own) for m, own in kept if own]
+
+
+def below_of(block: str, models: Sequence[Parameters], free: Sequence[str]) -> list[Parameters]:
+    """The parts of models that stand on proper subsets of a block's elements, less the blocks left free."""
+    elements = set(split_symbols(block))
+    found = []
+    for model in models:
+        inside = {b for b in blocks_in(model) if set(split_symbols(b)) <= elements and b != block and b not in free}
+        if inside == blocks_in(model):
+            found.append(model)
+        elif inside:
+            found.append(model.restricted(inside))
+    return found
