@@ -158,8 +158,8 @@ def test_ranges_end_where_each_block_does():
     frames = frames_of("CN")
     found = plan(frames[-4:], basis.restricted(["C", "N"])).coverage(["C", "CN"])
     assert found["C:CC"][1] <= 4.7 < found["CN:CN"][1] <= 5.0
-    frames = labelled(frames, random_parameters(basis))
-    together = fit_all_at_once(frames[-4:], basis, options=HierarchyOptions(RIDGE), executor=SERIAL)
+    frames = labelled(frames[-4:], random_parameters(basis))
+    together = fit_all_at_once(frames, basis, options=HierarchyOptions(RIDGE), executor=SERIAL)
     for key, span in together.solution.parameters.coverage.items():
         assert span == found.get(key, span)
     model = Model(together.solution.parameters)
