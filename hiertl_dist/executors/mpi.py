@@ -30,6 +30,7 @@ from hiertl_dist.executors.base import (
 
 _VALUE, _STOP = 1, 2  # tags of messages
 _SECONDS_FOR_SPEAKER = 5.0
+_SECONDS_FOR_LAUNCHER = 1.0
 
 
 class MPIExecutor(Executor):
@@ -145,9 +146,15 @@ def abandon(code: int) -> None:
     from mpi4py import MPI
 
     if MPI.COMM_WORLD.Get_size() > 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _let_output_out()
         MPI.COMM_WORLD.Abort(code)
+
+
+def _let_output_out() -> None:
+    """Flush, and wait for the launcher to pass it on: what it has not read when a rank aborts may be lost."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(_SECONDS_FOR_LAUNCHER)
 
 
 def under_mpirun(environ: Mapping[str, str] = os.environ) -> bool:
@@ -319,8 +326,7 @@ class _AbortHook:
             self.former(kind, error, trace)
         except Exception:  # a hook that fails must not keep the job from ending
             traceback.print_exc()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _let_output_out()
         self.abort(1)
 
 
