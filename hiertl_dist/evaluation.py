@@ -18,7 +18,7 @@ from .kernels import clusters
 from .parameters import Parameters, Penalty, merge_parameters
 from .recipe import Recipe, compile_recipe
 from .rows import select_rows
-from .tiles import InnerPolicy, block_ranges, check_policy, frame_neighbours, joined_pairs, pairs_inside
+from .tiles import InnerPolicy, block_ranges, check_policy, frame_neighbours, joined_pairs, pairs_inside, widest_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -275,16 +275,7 @@ def sum_evaluations(parts: Sequence[Sequence[Evaluation]]) -> list[Evaluation]:
         Evaluation(
             sum(e.energy for e in own), np.sum([e.forces for e in own], axis=0),
             np.sum([e.stress for e in own], axis=0),
-            tuple(p for e in own for p in e.out_of_range), _widest([e.ranges for e in own]),
+            tuple(p for e in own for p in e.out_of_range), widest_ranges([e.ranges for e in own]),
         )
         for own in zip(*parts, strict=True)
     ]  # fmt: skip
-
-
-def _widest(parts: Sequence[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
-    found: dict[str, tuple[float, float]] = {}
-    for part in parts:
-        for name, (low, high) in part.items():
-            before = found.get(name, (low, high))
-            found[name] = (min(low, before[0]), max(high, before[1]))
-    return found

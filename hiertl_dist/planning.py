@@ -23,10 +23,10 @@ from .frames import frames_digest
 from .recipe import compile_recipe
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .store import free_disk
-from .tiles import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, scan_frame
+from .tiles import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, scan_frame, widest_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from .basis import Basis
     from .executors.base import Executor
@@ -151,7 +151,7 @@ class Plan:
 
     def coverage(self, blocks: Collection[str]) -> dict[str, tuple[float, float]]:
         """``"block:pair"`` → range of distances (Å) in all frames, as far as the block's edges reach."""
-        return {key: span for key, span in _widest(self.ranges.values()).items() if key.partition(":")[0] in blocks}
+        return {key: span for key, span in widest_ranges(self.ranges.values()).items() if key.partition(":")[0] in blocks}
 
     def as_dict(self) -> dict[str, Any]:
         """What a person or a script wants to know of it."""
@@ -284,16 +284,7 @@ def _ranges(kept: Sequence[tuple[int, Frame, FrameScan]]) -> dict[str, dict[str,
     by_set: dict[str, list[dict[str, tuple[float, float]]]] = defaultdict(list)
     for _, frame, scan in kept:
         by_set[cluster_name(frame.elements)].append(scan.ranges)
-    return {elements: _widest(ranges) for elements, ranges in by_set.items()}
-
-
-def _widest(parts: Iterable[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
-    found: dict[str, tuple[float, float]] = {}
-    for part in parts:
-        for name, (low, high) in part.items():
-            before = found.get(name, (low, high))
-            found[name] = (min(low, before[0]), max(high, before[1]))
-    return found
+    return {elements: widest_ranges(ranges) for elements, ranges in by_set.items()}
 
 
 def check_plan(

@@ -101,6 +101,16 @@ def block_ranges(frame: Frame, blocks: Mapping[str, Recipe], near: Neighbours) -
     }
 
 
+def widest_ranges(parts: Iterable[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    """The range that holds all ranges of a name."""
+    found: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        for name, (low, high) in part.items():
+            before = found.get(name, (low, high))
+            found[name] = (min(low, before[0]), max(high, before[1]))
+    return found
+
+
 def check_elements(frames: Iterable[Frame], elements: Sequence[str]) -> None:
     """Raise FrameError, naming the frame, if one has an element that is not among these."""
     for frame in frames:
