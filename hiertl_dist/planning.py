@@ -151,7 +151,8 @@ class Plan:
 
     def coverage(self, blocks: Collection[str]) -> dict[str, tuple[float, float]]:
         """``"block:pair"`` → range of distances (Å) in all frames, as far as the block's edges reach."""
-        return {key: span for key, span in widest_ranges(self.ranges.values()).items() if key.partition(":")[0] in blocks}
+        everywhere = widest_ranges(self.ranges.values())
+        return {key: span for key, span in everywhere.items() if key.partition(":")[0] in blocks}
 
     def as_dict(self) -> dict[str, Any]:
         """What a person or a script wants to know of it."""

@@ -45,7 +45,7 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class FrameError:
+class FrameResidual:
     """One frame's errors, in the units of :class:`Errors`, and what is out of range in it."""
 
     index: int
@@ -104,14 +104,14 @@ def errors_by_composition(frames: Sequence[Frame], found: Sequence[Evaluation]) 
     return table | ({"all": errors_of(frames, found)} if len(table) > 1 else {})
 
 
-def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[FrameError]:
+def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[FrameResidual]:
     """Errors of each frame."""
     listed = []
     for i, (frame, evaluation) in enumerate(zip(frames, found, strict=True)):
         parts = _differences(frame, evaluation)
         force, energy, stress = (_rms([parts[k]] if k in parts else []) for k in ("force", "energy", "stress"))
         flags = tuple(str(p) for p in evaluation.out_of_range)
-        listed.append(FrameError(i, frame.origin, frame.group, composition(frame), force, energy, stress, flags))
+        listed.append(FrameResidual(i, frame.origin, frame.group, composition(frame), force, energy, stress, flags))
     return listed
 
 
@@ -153,7 +153,7 @@ def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal")
 
 
 def warnings_text(
-    listed: Sequence[FrameError], units: str = "kcal", most: int = 10, known: Collection[str] | None = None
+    listed: Sequence[FrameResidual], units: str = "kcal", most: int = 10, known: Collection[str] | None = None
 ) -> str:
     """The frames that are out of range, worst force error first, beside the median of those that are not.
 
