@@ -91,7 +91,7 @@ class _Work:
 
 
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
-    """Read a job and choose its blocks as a fit does, with the same refusals."""
+    """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
     frames, held_out = job.read_frames(executor.watch)
     frozen = [read_parts(p) for p in job.frozen]
     notes = list(job.notes)
@@ -113,7 +113,7 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
     """Plan a job: nothing is computed but neighbour counts, nothing is written.
 
-    Raises ResourceError, with both numbers, if it cannot fit, and whatever a fit would refuse at once.
+    Raises ResourceError, with both numbers, if it cannot fit, and what a climb would refuse before its first block.
     """
     work = _work(job, executor, all_at_once)
     memory = executor.memory() if job.memory is None else job.memory

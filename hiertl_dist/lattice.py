@@ -94,7 +94,8 @@ def choose_blocks(
     check_elements(frames, basis.elements)
     there = {cluster_name(f.elements) for f in frames}
     wanted = [b for b in candidates if b in there]
-    for block in (b for b in candidates if b not in wanted):
+    free = {lower for b in wanted for lower in options.partial.get(b, ())}
+    for block in (b for b in candidates if b not in wanted and b not in free):
         larger = [w for w in wanted if _stands_on(w, block)]
         if larger or options.only is not None:
             needed = f", and {larger[0]} stands on it" if larger else ""
@@ -106,7 +107,7 @@ def choose_blocks(
     if not wanted:
         raise InputError(f"nothing to fit: no frame contains exactly the elements of any of {', '.join(candidates)}")
     _check_partial(wanted, options)
-    _check_lower(wanted, [n for n in names if n in there or n in held or n in wanted], options, basis, frozen)
+    _check_lower(wanted, names, options, basis, frozen)
     _check_weights(wanted, frames, options)
     _tell_unused(frames, wanted, options, tell)
     return wanted
@@ -162,7 +163,8 @@ def _check_lower(
         free = tuple(options.partial.get(block, ()))
         check_frozen(basis, (block, *free), below_of(block, less(frozen, set(wanted)), free))
         lower = [n for n in names if _stands_on(block, n)]
-        if missing := [n for n in lower if n not in wanted and n not in held and n not in free]:
+        refitted = {own for w in wanted[: wanted.index(block)] for own in options.partial.get(w, ())}
+        if missing := [n for n in lower if n not in {*wanted, *held, *free, *refitted}]:
             raise InputError(
                 f"block {block}: its lower blocks {', '.join(missing)} are in the basis, but neither fitted here nor "
                 "frozen; freeze their files, or leave their types out of the basis"

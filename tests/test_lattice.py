@@ -63,6 +63,23 @@ def test_lower_blocks_must_be_had():
             only=["C", "CN"])  # fmt: skip
 
 
+def test_lower_blocks_must_be_had_even_where_they_have_no_frames():
+    frames = random_frames({"CN": 4})
+    refused("block CN: its lower blocks C, N are in the basis, but neither fitted", frames, only=["CN"])
+    half = [part("C")]
+    refused("block CN: its lower blocks N are in the basis, but neither fitted", frames, frozen=half, only=["CN"])
+
+
+def test_a_block_left_free_needs_no_frames_of_its_own():
+    options = HierarchyOptions(RIDGE, partial={"CN": ["C"]})
+    told = []
+    frames = [f for f in frames_of("CN") if f.elements != {"C"}]
+    assert choose_blocks(frames, BASIS, [], options, told.append) == ["N", "O", "CN"]
+    assert not any(line.startswith("block C ") for line in told)
+    fit = fit_hierarchy(labelled(frames, TRUTH), BASIS, options=options, executor=SERIAL)
+    assert fit.fits["CN"].solution.blocks == ("C", "CN")
+
+
 def test_no_block_changes_with_two_others():
     refused("partial: C would be changed by CN and by CO", frames_of("CN", "CO"), partial={"CN": ["C"], "CO": ["C"]})
 
