@@ -7,6 +7,7 @@ ranks, reduced by TSQR or normal equations, and solved with the smaller blocks f
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from .assembly import Assembly, assemble
 from .basis import Basis, ClusterType, Cutoff, Edge, Pair
@@ -26,6 +27,9 @@ from .solution import Solution
 from .solving import BlockFit, FitSettings, fit_block
 from .store import DesignStore
 
+if TYPE_CHECKING:
+    from .calculator import Calculator as Calculator
+
 try:
     __version__ = version("hiertl-dist")
 except PackageNotFoundError:  # a source tree that was never installed
@@ -38,3 +42,11 @@ __all__ = [
     "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "iter_frames", "lsq_order", "plan",
     "read_fm_setup", "read_frames", "reduce_rows",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name == "Calculator":  # not in __all__: it needs ASE, which is optional
+        from .calculator import Calculator
+
+        return Calculator
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .frames import Frame
-    from .recipe import Family, Recipe
+    from .kernels.clusters import Family
+    from .recipe import Recipe
     from .tiles import FrameScan
 
 RATE: Final = 2.6e9
@@ -62,7 +63,7 @@ def _family_operations(family: Family, scan: FrameScan, recipe: Recipe, atoms: N
             work = common_k * n**2 + 2.0 * n**3
         else:
             work = common_k * common_l * n**3 + common_k * n**5 + 2.0 * n**6
-        total += pairs * (work + 14.0 * family.count[t])
+        total += pairs * (work + 14.0 * family.columns[t])
     around = sum(mean(a, b) for a in range(len(atoms)) for b in range(len(atoms)) if atoms[a] and family.fn[a, b] >= 0)
     return total + float(atoms.sum()) * around**2 / 2.0 * (60.0 + 6.0 * n)
 
@@ -78,7 +79,7 @@ def structural_nonzeros(frame: Frame, recipe: Recipe) -> int:
             per_element[list({a, b})] += recipe.pair_order[a, b]
             clusters += int(recipe.pair_order[a, b])
     for family in recipe.families:
-        for t, count in enumerate(family.count):
+        for t, count in enumerate(family.columns):
             members = {int(e) for e in np.argwhere(family.role[t] >= 0).ravel()}
             if members <= present:
                 per_element[list(members)] += count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ from .errors import FrameError, InnerCutoffError
 from .frames import Frame
 from .io.params_read import read_parameters
 from .io.params_write import write_parameters
-from .kernels import clusters
+from .kernels.clusters import cluster_energy
+from .kernels.edges import pair_energy
 from .parameters import Parameters, Penalty, merge_parameters
 from .recipe import Recipe, compile_recipe
 from .rows import select_rows
@@ -71,7 +73,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class _Tensors:
-    """Coefficients in the kernels' shapes: (elements, elements, n) two-body, (roles, n, sets) per family."""
+    """Coefficients in the kernels' shapes: (elements, elements, n) two-body, per family as in ``Recipe.tensors``."""
 
     pair: NDArray[np.float64]
     families: tuple[NDArray[np.float64], ...]
@@ -125,15 +127,7 @@ class Model:
         for a, b in np.argwhere(recipe.pair_fn >= 0):
             first, order = recipe.pair_first[a, b], recipe.pair_order[a, b]
             pair[a, b, :order] = values[first : first + order]
-        families = []
-        for family in recipe.families:
-            types = [int(np.argwhere(family.role == r)[0][0]) for r in range(len(family.others))]
-            tensors = [
-                np.append(values[family.first[t] : family.first[t] + family.count[t]], 0.0)[cols].T
-                for t, cols in zip(types, family.cols, strict=True)
-            ]
-            families.append(np.ascontiguousarray(tensors))
-        return _Tensors(pair, tuple(families), values[recipe.one_body])
+        return _Tensors(pair, recipe.tensors(self.parameters.coefficients), values[recipe.one_body])
 
     def evaluate(
         self,
@@ -142,6 +136,7 @@ class Model:
         ignore_other_elements: bool = False,
         policy: InnerPolicy = "damp",
         executor: Executor | None = None,
+        threads: int = 1,
     ) -> list[Evaluation]:
         """Energy, forces and stress of each frame.
 
@@ -151,27 +146,38 @@ class Model:
             out, which is what subtracting a frozen block means; otherwise other elements are refused.
         policy : for pairs inside an inner cutoff: ``damp`` (as chimes_calculator), ``lsq`` or ``refuse``.
         executor : who does it; default: this process.
+        threads : that share the frames, or the atoms where there are fewer frames than threads; with an executor, the
+            atoms of a frame within each of its tasks. With shared atoms the last digits depend on their number.
 
         Raises
         ------
         FrameError, InnerCutoffError
             Naming the frame.
+        ValueError
+            An unknown policy, or fewer than one thread.
         """
         check_policy(policy)
+        if threads < 1:
+            raise ValueError(f"threads: expected at least 1, found {threads}")
         if policy == "skip_frame":
             raise ValueError("evaluate: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
         listed = [frames] if isinstance(frames, Frame) else list(frames)
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
-        if executor is None:
-            return [task(frame) for frame in listed]
-        return executor.run(task, listed, label=lambda f: f.origin, what="evaluate")
+        if executor is not None:
+            shared = partial(task, threads=threads)
+            return executor.run(shared, listed, label=lambda f: f.origin, what="evaluate")
+        if 1 < threads <= len(listed):
+            _ = self._tensors, self.block_recipes  # made once, not by each thread
+            with ThreadPoolExecutor(threads) as pool:
+                return list(pool.map(task, listed))
+        return [task(frame, threads=threads) for frame in listed]
 
     def __getstate__(self) -> dict[str, object]:
         # what is derived is cheap to make again and large to send
         return {"parameters": self.parameters}
 
 
-def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy) -> Evaluation:
+def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy, threads: int = 1) -> Evaluation:
     recipe, tensors = model.recipe, model._tensors
     if not ignore and (others := frame.elements - set(model.elements)):
         raise FrameError(
@@ -184,19 +190,43 @@ def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy) 
     codes = recipe.codes(frame)
     forces, virial = np.zeros((len(frame), 3)), np.zeros(6)
     energy = float(tensors.one_body[codes[codes >= 0]].sum())
-    args = (codes, near.start, near.atom, near.vec, near.dist, near.half)
     if (recipe.pair_fn >= 0).any():
         wall = np.array([model.parameters.penalty.scale, model.parameters.penalty.distance])
-        energy += clusters.pair_energy(
-            *args, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial
+        energy += pair_energy(
+            codes, near, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial
         )
-    for family, values in zip(recipe.families, tensors.families, strict=True):
-        energy += clusters.cluster_energy(
-            family.body, *args, family.fn, recipe.edges, family.n, family.role, family.others, family.weight, values,
-            forces, virial,
-        )  # fmt: skip
+    energy += _add_clusters(recipe, tensors, codes, near, threads, forces, virial)
     ranges, outside = out_of_range(frame, model, near)
     return Evaluation(energy, forces, virial / frame.volume, outside, ranges)
+
+
+def _add_clusters(
+    recipe: Recipe, tensors: _Tensors, codes: NDArray[np.int64], near: Neighbours, threads: int,
+    forces: NDArray[np.float64], virial: NDArray[np.float64],
+) -> float:  # fmt: skip
+    """Energy of the three- and four-body terms; adds to ``forces`` and ``virial``."""
+    families = list(zip(recipe.families, tensors.families, strict=True))
+
+    def part(low: int, high: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        own_forces, own_virial = np.zeros_like(forces), np.zeros_like(virial)
+        energies = [
+            cluster_energy(codes, near, family, recipe.edges, values, low, high, own_forces, own_virial)
+            for family, values in families
+        ]
+        return float(sum(energies)), own_forces, own_virial
+
+    # as many neighbours for each thread, which is nearly as much work
+    cuts = np.searchsorted(near.start, np.linspace(0, len(near.atom), threads + 1)).tolist()
+    cuts[-1] = len(codes)
+    if threads == 1:
+        found = [part(0, len(codes))]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(part, cuts[:-1], cuts[1:]))
+    for _, own_forces, own_virial in found:
+        forces += own_forces
+        virial += own_virial
+    return sum(energy for energy, _, _ in found)
 
 
 LONG_TOLERANCE = 0.1

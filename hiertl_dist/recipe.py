@@ -1,7 +1,7 @@
 """A basis turned into the arrays that the kernels take: edge tables, families, roles, orbit maps.
 
-Cluster types of one body order whose edges agree share a :class:`Family`, so that the edge functions
-around an atom are computed once for all of them.
+Cluster types of one body order whose edges agree share a family, so that the edge functions around an atom are
+computed once for all of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import numpy as np
 
 from .basis import Basis, ClusterType, Cutoff, Edge, Pair, edges_of
 from .blocks import blocks_of, orbits, pattern_of
-from .kernels import clusters
+from .kernels import edges as kinds
+from .kernels.clusters import Family
+from .kernels.moments import moment_layout, padded
+from .kernels.simd import LANES, TILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,23 +27,8 @@ if TYPE_CHECKING:
 
     from .frames import Frame
 
-TRANSFORM_CODES: Final = {"MORSE": clusters.MORSE, "INVRSE_R": clusters.INVERSE, "DEFAULT": clusters.IDENTITY}
-CUTOFF_CODES: Final = {"CUBIC": clusters.CUBIC, "TERSOFF": clusters.TERSOFF}
-
-
-@dataclass(frozen=True, eq=False)
-class Family:
-    """Cluster types of one body order that share their edge functions; see ``kernels/clusters.py``."""
-
-    body: int
-    n: int
-    fn: NDArray[np.int64]
-    role: NDArray[np.int64]
-    others: NDArray[np.int64]
-    weight: NDArray[np.float64]
-    cols: NDArray[np.int32]
-    first: NDArray[np.int64]
-    count: NDArray[np.int64]
+TRANSFORM_CODES: Final = {"MORSE": kinds.MORSE, "INVRSE_R": kinds.INVERSE, "DEFAULT": kinds.IDENTITY}
+CUTOFF_CODES: Final = {"CUBIC": kinds.CUBIC, "TERSOFF": kinds.TERSOFF}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +41,8 @@ class Recipe:
     edges : (edges, 8) edge table.
     pair_fn, pair_order, pair_first : (elements, elements) two-body edge, number of columns and first column.
     one_body : (elements,) column of each element's one-body term, or −1.
-    families : many-body types.
+    families : many-body types; maps : per family, (roles, sets, n), the column of each set of powers within its type,
+        the pair's own power last, and the number of columns where there is none.
     inner : (elements, elements) Å, the largest inner cutoff that any edge of the two elements has.
     outer : (elements, elements) Å, the largest outer cutoff; 0 where no edge joins them.
     n_columns : number of columns.
@@ -66,6 +55,7 @@ class Recipe:
     pair_first: NDArray[np.int64]
     one_body: NDArray[np.int64]
     families: tuple[Family, ...]
+    maps: tuple[NDArray[np.int32], ...]
     inner: NDArray[np.float64]
     outer: NDArray[np.float64]
     n_columns: int
@@ -74,6 +64,16 @@ class Recipe:
     def reach(self) -> float:
         """Å: how far neighbours are needed."""
         return float(self.outer.max(initial=0.0))
+
+    @property
+    def pair_columns(self) -> list[tuple[int, int]]:
+        """(first, number) of the columns of each pair of elements that has some."""
+        found = np.argwhere(np.triu(self.pair_fn >= 0))
+        return [(int(self.pair_first[a, b]), int(self.pair_order[a, b])) for a, b in found]
+
+    def tensors(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """Per family, the coefficients (n_columns,) as ``cluster_energy`` takes them."""
+        return tuple(_tensor(family, cols, values) for family, cols in zip(self.families, self.maps, strict=True))
 
     def codes(self, frame: Frame) -> NDArray[np.int64]:
         """(n,) element code of each atom."""
@@ -139,11 +139,12 @@ def compile_recipe(basis: Basis, names: tuple[str, ...] | None = None) -> Recipe
                 inner[[a, b], [b, a]] = np.maximum(inner[a, b], edge.rmin)
                 outer[[a, b], [b, a]] = np.maximum(outer[a, b], edge.rmax)
         start += block.n_columns
-    families = tuple(_family(group, code, table) for group in _families(many))
+    families = [_family(group, code, table) for group in _families(many)]
     edges = np.array(list(table.rows), np.float64).reshape(-1, 8)
     return Recipe(
-        basis.elements, edges, pair_fn, pair_order, pair_first, one_body, families, inner, outer, start
-    )
+        basis.elements, edges, pair_fn, pair_order, pair_first, one_body, tuple(f for f, _ in families),
+        tuple(m for _, m in families), inner, outer, start,
+    )  # fmt: skip
 
 
 def _families(many: Sequence[tuple[ClusterType, slice]]) -> list[list[tuple[ClusterType, slice]]]:
@@ -161,12 +162,14 @@ def _families(many: Sequence[tuple[ClusterType, slice]]) -> list[list[tuple[Clus
     return [members for _, _, members in groups]
 
 
-def _family(members: Sequence[tuple[ClusterType, slice]], code: dict[str, int], table: _EdgeTable) -> Family:
+def _family(
+    members: Sequence[tuple[ClusterType, slice]], code: dict[str, int], table: _EdgeTable
+) -> tuple[Family, NDArray[np.int32]]:
     body, n, size = members[0][0].body, members[0][0].order, len(code)
     fn = np.full((size, size), -1, np.int64)
     role = np.full((len(members), size, size), -1, np.int64)
     others: list[tuple[int, int]] = []
-    weight: list[float] = []
+    types: list[int] = []
     cols: list[NDArray[np.int32]] = []
     for t, (kind, _) in enumerate(members):
         for edge in kind.edges:
@@ -178,13 +181,75 @@ def _family(members: Sequence[tuple[ClusterType, slice]], code: dict[str, int], 
             rest.remove(ej)
             role[t, code[ei], code[ej]] = len(cols)
             others.append((code[rest[0]], code[rest[-1]]))
-            weight.append(0.5 if body == 4 and rest[0] == rest[1] else 1.0)
+            types.append(t)
             cols.append(_orbit_map(kind, (ei, ej, *rest)))
-    return Family(
-        body, n, fn, role, np.array(others, np.int64), np.array(weight), np.ascontiguousarray(cols),
-        np.array([p.start for _, p in members], np.int64),
-        np.array([p.stop - p.start for _, p in members], np.int64),
+    count = np.array([p.stop - p.start for _, p in members], np.int64)
+    maps = [
+        _terms(body, n, c, int(count[t]), alike=body == 4 and rest[0] == rest[1])
+        for c, rest, t in zip(cols, others, types, strict=True)
+    ]  # by role and variant
+    begin = np.cumsum([0] + [m.size for pair in maps for m in pair])[:-1].reshape(-1, 2)
+    family = Family(
+        body, n, fn, role, np.array(others, np.int64), np.concatenate([m.ravel() for pair in maps for m in pair]),
+        begin.astype(np.int64), np.array([pair[0].shape[1] for pair in maps], np.int64),
+        _twins(n) if body == 4 else np.zeros(0, np.int32), np.array([p.start for _, p in members], np.int64), count,
     )  # fmt: skip
+    return family, np.ascontiguousarray(cols)
+
+
+def _tensor(family: Family, maps: NDArray[np.int32], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    n, sets = family.n, moment_layout(family.body, family.n)[4]
+    found = np.zeros((len(maps), 2, padded(n, TILE), sets))
+    for r, cols in enumerate(maps):
+        t = int(np.argwhere(family.role == r)[0][0])
+        own = np.append(values[family.first[t] : family.first[t] + family.columns[t]], 0.0)[cols]
+        for v, places in enumerate(_places(family.body, n)):
+            found[r, v, :n, places] = own
+    return found
+
+
+def _places(body: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(sets,) where the kernels keep the moment of each set of powers, by variant; see ``moment_layout``."""
+    _, row, _, width, _ = moment_layout(body, n)
+    if body == 3:
+        b, c = np.indices((n, n)).reshape(2, -1)
+        return b * width + c, b * width + c
+    b, d, f, c, e = np.indices((n,) * 5).reshape(5, -1)
+    return (b * n + d) * width + f * row + c * n + e, (c * n + e) * width + f * row + b * n + d
+
+
+def _twins(n: int) -> NDArray[np.int32]:
+    """Pairs of moments, in lanes, that differ by an exchange of k and l, as one list."""
+    b, d, _, c, e = np.indices((n,) * 5).reshape(5, -1)
+    lower = b * n + d < c * n + e
+    first, second = _places(4, n)
+    return (LANES * np.stack([first, second], 1)[lower]).astype(np.int32).ravel()
+
+
+def _terms(body: int, n: int, cols: NDArray[np.int32], count: int, *, alike: bool) -> list[NDArray[np.int32]]:
+    """By variant, (columns, terms, 2): the moments and powers of the pair whose products are a column's derivative.
+
+    Where k and l are alike, only one of two twins is a term. Columns with fewer terms are filled with a moment that is
+    zero.
+    """
+    sets, power = np.nonzero(cols < count)
+    if alike:
+        b, d, _, c, e = np.indices((n,) * 5).reshape(5, -1)[:, sets]
+        kept = b * n + d <= c * n + e
+        sets, power = sets[kept], power[kept]
+    column = cols[sets, power]
+    order = np.argsort(column, kind="stable")
+    sets, power, column = sets[order], power[order], column[order]
+    sizes = np.bincount(column, minlength=count)
+    rank = np.arange(len(column)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    found = []
+    for places in _places(body, n):
+        terms = np.zeros((count, sizes.max(), 2), np.int32)
+        terms[:, :, 0] = LANES * moment_layout(body, n)[4]
+        terms[column, rank, 0] = LANES * places[sets]
+        terms[column, rank, 1] = 2 * LANES * power
+        found.append(terms)
+    return found
 
 
 def _orbit_map(kind: ClusterType, atoms: tuple[str, ...]) -> NDArray[np.int32]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from .basis import cluster_name
 from .errors import FrameError, InnerCutoffError
-from .kernels import clusters
+from .kernels.clusters import cluster_rows
+from .kernels.edges import pair_rows
 from .kernels.neighbours import Neighbours, find_neighbours
 from .rows import frame_rows, n_rows
 
@@ -153,9 +154,19 @@ def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, ND
     return found
 
 
-def frame_neighbours(frame: Frame, recipe: Recipe, least: float = 0.0) -> Neighbours:
-    """Neighbours as far as the recipe reaches, or ``least`` Å. Raises FrameError for atoms on top of one another."""
-    near = find_neighbours(frame.positions, frame.cell, max(recipe.reach, least))
+def frame_neighbours(frame: Frame, recipe: Recipe, least: float | None = None) -> Neighbours:
+    """The pairs of atoms that some edge of the recipe joins, or with ``least`` (Å) all up to the longest of both.
+
+    Raises FrameError for atoms on top of one another.
+    """
+    codes = recipe.codes(frame)
+    if least is None:
+        joined = np.flatnonzero(recipe.outer.any(axis=1))
+        near = find_neighbours(
+            frame.positions, frame.cell, recipe.reach, np.where(np.isin(codes, joined), codes, -1), recipe.outer
+        )
+    else:
+        near = find_neighbours(frame.positions, frame.cell, max(recipe.reach, least))
     if len(near.dist) and near.dist.min() <= 0.0:
         a = int(near.dist.argmin())
         raise FrameError(f"{frame.origin}: atoms {near.centre[a]} and {near.atom[a]} coincide")
@@ -179,7 +190,6 @@ def fill_rows(
     """
     if out.shape != (n_rows(frame), recipe.n_columns):
         raise ValueError(f"{frame.origin}: expected rows of shape {(n_rows(frame), recipe.n_columns)}, got {out.shape}")
-    out[:] = 0.0
     near = frame_neighbours(frame, recipe)
     inside = pairs_inside(frame, recipe, near)
     if inside and policy not in ("lsq", "damp"):
@@ -191,20 +201,17 @@ def fill_rows(
     srow = np.full(6, -1, np.int64)
     srow[components] = first_stress + np.arange(len(components))
     erow = len(out) - 1 if has_energy else -1
-    near_args = (codes, near.start, near.atom, near.vec, near.dist, near.half)
-    row_args = (frame.volume, frow, srow, erow, out)
+    rest = (recipe.edges, frame.volume, frow, srow, erow, out)
     if (recipe.pair_fn >= 0).any():
-        clusters.pair_rows(
-            *near_args, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", recipe.edges, *row_args
-        )
+        for first, order in recipe.pair_columns:
+            out[:, first : first + order] = 0.0
+        pair_rows(codes, near, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", *rest)
     for family in recipe.families:
-        clusters.cluster_rows(
-            family.body, *near_args, family.fn, recipe.edges, family.n, family.role, family.others, family.weight,
-            family.cols, family.first, family.count, *row_args,
-        )  # fmt: skip
-    if has_energy:
-        for element, column in enumerate(recipe.one_body):
-            if column >= 0:
+        cluster_rows(codes, near, family, *rest)
+    for element, column in enumerate(recipe.one_body):
+        if column >= 0:
+            out[:, column] = 0.0
+            if has_energy:
                 out[erow, column] = np.count_nonzero(codes == element)
 
 

@@ -109,6 +109,36 @@ class TestDirectSums:
         assert found.matrix.shape[0] == 3 * 12 + 1
         assert worst(found.matrix, direct_rows(isolated, shared_basis, found.columns)) < 1e-10
 
+    # every way in which moments are padded and tiled; either element the rarer one
+    @pytest.mark.parametrize("species", ["CCCCN", "CNNNN"])
+    @pytest.mark.parametrize("orders", [(1, 2, 2), (3, 5, 0), (2, 8, 3), (2, 9, 0), (2, 0, 4), (2, 17, 0)])
+    def test_each_order(self, orders, species):
+        basis = basis_of("CN", orders, (3.0, 3.0, 3.0))
+        frame = molecule(species, seed=6, size=1.9, apart=0.8)
+        found = design_rows(frame, basis)
+        expected = direct_rows(frame, basis, found.columns)
+        assert expected.any(axis=1).all()
+        assert worst(found.matrix, expected) < 1e-10
+        model = model_of(basis)
+        rows = found.matrix @ model.parameters.coefficients
+        (evaluated,) = model.evaluate(frame)
+        assert evaluated.forces.ravel() == pytest.approx(rows[:-1], rel=0, abs=1e-10 * np.abs(rows[:-1]).max())
+
+    @pytest.mark.parametrize("order", [5, 6])
+    def test_large_orders_of_four_bodies(self, order):
+        """Too slow for direct sums: columns nest, and all forces are derivatives of the energy."""
+        basis, lower = (basis_of("CN", (1, 0, n), (3.0, 3.0, 3.0)) for n in (order, 4))
+        frame = molecule("CCCCN", seed=6, size=1.9, apart=0.8)
+        found, nested = design_rows(frame, basis), design_rows(frame, lower)
+        place = {(c.block, c.elements, c.powers): k for k, c in enumerate(found.columns)}
+        shared = [place[c.block, c.elements, c.powers] for c in nested.columns]
+        assert worst(found.matrix[:, shared], nested.matrix) < 1e-12
+        step = 1e-5 * np.eye(15)[4].reshape(5, 3)
+        ahead, behind = (
+            design_rows(labelled(frame.species, frame.positions + x), basis).matrix[-1] for x in (step, -step)
+        )
+        assert worst((behind - ahead) / 2e-5, found.matrix[4]) < 1e-5
+
     @pytest.mark.parametrize("transform", ["MORSE", "INVRSE_R", "DEFAULT"])
     @pytest.mark.parametrize("cutoff", ["CUBIC", "TERSOFF 0.75", "TERSOFF 1.0"])
     def test_each_transform_and_cutoff_function(self, transform, cutoff):
@@ -300,6 +330,18 @@ class TestEvaluation:
         else:
             scale = np.abs(expected[n:-1]).max()
             assert found.stress == pytest.approx(expected[n:-1], rel=0, abs=1e-10 * scale)
+
+    @pytest.mark.parametrize("threads", [2, 3, 20])
+    def test_threads_share_atoms_or_frames(self, own_basis, crystal, isolated, threads):
+        model = model_of(own_basis)
+        frames = [crystal, isolated, crystal]
+        for found, expected in zip(model.evaluate(frames, threads=threads), model.evaluate(frames), strict=True):
+            assert found.energy == pytest.approx(expected.energy, rel=1e-13)
+            scale = np.abs(expected.forces).max()
+            assert found.forces == pytest.approx(expected.forces, rel=0, abs=1e-13 * scale)
+            assert found.stress == pytest.approx(expected.stress, rel=1e-12, nan_ok=True)
+        with pytest.raises(ValueError, match="threads: expected at least 1, found 0"):
+            model.evaluate([], threads=0)
 
     def test_merged_model_is_the_sum_of_its_blocks(self, own_basis, crystal):
         names = [b.name for b in blocks_of(own_basis)]

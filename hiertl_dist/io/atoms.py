@@ -13,6 +13,9 @@ from ..units import EV
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+VOIGT = [0, 1, 2, 5, 4, 3]
+"""Indices that take a stress from the package's order, xx yy zz xy xz yz, to ASE's, xx yy zz yz xz xy, and back."""
+
 
 def frames_from_ase(images: Iterable[Any], *, group: str = "ase") -> list[Frame]:
     """Frames of ASE ``Atoms`` (Å, eV, eV/Å, eV/Å³), labels from the results of their calculators.
@@ -25,10 +28,11 @@ def frames_from_ase(images: Iterable[Any], *, group: str = "ase") -> list[Frame]
     FrameError
         Naming the image: periodic in some directions only, or what :class:`~hiertl_dist.frames.Frame` refuses.
     """
-    return [_frame(atoms, group, f"image {i}") for i, atoms in enumerate(images, 1)]
+    return [frame_from_ase(atoms, group, f"image {i}") for i, atoms in enumerate(images, 1)]
 
 
-def _frame(atoms: Any, group: str, origin: str) -> Frame:
+def frame_from_ase(atoms: Any, group: str = "ase", origin: str = "atoms") -> Frame:
+    """One frame as :func:`frames_from_ase` makes it; ``origin`` names it in messages."""
     periodic = [bool(p) for p in atoms.pbc]
     if any(periodic) and not all(periodic):
         raise FrameError(f"{origin}: expected all or no directions to be periodic, found {periodic}")
@@ -36,7 +40,7 @@ def _frame(atoms: Any, group: str, origin: str) -> Frame:
     stress = results.get("stress")
     if stress is not None:
         stress = -np.asarray(stress, float) * EV
-        stress = stress[[0, 1, 2, 5, 4, 3]] if stress.shape == (6,) else stress.ravel()[[0, 4, 8, 1, 2, 5]]
+        stress = stress[VOIGT] if stress.shape == (6,) else stress.ravel()[[0, 4, 8, 1, 2, 5]]
     energy = results.get("energy")
     return Frame(
         tuple(atoms.get_chemical_symbols()), atoms.get_positions(), np.array(atoms.cell) if all(periodic) else None,

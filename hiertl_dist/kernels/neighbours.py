@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import vesin
@@ -12,9 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """Directed neighbours of every atom, periodic images in their own right.
+class Neighbours(NamedTuple):
+    """Directed neighbours of every atom, periodic images in their own right; a tuple, which numba can take.
 
     Attributes
     ----------
@@ -23,6 +21,10 @@ class Neighbours:
     vec : (N, 3) Å from the centre to the neighbour.
     dist : (N,) Å.
     half : (N,) true for exactly one of the two directions of each pair.
+    reverse : (N,) index of the other direction.
+    code : (N,) the cell that the neighbour is in as one number, |code| ≤ cells // 2, with every atom of the centre's
+        cell moved into it; the code of a sum of two shifts is the sum of their codes.
+    cells : number of possible codes.
     """
 
     start: NDArray[np.int64]
@@ -30,6 +32,9 @@ class Neighbours:
     vec: NDArray[np.float64]
     dist: NDArray[np.float64]
     half: NDArray[np.bool_]
+    reverse: NDArray[np.int64]
+    code: NDArray[np.int64]
+    cells: int
 
     @property
     def centre(self) -> NDArray[np.int64]:
@@ -38,31 +43,60 @@ class Neighbours:
 
 
 def find_neighbours(
-    positions: NDArray[np.float64], cell: NDArray[np.float64] | None, cutoff: float
-) -> Neighbours:
-    """Neighbours within ``cutoff`` (Å), sorted by centre, neighbour and lattice shift.
+    positions: NDArray[np.float64], cell: NDArray[np.float64] | None, cutoff: float,
+    codes: NDArray[np.int64] | None = None, reach: NDArray[np.float64] | None = None,
+) -> Neighbours:  # fmt: skip
+    """Neighbours within ``cutoff`` (Å), sorted by centre, neighbour and cell.
 
-    ``cell`` ``None`` means an isolated molecule. Raises ValueError for one that is more than 1e5 Å across, on which
-    vesin's cell list divides by zero and takes the process with it.
+    ``cell`` ``None`` means an isolated molecule. With ``codes`` (n,) and ``reach`` (kinds, kinds) Å, only pairs within
+    the reach of their kinds; atoms of a negative code have no neighbours and are none.
+
+    Raises ValueError for a molecule that is more than 1e5 Å across, on which vesin's cell list divides by zero and
+    takes the process with it.
     """
     n = len(positions)
     periodic = cell is not None
     if not periodic and (extent := float(np.ptp(positions, axis=0).max())) > 1e5:
         raise ValueError(f"expected a molecule of at most 1e5 Å, found one {extent:.3g} Å across")
-    if cutoff <= 0.0:
+    chosen = np.arange(n) if codes is None else np.flatnonzero(codes >= 0)
+    if cutoff <= 0.0 or len(chosen) == 0:
         none = np.empty(0, np.int64)
-        return Neighbours(np.zeros(n + 1, np.int64), none, np.empty((0, 3)), np.empty(0), np.empty(0, bool))
-    listing = vesin.NeighborList(cutoff=cutoff, full_list=True, n_threads=1)
+        start = np.zeros(n + 1, np.int64)
+        return Neighbours(start, none, np.empty((0, 3)), np.empty(0), np.empty(0, bool), none, none, 1)
+    # each pair once, and then both directions: half the work of a list of both
+    listing = vesin.NeighborList(cutoff=cutoff, full_list=False, n_threads=1)
     box = cell if cell is not None else np.zeros((3, 3))
     i, j, shift, vec = listing.compute(
-        points=np.ascontiguousarray(positions, np.float64), box=np.ascontiguousarray(box, np.float64),
+        points=np.ascontiguousarray(positions[chosen], np.float64), box=np.ascontiguousarray(box, np.float64),
         periodic=periodic, quantities="ijSD",
     )  # fmt: skip
-    i, j, shift = i.astype(np.int64), j.astype(np.int64), shift.astype(np.int64)
-    order = np.lexsort((shift[:, 2], shift[:, 1], shift[:, 0], j, i))
-    i, j, shift, vec = i[order], j[order], shift[order], np.ascontiguousarray(vec[order], np.float64)
-    sign = np.where(shift[:, 0] != 0, shift[:, 0], np.where(shift[:, 1] != 0, shift[:, 1], shift[:, 2]))
-    half = (j > i) | ((j == i) & (sign > 0))
+    i, j, vec = chosen[i], chosen[j], np.asarray(vec, np.float64)
     dist = np.sqrt(np.einsum("ij,ij->i", vec, vec))
+    if codes is not None and reach is not None:
+        kept = np.flatnonzero(dist < reach[codes[i], codes[j]])
+        i, j, shift, vec, dist = i[kept], j[kept], shift[kept], vec[kept], dist[kept]
+    code, cells = _codes(i, j, shift.astype(np.int64), positions, cell)
+    i, j, code = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([code, -code])
+    order = np.argsort((i * n + j) * cells + code)
+    i, j, code = i[order], j[order], code[order]
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
     start = np.searchsorted(i, np.arange(n + 1)).astype(np.int64)
-    return Neighbours(start, j, vec, dist, half)
+    return Neighbours(
+        start, j, np.concatenate([vec, -vec])[order], np.concatenate([dist, dist])[order],
+        (j > i) | ((j == i) & (code > 0)), place[(order + len(dist)) % max(len(order), 1)], code, cells,
+    )  # fmt: skip
+
+
+def _codes(
+    i: NDArray[np.int64], j: NDArray[np.int64], shift: NDArray[np.int64], positions: NDArray[np.float64],
+    cell: NDArray[np.float64] | None,
+) -> tuple[NDArray[np.int64], int]:  # fmt: skip
+    """See :class:`Neighbours`: atoms are moved into one cell first, so that positions far from it cost nothing."""
+    if cell is None or len(shift) == 0:
+        return np.zeros(len(shift), np.int64), 1
+    home = np.floor(np.linalg.solve(cell.T, positions.T).T).astype(np.int64)
+    inside = shift + home[j] - home[i]
+    # a shift, and the sum of two, is a number with three digits of this base
+    base = 4 * int(np.abs(inside).max()) + 1
+    return inside @ np.array([base * base, base, 1]), base**3

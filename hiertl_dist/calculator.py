@@ -1,0 +1,173 @@
+"""``Calculator``: a model as an ASE calculator, for dynamics, relaxation and whatever else ASE drives.
+
+The one module that imports ASE at its top: nothing can subclass its calculator otherwise. ``hiertl_dist.Calculator``
+imports it when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+try:
+    from ase.calculators import calculator as ase_calculator
+except ImportError as missing:
+    raise ImportError(f"hiertl_dist.Calculator needs ASE: pip install 'hiertl-dist[ase]' ({missing})") from missing
+
+from .errors import FrameError, InnerCutoffError, MismatchError
+from .evaluation import Model
+from .io.atoms import VOIGT, frame_from_ase
+from .jobs import read_parts
+from .parameters import Parameters, merge_parameters
+from .solution import Solution
+from .units import EV
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .evaluation import OutOfRange
+
+Part = Model | Parameters | Solution | str | Path
+"""A model, or the file that holds it: a ChIMES parameter file, or a solution file (``.npz``) of ``fit``."""
+
+EXTRAPOLATION = ("warn", "record", "refuse")
+
+
+class AtomsError(FrameError, ase_calculator.CalculatorSetupError):  # type: ignore[misc]
+    """The model, or the calculator's options, do not allow these atoms; a ValueError as well as one of ASE's errors."""
+
+
+class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
+    """Energy (eV), forces (eV/Å) and stress (eV/Å³, ASE's sign and order xx yy zz yz xz xy) of a model.
+
+    The energy is the model's own: it holds the energy offsets of the parameters (one-body terms), if they have any,
+    and the wall below the inner cutoffs. ``free_energy`` is the same number. Atoms that are periodic in no direction
+    are an isolated molecule, whatever their cell, and have no stress. A calculator keeps the last result and calculates
+    again when positions, cell, periodicity or elements have changed.
+
+    Parameters
+    ----------
+    model : a model, the path of a parameter or solution file, or a list of these, which are added up (C + N + CN).
+        Parts that overlap or have different walls: :meth:`Model.merge <hiertl_dist.Model.merge>` them first.
+    threads : over which the atoms of a cell are shared out.
+    policy : for pairs inside an inner cutoff: ``damp`` (as chimes_calculator), ``lsq`` or ``refuse``.
+    ignore_other_elements : leave atoms of other elements out (no energy, no force); otherwise they are refused.
+    extrapolation : for distances that no block was fitted on, as far as the parameters say: ``warn`` once for each
+        pair of elements, shorter and longer apart; ``record``; or ``refuse``.
+    atoms : to which the calculator is attached, if given.
+
+    Attributes
+    ----------
+    out_of_range : the worst pairs of atoms outside the fitted range in the last calculation, see
+        :class:`~hiertl_dist.Evaluation`.
+    extrapolated : number of calculations since the start in which there were such pairs, by pair of elements and side:
+        ``{("CN", "shorter"): 3}``.
+
+    Raises
+    ------
+    ParameterFileError, MismatchError
+        A file cannot be read; parts don't fit together.
+    ValueError, TypeError
+        An option is not one of those above.
+    AtomsError
+        From a calculation: other elements, periodic in some directions only, atoms on top of one another, what
+        ``refuse`` refuses. It is ASE's CalculatorSetupError and a ValueError.
+    """
+
+    name = "hiertl_dist"
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+    default_parameters: ClassVar[dict[str, Any]] = {
+        "threads": 1, "policy": "damp", "ignore_other_elements": False, "extrapolation": "warn",
+    }  # fmt: skip
+    # the model knows neither, so a change of them changes nothing
+    ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}
+    discard_results_on_any_change = True
+
+    def __init__(self, model: Part | Sequence[Part], *, atoms: Any = None, **options: Any) -> None:
+        self.model = _model_of(model)
+        self.out_of_range: tuple[OutOfRange, ...] = ()
+        self.extrapolated: dict[tuple[str, str], int] = {}
+        self.results: dict[str, Any]  # ASE makes it
+        super().__init__(atoms=atoms, **options)
+
+    def set(self, **options: Any) -> dict[str, Any]:
+        """Change options, and forget results if one of them is new; those that differ are returned."""
+        if unknown := sorted(options.keys() - self.default_parameters.keys()):
+            raise TypeError(f"Calculator: expected options {sorted(self.default_parameters)}, found {unknown}")
+        new = {**self.parameters, **options}
+        if new["extrapolation"] not in EXTRAPOLATION:
+            raise ValueError(f"extrapolation: expected one of {EXTRAPOLATION}, found {new['extrapolation']!r}")
+        self.model.evaluate([], **_evaluate_options(new))  # which refuses what is wrong with the others
+        changed: dict[str, Any] = super().set(**options)
+        return changed
+
+    def calculate(
+        self,
+        atoms: Any = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = ase_calculator.all_changes,
+    ) -> None:
+        """All properties at once, into ``results``; nothing if nothing has changed since they were calculated."""
+        if self.results and not system_changes:
+            return  # asked for what a molecule does not have: ASE says so
+        super().calculate(atoms, properties, system_changes)
+        self.results, self.out_of_range = {}, ()
+        origin = f"atoms {self.atoms.get_chemical_formula()}"
+        try:
+            frame = frame_from_ase(self.atoms, origin=origin)
+            (found,) = self.model.evaluate(frame, **_evaluate_options(self.parameters))
+        except (FrameError, InnerCutoffError) as error:
+            raise AtomsError(str(error)) from error
+        self._judge(found.out_of_range, origin)
+        energy = found.energy / EV
+        self.results = {"energy": energy, "free_energy": energy, "forces": found.forces / EV}
+        if frame.cell is not None:
+            self.results["stress"] = -found.stress[VOIGT] / EV
+
+    def _judge(self, outside: tuple[OutOfRange, ...], origin: str) -> None:
+        """Refuse, count or warn of pairs outside the fitted range."""
+        self.out_of_range = outside
+        if outside and self.parameters["extrapolation"] == "refuse":
+            raise AtomsError(f"{origin}: {outside[0]} ({len(outside)} such pairs of elements; extrapolation 'refuse')")
+        for pair in outside:
+            key = (pair.pair, "shorter" if pair.distance < pair.fitted[0] else "longer")
+            self.extrapolated[key] = self.extrapolated.get(key, 0) + 1
+            if self.extrapolated[key] == 1 and self.parameters["extrapolation"] == "warn":
+                said = f"{origin}: {pair}; said once, Calculator.extrapolated goes on counting"
+                warnings.warn(said, RuntimeWarning, stacklevel=2)
+
+    def todict(self, skip_default: bool = True) -> dict[str, Any]:
+        """What is written to trajectories and databases: where the model came from, its digest, and options."""
+        parameters = self.model.parameters
+        own = {"source": parameters.source, "digest": parameters.digest, "elements": list(self.model.elements)}
+        return {**own, **super().todict(skip_default)}
+
+
+def _model_of(given: Part | Sequence[Part]) -> Model:
+    if isinstance(given, Model):
+        return given
+    if isinstance(given, Parameters | Solution | str | Path):
+        return Model(_parameters_of(given))
+    parts = [_parameters_of(p) for p in given]
+    if len(parts) == 1:
+        return Model(parts[0])
+    try:
+        return Model(merge_parameters(parts))
+    except MismatchError as error:
+        raise MismatchError(f"{error} (Calculator only adds up parts; Model.merge has the options)") from error
+
+
+def _parameters_of(part: Part) -> Parameters:
+    if isinstance(part, str | Path):
+        return read_parts(part)
+    if isinstance(part, Model | Solution):
+        return part.parameters
+    if isinstance(part, Parameters):
+        return part
+    raise TypeError(f"Calculator: expected a Model, Parameters, Solution or a path, found {type(part).__name__}")
+
+
+def _evaluate_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The calculator's options in the terms of :meth:`Model.evaluate`."""
+    return {key: options[key] for key in ("policy", "ignore_other_elements", "threads")}

