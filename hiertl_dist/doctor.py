@@ -46,7 +46,7 @@ from .health import (
     notes_on,
     shared_problems,
 )
-from .kernels import edges
+from .kernels import pairs
 from .parameters import Parameters
 
 PACKAGES: Final = ("hiertl-dist", "numpy", "scipy", "numba", "zarr", "dask", "distributed", "vesin", "mpi4py",
@@ -205,7 +205,7 @@ def _look_at_blas() -> tuple[Blas, ...]:
 def _look_at_cache() -> Cache:
     from numba.core.registry import cpu_target
 
-    folder = Path(edges.pair_rows.stats.cache_path)
+    folder = Path(pairs.pair_rows.stats.cache_path)
     try:
         with tempfile.TemporaryFile(dir=folder):
             writable = True

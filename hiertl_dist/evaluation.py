@@ -16,7 +16,7 @@ from .frames import Frame
 from .io.params_read import read_parameters
 from .io.params_write import write_parameters
 from .kernels.clusters import cluster_energy
-from .kernels.edges import pair_energy
+from .kernels.pairs import pair_energy
 from .parameters import Parameters, Penalty, merge_parameters
 from .recipe import Recipe, compile_recipe
 from .rows import select_rows

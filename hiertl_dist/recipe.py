@@ -17,7 +17,8 @@ from .basis import Basis, ClusterType, Cutoff, Edge, Pair, edges_of
 from .blocks import blocks_of, orbits, pattern_of
 from .kernels import edges as kinds
 from .kernels.clusters import Family
-from .kernels.moments import moment_layout, padded
+from .kernels.edges import padded
+from .kernels.moments import moment_layout
 from .kernels.simd import LANES, TILE
 
 if TYPE_CHECKING:

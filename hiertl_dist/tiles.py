@@ -13,8 +13,8 @@ import numpy as np
 from .basis import cluster_name
 from .errors import FrameError, InnerCutoffError
 from .kernels.clusters import cluster_rows
-from .kernels.edges import pair_rows
 from .kernels.neighbours import Neighbours, find_neighbours
+from .kernels.pairs import pair_rows
 from .rows import frame_rows, n_rows
 
 if TYPE_CHECKING:

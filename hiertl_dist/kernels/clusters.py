@@ -3,7 +3,7 @@
 family   see ``moments.py``; a :class:`Family` of arrays is made by ``recipe.py``.
 role     (cluster type; elements of i and j): which elements the other atoms have, and how its columns are made of
          moments: `terms`, for which see `orbit_sums`.
-rows     see ``edges.py``; a cluster's energy is shared evenly by its edges (1, 3 or 6).
+rows     see ``pairs.py``; a cluster's energy is shared evenly by its edges (1, 3 or 6).
 
 Each centre makes the rows of its own forces only, from all its neighbours. That doubles the moments, and saves adding
 to the rows of the neighbours, which are out of reach of the fast caches; it writes each force row once.
@@ -15,18 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import add_evaluated, inlined, jit
+from .edges import aligned_zeros, edge_table, inlined, jit, padded
 from .moments import (
     add_moments,
-    aligned_zeros,
-    edge_table,
     look_around,
     look_at_pair,
     make_scratch,
     moment_layout,
-    padded,
     rarer,
 )
+from .pairs import add_evaluated
 from .simd import LANES, TILE, add_rows, add_tile16, dots, orbit_forces, orbit_sums, transpose8
 
 CHUNK = 64

@@ -1,20 +1,21 @@
-"""Edge functions g_a(r) = f_c(r) T_a(s(r)), and the two-body rows and energies, which need nothing else.
+"""Edge functions g_a(r) = f_c(r) T_a(s(r)) of every pair of atoms of a frame, as a table.
 
 Kernels are numba functions that take arrays and fill arrays. numba's cache of a function does not notice that a helper
 in another file has changed: after editing a file of this folder touch the others (``tests/conftest.py`` does).
 
 edge table   rows [transform, λ, rmin, rmax, cutoff, fraction, s offset, s scale].
-neighbours   see ``neighbours.py``; the terms of a pair of atoms are added where `half` is true.
-rows         `frow` first force row or −1, `srow` (6) stress rows or −1, `erow` energy row or −1.
-
-D_ij of a column is the derivative of its basis function by r_ij; forces F_i += D û_ij, F_j −= D û_ij; stress
-−(1/V) D r_a r_b / r.
+fn           (elements, elements) the edge-table row of a pair of elements, or −1.
+neighbours   see ``neighbours.py``.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+
+from .simd import LANES, tile8, tile16
 
 DAMPING = 0.01
 """Å; chimes_lsq's length of the smooth continuation below an inner cutoff."""
@@ -28,11 +29,134 @@ inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 """For helpers that are called for every pair of atoms: an array is seven arguments, and a tuple of them a hundred."""
 
 
+class Table(NamedTuple):
+    """Edge functions of a family for every directed neighbour of a frame, and who is joined by them.
+
+    g, dg (neighbours × ld): rows of n numbers and zeros; the joined neighbours of atom i are
+    first[i]:first[i + 1] of `directed` (in the full list) and `cell` (atom × cells + code).
+    """
+
+    ld: int
+    g: np.ndarray
+    dg: np.ndarray
+    first: np.ndarray
+    directed: np.ndarray
+    cell: np.ndarray
+
+
 @jit
-def chebyshev(edge, r, n, t, dt):
-    """T_0…T_{n−1} of s(r) and their derivatives by r, inside and below the inner cutoff."""
-    rmin = edge[2]
-    at = max(r, rmin)
+def padded(n, multiple):
+    """The next multiple."""
+    return -(-n // multiple) * multiple
+
+
+@jit
+def aligned_zeros(n):
+    """Zeros that begin at a cache line: a vector across two lines takes twice the time."""
+    room = np.zeros(n + LANES)
+    first = -(room.ctypes.data // 8) % LANES
+    return room[first : first + n]
+
+
+@jit
+def longest(near):
+    """The largest number of neighbours that an atom has."""
+    most = 0
+    for i in range(len(near.start) - 1):
+        most = max(most, near.start[i + 1] - near.start[i])
+    return most
+
+
+@inlined
+def multiply(c, i, ldc, a, ia, lda, left, b, ldb, right, count, width):
+    """Four rows of C, ``width`` wide, from rows of A (from column ia) and of B; see `tile16`."""
+    column = 0
+    while width - column > LANES:
+        tile16(c, i + column, ldc, a, ia, lda, left, 0, b, column, ldb, right, 0, count)
+        column += 2 * LANES
+    if column < width:
+        tile8(c, i + column, ldc, a, ia, lda, left, 0, b, column, ldb, right, 0, count)
+
+
+@jit
+def edge_table(element, near, fn, edges, n):
+    """The :class:`Table` of the edges of ``fn`` to order n."""
+    start, atom, dist, reverse, code, cells = near.start, near.atom, near.dist, near.reverse, near.code, near.cells
+    ld = padded(n, LANES)
+    g, dg = aligned_zeros(len(atom) * ld), aligned_zeros(len(atom) * ld)
+    first, directed, cell = np.zeros(len(start), np.int64), np.empty(len(atom), np.int64), np.empty(len(atom), np.int64)
+    # pairs wait for seven others of their kind, and are computed together
+    waiting, rows, work = np.zeros(len(edges), np.int64), np.empty((len(edges), LANES), np.int64), lane_room(n)
+    found = 0
+    for i in range(len(start) - 1):
+        for a in range(start[i], start[i + 1]):
+            f = fn[element[i], element[atom[a]]] if element[i] >= 0 and element[atom[a]] >= 0 else -1
+            if f < 0 or dist[a] >= edges[f, 3]:
+                continue
+            directed[found] = a
+            cell[found] = atom[a] * cells + code[a]
+            found += 1
+            if a < reverse[a]:
+                rows[f, waiting[f]] = a
+                waiting[f] += 1
+                if waiting[f] == LANES:
+                    edge_functions(edges[f], dist, rows[f], rows[f], n, ld, work, g, dg)
+                    waiting[f] = 0
+        first[i + 1] = found
+    for f in range(len(edges)):
+        edge_functions(edges[f], dist, rows[f, : waiting[f]], rows[f], n, ld, work, g, dg)
+    for c in range(found):
+        a = directed[c]
+        if reverse[a] < a:
+            for k in range(n):
+                g[a * ld + k] = g[reverse[a] * ld + k]
+                dg[a * ld + k] = dg[reverse[a] * ld + k]
+    return Table(ld, g, dg, first, directed, cell)
+
+
+@jit
+def lane_room(n):
+    """Room for `edge_functions` to work."""
+    return aligned_zeros((6 + 2 * n) * LANES)
+
+
+@jit
+def edge_functions(edge, dist, pairs, rows, n, ld, work, g, dg):
+    """g_a(r) and g'_a(r), a = 0…n−1, of up to 8 ``pairs`` within one edge's outer cutoff, into those ``rows``."""
+    s, ds, f, df = work[:LANES], work[LANES : 2 * LANES], work[2 * LANES : 3 * LANES], work[3 * LANES : 4 * LANES]
+    rise, decay = work[4 * LANES : 5 * LANES], work[5 * LANES : 6 * LANES]
+    t, dt = work[6 * LANES : (6 + n) * LANES], work[(6 + n) * LANES : (6 + 2 * n) * LANES]
+    for lane in range(len(pairs)):
+        s[lane], ds[lane], rise[lane], decay[lane] = _mapped(edge, dist[pairs[lane]])
+        f[lane], df[lane] = _cutoff(edge, dist[pairs[lane]])
+    # T_k, and U_{k−1}, of which T'_k is a multiple
+    for lane in range(LANES):
+        t[lane], dt[lane] = 1.0, 0.0
+        if n > 1:
+            t[LANES + lane], dt[LANES + lane] = s[lane], 1.0
+    for at in range(2 * LANES, n * LANES, LANES):
+        for lane in range(LANES):
+            t[at + lane] = 2.0 * s[lane] * t[at - LANES + lane] - t[at - 2 * LANES + lane]
+        for lane in range(LANES):
+            dt[at + lane] = 2.0 * s[lane] * dt[at - LANES + lane] - dt[at - 2 * LANES + lane]
+    for k in range(n):
+        at = k * LANES
+        for lane in range(LANES):
+            slope = k * dt[at + lane] * ds[lane]
+            value = t[at + lane] + rise[lane] * slope
+            dt[at + lane] = df[lane] * value + f[lane] * decay[lane] * slope
+            t[at + lane] = f[lane] * value
+    for lane in range(len(pairs)):
+        for k in range(n):
+            g[rows[lane] * ld + k] = t[k * LANES + lane]
+            dg[rows[lane] * ld + k] = dt[k * LANES + lane]
+
+
+@jit
+def _mapped(edge, r):
+    """s(r) in [−1, 1] and its derivative, both at rmin where r is below it; and then what continues a function y
+    smoothly: y + rise y', decay y'."""
+    at = max(r, edge[2])
     kind = int(edge[0])
     if kind == MORSE:
         x = np.exp(-at / edge[1])
@@ -43,131 +167,22 @@ def chebyshev(edge, r, n, t, dt):
     else:
         x = at
         dx = 1.0
-    s = (x - edge[6]) / edge[7]
-    ds = dx / edge[7]
-    t[0] = 1.0
-    dt[0] = 0.0
-    u_before, u = 0.0, 1.0
-    for k in range(1, n):
-        t[k] = s if k == 1 else 2.0 * s * t[k - 1] - t[k - 2]
-        dt[k] = k * u * ds
-        u_before, u = u, 2.0 * s * u - u_before
-    if r < rmin:
-        decay = np.exp((r - rmin) / DAMPING)
-        for k in range(n):
-            t[k] += DAMPING * (decay - 1.0) * dt[k]
-            dt[k] *= decay
+    s, ds = (x - edge[6]) / edge[7], dx / edge[7]
+    if r >= edge[2]:
+        return s, ds, 0.0, 1.0
+    decay = np.exp((r - edge[2]) / DAMPING)
+    return s, ds, DAMPING * (decay - 1.0), decay
 
 
 @jit
-def edge_functions(edge, r, n, g, dg):
-    """g_a(r) = f_c(r) T_a and its derivative, a = 0…n−1. ``r`` must be below the outer cutoff."""
-    chebyshev(edge, r, n, g, dg)
+def _cutoff(edge, r):
+    """f_c(r) and its derivative, below the outer cutoff."""
     rmax = edge[3]
     if int(edge[4]) == CUBIC:
         y = 1.0 - r / rmax
-        f = y * y * y
-        df = -3.0 * y * y / rmax
-    else:
-        d = rmax * (1.0 - edge[5])
-        if r < d:
-            f, df = 1.0, 0.0
-        else:
-            w = np.pi / (rmax - d)
-            f = 0.5 + 0.5 * np.sin(w * (r - d) + 0.5 * np.pi)
-            df = 0.5 * w * np.cos(w * (r - d) + 0.5 * np.pi)
-    for k in range(n):
-        dg[k] = df * g[k] + f * dg[k]
-        g[k] *= f
-
-
-@jit
-def _add_pair(i, j, u, r, volume, d, e, first, count, frow, srow, erow, out):
-    """Add one pair's derivatives d and energies e (count) to the rows of its two atoms."""
-    if frow >= 0:
-        for x in range(3):
-            a = out[frow + 3 * i + x]
-            b = out[frow + 3 * j + x]
-            w = u[x]
-            for c in range(count):
-                a[first + c] += w * d[c]
-            for c in range(count):
-                b[first + c] -= w * d[c]
-    for s in range(6):
-        if srow[s] >= 0:
-            p = s if s < 3 else (0 if s < 5 else 1)
-            q = s if s < 3 else (1 if s == 3 else 2)
-            w = -u[p] * u[q] * r / volume
-            a = out[srow[s]]
-            for c in range(count):
-                a[first + c] += w * d[c]
-    if erow >= 0:
-        a = out[erow]
-        for c in range(count):
-            a[first + c] += e[c]
-
-
-@jit
-def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow, erow, out):
-    """Two-body rows. ``order``, ``first`` (elements, elements): columns of a pair and where they begin;
-    ``inside``: whether pairs at or below the inner cutoff count."""
-    start, atom, vec, dist, half = near.start, near.atom, near.vec, near.dist, near.half
-    most = order.max() + 1
-    g = np.empty(most)
-    dg = np.empty(most)
-    for i in range(len(start) - 1):
-        for a in range(start[i], start[i + 1]):
-            j = atom[a]
-            if not half[a] or element[i] < 0 or element[j] < 0:
-                continue
-            f = fn[element[i], element[j]]
-            if f < 0 or dist[a] >= edges[f, 3] or (not inside and dist[a] <= edges[f, 2]):
-                continue
-            n = order[element[i], element[j]]
-            edge_functions(edges[f], dist[a], n + 1, g, dg)
-            _add_pair(i, j, vec[a] / dist[a], dist[a], volume, dg[1:], g[1:], first[element[i], element[j]], n,
-                      frow, srow, erow, out)  # fmt: skip
-
-
-@jit
-def add_evaluated(i, j, u, r, d, forces, virial):
-    for x in range(3):
-        forces[i, x] += u[x] * d
-        forces[j, x] -= u[x] * d
-    for s in range(6):
-        p = s if s < 3 else (0 if s < 5 else 1)
-        q = s if s < 3 else (1 if s == 3 else 2)
-        virial[s] -= d * r * u[p] * u[q]
-
-
-@jit
-def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial):
-    """Two-body energy of a model; adds to ``forces`` (n, 3) and ``virial`` (6,) = V × stress.
-
-    values (elements, elements, n): coefficients of T_1…T_n; wall: [A, d] of the penalty A (rmin + d − r)³.
-    """
-    start, atom, vec, dist, half = near.start, near.atom, near.vec, near.dist, near.half
-    n = values.shape[2]
-    g = np.empty(n + 1)
-    dg = np.empty(n + 1)
-    energy = 0.0
-    for i in range(len(start) - 1):
-        for a in range(start[i], start[i + 1]):
-            j = atom[a]
-            if not half[a] or element[i] < 0 or element[j] < 0:
-                continue
-            f = fn[element[i], element[j]]
-            if f < 0 or dist[a] >= edges[f, 3]:
-                continue
-            derivative = 0.0
-            if inside or dist[a] > edges[f, 2]:
-                edge_functions(edges[f], dist[a], n + 1, g, dg)
-                for k in range(n):
-                    energy += values[element[i], element[j], k] * g[k + 1]
-                    derivative += values[element[i], element[j], k] * dg[k + 1]
-            depth = edges[f, 2] + wall[1] - dist[a]
-            if depth > 0.0:
-                energy += wall[0] * depth**3
-                derivative -= 3.0 * wall[0] * depth**2
-            add_evaluated(i, j, vec[a] / dist[a], dist[a], derivative, forces, virial)
-    return energy
+        return y * y * y, -3.0 * y * y / rmax
+    d = rmax * (1.0 - edge[5])
+    if r < d:
+        return 1.0, 0.0
+    w = np.pi / (rmax - d)
+    return 0.5 + 0.5 * np.sin(w * (r - d) + 0.5 * np.pi), 0.5 * w * np.cos(w * (r - d) + 0.5 * np.pi)

@@ -19,23 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import edge_functions, inlined, jit
-from .simd import LANES, TILE, products, tile8, tile16
-
-
-class Table(NamedTuple):
-    """Edge functions of a family for every directed neighbour of a frame, and who is joined by them.
-
-    g, dg (neighbours × ld): rows of n numbers and zeros; the joined neighbours of atom i are
-    first[i]:first[i + 1] of `directed` (in the full list) and `cell` (atom × cells + code).
-    """
-
-    ld: int
-    g: np.ndarray
-    dg: np.ndarray
-    first: np.ndarray
-    directed: np.ndarray
-    cell: np.ndarray
+from .edges import aligned_zeros, inlined, jit, longest, multiply, padded
+from .simd import LANES, TILE, products
 
 
 class Scratch(NamedTuple):
@@ -63,14 +48,6 @@ class Scratch(NamedTuple):
 
 
 @jit
-def aligned_zeros(n):
-    """Zeros that begin at a cache line: a vector across two lines takes twice the time."""
-    room = np.zeros(n + LANES)
-    first = -(room.ctypes.data // 8) % LANES
-    return room[first : first + n]
-
-
-@jit
 def moment_layout(body, n):
     """How moments are stored, as numbers of doubles: row of X; row and whole of Y_k = Σ_l g_f(r_kl) X_l[c, e], whose
     rows are f; row and whole of M. The two of Y are 0 for three bodies."""
@@ -87,43 +64,9 @@ def moment_layout(body, n):
 
 
 @jit
-def padded(n, multiple):
-    """The next multiple."""
-    return -(-n // multiple) * multiple
-
-
-@jit
-def edge_table(element, near, fn, edges, n):
-    """The :class:`Table` of a family of order n."""
-    start, atom, dist, reverse, code, cells = near.start, near.atom, near.dist, near.reverse, near.code, near.cells
-    ld = padded(n, LANES)
-    g, dg = aligned_zeros(len(atom) * ld), aligned_zeros(len(atom) * ld)
-    first, directed, cell = np.zeros(len(start), np.int64), np.empty(len(atom), np.int64), np.empty(len(atom), np.int64)
-    found = 0
-    for i in range(len(start) - 1):
-        for a in range(start[i], start[i + 1]):
-            f = fn[element[i], element[atom[a]]] if element[i] >= 0 and element[atom[a]] >= 0 else -1
-            if f < 0 or dist[a] >= edges[f, 3]:
-                continue
-            if reverse[a] < a:
-                b = reverse[a]
-                g[a * ld : a * ld + n] = g[b * ld : b * ld + n]
-                dg[a * ld : a * ld + n] = dg[b * ld : b * ld + n]
-            else:
-                edge_functions(edges[f], dist[a], n, g[a * ld :], dg[a * ld :])
-            directed[found] = a
-            cell[found] = atom[a] * cells + code[a]
-            found += 1
-        first[i + 1] = found
-    return Table(ld, g, dg, first, directed, cell)
-
-
-@jit
 def make_scratch(body, n, elements, near):
     """The :class:`Scratch` of a frame with so many elements."""
-    most = 1
-    for i in range(len(near.start) - 1):
-        most = max(most, near.start[i + 1] - near.start[i] + 1)
+    most = longest(near) + 1
     xs, _, ys, _, _ = moment_layout(body, n)
     return Scratch(
         most, np.empty(most, np.int64), np.zeros(elements + 1, np.int64),
@@ -210,7 +153,7 @@ def _moments3(j, n, table, scratch, low, high, m, m0):
         right[t - low] = partner[row + common[t]]
     if high > low:
         for b in range(0, n, TILE):
-            _multiply(m, m0 + b * ld, ld, g, b, ld, left, g, ld, right, high - low, ld)
+            multiply(m, m0 + b * ld, ld, g, b, ld, left, g, ld, right, high - low, ld)
     return high > low
 
 
@@ -229,21 +172,10 @@ def _moments4(n, table, scratch, k_low, k_high, l_low, l_high, alike, m, m0):
             joined += a >= 0
         if joined:
             for f in range(0, n, TILE):
-                _multiply(y, count * ys + f * yl, yl, g, f, ld, left, x, xs, right, joined, xs)
+                multiply(y, count * ys + f * yl, yl, g, f, ld, left, x, xs, right, joined, xs)
             used[count] = common[t]
             count += 1
     if count:
         for bd in range(0, n * n, TILE):
-            _multiply(m, m0 + bd * mw, mw, x, bd, xs, used, y, ys, own, count, mw)
+            multiply(m, m0 + bd * mw, mw, x, bd, xs, used, y, ys, own, count, mw)
     return count > 0
-
-
-@inlined
-def _multiply(c, i, ldc, a, ia, lda, left, b, ldb, right, count, width):
-    """Four rows of C, ``width`` wide, from rows of A (from column ia) and of B; see `tile16`."""
-    column = 0
-    while width - column > LANES:
-        tile16(c, i + column, ldc, a, ia, lda, left, 0, b, column, ldb, right, 0, count)
-        column += 2 * LANES
-    if column < width:
-        tile8(c, i + column, ldc, a, ia, lda, left, 0, b, column, ldb, right, 0, count)

@@ -1,0 +1,125 @@
+"""Two-body design rows and energies.
+
+rows         `frow` first force row or −1, `srow` (6) stress rows or −1, `erow` energy row or −1.
+
+D_ij of a column is the derivative of its basis function by r_ij; forces F_i += D û_ij over all neighbours j; stress
+−(1/V) D r_a r_b / r, once a pair.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .edges import aligned_zeros, edge_functions, jit, lane_room, longest, multiply, padded
+from .simd import LANES, TILE
+
+
+@jit
+def _joined(i, ej, element, near, edge, inside, once, js):
+    """Fill js with the neighbours of a centre that have element ej and are joined to it; their number.
+
+    ``once``: of two directions, one.
+    """
+    count = 0
+    for a in range(near.start[i], near.start[i + 1]):
+        r = near.dist[a]
+        if element[near.atom[a]] == ej and r < edge[3] and (inside or r > edge[2]) and (near.half[a] or not once):
+            js[count] = a
+            count += 1
+    return count
+
+
+@jit
+def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow, erow, out):
+    """Write two-body rows: of forces where the atom has an element of the column's, of stress and energy.
+
+    ``order``, ``first`` (elements, elements): columns of a pair of elements and where they begin; ``inside``: whether
+    pairs at or below the inner cutoff count.
+    """
+    n, kinds, most = order.max() + 1, len(fn), longest(near)
+    ld = padded(n, LANES)
+    g, dg, work = aligned_zeros((most + LANES) * ld), aligned_zeros((most + LANES) * ld), lane_room(n)
+    own, js = np.arange(most + LANES), np.empty(most, np.int64)
+    u, w = np.zeros(TILE * most), np.zeros(2 * TILE * most)
+    product, stress = aligned_zeros(TILE * ld), np.zeros((kinds, kinds, 2 * TILE * ld))
+    energy = np.zeros((kinds, kinds, ld))
+    for i in range(len(near.start) - 1):
+        for ej in range(kinds if element[i] >= 0 else 0):
+            if fn[element[i], ej] < 0:
+                continue
+            low, high, edge = min(element[i], ej), max(element[i], ej), edges[fn[element[i], ej]]
+            count = _joined(i, ej, element, near, edge, inside, False, js)
+            for b in range(0, count, LANES):
+                edge_functions(edge, near.dist, js[b : min(b + LANES, count)], own[b:], n, ld, work, g, dg)
+            for t in range(count):
+                a = js[t]
+                r, once = near.dist[a], 1.0 if near.half[a] else 0.0
+                for x in range(3):
+                    u[TILE * t + x] = near.vec[a, x] / r
+                for x in range(6):
+                    p = x if x < 3 else (0 if x < 5 else 1)
+                    q = x if x < 3 else (1 if x == 3 else 2)
+                    w[2 * TILE * t + x] = -once * near.vec[a, p] * near.vec[a, q] / (r * volume)
+                for c in range(ld if near.half[a] else 0):
+                    energy[low, high, c] += g[t * ld + c]
+            if frow >= 0:
+                multiply(product, 0, ld, u, 0, TILE, own, dg, ld, own, count, ld)
+                for x in range(3):
+                    for c in range(order[low, high]):
+                        out[frow + 3 * i + x, first[low, high] + c] = product[x * ld + c + 1]
+            for row in range(0, 2 * TILE if srow.max() >= 0 else 0, TILE):
+                multiply(product, 0, ld, w, row, 2 * TILE, own, dg, ld, own, count, ld)
+                stress[low, high, row * ld : (row + TILE) * ld] += product
+    for a in range(kinds):
+        for b in range(a, kinds):
+            if fn[a, b] >= 0:
+                columns = slice(first[a, b], first[a, b] + order[a, b])
+                for x in range(6):
+                    if srow[x] >= 0:
+                        out[srow[x], columns] = stress[a, b, x * ld + 1 : x * ld + 1 + order[a, b]]
+                if erow >= 0:
+                    out[erow, columns] = energy[a, b, 1 : 1 + order[a, b]]
+
+
+@jit
+def add_evaluated(i, j, u, r, d, forces, virial):
+    """Add the derivative d of a pair's energy by its distance to ``forces`` (n, 3) and ``virial`` (6,) = V × stress."""
+    for x in range(3):
+        forces[i, x] += u[x] * d
+        forces[j, x] -= u[x] * d
+    for s in range(6):
+        p = s if s < 3 else (0 if s < 5 else 1)
+        q = s if s < 3 else (1 if s == 3 else 2)
+        virial[s] -= d * r * u[p] * u[q]
+
+
+@jit
+def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial):
+    """Two-body energy of a model; adds to ``forces`` (n, 3) and ``virial`` (6,) = V × stress.
+
+    values (elements, elements, n): coefficients of T_1…T_n; wall: [A, d] of the penalty A (rmin + d − r)³.
+    """
+    n, kinds, most, energy = values.shape[2] + 1, len(fn), longest(near), 0.0
+    g, dg, work = np.empty(LANES * n), np.empty(LANES * n), lane_room(n)
+    own, js = np.arange(LANES), np.empty(most, np.int64)
+    for i in range(len(near.start) - 1):
+        for ej in range(kinds if element[i] >= 0 else 0):
+            if fn[element[i], ej] < 0:
+                continue
+            edge = edges[fn[element[i], ej]]
+            count = _joined(i, ej, element, near, edge, True, True, js)
+            for t in range(count):
+                a, row = js[t], t % LANES
+                if row == 0:
+                    edge_functions(edge, near.dist, js[t : min(t + LANES, count)], own, n, n, work, g, dg)
+                r, derivative = near.dist[a], 0.0
+                if inside or r > edge[2]:
+                    for k in range(1, n):
+                        energy += values[element[i], ej, k - 1] * g[row * n + k]
+                        derivative += values[element[i], ej, k - 1] * dg[row * n + k]
+                depth = edge[2] + wall[1] - r
+                if depth > 0.0:
+                    energy += wall[0] * depth**3
+                    derivative -= 3.0 * wall[0] * depth**2
+                add_evaluated(i, near.atom[a], near.vec[a] / r, r, derivative, forces, virial)
+    return energy
