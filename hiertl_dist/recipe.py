@@ -72,6 +72,18 @@ class Recipe:
         found = np.argwhere(np.triu(self.pair_fn >= 0))
         return [(int(self.pair_first[a, b]), int(self.pair_order[a, b])) for a, b in found]
 
+    @property
+    def cutoffs(self) -> set[tuple[int, int, float]]:
+        """(codes of two elements, the smaller first, outer cutoff in Å) of every edge."""
+        tables = (self.pair_fn, *(family.fn for family in self.families))
+        return {
+            (int(a), int(b), float(self.edges[fn[a, b], 3])) for fn in tables for a, b in np.argwhere(np.triu(fn >= 0))
+        }
+
+    def mean_cutoff(self, family: Family) -> float:
+        """Å: mean outer cutoff of a family's edges."""
+        return float(self.edges[family.fn[family.fn >= 0], 3].mean())
+
     def tensors(self, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """Per family, the coefficients (n_columns,) as ``cluster_energy`` takes them."""
         return tuple(_tensor(family, cols, values) for family, cols in zip(self.families, self.maps, strict=True))

@@ -59,12 +59,14 @@ class FrameScan:
     ----------
     inside : pairs inside an inner cutoff, of the recipe or of a frozen model.
     ranges : per ``"block:pair"``, shortest and longest distance (Å) that the block's own edges join.
-    pairs : per pair of elements, the number of pairs of atoms that an edge joins, and how far (Å) it reaches.
+    pairs : number of pairs of atoms by (codes of their elements, outer cutoff of an edge in Å), those within it.
+    overlap : per family, the share of an atom's neighbours that one of its neighbours has too, from a few atoms.
     """
 
     inside: tuple[InnerPair, ...]
     ranges: dict[str, tuple[float, float]]
-    pairs: dict[str, tuple[int, float]]
+    pairs: dict[tuple[int, int, float], int]
+    overlap: dict[float, float]
 
 
 def scan_frame(
@@ -79,18 +81,44 @@ def scan_frame(
     """
     frozen = frozen or {}
     near = frame_neighbours(frame, recipe, max((float(r.inner.max(initial=0.0)) for r in frozen.values()), default=0.0))
-    reach = {
-        cluster_name((recipe.elements[a], recipe.elements[b])): float(recipe.outer[a, b])
-        for a, b in np.argwhere(recipe.outer > 0)
-    }
     inside = {(p.atoms, p.distance): p for p in pairs_inside(frame, recipe, near)}
     for source, other in frozen.items():
         for pair in pairs_inside(frame, other, near):
             inside.setdefault((pair.atoms, pair.distance), replace(pair, source=source))
     return FrameScan(
-        tuple(inside.values()), block_ranges(frame, blocks or {}, near),
-        {name: (len(p), reach[name]) for name, p in joined_pairs(frame, recipe, near).items()},
+        tuple(inside.values()), block_ranges(frame, blocks or {}, near), _count_pairs(frame, recipe, near),
+        {cutoff: _overlap(near, cutoff) for cutoff in {recipe.mean_cutoff(family) for family in recipe.families}},
     )  # fmt: skip
+
+
+def _count_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[tuple[int, int, float], int]:
+    joined = joined_pairs(frame, recipe, near)
+    found = {}
+    for a, b, cutoff in recipe.cutoffs:
+        name = cluster_name((recipe.elements[a], recipe.elements[b]))
+        found[a, b, cutoff] = int(np.count_nonzero(near.dist[joined.get(name, [])] < cutoff))
+    return found
+
+
+SAMPLE: Final = 4
+"""Atoms of a frame whose neighbours are looked at for the overlap."""
+
+UNIFORM: Final = 15.0 / 32.0
+"""The overlap at uniform density: the lens of two equal spheres at a distance of x radii is 1 − 3x/4 + x³/16 of one,
+averaged over 3x² dx."""
+
+
+def _overlap(near: Neighbours, cutoff: float) -> float:
+    """Share of the neighbours within a cutoff that one of them has within the same cutoff."""
+    joined = among = 0
+    for i in np.unique(np.linspace(0, len(near.start) - 2, SAMPLE).astype(int)):
+        own = slice(near.start[i], near.start[i + 1])
+        around = near.vec[own][near.dist[own] < cutoff]
+        around = around[:: max(1, len(around) // 100)]
+        apart = np.linalg.norm(around[:, np.newaxis] - around, axis=-1)
+        joined += int(np.count_nonzero(apart < cutoff)) - len(around)
+        among += len(around) * (len(around) - 1)
+    return joined / among if among else UNIFORM
 
 
 def block_ranges(frame: Frame, blocks: Mapping[str, Recipe], near: Neighbours) -> dict[str, tuple[float, float]]:

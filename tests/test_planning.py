@@ -118,7 +118,7 @@ def test_more_columns_and_denser_frames_cost_more():
 
     frame = FRAMES[-1]
     dense = replace(frame, positions=0.8 * frame.positions, cell=0.8 * frame.cell)
-    assert seconds(frame, small_basis((5, 4, 3))) > 1.5 * seconds(frame, BASIS)
+    assert seconds(frame, small_basis((5, 4, 3))) > 1.2 * seconds(frame, BASIS)
     assert seconds(dense, small_basis(rmin=0.5)) > 1.5 * seconds(frame, small_basis(rmin=0.5))
 
 
