@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from .evaluation import Model, predicted_rows
 from .executors import borrowed
-from .planning import Need, Plan, Segment, check_plan, make_plan
+from .planning import Need, Plan, Segment, check_plan, chunk_rows, make_plan
 from .recipe import compile_recipe
-from .rows import SUMMARY_KINDS, atom_numbers, kind_codes, row_targets
+from .rows import SUMMARY_KINDS, atom_numbers, kind_codes, n_rows, row_targets
 from .store import LABEL_ARRAYS, DesignStore, TileSpec
 from .tiles import InnerPolicy, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .executors.base import Executor
     from .frames import Frame
     from .parameters import Parameters
+    from .recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +48,37 @@ class Assembly:
     present: int
 
 
+PART_BYTES: Final = 4 * 2**20
+"""Rows of a tile go to the store in parts of whole frames of about this size, written while the next part is made."""
+
+SMALL_SECONDS: Final = 0.25
+"""A part of a segment that is expected to take less is not worth an item of its own: dask spends 7 to 20 ms on each."""
+
+Part = str | int
+"""What an item makes of a segment: the rows of a block (its name), the labels, or what a frozen model (its index)
+predicts."""
+
+LABELS: Final = "labels"
+
+
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One item: an array's tile. ``part`` is a block's name, "labels", or the index of a frozen model."""
+    """One item: some parts of a segment. ``numbers``: of each of its frames and their groups in the layout."""
 
     segment: Segment
-    part: str | int
+    parts: tuple[Part, ...]
     seconds: float
+    numbers: tuple[tuple[int, int], ...]
 
     @property
     def label(self) -> str:
-        what = f"block {self.part}" if isinstance(self.part, str) else f"frozen contribution {self.part}"
-        return f"tile {self.segment.key[:12]} of {what} ({self.segment.label})"
+        return f"tile {self.segment.key[:12]} of {', '.join(map(_part_name, self.parts))} ({self.segment.label})"
+
+
+def _part_name(part: Part) -> str:
+    if isinstance(part, int):
+        return f"frozen contribution {part}"
+    return part if part == LABELS else f"block {part}"
 
 
 def offset_array(frozen: Parameters) -> str:
@@ -113,47 +134,87 @@ def assemble(
             )
         else:
             check_plan(plan, runner, memory=memory, store=store)
+        parts = list(_parts(plan, frozen))
+        specs = [spec for part in parts for spec in part.specs]
+        listed = [f for s in plan.segments for f in s.frames]
         # one item, so that on every executor exactly one process creates the arrays and looks at the ledger
-        prepare = partial(_prepare, plan=plan, frozen=tuple(frozen), verify=verify)
-        work, layout, present = runner.run(prepare, [Path(store)], label=str, what="prepare the store")[0]
-        task = partial(_compute, store=DesignStore(Path(store)), layout=layout, basis=basis, policy=policy,
-                       frozen=tuple(frozen))  # fmt: skip
-        runner.run(task, work, label=_label, what="assemble")
-    return Assembly(DesignStore(Path(store)), plan, len(work), present)
+        prepare = partial(
+            _prepare, basis=plan.basis, policy=plan.policy, specs=specs,
+            chunk_rows=_chunk_rows(specs),
+            frames=[f.digest for f in listed],
+            groups=list(dict.fromkeys(f.group for f in listed)), verify=verify,
+        )  # fmt: skip
+        missing, layout = runner.run(prepare, [Path(store)], label=str, what="prepare the store")[0]
+        lacking = [p for p in parts if any((s.array, s.key) in missing for s in p.specs)]
+        task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
+                       policy=policy, frozen=tuple(frozen))  # fmt: skip
+        runner.run(task, _items(lacking, layout), label=_label, what="assemble")
+    return Assembly(DesignStore(Path(store)), plan, len(lacking), len(parts) - len(lacking))
+
+
+def _chunk_rows(specs: Sequence[TileSpec]) -> dict[str, int]:
+    """By array, the rows of a chunk."""
+    most: dict[tuple[str, int], int] = defaultdict(int)
+    for spec in specs:
+        most[spec.array, spec.columns] = max(most[spec.array, spec.columns], spec.rows)
+    return {array: chunk_rows(rows, columns) for (array, columns), rows in most.items()}
 
 
 def _label(work: _Work) -> str:
     return work.label
 
 
-def _prepare(
-    path: Path, *, plan: Plan, frozen: tuple[Parameters, ...], verify: bool
-) -> tuple[list[_Work], dict[str, Any], int]:
-    store = DesignStore.create(path, plan.basis.to_dict(), plan.basis.digest, plan.policy)
-    planned: list[tuple[_Work, list[TileSpec]]] = [
-        (_Work(t.segment, t.block, t.seconds),
-         [TileSpec(block_array(t.block), t.segment.key, t.segment.rows, t.columns)])
-        for t in plan.tiles
-    ]  # fmt: skip
-    for segment in plan.segments:
-        parts: list[tuple[str | int, list[str]]] = [("labels", [f"labels/{a}" for a in LABEL_ARRAYS])]
-        parts += [(i, [offset_array(f)]) for i, f in enumerate(frozen)]
-        for part, arrays in parts:
-            seconds = 0.0 if part == "labels" else 0.01 * len(segment.frames)
-            specs = [TileSpec(a, segment.key, segment.rows, 1) for a in arrays]
-            planned.append((_Work(segment, part, seconds), specs))
-    specs = [s for _, own in planned for s in own]
-    chunk_rows = {s.array: plan.chunk_rows(s.columns) for s in specs}
-    listed = [f for s in plan.segments for f in s.frames]
-    store.prepare(
-        specs, chunk_rows, frames=[f.digest for f in listed], groups=list(dict.fromkeys(f.group for f in listed)),
-        provenance=_provenance(),
-    )  # fmt: skip
-    missing = {(s.array, s.key) for s in store.missing(specs, verify=verify)}
-    work = [w for w, own in planned if any((s.array, s.key) in missing for s in own)]
+@dataclass(frozen=True, eq=False)
+class _SegmentPart:
+    """A part of a segment, the tiles that hold it, and its expected CPU seconds."""
+
+    segment: Segment
+    part: Part
+    specs: tuple[TileSpec, ...]
+    seconds: float
+
+
+def _parts(plan: Plan, frozen: Sequence[Parameters]) -> Iterator[_SegmentPart]:
+    """Everything that a complete store holds of a plan."""
+    for t in plan.tiles:
+        spec = TileSpec(block_array(t.block), t.segment.key, t.segment.rows, t.columns)
+        yield _SegmentPart(t.segment, t.block, (spec,), t.seconds)
+    for s in plan.segments:
+        yield _SegmentPart(s, LABELS, tuple(TileSpec(f"labels/{a}", s.key, s.rows, 1) for a in LABEL_ARRAYS), 0.0)
+        for i, model in enumerate(frozen):
+            spec = TileSpec(offset_array(model), s.key, s.rows, 1)
+            yield _SegmentPart(s, i, (spec,), 0.02 * len(s.frames))
+
+
+def _items(parts: Sequence[_SegmentPart], layout: dict[str, Any]) -> list[_Work]:
+    """The items of some parts: each by itself, but for small ones, which go with the longest of their segment."""
+    frames = {digest: i for i, digest in enumerate(layout["frames"])}
+    groups = {name: i for i, name in enumerate(layout["groups"])}
+    by_segment: dict[str, list[_SegmentPart]] = defaultdict(list)
+    for part in parts:
+        by_segment[part.segment.key].append(part)
+    items = []
+    for own in by_segment.values():
+        segment = own[0].segment
+        numbers = tuple((frames[f.digest], groups[f.group]) for f in segment.frames)
+        longest, *others = sorted(own, key=lambda p: -p.seconds)
+        alone = [[p] for p in others if p.seconds >= SMALL_SECONDS]
+        small = [p for p in others if p.seconds < SMALL_SECONDS]
+        for together in ([longest, *small], *alone):
+            names = tuple(p.part for p in together)
+            items.append(_Work(segment, names, sum(p.seconds for p in together), numbers))
     # longest first, so that workers finish together
-    work.sort(key=lambda w: -w.seconds)
-    return work, store.layout(), len(planned) - len(work)
+    return sorted(items, key=lambda w: -w.seconds)
+
+
+def _prepare(
+    path: Path, *, basis: Basis, policy: InnerPolicy, specs: Sequence[TileSpec], chunk_rows: dict[str, int],
+    frames: Sequence[str], groups: Sequence[str], verify: bool,
+) -> tuple[set[tuple[str, str]], dict[str, Any]]:  # fmt: skip
+    """Make the store ready for these tiles; (array, key) of those that it lacks, and its layout."""
+    store = DesignStore.create(path, basis.to_dict(), basis.digest, policy)
+    store.prepare(specs, chunk_rows, frames=frames, groups=groups, provenance=_provenance())
+    return {(s.array, s.key) for s in store.missing(specs, verify=verify)}, store.layout()
 
 
 def _provenance() -> dict[str, Any]:
@@ -178,16 +239,30 @@ def _compute(
     frozen: tuple[Parameters, ...],
 ) -> None:  # fmt: skip
     segment = work.segment
-    if work.part == "labels":
-        for name, data in label_columns(segment, layout).items():
-            store.write(f"labels/{name}", segment.key, data[:, None], layout)
-    elif isinstance(work.part, str):
-        rows = rows_of(segment.frames, compile_recipe(basis, (work.part,)), policy)
-        store.write(block_array(work.part), segment.key, rows, layout)
-    else:
-        model = frozen[work.part]
-        rows = frozen_rows(segment.frames, model, policy)[:, None]
-        store.write(offset_array(model), segment.key, rows, layout)
+    for part in work.parts:
+        if part == LABELS:
+            for name, data in label_columns(segment, work.numbers).items():
+                store.write(f"labels/{name}", segment.key, data[:, None], layout)
+        elif isinstance(part, str):
+            rows = row_parts(segment.frames, compile_recipe(basis, (part,)), policy)
+            store.write(block_array(part), segment.key, rows, layout)
+        else:
+            rows_of_frozen = frozen_rows(segment.frames, frozen[part], policy)[:, None]
+            store.write(offset_array(frozen[part]), segment.key, rows_of_frozen, layout)
+
+
+def row_parts(frames: Sequence[Frame], recipe: Recipe, policy: InnerPolicy) -> Iterator[NDArray[np.float64]]:
+    """Design rows of some frames in order, in parts of whole frames of about PART_BYTES, (some rows, columns) each."""
+    run: list[Frame] = []
+    size = 0
+    for frame in frames:
+        run.append(frame)
+        size += 8 * recipe.n_columns * n_rows(frame)
+        if size >= PART_BYTES:
+            yield rows_of(run, recipe, policy)
+            run, size = [], 0
+    if run:
+        yield rows_of(run, recipe, policy)
 
 
 def frozen_rows(frames: Sequence[Frame], frozen: Parameters, policy: InnerPolicy) -> NDArray[np.float64]:
@@ -198,19 +273,19 @@ def frozen_rows(frames: Sequence[Frame], frozen: Parameters, policy: InnerPolicy
     return np.concatenate([predicted_rows(f, e) for f, e in zip(frames, found, strict=True)])
 
 
-def label_columns(segment: Segment, layout: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """Target, kind, frame, atom and group of each row of a segment; frames and groups by number in the layout."""
-    frames = {digest: i for i, digest in enumerate(layout["frames"])}
-    groups = {name: i for i, name in enumerate(layout["groups"])}
+def label_columns(segment: Segment, numbers: Sequence[tuple[int, int]]) -> dict[str, NDArray[Any]]:
+    """Target, kind, frame, atom and group of each row of a segment, (rows,) each.
+
+    Parameters
+    ----------
+    numbers : of each frame and of its group, in the store's layout.
+    """
     kinds = [kind_codes(f) for f in segment.frames]
+    counts = [len(k) for k in kinds]
     return {
         "target": np.concatenate([row_targets(f) for f in segment.frames]),
         "kind": np.concatenate(kinds).astype(np.int32),
         "atom": np.concatenate([atom_numbers(f) for f in segment.frames]),
-        "frame": np.concatenate(
-            [np.full(len(k), frames[f.digest], np.int32) for f, k in zip(segment.frames, kinds, strict=True)]
-        ),
-        "group": np.concatenate(
-            [np.full(len(k), groups[f.group], np.int32) for f, k in zip(segment.frames, kinds, strict=True)]
-        ),
+        "frame": np.repeat(np.array([frame for frame, _ in numbers], np.int32), counts),
+        "group": np.repeat(np.array([group for _, group in numbers], np.int32), counts),
     }

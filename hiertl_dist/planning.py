@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from .frames import Frame
     from .parameters import Parameters
 
-TILE_BYTES: Final = 24 * 2**20
-"""A segment is closed when its widest tile would exceed this."""
+TILE_BYTES: Final = 40 * 2**20
+"""A segment is closed when its widest tile would exceed this. Two frames of 216 atoms with 3 747 columns fit, which
+take a quarter of a second; dask spends 7 ms on a tile."""
 
 CHUNK_BYTES: Final = 64 * 2**20
 """A tile larger than this is stored as several chunks."""
@@ -48,6 +49,12 @@ PROCESS_BYTES: Final = 300 * 2**20
 
 Need = tuple[str, str]
 """(element set of frames, block): rows of these frames are wanted in the columns of this block."""
+
+
+def chunk_rows(most: int, columns: int) -> int:
+    """Rows of a chunk of an array whose tiles have at most so many: a whole tile where it fits."""
+    chunks = -(-most * columns * 8 // CHUNK_BYTES)
+    return -(-most // chunks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,26 +130,21 @@ class Plan:
     unlabelled: tuple[str, ...]
     ranges: dict[str, dict[str, tuple[float, float]]]
 
-    def chunk_rows(self, array_columns: int) -> int:
-        """Rows of a chunk for an array of so many columns: a whole tile where it fits."""
-        most = max((s.rows for s in self.segments), default=1)
-        chunks = -(-most * array_columns * 8 // CHUNK_BYTES)
-        return -(-most // chunks)
-
     @property
     def disk_bytes(self) -> int:
         """Bytes of the arrays, padding of last chunks included."""
+        arrays = {name: [t.segment.rows for t in self.tiles if t.block == name] for name in self.blocks}
+        sizes = [(self.columns[name], rows) for name, rows in arrays.items()]
         total = 0
-        for columns, rows in [(t.columns, t.segment.rows) for t in self.tiles] + [
-            (1, s.rows) for s in self.segments for _ in range(5)
-        ]:
-            chunk = self.chunk_rows(columns)
-            total += -(-rows // chunk) * chunk * columns * 8
+        for columns, rows in [*sizes, *[(1, [s.rows for s in self.segments])] * 5]:
+            chunk = chunk_rows(max(rows, default=1), columns)
+            total += sum(-(-r // chunk) * chunk * columns * 8 for r in rows)
         return total
 
     @property
     def worker_bytes(self) -> int:
-        """Peak memory of a worker that assembles: its largest tile, and the chunks made of it."""
+        """Peak memory of a worker that assembles: two tiles; it holds less where a tile has several frames, for it
+        makes and writes a tile in parts of whole frames."""
         return PROCESS_BYTES + 2 * max((t.nbytes for t in self.tiles), default=0)
 
     @property

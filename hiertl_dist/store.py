@@ -11,6 +11,7 @@ Layout on disk::
 
 A tile owns whole chunks, so no two writers share one and there are no locks; rows that pad its last chunk stay
 NaN (−1 in integer arrays). A missing chunk reads as NaN, so the ledger, not the array, says what is complete.
+zarr makes and grows the arrays; their chunks are written and read by :mod:`hiertl_dist.chunks`.
 """
 
 from __future__ import annotations
@@ -18,21 +19,24 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import google_crc32c
 import numpy as np
 import zarr
 from filelock import FileLock
 from zarr.codecs import Crc32cCodec
 
+from .chunks import ChunkedRows, expect, read_tile, replacing, writing
 from .errors import IncompleteStoreError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -50,11 +54,6 @@ class TileSpec:
     columns: int
 
 
-def crc32c(data: NDArray[Any]) -> int:
-    """CRC32C of an array's bytes."""
-    return int(google_crc32c.value(np.ascontiguousarray(data).tobytes()))
-
-
 def jsonable(value: Any) -> Any:
     """The same value with numbers that JSON lacks (NaN, infinities) as ``null``, and keys as text."""
     if isinstance(value, dict):
@@ -66,15 +65,15 @@ def jsonable(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "w") as stream:
-            json.dump(jsonable(value), stream, allow_nan=False)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replacing(path) as stream:
+        stream.write(json.dumps(jsonable(value), allow_nan=False).encode())
+
+
+@lru_cache(maxsize=8)
+def _layout(path: Path, stamp: tuple[int, ...]) -> dict[str, Any]:
+    """What is in ``layout.json``, which readers ask for with every tile, parsed once for each ``stamp`` of the file."""
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
 
 
 def _dtype(array: str) -> tuple[str, float]:
@@ -138,12 +137,15 @@ class DesignStore:
         return dict(zarr.open_group(self.path, mode="r").attrs)
 
     def layout(self) -> dict[str, Any]:
-        """``{"frames": [...], "groups": [...], "arrays": {name: {"chunk_rows", "slots", "tiles"}}}``."""
+        """``{"frames": [...], "groups": [...], "arrays": {name: {"chunk_rows", "slots", "tiles", …}}}``, shared."""
         path = self.path / "layout.json"
-        if not path.exists():
+        try:
+            # opened, for only then does a network's file system ask whether the file is still the one it knows
+            with path.open("rb") as stream:
+                status = os.fstat(stream.fileno())
+        except FileNotFoundError:
             return {"frames": [], "groups": [], "arrays": {}}
-        found: dict[str, Any] = json.loads(path.read_text())
-        return found
+        return _layout(path, (status.st_mtime_ns, status.st_size, status.st_ino))
 
     def prepare(
         self,
@@ -164,7 +166,7 @@ class DesignStore:
         provenance : appended to the store's history.
         """
         with FileLock(self.path / ".lock"):
-            layout = self.layout()
+            layout = deepcopy(self.layout())
             for key, new in (("frames", frames), ("groups", groups)):
                 layout[key] = list(dict.fromkeys([*layout[key], *new]))
             group = zarr.open_group(self.path, mode="a")
@@ -219,45 +221,56 @@ class DesignStore:
                     absent.append(spec)
         return absent
 
-    def _array(self, name: str, mode: str) -> zarr.Array[Any]:
-        return zarr.open_array(self.path / name, mode=mode)
-
-    def _place(self, array: str, key: str, layout: dict[str, Any] | None) -> tuple[slice, int]:
+    def _place(self, array: str, key: str, layout: dict[str, Any] | None) -> tuple[ChunkedRows, int, int]:
+        """The array's chunks, the number of the tile's first one, and the tile's rows."""
         entry = (layout or self.layout())["arrays"].get(array, {})
         if key not in entry.get("tiles", {}):
             raise IncompleteStoreError(f"{self.path}/{array}: no tile {key[:12]} was ever planned")
-        slot, slots, rows = entry["tiles"][key]
-        first = slot * entry["chunk_rows"]
-        return slice(first, first + slots * entry["chunk_rows"]), rows
+        slot, _, rows = entry["tiles"][key]
+        return ChunkedRows.open(self.path / array), slot, rows
 
-    def write(self, array: str, key: str, data: NDArray[Any], layout: dict[str, Any] | None = None) -> None:
-        """Write a tile, (rows, columns), and then its ledger entry. Safe from many processes at once.
+    def write(
+        self,
+        array: str,
+        key: str,
+        data: NDArray[Any] | Iterable[NDArray[Any]],
+        layout: dict[str, Any] | None = None,
+    ) -> None:
+        """Write a tile and then its ledger entry. Safe from many processes at once.
+
+        Parameters
+        ----------
+        data : (rows, columns); or parts of it in order, (some rows, columns) each, of which one is checked and written
+            in a thread while the next is being made, in another place than the last.
 
         Raises
         ------
         StoreError
-            The data's shape is not the planned one, or some of it is not finite.
+            The data's shape is not the planned one, some of it is not finite, or of a type that would be cut.
         """
-        where, rows = self._place(array, key, layout)
-        dtype, fill = _dtype(array)
-        target = self._array(array, "r+")
-        if data.shape != (rows, target.shape[1]):
-            raise StoreError(
-                f"{self.path}/{array}, tile {key[:12]}: expected shape {(rows, target.shape[1])}, got {data.shape}"
-            )
-        # a sum that is finite has finite terms only, and costs no array of booleans
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = data.sum()
-        if not np.isfinite(total) and not np.isfinite(data).all():
-            row, column = (int(x) for x in np.argwhere(~np.isfinite(data))[0])
-            raise StoreError(f"{self.path}/{array}, tile {key[:12]}: row {row}, column {column} is {data[row, column]}")
-        padded = np.full((where.stop - where.start, target.shape[1]), fill, dtype)
-        padded[:rows] = data
-        target[where] = padded
-        write_json(self.ledger_path(array, key), {"rows": rows, "crc32c": crc32c(padded[:rows])})
+        chunks, first, rows = self._place(array, key, layout)
+        with writing(chunks, first, rows, f"{self.path}/{array}, tile {key[:12]}") as tile:
+            if isinstance(data, np.ndarray):
+                tile.append(data)
+            else:
+                with ThreadPoolExecutor(1, "write rows") as thread:
+                    written = None
+                    for part in data:
+                        if written is not None:
+                            written.result()
+                        written = thread.submit(tile.append, part)
+                    if written is not None:
+                        written.result()
+        write_json(self.ledger_path(array, key), {"rows": rows, "crc32c": tile.crc})
 
-    def read(self, array: str, key: str, layout: dict[str, Any] | None = None) -> NDArray[Any]:
+    def read(
+        self, array: str, key: str, layout: dict[str, Any] | None = None, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """A complete tile, (rows, columns), its checksum verified.
+
+        Parameters
+        ----------
+        out : where to, (rows, columns) of the array's type, of any strides; default: a new array.
 
         Raises
         ------
@@ -265,22 +278,50 @@ class DesignStore:
             The tile was never written.
         StoreError
             What is on disk is not what was written.
+        ValueError
+            ``out`` has another shape or type.
         """
-        where, rows = self._place(array, key, layout)
+        chunks, first, rows = self._place(array, key, layout)
+        name = f"{self.path}/{array}, tile {key[:12]}"
         path = self.ledger_path(array, key)
         if not path.exists():
             raise IncompleteStoreError(f"{self.path}/{array}: tile {key[:12]} is not complete; run assemble again")
+        if out is None:
+            out = np.empty((rows, chunks.columns), chunks.dtype)
+        elif out.shape != (rows, chunks.columns) or out.dtype != chunks.dtype:
+            raise ValueError(
+                f"{name}: expected an array of {(rows, chunks.columns)}, {chunks.dtype}, to read into, "
+                f"got {out.shape}, {out.dtype}"
+            )
         try:
             expected = int(json.loads(path.read_text())["crc32c"])
-            data = np.asarray(self._array(array, "r")[where])[:rows]
         except (ValueError, KeyError, OSError) as error:
-            raise StoreError(f"{self.path}/{array}, tile {key[:12]}: cannot be read: {error}; {_REPAIR}") from error
-        found = crc32c(data)
-        if expected != found:
-            raise StoreError(
-                f"{self.path}/{array}, tile {key[:12]}: expected CRC32C {expected:08x}, found {found:08x}; {_REPAIR}"
-            )
-        return data
+            raise StoreError(f"{name}: cannot be read: {error}; {_REPAIR}") from error
+        try:
+            found = f"{read_tile(chunks, first, out):08x}"
+        except FileNotFoundError as error:
+            found = f"no file {error.filename}"
+        except (ValueError, OSError) as error:
+            raise StoreError(f"{name}: cannot be read: {error}; {_REPAIR}") from error
+        if found != f"{expected:08x}":
+            raise StoreError(f"{name}: expected CRC32C {expected:08x}, found {found}; {_REPAIR}")
+        return out
+
+    def read_ahead(self, places: Iterable[tuple[str, str]]) -> Iterator[NDArray[Any]]:
+        """Complete tiles, one by one in the order of (array, key); meanwhile the system fetches the next from disk.
+
+        Errors are those of :meth:`read`, raised in the turn of the tile that has them.
+        """
+        # no thread: scipy's BLAS and LAPACK, which the tiles are read for, hold the interpreter's lock
+        before: tuple[str, str] | None = None
+        for place in places:
+            with suppress(IncompleteStoreError, StoreError):
+                expect(*self._place(*place, None))
+            if before is not None:
+                yield self.read(*before)
+            before = place
+        if before is not None:
+            yield self.read(*before)
 
     def keys(self, array: str) -> list[str]:
         """Keys of the complete tiles of an array, in the order in which they got their chunks."""

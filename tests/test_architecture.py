@@ -19,7 +19,7 @@ PACKAGE = ROOT / "hiertl_dist"
 FLOORS = {
     0: "errors units rows frames cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
-    2: "store executors",
+    2: "chunks store executors",
     3: "recipe tiles costs planning",
     4: "design assembly reduction solving evaluation",
     5: "lattice hierarchy inputs jobs cli report demo doctor health calculator __init__",

@@ -24,13 +24,16 @@ from synthetic import (
     small_basis,
 )
 
-from hiertl_dist import Model, design_rows, planning
-from hiertl_dist.assembly import block_array, offset_array
+from hiertl_dist import Model, assembly, design_rows, planning
+from hiertl_dist.assembly import block_array, offset_array, row_parts
 from hiertl_dist.errors import InnerCutoffError, StoreError
-from hiertl_dist.executors import TaskFailed, executor
+from hiertl_dist.executors import SerialExecutor, TaskFailed, executor
+from hiertl_dist.executors.base import pack
 from hiertl_dist.planning import make_plan
+from hiertl_dist.recipe import compile_recipe
 from hiertl_dist.rows import SUMMARY_KINDS, n_rows, row_labels
 from hiertl_dist.store import LABEL_ARRAYS, DesignStore
+from hiertl_dist.tiles import rows_of
 
 BASIS = small_basis()
 FRAMES = random_frames({"C": 3, "N": 3, "CN": 7}, groups=("liquid", "solid"))
@@ -40,8 +43,9 @@ ARRAYS = ("blocks", "labels", "offsets")
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    """Two frames a tile of the widest block: four segments of CN, the last of one frame."""
+    """Two frames a tile of the widest block: four segments of CN, the last of one frame; a frame a part of it."""
     monkeypatch.setattr(planning, "TILE_BYTES", 8 * n_columns(BASIS, ["CN"]) * (3 * ROWS - 1))
+    monkeypatch.setattr(assembly, "PART_BYTES", 1)
 
 
 @pytest.fixture
@@ -215,6 +219,53 @@ def test_a_failing_tile_is_named_and_the_others_are_kept(tmp_path):
     kept = assemble(frames[:-1], BASIS, store.path)
     assert kept.present > 0
     assert bad not in store.keys("blocks/CN")
+
+
+def test_parts_of_a_tile_are_whole_frames(monkeypatch):
+    recipe = compile_recipe(BASIS, ("C",))
+    monkeypatch.setattr(assembly, "PART_BYTES", 8 * recipe.n_columns * (ROWS + 1))
+    parts = list(row_parts(FRAMES[:5], recipe, "refuse"))
+    assert [len(p) for p in parts] == [2 * ROWS, 2 * ROWS, ROWS]
+    np.testing.assert_array_equal(np.concatenate(parts), rows_of(FRAMES[:5], recipe))
+
+
+class Recording(SerialExecutor):
+    """Keeps what each verb was given, packed as it would travel."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = {}
+
+    def run(self, task, items, *, label=str, what="tasks"):
+        items = list(items)
+        self.seen[what] = [label(i) for i in items], len(pack(task)), [len(pack(i)) for i in items]
+        return super().run(task, items, label=label, what=what)
+
+
+@pytest.mark.parametrize("small", [np.inf, 0.0])
+def test_what_takes_little_goes_with_the_longest_part_of_its_segment(tmp_path, frozen, monkeypatch, small):
+    monkeypatch.setattr(assembly, "SMALL_SECONDS", small)
+    recording = Recording()
+    done = assemble(FRAMES, BASIS, tmp_path / "store", frozen=[frozen], executor=recording)
+    labels, _, _ = recording.seen["assemble"]
+    assert done.computed == len(done.plan.tiles) + 2 * len(done.plan.segments)
+    if small:
+        assert len(labels) == len(done.plan.segments)
+        texts = [name.partition(" of ")[2].partition(" (")[0] for name in labels if "(CN" in name]
+        everything = ["block C", "block CN", "block N", "frozen contribution 0", "labels"]
+        assert [sorted(text.split(", ")) for text in texts] == [everything] * 4
+    else:
+        assert len(labels) == done.computed
+
+
+def test_frames_travel_with_the_items_that_need_them_only(tmp_path, frozen):
+    recording, more = Recording(), Recording()
+    assemble(FRAMES[:8], BASIS, tmp_path / "few", frozen=[frozen], executor=recording)
+    assemble(FRAMES, BASIS, tmp_path / "many", frozen=[frozen], executor=more)
+    for what in ("prepare the store", "assemble"):
+        # a frame has 12 × 6 numbers; what grows with their number is digests and places of tiles
+        grown = more.seen[what][1] - recording.seen[what][1]
+        assert grown < 5 * 12 * 6 * 8
 
 
 # ------------------------------------------------------------------------- issue check 7

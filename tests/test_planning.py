@@ -160,7 +160,8 @@ def test_too_much_disk_is_refused_with_both_numbers(plan, tmp_path, monkeypatch)
     monkeypatch.setattr(planning, "free_disk", lambda _: plan.disk_bytes)
     assemble(FRAMES, BASIS, tmp_path / "fits", plan=plan)
     monkeypatch.setattr(planning, "free_disk", lambda _: plan.disk_bytes - 1)
-    with pytest.raises(ResourceError, match=r"1 MiB of disk needed at .*/store, 1 MiB free; keep_rows = false"):
+    mib = f"{plan.disk_bytes / 2**20:.0f} MiB"
+    with pytest.raises(ResourceError, match=rf"{mib} of disk needed at .*/store, {mib} free; keep_rows = false"):
         assemble(FRAMES, BASIS, tmp_path / "store", plan=plan)
     assert not (tmp_path / "store").exists()
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
+from hiertl_dist.chunks import TileWriter, crc32c
 from hiertl_dist.errors import IncompleteStoreError, StoreError
-from hiertl_dist.store import LABEL_ARRAYS, DesignStore, TileSpec, crc32c, free_disk
+from hiertl_dist.store import LABEL_ARRAYS, DesignStore, TileSpec, free_disk
 
 ARRAY = "blocks/CN"
 CHUNK = 4
@@ -83,7 +86,7 @@ def test_no_two_tiles_share_a_chunk(store):
 def test_rows_that_pad_a_chunk_keep_the_fill_value(store, array, fill):
     width = 5 if array == ARRAY else 1
     store.prepare([TileSpec(array, C, ROWS[C], width)], {array: CHUNK})
-    store.write(array, C, np.ones((ROWS[C], width)))
+    store.write(array, C, np.ones((ROWS[C], width), np.int32))
     first = store.layout()["arrays"][array]["tiles"][C][0] * CHUNK
     stored = zarr.open_array(store.path / array, mode="r")[first : first + 3 * CHUNK]
     np.testing.assert_array_equal(stored[: ROWS[C]], 1)
@@ -305,6 +308,174 @@ def test_zarr_alone_reads_the_rows_and_notices_a_flipped_byte(store):
     flip_a_byte(chunk_file(store, 0))
     with pytest.raises(ValueError, match=r"(?i)checksum"):
         zarr.open_array(store.path / ARRAY, mode="r")[:4]
+
+
+def test_a_store_whose_chunks_zarr_wrote_is_read(store):
+    """As this package itself wrote them before it had ``chunks``."""
+    array = zarr.open_array(store.path / ARRAY, mode="r+")
+    for key, (slot, slots, rows) in store.layout()["arrays"][ARRAY]["tiles"].items():
+        padded = np.full((slots * CHUNK, 5), np.nan)
+        padded[:rows] = data(key)
+        array[slot * CHUNK : (slot + slots) * CHUNK] = padded
+        store.ledger_path(ARRAY, key).parent.mkdir(parents=True, exist_ok=True)
+        store.ledger_path(ARRAY, key).write_text(json.dumps({"rows": rows, "crc32c": crc32c(data(key))}))
+    again = DesignStore.open(store.path)
+    assert again.missing(specs(*ROWS), verify=True) == []
+    for key in ROWS:
+        np.testing.assert_array_equal(again.read(ARRAY, key), data(key))
+
+
+def flip_padding(content):
+    content[-10] ^= 1
+
+
+def flip_checksum(content):
+    content[-1] ^= 1
+
+
+@pytest.mark.parametrize("flip", [flip_padding, flip_checksum])
+def test_damage_outside_the_rows_is_found_too(store, flip):
+    store.write(ARRAY, C, data(C))
+    path = chunk_file(store, 4)
+    content = bytearray(path.read_bytes())
+    flip(content)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"tile cccccccccccc: cannot be read: .*/4/0: expected CRC32C .*, found"):
+        store.read(ARRAY, C)
+
+
+def test_parts_are_the_same_as_the_whole(store, tmp_path):
+    other = DesignStore.create(tmp_path / "other", BASIS, "digest-1", "refuse")
+    other.prepare(specs(*ROWS), {ARRAY: CHUNK})
+    store.write(ARRAY, C, data(C))
+    other.write(ARRAY, C, iter(np.split(data(C), [1, 6])))
+    assert [b for _, b in sorted(contents(other).items())] == [b for _, b in sorted(contents(store).items())]
+    assert other.ledger_path(ARRAY, C).read_bytes() == store.ledger_path(ARRAY, C).read_bytes()
+
+
+def test_a_part_is_written_while_the_next_is_made(store, monkeypatch):
+    writing, asked = threading.Event(), threading.Event()
+    original = TileWriter.append
+
+    def append(self, part):
+        if part[0, 0] == data(C)[0, 0]:
+            writing.set()
+            assert asked.wait(10)
+        original(self, part)
+
+    def parts():
+        yield data(C)[:4]
+        assert writing.wait(10)
+        asked.set()
+        yield data(C)[4:]
+
+    monkeypatch.setattr(TileWriter, "append", append)
+    store.write(ARRAY, C, parts())
+    np.testing.assert_array_equal(store.read(ARRAY, C), data(C))
+
+
+def failing_parts():
+    yield data(C)[:5]
+    raise RuntimeError("the kernel failed")
+
+
+def parts_with_nan():
+    yield data(C)[:5]
+    yield np.where(np.eye(4, 5, 2) > 0, np.nan, data(C)[5:])
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "text"),
+    [
+        (failing_parts, RuntimeError, "the kernel failed"),
+        (parts_with_nan, StoreError, "blocks/CN, tile cccccccccccc: row 5, column 2 is nan"),
+        (lambda: iter([data(C)[:5]]), StoreError, r"tile cccccccccccc: expected shape \(9, 5\), got \(5, 5\)"),
+        (lambda: iter([]), StoreError, r"tile cccccccccccc: expected shape \(9, 5\), got \(0, 5\)"),
+    ],
+)
+def test_parts_that_fail_leave_the_tile_missing_and_no_file(store, parts, error, text):
+    with pytest.raises(error, match=text):
+        store.write(ARRAY, C, parts())
+    assert store.missing(specs(C)) == specs(C)
+    assert [p for p in (store.path / ARRAY).rglob("*") if p.is_file()] == [store.path / ARRAY / "zarr.json"]
+
+
+def test_data_of_another_type_are_refused(store):
+    store.prepare([TileSpec("labels/kind", A, 4, 1)], {"labels/kind": CHUNK})
+    with pytest.raises(StoreError, match=r"labels/kind, tile a{12}: expected numbers of type int32, got float64"):
+        store.write("labels/kind", A, np.full((4, 1), 0.5))
+
+
+@pytest.mark.parametrize("order", ["C", "F", "part"])
+def test_a_tile_is_read_into_an_array(store, order):
+    store.write(ARRAY, C, data(C))
+    out = np.zeros((9, 7))[:, 1:6] if order == "part" else np.zeros((9, 5), order=order)
+    assert store.read(ARRAY, C, out=out) is out
+    np.testing.assert_array_equal(out, data(C))
+
+
+@pytest.mark.parametrize("out", [np.zeros((9, 4)), np.zeros((8, 5)), np.zeros((9, 5), np.float32)])
+def test_an_array_that_does_not_fit_is_refused(store, out):
+    store.write(ARRAY, C, data(C))
+    with pytest.raises(ValueError, match=r"tile c{12}: expected an array of \(9, 5\), float64, to read into, got"):
+        store.read(ARRAY, C, out=out)
+
+
+def test_tiles_are_read_ahead_in_order(store):
+    for key in ROWS:
+        store.write(ARRAY, key, data(key))
+    asked = []
+
+    def places():
+        for key in (B, C, A, C):
+            asked.append(key)
+            yield ARRAY, key
+
+    for number, (key, found) in enumerate(zip((B, C, A, C), store.read_ahead(places()), strict=True)):
+        assert asked == [B, C, A, C][: number + 2]
+        np.testing.assert_array_equal(found, data(key))
+    assert list(store.read_ahead([])) == []
+
+
+def test_an_error_of_reading_ahead_is_raised_in_its_turn(store):
+    for key in (A, B):
+        store.write(ARRAY, key, data(key))
+    tiles = store.read_ahead([(ARRAY, A), (ARRAY, C), (ARRAY, B)])
+    np.testing.assert_array_equal(next(tiles), data(A))
+    with pytest.raises(IncompleteStoreError, match=r"blocks/CN: tile cccccccccccc is not complete"):
+        next(tiles)
+    assert list(tiles) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
+def test_the_next_tile_is_asked_for_while_one_is_used(store, monkeypatch):
+    monkeypatch.setattr("hiertl_dist.chunks.BLOCK", 50)
+    advice = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, *rest: advice.append((os.fstat(fd).st_ino, *rest)))
+    for key in ROWS:
+        store.write(ARRAY, key, data(key))
+    tiles = store.read_ahead([(ARRAY, key) for key in (A, C)])
+    np.testing.assert_array_equal(next(tiles), data(A))
+    # the chunks of A and then those of C, in blocks, all 160 bytes of each
+    chunks = [chunk_file(store, number).stat().st_ino for number in (0, 2, 3, 4)]
+    assert advice == [(c, start, 50, os.POSIX_FADV_WILLNEED) for c in chunks for start in (0, 50, 100, 150)]
+    np.testing.assert_array_equal(next(tiles), data(C))
+    assert len(advice) == 16
+
+
+def test_tiles_are_read_ahead_where_the_system_takes_no_advice(store, monkeypatch):
+    monkeypatch.delattr(os, "posix_fadvise", raising=False)
+    store.write(ARRAY, C, data(C))
+    (found,) = store.read_ahead([(ARRAY, C)])
+    np.testing.assert_array_equal(found, data(C))
+
+
+def test_the_layout_is_parsed_once_until_it_changes(store):
+    first = store.layout()
+    assert DesignStore.open(store.path).layout() is first
+    store.prepare([TileSpec(ARRAY, "d" * 64, 2, 5)], {ARRAY: CHUNK})
+    assert set(store.layout()["arrays"][ARRAY]["tiles"]) == {*ROWS, "d" * 64}
+    assert set(first["arrays"][ARRAY]["tiles"]) == set(ROWS)
 
 
 def test_bytes_on_disk_are_counted(store):

@@ -102,7 +102,7 @@ def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out):
     sums = _Sums(
         place, width, aligned_zeros(TILE * width), aligned_zeros(2 * TILE * width), aligned_zeros(width * LANES)
     )
-    variants, js = rarer(family.others, element), np.empty(s.most, np.int64)
+    variants, js, targets = rarer(family.others, element), np.empty(s.most, np.int64), np.empty(3, np.int64)
     once = erow >= 0 or srow.max() >= 0
     for i in range(len(near.start) - 1):
         around = look_around(i, element, near, table, s) if table.first[i + 1] > table.first[i] else 0
@@ -123,15 +123,17 @@ def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out):
                         _add_batch(t, family.role[t, element[i], ej], variants, family, batch, s.own, frow >= 0,
                                    paired, paired and erow >= 0, sums)  # fmt: skip
         if frow >= 0:
-            _write_sums(family, sums, sums.force, frow + 3 * i + np.arange(3), out)
+            for x in range(3):
+                targets[x] = frow + 3 * i + x
+            _write_sums(family, sums, sums.force, targets, out)
             if around:
-                sums.force[:] = 0.0
+                sums.force.fill(0.0)
     _write_sums(family, sums, sums.stress, srow, out)
-    if erow >= 0:
-        total = np.zeros(width)
-        for c in range(width):
-            total[c] = sums.energy[c * LANES : (c + 1) * LANES].sum()
-        _write_sums(family, sums, total, np.array([erow]), out)
+    total, targets[0], targets[1], targets[2] = np.zeros(width), erow, -1, -1
+    for c in range(width):
+        for lane in range(LANES):
+            total[c] += sums.energy[c * LANES + lane]
+    _write_sums(family, sums, total, targets, out)
 
 
 @inlined
@@ -143,10 +145,10 @@ def _fill_batch(js, i, ej, element, near, family, variants, table, s, once, volu
     body, n, ld = family.body, family.n, table.ld
     sets = moment_layout(body, n)[4]
     paired = False
-    batch.alive[:] = False
-    batch.powers[:] = 0.0
-    batch.u[:] = 0.0
-    batch.w[:] = 0.0
+    batch.alive.fill(False)
+    batch.powers.fill(0.0)
+    batch.u.fill(0.0)
+    batch.w.fill(0.0)
     for lane in range(len(js)):
         j = js[lane]
         a = s.near[j]
@@ -171,7 +173,8 @@ def _fill_batch(js, i, ej, element, near, family, variants, table, s, once, volu
                 if add_moments(body, n, j, family.others[role], variants[role], table, s, batch.m, m0):
                     batch.alive[t] = True
                 else:
-                    batch.m[m0 : m0 + sets] = 0.0
+                    for q in range(m0, m0 + sets):
+                        batch.m[q] = 0.0
     return paired
 
 
@@ -209,7 +212,8 @@ def _write_sums(family, sums, rows, targets, out):
         if targets[x] >= 0:
             for t in range(len(family.columns)):
                 first, count, place = family.first[t], family.columns[t], x * sums.width + sums.place[t]
-                out[targets[x], first : first + count] = rows[place : place + count]
+                for c in range(count):
+                    out[targets[x], first + c] = rows[place + c]
 
 
 @jit

@@ -69,16 +69,17 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
                         out[frow + 3 * i + x, first[low, high] + c] = product[x * ld + c + 1]
             for row in range(0, 2 * TILE if srow.max() >= 0 else 0, TILE):
                 multiply(product, 0, ld, w, row, 2 * TILE, own, dg, ld, own, count, ld)
-                stress[low, high, row * ld : (row + TILE) * ld] += product
+                for c in range(TILE * ld):
+                    stress[low, high, row * ld + c] += product[c]
     for a in range(kinds):
         for b in range(a, kinds):
             if fn[a, b] >= 0:
-                columns = slice(first[a, b], first[a, b] + order[a, b])
-                for x in range(6):
-                    if srow[x] >= 0:
-                        out[srow[x], columns] = stress[a, b, x * ld + 1 : x * ld + 1 + order[a, b]]
-                if erow >= 0:
-                    out[erow, columns] = energy[a, b, 1 : 1 + order[a, b]]
+                for c in range(order[a, b]):
+                    for x in range(6):
+                        if srow[x] >= 0:
+                            out[srow[x], first[a, b] + c] = stress[a, b, x * ld + 1 + c]
+                    if erow >= 0:
+                        out[erow, first[a, b] + c] = energy[a, b, 1 + c]
 
 
 @jit
