@@ -148,7 +148,7 @@ def assemble(
         lacking = [p for p in parts if any((s.array, s.key) in missing for s in p.specs)]
         task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
                        policy=policy, frozen=tuple(frozen))  # fmt: skip
-        runner.run(task, _items(lacking, layout), label=_label, what="assemble")
+        runner.run(task, _items(lacking, layout), label=_label, what="assemble", cost=lambda w: w.seconds)
     return Assembly(DesignStore(Path(store)), plan, len(lacking), len(parts) - len(lacking))
 
 
@@ -203,8 +203,7 @@ def _items(parts: Sequence[_SegmentPart], layout: dict[str, Any]) -> list[_Work]
         for together in ([longest, *small], *alone):
             names = tuple(p.part for p in together)
             items.append(_Work(segment, names, sum(p.seconds for p in together), numbers))
-    # longest first, so that workers finish together
-    return sorted(items, key=lambda w: -w.seconds)
+    return items
 
 
 def _prepare(

@@ -165,7 +165,7 @@ class Model:
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is not None:
             shared = partial(task, threads=threads)
-            return executor.run(shared, listed, label=lambda f: f.origin, what="evaluate")
+            return executor.run(shared, listed, label=lambda f: f.origin, what="evaluate", cost=len)
         if 1 < threads <= len(listed):
             _ = self._tensors, self.block_recipes  # made once, not by each thread
             with ThreadPoolExecutor(threads) as pool:

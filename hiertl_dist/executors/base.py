@@ -28,8 +28,13 @@ from tqdm import tqdm
 
 Call = Callable[..., Any]
 Label = Callable[[Any], str]
+Cost = Callable[[Any], float]
 
 SECONDS_BEFORE_BAR = 2.0
+
+
+def _alike(item: Any) -> float:
+    return 0.0
 
 
 class TaskFailed(RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
@@ -261,8 +266,13 @@ class Executor(ABC):
         """How many calls are made at a time."""
         return self._workers
 
-    def run(self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks") -> list[Any]:
+    def run(
+        self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks", cost: Cost = _alike
+    ) -> list[Any]:
         """task(item) of each item, in order; the same list on every calling process.
+
+        `cost` of an item, in any unit, is what it is expected to take: costly items are begun first, or shared
+        out so that all workers finish together.
 
         Raises
         ------
@@ -272,14 +282,16 @@ class Executor(ABC):
         """
         items = list(items)
         self._agree(len(items))
-        return self._run(task, items, Telling(what, label)) if items else []
+        return self._run(task, items, Telling(what, label), [cost(i) for i in items]) if items else []
 
     def reduce(
-        self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction"
-    ) -> Any:
+        self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction",
+        cost: Cost = _alike,
+    ) -> Any:  # fmt: skip
         """The value of a binary tree with leaf(item) at its leaves and merge(left, right) at its nodes.
 
-        The tree is that of `tree`: a node of m > 1 items splits after the largest power of two below m.
+        The tree is that of `tree`: a node of m > 1 items splits after the largest power of two below m. It
+        does not depend on the `cost` of the items, which is as in `run`.
 
         Raises
         ------
@@ -292,7 +304,7 @@ class Executor(ABC):
         self._agree(len(items))
         if not items:
             raise ValueError(f"{what}: there are no items to reduce")
-        return self._reduce(leaf, merge, items, Telling(what, label))
+        return self._reduce(leaf, merge, items, Telling(what, label), [cost(i) for i in items])
 
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
@@ -325,10 +337,12 @@ class Executor(ABC):
         """Make sure that all calling processes were given as many items."""
 
     @abstractmethod
-    def _run(self, task: Call, items: list[Any], telling: Telling) -> list[Any]: ...
+    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]: ...
 
     @abstractmethod
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling) -> Any: ...
+    def _reduce(
+        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
+    ) -> Any: ...
 
 
 def cores() -> int:

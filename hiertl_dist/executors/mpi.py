@@ -27,6 +27,7 @@ from hiertl_dist.executors.base import (
     task_failed,
     tree,
 )
+from hiertl_dist.executors.shares import fair_runs, fair_shares
 
 _VALUE, _STOP = 1, 2  # tags of messages
 _SECONDS_FOR_SPEAKER = 5.0
@@ -34,11 +35,11 @@ _SECONDS_FOR_LAUNCHER = 1.0
 
 
 class MPIExecutor(Executor):
-    """Calls shared out over the ranks of a communicator, contiguous items to each. All ranks must call each
-    verb alike.
+    """Calls shared out over the ranks of a communicator by their costs. All ranks must call each verb alike.
 
-    A node of a reduction is made by the rank that has its first item; the rank of the right child sends its
-    value there and goes on with its own items. A rank with a fault tells the others, who start nothing more.
+    A rank's items of a reduction are consecutive. A node is made by the rank that has its first item; the rank
+    of the right child sends its value there and goes on with its own items. A rank with a fault tells the
+    others, who start nothing more.
 
     With more than one rank, `sys.excepthook` is set so that an exception that nobody catches, on any one
     rank, is printed and ends the job (`COMM_WORLD.Abort(1)`) instead of leaving the others to wait for ever.
@@ -109,25 +110,31 @@ class MPIExecutor(Executor):
         if len(set(counts)) > 1:
             raise ValueError(f"the ranks were given different numbers of items: {counts}")
 
-    def _run(self, task: Call, items: list[Any], telling: Telling) -> list[Any]:
-        first, last = _share(len(items), self.workers, self._rank)
+    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
+        shares = fair_shares(costs, self.workers)
         faults = _Faults(self._comm, items, telling)
         mine = []
-        with telling.bar(last - first, shown=self._rank == 0) as bar:
-            for i in range(first, last):
+        with telling.bar(len(shares[self._rank]), shown=self._rank == 0) as bar:
+            for i in shares[self._rank]:
                 ok, value = faults.catch(_sendable, (task, items[i]), Node(i, i + 1))
                 if not ok:
                     break
                 mine.append(value)
                 bar.update()
         faults.settle()
-        return [value for part in self._comm.allgather(mine) for value in part]
+        values: list[Any] = [None] * len(items)
+        for share, theirs in zip(shares, self._comm.allgather(mine), strict=True):
+            for i, value in zip(share, theirs, strict=True):
+                values[i] = value
+        return values
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling) -> Any:
+    def _reduce(
+        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
+    ) -> Any:
         faults = _Faults(self._comm, items, telling)
-        walk = _Walk(self._comm, faults, leaf, merge, items)
-        first, last = _share(len(items), self.workers, self._rank)
-        with telling.bar(last - first, shown=self._rank == 0) as bar:
+        owners = fair_runs(costs, self.workers)
+        walk = _Walk(self._comm, faults, leaf, merge, items, owners)
+        with telling.bar(owners.count(self._rank), shown=self._rank == 0) as bar:
             for node in tree(len(items)):
                 if walk.visit(node) and node.is_leaf:
                     bar.update()
@@ -200,11 +207,6 @@ def _check_startable() -> None:
         MPI.Init_thread()
 
 
-def _share(n: int, ranks: int, rank: int) -> tuple[int, int]:
-    """First and last + 1 of a rank's items: contiguous, evenly many give or take one, item 0 on rank 0."""
-    return -(-n * rank // ranks), -(-n * (rank + 1) // ranks)
-
-
 def _sendable(call: Call, *args: Any) -> Any:
     """call(*args), refused where it can't be pickled: to find out during a collective would hang the other
     ranks."""
@@ -261,12 +263,12 @@ class _Walk:
     messages still match.
     """
 
-    def __init__(self, comm: Any, faults: _Faults, leaf: Call, merge: Call, items: list[Any]) -> None:
+    def __init__(
+        self, comm: Any, faults: _Faults, leaf: Call, merge: Call, items: list[Any], owners: list[int]
+    ) -> None:
         self._comm, self._faults = comm, faults
-        self._leaf, self._merge, self._items = leaf, merge, items
+        self._leaf, self._merge, self._items, self._owners = leaf, merge, items, owners
         self._rank = comm.Get_rank()
-        size = comm.Get_size()
-        self._owners = [rank for rank in range(size) for _ in range(*_share(len(items), size, rank))]
         self._values: dict[Node, tuple[bool, Any]] = {}
         self._sent: list[Any] = []
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hiertl_dist.executors.base import Call, Executor, Fault, Node, Telling, fault_of, task_failed, tree
+from hiertl_dist.executors.shares import longest_first
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ class PoolExecutor(Executor):
     def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
         """Workers for one verb; `keep`: values stay with the workers, and handles stand for them."""
 
-    def _run(self, task: Call, items: list[Any], telling: Telling) -> list[Any]:
+    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
         results: list[Any] = [None] * len(items)
-        jobs = (Job(Node(i, i + 1), 0, (item,)) for i, item in enumerate(items))
+        jobs = (Job(Node(i, i + 1), 0, (items[i],)) for i in longest_first(costs))
         with self._crew((task,), keep=False) as crew, telling.bar(len(items)) as bar:
 
             def ended(job: Job, handle: Any) -> None:
@@ -74,7 +75,9 @@ class PoolExecutor(Executor):
         _raise_any(faults, items, telling)
         return results
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling) -> Any:
+    def _reduce(
+        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
+    ) -> Any:
         parents = {child: node for node in tree(len(items)) if not node.is_leaf for child in node.children}
         held: dict[Node, Any] = {}
         jobs = (Job(Node(i, i + 1), 0, (item,)) for i, item in enumerate(items))

@@ -18,7 +18,7 @@ class SerialExecutor(Executor):
     def __init__(self) -> None:
         super().__init__(workers=1)
 
-    def _run(self, task: Call, items: list[Any], telling: Telling) -> list[Any]:
+    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
         results = []
         with telling.bar(len(items)) as bar:
             for i in range(len(items)):
@@ -26,7 +26,9 @@ class SerialExecutor(Executor):
                 bar.update()
         return results
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling) -> Any:
+    def _reduce(
+        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
+    ) -> Any:
         values: list[Any] = []
         with telling.bar(2 * len(items) - 1) as bar:
             for node in tree(len(items)):
