@@ -236,10 +236,10 @@ class Recording(SerialExecutor):
         super().__init__()
         self.seen = {}
 
-    def run(self, task, items, *, label=str, what="tasks"):
+    def run(self, task, items, *, label=str, what="tasks", **more):
         items = list(items)
         self.seen[what] = [label(i) for i in items], len(pack(task)), [len(pack(i)) for i in items]
-        return super().run(task, items, label=label, what=what)
+        return super().run(task, items, label=label, what=what, **more)
 
 
 @pytest.mark.parametrize("small", [np.inf, 0.0])
