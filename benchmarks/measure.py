@@ -83,19 +83,23 @@ def measure(
     """
     if not apart:
         return _measured(make, args, keep, warm, repeats)
-    with _environment(numba_cache), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with environment(numba_cache), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measured, make, args, keep, warm, repeats).result()
 
 
+def variables(numba_cache: Path | None = None) -> dict[str, str]:
+    """The environment of measured processes: one thread, OPENBLAS_CORETYPE unset."""
+    found = {k: v for k, v in os.environ.items() if k != CORE_TYPE} | dict.fromkeys(THREADS, "1")
+    return found if numba_cache is None else found | {"NUMBA_CACHE_DIR": str(numba_cache)}
+
+
 @contextmanager
-def _environment(numba_cache: Path | None) -> Iterator[None]:
-    """The environment that measured processes are started in."""
-    before = dict(os.environ)
+def environment(numba_cache: Path | None) -> Iterator[None]:
+    """The environment that spawned processes inherit."""
+    before, own = dict(os.environ), variables(numba_cache)
     try:
-        os.environ.update(dict.fromkeys(THREADS, "1"))
-        os.environ.pop(CORE_TYPE, None)
-        if numba_cache is not None:
-            os.environ["NUMBA_CACHE_DIR"] = str(numba_cache)
+        os.environ.clear()
+        os.environ.update(own)
         yield
     finally:
         os.environ.clear()
@@ -127,10 +131,19 @@ def _measured(make: Make, args: Sequence[Any], keep: Path | None, warm: bool, re
     return Measured(tuple(cpu), tuple(wall), peak, before, value)
 
 
-def reset_peak() -> None:
-    """Forget the largest resident set so far, where the kernel can (Linux)."""
+def reset_peak(process: int | str = "self") -> None:
+    """Forget the largest resident set of a process so far, where the kernel can (Linux)."""
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path(f"/proc/{process}/clear_refs").write_text("5")
+
+
+def peak_of(process: int | str) -> int | None:
+    """Largest resident set of a process in bytes (VmHWM); None where it is gone, or the system does not say."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def peak_memory() -> int:
@@ -138,13 +151,9 @@ def peak_memory() -> int:
 
     On Linux ``ru_maxrss`` also counts what the parent had when it started this process, and can't be reset.
     """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
+    own = peak_of("self")
+    if own is not None:
+        return own
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -173,11 +182,18 @@ def compiling() -> Callable[[], None]:
 
 def machine(numba_cache: Path | None = None) -> dict[str, Any]:
     """Record of this machine, the versions, BLAS and its core type, and the commit; one JSON object."""
-    found = measure(_looking, warm=False, repeats=1, numba_cache=numba_cache).value
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(),
-        "openblas_coretype_preset": os.environ.get(CORE_TYPE), "load": list(os.getloadavg()), **found,
+        "openblas_coretype_preset": os.environ.get(CORE_TYPE), "load": list(os.getloadavg()),
+        **_looked(numba_cache),
     }  # fmt: skip
+
+
+@cache
+def _looked(numba_cache: Path | None) -> dict[str, Any]:
+    """What does not change while benchmarks run, from a process as the measured ones are."""
+    found: dict[str, Any] = measure(_looking, warm=False, repeats=1, numba_cache=numba_cache).value
+    return found
 
 
 def _looking() -> Callable[[], dict[str, Any]]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cn_dft_chain import ALPHA, BLOCK, DATA, THEIR_FRAMES, read_problem
-from measure import CORE_TYPE, figure, machine, machine_lines, table
+from launched import mpi_words
+from measure import figure, machine, machine_lines, table, variables
 
 from hiertl_dist import FitSettings, executor, fit_block, planning, reduction
 
@@ -81,17 +82,13 @@ def describe(fit: BlockFit) -> dict[str, Any]:
 def launch(run: str, arguments: Sequence[str], scratch: Path) -> list[dict[str, Any]]:
     """The answers of both fits on one executor, in new processes; of several ranks, that of each that differs."""
     kind, workers = run.split(":")
-    beside = Path(sys.executable).parent / "mpiexec"
-    mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
-    if kind == "mpi" and mpiexec is None:
-        raise SystemExit(f"{run}: there is no mpiexec")
-    launcher = [str(mpiexec), "-n", workers] if kind == "mpi" else []
+    launcher = mpi_words(int(workers)) if kind == "mpi" else []
     command = [*launcher, sys.executable, str(Path(__file__).resolve()), *arguments]
     folder = scratch / run.replace(":", "-")
     folder.mkdir()
     done = subprocess.run(
         [*command, "--runs", run, "--one", str(folder)], capture_output=True, text=True, check=False,
-        env={k: v for k, v in os.environ.items() if k != CORE_TYPE},
+        env=variables(),
     )  # fmt: skip
     said = [json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))]
     if done.returncode != 0 or len(said) != (int(workers) if kind == "mpi" else 1):

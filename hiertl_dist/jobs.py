@@ -128,7 +128,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         members = set(split_symbols(blocks[0]))
         own = [s for s in plan.segments if all_at_once or set(split_symbols(s.elements)) <= members]
         reduce_bytes = max(reduce_bytes, leaf_bytes(cut_leaves(own, width), width))
-        solving = max(solving, solve_bytes(width))
+        solving = max(solving, solve_bytes(width, job.fit.regulariser["kind"]))
     check_resources(reduce_bytes, "reduction", workers=executor.workers, memory=memory)
     check_resources(solving, "solve", workers=1, memory=memory)
     found = plan.as_dict() | {

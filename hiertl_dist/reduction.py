@@ -7,7 +7,7 @@ factorised once each; above the leaves stands the executor's fixed binary tree.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,10 +21,11 @@ from .rows import KINDS, OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_ki
 from .tiles import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from .algebra.collect import Piece
     from .basis import Basis
     from .blocks import Columns
     from .executors.base import Executor
@@ -42,6 +43,13 @@ columns), so that workers can share them: with as many rows as columns a reducti
 
 LEAF_BYTES: Final = 2**30
 """A leaf of at least as many rows as columns is closed before its buffer exceeds this."""
+
+QR_RATE: Final = 5e10
+"""Floating-point operations per second of a QR on one core, roughly: to weigh leaves whose rows are made on the fly."""
+
+SOLVE_SQUARES: Final = {"none": 4.5, "ridge": 4.5, "lasso": 7.0, "svd": 8.0}
+"""Squares of the width that combining and solving need; 3.1 (4.1 where columns depend on others), 4.1, 5.3 with two
+thirds of the columns active, 7.5 were measured, the summary of one large group included."""
 
 SUMMARIES: Final[dict[str, type[Summary]]] = {"rfactor": RFactor, "gram": Gram}
 
@@ -67,25 +75,38 @@ class RowSource:
     def width(self) -> int:
         return sum(b.n_columns for b in blocks_of(self.basis, self.blocks)) + 1 + len(self.frozen)
 
-    def rows(self, segment: Segment, out: NDArray[np.float64]) -> None:
-        """Fill ``out`` (rows, columns + targets) with [A | b, offsets] of a segment."""
+    def pieces(self, segments: Sequence[Segment]) -> Iterator[list[Piece]]:
+        """[A | b, offsets] of each segment as (first column, rows); columns of blocks without a tile are left out."""
+        places = [(array, s.key) for s in segments for _, array in self._arrays(s)]
+        kept = iter(()) if self.store is None else self.store.read_ahead(places)
+        for segment in segments:
+            if self.store is not None:
+                found = [(first, next(kept)) for first, _ in self._arrays(segment)]
+            else:
+                found = list(self._made(segment))
+            target = self.width - 1 - len(self.frozen)
+            yield [*found, (target, np.concatenate([row_targets(f) for f in segment.frames])[:, np.newaxis])]
+
+    def _arrays(self, segment: Segment) -> Iterator[tuple[int, str]]:
+        """First column and array of each piece of a segment that a store has."""
         start = 0
         for block in blocks_of(self.basis, self.blocks):
-            stop = start + block.n_columns
-            if (segment.elements, block.name) not in self.present:
-                out[:, start:stop] = 0.0
-            elif self.store is not None:
-                out[:, start:stop] = self.store.read(block_array(block.name), segment.key)
-            else:
-                recipe = compile_recipe(self.basis, (block.name,))
-                out[:, start:stop] = rows_of(segment.frames, recipe, self.policy)
-            start = stop
-        out[:, start] = np.concatenate([row_targets(f) for f in segment.frames])
+            if (segment.elements, block.name) in self.present:
+                yield start, block_array(block.name)
+            start += block.n_columns
         for i, model in enumerate(self.frozen, start + 1):
-            if self.store is not None:
-                out[:, i] = self.store.read(offset_array(model), segment.key)[:, 0]
-            else:
-                out[:, i] = frozen_rows(segment.frames, model, self.policy)
+            yield i, offset_array(model)
+
+    def _made(self, segment: Segment) -> Iterator[Piece]:
+        """The same pieces from the kernels."""
+        start = 0
+        for block in blocks_of(self.basis, self.blocks):
+            if (segment.elements, block.name) in self.present:
+                recipe = compile_recipe(self.basis, (block.name,))
+                yield start, rows_of(segment.frames, recipe, self.policy)
+            start += block.n_columns
+        for i, model in enumerate(self.frozen, start + 1):
+            yield i, frozen_rows(segment.frames, model, self.policy)[:, np.newaxis]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +134,12 @@ class Summaries:
 
     def combined(self, weights: Mapping[Group, float]) -> Summary:
         """All groups as one summary, weighted; weights multiply rows, so the objective holds their squares."""
-        used = [self.offset(g).scale(w) for g, w in weights.items() if w > 0.0]
+        used = [g for g, w in weights.items() if w > 0.0]
         if not used:
             raise ValueError("no group of rows has a weight above zero")
-        total = used[0]
-        for other in used[1:]:
-            total = total.merge(other)
-        return total
+        # small groups first: rows are put below rows for nothing, and below a triangle all at once
+        used.sort(key=lambda g: self.groups[g].rows)
+        return reduce(lambda total, other: total.merge(other), (self.offset(g).scale(weights[g]) for g in used))
 
 
 def group_weights(
@@ -180,16 +200,21 @@ def cut_leaves(segments: Sequence[Segment], width: int) -> list[tuple[Segment, .
     return [tuple(leaf) for leaf in leaves]
 
 
-def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int) -> int:
-    """Peak bytes of a worker that reduces: a leaf's buffers, its widest tile, two triangles and their merge."""
-    buffers = max((sum(s.rows for s in leaf) for leaf in leaves), default=0)
+def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int, method: str = "rfactor") -> int:
+    """Peak bytes of a worker that reduces: a leaf's buffers, its widest tile, two triangles and their merge; for
+    ``"gram"`` no buffers, but a square for each group of rows in both of two values and in their merge."""
     tile = max((s.rows for leaf in leaves for s in leaf), default=0)
+    if method == "gram":
+        groups = len({g for leaf in leaves for s in leaf for g, _ in s.groups})
+        return PROCESS_BYTES + 8 * width * (2 * tile + 3 * groups * width)
+    buffers = max((sum(s.rows for s in leaf) for leaf in leaves), default=0)
     return PROCESS_BYTES + 8 * width * (buffers + 2 * tile + 3 * min(width, buffers))
 
 
-def solve_bytes(width: int) -> int:
-    """Peak bytes of the worker that solves: some seven squares of the width were measured (ridge, 3 747 columns)."""
-    return PROCESS_BYTES + 8 * 8 * width**2
+def solve_bytes(width: int, regulariser: str | None = None) -> int:
+    """Peak bytes of the worker that combines and solves, by kind of regulariser; where it is not said, the most."""
+    squares = max(SOLVE_SQUARES.values()) if regulariser is None else SOLVE_SQUARES[regulariser]
+    return PROCESS_BYTES + int(8 * squares * width**2)
 
 
 def reduce_rows(
@@ -201,6 +226,7 @@ def reduce_rows(
     method: str = "rfactor",
     executor: Executor,
     memory: int | None = None,
+    regulariser: str | None = None,
 ) -> Summaries:
     """Reduce the rows of a plan in the columns of some blocks to one summary per group.
 
@@ -209,6 +235,7 @@ def reduce_rows(
     store : where :func:`~hiertl_dist.assembly.assemble` put the rows; ``None`` makes them on the fly.
     frozen : models whose predictions become further targets.
     method : ``"rfactor"`` (TSQR) or ``"gram"`` (normal equations).
+    regulariser : kind of the solve that follows, whose memory is checked beforehand; ``None``: any.
 
     Raises
     ------
@@ -225,13 +252,27 @@ def reduce_rows(
         raise ValueError(f"no rows to fit blocks {', '.join(names)} on")
     memory = executor.memory() if memory is None else memory
     workers = min(executor.workers, len(leaves))
-    check_resources(
-        leaf_bytes(leaves, source.width), f"reduction of {source.width} columns", memory=memory, workers=workers
-    )
-    check_resources(solve_bytes(source.width), f"solve of {source.width} columns", memory=memory, workers=1)
+    reducing, solving = leaf_bytes(leaves, source.width, method), solve_bytes(source.width, regulariser)
+    check_resources(reducing, f"reduction of {source.width} columns", memory=memory, workers=workers)
+    check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)
     leaf = partial(_leaf, source=source, kind=method)
-    groups = executor.reduce(leaf, _merge, leaves, label=_label, what=f"reduce {'+'.join(names)}")
+    seconds = _row_seconds(plan, names) if store is None else {}
+
+    def cost(leaf: Sequence[Segment]) -> float:
+        flops = 2.0 * source.width**2 * sum(s.rows for s in leaf)
+        return flops / QR_RATE + sum(seconds.get(s.key, 0.0) for s in leaf)
+
+    groups = executor.reduce(leaf, _merge, leaves, label=_label, what=f"reduce {'+'.join(names)}", cost=cost)
     return Summaries(groups, plan.basis, names, tuple(frozen))
+
+
+def _row_seconds(plan: Plan, blocks: Sequence[str]) -> dict[str, float]:
+    """Estimated CPU seconds of the rows of each segment, by its key."""
+    found: dict[str, float] = {}
+    for tile in plan.tiles:
+        if tile.block in blocks:
+            found[tile.segment.key] = found.get(tile.segment.key, 0.0) + tile.seconds
+    return found
 
 
 def _label(leaf: Sequence[Segment]) -> str:
@@ -243,21 +284,14 @@ def _leaf(segments: Sequence[Segment], *, source: RowSource, kind: str) -> dict[
     for segment in segments:
         for group, count in segment.groups:
             totals[group] = totals.get(group, 0) + count
-    width = source.width
-    buffers = {g: np.empty((count, width), order="F") for g, count in totals.items()}
-    filled = dict.fromkeys(buffers, 0)
-    for segment in segments:
-        rows = np.empty((segment.rows, width))
-        source.rows(segment, rows)
+    collectors = {
+        g: SUMMARIES[kind].collector(count, source.width, 1 + len(source.frozen)) for g, count in totals.items()
+    }
+    for segment, pieces in zip(segments, source.pieces(segments), strict=True):
         for group, chosen in group_rows(segment).items():
-            start = filled[group]
-            buffers[group][start : start + len(chosen)] = rows[chosen]
-            filled[group] += len(chosen)
-    found: dict[Group, Summary] = {}
-    for group in list(buffers):
-        buffer = buffers.pop(group)
-        found[group] = SUMMARIES[kind].of_buffer(buffer, 1 + len(source.frozen), overwrite=True)
-    return found
+            collectors[group].add(pieces, chosen)
+    # each buffer is let go as soon as it is reduced
+    return {group: collectors.pop(group).finish() for group in totals}
 
 
 def group_rows(segment: Segment) -> dict[Group, NDArray[np.intp]]:

@@ -200,8 +200,9 @@ def _solve(
     notes: tuple[str, ...] = ()
     for kind in kinds:
         summaries = reduce_rows(
-            plan, names, store=store, frozen=frozen, method=kind, executor=executor, memory=memory
-        )
+            plan, names, store=store, frozen=frozen, method=kind, executor=executor, memory=memory,
+            regulariser=settings.regulariser["kind"],
+        )  # fmt: skip
         try:
             return summaries, solve_summaries(summaries, regulariser, settings, executor), notes
         except UnsafeGram as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from synthetic import HAS_MPI, random_parameters
 
-from hiertl_dist import Basis, executor, fit_block, read_frames
+from hiertl_dist import Basis, executor, fit_block, read_fm_setup, read_frames
 from hiertl_dist.evaluation import Model
 from hiertl_dist.units import HARTREE_PER_BOHR, KCAL_PER_A3_IN_GPA
 
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 FRAMES = 3
 SETUP = """
 # TRJFILE #
@@ -62,20 +64,29 @@ N N N N
 def benchmarks():
     """The scripts and what they share, as modules."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+        patch.syspath_prepend(str(BENCHMARKS))
         import cn_dft_chain
         import measure
         import same_bits
 
         yield {"chain": cn_dft_chain, "measure": measure, "bits": same_bits}
-    for name in ("cn_dft_chain", "measure", "same_bits"):
-        sys.modules.pop(name, None)
+    forget_benchmarks()
+
+
+def forget_benchmarks():
+    """Drop every module of that folder, for their names are plain words."""
+    for path in BENCHMARKS.glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A folder like that of the DFT frames: fm_setup.in, a trajectory, parameter files of C and N."""
-    folder = tmp_path_factory.mktemp("toy")
+    """A folder like that of the DFT frames."""
+    return toy_cn_dft(tmp_path_factory.mktemp("toy"))
+
+
+def toy_cn_dft(folder):
+    """Write fm_setup.in, a trajectory, and parameter files of C, N and CN, as the folder of the DFT frames has them."""
     shipped = read_frames(files("hiertl_dist").joinpath("data", "cn_pbe.extxyz.gz"))
     frames = [f for f in shipped if f.elements == {"C", "N"}][:: len(shipped) // 5][:FRAMES]
     (folder / "toy.xyzf").write_text("".join(as_xyzf(f) for f in frames))
@@ -84,8 +95,15 @@ def data(tmp_path_factory):
     for element, lam in (("C", 1.4), ("N", 1.09)):
         pairs = {2 * element: table | {"lambda": lam}}
         basis = Basis.from_dict({"elements": [element], "orders": [4, 3, 2], "pairs": pairs})
-        Model(random_parameters(basis)).write(folder / f"{element}.params.txt.reduced")
+        Model(strong(basis)).write(folder / f"{element}.params.txt.reduced")
+    Model(strong(read_fm_setup(folder / "fm_setup.in").basis)).write(folder / "ALC-3.params.txt")
     return folder
+
+
+def strong(basis):
+    """Random coefficients with forces of tens of kcal/mol/Å."""
+    made = random_parameters(basis)
+    return replace(made, coefficients=300.0 * made.coefficients)
 
 
 def as_xyzf(frame):

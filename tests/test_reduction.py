@@ -246,6 +246,26 @@ def test_a_leaf_that_does_not_fit_is_refused_with_both_numbers(plan, serial):
     reduce_rows(plan, ["CN"], store=None, executor=serial, memory=max(needed, solve_bytes(width)))
 
 
+def test_a_gram_needs_a_square_for_each_group_and_no_buffers(plan, monkeypatch):
+    monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
+    leaves = cut_leaves(plan.segments, 30)
+    tile = max(s.rows for s in plan.segments)
+    groups = len(summary_group_counts(FRAMES))
+    assert leaf_bytes(leaves, 30, "gram") == 8 * 30 * (2 * tile + 3 * 30 * groups)
+    assert leaf_bytes([leaves[0] * 5], 30, "gram") == leaf_bytes([leaves[0]], 30, "gram")
+
+
+def test_the_memory_of_a_solve_depends_on_the_regulariser(plan, serial, monkeypatch):
+    monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
+    monkeypatch.setattr(reduction, "leaf_bytes", lambda *_: 0)
+    width = n_columns(BASIS, ["CN"]) + 1
+    memory = solve_bytes(width, "ridge")
+    assert memory < solve_bytes(width, "lasso") < solve_bytes(width) == solve_bytes(width, "svd")
+    reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2 * memory, regulariser="ridge")
+    with pytest.raises(ResourceError, match=f"solve of {width} columns"):
+        reduce_rows(plan, ["CN"], store=None, executor=serial, memory=memory // 2, regulariser="ridge")
+
+
 def test_no_rows_are_refused_by_block(serial):
     with pytest.raises(ValueError, match="no rows to fit blocks C, CN on"):
         reduce_rows(make_plan([], BASIS), ["CN", "C"], store=None, executor=serial)
@@ -273,6 +293,6 @@ def test_a_solve_that_does_not_fit_is_refused_with_both_numbers(plan, serial, mo
     monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
     width = n_columns(BASIS, ["CN"]) + 1
     leaf = leaf_bytes(cut_leaves(plan.segments, width), width)
-    monkeypatch.setattr(reduction, "solve_bytes", lambda _: 2 * leaf + 2**20)
+    monkeypatch.setattr(reduction, "solve_bytes", lambda *_: 2 * leaf + 2**20)
     with pytest.raises(ResourceError, match=rf"solve of {width} columns: .*available"):
         reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2 * leaf)

@@ -1,6 +1,6 @@
 """Mergeable summaries of least-squares rows, regularisers, and solving from summaries alone.
 
-Needs numpy, scipy and scikit-learn, and nothing else of this package.
+Needs numpy and scipy, and nothing else of this package.
 """
 
 from hiertl_dist.algebra.errors import ConvergenceError, UnsafeGram

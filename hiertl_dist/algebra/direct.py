@@ -10,7 +10,6 @@ from hiertl_dist.algebra.factor import (
     Answer,
     Factor,
     equilibrated,
-    equilibrated_condition,
     guarded_cholesky,
     refine,
 )
@@ -18,6 +17,7 @@ from hiertl_dist.algebra.gram import Gram
 from hiertl_dist.algebra.lapack import (
     RowSpace,
     Vector,
+    column_norms,
     pivoted_qr,
     solve_triangular,
     stack_below,
@@ -63,17 +63,28 @@ def truncated_svd(factor: Factor, tolerance: float) -> Answer:
 
 
 def ridge(factor: Factor, alpha: float) -> Answer:
-    """QR of R stacked on √alpha I, then refinement on the gradient Rᵀ(z − R c) − alpha c."""
+    """QR of R stacked on √alpha I, then refinement on the gradient Rᵀ(z − R c) − alpha c.
+
+    Two squares are needed beside R: what becomes the triangle, and the penalty's rows.
+    """
     p, n = factor.R.shape
     # Zero rows make a trapezoid a triangle, so few rows need no case of their own.
     above = np.zeros((n + 1, n + 1), order="F")
     above[:p, :n], above[:p, n] = factor.R, factor.z
     penalty = np.zeros((n, n + 1), order="F")
     penalty[np.diag_indices(n)] = math.sqrt(alpha)
-    stacked = stack_below(above, penalty, trapezoid=n)
-    u = np.asfortranarray(stacked[:n, :n])
-    coefficients = refine(lambda c: factor.gradient(c) - alpha * c, u, solve_triangular(u, stacked[:n, n]))
-    return Answer(coefficients, n, equilibrated_condition(u))
+    u = stack_below(above, penalty, trapezoid=n, overwrite=True)
+    del above, penalty
+    # The target's column becomes a unit vector: a triangle (n + 1, n + 1) that solves as its leading part does.
+    start = np.append(u[:n, n], 0.0)
+    u[:n, n], u[n, n] = 0.0, 1.0
+
+    def slope(c: Vector) -> Vector:
+        return np.append(factor.gradient(c[:n]) - alpha * c[:n], 0.0)
+
+    coefficients = refine(slope, u, solve_triangular(u, start))[:n]
+    u /= column_norms(u)
+    return Answer(coefficients, n, triangular_condition(u))
 
 
 def ridge_of_gram(summary: Gram, alpha: float) -> Answer:

@@ -14,6 +14,7 @@ from hiertl_dist.algebra.lapack import (
     Matrix,
     Vector,
     cholesky,
+    column_norms,
     qr_triangle,
     solve_triangular,
     triangular_condition,
@@ -92,9 +93,9 @@ def guarded_cholesky(summary: Gram, alpha: float) -> tuple[Matrix, float]:
 
 def equilibrated(a: Matrix) -> tuple[Matrix, Vector]:
     """(`a` with columns of length 1, their lengths); zero columns stay zero and count as 1."""
-    lengths = np.linalg.norm(a, axis=0)
+    lengths = column_norms(a)
     lengths[lengths == 0.0] = 1.0
-    return np.asfortranarray(a / lengths), np.asarray(lengths)
+    return np.asfortranarray(a / lengths), lengths
 
 
 def equilibrated_condition(u: Matrix) -> float:

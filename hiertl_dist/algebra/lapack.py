@@ -15,7 +15,7 @@ from scipy.linalg import blas, lapack
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
 
-#: Columns per panel of the blocked QR routines; 64 to 128 is flat on the machines tried.
+#: Columns per panel of the blocked routines that have little to gain from a better choice.
 PANEL = 64
 
 
@@ -24,6 +24,16 @@ def _check(routine: str, info: int) -> None:
         raise ValueError(f"LAPACK {routine}: argument {-info} is illegal")
     if info > 0:
         raise np.linalg.LinAlgError(f"LAPACK {routine} failed with info = {info}")
+
+
+def qr_panel(n: int) -> int:
+    """Columns per panel of dgeqrt: what was fastest for n = 487, 1 000 and 3 747, and flat around it."""
+    return 64 if n < 800 else 96 if n < 2000 else 192
+
+
+def stack_panel(n: int) -> int:
+    """Columns per panel of dtpqrt, whose panels are not recursive: narrower ones are faster."""
+    return 32 if n < 2000 else 64
 
 
 def zero_lower(a: Matrix) -> Matrix:
@@ -42,23 +52,25 @@ def qr_triangle(a: Matrix, *, overwrite: bool = False) -> Matrix:
     k = min(m, n)
     if k == 0:
         return np.zeros((k, n), order="F")
-    factored, _, info = lapack.dgeqrt(min(PANEL, k), a, overwrite_a=overwrite)
+    factored, _, info = lapack.dgeqrt(min(qr_panel(n), k), a, overwrite_a=overwrite)
     _check("dgeqrt", info)
     return zero_lower(np.array(factored[:k], order="F"))
 
 
-def stack_below(triangle: Matrix, below: Matrix, *, trapezoid: int) -> Matrix:
-    """R (n, n) of `triangle` (n, n) stacked on `below` (m, n); neither is changed (dtpqrt).
+def stack_below(triangle: Matrix, below: Matrix, *, trapezoid: int, overwrite: bool = False) -> Matrix:
+    """R (n, n) of `triangle` (n, n), zero below its diagonal, stacked on `below` (m, n) (dtpqrt).
 
     The last `trapezoid` rows of `below` are known to be upper trapezoidal: m for a triangle, 0 for general
-    rows.
+    rows. `overwrite` lets both, where column-major, be destroyed instead of copied; the first becomes R.
     """
     n = triangle.shape[1]
     if n == 0 or len(below) == 0:
-        return np.array(triangle, order="F")
-    merged, _, _, info = lapack.dtpqrt(trapezoid, min(PANEL, n), triangle, below)
+        return triangle if overwrite else np.array(triangle, order="F")
+    merged, _, _, info = lapack.dtpqrt(
+        trapezoid, min(stack_panel(n), n), triangle, below, overwrite_a=overwrite, overwrite_b=overwrite
+    )
     _check("dtpqrt", info)
-    return zero_lower(np.asfortranarray(merged))
+    return np.asfortranarray(merged)
 
 
 def solve_triangular(u: Matrix, b: Vector, *, transposed: bool = False) -> Vector:
@@ -95,6 +107,17 @@ def cholesky(g: Matrix) -> tuple[Matrix | None, float]:
     rcond, info = lapack.dpocon(u, np.linalg.norm(g, 1), uplo="U")
     _check("dpocon", info)
     return np.asarray(u), (1.0 / float(rcond) if rcond > 0.0 else math.inf)
+
+
+def solve_definite(g: Matrix, b: Vector) -> Vector | None:
+    """x with `g` x = `b`, `g` column-major and destroyed; None where it is not positive definite (dposv)."""
+    if len(b) == 0:
+        return np.zeros(0)
+    _, x, info = lapack.dposv(g, b[:, np.newaxis], overwrite_a=True)
+    if info > 0:
+        return None
+    _check("dposv", info)
+    return np.asarray(x[:, 0])
 
 
 def pivoted_qr(a: Matrix, b: Vector) -> tuple[Matrix, npt.NDArray[np.intp], Vector]:
@@ -140,13 +163,34 @@ def svd(a: Matrix) -> tuple[Matrix, Vector, Matrix]:
     return np.asarray(u), np.asarray(s), np.asarray(vt)
 
 
-def symmetric_product(a: Matrix) -> Matrix:
-    """aᵀa (n, n), both triangles filled; a row- or column-major `a` is not copied (dsyrk)."""
-    if a.shape[0] == 0:
-        return np.zeros((a.shape[1], a.shape[1]), order="F")
-    if a.flags.f_contiguous:
-        upper = np.asarray(blas.dsyrk(1.0, a, trans=1))
-    else:
-        upper = np.asarray(blas.dsyrk(1.0, a.T, trans=0))
-    zero_lower(upper)
-    return np.asfortranarray(upper + np.triu(upper, 1).T)
+def add_symmetric_product(total: Matrix, rows: Matrix) -> Matrix:
+    """The upper triangle of the column-major `total` (n, n) plus that of rowsᵀrows, in place (dsyrk).
+
+    Contiguous `rows` (m, n), row- or column-major, are not copied.
+    """
+    if rows.size == 0:
+        return total
+    a, transposed = (rows, 1) if rows.flags.f_contiguous else (rows.T, 0)
+    return np.asarray(blas.dsyrk(1.0, a, beta=1.0, c=total, trans=transposed, overwrite_c=1))
+
+
+def mirror_upper(a: Matrix) -> Matrix:
+    """Fill what lies below the diagonal of `a` (n, n) with what lies above it, in place."""
+    n = len(a)
+    for start in range(0, n, PANEL):
+        stop = min(start + PANEL, n)
+        a[start:stop, :start] = a[:start, start:stop].T
+        corner = a[start:stop, start:stop]
+        corner[:] = np.triu(corner) + np.triu(corner, 1).T
+    return a
+
+
+def symmetric_product(rows: Matrix) -> Matrix:
+    """rowsᵀrows (n, n), both triangles filled; contiguous rows are not copied."""
+    n = rows.shape[1]
+    return mirror_upper(add_symmetric_product(np.zeros((n, n), order="F"), rows))
+
+
+def column_norms(a: Matrix) -> Vector:
+    """Euclidean lengths of the columns of a column-major `a` (m, n), shape (n,), without a second matrix."""
+    return np.asarray(np.sqrt(np.vecdot(a.T, a.T)))

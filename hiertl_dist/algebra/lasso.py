@@ -1,20 +1,19 @@
-"""The LASSO exactly at λ: a LARS path to get near, an active-set method to arrive, a check of optimality.
+"""The LASSO exactly at λ: proximal points to get near, an active-set method to arrive, a check of optimality.
 
 All of it works on a factor: min ½‖R c − z‖² + μ‖c‖₁, with μ = N λ. Optimal means, with s = Rᵀ(z − R c),
 s_j = μ sign(c_j) where c_j ≠ 0 and |s_j| ≤ μ elsewhere. Coordinate descent doesn't converge on these
-matrices, and the Gram form of LARS loses digits.
+matrices; a LARS path arrives, but takes thousands of steps where thousands of columns are active.
 """
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 import numpy.typing as npt
 
 from hiertl_dist.algebra.errors import ConvergenceError
 from hiertl_dist.algebra.factor import Answer, Factor, equilibrated_condition, refine
-from hiertl_dist.algebra.lapack import Matrix, Vector, qr_triangle, solve_triangular
+from hiertl_dist.algebra.lapack import Matrix, Vector, column_norms, qr_triangle, solve_triangular
+from hiertl_dist.algebra.proximal import kkt_gap, near_optimum
 
 #: Largest violation of the optimality conditions, relative to μ, that counts as solved.
 GAP_LIMIT = 1e-8
@@ -28,7 +27,7 @@ def lasso(factor: Factor, mu: float) -> Answer:
     """Coefficients with violation of optimality ≤ GAP_LIMIT; rank is the number of nonzeros, condition is
     cond_1 of their (equilibrated) columns. Raises ConvergenceError carrying the gap."""
     R, z = factor.R, factor.z
-    start, notes = _lars(R, z, mu)
+    start = near_optimum(R, z, mu) if np.abs(R.T @ z).max() > mu else np.zeros(R.shape[1])
     search = _ActiveSet(R, z, mu, start)
     search.run()
     gap = kkt_gap(R, z, mu, search.c)
@@ -39,57 +38,16 @@ def lasso(factor: Factor, mu: float) -> Answer:
             f"found {gap:.2e} (rounding alone may cause {rounding:.0e}); a larger lam is easier",
             gap,
         )
-    if gap > GAP_LIMIT:
-        notes += (f"lam is so small that rounding limits the violation of optimality to {gap:.1e}",)
+    limited = f"lam is so small that rounding limits the violation of optimality to {gap:.1e}"
     active = np.flatnonzero(search.c)
-    condition = equilibrated_condition(_active_factor(R, z, active)[0]) if len(active) else 1.0
-    return Answer(search.c, len(active), condition, gap, notes)
-
-
-def kkt_gap(R: Matrix, z: Vector, mu: float, c: Vector) -> float:
-    """Largest violation of the optimality conditions by `c`, divided by mu."""
-    s = R.T @ (z - R @ c)
-    violation = np.where(c != 0.0, np.abs(s - mu * np.sign(c)), np.maximum(np.abs(s) - mu, 0.0))
-    return float(violation.max(initial=0.0) / mu)
+    condition = equilibrated_condition(search.factor(active)[0]) if len(active) else 1.0
+    return Answer(search.c, len(active), condition, gap, (limited,) if gap > GAP_LIMIT else ())
 
 
 def _rounding_gap(R: Matrix, z: Vector, mu: float, c: Vector) -> float:
     """What rounding of c and of the residual alone may contribute to the gap."""
-    norms = np.linalg.norm(R, axis=0)
+    norms = column_norms(R)
     return float(8 * _EPS * norms.max() * (np.linalg.norm(z) + np.linalg.norm(norms * c)) / mu)
-
-
-def _lars(R: Matrix, z: Vector, mu: float) -> tuple[Vector, tuple[str, ...]]:
-    """A point near the optimum, and notes. Only its support and signs matter much."""
-    p, n = R.shape
-    if np.abs(R.T @ z).max() <= mu:
-        return np.zeros(n), ()
-    # lars_path drops columns whose pivot is below 1e-7 and stops within 1e-7 of alpha_min, both absolute,
-    # and its alpha counts the rows it sees: columns are scaled to about 1 and the target such that alpha_min
-    # is 1.
-    f = 1.0 / float(np.median(np.linalg.norm(R, axis=0)))
-    s = p / (mu * f)
-    # scikit-learn takes a second to import, which every worker would pay and few fits need
-    from sklearn.linear_model import lars_path
-
-    with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
-        warnings.simplefilter("always")
-        _, _, path_end = lars_path(
-            np.asfortranarray(R * f), z * s, Gram=None, alpha_min=1.0, method="lasso", copy_X=False,
-            max_iter=100 * n + 1000, return_path=False,
-        )  # fmt: skip
-    start = np.asarray(path_end, dtype=np.float64) * (f / s)
-    notes = (f"lars_path warned {len(caught)} times; the optimality check decides",) if caught else ()
-    if not np.isfinite(start).all():
-        return np.zeros(n), (*notes, "lars_path gave non-finite numbers: started from zero")
-    return start, notes
-
-
-def _active_factor(R: Matrix, z: Vector, active: npt.NDArray[np.intp]) -> tuple[Matrix, Vector]:
-    """(U, y) of the active columns and z, U (min(p, a), a)."""
-    a = len(active)
-    r = qr_triangle(np.asfortranarray(np.column_stack([R[:, active], z])), overwrite=True)
-    return np.asfortranarray(r[:a, :a]), r[:a, a]
 
 
 class _ActiveSet:
@@ -99,6 +57,17 @@ class _ActiveSet:
         self.R, self.z, self.mu = R, z, mu
         self.c = start.copy()
         self.signs = np.sign(start)
+        self._factored: tuple[npt.NDArray[np.intp], Matrix, Vector] | None = None
+
+    def factor(self, active: npt.NDArray[np.intp]) -> tuple[Matrix, Vector]:
+        """(U, y) of the active columns and z, U (min(p, a), a); the last one is kept."""
+        if self._factored is None or not np.array_equal(self._factored[0], active):
+            a = len(active)
+            both = np.empty((len(self.R), a + 1), order="F")
+            both[:, :a], both[:, a] = self.R[:, active], self.z
+            r = qr_triangle(both, overwrite=True)
+            self._factored = active, np.asfortranarray(r[:a, :a]), r[:a, a]
+        return self._factored[1:]
 
     def run(self) -> None:
         """Alternate between the optimum for the present signs and taking in columns with |s_j| > μ."""
@@ -146,10 +115,10 @@ class _ActiveSet:
 
     def _direction(self, active: npt.NDArray[np.intp]) -> tuple[Vector, Vector | None]:
         """Where to go from c, and the end; None where columns are dependent: as far as signs allow."""
-        u, y = _active_factor(self.R, self.z, active)
+        u, y = self.factor(active)
         a, signs = len(active), self.signs[active]
         pivots = np.abs(np.diagonal(u))
-        lengths = np.linalg.norm(u, axis=0)[: len(pivots)]
+        lengths = column_norms(u)[: len(pivots)]
         small = np.flatnonzero(pivots <= 10 * a * _EPS * lengths)
         j = int(small[0]) if len(small) else len(pivots)
         if j < a:
@@ -157,7 +126,12 @@ class _ActiveSet:
             null[:j] = -solve_triangular(u[:j, :j], u[:j, j])
             null[j] = 1.0
             return (-null if signs @ null > 0.0 else null), None
-        columns, pull = self.R[:, active], self.mu * signs
-        end = solve_triangular(u, y - solve_triangular(u, pull, transposed=True))
-        end = refine(lambda c: columns.T @ (self.z - columns @ c) - pull, u, end)
+        pull = self.mu * signs
+
+        def slope(c: Vector) -> Vector:
+            spread = np.zeros(len(self.signs))
+            spread[active] = c
+            return np.asarray((self.R.T @ (self.z - self.R @ spread))[active] - pull)
+
+        end = refine(slope, u, solve_triangular(u, y - solve_triangular(u, pull, transposed=True)))
         return end - self.c[active], end

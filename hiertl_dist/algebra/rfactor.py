@@ -13,8 +13,12 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from hiertl_dist.algebra.lapack import Matrix, Vector, qr_triangle, stack_below
+from hiertl_dist.algebra.collect import Collector
+from hiertl_dist.algebra.lapack import Matrix, Vector, column_norms, qr_triangle, stack_below
 from hiertl_dist.algebra.summary import Summary, buffer_of, checked_weight, locked, require_finite, saved
+
+#: Rows that are turned from row- to column-major at once; 64 to 650 are equally fast.
+ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,11 @@ class RFactor(Summary):
         rows = buffer_of(buffer, n_targets)
         return cls(_reduced(rows, overwrite=overwrite), len(rows), n_targets)
 
+    @classmethod
+    def collector(cls, rows: int, width: int, n_targets: int = 1) -> Collector[RFactor]:
+        """See `Summary.collector`; all rows wait in one column-major buffer for one QR."""
+        return _RowBuffer(rows, width, n_targets)
+
     def merge(self, other: Summary) -> Self:
         """QR of the two factors on top of each other; see `Summary.merge`."""
         self._require_mergeable(other)
@@ -72,17 +81,24 @@ class RFactor(Summary):
         return type(self)(self.r * checked_weight(weight), self.rows, self.n_targets)
 
     def _recombine(self, keep: npt.NDArray[np.intp], targets: Matrix) -> Self:
-        mixed = np.empty((len(self.r), len(keep) + targets.shape[1]), order="F")
-        mixed[:, : len(keep)] = self.r[:, keep]
-        mixed[:, len(keep) :] = self.r @ targets
+        k, width = len(keep), len(keep) + targets.shape[1]
         # Leading columns that stay where they were are triangular already: only what follows needs a QR.
-        moved = np.flatnonzero(keep != np.arange(len(keep)))
-        done = 0 if not self.is_triangle else int(moved[0]) if len(moved) else len(keep)
-        return type(self)(_reduced(mixed, done=done), self.rows, targets.shape[1])
+        moved = np.flatnonzero(keep != np.arange(k))
+        done = 0 if not self.is_triangle else int(moved[0]) if len(moved) else k
+        rest = np.empty((len(self.r), width - done), order="F")
+        rest[:, : k - done] = self.r[:, keep[done:]]
+        rest[:, k - done :] = self.r @ targets
+        if done == 0:
+            return type(self)(_reduced(rest, overwrite=True), self.rows, targets.shape[1])
+        triangle = np.zeros((width, width), order="F")
+        triangle[:done, :done] = self.r[:done, :done]
+        triangle[:done, done:] = rest[:done]
+        triangle[done:, done:] = qr_triangle(np.array(rest[done:], order="F"), overwrite=True)
+        return type(self)(triangle, self.rows, targets.shape[1])
 
     def column_norms(self) -> Vector:
         """See `Summary.column_norms`."""
-        return np.asarray(np.linalg.norm(self.r[:, : self.n_columns], axis=0))
+        return column_norms(self.r[:, : self.n_columns])
 
     def gradient(self, c: npt.ArrayLike) -> Vector:
         """See `Summary.gradient`; the residual is formed first, so nothing is squared."""
@@ -111,14 +127,24 @@ class RFactor(Summary):
         return factor
 
 
-def _reduced(a: Matrix, *, done: int = 0, overwrite: bool = False) -> Matrix:
-    """`a` itself where it has fewer rows than columns, else its triangle; `done` leading columns are one."""
-    if a.shape[0] < a.shape[1]:
-        return np.array(a, order="F")
-    if done == 0:
+class _RowBuffer(Collector[RFactor]):
+    """A column-major buffer, filled with portions of rows that are short enough to be turned in the cache."""
+
+    def __init__(self, rows: int, width: int, n_targets: int) -> None:
+        super().__init__(rows, width, n_targets)
+        self._buffer = np.empty((rows, width), order="F")
+
+    def _room(self, most: int) -> Matrix:
+        return self._buffer[self.filled : self.filled + min(most, ROWS_AT_ONCE)]
+
+    def _finish(self) -> RFactor:
+        buffer = self._buffer
+        del self._buffer
+        return RFactor.of_buffer(buffer, self.n_targets, overwrite=True)
+
+
+def _reduced(a: Matrix, *, overwrite: bool = False) -> Matrix:
+    """`a` itself where it has fewer rows than columns, else its triangle; `overwrite` gives `a` away."""
+    if a.shape[0] >= a.shape[1]:
         return qr_triangle(a, overwrite=overwrite)
-    width = a.shape[1]
-    triangle = np.zeros((width, width), order="F")
-    triangle[:done] = a[:done]
-    triangle[done:, done:] = qr_triangle(np.array(a[done:, done:], order="F"), overwrite=True)
-    return triangle
+    return a if overwrite and a.flags.f_contiguous else np.array(a, order="F")

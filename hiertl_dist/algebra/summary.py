@@ -14,11 +14,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from hiertl_dist.algebra.collect import Collector
 from hiertl_dist.algebra.lapack import Matrix, Vector
 
 Columns = Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
@@ -26,10 +27,13 @@ Columns = Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
 def require_finite(a: npt.NDArray[np.float64], what: str) -> None:
     """Raise ValueError naming the first row and column of `a` (m, n) that is NaN or infinite."""
-    finite = np.isfinite(a)
-    if finite.all():
+    # One pass without a second matrix: no sum of squares with such a number in it is finite.
+    flat = a.ravel(order="K")
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.dot(flat, flat)
+    if np.isfinite(squares) or np.isfinite(a).all():
         return
-    row, column = np.argwhere(~finite)[0]
+    row, column = np.argwhere(~np.isfinite(a))[0]
     raise ValueError(f"{what}: expected finite numbers, found {a[row, column]} in row {row}, column {column}")
 
 
@@ -107,6 +111,11 @@ class Summary(ABC):
         `overwrite` allows the buffer (column-major float64, else it is copied) to be destroyed. Raises
         ValueError as `of` does.
         """
+
+    @classmethod
+    @abstractmethod
+    def collector(cls, rows: int, width: int, n_targets: int = 1) -> Collector[Any]:
+        """What takes `rows` rows [A | T] of `width` = n + t numbers piece by piece, for their summary."""
 
     @abstractmethod
     def merge(self, other: Summary) -> Self:

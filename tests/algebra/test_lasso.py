@@ -118,7 +118,6 @@ def test_large_lambda_and_zero_columns_give_zeros(kind: type[Summary], normalize
 
 
 def test_repeated_and_nearly_repeated_columns() -> None:
-    """lars_path drops what it calls degenerate, with a warning that must not leak."""
     A, b = problem(60, 10)
     rng = np.random.default_rng(8)
     wide = np.hstack([A, A[:, :5], A + 1e-9 * rng.normal(size=A.shape)])
@@ -130,7 +129,7 @@ def test_repeated_and_nearly_repeated_columns() -> None:
 
 @pytest.mark.parametrize("start", ["zero", "wrong signs", "everything active", "repeated active"])
 def test_arrives_from_anywhere(monkeypatch: pytest.MonkeyPatch, start: str) -> None:
-    """The path is only a start: with none, or a bad one, the active-set search still ends at the optimum."""
+    """Proximal points are only a start: with none, or a bad one, the active-set search still ends at the optimum."""
     A, b = problem(40, 12, 1e3)
     A = np.hstack([A, A[:, :3]])
     starts = {
@@ -139,29 +138,14 @@ def test_arrives_from_anywhere(monkeypatch: pytest.MonkeyPatch, start: str) -> N
         "everything active": np.ones(15),
         "repeated active": np.r_[np.ones(3), np.zeros(9), np.ones(3)],
     }
-    monkeypatch.setattr(lasso_module, "_lars", lambda R, z, mu: (starts[start], ()))
+    monkeypatch.setattr(lasso_module, "near_optimum", lambda R, z, mu: starts[start])
     solution = solve(RFactor.of(A, b), Lasso(1e-4))
     assert gap_on_rows(A, b, 1e-4 * 40, solution.coefficients) < 1e-8
 
 
-def test_warnings_of_the_path_become_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    def noisy(*_: object, **__: object) -> tuple[None, None, np.ndarray]:
-        import warnings
-
-        warnings.warn("degenerate", stacklevel=1)
-        return None, None, np.full(6, np.nan)
-
-    monkeypatch.setattr("sklearn.linear_model.lars_path", noisy)
-    A, b = problem(30, 6)
-    solution = solve(RFactor.of(A, b), Lasso(1e-3))
-    assert "lars_path warned 1 times" in solution.notes[0]
-    assert "started from zero" in solution.notes[1]
-    assert gap_on_rows(A, b, 1e-3 * 30, solution.coefficients) < 1e-8
-
-
 def test_a_missed_optimum_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lasso_module._ActiveSet, "run", lambda self: None)
-    monkeypatch.setattr(lasso_module, "_lars", lambda R, z, mu: (np.zeros(6), ()))
+    monkeypatch.setattr(lasso_module, "near_optimum", lambda R, z, mu: np.zeros(6))
     A, b = problem(30, 6)
     with pytest.raises(
         ConvergenceError, match="expected a violation of optimality of at most 1e-08"

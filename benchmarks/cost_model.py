@@ -1,0 +1,176 @@
+"""How well the plan foresees a tile's time: predicted beside measured CPU seconds of single frames, 2 to 1 024 atoms.
+
+Each frame is planned and made alone, so that nothing averages out; the measured figure is the median of three. What
+balances workers is that tiles are wrong by the same factor, so shares within ±30 % are given twice: as predicted, and
+with the median factor of all frames of the run (how this machine differs from the one that the model was made on).
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bench import BAND, Benchmark, Options, interleaved, main, near, tell
+from cn_dft_chain import FILES, read_problem
+from made import crystal, relabelled
+from measure import figure, table
+
+from hiertl_dist import Basis, Input, Model, plan, read_fm_setup, read_frames
+from hiertl_dist.recipe import compile_recipe
+from hiertl_dist.tiles import rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hiertl_dist import Frame
+
+REPEATS: Final = 3
+CELLS: Final = (1, 2, 3, 4, 5, 6, 7, 8)
+MOST: Final = 24
+"""Frames of a set, evenly spread over it."""
+
+METALS: Final = {
+    "elements": ["Mo", "Ta"], "orders": [12, 6, 3], "cutoff": "TERSOFF 0.75",
+    "pairs": {p: {"rmin": 1.5, "rmax": 6.0, "lambda": 2.6} for p in ("MoMo", "TaTa", "MoTa")},
+    "three_body": {"rmax": 5.0}, "four_body": {"rmax": 4.5},
+}  # fmt: skip
+"""No authors' basis is known for ``monbtaw``; this one has 2+3+4 bodies."""
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Frames and a basis; each frame is planned for the block of exactly its elements."""
+
+    frames: Sequence[Frame]
+    basis: Basis
+
+    def spread(self, most: int) -> DataSet:
+        """At most so many of its frames, evenly spread."""
+        step = max(1, -(-len(self.frames) // most))
+        return DataSet(self.frames[::step], self.basis)
+
+
+def _crystals(options: Options, element: str | None = None) -> DataSet:
+    frames = [crystal(cells, seed) for cells in options.sized(CELLS, CELLS[:2]) for seed in range(2)]
+    folder = options.data / "cn_dft"
+    if element is None:
+        return DataSet(frames, read_problem(folder, 1).basis)
+    return DataSet([relabelled(f, element) for f in frames], Model.read(folder / FILES[element]).parameters.basis)
+
+
+def _cn_dft(options: Options, element: str | None = None) -> DataSet:
+    problem = read_problem(options.data / "cn_dft", 6)
+    if element is None:
+        return DataSet(problem.frames, problem.basis)
+    frames = [relabelled(f, element) for f in problem.frames]
+    return DataSet(frames, Model.read(options.data / "cn_dft" / FILES[element]).parameters.basis)
+
+
+def _cn_pbe(_: Options) -> DataSet:
+    from importlib.resources import files
+
+    with_demo = Input.from_toml(str(files("hiertl_dist").joinpath("data", "demo.toml")))
+    return DataSet(with_demo.read_frames()[0], with_demo.basis)
+
+
+def _hydrogen(options: Options) -> DataSet:
+    setup = read_fm_setup(options.data / "hydrogen" / "fm_setup.in")
+    return DataSet(setup.frames, setup.basis)
+
+
+def _metals(options: Options) -> DataSet:
+    names = ("MoTa_SS", "Mo_AIMD", "Ta_AIMD")
+    frames = [f for name in names for f in read_frames(options.data / "monbtaw" / f"{name}.extxyz.gz")]
+    return DataSet(frames, Basis.from_dict(METALS))
+
+
+SETS: Final[dict[str, tuple[str | None, Callable[[Options], DataSet]]]] = {
+    "crystals, CN": ("cn_dft", _crystals),
+    "crystals, C": ("cn_dft", lambda options: _crystals(options, "C")),
+    "`cn_dft`": ("cn_dft", _cn_dft),
+    "`cn_dft`, all C": ("cn_dft", lambda options: _cn_dft(options, "C")),
+    "`cn_dft`, all N": ("cn_dft", lambda options: _cn_dft(options, "N")),
+    "`cn_pbe`": (None, _cn_pbe),
+    "`hydrogen`": ("hydrogen", _hydrogen),
+    "`monbtaw`: Mo, Ta": ("monbtaw", _metals),
+}
+"""Name → the folder of the data it needs, and what makes it."""
+
+
+def comparing(options: Options, name: str) -> Callable[[], list[dict[str, Any]]]:
+    """Predicted and measured CPU seconds of every frame of a set."""
+    data = SETS[name][1](options).spread(options.sized(MOST, 3))
+
+    def work() -> list[dict[str, Any]]:
+        found = []
+        for frame in data.frames:
+            block = "".join(sorted(frame.elements))
+            # what is inside an inner cutoff costs the same
+            planned = plan([frame], data.basis, blocks=[block], needs={(block, block)}, policy="damp")
+            recipe = compile_recipe(data.basis, (block,))
+
+            def rows(frame: Frame = frame, recipe: Any = recipe) -> None:
+                rows_of([frame], recipe, "damp")
+
+            rows()
+            cpu = interleaved({"rows": rows}, options.sized(REPEATS, 1))["rows"]
+            found.append({
+                "atoms": len(frame), "block": block, "predicted": planned.tiles[0].seconds,
+                "measured": statistics.median(cpu),
+            })  # fmt: skip
+        return found
+
+    return work
+
+
+def run(options: Options) -> dict[str, Any]:
+    """Every set in a process of its own."""
+    tiles: dict[str, list[dict[str, Any]]] = {}
+    absent = {}
+    for name, (folder, _) in SETS.items():
+        if folder is not None and (why := options.missing(folder)) is not None:
+            absent[name] = why
+            continue
+        tiles[name] = options.value(comparing, options, name)
+        tell(f"cost of {name}: measured {_factor(tiles[name]):.2f} × predicted")
+    return {"factor": _factor([t for own in tiles.values() for t in own]), "tiles": tiles, "absent": absent}
+
+
+def _ratios(tiles: Sequence[dict[str, Any]]) -> list[float]:
+    return [t["measured"] / t["predicted"] for t in tiles]
+
+
+def _factor(tiles: Sequence[dict[str, Any]]) -> float:
+    return statistics.median(_ratios(tiles))
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """By set and, for the crystals, by size."""
+    factor = record["factor"]
+
+    def line(name: str, tiles: Sequence[dict[str, Any]]) -> list[Any]:
+        ratios = _ratios(tiles)
+        shares = [sum(near(r / f) for r in ratios) / len(ratios) for f in (1.0, factor)]
+        return [
+            name, len(tiles), figure(1e3 * statistics.median(t["measured"] for t in tiles)), figure(min(ratios)),
+            figure(statistics.median(ratios)), figure(max(ratios)), *(f"{100 * s:.0f} %" for s in shares),
+        ]  # fmt: skip
+
+    rows = [line(name, tiles) for name, tiles in record["tiles"].items()]
+    by_size: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for name in ("crystals, CN", "crystals, C"):
+        for tile in record["tiles"].get(name, ()):
+            by_size[f"{name}: {tile['atoms']} atoms"].append(tile)
+    rows.append(line("**all**", [t for own in record["tiles"].values() for t in own]))
+    head = ["frames", "number", "CPU ms a frame", "measured / predicted: least", "median", "most",
+            f"within ±{100 * BAND:.0f} %", f"divided by {figure(factor)}"]  # fmt: skip
+    return "\n\n".join([table(head, rows), table(head, [line(n, t) for n, t in by_size.items()])])
+
+
+BENCHMARK: Final = Benchmark("cost_model", "The plan's cost model against the clock.", run, markdown)
+
+if __name__ == "__main__":
+    sys.exit(main(BENCHMARK))
