@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import psutil
 
 from .basis import cluster_name
@@ -347,9 +348,10 @@ def _runs(
 def _segment(elements: str, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segment:
     groups: dict[Group, int] = {}
     for _, frame, _ in run:
-        for code in kind_codes(frame):
-            group = Group(frame.group, SUMMARY_KINDS[int(code)])
-            groups[group] = groups.get(group, 0) + 1
+        for code, count in enumerate(np.bincount(kind_codes(frame), minlength=len(SUMMARY_KINDS))):
+            if count:
+                group = Group(frame.group, SUMMARY_KINDS[code])
+                groups[group] = groups.get(group, 0) + int(count)
     frames = tuple(f for _, f, _ in run)
     return Segment(frames_digest(frames), elements, tuple(i for i, _, _ in run), frames, tuple(groups.items()))
 

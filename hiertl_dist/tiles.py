@@ -85,14 +85,17 @@ def scan_frame(
     for source, other in frozen.items():
         for pair in pairs_inside(frame, other, near):
             inside.setdefault((pair.atoms, pair.distance), replace(pair, source=source))
+    joined = {id(r): joined_pairs(frame, r, near) for r in {recipe, *(blocks or {}).values()}}
+    ranges = {name: joined[id(r)] for name, r in (blocks or {}).items()}
     return FrameScan(
-        tuple(inside.values()), block_ranges(frame, blocks or {}, near), _count_pairs(frame, recipe, near),
+        tuple(inside.values()), _ranges(ranges, near), _count_pairs(recipe, joined[id(recipe)], near),
         {cutoff: _overlap(near, cutoff) for cutoff in {recipe.mean_cutoff(family) for family in recipe.families}},
     )  # fmt: skip
 
 
-def _count_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[tuple[int, int, float], int]:
-    joined = joined_pairs(frame, recipe, near)
+def _count_pairs(
+    recipe: Recipe, joined: Mapping[str, NDArray[np.intp]], near: Neighbours
+) -> dict[tuple[int, int, float], int]:
     found = {}
     for a, b, cutoff in recipe.cutoffs:
         name = cluster_name((recipe.elements[a], recipe.elements[b]))
@@ -111,22 +114,30 @@ averaged over 3x² dx."""
 def _overlap(near: Neighbours, cutoff: float) -> float:
     """Share of the neighbours within a cutoff that one of them has within the same cutoff."""
     joined = among = 0
-    for i in np.unique(np.linspace(0, len(near.start) - 2, SAMPLE).astype(int)):
+    last = len(near.start) - 2
+    for i in {last * k // max(SAMPLE - 1, 1) for k in range(SAMPLE)}:
         own = slice(near.start[i], near.start[i + 1])
         around = near.vec[own][near.dist[own] < cutoff]
         around = around[:: max(1, len(around) // 100)]
-        apart = np.linalg.norm(around[:, np.newaxis] - around, axis=-1)
-        joined += int(np.count_nonzero(apart < cutoff)) - len(around)
+        inner = around @ around.T
+        squares = np.diagonal(inner)
+        joined += int(np.count_nonzero(squares[:, np.newaxis] + squares - 2.0 * inner < cutoff**2)) - len(around)
         among += len(around) * (len(around) - 1)
     return joined / among if among else UNIFORM
 
 
 def block_ranges(frame: Frame, blocks: Mapping[str, Recipe], near: Neighbours) -> dict[str, tuple[float, float]]:
     """Per ``"block:pair"``, shortest and longest distance (Å) that the edges of each block join."""
+    return _ranges({block: joined_pairs(frame, recipe, near) for block, recipe in blocks.items()}, near)
+
+
+def _ranges(
+    blocks: Mapping[str, Mapping[str, NDArray[np.intp]]], near: Neighbours
+) -> dict[str, tuple[float, float]]:
     return {
         f"{block}:{pair}": (float(near.dist[p].min()), float(near.dist[p].max()))
-        for block, recipe in blocks.items()
-        for pair, p in joined_pairs(frame, recipe, near).items()
+        for block, joined in blocks.items()
+        for pair, p in joined.items()
     }
 
 

@@ -1,1 +1,8 @@
-"""Numba kernels and the neighbour list. They take arrays, fill arrays, and know nothing of the package."""
+"""Arithmetic on arrays in numba: edge functions, pairs, moments, clusters; and neighbour lists. Floor 1."""
+
+from pathlib import Path
+
+from .cache import forget_other_sources
+from .pairs import pair_rows
+
+forget_other_sources(Path(pair_rows.stats.cache_path))

@@ -1,7 +1,6 @@
 """Edge functions g_a(r) = f_c(r) T_a(s(r)) of every pair of atoms of a frame, as a table.
 
-Kernels are numba functions that take arrays and fill arrays. numba's cache of a function does not notice that a helper
-in another file has changed: after editing a file of this folder touch the others (``tests/conftest.py`` does).
+Kernels are numba functions that take arrays and fill arrays.
 
 edge table   rows [transform, λ, rmin, rmax, cutoff, fraction, s offset, s scale].
 fn           (elements, elements) the edge-table row of a pair of elements, or −1.

@@ -5,7 +5,7 @@ small arrays get neither from numba. A tile runs at 38 Gfma/s on one core of an 
 it replaced at 3. Where vectors are narrower, LLVM splits each of 8 doubles in two or four.
 
 All arrays are contiguous and one-dimensional, and are followed by the index at which the part that is meant begins.
-Nothing is checked. numba's cache does not notice a change in this file: see ``edges.py``.
+Nothing is checked.
 """
 
 from __future__ import annotations
