@@ -41,8 +41,9 @@ take a quarter of a second; dask spends 7 ms on a tile."""
 CHUNK_BYTES: Final = 64 * 2**20
 """A tile larger than this is stored as several chunks."""
 
-SEGMENT_ROWS: Final = 16384
-"""Nor does a segment have more rows than this, so that narrow blocks still make enough tiles to share out."""
+SEGMENT_ROWS: Final = 8192
+"""Nor does a segment have more rows than this, so that narrow blocks still make enough tiles to share out: a second's
+work with 487 columns."""
 
 PROCESS_BYTES: Final = 300 * 2**20
 """What a worker needs before it holds any data: 187 MB bare and 286 MB once it has compiled the kernels were measured
