@@ -251,17 +251,18 @@ def _compute(
 
 
 def row_parts(frames: Sequence[Frame], recipe: Recipe, policy: InnerPolicy) -> Iterator[NDArray[np.float64]]:
-    """Design rows of some frames in order, in parts of whole frames of about PART_BYTES, (some rows, columns) each."""
+    """Design rows of some frames in order, in parts of whole frames of about PART_BYTES, (some rows, columns) each.
+
+    A part is good until the next but one is asked for: by then it is written.
+    """
     run: list[Frame] = []
-    size = 0
-    for frame in frames:
+    size = number = 0
+    for last, frame in enumerate(frames, 1 - len(frames)):
         run.append(frame)
         size += 8 * recipe.n_columns * n_rows(frame)
-        if size >= PART_BYTES:
-            yield rows_of(run, recipe, policy)
-            run, size = [], 0
-    if run:
-        yield rows_of(run, recipe, policy)
+        if size >= PART_BYTES or last == 0:
+            yield rows_of(run, recipe, policy, kept=f"part {number % 2}")
+            run, size, number = [], 0, number + 1
 
 
 def frozen_rows(frames: Sequence[Frame], frozen: Parameters, policy: InnerPolicy) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from .kernels.clusters import cluster_energy
 from .kernels.pairs import pair_energy
 from .parameters import Parameters, Penalty, merge_parameters
 from .recipe import Recipe, compile_recipe
+from .room import work_room
 from .rows import select_rows
 from .tiles import InnerPolicy, block_ranges, check_policy, frame_neighbours, joined_pairs, pairs_inside, widest_ranges
 
@@ -192,9 +193,10 @@ def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy, 
     energy = float(tensors.one_body[codes[codes >= 0]].sum())
     if (recipe.pair_fn >= 0).any():
         wall = np.array([model.parameters.penalty.scale, model.parameters.penalty.distance])
-        energy += pair_energy(
-            codes, near, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial
-        )
+        with work_room() as room:
+            energy += pair_energy(
+                codes, near, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial, room
+            )
     energy += _add_clusters(recipe, tensors, codes, near, threads, forces, virial)
     ranges, outside = out_of_range(frame, model, near)
     return Evaluation(energy, forces, virial / frame.volume, outside, ranges)
@@ -209,11 +211,13 @@ def _add_clusters(
 
     def part(low: int, high: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
         own_forces, own_virial = np.zeros_like(forces), np.zeros_like(virial)
-        energies = [
-            cluster_energy(codes, near, family, recipe.edges, values, low, high, own_forces, own_virial)
-            for family, values in families
-        ]
-        return float(sum(energies)), own_forces, own_virial
+        energy = 0.0
+        for family, values in families:
+            with work_room() as room:
+                energy += cluster_energy(
+                    codes, near, family, recipe.edges, values, low, high, own_forces, own_virial, room
+                )
+        return energy, own_forces, own_virial
 
     # as many neighbours for each thread, which is nearly as much work
     cuts = np.searchsorted(near.start, np.linspace(0, len(near.atom), threads + 1)).tolist()

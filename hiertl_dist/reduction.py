@@ -103,7 +103,8 @@ class RowSource:
         for block in blocks_of(self.basis, self.blocks):
             if (segment.elements, block.name) in self.present:
                 recipe = compile_recipe(self.basis, (block.name,))
-                yield start, rows_of(segment.frames, recipe, self.policy)
+                # copied before the next segment's are made
+                yield start, rows_of(segment.frames, recipe, self.policy, kept=block.name)
             start += block.n_columns
         for i, model in enumerate(self.frozen, start + 1):
             yield i, frozen_rows(segment.frames, model, self.policy)[:, np.newaxis]

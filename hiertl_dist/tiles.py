@@ -15,6 +15,7 @@ from .errors import FrameError, InnerCutoffError
 from .kernels.clusters import cluster_rows
 from .kernels.neighbours import Neighbours, find_neighbours
 from .kernels.pairs import pair_rows
+from .room import kept_array, work_room
 from .rows import frame_rows, n_rows
 
 if TYPE_CHECKING:
@@ -244,9 +245,11 @@ def fill_rows(
     if (recipe.pair_fn >= 0).any():
         for first, order in recipe.pair_columns:
             out[:, first : first + order] = 0.0
-        pair_rows(codes, near, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", *rest)
+        with work_room() as room:
+            pair_rows(codes, near, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", *rest, room)
     for family in recipe.families:
-        cluster_rows(codes, near, family, *rest)
+        with work_room() as room:
+            cluster_rows(codes, near, family, *rest, room)
     for element, column in enumerate(recipe.one_body):
         if column >= 0:
             out[:, column] = 0.0
@@ -255,11 +258,15 @@ def fill_rows(
 
 
 def rows_of(
-    frames: Sequence[Frame], recipe: Recipe, policy: InnerPolicy = "refuse"
+    frames: Sequence[Frame], recipe: Recipe, policy: InnerPolicy = "refuse", *, kept: str = ""
 ) -> NDArray[np.float64]:
-    """Design rows of some frames, (rows, columns), one after the other."""
+    """Design rows of some frames, (rows, columns), one after the other.
+
+    With a name in ``kept`` they are good until this thread's next call with that name, see ``kept_array``.
+    """
     counts = [n_rows(f) for f in frames]
-    out = np.empty((sum(counts), recipe.n_columns))
+    shape = sum(counts), recipe.n_columns
+    out = kept_array(f"rows {kept}", shape[0] * shape[1]).reshape(shape) if kept else np.empty(shape)
     start = 0
     for frame, count in zip(frames, counts, strict=True):
         fill_rows(frame, recipe, out[start : start + count], policy)

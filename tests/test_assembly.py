@@ -224,7 +224,12 @@ def test_a_failing_tile_is_named_and_the_others_are_kept(tmp_path):
 def test_parts_of_a_tile_are_whole_frames(monkeypatch):
     recipe = compile_recipe(BASIS, ("C",))
     monkeypatch.setattr(assembly, "PART_BYTES", 8 * recipe.n_columns * (ROWS + 1))
-    parts = list(row_parts(FRAMES[:5], recipe, "refuse"))
+    parts, before = [], None
+    for part in row_parts(FRAMES[:5], recipe, "refuse"):
+        # the one before is being written meanwhile
+        assert before is None or (np.array_equal(before, parts[-1]) and not np.shares_memory(before, part))
+        parts.append(part.copy())
+        before = part
     assert [len(p) for p in parts] == [2 * ROWS, 2 * ROWS, ROWS]
     np.testing.assert_array_equal(np.concatenate(parts), rows_of(FRAMES[:5], recipe))
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import aligned_zeros, edge_table, inlined, jit, padded
+from .edges import carve, edge_table, inlined, jit, padded
 from .moments import (
     add_moments,
     look_around,
@@ -84,23 +84,24 @@ class _Sums(NamedTuple):
 
 
 @jit
-def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out):
+def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out, room):
     """Write the rows of one family in its columns: every force row, also where it is zero, stress and energy rows."""
     body, n, types = family.body, family.n, len(family.role)
-    table, s = edge_table(element, near, family.fn, edges, n), make_scratch(body, n, len(family.fn), near)
+    table = edge_table(element, near, family.fn, edges, n, room)
+    s = make_scratch(body, n, len(family.fn), near, table, room)
     sets = moment_layout(body, n)[4]
     batch = _Batch(
         # rows of a power of two apart would share their places in the cache
-        aligned_zeros(types * LANES * (sets + LANES)), np.zeros(types, np.bool_), aligned_zeros((sets + 1) * LANES),
-        aligned_zeros(2 * n * LANES), aligned_zeros(LANES * TILE), aligned_zeros(LANES * 2 * TILE),
-        aligned_zeros(CHUNK * LANES), aligned_zeros(LANES * CHUNK),
+        carve(room, types * LANES * (sets + LANES)), np.zeros(types, np.bool_), carve(room, (sets + 1) * LANES),
+        carve(room, 2 * n * LANES), carve(room, LANES * TILE), carve(room, LANES * 2 * TILE),
+        carve(room, CHUNK * LANES), carve(room, LANES * CHUNK),
     )  # fmt: skip
     place = np.zeros(types + 1, np.int64)
     for t in range(types):
         place[t + 1] = place[t] + padded(family.columns[t], WIDE)
     width = place[types]
     sums = _Sums(
-        place, width, aligned_zeros(TILE * width), aligned_zeros(2 * TILE * width), aligned_zeros(width * LANES)
+        place, width, carve(room, TILE * width), carve(room, 2 * TILE * width), carve(room, width * LANES)
     )
     variants, js, targets = rarer(family.others, element), np.empty(s.most, np.int64), np.empty(3, np.int64)
     once = erow >= 0 or srow.max() >= 0
@@ -217,16 +218,17 @@ def _write_sums(family, sums, rows, targets, out):
 
 
 @jit
-def cluster_energy(element, near, family, edges, values, low, high, forces, virial):
+def cluster_energy(element, near, family, edges, values, low, high, forces, virial, room):
     """Three- or four-body energy of a model, of the centres low:high; adds to ``forces`` (n, 3) and ``virial`` (6,).
 
     values (roles, 2, 4 × ⌈n/4⌉, moments): the coefficient of each power of the pair with each moment, by variant.
     """
     body, n = family.body, family.n
-    table, s = edge_table(element, near, family.fn, edges, n), make_scratch(body, n, len(family.fn), near)
+    table = edge_table(element, near, family.fn, edges, n, room)
+    s = make_scratch(body, n, len(family.fn), near, table, room)
     sets, powers = moment_layout(body, n)[4], padded(n, TILE)
     variants, flat = rarer(family.others, element), values.ravel()
-    m, inner = aligned_zeros(sets), np.zeros(powers)
+    m, inner = carve(room, sets), np.zeros(powers)
     share, energy = 1.0 / (3.0 if body == 3 else 6.0), 0.0
     for i in range(low, high):
         around = look_around(i, element, near, table, s) if table.first[i + 1] > table.first[i] else 0

@@ -50,11 +50,27 @@ def padded(n, multiple):
 
 
 @jit
-def aligned_zeros(n):
-    """Zeros that begin at a cache line: a vector across two lines takes twice the time."""
-    room = np.zeros(n + LANES)
-    first = -(room.ctypes.data // 8) % LANES
-    return room[first : first + n]
+def carve(room, n, clear=True):
+    """An array of n doubles that begins at a cache line: a vector across two lines takes twice the time.
+
+    It is cut out of ``room``, whose first number is the index of what is free, or made where that is not enough.
+    """
+    at = int(room[0])
+    room[0] = at + padded(n, LANES)
+    if at + n <= len(room):
+        found = room[at : at + n]
+        if clear:
+            found.fill(0.0)
+        return found
+    own = np.zeros(n + LANES)
+    first = -(own.ctypes.data // 8) % LANES
+    return own[first : first + n]
+
+
+@jit
+def carve_indices(room, n):
+    """As `carve`, n integers of any value."""
+    return carve(room, n, False).view(np.int64)
 
 
 @jit
@@ -78,14 +94,15 @@ def multiply(c, i, ldc, a, ia, lda, left, b, ldb, right, count, width):
 
 
 @jit
-def edge_table(element, near, fn, edges, n):
+def edge_table(element, near, fn, edges, n, room):
     """The :class:`Table` of the edges of ``fn`` to order n."""
     start, atom, dist, reverse, code, cells = near.start, near.atom, near.dist, near.reverse, near.code, near.cells
     ld = padded(n, LANES)
-    g, dg = aligned_zeros(len(atom) * ld), aligned_zeros(len(atom) * ld)
-    first, directed, cell = np.zeros(len(start), np.int64), np.empty(len(atom), np.int64), np.empty(len(atom), np.int64)
+    g, dg = carve(room, len(atom) * ld, False), carve(room, len(atom) * ld, False)
+    directed, cell = carve_indices(room, len(atom)), carve_indices(room, len(atom))
+    first = np.zeros(len(start), np.int64)
     # pairs wait for seven others of their kind, and are computed together
-    waiting, rows, work = np.zeros(len(edges), np.int64), np.empty((len(edges), LANES), np.int64), lane_room(n)
+    waiting, rows, work = np.zeros(len(edges), np.int64), np.empty((len(edges), LANES), np.int64), lane_room(n, room)
     found = 0
     for i in range(len(start) - 1):
         for a in range(start[i], start[i + 1]):
@@ -107,21 +124,22 @@ def edge_table(element, near, fn, edges, n):
     for c in range(found):
         a = directed[c]
         if reverse[a] < a:
-            for k in range(n):
+            for k in range(ld):
                 g[a * ld + k] = g[reverse[a] * ld + k]
                 dg[a * ld + k] = dg[reverse[a] * ld + k]
     return Table(ld, g, dg, first, directed, cell)
 
 
 @jit
-def lane_room(n):
+def lane_room(n, room):
     """Room for `edge_functions` to work."""
-    return aligned_zeros((6 + 2 * n) * LANES)
+    return carve(room, (6 + 2 * n) * LANES)
 
 
 @jit
 def edge_functions(edge, dist, pairs, rows, n, ld, work, g, dg):
-    """g_a(r) and g'_a(r), a = 0…n−1, of up to 8 ``pairs`` within one edge's outer cutoff, into those ``rows``."""
+    """g_a(r) and g'_a(r), a = 0…n−1, of up to 8 ``pairs`` within one edge's outer cutoff, into those ``rows`` of ld
+    numbers, the last of which are zero."""
     s, ds, f, df = work[:LANES], work[LANES : 2 * LANES], work[2 * LANES : 3 * LANES], work[3 * LANES : 4 * LANES]
     rise, decay = work[4 * LANES : 5 * LANES], work[5 * LANES : 6 * LANES]
     t, dt = work[6 * LANES : (6 + n) * LANES], work[(6 + n) * LANES : (6 + 2 * n) * LANES]
@@ -149,6 +167,9 @@ def edge_functions(edge, dist, pairs, rows, n, ld, work, g, dg):
         for k in range(n):
             g[rows[lane] * ld + k] = t[k * LANES + lane]
             dg[rows[lane] * ld + k] = dt[k * LANES + lane]
+        for k in range(n, ld):
+            g[rows[lane] * ld + k] = 0.0
+            dg[rows[lane] * ld + k] = 0.0
 
 
 @jit

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import aligned_zeros, inlined, jit, longest, multiply, padded
+from .edges import carve, inlined, jit, multiply, padded
 from .simd import LANES, TILE, products
 
 
@@ -64,15 +64,17 @@ def moment_layout(body, n):
 
 
 @jit
-def make_scratch(body, n, elements, near):
+def make_scratch(body, n, elements, near, table, room):
     """The :class:`Scratch` of a frame with so many elements."""
-    most = longest(near) + 1
+    most = 1
+    for i in range(len(near.start) - 1):
+        most = max(most, table.first[i + 1] - table.first[i] + 1)
     xs, _, ys, _, _ = moment_layout(body, n)
     return Scratch(
         most, np.empty(most, np.int64), np.zeros(elements + 1, np.int64),
         np.full((len(near.start) - 1) * near.cells, most - 1, np.int32), np.empty(most * most, np.int32),
-        np.empty(most + 1, np.int64), np.zeros(elements + 1, np.int64), aligned_zeros(most * xs + LANES * LANES),
-        aligned_zeros(most * ys), np.empty(most + 1, np.int64), np.empty(most + 1, np.int64),
+        np.empty(most + 1, np.int64), np.zeros(elements + 1, np.int64), carve(room, most * xs + LANES * LANES),
+        carve(room, most * ys), np.empty(most + 1, np.int64), np.empty(most + 1, np.int64),
         np.empty(most + 1, np.int64), np.arange(max(most, LANES)),
     )  # fmt: skip
 

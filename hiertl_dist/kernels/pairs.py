@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .edges import aligned_zeros, edge_functions, jit, lane_room, longest, multiply, padded
+from .edges import carve, edge_functions, jit, lane_room, longest, multiply, padded
 from .simd import LANES, TILE
 
 
@@ -30,7 +30,7 @@ def _joined(i, ej, element, near, edge, inside, once, js):
 
 
 @jit
-def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow, erow, out):
+def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow, erow, out, room):
     """Write two-body rows: of forces where the atom has an element of the column's, of stress and energy.
 
     ``order``, ``first`` (elements, elements): columns of a pair of elements and where they begin; ``inside``: whether
@@ -38,10 +38,10 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
     """
     n, kinds, most = order.max() + 1, len(fn), longest(near)
     ld = padded(n, LANES)
-    g, dg, work = aligned_zeros((most + LANES) * ld), aligned_zeros((most + LANES) * ld), lane_room(n)
+    g, dg, work = carve(room, (most + LANES) * ld), carve(room, (most + LANES) * ld), lane_room(n, room)
     own, js = np.arange(most + LANES), np.empty(most, np.int64)
     u, w = np.zeros(TILE * most), np.zeros(2 * TILE * most)
-    product, stress = aligned_zeros(TILE * ld), np.zeros((kinds, kinds, 2 * TILE * ld))
+    product, stress = carve(room, TILE * ld), np.zeros((kinds, kinds, 2 * TILE * ld))
     energy = np.zeros((kinds, kinds, ld))
     for i in range(len(near.start) - 1):
         for ej in range(kinds if element[i] >= 0 else 0):
@@ -95,13 +95,13 @@ def add_evaluated(i, j, u, r, d, forces, virial):
 
 
 @jit
-def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial):
+def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, room):
     """Two-body energy of a model; adds to ``forces`` (n, 3) and ``virial`` (6,) = V × stress.
 
     values (elements, elements, n): coefficients of T_1…T_n; wall: [A, d] of the penalty A (rmin + d − r)³.
     """
     n, kinds, most, energy = values.shape[2] + 1, len(fn), longest(near), 0.0
-    g, dg, work = np.empty(LANES * n), np.empty(LANES * n), lane_room(n)
+    g, dg, work = carve(room, LANES * n), carve(room, LANES * n), lane_room(n, room)
     own, js = np.arange(LANES), np.empty(most, np.int64)
     for i in range(len(near.start) - 1):
         for ej in range(kinds if element[i] >= 0 else 0):

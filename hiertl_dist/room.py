@@ -1,0 +1,58 @@
+"""Arrays that are used again and again, a set for each thread.
+
+The memory of a large array that is let go goes back to the system (at once where dask's ``MALLOC_TRIM_THRESHOLD_`` says
+so), and each page of the next one has to be fetched and cleared anew: a tenth of the time of some kernels.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+MOST: Final = 2**23
+"""Doubles (64 MiB) of an array that is kept; what is larger is made anew."""
+
+LINE: Final = 8
+"""Doubles of a cache line."""
+
+
+class _Kept(threading.local):
+    def __init__(self) -> None:
+        self.arrays: dict[str, NDArray[np.float64]] = {}
+
+
+_kept = _Kept()
+
+
+def kept_array(name: str, size: int) -> NDArray[np.float64]:
+    """(size,) doubles of any value, beginning at a cache line; the same memory at each call of a thread with a name."""
+    found = _kept.arrays.get(name)
+    if found is None or len(found) < size:
+        whole = np.empty(size + LINE)
+        first = -(whole.ctypes.data // 8) % LINE
+        found = whole[first : first + size]
+        if size <= MOST:
+            _kept.arrays[name] = found
+    return found[:size]
+
+
+@contextmanager
+def work_room() -> Iterator[NDArray[np.float64]]:
+    """Room that kernels carve their scratch arrays from (``carve`` in ``kernels/edges.py``).
+
+    Its first number is the index of what is free; kernels that need more than there is count it there all the same,
+    make arrays of their own, and find enough the next time.
+    """
+    room = kept_array("work", max(LINE, len(_kept.arrays.get("work", ()))))
+    room[0] = LINE
+    yield room
+    if room[0] > len(room):
+        kept_array("work", min(int(room[0]), MOST))
