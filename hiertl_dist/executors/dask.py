@@ -92,8 +92,15 @@ def current_client() -> Any:
         return None
 
 
-QUIET: Final = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "500ms"}
-"""What takes dask's processes a tenth of a core and shows nothing without a dashboard."""
+QUIET: Final = {
+    # these take a tenth of a core together; without a dashboard nobody sees what they find
+    "distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s", "distributed.worker.memory.monitor-interval": "1s",
+    # dask has every 64 KiB that are let go given back to the system, which clears them again for the next array
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(2**26),
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(2**26),
+}  # fmt: skip
+"""Settings of a cluster of our own."""
 
 
 def _own_cluster(workers: int) -> tuple[Any, Any]:
