@@ -13,14 +13,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from bench import BAND, Benchmark, Options, interleaved, main, near, tell
 from cn_dft_chain import FILES, read_problem
 from made import crystal, relabelled
 from measure import figure, table
+from scipy.optimize import nnls
 
 from hiertl_dist import Basis, Input, Model, plan, read_fm_setup, read_frames
+from hiertl_dist.costs import count_turns
 from hiertl_dist.recipe import compile_recipe
-from hiertl_dist.tiles import rows_of
+from hiertl_dist.tiles import rows_of, scan_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +122,7 @@ def comparing(options: Options, name: str) -> Callable[[], list[dict[str, Any]]]
             cpu = interleaved({"rows": rows}, options.sized(REPEATS, 1))["rows"]
             found.append({
                 "atoms": len(frame), "block": block, "predicted": planned.tiles[0].seconds,
-                "measured": statistics.median(cpu),
+                "measured": statistics.median(cpu), "turns": count_turns(frame, scan_frame(frame, recipe), recipe),
             })  # fmt: skip
         return found
 
@@ -136,7 +139,17 @@ def run(options: Options) -> dict[str, Any]:
             continue
         tiles[name] = options.value(comparing, options, name)
         tell(f"cost of {name}: measured {_factor(tiles[name]):.2f} × predicted")
-    return {"factor": _factor([t for own in tiles.values() for t in own]), "tiles": tiles, "absent": absent}
+    every = [t for own in tiles.values() for t in own]
+    return {"factor": _factor(every), "tiles": tiles, "absent": absent, "refit_nanoseconds": refit(every)}
+
+
+def refit(tiles: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """What ``costs.NANOSECONDS`` would be after this run: non-negative least squares of the relative errors."""
+    loops = sorted({loop for tile in tiles for loop in tile["turns"]})
+    turns = np.array([[tile["turns"].get(loop, 0.0) / tile["measured"] for loop in loops] for tile in tiles])
+    scale = np.linalg.norm(turns, axis=0)
+    found, _ = nnls(turns / scale, np.ones(len(tiles)))
+    return {loop: float(f"{1e9 * c / s:.3g}") for loop, c, s in zip(loops, found, scale, strict=True)}
 
 
 def _ratios(tiles: Sequence[dict[str, Any]]) -> list[float]:

@@ -79,7 +79,7 @@ def job(
         assembled = time.perf_counter()
         reduce_rows(planned, [BLOCK], store=made.store, executor=runner)
         reduced = time.perf_counter()
-        items = [*planned.tiles, *planned.segments]
+        items = list(planned.tiles)  # labels go with them
         idle = time.perf_counter()
         runner.run(nothing, items, what="nothing")
         found = {

@@ -200,9 +200,17 @@ def _items(parts: Sequence[_SegmentPart], layout: dict[str, Any]) -> list[_Work]
         longest, *others = sorted(own, key=lambda p: -p.seconds)
         alone = [[p] for p in others if p.seconds >= SMALL_SECONDS]
         small = [p for p in others if p.seconds < SMALL_SECONDS]
-        for together in ([longest, *small], *alone):
-            names = tuple(p.part for p in together)
-            items.append(_Work(segment, names, sum(p.seconds for p in together), numbers))
+        together, load = [[longest]], 0.0
+        for part in small:
+            # no more with one than what would be worth an item of its own
+            load = load + part.seconds
+            if load > SMALL_SECONDS:
+                together.append([])
+                load = part.seconds
+            together[-1].append(part)
+        for own_item in (*together, *alone):
+            names = tuple(p.part for p in own_item)
+            items.append(_Work(segment, names, sum(p.seconds for p in own_item), numbers))
     return items
 
 

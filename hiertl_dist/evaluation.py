@@ -158,8 +158,8 @@ class Model:
             An unknown policy, or fewer than one thread.
         """
         check_policy(policy)
-        if threads < 1:
-            raise ValueError(f"threads: expected at least 1, found {threads}")
+        if not isinstance(threads, int) or threads < 1:
+            raise ValueError(f"threads: expected a whole number of at least 1, found {threads!r}")
         if policy == "skip_frame":
             raise ValueError("evaluate: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
         listed = [frames] if isinstance(frames, Frame) else list(frames)

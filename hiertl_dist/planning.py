@@ -45,8 +45,8 @@ SEGMENT_ROWS: Final = 8192
 """Nor does a segment have more rows than this, so that narrow blocks still make enough tiles to share out: a second's
 work with 487 columns."""
 
-PROCESS_BYTES: Final = 300 * 2**20
-"""What a worker needs before it holds any data: 187 MB bare and 286 MB once it has compiled the kernels were measured
+PROCESS_BYTES: Final = 340 * 2**20
+"""What a worker needs before it holds any data: 193 MB bare and 338 MB once it has compiled the kernels were measured
 (``benchmarks/cn_dft_chain.py``)."""
 
 Need = tuple[str, str]

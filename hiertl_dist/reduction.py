@@ -100,11 +100,11 @@ class RowSource:
     def _made(self, segment: Segment) -> Iterator[Piece]:
         """The same pieces from the kernels."""
         start = 0
-        for block in blocks_of(self.basis, self.blocks):
+        for place, block in enumerate(blocks_of(self.basis, self.blocks)):
             if (segment.elements, block.name) in self.present:
                 recipe = compile_recipe(self.basis, (block.name,))
                 # copied before the next segment's are made
-                yield start, rows_of(segment.frames, recipe, self.policy, kept=block.name)
+                yield start, rows_of(segment.frames, recipe, self.policy, kept=str(place))
             start += block.n_columns
         for i, model in enumerate(self.frozen, start + 1):
             yield i, frozen_rows(segment.frames, model, self.policy)[:, np.newaxis]

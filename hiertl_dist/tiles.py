@@ -230,6 +230,8 @@ def fill_rows(
     """
     if out.shape != (n_rows(frame), recipe.n_columns):
         raise ValueError(f"{frame.origin}: expected rows of shape {(n_rows(frame), recipe.n_columns)}, got {out.shape}")
+    if out.dtype != np.float64:
+        raise ValueError(f"{frame.origin}: expected an array of float64, got {out.dtype}")
     near = frame_neighbours(frame, recipe)
     inside = pairs_inside(frame, recipe, near)
     if inside and policy not in ("lsq", "damp"):

@@ -340,7 +340,7 @@ class TestEvaluation:
             scale = np.abs(expected.forces).max()
             assert found.forces == pytest.approx(expected.forces, rel=0, abs=1e-13 * scale)
             assert found.stress == pytest.approx(expected.stress, rel=1e-12, nan_ok=True)
-        with pytest.raises(ValueError, match="threads: expected at least 1, found 0"):
+        with pytest.raises(ValueError, match="threads: expected a whole number of at least 1, found 0"):
             model.evaluate([], threads=0)
 
     def test_merged_model_is_the_sum_of_its_blocks(self, own_basis, crystal):

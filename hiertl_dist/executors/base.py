@@ -8,6 +8,7 @@ pool of workers takes them (`drive`).
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import sys
@@ -35,6 +36,14 @@ SECONDS_BEFORE_BAR = 2.0
 
 def _alike(item: Any) -> float:
     return 0.0
+
+
+def _costs(items: Sequence[Any], cost: Cost, label: Label) -> list[float]:
+    found = [float(cost(item)) for item in items]
+    for item, value in zip(items, found, strict=True):
+        if not 0.0 <= value < math.inf:
+            raise ValueError(f"cost of {_name(item, label)}: expected a finite number ≥ 0, found {value}")
+    return found
 
 
 class TaskFailed(RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
@@ -272,7 +281,7 @@ class Executor(ABC):
         """task(item) of each item, in order; the same list on every calling process.
 
         `cost` of an item, in any unit, is what it is expected to take: costly items are begun first, or shared
-        out so that all workers finish together.
+        out so that all workers finish together. ValueError where one is no finite number ≥ 0.
 
         Raises
         ------
@@ -282,7 +291,7 @@ class Executor(ABC):
         """
         items = list(items)
         self._agree(len(items))
-        return self._run(task, items, Telling(what, label), [cost(i) for i in items]) if items else []
+        return self._run(task, items, Telling(what, label), _costs(items, cost, label)) if items else []
 
     def reduce(
         self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction",
@@ -304,7 +313,7 @@ class Executor(ABC):
         self._agree(len(items))
         if not items:
             raise ValueError(f"{what}: there are no items to reduce")
-        return self._reduce(leaf, merge, items, Telling(what, label), [cost(i) for i in items])
+        return self._reduce(leaf, merge, items, Telling(what, label), _costs(items, cost, label))
 
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""

@@ -111,7 +111,8 @@ class MPIExecutor(Executor):
             raise ValueError(f"the ranks were given different numbers of items: {counts}")
 
     def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
-        shares = fair_shares(costs, self.workers)
+        # one rank's costs: elsewhere the same estimate may differ in its last digit
+        shares = fair_shares(self._comm.bcast(costs), self.workers)
         faults = _Faults(self._comm, items, telling)
         mine = []
         with telling.bar(len(shares[self._rank]), shown=self._rank == 0) as bar:
@@ -132,7 +133,7 @@ class MPIExecutor(Executor):
         self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
     ) -> Any:
         faults = _Faults(self._comm, items, telling)
-        owners = fair_runs(costs, self.workers)
+        owners = fair_runs(self._comm.bcast(costs), self.workers)
         walk = _Walk(self._comm, faults, leaf, merge, items, owners)
         with telling.bar(owners.count(self._rank), shown=self._rank == 0) as bar:
             for node in tree(len(items)):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import carve, edge_table, inlined, jit, padded
+from .edges import carve, edge_table, inlined, jit, padded, voigt
 from .moments import (
     add_moments,
     look_around,
@@ -163,8 +163,7 @@ def _fill_batch(js, i, ej, element, near, family, variants, table, s, once, volu
             for p in range(n):
                 batch.powers[2 * LANES * p + LANES + lane] = table.g[a * ld + p] / (3.0 if body == 3 else 6.0)
             for c in range(6):
-                p = c if c < 3 else (0 if c < 5 else 1)
-                q = c if c < 3 else (1 if c == 3 else 2)
+                p, q = voigt(c)
                 batch.w[2 * TILE * lane + c] = -near.vec[a, p] * near.vec[a, q] / (r * volume)
         look_at_pair(body, n, j, table, s)
         for t in range(len(family.role)):

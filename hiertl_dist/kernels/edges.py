@@ -73,6 +73,12 @@ def carve_indices(room, n):
     return carve(room, n, False).view(np.int64)
 
 
+@inlined
+def voigt(c):
+    """The two axes of component c of xx yy zz xy xz yz."""
+    return (c, c) if c < 3 else ((0, 1) if c == 3 else (c - 4, 2))
+
+
 @jit
 def longest(near):
     """The largest number of neighbours that an atom has."""

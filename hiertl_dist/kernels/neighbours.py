@@ -97,6 +97,6 @@ def _codes(
         return np.zeros(len(shift), np.int64), 1
     home = np.floor(np.linalg.solve(cell.T, positions.T).T).astype(np.int64)
     inside = shift + home[j] - home[i]
-    # a shift, and the sum of two, is a number with three digits of this base
-    base = 4 * int(np.abs(inside).max()) + 1
-    return inside @ np.array([base * base, base, 1]), base**3
+    # a shift, and the sum of two, is a number whose three digits have these bases
+    x, y, z = (4 * int(most) + 1 for most in np.abs(inside).max(axis=0))
+    return inside @ np.array([y * z, z, 1]), x * y * z

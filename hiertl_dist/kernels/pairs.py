@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .edges import carve, edge_functions, jit, lane_room, longest, multiply, padded
+from .edges import carve, edge_functions, jit, lane_room, longest, multiply, padded, voigt
 from .simd import LANES, TILE
 
 
@@ -57,8 +57,7 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
                 for x in range(3):
                     u[TILE * t + x] = near.vec[a, x] / r
                 for x in range(6):
-                    p = x if x < 3 else (0 if x < 5 else 1)
-                    q = x if x < 3 else (1 if x == 3 else 2)
+                    p, q = voigt(x)
                     w[2 * TILE * t + x] = -once * near.vec[a, p] * near.vec[a, q] / (r * volume)
                 for c in range(ld if near.half[a] else 0):
                     energy[low, high, c] += g[t * ld + c]
@@ -89,8 +88,7 @@ def add_evaluated(i, j, u, r, d, forces, virial):
         forces[i, x] += u[x] * d
         forces[j, x] -= u[x] * d
     for s in range(6):
-        p = s if s < 3 else (0 if s < 5 else 1)
-        q = s if s < 3 else (1 if s == 3 else 2)
+        p, q = voigt(s)
         virial[s] -= d * r * u[p] * u[q]
 
 

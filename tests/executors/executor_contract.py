@@ -53,6 +53,12 @@ class Contract:
     def test_uneven(self, executor: Executor, folder: Path) -> None:
         assert executor.run(tasks.double_unevenly, range(30)) == list(range(0, 60, 2))
 
+    def test_costs_change_no_result(self, executor: Executor, folder: Path) -> None:
+        for cost in (float, lambda i: 100.0 - i, lambda i: 1000.0 * (i == 0), lambda i: 1000.0 * (i == 6)):
+            found = executor.run(tasks.double, range(7), cost=cost)
+            assert self.same_everywhere(found) == list(range(0, 14, 2))
+            assert self.same_everywhere(executor.reduce(str, tasks.join, range(7), cost=cost)) == TREES[7]
+
     def test_generator_and_lambda(self, executor: Executor, folder: Path) -> None:
         assert executor.run(lambda item: item[1] + 1, ((i, i) for i in range(5))) == [1, 2, 3, 4, 5]
 

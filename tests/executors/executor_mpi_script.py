@@ -37,6 +37,13 @@ class MPIContract(Contract):
         assert "pickle" in str(self.failure(executor.reduce, str, tasks.join_unsendable, range(9)))
         assert executor.run(tasks.double, range(9)) == list(range(0, 18, 2))
 
+    def test_costs_that_differ_between_ranks(self, executor: Any, folder: Path) -> None:
+        def cost(item: int) -> float:
+            return 1.0 + (item * (WORLD.rank + 1)) % 5
+
+        assert executor.run(tasks.double, range(9), cost=cost) == list(range(0, 18, 2))
+        assert executor.reduce(str, tasks.join, range(5), cost=cost) == "(((0+1)+(2+3))+4)"
+
     def test_sub_communicator(self, executor: Any, folder: Path) -> None:
         half = WORLD.Split(WORLD.rank % 2)
         with type(executor)(half) as own:

@@ -35,7 +35,7 @@ def test_runs_are_consecutive_and_begin_with_worker_0(given_costs, n):
     assert all(0 <= b - a <= 1 for a, b in itertools.pairwise(owners))
     assert max(owners) < n
     loads = [sum(c for c, o in zip(given_costs, owners, strict=True) if o == w) for w in range(n)]
-    assert max(loads) <= sum(given_costs) / n + 2 * max(given_costs) + 1e-9 or len(given_costs) < n
+    assert max(loads) <= sum(given_costs) / n + 2 * max(given_costs) + 1e-9
 
 
 def test_alike_items_are_shared_out_evenly():
@@ -52,3 +52,9 @@ def test_the_first_of_the_longest_goes_first():
 def test_results_stay_in_the_order_of_the_items(name):
     with executor(name) as runner:
         assert runner.run(abs, [-1, -5, 2, -3], cost=abs) == [1, 5, 2, 3]
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("nan"), -1.0])
+def test_costs_are_finite_and_not_negative(bad):
+    with executor("serial") as runner, pytest.raises(ValueError, match="cost of b: expected a finite number ≥ 0"):
+        runner.run(str.upper, ["a", "b"], cost=lambda item: bad if item == "b" else 1.0)
