@@ -448,7 +448,7 @@ for what, act, said in [
      ("only: ['CO']", "['C', 'N', 'CN']")),
     ("half an option (exit 2)", command(2, "fit", FILE, "--partial", "CN", **SERIAL), ("expected BLOCK:LOWER", "'CN'")),
     ("too little memory (exit 3)", command(3, "plan", FILE, store={"memory": "1 MiB"}),
-     ("= 300 MiB of memory needed, 1 MiB available",)),
+     ("= 340 MiB of memory needed, 1 MiB available",)),
     ("an unknown executor (exit 2)", command(2, "plan", FILE, executor={"kind": "threads"}),
      ("'threads'", "processes")),
     ("no workers (exit 2)", command(2, "plan", FILE, "--executor", "processes", "--workers", "0", **SERIAL),
