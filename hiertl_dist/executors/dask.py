@@ -96,8 +96,6 @@ QUIET: Final = {
     # these take a tenth of a core together; without a dashboard nobody sees what they find
     "distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "5s", "distributed.worker.memory.monitor-interval": "1s",
-    # the next job waits at its worker, not at the scheduler
-    "distributed.scheduler.worker-saturation": float(JOBS_PER_THREAD),
     # dask has every 64 KiB that are let go given back to the system, which clears them again for the next array
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(2**26),
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(2**26),
