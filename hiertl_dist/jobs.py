@@ -127,7 +127,9 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         width = sum(plan.columns[b] for b in blocks) + 1 + len(work.frozen)
         members = set(split_symbols(blocks[0]))
         own = [s for s in plan.segments if all_at_once or set(split_symbols(s.elements)) <= members]
-        reduce_bytes = max(reduce_bytes, leaf_bytes(cut_leaves(own, width), width))
+        methods = ("gram", "rfactor") if job.fit.method == "auto" else (job.fit.method,)
+        leaves = cut_leaves(own, width)
+        reduce_bytes = max(reduce_bytes, *(leaf_bytes(leaves, width, method) for method in methods))
         solving = max(solving, solve_bytes(width, job.fit.regulariser["kind"]))
     check_resources(reduce_bytes, "reduction", workers=executor.workers, memory=memory)
     check_resources(solving, "solve", workers=1, memory=memory)

