@@ -109,6 +109,12 @@ class Frame:
         return "".join(f"{e}{self.species.count(e)}" for e in sorted(self.elements))
 
     @property
+    def composition(self) -> str:
+        """Atomic percentages such as ``C75N25``; one element alone is just its symbol."""
+        shares = {e: round(100 * self.species.count(e) / len(self)) for e in sorted(self.elements)}
+        return next(iter(shares)) if len(shares) == 1 else "".join(f"{e}{p}" for e, p in shares.items())
+
+    @property
     def volume(self) -> float:
         """Volume of the cell in Å³; NaN for an isolated molecule."""
         return float("nan") if self.cell is None else abs(float(np.linalg.det(self.cell)))

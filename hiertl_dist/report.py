@@ -86,17 +86,11 @@ def errors_of(frames: Sequence[Frame], found: Sequence[Evaluation]) -> Errors:
     )  # fmt: skip
 
 
-def composition(frame: Frame) -> str:
-    """Atomic percentages such as ``C75N25``; one element alone is just its symbol."""
-    shares = {e: round(100 * frame.species.count(e) / len(frame)) for e in sorted(frame.elements)}
-    return next(iter(shares)) if len(shares) == 1 else "".join(f"{e}{p}" for e, p in shares.items())
-
-
 def errors_by_composition(frames: Sequence[Frame], found: Sequence[Evaluation]) -> dict[str, Errors]:
     """Errors per composition, and of all frames under ``"all"``."""
     parts: dict[str, list[int]] = defaultdict(list)
     for i, frame in enumerate(frames):
-        parts[composition(frame)].append(i)
+        parts[frame.composition].append(i)
     table = {
         name: errors_of([frames[i] for i in own], [found[i] for i in own])
         for name, own in sorted(parts.items(), key=lambda item: (len(item[0]), item[0]))
@@ -111,7 +105,7 @@ def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[F
         parts = _differences(frame, evaluation)
         force, energy, stress = (_rms([parts[k]] if k in parts else []) for k in ("force", "energy", "stress"))
         flags = tuple(str(p) for p in evaluation.out_of_range)
-        listed.append(FrameResidual(i, frame.origin, frame.group, composition(frame), force, energy, stress, flags))
+        listed.append(FrameResidual(i, frame.origin, frame.group, frame.composition, force, energy, stress, flags))
     return listed
 
 
@@ -206,7 +200,7 @@ def plot_parity(
     figure = Figure(figsize=(4.4 * len(sets), 12.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(3, len(sets), squeeze=False)
-    names = sorted({composition(f) for frames, _ in sets.values() for f in frames}, key=lambda c: (len(c), c))
+    names = sorted({f.composition for frames, _ in sets.values() for f in frames}, key=lambda c: (len(c), c))
     colours = {c: f"C{i % 10}" for i, c in enumerate(names)}
     titles = (f"force, {FORCE_UNITS[units][0]}", f"energy − mean, {ENERGY_UNITS[units][0]}", "stress, GPa")
     for column, (name, (frames, found)) in enumerate(sets.items()):
@@ -238,11 +232,11 @@ def _parity_points(frames: Sequence[Frame], found: Sequence[Evaluation], units: 
     energies: dict[str, list[float]] = defaultdict(list)
     for frame in frames:
         if frame.energy is not None:
-            energies[composition(frame)].append(frame.energy / len(frame))
+            energies[frame.composition].append(frame.energy / len(frame))
     points: Points = defaultdict(list)
     ringed: Points = defaultdict(list)
     for frame, e in zip(frames, found, strict=True):
-        key = composition(frame)
+        key = frame.composition
         own: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
         if frame.forces is not None:
             own.append((0, frame.forces.ravel() * force, e.forces.ravel() * force))

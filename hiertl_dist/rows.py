@@ -6,6 +6,7 @@ the frame has, then one energy row. Rows carry no weights.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -39,14 +40,27 @@ class Row(NamedTuple):
 
 
 class Group(NamedTuple):
-    """A named subset of rows that keeps its own summary: data source × row kind."""
+    """A named subset of rows that keeps its own summary: data source × row kind.
+
+    A summary store keeps more apart. Then ``composition`` is that of the frames (``C75N25``), ``fold`` the part of the
+    data for cross-validation that they belong to, and, for energy rows, ``atoms`` the number of atoms of each frame, by
+    which errors per atom are exact.
+    """
 
     source: str
     kind: str
+    composition: str = ""
+    fold: int = -1
+    atoms: int = 0
 
     @property
     def name(self) -> str:
         return f"{self.source}/{self.kind}"
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """The elements of its frames; empty where compositions are not kept apart."""
+        return frozenset(re.findall("[A-Z][a-z]?", self.composition))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from synthetic import random_frame, random_frames, random_parameters, small_basi
 from hiertl_dist import Frame, Model
 from hiertl_dist.evaluation import Coverage, Evaluation, OutOfRange
 from hiertl_dist.report import (
-    composition,
     coverage_text,
     errors_by_composition,
     errors_of,
@@ -133,7 +132,7 @@ def test_each_frame_by_itself():
     ids=lambda v: v if isinstance(v, str) and len(v) < 20 else "",
 )  # fmt: skip
 def test_labels_of_compositions(species, label):
-    assert composition(Frame(tuple(species), 2.0 * np.arange(3 * len(species)).reshape(-1, 3))) == label
+    assert Frame(tuple(species), 2.0 * np.arange(3 * len(species)).reshape(-1, 3)).composition == label
 
 
 def test_errors_by_composition():

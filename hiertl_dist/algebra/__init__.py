@@ -7,6 +7,10 @@ from hiertl_dist.algebra.errors import ConvergenceError, UnsafeGram
 from hiertl_dist.algebra.factor import GRAM_CONDITION_LIMIT
 from hiertl_dist.algebra.gram import Gram
 from hiertl_dist.algebra.regularisers import (
+    ARD,
+    AdaptiveLasso,
+    BayesianRidge,
+    ElasticNet,
     Lasso,
     NoRegularisation,
     Regulariser,
@@ -20,8 +24,12 @@ from hiertl_dist.algebra.solve import LinearSolution, solve
 from hiertl_dist.algebra.summary import Summary
 
 __all__ = [
+    "ARD",
     "GRAM_CONDITION_LIMIT",
+    "AdaptiveLasso",
+    "BayesianRidge",
     "ConvergenceError",
+    "ElasticNet",
     "Gram",
     "Lasso",
     "LinearSolution",

@@ -1,6 +1,6 @@
-"""What is added to, or taken from, a least-squares problem to make its answer well defined: four nouns.
+"""What is added to, or taken from, a least-squares problem to make its answer well defined: nouns.
 
-They hold numbers only; `solve` knows what to do with them.
+They hold numbers only; `solve` knows what to do with them. N is the number of rows that the caller counts.
 """
 
 from __future__ import annotations
@@ -72,19 +72,104 @@ class Lasso:
             raise ValueError(f"normalize: expected true or false, found {self.normalize!r}")
 
 
-Regulariser = NoRegularisation | TruncatedSVD | Ridge | Lasso
+@dataclass(frozen=True)
+class ElasticNet:
+    """min (1/2N) ‖A x − b‖² + `lam` `l1_ratio` ‖x‖₁ + ½ `lam` (1 − `l1_ratio`) ‖x‖²; `normalize` as for `Lasso`.
 
-_KINDS: dict[str, type[NoRegularisation] | type[TruncatedSVD] | type[Ridge] | type[Lasso]] = {
+    Zou, Hastie, J. R. Stat. Soc. B 67, 301 (2005), in scikit-learn's parametrisation.
+    """
+
+    lam: float
+    l1_ratio: float
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
+        _require("l1_ratio", self.l1_ratio, positive=True, hint='; with 0 it is kind "ridge", alpha = N lam')
+        if self.l1_ratio > 1.0:
+            raise ValueError(f"l1_ratio: expected a finite number > 0 and ≤ 1, found {self.l1_ratio}")
+        if not isinstance(self.normalize, bool):
+            raise ValueError(f"normalize: expected true or false, found {self.normalize!r}")
+
+
+@dataclass(frozen=True)
+class AdaptiveLasso:
+    """min (1/2N) ‖A x − b‖² + `lam` Σ_j |x_j| / |p_j|^`gamma`, p being the ridge solution with `alpha`.
+
+    Zou, J. Am. Stat. Assoc. 101, 1418 (2006). With `normalize`, both steps are in columns of length 1.
+    """
+
+    lam: float
+    alpha: float
+    gamma: float = 1.0
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
+        _require("alpha", self.alpha, positive=True)
+        _require("gamma", self.gamma, positive=True, hint='; with 0 it is kind "lasso"')
+        if not isinstance(self.normalize, bool):
+            raise ValueError(f"normalize: expected true or false, found {self.normalize!r}")
+
+
+@dataclass(frozen=True)
+class BayesianRidge:
+    """Ridge whose alpha and noise maximise the evidence of the N rows, one alpha for all coefficients.
+
+    MacKay, Neural Comput. 4, 415 (1992). `tolerance` is the relative change of alpha and noise that ends the
+    iteration, `max_iter` the most steps. With `normalize`, alpha acts on coefficients of columns of length 1.
+    """
+
+    tolerance: float = 1e-6
+    max_iter: int = 1000
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        _require_iteration(self)
+
+
+@dataclass(frozen=True)
+class ARD:
+    """As `BayesianRidge` with an alpha of its own for each coefficient: automatic relevance determination.
+
+    Tipping, J. Mach. Learn. Res. 1, 211 (2001). A coefficient whose alpha exceeds `prune` times the noise's precision
+    (with columns of length 1) is zero.
+    """
+
+    tolerance: float = 1e-6
+    max_iter: int = 1000
+    prune: float = 1e8
+
+    def __post_init__(self) -> None:
+        _require_iteration(self)
+        _require("prune", self.prune, positive=True)
+
+
+def _require_iteration(given: BayesianRidge | ARD) -> None:
+    _require("tolerance", given.tolerance, positive=True, below=1.0)
+    if not isinstance(given.max_iter, int) or isinstance(given.max_iter, bool) or given.max_iter < 1:
+        raise ValueError(f"max_iter: expected a whole number ≥ 1, found {given.max_iter!r}")
+    if isinstance(given, BayesianRidge) and not isinstance(given.normalize, bool):
+        raise ValueError(f"normalize: expected true or false, found {given.normalize!r}")
+
+
+Regulariser = NoRegularisation | TruncatedSVD | Ridge | Lasso | ElasticNet | AdaptiveLasso | BayesianRidge | ARD
+
+_KINDS: dict[str, type[Regulariser]] = {
     "none": NoRegularisation,
     "svd": TruncatedSVD,
     "ridge": Ridge,
     "lasso": Lasso,
+    "elastic_net": ElasticNet,
+    "adaptive_lasso": AdaptiveLasso,
+    "bayesian_ridge": BayesianRidge,
+    "ard": ARD,
 }
 
 
 def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
-    """The regulariser of {"kind": "ridge", "alpha": 1e-4}: kinds none, svd, ridge, lasso, keys as their
-    fields.
+    """The regulariser of {"kind": "ridge", "alpha": 1e-4}: kinds none, svd, ridge, lasso, elastic_net,
+    adaptive_lasso, bayesian_ridge, ard; keys as their fields.
 
     Raises ValueError on an unknown kind, an unknown or missing key, or a value that is out of range.
     """

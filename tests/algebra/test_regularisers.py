@@ -35,7 +35,7 @@ def test_from_and_to_settings(settings: dict[str, object], expected: Regulariser
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "expected one of none, svd, ridge, lasso; found None"),
+        ({}, "expected one of none, svd, ridge, lasso, elastic_net, adaptive_lasso, bayesian_ridge, ard; found None"),
         ({"kind": "rigde"}, "found 'rigde'"),
         ({"kind": ["ridge"]}, "found \\['ridge'\\]"),
         ({"kind": "ridge"}, "missing: alpha"),
