@@ -6,14 +6,15 @@ factorised once each; above the leaves stands the executor's fixed binary tree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial, reduce
+from dataclasses import dataclass, field
+from functools import cached_property, partial, reduce
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from .algebra import Gram, RFactor, Summary
 from .assembly import block_array, frozen_rows, offset_array
+from .basis import split_symbols
 from .blocks import blocks_of, columns_of
 from .planning import PROCESS_BYTES, check_resources
 from .recipe import compile_recipe
@@ -21,7 +22,7 @@ from .rows import KINDS, OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_ki
 from .tiles import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .basis import Basis
     from .blocks import Columns
     from .executors.base import Executor
+    from .folds import Folds
     from .parameters import Parameters
     from .planning import Plan, Segment
     from .store import DesignStore
@@ -62,6 +64,7 @@ class RowSource:
     ----------
     blocks : whose columns are fitted, in order; frozen : models whose predictions are further targets.
     present : (element set, block) pairs that have a tile; elsewhere a block's columns are zero.
+    compact : columns of blocks without a tile are not zero but left out, so that each element set has its own.
     """
 
     basis: Basis
@@ -70,10 +73,27 @@ class RowSource:
     frozen: tuple[Parameters, ...]
     store: DesignStore | None
     present: frozenset[tuple[str, str]]
+    compact: bool = False
 
     @property
     def width(self) -> int:
         return sum(b.n_columns for b in blocks_of(self.basis, self.blocks)) + 1 + len(self.frozen)
+
+    def width_of(self, elements: str) -> int:
+        """Columns and targets of the rows of frames of an element set."""
+        if not self.compact:
+            return self.width
+        own = [b.n_columns for b in blocks_of(self.basis, self.blocks) if (elements, b.name) in self.present]
+        return sum(own) + 1 + len(self.frozen)
+
+    def _starts(self, segment: Segment) -> Iterator[tuple[int, str]]:
+        """First column of each block that a segment has a tile of."""
+        start = 0
+        for block in blocks_of(self.basis, self.blocks):
+            there = (segment.elements, block.name) in self.present
+            if there:
+                yield start, block.name
+            start += block.n_columns * (there or not self.compact)
 
     def pieces(self, segments: Sequence[Segment]) -> Iterator[list[Piece]]:
         """[A | b, offsets] of each segment as (first column, rows); columns of blocks without a tile are left out."""
@@ -84,29 +104,23 @@ class RowSource:
                 found = [(first, next(kept)) for first, _ in self._arrays(segment)]
             else:
                 found = list(self._made(segment))
-            target = self.width - 1 - len(self.frozen)
+            target = self.width_of(segment.elements) - 1 - len(self.frozen)
             yield [*found, (target, np.concatenate([row_targets(f) for f in segment.frames])[:, np.newaxis])]
 
     def _arrays(self, segment: Segment) -> Iterator[tuple[int, str]]:
         """First column and array of each piece of a segment that a store has."""
-        start = 0
-        for block in blocks_of(self.basis, self.blocks):
-            if (segment.elements, block.name) in self.present:
-                yield start, block_array(block.name)
-            start += block.n_columns
-        for i, model in enumerate(self.frozen, start + 1):
+        for start, name in self._starts(segment):
+            yield start, block_array(name)
+        for i, model in enumerate(self.frozen, self.width_of(segment.elements) - len(self.frozen)):
             yield i, offset_array(model)
 
     def _made(self, segment: Segment) -> Iterator[Piece]:
         """The same pieces from the kernels."""
-        start = 0
-        for place, block in enumerate(blocks_of(self.basis, self.blocks)):
-            if (segment.elements, block.name) in self.present:
-                recipe = compile_recipe(self.basis, (block.name,))
-                # copied before the next segment's are made
-                yield start, rows_of(segment.frames, recipe, self.policy, kept=str(place))
-            start += block.n_columns
-        for i, model in enumerate(self.frozen, start + 1):
+        for place, (start, name) in enumerate(self._starts(segment)):
+            recipe = compile_recipe(self.basis, (name,))
+            # copied before the next segment's are made
+            yield start, rows_of(segment.frames, recipe, self.policy, kept=str(place))
+        for i, model in enumerate(self.frozen, self.width_of(segment.elements) - len(self.frozen)):
             yield i, frozen_rows(segment.frames, model, self.policy)[:, np.newaxis]
 
 
@@ -116,18 +130,44 @@ class Summaries:
 
     Attributes
     ----------
-    groups : summary of [A | b, offsets] of each group, unweighted.
+    groups : summary of [A | b, offsets] of each group, unweighted; those of a group with a composition have the columns
+        of the blocks of its elements only, see :meth:`blocks_in`.
     basis, blocks : what the columns are; frozen : the models whose predictions are the further targets.
+    folds : how frames were shared out for cross-validation, if they were.
+    ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
+    notes : what a user of the frames must know, such as pairs inside an inner cutoff.
     """
 
     groups: Mapping[Group, Summary]
     basis: Basis
     blocks: tuple[str, ...]
     frozen: tuple[Parameters, ...] = ()
+    folds: Folds | None = None
+    ranges: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def columns(self) -> Columns:
         return columns_of(self.basis, self.blocks)
+
+    def blocks_in(self, group: Group) -> tuple[str, ...]:
+        """The blocks whose columns a group's summary has."""
+        elements = group.elements
+        return tuple(b for b in self.blocks if not elements or set(split_symbols(b)) <= elements)
+
+    def rows(self, group: Group) -> int:
+        """Number of rows of a group; a store knows it without reading the group."""
+        known = getattr(self.groups, "rows", None)
+        return int(self.groups[group].rows if known is None else known(group))
+
+    @cached_property
+    def starts(self) -> Mapping[str, range]:
+        """By block, the indices of its columns in :attr:`columns`."""
+        found, start = {}, 0
+        for block in blocks_of(self.basis, self.blocks):
+            found[block.name] = range(start, start + block.n_columns)
+            start += block.n_columns
+        return found
 
     def offset(self, group: Group) -> Summary:
         """A group's summary with b − Σ offsets as its only target."""
@@ -150,7 +190,8 @@ def group_weights(
 
     Parameters
     ----------
-    weights : by kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``); they multiply.
+    weights : by kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``), where compositions are
+        kept apart by these too (``"C75N25"``, ``"C75N25/energy"``); they multiply.
     objective : name in :data:`~hiertl_dist.rows.OBJECTIVES`.
 
     Raises
@@ -158,23 +199,33 @@ def group_weights(
     ValueError
         A weight that names no group, or is negative; an unknown objective.
     """
+    check_weights(groups, weights)
+    found = row_weights(groups, weights, objective)
+    counts = OBJECTIVES[objective]
+    return found, sum(counts.count(group.kind) * summary.rows for group, summary in groups.items())
+
+
+def row_weights(groups: Iterable[Group], weights: Mapping[str, float], objective: str) -> dict[Group, float]:
+    """The factor of each group's rows: its weights, and the root of how often the objective counts a row."""
     if objective not in OBJECTIVES:
         raise ValueError(f"objective: expected one of {sorted(OBJECTIVES)}, found {objective!r}")
     counts = OBJECTIVES[objective]
-    check_weights(groups, weights)
-    found, counted = {}, 0
-    for group, summary in groups.items():
-        kind = person_kind(group.kind)
-        count = counts.count(group.kind)
-        own = np.prod([weights.get(k, 1.0) for k in (kind, group.source, f"{group.source}/{kind}")])
-        found[group] = float(own * np.sqrt(count))
-        counted += count * summary.rows
-    return found, counted
+    return {
+        g: float(np.prod([weights.get(k, 1.0) for k in weight_names(g)]) * np.sqrt(counts.count(g.kind)))
+        for g in groups
+    }
+
+
+def weight_names(group: Group) -> tuple[str, ...]:
+    """The names by which a person gives a weight to a group of rows."""
+    kind = person_kind(group.kind)
+    own = [n for n in dict.fromkeys((group.source, group.composition)) if n]
+    return (kind, *(n for n in own if n != kind), *(f"{n}/{kind}" for n in own))
 
 
 def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> None:
     """Raise ValueError for a weight that names no kind or source of rows, or is no finite number ≥ 0."""
-    names = {n for g in groups for n in (person_kind(g.kind), g.source, f"{g.source}/{person_kind(g.kind)}")}
+    names = {n for g in groups for n in weight_names(g)}
     for key, value in weights.items():
         if key not in names and key not in KINDS:
             raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
@@ -182,10 +233,13 @@ def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> No
             raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {value}")
 
 
-def cut_leaves(segments: Sequence[Segment], width: int) -> list[tuple[Segment, ...]]:
-    """Runs of consecutive segments that are factorised together; fixed by segments and width alone."""
+def cut_leaves(segments: Sequence[Segment], width: int, parts: int = 1) -> list[tuple[Segment, ...]]:
+    """Runs of consecutive segments that are factorised together; fixed by segments and width alone.
+
+    ``parts`` is the number of groups that share most of the rows, each of which has a factor of its own.
+    """
     total = sum(s.rows for s in segments)
-    enough = max(width, min(LEAF_ROWS * width, total // LEAVES))
+    enough = max(width, min(LEAF_ROWS * width * parts, total // LEAVES))
     leaves: list[list[Segment]] = []
     rows = 0
     for segment in segments:
@@ -257,17 +311,23 @@ def reduce_rows(
     check_resources(reducing, f"reduction of {source.width} columns", memory=memory, workers=workers)
     check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)
     leaf = partial(_leaf, source=source, kind=method)
-    seconds = _row_seconds(plan, names) if store is None else {}
-
-    def cost(leaf: Sequence[Segment]) -> float:
-        flops = 2.0 * source.width**2 * sum(s.rows for s in leaf)
-        return flops / QR_RATE + sum(seconds.get(s.key, 0.0) for s in leaf)
-
+    cost = leaf_cost(plan, source)
     groups = executor.reduce(leaf, _merge, leaves, label=_label, what=f"reduce {'+'.join(names)}", cost=cost)
     return Summaries(groups, plan.basis, names, tuple(frozen))
 
 
-def _row_seconds(plan: Plan, blocks: Sequence[str]) -> dict[str, float]:
+def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], float]:
+    """What weighs a leaf: CPU seconds of its QR, roughly, and of its rows where they are made on the fly."""
+    seconds = _row_seconds(plan, source.blocks) if source.store is None else {}
+
+    def cost(leaf: Sequence[Segment]) -> float:
+        flops = sum(2.0 * source.width_of(s.elements) ** 2 * s.rows for s in leaf)
+        return flops / QR_RATE + sum(seconds.get(s.key, 0.0) for s in leaf)
+
+    return cost
+
+
+def _row_seconds(plan: Plan, blocks: Collection[str]) -> dict[str, float]:
     """Estimated CPU seconds of the rows of each segment, by its key."""
     found: dict[str, float] = {}
     for tile in plan.tiles:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .algebra import LinearSolution, Regulariser, Summary
     from .basis import Basis
+    from .blocks import Column
     from .executors.base import Executor
     from .frames import Frame
     from .rows import Group
@@ -143,7 +144,7 @@ def fit_block(
     wanted = list(free) if block in free or frame_sets is not None else [*free, block]
     names = tuple(b.name for b in blocks_of(basis, wanted))
     check_frozen(basis, names, frozen)
-    penalty = _penalty(settings, frozen)
+    penalty = wall_of(settings.penalty, frozen)
     chosen, needs = _choose_frames(frames, basis, block, names, settings, frame_sets)
     with borrowed(executor) as runner:
         plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=frozen, policy=settings.policy,
@@ -183,12 +184,12 @@ def _choose_frames(
     return chosen, {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
 
 
-def _penalty(settings: FitSettings, frozen: Sequence[Parameters]) -> Penalty:
-    """The wall of the fitted block: the settings', else that of the frozen models, which must agree."""
+def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:
+    """The wall of a fitted block: the one given, else that of the frozen models, which must agree."""
     found = {f.penalty for f in frozen}
-    if settings.penalty is None and len(found) > 1:
+    if penalty is None and len(found) > 1:
         raise MismatchError(f"penalty: frozen models have {sorted(map(str, found))}; say which to use")
-    return settings.penalty or next(iter(found), Penalty())
+    return penalty or next(iter(found), Penalty())
 
 
 def _solve(
@@ -250,11 +251,6 @@ def _solution(
     counts = OBJECTIVES[settings.objective]
     total = sum(counts.count(g.kind) * s.rows for g, s in offsets.items())
     squares = sum(counts.count(g.kind) * s.residual_norm2(linear.coefficients) for g, s in offsets.items())
-    basis = plan.basis.with_types(t for t in plan.basis.types if t.block in summaries.blocks)
-    # a block is written and frozen by itself, so it keeps only the elements it has
-    basis = basis.restricted(set().union(*(t.elements for t in basis.types)))
-    order = {c: i for i, c in enumerate(summaries.columns)}
-    values = linear.coefficients[[order[c] for c in columns_of(basis)]]
     if plan.inside:
         shown = "; ".join(str(p) for p in plan.inside[:5]) + " …" * (len(plan.inside) > 5)
         notes = (*notes, f"{len(plan.inside)} pairs inside an inner cutoff, policy {plan.policy}: {shown}")
@@ -262,10 +258,24 @@ def _solution(
         if origins:
             shown = "; ".join(origins[:5]) + " …" * (len(origins) > 5)
             notes = (*notes, f"{len(origins)} frames {what}: {shown}")
+    basis = plan.basis.with_types(t for t in plan.basis.types if t.block in summaries.blocks)
+    parameters = fitted_parameters(
+        basis, summaries.columns, linear.coefficients, penalty, plan.coverage(summaries.blocks), f"fit of {block}"
+    )
     return Solution(
-        Parameters(basis, values, penalty, plan.coverage(summaries.blocks), f"fit of {block}"), block, summaries.blocks,
-        {f.source: f.digest for f in frozen},
+        parameters, block, summaries.blocks, {f.source: f.digest for f in frozen},
         regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(settings.weights),
         settings.objective, linear.method, linear.rank, linear.condition, linear.nonzeros, total,
         float(np.sqrt(squares / max(total, 1))), residuals, (*notes, *linear.notes),
     )  # fmt: skip
+
+
+def fitted_parameters(
+    basis: Basis, columns: Sequence[Column], values: Any, penalty: Penalty,
+    coverage: Mapping[str, tuple[float, float]], source: str,
+) -> Parameters:  # fmt: skip
+    """Parameters of a basis that has the types of these columns and no others, from the columns' coefficients."""
+    # a block is written and frozen by itself, so it keeps only the elements it has
+    basis = basis.restricted(set().union(*(t.elements for t in basis.types)))
+    order = {c: i for i, c in enumerate(columns)}
+    return Parameters(basis, values[[order[c] for c in columns_of(basis)]], penalty, coverage, source)

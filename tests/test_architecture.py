@@ -19,9 +19,9 @@ PACKAGE = ROOT / "hiertl_dist"
 FLOORS = {
     0: "errors units room rows frames cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
-    2: "chunks store executors",
-    3: "recipe tiles costs planning",
-    4: "design assembly reduction solving evaluation",
+    2: "chunks store summary_batches summary_store executors",
+    3: "recipe tiles costs planning folds",
+    4: "design assembly reduction solving evaluation stored_summaries summarise views held_out validation",
     5: "lattice hierarchy inputs jobs cli report demo doctor health calculator __init__",
 }
 """Modules and sub-packages by floor; ``__init__`` is the package's face. A new one has to be entered here."""

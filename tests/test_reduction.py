@@ -117,14 +117,14 @@ WEIGHTS = {
     "none": ({}, lambda g: 1.0),
     "kind": ({"energy": 0.3, "stress": 40.0}, lambda g: {"energy": 0.3, "force": 1.0}.get(g.kind, 40.0)),
     "source": ({"solid": 2.5}, lambda g: 2.5 if g.source == "solid" else 1.0),
-    "both": ({"liquid/energy": 7.0}, lambda g: 7.0 if g == ("liquid", "energy") else 1.0),
+    "both": ({"liquid/energy": 7.0}, lambda g: 7.0 if g[:2] == ("liquid", "energy") else 1.0),
     "product": (
         {"force": 0.5, "solid": 3.0, "solid/force": 0.7},
         lambda g: (0.5 if g.kind == "force" else 1.0)
         * (3.0 if g.source == "solid" else 1.0)
-        * (0.7 if g == ("solid", "force") else 1.0),
+        * (0.7 if g[:2] == ("solid", "force") else 1.0),
     ),
-    "zero": ({"liquid/energy": 0.0}, lambda g: 0.0 if g == ("liquid", "energy") else 1.0),
+    "zero": ({"liquid/energy": 0.0}, lambda g: 0.0 if g[:2] == ("liquid", "energy") else 1.0),
 }
 
 

@@ -20,7 +20,8 @@ from hiertl_dist.algebra.regularisers import (
     regulariser_to_dict,
 )
 from hiertl_dist.algebra.rfactor import RFactor
-from hiertl_dist.algebra.solve import LinearSolution, solve
+from hiertl_dist.algebra.ridge_grid import RidgeGrid, ridge_grid
+from hiertl_dist.algebra.solve import LinearSolution, solve, solve_all
 from hiertl_dist.algebra.summary import Summary
 
 __all__ = [
@@ -37,10 +38,13 @@ __all__ = [
     "RFactor",
     "Regulariser",
     "Ridge",
+    "RidgeGrid",
     "Summary",
     "TruncatedSVD",
     "UnsafeGram",
     "regulariser_from_dict",
     "regulariser_to_dict",
+    "ridge_grid",
     "solve",
+    "solve_all",
 ]

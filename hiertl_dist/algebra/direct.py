@@ -15,13 +15,13 @@ from hiertl_dist.algebra.factor import (
 )
 from hiertl_dist.algebra.gram import Gram
 from hiertl_dist.algebra.lapack import (
+    Matrix,
     RowSpace,
     Vector,
     column_norms,
     pivoted_qr,
     solve_triangular,
     stack_below,
-    svd,
     triangular_condition,
 )
 
@@ -54,9 +54,12 @@ def least_squares(factor: Factor, tolerance: float) -> Answer:
     return Answer(coefficients, rank, triangular_condition(np.asfortranarray(r[:rank, :rank])))
 
 
-def truncated_svd(factor: Factor, tolerance: float) -> Answer:
-    """V_k S_k⁻¹ U_kᵀ z over the singular values s > tolerance × s_0 of R, which are those of A."""
-    u, s, vt = svd(factor.R)
+def truncated_svd(factor: Factor, tolerance: float, decomposition: tuple[Matrix, Vector, Matrix]) -> Answer:
+    """V_k S_k⁻¹ U_kᵀ z over the singular values s > tolerance × s_0 of R, which are those of A.
+
+    `decomposition` is the thin (U, s, Vᵀ) of R.
+    """
+    u, s, vt = decomposition
     rank = int(np.count_nonzero(s > tolerance * s[0]))
     coefficients = vt[:rank].T @ ((u[:, :rank].T @ factor.z) / s[:rank])
     return Answer(np.asarray(coefficients), rank, float(s[0] / s[rank - 1]))

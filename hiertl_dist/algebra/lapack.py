@@ -1,4 +1,4 @@
-"""Checked LAPACK and BLAS calls: the only module of the package that sees an `info` code.
+"""Checked LAPACK and BLAS calls: with `packed` the only module of the package that sees an `info` code.
 
 Every function takes and returns float64 arrays. Matrices come back column-major, as LAPACK wants them.
 All are deterministic: the same input gives the same bits when the caller keeps the number of BLAS threads.
@@ -82,6 +82,45 @@ def solve_triangular(u: Matrix, b: Vector, *, transposed: bool = False) -> Vecto
         raise np.linalg.LinAlgError(f"triangular matrix is singular: diagonal entry {info - 1} is zero")
     _check("dtrtrs", info)
     return np.asarray(x[:, 0])
+
+
+def solve_triangular_many(u: Matrix, b: Matrix, *, transposed: bool = False, overwrite: bool = False) -> Matrix:
+    """X (k, m) with U X = b, or Uᵀ X = b, for `b` (k, m); otherwise as `solve_triangular`.
+
+    `overwrite` lets a column-major `b` be destroyed instead of copied (dtrtrs).
+    """
+    if b.size == 0:
+        return np.zeros(b.shape, order="F")
+    x, info = lapack.dtrtrs(u, b, trans=int(transposed), overwrite_b=overwrite)
+    if info > 0:
+        raise np.linalg.LinAlgError(f"triangular matrix is singular: diagonal entry {info - 1} is zero")
+    _check("dtrtrs", info)
+    return np.asarray(x)
+
+
+def inverse_triangle(u: Matrix) -> Matrix:
+    """U⁻¹, an upper triangle too; an exactly zero diagonal entry raises LinAlgError (dtrtri)."""
+    if u.shape[0] == 0:
+        return np.zeros((0, 0), order="F")
+    inverse, info = lapack.dtrtri(u)
+    if info > 0:
+        raise np.linalg.LinAlgError(f"triangular matrix is singular: diagonal entry {info - 1} is zero")
+    _check("dtrtri", info)
+    return np.asarray(inverse)
+
+
+def inverse_product(u: Matrix) -> Matrix:
+    """(UᵀU)⁻¹ (k, k) of an upper triangle without zeros on its diagonal, both triangles filled (dpotri).
+
+    The product UᵀU is never formed: this is U⁻¹U⁻ᵀ.
+    """
+    if u.shape[0] == 0:
+        return np.zeros((0, 0), order="F")
+    inverse, info = lapack.dpotri(u, lower=0)
+    if info > 0:
+        raise np.linalg.LinAlgError(f"triangular matrix is singular: diagonal entry {info - 1} is zero")
+    _check("dpotri", info)
+    return mirror_upper(np.asarray(inverse))
 
 
 def triangular_condition(u: Matrix) -> float:

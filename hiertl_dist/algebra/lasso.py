@@ -31,7 +31,14 @@ def lasso(factor: Factor, mu: float) -> Answer:
     search = _ActiveSet(R, z, mu, start)
     search.run()
     gap = kkt_gap(R, z, mu, search.c)
-    rounding = _rounding_gap(R, z, mu, search.c)
+    notes = require_optimal(gap, float(rounding_gap(column_norms(R), z, mu, search.c)))
+    active = np.flatnonzero(search.c)
+    condition = equilibrated_condition(search.factor(active)[0]) if len(active) else 1.0
+    return Answer(search.c, len(active), condition, gap, notes)
+
+
+def require_optimal(gap: float, rounding: float) -> tuple[str, ...]:
+    """Notes on a violation of optimality that is let through; raises ConvergenceError where it is too large."""
     if not gap <= max(GAP_LIMIT, min(rounding, ROUNDING_GAP_LIMIT)):
         raise ConvergenceError(
             f"LASSO: expected a violation of optimality of at most {GAP_LIMIT:.0e} of the penalty, "
@@ -39,15 +46,16 @@ def lasso(factor: Factor, mu: float) -> Answer:
             gap,
         )
     limited = f"lam is so small that rounding limits the violation of optimality to {gap:.1e}"
-    active = np.flatnonzero(search.c)
-    condition = equilibrated_condition(search.factor(active)[0]) if len(active) else 1.0
-    return Answer(search.c, len(active), condition, gap, (limited,) if gap > GAP_LIMIT else ())
+    return (limited,) if gap > GAP_LIMIT else ()
 
 
-def _rounding_gap(R: Matrix, z: Vector, mu: float, c: Vector) -> float:
-    """What rounding of c and of the residual alone may contribute to the gap."""
-    norms = column_norms(R)
-    return float(8 * _EPS * norms.max() * (np.linalg.norm(z) + np.linalg.norm(norms * c)) / mu)
+def rounding_gap(norms: Vector, z: Vector, mu: npt.ArrayLike, c: npt.NDArray[np.float64]) -> Vector:
+    """What rounding of `c` (…, n) and of the residual alone may contribute to the gap at `mu` (…).
+
+    `norms` (n,) are the lengths of the columns of R.
+    """
+    lengths = np.linalg.norm(z) + np.linalg.norm(norms * c, axis=-1)
+    return np.asarray(8 * _EPS * norms.max(initial=0.0) * lengths / mu)
 
 
 class _ActiveSet:

@@ -54,9 +54,11 @@ def near_optimum(R: Matrix, z: Vector, mu: float) -> Vector:
     return x / lengths
 
 
-def kkt_gap(R: Matrix, z: Vector, mu: float, c: Vector) -> float:
-    """Largest violation of the optimality conditions by `c`, divided by mu."""
+def kkt_gap(R: Matrix, z: Vector, mu: float, c: Vector, l2: float = 0.0) -> float:
+    """Largest violation of the optimality conditions by `c`, divided by mu; with ½ `l2` ‖c‖² in the objective."""
     s = R.T @ (z - R @ c)
+    if l2 != 0.0:
+        s -= l2 * c
     violation = np.where(c != 0.0, np.abs(s - mu * np.sign(c)), np.maximum(np.abs(s) - mu, 0.0))
     return float(violation.max(initial=0.0) / mu)
 

@@ -315,6 +315,22 @@ class Executor(ABC):
             raise ValueError(f"{what}: there are no items to reduce")
         return self._reduce(leaf, merge, items, Telling(what, label), _costs(items, cost, label))
 
+    def once(self, call: Callable[[], Any], *, what: str) -> Any:
+        """call() in one calling process, where what it carries already is; the same result on each of them.
+
+        For what is large here and would only be sent away by `run`, such as writing the value of `reduce`.
+
+        Raises
+        ------
+        TaskFailed
+            On every calling process, when it fails.
+        """
+        try:
+            return attempt(call)
+        except CallFailed as failed:
+            fault = failed.fault.named(Node(0, 1), ["it"], str)
+        raise task_failed(what, [fault])
+
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
         return int(psutil.virtual_memory().available)

@@ -105,6 +105,9 @@ class MPIExecutor(Executor):
             self._nowhere.close()
             self._nowhere = None
 
+    def once(self, call: Call, *, what: str) -> Any:
+        return self.run(lambda _: call(), ["it"], what=what)[0]
+
     def _agree(self, n: int) -> None:
         counts = self._comm.allgather(n)
         if len(set(counts)) > 1:

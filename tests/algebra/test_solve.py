@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from hiertl_dist.algebra import (
+    ARD,
     GRAM_CONDITION_LIMIT,
+    AdaptiveLasso,
+    BayesianRidge,
+    ElasticNet,
     Gram,
+    Lasso,
     NoRegularisation,
+    Regulariser,
     RFactor,
     Ridge,
     Summary,
@@ -191,8 +197,16 @@ def test_tolerance_decides_the_rank() -> None:
     A = rng.normal(size=(30, 6))
     A[:, 5] = A[:, 0] + 1e-6 * rng.normal(size=30)
     summary = RFactor.of(A, rng.normal(size=30))
-    assert solve(summary, NoRegularisation()).rank == 6
-    assert solve(summary, NoRegularisation(tolerance=1e-4)).rank == 5
+    default = solve(summary, NoRegularisation())
+    assert default.rank == 6
+    assert default.hyperparameters == {"tolerance": 30 * np.finfo(float).eps}
+    stated = solve(summary, NoRegularisation(tolerance=1e-4))
+    assert stated.rank == 5
+    assert stated.hyperparameters == {"tolerance": 1e-4}
+    assert "1 of 6 columns depend on others, to a relative tolerance of 1.0e-04" in stated.notes[0]
+    truncated = solve(summary, TruncatedSVD(1e-4))
+    assert truncated.hyperparameters == {"tolerance": 1e-4}
+    assert truncated.notes == ("5 of 6 singular values exceed 1.0e-04 of the largest; the others count as zero",)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -229,3 +243,103 @@ def test_other_targets_take_no_part(kind: type[Summary]) -> None:
         solve(kind.of(A, b), NoRegularisation()).coefficients,
         rtol=1e-10,
     )
+
+
+def objective(
+    A: np.ndarray, b: np.ndarray, c: np.ndarray, counted: float, l1: np.ndarray | float, l2: np.ndarray | float
+) -> float:
+    """(1/2N) ‖A c − b‖² + Σ l1 |c| + ½ Σ l2 c²."""
+    r = A @ c - b
+    return float(r @ r / (2 * counted) + np.sum(l1 * np.abs(c)) + 0.5 * np.sum(l2 * c**2))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("counted", [None, 100.0])
+def test_elastic_net_and_adaptive_lasso_minimise_what_they_say(
+    kind: type[Summary], normalize: bool, counted: float | None
+) -> None:
+    """Their objectives, written down with N, the columns' lengths and the weights, against moves in each column."""
+    A, b = with_condition(50, 8, 10.0)
+    A = A * np.logspace(0, 1, 8)
+    lengths = np.linalg.norm(A, axis=0) if normalize else np.ones(8)
+    N = 50.0 if counted is None else counted
+    first = np.linalg.solve((A / lengths).T @ (A / lengths) + 0.2 * np.eye(8), (A / lengths).T @ b)
+    lam, ratio = 2e-3, 0.7
+    zeros = np.zeros(8)
+    weighted = lengths / np.abs(first) ** 1.5
+    cases: list[tuple[Regulariser, np.ndarray, np.ndarray]] = [
+        (Lasso(lam, normalize), lam * lengths, zeros),
+        (ElasticNet(lam, ratio, normalize), lam * ratio * lengths, lam * (1 - ratio) * lengths**2),
+        (AdaptiveLasso(1e-3 * lam, 0.2, 1.5, normalize), 1e-3 * lam * weighted, zeros),
+    ]
+    for regulariser, l1, l2 in cases:
+        summary = kind.of(np.insert(A, 3, 0.0, axis=1), b)
+        found = solve(summary, regulariser, counted)
+        assert found.kkt_gap is not None
+        assert found.kkt_gap < 1e-7
+        assert found.coefficients[3] == 0.0
+        c = np.delete(found.coefficients, 3)
+        assert 0 < found.nonzeros < 8
+        assert found.rank == found.nonzeros
+        assert (found.gradient_norm, found.penalties, found.hyperparameters) == (None, None, {})
+        best = objective(A, b, c, N, l1, l2)
+        for j in range(8):
+            for step in (1e-4, -1e-4, 1e-2, -1e-2, -c[j]):
+                moved = c.copy()
+                moved[j] += step / lengths[j]
+                assert objective(A, b, moved, N, l1, l2) >= best - 1e-14
+        r = A.T @ (b - A @ c) / N - l2 * c
+        np.testing.assert_allclose(r[c != 0.0], (l1 * np.sign(c))[c != 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("regulariser", [Lasso(1e-3), ElasticNet(1e-3, 0.5), AdaptiveLasso(1e-3, 0.1)])
+def test_penalised_solvers_refuse_counts_and_solve_nothing(regulariser: Regulariser) -> None:
+    A, b = with_condition(20, 5, 10.0)
+    with pytest.raises(ValueError, match="n_counted: expected a finite number > 0, found -1"):
+        solve(RFactor.of(A, b), regulariser, n_counted=-1)
+    nothing = solve(RFactor.of(np.zeros((4, 3)), np.ones(4)), regulariser)
+    assert (nothing.kkt_gap, nothing.nonzeros) == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("regulariser", "expected"),
+    [(Ridge(0.3), [0.3, 0.3, 0.3]), (NoRegularisation(), None), (TruncatedSVD(1e-9), None), (Lasso(1e-3), None)],
+)
+def test_penalties_are_what_is_added_to_the_diagonal(regulariser: Regulariser, expected: list[float] | None) -> None:
+    rng = np.random.default_rng(0)
+    A = np.column_stack([rng.normal(size=(20, 2)), np.zeros(20)])
+    found = solve(RFactor.of(A, rng.normal(size=20)), regulariser).penalties
+    if expected is None:
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found, expected)
+        assert not found.flags.writeable
+
+
+def test_penalties_of_columns_that_hold_nothing() -> None:
+    """One alpha for all is their prior too; otherwise they are held at zero."""
+    A, b = with_condition(40, 4, 3.0)
+    wide = RFactor.of(np.insert(A, 1, 0.0, axis=1), b)
+    plain = solve(wide, BayesianRidge())
+    np.testing.assert_array_equal(plain.penalties, np.full(5, plain.hyperparameters["alpha"]))
+    for regulariser in (BayesianRidge(normalize=True), ARD()):
+        found = solve(wide, regulariser)
+        assert found.penalties is not None
+        assert np.isinf(found.penalties[1])
+        assert np.isfinite(found.penalties[0])
+
+
+@pytest.mark.parametrize("regulariser", [NoRegularisation(), Ridge(0.1), BayesianRidge(), ARD()])
+def test_a_solution_can_be_sent(regulariser: Regulariser) -> None:
+    A, b = with_condition(40, 4, 3.0)
+    found = solve(RFactor.of(A, b), regulariser)
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(again.coefficients, found.coefficients)
+    assert again.hyperparameters == found.hyperparameters
+
+
+def test_what_is_no_regulariser_or_summary() -> None:
+    A, b = with_condition(40, 4, 3.0)
+    with pytest.raises(TypeError, match="expected a regulariser, found str"):
+        solve(RFactor.of(A, b), "ridge")  # type: ignore[arg-type]

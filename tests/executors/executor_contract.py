@@ -50,6 +50,15 @@ class Contract:
     def test_one_item(self, executor: Executor, folder: Path) -> None:
         assert self.same_everywhere(executor.run(tasks.double, [4])) == [8]
 
+    def test_once(self, executor: Executor, folder: Path) -> None:
+        counted = folder / "counted"
+        assert self.same_everywhere(executor.once(partial(tasks.append_a_line, counted), what="counting")) == "done"
+        assert counted.read_text() == "once\n"
+        with pytest.raises(TaskFailed, match="counting: it failed with ZeroDivisionError") as caught:
+            executor.once(lambda: 1 // 0, what="counting")
+        assert isinstance(self.same_everywhere(type(caught.value.__cause__)), type)
+        assert self.same_everywhere(executor.once(lambda: 3, what="counting")) == 3
+
     def test_uneven(self, executor: Executor, folder: Path) -> None:
         assert executor.run(tasks.double_unevenly, range(30)) == list(range(0, 60, 2))
 

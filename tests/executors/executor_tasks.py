@@ -24,6 +24,12 @@ def double(i: int) -> int:
     return 2 * i
 
 
+def append_a_line(path: Any) -> str:
+    with open(path, "a", encoding="utf-8") as stream:  # noqa: PTH123
+        stream.write("once\n")
+    return "done"
+
+
 def double_unevenly(i: int) -> int:
     time.sleep(0.02 if i % 5 == 0 else 0.0)
     return 2 * i

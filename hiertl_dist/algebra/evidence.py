@@ -1,0 +1,203 @@
+"""Bayesian ridge by evidence (type-II maximum likelihood), on the triangular factor.
+
+The model: b = A c + e with e ~ N(0, noise² I) over N rows and c ~ N(0, noise²/alpha I). With H = AᵀA + alpha I,
+E = ‖A c − b‖² + alpha ‖c‖² at its minimum and γ = n − alpha tr H⁻¹ effective parameters,
+
+    −2 log p(b) = N log(2π noise²) + log |H| − n log alpha + E / noise²
+
+Scikit-learn's BayesianRidge and ARDRegression are not used: given R they would take its n rows for N and miss the
+residual outside its range, and so find another noise and another alpha. Here N is what the caller counts, and
+the residual is that of all rows. Rows that are weighted count as they are: noise is that of a row of weight 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import brentq
+
+from hiertl_dist.algebra.direct import ridge
+from hiertl_dist.algebra.errors import ConvergenceError
+from hiertl_dist.algebra.factor import Answer, Factor
+from hiertl_dist.algebra.lapack import Vector, svd
+from hiertl_dist.algebra.problem import Problem
+from hiertl_dist.algebra.regularisers import BayesianRidge
+
+EPS = float(np.finfo(np.float64).eps)
+
+#: Alphas per power of ten at which the evidence is looked at first. As a function of log alpha it changes over
+#: a factor of ten or so, never over less than a factor of e: each term is a function of alpha / s² alone.
+_PER_DECADE = 16
+#: Above this times the largest s² only the leading term in s²/alpha is left, whose sign decides.
+_LARGEST = 1e8
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What evidence chose; `answer` and `penalties` are in the units of the live columns of a `Problem`.
+
+    - `penalties`: what is added to the diagonal of AᵀA, inf where a column is taken out
+    - `alpha`: the one penalty, for columns of length 1 if the regulariser says so; None where each has its own
+    - `noise`: standard deviation of a row
+    - `effective_parameters`: Σ (1 − penalty_j H⁻¹_jj)
+    - `log_evidence`: log p(b), b being the (weighted) rows of the target
+    """
+
+    answer: Answer
+    penalties: Vector
+    alpha: float | None
+    noise: float
+    effective_parameters: float
+    log_evidence: float
+
+    def hyperparameters(self) -> dict[str, float]:
+        """The numbers by name."""
+        alpha = {} if self.alpha is None else {"alpha": self.alpha}
+        return alpha | {
+            "noise": self.noise,
+            "effective_parameters": self.effective_parameters,
+            "log_evidence": self.log_evidence,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The evidence as a function of alpha alone, noise being its best: noise² = E / N.
+
+    `s2` (p,): squared singular values; `z2` (p,): squares of Uᵀz; `outside`: residual that no c reduces.
+    """
+
+    s2: Vector
+    z2: Vector
+    outside: float
+    counted: float
+
+    def energy(self, alpha: Vector) -> Vector:
+        """E (k,) for `alpha` (k,)."""
+        a = alpha[:, np.newaxis]
+        return np.asarray(self.outside + np.sum(self.z2 * (a / (self.s2 + a)), axis=1))
+
+    def effective(self, alpha: Vector) -> Vector:
+        """γ (k,)."""
+        return np.asarray(np.sum(self.s2 / (self.s2 + alpha[:, np.newaxis]), axis=1))
+
+    def log_evidence(self, alpha: Vector) -> Vector:
+        """log p(b) (k,)."""
+        volume = np.sum(np.log1p(self.s2 / alpha[:, np.newaxis]), axis=1)
+        return log_evidence(self.counted, self.energy(alpha), volume)
+
+    def rise(self, alpha: Vector) -> Vector:
+        """2 d log p(b) / d log alpha = γ − N alpha ‖c‖² / E (k,)."""
+        a = alpha[:, np.newaxis]
+        shrunk = np.sum(self.z2 * (a / (self.s2 + a)) * (self.s2 / (self.s2 + a)), axis=1)
+        return np.asarray(self.effective(alpha) - self.counted * shrunk / self.energy(alpha))
+
+
+def log_evidence(counted: float, energy: Vector, volume: Vector) -> Vector:
+    """log p(b) with noise² = E / N; `volume` is log |H| − Σ log penalty."""
+    return np.asarray(-0.5 * (counted * (np.log(2 * math.pi * energy / counted) + 1.0) + volume))
+
+
+def spectrum_of(problem: Problem, factor: Factor) -> Spectrum:
+    """The spectrum of `factor`, which is the problem's with its columns scaled; ValueError where N is too small.
+
+    Singular values that are rounding of the largest are zero: what they would fit is residual.
+    """
+    u, s, _ = problem.svd if factor is problem.factor else svd(factor.R)
+    s = np.where(s > len(s) * EPS * s[0], s, 0.0)
+    counted, rank = problem.counted(), int(np.count_nonzero(s))
+    if counted < rank:
+        raise ValueError(f"n_counted: expected at least the {rank} independent rows there are, found {counted:g}")
+    return Spectrum(s**2, (u.T @ factor.z) ** 2, problem.outside, counted)
+
+
+def normalised(problem: Problem) -> Factor:
+    """The problem's factor with columns of length 1."""
+    return Factor(np.asfortranarray(problem.factor.R / problem.lengths), problem.factor.z)
+
+
+def bayesian_ridge(problem: Problem, settings: BayesianRidge) -> Evidence:
+    """The alpha and noise that maximise the evidence, and the ridge solution with that alpha.
+
+    Stationary points are the fixed points of MacKay's updates (Neural Comput. 4, 415 (1992)), alpha =
+    noise² γ / ‖c‖² and noise² = ‖A c − b‖² / (N − γ). Together they say γ E = N alpha ‖c‖², one equation in
+    alpha: the evidence is looked at over all alphas that matter and the root beside its largest value found by
+    bracketing, so that neither a slow iteration nor a lesser maximum can end it.
+
+    Raises ConvergenceError where `max_iter` steps don't find it to `tolerance`, ValueError for an N below the
+    number of independent rows, UnsafeGram as `solve`.
+    """
+    if problem.live.n_columns == 0:
+        return nothing_found(problem, math.inf)
+    factor = normalised(problem) if settings.normalize else problem.factor
+    lengths = problem.lengths if settings.normalize else np.ones(factor.R.shape[1])
+    spectrum = spectrum_of(problem, factor)
+    alpha = _best(spectrum, settings) if spectrum.outside + spectrum.z2.sum() > 0.0 else math.inf
+    if math.isinf(alpha):
+        return nothing_found(problem, alpha)
+    lowest = _smallest(spectrum)
+    notes: tuple[str, ...] = ()
+    if alpha == lowest:
+        notes = ("the noise is at the rounding of the rows: alpha is held at the smallest that can be seen",)
+    answer = ridge(factor, alpha)
+    at = np.array([alpha])
+    return Evidence(
+        replace(answer, coefficients=answer.coefficients / lengths, notes=notes),
+        alpha * lengths**2,
+        alpha,
+        math.sqrt(spectrum.energy(at)[0] / spectrum.counted),
+        float(spectrum.effective(at)[0]),
+        float(spectrum.log_evidence(at)[0]),
+    )
+
+
+def nothing_found(problem: Problem, alpha: float | None) -> Evidence:
+    """All coefficients zero: the target is noise, or zero itself, and then its evidence has no bound."""
+    n, counted = problem.live.n_columns, problem.counted()
+    norm2 = problem.live.target_norm2()
+    least = float(log_evidence(counted, np.array([norm2]), np.zeros(1))[0]) if norm2 > 0.0 else math.inf
+    note = "the evidence is largest with all coefficients zero" if norm2 > 0.0 else "the target is zero"
+    answer = Answer(np.zeros(n), 0, 1.0, notes=(note,))
+    return Evidence(answer, np.full(n, math.inf), alpha, math.sqrt(norm2 / counted), 0.0, least)
+
+
+def _smallest(spectrum: Spectrum) -> float:
+    """The alpha below which a penalty is lost in the rounding of the rows."""
+    return float((len(spectrum.s2) * EPS) ** 2 * spectrum.s2[0])
+
+
+def _best(spectrum: Spectrum, settings: BayesianRidge) -> float:
+    """The alpha of the largest evidence; inf where it rises to the end."""
+    low, high = math.log10(_smallest(spectrum)), math.log10(_LARGEST * spectrum.s2[0])
+    grid = np.logspace(low, high, math.ceil(_PER_DECADE * (high - low)))
+    grid[0] = _smallest(spectrum)
+    values = spectrum.log_evidence(grid)
+    i = int(np.argmax(values))
+    slope = float(spectrum.rise(grid[i : i + 1])[0])
+    if slope == 0.0 or (i == 0 and slope < 0.0):
+        return float(grid[i])
+    if i == len(grid) - 1 and slope > 0.0:
+        return math.inf
+    left, right = (i, i + 1) if slope > 0.0 else (i - 1, i)
+    ends = spectrum.rise(grid[[left, right]])
+    if not ends[0] > 0.0 > ends[1]:
+        return float(grid[i])  # flat to rounding
+    found, result = brentq(
+        lambda x: float(spectrum.rise(np.exp(np.array([x])))[0]),
+        math.log(grid[left]),
+        math.log(grid[right]),
+        xtol=settings.tolerance,
+        maxiter=settings.max_iter,
+        full_output=True,
+        disp=False,
+    )
+    if not result.converged:
+        gap = abs(float(spectrum.rise(np.exp(np.array([found])))[0]))
+        raise ConvergenceError(
+            f"Bayesian ridge: expected alpha to within {settings.tolerance:g} in {settings.max_iter} steps, found "
+            f"γ − N alpha ‖c‖²/E = {gap:.2e} at alpha = {math.exp(found):g}",
+            gap,
+        )
+    return math.exp(found)

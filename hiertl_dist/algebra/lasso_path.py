@@ -1,0 +1,236 @@
+"""The whole LASSO path of a factor: every knot with its errors, degrees of freedom, AIC and BIC, and exact in between.
+
+A path costs little more than its last point, so λ is chosen after it and not before. Knots come from `lars`; here they
+are checked, all of them and what lies between, against the conditions of optimality.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hiertl_dist.algebra.errors import ConvergenceError
+from hiertl_dist.algebra.factor import Factor, factor_of_rows
+from hiertl_dist.algebra.lapack import Matrix, Vector, column_norms
+from hiertl_dist.algebra.lars import PORTION, Knots, library_knots, segment_gaps, walked_knots
+from hiertl_dist.algebra.lasso import ROUNDING_GAP_LIMIT, rounding_gap
+from hiertl_dist.algebra.penalised import stacked_on_identity
+from hiertl_dist.algebra.rfactor import RFactor
+from hiertl_dist.algebra.summary import locked
+
+#: Largest violation of optimality relative to μ = N λ that is let through at a knot, and so anywhere on the path.
+PATH_GAP_LIMIT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class LassoPath:
+    """The minima of (1/2N) ‖A c − b‖² + λ Σ_j w_j |c_j| + ½ l2 ‖c‖² for all λ from where c = 0 down to `exact_to`.
+
+    - `lams` (k,) falling: the knots, the first the smallest λ with c = 0, the last the λ asked for
+    - `coefficients` (k, n), of the columns given, also with `normalize`
+    - `residual_norm2` (k,): ‖A c − b‖² over the weighted rows
+    - `nonzeros` (k,); `degrees_of_freedom` (k,) of the fit: the nonzeros (Zou, Hastie, Tibshirani, Ann. Stat. 35, 2173
+      (2007)), with l2 the trace of the ridge's hat matrix of the nonzero columns (Tibshirani, Taylor, Ann. Stat. 40,
+      1198 (2012))
+    - `aic`, `bic` (k,): see `information_criteria`, with `rows`, the true number of rows
+    - `gaps` (k,): largest violation of the optimality conditions at a knot and on the way to the next, relative to N λ
+    - `exact_to`: the λ down to which that was found to be at most PATH_GAP_LIMIT (or what rounding explains)
+    """
+
+    lams: Vector
+    coefficients: Matrix
+    residual_norm2: Vector
+    nonzeros: npt.NDArray[np.int64]
+    degrees_of_freedom: Vector
+    aic: Vector
+    bic: Vector
+    gaps: Vector
+    rows: int
+
+    @property
+    def exact_to(self) -> float:
+        """The last λ of the path."""
+        return float(self.lams[-1])
+
+    def at(self, lam: float) -> Vector:
+        """The coefficients (n,) at `lam`: linear between knots, which is exact, and 0 above the first.
+
+        Raises ValueError below `exact_to`.
+        """
+        if not (math.isfinite(lam) and lam >= self.exact_to):
+            raise ValueError(f"lam: expected a finite number ≥ {self.exact_to:g}, where the path ends, found {lam}")
+        after = int(np.searchsorted(-self.lams, -lam, side="left"))
+        if after == 0:
+            return np.zeros(self.coefficients.shape[1])
+        high, low = self.lams[after - 1], self.lams[after]
+        part = (high - lam) / (high - low)
+        return np.asarray((1.0 - part) * self.coefficients[after - 1] + part * self.coefficients[after])
+
+    def best(self, criterion: Literal["aic", "bic"]) -> int:
+        """Index of the knot with the smallest criterion, the sparser one where they tie."""
+        if criterion not in ("aic", "bic"):
+            raise ValueError(f"criterion: expected 'aic' or 'bic', found {criterion!r}")
+        return int(np.argmin(self.aic if criterion == "aic" else self.bic))
+
+
+def information_criteria(
+    residual_norm2: npt.ArrayLike, degrees_of_freedom: npt.ArrayLike, rows: int
+) -> tuple[Vector, Vector]:
+    """(AIC, BIC) = N log(RSS / N) + df × 2 or × log N: normal errors of unknown size, without the constant.
+
+    RSS is the sum of squares over the weighted rows, N = `rows` the number of independent ones: not the rows of a
+    triangular factor, nor a number that counts some twice. Both are +inf where df ≥ N, since nothing is then left to
+    tell the errors' size from. Shapes are those of the arrays given.
+    """
+    rss, df = np.broadcast_arrays(np.asarray(residual_norm2, np.float64), np.asarray(degrees_of_freedom, np.float64))
+    if rows < 1:
+        raise ValueError(f"rows: expected a whole number ≥ 1, found {rows}")
+    if not ((rss >= 0.0) & (df >= 0.0)).all():
+        raise ValueError("residual_norm2, degrees_of_freedom: expected numbers ≥ 0, found others")
+    with np.errstate(divide="ignore"):
+        fit = rows * np.log(rss / rows)
+    saturated = df >= rows
+    return np.where(saturated, np.inf, fit + 2.0 * df), np.where(saturated, np.inf, fit + df * math.log(rows))
+
+
+def lasso_path(
+    summary: RFactor, n_counted: float | None = None, *, lam_min: float, normalize: bool = False,
+    weights: npt.ArrayLike | None = None, l2: float = 0.0, partial: bool = False,
+) -> LassoPath:  # fmt: skip
+    """The LASSO path of target 0 of `summary` down to `lam_min`.
+
+    Parameters
+    ----------
+    n_counted : the N of the objective, by default the rows of the summary. AIC and BIC always use the summary's rows.
+    lam_min : > 0; where it is above the smallest λ with c = 0, that is the only knot.
+    normalize : as for `Lasso`; weights and l2 then act on the scaled coefficients too.
+    weights : (n,) factors > 0 of λ for each column, such as 1 / |p_j|^γ of the adaptive LASSO; inf keeps c_j at 0.
+    l2 : of the elastic net, `lam` (1 − `l1_ratio`) of `ElasticNet`, the same all along the path (LARS-EN).
+    partial : return what is exact where the rest of the path can't be found, instead of raising.
+
+    Raises
+    ------
+    ValueError
+        A number that is out of range.
+    TypeError
+        A summary that is not an `RFactor`: normal equations lose the digits that a path needs.
+    ConvergenceError
+        A part of the path that violates optimality by more than PATH_GAP_LIMIT and can't be repaired; the message
+        names the λ down to which it is exact.
+    """
+    if not isinstance(summary, RFactor):
+        raise TypeError(f"summary: expected an RFactor, found {type(summary).__name__}")
+    counted = float(summary.rows if n_counted is None else n_counted)
+    penalties = _checked(summary, counted, lam_min, weights, l2)
+    norms = summary.column_norms()
+    # as in `solve`: what is lost in the rounding of the largest column is zero too
+    alive = np.flatnonzero((norms > np.finfo(np.float64).eps * norms.max(initial=0.0)) & np.isfinite(penalties))
+    factor = factor_of_rows(summary.columns(alive))
+    lengths = norms[alive] if normalize else np.ones(len(alive))
+    factor = Factor(np.asfortranarray(factor.R / lengths), factor.z)
+    stacked = factor if l2 == 0.0 else stacked_on_identity(factor, l2 * counted)
+    X = np.asfortranarray(stacked.R / penalties[alive])
+    knots, gaps, beyond = exact_knots(X, stacked.z, lam_min * counted)
+    lams = np.where(knots.mus == lam_min * counted, lam_min, knots.mus / counted)
+    if lams[-1] > lam_min and not partial:
+        raise ConvergenceError(
+            f"LASSO path: expected knots down to lam = {lam_min:g}, found them exact down to {lams[-1]:.6g} only "
+            f"(violation of optimality beyond: {beyond:.1e}); ask for a larger lam_min, or for this lam alone",
+            beyond,
+        )
+    coefficients = np.zeros((len(lams), summary.n_columns))
+    coefficients[:, alive] = knots.y / (penalties[alive] * lengths)
+    residuals = _residual_norms2(summary, coefficients)
+    nonzeros = np.count_nonzero(coefficients, axis=1)
+    freedom = nonzeros.astype(float) if l2 == 0.0 else _ridge_freedom(factor, knots.y, l2 * counted)
+    aic, bic = information_criteria(residuals, freedom, summary.rows)
+    return LassoPath(
+        locked(lams), locked(coefficients), locked(residuals), nonzeros, locked(freedom), locked(aic), locked(bic),
+        locked(gaps), summary.rows,
+    )  # fmt: skip
+
+
+def exact_knots(X: Matrix, z: Vector, mu_min: float) -> tuple[Knots, Vector, float]:
+    """(knots, their gaps, the gap found after the last): min ½‖X y − z‖² + μ‖y‖₁ as far down to `mu_min` as is exact.
+
+    scikit-learn's as long as they are right, then those of a walk of our own.
+    """
+    n = X.shape[1]
+    # ‖z − X y‖ ≤ ‖z‖, so the others stay 0 down to mu_min
+    able = np.flatnonzero(column_norms(X) * np.linalg.norm(z) > mu_min)
+    own = X if len(able) == n else np.asfortranarray(X[:, able])
+    largest = float(np.abs(X.T @ z).max(initial=0.0))
+    if largest <= mu_min:
+        return Knots(np.array([largest]), np.zeros((1, n))), np.zeros(1), math.nan
+    knots, gaps, beyond = _right(own, z, library_knots(own, z, mu_min))
+    if knots.mus[-1] > mu_min:
+        more = walked_knots(own, z, float(knots.mus[-1]), knots.y[-1], mu_min)
+        knots, gaps, after = _right(own, z, knots.then(more))
+        beyond = beyond if math.isnan(after) else after
+    return _spread(knots, able, n), gaps, beyond
+
+
+def _right(X: Matrix, z: Vector, knots: Knots) -> tuple[Knots, Vector, float]:
+    """The knots before the first that is wrong, their gaps, and the gap that ended them (NaN where none did).
+
+    `gaps` are largest at a knot and on the way to the next.
+    """
+    gaps, segments = segment_gaps(X, z, knots)
+    rounding = rounding_gap(column_norms(X), z, knots.mus, knots.y)
+    allowed = np.maximum(PATH_GAP_LIMIT, np.minimum(rounding, ROUNDING_GAP_LIMIT))
+    worst = np.maximum(gaps[1:], segments)
+    wrong = np.flatnonzero(~(worst <= allowed[1:]))
+    stop = int(wrong[0]) + 1 if len(wrong) else len(gaps)
+    beyond = float(worst[wrong[0]]) if len(wrong) else math.nan
+    gaps[:-1] = np.maximum(gaps[:-1], segments)
+    gaps[stop - 1] = worst[stop - 2] if stop > 1 else 0.0
+    return Knots(knots.mus[:stop], knots.y[:stop]), gaps[:stop], beyond
+
+
+def _spread(knots: Knots, able: npt.NDArray[np.intp], n: int) -> Knots:
+    if len(able) == n:
+        return knots
+    y = np.zeros((len(knots.mus), n))
+    y[:, able] = knots.y
+    return Knots(knots.mus, y)
+
+
+def _checked(
+    summary: RFactor, counted: float, lam_min: float, weights: npt.ArrayLike | None, l2: float
+) -> npt.NDArray[np.float64]:
+    """The factor of λ for each column (n,); raises ValueError on a number that is out of range."""
+    for name, value in (("n_counted", counted), ("lam_min", lam_min)):
+        if not (math.isfinite(value) and value > 0.0):
+            raise ValueError(f"{name}: expected a finite number > 0, found {value}")
+    if not (math.isfinite(l2) and l2 >= 0.0):
+        raise ValueError(f"l2: expected a finite number ≥ 0, found {l2}")
+    n = summary.n_columns
+    if weights is None:
+        return np.ones(n)
+    found = np.asarray(weights, np.float64)
+    if found.shape != (n,):
+        raise ValueError(f"weights: expected one for each of the {n} columns, found shape {found.shape}")
+    if not (found > 0.0).all():
+        j = int(np.flatnonzero(~(found > 0.0))[0])
+        raise ValueError(f"weights: expected numbers > 0, found {found[j]} for column {j}")
+    return found
+
+
+def _residual_norms2(summary: RFactor, coefficients: Matrix) -> Vector:
+    """‖A c − b‖² (k,) of every knot."""
+    n, found = summary.n_columns, np.empty(len(coefficients))
+    for start in range(0, len(found), PORTION):
+        some = coefficients[start : start + PORTION]
+        residual = summary.r[:, n : n + 1] - summary.r[:, :n] @ some.T
+        found[start : start + PORTION] = np.vecdot(residual.T, residual.T)
+    return found
+
+
+def _ridge_freedom(factor: Factor, y: Matrix, mu2: float) -> Vector:
+    """Trace of R_A (R_AᵀR_A + mu2 I)⁻¹ R_Aᵀ (k,), A being the nonzeros of each row of `y` (k, n)."""
+    squares = [np.linalg.svd(factor.R[:, own != 0.0], compute_uv=False) ** 2 for own in y]
+    return np.array([float(np.sum(s / (s + mu2))) for s in squares])

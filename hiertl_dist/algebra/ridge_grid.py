@@ -1,0 +1,122 @@
+"""Ridge for many alphas from one singular value decomposition, and generalised cross-validation to choose one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hiertl_dist.algebra.factor import Factor
+from hiertl_dist.algebra.lapack import Matrix, Vector
+from hiertl_dist.algebra.problem import problem_of
+from hiertl_dist.algebra.summary import Summary, locked
+
+_REFINEMENTS = 4
+#: Alphas that are refined at once: matrix products instead of matrix-vector ones, and little memory.
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeGrid:
+    """Ridge solutions for `alphas` (k,), in the order that they were given in.
+
+    - `coefficients` (k, n): of min ‖A c − b‖² + alpha ‖c‖²; 0 for columns that are zero
+    - `residual_norm2` (k,): ‖A c − b‖² over all (weighted) rows, without the penalty
+    - `degrees_of_freedom` (k,): Σ s²/(s² + alpha) over the singular values s of A
+    - `gcv` (k,): N ‖A c − b‖² / (N − degrees of freedom)², N = `n_counted`; inf where N does not exceed them
+    - `condition` (k,): exact cond_2 of A stacked on √alpha I, columns not scaled
+    """
+
+    alphas: Vector
+    coefficients: Matrix
+    residual_norm2: Vector
+    degrees_of_freedom: Vector
+    gcv: Vector
+    condition: Vector
+    n_counted: float
+
+    @property
+    def best(self) -> int:
+        """The index of the smallest GCV; the largest alpha of several. ValueError where none is finite."""
+        if not np.isfinite(self.gcv).any():
+            raise ValueError(
+                f"GCV: expected more rows counted than degrees of freedom, found n_counted = {self.n_counted:g} "
+                f"and {self.degrees_of_freedom.min():g} degrees of freedom or more"
+            )
+        lowest = np.flatnonzero(self.gcv == self.gcv.min())
+        return int(lowest[np.argmax(self.alphas[lowest])])
+
+
+def ridge_grid(summary: Summary, alphas: npt.ArrayLike, n_counted: float | None = None) -> RidgeGrid:
+    """Minimise ‖A c − b‖² + alpha ‖c‖² for each of `alphas` (k,), b being target 0 of `summary`.
+
+    One SVD of R serves all, with a few steps of refinement on the gradient. GCV is that of Golub, Heath and
+    Wahba, Technometrics 21, 215 (1979); its residual includes what is outside the range of A. N is the rows of
+    the summary unless `n_counted` says otherwise. A `Gram` goes through its guarded Cholesky factor.
+
+    Raises ValueError for alphas that are not finite numbers > 0, or an `n_counted` that isn't one; UnsafeGram
+    where a `Gram` can't be trusted without a penalty.
+    """
+    grid = np.array(alphas, dtype=np.float64)
+    if grid.ndim != 1 or not np.all(np.isfinite(grid) & (grid > 0.0)):
+        raise ValueError(f"alphas: expected a list of finite numbers > 0, found {alphas!r}")
+    problem = problem_of(summary, n_counted)
+    counted = problem.counted()
+    k, n = len(grid), summary.n_columns
+    if problem.live.n_columns == 0 or k == 0:
+        nothing, norm2 = np.zeros(k), np.full(k, summary.target_norm2())
+        return _grid(grid, np.zeros((k, n)), norm2, nothing, norm2 / counted, np.ones(k), counted)
+    factor, decomposition = problem.factor, problem.svd
+    found = ridge_solutions(factor, decomposition, grid)
+    coefficients = np.zeros((k, n))
+    coefficients[:, problem.alive] = found
+    residual = factor.z[:, np.newaxis] - factor.R @ found.T
+    norm2 = np.vecdot(residual.T, residual.T) + problem.outside
+    s2 = decomposition[1] ** 2
+    kept = grid[:, np.newaxis] / (s2 + grid[:, np.newaxis])
+    # N − Σ s²/(s² + alpha) without the cancellation where alpha is small and N = p
+    left = (counted - len(s2)) + kept.sum(axis=1)
+    with np.errstate(divide="ignore", over="ignore"):
+        gcv = np.where(left > 0.0, counted * norm2 / left**2, np.inf)
+    freedom = np.sum(s2 / (s2 + grid[:, np.newaxis]), axis=1)
+    return _grid(grid, coefficients, norm2, freedom, gcv, ridge_conditions(factor, s2, grid), counted)
+
+
+def _grid(alphas: Vector, c: Matrix, norm2: Vector, df: Vector, gcv: Vector, condition: Vector, n: float) -> RidgeGrid:
+    return RidgeGrid(locked(alphas), locked(c), locked(norm2), locked(df), locked(gcv), locked(condition), n)
+
+
+def ridge_solutions(factor: Factor, decomposition: tuple[Matrix, Vector, Matrix], alphas: Vector) -> Matrix:
+    """Coefficients (k, n) for `alphas` (k,) from the thin SVD (U, s, Vᵀ) of `factor.R`.
+
+    The filtered sum V s/(s² + alpha) Uᵀz carries the rounding of s, which is relative to the largest one.
+    Steps V (s² + alpha)⁻¹ Vᵀ gradient return what that costs, as corrected semi-normal steps do for a QR.
+    """
+    u, s, vt = decomposition
+    rotated = (u.T @ factor.z)[:, np.newaxis]
+    found = np.empty((len(alphas), factor.R.shape[1]))
+    for start in range(0, len(alphas), _AT_ONCE):
+        some = alphas[start : start + _AT_ONCE]
+        damped = (s**2)[:, np.newaxis] + some
+
+        def slope(c: Matrix, alpha: Vector = some) -> Matrix:
+            return np.asarray(factor.R.T @ (factor.z[:, np.newaxis] - factor.R @ c) - alpha * c)
+
+        c = vt.T @ (s[:, np.newaxis] * rotated / damped)
+        steepness = slope(c)
+        for _ in range(_REFINEMENTS):
+            better = c + vt.T @ ((vt @ steepness) / damped)
+            new = slope(better)
+            improved = np.linalg.norm(new, axis=0) < np.linalg.norm(steepness, axis=0)
+            if not improved.any():
+                break
+            c, steepness = np.where(improved, better, c), np.where(improved, new, steepness)
+        found[start : start + _AT_ONCE] = c.T
+    return found
+
+
+def ridge_conditions(factor: Factor, s2: Vector, alphas: Vector) -> Vector:
+    """cond_2 (k,) of R stacked on √alpha I, from the squared singular values of R, falling."""
+    smallest = s2[-1] if len(s2) == factor.R.shape[1] else 0.0
+    return np.asarray(np.sqrt((s2[0] + alphas) / (smallest + alphas)))

@@ -1,0 +1,114 @@
+"""Summaries that lie in a store: opened without reading a factor, each of which is read when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .algebra import RFactor
+from .basis import Basis, split_symbols
+from .blocks import blocks_of
+from .folds import Folds
+from .parameters import Parameters, Penalty
+from .reduction import Summaries
+from .rows import Group
+from .summary_store import SummaryStore
+from .tiles import widest_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+def open_summaries(store: str | Path) -> Summaries:
+    """What :func:`summarise` put into a summary store; factors are read when they are asked for.
+
+    Raises StoreError if there is no such store.
+    """
+    place = SummaryStore.open(store)
+    settings, batches = place.settings, place.batches()
+    basis = Basis.from_dict(settings["basis"])
+    names = tuple(b.name for b in blocks_of(basis, settings["blocks"]))
+    ranges: dict[str, dict[str, tuple[float, float]]] = {}
+    for batch in batches:
+        own = {key: (float(low), float(high)) for key, (low, high) in batch.info["ranges"].items()}
+        ranges[batch.elements] = widest_ranges([ranges.get(batch.elements, {}), own])
+    notes = tuple(n for batch in batches for n in batch.info["notes"])
+    folds = None if settings["folds"] is None else Folds.from_dict(settings["folds"])
+    frozen = tuple(parameters_of(f) for f in settings["frozen"])
+    return Summaries(StoredGroups(place.path), basis, names, frozen, folds, ranges, notes)
+
+
+class StoredGroups(Mapping[Group, RFactor]):
+    """The groups of a summary store, each read, and put together from its batches, when it is asked for.
+
+    A copy in another process reads for itself: what travels is the path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._store = SummaryStore.open(path)
+        self._batches = self._store.groups()
+        self._rows = dict.fromkeys(self._batches, 0)
+        for batch in self._store.batches():
+            for entry in batch.groups:
+                self._rows[entry.group] += entry.rows
+
+    def __getitem__(self, group: Group) -> RFactor:
+        found = [self._store.read(batch, group)[0] for batch in self._batches[group]]
+        return merge_all(found)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def rows(self, group: Group) -> int:
+        """Rows of a group, without reading it."""
+        return self._rows[group]
+
+    def __reduce__(self) -> tuple[type[StoredGroups], tuple[Path]]:
+        return StoredGroups, (self._path,)
+
+
+def merge_all(factors: Sequence[RFactor]) -> RFactor:
+    """One factor of several with the same columns; those of few rows first, for rows go below rows for nothing."""
+    first, *others = sorted(factors, key=lambda f: f.rows)
+    for other in others:
+        first = first.merge(other)
+    return first
+
+
+def store_settings(
+    basis: Basis, names: Sequence[str], folds: Folds | None, frozen: Sequence[Parameters], policy: str
+) -> dict[str, Any]:
+    """What all batches of a store have in common."""
+    return {
+        "basis": basis.to_dict(), "blocks": {b: block_digest(basis, b) for b in names},
+        "folds": None if folds is None else folds.as_dict(), "policy": policy,
+        "frozen": [parameters_dict(f) for f in frozen],
+    }  # fmt: skip
+
+
+def block_digest(basis: Basis, block: str) -> str:
+    """SHA-256 of what a block's columns depend on: its types, the pairs of its elements, the cutoff function."""
+    own = basis.with_types(t for t in basis.types if t.block == block)
+    return own.restricted(split_symbols(block)).digest
+
+
+def parameters_dict(given: Parameters) -> dict[str, Any]:
+    return {
+        "source": given.source, "digest": given.digest, "basis": given.basis.to_dict(),
+        "coefficients": given.coefficients.tolist(), "penalty": [given.penalty.scale, given.penalty.distance],
+        "coverage": {key: list(span) for key, span in given.coverage.items()},
+    }  # fmt: skip
+
+
+def parameters_of(table: Mapping[str, Any]) -> Parameters:
+    return Parameters(
+        Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
+        {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],
+    )  # fmt: skip

@@ -1,0 +1,318 @@
+"""``summarise``: one pass over the rows, after which weights, orders, exclusions, folds and fits need them no more.
+
+Rows are kept apart by source, kind, composition and fold. A group has the columns of its own elements only, and one
+triangular factor, or its rows where they are fewer than columns. With a summary store, more frames are one more batch,
+and more blocks make anew only what has the elements of one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .algebra import RFactor
+from .assembly import assemble
+from .basis import Basis, split_symbols
+from .blocks import blocks_of
+from .errors import InputError, StoreError
+from .executors import borrowed
+from .folds import Folds, assign_folds
+from .parameters import Parameters
+from .planning import check_resources, make_plan
+from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost
+from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
+from .solving import check_frozen
+from .stored_summaries import block_digest, open_summaries, store_settings
+from .summary_store import FrameRecord, SummaryStore
+from .tiles import check_elements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .algebra.collect import Piece
+    from .executors.base import Executor
+    from .frames import Frame
+    from .planning import Plan, Segment
+    from .summary_store import Batch
+    from .tiles import InnerPolicy
+
+PORTION: Final = 256
+"""Rows whose squares are summed at once: they stay in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """A factor of [A | b, offsets], and the sum of squares of each of its columns, (width,), added up from the rows."""
+
+    factor: RFactor
+    squares: NDArray[np.float64]
+
+    def merge(self, other: Reduced) -> Reduced:
+        return Reduced(self.factor.merge(other.factor), self.squares + other.squares)
+
+
+def summarise(
+    frames: Sequence[Frame],
+    basis: Basis,
+    *,
+    blocks: Sequence[str] | None = None,
+    folds: Folds | int | None = 5,
+    store: str | Path | None = None,
+    rows: str | Path | None = None,
+    frozen: Sequence[Parameters] = (),
+    policy: InnerPolicy = "refuse",
+    executor: Executor | None = None,
+    memory: int | None = None,
+) -> Summaries:
+    """Reduce all rows of some frames once, each block in every frame that has its elements.
+
+    Parameters
+    ----------
+    blocks : names; default: every block of the basis that no frozen model holds.
+    folds : into how many parts, or how, frames are shared out for cross-validation. That is settled with the pass:
+        other folds need the rows again.
+    store : folder of the summary store; what is there already is not computed again. ``None`` keeps all in memory.
+    rows : folder of the design store, whose complete tiles are read and which gets those that are missing; ``None``
+        makes rows and never writes them.
+    frozen : models of other blocks, whose predictions are subtracted from the targets of every fit.
+    policy : for pairs inside an inner cutoff.
+    executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
+
+    Raises
+    ------
+    StoreError
+        The store was made with other folds, another basis, policy or frozen models; both values are named.
+    InputError, MismatchError, ResourceError, TaskFailed
+        As of :func:`~hiertl_dist.solving.fit_block`.
+    """
+    how = Folds(folds) if isinstance(folds, int) else folds
+    held = {t.block for f in frozen for t in f.basis.types}
+    wanted = [b.name for b in blocks_of(basis) if b.name not in held] if blocks is None else blocks
+    names = tuple(b.name for b in blocks_of(basis, wanted))
+    with borrowed(executor) as runner:
+        batches: tuple[Batch, ...] = ()
+        if store is not None:
+            opening = partial(_open, Path(store), store_settings(basis, names, how, frozen, policy))
+            names, batches = runner.once(opening, what=f"open {store}")
+        check_frozen(basis, names, frozen)
+        usable = _usable(frames, basis, names)
+        shares = _share(usable, how, batches)
+        todo, replaced = _todo(usable, names, batches)
+        fresh: list[_Fresh] = []
+        if todo:
+            plan = make_plan(
+                todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory, store=rows
+            )
+            fresh = _reduce(plan, names, frozen, rows, shares, runner, memory)
+        if store is not None:
+            if fresh:
+                runner.once(partial(_write, Path(store), fresh, shares, replaced), what=f"write {store}")
+            return open_summaries(store)
+    if not fresh:
+        raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
+    groups: dict[Group, RFactor] = {g: r.factor for f in fresh for g, r in f.groups.items()}
+    return Summaries(
+        groups, basis, names, tuple(frozen), how, {f.elements: f.ranges for f in fresh},
+        tuple(n for f in fresh for n in f.notes),
+    )  # fmt: skip
+
+
+def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]]:
+    """Create or continue a store; the blocks that it has now, those of before included, and its batches."""
+    basis = Basis.from_dict(settings["basis"])
+    before = SummaryStore.open(path).settings["blocks"] if (path / "index.json").exists() else {}
+    if lost := sorted(set(before) - {b.name for b in blocks_of(basis)}):
+        raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
+    names = tuple(b.name for b in blocks_of(basis, {*before, *settings["blocks"]}))
+    store = SummaryStore.create(path, settings | {"blocks": {b: block_digest(basis, b) for b in names}})
+    return names, store.batches()
+
+
+def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> list[Frame]:
+    """The frames that have a label, and all elements of a block. Raises InputError for a frame that is there twice."""
+    check_elements(frames, basis.elements)
+    members = [set(split_symbols(b)) for b in names]
+    usable: dict[str, Frame] = {}
+    for frame in frames:
+        if not n_rows(frame) or not any(m <= frame.elements for m in members):
+            continue
+        if (first := usable.setdefault(frame.digest, frame)) is not frame:
+            raise InputError(f"{frame.origin} is the same frame as {first.origin}: its rows would count twice")
+    return list(usable.values())
+
+
+def _share(frames: Sequence[Frame], folds: Folds | None, batches: Sequence[Batch]) -> dict[str, int]:
+    """Fold of each frame, by digest."""
+    if folds is None:
+        return {f.digest: -1 for f in frames}
+    records = [r for batch in batches for r in batch.frames]
+    known, groups = {r.digest: r.fold for r in records}, {r.group: r.fold for r in records}
+    compositions = {r.digest: r.composition for r in records}
+    found = assign_folds(frames, folds, known, groups, compositions)
+    return known | dict(zip((f.digest for f in frames), found, strict=True))
+
+
+def _todo(
+    frames: Sequence[Frame], names: Sequence[str], batches: Sequence[Batch]
+) -> tuple[list[Frame], dict[str, list[str]]]:
+    """Frames whose rows are needed, and by element set the batches that lack columns and are made anew."""
+    replaced: dict[str, list[str]] = {}
+    known: set[str] = set()
+    given = {f.digest for f in frames}
+    for batch in batches:
+        members = set(split_symbols(batch.elements))
+        own = {b for b in names if set(split_symbols(b)) <= members}
+        if own == set(batch.blocks):
+            known |= {r.digest for r in batch.frames}
+            continue
+        replaced.setdefault(batch.elements, []).append(batch.id)
+        if absent := [r.origin for r in batch.frames if r.digest not in given]:
+            raise StoreError(
+                f"blocks {', '.join(sorted(own - set(batch.blocks)))} are new for frames of {batch.elements}: the rows "
+                f"of all {len(batch.frames)} such frames are needed again, of which {len(absent)} were not given: "
+                f"{'; '.join(absent[:5])}{' …' * (len(absent) > 5)}"
+            )
+    return [f for f in frames if f.digest not in known], replaced
+
+
+@dataclass(frozen=True, eq=False)
+class _Fresh:
+    """What the pass found of one element set: a batch to be."""
+
+    elements: str
+    blocks: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    tiles: tuple[str, ...]
+    groups: dict[Group, Reduced]
+    ranges: dict[str, tuple[float, float]]
+    notes: tuple[str, ...]
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [f for s in self.segments for f in s.frames]
+
+
+def _reduce(
+    plan: Plan, names: tuple[str, ...], frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
+    runner: Executor, memory: int | None,
+) -> list[_Fresh]:  # fmt: skip
+    """Reduce the rows of a plan, by element set."""
+    kept = None
+    if rows is not None:
+        kept = assemble(
+            [], plan.basis, rows, frozen=frozen, policy=plan.policy, executor=runner, memory=memory, plan=plan
+        ).store
+    source = RowSource(
+        plan.basis, plan.policy, names, tuple(frozen), kept,
+        frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
+    )  # fmt: skip
+    leaves: list[tuple[Segment, ...]] = []
+    needed = value = 0
+    for elements in dict.fromkeys(s.elements for s in plan.segments):
+        own = [s for s in plan.segments if s.elements == elements]
+        width = source.width_of(elements)
+        sizes: dict[Group, int] = {}
+        for segment in own:
+            for group, chosen in grouped_rows(segment, shares).items():
+                sizes[group] = sizes.get(group, 0) + len(chosen)
+        cut = cut_leaves(own, width, max(1, sum(n >= width for n in sizes.values())))
+        needed = max(needed, leaf_bytes(cut, width))
+        value += 8 * width * sum(min(n, width) for n in sizes.values())
+        leaves += cut
+    there = runner.memory() if memory is None else memory
+    workers = min(runner.workers, len(leaves))
+    check_resources(needed + 2 * value, "reduction of all groups", memory=there, workers=workers)
+    task = partial(_leaf, source=source, shares=shares)
+    groups = runner.reduce(task, _merge, leaves, label=_label, what="summarise", cost=leaf_cost(plan, source))
+    return [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
+
+
+def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, Reduced]) -> _Fresh:
+    members = frozenset(split_symbols(elements))
+    segments = tuple(s for s in plan.segments if s.elements == elements)
+    tiles = tuple(f"{t.segment.key}:{t.block}" for t in plan.tiles if t.segment.elements == elements)
+    blocks = tuple(b for b in source.blocks if (elements, b) in source.present)
+    origins = {f.origin for s in segments for f in s.frames}
+    inside = [str(p) for p in plan.inside if p.frame in origins]
+    notes: tuple[str, ...] = ()
+    if inside:
+        shown = "; ".join(inside[:5]) + " …" * (len(inside) > 5)
+        notes = (f"{len(inside)} pairs inside an inner cutoff, policy {plan.policy}: {shown}",)
+    own = {g: r for g, r in groups.items() if g.elements == members}
+    return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes)
+
+
+def _write(path: Path, fresh: Sequence[_Fresh], shares: Mapping[str, int], replaced: Mapping[str, list[str]]) -> None:
+    store = SummaryStore.open(path)
+    for batch in fresh:
+        records = [
+            FrameRecord(f.digest, shares[f.digest], f.origin, f.group, f.composition) for f in batch.frames
+        ]
+        counts: dict[Group, int] = {}
+        for segment in batch.segments:
+            for group, chosen in grouped_rows(segment, shares).items():
+                counts[group] = counts.get(group, 0) + len(chosen)
+        store.add(
+            batch.elements, batch.blocks, records, batch.tiles,
+            {g: r.factor for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},
+            replaces=replaced.get(batch.elements, ()), rows=counts,
+            info={"ranges": batch.ranges, "notes": batch.notes},
+        )  # fmt: skip
+
+
+def grouped_rows(segment: Segment, shares: Mapping[str, int]) -> dict[Group, NDArray[np.intp]]:
+    """Indices of the rows of each group within a segment, compositions, folds and sizes kept apart."""
+    found: dict[Group, list[NDArray[np.intp]]] = {}
+    start = 0
+    for frame in segment.frames:
+        codes = kind_codes(frame)
+        for code in np.unique(codes):
+            kind = SUMMARY_KINDS[code]
+            atoms = len(frame) if kind == "energy" else 0
+            group = Group(frame.group, kind, frame.composition, shares[frame.digest], atoms)
+            found.setdefault(group, []).append(start + np.flatnonzero(codes == code))
+        start += len(codes)
+    return {group: np.concatenate(parts) for group, parts in found.items()}
+
+
+def _leaf(segments: Sequence[Segment], *, source: RowSource, shares: Mapping[str, int]) -> dict[Group, Reduced]:
+    chosen = [grouped_rows(segment, shares) for segment in segments]
+    totals: dict[Group, int] = {}
+    for own in chosen:
+        for group, index in own.items():
+            totals[group] = totals.get(group, 0) + len(index)
+    width = source.width_of(segments[0].elements)
+    targets = 1 + len(source.frozen)
+    collectors = {g: RFactor.collector(count, width, targets) for g, count in totals.items()}
+    squares = {g: np.zeros(width) for g in totals}
+    for own, pieces in zip(chosen, source.pieces(segments), strict=True):
+        for group, index in own.items():
+            collectors[group].add(pieces, index)
+            _add_squares(squares[group], pieces, index)
+    return {group: Reduced(collectors.pop(group).finish(), squares[group]) for group in totals}
+
+
+def _add_squares(total: NDArray[np.float64], pieces: Sequence[Piece], index: NDArray[np.intp]) -> None:
+    for first, piece in pieces:
+        columns = slice(first, first + piece.shape[1])
+        for start in range(0, len(index), PORTION):
+            rows = piece[index[start : start + PORTION]]
+            total[columns] += np.einsum("ij,ij->j", rows, rows)
+
+
+def _merge(a: dict[Group, Reduced], b: dict[Group, Reduced]) -> dict[Group, Reduced]:
+    merged = dict(a)
+    for group, reduced in b.items():
+        merged[group] = merged[group].merge(reduced) if group in merged else reduced
+    return merged
+
+
+def _label(leaf: Sequence[Segment]) -> str:
+    return f"leaf of {len(leaf)} tiles ({leaf[0].label} …)" if leaf else "merge"

@@ -1,0 +1,338 @@
+"""What a summary store holds: batches, the numbers of each group, the check of their rows, and settings that agree.
+
+The files are the business of :mod:`hiertl_dist.summary_store`; here is what is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from .algebra import RFactor
+from .algebra.lapack import Vector, column_norms
+from .algebra.packed import pack_upper, unpack_upper
+from .chunks import crc32c
+from .errors import StoreError
+from .rows import Group
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NORM_TOLERANCE: Final = 1e-9
+"""By how much a column's norm in the factor may differ from that of its rows, as a part of it.
+
+The error of Householder QR is a part of each column's own norm, whatever the sizes of the others: at most a multiple
+of rows · width · ε (Higham, Accuracy and Stability of Numerical Algorithms, theorem 19.4), in practice a few ε. That of
+a running sum of squares is at most rows · ε: 1e-10 for half a million rows, in practice its root.
+"""
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """A frame that a batch has seen.
+
+    Attributes
+    ----------
+    digest : of its content; fold : the part of the data for cross-validation that it belongs to, −1 for none.
+    origin : file and number, for people; group : its data source; composition : such as ``C75N25``.
+    """
+
+    digest: str
+    fold: int
+    origin: str
+    group: str
+    composition: str = ""
+
+
+@dataclass(frozen=True)
+class GroupEntry:
+    """Where the factor of one group is: ``count`` numbers from number ``offset`` of the batch's file, and their CRC32C.
+
+    Attributes
+    ----------
+    rows : that were reduced; width : columns of [A | T]; n_targets : columns of T.
+    """
+
+    group: Group
+    rows: int
+    width: int
+    n_targets: int
+    offset: int
+    count: int
+    crc32c: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The frames of one element set from one pass, reduced.
+
+    Attributes
+    ----------
+    elements : name of the set (``CN``); info : what else is known of the frames, as JSON has it.
+    """
+
+    id: str
+    elements: str
+    blocks: tuple[str, ...]
+    frames: tuple[FrameRecord, ...]
+    tiles: tuple[str, ...]
+    groups: tuple[GroupEntry, ...]
+    info: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @cached_property
+    def entries(self) -> dict[Group, GroupEntry]:
+        """Where each group is."""
+        return {entry.group: entry for entry in self.groups}
+
+    @property
+    def n_numbers(self) -> int:
+        """Numbers in the batch's file."""
+        return sum(entry.count for entry in self.groups)
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of what JSON holds, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def label(group: Group) -> str:
+    """A group for people: all that tells it from others."""
+    composition = f"/{group.composition}" if group.composition else ""
+    atoms = f", {group.atoms} atoms" if group.atoms else ""
+    fold = f", fold {group.fold}" if group.fold >= 0 else ""
+    return f"{group.name}{composition}{atoms}{fold}"
+
+
+# ---- batches
+
+
+def content_of(batch: Batch) -> dict[str, Any]:
+    """The batch as JSON has it, without its id, which is the digest of this."""
+    return {
+        "elements": batch.elements,
+        "blocks": list(batch.blocks),
+        "frames": [{**vars(frame)} for frame in batch.frames],
+        "tiles": list(batch.tiles),
+        "groups": [{**vars(entry), "group": list(entry.group)} for entry in batch.groups],
+        "info": dict(batch.info),
+    }
+
+
+def batch_from(content: Mapping[str, Any]) -> Batch:
+    """The batch that :func:`content_of` wrote. Raises KeyError or TypeError where something else did."""
+    return Batch(
+        id=digest_of(content),
+        elements=content["elements"],
+        blocks=tuple(content["blocks"]),
+        frames=tuple(FrameRecord(**frame) for frame in content["frames"]),
+        tiles=tuple(content["tiles"]),
+        groups=tuple(GroupEntry(**{**entry, "group": Group(*entry["group"])}) for entry in content["groups"]),
+        info=content["info"],
+    )
+
+
+def reduced_batch(
+    elements: str,
+    blocks: Sequence[str],
+    frames: Sequence[FrameRecord],
+    tiles: Sequence[str],
+    factors: Mapping[Group, RFactor],
+    squares: Mapping[Group, Vector],
+    rows: Mapping[Group, int] | None,
+    info: Mapping[str, Any] | None = None,
+) -> Batch:
+    """The batch of these factors, checked; see ``SummaryStore.add``.
+
+    Raises
+    ------
+    StoreError
+        A frame or tile is named twice, the groups of the mappings or the shapes of the factors differ, or a group's
+        factor has not seen the rows that ``squares`` and ``rows`` tell of.
+    """
+    where = f"batch of {elements}"
+    _require_distinct(where, frames, tiles, blocks)
+    for name, others in (("squares", squares), ("rows", rows)):
+        if others is not None and (unmatched := sorted(factors.keys() ^ others.keys())):
+            has, lacks = ("factors", name) if unmatched[0] in factors else (name, "factors")
+            raise StoreError(f"{where}: group {label(unmatched[0])} is in {has} and not in {lacks}")
+    entries: list[GroupEntry] = []
+    for group in sorted(factors):
+        factor, here = factors[group], f"{where}, group {label(group)}"
+        shape, first = (factor.width, factor.n_targets), entries[0] if entries else None
+        if first and shape != (first.width, first.n_targets):
+            raise StoreError(
+                f"{here}: expected (width, targets) {(first.width, first.n_targets)}, as group {label(first.group)} "
+                f"has them, found {shape}"
+            )
+        if rows is not None and rows[group] != factor.rows:
+            raise StoreError(f"{here}: expected {rows[group]} rows, found {factor.rows} in its factor")
+        require_all_rows(factor, squares[group], here)
+        try:
+            parts = numbers_of(factor, squares[group])
+        except ValueError as error:
+            raise StoreError(f"{here}: {error}") from error
+        crc, count = 0, 0
+        for part in parts:
+            crc, count = crc32c(part, crc), count + part.size
+        offset = entries[-1].offset + entries[-1].count if entries else 0
+        plain = Group(group.source, group.kind, group.composition, int(group.fold), int(group.atoms))
+        entries.append(
+            GroupEntry(plain, int(factor.rows), int(factor.width), int(factor.n_targets), offset, count, crc)
+        )
+    records = tuple(FrameRecord(f.digest, int(f.fold), f.origin, f.group, f.composition) for f in frames)
+    # as it is read back, so that a batch is equal to itself
+    known = json.loads(json.dumps(info or {}, allow_nan=False))
+    batch = Batch("", elements, tuple(blocks), records, tuple(tiles), tuple(entries), known)
+    return replace(batch, id=digest_of(content_of(batch)))
+
+
+def _require_distinct(where: str, frames: Sequence[FrameRecord], tiles: Sequence[str], blocks: Sequence[str]) -> None:
+    if not frames:
+        raise StoreError(f"{where}: expected at least one frame, found none")
+    seen: dict[str, FrameRecord] = {}
+    for frame in frames:
+        if first := seen.get(frame.digest):
+            raise StoreError(f"{where}: frames {first.origin} and {frame.origin} are the same ({frame.digest[:12]})")
+        seen[frame.digest] = frame
+    for what, names in (("tile", tiles), ("block", blocks)):
+        if repeated := sorted(name for name, times in Counter(names).items() if times > 1):
+            raise StoreError(f"{where}: {what} {repeated[0]} is named twice")
+
+
+def require_contained(where: str, old: Batch, new: Batch) -> None:
+    """Raise StoreError where ``new`` lacks a frame or a block of the batch that it is to replace, or a fold differs."""
+    where = f"{where}: batch {old.id[:12]} can't be replaced"
+    frames = {frame.digest: frame for frame in new.frames}
+    for frame in old.frames:
+        if frame.digest not in frames:
+            raise StoreError(f"{where}: its frame {frame.origin} ({frame.digest[:12]}) is not in the new batch")
+        if frame.fold != (fold := frames[frame.digest].fold):
+            raise StoreError(f"{where}: its frame {frame.origin} is in fold {frame.fold}, in the new batch in {fold}")
+    if lost := [block for block in old.blocks if block not in new.blocks]:
+        raise StoreError(f"{where}: its block {lost[0]} is not in the new batch, which has {list(new.blocks)}")
+
+
+# ---- numbers
+
+
+def numbers_of(factor: RFactor, squares: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a batch's file has of a group: its factor's numbers, one after the other, and the squares; little-endian.
+
+    Raises ValueError where a triangle has other numbers than zero below its diagonal.
+    """
+    flat = pack_upper(factor.r) if factor.is_triangle else factor.r.ravel(order="F")
+    return np.ascontiguousarray(flat, "<f8"), np.ascontiguousarray(squares, "<f8")
+
+
+def factor_from(numbers: NDArray[np.float64], entry: GroupEntry, where: str) -> tuple[RFactor, Vector]:
+    """The factor and the squares that :func:`numbers_of` made ``numbers`` of; StoreError where they do not fit."""
+    native = numbers.astype(np.float64, copy=False)
+    flat, squares = native[: -entry.width], native[-entry.width :].copy()
+    try:
+        r = unpack_upper(flat) if entry.rows >= entry.width else flat.reshape((entry.rows, entry.width), order="F")
+        factor = RFactor(r, entry.rows, entry.n_targets)
+    except ValueError as error:
+        raise StoreError(f"{where}: {error}") from error
+    require_all_rows(factor, squares, where)
+    return factor, squares
+
+
+def require_all_rows(factor: RFactor, squares: Vector, where: str) -> None:
+    """Compare the norm of each column of the factor with that of the rows, told by their sums of squares (width,).
+
+    Squares below the smallest number are lost, at most half of it each; that much is allowed for.
+
+    Raises
+    ------
+    StoreError
+        The column and both norms are named.
+    """
+    if np.shape(squares) != (factor.width,):
+        raise StoreError(f"{where}: expected sums of squares of shape ({factor.width},), found {np.shape(squares)}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        found, expected = column_norms(factor.r), np.sqrt(squares)
+        lost = (factor.rows + len(factor.r)) * float(np.finfo(np.float64).smallest_subnormal)
+        allowed = NORM_TOLERANCE * expected + np.sqrt(lost)
+        wrong = np.flatnonzero(~(np.isfinite(expected) & (np.abs(found - expected) <= allowed)))
+    if len(wrong):
+        i = int(wrong[0])
+        column = f"column {i}" if i < factor.n_columns else f"target {i - factor.n_columns}"
+        raise StoreError(
+            f"{where}: {column}: expected the norm of its rows, √{squares[i]:.17g} = {expected[i]:.12g}, found "
+            f"{found[i]:.12g} in the factor of {factor.rows} rows: rows were lost or counted twice"
+        )
+
+
+# ---- settings
+
+
+def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as they are read back. Raises ValueError naming the key where JSON can't hold the value."""
+    found = {}
+    for key, value in settings.items():
+        try:
+            found[str(key)] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"settings: {key}: expected what JSON can hold: {error}") from error
+    if not isinstance(found.get("blocks", {}), dict):
+        raise ValueError(f"settings: blocks: expected a mapping of names to digests, found {found['blocks']}")
+    return found
+
+
+def agreed(where: str, stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The store's settings, with the blocks that are new in ``asked`` and the wider basis.
+
+    Raises
+    ------
+    StoreError
+        A value differs, or neither basis contains the other; see ``SummaryStore.create``.
+    """
+    special = {"blocks", "basis"} if "blocks" in stored or "blocks" in asked else set()
+    for key in sorted((stored.keys() | asked.keys()) - special):
+        if difference := _difference(key, stored.get(key, _ABSENT), asked.get(key, _ABSENT)):
+            name, has, wanted = difference
+            text = f"{where}: the store was made with {name} {has}, this pass has {wanted}"
+            if key == "folds":
+                text += (
+                    "; folds are chosen before the pass, and to change them the rows are needed again: "
+                    "use another folder, or remove this one"
+                )
+            raise StoreError(text)
+    mine, theirs = stored.get("blocks", {}), asked.get("blocks", {})
+    for block in sorted(mine.keys() & theirs.keys()):
+        if mine[block] != theirs[block]:
+            raise StoreError(
+                f"{where}: block {block}: the store has the definition {mine[block]}, this pass {theirs[block]}"
+            )
+    new, lost = sorted(theirs.keys() - mine.keys()), sorted(mine.keys() - theirs.keys())
+    if not new:
+        return stored
+    if "basis" in stored and (lost or "basis" not in asked):
+        raise StoreError(
+            f"{where}: this pass has blocks {new}, which the store has not; expected a basis with those of the store "
+            f"too, found {'no basis' if 'basis' not in asked else f'none of {lost}'}"
+        )
+    basis = {"basis": asked["basis"]} if "basis" in asked else {}
+    return {**stored, "blocks": {**mine, **theirs}, **basis}
+
+
+_ABSENT: Final = object()
+
+
+def _difference(name: str, stored: Any, asked: Any) -> tuple[str, str, str] | None:
+    """The first value that differs, by its dotted name, as the store has it and as it was asked for."""
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        for key in sorted(stored.keys() | asked.keys()):
+            if found := _difference(f"{name}.{key}", stored.get(key, _ABSENT), asked.get(key, _ABSENT)):
+                return found
+        return None
+    # as text, for JSON tells true from 1
+    has, wanted = ("none" if value is _ABSENT else json.dumps(value, sort_keys=True) for value in (stored, asked))
+    return None if has == wanted else (name, has, wanted)

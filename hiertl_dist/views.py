@@ -1,0 +1,386 @@
+"""``view``: which columns, weights and groups of kept-apart summaries make a fit; ``solve`` and ``path`` fit it.
+
+Nothing here reads a row: a view is made of the groups' factors alone. Columns that are left out and frozen are taken
+from each factor, which are then made triangular together anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import algebra
+from .algebra import RFactor, regulariser_from_dict, regulariser_to_dict
+from .algebra.lasso_path import LassoPath, lasso_path
+from .algebra.ridge_grid import RidgeGrid, ridge_grid
+from .algebra.stacking import Layer, stack
+from .basis import Basis, cluster_name, split_symbols
+from .blocks import blocks_of, columns_of
+from .errors import BasisError, InputError
+from .parameters import Parameters, Penalty
+from .reduction import Summaries, check_weights, row_weights
+from .rows import OBJECTIVES, Group
+from .solution import GroupResidual, Solution
+from .solving import check_frozen, fitted_parameters, wall_of
+from .tiles import widest_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from .algebra import LinearSolution, Regulariser
+    from .blocks import Columns
+    from .cluster_types import ClusterType
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A fit that can be made of summaries: see :func:`view`.
+
+    Attributes
+    ----------
+    basis : types and orders of the free columns; blocks : their blocks.
+    kept : (columns,) indices of the free columns among those of the summaries.
+    frozen : models whose columns are taken from the target.
+    weights : of groups' rows as given; factors : by group, what its rows are multiplied by. Groups that the view leaves
+        out are in neither.
+    """
+
+    summaries: Summaries
+    basis: Basis
+    blocks: tuple[str, ...]
+    kept: NDArray[np.intp]
+    frozen: tuple[Parameters, ...]
+    weights: Mapping[str, float]
+    objective: str
+    factors: Mapping[Group, float]
+
+    @property
+    def columns(self) -> Columns:
+        """Labels of the free columns."""
+        return columns_of(self.basis, self.blocks)
+
+    @cached_property
+    def counted(self) -> int:
+        """N: the rows that the objective counts, whatever their weights."""
+        counts = OBJECTIVES[self.objective]
+        return sum(counts.count(g.kind) * self.summaries.rows(g) for g in self.factors)
+
+    def layer(self, group: Group, factor: RFactor, weight: float = 1.0) -> Layer:
+        """How a factor with a group's columns becomes a part of the view."""
+        kept, places, frozen = self._places(self.summaries.blocks_in(group))
+        target = np.zeros(factor.width)
+        target[: len(frozen)] = -frozen
+        target[len(frozen)] = 1.0
+        target[len(frozen) + 1 :] = -1.0
+        return Layer(factor, kept, places, target, weight)
+
+    @cached_property
+    def _frozen_values(self) -> NDArray[np.float64]:
+        """(all columns,) what frozen models say of each column of the summaries."""
+        values = np.zeros(len(self.summaries.columns))
+        own = {c: i for i, c in enumerate(self.summaries.columns)}
+        for model in self.frozen:
+            for column, value in model.as_dict().items():
+                values[own[column]] = value  # type: ignore[index]  # a Column is such a tuple
+        return values
+
+    @cached_property
+    def _known_places(self) -> dict[tuple[str, ...], tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
+        return {}
+
+    def _places(
+        self, blocks: tuple[str, ...]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+        """Of a factor with the columns of some blocks: indices of free ones, their places here, frozen values."""
+        if blocks not in self._known_places:
+            own = np.concatenate([np.empty(0, np.intp), *(np.array(self.summaries.starts[b], np.intp) for b in blocks)])
+            place = np.full(len(self.summaries.columns), -1, np.intp)
+            place[self.kept] = np.arange(len(self.kept))
+            here = np.flatnonzero(place[own] >= 0)
+            self._known_places[blocks] = here, place[own][here], self._frozen_values[own]
+        return self._known_places[blocks]
+
+
+def view(
+    summaries: Summaries,
+    *,
+    blocks: Sequence[str] | None = None,
+    orders: Any = None,
+    exclude: Sequence[str] = (),
+    frozen: Sequence[Parameters] = (),
+    sets: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+    folds: Collection[int] | None = None,
+    weights: Mapping[str, float] | None = None,
+    objective: str = "lsq",
+) -> View:
+    """Choose what to fit.
+
+    Parameters
+    ----------
+    blocks : that are free; default: all that are not frozen. A block that is neither is absent.
+    orders : lower orders, ``[n2, n3, n4]`` as PAIRTYP has them for every block, or a table by block
+        (``{"CN": [12, 5, 3]}``) or by cluster type (``{"CCN": 4}``); what is not named keeps its order.
+    exclude : cluster types (``"CCCN"``) or all of some number of atoms (``"4B"``) that are left out.
+    frozen : models whose contribution is subtracted; of the summaries' blocks, of any lower order.
+    sets : element sets whose frames are used. Default: for one block frames of exactly its elements, for several frames
+        that have all elements of one of them, and no others than theirs.
+    without : patterns of sources or compositions that are left out.
+    folds : numbers of the folds that are used; default: all.
+    weights : by kind, source, composition, ``source/kind`` or ``composition/kind``; they multiply rows, so the
+        objective holds their squares.
+    objective : ``lsq`` (chimes_lsq's counting) or ``plain``.
+
+    Raises
+    ------
+    InputError
+        Something that is named is not there, an order above that of the summaries, or nothing is left.
+    MismatchError
+        A frozen model does not fit the basis.
+    """
+    held = {t.block for f in frozen for t in f.basis.types}
+    free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
+    names = tuple(b.name for b in free)
+    if lacking := sorted(set(names) - set(summaries.blocks)):
+        raise InputError(f"blocks: the summaries have {', '.join(summaries.blocks)}, not {', '.join(lacking)}")
+    check_frozen(summaries.basis, names, frozen)
+    if beyond := sorted(held - set(summaries.blocks)):
+        raise InputError(
+            f"frozen: the summaries have {', '.join(summaries.blocks)}, not {', '.join(beyond)}; models of other "
+            "blocks are frozen when rows are summarised"
+        )
+    basis = lower_basis(summaries.basis, names, orders, exclude)
+    own = {c: i for i, c in enumerate(summaries.columns)}
+    names = tuple(b for b in names if any(t.block == b for t in basis.types))
+    kept = np.array([own[c] for c in columns_of(basis, names)], np.intp)
+    used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
+    groups = _choose_groups(summaries, used, without, folds)
+    check_weights(groups, weights or {})
+    factors = row_weights(groups, weights or {}, objective)
+    if not any(factors.values()):
+        raise InputError("weights: no group of rows has a weight above zero")
+    return View(summaries, basis, names, kept, tuple(frozen), dict(weights or {}), objective, factors)
+
+
+def free_sets(
+    summaries: Summaries, free: Sequence[tuple[str, ...]], sets: Sequence[str] | None
+) -> frozenset[frozenset[str]]:
+    """The element sets whose frames a fit of some blocks uses; see :func:`view`."""
+    known = {g.elements for g in summaries.groups}
+    if sets is not None:
+        wanted = {frozenset(split_symbols(s)) for s in sets}
+        if gone := sorted(cluster_name(s) for s in wanted - known):
+            have = sorted(cluster_name(s) for s in known)
+            raise InputError(f"sets: no frames of exactly {', '.join(gone)}; there are {', '.join(have)}")
+        return frozenset(wanted)
+    elements = frozenset().union(*free)
+    if len(free) == 1 and elements in known:
+        return frozenset({elements})
+    # what has no free column would only be counted
+    return frozenset(s for s in known if s <= elements and (not s or any(s >= set(own) for own in free)))
+
+
+def _choose_groups(
+    summaries: Summaries, sets: Collection[frozenset[str]], without: Sequence[str], folds: Collection[int] | None
+) -> list[Group]:
+    there = {g.fold for g in summaries.groups}
+    if folds is not None and not set(folds) <= there:
+        raise InputError(f"folds: expected some of {sorted(there)}, found {sorted(folds)}")
+    for pattern in without:
+        if not any(fnmatchcase(n, pattern) for g in summaries.groups for n in (g.source, g.composition)):
+            raise InputError(f"without: {pattern!r} matches no source or composition")
+    chosen = [
+        g for g in summaries.groups
+        if g.elements in sets and (folds is None or g.fold in folds)
+        and not any(fnmatchcase(n, p) for p in without for n in (g.source, g.composition))
+    ]  # fmt: skip
+    if not chosen:
+        raise InputError("no group of rows is left to fit")
+    return chosen
+
+
+def lower_basis(basis: Basis, blocks: Collection[str], orders: Any = None, exclude: Sequence[str] = ()) -> Basis:
+    """The part of a basis that some blocks have, with lower orders and without some types; see :func:`view`.
+
+    Raises InputError for an order above that of the basis, a name that is not there, or when nothing is left.
+    """
+    own = [t for t in basis.types if t.block in blocks]
+    unwanted = _excluded(own, exclude)
+    table = _orders_table(own, orders)
+    kinds = []
+    for kind in own:
+        order = table.get(kind.name, kind.order)
+        if kind.name in unwanted or order == 0:
+            continue
+        if order > kind.order:
+            raise InputError(
+                f"orders: type {kind.name} has order {kind.order} in the summaries, {order} was asked for; higher "
+                "orders need the rows again"
+            )
+        try:
+            kinds.append(replace(kind, order=order))
+        except BasisError as error:
+            raise InputError(f"orders: type {error}; 0 leaves it out") from error
+    if not kinds:
+        raise InputError(f"nothing is left of blocks {', '.join(blocks)}")
+    return basis.with_types(kinds)
+
+
+def _excluded(kinds: Sequence[ClusterType], exclude: Sequence[str]) -> set[str]:
+    found = set()
+    for name in exclude:
+        bodies = name[:-1] if name in ("1B", "2B", "3B", "4B") else ""
+        hit = {t.name for t in kinds if (str(t.body) == bodies if bodies else t.elements == split_symbols(name))}
+        if not hit:
+            raise InputError(f"exclude: {name!r} is none of the types {', '.join(t.name for t in kinds)}")
+        found |= hit
+    return found
+
+
+def _orders_table(kinds: Sequence[ClusterType], orders: Any) -> dict[str, int]:
+    """By type, the order that is asked for."""
+    if orders is None:
+        return {}
+    if not isinstance(orders, dict):
+        return _by_body(kinds, orders, "orders")
+    found: dict[str, int] = {}
+    blocks = {t.block for t in kinds}
+    # what is said of a type goes before what is said of its block
+    for key, value in sorted(orders.items(), key=lambda item: isinstance(item[1], int)):
+        name = cluster_name(split_symbols(key))
+        if not isinstance(value, int):
+            if name not in blocks:
+                raise InputError(f"orders.{key}: expected one of the blocks {', '.join(sorted(blocks))}")
+            found |= _by_body([t for t in kinds if t.block == name], value, f"orders.{key}")
+        elif all(t.name != name for t in kinds):
+            raise InputError(f"orders.{key}: expected one of the types {', '.join(t.name for t in kinds)}")
+        else:
+            found[name] = _order(value, f"orders.{key}")
+    return found
+
+
+def _by_body(kinds: Sequence[ClusterType], orders: Any, where: str) -> dict[str, int]:
+    if isinstance(orders, str) or len(orders) != 3:
+        raise InputError(f"{where}: expected [n2, n3, n4], found {orders!r}")
+    return {t.name: _order(orders[t.body - 2], where) for t in kinds if t.body > 1}
+
+
+def _order(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InputError(f"{where}: expected whole numbers ≥ 0, found {value!r}")
+    return value
+
+
+def combine(given: View) -> RFactor:
+    """The factor of all weighted rows of a view: its free columns, and as target what frozen models leave of it."""
+    used = [(g, w) for g, w in given.factors.items() if w > 0.0]
+    return stack((given.layer(g, _factor(given, g), w) for g, w in used), len(given.kept))
+
+
+def _factor(given: View, group: Group) -> RFactor:
+    found = given.summaries.groups[group]
+    if not isinstance(found, RFactor):
+        raise InputError(f"group {group.name}: views need triangular factors (method rfactor), found {found.kind}")
+    return found
+
+
+def solve(
+    given: View, regulariser: Regulariser | Mapping[str, Any], *, penalty: Penalty | None = None, name: str = ""
+) -> Solution:
+    """Fit a view.
+
+    Parameters
+    ----------
+    regulariser : such as ``{"kind": "ridge", "alpha": 1e-3}``.
+    penalty : the wall of the fitted blocks; default: that of the frozen models, else ChIMES's default.
+    name : of the solution; default: the elements of its blocks.
+
+    Raises
+    ------
+    ConvergenceError, ValueError, MismatchError
+        As of :func:`~hiertl_dist.algebra.solve`, and where frozen models have different walls.
+    """
+    wanted = as_regulariser(regulariser)
+    return solution_of(given, algebra.solve(combine(given), wanted, given.counted), wanted, penalty=penalty, name=name)
+
+
+def as_regulariser(given: Regulariser | Mapping[str, Any]) -> Regulariser:
+    """A regulariser, from its table if need be."""
+    return regulariser_from_dict(dict(given)) if isinstance(given, Mapping) else given
+
+
+def solution_of(
+    given: View, linear: LinearSolution, regulariser: Regulariser, *, penalty: Penalty | None = None, name: str = ""
+) -> Solution:
+    """What :func:`solve` makes of the linear problem's answer."""
+    squares, targets = residual_squares(given, linear.coefficients[:, np.newaxis])
+    counts = OBJECTIVES[given.objective]
+    residuals: dict[str, list[float]] = {}
+    total = 0.0
+    for group in given.factors:
+        sums = residuals.setdefault(group.name, [0.0, 0.0, 0.0])
+        for i, value in enumerate((given.summaries.rows(group), targets[group], float(squares[group][0]))):
+            sums[i] += value
+        total += counts.count(group.kind) * float(squares[group][0])
+    by_name = {
+        n: GroupResidual(int(rows), float(np.sqrt(before / max(rows, 1))), float(np.sqrt(after / max(rows, 1))))
+        for n, (rows, before, after) in residuals.items()
+    }
+    elements = frozenset().union(*(split_symbols(b) for b in given.blocks))
+    block = name or cluster_name(elements)
+    used = {cluster_name(g.elements) if g.elements else "" for g in given.factors}
+    everywhere = widest_ranges(r for s, r in given.summaries.ranges.items() if s in used)
+    coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}
+    frozen = (*given.summaries.frozen, *given.frozen)
+    parameters = fitted_parameters(
+        given.basis, given.columns, linear.coefficients, wall_of(penalty, frozen), coverage, f"fit of {block}"
+    )
+    return Solution(
+        parameters, block, given.blocks, {f.source: f.digest for f in frozen}, regulariser_to_dict(regulariser),
+        dict(given.weights), given.objective, linear.method, linear.rank, linear.condition, linear.nonzeros,
+        given.counted, float(np.sqrt(total / max(given.counted, 1))), by_name,
+        (*given.summaries.notes, *linear.notes),
+    )  # fmt: skip
+
+
+def residual_squares(
+    given: View, coefficients: NDArray[np.float64], groups: Iterable[Group] | None = None
+) -> tuple[dict[Group, NDArray[np.float64]], dict[Group, float]]:
+    """By group, ‖A c − b‖² of its unweighted rows for each of some models, and ‖b‖², frozen models subtracted.
+
+    Parameters
+    ----------
+    coefficients : (columns, models) of the free columns.
+    groups : default: all of the view; others of the same summaries may be asked for too.
+    """
+    squares, targets = {}, {}
+    for group in given.factors if groups is None else groups:
+        factor = _factor(given, group)
+        layer = given.layer(group, factor)
+        target = factor.r @ layer.target
+        left = target[:, np.newaxis] - factor.r[:, layer.kept] @ coefficients[layer.places]
+        squares[group] = np.einsum("ij,ij->j", left, left)
+        targets[group] = float(target @ target)
+    return squares, targets
+
+
+def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeGrid:
+    """All solutions of a family at once.
+
+    Parameters
+    ----------
+    kind : ``"lasso"``: the whole path down to ``lam_min``, see :func:`~hiertl_dist.algebra.lasso_path.lasso_path`;
+        ``"ridge"``: a grid of ``alphas``, see :func:`~hiertl_dist.algebra.ridge_grid.ridge_grid`.
+    """
+    if kind == "lasso":
+        return lasso_path(combine(given), given.counted, **options)
+    if kind == "ridge":
+        return ridge_grid(combine(given), n_counted=given.counted, **options)
+    raise ValueError(f"path: expected 'lasso' or 'ridge', found {kind!r}")

@@ -1,0 +1,130 @@
+"""Batches for tests of the summary store, and processes that write it at the same time, or are killed.
+
+Run as ``summary_store_script.py WHAT FOLDER``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+from hiertl_dist.algebra import RFactor
+from hiertl_dist.rows import Group
+from hiertl_dist.summary_store import FrameRecord, SummaryStore
+
+SETTINGS = {"policy": "refuse", "blocks": {"C": "c1", "N": "n1"}}
+BATCHES_A_WRITER = 12
+KILLS = 25
+FORCE, ENERGY = Group("dft", "force", "C", 0), Group("dft", "energy", "C", 1, 8)
+
+
+def reduced(rows, n_targets=1):
+    """Factors and sums of squares of the rows (m, width) of each group."""
+    factors = {group: RFactor.of_buffer(a, n_targets) for group, a in rows.items()}
+    return factors, {group: np.square(a).sum(axis=0) for group, a in rows.items()}
+
+
+def digest(number, i):
+    return hashlib.sha256(f"{number}:{i}".encode()).hexdigest()
+
+
+def batch(number, columns=5, frames=2, elements="C", blocks=("C",)):
+    """Arguments of ``add``: its frames depend on ``number`` only, its rows on the columns too."""
+    rng = np.random.default_rng([number, columns])
+    rows = {FORCE: rng.normal(size=(40, columns)), ENERGY: rng.normal(size=(3, columns))}
+    records = [FrameRecord(digest(number, i), i % 2, f"run{number}.xyz:{i}", "dft") for i in range(frames)]
+    return elements, blocks, records, [f"tile-{number}-{columns}"], *reduced(rows)
+
+
+def files(folder):
+    """Every file by name but the lock, which filelock may leave or remove."""
+    return {p.name: p.read_bytes() for p in Path(folder).iterdir() if p.name != ".lock"}
+
+
+def changed(arguments, **new):
+    """Arguments of ``add`` with some of them replaced, by name."""
+    names = ("elements", "blocks", "frames", "tiles", "factors", "squares")
+    return {**dict(zip(names, arguments, strict=True)), **new}
+
+
+def flip(path, where):
+    content = bytearray(path.read_bytes())
+    content[where] ^= 1
+    path.write_bytes(content)
+
+
+def forked(work, *arguments):
+    """The id of a process that does some work and ends with 0, or with 1 after an exception."""
+    if pid := os.fork():
+        return pid
+    try:
+        work(*arguments)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def write_some(folder, writer):
+    store = SummaryStore.create(folder, SETTINGS)
+    for i in range(BATCHES_A_WRITER):
+        store.add(*batch(100 * writer + i))
+
+
+def supersede(folder, times=None):
+    """Supersede the one batch of frames 1 by wider ones, for ever or some times."""
+    store = SummaryStore.create(folder, SETTINGS)
+    while times is None or times > 0:
+        (old,) = store.batches()
+        store.add(*batch(1, 4 + (old.groups[0].width - 3) % 9), replaces=[old.id])
+        times = None if times is None else times - 1
+
+
+def concurrent(folder):
+    """Three processes create one store and add batches of their own."""
+    for pid in [forked(write_some, folder, writer) for writer in range(3)]:
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+def reader(folder):
+    """Always exactly one batch, whole, is seen while another process supersedes it again and again."""
+    SummaryStore.create(folder, SETTINGS).add(*batch(1))
+    pid = forked(supersede, folder, 150)
+    seen = set()
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        store = SummaryStore.open(folder)
+        (found,) = store.batches()
+        assert len(store.frames()) == 2
+        seen.add(found.id)
+    print(len(seen))
+
+
+def kills(folder):
+    """A writer is killed at any moment; what is left is the old store or the new one, and writable."""
+    SummaryStore.create(folder, SETTINGS).add(*batch(1))
+    rng, seen, leftovers = np.random.default_rng(3), [], 0
+    for _ in range(KILLS):
+        pid = forked(supersede, folder)
+        time.sleep(rng.uniform(0.01, 0.08))
+        os.kill(pid, signal.SIGKILL)
+        assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+        store = SummaryStore.open(folder)
+        store.verify()
+        (found,) = store.batches()
+        seen.append(found.id)
+        leftovers += len(list(folder.iterdir())) > 4
+        SummaryStore.create(folder, SETTINGS)
+        expected = {".lock", "index.json", f"{found.id}.json", f"{found.id}.f64"}
+        assert {p.name for p in folder.iterdir()} == expected
+    print(len(set(seen)), leftovers)
+
+
+if __name__ == "__main__":
+    {"concurrent": concurrent, "reader": reader, "kills": kills}[sys.argv[1]](Path(sys.argv[2]))
