@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAMES: Final = (
     "row_kernels", "evaluation", "cost_model", "reduction", "store_io", "end_to_end", "peers", "scaling", "paper_scale",
+    "ill_conditioned", "lasso",
 )  # fmt: skip
 """Modules with a ``BENCHMARK``, the cheap ones first."""
 

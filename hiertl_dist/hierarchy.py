@@ -87,12 +87,16 @@ def fit_hierarchy(
             for name in fit.solution.blocks:
                 current[name] = fit.solution.parameters.restricted({name})
     parts = [*less(frozen, set(current)), *current.values()]
-    merged = merge_parameters(parts, overlap="add", penalty=_wall(options, wanted))
+    return HierarchyFit(fits, tuple(frozen), merged_model(parts, basis, _wall(options, wanted)))
+
+
+def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None) -> Model:
+    """The sum of blocks fitted with this basis and of frozen models; their walls must agree if none is given."""
+    merged = merge_parameters(parts, overlap="add", penalty=wall)
     # a parameter file states every pair of its elements, also one that no block of this model joins
     joined = {p.elements for p in merged.basis.pairs}
     more = [p for p in basis.restricted(merged.basis.elements).pairs if p.elements not in joined]
-    merged = replace(merged, basis=replace(merged.basis, pairs=(*merged.basis.pairs, *more)))
-    return HierarchyFit(fits, tuple(frozen), Model(merged))
+    return Model(replace(merged, basis=replace(merged.basis, pairs=(*merged.basis.pairs, *more))))
 
 
 def _wall(options: HierarchyOptions, blocks: Sequence[str]) -> Penalty | None:

@@ -182,7 +182,7 @@ def assemble_job(
     }  # fmt: skip
 
 
-def _write_outputs(executor: Executor, writers: Sequence[Callable[[], Path]]) -> tuple[Path, ...]:
+def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path]]) -> tuple[Path, ...]:
     """Write files once, whatever the number of calling processes."""
     return tuple(executor.run(_call, list(writers), label=_label, what="write results"))
 
@@ -200,13 +200,13 @@ def _write_solution(solution: Solution, path: Path) -> Path:
     return path
 
 
-def _write_model(model: Model, comments: tuple[str, ...], path: Path) -> Path:
+def write_model(model: Model, comments: tuple[str, ...], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     model.write(path, comments=comments)
     return path
 
 
-def _write_json(value: Any, path: Path) -> Path:
+def write_json_file(value: Any, path: Path) -> Path:
     write_json(path, value)
     return path
 
@@ -218,10 +218,10 @@ def _solution_comments(solution: Solution) -> tuple[str, ...]:
     )
 
 
-def _solution_writers(name: str, solution: Solution, folder: Path) -> list[Callable[[], Path]]:
+def solution_writers(name: str, solution: Solution, folder: Path) -> list[Callable[[], Path]]:
     return [
         partial(_write_solution, solution, folder / f"{name}.solution.npz"),
-        partial(_write_model, Model(solution.parameters), _solution_comments(solution), folder / f"{name}.params.txt"),
+        partial(write_model, Model(solution.parameters), _solution_comments(solution), folder / f"{name}.params.txt"),
     ]
 
 
@@ -247,8 +247,8 @@ def fit_job(
     models: dict[str, Model] = {}
 
     def done(fit: BlockFit) -> None:
-        files.extend(_write_outputs(executor, _solution_writers(fit.solution.block, fit.solution, job.output)))
-        _tell_solution(fit.solution, tell)
+        files.extend(write_outputs(executor, solution_writers(fit.solution.block, fit.solution, job.output)))
+        tell_solution(fit.solution, tell)
 
     climb = together = None
     if hierarchical:
@@ -256,16 +256,16 @@ def fit_job(
             frames, job.basis, frozen=frozen, options=options, executor=executor, tell=tell, done=done
         )
         models["hierarchical"] = climb.model
-        files += _write_outputs(executor, [partial(_write_model, climb.model, (), job.output / "model.params.txt")])
+        files += write_outputs(executor, [partial(write_model, climb.model, (), job.output / "model.params.txt")])
     if all_at_once:
         tell("all blocks at once")
         if hierarchical and (options.block_settings or options.partial or options.only):
             tell("  note: all at once every block is free, with the general settings")
             options = replace(options, block_settings={}, partial={}, only=None)
         together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
-        files += _write_outputs(executor, _solution_writers("all_at_once", together.solution, job.output))
+        files += write_outputs(executor, solution_writers("all_at_once", together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
-    sets = _known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
+    sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
     evaluations = {
         name: {s: model.evaluate(own, executor=executor) for s, own in sets.items()} for name, model in models.items()
     }
@@ -273,16 +273,16 @@ def fit_job(
         name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
     }
     result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
-    writers: list[Callable[[], Path]] = [partial(_write_json, fit_dict(result), job.output / "report.json")]
+    writers: list[Callable[[], Path]] = [partial(write_json_file, fit_dict(result), job.output / "report.json")]
     if plot:
         for name, found in evaluations.items():
             drawn = {f"{name}, {s}": (sets[s], e) for s, e in found.items()}
             writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
-    written = _write_outputs(executor, writers)
+    written = write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
 
 
-def _tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
+def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
     tell(
         f"  {solution.n_columns} columns, {solution.rows} rows, rank {solution.rank}, condition "
         f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {solution.rmse:.4g} over counted rows"
@@ -291,7 +291,7 @@ def _tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
         tell(f"  note: {note}")
 
 
-def _known_frames(
+def known_frames(
     models: Collection[Model], sets: Mapping[str, list[Frame]], tell: Callable[[str], None]
 ) -> dict[str, list[Frame]]:
     """The frames, by set, whose elements every model has: with some blocks only, a model lacks elements."""

@@ -49,9 +49,12 @@ LEAF_BYTES: Final = 2**30
 QR_RATE: Final = 5e10
 """Floating-point operations per second of a QR on one core, roughly: to weigh leaves whose rows are made on the fly."""
 
-SOLVE_SQUARES: Final = {"none": 4.5, "ridge": 4.5, "lasso": 7.0, "svd": 8.0}
-"""Squares of the width that combining and solving need; 3.1 (4.1 where columns depend on others), 4.1, 5.3 with two
-thirds of the columns active, 7.5 were measured, the summary of one large group included."""
+SOLVE_SQUARES: Final = {
+    "none": 4.5, "ridge": 4.5, "lasso": 7.0, "elastic_net": 8.5, "adaptive_lasso": 8.5, "svd": 9.5,
+    "bayesian_ridge": 11.0, "ard": 12.0,
+}  # fmt: skip
+"""Squares of the width that combining and solving need; 3.1 (4.1 where columns depend on others), 4.1, 6.0, 7.0, 6.9
+with nearly all columns active, 9.0, 10.1 and 10.1 were measured, the summary of one large group included."""
 
 SUMMARIES: Final[dict[str, type[Summary]]] = {"rfactor": RFactor, "gram": Gram}
 

@@ -49,6 +49,8 @@ class Solution:
     residuals : per group of rows, unweighted.
     rmse : over all rows that the objective counts, unweighted.
     notes : what the solver wants known.
+    hyperparameters : what the solver chose or was held to: tolerance; or alpha, noise (standard deviation of a row of
+        weight 1), effective_parameters, log_evidence.
     """
 
     parameters: Parameters
@@ -66,6 +68,7 @@ class Solution:
     rmse: float
     residuals: Mapping[str, GroupResidual] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def n_columns(self) -> int:
@@ -83,6 +86,7 @@ class Solution:
             "frozen": dict(self.frozen), "regulariser": dict(self.regulariser), "weights": dict(self.weights),
             "objective": self.objective, "method": self.method, "rank": self.rank, "condition": self.condition,
             "nonzeros": self.nonzeros, "n_counted": self.n_counted, "rmse": self.rmse, "notes": list(self.notes),
+            "hyperparameters": dict(self.hyperparameters),
             "residuals": {g: vars(r) for g, r in self.residuals.items()},
             "coverage": {p: list(r) for p, r in self.parameters.coverage.items()},
         }  # fmt: skip
@@ -133,4 +137,5 @@ class Solution:
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],
             meta["objective"], meta["method"], meta["rank"], meta["condition"], meta["nonzeros"], meta["n_counted"],
             meta["rmse"], {g: GroupResidual(**r) for g, r in meta["residuals"].items()}, tuple(meta["notes"]),
+            meta.get("hyperparameters", {}),
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .algebra import UnsafeGram, regulariser_from_dict, regulariser_to_dict, solve
+from .algebra import ARD, BayesianRidge, UnsafeGram, regulariser_from_dict, regulariser_to_dict, solve
 from .assembly import Assembly, assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
@@ -230,9 +230,15 @@ def _solve_combined(
     regulariser: Regulariser, *, summaries: Summaries, weights: Mapping[Group, float], counted: int
 ) -> LinearSolution | UnsafeGram:
     try:
-        return solve(summaries.combined(weights), regulariser, counted)
+        combined = summaries.combined(weights)
+        return solve(combined, regulariser, rows_for(regulariser, combined, counted))
     except UnsafeGram as error:  # an answer, not a failure of the task: method "auto" goes on from it
         return error
+
+
+def rows_for(regulariser: Regulariser, summary: Summary, counted: float) -> float:
+    """N of a regulariser: the rows that the objective counts; evidence counts each row of weight above 0 once."""
+    return float(summary.rows) if isinstance(regulariser, BayesianRidge | ARD) else counted
 
 
 def _residual(summary: Summary, c: Any) -> GroupResidual:
@@ -267,6 +273,7 @@ def _solution(
         regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(settings.weights),
         settings.objective, linear.method, linear.rank, linear.condition, linear.nonzeros, total,
         float(np.sqrt(squares / max(total, 1))), residuals, (*notes, *linear.notes),
+        linear.hyperparameters,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from .algebra import RFactor
 from .basis import Basis, split_symbols
 from .blocks import blocks_of
+from .errors import StoreError
 from .folds import Folds
 from .parameters import Parameters, Penalty
 from .reduction import Summaries
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from .summary_store import Batch
+
 
 def open_summaries(store: str | Path) -> Summaries:
     """What :func:`summarise` put into a summary store; factors are read when they are asked for.
 
-    Raises StoreError if there is no such store.
+    Raises StoreError if there is no such store, or a pass that adds columns to it did not end.
     """
     place = SummaryStore.open(store)
     settings, batches = place.settings, place.batches()
@@ -35,10 +38,22 @@ def open_summaries(store: str | Path) -> Summaries:
     for batch in batches:
         own = {key: (float(low), float(high)) for key, (low, high) in batch.info["ranges"].items()}
         ranges[batch.elements] = widest_ranges([ranges.get(batch.elements, {}), own])
-    notes = tuple(n for batch in batches for n in batch.info["notes"])
+        if lacking := lacking_blocks(batch, names):
+            raise StoreError(
+                f"{store}: frames of {batch.elements} lack the columns of blocks {', '.join(lacking)}: the pass that "
+                "adds them did not end; summarise the frames again"
+            )
+    # frames that are given again with others are said again
+    notes = tuple(dict.fromkeys(n for batch in batches for n in batch.info["notes"]))
     folds = None if settings["folds"] is None else Folds.from_dict(settings["folds"])
     frozen = tuple(parameters_of(f) for f in settings["frozen"])
     return Summaries(StoredGroups(place.path), basis, names, frozen, folds, ranges, notes)
+
+
+def lacking_blocks(batch: Batch, names: Sequence[str]) -> list[str]:
+    """The blocks among some that frames of a batch have the elements of, and its factors no columns."""
+    members = set(split_symbols(batch.elements))
+    return [b for b in names if set(split_symbols(b)) <= members and b not in batch.blocks]
 
 
 class StoredGroups(Mapping[Group, RFactor]):

@@ -8,7 +8,7 @@ and more blocks make anew only what has the elements of one of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +27,8 @@ from .planning import check_resources, make_plan
 from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .solving import check_frozen
-from .stored_summaries import block_digest, open_summaries, store_settings
+from .stored_summaries import block_digest, lacking_blocks, open_summaries, store_settings
+from .summary_batches import agreed, as_json
 from .summary_store import FrameRecord, SummaryStore
 from .tiles import check_elements
 
@@ -100,7 +101,10 @@ def summarise(
         batches: tuple[Batch, ...] = ()
         if store is not None:
             opening = partial(_open, Path(store), store_settings(basis, names, how, frozen, policy))
-            names, batches = runner.once(opening, what=f"open {store}")
+            found = runner.once(opening, what=f"open {store}")
+            if isinstance(found, StoreError):
+                raise found
+            names, batches = found
         check_frozen(basis, names, frozen)
         usable = _usable(frames, basis, names)
         shares = _share(usable, how, batches)
@@ -110,10 +114,12 @@ def summarise(
             plan = make_plan(
                 todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory, store=rows
             )
-            fresh = _reduce(plan, names, frozen, rows, shares, runner, memory)
+            left_out = {"left out by the policy": plan.skipped, "without a label": _unlabelled(frames, names)}
+            fresh = _reduce(plan, names, frozen, rows, shares, runner, memory, _notes(left_out))
         if store is not None:
             if fresh:
-                runner.once(partial(_write, Path(store), fresh, shares, replaced), what=f"write {store}")
+                settings = store_settings(basis, names, how, frozen, policy)
+                runner.once(partial(_write, Path(store), settings, fresh, shares, replaced), what=f"write {store}")
             return open_summaries(store)
     if not fresh:
         raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
@@ -124,15 +130,24 @@ def summarise(
     )  # fmt: skip
 
 
-def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]]:
-    """Create or continue a store; the blocks that it has now, those of before included, and its batches."""
-    basis = Basis.from_dict(settings["basis"])
-    before = SummaryStore.open(path).settings["blocks"] if (path / "index.json").exists() else {}
-    if lost := sorted(set(before) - {b.name for b in blocks_of(basis)}):
-        raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
-    names = tuple(b.name for b in blocks_of(basis, {*before, *settings["blocks"]}))
-    store = SummaryStore.create(path, settings | {"blocks": {b: block_digest(basis, b) for b in names}})
-    return names, store.batches()
+def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]] | StoreError:
+    """Create a store or look into the one that is there: the blocks that it will have, those of before included, and
+    its batches. What does not fit is an answer, for it is raised as it is.
+
+    New blocks become the store's when their columns are written, lest a pass that fails leaves it without them.
+    """
+    try:
+        if not (path / "index.json").exists():
+            SummaryStore.create(path, settings)
+        store = SummaryStore.open(path)
+        basis, before = Basis.from_dict(settings["basis"]), store.settings
+        if lost := sorted(set(before["blocks"]) - {b.name for b in blocks_of(basis)}):
+            raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
+        names = tuple(b.name for b in blocks_of(basis, {*before["blocks"], *settings["blocks"]}))
+        agreed(str(path), before, as_json(settings | {"blocks": {b: block_digest(basis, b) for b in names}}))
+        return names, store.batches()
+    except StoreError as error:
+        return error
 
 
 def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> list[Frame]:
@@ -146,6 +161,19 @@ def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> list
         if (first := usable.setdefault(frame.digest, frame)) is not frame:
             raise InputError(f"{frame.origin} is the same frame as {first.origin}: its rows would count twice")
     return list(usable.values())
+
+
+def _unlabelled(frames: Sequence[Frame], names: Sequence[str]) -> tuple[str, ...]:
+    members = [set(split_symbols(b)) for b in names]
+    return tuple(f.origin for f in frames if not n_rows(f) and any(m <= f.elements for m in members))
+
+
+def _notes(left_out: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What is said of frames that are not used, by the reason."""
+    return tuple(
+        f"{len(origins)} frames {why}: {'; '.join(origins[:5])}{' …' * (len(origins) > 5)}"
+        for why, origins in left_out.items() if origins
+    )  # fmt: skip
 
 
 def _share(frames: Sequence[Frame], folds: Folds | None, batches: Sequence[Batch]) -> dict[str, int]:
@@ -167,15 +195,13 @@ def _todo(
     known: set[str] = set()
     given = {f.digest for f in frames}
     for batch in batches:
-        members = set(split_symbols(batch.elements))
-        own = {b for b in names if set(split_symbols(b)) <= members}
-        if own == set(batch.blocks):
+        if not (new := lacking_blocks(batch, names)):
             known |= {r.digest for r in batch.frames}
             continue
         replaced.setdefault(batch.elements, []).append(batch.id)
         if absent := [r.origin for r in batch.frames if r.digest not in given]:
             raise StoreError(
-                f"blocks {', '.join(sorted(own - set(batch.blocks)))} are new for frames of {batch.elements}: the rows "
+                f"blocks {', '.join(new)} are new for frames of {batch.elements}: the rows "
                 f"of all {len(batch.frames)} such frames are needed again, of which {len(absent)} were not given: "
                 f"{'; '.join(absent[:5])}{' …' * (len(absent) > 5)}"
             )
@@ -201,9 +227,11 @@ class _Fresh:
 
 def _reduce(
     plan: Plan, names: tuple[str, ...], frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
-    runner: Executor, memory: int | None,
+    runner: Executor, memory: int | None, notes: tuple[str, ...],
 ) -> list[_Fresh]:  # fmt: skip
-    """Reduce the rows of a plan, by element set."""
+    """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
+    if not plan.segments:
+        return []
     kept = None
     if rows is not None:
         kept = assemble(
@@ -231,7 +259,8 @@ def _reduce(
     check_resources(needed + 2 * value, "reduction of all groups", memory=there, workers=workers)
     task = partial(_leaf, source=source, shares=shares)
     groups = runner.reduce(task, _merge, leaves, label=_label, what="summarise", cost=leaf_cost(plan, source))
-    return [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
+    fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
+    return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
 
 
 def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, Reduced]) -> _Fresh:
@@ -249,8 +278,11 @@ def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, 
     return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes)
 
 
-def _write(path: Path, fresh: Sequence[_Fresh], shares: Mapping[str, int], replaced: Mapping[str, list[str]]) -> None:
-    store = SummaryStore.open(path)
+def _write(
+    path: Path, settings: dict[str, Any], fresh: Sequence[_Fresh], shares: Mapping[str, int],
+    replaced: Mapping[str, list[str]],
+) -> None:  # fmt: skip
+    store = SummaryStore.create(path, settings)
     for batch in fresh:
         records = [
             FrameRecord(f.digest, shares[f.digest], f.origin, f.group, f.composition) for f in batch.frames

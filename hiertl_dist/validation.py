@@ -21,6 +21,7 @@ from .errors import InputError
 from .executors import SerialExecutor
 from .held_out import HeldOut
 from .rows import OBJECTIVES, Group
+from .solving import rows_for
 from .views import View, as_regulariser
 
 if TYPE_CHECKING:
@@ -240,16 +241,20 @@ def _validate_fold(
 
 def _solved(factor: RFactor, regularisers: Sequence[Regulariser], counted: float) -> Fitted:
     """Solutions, or why there is none: one model that fails does not take the others with it."""
-    try:
-        return list(solve_all(factor, regularisers, counted))
-    except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError):
-        found: Fitted = []
-        for regulariser in regularisers:
-            try:
-                found += solve_all(factor, [regulariser], counted)
-            except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError) as error:
-                found.append(f"{type(error).__name__}: {error}")
-        return found
+    by_rows: dict[float, list[int]] = {}
+    for i, regulariser in enumerate(regularisers):
+        by_rows.setdefault(rows_for(regulariser, factor, counted), []).append(i)
+    found: dict[int, LinearSolution | str] = {}
+    for rows, own in by_rows.items():
+        try:
+            found |= zip(own, solve_all(factor, [regularisers[i] for i in own], rows), strict=True)
+        except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError):
+            for i in own:
+                try:
+                    found[i] = solve_all(factor, [regularisers[i]], rows)[0]
+                except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError) as error:
+                    found[i] = f"{type(error).__name__}: {error}"
+    return [found[i] for i in range(len(regularisers))]
 
 
 def _collected(view: View, regulariser: Regulariser, place: int, found: Sequence[Any]) -> CrossValidation:

@@ -26,7 +26,7 @@ from .parameters import Parameters, Penalty
 from .reduction import Summaries, check_weights, row_weights
 from .rows import OBJECTIVES, Group
 from .solution import GroupResidual, Solution
-from .solving import check_frozen, fitted_parameters, wall_of
+from .solving import check_frozen, fitted_parameters, rows_for, wall_of
 from .tiles import widest_ranges
 
 if TYPE_CHECKING:
@@ -308,7 +308,9 @@ def solve(
         As of :func:`~hiertl_dist.algebra.solve`, and where frozen models have different walls.
     """
     wanted = as_regulariser(regulariser)
-    return solution_of(given, algebra.solve(combine(given), wanted, given.counted), wanted, penalty=penalty, name=name)
+    factor = combine(given)
+    linear = algebra.solve(factor, wanted, rows_for(wanted, factor, given.counted))
+    return solution_of(given, linear, wanted, penalty=penalty, name=name)
 
 
 def as_regulariser(given: Regulariser | Mapping[str, Any]) -> Regulariser:
@@ -346,7 +348,7 @@ def solution_of(
         parameters, block, given.blocks, {f.source: f.digest for f in frozen}, regulariser_to_dict(regulariser),
         dict(given.weights), given.objective, linear.method, linear.rank, linear.condition, linear.nonzeros,
         given.counted, float(np.sqrt(total / max(given.counted, 1))), by_name,
-        (*given.summaries.notes, *linear.notes),
+        (*given.summaries.notes, *linear.notes), linear.hyperparameters,
     )  # fmt: skip
 
 
@@ -382,5 +384,5 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
     if kind == "lasso":
         return lasso_path(combine(given), given.counted, **options)
     if kind == "ridge":
-        return ridge_grid(combine(given), n_counted=given.counted, **options)
+        return ridge_grid(combine(given), **options)
     raise ValueError(f"path: expected 'lasso' or 'ridge', found {kind!r}")

@@ -7,7 +7,7 @@ import pytest
 from synthetic import assemble, labelled, n_columns, random_frames, random_parameters, small_basis
 
 from hiertl_dist import design_rows, planning, reduction
-from hiertl_dist.algebra import NoRegularisation, solve
+from hiertl_dist.algebra import NoRegularisation, regularisers, solve
 from hiertl_dist.assembly import frozen_rows
 from hiertl_dist.errors import IncompleteStoreError, ResourceError
 from hiertl_dist.executors import TaskFailed, executor
@@ -260,7 +260,9 @@ def test_the_memory_of_a_solve_depends_on_the_regulariser(plan, serial, monkeypa
     monkeypatch.setattr(reduction, "leaf_bytes", lambda *_: 0)
     width = n_columns(BASIS, ["CN"]) + 1
     memory = solve_bytes(width, "ridge")
-    assert memory < solve_bytes(width, "lasso") < solve_bytes(width) == solve_bytes(width, "svd")
+    assert memory < solve_bytes(width, "lasso") < solve_bytes(width, "svd") < solve_bytes(width)
+    assert solve_bytes(width) == solve_bytes(width, "ard")
+    assert set(reduction.SOLVE_SQUARES) == set(regularisers._KINDS)
     reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2 * memory, regulariser="ridge")
     with pytest.raises(ResourceError, match=f"solve of {width} columns"):
         reduce_rows(plan, ["CN"], store=None, executor=serial, memory=memory // 2, regulariser="ridge")

@@ -116,8 +116,8 @@ class AdaptiveLasso:
 class BayesianRidge:
     """Ridge whose alpha and noise maximise the evidence of the N rows, one alpha for all coefficients.
 
-    MacKay, Neural Comput. 4, 415 (1992). `tolerance` is the relative change of alpha and noise that ends the
-    iteration, `max_iter` the most steps. With `normalize`, alpha acts on coefficients of columns of length 1.
+    MacKay, Neural Comput. 4, 415 (1992). `tolerance` is the relative accuracy of alpha, `max_iter` the most steps. With
+    `normalize`, alpha acts on coefficients of columns of length 1.
     """
 
     tolerance: float = 1e-6
@@ -133,7 +133,7 @@ class ARD:
     """As `BayesianRidge` with an alpha of its own for each coefficient: automatic relevance determination.
 
     Tipping, J. Mach. Learn. Res. 1, 211 (2001). A coefficient whose alpha exceeds `prune` times the noise's precision
-    (with columns of length 1) is zero.
+    (with columns of length 1) is zero. `tolerance` is the change of the alphas' logarithms that ends the iteration.
     """
 
     tolerance: float = 1e-6

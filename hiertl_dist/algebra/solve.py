@@ -35,7 +35,7 @@ GRADIENT_LIMIT = 1e-10
 
 #: (columns below which, ridges from which on) one SVD costs less than a QR for each. CPU ms on one core of a Xeon with
 #: AVX-512, OpenBLAS, for 300, 700, 1 500 columns: `solve` with a ridge 1.8, 13, 87; dgesdd 12, 131, 1 266; each more
-#: alpha after it 0.14, 1, 9.
+#: alpha after it 0.1, 0.2, 1.3.
 _SVD_PAYS = ((500, 8), (1000, 12), (np.inf, 17))
 
 _Penalised = Lasso | ElasticNet | AdaptiveLasso

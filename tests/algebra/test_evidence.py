@@ -22,6 +22,8 @@ from hiertl_dist.algebra import (
     UnsafeGram,
     solve,
 )
+from hiertl_dist.algebra.factor import Factor
+from hiertl_dist.algebra.relevance import _point, _Rows
 
 KINDS = [RFactor, Gram]
 
@@ -259,11 +261,59 @@ def test_without_noise_it_is_at_the_rounding_of_the_rows(regulariser: BayesianRi
     assert np.isfinite(found.hyperparameters["log_evidence"])
 
 
+def test_columns_that_depend_on_others_do_not_count_as_rows() -> None:
+    A, b, _ = made(60, 6)
+    wide = np.column_stack([A, A @ np.random.default_rng(0).normal(size=(6, 5))])
+    found = solve(RFactor.of(wide, b), BayesianRidge(), n_counted=10)
+    assert found.hyperparameters["effective_parameters"] < 6.0
+    with pytest.raises(ValueError, match="at least the 6 independent rows"):
+        solve(RFactor.of(wide, b), BayesianRidge(), n_counted=5)
+
+
 def test_unknown_noise_is_said() -> None:
     A, b, _ = made(20, 40, 0.1)
     found = solve(RFactor.of(A, b), ARD())
     assert found.hyperparameters["effective_parameters"] > 18.0
     assert any("don't tell the noise" in note for note in found.notes)
+
+
+def test_ard_does_not_start_where_the_noise_is_explained_too() -> None:
+    """Bayesian ridge explains these 40 rows with 40 effective parameters and no noise; ARD need not end there."""
+    A, b, c = made(40, 60, 0.05, nonzero=5)
+    ridge = solve(RFactor.of(A, b), BayesianRidge())
+    assert ridge.hyperparameters["effective_parameters"] > 39.0
+    found = solve(RFactor.of(A, b), ARD())
+    assert found.hyperparameters["effective_parameters"] < 30.0
+    assert 0.01 < found.hyperparameters["noise"] < 0.1
+    assert np.linalg.norm(found.coefficients - c) < 0.2
+    require_maximum(A, b, found)
+
+
+def test_closed_forms_of_a_single_penalty() -> None:
+    """What `alone` and `entrants` promise for a column, against the evidence with that penalty."""
+    A, b, _ = made(60, 8, 0.5, nonzero=4, condition=3.0)
+    A = A / np.linalg.norm(A, axis=0)
+    r = np.linalg.qr(np.column_stack([A, b]), mode="r")
+    rows = _Rows(Factor(r[:8, :8], r[:8, 8]), float(r[8, 8] ** 2), 60.0, 1e-28, 1e8)
+    active, x = np.array([0, 2, 3, 5, 6]), np.array([-3.0, 1.0, 12.0, -9.0, 0.5])
+    point = _point(rows, active, x)
+    best, gain = point.alone()
+    assert np.isinf(best).any()
+    assert np.isfinite(best).any()
+    for i in range(5):
+        moved = x.copy()
+        moved[i] = min(best[i], 40.0)
+        assert _point(rows, active, moved).log_evidence - point.log_evidence == pytest.approx(gain[i], rel=1e-6)
+    columns, start = point.entrants()
+    assert len(columns)
+    gains = []
+    for j, own in zip(columns, start, strict=True):
+        order = np.argsort([*active, j])
+        more = _point(rows, np.append(active, j)[order], np.append(x, own)[order])
+        gains.append(more.log_evidence - point.log_evidence)
+        assert more.rise[np.flatnonzero(more.active == j)[0]] == pytest.approx(0.0, abs=1e-8)
+    assert gains == sorted(gains, reverse=True)
+    assert gains[-1] > 0.0
 
 
 def test_what_does_not_converge_says_what_is_left() -> None:

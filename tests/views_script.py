@@ -1,0 +1,65 @@
+"""Writes digests of summaries, views and cross-validation: ``views_script.py FOLDER NAME KIND [WORKERS]``.
+
+Each calling process writes ``FOLDER/NAME/<process>``: number of leaves, then digests of the groups in memory, of the
+groups of a store that was extended, of a solution of a view, and of held-out errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from synthetic import random_parameters, small_basis
+from view_oracle import frames_of
+
+from hiertl_dist import planning, reduction
+from hiertl_dist.executors import executor
+from hiertl_dist.summarise import summarise
+from hiertl_dist.validation import cross_validate
+from hiertl_dist.views import solve, view
+
+BASIS = small_basis((4, 3, 2))
+FRAMES = [*frames_of({"C": 6, "N": 6, "CN": 60}), *frames_of({"CN": 6}, atoms=12, group="solid", seed=1)]
+
+
+def digest(*arrays):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]
+
+
+def of_groups(summaries):
+    return digest(*(a for g in sorted(summaries.groups) for a in summaries.groups[g].to_arrays().values()))
+
+
+def report(runner, folder, leaves):
+    frozen = [random_parameters(BASIS).restricted({"C"})]
+    found = summarise(FRAMES, BASIS, folds=3, frozen=frozen, executor=runner)
+    summarise(FRAMES[:50], BASIS, folds=3, frozen=frozen, executor=runner, store=folder)
+    stored = summarise(FRAMES, BASIS, folds=3, frozen=frozen, executor=runner, store=folder)
+    chosen = view(stored, weights={"energy": 0.5, "solid": 2.0}, exclude=["CNNN"])
+    solution = solve(chosen, {"kind": "ridge", "alpha": 1e-4})
+    ridges = [{"kind": "ridge", "alpha": a} for a in (1e-4, 1.0)]
+    # of summaries in memory and in a store, by the executor
+    checked = [cross_validate(view(s), ridges, executor=runner) for s in (found, stored)]
+    errors = [digest(*(own.errors.squares for own in one)) for one in checked]
+    return " ".join(
+        [str(leaves[0]), of_groups(found), of_groups(stored), digest(solution.parameters.coefficients), *errors]
+    )
+
+
+def main(folder, name, kind, counts):
+    planning.SEGMENT_ROWS = 31
+    reduction.LEAF_ROWS = 1
+    module, leaves = sys.modules[summarise.__module__], []
+    cut = module.cut_leaves
+    module.cut_leaves = lambda *args: leaves.append(len(found := cut(*args))) or found
+    with executor(kind, workers=counts[0]) as runner:
+        text = report(runner, folder / f"{name}.summaries", leaves)
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / str(os.getpid())).write_text(text)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], [int(w) for w in sys.argv[4:]] or [None])
