@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -66,7 +67,15 @@ class HeldOut:
         wanted = {k: v for k, v in where.items() if v is not None}
         if unknown := set(wanted) - set(Cell._fields):
             raise ValueError(f"expected some of {Cell._fields}, found {sorted(unknown)}")
-        return np.array([all(getattr(c, k) == v for k, v in wanted.items()) for c in self.cells], bool)
+        chosen = np.ones(len(self.cells), bool)
+        for key, value in wanted.items():
+            chosen &= self._fields[key] == value
+        return chosen
+
+    @cached_property
+    def _fields(self) -> dict[str, NDArray[np.object_]]:
+        """(cells,) values of each field: a search asks for some hundred errors of each model."""
+        return {k: np.array([getattr(c, k) for c in self.cells], object) for k in Cell._fields}
 
     def rmse(self, kind: str, **where: Any) -> float:
         """RMSE of a kind of rows, over those of a ``source``, ``composition``, ``fold``; NaN where there are none."""
@@ -123,12 +132,25 @@ class HeldOut:
         return shares
 
     def fold_scores(self, importance: Mapping[str, float] | None = None, **where: Any) -> NDArray[np.float64]:
-        """(folds,) score of each fold that has such rows of a kind that counts."""
-        kinds = [k for k, share in self._shares(importance).items() if share]
-        folds = self.values("fold") if where.get("fold") is None else [where["fold"]]
-        owns = [{**where, "fold": fold} for fold in folds]
-        there = [own for own in owns if any(self._chosen({"kind": k, **own}).any() for k in kinds)]
-        return np.array([self.score(importance, **own) for own in there])
+        """(folds,) score of each fold that has such rows of a kind that counts.
+
+        A fold that lacks a kind is scored by the others, relative to their errors in all folds: the mean of fewer kinds
+        has another scale.
+        """
+        shares = {k: s for k, s in self._shares(importance).items() if s}
+        pooled = {k: self.rmse(k, **{**where, "fold": None}) for k in shares}
+        whole = [k for k in shares if not math.isnan(pooled[k])]
+        found = []
+        for fold in self.values("fold") if where.get("fold") is None else [where["fold"]]:
+            own = {**where, "fold": fold}
+            kinds = [k for k in whole if self._chosen({"kind": k, **own}).any()]
+            if kinds == whole:
+                found.append(self.score(importance, **own))
+            elif kinds:
+                here = {k: shares[k] for k in kinds}
+                ratio = self.score(here, **own) / self.score(here, **{**where, "fold": None})
+                found.append(self.score(importance, **{**where, "fold": None}) * ratio)
+        return np.array(found)
 
     def standard_error(self, importance: Mapping[str, float] | None = None, **where: Any) -> float:
         """Standard error of the score: the spread of the folds' scores over the root of their number.

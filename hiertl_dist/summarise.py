@@ -95,39 +95,47 @@ def summarise(
     """
     how = Folds(folds) if isinstance(folds, int) else folds
     held = {t.block for f in frozen for t in f.basis.types}
-    wanted = [b.name for b in blocks_of(basis) if b.name not in held] if blocks is None else blocks
-    names = tuple(b.name for b in blocks_of(basis, wanted))
+    free = [b.name for b in blocks_of(basis) if b.name not in held]
+    names = tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
     with borrowed(executor) as runner:
         batches: tuple[Batch, ...] = ()
         if store is not None:
             opening = partial(_open, Path(store), store_settings(basis, names, how, frozen, policy))
-            found = runner.once(opening, what=f"open {store}")
-            if isinstance(found, StoreError):
-                raise found
-            names, batches = found
+            names, batches = _raised(runner.once(opening, what=f"open {store}"))
         check_frozen(basis, names, frozen)
         usable = _usable(frames, basis, names)
         shares = _share(usable, how, batches)
         todo, replaced = _todo(usable, names, batches)
         fresh: list[_Fresh] = []
         if todo:
-            plan = make_plan(
-                todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory, store=rows
-            )
-            left_out = {"left out by the policy": plan.skipped, "without a label": _unlabelled(frames, names)}
-            fresh = _reduce(plan, names, frozen, rows, shares, runner, memory, _notes(left_out))
+            plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
+                             store=rows)  # fmt: skip
+            fresh = _reduce(plan, names, frozen, rows, shares, runner, memory, _left_out(plan, frames, names))
         if store is not None:
             if fresh:
-                settings = store_settings(basis, names, how, frozen, policy)
-                runner.once(partial(_write, Path(store), settings, fresh, shares, replaced), what=f"write {store}")
+                writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
+                runner.once(partial(writing, Path(store)), what=f"write {store}")
             return open_summaries(store)
     if not fresh:
         raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
+    return _in_memory(fresh, basis, names, frozen, how)
+
+
+def _in_memory(
+    fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None
+) -> Summaries:
     groups: dict[Group, RFactor] = {g: r.factor for f in fresh for g, r in f.groups.items()}
     return Summaries(
-        groups, basis, names, tuple(frozen), how, {f.elements: f.ranges for f in fresh},
+        groups, basis, names, tuple(frozen), folds, {f.elements: f.ranges for f in fresh},
         tuple(n for f in fresh for n in f.notes),
     )  # fmt: skip
+
+
+def _raised(found: Any) -> Any:
+    """What was found; raises it where that is an error."""
+    if isinstance(found, StoreError):
+        raise found
+    return found
 
 
 def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]] | StoreError:
@@ -163,16 +171,13 @@ def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> list
     return list(usable.values())
 
 
-def _unlabelled(frames: Sequence[Frame], names: Sequence[str]) -> tuple[str, ...]:
+def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[str]) -> tuple[str, ...]:
+    """What is said of frames that have all elements of a block and are not used."""
     members = [set(split_symbols(b)) for b in names]
-    return tuple(f.origin for f in frames if not n_rows(f) and any(m <= f.elements for m in members))
-
-
-def _notes(left_out: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """What is said of frames that are not used, by the reason."""
+    bare = [f.origin for f in frames if not n_rows(f) and any(m <= f.elements for m in members)]
     return tuple(
         f"{len(origins)} frames {why}: {'; '.join(origins[:5])}{' …' * (len(origins) > 5)}"
-        for why, origins in left_out.items() if origins
+        for why, origins in (("left out by the policy", plan.skipped), ("without a label", bare)) if origins
     )  # fmt: skip
 
 
@@ -279,8 +284,8 @@ def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, 
 
 
 def _write(
-    path: Path, settings: dict[str, Any], fresh: Sequence[_Fresh], shares: Mapping[str, int],
-    replaced: Mapping[str, list[str]],
+    settings: dict[str, Any], fresh: Sequence[_Fresh], shares: Mapping[str, int], replaced: Mapping[str, list[str]],
+    path: Path,
 ) -> None:  # fmt: skip
     store = SummaryStore.create(path, settings)
     for batch in fresh:

@@ -119,7 +119,7 @@ def cross_validate(
     Raises
     ------
     InputError
-        There are not at least two folds, or views differ in more than weights.
+        There are not at least two folds, views differ in more than weights, or pools are of other summaries.
     """
     views = [given] if isinstance(given, View) else list(given)
     listed = list(regularisers) if isinstance(regularisers, Sequence) else [regularisers]
@@ -140,6 +140,8 @@ def training_factors(
 ) -> list[tuple[int, list[RFactor]]]:
     """Each fold, and for each view the factor of all weighted rows outside of it; see :func:`cross_validate`."""
     _check_alike(views)
+    if pools is not None and pools.summaries is not views[0].summaries:
+        raise InputError("cross-validation: expected pools of the summaries that the views are of, found others")
     folds = sorted({g.fold for g in views[0].factors})
     factors = runner.run(partial(_fold_factors, views=views, pools=pools), folds, label=_fold, what="factors of folds")
     training = [_all_but_one([own[v] for own in factors]) for v in range(len(views))]
@@ -151,6 +153,8 @@ def _fold(fold: int) -> str:
 
 
 def _check_alike(views: Sequence[View]) -> None:
+    if not views:
+        raise InputError("cross-validation: expected at least one view, found none")
     first = views[0]
     folds = {g.fold for g in first.factors}
     if len(folds) < 2 or -1 in folds:

@@ -109,7 +109,15 @@ def test_tables_scores_and_what_is_pooled_agree(given_residuals):
 def test_the_standard_error_is_that_of_the_folds_scores(given_residuals):
     errors = of(given_residuals)
     folds = sorted({g.fold for g in given_residuals})
-    scores = np.array([errors.score(fold=f) for f in folds])
+    kinds = errors.values("kind")
+    pooled = {k: rms(given_residuals, k) for k in kinds}
+    # the mean of the logarithms' differences from all folds, over the kinds that a fold has
+    scores = np.array([
+        errors.score() * math.exp(np.mean([
+            math.log(own / pooled[k]) for k in kinds if not math.isnan(own := rms(given_residuals, k, fold=f))
+        ]))
+        for f in folds
+    ])  # fmt: skip
     assert errors.fold_scores() == pytest.approx(scores)
     found = errors.standard_error()
     if len(folds) < 2:
@@ -178,3 +186,14 @@ def test_an_unknown_field_is_refused():
     errors = HeldOut.of({Group("a", "force", "C", 0): (4, 1.0)})
     with pytest.raises(ValueError, match=r"expected some of .*, found \['species'\]"):
         errors.rmse("force", species="C")
+
+
+def test_a_fold_that_lacks_a_kind_is_scored_on_the_scale_of_all():
+    cells = [Cell(k, "a", "C", f) for f in range(3) for k in ("force", "energy") if (k, f) != ("energy", 2)]
+    squares = [{"force": 4.0, "energy": 0.01}[c.kind] * 10 for c in cells]
+    even = HeldOut(tuple(cells), np.full(len(cells), 10), np.array(squares))
+    assert even.fold_scores() == pytest.approx([math.sqrt(0.2)] * 3)
+    assert even.standard_error() == pytest.approx(0.0, abs=1e-12)
+    squares[-1] *= 4.0  # forces of the last fold: twice the error, and RMSE of all folds √2 of the others
+    worse = HeldOut(tuple(cells), np.full(len(cells), 10), np.array(squares))
+    assert worse.fold_scores()[2] == pytest.approx(worse.score() * 2.0 / math.sqrt(2.0))

@@ -305,7 +305,7 @@ def test_frames_of_a_known_group_follow_it(tmp_path):
     folds = Folds(2, split="group")
     sources = [replace(f, group=f"run {i % 6}") for i, f in enumerate(FRAMES)]
     summarise(sources[:12], BASIS, folds=folds, executor=SERIAL, store=tmp_path)
-    summarise(sources, BASIS, folds=folds, executor=SERIAL, store=tmp_path)
+    summarise(sources[12:], BASIS, folds=folds, executor=SERIAL, store=tmp_path)
     records = SummaryStore.open(tmp_path).frames().values()
     assert len(records) == len(FRAMES)
     assert len({(r.group, r.fold) for r in records}) == 6
@@ -314,6 +314,7 @@ def test_frames_of_a_known_group_follow_it(tmp_path):
 def test_added_columns_equal_a_pass_with_all(tmp_path, spy):
     summarise(FRAMES, BASIS, blocks=["N", "CN"], folds=FOLDS, executor=SERIAL, store=tmp_path)
     before = {b.elements: b.id for b in SummaryStore.open(tmp_path).batches()}
+    shares = {d: r.fold for d, r in SummaryStore.open(tmp_path).frames().items()}
     spy.forget()
     found = summarise(FRAMES, BASIS, blocks=["C"], folds=FOLDS, executor=SERIAL, store=tmp_path)
     assert found.blocks == ("C", "N", "CN")
@@ -322,8 +323,9 @@ def test_added_columns_equal_a_pass_with_all(tmp_path, spy):
     after = {b.elements: b.id for b in SummaryStore.open(tmp_path).batches()}
     assert before["N"] == after["N"]
     assert before["CN"] != after["CN"]
-    check_folds = SummaryStore.open(tmp_path).frames()
-    assert len(check_folds) == len(FRAMES)
+    records = SummaryStore.open(tmp_path).frames()
+    assert set(records) == {f.digest for f in FRAMES}
+    assert all(records[d].fold == fold for d, fold in shares.items())
     fresh = summarise(FRAMES, BASIS, folds=None, executor=SERIAL)
     for options in ({}, {"blocks": ["C", "N"]}, {"frozen": [C]}, {"blocks": ["CN"]}):
         same_fit(found, fresh, **options)

@@ -10,10 +10,11 @@ from synthetic import random_parameters, small_basis
 from view_oracle import dense, frames_of, least_squares
 
 from hiertl_dist import Model, Parameters, columns_of, validation
-from hiertl_dist.algebra import ConvergenceError, Lasso, NoRegularisation, RFactor, Ridge
+from hiertl_dist.algebra import BayesianRidge, ConvergenceError, Lasso, NoRegularisation, RFactor, Ridge
 from hiertl_dist.errors import InputError
 from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.folds import Folds
+from hiertl_dist.held_out import HeldOut
 from hiertl_dist.parameters import merge_parameters
 from hiertl_dist.planning import make_plan
 from hiertl_dist.reduction import reduce_rows
@@ -21,7 +22,7 @@ from hiertl_dist.report import errors_by_composition, errors_of
 from hiertl_dist.rows import KINDS
 from hiertl_dist.summarise import summarise
 from hiertl_dist.validation import Pools, cross_validate, training_factors
-from hiertl_dist.views import combine, view
+from hiertl_dist.views import combine, path, residual_squares, solve, view
 
 SERIAL = SerialExecutor()
 ORDERS = (4, 3, 2)
@@ -111,7 +112,9 @@ def test_errors_are_those_of_explicit_fits(case):
     assert checked.view is found
     assert checked.regulariser == Ridge(ALPHA)
     assert len(checked.nonzeros) == len(checked.conditions) == len({g.fold for g in found.factors})
-    assert set(checked.nonzeros) == {len(found.kept)}
+    # without energies nothing is known of a free atom's
+    dead = sum(len(c.elements) == 1 for c in found.columns) * (options.get("weights", {}).get("energy") == 0.0)
+    assert set(checked.nonzeros) == {len(found.kept) - dead}
     assert all(c >= 1.0 for c in checked.conditions)
     assert checked.failed == ""
 
@@ -122,7 +125,7 @@ def test_models_frozen_at_the_pass_are_frozen_in_every_fold():
     direct = view(SUMMARIES, frozen=list(TRUTH.values()))
     # folds follow from the frames that are summarised, which here are those with nitrogen
     rows = dense([f for f in FRAMES if "N" in f.elements], BASIS, folds=FOLDS)
-    assert [c for c in found.columns] == list(direct.columns)
+    assert found.columns == direct.columns
     check(checked.errors, held_out(found, list(TRUTH.values()), rows=rows))
 
 
@@ -136,14 +139,15 @@ def test_the_energy_error_is_per_atom_of_each_frame():
     found = view(summaries)
     (checked,) = cross_validate(found, Ridge(ALPHA))
     answers = held_out(found, [], rows=dense(frames, BASIS, ["C"], folds=2))
-    residuals = [(e.energy - f.energy) / len(f) for own, said in answers.values() for f, e in zip(own, said, strict=True)]
-    assert checked.errors.rmse("energy") == pytest.approx(math.sqrt(np.mean(np.square(residuals))), rel=1e-8)
+    pairs = [pair for own, said in answers.values() for pair in zip(own, said, strict=True)]
+    squares = [((e.energy - f.energy) / len(f)) ** 2 for f, e in pairs]
+    assert checked.errors.rmse("energy") == pytest.approx(math.sqrt(np.mean(squares)), rel=1e-8)
 
 
 def test_many_models_at_once_are_each_one_alone():
-    weights = [{"energy": w, "stress": 10.0, "solid": s} for w in (0.0, 1.0, 3.0) for s in (0.0, 2.0)]
+    weights = [{"energy": w, "stress": 10.0, "solid": s} for w, s in ((0.0, 2.0), (3.0, 0.0), (1.0, 1.0))]
     views = [view(SUMMARIES, weights=w, objective=o) for w in weights for o in ("lsq", "plain")]
-    regularisers = [Ridge(1e-2), Ridge(1.0), Lasso(1e-3)]
+    regularisers = [Ridge(1e-2), Ridge(1.0), Lasso(0.1)]
     together = cross_validate(views, regularisers)
     assert [(c.view, c.regulariser) for c in together] == [(v, r) for v in views for r in regularisers]
     pools = Pools(SUMMARIES)
@@ -188,14 +192,46 @@ def test_pools_need_triangular_factors():
         Pools(found).of((next(iter(found.groups)),))
 
 
+def test_pools_of_other_summaries_are_refused():
+    """Their groups have the same labels and other columns."""
+    with pytest.raises(InputError, match="expected pools of the summaries that the views are of"):
+        cross_validate(view(OFFSET), Ridge(1.0), pools=Pools(SUMMARIES))
+
+
+def test_regularisers_of_one_call_do_not_meet():
+    """LASSO counts the rows as the objective does, evidence each row of some weight once."""
+    found = view(SUMMARIES, blocks=["C"], weights={"stress": 0.0})
+    regularisers = [Ridge(ALPHA), BayesianRidge(), Lasso(1e-2), BayesianRidge(normalize=True), Ridge(1.0)]
+    together = cross_validate(found, regularisers)
+    for fold, (_, (factor,)) in enumerate(training_factors([found], SERIAL)):
+        used = ALL.used(elements=["C"]) & ~ALL.used(fold=[fold]) & ~ALL.used(kind=["stress_diagonal"])
+        assert factor.rows == (used & ~ALL.used(kind=["stress_off_diagonal"])).sum()
+    for one, regulariser in zip(together, regularisers, strict=True):
+        (alone,) = cross_validate(found, regulariser)
+        np.testing.assert_allclose(one.errors.squares, alone.errors.squares, rtol=1e-9)
+        assert one.nonzeros == alone.nonzeros
+        for fold in range(FOLDS):
+            others = [f for f in range(FOLDS) if f != fold]
+            part = view(SUMMARIES, blocks=["C"], weights={"stress": 0.0}, folds=others)
+            groups = [g for g in found.factors if g.fold == fold]
+            left, _ = residual_squares(found, solved(part, regulariser)[:, None], groups)
+            squares = HeldOut.of({g: (SUMMARIES.rows(g), float(s[0])) for g, s in left.items()})
+            for kind in KINDS:
+                assert one.errors.rmse(kind, fold=fold) == pytest.approx(squares.rmse(kind), rel=1e-5)
+
+
+def solved(found, regulariser):
+    """Coefficients of a view's columns."""
+    values = solve(found, regulariser).parameters.as_dict()
+    return np.array([values[c] for c in found.columns])
+
+
 def test_supports_are_those_of_the_folds():
     found = view(SUMMARIES, blocks=["CN"])
-    lam = 3e-2
+    lam = 0.03 * path(found, lam_min=1e6).lams[0]
     (checked,) = cross_validate(found, Lasso(lam))
     for fold, nonzeros in enumerate(checked.nonzeros):
         others = [f for f in range(FOLDS) if f != fold]
-        from hiertl_dist.views import solve
-
         solution = solve(view(SUMMARIES, blocks=["CN"], folds=others), Lasso(lam))
         assert solution.nonzeros == nonzeros
         assert 0 < nonzeros < len(found.kept)
@@ -236,7 +272,7 @@ def test_a_model_that_fails_in_one_fold_says_where(monkeypatch):
 
     def failing(factor, regularisers, counted):
         if any(isinstance(r, Lasso) for r in regularisers) and np.array_equal(factor.r, second.r):
-            raise ConvergenceError("no luck")
+            raise ConvergenceError("no luck", 0.1)
         return original(factor, regularisers, counted)
 
     monkeypatch.setattr(validation, "solve_all", failing)
@@ -279,6 +315,8 @@ def test_folds_are_needed():
     message = r"expected at least two folds, found {}; folds are chosen before the rows are reduced: summarise\("
     with pytest.raises(InputError, match=message.format("none")):
         cross_validate(view(none), Ridge(1.0))
+    with pytest.raises(InputError, match="expected at least one view, found none"):
+        cross_validate([], Ridge(1.0))
     with pytest.raises(InputError, match=message.format(r"\[1\]")):
         cross_validate(view(SUMMARIES, folds=[1]), Ridge(1.0))
 

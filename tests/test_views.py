@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from synthetic import random_frames, random_parameters, small_basis
 from view_oracle import COUNTS, dense, frames_of, least_squares, moderate_alpha
 
-from hiertl_dist import columns_of, fit_block
-from hiertl_dist.algebra import RFactor, Ridge
+from hiertl_dist import algebra, columns_of, fit_block
+from hiertl_dist.algebra import ARD, BayesianRidge, RFactor, Ridge
 from hiertl_dist.algebra.lasso_path import LassoPath
 from hiertl_dist.errors import InputError, MismatchError
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.parameters import Penalty
 from hiertl_dist.planning import make_plan
 from hiertl_dist.reduction import reduce_rows
+from hiertl_dist.solution import Solution
 from hiertl_dist.solving import FitSettings
 from hiertl_dist.summarise import summarise
 from hiertl_dist.views import combine, lower_basis, path, residual_squares, solve, view
@@ -282,6 +283,26 @@ def test_any_view_equals_the_direct_fit(summaries, choice):
     )  # fmt: skip
 
 
+def test_three_elements():
+    """Frames of two elements have columns of their own blocks only; a frame counts where it has a free block."""
+    basis = small_basis((3, 2, 0), elements=("C", "N", "H"))
+    frames = frames_of({"CN": 5, "HN": 4, "H": 3}) + frames_of({"CHN": 6}, atoms=14)
+    summaries = summarise(frames, basis, folds=None, executor=SERIAL)
+    rows = dense(frames, basis)
+    truth = random_parameters(basis, 3)
+    frozen = [truth.restricted({"C", "H", "N"}), truth.restricted({"HN"})]
+    for free, sets in ((["CHN"], ["CHN"]), (["CN", "CHN"], ["CN", "CHN"]), (["CH", "CN", "CHN"], ["CN", "CHN"])):
+        kept = np.array([c.block in free for c in rows.columns])
+        check(view(summaries, blocks=free, frozen=frozen), rows, kept, rows.used(elements=sets), frozen=frozen)
+    every = [c.block for c in rows.columns]
+    check(view(summaries), rows, np.ones(len(every), bool), rows.used(elements=["CN", "HN", "H", "CHN"]))
+    # no frame has exactly C and H
+    with pytest.raises(InputError, match="no group of rows is left to fit"):
+        view(summaries, blocks=["CH"])
+    found = view(summaries, blocks=["CH"], sets=["CHN"], frozen=frozen)
+    check(found, rows, np.array([b == "CH" for b in every]), rows.used(elements=["CHN"]), frozen=frozen)
+
+
 # -------------------------------------------------------------------------- the rest of what a fit says
 
 
@@ -323,6 +344,14 @@ def test_without_a_penalty_the_fit_is_that_of_the_rows(summaries):
     assert solution.rank == kept.sum()
 
 
+def test_a_solution_of_a_view_is_saved_and_read_back(summaries, tmp_path):
+    solution = solve(view(summaries, frozen=[TRUTH["C"]], orders={"CN": [3, 2, 0]}), Ridge(1e-2))
+    solution.save(tmp_path / "CN.npz")
+    found = Solution.load(tmp_path / "CN.npz")
+    np.testing.assert_array_equal(found.parameters.coefficients, solution.parameters.coefficients)
+    assert found.as_dict() == solution.as_dict()
+
+
 def test_combine_has_no_row_of_weight_zero(summaries):
     found = combine(view(summaries, blocks=["CN"], weights={"force": 0.0}))
     assert found.rows == (ALL.used(elements=["CN"]) & ~ALL.used(kind=["force"])).sum()
@@ -345,6 +374,20 @@ def test_residual_squares_of_any_group(summaries):
         np.testing.assert_allclose(squares[group], np.sum(left**2, axis=0), rtol=1e-9)
         assert targets[group] == pytest.approx(np.sum(target[mine] ** 2), rel=1e-9)
     assert set(residual_squares(found, models)[0]) == set(found.factors)
+
+
+@pytest.mark.parametrize("regulariser", [BayesianRidge(), ARD()], ids=["ridge", "ard"])
+def test_evidence_counts_each_row_of_some_weight_once(summaries, regulariser):
+    weights = {"stress": 0.0, "energy": 2.0}
+    kept, used = kept_columns(ALL, ["C"]), ALL.used(elements=["C"])
+    factors = ALL.factors(weights) * used
+    some = factors > 0.0
+    rows = RFactor.of(factors[some, None] * ALL.matrix[some][:, kept], (factors * ALL.target)[some])
+    expected = algebra.solve(rows, regulariser)
+    solution = solve(view(summaries, blocks=["C"], weights=weights), regulariser)
+    np.testing.assert_allclose(solution.parameters.coefficients, expected.coefficients, rtol=1e-4, atol=1e-7)
+    assert solution.hyperparameters["noise"] == pytest.approx(expected.hyperparameters["noise"], rel=1e-5)
+    assert solution.hyperparameters["log_evidence"] == pytest.approx(expected.hyperparameters["log_evidence"], rel=1e-6)
 
 
 def test_the_lasso_path_of_a_view_ends_in_its_lasso(summaries):
