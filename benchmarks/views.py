@@ -30,7 +30,7 @@ from hiertl_dist.rows import n_rows
 from hiertl_dist.solving import solve_summaries
 from hiertl_dist.store import DesignStore
 from hiertl_dist.stored_summaries import open_summaries
-from hiertl_dist.summarise import summarise
+from hiertl_dist.summarising import summarise
 from hiertl_dist.summary_store import SummaryStore
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
 from hiertl_dist.views import solve, view

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from .assembly import Assembly, assemble
 from .basis import Basis, ClusterType, Cutoff, Edge, Pair
 from .blocks import Block, Column, blocks_of, columns_of, lsq_order
+from .committees import Committee, committee
 from .design import DesignRows, design_rows
 from .evaluation import Evaluation, Model
 from .executors import executor
+from .folds import Folds
 from .frames import Frame
+from .held_out import HeldOut
 from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .inputs import Input
 from .io import frames_from_ase, iter_frames, read_fm_setup, read_frames
@@ -23,9 +26,17 @@ from .parameters import Parameters, Penalty
 from .planning import Plan
 from .planning import make_plan as plan
 from .reduction import Summaries, reduce_rows
+from .searching.settings import SearchSettings
+from .searching.stages import SearchResult, search
+from .selection import leverage, select
 from .solution import Solution
 from .solving import BlockFit, FitSettings, fit_block
 from .store import DesignStore
+from .stored_summaries import open_summaries
+from .summarising import summarise
+from .uncertainty import ModelPosterior, Prediction, calibration, posterior, predict
+from .validation import CrossValidation, cross_validate
+from .views import View, path, solve, view
 
 if TYPE_CHECKING:
     from .calculator import Calculator as Calculator
@@ -36,11 +47,14 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
-    "Assembly", "Basis", "Block", "BlockFit", "ClusterType", "Column", "Cutoff", "DesignRows", "DesignStore", "Edge",
-    "Evaluation", "FitSettings", "Frame", "HierarchyFit", "HierarchyOptions", "Input", "Model", "Pair", "Parameters",
-    "Penalty", "Plan", "Solution", "Summaries", "assemble", "blocks_of", "columns_of", "design_rows", "executor",
-    "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "iter_frames", "lsq_order", "plan",
-    "read_fm_setup", "read_frames", "reduce_rows",
+    "Assembly", "Basis", "Block", "BlockFit", "ClusterType", "Column", "Committee", "CrossValidation", "Cutoff",
+    "DesignRows", "DesignStore", "Edge", "Evaluation", "FitSettings", "Folds", "Frame", "HeldOut", "HierarchyFit",
+    "HierarchyOptions", "Input", "Model", "ModelPosterior", "Pair", "Parameters", "Penalty", "Plan", "Prediction",
+    "SearchResult", "SearchSettings", "Solution", "Summaries", "View", "assemble", "blocks_of", "calibration",
+    "columns_of", "committee", "cross_validate", "design_rows", "executor", "fit_all_at_once", "fit_block",
+    "fit_hierarchy", "frames_from_ase", "iter_frames", "leverage", "lsq_order", "open_summaries", "path", "plan",
+    "posterior", "predict", "read_fm_setup", "read_frames", "reduce_rows", "search", "select", "solve", "summarise",
+    "view",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The command ``hiertl-dist``: plan, assemble, fit, evaluate, merge, doctor, demo.
+"""The command ``hiertl-dist``: plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
 
 Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
 3 not enough memory or disk; 4 ``doctor`` found problems; 130 interrupted.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .executors.base import Executor
     from .inputs import Input
@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
     one.add_argument("--output", type=Path, help="folder of the results")
     one.add_argument("--plot", action="store_true", help="write parity plots (needs matplotlib)")
+    verbs.add_parser("summarise", parents=[whole], help="reduce the rows once, for any number of searches")
+    one = verbs.add_parser("search", parents=[whole], help="choose weights, regulariser, orders by cross-validation")
+    one.add_argument("--output", type=Path, help="folder of the results")
+    one.add_argument("--rule", choices=("best", "one_se"), help="how to choose (default: the input file's)")
+    one.add_argument(
+        "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"
+    )
     one = verbs.add_parser("evaluate", parents=[running], help="errors of models on frames, and where they extrapolate")
     one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
     one.add_argument("--frames", nargs="+", required=True, help="trajectories (extended XYZ, .xyzf; patterns)")
@@ -200,9 +207,10 @@ def _fit(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
-    from .jobs import fit_dict, fit_job, fit_text
-
+def _teller(
+    arguments: argparse.Namespace, job: Input, runner: Executor
+) -> tuple[Callable[[str], None], list[str]]:  # fmt: skip
+    """What prints a line, unless there is to be one JSON object, and the list that keeps all lines."""
     told: list[str] = []
 
     def tell(line: str) -> None:
@@ -212,9 +220,43 @@ def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how:
 
     for note in job.notes:
         tell(f"note: {note}")
+    return tell, told
+
+
+def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
+    from .jobs import fit_dict, fit_job, fit_text
+
+    tell, told = _teller(arguments, job, runner)
     result = fit_job(job, runner, tell=tell, **how)
     text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
     _print(arguments, runner, fit_dict(result) | {"notes": told}, text)
+
+
+def _summarise(arguments: argparse.Namespace) -> int:
+    from .searching.job import summarise_job, summarise_text
+
+    job = _job(arguments)
+    with _executor(arguments, job) as runner:
+        tell, told = _teller(arguments, job, runner)
+        found = summarise_job(job, runner, all_at_once=arguments.all_at_once, tell=tell)
+        _print(arguments, runner, found | {"notes": told}, summarise_text(found))
+    return 0
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from .searching.job import search_job
+
+    job = _job(arguments)
+    if arguments.rule is not None and job.search is not None:
+        job = replace(job, search=replace(job.search, rule=arguments.rule))
+    with _executor(arguments, job) as runner:
+        tell, told = _teller(arguments, job, runner)
+        report = search_job(job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, tell=tell)
+        text = "\n" + report.text(job.units) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in report.files)
+        _print(arguments, runner, report.as_dict() | {"notes": told}, text)
+    return 0
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -304,8 +346,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 _VERBS = {
-    "plan": _plan, "assemble": _assemble, "fit": _fit, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor,
-    "demo": _demo,
+    "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise, "search": _search,
+    "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@
     [store]      path, keep_rows, memory
     [output]     folder, units
     [executor]   kind, workers
+    [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see search_settings
 
 Paths are relative to the file's folder. A key that is not known is an error that names it.
 """
@@ -26,10 +27,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .basis import Basis, cluster_name, split_symbols
-from .errors import HiertlError, InputError
+from .errors import BasisError, HiertlError, InputError
 from .io import iter_frames, read_fm_setup
 from .parameters import Penalty
 from .rows import n_rows
+from .searching.settings import SearchSettings
 from .solving import FitSettings
 from .tiles import INNER_POLICIES
 
@@ -62,7 +64,7 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 """What a value may be, in words for messages, and whether it is that."""
 
-TOP: Final = dict.fromkeys(("basis", "hold_out", "fit", "frozen", "store", "output", "executor"), TABLE) | {
+TOP: Final = dict.fromkeys(("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search"), TABLE) | {
     "fm_setup": TEXT, "data": "[[…]] tables"
 }
 DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys(
@@ -93,6 +95,7 @@ class Input:
     only : blocks to fit; default: all that are not frozen.
     frozen : parameter or solution files of blocks that are not fitted.
     store : folder of the design store; ``None`` streams. keep_rows : whether the store is written.
+    search : what ``hiertl-dist search`` varies, if there is such a table; summaries : folder of the summary store.
     """
 
     basis: Basis
@@ -112,6 +115,8 @@ class Input:
     executor: str = "auto"
     workers: int | None = None
     notes: tuple[str, ...] = ()
+    search: SearchSettings | None = None
+    summaries: Path = Path("summaries")
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Input:
@@ -154,6 +159,7 @@ class Input:
             raise InputError(f"output.units: expected one of {UNITS}, found {units!r}")
         if run.get("kind", "auto") not in EXECUTORS:
             raise InputError(f"executor.kind: expected one of {EXECUTORS}, found {run['kind']!r}")
+        search, summaries = _search(table.get("search"))
         general = {k: v for k, v in fit.items() if k not in ("blocks", "only")}
         per_block = _block_tables(fit, {t.block for t in basis.types})
         return cls(
@@ -163,6 +169,7 @@ class Input:
             tuple(folder / f for f in frozen.get("files", ())),
             folder / store.get("path", "design.zarr"), store.get("keep_rows", True), _memory(store.get("memory")),
             folder / output.get("folder", "hiertl_results"), units, run.get("kind", "auto"), run.get("workers"), notes,
+            search, folder / summaries,
         )  # fmt: skip
 
     def read_frames(
@@ -245,6 +252,18 @@ def _partial(
         elif free := tuple(p for p in lower if set(split_symbols(p)) < elements):
             found[name] = free
     return found
+
+
+def _search(table: Mapping[str, Any] | None) -> tuple[SearchSettings | None, str]:
+    """The settings of a ``[search]`` table, if there is one, and the folder of the summary store."""
+    if table is None:
+        return None, "summaries"
+    summaries = table.get("summaries", "summaries")
+    _check({"summaries": summaries}, {"summaries": TEXT}, "search")
+    try:
+        return SearchSettings.from_dict({k: v for k, v in table.items() if k != "summaries"}), summaries
+    except BasisError as error:
+        raise InputError(f"search: {error}") from error
 
 
 def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:

@@ -18,7 +18,7 @@ import psutil
 from .algebra import ConvergenceError, RFactor, solve_all
 from .algebra.stacking import Layer, stack
 from .errors import InputError
-from .executors import SerialExecutor
+from .executors import InlineExecutor
 from .held_out import HeldOut
 from .rows import OBJECTIVES, Group
 from .solving import rows_for
@@ -124,7 +124,7 @@ def cross_validate(
     views = [given] if isinstance(given, View) else list(given)
     listed = list(regularisers) if isinstance(regularisers, Sequence) else [regularisers]
     wanted = [as_regulariser(r) for r in listed]
-    runner = SerialExecutor() if executor is None else executor
+    runner = InlineExecutor() if executor is None else executor
     shelf = pools if pools is not None and runner.workers == 1 else None
     items = training_factors(views, runner, shelf)
     task = partial(_validate_fold, views=views, regularisers=wanted, pools=shelf)

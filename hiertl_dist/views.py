@@ -197,7 +197,8 @@ def _choose_groups(
         if not any(fnmatchcase(n, pattern) for g in summaries.groups for n in (g.source, g.composition)):
             raise InputError(f"without: {pattern!r} matches no source or composition")
     chosen = [
-        g for g in summaries.groups
+        # sorted, so that summaries in memory and in a store give the same bits
+        g for g in sorted(summaries.groups)
         if g.elements in sets and (folds is None or g.fold in folds)
         and not any(fnmatchcase(n, p) for p in without for n in (g.source, g.composition))
     ]  # fmt: skip

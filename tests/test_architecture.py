@@ -21,8 +21,9 @@ FLOORS = {
     1: "kernels algebra io",
     2: "chunks store summary_batches summary_store executors",
     3: "recipe tiles costs planning folds",
-    4: "design assembly reduction solving evaluation stored_summaries summarise views held_out validation",
-    5: "lattice hierarchy inputs jobs cli report demo doctor health calculator __init__",
+    4: "design assembly reduction solving evaluation stored_summaries summarising views held_out validation noise "
+    "uncertainty committees selection",
+    5: "lattice hierarchy inputs jobs cli report demo doctor health calculator searching __init__",
 }
 """Modules and sub-packages by floor; ``__init__`` is the package's face. A new one has to be entered here."""
 

@@ -414,6 +414,140 @@ def test_demo_runs_to_its_end(run_json, run, tmp_path, small_demo):
         assert text in out
 
 
+# ---- summarise, search
+
+
+SEARCH = {
+    "folds": {"count": 3, "split": "group"},
+    "grid": {"regulariser": {"kind": "ridge", "alpha": [1e-4, 1.0]}, "exclude": [[], ["4B"]]},
+}  # fmt: skip
+SEARCHED = (FITTED - {"report.json"}) | {"search.json", "search"}
+
+
+@pytest.fixture
+def search_job(tmp_path):
+    """An input with a small grid; every sixth frame is held out."""
+    frames = [replace(f, group=("held" if i % 6 == 0 else "abc"[i // 2 % 3])) for i, f in enumerate(job_frames()[0])]
+    return write_job(tmp_path, frames, search=SEARCH, hold_out={"groups": ["held"]})
+
+
+def test_summarise_says_what_is_there(run, run_json, search_job):
+    found = run_json("summarise", search_job)
+    folder = search_job.parent / "summaries"
+    assert found["store"] == str(folder)
+    assert found["bytes"] == sum(p.stat().st_size for p in folder.iterdir())
+    counts = {s: (own["force"], own["stress"], own["energy"]) for s, own in found["element_sets"].items()}
+    assert counts == {s: (36 * n, 6 * n, n) for s, n in {"C": 4, "N": 4, "CN": 7}.items()}
+    assert found["rows"] == sum(map(sum, counts.values())) == 43 * 15
+    assert found["groups"] == sum(own["groups"] for own in found["element_sets"].values())
+    sizes = found["folds"].pop("frames")
+    assert (len(sizes), sum(sizes), min(sizes) > 0) == (3, 15, True)
+    assert found["folds"] == {"count": 3, "split": "group", "seed": 0, "stratify": True}
+    assert len(found["batches"]) == len(found["new_batches"]) == 3
+    again = run_json("summarise", search_job)
+    assert again["folds"].pop("frames") == sizes
+    assert again == found | {"new_batches": []}
+    code, out, err = run("summarise", search_job)
+    assert (code, err) == (0, "")
+    assert f"{folder}: {found['groups']} groups of 645 rows" in out
+    assert "0 of 3 batches new" in out
+    assert f"3 folds by group, seed 0, stratified by composition: {', '.join(map(str, sizes))} frames" in out
+    assert names(search_job.parent) == {"input.toml", "data.extxyz", "summaries", "design.zarr"}
+
+
+def test_search_writes_what_it_names(run_json, search_job):
+    found = run_json("search", search_job, "--no-plot")
+    results = search_job.parent / RESULTS
+    assert {Path(f).name for f in found["files"]} | {"search"} == SEARCHED == names(results)
+    assert json.loads((results / "search.json").read_text()) == {k: v for k, v in found.items() if k != "notes"}
+    assert [s["name"] for s in found["stages"]] == ["C", "N", "CN"]
+    for stage in found["stages"]:
+        chosen, solution = stage["chosen"], Solution.load(results / f"{stage['name']}.solution.npz")
+        assert len(stage["candidates"]) == 4
+        own = {k: v for k, v in chosen.items() if k not in ("index", "solution", "basis", "basis_digest")}
+        assert stage["candidates"][chosen["index"]] == own
+        assert solution.regulariser == chosen["regulariser"]
+        assert solution.parameters.basis.digest == chosen["basis_digest"]
+        assert chosen["solution"]["frozen"] == {f["source"]: f["digest"] for f in stage["frozen"]}
+        assert chosen["columns"] == solution.n_columns
+    assert {f["source"] for f in found["stages"][2]["frozen"]} == {"fit of C", "fit of N"}
+    model = Model.read(results / "model.params.txt").parameters
+    assert len(model.coefficients) == found["model"]["columns"]
+    assert found["errors"]["fitted"]["all"]["frames"] == 15
+    assert found["errors"]["held out"]["all"]["frames"] == 3, "held out of the folds, too"
+    assert sum(s["frames"] for s in found["stages"]) == 15
+    assert sorted(found["summaries"]["batches"].values()) == ["C", "CN", "N"]
+    assert found["summaries"]["path"] == str(search_job.parent / "summaries")
+    assert found["settings"]["folds"]["split"] == "group"
+    assert found["versions"]["hiertl-dist"]
+
+
+def test_search_finds_what_the_labels_are_made_of(run_json, search_job):
+    found = run_json("search", search_job, "--no-plot", "--rule", "best")
+    assert found["settings"]["rule"] == "best"
+    for stage in found["stages"]:
+        scores = [c["score"] for c in stage["candidates"]]
+        assert stage["chosen"]["index"] == stage["best"] == scores.index(min(scores))
+        assert stage["chosen"]["regulariser"]["alpha"] == 1e-4
+    assert found["errors"]["held out"]["all"]["force"] < 0.1 * found["errors"]["held out"]["all"]["force_rms"]
+
+
+def test_search_for_people(run, search_job):
+    code, out, err = run("search", search_job, "--no-plot", "--output", search_job.parent / "elsewhere")
+    assert (code, err) == (0, "")
+    assert sum(line.startswith("→ ") for line in out.splitlines()) == 4, "three stages, and what it means"
+    for text in (
+        "CN: fit of C, fit of N frozen", "  4 models, 3 folds each, in 2 parts", "the chosen model, held out frames",
+        "all types, ridge alpha 0.0001", "without 4B, ridge alpha 1", "elsewhere/search.json",
+    ):  # fmt: skip
+        assert text in out
+    again = run("search", search_job, "--no-plot", "--output", search_job.parent / "elsewhere")[1]
+    assert again.count("in 2 parts, 2 of which are there already") == 3
+    assert again.partition("\n\n")[2] == out.partition("\n\n")[2]
+
+
+def test_search_all_at_once_and_the_plot(run_json, search_job):
+    pytest.importorskip("matplotlib")
+    found = run_json("search", search_job, "--all-at-once")
+    results = search_job.parent / RESULTS
+    assert names(results) == {
+        "all_at_once.solution.npz", "all_at_once.params.txt", "model.params.txt", "search.json", "search.png", "search"
+    }  # fmt: skip
+    assert (results / "search.png").read_bytes().startswith(b"\x89PNG")
+    (stage,) = found["stages"]
+    assert (stage["blocks"], stage["frames"]) == (["C", "N", "CN"], 15)
+    assert found["notes"][0] == "C, N, CN together: nothing frozen"
+
+
+@pytest.mark.parametrize(("asked", "code"), [([], 0), (["--plot"], 2)], ids=["not asked for", "asked for"])
+def test_a_plot_without_matplotlib(run, search_job, monkeypatch, asked, code):
+    monkeypatch.setattr("hiertl_dist.searching.job.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    found, out, err = run("search", search_job, *asked)
+    assert found == code
+    assert ("note: no search.png, for matplotlib is not there" in out) == (not asked)
+    assert ("ModuleNotFoundError" in err) == bool(asked)
+    assert (search_job.parent / "summaries").exists() == (not asked), "known before anything is computed"
+
+
+def test_a_frame_that_is_held_out_since_is_not_fitted_in_silence(run, search_job):
+    assert run("summarise", search_job)[0] == 0
+    text = search_job.read_text().replace('["held"]', '["held", "a"]')
+    search_job.write_text(text)
+    code, out, err = run("search", search_job, "--no-plot", "--json")
+    assert (code, out) == (2, "")
+    assert "StoreError: " in err
+    assert "frames that are not among those to be fitted (held out since?)" in err
+
+
+def test_other_folds_need_the_rows_again(run, search_job):
+    assert run("summarise", search_job)[0] == 0
+    search_job.write_text(search_job.read_text().replace('"count" = 3', '"count" = 2'))
+    code, _, err = run("search", search_job, "--no-plot")
+    assert code == 2
+    assert "folds" in err
+
+
 # ---- exit codes, and what scripts see
 
 

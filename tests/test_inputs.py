@@ -235,6 +235,7 @@ class TestInput:
         assert (job.block_fits, job.partial, job.frozen, job.hold_out) == ({}, {}, (), ())
         assert (job.store, job.output) == (tmp_path / "design.zarr", tmp_path / "hiertl_results")
         assert (job.keep_rows, job.memory, job.units, job.executor, job.workers) == (True, None, "kcal", "auto", None)
+        assert (job.search, job.summaries) == (None, tmp_path / "summaries")
 
     def test_every_key_arrives(self, minimal, tmp_path):
         source = dict.fromkeys(DATA, "x") | {"path": ["a.xyz", "/b/*.xyz"], "start": 1, "stop": 5}
@@ -252,6 +253,11 @@ class TestInput:
             store={"path": "rows.zarr", "keep_rows": False, "memory": "2 GiB"},
             output={"folder": "results", "units": "eV"},
             executor={"kind": "processes", "workers": 3},
+            search={
+                "summaries": "kept", "folds": {"count": 4, "split": "group"}, "strategy": "ladder", "rule": "best",
+                "importance": {"force": 2.0}, "grid": {"objective": ["lsq", "plain"]},
+                "blocks": {"CN": {"exclude": [["4B"]]}},
+            },
         )  # fmt: skip
         job = Input.from_toml(path)
         assert job.data == (
@@ -266,6 +272,12 @@ class TestInput:
         assert (job.store, job.keep_rows, job.memory) == (tmp_path / "rows.zarr", False, 2 * 2**30)
         assert (job.output, job.units) == (tmp_path / "results", "eV")
         assert (job.executor, job.workers) == ("processes", 3)
+        assert job.summaries == tmp_path / "kept"
+        assert job.search.as_dict() == {
+            "strategy": "ladder", "rule": "best", "importance": {"force": 2.0},
+            "folds": {"count": 4, "split": "group", "seed": 0, "stratify": True},
+            "grid": {"objective": ["lsq", "plain"]}, "blocks": {"CN": {"exclude": [("4B",)]}},
+        }  # fmt: skip
 
     def test_python_has_the_names_of_the_file(self, minimal, tmp_path):
         assert Input.from_toml(write_toml(tmp_path / "input.toml", **minimal)).basis == Input.from_dict(minimal).basis

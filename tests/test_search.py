@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,17 +20,21 @@ from synthetic import HAS_MPI, environment, labelled, random_frames, random_para
 from test_inputs import write_job
 from test_mpirun_cli import command, mpiexec
 
-from hiertl_dist import Model, cli, design_rows, fit_block, search_items
-from hiertl_dist.algebra import ConvergenceError
+from hiertl_dist import Model, cli, design_rows, fit_block
+from hiertl_dist.algebra import ConvergenceError, Lasso
 from hiertl_dist.errors import InputError, StoreError
 from hiertl_dist.executors import ProcessesExecutor, SerialExecutor
-from hiertl_dist.folds import assign_folds
+from hiertl_dist.folds import Folds, assign_folds
+from hiertl_dist.held_out import Cell, HeldOut
 from hiertl_dist.hierarchy import HierarchyOptions
 from hiertl_dist.rows import OBJECTIVES, SUMMARY_KINDS, kind_codes
-from hiertl_dist.search import search
-from hiertl_dist.search_choice import Candidate, choose
-from hiertl_dist.search_report import pm, search_text
-from hiertl_dist.search_settings import Choice, SearchSettings
+from hiertl_dist.searching import items as search_items
+from hiertl_dist.searching.choice import Candidate, choose, scored
+from hiertl_dist.searching.items import Item, Setup, Source, items_of
+from hiertl_dist.searching.plan import Columns
+from hiertl_dist.searching.report import pm, search_text
+from hiertl_dist.searching.settings import Choice, SearchSettings
+from hiertl_dist.searching.stages import search
 from hiertl_dist.solution import Solution
 from hiertl_dist.solving import FitSettings
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
@@ -82,17 +87,23 @@ def weight_of(frame, kind, choice):
     return math.prod(choice.weights.get(n, 1.0) for n in names) * math.sqrt(OBJECTIVES[choice.objective].count(kind))
 
 
-def reference(frames, blocks, choice, frozen, count=3):
+def folds_of(frames):
+    """Fold of each frame, by digest."""
+    return dict(zip((f.digest for f in frames), assign_folds(frames, SETTINGS.folds), strict=True))
+
+
+def reference(frames, blocks, choice, frozen, shares=None):
     """Held-out squared errors: (kind, composition, fold) → list, in GPa and per atom."""
+    shares = folds_of(noisy_frames()) if shares is None else shares
     made = design_rows(frames, lower_basis(BASIS, blocks, choice.orders, choice.exclude))
     target = made.target.copy()
     for model in frozen:
         target -= design_rows(frames, BASIS.with_types(model.basis.types)).matrix @ model.coefficients
     facts = [(f, SUMMARY_KINDS[code]) for f in frames for code in kind_codes(f)]
     weights = np.array([weight_of(f, kind, choice) for f, kind in facts])
-    folds = np.array([FOLD[f.digest] for f, _ in facts])
+    folds = np.array([shares[f.digest] for f, _ in facts])
     found = {}
-    for fold in range(count):
+    for fold in range(SETTINGS.folds.count):
         a, b = ((weights[:, None] * made.matrix)[folds != fold], (weights * target)[folds != fold])
         n = a.shape[1]
         root = math.sqrt(choice.regulariser["alpha"])
@@ -104,12 +115,6 @@ def reference(frames, blocks, choice, frozen, count=3):
             error = unit * (target[i] - made.matrix[i] @ c)
             found.setdefault((person, frame.composition, fold), []).append(error**2)
     return found
-
-
-FOLD = {
-    f.digest: fold
-    for f, fold in zip(noisy_frames(), assign_folds(list(noisy_frames()), SETTINGS.folds), strict=True)
-}
 
 
 def score_of(squares, **where):
@@ -200,6 +205,20 @@ def test_costs_rise_with_orders_and_types(hierarchy):
     assert all(len(own) == 1 for own in costs.values()), "weights and regulariser cost nothing"
     (full,), (lean,) = costs[3, False], costs[3, True]
     assert 0 < lean < full < 1e-2
+
+
+def test_rows_that_do_not_count_give_no_score():
+    cells = {("force", "C", 0): 4.0, ("force", "C", 1): 9.0, ("force", "N", 0): 1.0, ("energy", "C", 0): 16.0}
+    errors = HeldOut(
+        tuple(Cell(k, "source", c, f) for k, c, f in cells), np.ones(4, np.int64), np.array(list(cells.values()))
+    )
+    found = scored(Choice({"kind": "none"}), 5, 1.0, errors, {"energy": 1.0}, (5, 5), (1.0, 1.0))
+    assert found.score == found.compositions["C"][0] == 4.0
+    assert math.isnan(found.standard_error), "one fold has energies"
+    assert set(found.compositions) == {"C"}
+    assert found.kinds["force"][0] == pytest.approx(math.sqrt(14 / 3))
+    assert math.isfinite(found.kinds["force"][1])
+    assert found.table["N"]["force"] == 1.0
 
 
 # ---- the choice
@@ -303,12 +322,14 @@ def test_a_model_that_cannot_be_fitted_is_a_row_with_its_reason(monkeypatch):
 
 
 def test_a_solver_that_refuses_its_problem_does_not_take_others_with_it(monkeypatch):
-    def cross_validate(views, regularisers, pools, real=search_items.cross_validate):
-        if any(r["kind"] == "lasso" for r in regularisers):
-            raise ValueError("n_counted: expected more rows")
-        return real(views, regularisers, pools=pools)
+    from hiertl_dist import validation
 
-    monkeypatch.setattr(search_items, "cross_validate", cross_validate)
+    def solve_all(factor, regularisers, counted, real=validation.solve_all):
+        if any(isinstance(r, Lasso) for r in regularisers):
+            raise ValueError("n_counted: expected more rows")
+        return real(factor, regularisers, counted)
+
+    monkeypatch.setattr(validation, "solve_all", solve_all)
     (stage,) = run(all_at_once=True).stages
     lost = [c for c in stage.found.candidates if c.failed]
     assert {c.choice.regulariser["kind"] for c in lost} == {"lasso"}
@@ -317,7 +338,7 @@ def test_a_solver_that_refuses_its_problem_does_not_take_others_with_it(monkeypa
 
 
 def test_a_chosen_model_that_fails_on_all_folds_gives_way_to_the_next(monkeypatch, together):
-    import hiertl_dist.search as module
+    import hiertl_dist.searching.stages as module
 
     first = together.stages[0].found.chosen
     lost = []
@@ -370,29 +391,72 @@ def test_what_is_there_is_not_computed_again(tmp_path, monkeypatch, hierarchy):
     files = sorted((tmp_path / "search").iterdir())
     assert len(files) == 3 * 4
     files[5].write_text("{")
+    files[1].write_bytes(files[0].read_bytes())
     calls = []
 
-    def cross_validate(views, regularisers, pools, real=search_items.cross_validate):
+    def cross_validate(views, regularisers, real=search_items.cross_validate, **more):
         calls.append(views)
-        return real(views, regularisers, pools=pools)
+        return real(views, regularisers, **more)
 
     monkeypatch.setattr(search_items, "cross_validate", cross_validate)
     lines = []
     assert digest(run(output=tmp_path, tell=lines.append)) == digest(hierarchy)
-    assert len(calls) == 1, "but what cannot be read is"
-    assert sum("in 4 parts, 4 of which are there already" in line for line in lines) == 2
+    assert len(calls) == 2, "but what cannot be read is, and what is another's"
+    there = [int(n) for line in lines for n in re.findall("in 4 parts, (.) of which are there already", line)]
+    assert sum(there) == 10
     others = replace(SETTINGS, rule="best", importance={"force": 1.0})
-    run(others, output=tmp_path, options=HierarchyOptions(only=("C", "N")))
-    assert len(calls) == 1, "a rule needs no fit"
+    found = run(others, output=tmp_path)
+    assert found.stages[0].chosen.score == min(c.kinds["force"][0] for c in found.stages[0].found.candidates)
+    assert len(calls) == 2 + 4, "a rule needs no fit, but of blocks upon others"
     run(replace(SETTINGS, folds=replace(SETTINGS.folds, seed=1)), output=tmp_path)
-    assert len(calls) == 1 + 12, "other folds are other results"
+    assert len(calls) == 2 + 4 + 12, "other folds are other results"
+
+
+def test_each_thing_that_determines_a_result_is_in_its_key(hierarchy):
+    parameters = hierarchy.stages[0].solution.parameters
+    setup = Setup(("CN",), ("CN",), (), SETTINGS.folds, None)
+    columns = Columns(BASIS, 10)
+    item = Item(columns, None, (), (({"force": 1.0}, "lsq"),), ({"kind": "ridge", "alpha": 1.0},), (0,))
+    source = Source(hierarchy.summaries, {"path": "a", "batches": {"x": "CN", "y": "C"}}, 0, 0)
+    found = {
+        item.digest(setup, source),
+        *(replace(item, **change).digest(setup, source) for change in (
+            {"columns": Columns(BASIS.restricted("C"), 10)}, {"weightings": (({"force": 2.0}, "lsq"),)},
+            {"weightings": (({"force": 1.0}, "plain"),)}, {"regularisers": ({"kind": "ridge", "alpha": 2.0},)},
+        )),
+        *(item.digest(replace(setup, **change), source) for change in (
+            {"blocks": ("C", "CN")}, {"sets": ("C", "CN")}, {"frozen": (parameters,)}, {"folds": Folds(3)},
+        )),
+        item.digest(setup, replace(source, identity={"path": "a", "batches": {"z": "CN"}})),
+        item.digest(setup, replace(source, summaries=replace(hierarchy.summaries, frozen=(parameters,)))),
+    }  # fmt: skip
+    assert len(found) == 11
+    elsewhere = replace(source, identity={"path": "b", "batches": {"x": "CN", "z": "C"}})
+    assert item.digest(setup, elsewhere) in found, "neither the folder nor other element sets matter"
+
+
+def test_what_an_item_holds_follows_from_the_grid_alone():
+    columns = [Columns(lower_basis(BASIS, {"CN"}, None, e), 30) for e in ((), ("4B",))]
+    ridges = [{"kind": "ridge", "alpha": a} for a in (1.0, 2.0)]
+    models = [
+        (Choice(r, {"energy": float(w)}), c) for r in ridges for w in range(1, 12) for c in columns
+    ]  # fmt: skip
+    items = items_of([*models, (Choice({"kind": "none"}, {"energy": 99.0}), columns[0])], 5)
+    assert [len(i.weightings) for i in items] == [3, 4, 4, 1, 3, 4, 4]
+    assert sorted(p for i in items for p in i.places) == list(range(45))
+    for i in items[:3]:
+        expected = [(w["energy"], r) for w, _ in i.weightings for r in i.regularisers]
+        own = [models[p][0] for p in i.places]
+        assert [(c.weights["energy"], c.regulariser) for c in own] == expected
+    wide = [(choice, replace(c, count=20_000)) for choice, c in models]
+    assert {len(i.weightings) for i in items_of(wide, 5)} == {1}, "their factors have to fit into memory"
 
 
 def test_an_interrupted_search_goes_on_where_it_was(tmp_path, monkeypatch, together):
-    def cross_validate(views, regularisers, pools, real=search_items.cross_validate):
+    def cross_validate(views, regularisers, real=search_items.cross_validate, **more):
         if len(list((tmp_path / "search").glob("*.json"))) == 2:
             raise KeyboardInterrupt
-        return real(views, regularisers, pools=pools)
+        return real(views, regularisers, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(search_items, "cross_validate", cross_validate)
@@ -418,15 +482,25 @@ def test_more_frames_of_another_element_set_leave_results_as_they_are(tmp_path):
 # ---- executors and stores
 
 
-def test_the_answer_is_that_of_one_process_to_the_bit(tmp_path, hierarchy):
-    with ProcessesExecutor(2) as executor:
-        found = search(
-            noisy_frames(), BASIS, SETTINGS, executor=executor, store=tmp_path / "s", rows=tmp_path / "design.zarr"
+def test_the_answer_is_that_of_one_process_to_the_bit(tmp_path):
+    found = []
+    for i, executor in enumerate((SerialExecutor(), ProcessesExecutor(2))):
+        with executor:
+            store, rows = tmp_path / f"summaries{i}", tmp_path / f"design{i}.zarr"
+            found.append(search(noisy_frames(), BASIS, SETTINGS, executor=executor, store=store, rows=rows))
+    first, second = found
+    assert digest(first) == digest(second)
+    assert first.identity["batches"] == second.identity["batches"]
+    assert len(first.identity["batches"]) == 3
+    assert set(first.identity) == {"path", "batches"}
+
+
+def test_with_and_without_a_store_it_is_the_same_but_for_rounding(tmp_path, hierarchy):
+    found = run(store=tmp_path / "s")
+    for ours, theirs in zip(found.stages, hierarchy.stages, strict=True):
+        np.testing.assert_allclose(
+            [c.score for c in ours.found.candidates], [c.score for c in theirs.found.candidates], rtol=1e-6
         )
-    assert found.model.parameters.digest == hierarchy.model.parameters.digest
-    assert digest(found) == digest(hierarchy)
-    assert set(found.identity) == {"path", "batches"}
-    assert len(found.identity["batches"]) == 3
 
 
 def test_a_store_with_frames_that_are_held_out_since_is_refused(tmp_path):
@@ -443,9 +517,9 @@ def test_frozen_files_are_subtracted(hierarchy):
     found = run(frozen=lower)
     assert [s.name for s in found.stages] == ["CN"]
     ours, theirs = found.stages[0], hierarchy.stages[2]
-    np.testing.assert_allclose(
-        [c.score for c in ours.found.candidates], [c.score for c in theirs.found.candidates], rtol=1e-8
-    )
+    frames = [f for f in noisy_frames() if f.elements == {"C", "N"}]
+    for candidate in ours.found.candidates[:16:5]:
+        check(candidate, reference(frames, {"CN"}, candidate.choice, lower, folds_of(frames)))
     assert [p.digest for p in ours.frozen] == [p.digest for p in lower]
     assert [c.cost for c in ours.found.candidates] == [c.cost for c in theirs.found.candidates]
     assert set(found.model.elements) == {"C", "N"}
@@ -467,14 +541,15 @@ def test_what_a_search_does_not_do_is_refused(options, said):
     assert said in str(error.value)
 
 
-def test_blocks_can_be_named(hierarchy):
-    found = run(options=HierarchyOptions(only=("N",)))
+def test_blocks_can_be_named(tmp_path):
+    whole = run(store=tmp_path)
+    found = run(options=HierarchyOptions(only=("N",)), store=tmp_path)
     assert [s.name for s in found.stages] == ["N"]
-    assert found.stages[0].chosen.as_dict() == hierarchy.stages[1].chosen.as_dict()
+    assert found.stages[0].chosen.as_dict() == whole.stages[1].chosen.as_dict()
 
 
 def test_importance_counts_in_the_score(hierarchy):
-    found = run(replace(SETTINGS, importance={"force": 1.0}), options=HierarchyOptions(only=("C",)))
+    found = run(replace(SETTINGS, importance={"force": 1.0}))
     for ours, theirs in zip(found.stages[0].found.candidates, hierarchy.stages[0].found.candidates, strict=True):
         assert ours.score == pytest.approx(theirs.kinds["force"][0])
         assert ours.kinds == theirs.kinds

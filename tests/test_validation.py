@@ -20,7 +20,7 @@ from hiertl_dist.planning import make_plan
 from hiertl_dist.reduction import reduce_rows
 from hiertl_dist.report import errors_by_composition, errors_of
 from hiertl_dist.rows import KINDS
-from hiertl_dist.summarise import summarise
+from hiertl_dist.summarising import summarise
 from hiertl_dist.validation import Pools, cross_validate, training_factors
 from hiertl_dist.views import combine, path, residual_squares, solve, view
 
@@ -289,8 +289,10 @@ def test_a_mistake_is_no_failure_of_a_model(monkeypatch):
         raise TypeError("a mistake of ours")
 
     monkeypatch.setattr(validation, "solve_all", broken)
-    with pytest.raises(TaskFailed, match="fold 0 failed with TypeError: a mistake of ours"):
+    with pytest.raises(TypeError, match="a mistake of ours"):
         cross_validate(view(SUMMARIES, blocks=["C"]), Ridge(ALPHA))
+    with pytest.raises(TaskFailed, match="fold 0 failed with TypeError: a mistake of ours"):
+        cross_validate(view(SUMMARIES, blocks=["C"]), Ridge(ALPHA), executor=SERIAL)
 
 
 def test_without_a_penalty_too():

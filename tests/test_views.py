@@ -21,7 +21,7 @@ from hiertl_dist.planning import make_plan
 from hiertl_dist.reduction import reduce_rows
 from hiertl_dist.solution import Solution
 from hiertl_dist.solving import FitSettings
-from hiertl_dist.summarise import summarise
+from hiertl_dist.summarising import summarise
 from hiertl_dist.views import combine, lower_basis, path, residual_squares, solve, view
 
 SERIAL = SerialExecutor()
@@ -491,7 +491,7 @@ def test_blocks_that_were_not_summarised(offset):
 def test_gram_has_no_views():
     plan = make_plan(random_frames({"C": 3}), BASIS, blocks=["C"])
     found = reduce_rows(plan, ["C"], store=None, method="gram", executor=SERIAL)
-    with pytest.raises(InputError, match=r"group all/force: views need triangular factors .* found gram"):
+    with pytest.raises(InputError, match=r"group all/energy: views need triangular factors .* found gram"):
         combine(view(found, sets=None, blocks=["C"]))
 
 

@@ -17,7 +17,7 @@ from view_oracle import frames_of
 
 from hiertl_dist import planning, reduction
 from hiertl_dist.executors import executor
-from hiertl_dist.summarise import summarise
+from hiertl_dist.summarising import summarise
 from hiertl_dist.validation import cross_validate
 from hiertl_dist.views import solve, view
 

@@ -10,11 +10,12 @@ from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
 from hiertl_dist.executors.dask import DaskExecutor, current_client
 from hiertl_dist.executors.mpi import MPIExecutor, abandon, under_mpirun
 from hiertl_dist.executors.processes import ProcessesExecutor
-from hiertl_dist.executors.serial import SerialExecutor
+from hiertl_dist.executors.serial import InlineExecutor, SerialExecutor
 
 __all__ = [
     "DaskExecutor",
     "Executor",
+    "InlineExecutor",
     "MPIExecutor",
     "Node",
     "ProcessesExecutor",

@@ -42,6 +42,31 @@ class SerialExecutor(Executor):
         return values.pop()
 
 
+class InlineExecutor(SerialExecutor):
+    """As SerialExecutor, for work inside a task or asked for without an executor: exceptions are raised as they are, no
+    progress is shown, and the number of BLAS threads is the caller's."""
+
+    name: ClassVar[str] = "inline"
+
+    def once(self, call: Call, *, what: str) -> Any:
+        return call()
+
+    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
+        return [task(item) for item in items]
+
+    def _reduce(
+        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
+    ) -> Any:
+        values: list[Any] = []
+        for node in tree(len(items)):
+            if node.is_leaf:
+                values.append(leaf(items[node.lo]))
+            else:
+                right, left = values.pop(), values.pop()
+                values.append(merge(left, right))
+        return values.pop()
+
+
 def _one(call: Call, args: tuple[Any, ...], node: Node, items: Sequence[Any], telling: Telling) -> Any:
     try:
         return attempt(call, *args)

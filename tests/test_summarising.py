@@ -18,7 +18,7 @@ from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.folds import Folds, assign_folds
 from hiertl_dist.rows import SUMMARY_KINDS, Group, n_rows
 from hiertl_dist.stored_summaries import StoredGroups, open_summaries
-from hiertl_dist.summarise import summarise
+from hiertl_dist.summarising import summarise
 from hiertl_dist.summary_store import SummaryStore
 from hiertl_dist.views import solve, view
 

@@ -1,0 +1,194 @@
+"""What ``hiertl-dist search`` and ``summarise`` do with an input file; each returns what ``--json`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..jobs import known_frames, options_of, read_parts, solution_writers, tell_solution, write_json_file, write_model
+from ..jobs import write_outputs as write
+from ..report import Errors, errors_by_composition, errors_text, frame_errors, table_text, warnings_text
+from ..rows import person_kind
+from ..summary_store import SummaryStore
+from .plan import plan_search
+from .report import plot_search, search_text
+from .settings import SearchSettings
+from .stages import SearchResult, search, summarise_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ..evaluation import Evaluation
+    from ..executors.base import Executor
+    from ..frames import Frame
+    from ..inputs import Input
+    from .stages import Stage
+
+
+@dataclass(frozen=True, eq=False)
+class SearchReport:
+    """What a search of an input file made.
+
+    Attributes
+    ----------
+    files : what was written; sets : the frames that the chosen model was evaluated on, ``fitted`` and ``held out``.
+    errors : of the chosen model, by set and composition.
+    """
+
+    result: SearchResult
+    files: tuple[Path, ...]
+    sets: dict[str, list[Frame]]
+    errors: dict[str, dict[str, Errors]]
+    evaluations: dict[str, list[Evaluation]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **self.result.as_dict(),
+            "errors": {s: {c: vars(e) for c, e in table.items()} for s, table in self.errors.items()},
+            "out_of_range": {
+                s: [vars(f) for f in frame_errors(self.sets[s], e) if f.out_of_range]
+                for s, e in self.evaluations.items()
+            },
+            "files": [str(f) for f in self.files],
+        }
+
+    def text(self, units: str) -> str:
+        """For people."""
+        parts = [search_text(self.result, units)]
+        for s, table in self.errors.items():
+            parts.append(f"the chosen model, {s} frames\n" + errors_text({"": table}, units))
+            listed = frame_errors(self.sets[s], self.evaluations[s])
+            parts.append(f"{s}: " + warnings_text(listed, units, 5, self.result.model.coverage))
+        return "\n\n".join(parts)
+
+
+def search_job(
+    job: Input,
+    executor: Executor,
+    *,
+    all_at_once: bool = False,
+    plot: bool | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> SearchReport:
+    """Search a job and write what was chosen: block files, merged model, solutions, ``search.json``, ``search.png``.
+
+    Parameters
+    ----------
+    plot : ``None``: if matplotlib is there.
+
+    Raises
+    ------
+    InputError
+        The input has no ``[search]`` table; and what :func:`~hiertl_dist.search.search` raises.
+    ImportError
+        A plot is asked for and matplotlib is not there; before anything is computed.
+    """
+    if job.search is None:
+        raise InputError("search: expected a [search] table, found none")
+    drawn = find_spec("matplotlib") is not None if plot is None else plot
+    if plot:
+        import matplotlib  # noqa: F401
+    if plot is None and not drawn:
+        tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
+    frames, held_out = job.read_frames(executor.watch)
+    frozen = [read_parts(p) for p in job.frozen]
+    files: list[Path] = []
+
+    def done(stage: Stage) -> None:
+        name = "all_at_once" if all_at_once else stage.name
+        files.extend(write(executor, solution_writers(name, stage.solution, job.output)))
+        tell_solution(stage.solution, tell)
+
+    result = search(
+        frames, job.basis, job.search, frozen=frozen, options=search_options(job), store=job.summaries,
+        rows=job.store if job.keep_rows else None, output=job.output, executor=executor, all_at_once=all_at_once,
+        tell=tell, done=done,
+    )  # fmt: skip
+    files += write(executor, [partial(write_model, result.model, (), job.output / "model.params.txt")])
+    sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)
+    evaluations = {s: result.model.evaluate(own, executor=executor) for s, own in sets.items()}
+    errors = {s: errors_by_composition(sets[s], e) for s, e in evaluations.items()}
+    if drawn:
+        files += write(executor, [partial(_plot, result, job.output / "search.png")])
+    report = SearchReport(result, (*files, job.output / "search.json"), sets, errors, evaluations)
+    write(executor, [partial(write_json_file, report.as_dict(), job.output / "search.json")])
+    return report
+
+
+def _plot(result: SearchResult, path: Path) -> Path:
+    plot_search(path, result)
+    return path
+
+
+def search_options(job: Input) -> Any:
+    """The options of a search: those of a fit, but that no store is named there."""
+    return replace(options_of(replace(job, keep_rows=False)), store=None)
+
+
+def summarise_job(
+    job: Input, executor: Executor, *, all_at_once: bool = False, tell: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """The pass over the rows that a search begins with, into the summary store."""
+    settings = job.search or SearchSettings()
+    frames, _ = job.read_frames(executor.watch)
+    frozen = [read_parts(p) for p in job.frozen]
+    # grids are no matter of the pass
+    plan = plan_search(
+        frames, job.basis, SearchSettings(folds=settings.folds), frozen=frozen, options=search_options(job),
+        all_at_once=all_at_once, tell=tell,
+    )  # fmt: skip
+    before = executor.once(partial(_ids, job.summaries), what=f"look at {job.summaries}")
+    rows = job.store if job.keep_rows else None
+    summaries, _ = summarise_for(plan, settings, store=job.summaries, rows=rows, executor=executor)
+    found: dict[str, Any] = executor.once(partial(_contents, job.summaries), what=f"look at {job.summaries}")
+    counts: dict[str, dict[str, int]] = {}
+    for group in summaries.groups:
+        own = counts.setdefault("".join(sorted(group.elements)), {})
+        own["groups"] = own.get("groups", 0) + 1
+        kind = person_kind(group.kind)
+        own[kind] = own.get(kind, 0) + summaries.rows(group)
+    new = [i for i in found["batches"] if i not in before]
+    return found | {"store": str(job.summaries), "element_sets": counts, "new_batches": new}
+
+
+def _ids(store: Path) -> list[str]:
+    return [b.id for b in SummaryStore.open(store).batches()] if (store / "index.json").exists() else []
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    store = SummaryStore.open(path)
+    batches = store.batches()
+    sizes: dict[int, int] = {}
+    for batch in batches:
+        for frame in batch.frames:
+            sizes[frame.fold] = sizes.get(frame.fold, 0) + 1
+    return {
+        "batches": {b.id: {"elements": b.elements, "blocks": list(b.blocks), "frames": len(b.frames)} for b in batches},
+        "groups": sum(len(b.groups) for b in batches), "rows": sum(e.rows for b in batches for e in b.groups),
+        "bytes": store.nbytes(), "folds": {**store.settings["folds"], "frames": [sizes[k] for k in sorted(sizes)]},
+    }  # fmt: skip
+
+
+def summarise_text(found: dict[str, Any]) -> str:
+    """A summary store for people."""
+    kinds = [k for k in ("force", "stress", "energy") if any(k in own for own in found["element_sets"].values())]
+    frames: dict[str, int] = {}
+    for batch in found["batches"].values():
+        frames[batch["elements"]] = frames.get(batch["elements"], 0) + batch["frames"]
+    rows = [
+        [name, frames.get(name, 0), own["groups"], *(own.get(k, 0) for k in kinds)]
+        for name, own in found["element_sets"].items()
+    ]
+    folds = found["folds"]
+    return "\n".join([
+        f"{found['store']}: {found['groups']} groups of {found['rows']} rows, {found['bytes'] / 2**20:.1f} MiB, "
+        f"{len(found['new_batches'])} of {len(found['batches'])} batches new",
+        table_text(["frames of", "frames", "groups", *(f"{k} rows" for k in kinds)], rows),
+        f"{folds['count']} folds by {folds['split']}, seed {folds['seed']}"
+        f"{', stratified by composition' if folds['stratify'] else ''}: {', '.join(map(str, folds['frames']))} frames",
+    ])  # fmt: skip

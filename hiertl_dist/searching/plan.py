@@ -1,0 +1,224 @@
+"""What a search will do: its stages, and the models of each, looked at before anything is computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ..basis import cluster_name, split_symbols
+from ..blocks import blocks_of, columns_of
+from ..errors import BasisError, InputError
+from ..lattice import HierarchyOptions, blocks_in, choose_blocks, less
+from ..rows import KINDS, n_rows
+from ..views import lower_basis
+
+if TYPE_CHECKING:
+    from ..basis import Basis
+    from ..cluster_types import ClusterType
+    from ..frames import Frame
+    from ..parameters import Parameters, Penalty
+    from ..solving import FitSettings
+    from .settings import Choice, Grid, SearchSettings
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The free columns of a model: their basis, and how many there are."""
+
+    basis: Basis
+    count: int
+
+    def key(self, choice: Choice) -> str:
+        """The same for choices that are the same model."""
+        weights = {k: w for k, w in choice.weights.items() if w != 1.0}
+        return self.basis.digest + replace(choice, weights=weights, orders=None, exclude=()).key
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A stage to be.
+
+    Attributes
+    ----------
+    name : of the block, or the elements of all blocks together; blocks : that are free.
+    sets : element sets of its frames; frames : those with labels.
+    fit : settings of what the grid does not name; own : the axes that the block has a table of its own for.
+    names : what weights may name: kinds, sources and compositions of all frames.
+    """
+
+    name: str
+    blocks: tuple[str, ...]
+    sets: tuple[str, ...]
+    frames: tuple[Frame, ...]
+    fit: FitSettings
+    grid: Grid
+    own: frozenset[str]
+    basis: Basis
+    names: frozenset[str]
+
+    def columns(self, choices: Sequence[Choice]) -> list[tuple[Choice, Columns]]:
+        """The choices as they are for this stage's blocks, with their columns. Raises InputError naming the key."""
+        return columns_of_choices(self, choices)
+
+
+@dataclass(frozen=True, eq=False)
+class SearchPlan:
+    """What a search will do: its stages, the blocks and frames to summarise, what is frozen from the start."""
+
+    parts: tuple[Part, ...]
+    basis: Basis
+    blocks: tuple[str, ...]
+    frames: tuple[Frame, ...]
+    given: tuple[Frame, ...]
+    frozen: tuple[Parameters, ...]
+    options: HierarchyOptions
+
+    @property
+    def wall(self) -> Penalty | None:
+        """The wall that the settings name."""
+        return next((p.fit.penalty for p in self.parts if p.fit.penalty is not None), None)
+
+
+def plan_search(
+    frames: Sequence[Frame], basis: Basis, settings: SearchSettings, *, frozen: Sequence[Parameters] = (),
+    options: HierarchyOptions | None = None, all_at_once: bool = False, tell: Tell = lambda _: None,
+) -> SearchPlan:  # fmt: skip
+    """Choose the stages of a search and look at each model of theirs. Raises InputError as ``search`` does at first."""
+    options = (options or HierarchyOptions()).normal()
+    if options.partial:
+        raise InputError("partial: a search fits each block alone; leave it out, and fit with it what search chose")
+    names = [b.name for b in blocks_of(basis)]
+    if unknown := sorted(set(settings.blocks) - set(names)):
+        raise InputError(f"search.blocks: {unknown} are not blocks of the basis, which has {names}")
+    if all_at_once:
+        wanted, used = _together(frames, names, settings, frozen, options)
+        stages = [(cluster_name({e for b in wanted for e in split_symbols(b)}), tuple(wanted))]
+    else:
+        wanted = choose_blocks(frames, basis, frozen, options, tell)
+        used = [f for f in frames if cluster_name(f.elements) in wanted and n_rows(f)]
+        stages = [(block, (block,)) for block in wanted]
+    known = {n for f in frames for n in (f.group, f.composition)}
+    known |= {f"{n}/{k}" for n in known for k in KINDS} | set(KINDS)
+    parts = []
+    for name, blocks in stages:
+        own = tuple(used) if all_at_once else tuple(f for f in used if cluster_name(f.elements) == name)
+        if not own:
+            raise InputError(f"block {name}: no frame of exactly its elements has an energy, forces or a stress")
+        fit = options.settings if all_at_once else options.of(name)
+        _check_fit(fit, name, options, tell)
+        grid = settings.grid if all_at_once else settings.of(name)
+        sets = tuple(sorted({cluster_name(f.elements) for f in own}))
+        parts.append(Part(name, blocks, sets, own, fit, grid, settings.own_axes(name), basis, frozenset(known)))
+        parts[-1].columns(grid.choices(fit) if settings.strategy == "grid" else _ladder_choices(grid, fit))
+    left = tuple(less(frozen, set(wanted)))
+    return SearchPlan(tuple(parts), basis, tuple(wanted), tuple(used), tuple(frames), left, options)
+
+
+def _together(
+    frames: Sequence[Frame], names: Sequence[str], settings: SearchSettings, frozen: Sequence[Parameters],
+    options: HierarchyOptions,
+) -> tuple[list[str], list[Frame]]:  # fmt: skip
+    """Blocks and frames of a search all at once."""
+    if ignored := [k for k in ("block_settings", "only") if getattr(options, k)]:
+        raise InputError(f"all at once: every block is free and has the same settings, so {ignored} would be ignored")
+    if settings.blocks:
+        raise InputError("search.blocks: all at once every block has the same grid; leave it out")
+    held = {b for f in frozen for b in blocks_in(f)}
+    wanted = [n for n in names if n not in held]
+    if not wanted:
+        raise InputError("nothing to search: frozen files hold every block of the basis")
+    members = [frozenset(split_symbols(b)) for b in wanted]
+    elements = frozenset().union(*members)
+    used = [f for f in frames if n_rows(f) and f.elements <= elements and any(m <= f.elements for m in members)]
+    if not used:
+        raise InputError(
+            f"nothing to search: no frame with labels has all elements of one of the blocks {', '.join(wanted)}"
+        )
+    return wanted, used
+
+
+def _check_fit(fit: FitSettings, name: str, options: HierarchyOptions, tell: Tell) -> None:
+    if fit.include_fewer:
+        raise InputError("include_fewer: a search fits each block on frames of exactly its elements; leave it out")
+    if fit.policy != options.settings.policy:
+        raise InputError(
+            f"fit.blocks.{name}.policy is {fit.policy!r}, fit.policy is {options.settings.policy!r}: summaries are of "
+            "one policy"
+        )
+    if fit.method != "rfactor":
+        tell(f"note: {name}: method {fit.method!r} is of no use here; a search solves triangular factors")
+
+
+def _ladder_choices(grid: Grid, fit: FitSettings) -> list[Choice]:
+    """Each value of each axis once, and all combinations of orders and exclusions, for these may leave nothing."""
+    start = grid.start(fit)
+    found = [start.changed(axis, v) for axis, values in grid.axes.items() for v in values] or [start]
+    for orders in grid.axes.get("orders", (start.orders,)):
+        for exclude in grid.axes.get("exclude", (start.exclude,)):
+            found.append(replace(start, orders=orders, exclude=exclude))
+    return found
+
+
+def columns_of_choices(part: Part, choices: Sequence[Choice]) -> list[tuple[Choice, Columns]]:
+    """The choices as they are for the blocks of a stage, with their columns.
+
+    What the general table says of types, orders or sources that only other blocks have is left out.
+
+    Raises
+    ------
+    InputError
+        A choice names what is not there, has an order above that of the basis, or leaves nothing.
+    """
+    known: dict[str, Columns] = {}
+    found = []
+    for choice in choices:
+        own = _own_choice(part, choice)
+        key = json.dumps([own.orders, own.exclude])
+        if key not in known:
+            try:
+                basis = lower_basis(part.basis, part.blocks, own.orders, own.exclude)
+            except (InputError, BasisError) as error:
+                where = f"search.blocks.{part.name}" if part.own else "search.grid"
+                raise InputError(f"{where}, for {part.name}: {error}") from error
+            known[key] = Columns(basis, len(columns_of(basis)))
+        found.append((own, known[key]))
+    return found
+
+
+def _own_choice(part: Part, choice: Choice) -> Choice:
+    """A choice without what concerns other blocks alone. Raises InputError for weights that name nothing."""
+    types = [t for t in part.basis.types if t.block in part.blocks]
+    others = [t for t in part.basis.types if t.block not in part.blocks]
+    here, there = _names(types), _names(others)
+    exclude, orders = choice.exclude, choice.orders
+    if "exclude" not in part.own:
+        exclude = tuple(n for n in exclude if _plain(n) in here or _plain(n) not in there)
+    if "orders" not in part.own and isinstance(orders, dict):
+        here |= {t.block for t in types}
+        there |= {t.block for t in others}
+        orders = {n: v for n, v in orders.items() if _plain(n) in here or _plain(n) not in there}
+    near = {n for f in part.frames for n in (f.group, f.composition)}
+    weights = {}
+    for name, value in choice.weights.items():
+        if name not in part.names:
+            sources = sorted(n for n in part.names if "/" not in n)
+            raise InputError(
+                f"search.grid.weights: {name!r} names no kind, source or composition of rows; there are "
+                f"{', '.join(sources[:20])}{' …' * (len(sources) > 20)}"
+            )
+        owner, _, kind = name.rpartition("/")
+        if name in KINDS or name in near or (kind in KINDS and owner in near):
+            weights[name] = value
+    return replace(choice, exclude=exclude, orders=orders, weights=weights)
+
+
+def _names(types: Sequence[ClusterType]) -> set[str]:
+    return {t.name for t in types} | {f"{t.body}B" for t in types}
+
+
+def _plain(name: str) -> str:
+    return name if name in ("1B", "2B", "3B", "4B") else cluster_name(split_symbols(name))

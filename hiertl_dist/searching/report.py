@@ -1,0 +1,155 @@
+"""What a search says: tables for people, one object for JSON, and a plot of error against cost of evaluation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from ..report import ENERGY_UNITS, FORCE_UNITS, table_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from .choice import Candidate
+    from .settings import Choice
+    from .stages import SearchResult, Stage
+
+MOST: Final = 10
+"""Models of a table."""
+
+MARKS: Final = {"chosen": "→ ", "best": "* "}
+
+
+def search_text(result: SearchResult, units: str = "kcal", most: int = MOST) -> str:
+    """The models of each stage with the lowest scores, the chosen one marked, and what the guard kept out."""
+    parts = [_stage_text(stage, units, most) for stage in result.stages]
+    settings = result.settings
+    rule = {
+        "best": "the lowest score",
+        "one_se": "the cheapest to evaluate within one standard error of the lowest score, no composition worse by "
+        "more than its own",
+    }[settings.rule]
+    force, energy = FORCE_UNITS[units][0], ENERGY_UNITS[units][0]
+    parts.append(
+        f"{MARKS['chosen']}chosen: {rule}; {MARKS['best']}lowest score. Held-out RMSE ± standard error over "
+        f"{settings.folds.count} folds by {settings.folds.split}: forces in {force}, energies in {energy}, stresses in "
+        "GPa; score: their geometric mean in kcal/mol, Å and GPa; nonzero: coefficients, mean of the folds"
+    )
+    return "\n\n".join(parts)
+
+
+def _stage_text(stage: Stage, units: str, most: int) -> str:
+    found = stage.found
+    tell = describer([c.choice for c in found.candidates])
+    fine = sorted(
+        (i for i, c in enumerate(found.candidates) if not c.failed), key=lambda i: (found.candidates[i].score, i)
+    )
+    shown = fine[:most] + [found.chosen] * (found.chosen not in fine[:most])
+    factors = {"force": FORCE_UNITS[units][1], "energy": ENERGY_UNITS[units][1], "stress": 1.0}
+    kinds = list(found.candidates[found.best].kinds)
+    rows = []
+    for i in shown:
+        c = found.candidates[i]
+        mark = MARKS["chosen"] if i == found.chosen else MARKS["best"] if i == found.best else "  "
+        errors = [pm(c.kinds[k][0] * factors[k], c.kinds[k][1] * factors[k]) for k in kinds]
+        nonzeros = f"{c.mean_nonzeros:.0f} of {c.columns}"
+        rows.append([mark + tell(c.choice), pm(c.score, c.standard_error), *errors, nonzeros, f"{1e6 * c.cost:.3g}"])
+    counts = ", ".join(f"{n:,} {k}".replace(",", " ") for k, n in stage.rows.items())
+    frozen = ", ".join(p.source for p in stage.frozen) or "nothing"
+    text = [
+        f"{stage.name}: {len(found.candidates)} models on {stage.frames} frames ({counts} rows), {frozen} frozen",
+        table_text(["model", "score", *kinds, "nonzero", "µs/atom"], rows),
+    ]
+    if len(fine) > len(shown):
+        text.append(f"… and {len(fine) - len(shown)} more with higher scores")
+    kept_out = [(c, c.rejected) for c in found.candidates if c.rejected]
+    lost = [(c, c.failed) for c in found.candidates if c.failed]
+    for what, some in (("kept out, for a composition gets worse", kept_out), ("could not be fitted", lost)):
+        text += [f"{what}: {tell(c.choice)}: {why}" for c, why in some[:5]]
+        if len(some) > 5:
+            text.append(f"{what}: {len(some) - 5} more")
+    return "\n".join(text)
+
+
+def pm(value: float, error: float) -> str:
+    """A value and its standard error, which decides on the digits; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
+    if not (math.isfinite(error) and error > 0.0):
+        return f"{value:.4g}"
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def describer(choices: Sequence[Choice]) -> Any:
+    """A function that says of a choice what some others have otherwise."""
+    plain = [c.as_dict() for c in choices]
+    vary = {axis: len({repr(p[axis]) for p in plain}) > 1 for axis in plain[0]} if plain else {}
+    names = {n for p in plain for n in p["weights"]}
+    moving = {n for n in names if len({p["weights"].get(n, 1.0) for p in plain}) > 1}
+
+    def describe(choice: Choice) -> str:
+        said = []
+        if vary["orders"]:
+            said.append(_orders(choice.orders))
+        if vary["exclude"]:
+            said.append("without " + "+".join(choice.exclude) if choice.exclude else "all types")
+        said += [f"{n} × {choice.weights.get(n, 1.0):g}" for n in sorted(moving)]
+        if vary["objective"]:
+            said.append(choice.objective)
+        if vary["regulariser"] or not said:
+            said.append(_regulariser(choice.regulariser))
+        return ", ".join(said)
+
+    return describe
+
+
+def _orders(value: Any) -> str:
+    if value is None:
+        return "all orders"
+    if isinstance(value, dict):
+        return " ".join(f"{k}:{_orders(v) if isinstance(v, list) else v}" for k, v in value.items()) or "all orders"
+    return "/".join(map(str, value))
+
+
+def _regulariser(table: Mapping[str, Any]) -> str:
+    numbers = " ".join(
+        f"{k} {v:g}" if isinstance(v, float | int) and not isinstance(v, bool) else k
+        for k, v in table.items() if k != "kind" and v is not None and v is not False
+    )  # fmt: skip
+    return f"{table['kind']} {numbers}".strip()
+
+
+def plot_search(path: Path, result: SearchResult) -> None:
+    """Error ± standard error against cost of evaluation, one panel a stage, as a PNG. Needs matplotlib."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    stages = result.stages
+    figure = Figure(figsize=(4.8 * len(stages), 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(stages), squeeze=False)[0]
+    for ax, stage in zip(axes, stages, strict=True):
+        found = stage.found
+        for kept_out, colour, label in ((False, "C0", "models"), (True, "C7", "kept out by the guard")):
+            own = [c for c in found.candidates if not c.failed and bool(c.rejected) == kept_out]
+            if own:
+                ax.errorbar(*_points(own), fmt=".", ms=5, lw=0.7, alpha=0.6, color=colour, label=label)
+        best, chosen = stage.best, stage.chosen
+        if math.isfinite(best.standard_error):
+            limit = best.score + best.standard_error
+            ax.axhline(limit, lw=0.8, ls="--", color="k", label="lowest + its standard error")
+        ax.plot([1e6 * best.cost], [best.score], "o", ms=9, mfc="none", mec="C1", mew=1.5, label="lowest")
+        ax.plot([1e6 * chosen.cost], [chosen.score], "s", ms=12, mfc="none", mec="C3", mew=1.5, label="chosen")
+        lost = sum(1 for c in found.candidates if c.failed)
+        title = f"{stage.name}: {len(found.candidates)} models" + (f", {lost} not fitted" if lost else "")
+        ax.set(title=title, xlabel="cost of evaluation, µs/atom (estimate)", ylabel="held-out score")
+    handles = {text: h for ax in axes for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize="small")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _points(candidates: Sequence[Candidate]) -> tuple[list[float], list[float], list[float]]:
+    costs, scores = [1e6 * c.cost for c in candidates], [c.score for c in candidates]
+    return costs, scores, [0.0 if math.isnan(c.standard_error) else c.standard_error for c in candidates]
