@@ -23,7 +23,7 @@ from .parameters import Parameters, Penalty
 from .recipe import compile_recipe
 from .rows import OBJECTIVES, Group
 from .solving import rows_for
-from .tiles import check_elements, check_policy, rows_of
+from .tiles import answerable, rows_of
 from .uncertainty import Spread, each, spread_of, with_labels
 from .validation import training_factors
 from .views import View, as_regulariser, combine, solution_of
@@ -120,11 +120,7 @@ class Committee:
         FrameError, InnerCutoffError
             Naming the frame; with an executor TaskFailed, which has it as its cause.
         """
-        check_policy(policy)
-        if policy == "skip_frame":
-            raise ValueError("evaluate: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
-        listed = [frames] if isinstance(frames, Frame) else list(frames)
-        check_elements(listed, sorted(self.elements))
+        listed = answerable(frames, policy, "evaluate", self.elements)
         values = np.array([m.coefficients for m in self.members])
         weight = (len(values) - 1) / len(values) if self.kind == "folds" else 1.0 / (len(values) - 1)
         apart = np.sqrt(weight) * (values - values.mean(axis=0)).T

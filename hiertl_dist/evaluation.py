@@ -21,7 +21,15 @@ from .parameters import Parameters, Penalty, merge_parameters
 from .recipe import Recipe, compile_recipe
 from .room import work_room
 from .rows import select_rows
-from .tiles import InnerPolicy, block_ranges, check_policy, frame_neighbours, joined_pairs, pairs_inside, widest_ranges
+from .tiles import (
+    InnerPolicy,
+    answerable,
+    block_ranges,
+    frame_neighbours,
+    joined_pairs,
+    pairs_inside,
+    widest_ranges,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,12 +165,9 @@ class Model:
         ValueError
             An unknown policy, or fewer than one thread.
         """
-        check_policy(policy)
+        listed = answerable(frames, policy, "evaluate")
         if not isinstance(threads, int) or threads < 1:
             raise ValueError(f"threads: expected a whole number of at least 1, found {threads!r}")
-        if policy == "skip_frame":
-            raise ValueError("evaluate: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
-        listed = [frames] if isinstance(frames, Frame) else list(frames)
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is not None:
             shared = partial(task, threads=threads)

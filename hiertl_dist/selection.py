@@ -24,7 +24,7 @@ from .frames import Frame
 from .recipe import compile_recipe
 from .reduction import check_weights
 from .rows import KINDS, SUMMARY_KINDS, Group, kind_codes, person_kind
-from .tiles import check_elements, check_policy, frame_neighbours, pairs_inside
+from .tiles import answerable, check_elements, check_policy, frame_neighbours, pairs_inside
 from .uncertainty import ModelPosterior, RowMaker, each, with_labels
 
 if TYPE_CHECKING:
@@ -221,11 +221,7 @@ def leverage(
     FrameError, InnerCutoffError
         Naming the frame; with an executor TaskFailed, which has it as its cause.
     """
-    check_policy(policy)
-    if policy == "skip_frame":
-        raise ValueError("leverage: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
-    listed = [frames] if isinstance(frames, Frame) else list(frames)
-    check_elements(listed, sorted(given.elements))
+    listed = answerable(frames, policy, "leverage", given.elements)
     task = partial(_leverage, maker=given.maker(policy, source), linear=given.linear)
     return each(task, listed, executor, "leverage")
 

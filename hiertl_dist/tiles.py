@@ -12,6 +12,7 @@ import numpy as np
 
 from .basis import cluster_name
 from .errors import FrameError, InnerCutoffError
+from .frames import Frame
 from .kernels.clusters import cluster_rows
 from .kernels.neighbours import Neighbours, find_neighbours
 from .kernels.pairs import pair_rows
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .frames import Frame
     from .recipe import Recipe
 
 InnerPolicy = Literal["refuse", "skip_frame", "lsq", "damp"]
@@ -163,6 +163,22 @@ def check_policy(policy: str) -> None:
     """Raise ValueError unless ``policy`` is one of :data:`InnerPolicy`."""
     if policy not in INNER_POLICIES:
         raise ValueError(f"policy for pairs inside an inner cutoff: expected one of {INNER_POLICIES}, found {policy!r}")
+
+
+def answerable(
+    frames: Sequence[Frame] | Frame, policy: str, verb: str, elements: Iterable[str] | None = None
+) -> list[Frame]:
+    """The frames that a model is asked about, each of which gets an answer.
+
+    Raises ValueError for a policy that would leave one out, FrameError for one with other ``elements``.
+    """
+    check_policy(policy)
+    if policy == "skip_frame":
+        raise ValueError(f"{verb}: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
+    listed = [frames] if isinstance(frames, Frame) else list(frames)
+    if elements is not None:
+        check_elements(listed, sorted(elements))
+    return listed
 
 
 def pairs_inside(frame: Frame, recipe: Recipe, near: Neighbours) -> list[InnerPair]:

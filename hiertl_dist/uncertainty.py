@@ -28,7 +28,7 @@ from .recipe import compile_recipe
 from .reduction import row_weights
 from .rows import SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets, select_rows
 from .solution import Solution
-from .tiles import check_elements, check_policy, rows_of
+from .tiles import answerable, rows_of
 from .units import KCAL_PER_A3_IN_GPA
 from .validation import training_factors
 from .views import View, as_regulariser, combine, solution_of
@@ -253,11 +253,7 @@ def predict(
     FrameError, InnerCutoffError
         Naming the frame; with an executor TaskFailed, which has it as its cause.
     """
-    check_policy(policy)
-    if policy == "skip_frame":
-        raise ValueError("predict: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
-    listed = [frames] if isinstance(frames, Frame) else list(frames)
-    check_elements(listed, sorted(given.elements))
+    listed = answerable(frames, policy, "predict", given.elements)
     maker = given.maker(policy, source)
     task = partial(_predict, maker=maker, linear=given.linear, noise=given.noise, models=given.models)
     return each(task, listed, executor, "predict")

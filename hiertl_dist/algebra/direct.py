@@ -70,14 +70,8 @@ def ridge(factor: Factor, alpha: float) -> Answer:
 
     Two squares are needed beside R: what becomes the triangle, and the penalty's rows.
     """
-    p, n = factor.R.shape
-    # Zero rows make a trapezoid a triangle, so few rows need no case of their own.
-    above = np.zeros((n + 1, n + 1), order="F")
-    above[:p, :n], above[:p, n] = factor.R, factor.z
-    penalty = np.zeros((n, n + 1), order="F")
-    penalty[np.diag_indices(n)] = math.sqrt(alpha)
-    u = stack_below(above, penalty, trapezoid=n, overwrite=True)
-    del above, penalty
+    n = factor.R.shape[1]
+    u = on_penalty_rows(factor, alpha)
     # The target's column becomes a unit vector: a triangle (n + 1, n + 1) that solves as its leading part does.
     start = np.append(u[:n, n], 0.0)
     u[:n, n], u[n, n] = 0.0, 1.0
@@ -88,6 +82,17 @@ def ridge(factor: Factor, alpha: float) -> Answer:
     coefficients = refine(slope, u, solve_triangular(u, start))[:n]
     u /= column_norms(u)
     return Answer(coefficients, n, triangular_condition(u))
+
+
+def on_penalty_rows(factor: Factor, alpha: float) -> Matrix:
+    """The triangle (n + 1, n + 1) of [R | z] stacked on [√alpha I | 0]."""
+    p, n = factor.R.shape
+    # Zero rows make a trapezoid a triangle, so few rows need no case of their own.
+    above = np.zeros((n + 1, n + 1), order="F")
+    above[:p, :n], above[:p, n] = factor.R, factor.z
+    penalty = np.zeros((n, n + 1), order="F")
+    penalty[np.diag_indices(n)] = math.sqrt(alpha)
+    return stack_below(above, penalty, trapezoid=n, overwrite=True)
 
 
 def ridge_of_gram(summary: Gram, alpha: float) -> Answer:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
-from hiertl_dist.algebra.direct import ridge
+from hiertl_dist.algebra.direct import on_penalty_rows, ridge
 from hiertl_dist.algebra.factor import Answer, Factor
-from hiertl_dist.algebra.lapack import Vector, column_norms, stack_below
+from hiertl_dist.algebra.lapack import Vector, column_norms
 from hiertl_dist.algebra.lasso import lasso, require_optimal, rounding_gap
 from hiertl_dist.algebra.proximal import kkt_gap
 
@@ -66,10 +65,6 @@ def adaptive_factors(factor: Factor, alpha: float, gamma: float) -> Vector:
 
 def stacked_on_identity(factor: Factor, mu2: float) -> Factor:
     """The triangle (n, n), and target, of R and z stacked on √`mu2` I and zeros."""
-    p, n = factor.R.shape
-    above = np.zeros((n + 1, n + 1), order="F")
-    above[:p, :n], above[:p, n] = factor.R, factor.z
-    penalty = np.zeros((n, n + 1), order="F")
-    penalty[np.diag_indices(n)] = math.sqrt(mu2)
-    u = stack_below(above, penalty, trapezoid=n, overwrite=True)
+    n = factor.R.shape[1]
+    u = on_penalty_rows(factor, mu2)
     return Factor(np.asfortranarray(u[:n, :n]), u[:n, n].copy())
