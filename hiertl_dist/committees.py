@@ -17,7 +17,7 @@ from .algebra import ARD, BayesianRidge
 from .basis import cluster_name
 from .errors import InputError
 from .evaluation import Evaluation, Model, sum_evaluations
-from .executors import SerialExecutor
+from .executors import InlineExecutor
 from .frames import Frame
 from .parameters import Parameters, Penalty
 from .recipe import compile_recipe
@@ -169,7 +169,7 @@ def committee(
     wanted = as_regulariser(regulariser)
     if kind not in KINDS:
         raise InputError(f"committee: expected one of the kinds {', '.join(KINDS)}, found {kind!r}")
-    runner = SerialExecutor() if executor is None else executor
+    runner = InlineExecutor() if executor is None else executor
     frozen = (*given.summaries.frozen, *given.frozen)
     if kind == "folds":
         if members is not None:

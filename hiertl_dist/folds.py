@@ -2,7 +2,8 @@
 
 Factors of rows are kept apart by fold, so folds can't be changed afterwards without the rows; frames that come later
 join the folds that are there. An assignment follows from the contents of the frames, the seed and what is known, never
-from the order of the frames.
+from the order of the frames. Equal configurations are never in two folds, whatever their labels and groups: one of them
+in a fit would foretell the other.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from fractions import Fraction
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from scipy.cluster.hierarchy import DisjointSet
+
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from .frames import Frame
 
 Split = Literal["frame", "group"]
-"""What is assigned as a whole: one frame, or all frames of one ``Frame.group`` (a trajectory)."""
+"""What is assigned as a whole: frames of one configuration, or all frames of one ``Frame.group`` (a trajectory)."""
 
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
 NONE: Final[Mapping[str, Any]] = {}
@@ -37,8 +40,9 @@ class Folds:
     Attributes
     ----------
     count : number of folds, at least 2.
-    split : ``frame`` divides by frame; ``group`` keeps the frames of one group together, as the frames of a trajectory
-        have to be: neighbours in time are nearly the same frame, and one of them in a fit foretells the other.
+    split : ``frame`` divides by frame, and only those of one ``Frame.configuration`` stay together; ``group`` keeps the
+        frames of one group together, as the frames of a trajectory have to be: neighbours in time are nearly the same
+        frame, and one of them in a fit foretells the other. Groups that share a configuration are together too.
     seed : decides between folds that are equally full.
     stratify : each composition is spread over the folds as evenly as can be; otherwise all frames are, whatever their
         composition.
@@ -85,13 +89,15 @@ def assign_folds(
     known: Mapping[str, int] = NONE,
     known_groups: Mapping[str, int] = NONE,
     known_compositions: Mapping[str, str] = NONE,
+    known_configurations: Mapping[str, int] = NONE,
 ) -> list[int]:
     """The fold of each frame, 0 … count − 1.
 
-    Frames that are known keep their fold. Others go, one after the other, into the fold that has fewest frames of their
-    composition, of such folds into the one that has fewest frames, and of such into one that a hash of seed and content
-    chooses. Identical frames share a fold. A group goes, the largest first, where the shares that a fold has of all
-    frames of its compositions, each times its own number of such frames, add up to least.
+    Frames that are known keep their fold, and those of the same configuration follow them. Others go, one configuration
+    after the other, into the fold that has fewest frames of their composition, of such folds into the one that has
+    fewest frames, and of such into one that a hash of seed and content chooses. Where groups stay together, those that
+    share a configuration, be it by way of others, are one; the largest first, it goes where the shares that a fold has
+    of all frames of its compositions, each times its own number of such frames, add up to least.
 
     Parameters
     ----------
@@ -99,25 +105,29 @@ def assign_folds(
     known_groups : ``Frame.group`` → its fold. New frames of such a group follow it where groups stay together.
     known_compositions : digest → ``Frame.composition`` of known frames that are not among ``frames``; without it they
         count among all frames of a fold, and not among those of their composition.
+    known_configurations : ``Frame.configuration`` → its fold, of known frames that are not among ``frames``; without it
+        a new frame of the same configuration as one of them does not follow it.
 
     Raises
     ------
     InputError
-        Fewer distinct frames (or groups), the known ones included, than folds; a known fold that is none of them; a
-        group whose known frames are in several; a fold that would be empty.
+        Fewer frames of different configurations (or groups that share none), the known ones included, than folds; a
+        known fold that is none of them; two known folds for what has to be in one, both named; a fold that would be
+        empty.
     """
     together = folds.split == "group"
-    _check_known(folds, known, "frame")
-    _check_known(folds, known_groups if together else NONE, "group")
+    groups = known_groups if together else NONE
+    for what, folds_of in (("frame", known), ("group", groups), ("configuration", known_configurations)):
+        _check_known(folds, folds_of, what)
+    names = _units(frames, together)
     units: dict[str, list[Frame]] = {}
-    for frame in frames:
-        units.setdefault(frame.group if together else frame.digest, []).append(frame)
-    placed = _settled(units, known, known_groups) if together else {u: known[u] for u in units if u in known}
-    total = len(set(units) | set(known_groups if together else known))
-    if total < folds.count:
-        raise InputError(f"folds.count: expected at least {folds.count} {folds.split}s to divide, found {total}")
-    sizes = {unit: Counter(f.composition if folds.stratify else "" for f in own) for unit, own in units.items()}
+    for frame, unit in zip(frames, names, strict=True):
+        units.setdefault(unit, []).append(frame)
+    placed = _settled(units, together, known, groups, known_configurations)
     here = {frame.digest for frame in frames}
+    absent = set(groups) - {f.group for f in frames} if together else set(known) - here
+    _require_enough(folds, len(units) + len(absent))
+    sizes = {unit: Counter(f.composition if folds.stratify else "" for f in own) for unit, own in units.items()}
     full = _Fullness(folds, sizes)
     for digest in sorted(set(known) - here):
         full.add(known[digest], Counter([known_compositions.get(digest, UNKNOWN) if folds.stratify else ""]))
@@ -129,13 +139,37 @@ def assign_folds(
     ):
         placed[unit] = full.emptiest(unit)
         full.add(placed[unit], sizes[unit])
-    filled = set(placed.values()) | set(known.values()) | (set(known_groups.values()) if together else set())
+    _require_filled(folds, {*placed.values(), *known.values(), *groups.values(), *known_configurations.values()})
+    return [int(placed[unit]) for unit in names]
+
+
+def _require_enough(folds: Folds, found: int) -> None:
+    if found < folds.count:
+        alike = "groups that share a configuration" if folds.split == "group" else "frames of one configuration"
+        raise InputError(
+            f"folds.count: expected at least {folds.count} {folds.split}s to divide, found {found}, where {alike} "
+            "count as one"
+        )
+
+
+def _require_filled(folds: Folds, filled: set[int]) -> None:
     if empty := sorted(set(range(folds.count)) - filled):
         raise InputError(
             f"folds.count: expected frames in each of {folds.count} folds, found none in {', '.join(map(str, empty))}: "
             f"those that are known leave too few new {folds.split}s"
         )
-    return [int(placed[frame.group if together else frame.digest]) for frame in frames]
+
+
+def _units(frames: Sequence[Frame], together: bool) -> list[str]:
+    """What each frame belongs to that is assigned as a whole: the least name of its groups, or of its digests."""
+    sets: DisjointSet[str] = DisjointSet()
+    first: dict[str, str] = {}
+    own = [frame.group if together else frame.digest for frame in frames]
+    for name, frame in zip(own, frames, strict=True):
+        sets.add(name)
+        sets.merge(first.setdefault(frame.configuration, name), name)
+    least = {name: min(members) for members in sets.subsets() for name in members}
+    return [least[name] for name in own]
 
 
 class _Fullness:
@@ -178,18 +212,36 @@ def _check_known(folds: Folds, known: Mapping[str, int], what: str) -> None:
 
 
 def _settled(
-    groups: Mapping[str, Sequence[Frame]], known: Mapping[str, int], known_groups: Mapping[str, int]
+    units: Mapping[str, Sequence[Frame]],
+    together: bool,
+    known: Mapping[str, int],
+    groups: Mapping[str, int],
+    configurations: Mapping[str, int],
 ) -> dict[str, int]:
-    """The groups that have a fold, by their own name or by frames of theirs. Raises InputError where these differ."""
+    """The units that have a fold, by frames, groups or configurations of theirs.
+
+    Raises InputError where these differ, naming two of them.
+    """
     found = {}
-    for group, frames in groups.items():
-        own = {known[f.digest] for f in frames if f.digest in known}
-        own |= {known_groups[group]} if group in known_groups else set()
+    for unit, frames in units.items():
+        own: dict[int, set[str]] = {}
+        for f in frames:
+            for key, folds, what in (
+                (f.digest, known, f"{f.origin} of group {f.group!r}"),
+                (f.group, groups, f"group {f.group!r}"),
+                (f.configuration, configurations, f"the configuration of {f.origin} of group {f.group!r}"),
+            ):
+                if key in folds:
+                    own.setdefault(int(folds[key]), set()).add(what)
         if len(own) > 1:
-            raise InputError(
-                f"folds.split: expected all frames of group {group!r} in one fold, found some known in "
-                f"{', '.join(map(str, sorted(own)))}"
-            )
+            shared = sorted({f.group for f in frames})
+            whole = f"all frames of group{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
+            if not together:
+                whole = "frames of one configuration"
+            elif len(shared) > 1:
+                whole += ", which share configurations,"
+            told = " and ".join(f"{min(own[fold])} known in fold {fold}" for fold in sorted(own)[:2])
+            raise InputError(f"folds.split: expected {whole} in one fold, found {told}")
         if own:
-            found[group] = own.pop()
+            (found[unit],) = own
     return found

@@ -128,6 +128,19 @@ class Frame:
             h.update(b"-" if value is None else b"+" + np.ascontiguousarray(value, np.float64).tobytes())
         return h.hexdigest()
 
+    @cached_property
+    def configuration(self) -> str:
+        """SHA-256 over species, positions and cell only: the same for equal arrays, whatever the labels and the group.
+
+        Coordinates are compared as they are: atoms in another order, moved by a lattice vector or rounded are another
+        configuration.
+        """
+        h = hashlib.sha256("\0".join((*self.species, "")).encode())
+        for value in (self.positions, self.cell):
+            # -0.0 equals 0.0, and adding zero makes it that
+            h.update(b"-" if value is None else b"+" + np.ascontiguousarray(value + 0.0).tobytes())
+        return h.hexdigest()
+
     def without_labels(self, *, energy: bool = False, forces: bool = False, stress: bool = False) -> Frame:
         """A copy that lacks the labels named."""
         return replace(

@@ -20,6 +20,8 @@ from .units import KCAL_PER_A3_IN_GPA
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+NEGLIGIBLE: Final = 1e-6
+
 UNITS: Final = {"force": "kcal/mol/Å", "stress": "GPa", "energy": "kcal/mol/atom"}
 
 
@@ -69,7 +71,10 @@ class HeldOut:
             raise ValueError(f"expected some of {Cell._fields}, found {sorted(unknown)}")
         chosen = np.ones(len(self.cells), bool)
         for key, value in wanted.items():
-            chosen &= self._fields[key] == value
+            match = self._fields[key] == value
+            if key != "kind" and not match.any():
+                raise ValueError(f"{key}: expected one of {self.values(key)}, found {value!r}")
+            chosen &= match
         return chosen
 
     @cached_property
@@ -78,7 +83,12 @@ class HeldOut:
         return {k: np.array([getattr(c, k) for c in self.cells], object) for k in Cell._fields}
 
     def rmse(self, kind: str, **where: Any) -> float:
-        """RMSE of a kind of rows, over those of a ``source``, ``composition``, ``fold``; NaN where there are none."""
+        """RMSE of a kind of rows, over those of a ``source``, ``composition``, ``fold``; NaN where there are none.
+
+        Raises ValueError for a kind that is none, or a source, composition or fold that no row has.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
         chosen = self._chosen({"kind": kind, **where})
         rows = int(self.rows[chosen].sum())
         return math.sqrt(float(self.squares[chosen].sum()) / rows) if rows else math.nan
@@ -100,7 +110,8 @@ class HeldOut:
         """Geometric mean of the RMSEs of the kinds of rows, by which the models of a search are compared.
 
         It needs no scale for each kind: a model that halves the error of forces and doubles that of energies scores
-        the same.
+        the same. An RMSE below ``NEGLIGIBLE`` of that over all rows of its kind counts as so much: forces that are zero
+        by symmetry, as in perfect crystals, leave rounding, whose ratios mean nothing.
 
         Parameters
         ----------
@@ -118,7 +129,7 @@ class HeldOut:
             error = self.rmse(kind, **where)
             if share and not math.isnan(error):
                 total += share
-                weighted += share * math.log(max(error, 1e-300))
+                weighted += share * math.log(max(error, NEGLIGIBLE * self.rmse(kind), 1e-300))
         if not total:
             raise ValueError(f"score: no held-out rows of the kinds {', '.join(k for k, s in shares.items() if s)}")
         return math.exp(weighted / total)

@@ -19,7 +19,7 @@ from .algebra.posterior import Posterior
 from .basis import Basis
 from .blocks import blocks_of, columns_of
 from .errors import InputError
-from .executors import SerialExecutor
+from .executors import InlineExecutor
 from .frames import Frame
 from .recipe import compile_recipe
 from .reduction import check_weights
@@ -137,7 +137,7 @@ def select(
         raise InputError(f"select: expected a count of 0 … {len(candidates)}, the frames of the pool, found {count}")
     gains = each(partial(_gain, maker=maker, linear=linear), [pool[i] for i in candidates], executor, "gains")
     most = psutil.virtual_memory().available // SHARE if memory is None else memory
-    runner = SerialExecutor() if executor is None else executor
+    runner = InlineExecutor() if executor is None else executor
     greedy = partial(_greedy, pool, candidates, count, maker, linear, gains, most)
     found: list[Pick] = runner.once(greedy, what="select frames")
     return found

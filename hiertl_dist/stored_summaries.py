@@ -43,6 +43,11 @@ def open_summaries(store: str | Path) -> Summaries:
                 f"{store}: frames of {batch.elements} lack the columns of blocks {', '.join(lacking)}: the pass that "
                 "adds them did not end; summarise the frames again"
             )
+        if batch.blocks != tuple(b for b in names if b in batch.blocks):
+            raise StoreError(
+                f"{store}: expected blocks in the order {', '.join(names)}, found {', '.join(batch.blocks)} in batch "
+                f"{batch.id[:12]}: its columns would be taken for others"
+            )
     # frames that are given again with others are said again
     notes = tuple(dict.fromkeys(n for batch in batches for n in batch.info["notes"]))
     folds = None if settings["folds"] is None else Folds.from_dict(settings["folds"])

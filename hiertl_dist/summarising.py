@@ -2,7 +2,7 @@
 
 Rows are kept apart by source, kind, composition and fold. A group has the columns of its own elements only, and one
 triangular factor, or its rows where they are fewer than columns. With a summary store, more frames are one more batch,
-and more blocks make anew only what has the elements of one of them.
+and more blocks make anew only what has the elements of one of them. A pass is in the store wholly or not at all.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .solving import check_frozen
 from .stored_summaries import block_digest, lacking_blocks, open_summaries, store_settings
-from .summary_batches import agreed, as_json
-from .summary_store import FrameRecord, SummaryStore
+from .summary_batches import agreed, as_json, require_one_fold
+from .summary_store import FrameRecord, NewBatch, SummaryStore
 from .tiles import check_elements
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def summarise(
     blocks : names; default: every block of the basis that no frozen model holds.
     folds : into how many parts, or how, frames are shared out for cross-validation. That is settled with the pass:
         other folds need the rows again.
-    store : folder of the summary store; what is there already is not computed again. ``None`` keeps all in memory.
+    store : folder of the summary store, all of which is returned; what is there is not computed again. ``None``: none.
     rows : folder of the design store, whose complete tiles are read and which gets those that are missing; ``None``
         makes rows and never writes them.
     frozen : models of other blocks, whose predictions are subtracted from the targets of every fit.
@@ -89,7 +89,7 @@ def summarise(
     Raises
     ------
     StoreError
-        The store was made with other folds, another basis, policy or frozen models; both values are named.
+        The store has other folds, basis, policy or frozen models, both named, or what another pass wrote meanwhile.
     InputError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.solving.fit_block`.
     """
@@ -114,7 +114,7 @@ def summarise(
         if store is not None:
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
-                runner.once(partial(writing, Path(store)), what=f"write {store}")
+                _raised(runner.once(partial(writing, Path(store)), what=f"write {store}"))
             return open_summaries(store)
     if not fresh:
         raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
@@ -151,6 +151,10 @@ def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[
         basis, before = Basis.from_dict(settings["basis"]), store.settings
         if lost := sorted(set(before["blocks"]) - {b.name for b in blocks_of(basis)}):
             raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
+        # the order of blocks, and so of columns, is that of elements
+        stored = [e for e in before["basis"]["elements"] if e in basis.elements]
+        if stored != (here := [e for e in basis.elements if e in stored]):
+            raise StoreError(f"{path}: the store has elements in the order {stored}, this basis in the order {here}")
         names = tuple(b.name for b in blocks_of(basis, {*before["blocks"], *settings["blocks"]}))
         agreed(str(path), before, as_json(settings | {"blocks": {b: block_digest(basis, b) for b in names}}))
         return names, store.batches()
@@ -166,8 +170,9 @@ def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> list
     for frame in frames:
         if not n_rows(frame) or not any(m <= frame.elements for m in members):
             continue
-        if (first := usable.setdefault(frame.digest, frame)) is not frame:
+        if first := usable.get(frame.digest):
             raise InputError(f"{frame.origin} is the same frame as {first.origin}: its rows would count twice")
+        usable[frame.digest] = frame
     return list(usable.values())
 
 
@@ -182,13 +187,15 @@ def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[str]) -> tupl
 
 
 def _share(frames: Sequence[Frame], folds: Folds | None, batches: Sequence[Batch]) -> dict[str, int]:
-    """Fold of each frame, by digest."""
+    """Fold of each frame, by digest. Raises StoreError where the batches contradict each other."""
     if folds is None:
         return {f.digest: -1 for f in frames}
+    require_one_fold("the store", batches, {"folds": folds.as_dict()})
     records = [r for batch in batches for r in batch.frames]
     known, groups = {r.digest: r.fold for r in records}, {r.group: r.fold for r in records}
     compositions = {r.digest: r.composition for r in records}
-    found = assign_folds(frames, folds, known, groups, compositions)
+    configurations = {r.configuration: r.fold for r in records if r.configuration}
+    found = assign_folds(frames, folds, known, groups, compositions, configurations)
     return known | dict(zip((f.digest for f in frames), found, strict=True))
 
 
@@ -286,22 +293,32 @@ def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, 
 def _write(
     settings: dict[str, Any], fresh: Sequence[_Fresh], shares: Mapping[str, int], replaced: Mapping[str, list[str]],
     path: Path,
-) -> None:  # fmt: skip
-    store = SummaryStore.create(path, settings)
+) -> StoreError | None:  # fmt: skip
+    """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated.
+
+    What does not fit, as where another pass wrote meanwhile, is an answer, for it is raised as it is.
+    """
+    new = []
     for batch in fresh:
         records = [
-            FrameRecord(f.digest, shares[f.digest], f.origin, f.group, f.composition) for f in batch.frames
+            FrameRecord(f.digest, shares[f.digest], f.origin, f.group, f.composition, f.configuration)
+            for f in batch.frames
         ]
         counts: dict[Group, int] = {}
         for segment in batch.segments:
             for group, chosen in grouped_rows(segment, shares).items():
                 counts[group] = counts.get(group, 0) + len(chosen)
-        store.add(
+        new.append(NewBatch(
             batch.elements, batch.blocks, records, batch.tiles,
             {g: r.factor for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},
             replaces=replaced.get(batch.elements, ()), rows=counts,
             info={"ranges": batch.ranges, "notes": batch.notes},
-        )  # fmt: skip
+        ))  # fmt: skip
+    try:
+        SummaryStore.open(path).add_all(new, settings)
+    except StoreError as error:
+        return error
+    return None
 
 
 def grouped_rows(segment: Segment, shares: Mapping[str, int]) -> dict[Group, NDArray[np.intp]]:

@@ -42,6 +42,7 @@ class FrameRecord:
     ----------
     digest : of its content; fold : the part of the data for cross-validation that it belongs to, −1 for none.
     origin : file and number, for people; group : its data source; composition : such as ``C75N25``.
+    configuration : ``Frame.configuration``; empty where nobody said.
     """
 
     digest: str
@@ -49,6 +50,7 @@ class FrameRecord:
     origin: str
     group: str
     composition: str = ""
+    configuration: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,33 @@ class Batch:
         return sum(entry.count for entry in self.groups)
 
 
+@dataclass(frozen=True, eq=False)
+class NewBatch:
+    """A batch to be written.
+
+    Attributes
+    ----------
+    elements : name of the element set (``CN``); blocks : of the columns, in their order.
+    frames, tiles : what the factors have seen; both may be in one live batch only.
+    factors : of the rows [A | T] of each group, all with the same columns and targets.
+    squares : (width,) per group, the sum of squares of each column of [A | T], accumulated from the rows.
+    replaces : ids of batches that this one supersedes: it has their frames, in the same folds, and their blocks.
+        Their files are deleted when the index no longer names them.
+    rows : number of rows of each group, counted from the frames; compared with what the factors have seen.
+    info : what else is to be known of the frames, as JSON has it.
+    """
+
+    elements: str
+    blocks: Sequence[str]
+    frames: Sequence[FrameRecord]
+    tiles: Sequence[str]
+    factors: Mapping[Group, RFactor]
+    squares: Mapping[Group, Vector]
+    replaces: Sequence[str] = ()
+    rows: Mapping[Group, int] | None = None
+    info: Mapping[str, Any] | None = None
+
+
 def digest_of(content: Any) -> str:
     """SHA-256 of what JSON holds, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
@@ -138,17 +167,8 @@ def batch_from(content: Mapping[str, Any]) -> Batch:
     )
 
 
-def reduced_batch(
-    elements: str,
-    blocks: Sequence[str],
-    frames: Sequence[FrameRecord],
-    tiles: Sequence[str],
-    factors: Mapping[Group, RFactor],
-    squares: Mapping[Group, Vector],
-    rows: Mapping[Group, int] | None,
-    info: Mapping[str, Any] | None = None,
-) -> Batch:
-    """The batch of these factors, checked; see ``SummaryStore.add``.
+def reduced_batch(new: NewBatch) -> Batch:
+    """The batch of these factors, checked.
 
     Raises
     ------
@@ -156,8 +176,8 @@ def reduced_batch(
         A frame or tile is named twice, the groups of the mappings or the shapes of the factors differ, or a group's
         factor has not seen the rows that ``squares`` and ``rows`` tell of.
     """
-    where = f"batch of {elements}"
-    _require_distinct(where, frames, tiles, blocks)
+    where, factors, squares, rows = f"batch of {new.elements}", new.factors, new.squares, new.rows
+    _require_distinct(where, new.frames, new.tiles, new.blocks)
     for name, others in (("squares", squares), ("rows", rows)):
         if others is not None and (unmatched := sorted(factors.keys() ^ others.keys())):
             has, lacks = ("factors", name) if unmatched[0] in factors else (name, "factors")
@@ -186,10 +206,10 @@ def reduced_batch(
         entries.append(
             GroupEntry(plain, int(factor.rows), int(factor.width), int(factor.n_targets), offset, count, crc)
         )
-    records = tuple(FrameRecord(f.digest, int(f.fold), f.origin, f.group, f.composition) for f in frames)
+    records = tuple(replace(f, fold=int(f.fold)) for f in new.frames)
     # as it is read back, so that a batch is equal to itself
-    known = json.loads(json.dumps(info or {}, allow_nan=False))
-    batch = Batch("", elements, tuple(blocks), records, tuple(tiles), tuple(entries), known)
+    known = json.loads(json.dumps(new.info or {}, allow_nan=False))
+    batch = Batch("", new.elements, tuple(new.blocks), records, tuple(new.tiles), tuple(entries), known)
     return replace(batch, id=digest_of(content_of(batch)))
 
 
@@ -217,6 +237,41 @@ def require_contained(where: str, old: Batch, new: Batch) -> None:
             raise StoreError(f"{where}: its frame {frame.origin} is in fold {frame.fold}, in the new batch in {fold}")
     if lost := [block for block in old.blocks if block not in new.blocks]:
         raise StoreError(f"{where}: its block {lost[0]} is not in the new batch, which has {list(new.blocks)}")
+
+
+def require_counted_once(where: str, batches: Sequence[Batch]) -> None:
+    """Raise StoreError where a frame or a tile is in two of some batches."""
+    places: dict[tuple[str, str], Batch] = {}
+    for batch in batches:
+        named = [("frame", f.digest, f"{f.origin} ({f.digest[:12]})") for f in batch.frames]
+        named += [("tile", tile, tile[:12]) for tile in batch.tiles]
+        for what, name, shown in named:
+            if (first := places.setdefault((what, name), batch)) is not batch:
+                raise StoreError(
+                    f"{where}: {what} {shown} is in batch {first.id[:12]} already; its rows would be counted twice"
+                )
+
+
+def require_one_fold(where: str, batches: Sequence[Batch], settings: Mapping[str, Any]) -> None:
+    """Raise StoreError where frames of some batches that have to be in one fold are in two.
+
+    These are frames of one configuration, and, where the ``folds`` of the settings divide by group, frames of one
+    group.
+    """
+    folds = settings.get("folds")
+    by_group = isinstance(folds, dict) and folds.get("split") == "group"
+    seen: dict[tuple[str, str], FrameRecord] = {}
+    for frame in (f for batch in batches for f in batch.frames):
+        units = [("configuration", frame.configuration)] if frame.configuration else []
+        units += [("group", frame.group)] if by_group else []
+        for what, name in units:
+            if (first := seen.setdefault((what, name), frame)).fold != frame.fold:
+                groups = f"{what} {name!r}" if what == "group" else f"one {what}, {name[:12]},"
+                raise StoreError(
+                    f"{where}: expected frames of {groups} in one fold, found {first.origin} of group {first.group!r} "
+                    f"in fold {first.fold} and {frame.origin} of group {frame.group!r} in fold {frame.fold}: one would "
+                    "foretell the other. Where another pass wrote meanwhile, run this one again"
+                )
 
 
 # ---- numbers

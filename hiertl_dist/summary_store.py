@@ -1,7 +1,8 @@
 """``SummaryStore``: one triangular factor per group of rows on disk, so that no later question reads a row again.
 
 The data come in *batches*: the frames of one element set from one pass. More frames are one more batch; more columns
-are a batch that supersedes an older one. What is there is never rewritten. Layout on disk::
+are a batch that supersedes an older one. What is there is never rewritten. All batches of a pass come to life with one
+write of the index. Layout on disk::
 
     index.json           the truth: format, settings, ids of the live batches; replaced atomically, last
     <batch id>.json      elements, blocks, frames, tiles; per group its label, rows, width, targets, place and CRC32C
@@ -27,7 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 from filelock import FileLock
@@ -42,6 +43,7 @@ from .summary_batches import (
     Batch,
     FrameRecord,
     GroupEntry,
+    NewBatch,
     agreed,
     as_json,
     batch_from,
@@ -52,9 +54,11 @@ from .summary_batches import (
     numbers_of,
     reduced_batch,
     require_contained,
+    require_counted_once,
+    require_one_fold,
 )
 
-__all__ = ["Batch", "FrameRecord", "GroupEntry", "SummaryStore"]
+__all__ = ["Batch", "FrameRecord", "GroupEntry", "NewBatch", "SummaryStore"]
 
 FORMAT: Final = 1
 
@@ -159,40 +163,43 @@ class SummaryStore:
         rows: Mapping[Group, int] | None = None,
         info: Mapping[str, Any] | None = None,
     ) -> Batch:
-        """Write a batch, which is there when this returns and, whatever happens before, wholly or not at all.
+        """Write one batch; see :meth:`add_all` and :class:`NewBatch`."""
+        new = NewBatch(elements, blocks, frames, tiles, factors, squares, replaces, rows, info)
+        (batch,) = self.add_all([new])
+        return batch
 
-        Adding the same again is harmless, and repairs the batch's files if they are damaged.
+    def add_all(self, new: Sequence[NewBatch], settings: Mapping[str, Any] | None = None) -> tuple[Batch, ...]:
+        """Write batches, which are there when this returns and, whatever happens before, all of them or none.
+
+        Adding the same again is harmless, and repairs the files of the batches if they are damaged.
 
         Parameters
         ----------
-        elements : name of the element set (``CN``); blocks : of the columns, in their order.
-        frames, tiles : what the factors have seen; both may be in one live batch only.
-        factors : of the rows [A | T] of each group, all with the same columns and targets.
-        squares : (width,) per group, the sum of squares of each column of [A | T], accumulated from the rows.
-        replaces : ids of batches that this one supersedes: it has their frames, in the same folds, and their blocks.
-            Their files are deleted when the index no longer names them.
-        rows : number of rows of each group, counted from the frames; compared with what the factors have seen.
-        info : what else is to be known of the frames, as JSON has it.
+        settings : as of :meth:`create`; blocks that are new to the store become its own together with the batches.
 
         Raises
         ------
         StoreError
-            Rows were lost or counted twice (group and column are named), a frame or a tile is in another live batch,
-            or ``replaces`` names what this batch does not contain.
+            Rows were lost or counted twice (group and column are named), a frame or a tile is in another batch, live or
+            new, ``replaces`` names what a batch does not contain, the settings differ, or frames that have to be in one
+            fold (of one configuration, or of one group where groups stay together) are in two.
         """
-        batch = reduced_batch(elements, blocks, frames, tiles, factors, squares, rows, info)
+        batches = tuple(map(reduced_batch, new))
+        asked = None if settings is None else as_json(settings)
         with FileLock(self.path / ".lock"):
             index = self._index()
-            self._require_room(batch, index, replaces)
+            had = index["settings"]
+            merged = had if asked is None else agreed(str(self.path), had, asked)
+            live = self._joined(batches, new, index["batches"], merged)
             try:
-                self._write_numbers(batch, factors, squares)
-                write_json(self.path / f"{batch.id}.json", content_of(batch))
-                live = sorted({*index["batches"], batch.id} - ({*replaces} - {batch.id}))
-                if live != index["batches"]:
-                    self._write_index(index["settings"], live)
+                for batch, given in zip(batches, new, strict=True):
+                    self._write_numbers(batch, given.factors, given.squares)
+                    write_json(self.path / f"{batch.id}.json", content_of(batch))
+                if (live, merged) != (index["batches"], had):
+                    self._write_index(merged, live)
             finally:
                 self._remove_leftovers()
-        return batch
+        return batches
 
     def read(self, batch_id: str, group: Group) -> tuple[RFactor, Vector]:
         """A group's factor and the sums of squares of its columns (width,); errors are those of :meth:`read_all`."""
@@ -239,8 +246,10 @@ class SummaryStore:
     def verify(self) -> None:
         """Read everything. Raises StoreError for the first thing that is not what was written."""
         index = self._index()
-        places: dict[str, str] = {}
-        for batch in self.batches():
+        batches = self.batches()
+        require_counted_once(str(self.path), batches)
+        require_one_fold(str(self.path), batches, index["settings"])
+        for batch in batches:
             try:
                 _read_batch(self.path, batch.id)  # and not what is remembered of it
                 size = (self.path / f"{batch.id}.f64").stat().st_size
@@ -249,10 +258,6 @@ class SummaryStore:
             if size != 8 * batch.n_numbers:
                 raise StoreError(f"{self.path}/{batch.id}.f64: expected {8 * batch.n_numbers} bytes, found {size}")
             _require_known_blocks(self.path, batch, index["settings"])
-            names = [f"frame {frame.digest}" for frame in batch.frames] + [f"tile {tile}" for tile in batch.tiles]
-            for name in names:
-                if places.setdefault(name, batch.id) != batch.id:
-                    _overlap(self.path, name, places[name])
             for _ in self.read_all(batch.id):
                 pass
 
@@ -299,31 +304,31 @@ class SummaryStore:
             if (ours and ours[1] not in live) or _PARTIAL.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
-    def _require_room(self, batch: Batch, index: dict[str, Any], replaces: Sequence[str]) -> None:
-        """Raise StoreError where ``batch`` overlaps others, or does not contain what it ``replaces``."""
-        _require_known_blocks(self.path, batch, index["settings"])
-        frames = {frame.digest: frame for frame in batch.frames}
-        # not the batch itself, whose files may be damaged and are written again
+    def _joined(
+        self, batches: Sequence[Batch], new: Sequence[NewBatch], ids: Sequence[str], settings: dict[str, Any]
+    ) -> list[str]:
+        """The ids of the live batches with some new ones.
+
+        Raises StoreError where two of them overlap, a new one does not contain what it replaces, or folds differ.
+        """
+        ours = {batch.id for batch in batches}
+        # not the new ones, whose files may be damaged and are written again
         try:
-            live = {i: _batch(self.path, i) for i in index["batches"] if i != batch.id}
+            live = {i: _batch(self.path, i) for i in ids if i not in ours}
         except FileNotFoundError as error:
             raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
-        for name in replaces:
-            if name not in live and batch.id not in index["batches"]:
-                raise StoreError(f"{self.path}: to be replaced: expected a live batch, found {name[:12]}")
-        for other in live.values():
-            if other.id in replaces:
-                require_contained(str(self.path), other, batch)
-                continue
-            for frame in other.frames:
-                if frame.digest in frames:
-                    _overlap(self.path, f"frame {frames[frame.digest].origin} ({frame.digest[:12]})", other.id)
-            for tile in sorted({*other.tiles} & {*batch.tiles}):
-                _overlap(self.path, f"tile {tile[:12]}", other.id)
-
-
-def _overlap(path: Path, what: str, batch: str) -> NoReturn:
-    raise StoreError(f"{path}: {what} is in batch {batch[:12]} already; its rows would be counted twice")
+        gone = {name for given in new for name in given.replaces}
+        for batch, given in zip(batches, new, strict=True):
+            _require_known_blocks(self.path, batch, settings)
+            for name in given.replaces:
+                if name in live:
+                    require_contained(str(self.path), live[name], batch)
+                elif batch.id not in ids:
+                    raise StoreError(f"{self.path}: to be replaced: expected a live batch, found {name[:12]}")
+        after = [*(batch for batch in live.values() if batch.id not in gone), *batches]
+        require_counted_once(str(self.path), after)
+        require_one_fold(str(self.path), after, settings)
+        return sorted(batch.id for batch in after)
 
 
 def _require_known_blocks(path: Path, batch: Batch, settings: dict[str, Any]) -> None:

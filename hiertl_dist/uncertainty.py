@@ -20,18 +20,18 @@ from .algebra.calibration import Reliability, coverage, reliability
 from .algebra.posterior import Posterior
 from .errors import InputError, MismatchError
 from .evaluation import Evaluation, Model, sum_evaluations
-from .executors import SerialExecutor
+from .executors import InlineExecutor
 from .frames import Frame
 from .held_out import UNITS
 from .noise import KindNoise, distribution, fitted_noise, held_out_cells, kinds_of, noise_in_sample
 from .recipe import compile_recipe
 from .reduction import row_weights
-from .rows import SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets, select_rows
+from .rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets, select_rows
 from .solution import Solution
 from .tiles import answerable, rows_of
 from .units import KCAL_PER_A3_IN_GPA
 from .validation import training_factors
-from .views import View, as_regulariser, combine, solution_of
+from .views import View, as_regulariser, combine, residual_squares, solution_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -188,7 +188,7 @@ def posterior(
         solution = solution_of(given, found, regulariser)
     folds = {g.fold for g in given.factors} - {-1}
     if held_out if held_out is not None else len(folds) > 1:
-        noise = _held_out_noise(given, regulariser, SerialExecutor() if executor is None else executor)
+        noise = _held_out_noise(given, regulariser, InlineExecutor() if executor is None else executor)
     else:
         noise = noise_in_sample(given, linear, _coefficients(given, solution))
     return ModelPosterior(given, solution, linear, noise)
@@ -214,7 +214,18 @@ def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
         if mine != theirs:
             shown = (len(mine), len(theirs)) if isinstance(mine, set) else (mine, theirs)  # type: ignore[arg-type]
             raise MismatchError(f"posterior: {what} of the view: {shown[0]}, of the solution: {shown[1]}")
-    return np.array([values[c] for c in given.columns])
+    found = np.array([values[c] for c in given.columns])
+    # the same numbers of rows may be other rows, such as other folds
+    squares, _ = residual_squares(given, found[:, np.newaxis])
+    counts = OBJECTIVES[given.objective]
+    total = sum(counts.count(g.kind) * float(s[0]) for g, s in squares.items())
+    rmse = float(np.sqrt(total / max(given.counted, 1)))
+    if not np.isclose(rmse, solution.rmse, rtol=1e-6, atol=0.0):
+        raise MismatchError(
+            f"posterior: RMSE over the counted rows of the view: {rmse:.8g}, of the solution: {solution.rmse:.8g}; it "
+            "was fitted on other rows"
+        )
+    return found
 
 
 def with_labels(frame: Frame) -> Frame:
@@ -321,8 +332,27 @@ def calibration(
 ) -> dict[str, Calibration]:
     """How predictions of labelled frames compare with their labels, by kind, where there are labels.
 
-    There are fewer bins where there are fewer labels. Raises ValueError where frames and predictions are not as many.
+    Parameters
+    ----------
+    predictions : of the same frames, in their order.
+    bins : of the reliability table, with as many labels each; fewer where there are fewer labels.
+    levels : probabilities whose coverage is counted.
+
+    Returns
+    -------
+    By kind (``"force"``, ``"stress"``, ``"energy"``) errors and total standard deviations, (labels,) each, in
+    kcal/mol/Å, GPa and kcal/mol/atom, and what they say together.
+
+    Raises
+    ------
+    ValueError
+        Frames and predictions are not as many, or not of one another.
     """
+    if len(predictions) != len(frames):
+        raise ValueError(f"calibration: expected a prediction of each frame, found {len(predictions)} of {len(frames)}")
+    for frame, found in zip(frames, predictions, strict=True):
+        if (found.origin, found.mean.forces.shape) != (frame.origin, (len(frame), 3)):
+            raise ValueError(f"calibration: expected a prediction of {frame.origin}, found one of {found.origin}")
     errors: dict[str, list[float]] = {}
     sigmas: dict[str, list[float]] = {}
     for frame, found in zip(frames, predictions, strict=True):

@@ -124,6 +124,8 @@ def cross_validate(
     views = [given] if isinstance(given, View) else list(given)
     listed = list(regularisers) if isinstance(regularisers, Sequence) else [regularisers]
     wanted = [as_regulariser(r) for r in listed]
+    if not wanted:
+        raise InputError("cross-validation: expected at least one regulariser, found none")
     runner = InlineExecutor() if executor is None else executor
     shelf = pools if pools is not None and runner.workers == 1 else None
     items = training_factors(views, runner, shelf)

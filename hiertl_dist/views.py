@@ -7,7 +7,7 @@ from each factor, which are then made triangular together anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,13 @@ from .algebra.ridge_grid import RidgeGrid, ridge_grid
 from .algebra.stacking import Layer, stack
 from .basis import Basis, cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
-from .errors import BasisError, InputError
+from .errors import InputError
 from .parameters import Parameters, Penalty
 from .reduction import Summaries, check_weights, row_weights
 from .rows import OBJECTIVES, Group
 from .solution import GroupResidual, Solution
 from .solving import check_frozen, fitted_parameters, rows_for, wall_of
+from .sub_basis import lower_basis
 from .tiles import widest_ranges
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from .algebra import LinearSolution, Regulariser
     from .blocks import Columns
-    from .cluster_types import ClusterType
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def view(
     blocks: Sequence[str] | None = None,
     orders: Any = None,
     exclude: Sequence[str] = (),
-    frozen: Sequence[Parameters] = (),
+    frozen: Sequence[Parameters | Solution] = (),
     sets: Sequence[str] | None = None,
     without: Sequence[str] = (),
     folds: Collection[int] | None = None,
@@ -145,17 +145,15 @@ def view(
     MismatchError
         A frozen model does not fit the basis.
     """
-    held = {t.block for f in frozen for t in f.basis.types}
+    held_fast = [f.parameters if isinstance(f, Solution) else f for f in frozen]
+    sets, exclude, without = _listed(sets), _listed(exclude) or (), _listed(without) or ()
+    held = {t.block for f in held_fast for t in f.basis.types}
     free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
     names = tuple(b.name for b in free)
     if lacking := sorted(set(names) - set(summaries.blocks)):
         raise InputError(f"blocks: the summaries have {', '.join(summaries.blocks)}, not {', '.join(lacking)}")
-    check_frozen(summaries.basis, names, frozen)
-    if beyond := sorted(held - set(summaries.blocks)):
-        raise InputError(
-            f"frozen: the summaries have {', '.join(summaries.blocks)}, not {', '.join(beyond)}; models of other "
-            "blocks are frozen when rows are summarised"
-        )
+    check_frozen(summaries.basis, names, held_fast)
+    _check_held(summaries, held_fast)
     basis = lower_basis(summaries.basis, names, orders, exclude)
     own = {c: i for i, c in enumerate(summaries.columns)}
     names = tuple(b for b in names if any(t.block == b for t in basis.types))
@@ -166,7 +164,27 @@ def view(
     factors = row_weights(groups, weights or {}, objective)
     if not any(factors.values()):
         raise InputError("weights: no group of rows has a weight above zero")
-    return View(summaries, basis, names, kept, tuple(frozen), dict(weights or {}), objective, factors)
+    return View(summaries, basis, names, kept, tuple(held_fast), dict(weights or {}), objective, factors)
+
+
+def _listed(given: Sequence[str] | None) -> Sequence[str] | None:
+    """One name given as a text is a list of one, and not of its letters."""
+    return [given] if isinstance(given, str) else given
+
+
+def _check_held(summaries: Summaries, frozen: Sequence[Parameters]) -> None:
+    """Raise InputError where the summaries lack columns that a frozen model has."""
+    for model in frozen:
+        if beyond := sorted({t.block for t in model.basis.types} - set(summaries.blocks)):
+            raise InputError(
+                f"frozen: the summaries have {', '.join(summaries.blocks)}, not {', '.join(beyond)}; models of other "
+                "blocks are frozen when rows are summarised"
+            )
+        if gone := [t.name for t in model.basis.types if summaries.basis.type_named(t.elements) is None]:
+            raise InputError(
+                f"frozen: {model.source} has {', '.join(gone)} terms, which the summaries leave out; freeze it when "
+                "rows are summarised"
+            )
 
 
 def free_sets(
@@ -205,78 +223,6 @@ def _choose_groups(
     if not chosen:
         raise InputError("no group of rows is left to fit")
     return chosen
-
-
-def lower_basis(basis: Basis, blocks: Collection[str], orders: Any = None, exclude: Sequence[str] = ()) -> Basis:
-    """The part of a basis that some blocks have, with lower orders and without some types; see :func:`view`.
-
-    Raises InputError for an order above that of the basis, a name that is not there, or when nothing is left.
-    """
-    own = [t for t in basis.types if t.block in blocks]
-    unwanted = _excluded(own, exclude)
-    table = _orders_table(own, orders)
-    kinds = []
-    for kind in own:
-        order = table.get(kind.name, kind.order)
-        if kind.name in unwanted or order == 0:
-            continue
-        if order > kind.order:
-            raise InputError(
-                f"orders: type {kind.name} has order {kind.order} in the summaries, {order} was asked for; higher "
-                "orders need the rows again"
-            )
-        try:
-            kinds.append(replace(kind, order=order))
-        except BasisError as error:
-            raise InputError(f"orders: type {error}; 0 leaves it out") from error
-    if not kinds:
-        raise InputError(f"nothing is left of blocks {', '.join(blocks)}")
-    return basis.with_types(kinds)
-
-
-def _excluded(kinds: Sequence[ClusterType], exclude: Sequence[str]) -> set[str]:
-    found = set()
-    for name in exclude:
-        bodies = name[:-1] if name in ("1B", "2B", "3B", "4B") else ""
-        hit = {t.name for t in kinds if (str(t.body) == bodies if bodies else t.elements == split_symbols(name))}
-        if not hit:
-            raise InputError(f"exclude: {name!r} is none of the types {', '.join(t.name for t in kinds)}")
-        found |= hit
-    return found
-
-
-def _orders_table(kinds: Sequence[ClusterType], orders: Any) -> dict[str, int]:
-    """By type, the order that is asked for."""
-    if orders is None:
-        return {}
-    if not isinstance(orders, dict):
-        return _by_body(kinds, orders, "orders")
-    found: dict[str, int] = {}
-    blocks = {t.block for t in kinds}
-    # what is said of a type goes before what is said of its block
-    for key, value in sorted(orders.items(), key=lambda item: isinstance(item[1], int)):
-        name = cluster_name(split_symbols(key))
-        if not isinstance(value, int):
-            if name not in blocks:
-                raise InputError(f"orders.{key}: expected one of the blocks {', '.join(sorted(blocks))}")
-            found |= _by_body([t for t in kinds if t.block == name], value, f"orders.{key}")
-        elif all(t.name != name for t in kinds):
-            raise InputError(f"orders.{key}: expected one of the types {', '.join(t.name for t in kinds)}")
-        else:
-            found[name] = _order(value, f"orders.{key}")
-    return found
-
-
-def _by_body(kinds: Sequence[ClusterType], orders: Any, where: str) -> dict[str, int]:
-    if isinstance(orders, str) or len(orders) != 3:
-        raise InputError(f"{where}: expected [n2, n3, n4], found {orders!r}")
-    return {t.name: _order(orders[t.body - 2], where) for t in kinds if t.body > 1}
-
-
-def _order(value: Any, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise InputError(f"{where}: expected whole numbers ≥ 0, found {value!r}")
-    return value
 
 
 def combine(given: View) -> RFactor:
@@ -381,6 +327,16 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
     ----------
     kind : ``"lasso"``: the whole path down to ``lam_min``, see :func:`~hiertl_dist.algebra.lasso_path.lasso_path`;
         ``"ridge"``: a grid of ``alphas``, see :func:`~hiertl_dist.algebra.ridge_grid.ridge_grid`.
+
+    Returns
+    -------
+    Coefficients (points, columns) in the order of ``given.columns``, residuals, and what chooses among the points: AIC
+    and BIC with ``best("bic")`` and exact solutions in between with ``at(lam)``; or GCV with ``best``.
+
+    Raises
+    ------
+    ValueError
+        Another kind, or options that are out of range. ConvergenceError: the path is exact down to a λ that it names.
     """
     if kind == "lasso":
         return lasso_path(combine(given), given.counted, **options)

@@ -60,6 +60,43 @@ def flip(path, where):
     path.write_bytes(content)
 
 
+class KilledError(BaseException):
+    """What no ``except Exception`` catches."""
+
+
+class Doom:
+    """Ends the world at some step of what is done to files: that step and all later ones fail."""
+
+    def __init__(self, patch, last):
+        self.steps, self.last = 0, last
+        for name, then in (("replace", True), ("replace", False), ("unlink", False), ("open", True)):
+            patch.setattr(Path, name, self.step(getattr(Path, name), after=then))
+
+    def step(self, original, *, after):
+        def stepped(path, *arguments, **options):
+            if original.__name__ == "open" and "x" not in str(arguments[:1]):
+                return original(path, *arguments, **options)
+            if not after:
+                self.count()
+            result = original(path, *arguments, **options)
+            if after:
+                try:
+                    self.count()
+                except KilledError:
+                    if original.__name__ == "open":
+                        result.close()
+                    raise
+            return result
+
+        stepped.__name__ = original.__name__
+        return stepped
+
+    def count(self):
+        self.steps += 1
+        if self.steps > self.last:
+            raise KilledError
+
+
 def forked(work, *arguments):
     """The id of a process that does some work and ends with 0, or with 1 after an exception."""
     if pid := os.fork():

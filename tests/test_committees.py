@@ -147,7 +147,8 @@ def test_deviations_are_standard_errors():
     frames = []
     for i in range(runs):
         energy = 7.0 + sigma * rng.normal()
-        frames.append(Frame(("C",), np.zeros((1, 3)), np.eye(3) * 30, energy=energy, group=f"run{i}", origin=str(i)))
+        place = np.full((1, 3), 0.1 * i)
+        frames.append(Frame(("C",), place, np.eye(3) * 30, energy=energy, group=f"run{i}", origin=str(i)))
     summaries = summarise(frames, basis, folds=runs, executor=SERIAL)
     energies = np.array([f.energy for f in frames])
     expected = energies.std(ddof=1) / runs**0.5

@@ -1,4 +1,4 @@
-"""Folds: balanced, the same whatever the order of the frames, kept when frames are added, groups together."""
+"""Folds: balanced, the same whatever the order, kept when frames are added, groups and configurations together."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ from hiertl_dist.folds import Folds, assign_folds
 SPECIES = (("C",), ("N",), ("C", "N"), ("C", "C", "C", "N"))
 
 
-def frame(number, kind=0, group="all"):
-    """Frame ``number`` of a composition; equal arguments make equal frames."""
+def frame(number, kind=0, group="all", shared=False, energy=None):
+    """Frame ``number`` of a composition; equal arguments make equal frames.
+
+    Groups have configurations of their own, but those that are ``shared``, which are the same in every group.
+    """
     species = SPECIES[kind]
-    at = np.arange(3.0 * len(species)).reshape(-1, 3) + 1e-3 * number
-    return Frame(species, at, energy=float(number), group=group, origin=f"frame {number} of {'-'.join(species)}")
+    own = 0 if group == "all" else 1 + int.from_bytes(group.encode())
+    at = np.arange(3.0 * len(species)).reshape(-1, 3) + 1e-3 * number + (-50 if shared else 10 * own)
+    energy = float(number) if energy is None else energy
+    return Frame(species, at, energy=energy, group=group, origin=f"frame {number} of {'-'.join(species)}")
 
 
 def some(*counts, group="all"):
@@ -75,44 +80,72 @@ def test_without_strata_compositions_are_left_to_chance():
     assert any(spread(row) > 1 for row in rows)
 
 
+def units_of(frames, split):
+    """What has to be in one fold: lists of numbers of frames. By asking every pair again until nothing changes."""
+    unit = list(range(len(frames)))
+
+    def together(a, b):
+        return a.configuration == b.configuration or (split == "group" and a.group == b.group)
+
+    changed = True
+    while changed:
+        changed = False
+        for i, a in enumerate(frames):
+            for j, b in enumerate(frames[:i]):
+                if unit[i] != unit[j] and together(a, b):
+                    unit[i] = unit[j] = min(unit[i], unit[j])
+                    changed = True
+    return [[i for i, u in enumerate(unit) if u == least] for least in sorted(set(unit))]
+
+
+# some configurations in several groups, with the same label or another
 datasets = st.lists(
-    st.tuples(st.integers(0, 12), st.integers(0, 3), st.sampled_from("abcde")), min_size=8, max_size=40
-)
+    st.builds(
+        frame, st.integers(0, 12), st.integers(0, 3), st.sampled_from("abcde"), st.sampled_from([False] * 9 + [True]),
+        st.sampled_from([None, None, 1.0]),
+    ),
+    min_size=8, max_size=40,
+)  # fmt: skip
 
 
 @given(datasets, st.sampled_from(["frame", "group"]), st.booleans(), st.integers(0, 99), st.randoms())
 @settings(deadline=None, max_examples=80)
-def test_the_order_of_the_frames_does_not_matter(data, split, stratify, seed, random):
-    frames = [frame(*own) for own in data]
+def test_the_order_of_the_frames_does_not_matter(frames, split, stratify, seed, random):
     folds = Folds(2, split, seed, stratify)
-    assume(len({f.group if split == "group" else f.digest for f in frames}) > 1)
+    units = units_of(frames, split)
+    assume(len(units) > 1)
     found = assign_folds(frames, folds)
     order = list(range(len(frames)))
     random.shuffle(order)
     assert assign_folds([frames[i] for i in order], folds) == [found[i] for i in order]
     assert set(found) == {0, 1}
-    by_digest = {}
-    for f, fold in zip(frames, found, strict=True):
-        assert by_digest.setdefault(f.group if split == "group" else f.digest, fold) == fold
+    assert all(len({found[i] for i in unit}) == 1 for unit in units)
 
 
 @given(datasets, datasets, st.sampled_from(["frame", "group"]), st.booleans(), st.integers(0, 99))
 @settings(deadline=None, max_examples=80)
-def test_what_is_known_stays_when_frames_are_added(first, second, split, stratify, seed):
+def test_what_is_known_stays_when_frames_are_added(old, new, split, stratify, seed):
     folds = Folds(2, split, seed, stratify)
-    old, new = [frame(*own) for own in first], [frame(*own) for own in second]
-    assume(len({f.group if split == "group" else f.digest for f in old}) > 1)
+    assume(len(units_of(old, split)) > 1)
     before = assign_folds(old, folds)
     known = {f.digest: fold for f, fold in zip(old, before, strict=True)}
+    groups = {f.group: fold for f, fold in zip(old, before, strict=True)}
+    configurations = {f.configuration: fold for f, fold in zip(old, before, strict=True)}
+    compositions = {f.digest: f.composition for f in old}
+    units = units_of([*new, *old], split)
+    settled = [{before[i - len(new)] for i in unit if i >= len(new)} for unit in units]
+    if max(map(len, settled)) > 1:
+        # what is new ties together what is in two folds
+        for given in ([*new, *old], new):
+            with pytest.raises(InputError, match=r"in one fold, found .* known in fold 0 and .* known in fold 1"):
+                assign_folds(given, folds, known, groups, compositions, configurations)
+        return
     after = assign_folds([*new, *old], folds, known)
     assert after[len(new) :] == before
-    groups = {f.group: fold for f, fold in zip(old, before, strict=True)}
-    compositions = {f.digest: f.composition for f in old}
-    alone = assign_folds(new, folds, known, groups, compositions)
-    for f, fold in zip(new, alone, strict=True):
-        assert known.get(f.digest, fold) == fold
-        if split == "group":
-            assert groups.get(f.group, fold) == fold
+    assert all(len({after[i] for i in unit}) == 1 for unit in units)
+    alone = assign_folds(new, folds, known, groups, compositions, configurations)
+    for unit, folds_of in zip(units, settled, strict=True):
+        assert len({alone[i] for i in unit if i < len(new)} | folds_of) == 1
     if len({f.digest for f in old}) == len(old) and not {f.digest for f in old} & {f.digest for f in new}:
         # frames at hand and frames of which only the composition is known count alike
         assert alone == after[: len(new)]
@@ -214,14 +247,17 @@ def test_a_fold_that_would_be_empty_is_refused():
 
 def test_known_folds_that_contradict_are_refused():
     old = some(4, group="a")
-    with pytest.raises(InputError, match=r"group 'a' in one fold, found some known in 0, 1"):
+    text = r"group 'a' in one fold, found frame 0 of C of group 'a' known in fold 0 and "
+    with pytest.raises(InputError, match=text + r"frame 1 of C of group 'a' known in fold 1"):
         assign_folds(old, Folds(2, "group"), {old[0].digest: 0, old[1].digest: 1})
-    with pytest.raises(InputError, match=r"group 'a' in one fold, found some known in 0, 1"):
+    with pytest.raises(InputError, match=text + r"group 'a' known in fold 1"):
         assign_folds(old, Folds(2, "group"), {old[0].digest: 0}, {"a": 1, "b": 0})
     with pytest.raises(InputError, match=r"frame '[0-9a-f]{64}' is known to be in fold 5, of 0 … 4"):
         assign_folds(old, Folds(), {old[0].digest: 5})
     with pytest.raises(InputError, match=r"group 'a' is known to be in fold -1, of 0 … 1"):
         assign_folds(old, Folds(2, "group"), {}, {"a": -1})
+    with pytest.raises(InputError, match=r"configuration 'x' is known to be in fold 2, of 0 … 1"):
+        assign_folds(old, Folds(2), {}, {}, {}, {"x": 2})
 
 
 def test_a_new_frame_of_a_known_group_follows_it():
@@ -231,6 +267,81 @@ def test_a_new_frame_of_a_known_group_follows_it():
     assert found == [0] * 3 + [1] * 6 + [0] * 3
     # by frame, groups have no say
     assert spread(totals(assign_folds(new, Folds(2), {}, known_groups), 2)) == 0
+
+
+# ---- configurations
+
+
+@pytest.mark.parametrize("split", ["frame", "group"])
+@pytest.mark.parametrize("energy", [None, 7.5], ids=["equal labels", "another label"])
+def test_a_configuration_in_two_groups_is_in_one_fold(split, energy):
+    """Whatever the seed: the same positions in groups a and b; with groups together c follows b, d and e are alone."""
+    a, b = frame(1, 0, "a", True), frame(1, 0, "b", True, energy)
+    assert a.digest != b.digest
+    others = [frame(i, 0, name) for i in range(3) for name in "abcde"]
+    frames = [a, *others, b, frame(2, 1, "b", True), frame(2, 1, "c", True, energy)]
+    for seed in range(12):
+        found = assign_folds(frames, Folds(2, split, seed))
+        folds = {}
+        for f, fold in zip(frames, found, strict=True):
+            folds.setdefault(f.configuration, set()).add(fold)
+            folds.setdefault(f.group, set()).add(fold)
+        assert all(len(folds[f.configuration]) == 1 for f in frames)
+        if split == "group":
+            assert folds["a"] == folds["b"] == folds["c"] != folds["d"] == folds["e"]
+        # the same when b comes later, given what is known with a or without
+        first = [f for f in frames if f.group != "b"]
+        before = assign_folds(first, Folds(2, split, seed))
+        if split == "group" and before[first.index(a)] != before[first.index(frames[-1])]:
+            continue
+        known = dict(zip((f.digest for f in first), before, strict=True))
+        groups = dict(zip((f.group for f in first), before, strict=True))
+        configurations = dict(zip((f.configuration for f in first), before, strict=True))
+        assert assign_folds([b, a], Folds(2, split, seed), known, groups)[0] == known[a.digest]
+        assert assign_folds([b], Folds(2, split, seed), known, groups, {}, configurations) == [known[a.digest]]
+
+
+def test_what_ties_together_two_known_folds_is_refused():
+    a, b = frame(1, 0, "a", True), frame(1, 0, "b", True)
+    text = (r"frames of one configuration in one fold, found frame 1 of C of group 'a' known in fold 0 and "
+            r"frame 1 of C of group 'b' known in fold 1")  # fmt: skip
+    with pytest.raises(InputError, match=text):
+        assign_folds([b, a, *some(4)], Folds(2), {a.digest: 0, b.digest: 1})
+    text = (r"frames of one configuration in one fold, found frame 1 of C of group 'a' known in fold 0 and "
+            r"the configuration of frame 1 of C of group 'a' known in fold 1")  # fmt: skip
+    with pytest.raises(InputError, match=text):
+        assign_folds([a, *some(4)], Folds(2), {a.digest: 0}, {}, {}, {a.configuration: 1})
+    text = (r"frames of groups 'a', 'b', which share configurations, in one fold, found "
+            r"group 'b' known in fold 0 and group 'a' known in fold 1")  # fmt: skip
+    with pytest.raises(InputError, match=text):
+        assign_folds([a, b], Folds(2, "group"), {}, {"a": 1, "b": 0})
+    # by frame, groups have no say
+    found = assign_folds([a, b, *some(3)], Folds(2), {}, {"a": 1, "b": 0})
+    assert found[0] == found[1]
+
+
+def test_configurations_count_once():
+    copies = [frame(1, 0, name, True) for name in "abc"]
+    with pytest.raises(InputError, match="at least 2 frames to divide, found 1, where frames of one configuration"):
+        assign_folds(copies, Folds(2))
+    with pytest.raises(InputError, match="at least 3 groups to divide, found 2, where groups that share a config"):
+        assign_folds([*copies, frame(2, 0, "d")], Folds(3, "group"))
+
+
+def test_the_configuration_of_a_frame():
+    def made(**new):
+        table = {"species": ("C", "N"), "positions": [[0, 0, 0], [1, 2, 3]], "cell": 9 * np.eye(3), "energy": 1.0}
+        return Frame(**(table | new))
+
+    one = made().configuration
+    for new in ({"energy": None}, {"group": "b"}, {"origin": "x"}, {"forces": np.ones((2, 3))}, {"stress": np.ones(6)}):
+        assert made(**new).configuration == one
+    assert made(positions=[[-0.0, 0, -0.0], [1, 2, 3]]).configuration == one
+    others = [
+        {"species": ("N", "C")}, {"species": ("CN", "")}, {"cell": None}, {"cell": 8 * np.eye(3)},
+        {"positions": [[0, 0, 0], [1, 2, np.nextafter(3, 4)]]}, {"positions": [[1, 2, 3], [0, 0, 0]]},
+    ]  # fmt: skip
+    assert len({made(**new).configuration for new in others} | {one}) == 1 + len(others)
 
 
 def test_tables_are_read_back():

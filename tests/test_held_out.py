@@ -58,13 +58,14 @@ def test_every_rmse_is_that_of_the_residuals(given_residuals):
     errors = of(given_residuals)
     for kind in KINDS:
         assert errors.rmse(kind) == pytest.approx(rms(given_residuals, kind), nan_ok=True)
-        for source in SOURCES:
-            found = errors.rmse(kind, source=source, fold=1)
-            assert found == pytest.approx(rms(given_residuals, kind, source=source, fold=1), nan_ok=True)
-        for composition in COMPOSITIONS:
-            assert errors.rmse(kind, composition=composition) == pytest.approx(
-                rms(given_residuals, kind, composition=composition), nan_ok=True
-            )
+        for where in (*({"source": s, "fold": 1} for s in SOURCES), *({"composition": c} for c in COMPOSITIONS)):
+            if all(v in errors.values(k) for k, v in where.items()):
+                assert errors.rmse(kind, **where) == pytest.approx(rms(given_residuals, kind, **where), nan_ok=True)
+            else:
+                with pytest.raises(ValueError, match=r"(source|fold|composition): expected one of .*, found"):
+                    errors.rmse(kind, **where)
+    with pytest.raises(ValueError, match=r"kind: expected one of .*, found 'forces'"):
+        errors.rmse("forces")
     assert errors.rows.sum() == sum(map(len, given_residuals.values()))
     assert len(set(errors.cells)) == len(errors.cells)
 
@@ -197,3 +198,15 @@ def test_a_fold_that_lacks_a_kind_is_scored_on_the_scale_of_all():
     squares[-1] *= 4.0  # forces of the last fold: twice the error, and RMSE of all folds √2 of the others
     worse = HeldOut(tuple(cells), np.full(len(cells), 10), np.array(squares))
     assert worse.fold_scores()[2] == pytest.approx(worse.score() * 2.0 / math.sqrt(2.0))
+
+
+def test_errors_that_are_zero_by_symmetry_decide_nothing():
+    """Forces of a perfect crystal leave rounding: energies alone tell two models apart."""
+    cells = (Cell("force", "a", "C", 0), Cell("energy", "a", "C", 0), Cell("force", "b", "N", 0))
+    one, other = (
+        HeldOut(cells, np.array([10, 10, 10]), np.array([force, energy, 40.0]))
+        for force, energy in ((1e-29, 0.1), (9e-29, 0.1))
+    )
+    assert one.score(composition="C") == other.score(composition="C")
+    worse = HeldOut(cells, np.array([10, 10, 10]), np.array([1e-31, 0.4, 40.0]))
+    assert worse.score(composition="C") == pytest.approx(2**0.5 * one.score(composition="C"))

@@ -614,3 +614,13 @@ def test_under_mpirun_it_is_the_same_to_the_bit(tmp_path, hierarchy):
     assert Model(kept).parameters.digest == kept.digest
     ours = Solution.load(tmp_path / "hiertl_results" / "C.solution.npz").parameters.coefficients
     np.testing.assert_allclose(ours, hierarchy.stages[0].solution.parameters.coefficients, rtol=1e-7)
+
+
+def test_a_ladder_does_not_add_up_standard_errors(monkeypatch, together):
+    """Each list goes on with its lowest score, and the rule looks at all models met, as with a grid."""
+    ladder = replace(SETTINGS, strategy="ladder")
+    (stage,) = run(ladder, all_at_once=True).stages
+    limit = stage.best.score + stage.best.standard_error
+    assert stage.chosen.score <= limit
+    again = choose([replace(c, rejected="") for c in stage.found.candidates], SETTINGS.rule)
+    assert again.chosen == stage.found.chosen

@@ -135,7 +135,7 @@ def test_what_the_general_table_says_of_other_blocks_is_left_out():
 
 def test_weights_of_sources_that_a_block_has_not_are_left_out():
     grid = {"weights": {"C": 2.0, "N/energy": 3.0, "a": 4.0, "C50N50": 1.0, "force": 5.0}}
-    frames = random_frames({"C": 2, "N": 2}, groups=("a",)) + random_frames({"CN": 1}, groups=("b",), atoms=8)
+    frames = random_frames({"C": 2, "N": 2}, groups=("a",)) + random_frames({"CN": 2}, groups=("b",), atoms=8)
     plan = plan_search(frames, BASIS, SearchSettings.from_dict({"grid": grid}))
     found = {p.name: p.columns(p.grid.choices(p.fit))[0][0].weights for p in plan.parts}
     assert found["C"] == {"C": 2.0, "a": 4.0, "force": 5.0}
@@ -207,7 +207,7 @@ def test_an_error_names_the_key(table, said):
         ({"grid": {"exclude": [["CCO"]]}}, "search.grid, for C: exclude: 'CCO' is none of the types"),
         ({"blocks": {"CN": {"exclude": [["CCC"]]}}}, "search.blocks.CN, for CN: exclude: 'CCC' is none of the types"),
         ({"blocks": {"CO": {}}}, "search.blocks: ['CO'] are not blocks of the basis, which has ['C', 'N', 'CN']"),
-        ({"grid": {"weights": {"c": 1.0}}}, "search.grid.weights: 'c' names no kind, source or composition of rows"),
+        ({"grid": {"weights": {"c": 1.0}}}, "search.grid.weights: 'c' names no kind, source or composition that"),
         ({"grid": {"exclude": [["1B", "2B", "3B", "4B"]]}}, "search.grid, for C: nothing is left"),
         ({"strategy": "ladder", "grid": {"orders": [[4, 3, 0]] * 1 + [[4, 0, 2]], "exclude": [[], ["1B", "2B", "4B"]]}},
          "search.grid, for C: nothing is left"),

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import pickle
 import re
+import shutil
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import HAS_MPI, assemble, random_frame, random_parameters, run_script, small_basis
+from summary_store_script import Doom, KilledError, files
+from synthetic import HAS_MPI, assemble, random_frame, random_frames, random_parameters, run_script, small_basis
 from view_oracle import dense, frames_of
 
-from hiertl_dist import columns_of, planning, reduction
+from hiertl_dist import columns_of, planning, reduction, summarising, summary_store
 from hiertl_dist.algebra import RFactor, Ridge
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, MismatchError, ResourceError, StoreError
 from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.folds import Folds, assign_folds
 from hiertl_dist.rows import SUMMARY_KINDS, Group, n_rows
-from hiertl_dist.stored_summaries import StoredGroups, open_summaries
+from hiertl_dist.stored_summaries import StoredGroups, open_summaries, store_settings
 from hiertl_dist.summarising import summarise
 from hiertl_dist.summary_store import SummaryStore
 from hiertl_dist.views import solve, view
@@ -392,26 +395,133 @@ def test_an_interrupted_pass_leaves_nothing_half_done(tmp_path, spy):
     check_groups(found, dense(FRAMES, BASIS, folds=FOLDS))
 
 
-def test_a_store_half_extended_says_so_and_is_mended(tmp_path, monkeypatch):
-    """Killed between two batches of new columns: never are factors without them taken for factors with them."""
+def test_a_store_half_extended_says_so_and_is_mended(tmp_path):
+    """The store has blocks that a batch lacks: never are factors without them taken for factors with them."""
     given = {"folds": FOLDS, "executor": SERIAL, "store": tmp_path}
     summarise(FRAMES, BASIS, blocks=["CN"], **given)
-    add, done = SummaryStore.add, []
-
-    def once_only(self, elements, *args, **more):
-        if done:
-            raise RuntimeError("out of power")
-        done.append(elements)
-        return add(self, elements, *args, **more)
-
-    monkeypatch.setattr(SummaryStore, "add", once_only)
-    with pytest.raises(TaskFailed, match="out of power"):
-        summarise(FRAMES, BASIS, blocks=["C", "N", "CN"], **given)
-    monkeypatch.undo()
-    assert done == ["C"]
+    SummaryStore.create(tmp_path, store_settings(BASIS, ["C", "N", "CN"], Folds(FOLDS), (), "refuse"))
     with pytest.raises(StoreError, match=r"frames of CN lack the columns of blocks C, N: the pass .* did not end"):
         open_summaries(tmp_path)
     same_fit(summarise(FRAMES, BASIS, **given), summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL))
+
+
+SMALL = small_basis((3, 2, 0))
+
+
+@pytest.mark.parametrize("what", ["first", "frames", "columns"])
+def test_a_kill_at_any_step_leaves_nothing_of_a_pass_or_all_of_it(tmp_path, what):
+    """A pass over three element sets, done again, has the folds and the bits of one that was never interrupted."""
+    given = {"folds": Folds(2, seed=3), "executor": SERIAL}
+    some = frames_of({"C": 5, "N": 4, "CN": 7})
+    blocks = ["C", "N", "CN"]
+
+    def do(folder):
+        summarise(some, SMALL, blocks=blocks, store=folder, **given)
+
+    start, whole = tmp_path / "start", tmp_path / "whole"
+    if what != "first":
+        before = {"frames": (some[::3], blocks), "columns": (some, ["N"])}[what]
+        summarise(before[0], SMALL, blocks=before[1], store=start, **given)
+        shutil.copytree(start, whole)
+    do(whole)
+    expected = files(whole)
+    assert len(SummaryStore.open(whole).batches()) >= {"first": 3, "frames": 6, "columns": 3}[what]
+    nothing = [] if what == "first" else [b.id for b in SummaryStore.open(start).batches()]
+    seen, finished, last = [], False, 0
+    while not finished:
+        folder = tmp_path / f"killed-{last}"
+        if what != "first":
+            shutil.copytree(start, folder)
+        with pytest.MonkeyPatch.context() as patch:
+            Doom(patch, last)
+            with suppress(KilledError):
+                do(folder)
+                finished = True
+        if (folder / "index.json").exists():
+            store = SummaryStore.open(folder)
+            store.verify()
+            index = (folder / "index.json").read_bytes()
+            seen.append(index == expected["index.json"])
+            if not seen[-1]:
+                assert [b.id for b in store.batches()] == nothing
+                assert what == "first" or index == (start / "index.json").read_bytes()
+        do(folder)
+        # superseded files may stay where the kill was after the write of the index; a writer removes them
+        SummaryStore.create(folder, SummaryStore.open(folder).settings)
+        assert files(folder) == expected
+        last += 1
+    assert seen == sorted(seen)
+    assert len(set(seen)) == 2
+    assert last >= {"first": 24, "frames": 22, "columns": 18}[what]
+
+
+@pytest.mark.parametrize("split", ["group", "frame"])
+def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypatch, split):
+    """Each chooses a fold before the other has written: for one trajectory, or for one configuration in two."""
+    one, two, *others = frames_of({"C": 16}, seed=5)
+    others = [replace(f, group=f"run {(i > 5) + (i > 9)}") for i, f in enumerate(others)]
+    one = replace(one, group="late")
+    two = replace(two, group="late") if split == "group" else replace(one, group="later", energy=1.5)
+
+    def chosen(folds):
+        """The folds that the two passes choose."""
+        before = assign_folds(others[:10], folds)
+        known = dict(zip((f.digest for f in others), before, strict=False))
+        groups = dict(zip((f.group for f in others), before, strict=False))
+        return [assign_folds([*others[:10], *new], folds, known, groups)[-1] for new in ([one], [*others[10:], two])]
+
+    folds = next(f for f in (Folds(2, split, seed) for seed in range(30)) if len(set(chosen(f))) == 2)
+    given = {"basis": SMALL, "folds": folds, "executor": SERIAL, "store": tmp_path}
+    summarise(others[:10], **given)
+    original, after = summarising._reduce, []
+
+    def overtaken(*args):
+        if not after:
+            after.append(None)
+            summarise([*others[10:], two], **given)
+            after[0] = files(tmp_path)
+        return original(*args)
+
+    monkeypatch.setattr(summarising, "_reduce", overtaken)
+    what = "group 'late'" if split == "group" else f"one configuration, {one.configuration[:12]},"
+    with pytest.raises(StoreError, match=re.escape(f"expected frames of {what} in one fold, found ")) as caught:
+        summarise([one], **given)
+    for said in (f"{one.origin} of group 'late' in fold", f"{two.origin} of group '{two.group}' in fold", "again"):
+        assert said in str(caught.value)
+    assert files(tmp_path) == after[0]
+    summarise([one], **given)
+    records = SummaryStore.open(tmp_path).frames()
+    assert records[one.digest].fold == records[two.digest].fold
+    SummaryStore.open(tmp_path).verify()
+
+
+@pytest.mark.parametrize("split", ["group", "frame"])
+@pytest.mark.parametrize("relabelled", [False, True])
+def test_a_configuration_of_two_sources_is_in_one_fold(tmp_path, split, relabelled):
+    """In one pass, and when the second source is appended alone."""
+    sources = [replace(f, group=f"run {i % 5}") for i, f in enumerate(frames_of({"C": 5, "N": 4, "CN": 7}))]
+    copies = [replace(f, group=f"{f.group} again", energy=2.5 if relabelled else f.energy) for f in sources]
+    folds = Folds(2, split)
+    summarise([*sources, *copies], SMALL, folds=folds, executor=SERIAL, store=tmp_path / "one")
+    summarise(sources, SMALL, folds=folds, executor=SERIAL, store=tmp_path / "two")
+    summarise(copies, SMALL, folds=folds, executor=SERIAL, store=tmp_path / "two")
+    for name in ("one", "two"):
+        records = SummaryStore.open(tmp_path / name).frames()
+        assert {r.fold for r in records.values()} == {0, 1}
+        for a, b in zip(sources, copies, strict=True):
+            assert records[a.digest].fold == records[b.digest].fold
+            assert records[a.digest].configuration == a.configuration == records[b.digest].configuration
+
+
+def test_a_store_whose_folds_contradict_is_not_extended(tmp_path, monkeypatch):
+    sources = [replace(f, group=f"run {i % 4}") for i, f in enumerate(FRAMES)]
+    given = {"basis": SMALL, "folds": Folds(2, "group"), "executor": SERIAL, "store": tmp_path}
+    with monkeypatch.context() as patch:
+        patch.setattr(summarising, "assign_folds", lambda frames, *_: [i // 4 % 2 for i in range(len(frames))])
+        patch.setattr(summary_store, "require_one_fold", lambda *_: None)
+        summarise(sources[:-1], **given)
+    with pytest.raises(StoreError, match=r"the store: expected frames of group 'run .' in one fold"):
+        summarise(sources, **given)
 
 
 @pytest.mark.parametrize("what", ["frames", "columns"])
@@ -496,3 +606,13 @@ def test_processes_give_the_same_bits(serial):
 def test_mpirun_gives_the_same_bits(serial):
     folder, expected = serial
     assert digests("mpi", "mpi", [], 3, folder) == [expected] * 3
+
+
+def test_another_order_of_elements_is_refused(tmp_path):
+    """Blocks, and so columns, stand in the order of the elements."""
+    one, other = (small_basis((3, 2, 0), elements=e) for e in (("C", "N"), ("N", "C")))
+    frames = random_frames({"C": 4, "N": 4})
+    summarise(frames, one, blocks=["C", "N"], folds=2, store=tmp_path / "s", executor=SERIAL)
+    more = random_frames({"C": 2, "N": 2}, seed=5)
+    with pytest.raises(StoreError, match=r"elements in the order \['C', 'N'\], this basis in the order \['N', 'C'\]"):
+        summarise(more, other, blocks=["C", "N"], folds=2, store=tmp_path / "s", executor=SERIAL)

@@ -18,7 +18,7 @@ from hiertl_dist import summary_batches, summary_store
 from hiertl_dist.algebra import RFactor
 from hiertl_dist.errors import StoreError
 from hiertl_dist.rows import SUMMARY_KINDS, Group
-from hiertl_dist.summary_store import SummaryStore
+from hiertl_dist.summary_store import FrameRecord, NewBatch, SummaryStore
 
 
 @pytest.fixture
@@ -371,6 +371,116 @@ def test_what_is_superseded_has_to_be_contained(store, new, text):
     with pytest.raises(StoreError, match=rf"batch {old.id[:12]} can't be replaced: {text}"):
         store.add(**changed(batch(1, columns=8), **new), replaces=[old.id])
     assert files(store.path) == before
+
+
+# ---- several at once, and their folds
+
+
+def test_several_batches_at_once_are_as_one_after_the_other(store, tmp_path):
+    other = SummaryStore.create(tmp_path / "other", SETTINGS)
+    one_by_one = [other.add(*batch(number)) for number in (3, 1, 2)]
+    assert store.add_all([NewBatch(*batch(number)) for number in (3, 1, 2)]) == tuple(one_by_one)
+    assert files(store.path) == files(other.path)
+    assert store.add_all([]) == ()
+    assert store.add_all([NewBatch(*batch(2)), NewBatch(*batch(4))], SETTINGS)[0] == one_by_one[2]
+    assert len(store.batches()) == 4
+    store.verify()
+
+
+@pytest.mark.parametrize(
+    ("new", "text"),
+    [
+        ({"frames": [*batch(2)[2], batch(3)[2][1]]}, "frame run3.xyz:1 ({d}) is in batch"),
+        ({"tiles": ["tile-3-5"]}, "tile tile-3-5 is in batch"),
+        ({"replaces": ["z"]}, "to be replaced: expected a live batch, found z"),
+        ({"blocks": ["O"]}, "block O: expected one of ['C', 'N']"),
+        (batch(3, 6), "frame run3.xyz:0"),
+        (batch(3), "frame run3.xyz:0"),
+    ],
+)
+def test_where_one_of_several_does_not_fit_none_is_written(store, new, text):
+    store.add(*batch(1))
+    before = files(store.path)
+    wrong = NewBatch(**changed(batch(2), **new)) if isinstance(new, dict) else NewBatch(*new)
+    for order in (1, -1):
+        with pytest.raises(StoreError, match=re.escape(text.format(d=digest(3, 1)[:12]))):
+            store.add_all([wrong, NewBatch(*batch(4)), NewBatch(*batch(3))][::order])
+        assert files(store.path) == before
+
+
+def test_what_is_new_can_not_be_replaced_at_once(store):
+    made = store.add(*batch(1))
+    wider = NewBatch(*batch(1, 8), replaces=[made.id])
+    with pytest.raises(StoreError, match=rf"to be replaced: expected a live batch, found {made.id[:12]}"):
+        store.add_all([NewBatch(*batch(1)), wider])
+    with pytest.raises(StoreError, match=r"frame run1.xyz:0 .* is in batch"):
+        store.add_all([NewBatch(*batch(1, 7), replaces=[made.id]), wider])
+    assert store.batches() == (made,)
+
+
+def test_settings_that_differ_leave_the_batches_out(store):
+    before = files(store.path)
+    with pytest.raises(StoreError, match='policy "refuse", this pass has "lsq"'):
+        store.add_all([NewBatch(*batch(1))], {**SETTINGS, "policy": "lsq"})
+    with pytest.raises(StoreError, match=r"block O: expected one of \['C', 'N'\]"):
+        store.add_all([NewBatch(*batch(1, blocks=("C", "O")))])
+    assert files(store.path) == before
+    wide = {**SETTINGS, "blocks": {**SETTINGS["blocks"], "O": "o1"}}
+    (made,) = store.add_all([NewBatch(*batch(1, blocks=("C", "O")))], wide)
+    assert store.settings == wide
+    assert store.batches() == (made,)
+
+
+def records(number, *told):
+    """Frames of a batch: group, fold and configuration of each."""
+    return [
+        FrameRecord(digest(number, i), fold, f"run{number}.xyz:{i}", group, "C", configuration)
+        for i, (group, fold, configuration) in enumerate(told)
+    ]
+
+
+FOLDED = {
+    "group in two batches": ("group", [("a", 0, "")], [("b", 1, ""), ("a", 1, "")], "group 'a' in", "2.xyz:1"),
+    "group in one batch": ("group", [("b", 1, "")], [("a", 1, ""), ("a", 0, "")], "group 'a' in", "2.xyz:1"),
+    "configuration, by group": ("group", [("a", 0, "x1")], [("b", 1, "x1")], "one configuration, x1, in", "2.xyz:0"),
+    "configuration, by frame": ("frame", [("a", 0, "x1")], [("a", 1, "x1")], "one configuration, x1, in", "2.xyz:0"),
+}
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("case", FOLDED)
+def test_frames_that_belong_together_are_in_one_fold(tmp_path, case, at_once):
+    split, first, second, what, origin = FOLDED[case]
+    store = SummaryStore.create(tmp_path, {**SETTINGS, "folds": {"count": 2, "split": split}})
+    one, two = (NewBatch(**changed(batch(n), frames=records(n, *told))) for n, told in ((1, first), (2, second)))
+    if not at_once:
+        store.add_all([one])
+    before = files(store.path)
+    text = rf"frames of {what} one fold, found run.* in fold (\d) and run{re.escape(origin)} of group .* in fold (\d)"
+    with pytest.raises(StoreError, match=text) as caught:
+        store.add_all([one, two] if at_once else [two])
+    assert sorted(re.search(text, str(caught.value)).groups()) == ["0", "1"]
+    assert files(store.path) == before
+    # what agrees is welcome, and so is anything that nobody says is the same
+    fold = {"a": 0, "b": 1}
+    fine = [(g, f if split == "frame" else fold[g], f"{c}{g}{f}" if c else "") for g, f, c in first + second]
+    store.add(**changed(batch(3), frames=records(3, *fine, *fine)))
+    store.verify()
+
+
+def test_by_frame_a_group_may_be_in_several_folds(tmp_path):
+    store = SummaryStore.create(tmp_path, {**SETTINGS, "folds": {"count": 2, "split": "frame"}})
+    store.add(**changed(batch(1), frames=records(1, ("a", 0, ""), ("a", 1, ""), ("a", 1, "x"), ("b", 1, "x"))))
+    store.verify()
+
+
+def test_verify_finds_frames_in_two_folds(tmp_path, monkeypatch):
+    store = SummaryStore.create(tmp_path, {**SETTINGS, "folds": {"count": 2, "split": "group"}})
+    with monkeypatch.context() as patch:
+        patch.setattr(summary_store, "require_one_fold", lambda *_: None)
+        store.add(**changed(batch(1), frames=records(1, ("a", 0, ""), ("a", 1, ""))))
+    with pytest.raises(StoreError, match=r"frames of group 'a' in one fold, found run1\.xyz:0"):
+        store.verify()
 
 
 def test_a_batch_or_group_that_is_not_there_is_named(store):

@@ -12,11 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from summary_store_script import BATCHES_A_WRITER, ENERGY, FORCE, KILLS, SETTINGS, batch, changed, files, flip
+from summary_store_script import (
+    BATCHES_A_WRITER,
+    ENERGY,
+    FORCE,
+    KILLS,
+    SETTINGS,
+    Doom,
+    KilledError,
+    batch,
+    changed,
+    files,
+    flip,
+)
 
 from hiertl_dist import summary_store
 from hiertl_dist.errors import StoreError
-from hiertl_dist.summary_store import FORMAT, SummaryStore
+from hiertl_dist.summary_store import FORMAT, NewBatch, SummaryStore
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -217,47 +229,17 @@ def test_batches_whose_index_is_lost_are_not_taken_for_leftovers(store):
 # ---- killed writers and several of them
 
 
-class KilledError(BaseException):
-    """What no ``except Exception`` catches."""
-
-
-class Doom:
-    """Ends the world at some step of what is done to files: that step and all later ones fail."""
-
-    def __init__(self, patch, last):
-        self.steps, self.last = 0, last
-        for name, then in (("replace", True), ("replace", False), ("unlink", False), ("open", True)):
-            patch.setattr(Path, name, self.step(getattr(Path, name), after=then))
-
-    def step(self, original, *, after):
-        def stepped(path, *arguments, **options):
-            if original.__name__ == "open" and "x" not in str(arguments[:1]):
-                return original(path, *arguments, **options)
-            if not after:
-                self.count()
-            result = original(path, *arguments, **options)
-            if after:
-                try:
-                    self.count()
-                except KilledError:
-                    if original.__name__ == "open":
-                        result.close()
-                    raise
-            return result
-
-        stepped.__name__ = original.__name__
-        return stepped
-
-    def count(self):
-        self.steps += 1
-        if self.steps > self.last:
-            raise KilledError
-
-
-@pytest.mark.parametrize("doing", ["add", "supersede", "widen", "create"])
+@pytest.mark.parametrize("doing", ["add", "supersede", "widen", "create", "pass"])
 def test_a_kill_at_any_step_leaves_the_old_store_or_the_new_one(tmp_path, doing):
+    wide = {**SETTINGS, "blocks": {**SETTINGS["blocks"], "O": "o1"}}
+
     def do(folder):
-        store = SummaryStore.create(folder, {**SETTINGS, "blocks": {**SETTINGS["blocks"], "O": "o1"}})
+        if doing == "pass":
+            # three batches, one of which supersedes, and a block that is new
+            new = [NewBatch(*batch(2)), NewBatch(*batch(1, 8, blocks=("C", "O")), [old.id]), NewBatch(*batch(3))]
+            SummaryStore.open(folder).add_all(new, wide)
+            return
+        store = SummaryStore.create(folder, wide)
         if doing in ("add", "supersede"):
             args = changed(batch(2)) if doing == "add" else changed(batch(1, columns=8))
             store.add(**args, replaces=[old.id] if doing == "supersede" else [])
@@ -282,7 +264,8 @@ def test_a_kill_at_any_step_leaves_the_old_store_or_the_new_one(tmp_path, doing)
         if (folder / "index.json").exists():
             store = SummaryStore.open(folder)
             store.verify()
-            outcomes.append(tuple(b.id for b in store.batches()))
+            blocks = [sorted(store.settings["blocks"])] if doing == "pass" else []
+            outcomes.append(([b.id for b in store.batches()], *blocks))
         # who comes next finishes, and nothing is left of what was begun
         do(folder)
         assert files(folder) == expected
@@ -291,8 +274,8 @@ def test_a_kill_at_any_step_leaves_the_old_store_or_the_new_one(tmp_path, doing)
             break
         last += 1
     assert outcomes == sorted(outcomes, key=lambda ids: ids == outcomes[-1])
-    assert len(set(outcomes)) == {"add": 2, "supersede": 2, "widen": 1, "create": 1}[doing]
-    assert last >= {"add": 8, "supersede": 10, "widen": 3, "create": 3}[doing]
+    assert len(set(map(str, outcomes))) == {"add": 2, "supersede": 2, "widen": 1, "create": 1, "pass": 2}[doing]
+    assert last >= {"add": 8, "supersede": 10, "widen": 3, "create": 3, "pass": 22}[doing]
 
 
 def test_an_error_while_writing_leaves_nothing(store, monkeypatch):

@@ -402,8 +402,10 @@ def test_calibration_compares_by_kind_in_the_units_of_held_out_errors():
     np.testing.assert_allclose(found["energy"].errors, [0.0, 2.0, 4.0])
     np.testing.assert_allclose(found["energy"].sigmas, 1.0)
     assert len(found["energy"].reliability.count) == 3
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="expected a prediction of each frame, found 2 of 3"):
         calibration(predictions[:2], frames)
+    with pytest.raises(ValueError, match=r"expected a prediction of .*, found one of"):
+        calibration(predictions[::-1], frames)
 
 
 def test_sigmas_are_right_on_frames_that_were_not_fitted():

@@ -438,7 +438,7 @@ def test_coverage_is_that_of_the_frames_used(summaries):
 
 ERRORS = {
     "block": ({"blocks": ["CH"]}, KeyError, "no block 'CH'"),
-    "order above": ({"orders": [5, 3, 2]}, InputError, "type CC has order 4 in the summaries, 5 was asked for; higher"),
+    "order above": ({"orders": [5, 3, 2]}, InputError, "type CC has order 4 in the basis, 5 was asked for; higher"),
     "order above, by type": ({"orders": {"CCN": 9}}, InputError, "type CCN has order 3 .* 9 was asked for"),
     "orders too short": ({"orders": [5, 3]}, InputError, r"orders: expected \[n2, n3, n4\], found \[5, 3\]"),
     "orders as text": ({"orders": "abc"}, InputError, r"orders: expected \[n2, n3, n4\], found 'abc'"),
@@ -517,3 +517,18 @@ def test_lower_basis_keeps_what_is_not_named():
     assert [t.order for t in own.types if t.name in ("CN", "CCN", "CNN")] == [4, 2, 3]
     assert len(columns_of(own)) < len(columns_of(BASIS, ["CN"]))
     assert lower_basis(BASIS, ["C"], [4, 3, 2], []) == lower_basis(BASIS, ["C"])
+
+
+def test_one_name_is_no_list_of_letters():
+    summaries = summarise(random_frames({"C": 4, "CN": 4}), small_basis((3, 3, 0)), folds=2, executor=SERIAL)
+    by_text, by_list = (view(summaries, blocks=["C"], sets=s) for s in ("CN", ["CN"]))
+    assert set(by_text.factors) == set(by_list.factors)
+    assert all(g.elements == {"C", "N"} for g in by_text.factors)
+    by_text, by_list = (view(summaries, blocks=["CN"], exclude=e) for e in ("CCN", ["CCN"]))
+    assert by_text.columns == by_list.columns
+
+
+def test_a_solution_can_be_frozen():
+    summaries = summarise(random_frames({"C": 4, "CN": 4}), small_basis((3, 3, 0)), folds=2, executor=SERIAL)
+    c = solve(view(summaries, blocks=["C"]), {"kind": "ridge", "alpha": 1.0})
+    assert view(summaries, blocks=["CN"], frozen=[c]).frozen == (c.parameters,)

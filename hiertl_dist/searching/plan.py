@@ -11,8 +11,9 @@ from ..basis import cluster_name, split_symbols
 from ..blocks import blocks_of, columns_of
 from ..errors import BasisError, InputError
 from ..lattice import HierarchyOptions, blocks_in, choose_blocks, less
-from ..rows import KINDS, n_rows
-from ..views import lower_basis
+from ..reduction import weight_names
+from ..rows import KINDS, SUMMARY_KINDS, Group, kind_codes, n_rows, person_kind
+from ..sub_basis import lower_basis
 
 if TYPE_CHECKING:
     from ..basis import Basis
@@ -101,18 +102,18 @@ def plan_search(
         wanted = choose_blocks(frames, basis, frozen, options, tell)
         used = [f for f in frames if cluster_name(f.elements) in wanted and n_rows(f)]
         stages = [(block, (block,)) for block in wanted]
-    known = {n for f in frames for n in (f.group, f.composition)}
-    known |= {f"{n}/{k}" for n in known for k in KINDS} | set(KINDS)
+    known = _weighable(frames)
     parts = []
     for name, blocks in stages:
         own = tuple(used) if all_at_once else tuple(f for f in used if cluster_name(f.elements) == name)
         if not own:
             raise InputError(f"block {name}: no frame of exactly its elements has an energy, forces or a stress")
+        _check_scores(own, name, settings)
         fit = options.settings if all_at_once else options.of(name)
         _check_fit(fit, name, options, tell)
         grid = settings.grid if all_at_once else settings.of(name)
         sets = tuple(sorted({cluster_name(f.elements) for f in own}))
-        parts.append(Part(name, blocks, sets, own, fit, grid, settings.own_axes(name), basis, frozenset(known)))
+        parts.append(Part(name, blocks, sets, own, fit, grid, settings.own_axes(name), basis, known))
         parts[-1].columns(grid.choices(fit) if settings.strategy == "grid" else _ladder_choices(grid, fit))
     left = tuple(less(frozen, set(wanted)))
     return SearchPlan(tuple(parts), basis, tuple(wanted), tuple(used), tuple(frames), left, options)
@@ -201,19 +202,46 @@ def _own_choice(part: Part, choice: Choice) -> Choice:
         here |= {t.block for t in types}
         there |= {t.block for t in others}
         orders = {n: v for n, v in orders.items() if _plain(n) in here or _plain(n) not in there}
-    near = {n for f in part.frames for n in (f.group, f.composition)}
+    near = _weighable(part.frames)
     weights = {}
     for name, value in choice.weights.items():
         if name not in part.names:
             sources = sorted(n for n in part.names if "/" not in n)
             raise InputError(
-                f"search.grid.weights: {name!r} names no kind, source or composition of rows; there are "
+                f"search.grid.weights: {name!r} names no kind, source or composition that has such rows; there are "
                 f"{', '.join(sources[:20])}{' …' * (len(sources) > 20)}"
             )
-        owner, _, kind = name.rpartition("/")
-        if name in KINDS or name in near or (kind in KINDS and owner in near):
+        if name in near:
             weights[name] = value
     return replace(choice, exclude=exclude, orders=orders, weights=weights)
+
+
+def _kinds_of(frame: Frame) -> list[str]:
+    """The kinds of rows that a frame has."""
+    return sorted({person_kind(SUMMARY_KINDS[code]) for code in set(kind_codes(frame).tolist())})
+
+
+def _weighable(frames: Sequence[Frame]) -> frozenset[str]:
+    """What weights may name: every kind, and the sources and compositions, with the kinds that they have rows of."""
+    found = {n for f in frames for k in _kinds_of(f) for n in weight_names(Group(f.group, k, f.composition))}
+    return frozenset(found | set(KINDS))
+
+
+def _check_scores(frames: Sequence[Frame], name: str, settings: SearchSettings) -> None:
+    """Raise InputError where the frames of a stage can't be cross-validated, or not be scored."""
+    kinds = {k for f in frames for k in _kinds_of(f)}
+    wanted = [k for k, share in (settings.importance or dict.fromkeys(KINDS, 1.0)).items() if share > 0.0]
+    if not kinds & set(wanted):
+        raise InputError(
+            f"search.importance: only {', '.join(wanted)} count, of which {name} has no rows; it has "
+            f"{', '.join(sorted(kinds))}"
+        )
+    split = settings.folds.split
+    if len({f.group if split == "group" else f.digest for f in frames}) < 2:
+        raise InputError(
+            f"search.folds: {name} has a single {split}, {frames[0].group if split == 'group' else frames[0].origin}, "
+            "which can't be left out and fitted; folds by frame need two frames, folds by group two groups"
+        )
 
 
 def _names(types: Sequence[ClusterType]) -> set[str]:

@@ -28,7 +28,7 @@ def search_text(result: SearchResult, units: str = "kcal", most: int = MOST) -> 
     rule = {
         "best": "the lowest score",
         "one_se": "the cheapest to evaluate within one standard error of the lowest score, no composition worse by "
-        "more than its own",
+        "more than its own; of several that cost alike the one with fewest nonzero coefficients",
     }[settings.rule]
     force, energy = FORCE_UNITS[units][0], ENERGY_UNITS[units][0]
     parts.append(

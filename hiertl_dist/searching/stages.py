@@ -1,8 +1,8 @@
 """``search``: choose weights, regulariser, orders and exclusions by cross-validation, block by block or all at once.
 
-The rows are reduced once (:func:`~hiertl_dist.summarise.summarise`); every model is then made of factors. A stage is a
-fit with others frozen: a block on the frames of exactly its elements, upon the blocks that were chosen before; or all
-blocks on all frames.
+The rows are reduced once (:func:`~hiertl_dist.summarising.summarise`); every model is then made of factors. A stage is
+a fit with others frozen: a block on the frames of exactly its elements, upon the blocks that were chosen before; or
+all blocks on all frames.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def search(
     frozen : models of blocks that are not searched.
     options : settings of what the grid does not name, blocks to search (``only``), memory. ``partial`` and
         ``include_fewer`` are refused.
-    store, rows : folders of the summary store and of the design store, see :func:`~hiertl_dist.summarise.summarise`.
+    store, rows : folders of the summary store and of the design store, see :func:`~hiertl_dist.summarising.summarise`.
     output : folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.
     tell : called with a line about each step; done : called with each stage as soon as it has a solution.
 
@@ -156,7 +156,7 @@ def search(
         (:func:`~hiertl_dist.lattice.choose_blocks`); the store has frames that were not given; in a stage no model can
         be fitted.
     StoreError, MismatchError, ResourceError, TaskFailed
-        As of :func:`~hiertl_dist.summarise.summarise`.
+        As of :func:`~hiertl_dist.summarising.summarise`.
     """
     plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
     with borrowed(executor) as runner:
@@ -273,21 +273,18 @@ def _climb(
     part: Part, settings: SearchSettings, known: dict[str, Candidate],
     evaluated: Callable[[Sequence[Choice]], list[str]], where: str, tell: Tell,
 ) -> Chosen:  # fmt: skip
-    """One axis after the other, each with what was chosen on those before."""
-    current, marks, place = part.grid.start(part.fit), dict[str, str](), ""
-    rungs = part.grid.rungs()
+    """One axis after the other, each with the lowest score so far; the rule then chooses among all models met."""
+    current, rungs = part.grid.start(part.fit), part.grid.rungs()
     if not rungs:
-        place = evaluated([current])[0]
+        evaluated([current])
     for axis in rungs:
         rung = [current.changed(axis, value) for value in part.grid.axes[axis]]
         keys = evaluated(rung)
-        found = choose([known[k] for k in keys], settings.rule, f"{where}, {axis}")
-        marks |= {k: c.rejected for k, c in zip(keys, found.candidates, strict=True)}
-        current, place = rung[found.chosen], keys[found.chosen]
-        tell(f"  {axis}: {part.grid.axes[axis][found.chosen]}")
-    keys = list(known)
-    best = choose([known[k] for k in keys], "best", where).best
-    return Chosen(tuple(replace(known[k], rejected=marks.get(k, "")) for k in keys), best, keys.index(place))
+        # by the rule at each rung, standard errors would add up
+        best = choose([known[k] for k in keys], "best", f"{where}, {axis}").best
+        current = rung[best]
+        tell(f"  {axis}: {part.grid.axes[axis][best]}")
+    return choose(list(known.values()), settings.rule, where)
 
 
 def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> Solution | str:
