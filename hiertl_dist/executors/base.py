@@ -132,7 +132,7 @@ class _OneThread:
             forget(force=True)
 
 
-_one_thread = _OneThread()
+one_thread = _OneThread()
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def attempt(call: Call, *args: Any) -> Any:
         Where it raised; SystemExit is a failure too, for a worker or an MPI rank that left would take others
         with it.
     """
-    with _one_thread:
+    with one_thread:
         try:
             return call(*args)
         except (Exception, SystemExit) as error:

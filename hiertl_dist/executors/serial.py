@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from hiertl_dist.executors.base import Call, CallFailed, Executor, Node, Telling, attempt, task_failed, tree
+from hiertl_dist.executors.base import Call, CallFailed, Executor, Node, Telling, attempt, one_thread, task_failed, tree
 
 
 class SerialExecutor(Executor):
@@ -43,27 +43,30 @@ class SerialExecutor(Executor):
 
 
 class InlineExecutor(SerialExecutor):
-    """As SerialExecutor, for work inside a task or asked for without an executor: exceptions are raised as they are, no
-    progress is shown, and the number of BLAS threads is the caller's."""
+    """As SerialExecutor and with the same bits, for work inside a task or asked for without an executor: exceptions are
+    raised as they are, and no progress is shown."""
 
     name: ClassVar[str] = "inline"
 
     def once(self, call: Call, *, what: str) -> Any:
-        return call()
+        with one_thread:
+            return call()
 
     def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
-        return [task(item) for item in items]
+        with one_thread:
+            return [task(item) for item in items]
 
     def _reduce(
         self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
     ) -> Any:
         values: list[Any] = []
-        for node in tree(len(items)):
-            if node.is_leaf:
-                values.append(leaf(items[node.lo]))
-            else:
-                right, left = values.pop(), values.pop()
-                values.append(merge(left, right))
+        with one_thread:
+            for node in tree(len(items)):
+                if node.is_leaf:
+                    values.append(leaf(items[node.lo]))
+                else:
+                    right, left = values.pop(), values.pop()
+                    values.append(merge(left, right))
         return values.pop()
 
 
