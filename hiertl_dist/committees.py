@@ -26,7 +26,7 @@ from .solving import rows_for
 from .tiles import answerable, rows_of
 from .uncertainty import Spread, each, spread_of, with_labels
 from .validation import training_factors
-from .views import View, as_regulariser, combine, solution_of
+from .views import View, as_regulariser, combine, parameters_of_fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,7 +164,7 @@ def committee(
     InputError
         An unknown kind; fewer than two folds; nothing to draw among; fewer than two members, or a number for folds.
     ConvergenceError, ValueError
-        As of :func:`~hiertl_dist.algebra.solve`, as the cause of TaskFailed, which names the member.
+        As of :func:`~hiertl_dist.algebra.solve`; with an executor as the cause of TaskFailed, which names the member.
     """
     wanted = as_regulariser(regulariser)
     if kind not in KINDS:
@@ -229,7 +229,7 @@ def _without_fold(
     fold, training = item
     rest = replace(given, factors={g: w for g, w in given.factors.items() if g.fold != fold})
     linear = algebra.solve(training, regulariser, rows_for(regulariser, training, rest.counted))
-    return _named(solution_of(rest, linear, regulariser, penalty=penalty).parameters, f"without fold {fold}")
+    return _named(parameters_of_fit(rest, linear.coefficients, penalty=penalty), f"without fold {fold}")
 
 
 def _redrawn(
@@ -247,7 +247,7 @@ def _redrawn(
         for g, w in own.factors.items()
     )  # fmt: skip
     linear = algebra.solve(combine(own), regulariser, counted)
-    return _named(solution_of(own, linear, regulariser, penalty=penalty).parameters, f"drawn anew, {number}")
+    return _named(parameters_of_fit(own, linear.coefficients, penalty=penalty), f"drawn anew, {number}")
 
 
 def _named(parameters: Parameters, what: str) -> Parameters:

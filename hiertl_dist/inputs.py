@@ -12,7 +12,7 @@
     [store]      path, keep_rows, memory
     [output]     folder, units
     [executor]   kind, workers
-    [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see search_settings
+    [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
 
 Paths are relative to the file's folder. A key that is not known is an error that names it.
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property, partial, reduce
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -315,7 +315,7 @@ def reduce_rows(
     check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)
     leaf = partial(_leaf, source=source, kind=method)
     cost = leaf_cost(plan, source)
-    groups = executor.reduce(leaf, _merge, leaves, label=_label, what=f"reduce {'+'.join(names)}", cost=cost)
+    groups = executor.reduce(leaf, merge_groups, leaves, label=leaf_label, what=f"reduce {'+'.join(names)}", cost=cost)
     return Summaries(groups, plan.basis, names, tuple(frozen))
 
 
@@ -339,7 +339,7 @@ def _row_seconds(plan: Plan, blocks: Collection[str]) -> dict[str, float]:
     return found
 
 
-def _label(leaf: Sequence[Segment]) -> str:
+def leaf_label(leaf: Sequence[Segment]) -> str:
     return f"leaf of {len(leaf)} tiles ({leaf[0].label} …)" if leaf else "merge"
 
 
@@ -368,8 +368,9 @@ def group_rows(segment: Segment) -> dict[Group, NDArray[np.intp]]:
     return {g: np.flatnonzero((codes == SUMMARY_KINDS.index(g.kind)) & (names == g.source)) for g, _ in segment.groups}
 
 
-def _merge(a: dict[Group, Summary], b: dict[Group, Summary]) -> dict[Group, Summary]:
+def merge_groups(a: Mapping[Group, Any], b: Mapping[Group, Any]) -> dict[Group, Any]:
+    """What two leaves have of each group, merged where both have some."""
     merged = dict(a)
-    for group, summary in b.items():
-        merged[group] = merged[group].merge(summary) if group in merged else summary
+    for group, value in b.items():
+        merged[group] = merged[group].merge(value) if group in merged else value
     return merged

@@ -24,7 +24,7 @@ from .executors import borrowed
 from .folds import Folds, assign_folds
 from .parameters import Parameters
 from .planning import check_resources, make_plan
-from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost
+from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .solving import check_frozen
 from .stored_summaries import block_digest, lacking_blocks, open_summaries, store_settings
@@ -270,7 +270,7 @@ def _reduce(
     workers = min(runner.workers, len(leaves))
     check_resources(needed + 2 * value, "reduction of all groups", memory=there, workers=workers)
     task = partial(_leaf, source=source, shares=shares)
-    groups = runner.reduce(task, _merge, leaves, label=_label, what="summarise", cost=leaf_cost(plan, source))
+    groups = runner.reduce(task, merge_groups, leaves, label=leaf_label, what="summarise", cost=leaf_cost(plan, source))
     fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
     return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
 
@@ -359,14 +359,3 @@ def _add_squares(total: NDArray[np.float64], pieces: Sequence[Piece], index: NDA
         for start in range(0, len(index), PORTION):
             rows = piece[index[start : start + PORTION]]
             total[columns] += np.einsum("ij,ij->j", rows, rows)
-
-
-def _merge(a: dict[Group, Reduced], b: dict[Group, Reduced]) -> dict[Group, Reduced]:
-    merged = dict(a)
-    for group, reduced in b.items():
-        merged[group] = merged[group].merge(reduced) if group in merged else reduced
-    return merged
-
-
-def _label(leaf: Sequence[Segment]) -> str:
-    return f"leaf of {len(leaf)} tiles ({leaf[0].label} …)" if leaf else "merge"

@@ -282,21 +282,33 @@ def solution_of(
         n: GroupResidual(int(rows), float(np.sqrt(before / max(rows, 1))), float(np.sqrt(after / max(rows, 1))))
         for n, (rows, before, after) in residuals.items()
     }
-    elements = frozenset().union(*(split_symbols(b) for b in given.blocks))
-    block = name or cluster_name(elements)
-    used = {cluster_name(g.elements) if g.elements else "" for g in given.factors}
-    everywhere = widest_ranges(r for s, r in given.summaries.ranges.items() if s in used)
-    coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}
+    parameters = parameters_of_fit(given, linear.coefficients, penalty=penalty, name=name)
     frozen = (*given.summaries.frozen, *given.frozen)
-    parameters = fitted_parameters(
-        given.basis, given.columns, linear.coefficients, wall_of(penalty, frozen), coverage, f"fit of {block}"
-    )
     return Solution(
-        parameters, block, given.blocks, {f.source: f.digest for f in frozen}, regulariser_to_dict(regulariser),
-        dict(given.weights), given.objective, linear.method, linear.rank, linear.condition, linear.nonzeros,
+        parameters, name or block_name(given), given.blocks, {f.source: f.digest for f in frozen},
+        regulariser_to_dict(regulariser), dict(given.weights),
+        given.objective, linear.method, linear.rank, linear.condition, linear.nonzeros,
         given.counted, float(np.sqrt(total / max(given.counted, 1))), by_name,
         (*given.summaries.notes, *linear.notes), linear.hyperparameters,
     )  # fmt: skip
+
+
+def block_name(given: View) -> str:
+    """The elements of a view's blocks."""
+    return cluster_name(frozenset().union(*(split_symbols(b) for b in given.blocks)))
+
+
+def parameters_of_fit(
+    given: View, coefficients: NDArray[np.float64], *, penalty: Penalty | None = None, name: str = ""
+) -> Parameters:
+    """Coefficients (columns,) of a view as parameters, with the distances that they were fitted on."""
+    used = {cluster_name(g.elements) if g.elements else "" for g in given.factors}
+    everywhere = widest_ranges(r for s, r in given.summaries.ranges.items() if s in used)
+    coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}
+    wall = wall_of(penalty, (*given.summaries.frozen, *given.frozen))
+    source = f"fit of {name or block_name(given)}"
+    return fitted_parameters(given.basis, given.columns, coefficients, wall, coverage, source)
+
 
 
 def residual_squares(

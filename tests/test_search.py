@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,11 +30,12 @@ from hiertl_dist.held_out import Cell, HeldOut
 from hiertl_dist.hierarchy import HierarchyOptions
 from hiertl_dist.rows import OBJECTIVES, SUMMARY_KINDS, kind_codes
 from hiertl_dist.searching import items as search_items
+from hiertl_dist.searching import stages
 from hiertl_dist.searching.choice import Candidate, choose, scored
 from hiertl_dist.searching.items import Item, Setup, Source, items_of
 from hiertl_dist.searching.plan import Columns
 from hiertl_dist.searching.report import pm, search_text
-from hiertl_dist.searching.settings import Choice, SearchSettings
+from hiertl_dist.searching.settings import Choice, Grid, SearchSettings
 from hiertl_dist.searching.stages import search
 from hiertl_dist.solution import Solution
 from hiertl_dist.solving import FitSettings
@@ -624,3 +626,20 @@ def test_a_ladder_does_not_add_up_standard_errors(monkeypatch, together):
     assert stage.chosen.score <= limit
     again = choose([replace(c, rejected="") for c in stage.found.candidates], SETTINGS.rule)
     assert again.chosen == stage.found.chosen
+
+
+def test_each_list_of_a_ladder_goes_on_with_the_lowest_score():
+    """Three simplifications of 0.09 each, with a standard error of 0.1: one of them may be taken, and not all."""
+    part = SimpleNamespace(grid=Grid({f"weights.{k}": (1.0, 2.0) for k in "abc"}), fit=FitSettings())
+    known = {}
+
+    def evaluated(choices):
+        for choice in choices:
+            steps = sum(w == 2.0 for w in choice.weights.values())
+            known[choice.key] = Candidate(choice, 9, 3.0 - steps, 1.0 + 0.09 * steps, 0.1)
+        return [c.key for c in choices]
+
+    settings = replace(SETTINGS, strategy="ladder", rule="one_se")
+    found = stages._climb(part, settings, known, evaluated, "search", lambda _: None)
+    assert found.candidates[found.best].score == 1.0
+    assert found.candidates[found.chosen].score == 1.09

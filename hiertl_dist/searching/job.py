@@ -84,7 +84,7 @@ def search_job(
     Raises
     ------
     InputError
-        The input has no ``[search]`` table; and what :func:`~hiertl_dist.search.search` raises.
+        The input has no ``[search]`` table; and what :func:`~hiertl_dist.searching.stages.search` raises.
     ImportError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """

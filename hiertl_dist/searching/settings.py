@@ -118,9 +118,9 @@ class SearchSettings:
     grid : what is varied; blocks : other grids for single blocks of a search block by block.
     folds : how frames are shared out for cross-validation, settled with the pass over the rows.
     strategy : ``grid``: every combination; ``ladder``: one axis after the other in the order of the table, each with
-        what was chosen on those before.
+        the lowest score on those before; the rule then chooses among all that were met.
     rule : ``best``: the lowest score; ``one_se``: the cheapest to evaluate of those within one standard error of it;
-        see :func:`~hiertl_dist.search_choice.choose`.
+        see :func:`~hiertl_dist.searching.choice.choose`.
     importance : exponent of each kind of rows in the score, see :meth:`~hiertl_dist.held_out.HeldOut.score`; ``None``:
         all alike.
     """
