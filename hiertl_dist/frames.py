@@ -29,6 +29,9 @@ class Frame:
     species : chemical symbols, one an atom.
     positions : (n, 3) Å.
     cell : (3, 3) Å, rows are lattice vectors; ``None`` for an isolated molecule.
+    pbc : whether the frame repeats along each lattice vector; ``None``: along all where it has a cell. A slab repeats
+        along two, a wire along one; neither has a volume, so neither has a stress. A frame that repeats along none has
+        no cell.
     energy : kcal/mol, or ``None``.
     forces : (n, 3) kcal/mol/Å, or ``None``.
     stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression (the sign of
@@ -50,6 +53,7 @@ class Frame:
     stress: NDArray[np.float64] | None = None
     group: str = "all"
     origin: str = "frame"
+    pbc: tuple[bool, bool, bool] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.species)
@@ -67,9 +71,13 @@ class Frame:
                     f"{self.origin}: singular cell, volume {abs(float(np.linalg.det(cell))):.3g} Å³ of edges "
                     f"whose product is {edges:.3g} Å³"
                 )
+        self._periodicity()
         if self.stress is not None:
-            if self.cell is None:
-                raise FrameError(f"{self.origin}: it has a stress but no cell; an isolated molecule has none")
+            if not self.periodic:
+                raise FrameError(
+                    f"{self.origin}: it has a stress but does not repeat in three directions; molecules, slabs and "
+                    "wires have none"
+                )
             stress = self._array("stress", (6,), allow_nan=True)
             if not np.isfinite(stress).any():
                 object.__setattr__(self, "stress", None)
@@ -78,6 +86,15 @@ class Frame:
             if not np.isfinite(energy):
                 raise FrameError(f"{self.origin}: expected a finite energy, found {energy}")
             object.__setattr__(self, "energy", energy)
+
+    def _periodicity(self) -> None:
+        given = (self.cell is not None,) * 3 if self.pbc is None else tuple(bool(p) for p in self.pbc)
+        if len(given) != 3:
+            raise FrameError(f"{self.origin}: expected pbc of three directions, found {self.pbc!r}")
+        if any(given) != (self.cell is not None):
+            found = "a cell" if self.cell is not None else "no cell"
+            raise FrameError(f"{self.origin}: expected a cell where and only where pbc is true, found {found}, {given}")
+        object.__setattr__(self, "pbc", given)
 
     def _array(self, name: str, shape: tuple[int, ...], allow_nan: bool = False) -> NDArray[np.float64]:
         value = np.array(getattr(self, name), dtype=np.float64)
@@ -115,9 +132,14 @@ class Frame:
         return next(iter(shares)) if len(shares) == 1 else "".join(f"{e}{p}" for e, p in shares.items())
 
     @property
+    def periodic(self) -> bool:
+        """Whether the frame repeats in all three directions, so that it has a volume and may have a stress."""
+        return self.pbc == (True, True, True)
+
+    @property
     def volume(self) -> float:
-        """Volume of the cell in Å³; NaN for an isolated molecule."""
-        return float("nan") if self.cell is None else abs(float(np.linalg.det(self.cell)))
+        """Volume of the cell in Å³; NaN for what does not repeat in three directions."""
+        return abs(float(np.linalg.det(self.cell))) if self.periodic and self.cell is not None else float("nan")
 
     @cached_property
     def digest(self) -> str:
@@ -126,7 +148,13 @@ class Frame:
         h.update("\0".join((*self.species, "", self.group)).encode())
         for value in (self.positions, self.cell, self.energy, self.forces, self.stress):
             h.update(b"-" if value is None else b"+" + np.ascontiguousarray(value, np.float64).tobytes())
+        h.update(self._partial_pbc())
         return h.hexdigest()
+
+    def _partial_pbc(self) -> bytes:
+        """What tells a slab from the crystal with its cell; nothing for others, whose digests are as before there were
+        slabs."""
+        return b"" if self.periodic or self.cell is None else repr(self.pbc).encode()
 
     @cached_property
     def configuration(self) -> str:
@@ -139,6 +167,7 @@ class Frame:
         for value in (self.positions, self.cell):
             # -0.0 equals 0.0, and adding zero makes it that
             h.update(b"-" if value is None else b"+" + np.ascontiguousarray(value + 0.0).tobytes())
+        h.update(self._partial_pbc())
         return h.hexdigest()
 
     def without_labels(self, *, energy: bool = False, forces: bool = False, stress: bool = False) -> Frame:
