@@ -75,8 +75,8 @@ class Frame:
         if self.stress is not None:
             if not self.periodic:
                 raise FrameError(
-                    f"{self.origin}: it has a stress but does not repeat in three directions; molecules, slabs and "
-                    "wires have none"
+                    f"{self.origin}: it has a stress but no cell that repeats in three directions; molecules, slabs "
+                    "and wires have none"
                 )
             stress = self._array("stress", (6,), allow_nan=True)
             if not np.isfinite(stress).any():
