@@ -32,7 +32,7 @@ from .io import iter_frames, read_fm_setup
 from .parameters import Penalty
 from .rows import n_rows
 from .searching.settings import SearchSettings
-from .solving import FitSettings
+from .settings import FitSettings
 from .tiles import INNER_POLICIES
 
 if TYPE_CHECKING:

@@ -22,11 +22,12 @@ from .blocks import blocks_of
 from .errors import InputError, StoreError
 from .executors import borrowed
 from .folds import Folds, assign_folds
+from .frozen import check_frozen
+from .one_body import EnergyTerms, energy_terms, without_one_body
 from .parameters import Parameters
 from .planning import check_resources, make_plan
 from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
-from .solving import check_frozen
 from .stored_summaries import block_digest, lacking_blocks, open_summaries, store_settings
 from .summary_batches import agreed, as_json, require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
@@ -107,10 +108,14 @@ def summarise(
         shares = _share(usable, how, batches)
         todo, replaced = _todo(usable, names, batches)
         fresh: list[_Fresh] = []
+        # what energies lack is for views to say: more blocks may follow
+        energies = energy_terms(todo, basis, names, frozen, missing="zero")
+        shapes = without_one_body(frozen)
         if todo:
-            plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
+            plan = make_plan(todo, basis, blocks=names, frozen=shapes, policy=policy, executor=runner, memory=memory,
                              store=rows)  # fmt: skip
-            fresh = _reduce(plan, names, frozen, rows, shares, runner, memory, _left_out(plan, frames, names))
+            left_out = _left_out(plan, frames, names)
+            fresh = _reduce(plan, names, shapes, rows, shares, runner, memory, left_out, energies.zeros)
         if store is not None:
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
@@ -118,16 +123,17 @@ def summarise(
             return open_summaries(store)
     if not fresh:
         raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
-    return _in_memory(fresh, basis, names, frozen, how)
+    return _in_memory(fresh, basis, names, frozen, how, energies)
 
 
 def _in_memory(
-    fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None
-) -> Summaries:
+    fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None,
+    energies: EnergyTerms,
+) -> Summaries:  # fmt: skip
     groups: dict[Group, RFactor] = {g: r.factor for f in fresh for g, r in f.groups.items()}
     return Summaries(
         groups, basis, names, tuple(frozen), folds, {f.elements: f.ranges for f in fresh},
-        tuple(n for f in fresh for n in f.notes),
+        tuple(n for f in fresh for n in f.notes), EnergyTerms(energies.zeros),
     )  # fmt: skip
 
 
@@ -231,6 +237,7 @@ class _Fresh:
     groups: dict[Group, Reduced]
     ranges: dict[str, tuple[float, float]]
     notes: tuple[str, ...]
+    zeros: Mapping[str, float]
 
     @property
     def frames(self) -> list[Frame]:
@@ -239,7 +246,7 @@ class _Fresh:
 
 def _reduce(
     plan: Plan, names: tuple[str, ...], frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
-    runner: Executor, memory: int | None, notes: tuple[str, ...],
+    runner: Executor, memory: int | None, notes: tuple[str, ...], zeros: Mapping[str, float],
 ) -> list[_Fresh]:  # fmt: skip
     """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
     if not plan.segments:
@@ -252,6 +259,7 @@ def _reduce(
     source = RowSource(
         plan.basis, plan.policy, names, tuple(frozen), kept,
         frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
+        energies=EnergyTerms(zeros),
     )  # fmt: skip
     leaves: list[tuple[Segment, ...]] = []
     needed = value = 0
@@ -287,7 +295,8 @@ def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, 
         shown = "; ".join(inside[:5]) + " …" * (len(inside) > 5)
         notes = (f"{len(inside)} pairs inside an inner cutoff, policy {plan.policy}: {shown}",)
     own = {g: r for g, r in groups.items() if g.elements == members}
-    return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes)
+    zeros = {e: x for e, x in source.energies.zeros.items() if e in members}
+    return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes, zeros)
 
 
 def _write(
@@ -312,7 +321,7 @@ def _write(
             batch.elements, batch.blocks, records, batch.tiles,
             {g: r.factor for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},
             replaces=replaced.get(batch.elements, ()), rows=counts,
-            info={"ranges": batch.ranges, "notes": batch.notes},
+            info={"ranges": batch.ranges, "notes": batch.notes, "zeros": batch.zeros},
         ))  # fmt: skip
     try:
         SummaryStore.open(path).add_all(new, settings)

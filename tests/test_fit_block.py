@@ -14,10 +14,11 @@ from hiertl_dist.errors import InnerCutoffError, InputError, MismatchError, Para
 from hiertl_dist.executors import executor
 from hiertl_dist.parameters import Parameters, Penalty
 from hiertl_dist.planning import make_plan
-from hiertl_dist.reduction import group_weights, reduce_rows
+from hiertl_dist.reduction import reduce_rows
 from hiertl_dist.rows import kind_codes
 from hiertl_dist.solution import Solution
 from hiertl_dist.solving import FitSettings, check_frozen, fit_block
+from hiertl_dist.weights import group_weights
 
 BASIS = small_basis()
 TRUTH = random_parameters(BASIS, 1)

@@ -1,6 +1,7 @@
 """What is added to, or taken from, a least-squares problem to make its answer well defined: nouns.
 
-They hold numbers only; `solve` knows what to do with them. N is the number of rows that the caller counts.
+They hold numbers only; `solve` knows what to do with them. N is the number of rows that the caller counts. Columns that
+the caller says are unpenalised (energies of free atoms) are left out of every penalty, unless `penalise_one_body`.
 """
 
 from __future__ import annotations
@@ -50,8 +51,10 @@ class Ridge:
     """min ‖A x − b‖² + `alpha` ‖x‖²; alpha has the units of b² / x²."""
 
     alpha: float
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require("alpha", self.alpha, positive=True, hint='; for no penalty use kind "none"')
 
 
@@ -65,8 +68,10 @@ class Lasso:
 
     lam: float
     normalize: bool = False
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
         if not isinstance(self.normalize, bool):
             raise ValueError(f"normalize: expected true or false, found {self.normalize!r}")
@@ -82,8 +87,10 @@ class ElasticNet:
     lam: float
     l1_ratio: float
     normalize: bool = False
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
         _require("l1_ratio", self.l1_ratio, positive=True, hint='; with 0 it is kind "ridge", alpha = N lam')
         if self.l1_ratio > 1.0:
@@ -103,8 +110,10 @@ class AdaptiveLasso:
     alpha: float
     gamma: float = 1.0
     normalize: bool = False
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
         _require("alpha", self.alpha, positive=True)
         _require("gamma", self.gamma, positive=True, hint='; with 0 it is kind "lasso"')
@@ -123,8 +132,10 @@ class BayesianRidge:
     tolerance: float = 1e-6
     max_iter: int = 1000
     normalize: bool = False
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require_iteration(self)
 
 
@@ -139,10 +150,17 @@ class ARD:
     tolerance: float = 1e-6
     max_iter: int = 1000
     prune: float = 1e8
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require_iteration(self)
         _require("prune", self.prune, positive=True)
+
+
+def _require_switch(given: Ridge | Lasso | ElasticNet | AdaptiveLasso | BayesianRidge | ARD) -> None:
+    if not isinstance(given.penalise_one_body, bool):
+        raise ValueError(f"penalise_one_body: expected true or false, found {given.penalise_one_body!r}")
 
 
 def _require_iteration(given: BayesianRidge | ARD) -> None:
@@ -192,4 +210,12 @@ def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
 def regulariser_to_dict(regulariser: Regulariser) -> dict[str, object]:
     """What `regulariser_from_dict` makes the same regulariser of."""
     kind = next(kind for kind, noun in _KINDS.items() if noun is type(regulariser))
-    return {"kind": kind, **asdict(regulariser)}
+    table = asdict(regulariser)
+    if not table.get("penalise_one_body", True):
+        del table["penalise_one_body"]  # said only where it is not as usual, as in files that older versions wrote
+    return {"kind": kind, **table}
+
+
+def penalises_all(regulariser: Regulariser) -> bool:
+    """Whether the columns that the caller says are unpenalised are penalised like all others."""
+    return bool(getattr(regulariser, "penalise_one_body", False))
