@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
     one = verbs.add_parser("fit", parents=[whole], help="fit block by block from small element sets to large ones")
     one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
     one.add_argument("--output", type=Path, help="folder of the results")
-    one.add_argument("--plot", action="store_true", help="write parity plots (needs matplotlib)")
+    one.add_argument("--plot", action="store_true", help="write parity.png and .pdf (needs matplotlib)")
+    one.add_argument("--csv", action="store_true", help="write the tables of the report as CSV files, too")
     verbs.add_parser("summarise", parents=[whole], help="reduce the rows once, for any number of searches")
     one = verbs.add_parser("search", parents=[whole], help="choose weights, regulariser, orders by cross-validation")
     one.add_argument("--output", type=Path, help="folder of the results")
@@ -66,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label}")
     one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
     one.add_argument("--units", choices=("kcal", "eV"), default="kcal", help="of the tables (default kcal)")
-    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots (needs matplotlib)")
+    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots, and a PDF (needs matplotlib)")
+    one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
     one.add_argument("files", nargs="+", type=Path)
     one.add_argument("-o", "--output", type=Path, required=True)
@@ -202,7 +205,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     with _executor(arguments, job) as runner:
         _run_fit(
             arguments, job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot,
-            hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
+            tables=arguments.csv, hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
         )  # fmt: skip
     return 0
 
@@ -224,7 +227,8 @@ def _teller(
 
 
 def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
-    from .jobs import fit_dict, fit_job, fit_text
+    from .fit_report import fit_dict, fit_text
+    from .jobs import fit_job
 
     tell, told = _teller(arguments, job, runner)
     result = fit_job(job, runner, tell=tell, **how)
@@ -261,18 +265,13 @@ def _search(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from .evaluation import Model, coverage_report, sum_evaluations
+    from .figures import need_matplotlib, plot_parity
+    from .fit_report import EvaluationReport
     from .io import read_frames
-    from .jobs import read_parts
-    from .report import (
-        coverage_text,
-        errors_by_composition,
-        errors_text,
-        frame_errors,
-        plot_parity,
-        predictions,
-        warnings_text,
-    )
+    from .jobs import read_parts, write_outputs
 
+    if arguments.plot is not None:
+        need_matplotlib()
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
     frames = read_frames(arguments.frames, **keys)
     models = [Model(read_parts(p)) for p in arguments.models]
@@ -285,20 +284,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=runner) for m in models]
         found = sum_evaluations(parts)
         covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
-        table = errors_by_composition(frames, found)
+        report = EvaluationReport(frames, found, covered, set().union(*(m.coverage for m in models)))
+        writers: list[Any] = []
         if arguments.plot is not None:
-            runner.run(lambda path: plot_parity(path, {"": (frames, found)}, arguments.units), [arguments.plot])
-        text = errors_text({"": table}, arguments.units)
-        text += "\n\n" + warnings_text(
-            frame_errors(frames, found), arguments.units, known=set().union(*(m.coverage for m in models))
-        )
-        if covered:
-            text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(covered)
-        summary = {
-            "errors": {c: vars(e) for c, e in table.items()}, "coverage": [vars(c) for c in covered],
-            "frames": predictions(frames, found),
-        }  # fmt: skip
-        _print(arguments, runner, summary, text)
+            draw = partial(plot_parity, sets={"": (frames, found)}, units=arguments.units)
+            writers.append(partial(draw, arguments.plot))
+        if arguments.csv is not None:
+            tables = report.tables(arguments.units)
+            writers += [partial(table.write, arguments.csv) for table in tables]
+        files = write_outputs(runner, writers)
+        text = report.text(arguments.units) + "".join(f"\n  {f}" for f in ("\nwritten:", *files) if files)
+        _print(arguments, runner, report.as_dict() | {"files": [str(f) for f in files]}, text)
     return 0
 
 
