@@ -1,8 +1,8 @@
 """Forces and stresses of a fit must not depend on the zero of the energies.
 
-cn_pbe's frames are fitted as they are and with −1036 eV for each carbon and −1486 eV for each nitrogen (total energies of all
-electrons), and with −1e5 eV for every atom, block by block and all at once. Shown is the largest difference of forces and
-stresses over all frames, relative to their root mean square, and of energies after the zero is taken off again.
+cn_pbe's frames are fitted as they are and with −1036 eV for each carbon and −1486 eV for each nitrogen (total energies
+of all electrons), and with −1e5 eV for every atom, block by block and all at once. Shown is the largest difference of
+forces and stresses over all frames, relative to their root mean square, and of energies after the zero is taken off.
 
     python benchmarks/energy_zero.py [--frames 60] [--orders 10 5 0]
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hiertl_dist import Basis, FitSettings, Frame, HierarchyOptions, fit_all_at_once, fit_hierarchy, read_frames
+from hiertl_dist import Basis, FitSettings, Frame, HierarchyOptions, Model, fit_all_at_once, fit_hierarchy, read_frames
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.units import EV
 
@@ -48,7 +48,9 @@ def moved(frames: list[Frame], zeros: dict[str, float]) -> list[Frame]:
     ]
 
 
-def compare(frames: list[Frame], basis: Basis, regulariser: dict[str, Any], zeros: dict[str, float]) -> dict[str, float]:
+def compare(
+    frames: list[Frame], basis: Basis, regulariser: dict[str, Any], zeros: dict[str, float]
+) -> dict[str, float]:
     """Largest differences of what two fits predict; forces and stresses relative to their root mean squares."""
     found: dict[str, float] = {}
     runner = SerialExecutor()
@@ -73,8 +75,6 @@ def compare(frames: list[Frame], basis: Basis, regulariser: dict[str, Any], zero
 
 def evaluated(frames: list[Frame], parameters: Any) -> dict[str, np.ndarray]:
     """Forces, stresses and energies of all frames."""
-    from hiertl_dist import Model
-
     evaluations = Model(parameters).evaluate(frames)
     return {
         "force": np.concatenate([e.forces.ravel() for e in evaluations]),
