@@ -67,7 +67,8 @@ class Evaluation:
     ----------
     energy : kcal/mol, energy offsets and penalty included.
     forces : (n, 3) kcal/mol/Å; zero on atoms of elements that the model ignores.
-    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for a molecule.
+    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for what does not
+        repeat in three directions.
     out_of_range : for each pair of elements, the worst pair of atoms at a distance that no block was fitted on
         (shortest below, longest above the fitted range); empty if all are inside or the range is not known.
     ranges : per ``"block:pair"`` of known coverage, shortest and longest distance (Å) that the block's edges join.

@@ -210,22 +210,28 @@ def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, ND
     return found
 
 
+_Wanted = tuple[float, "NDArray[np.int64] | None", "NDArray[np.float64] | None"]
+
+
 def frame_neighbours(frame: Frame, recipe: Recipe, least: float | None = None) -> Neighbours:
     """The pairs of atoms that some edge of the recipe joins, or with ``least`` (Å) all up to the longest of both.
 
-    Raises FrameError for atoms on top of one another.
+    Raises FrameError for atoms on top of one another, or too far apart, or a cell that is too long and thin.
     """
     codes = recipe.codes(frame)
     if least is None:
         joined = np.flatnonzero(recipe.outer.any(axis=1))
-        near = find_neighbours(
-            frame.positions, frame.cell, recipe.reach, np.where(np.isin(codes, joined), codes, -1), recipe.outer
-        )
+        wanted: _Wanted = (recipe.reach, np.where(np.isin(codes, joined), codes, -1), recipe.outer)
     else:
-        near = find_neighbours(frame.positions, frame.cell, max(recipe.reach, least))
+        wanted = (max(recipe.reach, least), None, None)
+    try:
+        near = find_neighbours(frame.positions, frame.cell, *wanted, pbc=frame.pbc or (True, True, True))
+    except (ValueError, RuntimeError) as error:
+        raise FrameError(f"{frame.origin}: {error}") from error
     if len(near.dist) and near.dist.min() <= 0.0:
         a = int(near.dist.argmin())
-        raise FrameError(f"{frame.origin}: atoms {near.centre[a]} and {near.atom[a]} coincide")
+        pair = " and ".join(f"{i} ({frame.species[i]})" for i in (near.centre[a], near.atom[a]))
+        raise FrameError(f"{frame.origin}: atoms {pair} coincide")
     return near
 
 

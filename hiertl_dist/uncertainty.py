@@ -231,8 +231,8 @@ def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
 
 
 def with_labels(frame: Frame) -> Frame:
-    """The frame with labels of zero for all that it can have, so that it has all rows; a molecule has no stress."""
-    stress = None if frame.cell is None else np.zeros(6)
+    """The frame with labels of zero for all that it can have, so that it has all rows; without a volume, no stress."""
+    stress = np.zeros(6) if frame.periodic else None
     return replace(frame, energy=0.0, forces=np.zeros((len(frame), 3)), stress=stress)
 
 
