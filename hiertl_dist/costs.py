@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from .frames import working_on
 from .kernels.edges import padded
 from .kernels.moments import moment_layout
 from .kernels.neighbours import across
@@ -277,7 +278,11 @@ def scan_some(frames: Sequence[Frame], basis: Basis, most: int = 20) -> ScannedF
     some = tuple(frames[:: -(-len(frames) // most)])
     check_elements(some, basis.elements)
     recipe = compile_recipe(basis)
-    return ScannedFrames(basis.elements, some, tuple(scan_frame(f, recipe) for f in some))
+    scans = []
+    for frame in some:
+        with working_on(frame):
+            scans.append(scan_frame(frame, recipe))
+    return ScannedFrames(basis.elements, some, tuple(scans))
 
 
 def model_cost(basis: Basis, frames: Sequence[Frame] | ScannedFrames) -> float:

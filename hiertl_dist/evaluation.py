@@ -12,7 +12,7 @@ import numpy as np
 from .basis import split_symbols
 from .blocks import blocks_of
 from .errors import FrameError, InnerCutoffError
-from .frames import Frame
+from .frames import Frame, working_on
 from .io.params_read import read_parameters
 from .io.params_write import write_parameters
 from .kernels.clusters import cluster_energy
@@ -185,6 +185,11 @@ class Model:
 
 
 def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy, threads: int = 1) -> Evaluation:
+    with working_on(frame):
+        return _evaluated(model, frame, ignore, policy, threads)
+
+
+def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, threads: int) -> Evaluation:
     recipe, tensors = model.recipe, model._tensors
     if not ignore and (others := frame.elements - set(model.elements)):
         raise FrameError(

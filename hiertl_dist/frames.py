@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import numpy as np
 from .errors import FrameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -194,6 +195,23 @@ class Frame:
             forces=None if forces else self.forces,
             stress=None if stress else self.stress,
         )
+
+
+@contextmanager
+def working_on(frame: Frame) -> Iterator[None]:
+    """What is raised inside says which frame it befell.
+
+    The frame's origin becomes the exception's ``frame_at_fault``, by which executors name what failed, instead of the
+    chunk or segment that the frame was handled with, and a note where the message does not name it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "frame_at_fault"):
+            error.frame_at_fault = frame.origin  # type: ignore[attr-defined]
+            if frame.origin not in str(error):
+                error.add_note(f"while working on {frame.origin}")
+        raise
 
 
 def frames_digest(frames: Iterable[Frame]) -> str:

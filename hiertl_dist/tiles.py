@@ -12,7 +12,7 @@ import numpy as np
 
 from .basis import cluster_name
 from .errors import FrameError, InnerCutoffError
-from .frames import Frame
+from .frames import Frame, working_on
 from .kernels.clusters import cluster_rows
 from .kernels.neighbours import Neighbours, find_neighbours
 from .kernels.pairs import pair_rows
@@ -274,6 +274,8 @@ def fill_rows(
     for family in recipe.families:
         with work_room() as room:
             cluster_rows(codes, near, family, *rest, room)
+    for first, number in recipe.idle:
+        out[:, first : first + number] = 0.0
     for element, column in enumerate(recipe.one_body):
         if column >= 0:
             out[:, column] = 0.0
@@ -293,13 +295,17 @@ def rows_of(
     out = kept_array(f"rows {kept}", shape[0] * shape[1]).reshape(shape) if kept else np.empty(shape)
     start = 0
     for frame, count in zip(frames, counts, strict=True):
-        fill_rows(frame, recipe, out[start : start + count], policy)
+        with working_on(frame):
+            fill_rows(frame, recipe, out[start : start + count], policy)
         start += count
     return out
 
 
 def skipped_frames(frames: Sequence[Frame], recipe: Recipe) -> frozenset[int]:
     """Indices of the frames that have a pair inside an inner cutoff: those that ``skip_frame`` leaves out."""
-    return frozenset(
-        i for i, f in enumerate(frames) if pairs_inside(f, recipe, frame_neighbours(f, recipe))
-    )
+    found = []
+    for i, frame in enumerate(frames):
+        with working_on(frame):
+            if pairs_inside(frame, recipe, frame_neighbours(frame, recipe)):
+                found.append(i)
+    return frozenset(found)
