@@ -109,6 +109,8 @@ def _fail(error: Exception, code: int) -> int:
     from .executors import TaskFailed, abandon
 
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    if hasattr(error, "frame_at_fault"):  # where the message does not name the frame, a note does
+        text = "; ".join([str(text), *getattr(error, "__notes__", ())])
     print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
     if not isinstance(error, TaskFailed):  # that one is raised on every rank; another may be met by one alone
         abandon(code)

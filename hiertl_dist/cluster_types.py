@@ -92,9 +92,9 @@ class Pair:
 
 
 def check_cutoffs(name: str, rmin: float, rmax: float) -> None:
-    """Raise BasisError unless 0 ≤ rmin < rmax < ∞."""
-    if not (0.0 <= rmin < rmax < float("inf")):
-        raise BasisError(f"{name}: expected 0 ≤ rmin < rmax, found rmin {rmin}, rmax {rmax}")
+    """Raise BasisError unless 0 ≤ rmin ≤ rmax < ∞. Equal ones are those of a pair or edge that is never active."""
+    if not (0.0 <= rmin <= rmax < float("inf")):
+        raise BasisError(f"{name}: expected 0 ≤ rmin ≤ rmax, found rmin {rmin}, rmax {rmax}")
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ for what, change, said in [
     ("an unknown key", {"order": 4}, ("basis: unknown keys ['order']", "known are [", "'orders'")),
     ("a missing pair", {"pairs": {"CC": GOOD_PAIRS["CC"]}}, ("basis.pairs.CN: missing",)),
     ("cutoffs in the wrong order", {"pairs": GOOD_PAIRS | {"CN": GOOD_PAIRS["CN"] | {"rmin": 6.0}}},
-     ("CN: expected 0 ≤ rmin < rmax", "rmin 6.0, rmax 5.0")),
+     ("CN: expected 0 ≤ rmin ≤ rmax", "rmin 6.0, rmax 5.0")),
     ("MORSE without lambda", {"pairs": GOOD_PAIRS | {"CC": {"rmin": 1.0, "rmax": 5.0}}},
      ("basis.pairs.CC.lambda: missing",)),
     ("no chemical symbol", {"elements": ["C", "Xx"], "pairs": {}, "types": {}, "one_body": True}, ("'Xx'", "symbol")),

@@ -267,7 +267,7 @@ def test_notes(tmp_path):
         ("# S_DELTA # ", "", 26, "expected the column S_DELTA, found MORSE_LAMBDA"),
         ("3  C  O", "3  C  N", 29, r"\['N'\] are not elements"),
         ("3  C  O", "3  C  C", 29, "pair CC is given twice"),
-        ("3  C  O  0.95", "3  C  O  5", 29, "expected 0 ≤ rmin < rmax"),
+        ("3  C  O  0.95", "3  C  O  6", 29, "expected 0 ≤ rmin ≤ rmax"),
         ("3  C  O  0.95  4.2  0.01  1.3  false", "3  C  O  0.95  4.2", 29, "rmin, rmax, delta and lambda"),
         ("3  C  O  0.95  4.2  0.01  1.3", "3  C  O  0.95  4.2  0.01  inf", 29, "MORSE_LAMBDA, a number"),
         (*add("EXCLUDE 3B INTERACTION: 1\nC O"), 31, "expected 3 elements"),
