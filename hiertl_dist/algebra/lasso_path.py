@@ -159,8 +159,8 @@ def lasso_path(
 
 def _not_exact(lam_min: float, reached: float, beyond: float) -> ConvergenceError:
     return ConvergenceError(
-        f"LASSO path: expected knots down to lam = {lam_min:g}, found them exact down to {reached:.6g} only (violation of "
-        f"optimality beyond: {beyond:.1e}); ask for a larger lam_min, or for this lam alone",
+        f"LASSO path: expected knots down to lam = {lam_min:g}, found them exact down to {reached:.6g} only "
+        f"(violation of optimality beyond: {beyond:.1e}); ask for a larger lam_min, or for this lam alone",
         beyond,
     )
 
