@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +22,15 @@ from .cluster_types import (
     Edge,
     Elements,
     Pair,
+    check_number,
     cluster_name,
     edges_of,
     split_symbols,
     type_rank,
 )
 from .errors import BasisError
-from .units import SYMBOLS
+from .type_names import name_fault
+from .words import shown, toml_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,23 +47,26 @@ class Basis:
 
     Attributes
     ----------
-    elements : in the order of the input (it fixes the order of cluster types and columns).
+    elements : in the order of the input (it fixes the order of cluster types and columns); names of other types of
+        atoms, such as ``C1`` or a bead's, are as good, see :mod:`~hiertl_dist.type_names`.
     pairs : one :class:`Pair` for each pair of elements that a cluster type joins.
     types : the :class:`ClusterType` that the model has, in chimes_lsq's order.
     cutoff : the cutoff factor of every edge.
+    masses : in u, of types that are no chemical elements or not of their mass. No energy depends on them, nor does the
+        digest: parameter files carry them along for molecular dynamics.
     """
 
     elements: Elements
     pairs: tuple[Pair, ...]
     types: tuple[ClusterType, ...]
     cutoff: Cutoff = Cutoff()  # noqa: RUF009  it is frozen
+    masses: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if len(set(self.elements)) != len(self.elements) or not self.elements:
-            raise BasisError(f"elements: expected distinct symbols, found {self.elements}")
-        for element in self.elements:
-            if element not in SYMBOLS:
-                raise BasisError(f"elements: {element!r} is not a chemical symbol")
+            raise BasisError(f"elements: expected distinct symbols, found {shown(self.elements)}")
+        self._check_names()
+        check_number(len(self.elements), 2)
         wanted = {tuple(sorted(p)) for p in itertools.combinations_with_replacement(self.elements, 2)}
         found = {p.elements for p in self.pairs}
         if missing := {e.elements for t in self.types for e in t.edges} - found:
@@ -95,16 +99,25 @@ class Basis:
             ordered = sorted(members, key=lambda m: type_rank(m.elements, self.elements))
             object.__setattr__(self, name, tuple(ordered))
 
+    def _check_names(self) -> None:
+        for element in self.elements:
+            if fault := name_fault(element):
+                raise BasisError(
+                    f"elements: {shown(element)} is neither a chemical symbol nor the name of a type: {fault}"
+                )
+        object.__setattr__(self, "masses", dict(self.masses))
+        if unknown := sorted(set(self.masses) - set(self.elements)):
+            raise BasisError(f"masses: {', '.join(map(shown, unknown))} not among the elements {self.elements}")
+        for element, mass in self.masses.items():
+            if not 0.0 < mass < float("inf"):
+                raise BasisError(f"masses: expected a mass above 0 for {element}, found {shown(mass)}")
+
     @classmethod
     def from_toml(cls, path: str | Path) -> Basis:
         """Read the ``[basis]`` table of a TOML file. Raises BasisError naming the file and the key."""
-        try:
-            with Path(path).open("rb") as stream:
-                table = tomllib.load(stream)
-        except tomllib.TOMLDecodeError as error:
-            raise BasisError(f"{path}: not valid TOML: {error}") from error
+        table = toml_table(Path(path), BasisError)
         if "basis" not in table:
-            raise BasisError(f"{path}: expected a [basis] table, found {sorted(table)}")
+            raise BasisError(f"{path}: expected a [basis] table, found {shown(sorted(table))}")
         try:
             return cls.from_dict(table["basis"])
         except BasisError as error:
@@ -117,7 +130,9 @@ class Basis:
         Keys: ``elements``; ``orders`` [n2, n3, n4] as PAIRTYP has them; ``transform``; ``cutoff``;
         ``pairs.XY`` with ``rmin``, ``rmax``, ``lambda``; and optional ``three_body``/``four_body`` with
         ``rmin``/``rmax``; ``blocks.XY.orders``; ``types.XYZ`` with ``order``, ``rmin``, ``rmax`` (a number,
-        or a table by pair); ``one_body``; ``exclude``. Many-body cutoffs default to those of the pair.
+        or a table by pair); ``one_body``; ``exclude``; ``masses`` of types that are no elements. Many-body cutoffs
+        default to those of the pair, and a pair with rmin = rmax is inactive. ``XYZ`` stands for names of elements run
+        together; other names of types have hyphens between them: ``pairs.C1-C1``.
         """
         return cls(*read_table(table))
 
@@ -141,12 +156,13 @@ class Basis:
         return {
             "elements": list(self.elements), "cutoff": str(self.cutoff), "orders": [0, 0, 0],
             "pairs": pairs, "types": types, "one_body": ones,
-        }  # fmt: skip
+        } | ({"masses": dict(self.masses)} if self.masses else {})  # fmt: skip
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the content; equal bases have equal digests, whatever file they came from."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        content = {key: value for key, value in self.to_dict().items() if key != "masses"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
     def reach(self) -> float:
@@ -175,4 +191,5 @@ class Basis:
             tuple(p for p in self.pairs if set(p.elements) <= set(keep)),
             tuple(t for t in self.types if set(t.elements) <= set(keep)),
             self.cutoff,
+            {e: mass for e, mass in self.masses.items() if e in keep},
         )

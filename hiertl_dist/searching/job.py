@@ -7,6 +7,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ..basis import cluster_name
 from ..errors import InputError
 from ..jobs import known_frames, options_of, read_parts, solution_writers, tell_solution, write_json_file, write_model
 from ..jobs import write_outputs as write
@@ -148,7 +149,7 @@ def summarise_job(
     found: dict[str, Any] = executor.once(partial(_contents, job.summaries), what=f"look at {job.summaries}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
-        own = counts.setdefault("".join(sorted(group.elements)), {})
+        own = counts.setdefault(cluster_name(group.elements), {})
         own["groups"] = own.get("groups", 0) + 1
         kind = person_kind(group.kind)
         own[kind] = own.get(kind, 0) + summaries.rows(group)
