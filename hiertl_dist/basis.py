@@ -152,7 +152,7 @@ class Basis:
             for t in self.types
             if t.body > 1
         }
-        ones = [t.name for t in self.types if t.body == 1]
+        ones = [t.elements[0] for t in self.types if t.body == 1]
         return {
             "elements": list(self.elements), "cutoff": str(self.cutoff), "orders": [0, 0, 0],
             "pairs": pairs, "types": types, "one_body": ones,
@@ -175,8 +175,8 @@ class Basis:
         return next(p for p in self.pairs if p.elements == key)
 
     def type_named(self, elements: Iterable[str]) -> ClusterType | None:
-        """The cluster type of these elements, or ``None``."""
-        key = tuple(sorted(elements))
+        """The cluster type of these elements (or of this name), or ``None``."""
+        key = split_symbols(elements) if isinstance(elements, str) else tuple(sorted(elements))
         return next((t for t in self.types if t.elements == key), None)
 
     def with_types(self, types: Iterable[ClusterType]) -> Basis:
@@ -184,8 +184,9 @@ class Basis:
         return replace(self, types=tuple(types))
 
     def restricted(self, elements: Iterable[str]) -> Basis:
-        """The part that involves only these elements."""
-        keep = [e for e in self.elements if e in set(elements)]
+        """The part that involves only these elements (or those of this name)."""
+        wanted = set(split_symbols(elements) if isinstance(elements, str) else elements)
+        keep = [e for e in self.elements if e in wanted]
         return Basis(
             tuple(keep),
             tuple(p for p in self.pairs if set(p.elements) <= set(keep)),

@@ -29,6 +29,9 @@ def edges_of(body: int) -> list[tuple[int, int]]:
     return list(itertools.combinations(range(body), 2))
 
 
+FARTHEST: Final = 1000.0
+"""Å: an outer cutoff beyond it is a number gone wrong; its neighbours would take all the memory."""
+
 MOST_TYPES: Final = 200_000
 """Cluster types of one body: those of 45 elements with four bodies."""
 
@@ -89,9 +92,11 @@ class Pair:
 
 
 def check_cutoffs(name: str, rmin: float, rmax: float) -> None:
-    """Raise BasisError unless 0 ≤ rmin ≤ rmax < ∞. Equal ones are those of a pair or edge that is never active."""
+    """Raise BasisError unless 0 ≤ rmin ≤ rmax ≤ 1000 Å. Equal ones are those of a pair or edge that is never active."""
     if not (0.0 <= rmin <= rmax < float("inf")):
         raise BasisError(f"{name}: expected 0 ≤ rmin ≤ rmax, found rmin {shown(rmin)}, rmax {shown(rmax)}")
+    if rmax > FARTHEST:
+        raise BasisError(f"{name}: expected an outer cutoff up to {FARTHEST:.0f} Å, found {shown(rmax)}")
 
 
 def check_number(elements: int, body: int) -> None:

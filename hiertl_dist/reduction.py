@@ -20,6 +20,7 @@ from .planning import PROCESS_BYTES, check_resources
 from .recipe import compile_recipe
 from .rows import KINDS, OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets
 from .tiles import rows_of
+from .words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -232,8 +233,8 @@ def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> No
     for key, value in weights.items():
         if key not in names and key not in KINDS:
             raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
-        if not value >= 0.0 or value == float("inf"):
-            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {value}")
+        if not 0.0 <= value < 1e300:
+            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {shown(value)}")
 
 
 def cut_leaves(segments: Sequence[Segment], width: int, parts: int = 1) -> list[tuple[Segment, ...]]:

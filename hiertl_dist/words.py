@@ -21,8 +21,8 @@ def shown(value: object, longest: int = 60) -> str:
     """A value for a message: its repr, cut where it is longer than that many characters."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no integers of more than 4300 digits
-        return "a number of thousands of digits"
+    except (ValueError, RecursionError):  # Python writes no integers of more than 4300 digits, nor lists too deep
+        return f"{type(value).__name__} that is too long to write"
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
@@ -62,6 +62,28 @@ def toml_table(path: Path, error: type[Exception]) -> dict[str, Any]:
     with path.open("rb") as stream:
         content = stream.read()
     try:
-        return tomllib.loads(content.decode("utf-8-sig"))
+        table = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError, OverflowError) as found:
         raise error(f"{path}: not valid TOML: {str(found)[:200]}") from found
+    if wrong := odd_number(table):
+        raise error(f"{path}: {wrong}")
+    return table
+
+
+def odd_number(value: Any, where: str = "") -> str:
+    """What is wrong with a number in a table or list, and its key: infinities, NaN, integers of more than 15 digits.
+
+    Nothing that a person sets needs those, and later they would be errors that name no key.
+    """
+    if isinstance(value, dict):
+        inside = [(f"{where}.{key}" if where else str(key), own) for key, own in value.items()]
+    else:
+        inside = [(where, own) for own in value] if isinstance(value, list) else []
+    for name, own in inside:
+        if wrong := odd_number(own, name):
+            return wrong
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{where}: expected a finite number, found {value}"
+    if isinstance(value, int) and abs(value) >= 10**15:
+        return f"{where}: expected a number of at most 15 digits, found {shown(value)}"
+    return ""

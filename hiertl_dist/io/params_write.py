@@ -147,7 +147,7 @@ class _Writer:
             yield f"{NOTE}ORDERS: {' '.join(orders)}"
         left_out = [p.name for p in self.basis.pairs if p.elements not in self.present]
         if any(t.body == 1 for t in self.basis.types):
-            left_out += [e for e in self.basis.elements if (e,) not in self.present]
+            left_out += [cluster_name((e,)) for e in self.basis.elements if (e,) not in self.present]
         if left_out:
             yield f"{NOTE}EXCLUDED: {' '.join(left_out)}"
         known = {p.name for p in self.basis.pairs}
