@@ -15,6 +15,7 @@ from .algebra.posterior import posterior
 from .algebra.unpenalised import set_apart
 from .errors import InputError
 from .rows import KINDS, OBJECTIVES, Group, person_kind
+from .words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -97,8 +98,8 @@ def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> No
     for key, value in weights.items():
         if key not in names and key not in KINDS:
             raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
-        if not value >= 0.0 or value == float("inf"):
-            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {value}")
+        if not 0.0 <= value < 1e300:
+            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {shown(value)}")
 
 
 def shares_note(squares: Mapping[Group, float], factors: Mapping[Group, float]) -> tuple[str, ...]:
