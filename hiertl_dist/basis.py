@@ -28,7 +28,8 @@ from .cluster_types import (
     split_symbols,
     type_rank,
 )
-from .errors import BasisError
+from .errors import BasisError, joined
+from .paths import require_file
 from .units import SYMBOLS
 
 if TYPE_CHECKING:
@@ -99,15 +100,17 @@ class Basis:
     def from_toml(cls, path: str | Path) -> Basis:
         """Read the ``[basis]`` table of a TOML file. Raises BasisError naming the file and the key."""
         try:
-            with Path(path).open("rb") as stream:
+            with require_file(path, "input file").open("rb") as stream:
                 table = tomllib.load(stream)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError, OverflowError) as error:
             raise BasisError(f"{path}: not valid TOML: {error}") from error
         if "basis" not in table:
             raise BasisError(f"{path}: expected a [basis] table, found {sorted(table)}")
         try:
             return cls.from_dict(table["basis"])
         except BasisError as error:
+            if error.problems:
+                raise joined(error.problems, BasisError, f"{path}: ") from error
             raise BasisError(f"{path}: {error}") from error
 
     @classmethod

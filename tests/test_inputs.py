@@ -293,7 +293,7 @@ class TestInput:
         [
             ("input", "frames", {"frames": []}),
             ("data", "energy", {"data": [{"path": "x", "energy": "e"}]}),
-            ("fit", "regularizer", {"fit": {"regularizer": {}}}),
+            ("fit", "regularser", {"fit": {"regularser": {}}}),
             ("fit.blocks.CN", "alpha", {"fit": {"blocks": {"CN": {"alpha": 1}}}}),
             ("fit.penalty", "depth", {"fit": {"penalty": {"depth": 1}}}),
             ("store", "folder", {"store": {"folder": "x"}}),
@@ -335,7 +335,7 @@ class TestInput:
         table, _, own = key.partition(".")
         content = value if not own else [{"path": "x", own: value}] if table == "data" else {own: value}
         with pytest.raises(InputError) as caught:
-            Input.from_dict(minimal | {table: content})
+            Input.from_dict(({} if table == "fm_setup" else minimal) | {table: content})
         assert str(caught.value) == f"{key}: expected {expected}, found {value!r}"
 
     @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ class TestInput:
         path = write_toml(tmp_path / "input.toml", **(minimal | {"basis": {"elements": ["C"]}}))
         with pytest.raises(BasisError) as caught:
             Input.from_toml(path)
-        assert str(caught.value) == f"{path}: basis.pairs: missing"
+        assert str(caught.value) == f"{path}: 2 problems:\n  basis.pairs: missing\n  basis.orders: missing"
 
     @pytest.mark.parametrize(
         ("value", "expected"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from ..basis import Cutoff, Elements, edges_of, split_symbols
 from ..errors import BasisError
+from ..paths import require_file
 from .params_sections import (
     NOTE,
     SECTION_OF_BODY,
@@ -41,7 +42,7 @@ class _Scanner:
     """Walks over the lines once; each keyword has the method that reads what follows it."""
 
     def __init__(self, path: Path) -> None:
-        self.lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        self.lines = require_file(path, "parameter file").read_text(encoding="utf-8", errors="replace").splitlines()
         self.line = 0
         self.text = ""
         self.held = False
