@@ -99,9 +99,9 @@ class Basis:
     @classmethod
     def from_toml(cls, path: str | Path) -> Basis:
         """Read the ``[basis]`` table of a TOML file. Raises BasisError naming the file and the key."""
+        file = require_file(path, "input file")
         try:
-            with require_file(path, "input file").open("rb") as stream:
-                table = tomllib.load(stream)
+            table = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
         except (ValueError, RecursionError, OverflowError) as error:
             raise BasisError(f"{path}: not valid TOML: {error}") from error
         if "basis" not in table:

@@ -96,12 +96,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     arguments = parser().parse_args(argv)
     from .executors import TaskFailed  # after --version and --help, which need nothing of it
+    from .paths import refuse_urls
 
     if getattr(arguments, "no_wait", False):
         from .locks import NO_WAIT
 
         os.environ[NO_WAIT] = "1"  # workers that are started inherit it
     try:
+        refuse_urls(vars(arguments))
         return _VERBS[arguments.verb](arguments)
     except ResourceError as error:
         return _fail(error, 3)
@@ -110,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has gone, as in `hiertl-dist … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (HiertlError, OSError, ModuleNotFoundError) as error:
+    except (HiertlError, OSError, ImportError) as error:
         return _fail(error, 2)
     except TaskFailed as error:
         return _fail(error, 2 if isinstance(error.__cause__, HiertlError) else 1)

@@ -144,13 +144,15 @@ class Reading:
         """The general settings, those of single blocks, and the lower blocks that are left free with a block."""
         general = {k: v for k, v in fit.items() if k not in ("blocks", "only")}
         settings, fits = FitSettings(), {}
+        base: Mapping[str, Any] = {}  # nothing of the general table, where that is wrong: it is told once
         with self.problems.noting():
             settings = fit_settings(general)
+            base = general
         known = None if basis is None else {t.block for t in basis.types}
         per_block = _block_tables(fit, known, self.problems)
         for name, own in per_block.items():
             with self.problems.noting():
-                fits[name] = fit_settings({**general, **own}, f"fit.blocks.{name}")
+                fits[name] = fit_settings({**base, **own}, f"fit.blocks.{name}")
         if basis is None or known is None:
             return settings, fits, {}
         for block in fit.get("only", ()):

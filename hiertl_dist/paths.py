@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .errors import MOST_SHOWN, InputError, MissingFileError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -34,6 +34,14 @@ def local_path(path: str | Path, what: str = "path") -> Path:
     if "\0" in text:
         raise InputError(f"{what}: expected a path, found one with a null character, {shown(text)}")
     return Path(path)
+
+
+def refuse_urls(named: Mapping[str, Any]) -> None:
+    """Raise InputError, naming the option, where a path or one of a list of paths is a URL."""
+    for name, value in named.items():
+        for path in value if isinstance(value, list) else [value]:
+            if isinstance(path, Path):
+                local_path(path, name)
 
 
 def require_file(path: str | Path, what: str) -> Path:
@@ -81,6 +89,9 @@ def beside(path: Path) -> str:
 MOST_LINES: Final = 12
 """Differences that are listed."""
 
+ASIDE: Final = ".old"
+"""What the names of folders that were moved aside end with, before a number."""
+
 ABSENT: Final = object()
 """Stands for a value that is not there."""
 
@@ -113,7 +124,7 @@ def move_aside(path: str | Path) -> Path | None:
     folder = local_path(path)
     if not folder.exists():
         return None
-    for name in itertools.chain([f"{folder.name}.old"], (f"{folder.name}.old-{n}" for n in itertools.count(2))):
+    for name in itertools.chain([f"{folder.name}{ASIDE}"], (f"{folder.name}{ASIDE}-{n}" for n in itertools.count(2))):
         aside = folder.with_name(name)
         if not aside.exists():
             return folder.rename(aside)

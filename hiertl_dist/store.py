@@ -367,7 +367,7 @@ _REPAIR: Final = "assemble with verify=True (hiertl-dist assemble --verify) comp
 
 def free_disk(path: str | Path) -> int:
     """Free bytes on the disk that would hold ``path``."""
-    folder = Path(path).absolute()
+    folder = local_path(path).absolute()
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .paths import ASIDE
 from .store import DesignStore, stores_in
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def other_stores(path: Path, basis: Basis, policy: str) -> list[str]:
     if own.exists():
         return []
     notes = []
-    for folder in stores_in(path):
+    for folder in (s for s in stores_in(path) if ASIDE not in s.name):
         store = DesignStore.open(folder)
         lines = store.differs_from(basis.to_dict(), basis.digest, policy).strip().splitlines()
         differs = "; ".join(line.strip() for line in lines[:3]) + (" …" if len(lines) > 3 else "")

@@ -14,6 +14,7 @@ from .blocks import blocks_of
 from .errors import StoreError
 from .folds import Folds
 from .parameters import Parameters, Penalty
+from .paths import ASIDE
 from .reduction import Summaries
 from .rows import Group
 from .store_places import DIGITS
@@ -168,7 +169,7 @@ def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = Tru
         return path
     own = path / digest_of(as_json(settings))[:DIGITS]
     if not (own / "index.json").exists():
-        for folder in sorted(p.parent for p in path.glob("*/index.json")):
+        for folder in sorted(p.parent for p in path.glob("*/index.json") if ASIDE not in p.parent.name):
             with suppress(StoreError):
                 names_with(folder, SummaryStore.open(folder).settings, settings)
                 return folder

@@ -23,6 +23,7 @@ from .errors import InputError, StoreError
 from .executors import borrowed
 from .folds import Folds, assign_folds
 from .parameters import Parameters
+from .paths import local_path
 from .planning import check_resources, make_plan
 from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
@@ -93,6 +94,9 @@ def summarise(
     InputError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.solving.fit_block`.
     """
+    for folder, what in ((store, "store"), (rows, "rows")):
+        if folder is not None:
+            local_path(folder, what)
     how = Folds(folds) if isinstance(folds, int) else folds
     held = {t.block for f in frozen for t in f.basis.types}
     free = [b.name for b in blocks_of(basis) if b.name not in held]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import InputError, shown
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 LARGEST: Final = 2**63
 """Integers from here on are no number of anything here, and no double or file holds them as they are."""
+
+SIZE: Final = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s*[A-Za-z]*\s*")
+"""A number and a unit, perhaps."""
 
 
 def wrong_numbers(value: Any, where: str = "") -> Iterator[str]:
@@ -32,6 +36,9 @@ def bytes_of(value: str | int, where: str, expected: str) -> int:
     """A positive number of bytes from ``"8 GiB"`` or a number. Raises InputError naming the key."""
     from dask.utils import parse_bytes
 
+    # dask takes no number for 1, and "8 8 GiB" for 88
+    if isinstance(value, str) and not SIZE.fullmatch(value):
+        raise InputError(f"{where}: expected {expected}, found {shown(value)}")
     try:
         found = int(parse_bytes(value))
     except (ValueError, OverflowError) as error:

@@ -23,6 +23,8 @@ MARK: Final = "HIERTL_DIST_UNGUARDED"
 
 EXIT_CODE: Final = 78
 
+_found: list[str] = []
+
 
 def require_main_guard() -> None:
     """Look, before processes are spawned, whether they would do this script's work again.
@@ -46,13 +48,13 @@ def require_main_guard() -> None:
 
 
 def unguarded() -> bool:
-    """Whether a process that was spawned found that the script has no guard; asked once, forgotten then."""
+    """Whether a process that was spawned found that the script has no guard."""
     mark = Path(os.environ.get(MARK, os.devnull))
     if mark.is_file():
+        _found.append(str(mark))
         with suppress(OSError):
             mark.unlink()
-        return True
-    return False
+    return bool(_found)
 
 
 def message(where: str = "the script") -> str:
