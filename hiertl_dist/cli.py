@@ -107,8 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _VERBS[arguments.verb](arguments)
     except ResourceError as error:
         return _fail(error, 3)
-    except LaunchError as error:
-        return _fail(error, 2) if error.speaks else 2
+    except LaunchError as error:  # every process meets it
+        return _fail(error, 2, alone=False) if error.speaks else 2
     except BrokenPipeError:  # whoever read the output has gone, as in `hiertl-dist … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -123,12 +123,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _fail(error: Exception, code: int) -> int:
-    from .executors import TaskFailed, abandon
+def _fail(error: Exception, code: int, *, alone: bool = True) -> int:
+    """Print an error; ``alone``: end a job of several ranks, for the others may not have met it."""
+    from .executors import TaskFailed, abandon, let_first_speak
 
+    if alone and not isinstance(error, TaskFailed):
+        let_first_speak()
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
-    if not isinstance(error, TaskFailed):  # that one is raised on every rank; another may be met by one alone
+    if alone and not isinstance(error, TaskFailed):  # that one is raised on every rank
         abandon(code)
     return code
 

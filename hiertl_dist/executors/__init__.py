@@ -11,7 +11,7 @@ from typing import Any, Literal
 from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
 from hiertl_dist.executors.dask import DaskExecutor, current_client
 from hiertl_dist.executors.launch import launched_first, launched_size, refuse_many, under_mpirun
-from hiertl_dist.executors.mpi import MPIExecutor, abandon
+from hiertl_dist.executors.mpi import MPIExecutor, abandon, let_first_speak
 from hiertl_dist.executors.processes import ProcessesExecutor
 from hiertl_dist.executors.serial import InlineExecutor, SerialExecutor
 
@@ -27,6 +27,7 @@ __all__ = [
     "abandon",
     "borrowed",
     "executor",
+    "let_first_speak",
     "refuse_many",
     "tree",
     "under_mpirun",

@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
@@ -29,7 +30,14 @@ from hiertl_dist.executors.base import (
     task_failed,
     tree,
 )
-from hiertl_dist.executors.launch import MPIFacts, check_launcher, fatal_mismatch, under_mpirun, without_mpi
+from hiertl_dist.executors.launch import (
+    MPIFacts,
+    check_launcher,
+    fatal_mismatch,
+    launched_first,
+    under_mpirun,
+    without_mpi,
+)
 from hiertl_dist.executors.shares import fair_runs, fair_shares
 
 _VALUE, _STOP = 1, 2  # tags of messages
@@ -195,6 +203,16 @@ def abandon(code: int) -> None:
     if MPI.COMM_WORLD.Get_size() > 1:
         _let_output_out()
         MPI.COMM_WORLD.Abort(code)
+
+
+def let_first_speak() -> None:
+    """On other ranks than the first under mpirun, give the first time to tell of an error and end the job: most errors
+    outside the verbs, as of an input file, are met by all ranks. A rank that is still there afterwards met it alone."""
+    if not under_mpirun() or launched_first():
+        return
+    with suppress(ImportError, RuntimeError):
+        from mpi4py import MPI  # noqa: F401  the first can't end a job whose ranks have not all started MPI
+    time.sleep(_SECONDS_FOR_SPEAKER)
 
 
 def _let_output_out() -> None:
