@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .cards import assembly_card
+from .display import Shown
 from .evaluation import Model, predicted_rows
 from .executors import borrowed
 from .one_body import without_one_body
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 
-@dataclass(frozen=True, eq=False)
-class Assembly:
+@dataclass(frozen=True, eq=False, repr=False)
+class Assembly(Shown, card=assembly_card):
     """A complete store, its plan, and how much of it had to be computed.
 
     Attributes
@@ -116,8 +118,7 @@ def assemble(
     store : folder of the zarr store; created, or continued if it was made with the same basis and policy.
     blocks, needs, policy : as for :func:`~hiertl_dist.planning.make_plan`.
     executor : who computes; default: mpirun's ranks, the current dask client, else a local cluster.
-    frozen : models whose predictions for each row are stored beside the rows, as offsets; without the energies of free
-        atoms, which fits know how to count and whose zero may be large.
+    frozen : models whose predictions for each row are stored, but for energies of free atoms, which fits count.
     verify : also compute again the tiles whose checksum does not match.
     memory : bytes that all workers may take together; default: what is available.
     plan : the plan, if it was made before.

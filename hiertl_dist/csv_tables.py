@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .chunks import replacing
+from .paths import replacing
 from .report import QUANTITIES, unit_of
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .blocks import Columns, columns_of
+from .cards import rows_card
+from .display import Shown
 from .frames import Frame
 from .recipe import compile_recipe
 from .rows import Row, row_labels, row_targets
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from .basis import Basis
 
 
-@dataclass(frozen=True, eq=False)
-class DesignRows:
+@dataclass(frozen=True, eq=False, repr=False)
+class DesignRows(Shown, card=rows_card):
     """A design matrix with its labels.
 
     Attributes

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
+from .cards import hierarchy_card
+from .display import Shown
 from .errors import InputError
 from .evaluation import Model
 from .executors import borrowed
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["HierarchyFit", "HierarchyOptions", "fit_all_at_once", "fit_hierarchy"]
 
 
-@dataclass(frozen=True, eq=False)
-class HierarchyFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchyFit(Shown, card=hierarchy_card):
     """A model fitted block by block.
 
     Attributes
@@ -72,6 +74,8 @@ def fit_hierarchy(
         A frozen model does not fit the basis, naming both values.
     """
     options = (options or HierarchyOptions()).normal()
+    if executor is not None:  # before anything that ranks with other frames would judge differently
+        executor.require_alike([f.digest for f in frames], "frames")
     wanted = choose_blocks(frames, basis, frozen, options, tell)
     fits: dict[str, BlockFit] = {}
     current: dict[str, Parameters] = {}
@@ -92,7 +96,7 @@ def fit_hierarchy(
             )  # fmt: skip
             fits[block] = fit
             done(fit)
-            left_open = left_open.replaced(movable, fit.left_open)
+            left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
             current = _with_fit(current, fit)
     if left_open.elements:
         tell(

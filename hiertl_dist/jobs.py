@@ -14,17 +14,19 @@ from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
 from .display import number_text, table_text
 from .errors import InputError
-from .evaluation import Model
+from .evaluation import Model, coverage_report, sum_evaluations
 from .figures import need_matplotlib, plot_parity
-from .fit_report import FitResult, fit_dict, fit_tables
+from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .lattice import blocks_in, choose_blocks
 from .parameters import Parameters
+from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
 from .report import errors_by_composition
 from .solution import Solution
 from .store import write_json
+from .store_places import store_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -38,12 +40,13 @@ if TYPE_CHECKING:
 
 def read_parts(path: str | Path) -> Parameters:
     """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
-    return Solution.load(path).parameters if Path(path).suffix == ".npz" else Model.read(path).parameters
+    path = require_file(path, "model")
+    return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
 
 
 def options_of(job: Input) -> HierarchyOptions:
     """The options of an input file in the terms of the hierarchy."""
-    store = job.store if job.keep_rows else None
+    store = job.design_store() if job.keep_rows else None
     for block, own in job.block_fits.items():
         if store is not None and own.policy != job.fit.policy:
             raise InputError(
@@ -68,8 +71,9 @@ class _Work:
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
     frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = [read_parts(p) for p in job.frozen]
-    notes = list(job.notes)
+    notes = [*job.notes, *(note for model in frozen for note in model.notes)]
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
@@ -95,7 +99,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     plan = make_plan(
         work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
         frozen=work.frozen, policy=job.fit.policy, executor=executor, memory=memory,
-        store=job.store if job.keep_rows else None,
+        store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
     reduce_bytes = solving = 0
     for blocks in work.fits:
@@ -146,15 +150,29 @@ def assemble_job(
 ) -> dict[str, Any]:
     """Write the design store of a job. Frozen contributions that depend on blocks not fitted yet come with the fit."""
     work = _work(job, executor, all_at_once)
+    store = job.design_store()
     done = assemble(
-        work.frames, job.basis, job.store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
+        work.frames, job.basis, store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
         frozen=work.frozen, policy=job.fit.policy, executor=executor, verify=verify, memory=job.memory,
     )  # fmt: skip
     return {
-        "store": str(job.store), "computed": done.computed, "present": done.present,
+        "store": str(store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
         "notes": work.notes,
     }  # fmt: skip
+
+
+def renew(place: Path, executor: Executor, tell: Callable[[str], None]) -> None:
+    """Rename a store that is there, so that a new one takes its place; nothing is deleted."""
+    aside = executor.once(partial(move_aside, place), what=f"rename {place}")
+    if aside is not None:
+        tell(f"{place}: a new store is made; the one that was there is {aside} now, to be deleted when nobody needs it")
+
+
+def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> None:
+    """Rename the design store that a job would go on with."""
+    if job.keep_rows:
+        renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
 
 
 def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path | tuple[Path, ...]]]) -> tuple[Path, ...]:
@@ -228,7 +246,8 @@ def fit_job(
     if plot:
         need_matplotlib()
     frames, held_out = job.read_frames(executor.watch)
-    frozen = [read_parts(p) for p in job.frozen]
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    frozen = read_frozen(job, tell)
     options = options_of(job)
     files: list[Path] = []
     models: dict[str, Model] = {}
@@ -271,6 +290,40 @@ def fit_job(
         writers.append(partial(_write_plot, drawn, job.units, job.output / "parity.png"))
     written = write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
+
+
+def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
+    """The frozen models of a job; what their reader passed over or guessed is told."""
+    frozen = [read_parts(p) for p in job.frozen]
+    for model in frozen:
+        for note in model.notes:
+            tell(f"note: {note}")
+    return frozen
+
+
+def evaluate_job(
+    models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
+    units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
+) -> EvaluationReport:  # fmt: skip
+    """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``.
+
+    Raises
+    ------
+    FrameError
+        A frame has an element that no model knows, unless such atoms are to be left out.
+    """
+    # parts of a sum know only their own elements; what none of them knows is refused unless asked for
+    known = set().union(*(m.elements for m in models))
+    ignore = ignore_other_elements or all(f.elements <= known for f in frames)
+    parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
+    covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
+    report = EvaluationReport(frames, sum_evaluations(parts), covered, set().union(*(m.coverage for m in models)))
+    writers: list[Callable[[], Path | tuple[Path, ...]]] = []
+    if plot is not None:
+        writers.append(partial(_write_plot, {"": (frames, report.found)}, units, plot))
+    if tables is not None:
+        writers += [partial(_write_table, table, tables / table.name) for table in report.tables(units)]
+    return replace(report, files=write_outputs(executor, writers))
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

@@ -16,7 +16,9 @@ from .algebra import Gram, RFactor, Summary
 from .assembly import block_array, frozen_rows, offset_array
 from .basis import split_symbols
 from .blocks import Columns, blocks_of, columns_of
-from .one_body import EnergyTerms, labels_above_zero
+from .cards import summaries_card
+from .display import Shown
+from .one_body import EnergyTerms, labels_above_zero, one_body_values, without_one_body
 from .planning import PROCESS_BYTES, check_resources
 from .recipe import compile_recipe
 from .rows import SUMMARY_KINDS, Group, kind_codes
@@ -138,8 +140,8 @@ class RowSource:
             yield i, frozen_rows(segment.frames, model, self.policy)[:, np.newaxis]
 
 
-@dataclass(frozen=True, eq=False)
-class Summaries:
+@dataclass(frozen=True, eq=False, repr=False)
+class Summaries(Shown, card=summaries_card):
     """One summary per group of rows, with what their columns mean: all that fits need to know of the data.
 
     Attributes
@@ -260,7 +262,7 @@ def reduce_rows(
     frozen : models whose predictions become further targets.
     method : ``"rfactor"`` (TSQR) or ``"gram"`` (normal equations).
     regulariser : kind of the solve that follows, whose memory is checked beforehand; ``None``: any.
-    energies : how one-body energies are treated; default: labels as they are.
+    energies : how one-body energies are treated; default: labels lose those of the frozen models.
 
     Raises
     ------
@@ -268,9 +270,11 @@ def reduce_rows(
         Naming the leaf; ResourceError if a leaf does not fit in memory.
     """
     names = tuple(b.name for b in blocks_of(plan.basis, blocks))
+    energies = EnergyTerms(one_body_values(frozen)) if energies is None else energies
+    frozen = without_one_body(frozen)
     source = RowSource(
         plan.basis, plan.policy, names, tuple(frozen), store,
-        frozenset((t.segment.elements, t.block) for t in plan.tiles), energies=energies or EnergyTerms(),
+        frozenset((t.segment.elements, t.block) for t in plan.tiles), energies=energies,
     )  # fmt: skip
     leaves = cut_leaves(plan.segments, source.width)
     if not leaves:

@@ -12,6 +12,8 @@ from .algebra import ARD, BayesianRidge, UnsafeGram, penalises_all, regulariser_
 from .assembly import Assembly, assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
+from .cards import block_fit_card
+from .display import Shown
 from .errors import InputError
 from .executors import borrowed
 from .frozen import check_frozen, fitted_parameters, wall_of
@@ -29,7 +31,17 @@ from .reduction import Summaries, reduce_rows
 from .rows import OBJECTIVES
 from .settings import FitSettings
 from .solution import GroupResidual, Solution
-from .weights import AUTO, AutoWeights, auto_weights, by_kind, check_weights, explicit, group_weights
+from .weights import (
+    AUTO,
+    AutoWeights,
+    auto_weights,
+    by_kind,
+    check_weights,
+    explicit,
+    group_weights,
+    row_weights,
+    shares_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,8 +57,8 @@ if TYPE_CHECKING:
     from .rows import Group
 
 
-@dataclass(frozen=True, eq=False)
-class BlockFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class BlockFit(Shown, card=block_fit_card):
     """A solution with what it was made from: the plan, the summaries, and the store if rows were kept.
 
     Attributes
@@ -85,20 +97,18 @@ def fit_block(
     executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
     store : folder of the design store; ``None`` streams, and never writes rows.
     frame_sets : element sets whose frames are used instead; then exactly the blocks in ``free`` are fitted.
-    left_open : one-body energies that fits of lower blocks left open (:attr:`BlockFit.left_open`): they are fitted
-        together with this block.
+    left_open : one-body energies that fits of lower blocks left open (:attr:`BlockFit.left_open`), to be fitted here.
 
     Raises
     ------
     InputError
-        No frames, no columns; energies are fitted upon a frozen model that lacks the energy of a free atom.
+        No frames, no columns; frozen models lack the energy of a free atom.
     MismatchError
         A frozen model does not fit the basis.
     """
     settings = settings or FitSettings()
     block, free = cluster_name(split_symbols(block)), [cluster_name(split_symbols(b)) for b in free]
-    wanted = list(free) if block in free or frame_sets is not None else [*free, block]
-    names = tuple(b.name for b in blocks_of(basis, wanted))
+    names = tuple(b.name for b in blocks_of(basis, free if block in free or frame_sets is not None else [*free, block]))
     check_frozen(basis, names, frozen)
     penalty = wall_of(settings.penalty, frozen)
     chosen, needs = _choose_frames(frames, basis, block, names, settings, frame_sets)
@@ -120,11 +130,15 @@ def fit_block(
             plan, names, settings, frozen=shapes, executor=runner, memory=memory, energies=energies,
             store=None if assembly is None else assembly.store,
         )  # fmt: skip
-    if free and block not in free and not settings.include_fewer:
-        alone = f"{', '.join(free)} refitted on frames of {block} alone; include_fewer adds those of fewer elements"
-        notes = (*notes, alone)
+    notes = (*_refitted(block, free, settings), *notes)
     solution, still_open = _solution(block, summaries, solved, settings, plan, frozen, penalty, notes)
     return BlockFit(solution, plan, summaries, assembly, still_open)
+
+
+def _refitted(block: str, free: Sequence[str], settings: FitSettings) -> tuple[str, ...]:
+    if not free or block in free or settings.include_fewer:
+        return ()
+    return (f"{', '.join(free)} refitted on frames of {block} alone; include_fewer adds those of fewer elements",)
 
 
 def _choose_frames(
@@ -249,6 +263,9 @@ def _solution(
     notes = (*notes, *summaries.energies.notes, *undetermined_notes(still_open, block), *linear.notes)
     if solved.automatic is not None:
         notes = (*notes, solved.automatic.text(), *solved.automatic.notes)
+    else:
+        factors = row_weights(offsets, solved.weights, settings.objective)
+        notes = (*notes, *shares_note({g: s.target_norm2() for g, s in offsets.items()}, factors))
     parameters = fitted_parameters(
         plan.basis, summaries.columns, linear.coefficients, energies, penalty, plan.coverage(summaries.blocks),
         f"fit of {block}",

@@ -25,11 +25,12 @@ from .folds import Folds, assign_folds
 from .frozen import check_frozen
 from .one_body import EnergyTerms, energy_terms, without_one_body
 from .parameters import Parameters
+from .paths import local_path
 from .planning import check_resources, make_plan
 from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
-from .stored_summaries import block_digest, lacking_blocks, open_summaries, store_settings
-from .summary_batches import agreed, as_json, require_one_fold
+from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
+from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 from .tiles import check_elements
 
@@ -94,10 +95,11 @@ def summarise(
     InputError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.solving.fit_block`.
     """
+    for folder, what in ((store, "store"), (rows, "rows")):
+        if folder is not None:
+            local_path(folder, what)
     how = Folds(folds) if isinstance(folds, int) else folds
-    held = {t.block for f in frozen for t in f.basis.types}
-    free = [b.name for b in blocks_of(basis) if b.name not in held]
-    names = tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
+    names = _names(basis, blocks, frozen)
     with borrowed(executor) as runner:
         batches: tuple[Batch, ...] = ()
         if store is not None:
@@ -109,13 +111,11 @@ def summarise(
         todo, replaced = _todo(usable, names, batches)
         fresh: list[_Fresh] = []
         # what energies lack is for views to say: more blocks may follow
-        energies = energy_terms(todo, basis, names, frozen, missing="zero")
-        shapes = without_one_body(frozen)
+        energies = EnergyTerms(energy_terms(todo, basis, names, frozen, missing="zero").zeros)
         if todo:
-            plan = make_plan(todo, basis, blocks=names, frozen=shapes, policy=policy, executor=runner, memory=memory,
+            plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=rows)  # fmt: skip
-            left_out = _left_out(plan, frames, names)
-            fresh = _reduce(plan, names, shapes, rows, shares, runner, memory, left_out, energies.zeros)
+            fresh = _reduce(plan, frozen, rows, shares, runner, memory, _left_out(plan, frames, names), energies)
         if store is not None:
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
@@ -126,6 +126,12 @@ def summarise(
     return _in_memory(fresh, basis, names, frozen, how, energies)
 
 
+def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[str, ...]:
+    held = {t.block for f in frozen for t in f.basis.types}
+    free = [b.name for b in blocks_of(basis) if b.name not in held]
+    return tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
+
+
 def _in_memory(
     fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None,
     energies: EnergyTerms,
@@ -133,7 +139,7 @@ def _in_memory(
     groups: dict[Group, RFactor] = {g: r.factor for f in fresh for g, r in f.groups.items()}
     return Summaries(
         groups, basis, names, tuple(frozen), folds, {f.elements: f.ranges for f in fresh},
-        tuple(n for f in fresh for n in f.notes), EnergyTerms(energies.zeros),
+        tuple(n for f in fresh for n in f.notes), energies,
     )  # fmt: skip
 
 
@@ -154,15 +160,7 @@ def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[
         if not (path / "index.json").exists():
             SummaryStore.create(path, settings)
         store = SummaryStore.open(path)
-        basis, before = Basis.from_dict(settings["basis"]), store.settings
-        if lost := sorted(set(before["blocks"]) - {b.name for b in blocks_of(basis)}):
-            raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
-        # the order of blocks, and so of columns, is that of elements
-        stored = [e for e in before["basis"]["elements"] if e in basis.elements]
-        if stored != (here := [e for e in basis.elements if e in stored]):
-            raise StoreError(f"{path}: the store has elements in the order {stored}, this basis in the order {here}")
-        names = tuple(b.name for b in blocks_of(basis, {*before["blocks"], *settings["blocks"]}))
-        agreed(str(path), before, as_json(settings | {"blocks": {b: block_digest(basis, b) for b in names}}))
+        names = names_with(path, store.settings, settings)
         return names, store.batches()
     except StoreError as error:
         return error
@@ -245,10 +243,11 @@ class _Fresh:
 
 
 def _reduce(
-    plan: Plan, names: tuple[str, ...], frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
-    runner: Executor, memory: int | None, notes: tuple[str, ...], zeros: Mapping[str, float],
+    plan: Plan, frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
+    runner: Executor, memory: int | None, notes: tuple[str, ...], energies: EnergyTerms,
 ) -> list[_Fresh]:  # fmt: skip
     """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
+    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
     if not plan.segments:
         return []
     kept = None
@@ -257,9 +256,9 @@ def _reduce(
             [], plan.basis, rows, frozen=frozen, policy=plan.policy, executor=runner, memory=memory, plan=plan
         ).store
     source = RowSource(
-        plan.basis, plan.policy, names, tuple(frozen), kept,
+        plan.basis, plan.policy, names, tuple(without_one_body(frozen)), kept,
         frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
-        energies=EnergyTerms(zeros),
+        energies=energies,
     )  # fmt: skip
     leaves: list[tuple[Segment, ...]] = []
     needed = value = 0

@@ -18,10 +18,12 @@ import numpy as np
 from .algebra import TruncatedSVD, regulariser_from_dict
 from .algebra.calibration import Reliability, coverage, reliability
 from .algebra.posterior import Posterior
+from .cards import posterior_card, prediction_card
+from .display import Shown
 from .errors import InputError, MismatchError
 from .evaluation import Evaluation, Model, sum_evaluations
 from .executors import InlineExecutor
-from .frames import Frame
+from .frames import Frame, working_on
 from .held_out import UNITS
 from .noise import KindNoise, distribution, fitted_noise, held_out_cells, kinds_of, noise_in_sample
 from .recipe import compile_recipe
@@ -68,8 +70,8 @@ class RowMaker(NamedTuple):
         return np.array(list(row_weights(groups, self.given, self.objective).values()))[kind_codes(frame)]
 
 
-@dataclass(frozen=True, eq=False)
-class ModelPosterior:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelPosterior(Shown, card=posterior_card):
     """A fit of a view with the uncertainty of its coefficients: see :func:`posterior`.
 
     Attributes
@@ -100,8 +102,8 @@ class ModelPosterior:
         return RowMaker(self.view.basis, self.view.blocks, self.view.weights, self.view.objective, policy, source)
 
 
-@dataclass(frozen=True, eq=False)
-class Spread:
+@dataclass(frozen=True, eq=False, repr=False)
+class Spread(Shown):
     """Standard deviations of a frame's energy, kcal/mol, forces (n, 3), kcal/mol/Å, and stress (6,), kcal/mol/Å³.
 
     The stress of a molecule is NaN, as is the total of a kind whose noise is not known.
@@ -112,8 +114,8 @@ class Spread:
     stress: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(Shown, card=prediction_card):
     """What a model says of one frame, and how surely.
 
     Attributes
@@ -237,16 +239,22 @@ def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
 
 
 def with_labels(frame: Frame) -> Frame:
-    """The frame with labels of zero for all that it can have, so that it has all rows; a molecule has no stress."""
-    stress = None if frame.cell is None else np.zeros(6)
+    """The frame with labels of zero for all that it can have, so that it has all rows; without a volume, no stress."""
+    stress = np.zeros(6) if frame.periodic else None
     return replace(frame, energy=0.0, forces=np.zeros((len(frame), 3)), stress=stress)
 
 
 def each(task: Callable[[Frame], Any], frames: Sequence[Frame], executor: Executor | None, what: str) -> list[Any]:
     """task(frame) of each frame, in this process where there is no executor."""
+    named = partial(_named, task)
     if executor is None:
-        return [task(frame) for frame in frames]
-    return executor.run(task, frames, label=lambda f: f.origin, what=what, cost=len)
+        return [named(frame) for frame in frames]
+    return executor.run(named, frames, label=lambda f: f.origin, what=what, cost=len)
+
+
+def _named(task: Callable[[Frame], Any], frame: Frame) -> Any:
+    with working_on(frame):
+        return task(frame)
 
 
 def predict(

@@ -18,6 +18,8 @@ from .algebra import RFactor
 from .algebra.stacking import Layer, stack
 from .basis import Basis, cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
+from .cards import view_card
+from .display import Shown
 from .errors import InputError
 from .frozen import check_frozen
 from .one_body import MissingEnergies, OpenEnergies, one_body_columns, settled_energies, undetermined_notes
@@ -33,11 +35,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .blocks import Columns
+    from .blocks import Block, Columns
 
 
-@dataclass(frozen=True, eq=False)
-class View:
+@dataclass(frozen=True, eq=False, repr=False)
+class View(Shown, card=view_card):
     """A fit that can be made of summaries: see :func:`view`.
 
     Attributes
@@ -176,25 +178,12 @@ def view(
     """
     held_fast = [f.parameters if isinstance(f, Solution) else f for f in frozen]
     sets, exclude, without = _listed(sets), _listed(exclude) or (), _listed(without) or ()
-    held = {t.block for f in held_fast for t in f.basis.types}
-    free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
-    names = tuple(b.name for b in free)
-    if lacking := sorted(set(names) - set(summaries.blocks)):
-        raise InputError(f"blocks: the summaries have {', '.join(summaries.blocks)}, not {', '.join(lacking)}")
-    check_frozen(summaries.basis, names, held_fast)
-    _check_held(summaries, held_fast)
-    basis = lower_basis(summaries.basis, names, orders, exclude)
-    names = tuple(b for b in names if any(t.block == b for t in basis.types))
+    free = _free_blocks(summaries, blocks, held_fast)
+    basis = lower_basis(summaries.basis, tuple(b.name for b in free), orders, exclude)
+    names = tuple(b.name for b in free if any(t.block == b.name for t in basis.types))
     used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
-    groups = _choose_groups(summaries, used, without, folds)
-    checked_choice(weights)
-    check_weights(groups, explicit(weights))
-    factors = row_weights(groups, explicit(weights), objective)
-    if not any(factors.values()):
-        raise InputError("weights: no group of rows has a weight above zero")
-    basis, notes = _energies(
-        summaries, basis, [b.name for b in free], held_fast, factors, missing_energies, left_open
-    )  # fmt: skip
+    factors = _factors(_choose_groups(summaries, used, without, folds), weights, objective)
+    basis, notes = _energies(summaries, basis, free, held_fast, factors, missing_energies, left_open)
     own = {c: i for i, c in enumerate(summaries.columns)}
     kept = np.array([own[c] for c in columns_of(basis)], np.intp)
     found = View(
@@ -204,11 +193,36 @@ def view(
     return found if weights != AUTO else _weighted(found)
 
 
+def _factors(groups: Sequence[Group], weights: Mapping[str, float] | str, objective: str) -> dict[Group, float]:
+    """What rows of each group are multiplied by, automatic weights being ones still."""
+    checked_choice(weights)
+    check_weights(groups, explicit(weights))
+    factors = row_weights(groups, explicit(weights), objective)
+    if not any(factors.values()):
+        raise InputError("weights: no group of rows has a weight above zero")
+    return factors
+
+
+def _free_blocks(
+    summaries: Summaries, blocks: Sequence[str] | None, frozen: Sequence[Parameters]
+) -> tuple[Block, ...]:
+    """The blocks that are free, if the frozen models go with them."""
+    held = {t.block for f in frozen for t in f.basis.types}
+    free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
+    names = tuple(b.name for b in free)
+    if lacking := sorted(set(names) - set(summaries.blocks)):
+        raise InputError(f"blocks: the summaries have {', '.join(summaries.blocks)}, not {', '.join(lacking)}")
+    check_frozen(summaries.basis, names, frozen)
+    _check_held(summaries, frozen)
+    return free
+
+
 def _energies(
-    summaries: Summaries, basis: Basis, free: Sequence[str], frozen: Sequence[Parameters], factors: Mapping[Group, float],
-    missing: MissingEnergies, left_open: Collection[str],
+    summaries: Summaries, basis: Basis, blocks: Sequence[Block], frozen: Sequence[Parameters],
+    factors: Mapping[Group, float], missing: MissingEnergies, left_open: Collection[str],
 ) -> tuple[Basis, tuple[str, ...]]:  # fmt: skip
     """The types of a view with the one-body terms that it fits, and what is said of them."""
+    free = [b.name for b in blocks]
     ones = {t.elements[0] for t in summaries.basis.types if t.body == 1}
     columns = {c.elements[0] for c in summaries.columns if not c.powers}
     energetic = [g for g in factors if g.kind == "energy"]

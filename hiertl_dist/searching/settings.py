@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -16,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ..algebra import regulariser_from_dict, regulariser_to_dict
 from ..basis import cluster_name, split_symbols
-from ..errors import HiertlError, InputError
+from ..display import Shown
+from ..errors import HiertlError, InputError, Problems, respelled, unknown_keys_message
 from ..folds import Folds
 from ..rows import KINDS, OBJECTIVES
 from ..weights import AUTO, explicit
+from ..words import shown
 
 if TYPE_CHECKING:
     from ..settings import FitSettings
@@ -31,8 +32,8 @@ KEYS: Final = ("folds", "strategy", "rule", "importance", "grid", "blocks")
 AXES: Final = ("regulariser", "weights", "objective", "orders", "exclude")
 
 
-@dataclass(frozen=True, eq=False)
-class Choice:
+@dataclass(frozen=True, eq=False, repr=False)
+class Choice(Shown):
     """One model of a search: all that is chosen.
 
     Attributes
@@ -64,8 +65,8 @@ class Choice:
         return replace(self, **changes)
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
+@dataclass(frozen=True, eq=False, repr=False)
+class Grid(Shown):
     """What is varied.
 
     Attributes
@@ -79,10 +80,16 @@ class Grid:
     @classmethod
     def from_dict(cls, table: Any, where: str = "search.grid") -> Grid:
         """The content of a ``[search.grid]`` table. Raises InputError naming the key."""
-        _known(table, AXES, where)
+        problems = Problems()
         axes: dict[str, tuple[Any, ...]] = {}
-        for key, value in table.items():
-            axes |= _READERS[key](value, f"{where}.{key}")
+        with problems.noting():
+            _known({} if isinstance(table, dict) else table, AXES, where)
+            table = respelled(table, AXES, where)
+            _known(table, AXES, where)
+        for key in [k for k in table if k in _READERS] if isinstance(table, dict) else ():
+            with problems.noting():
+                axes |= _READERS[key](table[key], f"{where}.{key}")
+        problems.settle()
         return cls(axes)
 
     def start(self, fit: FitSettings) -> Choice:
@@ -110,8 +117,8 @@ class Grid:
         return [axis for axis, values in self.axes.items() if len(values) > 1]
 
 
-@dataclass(frozen=True, eq=False)
-class SearchSettings:
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchSettings(Shown):
     """How a search goes about it.
 
     Attributes
@@ -141,7 +148,7 @@ class SearchSettings:
         if self.importance is not None:
             shares = _numbers(self.importance, "search.importance")
             if unknown := [k for k in shares if k not in KINDS]:
-                raise InputError(f"search.importance: unknown keys {unknown}; known are {list(KINDS)}")
+                raise InputError(f"search.importance: {unknown_keys_message(unknown, KINDS)}")
             if not any(shares.values()):
                 raise InputError(f"search.importance: expected a number above 0, found {dict(self.importance)}")
         if not isinstance(self.folds, Folds):
@@ -150,20 +157,35 @@ class SearchSettings:
     @classmethod
     def from_dict(cls, table: Any) -> SearchSettings:
         """The content of a ``[search]`` table but for ``summaries``. Raises InputError naming the key."""
-        _known(table, KEYS, "search")
-        found = {k: v for k, v in table.items() if k in ("strategy", "rule", "importance")}
-        if "folds" in table:
-            found["folds"] = _folds(table["folds"])
+        problems = Problems()
+        with problems.noting():
+            _known(table, KEYS, "search")
+        table = table if isinstance(table, dict) else {}
+        found: dict[str, Any] = {}
+        for key in ("strategy", "rule", "importance"):
+            with problems.noting():
+                if key in table:  # looked at by itself, for the first that is wrong ends it
+                    cls(**{key: table[key]})
+                    found[key] = table[key]
+        with problems.noting():
+            if "folds" in table:
+                found["folds"] = _folds(table["folds"])
         blocks: dict[str, Grid] = {}
         given = table.get("blocks", {})
         if not isinstance(given, dict):
-            raise InputError(f"search.blocks: expected a table, found {given!r}")
+            problems.add(f"search.blocks: expected a table, found {shown(given)}")
+            given = {}
         for key, own in given.items():
-            name = cluster_name(split_symbols(key))
-            if name in blocks:
-                raise InputError(f"search.blocks: {name} is given twice, the second time as {key!r}")
-            blocks[name] = Grid.from_dict(own, f"search.blocks.{key}")
-        return cls(Grid.from_dict(table.get("grid", {})), blocks, **found)
+            with problems.noting():
+                name = cluster_name(split_symbols(key))
+                if name in blocks:
+                    raise InputError(f"search.blocks: {name} is given twice, the second time as {key!r}")
+                blocks[name] = Grid.from_dict(own, f"search.blocks.{key}")
+        grid = Grid()
+        with problems.noting():
+            grid = Grid.from_dict(table.get("grid", {}))
+        problems.settle()
+        return cls(grid, blocks, **found)
 
     def of(self, block: str) -> Grid:
         """The grid of a block: an axis of its own table takes the place of the general one, others are added."""
@@ -190,9 +212,9 @@ class SearchSettings:
 
 def _known(table: Any, keys: Sequence[str], where: str) -> None:
     if not isinstance(table, dict):
-        raise InputError(f"{where}: expected a table, found {table!r}")
-    if unknown := sorted(set(table) - set(keys), key=str):
-        raise InputError(f"{where}: unknown keys {unknown}; known are {sorted(keys)}")
+        raise InputError(f"{where}: expected a table, found {shown(table)}")
+    if unknown := set(table) - set(keys):
+        raise InputError(f"{where}: {unknown_keys_message(unknown, sorted(keys))}")
 
 
 def _folds(value: Any) -> Folds:
@@ -210,8 +232,8 @@ def _numbers(table: Any, where: str) -> dict[str, float]:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (value >= 0.0 and math.isfinite(value)):
-        raise InputError(f"{where}: expected a finite number ≥ 0, found {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1e300:
+        raise InputError(f"{where}: expected a finite number ≥ 0, found {shown(value)}")
     return float(value)
 
 
