@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ class FitResult(Shown):
     hierarchy : the climb, or ``None`` for an all-at-once fit alone; together : the all-at-once fit, if asked for.
     files : what was written.
     sets : the frames that were evaluated, by name: ``fitted`` and, if there are any, ``held out``.
-    errors : ``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``.
+    models : ``hierarchical``, ``all at once`` or both; evaluations : by model and set, one for each frame.
     """
 
     hierarchy: HierarchyFit | None
@@ -50,10 +51,17 @@ class FitResult(Shown):
     files: tuple[Path, ...]
     sets: dict[str, list[Frame]]
     models: dict[str, Model]
-    errors: dict[str, dict[str, dict[str, Errors]]]
     evaluations: dict[str, dict[str, list[Evaluation]]]
 
-    @property
+    @cached_property
+    def errors(self) -> dict[str, dict[str, dict[str, Errors]]]:
+        """``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``."""
+        return {
+            name: {s: errors_by_composition(self.sets[s], e) for s, e in found.items()}
+            for name, found in self.evaluations.items()
+        }
+
+    @cached_property
     def group_errors(self) -> dict[str, dict[str, dict[str, Errors]]]:
         """As ``errors``, by group."""
         return {

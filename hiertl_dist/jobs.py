@@ -23,7 +23,6 @@ from .parameters import Parameters
 from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
-from .report import errors_by_composition
 from .solution import Solution
 from .store import write_json
 from .store_places import store_folder
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from .frames import Frame
     from .inputs import Input
     from .solving import BlockFit
+
+    Writer = Callable[[], Path | tuple[Path, ...]]
 
 
 def read_parts(path: str | Path) -> Parameters:
@@ -175,12 +176,12 @@ def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> N
         renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
 
 
-def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path | tuple[Path, ...]]]) -> tuple[Path, ...]:
+def write_outputs(executor: Executor, writers: Sequence[Writer]) -> tuple[Path, ...]:
     """Write files once, whatever the number of calling processes; returns their paths."""
     return tuple(itertools.chain.from_iterable(executor.run(_call, list(writers), label=_label, what="write results")))
 
 
-def _call(writer: Callable[[], Path | tuple[Path, ...]]) -> tuple[Path, ...]:
+def _call(writer: Writer) -> tuple[Path, ...]:
     written = writer()
     return (written,) if isinstance(written, Path) else written
 
@@ -275,21 +276,21 @@ def fit_job(
     evaluations = {
         name: {s: model.evaluate(own, executor=executor) for s, own in sets.items()} for name, model in models.items()
     }
-    errors = {
-        name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
-    }
-    result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
-    # first, so that it is there even if a figure fails
-    writers: list[Callable[[], Path | tuple[Path, ...]]] = [
-        partial(write_json_file, fit_dict(result), job.output / "report.json")
-    ]
+    result = FitResult(climb, together, tuple(files), sets, models, evaluations)
+    written = write_outputs(executor, _report_writers(result, job, plot=plot, tables=tables))
+    return replace(result, files=(*files, *written))
+
+
+def _report_writers(result: FitResult, job: Input, *, plot: bool, tables: bool) -> list[Writer]:
+    # the report first, so that it is there even if a figure fails
+    writers: list[Writer] = [partial(write_json_file, fit_dict(result), job.output / "report.json")]
     if tables:
         writers += [partial(_write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
     if plot:
-        drawn = {f"{name}, {s}": (sets[s], e) for name, found in evaluations.items() for s, e in found.items()}
+        found = [(f"{name}, {s}", s, e) for name, own in result.evaluations.items() for s, e in own.items()]
+        drawn = {title: (result.sets[s], e) for title, s, e in found}
         writers.append(partial(_write_plot, drawn, job.units, job.output / "parity.png"))
-    written = write_outputs(executor, writers)
-    return replace(result, files=(*files, *written))
+    return writers
 
 
 def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
@@ -318,7 +319,7 @@ def evaluate_job(
     parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
     covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
     report = EvaluationReport(frames, sum_evaluations(parts), covered, set().union(*(m.coverage for m in models)))
-    writers: list[Callable[[], Path | tuple[Path, ...]]] = []
+    writers: list[Writer] = []
     if plot is not None:
         writers.append(partial(_write_plot, {"": (frames, report.found)}, units, plot))
     if tables is not None:
