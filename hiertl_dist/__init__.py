@@ -33,7 +33,9 @@ from .solution import Solution
 from .solving import BlockFit, FitSettings, fit_block
 from .store import DesignStore
 from .stored_summaries import open_summaries
+from .suggesting import SuggestedInput, suggest_input
 from .summarising import summarise
+from .surveying import Survey, survey
 from .uncertainty import ModelPosterior, Prediction, calibration, posterior, predict
 from .validation import CrossValidation, cross_validate
 from .views import View, path, solve, view
@@ -50,11 +52,11 @@ __all__ = [
     "Assembly", "Basis", "Block", "BlockFit", "ClusterType", "Column", "Committee", "CrossValidation", "Cutoff",
     "DesignRows", "DesignStore", "Edge", "Evaluation", "FitSettings", "Folds", "Frame", "HeldOut", "HierarchyFit",
     "HierarchyOptions", "Input", "Model", "ModelPosterior", "Pair", "Parameters", "Penalty", "Plan", "Prediction",
-    "SearchResult", "SearchSettings", "Solution", "Summaries", "View", "assemble", "blocks_of", "calibration",
-    "columns_of", "committee", "cross_validate", "design_rows", "executor", "fit_all_at_once", "fit_block",
+    "SearchResult", "SearchSettings", "Solution", "SuggestedInput", "Summaries", "Survey", "View", "assemble",
+    "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor", "fit_all_at_once", "fit_block",
     "fit_hierarchy", "frames_from_ase", "iter_frames", "leverage", "lsq_order", "open_summaries", "path", "plan",
-    "posterior", "predict", "read_fm_setup", "read_frames", "reduce_rows", "search", "select", "solve", "summarise",
-    "view",
+    "posterior", "predict", "read_fm_setup", "read_frames", "reduce_rows", "search", "select", "solve", "suggest_input",
+    "summarise", "survey", "view",
 ]  # fmt: skip
 
 

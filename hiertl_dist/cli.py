@@ -1,4 +1,4 @@
-"""The command ``hiertl-dist``: plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
+"""The command ``hiertl-dist``: inspect, init, plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
 
 Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
 3 not enough memory or disk; 4 ``doctor`` found problems; 130 interrupted.
@@ -44,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
     top.add_argument("--version", action="version", version=f"hiertl-dist {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    _look_parsers(verbs, common)
     verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
     one = verbs.add_parser("assemble", parents=[whole], help="compute the design rows into the store")
     one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
@@ -79,6 +80,21 @@ def parser() -> argparse.ArgumentParser:
     one = verbs.add_parser("demo", parents=[running], help="fit C, then N, then CN on the data that is shipped")
     one.add_argument("--folder", type=Path, default=Path("hiertl_demo"), help="where results go (default hiertl_demo)")
     return top
+
+
+def _look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """The commands that look at data before there is an input file."""
+    for verb, said in (("inspect", "say what there is in some trajectories"),
+                       ("init", "the same, and write an input file that runs as it is")):  # fmt: skip
+        one = verbs.add_parser(verb, parents=[common], help=said)
+        one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf; patterns)")
+        one.add_argument("--format", choices=("extxyz", "xyzf"), help="of all files (default: by extension)")
+        one.add_argument("--group-key", help="key of the comment line that names a frame's group (default: a guess)")
+        for label in ("energy", "forces", "stress", "virial"):
+            one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label} (default: a guess)")
+        one.add_argument("--units", choices=("kcal", "eV"), default="eV", help="of what is printed (default eV)")
+    one.add_argument("-o", "--output", type=Path, default=Path("input.toml"), help="default: input.toml")
+    one.add_argument("--force", action="store_true", help="overwrite an input file that is there")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -167,6 +183,21 @@ def _job(arguments: argparse.Namespace) -> Input:
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
     )  # fmt: skip
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from .look_job import look_job
+
+    output = getattr(arguments, "output", None)
+    keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
+    arguments.executor, arguments.workers, arguments.scheduler = "serial", None, None  # reading takes longest
+    with _executor(arguments) as runner:
+        found = look_job(
+            arguments.data, {"format": arguments.format, **keys}, output, force=getattr(arguments, "force", False),
+            watch=runner.watch,
+        )  # fmt: skip
+        _print(arguments, runner, found.as_dict(), found.text(arguments.units))
+    return 0
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -346,8 +377,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 _VERBS = {
-    "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise, "search": _search,
-    "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
+    "inspect": _look, "init": _look, "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise,
+    "search": _search, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 
