@@ -126,12 +126,12 @@ def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
             f"no two atoms come within {REACH} Å of one another in any frame: there is nothing but energies of single "
             "atoms to fit; is the unit of the positions Å?"
         )
-    inner = {e: math.floor(100 * INNER * (p.shortest or 0.0)) / 100 for e, p in met.items()}
+    inner = {e: math.floor(100 * INNER * (p.shortest or 0.0) + 1e-9) / 100 for e, p in met.items()}
     lam = {e: round(p.peak if p.peak is not None else p.shortest or 1.0, 2) for e, p in met.items()}
     found = []
     for p in listed:
         kin = [k for k in met if k[0] == k[1] and k[0] in p.elements] or list(met)
-        rmin = inner.get(p.elements, math.floor(100 * float(np.mean([inner[k] for k in kin]))) / 100)
+        rmin = inner.get(p.elements, math.floor(100 * float(np.mean([inner[k] for k in kin])) + 1e-9) / 100)
         found.append(
             PairChoice(p.name, max(rmin, 0.01), lam.get(p.elements, round(float(np.mean([lam[k] for k in kin])), 2)),
                        p.shortest, p.peak)

@@ -221,11 +221,11 @@ def energy_offsets(frames: Sequence[Frame]) -> tuple[dict[str, float], tuple[str
     that do), and (frames with an energy,) kcal/mol an atom that is left.
     """
     known = [f for f in frames if f.energy is not None]
-    elements = sorted(set().union(*(f.elements for f in known)))
-    shares = np.array([[f.species.count(e) / len(f) for e in elements] for f in known]).reshape(len(known), -1)
-    energies = np.array([f.energy / len(f) for f in known if f.energy is not None])
     if not known:
-        return {}, (), energies
+        return {}, (), np.empty(0)
+    elements = sorted(set().union(*(f.elements for f in known)))
+    shares = np.array([[f.species.count(e) / len(f) for e in elements] for f in known])
+    energies = np.array([f.energy / len(f) for f in known if f.energy is not None])
     offsets, _, rank, _ = np.linalg.lstsq(shares, energies, rcond=1e-9)
     loose: tuple[str, ...] = ()
     if rank < len(elements):
