@@ -29,8 +29,9 @@ from .reduction import Summaries, reduce_rows
 from .searching.settings import SearchSettings
 from .searching.stages import SearchResult, search
 from .selection import leverage, select
+from .settings import FitSettings
 from .solution import Solution
-from .solving import BlockFit, FitSettings, fit_block
+from .solving import BlockFit, fit_block
 from .store import DesignStore
 from .stored_summaries import open_summaries
 from .suggesting import SuggestedInput, suggest_input
@@ -38,7 +39,8 @@ from .summarising import summarise
 from .surveying import Survey, survey
 from .uncertainty import ModelPosterior, Prediction, calibration, posterior, predict
 from .validation import CrossValidation, cross_validate
-from .views import View, path, solve, view
+from .view_solutions import path, solve
+from .views import View, view
 
 if TYPE_CHECKING:
     from .calculator import Calculator as Calculator

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import tomllib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .basis_table import read_table
+from .basis_table import given_energies, read_table
 from .cluster_types import (
     TRANSFORMS,
     ClusterType,
@@ -50,14 +51,18 @@ class Basis:
     pairs : one :class:`Pair` for each pair of elements that a cluster type joins.
     types : the :class:`ClusterType` that the model has, in chimes_lsq's order.
     cutoff : the cutoff factor of every edge.
+    energies : energies of free atoms in kcal/mol that are given and not fitted, as (element, energy); a fit holds the
+        one-body coefficients of these elements there. Rows of a design matrix don't depend on them.
     """
 
     elements: Elements
     pairs: tuple[Pair, ...]
     types: tuple[ClusterType, ...]
     cutoff: Cutoff = Cutoff()  # noqa: RUF009  it is frozen
+    energies: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "energies", _checked_energies(self))
         if len(set(self.elements)) != len(self.elements) or not self.elements:
             raise BasisError(f"elements: expected distinct symbols, found {self.elements}")
         for element in self.elements:
@@ -117,7 +122,9 @@ class Basis:
         Keys: ``elements``; ``orders`` [n2, n3, n4] as PAIRTYP has them; ``transform``; ``cutoff``;
         ``pairs.XY`` with ``rmin``, ``rmax``, ``lambda``; and optional ``three_body``/``four_body`` with
         ``rmin``/``rmax``; ``blocks.XY.orders``; ``types.XYZ`` with ``order``, ``rmin``, ``rmax`` (a number,
-        or a table by pair); ``one_body``; ``exclude``. Many-body cutoffs default to those of the pair.
+        or a table by pair); ``one_body``; ``exclude``; ``energies``, the energies of free atoms by element that are
+        given and not fitted, with ``unit = "eV"`` (the default) or ``"kcal"`` (kcal/mol) beside them. Many-body cutoffs
+        default to those of the pair.
         """
         return cls(*read_table(table))
 
@@ -138,15 +145,18 @@ class Basis:
             if t.body > 1
         }
         ones = [t.name for t in self.types if t.body == 1]
+        energies = {"energies": {**dict(self.energies), "unit": "kcal"}} if self.energies else {}
         return {
             "elements": list(self.elements), "cutoff": str(self.cutoff), "orders": [0, 0, 0],
             "pairs": pairs, "types": types, "one_body": ones,
-        }  # fmt: skip
+        } | energies  # fmt: skip
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content; equal bases have equal digests, whatever file they came from."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of what rows depend on, and so not of the energies that are given; equal bases have equal digests,
+        whatever file they came from."""
+        table = {k: v for k, v in self.to_dict().items() if k != "energies"}
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     @property
     def reach(self) -> float:
@@ -163,9 +173,21 @@ class Basis:
         key = tuple(sorted(elements))
         return next((t for t in self.types if t.elements == key), None)
 
+    def with_energies(self, energies: Mapping[str, float], unit: str = "eV") -> Basis:
+        """The same basis with energies of free atoms that are given and not fitted.
+
+        Parameters
+        ----------
+        energies : by element; {} gives none.
+        unit : ``"eV"`` or ``"kcal"`` (kcal/mol).
+        """
+        return replace(self, energies=given_energies({**energies, "unit": unit}, "energies"))
+
     def with_types(self, types: Iterable[ClusterType]) -> Basis:
         """The same elements, pairs and cutoff function with other cluster types."""
-        return replace(self, types=tuple(types))
+        kept = tuple(types)
+        ones = {t.elements[0] for t in kept if t.body == 1}
+        return replace(self, types=kept, energies=tuple((e, x) for e, x in self.energies if e in ones))
 
     def restricted(self, elements: Iterable[str]) -> Basis:
         """The part that involves only these elements."""
@@ -175,4 +197,20 @@ class Basis:
             tuple(p for p in self.pairs if set(p.elements) <= set(keep)),
             tuple(t for t in self.types if set(t.elements) <= set(keep)),
             self.cutoff,
+            tuple((e, x) for e, x in self.energies if e in keep),
         )
+
+
+def _checked_energies(basis: Basis) -> tuple[tuple[str, float], ...]:
+    """The energies that are given, elements sorted. Raises BasisError where one is no number or has no column."""
+    ones = {t.elements[0] for t in basis.types if t.body == 1}
+    for element, energy in basis.energies:
+        if element not in ones:
+            raise BasisError(
+                f"energies.{element}: expected an element with a one-body term, of which there are {sorted(ones)}"
+            )
+        if not math.isfinite(energy):
+            raise BasisError(f"energies.{element}: expected a finite number, found {energy}")
+    if len(dict(basis.energies)) < len(basis.energies):
+        raise BasisError(f"energies: expected each element once, found {[e for e, _ in basis.energies]}")
+    return tuple(sorted((e, float(x)) for e, x in basis.energies))

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .cluster_types import ClusterType, Cutoff, Edge, Elements, Pair, cluster_name, split_symbols
 from .errors import BasisError
+from .units import EV
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEYS: Final = (
     "elements", "orders", "transform", "cutoff", "pairs", "three_body", "four_body", "blocks", "types", "one_body",
-    "exclude",
+    "exclude", "energies",
 )  # fmt: skip
 BODY_KEYS: Final = {3: "three_body", 4: "four_body"}
 MISSING: Final = object()
@@ -21,8 +22,8 @@ MISSING: Final = object()
 
 def read_table(
     table: Mapping[str, Any],
-) -> tuple[Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff]:
-    """Elements, pairs, cluster types and cutoff function of a ``[basis]`` table; see ``Basis.from_dict``.
+) -> tuple[Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff, tuple[tuple[str, float], ...]]:
+    """Elements, pairs, cluster types, cutoff function and given energies of a table; see ``Basis.from_dict``.
 
     Raises
     ------
@@ -50,6 +51,15 @@ def _get(table: Mapping[str, Any], key: str, kind: type, where: str, default: An
     return value
 
 
+def given_energies(table: Mapping[str, Any], where: str) -> tuple[tuple[str, float], ...]:
+    """(element, energy in kcal/mol) of a table of energies by element and their ``unit``, eV where none is named."""
+    unit = table.get("unit", "eV")
+    if unit not in ("eV", "kcal"):
+        raise BasisError(f"{where}.unit: expected 'eV' or 'kcal' (kcal/mol), found {unit!r}")
+    factor = EV if unit == "eV" else 1.0
+    return tuple((e, factor * _get(table, e, float, where)) for e in table if e != "unit")
+
+
 class _Reader:
     """One ``[basis]`` table and its parts by sorted elements."""
 
@@ -69,7 +79,7 @@ class _Reader:
         for body in (3, 4):
             _known(_get(table, BODY_KEYS[body], dict, "basis", {}), ("rmin", "rmax"), f"basis.{BODY_KEYS[body]}")
 
-    def read(self) -> tuple[Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff]:
+    def read(self) -> tuple[Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff, tuple[tuple[str, float], ...]]:
         excluded = self._excluded()
         types = []
         for body in (1, 2, 3, 4):
@@ -79,7 +89,8 @@ class _Reader:
                 if kind is not None:
                     types.append(kind)
         cutoff = Cutoff.parse(_get(self.table, "cutoff", str, "basis", "CUBIC"))
-        return self.elements, tuple(self.pairs.values()), tuple(types), cutoff
+        energies = given_energies(_get(self.table, "energies", dict, "basis", {}), "basis.energies")
+        return self.elements, tuple(self.pairs.values()), tuple(types), cutoff, energies
 
     def _named(self, what: str, bodies: tuple[int, ...], default: Any) -> dict[Elements, Any]:
         """A table of clusters by sorted elements; names that mean none, or mean one twice, are refused."""

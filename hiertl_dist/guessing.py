@@ -175,8 +175,8 @@ def guess_group_key(files: Sequence[FileKeys], notes: dict[str, list[str]]) -> s
         values = sum((f.groups.get(key, Counter()) for f in files), Counter[str]())
         if values.total() < total or not total:
             continue
-        # one value for several files tells less than their names do; a value for each frame is a name of the frame
-        if len(values) < min(2, len(files)) or (len(values) == total > 1):
+        # one value tells nothing, and a value for each frame is a name of the frame
+        if len(values) < 2 or len(values) == total:
             continue
         notes.setdefault(f"groups are told apart by the key {key!r}: {len(values)} groups", []).append("all files")
         return key

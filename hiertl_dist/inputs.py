@@ -8,7 +8,7 @@
     [hold_out]   groups = ["t03*"]  # patterns of group names that are kept out of the fit
     [fit]        regulariser, weights, objective, method, policy, include_fewer, penalty, partial, only
     [fit.blocks.CN]  the same keys but only, for one block
-    [frozen]     files = ["C.params.txt"]
+    [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
     [store]      path, keep_rows, memory
     [output]     folder, units
     [executor]   kind, workers
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,11 +29,13 @@ from typing import TYPE_CHECKING, Any, Final
 from .basis import Basis, cluster_name, split_symbols
 from .errors import BasisError, HiertlError, InputError
 from .io import iter_frames, read_fm_setup
+from .one_body import MISSING_ENERGIES, MissingEnergies
 from .parameters import Penalty
 from .rows import n_rows
 from .searching.settings import SearchSettings
-from .solving import FitSettings
+from .settings import FitSettings
 from .tiles import INNER_POLICIES
+from .weights import AUTO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +49,7 @@ INTEGER: Final = "an integer"
 SWITCH: Final = "true or false"
 PATHS: Final = "a string or a list of strings"
 NUMBERS: Final = "a table of numbers"
+WEIGHTS: Final = 'a table of numbers or "auto"'
 REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
 BYTES: Final = "bytes such as '8 GiB'"
 
@@ -59,6 +62,7 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     SWITCH: lambda v: isinstance(v, bool),
     PATHS: lambda v: KINDS[TEXT](v) or KINDS[TEXTS](v),
     NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
+    WEIGHTS: lambda v: v == AUTO or KINDS[NUMBERS](v),
     BYTES: lambda v: KINDS[TEXT](v) or KINDS[INTEGER](v),
     "[[…]] tables": lambda v: isinstance(v, list),
 }
@@ -71,7 +75,7 @@ DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys
     ("format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key"), TEXT
 )
 FIT: Final = {
-    "regulariser": REGULARISER, "weights": NUMBERS, "objective": TEXT, "method": TEXT, "policy": TEXT,
+    "regulariser": REGULARISER, "weights": WEIGHTS, "objective": TEXT, "method": TEXT, "policy": TEXT,
     "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS,
 }  # fmt: skip
 STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
@@ -151,7 +155,7 @@ class Input:
             for name, kinds in (
                 ("fit", FIT | {"blocks": TABLE, "only": TEXTS}), ("store", STORE), ("output", OUTPUT),
                 ("executor", EXECUTOR),
-                ("hold_out", {"groups": TEXTS}), ("frozen", {"files": TEXTS}),
+                ("hold_out", {"groups": TEXTS}), ("frozen", {"files": TEXTS, "energies": TEXT}),
             )
         )  # fmt: skip
         units = output.get("units", "kcal")
@@ -161,10 +165,17 @@ class Input:
             raise InputError(f"executor.kind: expected one of {EXECUTORS}, found {run['kind']!r}")
         search, summaries = _search(table.get("search"))
         general = {k: v for k, v in fit.items() if k not in ("blocks", "only")}
+        # chimes_lsq's weights are ones, and whoever hands us its input gets them
+        general = ({} if setup is None else {"weights": {}}) | general
+        missing = _missing(frozen.get("energies", "refuse"))
         per_block = _block_tables(fit, {t.block for t in basis.types})
         return cls(
-            basis, data, setup, tuple(hold_out.get("groups", ())), fit_settings(general),
-            {name: fit_settings({**general, **own}, f"fit.blocks.{name}") for name, own in per_block.items()},
+            basis, data, setup, tuple(hold_out.get("groups", ())),
+            replace(fit_settings(general), missing_energies=missing),
+            {
+                name: replace(fit_settings({**general, **own}, f"fit.blocks.{name}"), missing_energies=missing)
+                for name, own in per_block.items()
+            },
             _partial(general, per_block, basis), tuple(fit["only"]) if "only" in fit else None,
             tuple(folder / f for f in frozen.get("files", ())),
             folder / store.get("path", "design.zarr"), store.get("keep_rows", True), _memory(store.get("memory")),
@@ -207,6 +218,13 @@ class Input:
         held = [any(fnmatchcase(f.group, p) for p in self.hold_out) for f in frames]
         fitted = [f for f, out in zip(frames, held, strict=True) if not out]
         return fitted, [f for f, out in zip(frames, held, strict=True) if out]
+
+
+def _missing(given: str) -> MissingEnergies:
+    """What happens where frozen files lack the energy of a free atom."""
+    if given not in MISSING_ENERGIES:
+        raise InputError(f"frozen.energies: expected one of {MISSING_ENERGIES}, found {given!r}")
+    return given  # type: ignore[return-value]  # it is one of them
 
 
 def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from .blocks import Columns, columns_of
 from .errors import MismatchError, ParameterFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -80,6 +80,14 @@ class Parameters:
     def as_dict(self) -> dict[tuple[str, tuple[str, ...], tuple[int, ...]], float]:
         """Coefficient by column."""
         return dict(zip(self.columns, (float(c) for c in self.coefficients), strict=True))
+
+    def with_types(self, types: Iterable[ClusterType]) -> Parameters:
+        """The part of some cluster types only; blocks whose types remain in part keep their coverage."""
+        basis = self.basis.with_types(types)
+        values, blocks = self.as_dict(), {t.block for t in basis.types if t.body > 1}
+        coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
+        coefficients = np.array([values[c] for c in columns_of(basis)])
+        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage)
 
     def restricted(self, blocks: set[str]) -> Parameters:
         """The part of some blocks only (by name)."""

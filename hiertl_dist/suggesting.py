@@ -109,8 +109,8 @@ def suggest_input(
     pairs = choose_pairs(known.pairs)
     cutoffs = choose_cutoffs(known.pairs)
     blocks, together = choose_blocks(labelled, known.elements, pairs, cutoffs, held.frames / len(labelled))
-    basis = basis_table(known.elements, pairs, cutoffs, max(b.orders for b in blocks))
-    own = {name: {"orders": list(b.orders)} for b in blocks for name in b.names if list(b.orders) != basis["orders"]}
+    own = {} if together else {name: orders for b in blocks for name, orders in b.orders.items()}
+    basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own)
     fit: dict[str, Any] = {
         "regulariser": {"kind": "ridge", "alpha": ALPHA}, "weights": "auto",
         "penalty": {"scale": 1e4, "distance": wall_distance(pairs)},
@@ -120,7 +120,7 @@ def suggest_input(
     if tables := {b.name: _block_table(b) for b in blocks if b.free and not together}:
         fit["blocks"] = tables
     table = {
-        "basis": basis | ({"blocks": own} if own else {}), "data": [dict(d) for d in data],
+        "basis": basis, "data": [dict(d) for d in data],
         "hold_out": dict(held.table), "fit": fit, "output": {"folder": "results", "units": "eV"},
     }  # fmt: skip
     table = {key: value for key, value in table.items() if value}

@@ -21,7 +21,7 @@ from .tiles import scan_frame
 from .units import EV, KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .frames import Frame
 
@@ -30,10 +30,13 @@ INNER: Final = 0.6
 than any fitted one lies at the edge of the polynomials: held-out scores are worse by 7 (C/N), 3 (Mo), 44 (H₂) and 160 %
 (Si/C with dimers) than at 0.6, and hardly differ between 0.5 and 0.8."""
 
-LEVELS: Final = (
+Orders = tuple[int, int, int]
+"""Two-, three- and four-body orders, counted as in PAIRTYP."""
+
+LEVELS: Final[tuple[Orders, ...]] = (
     (4, 0, 0), (6, 0, 0), (8, 3, 0), (10, 4, 0), (12, 5, 0), (12, 6, 0), (12, 5, 2), (12, 6, 2), (12, 6, 3), (12, 7, 3)
 )  # fmt: skip
-"""Two-, three- and four-body orders to choose from: each is better on held-out frames than the one before it, on the
+"""Orders to choose from: each is better on held-out frames than the one before it, on the
 mean of all data sets. Higher ones than the last help crystals (Mo: 16, 10, 3 by a quarter) and harm liquids."""
 
 THREE_BODY: Final = (8, 3, 0)
@@ -87,7 +90,8 @@ class BlockChoice:
     Attributes
     ----------
     name : of the block, or of all blocks that are fitted at once; free : lower blocks that are fitted together with it.
-    orders : of all of these; columns : how many they have together; labels : numbers other than zero in its frames.
+    level : of the orders of all of these, see :func:`orders_of`.
+    columns : how many they have together; labels : numbers other than zero in their frames.
     seconds : estimated CPU seconds.
     include_fewer : whether frames of some of its elements are used too.
     needs_only : whether a block must be kept from being fitted by itself.
@@ -95,7 +99,7 @@ class BlockChoice:
 
     name: str
     free: tuple[str, ...]
-    orders: tuple[int, int, int]
+    level: Orders
     columns: int = 0
     labels: int = 0
     seconds: float = 0.0
@@ -107,6 +111,11 @@ class BlockChoice:
     def names(self) -> tuple[str, ...]:
         """All blocks that are fitted together."""
         return self.at_once or (self.name, *self.free)
+
+    @property
+    def orders(self) -> dict[str, Orders]:
+        """Orders of each of them."""
+        return {n: self.level if self.at_once else orders_of(n, self.level) for n in self.names}
 
 
 def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
@@ -159,14 +168,22 @@ def choose_cutoffs(pairs: Iterable[PairDistances]) -> Cutoffs:
 
 
 def basis_table(
-    elements: Sequence[str], pairs: Iterable[PairChoice], cutoffs: Cutoffs, orders: Sequence[int]
+    elements: Sequence[str], pairs: Iterable[PairChoice], cutoffs: Cutoffs, orders: Orders, blocks: Mapping[str, Orders]
 ) -> dict[str, Any]:
-    """A ``[basis]`` table of one level of orders."""
+    """A ``[basis]`` table of some orders, and of other ones for some blocks."""
+    own = {name: {"orders": list(o)} for name, o in blocks.items() if o != orders}
     return {
         "elements": list(elements), "orders": list(orders), "transform": "MORSE", "cutoff": "TERSOFF 0.75",
         "pairs": {p.name: {"rmin": p.rmin, "rmax": cutoffs.two_body, "lambda": p.morse_lambda} for p in pairs},
         "three_body": {"rmax": cutoffs.three_body}, "four_body": {"rmax": cutoffs.four_body},
-    }  # fmt: skip
+    } | ({"blocks": own} if own else {})  # fmt: skip
+
+
+def orders_of(block: str, level: Orders) -> Orders:
+    """The orders of a block at a level: a block of three or four elements has columns at any."""
+    size = len(split_symbols(block))
+    two, three, four = level
+    return two, max(three, 2 * (size > 2)), max(four, 2 * (size > 3))
 
 
 def informative(frame: Frame) -> int:
@@ -248,7 +265,16 @@ class _Ladder:
         self, frames: Sequence[Frame], elements: Sequence[str], pairs: Sequence[PairChoice], cutoffs: Cutoffs,
         share: float,
     ) -> None:  # fmt: skip
-        self.bases = {o: Basis.from_dict(basis_table(elements, pairs, cutoffs, o)) for o in LEVELS}
+        small = {
+            cluster_name(own) for s in {f.elements for f in frames} if len(s) <= MOST_ELEMENTS
+            for n in range(1, len(s) + 1) for own in itertools.combinations(sorted(s), n)
+        }  # fmt: skip
+        self.bases = {
+            level: Basis.from_dict(
+                basis_table(elements, pairs, cutoffs, level, {b: orders_of(b, level) for b in sorted(small)})
+            )
+            for level in LEVELS
+        }
         self.share = share
         self.labels: Counter[frozenset[str]] = Counter()
         self.counts: Counter[frozenset[str]] = Counter()
@@ -260,8 +286,8 @@ class _Ladder:
         for frame in sample_frames(frames, 5):
             self.samples[frame.elements].append((frame, scan_frame(frame, recipe)))
 
-    def columns(self, names: Sequence[str], orders: tuple[int, int, int]) -> int:
-        return sum(b.n_columns for b in blocks_of(self.bases[orders]) if b.name in names)
+    def columns(self, names: Sequence[str], level: Orders) -> int:
+        return sum(b.n_columns for b in blocks_of(self.bases[level]) if b.name in names)
 
     def sets(self, names: Sequence[str], fewer: bool) -> list[frozenset[str]]:
         """Element sets whose frames a fit of these blocks uses."""
@@ -273,25 +299,26 @@ class _Ladder:
         used = [s for s in self.sets(names, fewer) if any(set(split_symbols(n)) <= s for n in names)]
         return int(self.share * sum(self.labels[s] for s in used))
 
-    def suffice(self, names: Sequence[str], fewer: bool, orders: tuple[int, int, int], each: int) -> bool:
-        """Whether there are ``each`` labels for every column of these orders."""
-        return self.information(names, fewer) >= each * self.columns(names, orders)
+    def suffice(self, names: Sequence[str], fewer: bool, level: Orders, each: int) -> bool:
+        """Whether there are ``each`` labels for every column of a level."""
+        return self.information(names, fewer) >= each * self.columns(names, level)
 
-    def described(self, block: BlockChoice, orders: tuple[int, int, int]) -> BlockChoice:
-        """The choice with these orders, its columns, labels and seconds."""
-        columns = self.columns(block.names, orders)
+    def described(self, block: BlockChoice, level: Orders) -> BlockChoice:
+        """The choice at a level, its columns, labels and seconds."""
+        columns = self.columns(block.names, level)
         return replace(
-            block, orders=orders, columns=columns, labels=self.information(block.names, block.include_fewer),
-            seconds=self._seconds(block, orders, columns),
+            block, level=level, columns=columns, labels=self.information(block.names, block.include_fewer),
+            seconds=self._seconds(block, level, columns),
         )  # fmt: skip
 
-    def _seconds(self, block: BlockChoice, orders: tuple[int, int, int], columns: int) -> float:
+    def _seconds(self, block: BlockChoice, level: Orders, columns: int) -> float:
         total = 0.0
+        there = {b.name for b in blocks_of(self.bases[level])}
         for elements in self.sets(block.names, block.include_fewer):
-            own = tuple(n for n in block.names if set(split_symbols(n)) <= elements)
+            own = tuple(n for n in block.names if set(split_symbols(n)) <= elements and n in there)
             if not own:
                 continue
-            recipe = compile_recipe(self.bases[orders], own)
+            recipe = compile_recipe(self.bases[level], own)
             each = [
                 tile_seconds(f, s, recipe) + sum(self._rows(f)) * 2.0 * columns**2 / FLOPS
                 for f, s in self.samples[elements]

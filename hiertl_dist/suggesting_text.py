@@ -30,7 +30,7 @@ def toml_text(suggested: SuggestedInput, name: str) -> str:
 def choices_text(suggested: SuggestedInput) -> str:
     """The choices, for people."""
     rows = [
-        [", ".join(b.names) if not b.at_once else f"{b.name}, all at once", " ".join(map(str, b.orders)), b.columns,
+        [", ".join(b.names) if not b.at_once else f"{b.name}, all at once", " ".join(map(str, b.level)), b.columns,
          b.labels, f"{b.seconds:.0f}"]
         for b in suggested.blocks
     ]  # fmt: skip
@@ -59,7 +59,7 @@ def _basis(suggested: SuggestedInput) -> str:
     basis = suggested.table["basis"]
     three, four = basis["three_body"]["rmax"], basis["four_body"]["rmax"]
     blocks = "; ".join(
-        f"{'+'.join(b.names) if not b.at_once else 'all blocks'} {' '.join(map(str, b.orders))}: {b.columns} columns, "
+        f"{'+'.join(b.names) if not b.at_once else 'all blocks'} {' '.join(map(str, b.level))}: {b.columns} columns, "
         f"{b.labels} labels" for b in suggested.blocks
     )  # fmt: skip
     lines = [

@@ -20,9 +20,9 @@ FLOORS = {
     0: "errors units room rows frames cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks store summary_batches summary_store executors",
-    3: "recipe tiles costs planning folds sub_basis distances",
-    4: "design assembly reduction solving evaluation stored_summaries summarising views held_out validation noise "
-    "uncertainty committees selection",
+    3: "recipe tiles costs planning folds sub_basis one_body distances",
+    4: "design assembly reduction weights frozen settings solving evaluation stored_summaries summarising views "
+    "view_solutions held_out validation noise uncertainty committees selection",
     5: "lattice hierarchy inputs jobs cli report demo doctor health calculator searching "
     "guessing surveying suggesting_basis suggesting suggesting_text look_job __init__",
 }

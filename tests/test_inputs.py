@@ -281,7 +281,7 @@ class TestInput:
 
     def test_python_has_the_names_of_the_file(self, minimal, tmp_path):
         assert Input.from_toml(write_toml(tmp_path / "input.toml", **minimal)).basis == Input.from_dict(minimal).basis
-        assert {f.name for f in fields(FitSettings)} == set(FIT) - {"partial"}
+        assert {f.name for f in fields(FitSettings)} == set(FIT) - {"partial"} | {"missing_energies"}
         assert set(TOP) - {f.name for f in fields(Input)} == set()
 
     def test_absolute_paths_stay(self, minimal):
@@ -317,7 +317,7 @@ class TestInput:
             ("data.path", 5, "a string or a list of strings"),
             ("data.start", "1", "an integer"),
             ("fit.regulariser", "ridge", "a table such as {kind = 'ridge', alpha = 1e-4}"),
-            ("fit.weights", {"force": "x"}, "a table of numbers"),
+            ("fit.weights", {"force": "x"}, 'a table of numbers or \"auto\"'),
             ("fit.objective", ["lsq"], "a string"),
             ("fit.include_fewer", "yes", "true or false"),
             ("fit.penalty", {"scale": True}, "a table of numbers"),

@@ -1,7 +1,8 @@
-"""``inspect`` and ``init``: the rules, the file that is written, and that it runs as it is on small data of every kind."""
+"""``inspect`` and ``init``: the rules, and that the file which is written runs as it is on small data of every kind."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import tomllib
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
 from test_inputs import write_extxyz, write_xyzf
 
-from hiertl_dist import Basis, Frame, Input, cli, read_frames, suggest_input, survey
+from hiertl_dist import Basis, Frame, Input, Model, cli, read_frames, suggest_input, survey
 from hiertl_dist.distances import PairDistances
 from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.suggesting import choose_hold_out, wall_distance
@@ -145,7 +146,7 @@ def test_lower_blocks_without_frames_are_fitted_with_the_larger_one():
 
 def test_a_block_that_its_frames_do_not_determine_is_fitted_with_a_larger_one():
     dimers = [Frame(("C", "C"), np.array([[0, 0, 0], [d, 0, 0]])) for d in (1.2, 1.5, 2.0)]
-    found = suggested(made({"N": 12, "CN": 16}) + truth(dimers, ("C", "N")))
+    found = suggested(made({"N": 12, "CN": 16}) + truth_of_pairs(dimers))
     assert [b.names for b in found.blocks] == [("N",), ("CN", "C")]
     assert found.table["fit"]["only"] == ["N", "CN"]
     assert found.table["fit"]["blocks"] == {"CN": {"partial": ["C"], "include_fewer": True}}
@@ -189,6 +190,8 @@ CASES = {
     "hierarchy": lambda: made({"C": 12, "N": 12, "CN": 16}),
     "groups": lambda: made({"C": 20}, groups=tuple(f"t{k}" for k in range(5))),
     "mixtures alone": lambda: made({"CN": 30}),
+    "three elements, few frames": lambda: made({"CNO": 3}),
+    "four elements": lambda: truth(random_frames({"CHNO": 8}, 1, atoms=20), ("C", "H", "N", "O")),
     "three elements": lambda: made({"C": 12, "CN": 12, "CNO": 20}),
     "no stress": lambda: [f.without_labels(stress=True) for f in made({"C": 30})],
     "no forces": lambda: [f.without_labels(forces=True) for f in made({"C": 60})],
@@ -208,15 +211,18 @@ def molecules():
         a, b = 0.96 + 0.05 * rng.standard_normal(2)
         angle = 1.82 + 0.15 * rng.standard_normal()
         one = np.array([[0, 0, 0], [a, 0, 0], [b * np.cos(angle), b * np.sin(angle), 0]])
-        positions = np.vstack([one, one + [0, 0, 2.8 + 0.2 * rng.random()]]) if k % 3 == 0 else one
+        positions = np.vstack([one, one + np.array([0, 0, 2.8 + 0.2 * rng.random()])]) if k % 3 == 0 else one
         found.append(Frame(("O", "H", "H") * (len(positions) // 3), positions, origin=f"water {k}"))
     return truth_of_pairs(found)
 
 
 def truth_of_pairs(frames):
-    table = {"elements": ["H", "O"], "orders": [4, 2, 0], "pairs": {
-        p: {"rmin": 0.4, "rmax": 4.0, "lambda": 1.0} for p in ("HH", "HO", "OO")}}  # fmt: skip
-    return [replace(f, stress=None) for f in labelled(frames, random_parameters(Basis.from_dict(table), seed=2))]
+    """The frames with energies and forces of a two-body model of molecules."""
+    names = ["".join(p) for p in itertools.combinations_with_replacement(sorted(frames[0].elements), 2)]
+    pairs = {p: {"rmin": 0.4, "rmax": 4.0, "lambda": 1.0} for p in names}
+    basis = Basis.from_dict({"elements": sorted(frames[0].elements), "orders": [4, 0, 0], "pairs": pairs})
+    found = Model(random_parameters(basis, seed=2)).evaluate(frames)
+    return [replace(f, energy=e.energy, forces=e.forces) for f, e in zip(frames, found, strict=True)]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -112,8 +112,7 @@ def lasso_path(
     weights : (n,) factors > 0 of λ for each column, such as 1 / |p_j|^γ of the adaptive LASSO; inf keeps c_j at 0.
     l2 : of the elastic net, `lam` (1 − `l1_ratio`) of `ElasticNet`, the same all along the path (LARS-EN).
     partial : return what is exact where the rest of the path can't be found, instead of raising.
-    unpenalised : columns, as indices or a mask (n,), that λ does not act on, see :func:`~hiertl_dist.algebra.solve`;
-        their weights are ignored, and each independent one is a degree of freedom.
+    unpenalised : columns, as indices or a mask (n,), that λ does not act on: each takes a degree of freedom.
 
     Raises
     ------
@@ -125,17 +124,14 @@ def lasso_path(
         A part of the path that violates optimality by more than PATH_GAP_LIMIT and can't be repaired; the message
         names the λ down to which it is exact.
     """
-    if not isinstance(summary, RFactor):
-        raise TypeError(f"summary: expected an RFactor, found {type(summary).__name__}")
+    _require_factor(summary)
     counted = float(summary.rows if n_counted is None else n_counted)
     penalties = _checked(summary, counted, lam_min, weights, l2)
     free = column_index(unpenalised, summary.n_columns)
     if len(free):
         apart = set_apart(summary, free)
-        part = lasso_path(
-            apart.rest, counted, lam_min=lam_min, normalize=normalize, weights=penalties[apart.others], l2=l2,
-            partial=partial,
-        )  # fmt: skip
+        w = penalties[apart.others]
+        part = lasso_path(apart.rest, counted, lam_min=lam_min, normalize=normalize, weights=w, l2=l2, partial=partial)
         return _joined(summary, apart, part)
     norms = summary.column_norms()
     # as in `solve`: what is lost in the rounding of the largest column is zero too
@@ -163,6 +159,11 @@ def lasso_path(
         locked(lams), locked(coefficients), locked(residuals), nonzeros, locked(freedom), locked(aic), locked(bic),
         locked(gaps), summary.rows,
     )  # fmt: skip
+
+
+def _require_factor(summary: object) -> None:
+    if not isinstance(summary, RFactor):
+        raise TypeError(f"summary: expected an RFactor, found {type(summary).__name__}")
 
 
 def _joined(summary: RFactor, apart: Apart, part: LassoPath) -> LassoPath:

@@ -57,8 +57,8 @@ class LinearSolution:
     - `condition` of what was inverted: an estimate of cond_1 of the column-equilibrated triangle (none; ridge,
       bayesian_ridge, ard, elastic net: with the penalty's rows; LASSOs and ard: the nonzero columns); √cond_1 of the
       equilibrated normal matrix for ridge on a `Gram`; for svd the exact ratio of the singular values kept, not
-      equilibrated, and so, with the penalty's rows, for ridges that `solve_all` found together. Of the penalised columns
-      alone where others are set apart
+      equilibrated, and so, with the penalty's rows, for ridges that `solve_all` found together. Of the penalised
+      columns alone where others are set apart
     - `residual_norm2`: ‖A c − b‖² over the weighted rows, without the penalty
     - `gradient_norm` (none, ridge, bayesian_ridge, ard): ‖Aᵀ(b − A c) − penalties c‖ / ‖Aᵀb‖ over the columns that are
       not taken out
@@ -71,7 +71,8 @@ class LinearSolution:
       "effective_parameters"; "log_evidence" of the (weighted) rows
     - `penalties` (n,), read-only: what was added to the diagonal of AᵀA, inf where a column was held at 0 (ridge,
       bayesian_ridge, ard); None for the others
-    - `undetermined` (f, k): orthonormal directions of the coefficients of the unpenalised columns, in the order in which
+    - `undetermined` (f, k): orthonormal directions of the coefficients of the unpenalised columns, in the order in
+    which
       they were named, that the rows say nothing about; the coefficients given have no part in them
     """
 
@@ -188,8 +189,8 @@ def _solved_gram_apart(
     coefficients = problem.spread(one.coefficients, 0.0)
     penalties = None if one.penalties is None else locked(problem.spread(one.penalties, 0.0))
     return replace(
-        one, coefficients=locked(coefficients), residual_norm2=summary.residual_norm2(coefficients), method=summary.kind,
-        penalties=penalties, undetermined=undetermined,
+        one, coefficients=locked(coefficients), residual_norm2=summary.residual_norm2(coefficients),
+        method=summary.kind, penalties=penalties, undetermined=undetermined,
     )  # fmt: skip
 
 

@@ -19,9 +19,10 @@ from ..basis import cluster_name, split_symbols
 from ..errors import HiertlError, InputError
 from ..folds import Folds
 from ..rows import KINDS, OBJECTIVES
+from ..weights import AUTO, explicit
 
 if TYPE_CHECKING:
-    from ..solving import FitSettings
+    from ..settings import FitSettings
 
 Strategy = Literal["grid", "ladder"]
 Rule = Literal["one_se", "best"]
@@ -42,7 +43,7 @@ class Choice:
     """
 
     regulariser: Mapping[str, Any]
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] | str = field(default_factory=dict)
     objective: str = "lsq"
     orders: Any = None
     exclude: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ class Choice:
     def changed(self, axis: str, value: Any) -> Choice:
         """With another value of an axis, which is a field, or one of the weights as ``"weights.energy"``."""
         name, _, part = axis.partition(".")
-        changes: dict[str, Any] = {name: {**self.weights, part: value} if part else value}
+        changes: dict[str, Any] = {name: {**explicit(self.weights), part: value} if part else value}
         return replace(self, **changes)
 
 
@@ -88,7 +89,7 @@ class Grid:
         """The first value of every axis; what has none is as in the settings of a fit."""
         first = Choice(
             regulariser_to_dict(regulariser_from_dict(dict(fit.regulariser))),
-            {} if any(a.startswith("weights") for a in self.axes) else dict(fit.weights), fit.objective,
+            {} if any(a.startswith("weights") for a in self.axes) else fit.weights, fit.objective,
         )  # fmt: skip
         for axis, values in self.axes.items():
             first = first.changed(axis, values[0])
@@ -241,17 +242,22 @@ def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
 
 
 def _weights(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
+    if value == AUTO:
+        return {"weights": (AUTO,)}
     if isinstance(value, list):
-        tables: list[dict[str, float]] = []
+        tables: list[dict[str, float] | str] = []
         for i, table in enumerate(value):
+            if table == AUTO:
+                tables.append(AUTO)
+                continue
             if not isinstance(table, dict):
-                raise InputError(f"{where}[{i}]: expected a table of numbers, found {table!r}")
+                raise InputError(f'{where}[{i}]: expected a table of numbers or "auto", found {table!r}')
             own = _weights(table, f"{where}[{i}]") if table else {}
             names = [a.partition(".")[2] for a in own]
             tables += [dict(zip(names, v, strict=True)) for v in itertools.product(*own.values())]
         return {"weights": _axis(tables, where)}
     if not isinstance(value, dict):
-        raise InputError(f"{where}: expected a table of numbers or a list of such tables, found {value!r}")
+        raise InputError(f'{where}: expected "auto", a table of numbers or a list of such tables, found {value!r}')
     if not value:
         return {"weights": ({},)}
     return {

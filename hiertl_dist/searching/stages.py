@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..algebra import ConvergenceError
+from ..basis import split_symbols
 from ..errors import HiertlError, StoreError
 from ..evaluation import Model
 from ..executors import borrowed
 from ..frames import frames_digest
 from ..hierarchy import merged_model
 from ..lattice import HierarchyOptions, below_of, less
+from ..one_body import one_body_values
 from ..rows import KINDS, person_kind
 from ..solution import Solution
 from ..summarising import summarise
 from ..summary_store import SummaryStore
-from ..views import solve, view
+from ..view_solutions import solve
+from ..views import view
 from .choice import Candidate, Chosen, choose
 from .items import Setup, Source, cross_validated, package_version
 from .plan import Part, SearchPlan, plan_search
@@ -166,7 +169,10 @@ def search(
         for part in plan.parts:
             current = [s.solution.parameters for s in stages]
             below = current if all_at_once else below_of(part.name, current, ())
-            setup = Setup(part.blocks, part.sets, tuple(below), settings.folds, settings.importance)
+            setup = Setup(
+                part.blocks, part.sets, tuple(below), settings.folds, settings.importance, part.fit.missing_energies,
+                left_open_by(stages),
+            )
             sources = [p.source for p in (*below, *below_of(part.name, plan.frozen, ()))]
             what = f"{', '.join(part.blocks)} together" if len(part.blocks) > 1 else part.name
             tell(f"{what}: {', '.join(sources) or 'nothing'} frozen")
@@ -176,6 +182,14 @@ def search(
     parts = [*less(plan.frozen, solved), *(s.solution.parameters for s in stages)]
     model = merged_model(parts, basis, plan.wall)
     return SearchResult(settings, tuple(stages), model, summaries, source.identity, all_at_once)
+
+
+def left_open_by(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Elements whose block was fitted, and whose energy no stage has."""
+    fitted = {b for s in stages for b in s.solution.blocks}
+    known = one_body_values([s.solution.parameters for s in stages])
+    singles = {split_symbols(b)[0] for b in fitted if len(split_symbols(b)) == 1}
+    return tuple(sorted(singles - set(known)))
 
 
 # ---- the pass

@@ -1,4 +1,4 @@
-"""Columns that no penalty acts on: the same answers as of the whole problem written out, whatever is added to b in them."""
+"""Columns that no penalty acts on: the answers are those of the whole problem written out."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_lasso_and_elastic_net_minimise_their_objective(kind: type[Summary], reg
 
 @pytest.mark.parametrize("regulariser", EVERY, ids=lambda r: type(r).__name__)
 @pytest.mark.parametrize("kind", [RFactor, Gram])
-def test_what_is_added_in_unpenalised_columns_changes_nothing_else(kind: type[Summary], regulariser: Regulariser) -> None:
+def test_what_is_added_in_unpenalised_columns_changes_no_other(kind: type[Summary], regulariser: Regulariser) -> None:
     A, b = made()
     shift = np.array([-300.0, 700.0])
     one = solve(pooled(kind, A, b), regulariser, unpenalised=FREE)
@@ -183,7 +183,7 @@ def test_grid_and_path_agree_with_single_solves() -> None:
     seed=st.integers(0, 10**6),
 )  # fmt: skip
 @settings(max_examples=60, deadline=None)
-def test_parts_of_any_shape_reproduce_the_least_squares_fit(rows: int, n: int, free: int, targets: int, seed: int) -> None:
+def test_parts_of_any_shape_reproduce_least_squares(rows: int, n: int, free: int, targets: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     A, T = rng.normal(size=(rows, n)), rng.normal(size=(rows, targets))
     chosen = rng.permutation(n)[: min(free, n)]
