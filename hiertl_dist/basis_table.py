@@ -5,25 +5,31 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from .cluster_types import ClusterType, Cutoff, Edge, Elements, Pair, cluster_name, split_symbols
+from .cluster_types import ClusterType, Cutoff, Edge, Elements, Pair, check_number, cluster_name, split_symbols
 from .errors import BasisError
+from .type_names import SYMBOL
 from .units import EV
+from .words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEYS: Final = (
     "elements", "orders", "transform", "cutoff", "pairs", "three_body", "four_body", "blocks", "types", "one_body",
-    "exclude", "energies",
+    "exclude", "energies", "masses",
 )  # fmt: skip
+Parts = tuple[
+    Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff, tuple[tuple[str, float], ...], dict[str, float]
+]
+"""Elements, pairs, cluster types, cutoff function, given energies and masses of a table."""
 BODY_KEYS: Final = {3: "three_body", 4: "four_body"}
 MISSING: Final = object()
 
 
 def read_table(
     table: Mapping[str, Any],
-) -> tuple[Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff, tuple[tuple[str, float], ...]]:
-    """Elements, pairs, cluster types, cutoff function and given energies of a table; see ``Basis.from_dict``.
+) -> Parts:
+    """Elements, pairs, cluster types, cutoff function, given energies, masses of a table; see ``Basis.from_dict``.
 
     Raises
     ------
@@ -35,7 +41,7 @@ def read_table(
 
 def _known(table: Any, keys: tuple[str, ...], where: str) -> None:
     if not isinstance(table, dict):
-        raise BasisError(f"{where}: expected a table, found {table!r}")
+        raise BasisError(f"{where}: expected a table, found {shown(table)}")
     if unknown := sorted(set(table) - set(keys)):
         raise BasisError(f"{where}: unknown keys {unknown}; known are {sorted(keys)}")
 
@@ -44,10 +50,10 @@ def _get(table: Mapping[str, Any], key: str, kind: type, where: str, default: An
     value = table.get(key, default)
     if value is MISSING:
         raise BasisError(f"{where}.{key}: missing")
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind is float:
+        return _number(value, f"{where}.{key}", "a number")
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise BasisError(f"{where}.{key}: expected {kind.__name__}, found {value!r}")
+        raise BasisError(f"{where}.{key}: expected {kind.__name__}, found {shown(value)}")
     return value
 
 
@@ -57,7 +63,14 @@ def given_energies(table: Mapping[str, Any], where: str) -> tuple[tuple[str, flo
     if unit not in ("eV", "kcal"):
         raise BasisError(f"{where}.unit: expected 'eV' or 'kcal' (kcal/mol), found {unit!r}")
     factor = EV if unit == "eV" else 1.0
-    return tuple((e, factor * _get(table, e, float, where)) for e in table if e != "unit")
+    return tuple((e, factor * _number(x, f"{where}.{e}", "a number")) for e, x in table.items() if e != "unit")
+
+
+def _number(value: Any, where: str, expected: str) -> float:
+    """A finite number; an integer may be too large for one."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
+        return float(value)
+    raise BasisError(f"{where}: expected {expected}, found {shown(value)}")
 
 
 class _Reader:
@@ -68,7 +81,7 @@ class _Reader:
         self.table = table
         self.elements: Elements = tuple(_get(table, "elements", list, "basis"))
         if not all(isinstance(e, str) for e in self.elements):
-            raise BasisError(f"basis.elements: expected symbols, found {list(self.elements)}")
+            raise BasisError(f"basis.elements: expected symbols, found {shown(list(self.elements))}")
         self.pairs = {k: self._pair(k, own) for k, own in self._named("pairs", (2,), MISSING).items()}
         self.types = self._named("types", (1, 2, 3, 4), {})
         self.blocks = self._named("blocks", (1, 2, 3, 4), {})
@@ -79,10 +92,11 @@ class _Reader:
         for body in (3, 4):
             _known(_get(table, BODY_KEYS[body], dict, "basis", {}), ("rmin", "rmax"), f"basis.{BODY_KEYS[body]}")
 
-    def read(self) -> tuple[Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff, tuple[tuple[str, float], ...]]:
+    def read(self) -> Parts:
         excluded = self._excluded()
         types = []
-        for body in (1, 2, 3, 4):
+        for body in filter(self._may_have, (1, 2, 3, 4)):
+            check_number(len(self.elements), body)
             for combination in itertools.combinations_with_replacement(self.elements, body):
                 key = tuple(sorted(combination))
                 kind = None if key in excluded else self._type(key)
@@ -90,13 +104,21 @@ class _Reader:
                     types.append(kind)
         cutoff = Cutoff.parse(_get(self.table, "cutoff", str, "basis", "CUBIC"))
         energies = given_energies(_get(self.table, "energies", dict, "basis", {}), "basis.energies")
-        return self.elements, tuple(self.pairs.values()), tuple(types), cutoff, energies
+        given = _get(self.table, "masses", dict, "basis", {})
+        masses = {name: _number(mass, f"basis.masses.{name}", "a number") for name, mass in given.items()}
+        return self.elements, tuple(self.pairs.values()), tuple(types), cutoff, energies, masses
+
+    def _may_have(self, body: int) -> bool:
+        """Whether there may be a type of a body; many elements make too many clusters to ask them all."""
+        orders = [self.table.get("orders"), *(own.get("orders", [0, 0, 0]) for own in self.blocks.values())]
+        none = all(isinstance(o, list) and len(o) == 3 and o[body - 2] == 0 for o in orders)
+        return body <= 2 or not none or any(len(key) == body for key in self.types)
 
     def _named(self, what: str, bodies: tuple[int, ...], default: Any) -> dict[Elements, Any]:
         """A table of clusters by sorted elements; names that mean none, or mean one twice, are refused."""
         found: dict[Elements, Any] = {}
         for name, own in _get(self.table, what, dict, "basis", default).items():
-            key = self._cluster(name, bodies, f"basis.{what}.{name}")
+            key = self._cluster(name, bodies, f"basis.{what}.{name[:60]}")
             if key in found:
                 raise BasisError(f"basis.{what}: {cluster_name(key)} is given twice, the second time as {name!r}")
             found[key] = own
@@ -104,11 +126,13 @@ class _Reader:
 
     def _cluster(self, name: Any, bodies: tuple[int, ...], where: str) -> Elements:
         if not isinstance(name, str):
-            raise BasisError(f"{where}: expected element symbols, found {name!r}")
+            raise BasisError(f"{where}: expected element symbols, found {shown(name)}")
         key = split_symbols(name)
         if len(key) not in bodies or not set(key) <= set(self.elements):
+            odd = [e for e in self.elements if not SYMBOL.fullmatch(e)]
+            hint = f"; names that are no symbols have hyphens between them: '{odd[0]}-{odd[0]}'" if odd else ""
             raise BasisError(
-                f"{where}: expected {' or '.join(map(str, bodies))} of the elements {', '.join(self.elements)}"
+                f"{where}: expected {' or '.join(map(str, bodies))} of the elements {', '.join(self.elements)}{hint}"
             )
         return key
 
@@ -131,7 +155,9 @@ class _Reader:
         block = self.blocks.get(tuple(sorted(set(key))), {})
         orders = _get(block if "orders" in block else self.table, "orders", list, "basis")
         if len(orders) != 3 or not all(isinstance(o, int) and not isinstance(o, bool) and o >= 0 for o in orders):
-            raise BasisError(f"basis.orders: expected three integers ≥ 0 (two-, three-, four-body), found {orders}")
+            raise BasisError(
+                f"basis.orders: expected three integers ≥ 0 (two-, three-, four-body), found {shown(orders)}"
+            )
         own = self.types.get(key, {})
         return int(_get(own, "order", int, f"basis.types.{cluster_name(key)}", orders[body - 2]))
 
@@ -139,8 +165,8 @@ class _Reader:
         value = self.table.get("one_body", True)
         if isinstance(value, bool):
             return self.elements if value else ()
-        if not isinstance(value, list) or not set(value) <= set(self.elements):
-            raise BasisError(f"basis.one_body: expected true, false or a list of elements, found {value!r}")
+        if not isinstance(value, list) or any(e not in self.elements for e in value):
+            raise BasisError(f"basis.one_body: expected true, false or a list of elements, found {shown(value)}")
         return tuple(value)
 
     def _type(self, key: Elements) -> ClusterType | None:
@@ -171,9 +197,7 @@ class _Reader:
             if isinstance(value, dict):
                 value = self._by_pair(value, pairs, where).get(edge)
             if value is not None:
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    raise BasisError(f"{where}: expected a number or a table by pair, found {value!r}")
-                return float(value)
+                return _number(value, where, "a number or a table by pair")
         return float(getattr(self.pairs[edge], side))
 
     def _by_pair(self, table: Mapping[str, Any], pairs: set[Elements], where: str) -> dict[Elements, Any]:

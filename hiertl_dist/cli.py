@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from .evaluation import Model
     from .executors.base import Executor
     from .inputs import Input
 
@@ -125,6 +126,8 @@ def _fail(error: Exception, code: int) -> int:
     from .executors import TaskFailed, abandon
 
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    if hasattr(error, "frame_at_fault"):  # where the message does not name the frame, a note does
+        text = "; ".join([str(text), *getattr(error, "__notes__", ())])
     print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
     if not isinstance(error, TaskFailed):  # that one is raised on every rank; another may be met by one alone
         abandon(code)
@@ -307,6 +310,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
     frames = read_frames(arguments.frames, **keys)
     models = [Model(read_parts(p)) for p in arguments.models]
+    _tell_notes(models)
     if arguments.executor is None and arguments.workers is None and arguments.scheduler is None:
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
     with _executor(arguments) as runner:
@@ -333,7 +337,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _tell_notes(models: Iterable[Model]) -> None:
+    """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
+    for note in dict.fromkeys(note for model in models for note in model.parameters.notes):
+        print(f"note: {note}", file=sys.stderr, flush=True)
+
+
 def _merge(arguments: argparse.Namespace) -> int:
+    from .basis import cluster_name
     from .errors import InputError
     from .evaluation import Model
     from .jobs import read_parts
@@ -341,10 +352,11 @@ def _merge(arguments: argparse.Namespace) -> int:
 
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
     parts = [Model(read_parts(p)) for p in arguments.files]
+    _tell_notes(parts)
     model = Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty)
     stated = {p.elements for p in model.parameters.basis.pairs}
     pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
-    if missing := [a + b for a, b in pairs if (a, b) not in stated]:
+    if missing := [cluster_name(p) for p in pairs if p not in stated]:
         raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
     model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]

@@ -92,7 +92,7 @@ def fit_hierarchy(
             )  # fmt: skip
             fits[block] = fit
             done(fit)
-            left_open = left_open.replaced(movable, fit.left_open)
+            left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
             current = _with_fit(current, fit)
     if left_open.elements:
         tell(

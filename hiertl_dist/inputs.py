@@ -19,7 +19,6 @@ Paths are relative to the file's folder. A key that is not known is an error tha
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -36,6 +35,7 @@ from .searching.settings import SearchSettings
 from .settings import FitSettings
 from .tiles import INNER_POLICIES
 from .weights import AUTO
+from .words import odd_number, shown, toml_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,6 +81,9 @@ FIT: Final = {
 STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
 OUTPUT: Final = {"folder": TEXT, "units": TEXT}
 EXECUTOR: Final = {"kind": TEXT, "workers": INTEGER}
+MOST_BYTES: Final = 2**60
+"""An exbibyte: more is a slip of the pen."""
+
 UNITS: Final = ("kcal", "eV")
 EXECUTORS: Final = ("auto", "serial", "processes", "dask", "mpi")
 
@@ -126,11 +129,7 @@ class Input:
     def from_toml(cls, path: str | Path) -> Input:
         """Read an input file. Raises InputError (or BasisError) naming the file and the key."""
         path = Path(path)
-        try:
-            with path.open("rb") as stream:
-                table = tomllib.load(stream)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not valid TOML: {error}") from error
+        table = toml_table(path, InputError)
         try:
             return cls.from_dict(table, path.parent)
         except HiertlError as error:
@@ -140,6 +139,8 @@ class Input:
     def from_dict(cls, table: Mapping[str, Any], folder: Path = Path()) -> Input:
         """The content of an input file; relative paths are taken from ``folder``."""
         _check(table, TOP, "")
+        if wrong := odd_number(table):
+            raise InputError(wrong)
         setup = folder / table["fm_setup"] if "fm_setup" in table else None
         if (setup is None) == ("basis" not in table):
             raise InputError("expected either [basis] and [[data]] or fm_setup")
@@ -160,9 +161,9 @@ class Input:
         )  # fmt: skip
         units = output.get("units", "kcal")
         if units not in UNITS:
-            raise InputError(f"output.units: expected one of {UNITS}, found {units!r}")
+            raise InputError(f"output.units: expected one of {UNITS}, found {shown(units)}")
         if run.get("kind", "auto") not in EXECUTORS:
-            raise InputError(f"executor.kind: expected one of {EXECUTORS}, found {run['kind']!r}")
+            raise InputError(f"executor.kind: expected one of {EXECUTORS}, found {shown(run['kind'])}")
         search, summaries = _search(table.get("search"))
         general = {k: v for k, v in fit.items() if k not in ("blocks", "only")}
         # chimes_lsq's weights are ones, and whoever hands us its input gets them
@@ -214,7 +215,7 @@ class Input:
         for pattern in self.hold_out:
             if not any(fnmatchcase(f.group, pattern) for f in frames):
                 groups = sorted({f.group for f in frames})
-                raise InputError(f"hold_out: {pattern!r} matches no group; there are {groups[:20]}")
+                raise InputError(f"hold_out: {shown(pattern)} matches no group; there are {groups[:20]}")
         held = [any(fnmatchcase(f.group, p) for p in self.hold_out) for f in frames]
         fitted = [f for f, out in zip(frames, held, strict=True) if not out]
         return fitted, [f for f, out in zip(frames, held, strict=True) if out]
@@ -232,7 +233,7 @@ def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
     _check(table, FIT, where)
     own = {k: v for k, v in table.items() if k not in ("partial", "penalty")}
     if own.get("policy", "refuse") not in INNER_POLICIES:
-        raise InputError(f"{where}.policy: expected one of {INNER_POLICIES}, found {own['policy']!r}")
+        raise InputError(f"{where}.policy: expected one of {INNER_POLICIES}, found {shown(own['policy'])}")
     if "penalty" in table:
         _known(table["penalty"], ("scale", "distance"), f"{where}.penalty")
         own["penalty"] = Penalty(**table["penalty"])
@@ -260,7 +261,7 @@ def _partial(
     for where, table in (("fit", general), *((f"fit.blocks.{b}", own) for b, own in per_block.items())):
         for given in table.get("partial", ()):
             if cluster_name(split_symbols(given)) not in known:
-                raise InputError(f"{where}.partial: {given!r} is no block of the basis, which has {sorted(known)}")
+                raise InputError(f"{where}.partial: {shown(given)} is no block of the basis, which has {sorted(known)}")
     found = {}
     for name, elements in {t.block: set(t.elements) for t in basis.types}.items():
         lower = [cluster_name(split_symbols(p)) for p in general.get("partial", ())]
@@ -286,7 +287,7 @@ def _search(table: Mapping[str, Any] | None) -> tuple[SearchSettings | None, str
 
 def _known(table: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
     if not isinstance(table, dict):
-        raise InputError(f"{where}: expected a table, found {table!r}")
+        raise InputError(f"{where}: expected a table, found {shown(table)}")
     if unknown := sorted(set(table) - set(keys)):
         raise InputError(f"{where or 'input'}: unknown keys {unknown}; known are {sorted(keys)}")
 
@@ -296,7 +297,7 @@ def _check(table: Mapping[str, Any], kinds: Mapping[str, str], where: str) -> Ma
     _known(table, kinds, where)
     for key, value in table.items():
         if not KINDS[kinds[key]](value):
-            raise InputError(f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {value!r}")
+            raise InputError(f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {shown(value)}")
     return table
 
 
@@ -316,8 +317,8 @@ def _memory(value: str | int | None) -> int | None:
 
     try:
         found = int(parse_bytes(value))
-    except ValueError as error:
-        raise InputError(f"store.memory: expected {BYTES}, found {value!r}") from error
-    if found <= 0:
-        raise InputError(f"store.memory: expected {BYTES}, found {value!r}")
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"store.memory: expected {BYTES}, found {shown(value)}") from error
+    if not 0 < found < MOST_BYTES:
+        raise InputError(f"store.memory: expected {BYTES}, found {shown(value)}")
     return found

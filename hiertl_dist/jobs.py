@@ -94,7 +94,7 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
     frames, held_out = job.read_frames(executor.watch)
     frozen = [read_parts(p) for p in job.frozen]
-    notes = list(job.notes)
+    notes = [*job.notes, *(note for model in frozen for note in model.notes)]
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
@@ -241,7 +241,7 @@ def fit_job(
     if not hierarchical and not all_at_once:
         raise InputError("nothing to fit: neither hierarchical nor all at once")
     frames, held_out = job.read_frames(executor.watch)
-    frozen = [read_parts(p) for p in job.frozen]
+    frozen = read_frozen(job, tell)
     options = options_of(job)
     files: list[Path] = []
     models: dict[str, Model] = {}
@@ -280,6 +280,15 @@ def fit_job(
             writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
     written = write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
+
+
+def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
+    """The frozen models of a job; what their reader passed over or guessed is told."""
+    frozen = [read_parts(p) for p in job.frozen]
+    for model in frozen:
+        for note in model.notes:
+            tell(f"note: {note}")
+    return frozen
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

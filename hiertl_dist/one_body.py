@@ -92,7 +92,7 @@ class OpenEnergies:
 
     def replaced(self, part: OpenEnergies, after: OpenEnergies) -> OpenEnergies:
         """What is open where a fit has moved a ``part`` of this (:meth:`within`) and has left ``after`` open."""
-        elements = tuple(dict.fromkeys((*self.elements, *after.elements)))
+        elements = tuple(dict.fromkeys((*self.elements, *part.elements, *after.elements)))
         before, moved, left = (_placed(one, elements) for one in (self, part, after))
         rest = before - moved @ (moved.T @ before)
         u, s, _ = np.linalg.svd(rest, full_matrices=False)
@@ -318,7 +318,7 @@ def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> Non
 
 
 def _refusal(lacking: Sequence[str], frozen: Sequence[Parameters], where: str) -> str:
-    sources = [m.source for m in frozen if set(lacking) & set(m.basis.elements)]
+    sources = [m.source for m in frozen if any({e} == set(t.elements) for t in m.basis.types for e in lacking)]
     found = f"{', '.join(sources)} without one" if sources else "no model that has one"
     named = ", ".join(lacking)
     return (

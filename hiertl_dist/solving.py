@@ -29,7 +29,17 @@ from .reduction import Summaries, reduce_rows
 from .rows import OBJECTIVES
 from .settings import FitSettings
 from .solution import GroupResidual, Solution
-from .weights import AUTO, AutoWeights, auto_weights, by_kind, check_weights, explicit, group_weights
+from .weights import (
+    AUTO,
+    AutoWeights,
+    auto_weights,
+    by_kind,
+    check_weights,
+    explicit,
+    group_weights,
+    row_weights,
+    shares_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -251,6 +261,9 @@ def _solution(
     notes = (*notes, *summaries.energies.notes, *undetermined_notes(still_open, block), *linear.notes)
     if solved.automatic is not None:
         notes = (*notes, solved.automatic.text(), *solved.automatic.notes)
+    else:
+        factors = row_weights(offsets, solved.weights, settings.objective)
+        notes = (*notes, *shares_note({g: s.target_norm2() for g, s in offsets.items()}, factors))
     parameters = fitted_parameters(
         plan.basis, summaries.columns, linear.coefficients, energies, penalty, plan.coverage(summaries.blocks),
         f"fit of {block}",

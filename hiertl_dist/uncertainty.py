@@ -21,7 +21,7 @@ from .algebra.posterior import Posterior
 from .errors import InputError, MismatchError
 from .evaluation import Evaluation, Model, sum_evaluations
 from .executors import InlineExecutor
-from .frames import Frame
+from .frames import Frame, working_on
 from .held_out import UNITS
 from .noise import KindNoise, distribution, fitted_noise, held_out_cells, kinds_of, noise_in_sample
 from .recipe import compile_recipe
@@ -237,16 +237,22 @@ def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
 
 
 def with_labels(frame: Frame) -> Frame:
-    """The frame with labels of zero for all that it can have, so that it has all rows; a molecule has no stress."""
-    stress = None if frame.cell is None else np.zeros(6)
+    """The frame with labels of zero for all that it can have, so that it has all rows; without a volume, no stress."""
+    stress = np.zeros(6) if frame.periodic else None
     return replace(frame, energy=0.0, forces=np.zeros((len(frame), 3)), stress=stress)
 
 
 def each(task: Callable[[Frame], Any], frames: Sequence[Frame], executor: Executor | None, what: str) -> list[Any]:
     """task(frame) of each frame, in this process where there is no executor."""
+    named = partial(_named, task)
     if executor is None:
-        return [task(frame) for frame in frames]
-    return executor.run(task, frames, label=lambda f: f.origin, what=what, cost=len)
+        return [named(frame) for frame in frames]
+    return executor.run(named, frames, label=lambda f: f.origin, what=what, cost=len)
+
+
+def _named(task: Callable[[Frame], Any], frame: Frame) -> Any:
+    with working_on(frame):
+        return task(frame)
 
 
 def predict(

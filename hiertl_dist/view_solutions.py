@@ -21,6 +21,7 @@ from .solution import GroupResidual, Solution
 from .solving import rows_for
 from .tiles import widest_ranges
 from .views import View, combine, factor_of
+from .weights import shares_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,7 +106,8 @@ def solution_of(
     apart = undetermined_energies(elements, OpenEnergies(), linear.undetermined, {})
     parameters = parameters_of_fit(given, linear.coefficients, penalty=penalty, name=name, unknown=apart.alone())
     frozen = (*given.summaries.frozen, *given.frozen)
-    automatic = () if given.automatic is None else (given.automatic.text(), *given.automatic.notes)
+    said = shares_note(targets, given.factors)
+    automatic = said if given.automatic is None else (given.automatic.text(), *given.automatic.notes)
     notes = (*given.notes, *undetermined_notes(apart, block_name(given)), *automatic)
     return Solution(
         parameters, name or block_name(given), given.blocks, {f.source: f.digest for f in frozen},

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .algebra import RFactor, Ridge, UnsafeGram, solve
+from .algebra import Gram, RFactor, Ridge, UnsafeGram, solve
 from .algebra.posterior import posterior
 from .algebra.unpenalised import set_apart
 from .errors import InputError
 from .rows import KINDS, OBJECTIVES, Group, person_kind
+from .words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -97,8 +98,27 @@ def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> No
     for key, value in weights.items():
         if key not in names and key not in KINDS:
             raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
-        if not value >= 0.0 or value == float("inf"):
-            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {value}")
+        if not 0.0 <= value < 1e300:
+            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {shown(value)}")
+
+
+def shares_note(squares: Mapping[Group, float], factors: Mapping[Group, float]) -> tuple[str, ...]:
+    """What given weights do to each kind, for people; nothing where there is one kind alone.
+
+    Parameters
+    ----------
+    squares : sum of squares of each group's labels, unweighted, energies above their zeros.
+    factors : what its rows are multiplied by.
+    """
+    found: dict[str, float] = {}
+    for group, factor in factors.items():
+        kind = person_kind(group.kind)
+        found[kind] = found.get(kind, 0.0) + factor**2 * squares[group]
+    total = sum(found.values())
+    if len(found) < 2 or not total > 0.0:
+        return ()
+    parts = [f"{k} {100 * found[k] / total:.2g} %" for k in KINDS if k in found]
+    return (f"with the weights given, the kinds' shares of the sum of squares are: {', '.join(parts)}",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,13 +222,25 @@ def by_kind(groups: Mapping[Group, Summary], objective: str) -> list[KindRows]:
 
 
 def _spread(part: Summary, counted: int, unpenalised: Sequence[int]) -> float:
-    if not len(unpenalised) or not isinstance(part, RFactor):
+    if not len(unpenalised):
         return float(np.sqrt(part.target_norm2() / counted))
     # total energies differ with composition first of all, and that one-body terms describe
-    apart = set_apart(part, unpenalised)
-    left = part.rows - apart.rank
-    count = counted * left / part.rows
-    return float(np.sqrt(apart.rest.target_norm2() / count)) if left > 0 else 0.0
+    own = part.columns(unpenalised)
+    if isinstance(own, RFactor):
+        apart = set_apart(own, np.arange(own.n_columns))
+        squares, rank = apart.rest.target_norm2(), apart.rank
+    else:
+        squares, rank = _left_of_gram(own)
+    left = part.rows - rank
+    return float(np.sqrt(squares / (counted * left / part.rows))) if left > 0 else 0.0
+
+
+def _left_of_gram(summary: Summary) -> tuple[float, int]:
+    """‖b‖² that the columns, few and all of them whole numbers, leave; and their rank."""
+    assert isinstance(summary, Gram)
+    n = summary.n_columns
+    c, _, rank, _ = np.linalg.lstsq(summary.g[:n, :n], summary.g[:n, n], rcond=1e-12)
+    return summary.residual_norm2(c), int(rank)
 
 
 def _residuals(

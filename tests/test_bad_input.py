@@ -108,7 +108,8 @@ for what, change, line, said in [
     ("missing columns", ("N 1.5 0.0 0.0  -0.1 -0.2 -0.3", "N 1.5 0.0 0.0"), 8, "expected 7 columns, found 4"),
     ("a word for a number", ("1.5 0.0", "1.5 zero"), 8, "expected a finite number for column 3, found 'zero'"),
     ("a number that is not finite", ("0.1 0.2", "nan 0.2"), 7, "expected a finite number for column 5, found 'nan'"),
-    ("an unknown element", ("N 1.5", "Xx 1.5"), 8, "expected a chemical symbol, found 'Xx'"),
+    ("no name of a type", ("N 1.5", "1.5 1.5"), 8,
+     "expected a chemical symbol or the name of a type of atoms, found '1.5'"),
     ("a singular cell", ("0 9 0 0 0 9", "9 0 0 0 0 9"), 6, "singular cell, volume 0 Å³"),
     ("mixed periodicity", ("energy", 'pbc="T T F" energy'), 6, "mixed periodicity: pbc is 'T T F'"),
     ("coinciding atoms", ("N 1.5", "N 9.001"), 8, "atoms 1 (line 7) and 2 (line 8) coincide: 0.001 Å apart"),
@@ -184,10 +185,10 @@ for what, change, said in [
     ("an unknown key", {"order": 4}, ("basis: unknown keys ['order']", "known are [", "'orders'")),
     ("a missing pair", {"pairs": {"CC": GOOD_PAIRS["CC"]}}, ("basis.pairs.CN: missing",)),
     ("cutoffs in the wrong order", {"pairs": GOOD_PAIRS | {"CN": GOOD_PAIRS["CN"] | {"rmin": 6.0}}},
-     ("CN: expected 0 ≤ rmin < rmax", "rmin 6.0, rmax 5.0")),
+     ("CN: expected 0 ≤ rmin ≤ rmax", "rmin 6.0, rmax 5.0")),
     ("MORSE without lambda", {"pairs": GOOD_PAIRS | {"CC": {"rmin": 1.0, "rmax": 5.0}}},
      ("basis.pairs.CC.lambda: missing",)),
-    ("no chemical symbol", {"elements": ["C", "Xx"], "pairs": {}, "types": {}, "one_body": True}, ("'Xx'", "symbol")),
+    ("no chemical symbol", {"elements": ["C", "X:"], "pairs": {}, "types": {}, "one_body": True}, ("'X:'", "symbol")),
     ("an unknown cutoff function", {"cutoff": "COSINE"}, ("expected 'CUBIC' or 'TERSOFF fraction', found 'COSINE'",)),
 ]:  # fmt: skip
     kind("basis", what, BasisError, ValueError, *said)(basis(**change))

@@ -131,8 +131,8 @@ def lasso_path(
     if len(free):
         apart = set_apart(summary, free)
         w = penalties[apart.others]
-        part = lasso_path(apart.rest, counted, lam_min=lam_min, normalize=normalize, weights=w, l2=l2, partial=partial)
-        return _joined(summary, apart, part)
+        rest = lasso_path(apart.rest, counted, lam_min=lam_min, normalize=normalize, weights=w, l2=l2, partial=partial)
+        return _joined(summary, apart, rest)
     norms = summary.column_norms()
     # as in `solve`: what is lost in the rounding of the largest column is zero too
     alive = np.flatnonzero((norms > np.finfo(np.float64).eps * norms.max(initial=0.0)) & np.isfinite(penalties))
@@ -144,11 +144,7 @@ def lasso_path(
     knots, gaps, beyond = exact_knots(X, stacked.z, lam_min * counted)
     lams = np.where(knots.mus == lam_min * counted, lam_min, knots.mus / counted)
     if lams[-1] > lam_min and not partial:
-        raise ConvergenceError(
-            f"LASSO path: expected knots down to lam = {lam_min:g}, found them exact down to {lams[-1]:.6g} only "
-            f"(violation of optimality beyond: {beyond:.1e}); ask for a larger lam_min, or for this lam alone",
-            beyond,
-        )
+        raise _not_exact(lam_min, float(lams[-1]), beyond)
     coefficients = np.zeros((len(lams), summary.n_columns))
     coefficients[:, alive] = knots.y / (penalties[alive] * lengths)
     residuals = _residual_norms2(summary, coefficients)
@@ -159,6 +155,14 @@ def lasso_path(
         locked(lams), locked(coefficients), locked(residuals), nonzeros, locked(freedom), locked(aic), locked(bic),
         locked(gaps), summary.rows,
     )  # fmt: skip
+
+
+def _not_exact(lam_min: float, reached: float, beyond: float) -> ConvergenceError:
+    return ConvergenceError(
+        f"LASSO path: expected knots down to lam = {lam_min:g}, found them exact down to {reached:.6g} only "
+        f"(violation of optimality beyond: {beyond:.1e}); ask for a larger lam_min, or for this lam alone",
+        beyond,
+    )
 
 
 def _require_factor(summary: object) -> None:

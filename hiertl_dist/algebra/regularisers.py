@@ -14,6 +14,8 @@ from dataclasses import MISSING, asdict, dataclass, fields
 def _require(name: str, value: float, *, positive: bool, below: float = math.inf, hint: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name}: expected a number, found {value!r}")
+    if isinstance(value, int) and abs(value) >= 10**15:  # it may be too large for a float, or to be written
+        raise ValueError(f"{name}: expected a number of at most 15 digits, found a longer one")
     low_enough = value < below
     high_enough = value > 0.0 if positive else value >= 0.0
     if not (math.isfinite(value) and low_enough and high_enough):

@@ -157,12 +157,16 @@ class Fault:
             pickled = pickle.dumps(error)
         except Exception:
             pickled = None
-        said = str(error)
+        # a frame that is at fault, among all that were handled together, is what a person has to look at
+        frame = getattr(error, "frame_at_fault", "")
+        said = str(error).removeprefix(f"{frame}: ")
         text = text or (f"{type(error).__name__}: {said}" if said else type(error).__name__)
-        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost)
+        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost, frame)
 
     def named(self, node: Node, items: Sequence[Any], label: Label) -> Fault:
-        """The same fault, with the item or the merge that it befell."""
+        """The same fault, with the frame, else the item or the merge, that it befell."""
+        if self.name:
+            return replace(self, node=node)
         name = _name(items[node.lo], label)
         if not node.is_leaf:
             name = f"merge of {name} to {_name(items[node.hi - 1], label)}"

@@ -7,8 +7,9 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ..basis import cluster_name
 from ..errors import InputError
-from ..jobs import known_frames, options_of, read_parts, solution_writers, tell_solution, write_json_file, write_model
+from ..jobs import known_frames, options_of, read_frozen, solution_writers, tell_solution, write_json_file, write_model
 from ..jobs import write_outputs as write
 from ..report import Errors, errors_by_composition, errors_text, frame_errors, table_text, warnings_text
 from ..rows import person_kind
@@ -96,7 +97,7 @@ def search_job(
     if plot is None and not drawn:
         tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
     frames, held_out = job.read_frames(executor.watch)
-    frozen = [read_parts(p) for p in job.frozen]
+    frozen = read_frozen(job, tell)
     files: list[Path] = []
 
     def done(stage: Stage) -> None:
@@ -136,7 +137,7 @@ def summarise_job(
     """The pass over the rows that a search begins with, into the summary store."""
     settings = job.search or SearchSettings()
     frames, _ = job.read_frames(executor.watch)
-    frozen = [read_parts(p) for p in job.frozen]
+    frozen = read_frozen(job, tell)
     # grids are no matter of the pass
     plan = plan_search(
         frames, job.basis, SearchSettings(folds=settings.folds), frozen=frozen, options=search_options(job),
@@ -148,7 +149,7 @@ def summarise_job(
     found: dict[str, Any] = executor.once(partial(_contents, job.summaries), what=f"look at {job.summaries}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
-        own = counts.setdefault("".join(sorted(group.elements)), {})
+        own = counts.setdefault(cluster_name(group.elements), {})
         own["groups"] = own.get("groups", 0) + 1
         kind = person_kind(group.kind)
         own[kind] = own.get(kind, 0) + summaries.rows(group)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from ..errors import HiertlError, InputError
 from ..folds import Folds
 from ..rows import KINDS, OBJECTIVES
 from ..weights import AUTO, explicit
+from ..words import shown
 
 if TYPE_CHECKING:
     from ..settings import FitSettings
@@ -210,8 +210,8 @@ def _numbers(table: Any, where: str) -> dict[str, float]:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (value >= 0.0 and math.isfinite(value)):
-        raise InputError(f"{where}: expected a finite number ≥ 0, found {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1e300:
+        raise InputError(f"{where}: expected a finite number ≥ 0, found {shown(value)}")
     return float(value)
 
 
