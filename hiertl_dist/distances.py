@@ -17,7 +17,7 @@ import numpy as np
 
 from .basis import Elements, cluster_name
 from .errors import FrameError
-from .kernels.neighbours import find_neighbours
+from .kernels.neighbours import closed_cell, find_neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,7 +155,9 @@ def _by_pair(frame: Frame, reach: float) -> dict[Elements, NDArray[np.float64]]:
     elements = sorted(frame.elements)
     codes = np.searchsorted(elements, frame.species)
     try:
-        near = find_neighbours(frame.positions, frame.cell, reach * (1.0 + 1e-9))
+        near = find_neighbours(
+            frame.positions, frame.cell, reach * (1.0 + 1e-9), pbc=frame.pbc if frame.pbc is not None else (True,) * 3
+        )
     except ValueError as error:
         raise FrameError(f"{frame.origin}: {error}") from error
     i, j, dist = codes[near.centre[near.half]], codes[near.atom[near.half]], near.dist[near.half]
@@ -176,7 +178,10 @@ def _described(
     return PairDistances(pair, len(distances), len(counted), *shortest, longest, peak, valley)
 
 
-def heights(cell: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3,) Å, distances between opposite faces of a cell: how far an atom is from its nearest images, at least."""
-    found: NDArray[np.float64] = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    return found
+def heights(frame: Frame) -> NDArray[np.float64]:
+    """Å, distances between opposite faces of a frame's cell along each vector that it repeats along, up to (3,)."""
+    if frame.cell is None or frame.pbc is None:
+        return np.empty(0)
+    cell = closed_cell(frame.positions, frame.cell, frame.pbc, 1.0)
+    found: NDArray[np.float64] = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)  # type: ignore[arg-type]
+    return found[list(frame.pbc)]

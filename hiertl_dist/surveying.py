@@ -207,9 +207,8 @@ def survey(
 
 def thinnest(frame: Frame) -> float | None:
     """Å, how far apart the nearest two faces of a cell are that the frame repeats across; ``None`` for a molecule."""
-    if frame.cell is None:
-        return None
-    return float(heights(frame.cell)[list(frame.pbc or (True,) * 3)].min())
+    found = heights(frame)
+    return float(found.min()) if len(found) else None
 
 
 def energy_offsets(frames: Sequence[Frame]) -> tuple[dict[str, float], tuple[str, ...], NDArray[np.float64]]:

@@ -26,7 +26,9 @@ def slow_distances(frame):
     found = {}
     shifts = [np.zeros(3)]
     if frame.cell is not None:
-        most = [int(np.ceil(REACH / h)) + 1 for h in heights(frame.cell)]
+        repeats = np.flatnonzero(frame.pbc)
+        most = np.zeros(3, int)
+        most[repeats] = [int(np.ceil(REACH / h)) + 1 for h in heights(frame)]
         shifts = [np.array(s) @ frame.cell for s in itertools.product(*(range(-m, m + 1) for m in most))]
     for i, j in itertools.combinations_with_replacement(range(len(frame)), 2):
         for shift in shifts:
@@ -48,11 +50,10 @@ def crystal(name, nearest, cells=2, jitter=0.0, element="Si", seed=0):
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 10**6), periodic=st.booleans())
-def test_pairs_and_contacts_are_those_of_a_slow_search(seed, periodic):
+@given(seed=st.integers(0, 10**6), pbc=st.tuples(*[st.booleans()] * 3))
+def test_pairs_and_contacts_are_those_of_a_slow_search(seed, pbc):
     frame = random_frame(("C", "N"), seed, atoms=9)
-    if not periodic:
-        frame = Frame(frame.species, frame.positions)
+    frame = Frame(frame.species, frame.positions, frame.cell if any(pbc) else None, pbc=pbc)
     slow = slow_distances(frame)
     found = pair_distances([frame])
     assert [p.name for p in found] == ["CC", "CN", "NN"]
@@ -134,4 +135,11 @@ def test_heights_of_a_sheared_cell():
     cell = np.array([[4.0, 0, 0], [3.0, 2.0, 0], [0, 0, 5.0]])
     volume = 40.0
     expected = [volume / np.linalg.norm(np.cross(cell[(k + 1) % 3], cell[(k + 2) % 3])) for k in range(3)]
-    assert heights(cell) == pytest.approx(expected)
+    assert heights(Frame(("C",), np.zeros((1, 3)), cell)) == pytest.approx(expected)
+
+
+def test_the_vector_that_a_slab_does_not_repeat_along_means_nothing():
+    cell = np.array([[4.0, 0, 0], [0, 3.0, 0], [3.9, 2.9, 1.0]])
+    slab = Frame(("C",), np.zeros((1, 3)), cell, pbc=(True, True, False))
+    assert heights(slab) == pytest.approx([4.0, 3.0])
+    assert len(heights(Frame(("C",), np.zeros((1, 3))))) == 0

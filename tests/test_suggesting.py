@@ -182,6 +182,17 @@ def test_orders_follow_from_the_time(monkeypatch):
     assert bound.seconds < free.seconds
 
 
+def test_slabs_and_wires():
+    frames = [
+        replace(f.without_labels(stress=True), pbc=pbc)
+        for pbc in ((True, True, False), (False, False, True)) for f in made({"C": 10})
+    ]  # fmt: skip
+    found = suggested(frames)
+    assert found.survey.slabs == 20
+    assert "slabs or wires" in found.survey.text()
+    assert "no frame has stresses" in found.toml()
+
+
 # ---- the file
 
 
