@@ -71,18 +71,18 @@ def _basis(suggested: SuggestedInput) -> str:
         f"cutoff = {_value(basis['cutoff'])}",
     ]  # fmt: skip
     for block, own in basis.get("blocks", {}).items():
-        lines += ["", f"[basis.blocks.{block}]", f"orders = {_value(own['orders'])}"]
+        lines += ["", f"[basis.blocks.{_key(block)}]", f"orders = {_value(own['orders'])}"]
     lines += [
         "", "[basis.pairs]",
         _comment("Å. lambda: the first peak of g(r) (Lindsey, Fried, Goldman, J. Chem. Theory Comput. 13, 6222, 2017). "
                  "rmin: 0.6 of the closest contact in all frames, so that a model in use does not meet the edge of its "
                  "polynomials at the first shorter contact; the wall of [fit] penalty begins below that contact."),
     ]  # fmt: skip
-    wide = max(len(p.name) for p in suggested.pairs)
+    wide = max(len(_key(p.name)) for p in suggested.pairs)
     for p in suggested.pairs:
         own = basis["pairs"][p.name]
         seen = "never met" if p.shortest is None else f"closest {p.shortest:.3f}, peak {p.peak or p.shortest:.2f}"
-        lines.append(f"{p.name.ljust(wide)} = {_value(own)}    # {seen}")
+        lines.append(f"{_key(p.name).ljust(wide)} = {_value(own)}    # {seen}")
     lines += ["", "[basis.three_body]", f"rmax = {three}", "", "[basis.four_body]", f"rmax = {four}"]
     return "\n".join(lines)
 
@@ -117,7 +117,7 @@ def _fit(suggested: SuggestedInput) -> str:
         ]
     for block, own in fit.get("blocks", {}).items():
         said = "lower blocks that are fitted with it: their own frames, if any, do not determine them"
-        lines += ["", _table(f"[fit.blocks.{block}]", own, said)]
+        lines += ["", _table(f"[fit.blocks.{_key(block)}]", own, said)]
     return "\n".join(lines)
 
 

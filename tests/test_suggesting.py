@@ -182,6 +182,15 @@ def test_orders_follow_from_the_time(monkeypatch):
     assert bound.seconds < free.seconds
 
 
+def test_names_of_types_that_are_no_symbols():
+    names = {"C": "C1", "N": "H+"}
+    frames = [replace(f, species=tuple(names[s] for s in f.species)) for f in made({"C": 2, "CN": 30})]
+    found = suggested(frames)
+    assert [b.names for b in found.blocks] == [("C1-H+", "C1", "H+")]
+    assert tomllib.loads(found.toml()) == found.table
+    Basis.from_dict(found.table["basis"])
+
+
 def test_slabs_and_wires():
     frames = [
         replace(f.without_labels(stress=True), pbc=pbc)
