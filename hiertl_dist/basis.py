@@ -29,7 +29,8 @@ from .cluster_types import (
     split_symbols,
     type_rank,
 )
-from .errors import BasisError
+from .errors import BasisError, joined
+from .paths import require_file
 from .type_names import name_fault
 from .words import shown, toml_table
 
@@ -120,12 +121,14 @@ class Basis:
     @classmethod
     def from_toml(cls, path: str | Path) -> Basis:
         """Read the ``[basis]`` table of a TOML file. Raises BasisError naming the file and the key."""
-        table = toml_table(Path(path), BasisError)
+        table = toml_table(require_file(path, "input file"), BasisError)
         if "basis" not in table:
             raise BasisError(f"{path}: expected a [basis] table, found {shown(sorted(table))}")
         try:
             return cls.from_dict(table["basis"])
         except BasisError as error:
+            if error.problems:
+                raise joined(error.problems, BasisError, f"{path}: ") from error
             raise BasisError(f"{path}: {error}") from error
 
     @classmethod

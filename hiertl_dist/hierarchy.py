@@ -72,6 +72,8 @@ def fit_hierarchy(
         A frozen model does not fit the basis, naming both values.
     """
     options = (options or HierarchyOptions()).normal()
+    if executor is not None:  # before anything that ranks with other frames would judge differently
+        executor.require_alike([f.digest for f in frames], "frames")
     wanted = choose_blocks(frames, basis, frozen, options, tell)
     fits: dict[str, BlockFit] = {}
     current: dict[str, Parameters] = {}

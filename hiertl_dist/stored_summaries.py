@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,11 @@ from .errors import StoreError
 from .folds import Folds
 from .one_body import EnergyTerms
 from .parameters import Parameters, Penalty
+from .paths import ASIDE
 from .reduction import Summaries
 from .rows import Group
+from .store_places import DIGITS
+from .summary_batches import agreed, as_json, digest_of
 from .summary_store import SummaryStore
 from .tiles import widest_ranges
 
@@ -159,3 +163,41 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
         Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
         {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],
     )  # fmt: skip
+
+
+def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """The blocks that a store of these settings will have with those of a pass, in the order of their columns.
+
+    Raises StoreError where the pass does not fit to the store.
+    """
+    basis = Basis.from_dict(asked["basis"])
+    if lost := sorted(set(stored["blocks"]) - {b.name for b in blocks_of(basis)}):
+        raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
+    # the order of blocks, and so of columns, is that of elements
+    before = [e for e in stored["basis"]["elements"] if e in basis.elements]
+    if before != (here := [e for e in basis.elements if e in before]):
+        raise StoreError(f"{path}: the store has elements in the order {before}, this basis in the order {here}")
+    names = tuple(b.name for b in blocks_of(basis, {*stored["blocks"], *asked["blocks"]}))
+    agreed(str(path), dict(stored), as_json({**asked, "blocks": {b: block_digest(basis, b) for b in names}}))
+    return names
+
+
+def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = True) -> Path | StoreError:
+    """Where below ``path`` the summary store of these settings is, or will be; an error as an answer, to be raised.
+
+    A folder named by the first digits of their digest; or another one there that was made with the same but for blocks,
+    which it gets too. Where ``path`` itself is a store, it is that one, if it fits; ``check``: an error if not.
+    """
+    if (path / "index.json").exists():
+        try:
+            names_with(path, SummaryStore.open(path).settings, settings)
+        except StoreError as error:
+            return error if check else path
+        return path
+    own = path / digest_of(as_json(settings))[:DIGITS]
+    if not (own / "index.json").exists():
+        for folder in sorted(p.parent for p in path.glob("*/index.json") if ASIDE not in p.parent.name):
+            with suppress(StoreError):
+                names_with(folder, SummaryStore.open(folder).settings, settings)
+                return folder
+    return own

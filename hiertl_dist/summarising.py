@@ -25,11 +25,12 @@ from .folds import Folds, assign_folds
 from .frozen import check_frozen
 from .one_body import EnergyTerms, energy_terms, without_one_body
 from .parameters import Parameters
+from .paths import local_path
 from .planning import check_resources, make_plan
 from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
-from .stored_summaries import block_digest, lacking_blocks, open_summaries, store_settings
-from .summary_batches import agreed, as_json, require_one_fold
+from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
+from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 from .tiles import check_elements
 
@@ -94,6 +95,9 @@ def summarise(
     InputError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.solving.fit_block`.
     """
+    for folder, what in ((store, "store"), (rows, "rows")):
+        if folder is not None:
+            local_path(folder, what)
     how = Folds(folds) if isinstance(folds, int) else folds
     names = _names(basis, blocks, frozen)
     with borrowed(executor) as runner:
@@ -156,15 +160,7 @@ def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[
         if not (path / "index.json").exists():
             SummaryStore.create(path, settings)
         store = SummaryStore.open(path)
-        basis, before = Basis.from_dict(settings["basis"]), store.settings
-        if lost := sorted(set(before["blocks"]) - {b.name for b in blocks_of(basis)}):
-            raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
-        # the order of blocks, and so of columns, is that of elements
-        stored = [e for e in before["basis"]["elements"] if e in basis.elements]
-        if stored != (here := [e for e in basis.elements if e in stored]):
-            raise StoreError(f"{path}: the store has elements in the order {stored}, this basis in the order {here}")
-        names = tuple(b.name for b in blocks_of(basis, {*before["blocks"], *settings["blocks"]}))
-        agreed(str(path), before, as_json(settings | {"blocks": {b: block_digest(basis, b) for b in names}}))
+        names = names_with(path, store.settings, settings)
         return names, store.batches()
     except StoreError as error:
         return error

@@ -191,7 +191,7 @@ def test_given_energies_stand_in_for_frozen_files_that_lack_them():
         ({"C": "x"}, "basis.energies.C: expected a number, found 'x'"),
         ({"C": -1.0, "unit": "J"}, "basis.energies.unit: expected 'eV' or 'kcal'"),
         ({"O": -1.0}, "energies.O: expected an element with a one-body term, of which there are"),
-        ({"C": float("nan")}, "energies.C: expected a finite number, found nan"),
+        ({"C": float("nan")}, "energies.C: expected a number, found nan"),
     ],
 )
 def test_energies_of_a_basis_are_checked(table, message):

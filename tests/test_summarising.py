@@ -369,7 +369,7 @@ def test_a_store_of_something_else_is_refused(tmp_path, case):
     given = {"basis": BASIS, "folds": FOLDS, "frozen": [C], "executor": SERIAL, "store": tmp_path}
     kept = summarise(FRAMES, **given)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    with pytest.raises(StoreError, match=f"{named}.* this pass"):
+    with pytest.raises(StoreError, match=f"(?s){named}.* in the store, .* now"):
         summarise(FRAMES, **(given | options))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
     assert arrays_of(open_summaries(tmp_path)) == arrays_of(kept)
@@ -377,9 +377,9 @@ def test_a_store_of_something_else_is_refused(tmp_path, case):
 
 def test_both_values_are_named(tmp_path):
     summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
-    with pytest.raises(StoreError, match=r"folds\.count 2, this pass has 3; folds are chosen before the pass"):
+    with pytest.raises(StoreError, match=r"folds\.count: 2 in the store, 3 now"):
         summarise(FRAMES, BASIS, folds=3, executor=SERIAL, store=tmp_path)
-    with pytest.raises(StoreError, match='policy "refuse", this pass has "lsq"'):
+    with pytest.raises(StoreError, match='policy: "refuse" in the store, "lsq" now'):
         summarise(FRAMES, BASIS, folds=FOLDS, policy="lsq", executor=SERIAL, store=tmp_path)
 
 

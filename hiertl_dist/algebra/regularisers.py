@@ -6,7 +6,9 @@ the caller says are unpenalised (energies of free atoms) are left out of every p
 
 from __future__ import annotations
 
+import difflib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 
@@ -18,9 +20,10 @@ def _require(name: str, value: float, *, positive: bool, below: float = math.inf
         raise ValueError(f"{name}: expected a number of at most 15 digits, found a longer one")
     low_enough = value < below
     high_enough = value > 0.0 if positive else value >= 0.0
-    if not (math.isfinite(value) and low_enough and high_enough):
+    if not (value <= sys.float_info.max and low_enough and high_enough):  # an integer may be larger than any float
         bounds = f"{'> 0' if positive else '≥ 0'}" + (f" and < {below:g}" if below < math.inf else "")
-        raise ValueError(f"{name}: expected a finite number {bounds}, found {value}{hint}")
+        found = value if isinstance(value, float) or abs(value) < 10**60 else "an integer of more than 60 digits"
+        raise ValueError(f"{name}: expected a finite number {bounds}, found {found}{hint}")
 
 
 @dataclass(frozen=True)
@@ -195,18 +198,35 @@ def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
     """
     kind = settings.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"regulariser kind: expected one of {', '.join(_KINDS)}; found {kind!r}")
+        close = difflib.get_close_matches(kind, _KINDS, 1) if isinstance(kind, str) else []
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"regulariser kind: expected one of {', '.join(_KINDS)}; found {kind!r:.60}{hint}")
     noun = _KINDS[kind]
     known = {field.name: field.default is MISSING for field in fields(noun)}
     given = {str(key): value for key, value in settings.items() if key != "kind"}
+    given = _respelled(given, known)
     unknown = sorted(set(given) - set(known))
     missing = sorted(name for name, required in known.items() if required and name not in given)
     if unknown or missing:
+        meant = [close[0] for name in unknown if (close := difflib.get_close_matches(name, known, 1))]
+        hint = f" (did you mean {', '.join(meant)}?)" if meant else ""
         raise ValueError(
-            f"regulariser {kind!r}: expected keys {', '.join(known)}; "
-            f"unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
+            f"regulariser {kind!r}: expected keys {', '.join(known)}; unknown: {', '.join(unknown) or 'none'}{hint}; "
+            f"missing: {', '.join(missing) or 'none'}"
         )
     return noun(**given)  # type: ignore[arg-type]  # each noun checks its own values
+
+
+def _respelled(given: dict[str, object], known: Mapping[str, object]) -> dict[str, object]:
+    """The settings with known keys as they are spelt here: normalise is normalize, penalize penalise."""
+    found: dict[str, object] = {}
+    for key, value in given.items():
+        others = (key.replace("is", "iz"), key.replace("iz", "is"))
+        name = key if key in known else next((o for o in others if o in known), key)
+        if name in found:
+            raise ValueError(f"regulariser: the key {name} is given in two spellings")
+        found[name] = value
+    return found
 
 
 def regulariser_to_dict(regulariser: Regulariser) -> dict[str, object]:

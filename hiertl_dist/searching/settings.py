@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ..algebra import regulariser_from_dict, regulariser_to_dict
 from ..basis import cluster_name, split_symbols
-from ..errors import HiertlError, InputError
+from ..errors import HiertlError, InputError, Problems, respelled, unknown_keys_message
 from ..folds import Folds
 from ..rows import KINDS, OBJECTIVES
 from ..weights import AUTO, explicit
@@ -79,10 +79,16 @@ class Grid:
     @classmethod
     def from_dict(cls, table: Any, where: str = "search.grid") -> Grid:
         """The content of a ``[search.grid]`` table. Raises InputError naming the key."""
-        _known(table, AXES, where)
+        problems = Problems()
         axes: dict[str, tuple[Any, ...]] = {}
-        for key, value in table.items():
-            axes |= _READERS[key](value, f"{where}.{key}")
+        with problems.noting():
+            _known({} if isinstance(table, dict) else table, AXES, where)
+            table = respelled(table, AXES, where)
+            _known(table, AXES, where)
+        for key in [k for k in table if k in _READERS] if isinstance(table, dict) else ():
+            with problems.noting():
+                axes |= _READERS[key](table[key], f"{where}.{key}")
+        problems.settle()
         return cls(axes)
 
     def start(self, fit: FitSettings) -> Choice:
@@ -141,7 +147,7 @@ class SearchSettings:
         if self.importance is not None:
             shares = _numbers(self.importance, "search.importance")
             if unknown := [k for k in shares if k not in KINDS]:
-                raise InputError(f"search.importance: unknown keys {unknown}; known are {list(KINDS)}")
+                raise InputError(f"search.importance: {unknown_keys_message(unknown, KINDS)}")
             if not any(shares.values()):
                 raise InputError(f"search.importance: expected a number above 0, found {dict(self.importance)}")
         if not isinstance(self.folds, Folds):
@@ -150,20 +156,35 @@ class SearchSettings:
     @classmethod
     def from_dict(cls, table: Any) -> SearchSettings:
         """The content of a ``[search]`` table but for ``summaries``. Raises InputError naming the key."""
-        _known(table, KEYS, "search")
-        found = {k: v for k, v in table.items() if k in ("strategy", "rule", "importance")}
-        if "folds" in table:
-            found["folds"] = _folds(table["folds"])
+        problems = Problems()
+        with problems.noting():
+            _known(table, KEYS, "search")
+        table = table if isinstance(table, dict) else {}
+        found: dict[str, Any] = {}
+        for key in ("strategy", "rule", "importance"):
+            with problems.noting():
+                if key in table:  # looked at by itself, for the first that is wrong ends it
+                    cls(**{key: table[key]})
+                    found[key] = table[key]
+        with problems.noting():
+            if "folds" in table:
+                found["folds"] = _folds(table["folds"])
         blocks: dict[str, Grid] = {}
         given = table.get("blocks", {})
         if not isinstance(given, dict):
-            raise InputError(f"search.blocks: expected a table, found {given!r}")
+            problems.add(f"search.blocks: expected a table, found {shown(given)}")
+            given = {}
         for key, own in given.items():
-            name = cluster_name(split_symbols(key))
-            if name in blocks:
-                raise InputError(f"search.blocks: {name} is given twice, the second time as {key!r}")
-            blocks[name] = Grid.from_dict(own, f"search.blocks.{key}")
-        return cls(Grid.from_dict(table.get("grid", {})), blocks, **found)
+            with problems.noting():
+                name = cluster_name(split_symbols(key))
+                if name in blocks:
+                    raise InputError(f"search.blocks: {name} is given twice, the second time as {key!r}")
+                blocks[name] = Grid.from_dict(own, f"search.blocks.{key}")
+        grid = Grid()
+        with problems.noting():
+            grid = Grid.from_dict(table.get("grid", {}))
+        problems.settle()
+        return cls(grid, blocks, **found)
 
     def of(self, block: str) -> Grid:
         """The grid of a block: an axis of its own table takes the place of the general one, others are added."""
@@ -190,9 +211,9 @@ class SearchSettings:
 
 def _known(table: Any, keys: Sequence[str], where: str) -> None:
     if not isinstance(table, dict):
-        raise InputError(f"{where}: expected a table, found {table!r}")
-    if unknown := sorted(set(table) - set(keys), key=str):
-        raise InputError(f"{where}: unknown keys {unknown}; known are {sorted(keys)}")
+        raise InputError(f"{where}: expected a table, found {shown(table)}")
+    if unknown := set(table) - set(keys):
+        raise InputError(f"{where}: {unknown_keys_message(unknown, sorted(keys))}")
 
 
 def _folds(value: Any) -> Folds:

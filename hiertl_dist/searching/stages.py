@@ -17,6 +17,7 @@ import numpy as np
 
 from ..algebra import ConvergenceError
 from ..basis import split_symbols
+from ..blocks import blocks_of
 from ..errors import HiertlError, StoreError
 from ..evaluation import Model
 from ..executors import borrowed
@@ -26,6 +27,7 @@ from ..lattice import HierarchyOptions, below_of, less
 from ..one_body import one_body_values
 from ..rows import KINDS, person_kind
 from ..solution import Solution
+from ..stored_summaries import store_settings, summary_folder
 from ..summarising import summarise
 from ..summary_store import SummaryStore
 from ..view_solutions import solve
@@ -148,7 +150,8 @@ def search(
     frozen : models of blocks that are not searched.
     options : settings of what the grid does not name, blocks to search (``only``), memory. ``partial`` and
         ``include_fewer`` are refused.
-    store, rows : folders of the summary store and of the design store, see :func:`~hiertl_dist.summarising.summarise`.
+    store : folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
+    rows : folder of the design store, see :func:`~hiertl_dist.summarising.summarise`.
     output : folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.
     tell : called with a line about each step; done : called with each stage as soon as it has a solution.
 
@@ -163,6 +166,8 @@ def search(
     """
     plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
     with borrowed(executor) as runner:
+        if store is not None:
+            store = summary_place(plan, settings, Path(store), runner)
         summaries, source = summarise_for(plan, settings, store=store, rows=rows, executor=runner)
         folder = None if output is None else Path(output) / "search"
         stages: list[Stage] = []
@@ -221,6 +226,18 @@ def summarise_for(
     return summaries, Source(summaries, identity, there // (4 * executor.workers), there)
 
 
+def summary_place(
+    plan: SearchPlan, settings: SearchSettings, path: Path, executor: Executor, *, check: bool = True
+) -> Path:
+    """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
+    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
+    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
+    found = executor.once(partial(summary_folder, path, wanted, check=check), what=f"look at {path}")
+    if isinstance(found, StoreError):
+        raise found
+    return Path(found)
+
+
 def _batches(store: Path) -> dict[str, str]:
     """The element set of each batch of a store, by id."""
     return {batch.id: batch.elements for batch in SummaryStore.open(store).batches()}
@@ -235,7 +252,8 @@ def _refuse_strangers(store: Path, frames: Sequence[Frame]) -> None:
         shown = "; ".join(r.origin for r in strange[:5]) + " …" * (len(strange) > 5)
         raise StoreError(
             f"{store}: the store has {len(strange)} frames that are not among those to be fitted (held out since?) and "
-            f"would be fitted all the same: {shown}; name another folder as search.summaries"
+            f"would be fitted all the same: {shown}; go on with --fresh, which makes a new "
+            "store and renames this one, or name another folder as search.summaries"
         )
 
 

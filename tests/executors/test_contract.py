@@ -148,7 +148,7 @@ class TestMPI:
         ended = python("-c", script, OMPI_COMM_WORLD_SIZE="4")
         assert ended.returncode == 1
         # MPICH's library would end the process before it can be asked of how many it is one
-        assert re.search(r"RuntimeError: the launcher (started 4 processes|is Open MPI's)", ended.stderr)
+        assert re.search(r"LaunchError: the launcher (started 4 processes|is Open MPI's)", ended.stderr)
 
     def test_workers_are_the_ranks(self) -> None:
         with pytest.raises(ValueError, match="'mpi' has 1 workers here, not 3"):
