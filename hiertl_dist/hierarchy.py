@@ -96,14 +96,18 @@ def fit_hierarchy(
             done(fit)
             left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
             current = _with_fit(current, fit)
+    _tell_open(left_open, tell)
+    parts = [*less(frozen, set(current)), *current.values()]
+    model = merged_model(parts, basis, _wall(options, wanted))
+    return HierarchyFit(fits, tuple(frozen), model, left_open)
+
+
+def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:
     if left_open.elements:
         tell(
             f"note: energies of free atoms of {', '.join(left_open.elements)} are not determined by any frame: the "
             "model's energies of other compositions than were fitted lack a constant for each such atom"
         )
-    parts = [*less(frozen, set(current)), *current.values()]
-    model = merged_model(parts, basis, _wall(options, wanted))
-    return HierarchyFit(fits, tuple(frozen), model, left_open)
 
 
 def _with_fit(current: Mapping[str, Parameters], fit: BlockFit) -> dict[str, Parameters]:
