@@ -27,8 +27,8 @@ LONGEST: Final = 40
 """Characters of a name; names of blocks are names of folders."""
 
 RESERVED: Final = (
-    "1B", "2B", "3B", "4B", "1b", "2b", "3b", "4b", "all", "force", "stress", "energy", "stress_diagonal", "stress_off_diagonal",
-    "ENDFILE",
+    "1B", "2B", "3B", "4B", "1b", "2b", "3b", "4b", "all", "force", "stress", "energy", "stress_diagonal",
+    "stress_off_diagonal", "ENDFILE",
 )  # fmt: skip
 """Words that stand for bodies, totals, kinds of rows or the end of a file wherever a type could be named."""
 
