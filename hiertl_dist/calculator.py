@@ -47,8 +47,10 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
 
     The energy is the model's own: it holds the energy offsets of the parameters (one-body terms), if they have any,
     and the wall below the inner cutoffs. ``free_energy`` is the same number. Atoms that are periodic in no direction
-    are an isolated molecule, whatever their cell, and have no stress. A calculator keeps the last result and calculates
-    again when positions, cell, periodicity or elements have changed.
+    are an isolated molecule, whatever their cell; those that are in one or two are a wire or a slab, with images in
+    these directions only. None of them has a volume, so that asking for their stress raises ASE's
+    PropertyNotImplementedError. A calculator keeps the last result and calculates again when positions, cell,
+    periodicity or elements have changed.
 
     Parameters
     ----------
@@ -78,8 +80,8 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     ValueError, TypeError
         An option is not one of those above.
     AtomsError
-        From a calculation: other elements, periodic in some directions only, atoms on top of one another, what
-        ``refuse`` refuses. It is ASE's CalculatorSetupError and a ValueError.
+        From a calculation: other elements, atoms on top of one another, what ``refuse`` refuses. It is ASE's
+        CalculatorSetupError and a ValueError.
     """
 
     name = "hiertl_dist"
@@ -131,8 +133,21 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         self._judge(found.out_of_range, origin)
         energy = found.energy / EV
         self.results = {"energy": energy, "free_energy": energy, "forces": found.forces / EV}
-        if frame.cell is not None:
+        if frame.periodic:
             self.results["stress"] = -found.stress[VOIGT] / EV
+
+    def get_property(self, name: str, atoms: Any = None, allow_calculation: bool = True) -> Any:
+        """A result, calculated if need be; says why there is no stress."""
+        try:
+            return super().get_property(name, atoms, allow_calculation)
+        except ase_calculator.PropertyNotImplementedError as error:
+            pbc = self.atoms.pbc.tolist() if name == "stress" and self.atoms is not None else [True]
+            if all(pbc):
+                raise
+            raise ase_calculator.PropertyNotImplementedError(
+                f"stress: atoms {self.atoms.get_chemical_formula()} repeat along {sum(pbc)} directions (pbc {pbc}), so "
+                "they have no volume and no stress; energy and forces are there"
+            ) from error
 
     def check_state(self, atoms: Any, tol: float = 1e-15) -> list[str]:
         """What has changed since the last calculation; ASE does not look at an array of types."""

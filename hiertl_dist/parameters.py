@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from .blocks import Columns, columns_of
 from .errors import MismatchError, ParameterFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -83,6 +83,14 @@ class Parameters:
         """Coefficient by column."""
         return dict(zip(self.columns, (float(c) for c in self.coefficients), strict=True))
 
+    def with_types(self, types: Iterable[ClusterType]) -> Parameters:
+        """The part of some cluster types only; blocks whose types remain in part keep their coverage."""
+        basis = self.basis.with_types(types)
+        values, blocks = self.as_dict(), {t.block for t in basis.types if t.body > 1}
+        coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
+        coefficients = np.array([values[c] for c in columns_of(basis)])
+        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage)
+
     def restricted(self, blocks: set[str]) -> Parameters:
         """The part of some blocks only (by name)."""
         basis = self.basis.with_types(t for t in self.basis.types if t.block in blocks)
@@ -146,7 +154,7 @@ def merge_parameters(
             coverage[key] = (max(low, before[0]), min(high, before[1]))
     elements = tuple(dict.fromkeys(e for part in parts for e in part.basis.elements))
     kinds, cutoff = tuple(t for t, _ in types.values()), parts[0].basis.cutoff
-    basis = Basis(elements, tuple(pairs.values()), kinds, cutoff, _merged_masses(parts))
+    basis = Basis(elements, tuple(pairs.values()), kinds, cutoff, masses=_merged_masses(parts))
     coefficients = np.array([values.get(c, 0.0) for c in columns_of(basis)])
     source = " + ".join(p.source for p in parts)
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))

@@ -65,25 +65,4 @@ def toml_table(path: Path, error: type[Exception]) -> dict[str, Any]:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError, OverflowError) as found:
         raise error(f"{path}: not valid TOML: {str(found)[:200]}") from found
-    if wrong := odd_number(table):
-        raise error(f"{path}: {wrong}")
     return table
-
-
-def odd_number(value: Any, where: str = "") -> str:
-    """What is wrong with a number in a table or list, and its key: infinities, NaN, integers of more than 15 digits.
-
-    Nothing that a person sets needs those, and later they would be errors that name no key.
-    """
-    if isinstance(value, dict):
-        inside = [(f"{where}.{key}" if where else str(key), own) for key, own in value.items()]
-    else:
-        inside = [(where, own) for own in value] if isinstance(value, list) else []
-    for name, own in inside:
-        if wrong := odd_number(own, name):
-            return wrong
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{where}: expected a finite number, found {value}"
-    if isinstance(value, int) and abs(value) >= 10**15:
-        return f"{where}: expected a number of at most 15 digits, found {shown(value)}"
-    return ""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FrameError
 from ..frames import Frame
 from ..units import EV
 
@@ -26,7 +25,7 @@ def frames_from_ase(images: Iterable[Any], *, group: str = "ase") -> list[Frame]
     Raises
     ------
     FrameError
-        Naming the image: periodic in some directions only, or what :class:`~hiertl_dist.frames.Frame` refuses.
+        Naming the image: what :class:`~hiertl_dist.frames.Frame` refuses.
     """
     return [frame_from_ase(atoms, group, f"image {i}") for i, atoms in enumerate(images, 1)]
 
@@ -34,8 +33,6 @@ def frames_from_ase(images: Iterable[Any], *, group: str = "ase") -> list[Frame]
 def frame_from_ase(atoms: Any, group: str = "ase", origin: str = "atoms") -> Frame:
     """One frame as :func:`frames_from_ase` makes it; ``origin`` names it in messages."""
     periodic = [bool(p) for p in atoms.pbc]
-    if any(periodic) and not all(periodic):
-        raise FrameError(f"{origin}: expected all or no directions to be periodic, found {periodic}")
     results = {} if atoms.calc is None else atoms.calc.results
     stress = results.get("stress")
     if stress is not None:
@@ -43,8 +40,8 @@ def frame_from_ase(atoms: Any, group: str = "ase", origin: str = "atoms") -> Fra
         stress = stress[VOIGT] if stress.shape == (6,) else stress.ravel()[[0, 4, 8, 1, 2, 5]]
     energy = results.get("energy")
     return Frame(
-        tuple(atoms.get_chemical_symbols()), atoms.get_positions(), np.array(atoms.cell) if all(periodic) else None,
+        tuple(atoms.get_chemical_symbols()), atoms.get_positions(), np.array(atoms.cell) if any(periodic) else None,
         None if energy is None else float(energy) * EV,
         None if results.get("forces") is None else np.asarray(results["forces"], float) * EV,
-        stress if all(periodic) else None, group, origin,
+        stress if all(periodic) else None, group, origin, (periodic[0], periodic[1], periodic[2]),
     )  # fmt: skip

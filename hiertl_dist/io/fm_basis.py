@@ -64,7 +64,7 @@ def basis_of(sections: Sections, one_body: bool) -> Basis:
                     rmax = special.get((body, "S_MAXIM"), {}).get(key, {})
                     types.append(ClusterType(key, order, _edges(key, pairs, rmin, rmax)))
         stated = {row.words[1]: sections.real(row, 3, "the mass") for row in sections.type_rows}
-        return Basis(elements, tuple(pairs.values()), tuple(types), _cutoff(sections), own_masses(stated))
+        return Basis(elements, tuple(pairs.values()), tuple(types), _cutoff(sections), masses=own_masses(stated))
     except BasisError as error:
         raise InputError(f"{sections.path}: {error}") from error
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import FrameError, InputError
+from ..paths import require_file
 from ..words import shown
 from .fm_basis import basis_of
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines, read_sections
@@ -117,7 +118,7 @@ def read_fm_setup(path: str | Path, *, read_frames: bool = True) -> FmSetup:
     OSError
         A file cannot be opened.
     """
-    sections = read_sections(Path(path))
+    sections = read_sections(require_file(path, "fm_setup.in"))
     for key, what in REFUSED.items():
         if sections.flag(key):
             sections.fail(f"{key} is true: {what} is not supported", sections.values[key])
@@ -216,7 +217,7 @@ def _trajectories(sections: Sections, source: Line, n_frames: int, notes: list[s
     if source.words[0] != "MULTI" or len(source.words) != 2:
         sections.fail(f"TRJFILE: expected a file, or MULTI and a list, found {shown(str(source))}", source)
     lister = Sections(folder / source.words[1])
-    rows = clean_lines(lister.path)
+    rows = clean_lines(require_file(lister.path, f"TRJFILE of {sections.path}"))
     if not rows or len(rows[0].words) != 1:
         lister.fail(
             f"expected the number of trajectories alone, found {shown(str(rows[0])) if rows else 'an empty file'}"

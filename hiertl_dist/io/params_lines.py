@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from ..paths import require_file
 from ..words import finite_number, ordinal, shown, whole_number
 from .params_sections import KEYWORD_LIKE, NOTE, Note, Sections
 
@@ -32,7 +33,8 @@ class ParameterLines:
     """
 
     def __init__(self, path: Path) -> None:
-        self.lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        file = require_file(path, "parameter file")
+        self.lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         self.line = 0
         self.text = ""
         self.held = False

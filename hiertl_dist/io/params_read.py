@@ -75,7 +75,8 @@ class _Builder:
     def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
         try:
             masses = own_masses(self.said.masses)
-            return Basis(tuple(self.said.elements), tuple(pairs.values()), tuple(types), self.said.cutoff, masses)
+            elements, kinds = tuple(self.said.elements), tuple(types)
+            return Basis(elements, tuple(pairs.values()), kinds, self.said.cutoff, masses=masses)
         except BasisError as error:
             raise ParameterFileError(f"{self.said.path}: {error}") from error
 

@@ -11,17 +11,18 @@ import math
 import os
 import re
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..basis import cluster_name, edges_of
 from ..blocks import pattern_of, type_powers
 from ..errors import ParameterFileError
+from ..paths import local_path
 from .masses import MASSES
 from .params_sections import COUNT_OF_BODY, NOTE, SECTION_OF_BODY, edge_permutations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from ..basis import Basis, ClusterType, Elements
     from ..parameters import Parameters
@@ -65,7 +66,7 @@ def write_parameters(
     OSError
         The file cannot be written.
     """
-    path = Path(path)
+    path = local_path(path, "parameter file")
     text = "\n".join(_Writer(parameters, reduced).lines(list(comments))) + "\n"
     # A name of its own: two processes that write the same file must not share the temporary one.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from hiertl_dist import read_frames
-from hiertl_dist.errors import FrameError
 from hiertl_dist.io import frames_from_ase
 
 ase = pytest.importorskip("ase")
@@ -48,6 +47,8 @@ def test_without_a_calculator_there_are_no_labels():
     assert frame.energy is frame.forces is frame.stress is None
 
 
-def test_mixed_periodicity_names_the_image():
-    with pytest.raises(FrameError, match=r"image 2: .*True, True, False"):
-        frames_from_ase([image(), image((True, True, False), labels=False)])
+def test_a_slab_keeps_its_directions_and_has_no_stress():
+    (frame,) = frames_from_ase([image((True, True, False))])
+    assert frame.pbc == (True, True, False)
+    assert frame.forces is not None
+    assert frame.stress is None
