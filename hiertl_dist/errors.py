@@ -5,6 +5,8 @@ Messages name the frame, block, file or tile, what was expected and what was fou
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class HiertlError(Exception):
     """Base of every exception that this package raises on purpose."""
@@ -27,7 +29,14 @@ class ParameterFileError(HiertlError, ValueError):
 
 
 class InnerCutoffError(HiertlError, ValueError):
-    """A pair of atoms lies inside an inner cutoff and the policy is to refuse."""
+    """A pair of atoms lies inside an inner cutoff and the policy is to refuse.
+
+    Attributes
+    ----------
+    contacts : where all frames were looked at, the :class:`~hiertl_dist.contacts.Contact` of each pair of elements.
+    """
+
+    contacts: tuple[Any, ...] = ()
 
 
 class MismatchError(HiertlError, ValueError):

@@ -20,7 +20,7 @@ FLOORS = {
     0: "errors units room rows frames cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks store summary_batches summary_store executors",
-    3: "recipe tiles costs planning folds sub_basis",
+    3: "recipe tiles contacts costs planning folds sub_basis",
     4: "design assembly reduction solving evaluation stored_summaries summarising views held_out validation noise "
     "uncertainty committees selection",
     5: "lattice hierarchy inputs jobs cli report demo doctor health calculator searching __init__",

@@ -89,7 +89,7 @@ def named(error, fault):
     assert re.findall(r"frame \d+", str(error)) == [f"frame {CULPRIT + 1}"], str(error)
     if isinstance(error, TaskFailed):
         assert isinstance(error.__cause__, kind)
-        assert f"data.extxyz, frame {CULPRIT + 1} failed with {kind.__name__}: " in str(error)
+        assert f" failed with {kind.__name__}: data.extxyz, frame {CULPRIT + 1}: " in str(error)
     else:
         assert isinstance(error, kind)
 
@@ -112,7 +112,7 @@ def test_contributions_of_frozen_models(runner, tmp_path):
     frames = [replace(f, origin=f"data.extxyz, frame {CULPRIT - 3 + i}") for i, f in enumerate(frames)]
     plan = replace(exchanged(make_plan(frames, BASIS, blocks=["CN"]), frames[4], close(frames[4])), tiles=())
     frozen = random_parameters(BASIS)
-    message = r"assemble: data.extxyz, frame 25 failed with InnerCutoffError: atoms 2 "
+    message = r"^assemble failed with InnerCutoffError: data.extxyz, frame 25: atoms 2 "
     with pytest.raises(TaskFailed, match=message) as caught:
         assemble([], BASIS, tmp_path / "store", frozen=[frozen], executor=runner, plan=plan)
     assert re.findall(r"frame \d+", str(caught.value)) == ["frame 25"]
@@ -173,11 +173,13 @@ def test_what_nobody_foresaw_names_the_frame_too(monkeypatch, tmp_path):
         fill_rows(frame, *rest)
 
     monkeypatch.setattr(tiles, "fill_rows", failing)
-    message = r"^{}: data\.extxyz, frame 25 failed with MemoryError: no room left$"
+    message = r"^{}: data\.extxyz, frame 25 failed with MemoryError: no room left"
     plan = make_plan(FRAMES, BASIS, blocks=["C"])
     with pytest.raises(TaskFailed, match=message.format("assemble")) as caught:
         assemble(FRAMES, BASIS, tmp_path / "store", executor=SerialExecutor(), plan=plan)
     assert isinstance(caught.value.__cause__, MemoryError)
+    # the tile and its block too, where a person reads tracebacks
+    assert any(re.match(r"in tile [0-9a-f]{12} of block C", note) for note in caught.value.__notes__)
     with pytest.raises(TaskFailed, match=message.format(r"reduce C")):
         reduce_rows(plan, ["C"], store=None, executor=SerialExecutor())
     with pytest.raises(TaskFailed, match=message.format("summarise")):
@@ -193,7 +195,7 @@ def test_a_failure_that_no_frame_is_to_blame_for_names_the_work(monkeypatch):
 
     monkeypatch.setattr("hiertl_dist.reduction.group_rows", failing)
     plan = make_plan(FRAMES, BASIS, blocks=["C"])
-    with pytest.raises(TaskFailed, match=r"reduce C: leaf of \d+ tiles \(\d+ frames, data.* to .*\) failed with Mem"):
+    with pytest.raises(TaskFailed, match=r"reduce C: leaf of \d+ tiles \(data.* … .*\) failed with Mem"):
         reduce_rows(plan, ["C"], store=None, executor=SerialExecutor())
 
 
