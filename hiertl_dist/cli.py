@@ -127,11 +127,18 @@ def _job(arguments: argparse.Namespace) -> Input:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
+    from .errors import InnerCutoffError
     from .jobs import plan_job, plan_text
 
     job = _job(arguments)
     with _executor(arguments, job) as runner:
-        _, found = plan_job(job, runner, all_at_once=arguments.all_at_once)
+        try:
+            _, found = plan_job(job, runner, all_at_once=arguments.all_at_once)
+        except InnerCutoffError as error:
+            if arguments.json:  # the text goes to stderr, and a script wants the numbers
+                refused = {"refused": str(error), "inner_cutoffs": [c.as_dict() for c in error.contacts]}
+                _print(arguments, runner, refused, "")
+            raise
         _print(arguments, runner, found, plan_text(found))
     return 0
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from .assembly import assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
+from .contacts import TITLES, Contact, check_contacts
 from .errors import InputError
 from .evaluation import Evaluation, Model, coverage_report
 from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
-from .lattice import blocks_in, choose_blocks
+from .lattice import blocks_in, check_climb_contacts, choose_blocks
 from .parameters import Parameters
 from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
@@ -120,10 +121,16 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     Raises ResourceError, with both numbers, if it cannot fit, and what a climb would refuse before its first block.
     """
     work = _work(job, executor, all_at_once)
+    policy = job.fit.policy
+    if not all_at_once:
+        options = options_of(job).normal()
+        check_climb_contacts(work.frames, job.basis, [f[0] for f in work.fits], work.frozen, options, executor)
+        # by the policy of each block; what it is for others is not to be refused here
+        policy = policy if all(options.of(f[0]).policy == policy for f in work.fits) else "damp"
     memory = executor.memory() if job.memory is None else job.memory
     plan = make_plan(
         work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
-        frozen=work.frozen, policy=job.fit.policy, executor=executor, memory=memory,
+        frozen=work.frozen, policy=policy, executor=executor, memory=memory,
         store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
     reduce_bytes = solving = 0
@@ -167,6 +174,10 @@ def plan_text(found: dict[str, Any]) -> str:
         if found[key]:
             shown = "\n  ".join(str(x) for x in found[key][:8])
             lines.append(f"{what} ({len(found[key])}):\n  {shown}")
+    if found["inactive_types"]:
+        lines.append(f"never active (rmin = rmax), columns of zeros: {', '.join(found['inactive_types'])}")
+    if found["inner_cutoffs"]:
+        lines += ["", table_text(TITLES, [Contact.from_dict(c).cells() for c in found["inner_cutoffs"]])]
     return "\n".join(lines)
 
 
@@ -264,6 +275,8 @@ def fit_job(
     options = options_of(job)
     files: list[Path] = []
     models: dict[str, Model] = {}
+    if hierarchical and all_at_once and job.fit.policy == "refuse":  # not only after the climb
+        _check_together(frames, job, frozen, executor)
 
     def done(fit: BlockFit) -> None:
         files.extend(write_outputs(executor, solution_writers(fit.solution.block, fit.solution, job.output)))
@@ -308,6 +321,13 @@ def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
         for note in model.notes:
             tell(f"note: {note}")
     return frozen
+
+
+def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:
+    held = {b for f in frozen for b in blocks_in(f)}
+    names = [b.name for b in blocks_of(job.basis) if b.name not in held]
+    sets = {cluster_name(f.elements) for f in frames}
+    check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

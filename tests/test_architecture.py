@@ -21,7 +21,7 @@ FLOORS = {
     "parameters solution",
     1: "kernels algebra io",
     2: "chunks locks store store_places summary_batches summary_store executors",
-    3: "recipe tiles costs planning folds holding_out sub_basis one_body",
+    3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body",
     4: "design assembly reduction weights frozen settings solving evaluation stored_summaries summarising views "
     "view_solutions held_out validation noise uncertainty committees selection",
     5: "lattice hierarchy input_tables inputs jobs command_line cli report demo doctor health calculator searching "
