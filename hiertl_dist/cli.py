@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .command_line import parser
@@ -168,7 +169,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     with _executor(arguments, job) as runner:
         _run_fit(
             arguments, job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot,
-            hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
+            tables=arguments.csv, hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
         )  # fmt: skip
     return 0
 
@@ -190,7 +191,8 @@ def _teller(
 
 
 def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
-    from .jobs import fit_dict, fit_job, fit_text
+    from .fit_report import fit_dict, fit_text
+    from .jobs import fit_job
 
     tell, told = _teller(arguments, job, runner)
     _ready_rows(arguments, job, runner, tell)
@@ -243,18 +245,13 @@ def _search(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from .evaluation import Model, coverage_report, sum_evaluations
     from .executors import under_mpirun
+    from .figures import need_matplotlib, plot_parity
+    from .fit_report import EvaluationReport
     from .io import read_frames
-    from .jobs import read_parts
-    from .report import (
-        coverage_text,
-        errors_by_composition,
-        errors_text,
-        frame_errors,
-        plot_parity,
-        predictions,
-        warnings_text,
-    )
+    from .jobs import read_parts, write_outputs
 
+    if arguments.plot is not None:
+        need_matplotlib()
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
     models = [Model(read_parts(p)) for p in arguments.models]
     frames = read_frames(arguments.frames, **keys)
@@ -269,20 +266,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=runner) for m in models]
         found = sum_evaluations(parts)
         covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
-        table = errors_by_composition(frames, found)
+        report = EvaluationReport(frames, found, covered, set().union(*(m.coverage for m in models)))
+        writers: list[Any] = []
         if arguments.plot is not None:
-            runner.run(lambda path: plot_parity(path, {"": (frames, found)}, arguments.units), [arguments.plot])
-        text = errors_text({"": table}, arguments.units)
-        text += "\n\n" + warnings_text(
-            frame_errors(frames, found), arguments.units, known=set().union(*(m.coverage for m in models))
-        )
-        if covered:
-            text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(covered)
-        summary = {
-            "errors": {c: vars(e) for c, e in table.items()}, "coverage": [vars(c) for c in covered],
-            "frames": predictions(frames, found),
-        }  # fmt: skip
-        _print(arguments, runner, summary, text)
+            draw = partial(plot_parity, sets={"": (frames, found)}, units=arguments.units)
+            writers.append(partial(draw, arguments.plot))
+        if arguments.csv is not None:
+            tables = report.tables(arguments.units)
+            writers += [partial(table.write, arguments.csv) for table in tables]
+        files = write_outputs(runner, writers)
+        text = report.text(arguments.units) + "".join(f"\n  {f}" for f in ("\nwritten:", *files) if files)
+        _print(arguments, runner, report.as_dict() | {"files": [str(f) for f in files]}, text)
     return 0
 
 

@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     one = verbs.add_parser("fit", parents=[renewing], help="fit block by block from small element sets to large ones")
     one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
     one.add_argument("--output", type=Path, help="folder of the results")
-    one.add_argument("--plot", action="store_true", help="write parity plots (needs matplotlib)")
+    one.add_argument("--plot", action="store_true", help="write parity.png and .pdf (needs matplotlib)")
+    one.add_argument("--csv", action="store_true", help="write the tables of the report as CSV files, too")
     verbs.add_parser(
         "summarise", aliases=["summarize"], parents=[renewing],
         help="reduce the rows once, for any number of searches",
@@ -60,7 +61,8 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label}")
     one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
     one.add_argument("--units", choices=("kcal", "eV"), default="kcal", help="of the tables (default kcal)")
-    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots (needs matplotlib)")
+    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots, and a PDF (needs matplotlib)")
+    one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
     one.add_argument("files", nargs="+", type=Path)
     one.add_argument("-o", "--output", type=Path, required=True)
