@@ -1,4 +1,4 @@
-"""The command ``hiertl-dist``: plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
+"""The command ``hiertl-dist``: inspect, init, plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
 
 Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
 3 not enough memory or disk; 4 ``doctor`` found problems; 130 interrupted.
@@ -125,6 +125,21 @@ def _job(arguments: argparse.Namespace) -> Input:
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
     )  # fmt: skip
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from .look_job import look_job
+
+    output = getattr(arguments, "output", None)
+    keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
+    arguments.executor, arguments.workers, arguments.scheduler = "serial", None, None  # reading takes longest
+    with _executor(arguments) as runner:
+        found = look_job(
+            arguments.data, {"format": arguments.format, **keys}, output, force=getattr(arguments, "force", False),
+            watch=runner.watch,
+        )  # fmt: skip
+        _print(arguments, runner, found.as_dict(), found.text(arguments.units))
+    return 0
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -335,7 +350,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 _VERBS = {
-    "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise, "summarize": _summarise,
+    "inspect": _look, "init": _look, "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise,
+    "summarize": _summarise,
     "search": _search, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
