@@ -5,9 +5,20 @@ Messages name the frame, block, file or tile, what was expected and what was fou
 
 from __future__ import annotations
 
+SHOWN = 60
+"""Characters of a value that a message quotes at most."""
+
 
 class HiertlError(Exception):
     """Base of every exception that this package raises on purpose."""
+
+
+class HiertlWarning(UserWarning):
+    """Something that was read or guessed is likely not what was meant; nothing is refused for it."""
+
+
+class MissingFileError(HiertlError, FileNotFoundError):
+    """A file is not there; the folder that was looked into and similar names are named."""
 
 
 class FrameError(HiertlError, ValueError):
@@ -44,3 +55,11 @@ class IncompleteStoreError(HiertlError, RuntimeError):
 
 class ResourceError(HiertlError, RuntimeError):
     """The plan needs more memory or disk than there is; both numbers are named."""
+
+
+def shown(value: object, most: int = SHOWN) -> str:
+    """A value as a message quotes it: its repr, cut after ``most`` characters, its length said where it is cut."""
+    if isinstance(value, str) and len(value) > most:
+        return f"{value[:most]!r}… ({len(value)} characters)"
+    text = repr(value)
+    return text if len(text) <= most + 2 else f"{text[:most]}… ({len(text)} characters)"

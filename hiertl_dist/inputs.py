@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .basis import Basis, cluster_name, split_symbols
 from .errors import BasisError, HiertlError, InputError
 from .io import iter_frames, read_fm_setup
+from .label_summary import summarise_labels
 from .parameters import Penalty
 from .rows import n_rows
 from .searching.settings import SearchSettings
@@ -198,7 +199,8 @@ class Input:
         if not any(n_rows(f) for f in frames):
             raise InputError(
                 f"none of the {len(frames)} frames has an energy, forces or a stress; energy_key, forces_key, "
-                "stress_key and virial_key in [[data]] say where extended XYZ keeps them"
+                "stress_key and virial_key in [[data]] say where extended XYZ keeps them\n"
+                + summarise_labels(frames).text()
             )
         for pattern in self.hold_out:
             if not any(fnmatchcase(f.group, pattern) for f in frames):

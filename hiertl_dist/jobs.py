@@ -14,6 +14,7 @@ from .blocks import blocks_of
 from .errors import InputError
 from .evaluation import Evaluation, Model, coverage_report
 from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, choose_blocks
 from .parameters import Parameters
 from .planning import Need, Plan, all_needs, check_resources, make_plan
@@ -88,6 +89,7 @@ class _Work:
     fits: list[tuple[str, ...]]
     needs: set[Need]
     notes: list[str]
+    labels: LabelSummary
 
 
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
@@ -95,10 +97,11 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     frames, held_out = job.read_frames(executor.watch)
     frozen = [read_parts(p) for p in job.frozen]
     notes = list(job.notes)
+    labels = summarise_labels([*frames, *held_out])
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
-        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes)
+        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
     fits = [(b, *options.partial.get(b, ())) for b in wanted]
@@ -107,7 +110,7 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
         members, wider = set(split_symbols(block)), options.of(block).include_fewer
         sets = {f.elements for f in frames if f.elements == members or (wider and f.elements < members)}
         needs |= {(cluster_name(s), b) for s in sets for b in (block, *free) if set(split_symbols(b)) <= s}
-    return _Work(frames, held_out, frozen, fits, needs, notes)
+    return _Work(frames, held_out, frozen, fits, needs, notes, labels)
 
 
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
@@ -136,7 +139,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     found = plan.as_dict() | {
         "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
-        "solve_bytes": solving, "notes": work.notes,
+        "solve_bytes": solving, "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
     return plan, found
 
@@ -156,6 +159,7 @@ def plan_text(found: dict[str, Any]) -> str:
     ]
     if found["held_out_frames"]:
         lines.append(f"{found['held_out_frames']} frames held out")
+    lines.append(labels_text(found["labels"]))
     for key, what in (
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
         ("unlabelled_frames", "frames without labels"), ("notes", "notes"),
@@ -178,7 +182,7 @@ def assemble_job(
     return {
         "store": str(job.store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
-        "notes": work.notes,
+        "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
 
 
@@ -241,6 +245,7 @@ def fit_job(
     if not hierarchical and not all_at_once:
         raise InputError("nothing to fit: neither hierarchical nor all at once")
     frames, held_out = job.read_frames(executor.watch)
+    labels = tell_labels([*frames, *held_out], tell)
     frozen = [read_parts(p) for p in job.frozen]
     options = options_of(job)
     files: list[Path] = []
@@ -273,13 +278,22 @@ def fit_job(
         name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
     }
     result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
-    writers: list[Callable[[], Path]] = [partial(write_json_file, fit_dict(result), job.output / "report.json")]
+    report = fit_dict(result) | {"labels": labels.as_dict()}
+    writers: list[Callable[[], Path]] = [partial(write_json_file, report, job.output / "report.json")]
     if plot:
         for name, found in evaluations.items():
             drawn = {f"{name}, {s}": (sets[s], e) for s, e in found.items()}
             writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
     written = write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
+
+
+def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None]) -> LabelSummary:
+    """Say which labels the frames have, a line for each source, with notes and warnings; given back for reports."""
+    labels = summarise_labels(frames)
+    for line in labels.text().splitlines():
+        tell(line)
+    return labels
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

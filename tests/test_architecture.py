@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hiertl_dist"
 
 FLOORS = {
-    0: "errors units room rows frames cluster_types basis_table basis blocks parameters solution",
+    0: "errors units room rows labels frames label_summary cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks store summary_batches summary_store executors",
     3: "recipe tiles costs planning folds sub_basis",

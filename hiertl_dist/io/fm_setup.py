@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import FrameError, InputError
+from .files import stem
 from .fm_basis import basis_of
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines, read_sections
-from .lines import LineSource, stem
+from .lines import LineSource
 from .xyzf import iter_xyzf
 
 if TYPE_CHECKING:

@@ -8,7 +8,16 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..jobs import known_frames, options_of, read_parts, solution_writers, tell_solution, write_json_file, write_model
+from ..jobs import (
+    known_frames,
+    options_of,
+    read_parts,
+    solution_writers,
+    tell_labels,
+    tell_solution,
+    write_json_file,
+    write_model,
+)
 from ..jobs import write_outputs as write
 from ..report import Errors, errors_by_composition, errors_text, frame_errors, table_text, warnings_text
 from ..rows import person_kind
@@ -96,6 +105,7 @@ def search_job(
     if plot is None and not drawn:
         tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
     frames, held_out = job.read_frames(executor.watch)
+    tell_labels([*frames, *held_out], tell)
     frozen = [read_parts(p) for p in job.frozen]
     files: list[Path] = []
 
@@ -135,7 +145,8 @@ def summarise_job(
 ) -> dict[str, Any]:
     """The pass over the rows that a search begins with, into the summary store."""
     settings = job.search or SearchSettings()
-    frames, _ = job.read_frames(executor.watch)
+    frames, held_out = job.read_frames(executor.watch)
+    tell_labels([*frames, *held_out], tell)
     frozen = [read_parts(p) for p in job.frozen]
     # grids are no matter of the pass
     plan = plan_search(
