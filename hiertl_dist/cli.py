@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from .evaluation import Model
     from .executors.base import Executor
     from .inputs import Input
 
 KINDS = ("auto", "serial", "processes", "dask", "mpi")
 
 
+# long: a line for each option
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     common = argparse.ArgumentParser(add_help=False)
@@ -39,20 +41,28 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--partial", nargs="+", default=[], metavar="BLOCK:LOWER", help="leave LOWER free with BLOCK")
     whole.add_argument("--include-fewer", action="store_true", help="also use frames that have only some elements")
     whole.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
+    whole.add_argument("--no-wait", action="store_true", help="fail at once where another run holds a store's lock")
+    renewing = argparse.ArgumentParser(add_help=False, parents=[whole])
+    renewing.add_argument(
+        "--fresh", action="store_true", help="make a new store; the one that is there gets another name (….old)"
+    )
     top = argparse.ArgumentParser(prog="hiertl-dist", description="Fit ChIMES models block by block.")
     from . import __version__
 
     top.add_argument("--version", action="version", version=f"hiertl-dist {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
-    one = verbs.add_parser("assemble", parents=[whole], help="compute the design rows into the store")
+    one = verbs.add_parser("assemble", parents=[renewing], help="compute the design rows into the store")
     one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
-    one = verbs.add_parser("fit", parents=[whole], help="fit block by block from small element sets to large ones")
+    one = verbs.add_parser("fit", parents=[renewing], help="fit block by block from small element sets to large ones")
     one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
     one.add_argument("--output", type=Path, help="folder of the results")
     one.add_argument("--plot", action="store_true", help="write parity plots (needs matplotlib)")
-    verbs.add_parser("summarise", parents=[whole], help="reduce the rows once, for any number of searches")
-    one = verbs.add_parser("search", parents=[whole], help="choose weights, regulariser, orders by cross-validation")
+    verbs.add_parser(
+        "summarise", aliases=["summarize"], parents=[renewing],
+        help="reduce the rows once, for any number of searches",
+    )  # fmt: skip
+    one = verbs.add_parser("search", parents=[renewing], help="choose weights, regulariser, orders by cross-validation")
     one.add_argument("--output", type=Path, help="folder of the results")
     one.add_argument("--rule", choices=("best", "one_se"), help="how to choose (default: the input file's)")
     one.add_argument(
@@ -83,18 +93,27 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code and prints errors as one message, not as a traceback."""
-    from .errors import HiertlError, ResourceError
-    from .executors import TaskFailed
+    from .errors import HiertlError, LaunchError, ResourceError
 
     arguments = parser().parse_args(argv)
+    from .executors import TaskFailed  # after --version and --help, which need nothing of it
+    from .paths import refuse_urls
+
+    if getattr(arguments, "no_wait", False):
+        from .locks import NO_WAIT
+
+        os.environ[NO_WAIT] = "1"  # workers that are started inherit it
     try:
+        refuse_urls(vars(arguments))
         return _VERBS[arguments.verb](arguments)
     except ResourceError as error:
         return _fail(error, 3)
+    except LaunchError as error:  # every process meets it
+        return _fail(error, 2, alone=False) if error.speaks else 2
     except BrokenPipeError:  # whoever read the output has gone, as in `hiertl-dist … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (HiertlError, OSError, ModuleNotFoundError) as error:
+    except (HiertlError, OSError, ImportError) as error:
         return _fail(error, 2)
     except TaskFailed as error:
         return _fail(error, 2 if isinstance(error.__cause__, HiertlError) else 1)
@@ -105,21 +124,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _fail(error: Exception, code: int) -> int:
-    from .executors import TaskFailed, abandon
+def _fail(error: Exception, code: int, *, alone: bool = True) -> int:
+    """Print an error; ``alone``: end a job of several ranks, for the others may not have met it."""
+    from .executors import TaskFailed, abandon, let_first_speak
 
+    if alone and not isinstance(error, TaskFailed):
+        let_first_speak()
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    if hasattr(error, "frame_at_fault"):  # where the message does not name the frame, a note does
+        text = "; ".join([str(text), *getattr(error, "__notes__", ())])
     print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
-    if not isinstance(error, TaskFailed):  # that one is raised on every rank; another may be met by one alone
+    if alone and not isinstance(error, TaskFailed):  # that one is raised on every rank
         abandon(code)
     return code
 
 
 def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Executor:
     from .errors import InputError
-    from .executors import executor
+    from .executors import executor, refuse_many
 
     kind = arguments.executor or (job.executor if job else "auto")
+    if arguments.scheduler is not None or kind not in ("auto", "mpi"):
+        refuse_many(f"--executor {kind}" if arguments.scheduler is None else "--scheduler")
     workers = arguments.workers if arguments.workers is not None else (job.workers if job else None)
     if arguments.scheduler is not None:
         if arguments.executor not in (None, "auto", "dask"):
@@ -148,7 +174,7 @@ def _job(arguments: argparse.Namespace) -> Input:
     from .errors import InputError
     from .inputs import Input
 
-    job = Input.from_toml(arguments.input)
+    job = Input.from_toml(arguments.input, look_for_files=True)
     if arguments.all_at_once and (arguments.blocks or arguments.partial):
         raise InputError("--all-at-once fits every block: --blocks and --partial would be ignored")
     if arguments.include_fewer:
@@ -184,6 +210,8 @@ def _assemble(arguments: argparse.Namespace) -> int:
 
     job = _job(arguments)
     with _executor(arguments, job) as runner:
+        tell, _ = _teller(arguments, job, runner)
+        _ready_rows(arguments, job, runner, tell)
         found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify)
         text = (
             f"{found['store']}: {found['computed']} tiles, labels and offsets computed, {found['present']} were "
@@ -227,9 +255,22 @@ def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how:
     from .jobs import fit_dict, fit_job, fit_text
 
     tell, told = _teller(arguments, job, runner)
+    _ready_rows(arguments, job, runner, tell)
     result = fit_job(job, runner, tell=tell, **how)
     text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
     _print(arguments, runner, fit_dict(result) | {"notes": told}, text)
+
+
+def _ready_rows(arguments: argparse.Namespace, job: Input, runner: Executor, tell: Callable[[str], None]) -> None:
+    """Rename the design store if asked to, and say of others that are there instead of the one that is wanted."""
+    from .jobs import renew_rows
+    from .store_places import other_stores
+
+    if getattr(arguments, "fresh", False):
+        renew_rows(job, runner, tell)
+    elif job.keep_rows:
+        for note in other_stores(job.store, job.basis, job.fit.policy):
+            tell(f"note: {note}")
 
 
 def _summarise(arguments: argparse.Namespace) -> int:
@@ -238,7 +279,7 @@ def _summarise(arguments: argparse.Namespace) -> int:
     job = _job(arguments)
     with _executor(arguments, job) as runner:
         tell, told = _teller(arguments, job, runner)
-        found = summarise_job(job, runner, all_at_once=arguments.all_at_once, tell=tell)
+        found = summarise_job(job, runner, all_at_once=arguments.all_at_once, fresh=arguments.fresh, tell=tell)
         _print(arguments, runner, found | {"notes": told}, summarise_text(found))
     return 0
 
@@ -253,7 +294,9 @@ def _search(arguments: argparse.Namespace) -> int:
         job = replace(job, search=replace(job.search, rule=arguments.rule))
     with _executor(arguments, job) as runner:
         tell, told = _teller(arguments, job, runner)
-        report = search_job(job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, tell=tell)
+        report = search_job(
+            job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, fresh=arguments.fresh, tell=tell
+        )
         text = "\n" + report.text(job.units) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in report.files)
         _print(arguments, runner, report.as_dict() | {"notes": told}, text)
     return 0
@@ -261,6 +304,7 @@ def _search(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from .evaluation import Model, coverage_report, sum_evaluations
+    from .executors import under_mpirun
     from .io import read_frames
     from .jobs import read_parts
     from .report import (
@@ -274,9 +318,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     )
 
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
-    frames = read_frames(arguments.frames, **keys)
     models = [Model(read_parts(p)) for p in arguments.models]
-    if arguments.executor is None and arguments.workers is None and arguments.scheduler is None:
+    frames = read_frames(arguments.frames, **keys)
+    _tell_notes(models)
+    chosen = (arguments.executor, arguments.workers, arguments.scheduler) != (None, None, None)
+    if not chosen and not under_mpirun():
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
     with _executor(arguments) as runner:
         # parts of a sum know only their own elements; what none of them knows is refused unless asked for
@@ -302,18 +348,28 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _tell_notes(models: Iterable[Model]) -> None:
+    """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
+    for note in dict.fromkeys(note for model in models for note in model.parameters.notes):
+        print(f"note: {note}", file=sys.stderr, flush=True)
+
+
 def _merge(arguments: argparse.Namespace) -> int:
+    from .basis import cluster_name
     from .errors import InputError
     from .evaluation import Model
+    from .executors import refuse_many
     from .jobs import read_parts
     from .parameters import Penalty
 
+    refuse_many("merge")
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
     parts = [Model(read_parts(p)) for p in arguments.files]
+    _tell_notes(parts)
     model = Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty)
     stated = {p.elements for p in model.parameters.basis.pairs}
     pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
-    if missing := [a + b for a, b in pairs if (a, b) not in stated]:
+    if missing := [cluster_name(p) for p in pairs if p not in stated]:
         raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
     model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]
@@ -337,17 +393,18 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     from .demo import demo_input
+    from .executors import under_mpirun
 
     job = demo_input(arguments.folder)
-    arguments.executor = arguments.executor or "dask"
+    arguments.executor = arguments.executor or ("auto" if under_mpirun() else "dask")
     with _executor(arguments) as runner:
         _run_fit(arguments, job, runner, all_at_once=True, hierarchical=True, plot=True)
     return 0
 
 
 _VERBS = {
-    "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise, "search": _search,
-    "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
+    "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise, "summarize": _summarise,
+    "search": _search, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

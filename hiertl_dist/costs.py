@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from .frames import working_on
 from .kernels.edges import padded
 from .kernels.moments import moment_layout
+from .kernels.neighbours import across
 from .kernels.simd import LANES, TILE
 from .recipe import compile_recipe
 from .rows import frame_rows, n_rows
@@ -74,9 +76,21 @@ def _search_turns(
     turns["neighbour"] = 2.0 * sum(scan.pairs.get((a, b, r), 0) for (a, b), r in longest.items())
     # the search finds all pairs within the longest cutoff, joined or not
     searched = float(atoms[recipe.outer.any(axis=1)].sum())
-    within = 4.0 / 3.0 * np.pi * recipe.reach**3 / frame.volume if frame.cell is not None else 1.0
-    turns["found"] = searched * max(searched * within, 1.0)
+    turns["found"] = searched * max(searched * _share_within(frame, recipe.reach), 1.0)
     return turns
+
+
+def _share_within(frame: Frame, reach: float) -> float:
+    """Neighbours within ``reach`` of an atom, for each atom of the frame: those that vesin finds. All in a molecule."""
+    if frame.cell is None or frame.pbc is None:  # the second for type checkers
+        return 1.0
+    sphere = 4.0 / 3.0 * np.pi * reach**3
+    if frame.periodic:
+        return sphere / frame.volume
+    measure = float(np.prod(np.linalg.svd(frame.repeats, compute_uv=False)))
+    # of what is thinner than the sphere, a disc or a rod lies within it
+    widths = np.maximum(np.ptp(frame.positions @ across(frame.cell, frame.pbc).T, axis=0), 4.0 / 3.0 * reach)
+    return float(sphere / (measure * np.prod(widths)))
 
 
 def _mean_neighbours(
@@ -264,7 +278,11 @@ def scan_some(frames: Sequence[Frame], basis: Basis, most: int = 20) -> ScannedF
     some = tuple(frames[:: -(-len(frames) // most)])
     check_elements(some, basis.elements)
     recipe = compile_recipe(basis)
-    return ScannedFrames(basis.elements, some, tuple(scan_frame(f, recipe) for f in some))
+    scans = []
+    for frame in some:
+        with working_on(frame):
+            scans.append(scan_frame(frame, recipe))
+    return ScannedFrames(basis.elements, some, tuple(scans))
 
 
 def model_cost(basis: Basis, frames: Sequence[Frame] | ScannedFrames) -> float:

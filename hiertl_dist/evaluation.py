@@ -12,7 +12,7 @@ import numpy as np
 from .basis import split_symbols
 from .blocks import blocks_of
 from .errors import FrameError, InnerCutoffError
-from .frames import Frame
+from .frames import Frame, working_on
 from .io.params_read import read_parameters
 from .io.params_write import write_parameters
 from .kernels.clusters import cluster_energy
@@ -67,7 +67,8 @@ class Evaluation:
     ----------
     energy : kcal/mol, energy offsets and penalty included.
     forces : (n, 3) kcal/mol/Å; zero on atoms of elements that the model ignores.
-    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for a molecule.
+    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for what does not
+        repeat in three directions.
     out_of_range : for each pair of elements, the worst pair of atoms at a distance that no block was fitted on
         (shortest below, longest above the fitted range); empty if all are inside or the range is not known.
     ranges : per ``"block:pair"`` of known coverage, shortest and longest distance (Å) that the block's edges join.
@@ -170,6 +171,7 @@ class Model:
             raise ValueError(f"threads: expected a whole number of at least 1, found {threads!r}")
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is not None:
+            executor.require_alike([f.digest for f in listed], "frames")
             shared = partial(task, threads=threads)
             return executor.run(shared, listed, label=lambda f: f.origin, what="evaluate", cost=len)
         if 1 < threads <= len(listed):
@@ -184,6 +186,11 @@ class Model:
 
 
 def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy, threads: int = 1) -> Evaluation:
+    with working_on(frame):
+        return _evaluated(model, frame, ignore, policy, threads)
+
+
+def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, threads: int) -> Evaluation:
     recipe, tensors = model.recipe, model._tensors
     if not ignore and (others := frame.elements - set(model.elements)):
         raise FrameError(

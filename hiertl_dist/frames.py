@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import FrameError
+from .type_names import composition_name, formula_name, name_fault
+from .units import SYMBOLS
+from .words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -28,9 +32,10 @@ class Frame:
 
     Attributes
     ----------
-    species : chemical symbols, or names of types, one an atom.
+    species : chemical symbols, or other names of types of atoms, one an atom.
     positions : (n, 3) Å.
-    cell : (3, 3) Å, rows are lattice vectors; ``None`` for an isolated molecule.
+    cell : (3, 3) Å, rows are lattice vectors; ``None`` for an isolated molecule. What the frame does not repeat along
+        has no meaning, and may be a vector of any length.
     pbc : whether the frame repeats along each lattice vector; ``None``: along all where it has a cell. A slab repeats
         along two, a wire along one; neither has a volume, so neither has a stress. A frame that repeats along none has
         no cell.
@@ -64,18 +69,20 @@ class Frame:
         if n == 0:
             raise FrameError(f"{self.origin}: expected at least one atom, found none")
         object.__setattr__(self, "species", tuple(str(s) for s in self.species))
+        for name in sorted(self.elements - SYMBOLS):
+            if fault := name_fault(name):
+                raise FrameError(
+                    f"{self.origin}: expected a chemical symbol or the name of a type of atoms, found {shown(name)}: "
+                    f"{fault}"
+                )
         self._array("positions", (n, 3))
         if self.forces is not None:
             self._array("forces", (n, 3))
         if self.cell is not None:
-            cell = self._array("cell", (3, 3))
-            edges = float(np.prod(np.linalg.norm(cell, axis=1)))
-            if not abs(float(np.linalg.det(cell))) > SINGULAR * edges:
-                raise FrameError(
-                    f"{self.origin}: singular cell, volume {abs(float(np.linalg.det(cell))):.3g} Å³ of edges "
-                    f"whose product is {edges:.3g} Å³"
-                )
+            self._array("cell", (3, 3))
         self._periodicity()
+        if self.cell is not None:
+            self._check_cell()
         if self.stress is not None:
             if not self.periodic:
                 raise FrameError(
@@ -99,6 +106,20 @@ class Frame:
             found = "a cell" if self.cell is not None else "no cell"
             raise FrameError(f"{self.origin}: expected a cell where and only where pbc is true, found {found}, {given}")
         object.__setattr__(self, "pbc", given)
+
+    def _check_cell(self) -> None:
+        repeats = self.repeats
+        edges = float(np.prod(np.linalg.norm(repeats, axis=1)))
+        if len(repeats) == 3:
+            spanned, what, unit = abs(float(np.linalg.det(repeats))), "volume", "Å³"
+        else:
+            spanned = float(np.prod(np.linalg.svd(repeats, compute_uv=False)))
+            what, unit = ("area", "Å²") if len(repeats) == 2 else ("length", "Å")
+        if not spanned > SINGULAR * edges:
+            raise FrameError(
+                f"{self.origin}: singular cell, {what} {spanned:.3g} {unit} of edges whose product is {edges:.3g} "
+                f"{unit}"
+            )
 
     def _array(self, name: str, shape: tuple[int, ...], allow_nan: bool = False) -> NDArray[np.float64]:
         value = np.array(getattr(self, name), dtype=np.float64)
@@ -127,13 +148,18 @@ class Frame:
     @property
     def formula(self) -> str:
         """Composition such as ``C24N8``, elements sorted."""
-        return "".join(f"{e}{self.species.count(e)}" for e in sorted(self.elements))
+        return formula_name({e: self.species.count(e) for e in self.elements})
 
     @property
     def composition(self) -> str:
-        """Atomic percentages such as ``C75N25``; one element alone is just its symbol."""
-        shares = {e: round(100 * self.species.count(e) / len(self)) for e in sorted(self.elements)}
-        return next(iter(shares)) if len(shares) == 1 else "".join(f"{e}{p}" for e, p in shares.items())
+        """Atomic percentages such as ``C75N25``; one element alone is just its symbol. Types that are no symbols:
+        ``C1_75-N_25``, see :func:`~hiertl_dist.type_names.composition_name`."""
+        return composition_name({e: round(100 * self.species.count(e) / len(self)) for e in self.elements})
+
+    @property
+    def repeats(self) -> NDArray[np.float64]:
+        """(0 to 3, 3) Å, the lattice vectors along which it repeats."""
+        return np.empty((0, 3)) if self.cell is None else self.cell[list(self.pbc or ())]
 
     @property
     def periodic(self) -> bool:
@@ -182,6 +208,23 @@ class Frame:
             forces=None if forces else self.forces,
             stress=None if stress else self.stress,
         )
+
+
+@contextmanager
+def working_on(frame: Frame) -> Iterator[None]:
+    """What is raised inside says which frame it befell.
+
+    The frame's origin becomes the exception's ``frame_at_fault``, by which executors name what failed, instead of the
+    chunk or segment that the frame was handled with, and a note where the message does not name it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "frame_at_fault"):
+            error.frame_at_fault = frame.origin  # type: ignore[attr-defined]
+            if frame.origin not in str(error):
+                error.add_note(f"while working on {frame.origin}")
+        raise
 
 
 def frames_digest(frames: Iterable[Frame]) -> str:

@@ -17,6 +17,7 @@ from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hier
 from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, choose_blocks
 from .parameters import Parameters
+from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
 from .report import (
@@ -31,6 +32,7 @@ from .report import (
 )
 from .solution import Solution
 from .store import write_json
+from .store_places import store_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
 
 def read_parts(path: str | Path) -> Parameters:
     """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
-    return Solution.load(path).parameters if Path(path).suffix == ".npz" else Model.read(path).parameters
+    path = require_file(path, "model")
+    return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ class FitResult:
 
 def options_of(job: Input) -> HierarchyOptions:
     """The options of an input file in the terms of the hierarchy."""
-    store = job.store if job.keep_rows else None
+    store = job.design_store() if job.keep_rows else None
     for block, own in job.block_fits.items():
         if store is not None and own.policy != job.fit.policy:
             raise InputError(
@@ -95,8 +98,9 @@ class _Work:
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
     frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = [read_parts(p) for p in job.frozen]
-    notes = list(job.notes)
+    notes = [*job.notes, *(note for model in frozen for note in model.notes)]
     labels = summarise_labels([*frames, *held_out])
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
@@ -123,7 +127,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     plan = make_plan(
         work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
         frozen=work.frozen, policy=job.fit.policy, executor=executor, memory=memory,
-        store=job.store if job.keep_rows else None,
+        store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
     reduce_bytes = solving = 0
     for blocks in work.fits:
@@ -175,15 +179,29 @@ def assemble_job(
 ) -> dict[str, Any]:
     """Write the design store of a job. Frozen contributions that depend on blocks not fitted yet come with the fit."""
     work = _work(job, executor, all_at_once)
+    store = job.design_store()
     done = assemble(
-        work.frames, job.basis, job.store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
+        work.frames, job.basis, store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
         frozen=work.frozen, policy=job.fit.policy, executor=executor, verify=verify, memory=job.memory,
     )  # fmt: skip
     return {
-        "store": str(job.store), "computed": done.computed, "present": done.present,
+        "store": str(store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
         "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
+
+
+def renew(place: Path, executor: Executor, tell: Callable[[str], None]) -> None:
+    """Rename a store that is there, so that a new one takes its place; nothing is deleted."""
+    aside = executor.once(partial(move_aside, place), what=f"rename {place}")
+    if aside is not None:
+        tell(f"{place}: a new store is made; the one that was there is {aside} now, to be deleted when nobody needs it")
+
+
+def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> None:
+    """Rename the design store that a job would go on with."""
+    if job.keep_rows:
+        renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
 
 
 def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path]]) -> tuple[Path, ...]:
@@ -245,8 +263,9 @@ def fit_job(
     if not hierarchical and not all_at_once:
         raise InputError("nothing to fit: neither hierarchical nor all at once")
     frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     labels = tell_labels([*frames, *held_out], tell)
-    frozen = [read_parts(p) for p in job.frozen]
+    frozen = read_frozen(job, tell)
     options = options_of(job)
     files: list[Path] = []
     models: dict[str, Model] = {}
@@ -294,6 +313,15 @@ def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None]) -> LabelSu
     for line in labels.text().splitlines():
         tell(line)
     return labels
+
+
+def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
+    """The frozen models of a job; what their reader passed over or guessed is told."""
+    frozen = [read_parts(p) for p in job.frozen]
+    for model in frozen:
+        for note in model.notes:
+            tell(f"note: {note}")
+    return frozen
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

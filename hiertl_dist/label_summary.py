@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import shown
 from .labels import ALIKE, LABELS, WORD, LabelOrigin
+from .words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -20,7 +20,7 @@ from .basis import cluster_name
 from .blocks import blocks_of
 from .costs import structural_nonzeros, tile_seconds
 from .errors import InnerCutoffError, ResourceError
-from .frames import frames_digest
+from .frames import frames_digest, working_on
 from .recipe import compile_recipe
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .store import free_disk
@@ -59,6 +59,12 @@ def chunk_rows(most: int, columns: int) -> int:
     return -(-most // chunks)
 
 
+def _frames_label(frames: Sequence[Frame]) -> str:
+    """Names frames that are handled together: what befalls one of them names it, and this is for the rest."""
+    first, last = frames[0].origin, frames[-1].origin
+    return first if len(frames) == 1 else f"{len(frames)} frames, {first} to {last}"
+
+
 @dataclass(frozen=True, eq=False)
 class Segment:
     """Consecutive frames of one element set: the rows that tiles of all blocks share.
@@ -84,8 +90,7 @@ class Segment:
 
     @property
     def label(self) -> str:
-        first, last = self.frames[0].origin, self.frames[-1].origin
-        return first if len(self.frames) == 1 else f"{first} … {last}"
+        return _frames_label(self.frames)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +203,7 @@ def scan_frames(
     if executor is None:
         found = [task(c) for c in chunks]
     else:
-        found = executor.run(task, chunks, label=lambda c: f"{c[0].origin} …", what="look at frames")
+        found = executor.run(task, chunks, label=_frames_label, what="look at frames")
     return list(itertools.chain.from_iterable(found))
 
 
@@ -208,13 +213,16 @@ def _scan_chunk(
     members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
     scans = []
     for frame in frames:
-        here = tuple(b for b, e in members.items() if e <= frame.elements)
-        blocks = {b: compile_recipe(basis, (b,)) for b in here}
-        others = {
-            source: compile_recipe(other, tuple(b.name for b in blocks_of(other) if set(b.elements) <= frame.elements))
-            for source, other in frozen
-        }
-        scans.append(scan_frame(frame, compile_recipe(basis, here), blocks, others))
+        with working_on(frame):
+            here = tuple(b for b, e in members.items() if e <= frame.elements)
+            blocks = {b: compile_recipe(basis, (b,)) for b in here}
+            others = {
+                source: compile_recipe(
+                    other, tuple(b.name for b in blocks_of(other) if set(b.elements) <= frame.elements)
+                )
+                for source, other in frozen
+            }
+            scans.append(scan_frame(frame, compile_recipe(basis, here), blocks, others))
     return scans
 
 
@@ -254,6 +262,8 @@ def make_plan(
         It cannot fit in memory or on disk; both numbers are named.
     """
     check_policy(policy)
+    if executor is not None:
+        executor.require_alike([f.digest for f in frames], "frames")
     found = blocks_of(basis, blocks)
     names = tuple(b.name for b in found)
     check_elements(frames, basis.elements)

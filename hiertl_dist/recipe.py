@@ -44,9 +44,10 @@ class Recipe:
     one_body : (elements,) column of each element's one-body term, or −1.
     families : many-body types; maps : per family, (roles, sets, n), the column of each set of powers within its type,
         the pair's own power last, and the number of columns where there is none.
-    inner : (elements, elements) Å, the largest inner cutoff that any edge of the two elements has.
+    inner : (elements, elements) Å, the largest inner cutoff that any active edge of the two elements has.
     outer : (elements, elements) Å, the largest outer cutoff; 0 where no edge joins them.
     n_columns : number of columns.
+    idle : (first, number) of the columns of types that are never active, see :func:`never_active`: they are zero.
     """
 
     elements: tuple[str, ...]
@@ -60,6 +61,7 @@ class Recipe:
     inner: NDArray[np.float64]
     outer: NDArray[np.float64]
     n_columns: int
+    idle: tuple[tuple[int, int], ...] = ()
 
     @property
     def reach(self) -> float:
@@ -123,6 +125,15 @@ class _EdgeTable:
         return self.rows.setdefault(row, len(self.rows))
 
 
+def never_active(kind: ClusterType) -> bool:
+    """Whether a cluster type has an edge with rmin = rmax, as chimes_lsq's users switch a pair off.
+
+    No distance lies between such cutoffs, so that the type contributes nothing, its wall included. chimes_calculator
+    does the same from rmax on; below, where it divides zero by zero, nothing is what stands to reason.
+    """
+    return any(edge.rmin >= edge.rmax for edge in kind.edges)
+
+
 @lru_cache(maxsize=32)
 def compile_recipe(basis: Basis, names: tuple[str, ...] | None = None) -> Recipe:
     """The recipe of the blocks named (default: all); columns as :func:`~hiertl_dist.blocks.columns_of` has them."""
@@ -134,10 +145,14 @@ def compile_recipe(basis: Basis, names: tuple[str, ...] | None = None) -> Recipe
     one_body = np.full(size, -1, np.int64)
     inner, outer = np.zeros((size, size)), np.zeros((size, size))
     many: list[tuple[ClusterType, slice]] = []
+    idle: list[tuple[int, int]] = []
     start = 0
     for block in blocks_of(basis, names):
         for kind, span in block.spans():
             place = slice(start + span.start, start + span.stop)
+            if never_active(kind):
+                idle.append((place.start, place.stop - place.start))
+                continue
             if kind.body == 1:
                 one_body[code[kind.elements[0]]] = place.start
             elif kind.body == 2:
@@ -156,7 +171,7 @@ def compile_recipe(basis: Basis, names: tuple[str, ...] | None = None) -> Recipe
     edges = np.array(list(table.rows), np.float64).reshape(-1, 8)
     return Recipe(
         basis.elements, edges, pair_fn, pair_order, pair_first, one_body, tuple(f for f, _ in families),
-        tuple(m for _, m in families), inner, outer, start,
+        tuple(m for _, m in families), inner, outer, start, tuple(idle),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .basis import cluster_name
 from .errors import FrameError, InnerCutoffError
-from .frames import Frame
+from .frames import Frame, working_on
 from .kernels.clusters import cluster_rows
 from .kernels.neighbours import Neighbours, find_neighbours
 from .kernels.pairs import pair_rows
@@ -210,22 +210,28 @@ def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, ND
     return found
 
 
+_Wanted = tuple[float, "NDArray[np.int64] | None", "NDArray[np.float64] | None"]
+
+
 def frame_neighbours(frame: Frame, recipe: Recipe, least: float | None = None) -> Neighbours:
     """The pairs of atoms that some edge of the recipe joins, or with ``least`` (Å) all up to the longest of both.
 
-    Raises FrameError for atoms on top of one another.
+    Raises FrameError for atoms on top of one another, or too far apart, or a cell that is too long and thin.
     """
     codes = recipe.codes(frame)
     if least is None:
         joined = np.flatnonzero(recipe.outer.any(axis=1))
-        near = find_neighbours(
-            frame.positions, frame.cell, recipe.reach, np.where(np.isin(codes, joined), codes, -1), recipe.outer
-        )
+        wanted: _Wanted = (recipe.reach, np.where(np.isin(codes, joined), codes, -1), recipe.outer)
     else:
-        near = find_neighbours(frame.positions, frame.cell, max(recipe.reach, least))
+        wanted = (max(recipe.reach, least), None, None)
+    try:
+        near = find_neighbours(frame.positions, frame.cell, *wanted, pbc=frame.pbc or (True, True, True))
+    except (ValueError, RuntimeError) as error:
+        raise FrameError(f"{frame.origin}: {error}") from error
     if len(near.dist) and near.dist.min() <= 0.0:
         a = int(near.dist.argmin())
-        raise FrameError(f"{frame.origin}: atoms {near.centre[a]} and {near.atom[a]} coincide")
+        pair = " and ".join(f"{i} ({frame.species[i]})" for i in (near.centre[a], near.atom[a]))
+        raise FrameError(f"{frame.origin}: atoms {pair} coincide")
     return near
 
 
@@ -268,6 +274,8 @@ def fill_rows(
     for family in recipe.families:
         with work_room() as room:
             cluster_rows(codes, near, family, *rest, room)
+    for first, number in recipe.idle:
+        out[:, first : first + number] = 0.0
     for element, column in enumerate(recipe.one_body):
         if column >= 0:
             out[:, column] = 0.0
@@ -287,13 +295,17 @@ def rows_of(
     out = kept_array(f"rows {kept}", shape[0] * shape[1]).reshape(shape) if kept else np.empty(shape)
     start = 0
     for frame, count in zip(frames, counts, strict=True):
-        fill_rows(frame, recipe, out[start : start + count], policy)
+        with working_on(frame):
+            fill_rows(frame, recipe, out[start : start + count], policy)
         start += count
     return out
 
 
 def skipped_frames(frames: Sequence[Frame], recipe: Recipe) -> frozenset[int]:
     """Indices of the frames that have a pair inside an inner cutoff: those that ``skip_frame`` leaves out."""
-    return frozenset(
-        i for i, f in enumerate(frames) if pairs_inside(f, recipe, frame_neighbours(f, recipe))
-    )
+    found = []
+    for i, frame in enumerate(frames):
+        with working_on(frame):
+            if pairs_inside(frame, recipe, frame_neighbours(frame, recipe)):
+                found.append(i)
+    return frozenset(found)

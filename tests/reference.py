@@ -99,11 +99,12 @@ def sites(frame, reach):
     """Species and positions of the atoms, then of every periodic image that may be within reach of one."""
     if frame.cell is None:
         return list(frame.species), frame.positions
-    inverse = np.linalg.inv(frame.cell)
+    repeats = np.array([v for v, p in zip(frame.cell, frame.pbc, strict=True) if p])
+    inverse = np.linalg.pinv(repeats)
     fractional = frame.positions @ inverse
     count = np.ceil(reach * np.linalg.norm(inverse, axis=0) + np.ptp(fractional, axis=0)).astype(int)
-    shifts = sorted(itertools.product(*(range(-c, c + 1) for c in count)), key=lambda s: s != (0, 0, 0))
-    positions = np.concatenate([frame.positions + np.array(s) @ frame.cell for s in shifts])
+    shifts = sorted(itertools.product(*(range(-c, c + 1) for c in count)), key=lambda s: any(s))
+    positions = np.concatenate([frame.positions + np.array(s) @ repeats for s in shifts])
     return list(frame.species) * len(shifts), positions
 
 
@@ -168,7 +169,7 @@ def type_rows(frame, basis, kind, found, skip_inside):
 
 
 def direct_rows(frame, basis, columns, policy="damp"):
-    """Design rows (forces, stress where there is a cell, energy) in the given columns by direct sums."""
+    """Design rows (forces, stress where there is a volume, energy) in the given columns by direct sums."""
     n = len(frame)
     found = {}
     for body in (1, 2, 3, 4):
@@ -176,7 +177,7 @@ def direct_rows(frame, basis, columns, policy="damp"):
         for kind in (t for t in basis.types if t.body == body):
             skip = policy == "lsq" and body == 2
             labels, forces, virial, energy = type_rows(frame, basis, kind, by_type[kind.elements], skip)
-            stress = virial / frame.volume if frame.cell is not None else virial[:0]
+            stress = virial / frame.volume if frame.periodic else virial[:0]
             rows = np.concatenate([forces.reshape(3 * n, -1), stress, energy[None]])
             found.update({(kind.elements, p): rows[:, k] for k, p in enumerate(labels)})
     return np.stack([found[c.elements, c.powers] for c in columns], axis=1)
@@ -219,8 +220,8 @@ def lsq_layout(rows):
 
 
 def labelled(species, positions, cell=None, **more):
-    """A frame with zero energy, forces and, where there is a cell, stress: it has every kind of row."""
-    stress = None if cell is None else np.zeros(6)
+    """A frame with zero energy, forces and, where there is a volume, stress: it has every kind of row."""
+    stress = None if cell is None or not all(more.get("pbc") or (True,)) else np.zeros(6)
     labels = {"energy": 0.0, "forces": np.zeros((len(species), 3)), "stress": stress}
     return Frame(tuple(species), np.array(positions, float), cell, **(labels | more))
 

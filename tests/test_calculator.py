@@ -82,7 +82,7 @@ def test_a_molecule_has_no_stress_and_is_not_calculated_again_to_say_so(evaluati
     from ase.calculators.calculator import PropertyNotImplementedError
 
     atoms = atoms_of(calc=Calculator(TRUTH), pbc=False)
-    alone = replace(FRAME, cell=None, stress=None)
+    alone = replace(FRAME, cell=None, pbc=None, stress=None)
     energy, forces, _ = known(Model(TRUTH), alone)
     assert atoms.get_potential_energy() == energy
     np.testing.assert_array_equal(atoms.get_forces(), forces)
@@ -144,9 +144,11 @@ def test_parts_that_do_not_fit_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("builtin", [ValueError, RuntimeError, FrameError])
-def test_partial_periodicity_is_refused(builtin):
-    with pytest.raises(builtin, match=r"atoms C\d+N\d+: expected all or no directions .* \[True, True, False\]"):
-        atoms_of(calc=Calculator(TRUTH), pbc=(True, True, False)).get_potential_energy()
+def test_atoms_that_a_frame_cannot_be_are_refused_as_errors_of_ase_too(builtin):
+    atoms = atoms_of(calc=Calculator(TRUTH))
+    atoms.positions[1] = atoms.positions[0]
+    with pytest.raises(builtin, match=r"atoms C\d+N\d+: atoms 0 \(\w\) and 1 \(\w\) coincide"):
+        atoms.get_potential_energy()
 
 
 def test_other_elements_are_refused_or_left_out_as_asked():

@@ -157,12 +157,16 @@ class Fault:
             pickled = pickle.dumps(error)
         except Exception:
             pickled = None
-        said = str(error)
+        # a frame that is at fault, among all that were handled together, is what a person has to look at
+        frame = getattr(error, "frame_at_fault", "")
+        said = str(error).removeprefix(f"{frame}: ")
         text = text or (f"{type(error).__name__}: {said}" if said else type(error).__name__)
-        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost)
+        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost, frame)
 
     def named(self, node: Node, items: Sequence[Any], label: Label) -> Fault:
-        """The same fault, with the item or the merge that it befell."""
+        """The same fault, with the frame, else the item or the merge, that it befell."""
+        if self.name:
+            return replace(self, node=node)
         name = _name(items[node.lo], label)
         if not node.is_leaf:
             name = f"merge of {name} to {_name(items[node.hi - 1], label)}"
@@ -330,6 +334,15 @@ class Executor(ABC):
         except CallFailed as failed:
             fault = failed.fault.named(Node(0, 1), ["it"], str)
         raise task_failed(what, [fault])
+
+    def require_alike(self, digests: Sequence[str], what: str) -> None:  # noqa: B027  one process is like itself
+        """Make sure that all calling processes were given the same, such as frames, in the same order.
+
+        Raises
+        ------
+        InputError
+            On every calling process: which ranks have others, how many, and from which one on.
+        """
 
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FrameError, shown
+from ..errors import FrameError
 from ..frames import Frame
 from ..labels import LabelOrigin, look_alikes
 from ..units import EV
+from ..words import shown
 from .cells import STRESS_DROPPED, settled_cell
 from .coincidence import FARTHEST, geometry_fault
 from .extxyz import APART, ENERGIES_DIFFER, NO_GROUP, LabelKeys

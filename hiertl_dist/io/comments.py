@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ..errors import shown
 from ..labels import ALIKE, WORD
+from ..words import shown
 from .cells import BOOLEANS
 
 if TYPE_CHECKING:

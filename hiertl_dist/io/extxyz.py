@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from ..errors import FrameError, shown
+from ..errors import FrameError
 from ..labels import LATTICE_ALIKE, LabelOrigin, look_alikes
 from ..units import EV
+from ..words import shown
 from .cells import BOOLEANS, STRESS_DROPPED, Periodicity, settled_cell
 from .comments import NUMBER, Comment, parse_comment
 from .lines import LineSource, frames_in, make_frame, number, read_atoms
@@ -155,7 +156,9 @@ def _frame(file: _File, n: int) -> Frame:
     header_line = source.number
     comment = parse_comment(line, file.lists, source.error)
     for key in comment.differing.keys() & file.used:
-        raise source.error(f"the key {key!r} is given twice, as {' and as '.join(map(shown, comment.differing[key]))}")
+        texts = comment.differing[key]
+        if len({tuple(map(_plain, _values(text))) for text in texts}) > 1:
+            raise source.error(f"the key {key!r} is given twice, as {' and as '.join(map(shown, texts))}")
     info = comment.values
     cell, pbc, notes, doubts = settled_cell(_lattice(source, info), _pbc(source, info), source.error)
     group, no_group = _group(file, info)
@@ -166,8 +169,9 @@ def _frame(file: _File, n: int) -> Frame:
     if layout is None:
         layout = file.layouts[properties] = _layout(source, properties, keys)
     atoms = read_atoms(
-        source, n, lambda _: layout.width, layout.species, lambda _: layout.numbers, more=layout.nameless
-    )
+        source, n, lambda _: layout.width, layout.species, lambda _: layout.numbers, more=layout.nameless,
+        named=not layout.atomic,
+    )  # fmt: skip
     if layout.atomic:
         atoms = atoms._replace(species=_symbols(source, atoms.species, atoms.first_line))
     found = [("energy", keys.key("energy"))] * (energy is not None)
@@ -228,6 +232,12 @@ def _origin(
 def _values(text: str) -> list[str]:
     """The words of a list, whatever its brackets; ASE marks what is not a plain list with ``_JSON``."""
     return re.sub(r"[\[\]{},]", " ", text.removeprefix("_JSON ")).split()
+
+
+def _plain(word: str) -> str | float:
+    """A word for comparison: 1.0 is 1.00, and a comma or semicolon after it is no part of it."""
+    word = word.strip(";")
+    return float(re.sub("[dD]", "e", word)) if NUMBER.fullmatch(word) else word
 
 
 def _lattice(source: LineSource, info: Mapping[str, str]) -> NDArray[np.float64] | None:

@@ -7,11 +7,11 @@ import gzip
 import io
 import lzma
 import zlib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
-from ..errors import FrameError, MissingFileError, shown
+from ..errors import FrameError
+from ..paths import beside, local_path, require_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,17 +47,16 @@ def open_text(path: Path) -> tuple[IO[str], str]:
     Raises
     ------
     MissingFileError
-        There is no such file: the folder that was looked into and similar names.
+        There is no such file: its absolute path and similar names.
+    InputError
+        A folder.
     FrameError
         A zip archive, or zstandard where Python cannot read it.
     OSError
         The file cannot be opened.
     """
-    try:
-        with path.open("rb") as raw:
-            head = raw.read(6)
-    except FileNotFoundError as error:
-        raise missing(path) from error
+    with require_file(path, "trajectory").open("rb") as raw:
+        head = raw.read(6)
     packing = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
     stream = _unpacked(path, packing)
     utf_16 = not packing and head.startswith(UTF_16)
@@ -87,27 +86,6 @@ def _unpacked(path: Path, packing: str) -> IO[bytes]:
     return path.open("rb")
 
 
-def missing(path: Path) -> MissingFileError:
-    """The exception for a file that is not there: what was looked for and where, and names that are similar."""
-    folder, sought = path.absolute().parent, path.name
-    if not folder.is_dir():
-        there = next(p for p in folder.parents if p.is_dir())
-        return MissingFileError(f"{path}: no such file, for there is no folder {folder} (there is {there})")
-    return MissingFileError(f"{path}: no such file in {folder}{_similar(sought, folder)}")
-
-
-def _similar(sought: str, folder: Path) -> str:
-    """Names in the folder that someone may have meant, as the end of a message."""
-    names = {p.name.lower(): p.name for p in sorted(folder.iterdir())}
-    # endings alone make all names of a folder similar
-    stems = {stem(Path(name)): name for name in names}
-    close = [names[stems[name]] for name in get_close_matches(stem(Path(sought.lower())), stems, n=3, cutoff=0.6)]
-    if close:
-        return f"; did you mean {' or '.join(shown(name) for name in close)}?"
-    ours = sorted(n for n in names.values() if unpacked_name(n).lower().endswith(SUFFIXES))[:5]
-    return f"; there are {ours}" if ours else "; it has no trajectories"
-
-
 def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
     """The files that paths and patterns stand for, those of a pattern sorted, each with the path or pattern.
 
@@ -116,12 +94,12 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
     MissingFileError
         There is no such file.
     FrameError
-        A pattern matches nothing, a path is a folder, or there is no path at all.
+        A pattern matches nothing, or there is no path at all.
+    InputError
+        A folder, or a URL.
     """
     if isinstance(path, str | Path):
-        found = [Path(path)]
-        if found[0].is_dir():
-            raise FrameError(f"{path}: this is a folder; expected a file, or a pattern such as {found[0] / '*.extxyz'}")
+        found = [local_path(path, "trajectory")]
         # A file whose name has brackets in it is that file.
         if not found[0].exists() and any(c in str(path) for c in "*?["):
             pattern = Path(path)
@@ -129,23 +107,11 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
             relative = pattern.relative_to(anchor) if pattern.anchor else pattern
             found = sorted(file for file in anchor.glob(str(relative)) if file.is_file())
             if not found:
-                raise _nothing_matches(pattern)
-        elif not found[0].exists():
-            raise missing(found[0])
+                raise FrameError(f"{path}: no file matches this pattern{beside(pattern)}")
+        else:
+            require_file(found[0], "trajectory")
         return [(file, str(path)) for file in found]
     files = [pair for one in path for pair in find_files(one)]
     if not files:
         raise FrameError("expected at least one file, found an empty sequence")
     return files
-
-
-def _nothing_matches(pattern: Path) -> FrameError:
-    absolute = pattern.absolute()
-    parts = absolute.parts
-    first = next(k for k, part in enumerate(parts) if any(c in part for c in "*?["))
-    folder = Path(*parts[:first])
-    said = f"{pattern}: no file matches this pattern"
-    if not folder.is_dir():
-        there = next(p for p in folder.parents if p.is_dir())
-        return FrameError(f"{said}, for there is no folder {folder} (there is {there})")
-    return FrameError(f"{said} in {folder}{_similar(absolute.name, folder)}")

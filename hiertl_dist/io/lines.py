@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from ..errors import FrameError, shown
+from ..errors import FrameError
 from ..frames import Frame
+from ..type_names import name_fault
+from ..units import SYMBOLS
+from ..words import shown
 from .coincidence import FARTHEST, geometry_fault
 from .comments import NUMBER
 from .files import DAMAGES, open_text
@@ -150,6 +153,7 @@ def read_atoms(
     columns: Callable[[int], Sequence[int]],
     *,
     more: bool = False,
+    named: bool = True,
 ) -> AtomTable:
     """Read n atom lines.
 
@@ -158,6 +162,7 @@ def read_atoms(
     width : number of columns that every line must have, from the words of the first.
     columns : which columns are numbers to return, given that width.
     more : lines may have more columns than that, which are passed over.
+    named : the types of the atoms have names; False leaves it to the caller to look at their words.
     """
     rows = source.read_rows(n)
     first_line = source.first_line
@@ -168,6 +173,12 @@ def read_atoms(
         if k is not None:
             raise source.error(f"expected {expected} columns, found {len(rows[k])}", first_line + k)
     species = tuple([row[species_column] for row in rows])
+    for name in sorted(set(species) - SYMBOLS) if named else ():
+        if fault := name_fault(name):
+            raise source.error(
+                f"expected a chemical symbol or the name of a type of atoms, found {shown(name)}: {fault}",
+                first_line + species.index(name),
+            )
     numbers = _numbers(source, rows, columns(expected), first_line)
     return AtomTable(species, numbers, first_line, max(widths) - expected)
 

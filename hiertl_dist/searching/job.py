@@ -7,11 +7,13 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ..basis import cluster_name
 from ..errors import InputError
 from ..jobs import (
     known_frames,
     options_of,
-    read_parts,
+    read_frozen,
+    renew,
     solution_writers,
     tell_labels,
     tell_solution,
@@ -22,10 +24,10 @@ from ..jobs import write_outputs as write
 from ..report import Errors, errors_by_composition, errors_text, frame_errors, table_text, warnings_text
 from ..rows import person_kind
 from ..summary_store import SummaryStore
-from .plan import plan_search
+from .plan import SearchPlan, plan_search
 from .report import plot_search, search_text
 from .settings import SearchSettings
-from .stages import SearchResult, search, summarise_for
+from .stages import SearchResult, search, summarise_for, summary_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +84,7 @@ def search_job(
     *,
     all_at_once: bool = False,
     plot: bool | None = None,
+    fresh: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> SearchReport:
     """Search a job and write what was chosen: block files, merged model, solutions, ``search.json``, ``search.png``.
@@ -89,6 +92,7 @@ def search_job(
     Parameters
     ----------
     plot : ``None``: if matplotlib is there.
+    fresh : make a new summary store; the one that is there gets another name.
 
     Raises
     ------
@@ -105,8 +109,9 @@ def search_job(
     if plot is None and not drawn:
         tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
     frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     tell_labels([*frames, *held_out], tell)
-    frozen = [read_parts(p) for p in job.frozen]
+    frozen = read_frozen(job, tell)
     files: list[Path] = []
 
     def done(stage: Stage) -> None:
@@ -114,10 +119,14 @@ def search_job(
         files.extend(write(executor, solution_writers(name, stage.solution, job.output)))
         tell_solution(stage.solution, tell)
 
+    if fresh:
+        options = search_options(job)
+        plan = plan_search(frames, job.basis, job.search, frozen=frozen, options=options, all_at_once=all_at_once)
+        renew_summaries(job, plan, job.search, executor, tell)
     result = search(
         frames, job.basis, job.search, frozen=frozen, options=search_options(job), store=job.summaries,
-        rows=job.store if job.keep_rows else None, output=job.output, executor=executor, all_at_once=all_at_once,
-        tell=tell, done=done,
+        rows=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
+        all_at_once=all_at_once, tell=tell, done=done,
     )  # fmt: skip
     files += write(executor, [partial(write_model, result.model, (), job.output / "model.params.txt")])
     sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)
@@ -141,30 +150,43 @@ def search_options(job: Input) -> Any:
 
 
 def summarise_job(
-    job: Input, executor: Executor, *, all_at_once: bool = False, tell: Callable[[str], None] = lambda _: None
-) -> dict[str, Any]:
-    """The pass over the rows that a search begins with, into the summary store."""
+    job: Input, executor: Executor, *, all_at_once: bool = False, fresh: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
     settings = job.search or SearchSettings()
     frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in frames], "frames")
     tell_labels([*frames, *held_out], tell)
-    frozen = [read_parts(p) for p in job.frozen]
+    frozen = read_frozen(job, tell)
     # grids are no matter of the pass
     plan = plan_search(
         frames, job.basis, SearchSettings(folds=settings.folds), frozen=frozen, options=search_options(job),
         all_at_once=all_at_once, tell=tell,
     )  # fmt: skip
-    before = executor.once(partial(_ids, job.summaries), what=f"look at {job.summaries}")
-    rows = job.store if job.keep_rows else None
-    summaries, _ = summarise_for(plan, settings, store=job.summaries, rows=rows, executor=executor)
-    found: dict[str, Any] = executor.once(partial(_contents, job.summaries), what=f"look at {job.summaries}")
+    if fresh:
+        renew_summaries(job, plan, settings, executor, tell)
+    store = summary_place(plan, settings, job.summaries, executor)
+    before = executor.once(partial(_ids, store), what=f"look at {store}")
+    rows = job.design_store() if job.keep_rows else None
+    summaries, _ = summarise_for(plan, settings, store=store, rows=rows, executor=executor)
+    found: dict[str, Any] = executor.once(partial(_contents, store), what=f"look at {store}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
-        own = counts.setdefault("".join(sorted(group.elements)), {})
+        own = counts.setdefault(cluster_name(group.elements), {})
         own["groups"] = own.get("groups", 0) + 1
         kind = person_kind(group.kind)
         own[kind] = own.get(kind, 0) + summaries.rows(group)
     new = [i for i in found["batches"] if i not in before]
-    return found | {"store": str(job.summaries), "element_sets": counts, "new_batches": new}
+    return found | {"store": str(store), "element_sets": counts, "new_batches": new}
+
+
+def renew_summaries(
+    job: Input, plan: SearchPlan, settings: SearchSettings, executor: Executor, tell: Callable[[str], None]
+) -> None:
+    """Rename the summary store that a pass would go on with."""
+    place = summary_place(plan, settings, job.summaries, executor, check=False)
+    renew(place, executor, tell)
 
 
 def _ids(store: Path) -> list[str]:

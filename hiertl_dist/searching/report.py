@@ -86,8 +86,9 @@ def describer(choices: Sequence[Choice]) -> Any:
     """A function that says of a choice what some others have otherwise."""
     plain = [c.as_dict() for c in choices]
     vary = {axis: len({repr(p[axis]) for p in plain}) > 1 for axis in plain[0]} if plain else {}
-    names = {n for p in plain for n in p["weights"]}
-    moving = {n for n in names if len({p["weights"].get(n, 1.0) for p in plain}) > 1}
+    tables = [p["weights"] for p in plain if not isinstance(p["weights"], str)]
+    names = {n for t in tables for n in t}
+    moving = {n for n in names if len(tables) < len(plain) or len({t.get(n, 1.0) for t in tables}) > 1}
 
     def describe(choice: Choice) -> str:
         said = []
@@ -95,7 +96,10 @@ def describer(choices: Sequence[Choice]) -> Any:
             said.append(_orders(choice.orders))
         if vary["exclude"]:
             said.append("without " + "+".join(choice.exclude) if choice.exclude else "all types")
-        said += [f"{n} × {choice.weights.get(n, 1.0):g}" for n in sorted(moving)]
+        if isinstance(choice.weights, str):
+            said += [f"{choice.weights} weights"] * vary["weights"]
+        else:
+            said += [f"{n} × {choice.weights.get(n, 1.0):g}" for n in sorted(moving)]
         if vary["objective"]:
             said.append(choice.objective)
         if vary["regulariser"] or not said:

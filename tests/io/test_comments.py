@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -54,14 +55,11 @@ def parsed(line):
 def test_values(line, values):
     comment = parsed(line)
     assert comment.values == values
-    assert not comment.differing
 
 
 def test_keys_given_more_than_once():
     comment = parsed("a=1 b=2 a=1 b=3 Lattice=x lattice=y b=2")
-    assert comment.differing == {"b": ["2", "3", "2"], "Lattice": ["x", "y"]} or comment.differing == {
-        "b": ["2", "3"], "Lattice": ["x", "y"]
-    }  # fmt: skip
+    assert comment.differing == {"b": ["2", "3", "2"], "Lattice": ["x", "y"]}
     assert comment.values["a"] == "1"
 
 
@@ -103,10 +101,8 @@ def test_what_cannot_be_read_is_quoted(line, said):
 )  # fmt: skip
 def test_long_lines_take_no_time(line):
     began = time.process_time()
-    try:
+    with contextlib.suppress(ValueError):
         parsed(line)
-    except ValueError as refused:
-        assert len(str(refused)) < 300
     assert time.process_time() - began < 2.0
 
 

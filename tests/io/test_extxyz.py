@@ -180,7 +180,7 @@ def test_groups(tmp_path):
         (f"{COMMENT} energy=-5 Ha", ATOMS, 6, "expected an energy in eV, found energy='-5 Ha'"),
         (f"{COMMENT} energy=-5 kcal/mol", ATOMS, 6, "expected an energy in eV"),
         (f"{COMMENT} energy=T", ATOMS, 6, "the energy energy, found 'T'"),
-        (f"{COMMENT} energy={'9' * 5000}", ATOMS, 6, r"the energy energy, found '9{60}'… \(5000 characters\)"),
+        (f"{COMMENT} energy={'9' * 5000}", ATOMS, 6, "the energy energy, found '9{58}…$"),
         (f"{COMMENT} energy=1e308", ATOMS, 6, "the energy energy, found '1e308'"),
         (f"{COMMENT} energy=²", ATOMS, 6, "the energy energy, found '²'"),
         (f'{COMMENT} stress=""', ATOMS, 6, "nine numbers, or six, in stress, found 0"),
@@ -219,6 +219,7 @@ def test_groups(tmp_path):
         (COMMENT, "C 0 0 0 0 0 0 0\nN 1 1 1 0 0 0 0\n", 7, "expected 7 columns, found 8"),
         (COMMENT, "C 0 0 0 0 0 0\nN 1 1 1 0 0 z\n", 8, "column 7, found 'z'"),
         (COMMENT, "C 0 0 0 0 0 0\nQq 1 1 1 0 0 1e308\n", 8, "column 7, found '1e308'"),
+        (COMMENT, "C 0 0 0 0 0 0\nQ: 1 1 1 0 0 0\n", 8, "name of a type of atoms, found 'Q:'"),
         (
             COMMENT,
             "C 0 0 0 0 0 0\nN 2 3 10 0 0 0\n",

@@ -109,11 +109,13 @@ def test_positions_are_not_wrapped_and_element_order_is_kept(tmp_path):
         ("2\n8 9 10\nC 0 0 0 0 0 0\nN 1 1 ٣ 0 0 0\n", 8, "column 4"),
         ("2\n8 9 10\nC 0 0 0 0 0 0\nN 1 1 1 0 0 ****\n", 8, "column 7"),
         ("2\n8 9 10\nC 0 0 0 0 0 0\nN 1 1 1e7 0 0 0\n", 8, "positions within"),
-        (f"{'9' * 5000}\n8 9 10\n", 5, r"number of atoms.*'9{60}'… \(5000 characters\)"),
+        (f"{'9' * 5000}\n8 9 10\n", 5, "number of atoms.*'9{58}…$"),
         ("²\n8 9 10\n", 5, "number of atoms.*'²'"),
-        (f"2\n8 9 {'9' * 5000}\n{ATOMS}", 6, r"'9{60}'… \(5000 characters\)"),
+        (f"2\n8 9 {'9' * 5000}\n{ATOMS}", 6, "'9{58}…$"),
         (f"2\n8 9 1e7\n{ATOMS}", 6, r"lattice vectors within 1e\+06"),
         ("2\n8 9 10\nC 0 0 0 0 0 0\nN 1 1 1 0 0 1e308\n", 8, "column 7, found '1e308'"),
+        ("2\n8 9 10\nC 0 0 0 0 0 0\nX: 1 1 1 0 0 0\n", 8, "name of a type of atoms, found 'X:'"),
+        ("2\n8 9 10\nC:1 0 0 0 0 0 0\nN 1 1 1 0 0 0\n", 7, "name of a type of atoms, found 'C:1'"),
         ("2\n8 9 10\nC 0 0 0\nN 0 0 0.005\n", 8, r"atoms 1 \(line 7\) and 2 \(line 8\) coincide"),
         ("2\n8 9 10\nC 0.002 4 5\nN 7.998 4 5\n", 8, r"atoms 1 \(line 7\) and 2 \(line 8\) coincide"),
         ("2\n8 9 10\nC 1 4 5\nN 801 4 -15\n", 8, r"atoms 1 \(line 7\) and 2 \(line 8\) coincide"),
@@ -186,7 +188,7 @@ def test_paths_patterns_and_slices(tmp_path, monkeypatch):
         read_frames("z*.xyzf")
     with pytest.raises(FrameError, match="at least one file"):
         read_frames([])
-    with pytest.raises(FileNotFoundError, match=rf"z\.xyzf: no such file in {tmp_path}; there are \['\[x\]"):
+    with pytest.raises(FileNotFoundError, match=rf"there is no file {tmp_path}/z\.xyzf; similar names"):
         read_frames("z.xyzf")
 
 
