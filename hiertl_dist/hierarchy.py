@@ -94,8 +94,7 @@ def fit_hierarchy(
         for block in wanted:
             free = tuple(options.partial.get(block, ()))
             below = below_of(block, (*less(frozen, set(current)), *current.values()), free)
-            elements = split_symbols(block)
-            movable = left_open.within(elements) if left_open.elements else left_open
+            movable = left_open.within(split_symbols(block))
             # what may still move is this block's to say
             below = without_one_body(below, movable.elements)
             left = f", {', '.join(free)} left free" if free else ""

@@ -19,6 +19,7 @@ from .evaluation import Model
 from .figures import need_matplotlib, plot_parity
 from .fit_report import FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, check_climb_contacts, choose_blocks
 from .parameters import Parameters
 from .paths import move_aside, require_file
@@ -67,6 +68,7 @@ class _Work:
     fits: list[tuple[str, ...]]
     needs: set[Need]
     notes: list[str]
+    labels: LabelSummary
 
 
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
@@ -75,10 +77,11 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = [read_parts(p) for p in job.frozen]
     notes = [*job.notes, *(note for model in frozen for note in model.notes)]
+    labels = summarise_labels([*frames, *held_out])
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
-        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes)
+        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
     fits = [(b, *options.partial.get(b, ())) for b in wanted]
@@ -87,7 +90,7 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
         members, wider = set(split_symbols(block)), options.of(block).include_fewer
         sets = {f.elements for f in frames if f.elements == members or (wider and f.elements < members)}
         needs |= {(cluster_name(s), b) for s in sets for b in (block, *free) if set(split_symbols(b)) <= s}
-    return _Work(frames, held_out, frozen, fits, needs, notes)
+    return _Work(frames, held_out, frozen, fits, needs, notes, labels)
 
 
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
@@ -122,7 +125,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     found = plan.as_dict() | {
         "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
-        "solve_bytes": solving, "notes": work.notes,
+        "solve_bytes": solving, "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
     return plan, found
 
@@ -142,6 +145,7 @@ def plan_text(found: dict[str, Any]) -> str:
     ]
     if found["held_out_frames"]:
         lines.append(f"{found['held_out_frames']} frames held out")
+    lines.append(labels_text(found["labels"]))
     for key, what in (
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
         ("unlabelled_frames", "frames without labels"), ("notes", "notes"),
@@ -169,7 +173,7 @@ def assemble_job(
     return {
         "store": str(store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
-        "notes": work.notes,
+        "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
 
 
@@ -257,6 +261,7 @@ def fit_job(
     if plot:
         need_matplotlib()
     frames, held_out = job.read_frames(executor.watch)
+    labels = tell_labels([*frames, *held_out], tell)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = read_frozen(job, tell)
     options = options_of(job)
@@ -277,13 +282,9 @@ def fit_job(
         models["hierarchical"] = climb.model
         files += write_outputs(executor, [partial(write_model, climb.model, (), job.output / "model.params.txt")])
     if all_at_once:
-        tell("all blocks at once")
-        if hierarchical and (options.block_settings or options.partial or options.only):
-            tell("  note: all at once every block is free, with the general settings")
-            options = replace(options, block_settings={}, partial={}, only=None)
-        together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
+        options = _general(options, tell) if hierarchical else options
+        together = _fit_together(frames, job, frozen, options, executor, tell)
         files += write_outputs(executor, solution_writers("all_at_once", together.solution, job.output))
-        tell_solution(together.solution, tell)
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
     evaluations = {
@@ -293,17 +294,45 @@ def fit_job(
         name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
     }
     result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
+    written = write_outputs(executor, _report_writers(result, labels, job, plot=plot, tables=tables))
+    return replace(result, files=(*files, *written))
+
+
+def _general(options: HierarchyOptions, tell: Callable[[str], None]) -> HierarchyOptions:
+    """The options that hold for all blocks at once, where others are for a climb beside it."""
+    if not (options.block_settings or options.partial or options.only):
+        return options
+    tell("  note: all at once every block is free, with the general settings")
+    return replace(options, block_settings={}, partial={}, only=None)
+
+
+def _fit_together(
+    frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], options: HierarchyOptions, executor: Executor,
+    tell: Callable[[str], None],
+) -> BlockFit:  # fmt: skip
+    tell("all blocks at once")
+    fit = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
+    tell_solution(fit.solution, tell)
+    return fit
+
+
+def _report_writers(
+    result: FitResult, labels: LabelSummary, job: Input, *, plot: bool, tables: bool
+) -> list[Callable[[], Path | tuple[Path, ...]]]:
+    """What writes the report, and tables and figures if asked for."""
     # first, so that it is there even if a figure fails
+    report = fit_dict(result) | {"labels": labels.as_dict()}
     writers: list[Callable[[], Path | tuple[Path, ...]]] = [
-        partial(write_json_file, fit_dict(result), job.output / "report.json")
+        partial(write_json_file, report, job.output / "report.json")
     ]
     if tables:
         writers += [partial(_write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
     if plot:
-        drawn = {f"{name}, {s}": (sets[s], e) for name, found in evaluations.items() for s, e in found.items()}
+        drawn = {
+            f"{name}, {s}": (result.sets[s], e) for name, found in result.evaluations.items() for s, e in found.items()
+        }
         writers.append(partial(_write_plot, drawn, job.units, job.output / "parity.png"))
-    written = write_outputs(executor, writers)
-    return replace(result, files=(*files, *written))
+    return writers
 
 
 def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
@@ -320,6 +349,14 @@ def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parame
     names = [b.name for b in blocks_of(job.basis) if b.name not in held]
     sets = {cluster_name(f.elements) for f in frames}
     check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
+
+
+def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None]) -> LabelSummary:
+    """Say which labels the frames have, a line for each source, with notes and warnings; given back for reports."""
+    labels = summarise_labels(frames)
+    for line in labels.text().splitlines():
+        tell(line)
+    return labels
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .chunks import replacing
 from .errors import InputError
 from .guessing import DataSource, guess_sources
 from .io import iter_frames
+from .paths import replacing
 from .suggesting import SuggestedInput, suggest_input
 from .suggesting_text import choices_text
 from .surveying import Survey, survey

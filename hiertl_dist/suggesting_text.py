@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from .report import table_text
+from .display import table_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
