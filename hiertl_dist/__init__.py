@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from .solving import BlockFit, fit_block
     from .store import DesignStore
     from .stored_summaries import open_summaries
-    from .suggesting import SuggestedInput, suggest_input
+    from .suggested import SuggestedInput
+    from .suggesting import suggest_input
     from .summarising import summarise
     from .summarising import summarise as summarize  # noqa: F401  the other spelling
     from .surveying import Survey, survey
@@ -93,7 +94,8 @@ _PLACES: Final = {
     "solving": "BlockFit fit_block",
     "store": "DesignStore",
     "stored_summaries": "open_summaries",
-    "suggesting": "SuggestedInput suggest_input",
+    "suggested": "SuggestedInput",
+    "suggesting": "suggest_input",
     "surveying": "Survey survey",
     "summarising": "summarise summarise=summarize",
     "uncertainty": "ModelPosterior Prediction calibration posterior predict",

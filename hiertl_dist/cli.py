@@ -14,6 +14,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .cli_look import look
 from .command_line import parser
 
 if TYPE_CHECKING:
@@ -125,21 +126,6 @@ def _job(arguments: argparse.Namespace) -> Input:
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
     )  # fmt: skip
-
-
-def _look(arguments: argparse.Namespace) -> int:
-    from .look_job import look_job
-
-    output = getattr(arguments, "output", None)
-    keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
-    arguments.executor, arguments.workers, arguments.scheduler = "serial", None, None  # reading takes longest
-    with _executor(arguments) as runner:
-        found = look_job(
-            arguments.data, {"format": arguments.format, **keys}, output, force=getattr(arguments, "force", False),
-            watch=runner.watch,
-        )  # fmt: skip
-        _print(arguments, runner, found.as_dict(), found.text(arguments.units))
-    return 0
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -350,9 +336,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 _VERBS = {
-    "inspect": _look, "init": _look, "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise,
-    "summarize": _summarise,
-    "search": _search, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
+    "inspect": look, "init": look, "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise,
+    "summarize": _summarise, "search": _search, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor,
+    "demo": _demo,
 }  # fmt: skip
 
 

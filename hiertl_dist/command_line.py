@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+
+from .cli_look import look_parsers
 
 KINDS = ("auto", "serial", "processes", "dask", "mpi")
 
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
 
     top.add_argument("--version", action="version", version=f"hiertl-dist {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    _look_parsers(verbs, common)
+    look_parsers(verbs, common)
     verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
     one = verbs.add_parser("assemble", parents=[renewing], help="compute the design rows into the store")
     one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
@@ -77,18 +78,3 @@ def parser() -> argparse.ArgumentParser:
     one = verbs.add_parser("demo", parents=[running], help="fit C, then N, then CN on the data that is shipped")
     one.add_argument("--folder", type=Path, default=Path("hiertl_demo"), help="where results go (default hiertl_demo)")
     return top
-
-
-def _look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
-    """The commands that look at data before there is an input file."""
-    for verb, said in (("inspect", "say what there is in some trajectories"),
-                       ("init", "the same, and write an input file that runs as it is")):  # fmt: skip
-        one = verbs.add_parser(verb, parents=[common], help=said)
-        one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf; patterns)")
-        one.add_argument("--format", choices=("extxyz", "xyzf"), help="of all files (default: by extension)")
-        one.add_argument("--group-key", help="key of the comment line that names a frame's group (default: a guess)")
-        for label in ("energy", "forces", "stress", "virial"):
-            one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label} (default: a guess)")
-        one.add_argument("--units", choices=("kcal", "eV"), default="eV", help="of what is printed (default eV)")
-    one.add_argument("-o", "--output", type=Path, default=Path("input.toml"), help="default: input.toml")
-    one.add_argument("--force", action="store_true", help="overwrite an input file that is there")

@@ -12,14 +12,14 @@ from .errors import InputError
 from .guessing import DataSource, guess_sources
 from .io import iter_frames
 from .paths import replacing
-from .suggesting import SuggestedInput, suggest_input
-from .suggesting_text import choices_text
+from .suggesting import suggest_input
 from .surveying import Survey, survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .frames import Frame
+    from .suggested import SuggestedInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class Look:
         if self.suggested is None:
             parts.append(f"no input can be suggested: {self.why}")
         else:
-            parts.append(choices_text(self.suggested))
+            parts.append(self.suggested.text())
         if self.suggested is not None and self.output is not None:
             once = " --all-at-once" if self.suggested.all_at_once else ""
             parts.append(f"written: {self.output}; next: hiertl-dist fit {self.output}{once}")

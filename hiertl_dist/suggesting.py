@@ -9,14 +9,13 @@ from __future__ import annotations
 import glob
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .distances import REACH
 from .errors import InputError
 from .rows import n_rows
+from .suggested import HoldOut, SuggestedInput
 from .suggesting_basis import BlockChoice, PairChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
-from .suggesting_text import toml_text
 from .surveying import Survey, survey
 
 if TYPE_CHECKING:
@@ -32,52 +31,6 @@ EVERY: Final = 10
 
 LEAST_GROUPS: Final = 5
 """Groups that an element set needs before whole ones are held out, one in five."""
-
-
-@dataclass(frozen=True)
-class HoldOut:
-    """What is held out: the ``[hold_out]`` table, how many frames, and why."""
-
-    table: Mapping[str, Any]
-    frames: int
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class SuggestedInput:
-    """An input that runs as it is.
-
-    Attributes
-    ----------
-    table : for :meth:`hiertl_dist.Input.from_dict`.
-    survey : of the frames that it was chosen from.
-    pairs, blocks, hold_out : the choices, with their reasons.
-    all_at_once : whether the fit needs ``--all-at-once``, because no block has exactly the elements of any frame.
-    guesses : how the files are read, where nobody said; warnings : what a user should know.
-    """
-
-    table: Mapping[str, Any]
-    survey: Survey
-    pairs: tuple[PairChoice, ...]
-    blocks: tuple[BlockChoice, ...]
-    hold_out: HoldOut
-    all_at_once: bool
-    guesses: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Guesses and warnings."""
-        return (*self.guesses, *self.warnings)
-
-    @property
-    def seconds(self) -> float:
-        """Estimated CPU seconds of the fit."""
-        return sum(b.seconds for b in self.blocks)
-
-    def toml(self, name: str = "input.toml") -> str:
-        """The table as a commented input file of that name."""
-        return toml_text(self, name)
 
 
 def suggest_input(

@@ -26,7 +26,7 @@ FLOORS = {
     "view_solutions held_out validation noise uncertainty committees selection",
     5: "lattice hierarchy input_tables inputs jobs command_line cli report csv_tables figures "
     "fit_report demo doctor health calculator searching "
-    "guessing surveying suggesting_basis suggesting suggesting_text look_job __init__",
+    "guessing surveying suggesting_basis suggesting suggested look_job cli_look __init__",
 }
 """Modules and sub-packages by floor; ``__init__`` is the package's face. A new one has to be entered here."""
 

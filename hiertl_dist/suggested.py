@@ -1,23 +1,76 @@
-"""The text of a suggested input: TOML with a comment at each choice, and what ``init`` prints."""
+"""``SuggestedInput``: an input for a data set, as a table, as TOML with a comment at each choice, and as text."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from .display import table_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from .suggesting import SuggestedInput
+    from .suggesting_basis import BlockChoice, PairChoice
+    from .surveying import Survey
 
-WIDTH = 112
+WIDTH: Final = 112
+"""Characters of a line of comment."""
 
 
-def toml_text(suggested: SuggestedInput, name: str) -> str:
-    """A commented input file that :meth:`hiertl_dist.Input.from_toml` reads back to the same table."""
+@dataclass(frozen=True)
+class HoldOut:
+    """What is held out: the ``[hold_out]`` table, how many frames, and why."""
+
+    table: Mapping[str, Any]
+    frames: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class SuggestedInput:
+    """An input that runs as it is.
+
+    Attributes
+    ----------
+    table : for :meth:`hiertl_dist.Input.from_dict`.
+    survey : of the frames that it was chosen from.
+    pairs, blocks, hold_out : the choices, with their reasons.
+    all_at_once : whether the fit needs ``--all-at-once``, because no block has exactly the elements of any frame.
+    guesses : how the files are read, where nobody said; warnings : what a user should know.
+    """
+
+    table: Mapping[str, Any]
+    survey: Survey
+    pairs: tuple[PairChoice, ...]
+    blocks: tuple[BlockChoice, ...]
+    hold_out: HoldOut
+    all_at_once: bool
+    guesses: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Guesses and warnings."""
+        return (*self.guesses, *self.warnings)
+
+    @property
+    def seconds(self) -> float:
+        """Estimated CPU seconds of the fit."""
+        return sum(b.seconds for b in self.blocks)
+
+    def toml(self, name: str = "input.toml") -> str:
+        """A commented input file, to be called ``name``, which :meth:`hiertl_dist.Input.from_toml` reads."""
+        return _toml(self, name)
+
+    def text(self) -> str:
+        """The choices, for people."""
+        return _text(self)
+
+
+def _toml(suggested: SuggestedInput, name: str) -> str:
     table = suggested.table
     parts = [
         _head(suggested, name), _basis(suggested),
@@ -27,8 +80,7 @@ def toml_text(suggested: SuggestedInput, name: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def choices_text(suggested: SuggestedInput) -> str:
-    """The choices, for people."""
+def _text(suggested: SuggestedInput) -> str:
     rows = [
         [", ".join(b.names) if not b.at_once else f"{b.name}, all at once", " ".join(map(str, b.level)), b.columns,
          b.labels, f"{b.seconds:.0f}"]
