@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .io.extxyz import DEFAULT_PROPERTIES, parse_comment
+from .io.comments import parse_comment
+from .io.extxyz import DEFAULT_PROPERTIES
+from .io.files import find_files
 from .io.lines import LineSource
-from .io.trajectories import find_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,7 +76,7 @@ def file_keys(path: Path) -> FileKeys:
             if comment is None:
                 break
             found.frames += 1
-            _enter(found, parse_comment(source, comment))
+            _enter(found, parse_comment(comment, (), source.error).values)
             for _ in range(int(line)):
                 source.read()
     return found
@@ -135,7 +136,7 @@ def guess_sources(
         As of the reader.
     """
     own = {k: v for k, v in (given or {}).items() if v is not None}
-    files = {path: find_files(path) for path in paths}
+    files = {path: [file for file, _ in find_files(path)] for path in paths}
     all_files = [file for found in files.values() for file in found]
     keys = {file: file_keys(file) for file in all_files if has_keys(file, own.get("format"))}
     notes: dict[str, list[str]] = {}

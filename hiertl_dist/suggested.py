@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .report import table_text
+from .display import table_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .basis import cluster_name
+from .display import table_text
 from .distances import PairDistances, heights, pair_distances
 from .errors import FrameError
-from .report import table_text
 from .units import EV, KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
