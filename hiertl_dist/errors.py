@@ -26,6 +26,10 @@ class HiertlError(Exception):
     problems: tuple[str, ...] = ()
 
 
+class HiertlWarning(UserWarning):
+    """Something that was read or guessed is likely not what was meant; nothing is refused for it."""
+
+
 class FrameError(HiertlError, ValueError):
     """A frame, or the file it is read from, is not what the reader can accept."""
 

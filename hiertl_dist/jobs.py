@@ -14,6 +14,7 @@ from .blocks import blocks_of
 from .errors import InputError
 from .evaluation import Evaluation, Model, coverage_report
 from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, choose_blocks
 from .parameters import Parameters
 from .paths import move_aside, require_file
@@ -91,6 +92,7 @@ class _Work:
     fits: list[tuple[str, ...]]
     needs: set[Need]
     notes: list[str]
+    labels: LabelSummary
 
 
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
@@ -99,10 +101,11 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = [read_parts(p) for p in job.frozen]
     notes = [*job.notes, *(note for model in frozen for note in model.notes)]
+    labels = summarise_labels([*frames, *held_out])
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
-        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes)
+        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
     fits = [(b, *options.partial.get(b, ())) for b in wanted]
@@ -111,7 +114,7 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
         members, wider = set(split_symbols(block)), options.of(block).include_fewer
         sets = {f.elements for f in frames if f.elements == members or (wider and f.elements < members)}
         needs |= {(cluster_name(s), b) for s in sets for b in (block, *free) if set(split_symbols(b)) <= s}
-    return _Work(frames, held_out, frozen, fits, needs, notes)
+    return _Work(frames, held_out, frozen, fits, needs, notes, labels)
 
 
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
@@ -140,7 +143,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     found = plan.as_dict() | {
         "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
-        "solve_bytes": solving, "notes": work.notes,
+        "solve_bytes": solving, "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
     return plan, found
 
@@ -160,6 +163,7 @@ def plan_text(found: dict[str, Any]) -> str:
     ]
     if found["held_out_frames"]:
         lines.append(f"{found['held_out_frames']} frames held out")
+    lines.append(labels_text(found["labels"]))
     for key, what in (
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
         ("unlabelled_frames", "frames without labels"), ("notes", "notes"),
@@ -183,7 +187,7 @@ def assemble_job(
     return {
         "store": str(store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
-        "notes": work.notes,
+        "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
 
 
@@ -260,6 +264,7 @@ def fit_job(
         raise InputError("nothing to fit: neither hierarchical nor all at once")
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    labels = tell_labels([*frames, *held_out], tell)
     frozen = read_frozen(job, tell)
     options = options_of(job)
     files: list[Path] = []
@@ -292,13 +297,22 @@ def fit_job(
         name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
     }
     result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
-    writers: list[Callable[[], Path]] = [partial(write_json_file, fit_dict(result), job.output / "report.json")]
+    report = fit_dict(result) | {"labels": labels.as_dict()}
+    writers: list[Callable[[], Path]] = [partial(write_json_file, report, job.output / "report.json")]
     if plot:
         for name, found in evaluations.items():
             drawn = {f"{name}, {s}": (sets[s], e) for s, e in found.items()}
             writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
     written = write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
+
+
+def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None]) -> LabelSummary:
+    """Say which labels the frames have, a line for each source, with notes and warnings; given back for reports."""
+    labels = summarise_labels(frames)
+    for line in labels.text().splitlines():
+        tell(line)
+    return labels
 
 
 def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:

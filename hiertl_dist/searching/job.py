@@ -15,6 +15,7 @@ from ..jobs import (
     read_frozen,
     renew,
     solution_writers,
+    tell_labels,
     tell_solution,
     write_json_file,
     write_model,
@@ -109,6 +110,7 @@ def search_job(
         tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    tell_labels([*frames, *held_out], tell)
     frozen = read_frozen(job, tell)
     files: list[Path] = []
 
@@ -153,8 +155,9 @@ def summarise_job(
 ) -> dict[str, Any]:  # fmt: skip
     """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
     settings = job.search or SearchSettings()
-    frames, _ = job.read_frames(executor.watch)
+    frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in frames], "frames")
+    tell_labels([*frames, *held_out], tell)
     frozen = read_frozen(job, tell)
     # grids are no matter of the pass
     plan = plan_search(
