@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .io.extxyz import DEFAULT_PROPERTIES, parse_comment
+from .io.comments import parse_comment
+from .io.extxyz import DEFAULT_PROPERTIES
+from .io.files import find_files
 from .io.lines import LineSource
-from .io.trajectories import find_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +38,9 @@ UNLIKE: Final = re.compile(
 """Parts of names of what looks like a label and is another quantity."""
 
 REFERENCE: Final = re.compile(r"dft|ref|qm|pbe|scan|target|true|ccsd|vasp|castep|aims", re.I)
+LISTS: Final = ("Lattice", "pbc", "stress", "virial")
+"""Keys whose values are lists of numbers, which some files write without quotes."""
+
 SIZES: Final = {"energy": (1,), "stress": (6, 9), "virial": (6, 9)}
 NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 
@@ -75,7 +79,7 @@ def file_keys(path: Path) -> FileKeys:
             if comment is None:
                 break
             found.frames += 1
-            _enter(found, parse_comment(source, comment))
+            _enter(found, parse_comment(comment, LISTS, source.error).values)
             for _ in range(int(line)):
                 source.read()
     return found
@@ -135,7 +139,7 @@ def guess_sources(
         As of the reader.
     """
     own = {k: v for k, v in (given or {}).items() if v is not None}
-    files = {path: find_files(path) for path in paths}
+    files = {path: [file for file, _ in find_files(path)] for path in paths}
     all_files = [file for found in files.values() for file in found]
     keys = {file: file_keys(file) for file in all_files if has_keys(file, own.get("format"))}
     notes: dict[str, list[str]] = {}
