@@ -38,6 +38,9 @@ UNLIKE: Final = re.compile(
 """Parts of names of what looks like a label and is another quantity."""
 
 REFERENCE: Final = re.compile(r"dft|ref|qm|pbe|scan|target|true|ccsd|vasp|castep|aims", re.I)
+LISTS: Final = ("Lattice", "pbc", "stress", "virial")
+"""Keys whose values are lists of numbers, which some files write without quotes."""
+
 SIZES: Final = {"energy": (1,), "stress": (6, 9), "virial": (6, 9)}
 NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 
@@ -76,7 +79,7 @@ def file_keys(path: Path) -> FileKeys:
             if comment is None:
                 break
             found.frames += 1
-            _enter(found, parse_comment(comment, (), source.error).values)
+            _enter(found, parse_comment(comment, LISTS, source.error).values)
             for _ in range(int(line)):
                 source.read()
     return found

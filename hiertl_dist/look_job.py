@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
 from .guessing import DataSource, guess_sources
 from .io import iter_frames
+from .label_summary import summarise_labels
 from .paths import replacing
 from .suggesting import suggest_input
 from .surveying import Survey, survey
@@ -94,7 +95,7 @@ def look_job(
     frames = [
         f for s in sources for f in watch(iter_frames(**s.as_dict()), f"read {', '.join(s.paths)}")
     ]
-    found = survey(frames, watch=watch)
+    found = replace(survey(frames, watch=watch), label_text=summarise_labels(frames).text())
     folder = Path() if output is None else output.parent
     data = [{**s.as_dict(), "path": [_from_folder(p, folder) for p in s.paths]} for s in sources]
     try:
