@@ -494,7 +494,8 @@ class TestAllAtOnce:
     @pytest.mark.parametrize("wrong", [
         [], 3, "x", None, {"basis": [], "data": {}}, {"basis": {}, "data": [3]}, {"basis": {"elements": [3, "C"]}},
         {"basis": {"elements": ["C"], "pairs": {"CC": 3}, "types": {"CC": 3, "CCC": []}, "blocks": {"C": 3}}},
-        {"basis": {"elements": ["C"], "pairs": [], "orders": 3, "three_body": 3, "exclude": [3], "energies": {"C": ""}}},
+        {"basis": {"elements": ["C"], "pairs": [], "orders": 3, "three_body": 3, "exclude": [3],
+         "energies": {"C": ""}}},
     ])  # fmt: skip
     def test_of_anything(self, wrong):
         with pytest.raises(HiertlError):
