@@ -51,7 +51,14 @@ class ParameterFileError(HiertlError, ValueError):
 
 
 class InnerCutoffError(HiertlError, ValueError):
-    """A pair of atoms lies inside an inner cutoff and the policy is to refuse."""
+    """A pair of atoms lies inside an inner cutoff and the policy is to refuse.
+
+    Attributes
+    ----------
+    contacts : where all frames were looked at, the :class:`~hiertl_dist.contacts.Contact` of each pair of elements.
+    """
+
+    contacts: tuple[Any, ...] = ()
 
 
 class MismatchError(HiertlError, ValueError):

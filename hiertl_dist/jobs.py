@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,25 +12,20 @@ from typing import TYPE_CHECKING, Any
 from .assembly import assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
+from .contacts import TITLES, Contact, check_contacts
+from .display import number_text, table_text
 from .errors import InputError
-from .evaluation import Evaluation, Model, coverage_report
-from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .evaluation import Model
+from .figures import need_matplotlib, plot_parity
+from .fit_report import FitResult, fit_dict, fit_tables
+from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .label_summary import LabelSummary, labels_text, summarise_labels
-from .lattice import blocks_in, choose_blocks
+from .lattice import blocks_in, check_climb_contacts, choose_blocks
 from .parameters import Parameters
 from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
-from .report import (
-    Errors,
-    coverage_text,
-    errors_by_composition,
-    errors_text,
-    frame_errors,
-    plot_parity,
-    table_text,
-    warnings_text,
-)
+from .report import errors_by_composition
 from .solution import Solution
 from .store import write_json
 from .store_places import store_folder
@@ -37,6 +33,7 @@ from .store_places import store_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from .csv_tables import CsvTable
     from .executors.base import Executor
     from .frames import Frame
     from .inputs import Input
@@ -47,27 +44,6 @@ def read_parts(path: str | Path) -> Parameters:
     """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
     path = require_file(path, "model")
     return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
-
-
-@dataclass(frozen=True, eq=False)
-class FitResult:
-    """What ``fit`` made.
-
-    Attributes
-    ----------
-    hierarchy : the climb, or ``None`` for an all-at-once fit alone; together : the all-at-once fit, if asked for.
-    files : what was written.
-    sets : the frames that were evaluated, by name: ``fitted`` and, if there are any, ``held out``.
-    errors : ``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``.
-    """
-
-    hierarchy: HierarchyFit | None
-    together: BlockFit | None
-    files: tuple[Path, ...]
-    sets: dict[str, list[Frame]]
-    models: dict[str, Model]
-    errors: dict[str, dict[str, dict[str, Errors]]]
-    evaluations: dict[str, dict[str, list[Evaluation]]]
 
 
 def options_of(job: Input) -> HierarchyOptions:
@@ -123,10 +99,16 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     Raises ResourceError, with both numbers, if it cannot fit, and what a climb would refuse before its first block.
     """
     work = _work(job, executor, all_at_once)
+    policy = job.fit.policy
+    if not all_at_once:
+        options = options_of(job).normal()
+        check_climb_contacts(work.frames, job.basis, [f[0] for f in work.fits], work.frozen, options, executor)
+        # by the policy of each block; what it is for others is not to be refused here
+        policy = policy if all(options.of(f[0]).policy == policy for f in work.fits) else "damp"
     memory = executor.memory() if job.memory is None else job.memory
     plan = make_plan(
         work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
-        frozen=work.frozen, policy=job.fit.policy, executor=executor, memory=memory,
+        frozen=work.frozen, policy=policy, executor=executor, memory=memory,
         store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
     reduce_bytes = solving = 0
@@ -171,6 +153,10 @@ def plan_text(found: dict[str, Any]) -> str:
         if found[key]:
             shown = "\n  ".join(str(x) for x in found[key][:8])
             lines.append(f"{what} ({len(found[key])}):\n  {shown}")
+    if found["inactive_types"]:
+        lines.append(f"never active (rmin = rmax), columns of zeros: {', '.join(found['inactive_types'])}")
+    if found["inner_cutoffs"]:
+        lines += ["", table_text(TITLES, [Contact.from_dict(c).cells() for c in found["inner_cutoffs"]])]
     return "\n".join(lines)
 
 
@@ -204,13 +190,14 @@ def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> N
         renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
 
 
-def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path]]) -> tuple[Path, ...]:
-    """Write files once, whatever the number of calling processes."""
-    return tuple(executor.run(_call, list(writers), label=_label, what="write results"))
+def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path | tuple[Path, ...]]]) -> tuple[Path, ...]:
+    """Write files once, whatever the number of calling processes; returns their paths."""
+    return tuple(itertools.chain.from_iterable(executor.run(_call, list(writers), label=_label, what="write results")))
 
 
-def _call(writer: Callable[[], Path]) -> Path:
-    return writer()
+def _call(writer: Callable[[], Path | tuple[Path, ...]]) -> tuple[Path, ...]:
+    written = writer()
+    return (written,) if isinstance(written, Path) else written
 
 
 def _label(writer: Any) -> str:
@@ -254,14 +241,25 @@ def fit_job(
     hierarchical: bool = True,
     all_at_once: bool = False,
     plot: bool = False,
+    tables: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> FitResult:
-    """Fit a job and write its results: block files, merged model, solutions, ``report.json``, parity plots.
+    """Fit a job and write its results: block files, merged model, solutions, ``report.json``; if asked for, parity
+    plots (``parity.png`` and ``.pdf``, models beside one another) and the tables of the report as CSV.
 
     Files of a block are written as soon as it is fitted, so that a later failure loses nothing.
+
+    Raises
+    ------
+    InputError
+        Nothing is to be fitted; and what a climb refuses (:func:`~hiertl_dist.hierarchy.fit_hierarchy`).
+    ModuleNotFoundError
+        A plot is asked for and matplotlib is not there; before anything is computed.
     """
     if not hierarchical and not all_at_once:
         raise InputError("nothing to fit: neither hierarchical nor all at once")
+    if plot:
+        need_matplotlib()
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     labels = tell_labels([*frames, *held_out], tell)
@@ -269,6 +267,8 @@ def fit_job(
     options = options_of(job)
     files: list[Path] = []
     models: dict[str, Model] = {}
+    if hierarchical and all_at_once and job.fit.policy == "refuse":  # not only after the climb
+        _check_together(frames, job, frozen, executor)
 
     def done(fit: BlockFit) -> None:
         files.extend(write_outputs(executor, solution_writers(fit.solution.block, fit.solution, job.output)))
@@ -288,6 +288,7 @@ def fit_job(
             options = replace(options, block_settings={}, partial={}, only=None)
         together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
         files += write_outputs(executor, solution_writers("all_at_once", together.solution, job.output))
+        tell_solution(together.solution, tell)
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
     evaluations = {
@@ -297,12 +298,16 @@ def fit_job(
         name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
     }
     result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
+    # first, so that it is there even if a figure fails
     report = fit_dict(result) | {"labels": labels.as_dict()}
-    writers: list[Callable[[], Path]] = [partial(write_json_file, report, job.output / "report.json")]
+    writers: list[Callable[[], Path | tuple[Path, ...]]] = [
+        partial(write_json_file, report, job.output / "report.json")
+    ]
+    if tables:
+        writers += [partial(_write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
     if plot:
-        for name, found in evaluations.items():
-            drawn = {f"{name}, {s}": (sets[s], e) for s, e in found.items()}
-            writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
+        drawn = {f"{name}, {s}": (sets[s], e) for name, found in evaluations.items() for s, e in found.items()}
+        writers.append(partial(_write_plot, drawn, job.units, job.output / "parity.png"))
     written = write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
 
@@ -324,10 +329,17 @@ def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
     return frozen
 
 
+def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:
+    held = {b for f in frozen for b in blocks_in(f)}
+    names = [b.name for b in blocks_of(job.basis) if b.name not in held]
+    sets = {cluster_name(f.elements) for f in frames}
+    check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
+
+
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
     tell(
         f"  {solution.n_columns} columns, {solution.rows} rows, rank {solution.rank}, condition "
-        f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {solution.rmse:.4g} over counted rows"
+        f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {number_text(solution.rmse)} over counted rows"
     )
     for note in solution.notes:
         tell(f"  note: {note}")
@@ -344,53 +356,9 @@ def known_frames(
     return {s: own for s, own in found.items() if own}
 
 
-def _write_plot(drawn: Any, units: str, path: Path) -> Path:
-    plot_parity(path, drawn, units)
-    return path
+def _write_plot(drawn: Any, units: str, path: Path) -> tuple[Path, ...]:
+    return plot_parity(path, drawn, units)
 
 
-def solutions_of(result: FitResult) -> dict[str, Solution]:
-    """Every solution of a fit by name."""
-    found = {} if result.hierarchy is None else {b: f.solution for b, f in result.hierarchy.fits.items()}
-    return found | ({} if result.together is None else {"all at once": result.together.solution})
-
-
-def fit_dict(result: FitResult) -> dict[str, Any]:
-    """A fit for JSON."""
-    return {
-        "solutions": {name: s.as_dict() for name, s in solutions_of(result).items()},
-        "errors": {
-            name: {s: {c: vars(e) for c, e in table.items()} for s, table in found.items()}
-            for name, found in result.errors.items()
-        },
-        "out_of_range": {
-            name: {
-                s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in found.items()
-            }
-            for name, found in result.evaluations.items()
-        },
-        "files": [str(f) for f in result.files],
-    }
-
-
-def fit_text(result: FitResult, job: Input) -> str:
-    """A fit for people: blocks, errors per composition, frames that a user must look at."""
-    sets = result.sets
-    rows = [
-        [name, s.n_columns, s.rows, s.nonzeros, s.rmse, f"{s.condition:.1e}",
-         ", ".join(Path(f).name for f in s.frozen) or "nothing"]
-        for name, s in solutions_of(result).items()
-    ]
-    parts = [table_text(["block", "columns", "rows", "nonzero", "RMSE", "condition", "frozen"], rows)]
-    for s in next(iter(result.errors.values())):
-        beside = {name: found[s] for name, found in result.errors.items()}
-        parts.append(f"\n{s} frames\n" + errors_text(beside, job.units))
-    for name, found in result.evaluations.items():
-        for s, e in found.items():
-            known = result.models[name].coverage
-            parts.append(f"\n{name}, {s}: " + warnings_text(frame_errors(sets[s], e), job.units, 5, known))
-    if result.hierarchy is not None:
-        found = result.evaluations["hierarchical"]
-        report = coverage_text(coverage_report(result.hierarchy.model, [e for own in found.values() for e in own]))
-        parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
-    return "\n".join(parts)
+def _write_table(table: CsvTable, path: Path) -> Path:
+    return table.write(path.parent)

@@ -488,7 +488,7 @@ class TestAllAtOnce:
     def test_each_problem_by_itself_is_told_as_it_is(self, minimal, tmp_path):
         with pytest.raises(BasisError, match=r"^basis: unknown keys \['cutof'\]"):
             Input.from_dict(minimal | {"basis": minimal["basis"] | {"cutof": "CUBIC"}})
-        with pytest.raises(InputError, match=r"^frozen: unknown keys \['file'\]; known are \['files'\]; did you mean"):
+        with pytest.raises(InputError, match=r"^frozen: unknown keys \['file'\]; .*'files'\]; did you mean"):
             Input.from_dict(minimal | {"frozen": {"file": []}})
 
     @pytest.mark.parametrize("wrong", [[], 3, "x", None, {"basis": [], "data": {}}, {"basis": {}, "data": [3]}])

@@ -177,6 +177,7 @@ def test_summaries_views_committees_and_predictions(names, tmp_path):
         names_of = partial_names(own)
         first = solve(view(summaries, blocks=[names_of("C")]), Ridge(1e-3))
         options = {"orders": {names_of("CN"): [3, 2, 0]}, "exclude": [names_of("CCN")], "sets": [names_of("CN")]}
+        options["weights"] = {frames[-1].composition: 2.0, f"{frames[-2].composition}/energy": 3.0}
         last = view(summaries, blocks=[names_of("CN")], frozen=[first.parameters], **options)
         solution = solve(last, Ridge(1e-3))
         drawn = committee(last, Ridge(1e-3), kind="bootstrap", members=3, seed=1)

@@ -18,7 +18,7 @@ from ..labels import LATTICE_ALIKE, LabelOrigin, look_alikes
 from ..units import EV
 from ..words import shown
 from .cells import BOOLEANS, STRESS_DROPPED, Periodicity, settled_cell
-from .comments import NUMBER, Comment, parse_comment
+from .comments import LISTS, NUMBER, Comment, parse_comment
 from .lines import LineSource, frames_in, make_frame, number, read_atoms
 from .masses import MASSES
 from .stresses import six_of, stress_of
@@ -121,7 +121,7 @@ class _File:
     origins: dict[tuple[object, ...], LabelOrigin] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.lists = {"Lattice", "pbc", *(self.keys.key(label) for label in ("stress", "virial"))}
+        self.lists = {*LISTS, *(self.keys.key(label) for label in ("stress", "virial"))}
         self.used = {self.keys.key(label) for label in ("energy", "forces", *self.keys.stresses())}
         self.used |= {"Lattice", "pbc", "Properties", *([self.group_key] if self.group_key else [])}
 

@@ -8,7 +8,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..basis import cluster_name
+from ..display import table_text
 from ..errors import InputError
+from ..figures import need_matplotlib
 from ..jobs import (
     known_frames,
     options_of,
@@ -21,7 +23,15 @@ from ..jobs import (
     write_model,
 )
 from ..jobs import write_outputs as write
-from ..report import Errors, errors_by_composition, errors_text, frame_errors, table_text, warnings_text
+from ..report import (
+    Errors,
+    details_text,
+    errors_by_composition,
+    errors_by_group,
+    errors_text,
+    frame_errors,
+    warnings_text,
+)
 from ..rows import person_kind
 from ..summary_store import SummaryStore
 from .plan import SearchPlan, plan_search
@@ -56,11 +66,17 @@ class SearchReport:
     errors: dict[str, dict[str, Errors]]
     evaluations: dict[str, list[Evaluation]]
 
+    @property
+    def group_errors(self) -> dict[str, dict[str, Errors]]:
+        """As ``errors``, by group."""
+        return {s: errors_by_group(self.sets[s], e) for s, e in self.evaluations.items()}
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             **self.result.as_dict(),
             "errors": {s: {c: vars(e) for c, e in table.items()} for s, table in self.errors.items()},
+            "group_errors": {s: {g: vars(e) for g, e in table.items()} for s, table in self.group_errors.items()},
             "out_of_range": {
                 s: [vars(f) for f in frame_errors(self.sets[s], e) if f.out_of_range]
                 for s, e in self.evaluations.items()
@@ -71,8 +87,10 @@ class SearchReport:
     def text(self, units: str) -> str:
         """For people."""
         parts = [search_text(self.result, units)]
+        groups = self.group_errors
         for s, table in self.errors.items():
             parts.append(f"the chosen model, {s} frames\n" + errors_text({"": table}, units))
+            parts.append(details_text({"": table}, {"": groups[s]}, units))
             listed = frame_errors(self.sets[s], self.evaluations[s])
             parts.append(f"{s}: " + warnings_text(listed, units, 5, self.result.model.coverage))
         return "\n\n".join(parts)
@@ -87,7 +105,8 @@ def search_job(
     fresh: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> SearchReport:
-    """Search a job and write what was chosen: block files, merged model, solutions, ``search.json``, ``search.png``.
+    """Search a job and write what was chosen: block files, merged model, solutions, ``search.json``, ``search.png`` and
+    ``search.pdf``.
 
     Parameters
     ----------
@@ -98,14 +117,14 @@ def search_job(
     ------
     InputError
         The input has no ``[search]`` table; and what :func:`~hiertl_dist.searching.stages.search` raises.
-    ImportError
+    ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """
     if job.search is None:
         raise InputError("search: expected a [search] table, found none")
     drawn = find_spec("matplotlib") is not None if plot is None else plot
     if plot:
-        import matplotlib  # noqa: F401
+        need_matplotlib()
     if plot is None and not drawn:
         tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
     frames, held_out = job.read_frames(executor.watch)
@@ -139,9 +158,8 @@ def search_job(
     return report
 
 
-def _plot(result: SearchResult, path: Path) -> Path:
-    plot_search(path, result)
-    return path
+def _plot(result: SearchResult, path: Path) -> tuple[Path, ...]:
+    return plot_search(path, result)
 
 
 def search_options(job: Input) -> Any:
