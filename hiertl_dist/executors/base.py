@@ -138,7 +138,7 @@ one_thread = _OneThread()
 @dataclass(frozen=True)
 class Fault:
     """Why a call failed, in a form that crosses processes: `live` stays behind, `pickled` travels if it
-    can."""
+    can; `frame` is the one at fault of those that the call handled, where it is known."""
 
     text: str
     trace: str
@@ -167,7 +167,8 @@ class Fault:
             pickled = None
         said = str(error)
         text = text or (f"{type(error).__name__}: {said}" if said else type(error).__name__)
-        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost, frame=getattr(error, "frame_at_fault", ""))
+        frame = getattr(error, "frame_at_fault", "")
+        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost, frame=frame)
 
     def named(self, node: Node, items: Sequence[Any], label: Label) -> Fault:
         """The same fault, with the item or the merge that it befell."""
