@@ -25,12 +25,12 @@ from hiertl_dist.algebra import RFactor, regulariser_from_dict, solve
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.folds import assign_folds
 from hiertl_dist.held_out import HeldOut
-from hiertl_dist.reduction import row_weights
 from hiertl_dist.rows import SUMMARY_KINDS, Group, kind_codes
 from hiertl_dist.searching.settings import SearchSettings
 from hiertl_dist.searching.stages import search
 from hiertl_dist.summarising import summarise
 from hiertl_dist.views import lower_basis
+from hiertl_dist.weights import row_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -27,7 +27,8 @@ from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.selection import select
 from hiertl_dist.summarising import summarise
 from hiertl_dist.validation import cross_validate
-from hiertl_dist.views import solve, view
+from hiertl_dist.view_solutions import solve
+from hiertl_dist.views import view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -33,7 +33,8 @@ from hiertl_dist.stored_summaries import open_summaries
 from hiertl_dist.summarising import summarise
 from hiertl_dist.summary_store import SummaryStore
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
-from hiertl_dist.views import solve, view
+from hiertl_dist.view_solutions import solve
+from hiertl_dist.views import view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

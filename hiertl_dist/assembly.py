@@ -15,6 +15,7 @@ import numpy as np
 
 from .evaluation import Model, predicted_rows
 from .executors import borrowed
+from .one_body import without_one_body
 from .planning import Need, Plan, Segment, check_plan, chunk_rows, make_plan
 from .recipe import compile_recipe
 from .rows import SUMMARY_KINDS, atom_numbers, kind_codes, n_rows, row_targets
@@ -115,7 +116,7 @@ def assemble(
     store : folder of the zarr store; created, or continued if it was made with the same basis and policy.
     blocks, needs, policy : as for :func:`~hiertl_dist.planning.make_plan`.
     executor : who computes; default: mpirun's ranks, the current dask client, else a local cluster.
-    frozen : models whose predictions for each row are stored beside the rows, as offsets.
+    frozen : models whose predictions for each row are stored, but for energies of free atoms, which fits count.
     verify : also compute again the tiles whose checksum does not match.
     memory : bytes that all workers may take together; default: what is available.
     plan : the plan, if it was made before.
@@ -129,6 +130,7 @@ def assemble(
     TaskFailed
         Naming the tile; what other tiles wrote is kept.
     """
+    frozen = without_one_body(frozen)
     with borrowed(executor) as runner:
         if plan is None:
             plan = make_plan(

@@ -7,6 +7,8 @@ imports it when it is first asked for.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,12 +23,14 @@ from .io.atoms import VOIGT, frame_from_ase
 from .jobs import read_parts
 from .parameters import Parameters, merge_parameters
 from .solution import Solution
-from .units import EV
+from .units import EV, SYMBOLS
+from .words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from .evaluation import OutOfRange
+    from .frames import Frame
 
 Part = Model | Parameters | Solution | str | Path
 """A model, or the file that holds it: a ChIMES parameter file, or a solution file (``.npz``) of ``fit``."""
@@ -57,6 +61,9 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     ignore_other_elements : leave atoms of other elements out (no energy, no force); otherwise they are refused.
     extrapolation : for distances that no block was fitted on, as far as the parameters say: ``warn`` once for each
         pair of elements, shorter and longer apart; ``record``; or ``refuse``.
+    types : for models with types of atoms that are no chemical elements: the type of each symbol, ``{"C": "C1"}``
+        (others stand for themselves), or the name of an array of ``atoms`` that holds the type of each atom,
+        ``atoms.arrays["types"]``.
     atoms : to which the calculator is attached, if given.
 
     Attributes
@@ -80,7 +87,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     name = "hiertl_dist"
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
     default_parameters: ClassVar[dict[str, Any]] = {
-        "threads": 1, "policy": "damp", "ignore_other_elements": False, "extrapolation": "warn",
+        "threads": 1, "policy": "damp", "ignore_other_elements": False, "extrapolation": "warn", "types": None,
     }  # fmt: skip
     # the model knows neither, so a change of them changes nothing
     ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}
@@ -100,6 +107,8 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         new = {**self.parameters, **options}
         if new["extrapolation"] not in EXTRAPOLATION:
             raise ValueError(f"extrapolation: expected one of {EXTRAPOLATION}, found {new['extrapolation']!r}")
+        if not (new["types"] is None or isinstance(new["types"], Mapping | str)):
+            raise TypeError(f"types: expected a table of symbols or the name of an array, found {shown(new['types'])}")
         self.model.evaluate([], **_evaluate_options(new))  # which refuses what is wrong with the others
         changed: dict[str, Any] = super().set(**options)
         return changed
@@ -117,7 +126,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         self.results, self.out_of_range = {}, ()
         origin = f"atoms {self.atoms.get_chemical_formula()}"
         try:
-            frame = frame_from_ase(self.atoms, origin=origin)
+            frame = self._typed(frame_from_ase(self.atoms, origin=origin))
             (found,) = self.model.evaluate(frame, **_evaluate_options(self.parameters))
         except (FrameError, InnerCutoffError) as error:
             raise AtomsError(str(error)) from error
@@ -139,6 +148,36 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
                 f"stress: atoms {self.atoms.get_chemical_formula()} repeat along {sum(pbc)} directions (pbc {pbc}), so "
                 "they have no volume and no stress; energy and forces are there"
             ) from error
+
+    def check_state(self, atoms: Any, tol: float = 1e-15) -> list[str]:
+        """What has changed since the last calculation; ASE does not look at an array of types."""
+        changes: list[str] = super().check_state(atoms, tol)
+        name = self.parameters.get("types")
+        if isinstance(name, str) and not changes and _array(atoms, name) != _array(self.atoms, name):
+            changes.append("types")
+        return changes
+
+    def _typed(self, frame: Frame) -> Frame:
+        """The frame with the model's types in the place of symbols."""
+        types = self.parameters["types"]
+        if isinstance(types, str):
+            names = _array(self.atoms, types)
+            if names is None:
+                raise FrameError(
+                    f"{frame.origin}: expected an array {types!r} with the type of each atom (the option 'types'), "
+                    f"found {sorted(self.atoms.arrays)}"
+                )
+            return replace(frame, species=names)
+        if types is not None:
+            return replace(frame, species=tuple(types.get(s, s) for s in frame.species))
+        odd = sorted(set(self.model.elements) - SYMBOLS)
+        if odd and not frame.elements <= set(self.model.elements) and not self.parameters["ignore_other_elements"]:
+            raise FrameError(
+                f"{frame.origin}: the model is of the types {', '.join(self.model.elements)}, the atoms are "
+                f"{', '.join(sorted(frame.elements))}: say which is which, as in Calculator(…, types={{'C': "
+                f"{odd[0]!r}}}), or name an array of atoms that holds the type of each, types='types'"
+            )
+        return frame
 
     def _judge(self, outside: tuple[OutOfRange, ...], origin: str) -> None:
         """Refuse, count or warn of pairs outside the fitted range."""
@@ -181,6 +220,12 @@ def _parameters_of(part: Part) -> Parameters:
     if isinstance(part, Parameters):
         return part
     raise TypeError(f"Calculator: expected a Model, Parameters, Solution or a path, found {type(part).__name__}")
+
+
+def _array(atoms: Any, name: str) -> tuple[str, ...] | None:
+    """The types of atoms that an array of theirs holds, if there is one of that name."""
+    found = atoms.arrays.get(name)
+    return None if found is None else tuple(map(str, found))
 
 
 def _evaluate_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ import google_crc32c
 import numpy as np
 
 from .errors import StoreError
+from .paths import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,23 +71,6 @@ def _power(n: int) -> int:
         power = _product(power, square) if n & 1 else power
         square, n = _product(square, square), n >> 1
     return power
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to be written that takes its place at the end: a reader sees the old one or the new one, never a part.
-
-    A process that is killed leaves a ``.partial`` file, as zarr does; where an exception is raised there is none.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with partial.open("xb") as stream:
-            yield stream
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)

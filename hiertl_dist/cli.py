@@ -1,4 +1,4 @@
-"""The command ``hiertl-dist``: plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
+"""The command ``hiertl-dist``: inspect, init, plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
 
 Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
 3 not enough memory or disk; 4 ``doctor`` found problems; 130 interrupted.
@@ -11,90 +11,41 @@ import itertools
 import json
 import os
 import sys
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from .command_line import parser
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .evaluation import Model
     from .executors.base import Executor
     from .inputs import Input
 
-KINDS = ("auto", "serial", "processes", "dask", "mpi")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line's grammar."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    running = argparse.ArgumentParser(add_help=False, parents=[common])
-    running.add_argument("--executor", choices=KINDS, help="who runs the work (default: the input file's, else auto)")
-    running.add_argument("--workers", type=int, help="number of workers (default: one per core)")
-    running.add_argument("--scheduler", help="address of a running dask scheduler, such as tcp://host:8786")
-    whole = argparse.ArgumentParser(add_help=False, parents=[running])
-    whole.add_argument("input", type=Path, help="input file (TOML)")
-    whole.add_argument("--all-at-once", action="store_true", help="all blocks together")
-    whole.add_argument("--blocks", nargs="+", metavar="BLOCK", help="fit only these blocks")
-    whole.add_argument("--frozen", nargs="+", type=Path, default=[], metavar="FILE", help="more frozen files")
-    whole.add_argument("--partial", nargs="+", default=[], metavar="BLOCK:LOWER", help="leave LOWER free with BLOCK")
-    whole.add_argument("--include-fewer", action="store_true", help="also use frames that have only some elements")
-    whole.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
-    top = argparse.ArgumentParser(prog="hiertl-dist", description="Fit ChIMES models block by block.")
-    from . import __version__
-
-    top.add_argument("--version", action="version", version=f"hiertl-dist {__version__}")
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
-    one = verbs.add_parser("assemble", parents=[whole], help="compute the design rows into the store")
-    one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
-    one = verbs.add_parser("fit", parents=[whole], help="fit block by block from small element sets to large ones")
-    one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
-    one.add_argument("--output", type=Path, help="folder of the results")
-    one.add_argument("--plot", action="store_true", help="write parity plots (needs matplotlib)")
-    verbs.add_parser("summarise", parents=[whole], help="reduce the rows once, for any number of searches")
-    one = verbs.add_parser("search", parents=[whole], help="choose weights, regulariser, orders by cross-validation")
-    one.add_argument("--output", type=Path, help="folder of the results")
-    one.add_argument("--rule", choices=("best", "one_se"), help="how to choose (default: the input file's)")
-    one.add_argument(
-        "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"
-    )
-    one = verbs.add_parser("evaluate", parents=[running], help="errors of models on frames, and where they extrapolate")
-    one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
-    one.add_argument("--frames", nargs="+", required=True, help="trajectories (extended XYZ, .xyzf; patterns)")
-    one.add_argument("--group-key", help="key of the comment line that names a frame's group")
-    for label in ("energy", "forces", "stress", "virial"):
-        one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label}")
-    one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
-    one.add_argument("--units", choices=("kcal", "eV"), default="kcal", help="of the tables (default kcal)")
-    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots (needs matplotlib)")
-    one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
-    one.add_argument("files", nargs="+", type=Path)
-    one.add_argument("-o", "--output", type=Path, required=True)
-    one.add_argument("--add", action="store_true", help="sum coefficients of types that two files have")
-    one.add_argument("--penalty", nargs=2, type=float, metavar=("SCALE", "DISTANCE"), help="wall of the merged model")
-    one.add_argument("--reduced", action="store_true", help="leave out many-body values of at most 1e-6")
-    one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
-    one.add_argument("--executor", choices=KINDS, default="auto")
-    one.add_argument("--scheduler", help="address of a dask scheduler whose workers are asked too")
-    one = verbs.add_parser("demo", parents=[running], help="fit C, then N, then CN on the data that is shipped")
-    one.add_argument("--folder", type=Path, default=Path("hiertl_demo"), help="where results go (default hiertl_demo)")
-    return top
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code and prints errors as one message, not as a traceback."""
-    from .errors import HiertlError, ResourceError
-    from .executors import TaskFailed
+    from .errors import HiertlError, LaunchError, ResourceError
 
     arguments = parser().parse_args(argv)
+    from .executors import TaskFailed  # after --version and --help, which need nothing of it
+    from .paths import refuse_urls
+
+    if getattr(arguments, "no_wait", False):
+        from .locks import NO_WAIT
+
+        os.environ[NO_WAIT] = "1"  # workers that are started inherit it
     try:
+        refuse_urls(vars(arguments))
         return _VERBS[arguments.verb](arguments)
     except ResourceError as error:
         return _fail(error, 3)
+    except LaunchError as error:  # every process meets it
+        return _fail(error, 2, alone=False) if error.speaks else 2
     except BrokenPipeError:  # whoever read the output has gone, as in `hiertl-dist … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (HiertlError, OSError, ModuleNotFoundError) as error:
+    except (HiertlError, OSError, ImportError) as error:
         return _fail(error, 2)
     except TaskFailed as error:
         return _fail(error, 2 if isinstance(error.__cause__, HiertlError) else 1)
@@ -105,23 +56,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _fail(error: Exception, code: int) -> int:
-    from .executors import TaskFailed, abandon
+def _fail(error: Exception, code: int, *, alone: bool = True) -> int:
+    """Print an error; ``alone``: end a job of several ranks, for the others may not have met it."""
+    from .executors import TaskFailed, abandon, let_first_speak
 
+    if alone and not isinstance(error, TaskFailed):
+        let_first_speak()
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     if hasattr(error, "frame_at_fault"):  # where the message does not name the frame, a note does
         text = "; ".join([str(text), *getattr(error, "__notes__", ())])
     print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
-    if not isinstance(error, TaskFailed):  # that one is raised on every rank; another may be met by one alone
+    if alone and not isinstance(error, TaskFailed):  # that one is raised on every rank
         abandon(code)
     return code
 
 
 def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Executor:
     from .errors import InputError
-    from .executors import executor
+    from .executors import executor, refuse_many
 
     kind = arguments.executor or (job.executor if job else "auto")
+    if arguments.scheduler is not None or kind not in ("auto", "mpi"):
+        refuse_many(f"--executor {kind}" if arguments.scheduler is None else "--scheduler")
     workers = arguments.workers if arguments.workers is not None else (job.workers if job else None)
     if arguments.scheduler is not None:
         if arguments.executor not in (None, "auto", "dask"):
@@ -150,7 +106,7 @@ def _job(arguments: argparse.Namespace) -> Input:
     from .errors import InputError
     from .inputs import Input
 
-    job = Input.from_toml(arguments.input)
+    job = Input.from_toml(arguments.input, look_for_files=True)
     if arguments.all_at_once and (arguments.blocks or arguments.partial):
         raise InputError("--all-at-once fits every block: --blocks and --partial would be ignored")
     if arguments.include_fewer:
@@ -169,6 +125,21 @@ def _job(arguments: argparse.Namespace) -> Input:
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
     )  # fmt: skip
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from .look_job import look_job
+
+    output = getattr(arguments, "output", None)
+    keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
+    arguments.executor, arguments.workers, arguments.scheduler = "serial", None, None  # reading takes longest
+    with _executor(arguments) as runner:
+        found = look_job(
+            arguments.data, {"format": arguments.format, **keys}, output, force=getattr(arguments, "force", False),
+            watch=runner.watch,
+        )  # fmt: skip
+        _print(arguments, runner, found.as_dict(), found.text(arguments.units))
+    return 0
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -193,6 +164,8 @@ def _assemble(arguments: argparse.Namespace) -> int:
 
     job = _job(arguments)
     with _executor(arguments, job) as runner:
+        tell, _ = _teller(arguments, job, runner)
+        _ready_rows(arguments, job, runner, tell)
         found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify)
         text = (
             f"{found['store']}: {found['computed']} tiles, labels and offsets computed, {found['present']} were "
@@ -211,7 +184,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     with _executor(arguments, job) as runner:
         _run_fit(
             arguments, job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot,
-            hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
+            tables=arguments.csv, hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
         )  # fmt: skip
     return 0
 
@@ -233,12 +206,26 @@ def _teller(
 
 
 def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
-    from .jobs import fit_dict, fit_job, fit_text
+    from .fit_report import fit_dict, fit_text
+    from .jobs import fit_job
 
     tell, told = _teller(arguments, job, runner)
+    _ready_rows(arguments, job, runner, tell)
     result = fit_job(job, runner, tell=tell, **how)
     text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
     _print(arguments, runner, fit_dict(result) | {"notes": told}, text)
+
+
+def _ready_rows(arguments: argparse.Namespace, job: Input, runner: Executor, tell: Callable[[str], None]) -> None:
+    """Rename the design store if asked to, and say of others that are there instead of the one that is wanted."""
+    from .jobs import renew_rows
+    from .store_places import other_stores
+
+    if getattr(arguments, "fresh", False):
+        renew_rows(job, runner, tell)
+    elif job.keep_rows:
+        for note in other_stores(job.store, job.basis, job.fit.policy):
+            tell(f"note: {note}")
 
 
 def _summarise(arguments: argparse.Namespace) -> int:
@@ -247,7 +234,7 @@ def _summarise(arguments: argparse.Namespace) -> int:
     job = _job(arguments)
     with _executor(arguments, job) as runner:
         tell, told = _teller(arguments, job, runner)
-        found = summarise_job(job, runner, all_at_once=arguments.all_at_once, tell=tell)
+        found = summarise_job(job, runner, all_at_once=arguments.all_at_once, fresh=arguments.fresh, tell=tell)
         _print(arguments, runner, found | {"notes": told}, summarise_text(found))
     return 0
 
@@ -262,7 +249,9 @@ def _search(arguments: argparse.Namespace) -> int:
         job = replace(job, search=replace(job.search, rule=arguments.rule))
     with _executor(arguments, job) as runner:
         tell, told = _teller(arguments, job, runner)
-        report = search_job(job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, tell=tell)
+        report = search_job(
+            job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, fresh=arguments.fresh, tell=tell
+        )
         text = "\n" + report.text(job.units) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in report.files)
         _print(arguments, runner, report.as_dict() | {"notes": told}, text)
     return 0
@@ -270,22 +259,20 @@ def _search(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from .evaluation import Model, coverage_report, sum_evaluations
+    from .executors import under_mpirun
+    from .figures import need_matplotlib, plot_parity
+    from .fit_report import EvaluationReport
     from .io import read_frames
-    from .jobs import read_parts
-    from .report import (
-        coverage_text,
-        errors_by_composition,
-        errors_text,
-        frame_errors,
-        plot_parity,
-        predictions,
-        warnings_text,
-    )
+    from .jobs import read_parts, write_outputs
 
+    if arguments.plot is not None:
+        need_matplotlib()
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
-    frames = read_frames(arguments.frames, **keys)
     models = [Model(read_parts(p)) for p in arguments.models]
-    if arguments.executor is None and arguments.workers is None and arguments.scheduler is None:
+    frames = read_frames(arguments.frames, **keys)
+    _tell_notes(models)
+    chosen = (arguments.executor, arguments.workers, arguments.scheduler) != (None, None, None)
+    if not chosen and not under_mpirun():
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
     with _executor(arguments) as runner:
         # parts of a sum know only their own elements; what none of them knows is refused unless asked for
@@ -294,35 +281,42 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=runner) for m in models]
         found = sum_evaluations(parts)
         covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
-        table = errors_by_composition(frames, found)
+        report = EvaluationReport(frames, found, covered, set().union(*(m.coverage for m in models)))
+        writers: list[Any] = []
         if arguments.plot is not None:
-            runner.run(lambda path: plot_parity(path, {"": (frames, found)}, arguments.units), [arguments.plot])
-        text = errors_text({"": table}, arguments.units)
-        text += "\n\n" + warnings_text(
-            frame_errors(frames, found), arguments.units, known=set().union(*(m.coverage for m in models))
-        )
-        if covered:
-            text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(covered)
-        summary = {
-            "errors": {c: vars(e) for c, e in table.items()}, "coverage": [vars(c) for c in covered],
-            "frames": predictions(frames, found),
-        }  # fmt: skip
-        _print(arguments, runner, summary, text)
+            draw = partial(plot_parity, sets={"": (frames, found)}, units=arguments.units)
+            writers.append(partial(draw, arguments.plot))
+        if arguments.csv is not None:
+            tables = report.tables(arguments.units)
+            writers += [partial(table.write, arguments.csv) for table in tables]
+        files = write_outputs(runner, writers)
+        text = report.text(arguments.units) + "".join(f"\n  {f}" for f in ("\nwritten:", *files) if files)
+        _print(arguments, runner, report.as_dict() | {"files": [str(f) for f in files]}, text)
     return 0
 
 
+def _tell_notes(models: Iterable[Model]) -> None:
+    """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
+    for note in dict.fromkeys(note for model in models for note in model.parameters.notes):
+        print(f"note: {note}", file=sys.stderr, flush=True)
+
+
 def _merge(arguments: argparse.Namespace) -> int:
+    from .basis import cluster_name
     from .errors import InputError
     from .evaluation import Model
+    from .executors import refuse_many
     from .jobs import read_parts
     from .parameters import Penalty
 
+    refuse_many("merge")
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
     parts = [Model(read_parts(p)) for p in arguments.files]
+    _tell_notes(parts)
     model = Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty)
     stated = {p.elements for p in model.parameters.basis.pairs}
     pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
-    if missing := [a + b for a, b in pairs if (a, b) not in stated]:
+    if missing := [cluster_name(p) for p in pairs if p not in stated]:
         raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
     model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]
@@ -346,17 +340,19 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _demo(arguments: argparse.Namespace) -> int:
     from .demo import demo_input
+    from .executors import under_mpirun
 
     job = demo_input(arguments.folder)
-    arguments.executor = arguments.executor or "dask"
+    arguments.executor = arguments.executor or ("auto" if under_mpirun() else "dask")
     with _executor(arguments) as runner:
         _run_fit(arguments, job, runner, all_at_once=True, hierarchical=True, plot=True)
     return 0
 
 
 _VERBS = {
-    "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise, "search": _search,
-    "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
+    "inspect": _look, "init": _look, "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise,
+    "summarize": _summarise,
+    "search": _search, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

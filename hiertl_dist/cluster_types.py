@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import itertools
-import re
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from .errors import BasisError
+from .type_names import Elements, cluster_name, split_symbols
+from .words import finite_number, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+
+__all__ = [
+    "MOST_ORDERS", "TRANSFORMS", "ClusterType", "Cutoff", "Edge", "Elements", "Pair", "check_cutoffs", "check_number",
+    "cluster_name", "edges_of", "split_symbols", "type_rank",
+]  # fmt: skip
 
 TRANSFORMS: Final = ("MORSE", "INVRSE_R", "DEFAULT")
 
-Elements = tuple[str, ...]
-"""Element symbols of a cluster or a block, sorted."""
-
-
-def split_symbols(name: str) -> Elements:
-    """``"CCN"`` or ``"C-C-N"`` → ``("C", "C", "N")``, sorted. Raises BasisError on anything else."""
-    symbols = re.findall(r"[A-Z][a-z]?", name)
-    if not symbols or "".join(symbols) != name.replace("-", ""):
-        raise BasisError(f"expected element symbols such as 'CN' or 'MoNb', found {name!r}")
-    return tuple(sorted(symbols))
-
-
-def cluster_name(elements: Iterable[str]) -> str:
-    """Symbols of a cluster run together, sorted: ``CCN``."""
-    return "".join(sorted(elements))
-
+MOST_ORDERS: Final = {1: 1, 2: 10_000, 3: 100, 4: 10}
+"""The largest order of a body: a million sets of powers in a type. A damaged number must not take all the memory."""
 
 def edges_of(body: int) -> list[tuple[int, int]]:
     """Edges of a cluster in ChIMES order: 01 02 12 and 01 02 03 12 13 23."""
     return list(itertools.combinations(range(body), 2))
+
+
+FARTHEST: Final = 1000.0
+"""Å: an outer cutoff beyond it is a number gone wrong; its neighbours would take all the memory."""
+
+MOST_TYPES: Final = 200_000
+"""Cluster types of one body: those of 45 elements with four bodies."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,12 @@ class Cutoff:
     def parse(cls, text: str) -> Cutoff:
         """From ``"CUBIC"`` or ``"TERSOFF 0.75"``."""
         words = text.split()
-        try:
-            if len(words) == 1 and words[0] == "CUBIC":
-                return cls()
-            if len(words) == 2 and words[0] == "TERSOFF":
-                return cls("TERSOFF", float(words[1]))
-        except ValueError as error:
-            if isinstance(error, BasisError):
-                raise
-        raise BasisError(f"cutoff function: expected 'CUBIC' or 'TERSOFF fraction', found {text!r}")
+        if len(words) == 1 and words[0] == "CUBIC":
+            return cls()
+        fraction = finite_number(words[1]) if len(words) == 2 and words[0] == "TERSOFF" else None
+        if fraction is None:
+            raise BasisError(f"cutoff function: expected 'CUBIC' or 'TERSOFF fraction', found {shown(text)}")
+        return cls("TERSOFF", fraction)
 
     def __str__(self) -> str:
         return self.kind if self.kind == "CUBIC" else f"TERSOFF {self.fraction!r}"
@@ -69,7 +66,10 @@ class Cutoff:
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair of elements: inner and outer cutoff (Å) of the two-body term, transform and its λ (Å, MORSE only)."""
+    """A pair of elements: inner and outer cutoff (Å) of the two-body term, transform and its λ (Å, MORSE only).
+
+    Equal cutoffs make an inactive pair, as chimes_lsq's users write one: its terms are zero at every distance.
+    """
 
     elements: Elements
     rmin: float
@@ -80,7 +80,7 @@ class Pair:
     def __post_init__(self) -> None:
         check_cutoffs(self.name, self.rmin, self.rmax)
         if self.transform not in TRANSFORMS:
-            raise BasisError(f"pair {self.name}: expected a transform of {TRANSFORMS}, found {self.transform!r}")
+            raise BasisError(f"pair {self.name}: expected a transform of {TRANSFORMS}, found {shown(self.transform)}")
         if self.transform == "MORSE" and not (self.morse_lambda is not None and 0 < self.morse_lambda < float("inf")):
             raise BasisError(f"pair {self.name}: MORSE needs a finite lambda > 0, found {self.morse_lambda}")
         if self.transform != "MORSE" and self.morse_lambda is not None:
@@ -92,9 +92,17 @@ class Pair:
 
 
 def check_cutoffs(name: str, rmin: float, rmax: float) -> None:
-    """Raise BasisError unless 0 ≤ rmin ≤ rmax < ∞. Equal ones are those of a pair or edge that is never active."""
+    """Raise BasisError unless 0 ≤ rmin ≤ rmax ≤ 1000 Å. Equal ones are those of a pair or edge that is never active."""
     if not (0.0 <= rmin <= rmax < float("inf")):
-        raise BasisError(f"{name}: expected 0 ≤ rmin ≤ rmax, found rmin {rmin}, rmax {rmax}")
+        raise BasisError(f"{name}: expected 0 ≤ rmin ≤ rmax, found rmin {shown(rmin)}, rmax {shown(rmax)}")
+    if rmax > FARTHEST:
+        raise BasisError(f"{name}: expected an outer cutoff up to {FARTHEST:.0f} Å, found {shown(rmax)}")
+
+
+def check_number(elements: int, body: int) -> None:
+    """Raise BasisError where so many elements make more cluster types of a body than anybody can fit."""
+    if (count := math.comb(elements + body - 1, body)) > MOST_TYPES:
+        raise BasisError(f"{elements} elements make {count} types of {body} bodies, more than {MOST_TYPES}")
 
 
 @dataclass(frozen=True)
@@ -124,11 +132,11 @@ class ClusterType:
     def __post_init__(self) -> None:
         if self.elements != tuple(sorted(self.elements)) or not 1 <= len(self.elements) <= 4:
             raise BasisError(f"cluster type: expected 1 to 4 sorted elements, found {self.elements}")
-        least, most = {1: (1, 1), 2: (1, None)}.get(self.body, (2, None))
-        if self.order < least or (most is not None and self.order > most):
-            raise BasisError(
-                f"{self.name}: expected an order of {'exactly' if most else 'at least'} {least}, found {self.order}"
-            )
+        least, most = 1 if self.body <= 2 else 2, MOST_ORDERS[self.body]
+        if not least <= self.order <= most:
+            bound = f"at least {least}" if self.order < least else f"at most {most}"
+            bound = f"exactly {least}" if self.body == 1 else bound
+            raise BasisError(f"{self.name}: expected an order of {bound}, found {shown(self.order)}")
         wanted = sorted({tuple(sorted(p)) for p in itertools.combinations(self.elements, 2)})
         if [e.elements for e in self.edges] != wanted:
             raise BasisError(
@@ -143,7 +151,7 @@ class ClusterType:
 
     @property
     def name(self) -> str:
-        return "".join(self.elements)
+        return cluster_name(self.elements)
 
     @property
     def block(self) -> str:

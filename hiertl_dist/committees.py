@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from . import algebra
 from .algebra import ARD, BayesianRidge
 from .basis import cluster_name
 from .errors import InputError
@@ -26,7 +25,8 @@ from .solving import rows_for
 from .tiles import answerable, rows_of
 from .uncertainty import Spread, each, spread_of, with_labels
 from .validation import training_factors
-from .views import View, as_regulariser, combine, parameters_of_fit
+from .view_solutions import as_regulariser, parameters_of_fit, solved
+from .views import View, combine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,7 +228,7 @@ def _without_fold(
 ) -> Parameters:
     fold, training = item
     rest = replace(given, factors={g: w for g, w in given.factors.items() if g.fold != fold})
-    linear = algebra.solve(training, regulariser, rows_for(regulariser, training, rest.counted))
+    (linear,) = solved(rest, training, [regulariser], rows_for(regulariser, training, rest.counted))
     return _named(parameters_of_fit(rest, linear.coefficients, penalty=penalty), f"without fold {fold}")
 
 
@@ -246,7 +246,7 @@ def _redrawn(
         times[g] * (w > 0.0 if once else counts.count(g.kind)) * given.summaries.rows(g)
         for g, w in own.factors.items()
     )  # fmt: skip
-    linear = algebra.solve(combine(own), regulariser, counted)
+    (linear,) = solved(own, combine(own), [regulariser], counted)
     return _named(parameters_of_fit(own, linear.coefficients, penalty=penalty), f"drawn anew, {number}")
 
 

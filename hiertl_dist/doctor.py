@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +27,10 @@ import numpy as np
 import psutil
 import threadpoolctl
 
-from .basis import Basis
-from .design import design_rows
-from .evaluation import Model
 from .executors import under_mpirun
 from .executors.dask import current_client
-from .executors.mpi import MPIFacts, all_ranks, fatal_mismatch, mpi_facts
-from .frames import Frame
+from .executors.launch import MPIFacts, fatal_mismatch
+from .executors.mpi import all_ranks, mpi_facts
 from .health import (
     Blas,
     Cache,
@@ -46,8 +44,7 @@ from .health import (
     notes_on,
     shared_problems,
 )
-from .kernels import pairs
-from .parameters import Parameters
+from .locks import lock_trouble
 
 PACKAGES: Final = ("hiertl-dist", "numpy", "scipy", "numba", "llvmlite", "zarr", "dask", "distributed", "vesin",
                    "mpi4py")  # fmt: skip
@@ -129,6 +126,7 @@ def look() -> Process:
         blas=_look_at_blas(),
         cache=cache,
         check=self_check(),
+        locks=lock_trouble(folder),
     )
 
 
@@ -146,6 +144,13 @@ def self_check() -> Check:
 
 
 def _force_deviation() -> float:
+    # here and not above: the doctor speaks where numba can't be imported, too
+    from .basis import Basis
+    from .design import design_rows
+    from .evaluation import Model
+    from .frames import Frame
+    from .parameters import Parameters
+
     pairs = {name: {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4} for name in ("CC", "CN", "NN")}
     basis = Basis.from_dict({"elements": ["C", "N"], "orders": [3, 3, 2], "pairs": pairs})
     species, cell = ("C", "C", "N", "N"), 12.0 * np.eye(3)
@@ -203,17 +208,29 @@ def _look_at_blas() -> tuple[Blas, ...]:
 
 
 def _look_at_cache() -> Cache:
-    from numba.core.registry import cpu_target
-
-    folder = Path(pairs.pair_rows.stats.cache_path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there is no cache is told as a problem
+            from .kernels import pairs
+        from numba.core.registry import cpu_target
+    except Exception as error:  # whatever is wrong with numba is what is to be reported
+        return Cache("", False, 0, "?", f"{type(error).__name__}: {error}")
+    place = pairs.pair_rows.stats.cache_path
+    if place is None:
+        return Cache("", False, 0, _numba_cpu(cpu_target))
+    folder = Path(place)
     try:
         with tempfile.TemporaryFile(dir=folder):
             writable = True
     except OSError:
         writable = False
-    # the CPU's name is part of the key under which kernels are cached: other CPUs have kernels of their own
-    _, cpu, _ = cpu_target.target_context.codegen().magic_tuple()
-    return Cache(str(folder), writable, sum(1 for _ in folder.glob("*.nbi")), str(cpu))
+    return Cache(str(folder), writable, sum(1 for _ in folder.glob("*.nbi")), _numba_cpu(cpu_target))
+
+
+def _numba_cpu(target: Any) -> str:
+    """The CPU's name: part of the key under which kernels are cached, so that other CPUs have kernels of their own."""
+    _, cpu, _ = target.target_context.codegen().magic_tuple()
+    return str(cpu)
 
 
 def _launcher() -> dict[str, str]:

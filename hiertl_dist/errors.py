@@ -1,15 +1,29 @@
 """The package's own exceptions: each subclasses the builtin a caller would expect.
 
-Messages name the frame, block, file or tile, what was expected and what was found.
+Messages name the frame, block, file or tile, what was expected and what was found. What they are made of is here too:
+:func:`unknown_keys_message`, and :class:`Problems`, which tells all that is wrong at once.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from .words import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 class HiertlError(Exception):
-    """Base of every exception that this package raises on purpose."""
+    """Base of every exception that this package raises on purpose.
+
+    Attributes
+    ----------
+    problems : where one exception tells of several, the text of each.
+    """
+
+    problems: tuple[str, ...] = ()
 
 
 class FrameError(HiertlError, ValueError):
@@ -22,6 +36,10 @@ class BasisError(HiertlError, ValueError):
 
 class InputError(HiertlError, ValueError):
     """An input file (TOML, ``fm_setup.in``) asks for something that cannot be done."""
+
+
+class MissingFileError(HiertlError, FileNotFoundError):
+    """There is no such file: what was looked for, and where, is named."""
 
 
 class ParameterFileError(HiertlError, ValueError):
@@ -47,9 +65,113 @@ class StoreError(HiertlError, ValueError):
     """A design store was made from something else, or is damaged."""
 
 
+class LockError(StoreError):
+    """A store's lock is held by another process, or its file system has no locks."""
+
+
 class IncompleteStoreError(HiertlError, RuntimeError):
     """A design store lacks tiles that the request needs."""
 
 
 class ResourceError(HiertlError, RuntimeError):
     """The plan needs more memory or disk than there is; both numbers are named."""
+
+
+class LaunchError(HiertlError, RuntimeError):
+    """Processes were started in a way in which they can't work together: by another MPI's mpirun, or by a script
+    whose work is not under ``if __name__ == "__main__":``.
+
+    Attributes
+    ----------
+    speaks : whether this process is the one of all that meet the error that should tell of it.
+    """
+
+    def __init__(self, message: str, speaks: bool = True) -> None:
+        super().__init__(message)
+        self.speaks = speaks
+
+    def __reduce__(self) -> tuple[type[LaunchError], tuple[str, bool]]:
+        return type(self), (str(self), self.speaks)
+
+
+# ---- keys
+
+
+def unknown_keys_message(unknown: Iterable[Any], known: Iterable[str]) -> str:
+    """What to say of keys that mean nothing: which they are, which are known, and which were perhaps meant."""
+    wrong, right = sorted(map(str, unknown)), list(known)
+    likely = {key: close[0] for key in wrong if (close := difflib.get_close_matches(key, right, 1))}
+    meant = ", ".join(repr(to) if len(wrong) == 1 else f"{to!r} for {key!r}" for key, to in likely.items())
+    listed = ", ".join(map(shown, wrong))
+    return f"unknown keys [{listed}]; known are {right}{f'; did you mean {meant}?' if meant else ''}"
+
+
+def respelled(table: Mapping[str, Any], known: Iterable[str], where: str) -> dict[str, Any]:
+    """A table with its known keys as they are spelt here: ``regularizer`` is taken for ``regulariser``.
+
+    Raises InputError where a key is given in both spellings.
+    """
+    names = set(known)
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key if key in names else next((s for s in _spellings(key) if s in names), key)
+        if name in found:
+            both = " and ".join(repr(k) for k in table if k == name or (k not in names and name in _spellings(k)))
+            raise InputError(f"{where or 'input'}: {both} are the same key, given twice")
+        found[name] = value
+    return found
+
+
+def _spellings(key: Any) -> tuple[str, ...]:
+    """A word's other spelling: with s for z, or z for s."""
+    return (key.replace("iz", "is"), key.replace("is", "iz")) if isinstance(key, str) else ()
+
+
+# ---- all problems at once
+
+
+class Problems:
+    """Collects what is wrong, so that all of it is told at once and not one thing a run.
+
+    Attributes
+    ----------
+    found : the text of each problem, in the order in which they were met.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+        self._errors: list[HiertlError] = []
+
+    def add(self, text: str) -> None:
+        """Note a problem."""
+        self._note(InputError(text))
+
+    def _note(self, error: HiertlError) -> None:
+        new = [text for text in error.problems or (str(error),) if text not in self.found]
+        if new:
+            self.found += new
+            self._errors.append(error)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is raised within, if it is an error of this package, and go on behind it."""
+        try:
+            yield
+        except HiertlError as error:
+            self._note(error)
+
+    def settle(self, kind: type[HiertlError] = InputError) -> None:
+        """Raise what was found: a single exception as it was, several as one of ``kind``, a line for each."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self.found:
+            raise joined(self.found, kind)
+
+
+def joined(texts: Iterable[str], kind: type[HiertlError], where: str = "") -> HiertlError:
+    """One exception that tells of several problems, a line for each."""
+    listed = tuple(texts)
+    lines = "".join(f"\n  {text}" for text in listed)
+    error = kind(f"{where}{len(listed)} problems:{lines}")
+    error.problems = listed
+    return error

@@ -171,6 +171,7 @@ class Model:
             raise ValueError(f"threads: expected a whole number of at least 1, found {threads!r}")
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is not None:
+            executor.require_alike([f.digest for f in listed], "frames")
             shared = partial(task, threads=threads)
             return executor.run(shared, listed, label=lambda f: f.origin, what="evaluate", cost=len)
         if 1 < threads <= len(listed):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from scipy.cluster.hierarchy import DisjointSet
 
-from .errors import InputError
+from .errors import InputError, unknown_keys_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,8 +78,8 @@ class Folds:
         if not isinstance(table, dict):
             raise InputError(f"folds: expected a table, found {table!r}")
         known = [f.name for f in fields(cls)]
-        if unknown := sorted(set(table) - set(known), key=str):
-            raise InputError(f"folds: unknown keys {unknown}; known are {known}")
+        if unknown := set(table) - set(known):
+            raise InputError(f"folds: {unknown_keys_message(unknown, known)}")
         return cls(**table)
 
 

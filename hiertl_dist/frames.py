@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import FrameError
+from .type_names import composition_name, formula_name, name_fault
+from .units import SYMBOLS
+from .words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +30,7 @@ class Frame:
 
     Attributes
     ----------
-    species : chemical symbols, one an atom.
+    species : chemical symbols, or other names of types of atoms, one an atom.
     positions : (n, 3) Å.
     cell : (3, 3) Å, rows are lattice vectors; ``None`` for an isolated molecule. What the frame does not repeat along
         has no meaning, and may be a vector of any length.
@@ -62,6 +65,12 @@ class Frame:
         if n == 0:
             raise FrameError(f"{self.origin}: expected at least one atom, found none")
         object.__setattr__(self, "species", tuple(str(s) for s in self.species))
+        for name in sorted(self.elements - SYMBOLS):
+            if fault := name_fault(name):
+                raise FrameError(
+                    f"{self.origin}: expected a chemical symbol or the name of a type of atoms, found {shown(name)}: "
+                    f"{fault}"
+                )
         self._array("positions", (n, 3))
         if self.forces is not None:
             self._array("forces", (n, 3))
@@ -135,13 +144,13 @@ class Frame:
     @property
     def formula(self) -> str:
         """Composition such as ``C24N8``, elements sorted."""
-        return "".join(f"{e}{self.species.count(e)}" for e in sorted(self.elements))
+        return formula_name({e: self.species.count(e) for e in self.elements})
 
     @property
     def composition(self) -> str:
-        """Atomic percentages such as ``C75N25``; one element alone is just its symbol."""
-        shares = {e: round(100 * self.species.count(e) / len(self)) for e in sorted(self.elements)}
-        return next(iter(shares)) if len(shares) == 1 else "".join(f"{e}{p}" for e, p in shares.items())
+        """Atomic percentages such as ``C75N25``; one element alone is just its symbol. Types that are no symbols:
+        ``C1_75-N_25``, see :func:`~hiertl_dist.type_names.composition_name`."""
+        return composition_name({e: round(100 * self.species.count(e) / len(self)) for e in self.elements})
 
     @property
     def repeats(self) -> NDArray[np.float64]:

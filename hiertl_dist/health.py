@@ -32,12 +32,14 @@ class Blas:
 
 @dataclass(frozen=True)
 class Cache:
-    """Numba's cache of this package's kernels: how many it had before they were used, and for which CPU."""
+    """Numba's cache of this package's kernels: how many it had before they were used, and for which CPU. Without a
+    folder none can be written. error: why numba can't be used."""
 
     folder: str
     writable: bool
     kernels: int
     cpu: str
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Process:
     blas: tuple[Blas, ...]
     cache: Cache
     check: Check
+    locks: str | None = None
+    """Why files in the folder can't be locked; None if they can."""
 
 
 @dataclass(frozen=True)
@@ -146,12 +150,18 @@ def problems_of(process: Process) -> list[str]:
     """What is wrong with one process by itself."""
     found = []
     cache, check, chosen = process.cache, process.check, process.variables["NUMBA_CACHE_DIR"]
-    if chosen and not Path(cache.folder).resolve().is_relative_to(Path(chosen).resolve()):
+    if not cache.folder and not cache.error:
+        named = f", NUMBA_CACHE_DIR={chosen} neither" if chosen else ""
+        found.append(
+            f"There is no folder that kernels can be cached in{named}, and each process compiles them anew (20 s or "
+            "more): set NUMBA_CACHE_DIR to one that can be written."
+        )
+    elif cache.folder and chosen and not Path(cache.folder).resolve().is_relative_to(Path(chosen).resolve()):
         found.append(
             f"NUMBA_CACHE_DIR is {chosen}, but it can't be written, and numba took {cache.folder}: name a "
             "folder that each process can write."
         )
-    if not cache.writable:
+    if cache.folder and not cache.writable:
         found.append(
             f"Kernels can't be cached in {cache.folder}, and each process will compile them anew (10 s or "
             "more): set NUMBA_CACHE_DIR to a folder that can be written."
@@ -163,10 +173,10 @@ def problems_of(process: Process) -> list[str]:
         )
     if not check.passed:
         said = check.error or f"forces and −dE/dx differ by {check.deviation:.1e} of the largest"
-        found.append(
-            f"The self-check failed ({said}): empty {cache.folder}, and if that does not help, install "
-            "numba, numpy and this package afresh."
-        )
+        first = f"empty {cache.folder}, and if that does not help, " if cache.folder else ""
+        found.append(f"The self-check failed ({said}): {first}install numba, numpy and this package afresh.")
+    if process.locks:
+        found.append(process.locks)
     if process.scratch_free < SCRATCH:
         found.append(
             f"{_gib(process.scratch_free)} are free for temporary files in {process.scratch}: set TMPDIR, or "
@@ -238,7 +248,7 @@ def notes_on(kind: str, here: Process, mpi: Mpi, found: Dask) -> tuple[str, ...]
             f"BLAS has {threads} threads outside of tasks; each task has one. Where many workers share a "
             "node, set OPENBLAS_NUM_THREADS=1, OMP_NUM_THREADS=1 and MKL_NUM_THREADS=1 (dask's nannies do)."
         )
-    if here.cache.kernels == 0:
+    if here.cache.kernels == 0 and here.cache.folder:
         notes.append(f"The kernels were not cached; compiling took {here.check.seconds:.0f} s, this once.")
     if kind == "mpi" and mpi.size == 1 and not mpi.mismatch:
         notes.append("MPI has one rank: start more with mpiexec -n N hiertl-dist ….")
@@ -271,6 +281,10 @@ def _variables_text(variables: Mapping[str, str | None]) -> str:
 
 
 def _cache_text(cache: Cache) -> str:
+    if cache.error:
+        return f"numba can't be used: {cache.error}"
+    if not cache.folder:
+        return f"for {cache.cpu}; not cached, for there is no folder that can be written"
     state = "" if cache.writable else ", can't be written"
     return f"for {cache.cpu}; {cache.kernels} were cached in {cache.folder}{state}"
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from .basis import cluster_name
+from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
 from .errors import InputError
 from .evaluation import Model
@@ -19,6 +19,7 @@ from .lattice import (
     less,
     own_weights,
 )
+from .one_body import OpenEnergies, one_body_values, without_one_body
 from .parameters import Parameters, Penalty, merge_parameters
 from .solving import BlockFit, fit_block
 
@@ -41,11 +42,13 @@ class HierarchyFit:
     fits : per block, in the order in which they were fitted.
     frozen : models that were read, not fitted.
     model : the sum of all blocks.
+    left_open : energies of free atoms that no frame determined, nor a combination of them: in the model they are zero.
     """
 
     fits: Mapping[str, BlockFit]
     frozen: tuple[Parameters, ...]
     model: Model
+    left_open: OpenEnergies = field(default_factory=OpenEnergies)
 
 
 def fit_hierarchy(
@@ -80,26 +83,56 @@ def fit_hierarchy(
         :func:`~hiertl_dist.contacts.check_contacts`.
     """
     options = (options or HierarchyOptions()).normal()
+    if executor is not None:  # before anything that ranks with other frames would judge differently
+        executor.require_alike([f.digest for f in frames], "frames")
     wanted = choose_blocks(frames, basis, frozen, options, tell)
     fits: dict[str, BlockFit] = {}
     current: dict[str, Parameters] = {}
+    left_open = OpenEnergies()
     with borrowed(executor) as runner:
         check_climb_contacts(frames, basis, wanted, frozen, options, runner)
         for block in wanted:
             free = tuple(options.partial.get(block, ()))
             below = below_of(block, (*less(frozen, set(current)), *current.values()), free)
+            elements = split_symbols(block)
+            movable = left_open.within(elements) if left_open.elements else left_open
+            # what may still move is this block's to say
+            below = without_one_body(below, movable.elements)
             left = f", {', '.join(free)} left free" if free else ""
             tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
             fit = fit_block(
                 frames, basis, block, free=free, frozen=below, settings=own_weights(options.of(block), block, frames),
-                executor=runner, store=options.store, memory=options.memory,
+                executor=runner, store=options.store, memory=options.memory, left_open=movable,
             )  # fmt: skip
             fits[block] = fit
             done(fit)
-            for name in fit.solution.blocks:
-                current[name] = fit.solution.parameters.restricted({name})
+            left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
+            current = _with_fit(current, fit)
+    _tell_open(left_open, tell)
     parts = [*less(frozen, set(current)), *current.values()]
-    return HierarchyFit(fits, tuple(frozen), merged_model(parts, basis, _wall(options, wanted)))
+    model = merged_model(parts, basis, _wall(options, wanted))
+    return HierarchyFit(fits, tuple(frozen), model, left_open)
+
+
+def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:
+    if left_open.elements:
+        tell(
+            f"note: energies of free atoms of {', '.join(left_open.elements)} are not determined by any frame: the "
+            "model's energies of other compositions than were fitted lack a constant for each such atom"
+        )
+
+
+def _with_fit(current: Mapping[str, Parameters], fit: BlockFit) -> dict[str, Parameters]:
+    """The current models by block with those of a fit, which states the energies of free atoms anew that it moved."""
+    parameters = fit.solution.parameters
+    stated = one_body_values([parameters])
+    kept = {name: own for name, model in current.items() for own in without_one_body([model], stated)}
+    # one-body terms of blocks that were not fitted stay with the block that told them
+    here = {t.block for t in parameters.basis.types}
+    for name in fit.solution.blocks:
+        more = here - set(fit.solution.blocks) if name == fit.solution.block else set()
+        kept[name] = parameters.restricted({name} | more)
+    return kept
 
 
 def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None) -> Model:

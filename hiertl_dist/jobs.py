@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,29 +13,26 @@ from .assembly import assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
 from .contacts import TITLES, Contact, check_contacts
+from .display import number_text, table_text
 from .errors import InputError
-from .evaluation import Evaluation, Model, coverage_report
-from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .evaluation import Model
+from .figures import need_matplotlib, plot_parity
+from .fit_report import FitResult, fit_dict, fit_tables
+from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .lattice import blocks_in, check_climb_contacts, choose_blocks
 from .parameters import Parameters
+from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
-from .report import (
-    Errors,
-    coverage_text,
-    errors_by_composition,
-    errors_text,
-    frame_errors,
-    plot_parity,
-    table_text,
-    warnings_text,
-)
+from .report import errors_by_composition
 from .solution import Solution
 from .store import write_json
+from .store_places import store_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from .csv_tables import CsvTable
     from .executors.base import Executor
     from .frames import Frame
     from .inputs import Input
@@ -43,33 +41,13 @@ if TYPE_CHECKING:
 
 def read_parts(path: str | Path) -> Parameters:
     """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
-    return Solution.load(path).parameters if Path(path).suffix == ".npz" else Model.read(path).parameters
-
-
-@dataclass(frozen=True, eq=False)
-class FitResult:
-    """What ``fit`` made.
-
-    Attributes
-    ----------
-    hierarchy : the climb, or ``None`` for an all-at-once fit alone; together : the all-at-once fit, if asked for.
-    files : what was written.
-    sets : the frames that were evaluated, by name: ``fitted`` and, if there are any, ``held out``.
-    errors : ``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``.
-    """
-
-    hierarchy: HierarchyFit | None
-    together: BlockFit | None
-    files: tuple[Path, ...]
-    sets: dict[str, list[Frame]]
-    models: dict[str, Model]
-    errors: dict[str, dict[str, dict[str, Errors]]]
-    evaluations: dict[str, dict[str, list[Evaluation]]]
+    path = require_file(path, "model")
+    return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
 
 
 def options_of(job: Input) -> HierarchyOptions:
     """The options of an input file in the terms of the hierarchy."""
-    store = job.store if job.keep_rows else None
+    store = job.design_store() if job.keep_rows else None
     for block, own in job.block_fits.items():
         if store is not None and own.policy != job.fit.policy:
             raise InputError(
@@ -94,8 +72,9 @@ class _Work:
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
     frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = [read_parts(p) for p in job.frozen]
-    notes = list(job.notes)
+    notes = [*job.notes, *(note for model in frozen for note in model.notes)]
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
@@ -127,7 +106,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     plan = make_plan(
         work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
         frozen=work.frozen, policy=policy, executor=executor, memory=memory,
-        store=job.store if job.keep_rows else None,
+        store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
     reduce_bytes = solving = 0
     for blocks in work.fits:
@@ -182,24 +161,39 @@ def assemble_job(
 ) -> dict[str, Any]:
     """Write the design store of a job. Frozen contributions that depend on blocks not fitted yet come with the fit."""
     work = _work(job, executor, all_at_once)
+    store = job.design_store()
     done = assemble(
-        work.frames, job.basis, job.store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
+        work.frames, job.basis, store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
         frozen=work.frozen, policy=job.fit.policy, executor=executor, verify=verify, memory=job.memory,
     )  # fmt: skip
     return {
-        "store": str(job.store), "computed": done.computed, "present": done.present,
+        "store": str(store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
         "notes": work.notes,
     }  # fmt: skip
 
 
-def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path]]) -> tuple[Path, ...]:
-    """Write files once, whatever the number of calling processes."""
-    return tuple(executor.run(_call, list(writers), label=_label, what="write results"))
+def renew(place: Path, executor: Executor, tell: Callable[[str], None]) -> None:
+    """Rename a store that is there, so that a new one takes its place; nothing is deleted."""
+    aside = executor.once(partial(move_aside, place), what=f"rename {place}")
+    if aside is not None:
+        tell(f"{place}: a new store is made; the one that was there is {aside} now, to be deleted when nobody needs it")
 
 
-def _call(writer: Callable[[], Path]) -> Path:
-    return writer()
+def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> None:
+    """Rename the design store that a job would go on with."""
+    if job.keep_rows:
+        renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
+
+
+def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path | tuple[Path, ...]]]) -> tuple[Path, ...]:
+    """Write files once, whatever the number of calling processes; returns their paths."""
+    return tuple(itertools.chain.from_iterable(executor.run(_call, list(writers), label=_label, what="write results")))
+
+
+def _call(writer: Callable[[], Path | tuple[Path, ...]]) -> tuple[Path, ...]:
+    written = writer()
+    return (written,) if isinstance(written, Path) else written
 
 
 def _label(writer: Any) -> str:
@@ -243,16 +237,28 @@ def fit_job(
     hierarchical: bool = True,
     all_at_once: bool = False,
     plot: bool = False,
+    tables: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> FitResult:
-    """Fit a job and write its results: block files, merged model, solutions, ``report.json``, parity plots.
+    """Fit a job and write its results: block files, merged model, solutions, ``report.json``; if asked for, parity
+    plots (``parity.png`` and ``.pdf``, models beside one another) and the tables of the report as CSV.
 
     Files of a block are written as soon as it is fitted, so that a later failure loses nothing.
+
+    Raises
+    ------
+    InputError
+        Nothing is to be fitted; and what a climb refuses (:func:`~hiertl_dist.hierarchy.fit_hierarchy`).
+    ModuleNotFoundError
+        A plot is asked for and matplotlib is not there; before anything is computed.
     """
     if not hierarchical and not all_at_once:
         raise InputError("nothing to fit: neither hierarchical nor all at once")
+    if plot:
+        need_matplotlib()
     frames, held_out = job.read_frames(executor.watch)
-    frozen = [read_parts(p) for p in job.frozen]
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    frozen = read_frozen(job, tell)
     options = options_of(job)
     files: list[Path] = []
     models: dict[str, Model] = {}
@@ -277,6 +283,7 @@ def fit_job(
             options = replace(options, block_settings={}, partial={}, only=None)
         together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
         files += write_outputs(executor, solution_writers("all_at_once", together.solution, job.output))
+        tell_solution(together.solution, tell)
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
     evaluations = {
@@ -286,13 +293,26 @@ def fit_job(
         name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
     }
     result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
-    writers: list[Callable[[], Path]] = [partial(write_json_file, fit_dict(result), job.output / "report.json")]
+    # first, so that it is there even if a figure fails
+    writers: list[Callable[[], Path | tuple[Path, ...]]] = [
+        partial(write_json_file, fit_dict(result), job.output / "report.json")
+    ]
+    if tables:
+        writers += [partial(_write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
     if plot:
-        for name, found in evaluations.items():
-            drawn = {f"{name}, {s}": (sets[s], e) for s, e in found.items()}
-            writers.append(partial(_write_plot, drawn, job.units, job.output / f"parity_{name.replace(' ', '_')}.png"))
+        drawn = {f"{name}, {s}": (sets[s], e) for name, found in evaluations.items() for s, e in found.items()}
+        writers.append(partial(_write_plot, drawn, job.units, job.output / "parity.png"))
     written = write_outputs(executor, writers)
     return replace(result, files=(*files, *written))
+
+
+def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
+    """The frozen models of a job; what their reader passed over or guessed is told."""
+    frozen = [read_parts(p) for p in job.frozen]
+    for model in frozen:
+        for note in model.notes:
+            tell(f"note: {note}")
+    return frozen
 
 
 def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:
@@ -305,7 +325,7 @@ def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parame
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
     tell(
         f"  {solution.n_columns} columns, {solution.rows} rows, rank {solution.rank}, condition "
-        f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {solution.rmse:.4g} over counted rows"
+        f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {number_text(solution.rmse)} over counted rows"
     )
     for note in solution.notes:
         tell(f"  note: {note}")
@@ -322,53 +342,9 @@ def known_frames(
     return {s: own for s, own in found.items() if own}
 
 
-def _write_plot(drawn: Any, units: str, path: Path) -> Path:
-    plot_parity(path, drawn, units)
-    return path
+def _write_plot(drawn: Any, units: str, path: Path) -> tuple[Path, ...]:
+    return plot_parity(path, drawn, units)
 
 
-def solutions_of(result: FitResult) -> dict[str, Solution]:
-    """Every solution of a fit by name."""
-    found = {} if result.hierarchy is None else {b: f.solution for b, f in result.hierarchy.fits.items()}
-    return found | ({} if result.together is None else {"all at once": result.together.solution})
-
-
-def fit_dict(result: FitResult) -> dict[str, Any]:
-    """A fit for JSON."""
-    return {
-        "solutions": {name: s.as_dict() for name, s in solutions_of(result).items()},
-        "errors": {
-            name: {s: {c: vars(e) for c, e in table.items()} for s, table in found.items()}
-            for name, found in result.errors.items()
-        },
-        "out_of_range": {
-            name: {
-                s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in found.items()
-            }
-            for name, found in result.evaluations.items()
-        },
-        "files": [str(f) for f in result.files],
-    }
-
-
-def fit_text(result: FitResult, job: Input) -> str:
-    """A fit for people: blocks, errors per composition, frames that a user must look at."""
-    sets = result.sets
-    rows = [
-        [name, s.n_columns, s.rows, s.nonzeros, s.rmse, f"{s.condition:.1e}",
-         ", ".join(Path(f).name for f in s.frozen) or "nothing"]
-        for name, s in solutions_of(result).items()
-    ]
-    parts = [table_text(["block", "columns", "rows", "nonzero", "RMSE", "condition", "frozen"], rows)]
-    for s in next(iter(result.errors.values())):
-        beside = {name: found[s] for name, found in result.errors.items()}
-        parts.append(f"\n{s} frames\n" + errors_text(beside, job.units))
-    for name, found in result.evaluations.items():
-        for s, e in found.items():
-            known = result.models[name].coverage
-            parts.append(f"\n{name}, {s}: " + warnings_text(frame_errors(sets[s], e), job.units, 5, known))
-    if result.hierarchy is not None:
-        found = result.evaluations["hierarchical"]
-        report = coverage_text(coverage_report(result.hierarchy.model, [e for own in found.values() for e in own]))
-        parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
-    return "\n".join(parts)
+def _write_table(table: CsvTable, path: Path) -> Path:
+    return table.write(path.parent)

@@ -10,9 +10,12 @@ from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
 from .contacts import check_contacts
 from .errors import InputError, MismatchError
+from .frozen import check_frozen
+from .one_body import settled_energies
 from .rows import KINDS
-from .solving import FitSettings, check_frozen
+from .settings import FitSettings
 from .tiles import check_elements
+from .weights import explicit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,6 +113,7 @@ def choose_blocks(
         raise InputError(f"nothing to fit: no frame contains exactly the elements of any of {', '.join(candidates)}")
     _check_partial(wanted, options)
     _check_lower(wanted, names, options, basis, frozen)
+    _check_energies(wanted, frames, options, basis, frozen)
     _check_weights(wanted, frames, options)
     _tell_unused(frames, wanted, options, tell)
     return wanted
@@ -173,11 +177,28 @@ def _check_lower(
             )
 
 
+def _check_energies(
+    wanted: Sequence[str], frames: Sequence[Frame], options: HierarchyOptions, basis: Basis,
+    frozen: Sequence[Parameters],
+) -> None:  # fmt: skip
+    """Energies are not fitted upon frozen models that lack the energy of a free atom, unless settings say how."""
+    fitted = {b for block in wanted for b in (block, *options.partial.get(block, ()))}
+    for block in wanted:
+        free = tuple(options.partial.get(block, ()))
+        there = {e for f in frames if f.energy is not None and cluster_name(f.elements) == block for e in f.elements}
+        # those that blocks fitted here leave open are fitted with a larger block
+        own = {t.elements[0] for t in basis.types if t.body == 1 and t.block in fitted}
+        settled_energies(
+            basis, (block, *free), below_of(block, less(frozen, set(wanted)), free), there,
+            options.of(block).missing_energies, own, f"block {block}",
+        )  # fmt: skip
+
+
 def _check_weights(wanted: Sequence[str], frames: Sequence[Frame], options: HierarchyOptions) -> None:
     sources = {f.group for f in frames}
     known = {*KINDS, *sources, *(f"{s}/{k}" for s in sources for k in KINDS)}
     for block in wanted:
-        if unknown := [k for k in options.of(block).weights if k not in known]:
+        if unknown := [k for k in explicit(options.of(block).weights) if k not in known]:
             raise InputError(
                 f"weights: {unknown[0]!r} names no kind or source of rows; there are {', '.join(KINDS)} and "
                 f"{sorted(sources)[:20]}"
@@ -190,6 +211,8 @@ def own_weights(settings: FitSettings, block: str, frames: Sequence[Frame]) -> F
     own = {f.group for f in frames if f.elements == elements or (settings.include_fewer and f.elements < elements)}
     others = {f.group for f in frames} - own
     foreign = {name for s in others for name in (s, *(f"{s}/{kind}" for kind in KINDS))} - set(KINDS)
+    if isinstance(settings.weights, str):
+        return settings
     return replace(settings, weights={k: w for k, w in settings.weights.items() if k not in foreign})
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from . import algebra
-from .algebra import ARD, BayesianRidge, ElasticNet, NoRegularisation, RFactor, Ridge
+from .algebra import ARD, BayesianRidge, ElasticNet, NoRegularisation, RFactor, Ridge, penalises_all
 from .algebra.posterior import Posterior
 from .algebra.posterior import posterior as linear_posterior
 from .rows import KINDS, OBJECTIVES, Group, person_kind
 from .solving import rows_for
-from .views import View, residual_squares
+from .view_solutions import residual_squares, solved
+from .views import View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def distribution(
     counted = counted_rows(given, without=without)
     found = None
     if known is None or isinstance(regulariser, BayesianRidge | ARD):
-        found = algebra.solve(factor, regulariser, rows_for(regulariser, factor, counted))
+        (found,) = solved(given, factor, [regulariser], rows_for(regulariser, factor, counted))
     if known is None:
         assert found is not None
         known = found.coefficients
@@ -81,23 +81,38 @@ def distribution(
         case NoRegularisation():
             pass
         case Ridge(alpha=alpha):
-            penalties = alpha
+            penalties = np.full(factor.n_columns, alpha)
         case BayesianRidge() | ARD():
             assert found is not None
             penalties, noise = found.penalties, found.hyperparameters["noise"]
         case _:
             active = known != 0.0
+            active[given.unpenalised] |= not penalises_all(regulariser)
             if isinstance(regulariser, ElasticNet):
                 lengths = factor.column_norms() if regulariser.normalize else 1.0
                 penalties = np.broadcast_to(
                     regulariser.lam * counted * (1.0 - regulariser.l1_ratio) * np.square(lengths), known.shape
                 )
+    penalties = _with_free_energies(given, factor, regulariser, penalties)
     own = linear_posterior(
         factor, penalties=penalties, active=active, noise=noise, coefficients=known,
         # each row once, however often the objective counts it: that is its weight; rows of no weight have no residual
         n_counted=float(factor.rows),
     )  # fmt: skip
     return own, found
+
+
+def _with_free_energies(given: View, factor: RFactor, regulariser: Regulariser, penalties: Any) -> Any:
+    """The penalties (columns,) without those of one-body columns, unless these are penalised too.
+
+    What is left, 1e-16 of the column's square, makes the variance of a combination of them that no composition tells
+    very large instead of an error, and changes no other.
+    """
+    if penalises_all(regulariser) or not given.unpenalised:
+        return penalties
+    found = np.array(np.broadcast_to(penalties, (factor.n_columns,)), float)
+    found[given.unpenalised] = (1e-8 * factor.column_norms()[given.unpenalised]) ** 2
+    return found
 
 
 @dataclass

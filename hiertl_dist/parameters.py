@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from .blocks import Columns, columns_of
 from .errors import MismatchError, ParameterFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,6 +46,7 @@ class Parameters:
     coverage : ``"block:pair"`` → the range of distances in Å of that pair of elements in the frames that the
         block was fitted on, as far as the block's terms reach: ``{"CN:CC": (1.05, 5.0)}``; empty where unknown.
     source : where it came from, for messages.
+    notes : what its reader passed over or guessed, one sentence each.
     """
 
     basis: Basis
@@ -53,6 +54,7 @@ class Parameters:
     penalty: Penalty = Penalty()
     coverage: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     source: str = "parameters"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         values = np.array(self.coefficients, np.float64)
@@ -81,6 +83,14 @@ class Parameters:
         """Coefficient by column."""
         return dict(zip(self.columns, (float(c) for c in self.coefficients), strict=True))
 
+    def with_types(self, types: Iterable[ClusterType]) -> Parameters:
+        """The part of some cluster types only; blocks whose types remain in part keep their coverage."""
+        basis = self.basis.with_types(types)
+        values, blocks = self.as_dict(), {t.block for t in basis.types if t.body > 1}
+        coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
+        coefficients = np.array([values[c] for c in columns_of(basis)])
+        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage)
+
     def restricted(self, blocks: set[str]) -> Parameters:
         """The part of some blocks only (by name)."""
         basis = self.basis.with_types(t for t in self.basis.types if t.block in blocks)
@@ -89,7 +99,8 @@ class Parameters:
         # solutions keep frozen models apart by their source
         whole = {t.block for t in self.basis.types} <= blocks
         source = self.source if whole else f"{self.source} ({', '.join(sorted(blocks))})"
-        return Parameters(basis, np.array([values[c] for c in columns_of(basis)]), self.penalty, coverage, source)
+        coefficients = np.array([values[c] for c in columns_of(basis)])
+        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes)
 
 
 def merge_parameters(
@@ -142,10 +153,23 @@ def merge_parameters(
             # parts of one block add up, so it is as sure of a pair as the part that saw least of it
             coverage[key] = (max(low, before[0]), min(high, before[1]))
     elements = tuple(dict.fromkeys(e for part in parts for e in part.basis.elements))
-    basis = Basis(elements, tuple(pairs.values()), tuple(t for t, _ in types.values()), parts[0].basis.cutoff)
+    kinds, cutoff = tuple(t for t, _ in types.values()), parts[0].basis.cutoff
+    basis = Basis(elements, tuple(pairs.values()), kinds, cutoff, masses=_merged_masses(parts))
     coefficients = np.array([values.get(c, 0.0) for c in columns_of(basis)])
     source = " + ".join(p.source for p in parts)
-    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source)
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes)
+
+
+def _merged_masses(parts: Sequence[Parameters]) -> dict[str, float]:
+    """The masses that the parts state; two of one type must agree."""
+    found: dict[str, tuple[float, str]] = {}
+    for part in parts:
+        for element, mass in part.basis.masses.items():
+            known, owner = found.setdefault(element, (mass, part.source))
+            if known != mass:
+                raise MismatchError(f"mass of {element} (u): {owner} has {known}, {part.source} has {mass}")
+    return {element: mass for element, (mass, _) in found.items()}
 
 
 def check_same_pairs(a: Basis, b: Basis, a_name: str, b_name: str) -> None:

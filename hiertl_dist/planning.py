@@ -226,6 +226,8 @@ def make_plan(
         It cannot fit in memory or on disk; both numbers are named.
     """
     check_policy(policy)
+    if executor is not None:
+        executor.require_alike([f.digest for f in frames], "frames")
     found = blocks_of(basis, blocks)
     names = tuple(b.name for b in found)
     check_elements(frames, basis.elements)

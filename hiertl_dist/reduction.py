@@ -15,20 +15,20 @@ import numpy as np
 from .algebra import Gram, RFactor, Summary
 from .assembly import block_array, frozen_rows, offset_array
 from .basis import split_symbols
-from .blocks import blocks_of, columns_of
+from .blocks import Columns, blocks_of, columns_of
+from .one_body import EnergyTerms, labels_above_zero, one_body_values, without_one_body
 from .planning import PROCESS_BYTES, check_resources
 from .recipe import compile_recipe
-from .rows import KINDS, OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets
+from .rows import SUMMARY_KINDS, Group, kind_codes
 from .tiles import rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from .algebra.collect import Piece
     from .basis import Basis
-    from .blocks import Columns
     from .executors.base import Executor
     from .folds import Folds
     from .parameters import Parameters
@@ -68,6 +68,8 @@ class RowSource:
     blocks : whose columns are fitted, in order; frozen : models whose predictions are further targets.
     present : (element set, block) pairs that have a tile; elsewhere a block's columns are zero.
     compact : columns of blocks without a tile are not zero but left out, so that each element set has its own.
+    energies : what is taken off the labels, and directions of one-body energies that are fitted beside the blocks:
+        their columns come after those of the blocks.
     """
 
     basis: Basis
@@ -77,17 +79,23 @@ class RowSource:
     store: DesignStore | None
     present: frozenset[tuple[str, str]]
     compact: bool = False
+    energies: EnergyTerms = field(default_factory=EnergyTerms)
+
+    @property
+    def others(self) -> int:
+        """Columns and targets that are not of the blocks."""
+        return self.energies.open.count + 1 + len(self.frozen)
 
     @property
     def width(self) -> int:
-        return sum(b.n_columns for b in blocks_of(self.basis, self.blocks)) + 1 + len(self.frozen)
+        return sum(b.n_columns for b in blocks_of(self.basis, self.blocks)) + self.others
 
     def width_of(self, elements: str) -> int:
         """Columns and targets of the rows of frames of an element set."""
         if not self.compact:
             return self.width
         own = [b.n_columns for b in blocks_of(self.basis, self.blocks) if (elements, b.name) in self.present]
-        return sum(own) + 1 + len(self.frozen)
+        return sum(own) + self.others
 
     def _starts(self, segment: Segment) -> Iterator[tuple[int, str]]:
         """First column of each block that a segment has a tile of."""
@@ -99,7 +107,10 @@ class RowSource:
             start += block.n_columns * (there or not self.compact)
 
     def pieces(self, segments: Sequence[Segment]) -> Iterator[list[Piece]]:
-        """[A | b, offsets] of each segment as (first column, rows); columns of blocks without a tile are left out."""
+        """[A | b, offsets] of each segment as (first column, rows); columns of blocks without a tile are left out.
+
+        Energies are those above ``energies.zeros``.
+        """
         places = [(array, s.key) for s in segments for _, array in self._arrays(s)]
         kept = iter(()) if self.store is None else self.store.read_ahead(places)
         for segment in segments:
@@ -107,8 +118,8 @@ class RowSource:
                 found = [(first, next(kept)) for first, _ in self._arrays(segment)]
             else:
                 found = list(self._made(segment))
-            target = self.width_of(segment.elements) - 1 - len(self.frozen)
-            yield [*found, (target, np.concatenate([row_targets(f) for f in segment.frames])[:, np.newaxis])]
+            place = self.width_of(segment.elements) - self.others
+            yield [*found, (place, labels_above_zero(segment.frames, self.energies))]
 
     def _arrays(self, segment: Segment) -> Iterator[tuple[int, str]]:
         """First column and array of each piece of a segment that a store has."""
@@ -139,6 +150,8 @@ class Summaries:
     folds : how frames were shared out for cross-validation, if they were.
     ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
     notes : what a user of the frames must know, such as pairs inside an inner cutoff.
+    energies : what was taken off the labels (``zeros``), and the one-body energies whose columns come after those of
+        the blocks (``open``).
     """
 
     groups: Mapping[Group, Summary]
@@ -148,10 +161,11 @@ class Summaries:
     folds: Folds | None = None
     ranges: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    energies: EnergyTerms = field(default_factory=EnergyTerms)
 
     @cached_property
     def columns(self) -> Columns:
-        return columns_of(self.basis, self.blocks)
+        return Columns((*columns_of(self.basis, self.blocks), *self.energies.open.columns), self.basis.elements)
 
     def blocks_in(self, group: Group) -> tuple[str, ...]:
         """The blocks whose columns a group's summary has."""
@@ -174,7 +188,8 @@ class Summaries:
 
     def offset(self, group: Group) -> Summary:
         """A group's summary with b − Σ offsets as its only target."""
-        return self.groups[group].offset([1.0] + [-1.0] * len(self.frozen))
+        found = self.groups[group]
+        return found.offset([1.0] + [-1.0] * (found.n_targets - 1))
 
     def combined(self, weights: Mapping[Group, float]) -> Summary:
         """All groups as one summary, weighted; weights multiply rows, so the objective holds their squares."""
@@ -184,56 +199,6 @@ class Summaries:
         # small groups first: rows are put below rows for nothing, and below a triangle all at once
         used.sort(key=lambda g: self.groups[g].rows)
         return reduce(lambda total, other: total.merge(other), (self.offset(g).scale(weights[g]) for g in used))
-
-
-def group_weights(
-    groups: Mapping[Group, Summary], weights: Mapping[str, float], objective: str = "lsq"
-) -> tuple[dict[Group, float], int]:
-    """The factor of each group's rows, and N, the number of rows that the objective counts, whatever the weights.
-
-    Parameters
-    ----------
-    weights : by kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``), where compositions are
-        kept apart by these too (``"C75N25"``, ``"C75N25/energy"``); they multiply.
-    objective : name in :data:`~hiertl_dist.rows.OBJECTIVES`.
-
-    Raises
-    ------
-    ValueError
-        A weight that names no group, or is negative; an unknown objective.
-    """
-    check_weights(groups, weights)
-    found = row_weights(groups, weights, objective)
-    counts = OBJECTIVES[objective]
-    return found, sum(counts.count(group.kind) * summary.rows for group, summary in groups.items())
-
-
-def row_weights(groups: Iterable[Group], weights: Mapping[str, float], objective: str) -> dict[Group, float]:
-    """The factor of each group's rows: its weights, and the root of how often the objective counts a row."""
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective: expected one of {sorted(OBJECTIVES)}, found {objective!r}")
-    counts = OBJECTIVES[objective]
-    return {
-        g: float(np.prod([weights.get(k, 1.0) for k in weight_names(g)]) * np.sqrt(counts.count(g.kind)))
-        for g in groups
-    }
-
-
-def weight_names(group: Group) -> tuple[str, ...]:
-    """The names by which a person gives a weight to a group of rows."""
-    kind = person_kind(group.kind)
-    own = [n for n in dict.fromkeys((group.source, group.composition)) if n]
-    return (kind, *(n for n in own if n != kind), *(f"{n}/{kind}" for n in own))
-
-
-def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> None:
-    """Raise ValueError for a weight that names no kind or source of rows, or is no finite number ≥ 0."""
-    names = {n for g in groups for n in weight_names(g)}
-    for key, value in weights.items():
-        if key not in names and key not in KINDS:
-            raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
-        if not value >= 0.0 or value == float("inf"):
-            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {value}")
 
 
 def cut_leaves(segments: Sequence[Segment], width: int, parts: int = 1) -> list[tuple[Segment, ...]]:
@@ -285,6 +250,7 @@ def reduce_rows(
     executor: Executor,
     memory: int | None = None,
     regulariser: str | None = None,
+    energies: EnergyTerms | None = None,
 ) -> Summaries:
     """Reduce the rows of a plan in the columns of some blocks to one summary per group.
 
@@ -294,6 +260,7 @@ def reduce_rows(
     frozen : models whose predictions become further targets.
     method : ``"rfactor"`` (TSQR) or ``"gram"`` (normal equations).
     regulariser : kind of the solve that follows, whose memory is checked beforehand; ``None``: any.
+    energies : how one-body energies are treated; default: labels lose those of the frozen models.
 
     Raises
     ------
@@ -301,9 +268,11 @@ def reduce_rows(
         Naming the leaf; ResourceError if a leaf does not fit in memory.
     """
     names = tuple(b.name for b in blocks_of(plan.basis, blocks))
+    energies = EnergyTerms(one_body_values(frozen)) if energies is None else energies
+    frozen = without_one_body(frozen)
     source = RowSource(
         plan.basis, plan.policy, names, tuple(frozen), store,
-        frozenset((t.segment.elements, t.block) for t in plan.tiles),
+        frozenset((t.segment.elements, t.block) for t in plan.tiles), energies=energies,
     )  # fmt: skip
     leaves = cut_leaves(plan.segments, source.width)
     if not leaves:
@@ -316,7 +285,7 @@ def reduce_rows(
     leaf = partial(_leaf, source=source, kind=method)
     cost = leaf_cost(plan, source)
     groups = executor.reduce(leaf, merge_groups, leaves, label=leaf_label, what=f"reduce {'+'.join(names)}", cost=cost)
-    return Summaries(groups, plan.basis, names, tuple(frozen))
+    return Summaries(groups, plan.basis, names, tuple(frozen), energies=source.energies)
 
 
 def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], float]:

@@ -1,19 +1,19 @@
-"""Errors of a model on labelled frames: per kind of row and composition, worst frames, tables and parity plots."""
+"""Errors of a model on labelled frames: by kind of label, composition and group, worst frames, tables for people."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from .display import number_text, table_text
 from .rows import STRESS_COMPONENTS
 from .units import EV, KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,16 +22,52 @@ if TYPE_CHECKING:
 
 FORCE_UNITS: Final = {"kcal": ("kcal/mol/Å", 1.0), "eV": ("eV/Å", 1.0 / EV)}
 ENERGY_UNITS: Final = {"kcal": ("kcal/mol/atom", 1.0), "eV": ("eV/atom", 1.0 / EV)}
+STRESS_UNIT: Final = ("GPa", 1.0)
+
+MOST_GROUPS: Final = 20
+"""Of a table of errors: of more, those with the largest errors."""
+
+Kind = Literal["force", "energy", "stress"]
+QUANTITIES: Final[tuple[Kind, ...]] = ("force", "energy", "stress")
+
+NAN: Final = float("nan")
+
+
+def unit_of(kind: Kind, units: str) -> tuple[str, float]:
+    """The unit of a kind of error in tables in ``"kcal"`` or ``"eV"``, and the factor to it from :class:`Errors`."""
+    return {"force": FORCE_UNITS[units], "energy": ENERGY_UNITS[units], "stress": STRESS_UNIT}[kind]
+
+
+@dataclass(frozen=True)
+class KindErrors:
+    """Errors of one kind of labels, in the units of :class:`Errors`; NaN where no frame has such a label.
+
+    Attributes
+    ----------
+    labels : how many numbers there are: components of forces and of stresses, energies of frames.
+    rmse, mae, max : root of the mean square, mean and maximum of the absolute error.
+    size : of the labels themselves: RMS of forces and stresses, of energies per atom the standard deviation, which
+        knows no zero of energy.
+    """
+
+    labels: int
+    rmse: float
+    mae: float
+    max: float
+    size: float
 
 
 @dataclass(frozen=True)
 class Errors:
-    """RMSE over some frames; NaN where no frame has the label.
+    """Errors over some frames; NaN where no frame has the label.
 
     Attributes
     ----------
-    frames, atoms : how many; force_rms : of the labels, kcal/mol/Å.
-    force : kcal/mol/Å over components; energy : kcal/mol/atom; stress : GPa over the components present.
+    frames, atoms : how many.
+    force, energy, stress : RMSE of force components, kcal/mol/Å, of energies, kcal/mol/atom, and of the stress
+        components that are there, GPa; ``…_mae`` and ``…_max`` : mean and largest absolute error of these;
+        ``…_labels`` : how many of them there are.
+    force_rms, stress_rms : of the labels; energy_spread : standard deviation of energies per atom, if there are two.
     out_of_range : frames with a distance that the model was not fitted on.
     """
 
@@ -42,6 +78,23 @@ class Errors:
     energy: float
     stress: float
     out_of_range: int
+    force_labels: int = 0
+    force_mae: float = NAN
+    force_max: float = NAN
+    energy_labels: int = 0
+    energy_mae: float = NAN
+    energy_max: float = NAN
+    energy_spread: float = NAN
+    stress_labels: int = 0
+    stress_mae: float = NAN
+    stress_max: float = NAN
+    stress_rms: float = NAN
+
+    def of(self, kind: Kind) -> KindErrors:
+        """Those of one kind of labels."""
+        size = getattr(self, "energy_spread" if kind == "energy" else f"{kind}_rms")
+        mean, largest = getattr(self, f"{kind}_mae"), getattr(self, f"{kind}_max")
+        return KindErrors(getattr(self, f"{kind}_labels"), getattr(self, kind), mean, largest, size)
 
 
 @dataclass(frozen=True)
@@ -58,44 +111,70 @@ class FrameResidual:
     out_of_range: tuple[str, ...]
 
 
-def _rms(values: Iterable[NDArray[np.float64]]) -> float:
-    joined = np.concatenate([np.empty(0), *(np.ravel(v) for v in values)])
-    joined = joined[np.isfinite(joined)]
-    return float(np.sqrt(np.mean(joined**2))) if len(joined) else float("nan")
+def _joined(values: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate([np.empty(0), *(np.ravel(v) for v in values)])
 
 
-def _differences(frame: Frame, found: Evaluation) -> dict[str, NDArray[np.float64]]:
-    parts: dict[str, NDArray[np.float64]] = {}
+def _rms(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else NAN
+
+
+def _differences(frame: Frame, found: Evaluation) -> dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """By kind of label that a frame has, errors and labels in the units of :class:`Errors`."""
+    parts: dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     if frame.forces is not None:
-        parts["force"] = found.forces - frame.forces
-        parts["force_rms"] = frame.forces
+        parts["force"] = found.forces - frame.forces, frame.forces
     if frame.energy is not None:
-        parts["energy"] = np.array([(found.energy - frame.energy) / len(frame)])
+        n = len(frame)
+        parts["energy"] = np.array([(found.energy - frame.energy) / n]), np.array([frame.energy / n])
     if frame.stress is not None:
-        parts["stress"] = (found.stress - frame.stress) * KCAL_PER_A3_IN_GPA
+        # components that the label lacks are NaN; a model that gives NaN is not to hide among them
+        there = np.isfinite(frame.stress)
+        labels = frame.stress[there] * KCAL_PER_A3_IN_GPA
+        parts["stress"] = found.stress[there] * KCAL_PER_A3_IN_GPA - labels, labels
     return parts
 
 
 def errors_of(frames: Sequence[Frame], found: Sequence[Evaluation]) -> Errors:
     """Errors pooled over some frames."""
     parts = [_differences(f, e) for f, e in zip(frames, found, strict=True)]
-    pooled = {k: _rms(p[k] for p in parts if k in p) for k in ("force", "force_rms", "energy", "stress")}
-    return Errors(
-        len(frames), sum(len(f) for f in frames), pooled["force"], pooled["force_rms"], pooled["energy"],
-        pooled["stress"], sum(1 for e in found if e.out_of_range),
-    )  # fmt: skip
+    table: dict[str, Any] = {}
+    for kind in QUANTITIES:
+        errors, labels = (_joined(p[kind][i] for p in parts if kind in p) for i in (0, 1))
+        some = len(errors) > 0
+        table |= {
+            kind: _rms(errors), f"{kind}_labels": len(errors),
+            f"{kind}_mae": float(np.mean(np.abs(errors))) if some else NAN,
+            f"{kind}_max": float(np.max(np.abs(errors))) if some else NAN,
+        }  # fmt: skip
+        if kind == "energy":
+            table["energy_spread"] = float(np.std(labels)) if len(labels) > 1 else NAN
+        else:
+            table[f"{kind}_rms"] = _rms(labels)
+    flagged = sum(1 for e in found if e.out_of_range)
+    return Errors(frames=len(frames), atoms=sum(len(f) for f in frames), out_of_range=flagged, **table)
+
+
+def _errors_by(
+    frames: Sequence[Frame], found: Sequence[Evaluation], name: Callable[[Frame], str]
+) -> dict[str, Errors]:
+    parts: dict[str, list[int]] = defaultdict(list)
+    for i, frame in enumerate(frames):
+        parts[name(frame)].append(i)
+    return {key: errors_of([frames[i] for i in own], [found[i] for i in own]) for key, own in parts.items()}
 
 
 def errors_by_composition(frames: Sequence[Frame], found: Sequence[Evaluation]) -> dict[str, Errors]:
     """Errors per composition, and of all frames under ``"all"``."""
-    parts: dict[str, list[int]] = defaultdict(list)
-    for i, frame in enumerate(frames):
-        parts[frame.composition].append(i)
-    table = {
-        name: errors_of([frames[i] for i in own], [found[i] for i in own])
-        for name, own in sorted(parts.items(), key=lambda item: (len(item[0]), item[0]))
-    }
+    table = _errors_by(frames, found, lambda f: f.composition)
+    table = {c: table[c] for c in sorted(table, key=lambda c: (len(c), c))}
     return table | ({"all": errors_of(frames, found)} if len(table) > 1 else {})
+
+
+def errors_by_group(frames: Sequence[Frame], found: Sequence[Evaluation]) -> dict[str, Errors]:
+    """Errors per ``Frame.group``, sorted by name; no total, for a group may be called ``"all"``."""
+    table = _errors_by(frames, found, lambda f: f.group)
+    return {g: table[g] for g in sorted(table)}
 
 
 def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[FrameResidual]:
@@ -103,38 +182,18 @@ def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[F
     listed = []
     for i, (frame, evaluation) in enumerate(zip(frames, found, strict=True)):
         parts = _differences(frame, evaluation)
-        force, energy, stress = (_rms([parts[k]] if k in parts else []) for k in ("force", "energy", "stress"))
+        force, energy, stress = (_rms(_joined([parts[k][0]] if k in parts else [])) for k in QUANTITIES)
         flags = tuple(str(p) for p in evaluation.out_of_range)
         listed.append(FrameResidual(i, frame.origin, frame.group, frame.composition, force, energy, stress, flags))
     return listed
 
 
-def table_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A table for people: first column left, numbers right, NaN as a dash; a title may have several lines."""
-
-    def cell(value: Any) -> str:
-        if isinstance(value, float):
-            return "–" if np.isnan(value) else f"{value:.3f}"
-        return f"{value:,}".replace(",", " ") if isinstance(value, int) else str(value)
-
-    tall = max(h.count("\n") for h in header)
-    titles = [("\n" * (tall - h.count("\n")) + h).split("\n") for h in header]
-    heads = [[title[line] for title in titles] for line in range(tall + 1)]
-    cells = [*heads, *([cell(v) for v in row] for row in rows)]
-    widths = [max(len(r[c]) for r in cells) for c in range(len(header))]
-    lines = [
-        "  ".join(v.ljust(w) if c == 0 else v.rjust(w) for c, (v, w) in enumerate(zip(r, widths, strict=True))).rstrip()
-        for r in cells
-    ]
-    return "\n".join([*lines[: tall + 1], "─" * max(map(len, lines)), *lines[tall + 1 :]])
-
-
 def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal") -> str:
-    """Errors per composition, those of several models beside one another."""
+    """RMSE per composition at a glance, those of several models beside one another."""
     force_unit, force = FORCE_UNITS[units]
     energy_unit, energy = ENERGY_UNITS[units]
     header = ["composition", "frames", "reference\nforce"]
-    for quantity in ("force", "energy", "stress"):
+    for quantity in QUANTITIES:
         header += [f"{quantity}\n{name}" if name else quantity for name in tables]
     rows = []
     for key in dict.fromkeys(k for t in tables.values() for k in t):
@@ -144,6 +203,52 @@ def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal")
         rows.append(row)
     units_text = f"forces in {force_unit}, energies in {energy_unit}, stresses in GPa"
     return f"{table_text(header, rows)}\nRMSE (reference: RMS of the labels); {units_text}"
+
+
+def details_text(
+    compositions: Mapping[str, Mapping[str, Errors]], groups: Mapping[str, Mapping[str, Errors]], units: str = "kcal"
+) -> str:
+    """Of each kind of labels a table: their number, RMSE, mean and largest absolute error, by composition and group.
+
+    Parameters
+    ----------
+    compositions, groups : by model, :func:`errors_by_composition` and :func:`errors_by_group` of the same frames.
+    """
+    return "\n\n".join(
+        text for kind in QUANTITIES if (text := _details_of(kind, compositions, groups, units)) is not None
+    )  # fmt: skip
+
+
+def _details_of(
+    kind: Kind, compositions: Mapping[str, Mapping[str, Errors]], groups: Mapping[str, Mapping[str, Errors]], units: str
+) -> str | None:
+    unit, factor = unit_of(kind, units)
+    rows = _detail_rows("", kind, compositions, factor)
+    if not rows:
+        return None
+    by_group = _detail_rows("group ", kind, groups, factor)
+    # one group alone is all frames
+    more = len(by_group) - MOST_GROUPS
+    if more > 0:
+        by_group = sorted(by_group, key=lambda row: -row[3])[:MOST_GROUPS]
+    rows += by_group if len(by_group) > 1 else []
+    header = [f"{kind}, {unit}", "labels", "spread of\nlabels" if kind == "energy" else "RMS of\nlabels"]
+    for name in compositions:
+        header += [f"{name}\nRMSE" if name else "RMSE", "MAE", "max"]
+    text = table_text(header, rows)
+    return text if more <= 0 else f"{text}\n… and {more} groups with smaller errors; report.json and --csv have all"
+
+
+def _detail_rows(
+    prefix: str, kind: Kind, tables: Mapping[str, Mapping[str, Errors]], factor: float
+) -> list[list[Any]]:
+    rows = []
+    for key in dict.fromkeys(k for t in tables.values() for k in t):
+        own = [t[key].of(kind) for t in tables.values() if key in t]
+        if own[0].labels:
+            row: list[Any] = [prefix + key, own[0].labels, own[0].size * factor]
+            rows.append(row + [x * factor for e in own for x in (e.rmse, e.mae, e.max)])
+    return rows
 
 
 def warnings_text(
@@ -160,14 +265,13 @@ def warnings_text(
             return "the files do not say which distances they were fitted on: nothing is known of what is out of range"
         return f"every distance lies inside the ranges that are known, those of {', '.join(sorted(known))}"
     inside = [f.force for f in listed if not f.out_of_range and np.isfinite(f.force)]
-    median = f"{np.median(inside) * factor:.2f}" if inside else "–"
+    median = number_text(float(np.median(inside)) * factor if inside else NAN)
     lines = [
         f"{len(flagged)} of {len(listed)} frames have distances that the model was not fitted on "
         f"(median force error of the others {median} {unit}):"
     ]
     for f in flagged[:most]:
-        error = f"{f.force * factor:.2f}" if np.isfinite(f.force) else "–"
-        lines.append(f"  {error:>8} {unit}  {f.group}, {f.origin}: {'; '.join(f.out_of_range)}")
+        lines.append(f"  {number_text(f.force * factor):>9} {unit}  {f.group}, {f.origin}: {'; '.join(f.out_of_range)}")
     if len(flagged) > most:
         lines.append(f"  … and {len(flagged) - most} more")
     return "\n".join(lines)
@@ -183,73 +287,13 @@ def coverage_text(listed: Sequence[Coverage]) -> str:
     return table_text(["block: pair", "fitted on, Å", "used on, Å", "frames", "beyond", ""], rows)
 
 
-Points = dict[tuple[int, str], list[tuple["NDArray[np.float64]", "NDArray[np.float64]"]]]
-
-
-def plot_parity(
-    path: str | Path, sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal"
-) -> None:
-    """Parity plots of forces, energies and stresses, one column of panels per set of frames, as a PNG.
-
-    Energies are relative to the mean reference of each composition, whose offsets would hide the errors. Frames that
-    are out of range are ringed. Needs matplotlib (``pip install "hiertl-dist[plot]"``); raises ImportError without.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.4 * len(sets), 12.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(3, len(sets), squeeze=False)
-    names = sorted({f.composition for frames, _ in sets.values() for f in frames}, key=lambda c: (len(c), c))
-    colours = {c: f"C{i % 10}" for i, c in enumerate(names)}
-    titles = (f"force, {FORCE_UNITS[units][0]}", f"energy − mean, {ENERGY_UNITS[units][0]}", "stress, GPa")
-    for column, (name, (frames, found)) in enumerate(sets.items()):
-        points, ringed = _parity_points(frames, found, units)
-        for (row, key), pairs in sorted(points.items(), key=lambda item: (item[0][0], names.index(item[0][1]))):
-            x, y = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
-            axes[row, column].plot(x, y, ".", ms=3 if row else 1.5, alpha=0.6, color=colours[key], label=key)
-        for (row, _), pairs in ringed.items():
-            x, y = (np.concatenate([p[i] for p in pairs]) for i in (0, 1))
-            label = "out of range" if row == 0 else None
-            axes[row, column].plot(x, y, "o", ms=3 if row == 0 else 6, mfc="none", mec="k", mew=0.5, label=label)
-        for row, quantity in enumerate(titles):
-            ax = axes[row, column]
-            low, high = min(ax.get_xlim()[0], ax.get_ylim()[0]), max(ax.get_xlim()[1], ax.get_ylim()[1])
-            ax.set(xlim=(low, high), ylim=(low, high), xlabel=f"reference {quantity}", ylabel=f"model {quantity}")
-            ax.plot((low, high), (low, high), lw=0.8, color="k", zorder=0)
-            ax.set_aspect("equal")
-        axes[0, column].set_title(name)
-        labelled = next((ax for ax in axes[:, column] if ax.get_legend_handles_labels()[0]), None)
-        if labelled is not None:
-            for handle in labelled.legend(fontsize="small", loc="upper left").legend_handles:
-                handle.set_markersize(6)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-
-
-def _parity_points(frames: Sequence[Frame], found: Sequence[Evaluation], units: str) -> tuple[Points, Points]:
-    """(row of panels, composition) → pairs of reference and model values; and those of frames out of range."""
-    force, energy = FORCE_UNITS[units][1], ENERGY_UNITS[units][1]
-    energies: dict[str, list[float]] = defaultdict(list)
-    for frame in frames:
-        if frame.energy is not None:
-            energies[frame.composition].append(frame.energy / len(frame))
-    points: Points = defaultdict(list)
-    ringed: Points = defaultdict(list)
-    for frame, e in zip(frames, found, strict=True):
-        key = frame.composition
-        own: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
-        if frame.forces is not None:
-            own.append((0, frame.forces.ravel() * force, e.forces.ravel() * force))
-        if frame.energy is not None:
-            values = np.array([frame.energy, e.energy]) / len(frame) - np.mean(energies[key])
-            own.append((1, values[:1] * energy, values[1:] * energy))
-        if frame.stress is not None:
-            own.append((2, frame.stress * KCAL_PER_A3_IN_GPA, e.stress * KCAL_PER_A3_IN_GPA))
-        for row, x, y in own:
-            points[row, key].append((x, y))
-            if e.out_of_range:
-                ringed[row, ""].append((x, y))
-    return points, ringed
+def regulariser_text(table: Mapping[str, Any]) -> str:
+    """A regulariser in a few words: ``ridge alpha 0.01``."""
+    numbers = " ".join(
+        f"{k} {v:g}" if isinstance(v, float | int) and not isinstance(v, bool) else k
+        for k, v in table.items() if k != "kind" and v is not None and v is not False
+    )  # fmt: skip
+    return f"{table['kind']} {numbers}".strip()
 
 
 def predictions(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[dict[str, Any]]:

@@ -6,11 +6,12 @@ the frame has, then one energy row. Rows carry no weights.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+
+from .type_names import elements_of_composition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ class Group(NamedTuple):
     @property
     def elements(self) -> frozenset[str]:
         """The elements of its frames; empty where compositions are not kept apart."""
-        return frozenset(re.findall("[A-Z][a-z]?", self.composition))
+        return elements_of_composition(self.composition)
 
 
 @dataclass(frozen=True)

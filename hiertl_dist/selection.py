@@ -22,10 +22,10 @@ from .errors import InputError
 from .executors import InlineExecutor
 from .frames import Frame
 from .recipe import compile_recipe
-from .reduction import check_weights
 from .rows import KINDS, SUMMARY_KINDS, Group, kind_codes, person_kind
 from .tiles import answerable, check_elements, check_policy, frame_neighbours, pairs_inside
 from .uncertainty import ModelPosterior, RowMaker, each, with_labels
+from .weights import check_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from .basis import Basis
 from .errors import ParameterFileError
 from .parameters import Parameters, Penalty
+from .paths import replacing, require_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,24 +93,18 @@ class Solution:
     def save(self, path: str | Path) -> None:
         """Write one ``.npz`` file, atomically; coefficients are kept to the bit."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         penalty = self.parameters.penalty
         meta = self.as_dict() | {
             "hiertl_dist_solution": FORMAT, "basis": self.parameters.basis.to_dict(),
             "penalty": [penalty.scale, penalty.distance],
         }  # fmt: skip
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=".npz")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                np.savez(stream, coefficients=self.parameters.coefficients, meta=np.array(json.dumps(meta)))
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replacing(path) as stream:
+            np.savez(stream, coefficients=self.parameters.coefficients, meta=np.array(json.dumps(meta)))
 
     @classmethod
     def load(cls, path: str | Path) -> Solution:
         """Read what :meth:`save` wrote. Raises ParameterFileError naming the file."""
+        require_file(path, "solution file")
         try:
             # np.load leaves the file open where it is no archive
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as data:

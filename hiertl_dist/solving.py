@@ -2,110 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .algebra import ARD, BayesianRidge, UnsafeGram, regulariser_from_dict, regulariser_to_dict, solve
+from .algebra import ARD, BayesianRidge, UnsafeGram, penalises_all, regulariser_from_dict, regulariser_to_dict, solve
 from .assembly import Assembly, assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
-from .errors import InputError, MismatchError
+from .errors import InputError
 from .executors import borrowed
-from .parameters import Parameters, Penalty, check_same_cutoffs, check_same_pairs
+from .frozen import check_frozen, fitted_parameters, wall_of
+from .one_body import (
+    EnergyTerms,
+    OpenEnergies,
+    energy_terms,
+    one_body_columns,
+    undetermined_energies,
+    undetermined_notes,
+    without_one_body,
+)
 from .planning import Need, Plan, make_plan
-from .reduction import Summaries, check_weights, group_weights, reduce_rows
+from .reduction import Summaries, reduce_rows
 from .rows import OBJECTIVES
+from .settings import FitSettings
 from .solution import GroupResidual, Solution
+from .weights import (
+    AUTO,
+    AutoWeights,
+    auto_weights,
+    by_kind,
+    check_weights,
+    explicit,
+    group_weights,
+    row_weights,
+    shares_note,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from .algebra import LinearSolution, Regulariser, Summary
     from .basis import Basis
-    from .blocks import Column
     from .executors.base import Executor
     from .frames import Frame
+    from .parameters import Parameters, Penalty
     from .rows import Group
-    from .tiles import InnerPolicy
-
-METHODS: Final = ("rfactor", "gram", "auto")
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How a block is fitted.
-
-    Attributes
-    ----------
-    regulariser : ``{"kind": "none" | "svd" | "ridge" | "lasso", …}``, see
-        :func:`~hiertl_dist.algebra.regulariser_from_dict`.
-    weights : by kind of row, by source, or ``source/kind``; they multiply rows, so the objective holds their squares.
-    objective : ``lsq`` (chimes_lsq's counting) or ``plain``.
-    method : ``rfactor`` (TSQR), ``gram`` (normal equations, refused where unsafe) or ``auto``: Gram, and where that
-        is unsafe RFactor, which reads the rows (or, when streaming, makes them) once more.
-    policy : for pairs inside an inner cutoff.
-    include_fewer : also use frames that have only some of the block's elements.
-    penalty : the wall of the fitted block; default: that of the frozen models, else ChIMES's default.
-    """
-
-    regulariser: Mapping[str, Any] = field(default_factory=lambda: {"kind": "none"})
-    weights: Mapping[str, float] = field(default_factory=dict)
-    objective: str = "lsq"
-    method: str = "rfactor"
-    policy: InnerPolicy = "refuse"
-    include_fewer: bool = False
-    penalty: Penalty | None = None
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"method: expected one of {METHODS}, found {self.method!r}")
-        if self.objective not in OBJECTIVES:
-            raise InputError(f"objective: expected one of {sorted(OBJECTIVES)}, found {self.objective!r}")
-        try:
-            regulariser_from_dict(dict(self.regulariser))
-        except ValueError as error:
-            raise InputError(f"regulariser: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)
 class BlockFit:
-    """A solution with what it was made from: the plan, the summaries, and the store if rows were kept."""
+    """A solution with what it was made from: the plan, the summaries, and the store if rows were kept.
+
+    Attributes
+    ----------
+    left_open : one-body energies that its frames did not determine, for a larger block that can.
+    """
 
     solution: Solution
     plan: Plan
     summaries: Summaries
     assembly: Assembly | None
-
-
-def check_frozen(basis: Basis, free: Sequence[str], frozen: Sequence[Parameters]) -> None:
-    """Raise MismatchError unless frozen models fit the basis; both values are named.
-
-    Pairs and the cutoff function must agree; where the basis keeps a type that is frozen, so must its cutoffs, and the
-    frozen order may be lower (missing coefficients are zero) but not higher. Types that the basis excludes take all
-    from the frozen model. A frozen model must not hold terms of a block that is being fitted.
-    """
-    for i, model in enumerate(frozen):
-        check_same_pairs(basis, model.basis, "the basis", model.source)
-        for kind in model.basis.types:
-            if kind.block in free:
-                raise MismatchError(
-                    f"{model.source} has {kind.name} terms of block {kind.block}, which is being fitted; freeze a "
-                    "model of other blocks, or leave these terms out of it"
-                )
-            for other in frozen[:i]:
-                if other.basis.type_named(kind.elements) is not None:
-                    raise MismatchError(f"both {other.source} and {model.source} have {kind.name} terms")
-            kept = basis.type_named(kind.elements)
-            if kept is not None:
-                check_same_cutoffs(kept, kind, "the basis", model.source)
-                if kind.order > kept.order:
-                    raise MismatchError(
-                        f"type {kind.name}, order: the basis has {kept.order}, {model.source} has {kind.order}"
-                    )
+    left_open: OpenEnergies = field(default_factory=OpenEnergies)
 
 
 def fit_block(
@@ -120,6 +83,7 @@ def fit_block(
     store: str | Path | None = None,
     memory: int | None = None,
     frame_sets: Sequence[str] | None = None,
+    left_open: OpenEnergies | None = None,
 ) -> BlockFit:
     """Fit one block on the frames that contain exactly its elements, other models frozen.
 
@@ -131,39 +95,48 @@ def fit_block(
     executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
     store : folder of the design store; ``None`` streams, and never writes rows.
     frame_sets : element sets whose frames are used instead; then exactly the blocks in ``free`` are fitted.
+    left_open : one-body energies that fits of lower blocks left open (:attr:`BlockFit.left_open`), to be fitted here.
 
     Raises
     ------
     InputError
-        No frames, no columns.
+        No frames, no columns; frozen models lack the energy of a free atom.
     MismatchError
         A frozen model does not fit the basis.
     """
     settings = settings or FitSettings()
     block, free = cluster_name(split_symbols(block)), [cluster_name(split_symbols(b)) for b in free]
-    wanted = list(free) if block in free or frame_sets is not None else [*free, block]
-    names = tuple(b.name for b in blocks_of(basis, wanted))
+    names = tuple(b.name for b in blocks_of(basis, free if block in free or frame_sets is not None else [*free, block]))
     check_frozen(basis, names, frozen)
     penalty = wall_of(settings.penalty, frozen)
     chosen, needs = _choose_frames(frames, basis, block, names, settings, frame_sets)
+    energies = energy_terms(
+        chosen, basis, names, frozen, left_open=left_open, missing=settings.missing_energies, where=f"block {block}",
+        centred=not penalises_all(regulariser_from_dict(dict(settings.regulariser))),
+    )  # fmt: skip
+    shapes = without_one_body(frozen)
     with borrowed(executor) as runner:
-        plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=frozen, policy=settings.policy,
+        plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=shapes, policy=settings.policy,
                          executor=runner, memory=memory)  # fmt: skip
-        check_weights({g for s in plan.segments for g, _ in s.groups}, settings.weights)
+        check_weights({g for s in plan.segments for g, _ in s.groups}, explicit(settings.weights))
         assembly = None
         if store is not None:
             assembly = assemble(
-                chosen, basis, store, frozen=frozen, policy=settings.policy, executor=runner, memory=memory, plan=plan
+                chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
             )
-        summaries, linear, notes = _solve(
-            plan, names, settings, frozen=frozen, executor=runner, memory=memory,
+        summaries, solved, notes = _solve(
+            plan, names, settings, frozen=shapes, executor=runner, memory=memory, energies=energies,
             store=None if assembly is None else assembly.store,
         )  # fmt: skip
-    if free and block not in free and not settings.include_fewer:
-        alone = f"{', '.join(free)} refitted on frames of {block} alone; include_fewer adds those of fewer elements"
-        notes = (*notes, alone)
-    solution = _solution(block, summaries, linear, settings, plan, frozen, penalty, notes)
-    return BlockFit(solution, plan, summaries, assembly)
+    notes = (*_refitted(block, free, settings), *notes)
+    solution, still_open = _solution(block, summaries, solved, settings, plan, frozen, penalty, notes)
+    return BlockFit(solution, plan, summaries, assembly, still_open)
+
+
+def _refitted(block: str, free: Sequence[str], settings: FitSettings) -> tuple[str, ...]:
+    if not free or block in free or settings.include_fewer:
+        return ()
+    return (f"{', '.join(free)} refitted on frames of {block} alone; include_fewer adds those of fewer elements",)
 
 
 def _choose_frames(
@@ -184,25 +157,17 @@ def _choose_frames(
     return chosen, {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
 
 
-def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:
-    """The wall of a fitted block: the one given, else that of the frozen models, which must agree."""
-    found = {f.penalty for f in frozen}
-    if penalty is None and len(found) > 1:
-        raise MismatchError(f"penalty: frozen models have {sorted(map(str, found))}; say which to use")
-    return penalty or next(iter(found), Penalty())
-
-
 def _solve(
     plan: Plan, names: Sequence[str], settings: FitSettings, *, frozen: Sequence[Parameters], executor: Executor,
-    memory: int | None, store: Any,
-) -> tuple[Summaries, LinearSolution, tuple[str, ...]]:  # fmt: skip
+    memory: int | None, store: Any, energies: EnergyTerms,
+) -> tuple[Summaries, Solved, tuple[str, ...]]:  # fmt: skip
     regulariser = regulariser_from_dict(dict(settings.regulariser))
     kinds = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
     notes: tuple[str, ...] = ()
     for kind in kinds:
         summaries = reduce_rows(
             plan, names, store=store, frozen=frozen, method=kind, executor=executor, memory=memory,
-            regulariser=settings.regulariser["kind"],
+            regulariser=settings.regulariser["kind"], energies=energies,
         )  # fmt: skip
         try:
             return summaries, solve_summaries(summaries, regulariser, settings, executor), notes
@@ -213,27 +178,54 @@ def _solve(
     raise AssertionError("unreachable: the last method returns or raises")
 
 
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A weighted solve of summaries.
+
+    Attributes
+    ----------
+    linear : in the order of ``summaries.columns``; one-body coefficients are those above the zeros of the energies.
+    weights : of groups of rows by name; automatic : where they come from, if nobody named them.
+    """
+
+    linear: LinearSolution
+    weights: Mapping[str, float]
+    automatic: AutoWeights | None
+
+
 def solve_summaries(
     summaries: Summaries, regulariser: Regulariser, settings: FitSettings, executor: Executor
-) -> LinearSolution:
+) -> Solved:
     """Weighted solve of the combined groups; one item, so that every process gets the same bits."""
-    weights, counted = group_weights(summaries.groups, settings.weights, settings.objective)
-    task = partial(_solve_combined, summaries=summaries, weights=weights, counted=counted)
+    task = partial(_solve_combined, summaries=summaries, settings=settings)
     found = executor.run(task, [regulariser], label=str, what=f"solve {'+'.join(summaries.blocks)}")[0]
     if isinstance(found, UnsafeGram):
         raise found
-    solved: LinearSolution = found
+    solved: Solved = found
     return solved
 
 
-def _solve_combined(
-    regulariser: Regulariser, *, summaries: Summaries, weights: Mapping[Group, float], counted: int
-) -> LinearSolution | UnsafeGram:
+def _solve_combined(regulariser: Regulariser, *, summaries: Summaries, settings: FitSettings) -> Solved | UnsafeGram:
+    fixed = summaries.energies.fixed
+    columns = summaries.columns
+    # energies that are given are taken off the labels: what is left of them is zero, and not fitted
+    kept = np.array([i for i, c in enumerate(columns) if c.powers or c.elements[0] not in fixed], np.intp)
+    unpenalised = one_body_columns([columns[i] for i in kept])
     try:
-        combined = summaries.combined(weights)
-        return solve(combined, regulariser, rows_for(regulariser, combined, counted))
+        automatic = None
+        weights = explicit(settings.weights)
+        if settings.weights == AUTO:
+            groups = {g: summaries.offset(g).columns(kept) for g in summaries.groups}
+            automatic = auto_weights(by_kind(groups, settings.objective), unpenalised)
+            weights = automatic.weights
+        factors, counted = group_weights(summaries.groups, weights, settings.objective)
+        combined = summaries.combined(factors).columns(kept)
+        linear = solve(combined, regulariser, rows_for(regulariser, combined, counted), unpenalised)
     except UnsafeGram as error:  # an answer, not a failure of the task: method "auto" goes on from it
         return error
+    coefficients = np.zeros(len(columns))
+    coefficients[kept] = linear.coefficients
+    return Solved(replace(linear, coefficients=coefficients), weights, automatic)
 
 
 def rows_for(regulariser: Regulariser, summary: Summary, counted: float) -> float:
@@ -249,9 +241,10 @@ def _residual(summary: Summary, c: Any) -> GroupResidual:
 
 
 def _solution(
-    block: str, summaries: Summaries, linear: LinearSolution, settings: FitSettings, plan: Plan,
+    block: str, summaries: Summaries, solved: Solved, settings: FitSettings, plan: Plan,
     frozen: Sequence[Parameters], penalty: Penalty, notes: tuple[str, ...],
-) -> Solution:  # fmt: skip
+) -> tuple[Solution, OpenEnergies]:  # fmt: skip
+    linear = solved.linear
     offsets: dict[Group, Summary] = {g: summaries.offset(g) for g in summaries.groups}
     residuals = {g.name: _residual(s, linear.coefficients) for g, s in offsets.items()}
     counts = OBJECTIVES[settings.objective]
@@ -264,25 +257,35 @@ def _solution(
         if origins:
             shown = "; ".join(origins[:5]) + " …" * (len(origins) > 5)
             notes = (*notes, f"{len(origins)} frames {what}: {shown}")
-    basis = plan.basis.with_types(t for t in plan.basis.types if t.block in summaries.blocks)
+    energies, still_open = _energies(summaries, linear)
+    notes = (*notes, *summaries.energies.notes, *undetermined_notes(still_open, block), *linear.notes)
+    if solved.automatic is not None:
+        notes = (*notes, solved.automatic.text(), *solved.automatic.notes)
+    else:
+        factors = row_weights(offsets, solved.weights, settings.objective)
+        notes = (*notes, *shares_note({g: s.target_norm2() for g, s in offsets.items()}, factors))
     parameters = fitted_parameters(
-        basis, summaries.columns, linear.coefficients, penalty, plan.coverage(summaries.blocks), f"fit of {block}"
-    )
-    return Solution(
-        parameters, block, summaries.blocks, {f.source: f.digest for f in frozen},
-        regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(settings.weights),
-        settings.objective, linear.method, linear.rank, linear.condition, linear.nonzeros, total,
-        float(np.sqrt(squares / max(total, 1))), residuals, (*notes, *linear.notes),
-        linear.hyperparameters,
+        plan.basis, summaries.columns, linear.coefficients, energies, penalty, plan.coverage(summaries.blocks),
+        f"fit of {block}",
     )  # fmt: skip
+    solution = Solution(
+        parameters, block, summaries.blocks, {f.source: f.digest for f in frozen},
+        regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(solved.weights),
+        settings.objective, linear.method, linear.rank, linear.condition, linear.nonzeros, total,
+        float(np.sqrt(squares / max(total, 1))), residuals, notes, linear.hyperparameters,
+    )  # fmt: skip
+    return solution, still_open
 
 
-def fitted_parameters(
-    basis: Basis, columns: Sequence[Column], values: Any, penalty: Penalty,
-    coverage: Mapping[str, tuple[float, float]], source: str,
-) -> Parameters:  # fmt: skip
-    """Parameters of a basis that has the types of these columns and no others, from the columns' coefficients."""
-    # a block is written and frozen by itself, so it keeps only the elements it has
-    basis = basis.restricted(set().union(*(t.elements for t in basis.types)))
-    order = {c: i for i, c in enumerate(columns)}
-    return Parameters(basis, values[[order[c] for c in columns_of(basis)]], penalty, coverage, source)
+def _energies(summaries: Summaries, linear: LinearSolution) -> tuple[dict[str, float], OpenEnergies]:
+    """One-body energies, kcal/mol by element, that a fit says, and those that it leaves open."""
+    terms, columns = summaries.energies, summaries.columns
+    values = dict(zip(columns, linear.coefficients.tolist(), strict=True))
+    own = [c.elements[0] for c in columns_of(summaries.basis, summaries.blocks) if not c.powers]
+    found = {e: terms.zeros.get(e, 0.0) + values[c] for c in columns for e in c.elements if not c.powers and e in own}
+    moved: NDArray[np.float64] = terms.open.directions @ np.array([values[c] for c in terms.open.columns])
+    found |= {e: terms.zeros.get(e, 0.0) + float(x) for e, x in zip(terms.open.elements, moved, strict=True)}
+    free = [e for e in own if e not in terms.fixed]
+    still_open = undetermined_energies(free, terms.open, linear.undetermined, found)
+    unknown = set(still_open.alone())
+    return {e: x for e, x in {**found, **terms.stated}.items() if e not in unknown}, still_open

@@ -29,11 +29,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import zarr
-from filelock import FileLock
 from zarr.codecs import Crc32cCodec
 
-from .chunks import ChunkedRows, expect, read_tile, replacing, writing
+from .chunks import ChunkedRows, expect, read_tile, writing
 from .errors import IncompleteStoreError, StoreError
+from .locks import locked
+from .paths import difference_lines, local_path, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -95,9 +96,11 @@ class DesignStore:
     @classmethod
     def open(cls, path: str | Path) -> DesignStore:
         """Open an existing store. Raises StoreError if there is none, or of another format."""
-        store = cls(Path(path))
+        store = cls(local_path(path, "design store"))
         if not (store.path / "zarr.json").exists() or "hiertl_dist" not in (attributes := store.attributes):
-            raise StoreError(f"{path}: expected a design store, found none")
+            below = ", ".join(p.name for p in stores_in(store.path))
+            found = f"a folder of such: {below}" if below else "none"
+            raise StoreError(f"{path}: expected a design store, found {found}")
         if attributes["hiertl_dist"] != FORMAT:
             raise StoreError(f"{path}: expected store format {FORMAT}, found {attributes['hiertl_dist']}")
         return store
@@ -109,15 +112,17 @@ class DesignStore:
         Raises
         ------
         StoreError
-            Something else is there; with another basis, both digests are named.
+            Something else is there; with another basis, every key that differs is named with both values.
         """
-        folder = Path(path)
+        folder = local_path(path, "design store")
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        with locked(folder):
             if (folder / "zarr.json").exists():
                 store = cls.open(folder)
-            elif any(p.name != ".lock" and p.suffix != ".partial" for p in folder.iterdir()):
-                raise StoreError(f"{path}: expected an empty folder or a design store, found other files")
+            elif other := [p for p in folder.iterdir() if not p.name.startswith(".lock") and p.suffix != ".partial"]:
+                raise StoreError(
+                    f"{path}: expected an empty folder or a design store, found other files, such as {other[0].name}"
+                )
             else:
                 # in one write, so that a process that is killed leaves a store or none (or a .partial file of zarr's)
                 store = cls(folder)
@@ -126,11 +131,23 @@ class DesignStore:
                     attributes={"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy,
                                 "provenance": []},
                 )  # fmt: skip
-        found = store.attributes
-        for key, wanted in (("basis_digest", basis_digest), ("policy", policy)):
-            if found[key] != wanted:
-                raise StoreError(f"{path}: the store was made with {key} {found[key]}, this assembly has {wanted}")
+        store.require_made_with(basis, basis_digest, policy)
         return store
+
+    def require_made_with(self, basis: dict[str, Any], basis_digest: str, policy: str) -> None:
+        """Raise StoreError unless the rows were made with this basis and policy: every key that differs is named."""
+        if lines := self.differs_from(basis, basis_digest, policy):
+            raise StoreError(f"{self.path}: the store was made with another basis or policy{lines}\n{_WAYS_ON}")
+
+    def differs_from(self, basis: dict[str, Any], basis_digest: str, policy: str) -> str:
+        """In what the rows' basis and policy differ from these, a line for each key; nothing if in nothing."""
+        found = self.attributes
+        if (found["basis_digest"], found["policy"]) == (basis_digest, policy):
+            return ""
+        now = {"basis": basis, "policy": policy}
+        digests = ("basis_digest", found["basis_digest"], basis_digest)
+        return difference_lines({k: found[k] for k in now}, now) or difference_lines({digests[0]: digests[1]}, {
+            digests[0]: digests[2]})  # fmt: skip
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -165,7 +182,7 @@ class DesignStore:
         frames, groups : digests and names to be numbered; what is there keeps its number.
         provenance : appended to the store's history.
         """
-        with FileLock(self.path / ".lock"):
+        with locked(self.path):
             layout = deepcopy(self.layout())
             for key, new in (("frames", frames), ("groups", groups)):
                 layout[key] = list(dict.fromkeys([*layout[key], *new]))
@@ -333,12 +350,24 @@ class DesignStore:
         return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
 
 
+def stores_in(path: Path) -> list[Path]:
+    """The design stores right below a folder."""
+    with suppress(OSError):
+        return sorted(p.parent for p in path.glob("*/zarr.json") if not (path / "zarr.json").exists())
+    return []
+
+
+_WAYS_ON: Final = (
+    "go on with --fresh, which makes a new store and renames this one (in Python: move_aside of hiertl_dist.paths), or "
+    "with another folder: below [store] path each basis has one that is named by its digest"
+)
+
 _REPAIR: Final = "assemble with verify=True (hiertl-dist assemble --verify) computes damaged tiles again"
 
 
 def free_disk(path: str | Path) -> int:
     """Free bytes on the disk that would hold ``path``."""
-    folder = Path(path).absolute()
+    folder = local_path(path).absolute()
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free

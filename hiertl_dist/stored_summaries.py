@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .algebra import RFactor
 from .basis import Basis, split_symbols
-from .blocks import blocks_of
+from .blocks import blocks_of, columns_of
 from .errors import StoreError
 from .folds import Folds
+from .one_body import EnergyTerms
 from .parameters import Parameters, Penalty
+from .paths import ASIDE
 from .reduction import Summaries
 from .rows import Group
+from .store_places import DIGITS
+from .summary_batches import agreed, as_json, digest_of
 from .summary_store import SummaryStore
 from .tiles import widest_ranges
 
@@ -52,7 +58,8 @@ def open_summaries(store: str | Path) -> Summaries:
     notes = tuple(dict.fromkeys(n for batch in batches for n in batch.info["notes"]))
     folds = None if settings["folds"] is None else Folds.from_dict(settings["folds"])
     frozen = tuple(parameters_of(f) for f in settings["frozen"])
-    return Summaries(StoredGroups(place.path), basis, names, frozen, folds, ranges, notes)
+    groups = StoredGroups(place.path)
+    return Summaries(groups, basis, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros))
 
 
 def lacking_blocks(batch: Batch, names: Sequence[str]) -> list[str]:
@@ -72,13 +79,37 @@ class StoredGroups(Mapping[Group, RFactor]):
         self._store = SummaryStore.open(path)
         self._batches = self._store.groups()
         self._rows = dict.fromkeys(self._batches, 0)
-        for batch in self._store.batches():
+        self.zeros: dict[str, float] = {}
+        """kcal/mol by element: what the labels' energies lack for each atom. Each pass chose its own; all are brought
+        to that of the first batch that has the element."""
+        batches = self._store.batches()
+        for batch in batches:
             for entry in batch.groups:
                 self._rows[entry.group] += entry.rows
+            for element, zero in batch.info.get("zeros", {}).items():
+                self.zeros.setdefault(element, float(zero))
+        self._moves = {batch.id: self._moves_of(batch) for batch in batches}
+
+    def _moves_of(self, batch: Batch) -> list[tuple[int, float]]:
+        """(one-body column, kcal/mol that an atom's energy is to lose besides) of a batch's factors."""
+        own = batch.info.get("zeros", {})
+        basis = Basis.from_dict(self._store.settings["basis"])
+        columns = columns_of(basis, batch.blocks) if batch.blocks else ()
+        elements = {c.elements[0]: i for i, c in enumerate(columns) if not c.powers}
+        moves = {e: self.zeros.get(e, 0.0) - float(own.get(e, 0.0)) for e in elements}
+        return [(elements[e], move) for e, move in moves.items() if move]
 
     def __getitem__(self, group: Group) -> RFactor:
-        found = [self._store.read(batch, group)[0] for batch in self._batches[group]]
+        found = [self._above_zero(self._store.read(batch, group)[0], batch) for batch in self._batches[group]]
         return merge_all(found)
+
+    def _above_zero(self, factor: RFactor, batch: str) -> RFactor:
+        if not self._moves[batch]:
+            return factor
+        r = np.array(factor.r, order="F")
+        for column, move in self._moves[batch]:
+            r[:, factor.n_columns] -= move * r[:, column]
+        return replace(factor, r=r)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self._batches)
@@ -132,3 +163,41 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
         Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
         {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],
     )  # fmt: skip
+
+
+def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """The blocks that a store of these settings will have with those of a pass, in the order of their columns.
+
+    Raises StoreError where the pass does not fit to the store.
+    """
+    basis = Basis.from_dict(asked["basis"])
+    if lost := sorted(set(stored["blocks"]) - {b.name for b in blocks_of(basis)}):
+        raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
+    # the order of blocks, and so of columns, is that of elements
+    before = [e for e in stored["basis"]["elements"] if e in basis.elements]
+    if before != (here := [e for e in basis.elements if e in before]):
+        raise StoreError(f"{path}: the store has elements in the order {before}, this basis in the order {here}")
+    names = tuple(b.name for b in blocks_of(basis, {*stored["blocks"], *asked["blocks"]}))
+    agreed(str(path), dict(stored), as_json({**asked, "blocks": {b: block_digest(basis, b) for b in names}}))
+    return names
+
+
+def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = True) -> Path | StoreError:
+    """Where below ``path`` the summary store of these settings is, or will be; an error as an answer, to be raised.
+
+    A folder named by the first digits of their digest; or another one there that was made with the same but for blocks,
+    which it gets too. Where ``path`` itself is a store, it is that one, if it fits; ``check``: an error if not.
+    """
+    if (path / "index.json").exists():
+        try:
+            names_with(path, SummaryStore.open(path).settings, settings)
+        except StoreError as error:
+            return error if check else path
+        return path
+    own = path / digest_of(as_json(settings))[:DIGITS]
+    if not (own / "index.json").exists():
+        for folder in sorted(p.parent for p in path.glob("*/index.json") if ASIDE not in p.parent.name):
+            with suppress(StoreError):
+                names_with(folder, SummaryStore.open(folder).settings, settings)
+                return folder
+    return own

@@ -22,13 +22,15 @@ from .blocks import blocks_of
 from .errors import InputError, StoreError
 from .executors import borrowed
 from .folds import Folds, assign_folds
+from .frozen import check_frozen
+from .one_body import EnergyTerms, energy_terms, without_one_body
 from .parameters import Parameters
+from .paths import local_path
 from .planning import check_resources, make_plan
 from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
-from .solving import check_frozen
-from .stored_summaries import block_digest, lacking_blocks, open_summaries, store_settings
-from .summary_batches import agreed, as_json, require_one_fold
+from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
+from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 from .tiles import check_elements
 
@@ -84,7 +86,7 @@ def summarise(
         makes rows and never writes them.
     frozen : models of other blocks, whose predictions are subtracted from the targets of every fit.
     policy : for pairs inside an inner cutoff.
-    executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
+    executor : who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
 
     Raises
     ------
@@ -93,10 +95,9 @@ def summarise(
     InputError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.solving.fit_block`.
     """
+    _require_folders(store=store, rows=rows)
     how = Folds(folds) if isinstance(folds, int) else folds
-    held = {t.block for f in frozen for t in f.basis.types}
-    free = [b.name for b in blocks_of(basis) if b.name not in held]
-    names = tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
+    names = _names(basis, blocks, frozen)
     with borrowed(executor) as runner:
         batches: tuple[Batch, ...] = ()
         if store is not None:
@@ -107,27 +108,42 @@ def summarise(
         shares = _share(usable, how, batches)
         todo, replaced = _todo(usable, names, batches)
         fresh: list[_Fresh] = []
+        # what energies lack is for views to say
+        energies = EnergyTerms(energy_terms(todo, basis, names, frozen, missing="zero").zeros)
         if todo:
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=rows)  # fmt: skip
-            fresh = _reduce(plan, names, frozen, rows, shares, runner, memory, _left_out(plan, frames, names))
+            fresh = _reduce(plan, frozen, rows, shares, runner, memory, _left_out(plan, frames, names), energies)
         if store is not None:
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
                 _raised(runner.once(partial(writing, Path(store)), what=f"write {store}"))
             return open_summaries(store)
-    if not fresh:
-        raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
-    return _in_memory(fresh, basis, names, frozen, how)
+    return _in_memory(fresh, basis, names, frozen, how, energies)
+
+
+def _require_folders(**folders: str | Path | None) -> None:
+    for what, folder in folders.items():
+        if folder is not None:
+            local_path(folder, what)
+
+
+def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[str, ...]:
+    held = {t.block for f in frozen for t in f.basis.types}
+    free = [b.name for b in blocks_of(basis) if b.name not in held]
+    return tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
 
 
 def _in_memory(
-    fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None
-) -> Summaries:
+    fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None,
+    energies: EnergyTerms,
+) -> Summaries:  # fmt: skip
+    if not fresh:
+        raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
     groups: dict[Group, RFactor] = {g: r.factor for f in fresh for g, r in f.groups.items()}
     return Summaries(
         groups, basis, names, tuple(frozen), folds, {f.elements: f.ranges for f in fresh},
-        tuple(n for f in fresh for n in f.notes),
+        tuple(n for f in fresh for n in f.notes), energies,
     )  # fmt: skip
 
 
@@ -148,15 +164,7 @@ def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[
         if not (path / "index.json").exists():
             SummaryStore.create(path, settings)
         store = SummaryStore.open(path)
-        basis, before = Basis.from_dict(settings["basis"]), store.settings
-        if lost := sorted(set(before["blocks"]) - {b.name for b in blocks_of(basis)}):
-            raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
-        # the order of blocks, and so of columns, is that of elements
-        stored = [e for e in before["basis"]["elements"] if e in basis.elements]
-        if stored != (here := [e for e in basis.elements if e in stored]):
-            raise StoreError(f"{path}: the store has elements in the order {stored}, this basis in the order {here}")
-        names = tuple(b.name for b in blocks_of(basis, {*before["blocks"], *settings["blocks"]}))
-        agreed(str(path), before, as_json(settings | {"blocks": {b: block_digest(basis, b) for b in names}}))
+        names = names_with(path, store.settings, settings)
         return names, store.batches()
     except StoreError as error:
         return error
@@ -231,6 +239,7 @@ class _Fresh:
     groups: dict[Group, Reduced]
     ranges: dict[str, tuple[float, float]]
     notes: tuple[str, ...]
+    zeros: Mapping[str, float]
 
     @property
     def frames(self) -> list[Frame]:
@@ -238,10 +247,11 @@ class _Fresh:
 
 
 def _reduce(
-    plan: Plan, names: tuple[str, ...], frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
-    runner: Executor, memory: int | None, notes: tuple[str, ...],
+    plan: Plan, frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
+    runner: Executor, memory: int | None, notes: tuple[str, ...], energies: EnergyTerms,
 ) -> list[_Fresh]:  # fmt: skip
     """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
+    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
     if not plan.segments:
         return []
     kept = None
@@ -250,8 +260,9 @@ def _reduce(
             [], plan.basis, rows, frozen=frozen, policy=plan.policy, executor=runner, memory=memory, plan=plan
         ).store
     source = RowSource(
-        plan.basis, plan.policy, names, tuple(frozen), kept,
+        plan.basis, plan.policy, names, tuple(without_one_body(frozen)), kept,
         frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
+        energies=energies,
     )  # fmt: skip
     leaves: list[tuple[Segment, ...]] = []
     needed = value = 0
@@ -287,7 +298,8 @@ def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, 
         shown = "; ".join(inside[:5]) + " …" * (len(inside) > 5)
         notes = (f"{len(inside)} pairs inside an inner cutoff, policy {plan.policy}: {shown}",)
     own = {g: r for g, r in groups.items() if g.elements == members}
-    return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes)
+    zeros = {e: x for e, x in source.energies.zeros.items() if e in members}
+    return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes, zeros)
 
 
 def _write(
@@ -312,7 +324,7 @@ def _write(
             batch.elements, batch.blocks, records, batch.tiles,
             {g: r.factor for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},
             replaces=replaced.get(batch.elements, ()), rows=counts,
-            info={"ranges": batch.ranges, "notes": batch.notes},
+            info={"ranges": batch.ranges, "notes": batch.notes, "zeros": batch.zeros},
         ))  # fmt: skip
     try:
         SummaryStore.open(path).add_all(new, settings)

@@ -20,6 +20,7 @@ from .algebra.lapack import Vector, column_norms
 from .algebra.packed import pack_upper, unpack_upper
 from .chunks import crc32c
 from .errors import StoreError
+from .paths import difference_lines
 from .rows import Group
 
 if TYPE_CHECKING:
@@ -350,22 +351,15 @@ def agreed(where: str, stored: dict[str, Any], asked: dict[str, Any]) -> dict[st
         A value differs, or neither basis contains the other; see ``SummaryStore.create``.
     """
     special = {"blocks", "basis"} if "blocks" in stored or "blocks" in asked else set()
-    for key in sorted((stored.keys() | asked.keys()) - special):
-        if difference := _difference(key, stored.get(key, _ABSENT), asked.get(key, _ABSENT)):
-            name, has, wanted = difference
-            text = f"{where}: the store was made with {name} {has}, this pass has {wanted}"
-            if key == "folds":
-                text += (
-                    "; folds are chosen before the pass, and to change them the rows are needed again: "
-                    "use another folder, or remove this one"
-                )
-            raise StoreError(text)
+    lines = difference_lines(*({k: v for k, v in s.items() if k not in special} for s in (stored, asked)))
     mine, theirs = stored.get("blocks", {}), asked.get("blocks", {})
-    for block in sorted(mine.keys() & theirs.keys()):
-        if mine[block] != theirs[block]:
-            raise StoreError(
-                f"{where}: block {block}: the store has the definition {mine[block]}, this pass {theirs[block]}"
-            )
+    if other := [block for block in sorted(mine.keys() & theirs.keys()) if mine[block] != theirs[block]]:
+        lines += f"\n  blocks {', '.join(other)} are defined in another way:"
+        lines += difference_lines({"basis": stored.get("basis")}, {"basis": asked.get("basis")}) or "".join(
+            f"\n  blocks.{b}: the definition {mine[b]} in the store, {theirs[b]} now" for b in other
+        )
+    if lines:
+        raise StoreError(f"{where}: the store was made with other settings{lines}\n{_WAYS_ON}")
     new, lost = sorted(theirs.keys() - mine.keys()), sorted(mine.keys() - theirs.keys())
     if not new:
         return stored
@@ -378,16 +372,8 @@ def agreed(where: str, stored: dict[str, Any], asked: dict[str, Any]) -> dict[st
     return {**stored, "blocks": {**mine, **theirs}, **basis}
 
 
-_ABSENT: Final = object()
-
-
-def _difference(name: str, stored: Any, asked: Any) -> tuple[str, str, str] | None:
-    """The first value that differs, by its dotted name, as the store has it and as it was asked for."""
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        for key in sorted(stored.keys() | asked.keys()):
-            if found := _difference(f"{name}.{key}", stored.get(key, _ABSENT), asked.get(key, _ABSENT)):
-                return found
-        return None
-    # as text, for JSON tells true from 1
-    has, wanted = ("none" if value is _ABSENT else json.dumps(value, sort_keys=True) for value in (stored, asked))
-    return None if has == wanted else (name, has, wanted)
+_WAYS_ON: Final = (
+    "these are settled with the pass, and to change them the rows are needed again: go on with --fresh, which makes a "
+    "new store and renames this one (in Python: move_aside of hiertl_dist.paths), or with another folder: below "
+    "[search] summaries all settings have one that is named by their digest"
+)

@@ -31,12 +31,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from filelock import FileLock
 
 from .algebra import RFactor
 from .algebra.lapack import Vector
-from .chunks import crc32c, replacing
+from .chunks import crc32c
 from .errors import StoreError
+from .locks import locked
+from .paths import local_path, replacing
 from .rows import Group
 from .store import write_json
 from .summary_batches import (
@@ -82,7 +83,7 @@ class SummaryStore:
     @classmethod
     def open(cls, path: str | Path) -> SummaryStore:
         """Open an existing store. Raises StoreError if there is none, or of another format."""
-        store = cls(Path(path))
+        store = cls(local_path(path, "summary store"))
         store._index()
         return store
 
@@ -105,9 +106,9 @@ class SummaryStore:
             JSON lacks a value of the settings (NaN, an array).
         """
         asked = as_json(settings)
-        store = cls(Path(path))
+        store = cls(local_path(path, "summary store"))
         store.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(store.path / ".lock"):
+        with locked(store.path):
             if (store.path / _INDEX).exists():
                 index = store._index()
                 merged = agreed(str(path), index["settings"], asked)
@@ -115,7 +116,7 @@ class SummaryStore:
                     store._write_index(merged, index["batches"])
             else:
                 found = sorted(p.name for p in store.path.iterdir())
-                if other := [n for n in found if n != ".lock" and not _PARTIAL.fullmatch(n)]:
+                if other := [n for n in found if not n.startswith(".lock") and not _PARTIAL.fullmatch(n)]:
                     raise StoreError(f"{path}: expected an empty folder or a summary store, found {other[0]} there")
                 store._write_index(asked, [])
             store._remove_leftovers()
@@ -186,7 +187,7 @@ class SummaryStore:
         """
         batches = tuple(map(reduced_batch, new))
         asked = None if settings is None else as_json(settings)
-        with FileLock(self.path / ".lock"):
+        with locked(self.path):
             index = self._index()
             had = index["settings"]
             merged = had if asked is None else agreed(str(self.path), had, asked)
@@ -276,7 +277,9 @@ class SummaryStore:
         try:
             found = _parsed(path)
         except FileNotFoundError as error:
-            raise StoreError(f"{self.path}: expected a summary store, found none") from error
+            below = ", ".join(sorted(p.parent.name for p in self.path.glob(f"*/{_INDEX}")))
+            found_there = f"a folder of such: {below}" if below else "none"
+            raise StoreError(f"{self.path}: expected a summary store, found {found_there}") from error
         if _KEY not in found:
             raise StoreError(f"{self.path}: expected a summary store, found another {_INDEX}")
         if found[_KEY] != FORMAT:

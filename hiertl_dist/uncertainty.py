@@ -25,13 +25,14 @@ from .frames import Frame, working_on
 from .held_out import UNITS
 from .noise import KindNoise, distribution, fitted_noise, held_out_cells, kinds_of, noise_in_sample
 from .recipe import compile_recipe
-from .reduction import row_weights
 from .rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets, select_rows
 from .solution import Solution
 from .tiles import answerable, rows_of
 from .units import KCAL_PER_A3_IN_GPA
 from .validation import training_factors
-from .views import View, as_regulariser, combine, residual_squares, solution_of
+from .view_solutions import as_regulariser, residual_squares, solution_of
+from .views import View, combine
+from .weights import row_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -205,16 +206,21 @@ def _held_out_noise(given: View, regulariser: Regulariser, runner: Executor) -> 
 def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
     """(columns,) of a solution in the order of a view; MismatchError where it is not one of this view."""
     values = solution.parameters.as_dict()
+    free = set(given.columns)
+    # one-body energies that the view holds where the basis gives them are in the solution too
+    fitted = {c for c in values if c in free or not (c[2] == () and c[1][0] in given.energies)}
+    # and those that its rows say nothing of are not
+    fitted |= {c for c in free if not c.powers and c not in values}
     frozen = sorted(f.digest for f in (*given.summaries.frozen, *given.frozen))
     for what, mine, theirs in (
-        ("columns", set(given.columns), set(values)), ("weights", dict(given.weights), dict(solution.weights)),
+        ("columns", free, fitted), ("weights", dict(given.weights), dict(solution.weights)),
         ("objective", given.objective, solution.objective), ("N", given.counted, solution.n_counted),
         ("frozen models", frozen, sorted(solution.frozen.values())),
     ):  # fmt: skip
         if mine != theirs:
             shown = (len(mine), len(theirs)) if isinstance(mine, set) else (mine, theirs)  # type: ignore[arg-type]
             raise MismatchError(f"posterior: {what} of the view: {shown[0]}, of the solution: {shown[1]}")
-    found = np.array([values[c] for c in given.columns])
+    found = np.array([values.get(c, zero) for c, zero in zip(given.columns, given.zeros, strict=True)]) - given.zeros
     # the same numbers of rows may be other rows, such as other folds
     squares, targets = residual_squares(given, found[:, np.newaxis])
     counts = OBJECTIVES[given.objective]

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from .algebra import ConvergenceError, RFactor, solve_all
+from .algebra import ConvergenceError, RFactor
 from .algebra.stacking import Layer, stack
 from .errors import InputError
 from .executors import InlineExecutor
 from .held_out import HeldOut
 from .rows import OBJECTIVES, Group
 from .solving import rows_for
-from .views import View, as_regulariser
+from .view_solutions import as_regulariser, solved
+from .views import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,7 +229,7 @@ def _validate_fold(
     for given, factor in zip(views, training, strict=True):
         counts = OBJECTIVES[given.objective]
         counted = sum(counts.count(g.kind) * given.summaries.rows(g) for g in given.factors if g.fold != fold)
-        fits += _solved(factor, regularisers, counted)
+        fits += _solved(given, factor, regularisers, counted)
     first = views[0]
     coefficients = np.zeros((len(first.kept), len(fits)))
     for i, fit in enumerate(fits):
@@ -245,7 +246,7 @@ def _validate_fold(
     return facts, squares
 
 
-def _solved(factor: RFactor, regularisers: Sequence[Regulariser], counted: float) -> Fitted:
+def _solved(given: View, factor: RFactor, regularisers: Sequence[Regulariser], counted: float) -> Fitted:
     """Solutions, or why there is none: one model that fails does not take the others with it."""
     by_rows: dict[float, list[int]] = {}
     for i, regulariser in enumerate(regularisers):
@@ -253,11 +254,11 @@ def _solved(factor: RFactor, regularisers: Sequence[Regulariser], counted: float
     found: dict[int, LinearSolution | str] = {}
     for rows, own in by_rows.items():
         try:
-            found |= zip(own, solve_all(factor, [regularisers[i] for i in own], rows), strict=True)
+            found |= zip(own, solved(given, factor, [regularisers[i] for i in own], rows), strict=True)
         except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError):
             for i in own:
                 try:
-                    found[i] = solve_all(factor, [regularisers[i]], rows)[0]
+                    found[i] = solved(given, factor, [regularisers[i]], rows)[0]
                 except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError) as error:
                     found[i] = f"{type(error).__name__}: {error}"
     return [found[i] for i in range(len(regularisers))]

@@ -1,4 +1,4 @@
-"""``view``: which columns, weights and groups of kept-apart summaries make a fit; ``solve`` and ``path`` fit it.
+"""``view``: which columns, weights and groups of kept-apart summaries make a fit.
 
 Nothing here reads a row: a view is made of the groups' factors alone. Columns that are left out and frozen are taken
 from each factor, which are then made triangular together anew.
@@ -7,36 +7,33 @@ from each factor, which are then made triangular together anew.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import algebra
-from .algebra import RFactor, regulariser_from_dict, regulariser_to_dict
-from .algebra.lasso_path import LassoPath, lasso_path
-from .algebra.ridge_grid import RidgeGrid, ridge_grid
+from .algebra import RFactor
 from .algebra.stacking import Layer, stack
 from .basis import Basis, cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
 from .errors import InputError
-from .parameters import Parameters, Penalty
-from .reduction import Summaries, check_weights, row_weights
-from .rows import OBJECTIVES, Group
-from .solution import GroupResidual, Solution
-from .solving import check_frozen, fitted_parameters, rows_for, wall_of
+from .frozen import check_frozen
+from .one_body import MissingEnergies, OpenEnergies, one_body_columns, settled_energies, undetermined_notes
+from .parameters import Parameters
+from .reduction import Summaries
+from .rows import KINDS, OBJECTIVES, Group, person_kind
+from .solution import Solution
 from .sub_basis import lower_basis
-from .tiles import widest_ranges
+from .weights import AUTO, AutoWeights, KindRows, auto_weights, check_weights, checked_choice, explicit, row_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from .algebra import LinearSolution, Regulariser
-    from .blocks import Columns
+    from .blocks import Block, Columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +45,11 @@ class View:
     basis : types and orders of the free columns; blocks : their blocks.
     kept : (columns,) indices of the free columns among those of the summaries.
     frozen : models whose columns are taken from the target.
-    weights : of groups' rows as given; factors : by group, what its rows are multiplied by. Groups that the view leaves
+    weights : of groups' rows by name; factors : by group, what its rows are multiplied by. Groups that the view leaves
         out are in neither.
+    energies : of free atoms that the basis gives, kcal/mol by element.
+    automatic : where the weights come from, if nobody named them.
+    notes : what the reader of a report should know.
     """
 
     summaries: Summaries
@@ -60,11 +60,28 @@ class View:
     weights: Mapping[str, float]
     objective: str
     factors: Mapping[Group, float]
+    energies: Mapping[str, float] = field(default_factory=dict)
+    automatic: AutoWeights | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> Columns:
         """Labels of the free columns."""
-        return columns_of(self.basis, self.blocks)
+        return columns_of(self.basis)
+
+    @cached_property
+    def unpenalised(self) -> list[int]:
+        """Places of the one-body columns among the free ones."""
+        return one_body_columns(self.columns)
+
+    @cached_property
+    def zeros(self) -> NDArray[np.float64]:
+        """(columns,) kcal/mol: what the summaries took off the labels for each one-body column, 0 for the others.
+
+        Coefficients of one-body columns that the view's factors give are those above these.
+        """
+        taken = self.summaries.energies.zeros
+        return np.array([0.0 if c.powers else taken.get(c.elements[0], 0.0) for c in self.columns])
 
     @cached_property
     def counted(self) -> int:
@@ -83,12 +100,18 @@ class View:
 
     @cached_property
     def _frozen_values(self) -> NDArray[np.float64]:
-        """(all columns,) what frozen models say of each column of the summaries."""
+        """(all columns,) what is known of each column of the summaries; of energies what is above their zeros."""
         values = np.zeros(len(self.summaries.columns))
         own = {c: i for i, c in enumerate(self.summaries.columns)}
-        for model in self.frozen:
-            for column, value in model.as_dict().items():
-                values[own[column]] = value  # type: ignore[index]  # a Column is such a tuple
+        free = set(self.kept.tolist())
+        known: dict[Any, float] = {c: v for model in self.frozen for c, v in model.as_dict().items()}
+        for column, i in own.items():
+            if column.powers:
+                values[i] = known.get(column, 0.0)
+            elif i not in free:
+                element = column.elements[0]
+                given = known.get(column, self.energies.get(element, 0.0))
+                values[i] = given - self.summaries.energies.zeros.get(element, 0.0)
         return values
 
     @cached_property
@@ -118,8 +141,10 @@ def view(
     sets: Sequence[str] | None = None,
     without: Sequence[str] = (),
     folds: Collection[int] | None = None,
-    weights: Mapping[str, float] | None = None,
+    weights: Mapping[str, float] | str = AUTO,
     objective: str = "lsq",
+    missing_energies: MissingEnergies = "refuse",
+    left_open: Collection[str] = (),
 ) -> View:
     """Choose what to fit.
 
@@ -134,37 +159,107 @@ def view(
         that have all elements of one of them, and no others than theirs.
     without : patterns of sources or compositions that are left out.
     folds : numbers of the folds that are used; default: all.
-    weights : by kind, source, composition, ``source/kind`` or ``composition/kind``; they multiply rows, so the
-        objective holds their squares.
+    weights : ``"auto"``, see :func:`~hiertl_dist.weights.auto_weights`; or by kind, source, composition,
+        ``source/kind`` or ``composition/kind``; they multiply rows, so the objective holds their squares.
     objective : ``lsq`` (chimes_lsq's counting) or ``plain``.
+    missing_energies : where energies are fitted, and neither free blocks nor frozen models nor the basis say anything
+        of the energy of a free atom: ``"refuse"``, ``"fit"`` it, or ``"zero"`` is meant.
+    left_open : elements whose energies fits of lower blocks left open: they are fitted here.
 
     Raises
     ------
     InputError
-        Something that is named is not there, an order above that of the summaries, or nothing is left.
+        Something that is named is not there, an order above that of the summaries, nothing is left, or energies of
+        free atoms are missing.
     MismatchError
         A frozen model does not fit the basis.
     """
     held_fast = [f.parameters if isinstance(f, Solution) else f for f in frozen]
     sets, exclude, without = _listed(sets), _listed(exclude) or (), _listed(without) or ()
-    held = {t.block for f in held_fast for t in f.basis.types}
+    free = _free_blocks(summaries, blocks, held_fast)
+    basis = lower_basis(summaries.basis, tuple(b.name for b in free), orders, exclude)
+    names = tuple(b.name for b in free if any(t.block == b.name for t in basis.types))
+    used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
+    factors = _factors(_choose_groups(summaries, used, without, folds), weights, objective)
+    basis, notes = _energies(summaries, basis, free, held_fast, factors, missing_energies, left_open)
+    own = {c: i for i, c in enumerate(summaries.columns)}
+    kept = np.array([own[c] for c in columns_of(basis)], np.intp)
+    found = View(
+        summaries, basis, names, kept, tuple(held_fast), dict(explicit(weights)), objective, factors,
+        dict(summaries.basis.energies), notes=notes,
+    )  # fmt: skip
+    return found if weights != AUTO else _weighted(found)
+
+
+def _factors(groups: Sequence[Group], weights: Mapping[str, float] | str, objective: str) -> dict[Group, float]:
+    """What rows of each group are multiplied by, automatic weights being ones still."""
+    checked_choice(weights)
+    check_weights(groups, explicit(weights))
+    factors = row_weights(groups, explicit(weights), objective)
+    if not any(factors.values()):
+        raise InputError("weights: no group of rows has a weight above zero")
+    return factors
+
+
+def _free_blocks(
+    summaries: Summaries, blocks: Sequence[str] | None, frozen: Sequence[Parameters]
+) -> tuple[Block, ...]:
+    """The blocks that are free, if the frozen models go with them."""
+    held = {t.block for f in frozen for t in f.basis.types}
     free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
     names = tuple(b.name for b in free)
     if lacking := sorted(set(names) - set(summaries.blocks)):
         raise InputError(f"blocks: the summaries have {', '.join(summaries.blocks)}, not {', '.join(lacking)}")
-    check_frozen(summaries.basis, names, held_fast)
-    _check_held(summaries, held_fast)
-    basis = lower_basis(summaries.basis, names, orders, exclude)
-    own = {c: i for i, c in enumerate(summaries.columns)}
-    names = tuple(b for b in names if any(t.block == b for t in basis.types))
-    kept = np.array([own[c] for c in columns_of(basis, names)], np.intp)
-    used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
-    groups = _choose_groups(summaries, used, without, folds)
-    check_weights(groups, weights or {})
-    factors = row_weights(groups, weights or {}, objective)
-    if not any(factors.values()):
-        raise InputError("weights: no group of rows has a weight above zero")
-    return View(summaries, basis, names, kept, tuple(held_fast), dict(weights or {}), objective, factors)
+    check_frozen(summaries.basis, names, frozen)
+    _check_held(summaries, frozen)
+    return free
+
+
+def _energies(
+    summaries: Summaries, basis: Basis, blocks: Sequence[Block], frozen: Sequence[Parameters],
+    factors: Mapping[Group, float], missing: MissingEnergies, left_open: Collection[str],
+) -> tuple[Basis, tuple[str, ...]]:  # fmt: skip
+    """The types of a view with the one-body terms that it fits, and what is said of them."""
+    free = [b.name for b in blocks]
+    ones = {t.elements[0] for t in summaries.basis.types if t.body == 1}
+    columns = {c.elements[0] for c in summaries.columns if not c.powers}
+    energetic = [g for g in factors if g.kind == "energy"]
+    if missing == "refuse" and not any(factors[g] for g in energetic):
+        missing = "zero"
+    # whatever the weights, lest views that differ in them have other columns; summaries that don't keep compositions
+    # apart may have any of the elements
+    there = {e for g in energetic for e in (g.elements or ones)}
+    held = (*summaries.frozen, *frozen)
+    found = settled_energies(summaries.basis, free, held, there & ones, missing, left_open, "view")
+    if absent := [e for e in found.opened if e not in columns]:
+        raise InputError(
+            f"view: the energies of free atoms of {', '.join(absent)} can't be fitted: the summaries have the blocks "
+            f"{', '.join(summaries.blocks)} alone; summarise those of {', '.join(absent)} too"
+        )
+    own = [t for t in basis.types if t.body == 1]
+    fitted = {t.elements[0] for t in own if t.elements[0] in there and t.elements[0] not in found.given}
+    unseen = [t.elements[0] for t in own if t.elements[0] not in there and t.elements[0] not in found.given]
+    kept = [t for t in basis.types if t.body > 1 or t.elements[0] in fitted]
+    kept += [t for t in summaries.basis.types if t.body == 1 and t.elements[0] in found.opened]
+    if not kept:
+        raise InputError("nothing is left to fit but one-body terms, and no frame has an energy that tells them")
+    notes = (*found.notes, *undetermined_notes(OpenEnergies.of(unseen), cluster_name(free)))
+    return summaries.basis.with_types(kept).with_energies({}), notes
+
+
+def _weighted(given: View) -> View:
+    """The view with automatic weights."""
+    counts = OBJECTIVES[given.objective]
+    layers: dict[str, list[Layer]] = {}
+    counted: dict[str, int] = {}
+    for group in given.factors:
+        kind, times = person_kind(group.kind), counts.count(group.kind)
+        layers.setdefault(kind, []).append(given.layer(group, factor_of(given, group), float(np.sqrt(times))))
+        counted[kind] = counted.get(kind, 0) + times * given.summaries.rows(group)
+    kinds = [KindRows(k, stack(layers[k], len(given.kept)), counted[k]) for k in KINDS if k in layers]
+    found = auto_weights(kinds, given.unpenalised)
+    factors = row_weights(given.factors, found.weights, given.objective)
+    return replace(given, weights=dict(found.weights), factors=factors, automatic=found)
 
 
 def _listed(given: Sequence[str] | None) -> Sequence[str] | None:
@@ -228,130 +323,11 @@ def _choose_groups(
 def combine(given: View) -> RFactor:
     """The factor of all weighted rows of a view: its free columns, and as target what frozen models leave of it."""
     used = [(g, w) for g, w in given.factors.items() if w > 0.0]
-    return stack((given.layer(g, _factor(given, g), w) for g, w in used), len(given.kept))
+    return stack((given.layer(g, factor_of(given, g), w) for g, w in used), len(given.kept))
 
 
-def _factor(given: View, group: Group) -> RFactor:
+def factor_of(given: View, group: Group) -> RFactor:
     found = given.summaries.groups[group]
     if not isinstance(found, RFactor):
         raise InputError(f"group {group.name}: views need triangular factors (method rfactor), found {found.kind}")
     return found
-
-
-def solve(
-    given: View, regulariser: Regulariser | Mapping[str, Any], *, penalty: Penalty | None = None, name: str = ""
-) -> Solution:
-    """Fit a view.
-
-    Parameters
-    ----------
-    regulariser : such as ``{"kind": "ridge", "alpha": 1e-3}``.
-    penalty : the wall of the fitted blocks; default: that of the frozen models, else ChIMES's default.
-    name : of the solution; default: the elements of its blocks.
-
-    Raises
-    ------
-    ConvergenceError, ValueError, MismatchError
-        As of :func:`~hiertl_dist.algebra.solve`, and where frozen models have different walls.
-    """
-    wanted = as_regulariser(regulariser)
-    factor = combine(given)
-    linear = algebra.solve(factor, wanted, rows_for(wanted, factor, given.counted))
-    return solution_of(given, linear, wanted, penalty=penalty, name=name)
-
-
-def as_regulariser(given: Regulariser | Mapping[str, Any]) -> Regulariser:
-    """A regulariser, from its table if need be."""
-    return regulariser_from_dict(dict(given)) if isinstance(given, Mapping) else given
-
-
-def solution_of(
-    given: View, linear: LinearSolution, regulariser: Regulariser, *, penalty: Penalty | None = None, name: str = ""
-) -> Solution:
-    """What :func:`solve` makes of the linear problem's answer."""
-    squares, targets = residual_squares(given, linear.coefficients[:, np.newaxis])
-    counts = OBJECTIVES[given.objective]
-    residuals: dict[str, list[float]] = {}
-    total = 0.0
-    for group in given.factors:
-        sums = residuals.setdefault(group.name, [0.0, 0.0, 0.0])
-        for i, value in enumerate((given.summaries.rows(group), targets[group], float(squares[group][0]))):
-            sums[i] += value
-        total += counts.count(group.kind) * float(squares[group][0])
-    by_name = {
-        n: GroupResidual(int(rows), float(np.sqrt(before / max(rows, 1))), float(np.sqrt(after / max(rows, 1))))
-        for n, (rows, before, after) in residuals.items()
-    }
-    parameters = parameters_of_fit(given, linear.coefficients, penalty=penalty, name=name)
-    frozen = (*given.summaries.frozen, *given.frozen)
-    return Solution(
-        parameters, name or block_name(given), given.blocks, {f.source: f.digest for f in frozen},
-        regulariser_to_dict(regulariser), dict(given.weights),
-        given.objective, linear.method, linear.rank, linear.condition, linear.nonzeros,
-        given.counted, float(np.sqrt(total / max(given.counted, 1))), by_name,
-        (*given.summaries.notes, *linear.notes), linear.hyperparameters,
-    )  # fmt: skip
-
-
-def block_name(given: View) -> str:
-    """The elements of a view's blocks."""
-    return cluster_name(frozenset().union(*(split_symbols(b) for b in given.blocks)))
-
-
-def parameters_of_fit(
-    given: View, coefficients: NDArray[np.float64], *, penalty: Penalty | None = None, name: str = ""
-) -> Parameters:
-    """Coefficients (columns,) of a view as parameters, with the distances that they were fitted on."""
-    used = {cluster_name(g.elements) if g.elements else "" for g in given.factors}
-    everywhere = widest_ranges(r for s, r in given.summaries.ranges.items() if s in used)
-    coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}
-    wall = wall_of(penalty, (*given.summaries.frozen, *given.frozen))
-    source = f"fit of {name or block_name(given)}"
-    return fitted_parameters(given.basis, given.columns, coefficients, wall, coverage, source)
-
-
-
-def residual_squares(
-    given: View, coefficients: NDArray[np.float64], groups: Iterable[Group] | None = None
-) -> tuple[dict[Group, NDArray[np.float64]], dict[Group, float]]:
-    """By group, ‖A c − b‖² of its unweighted rows for each of some models, and ‖b‖², frozen models subtracted.
-
-    Parameters
-    ----------
-    coefficients : (columns, models) of the free columns.
-    groups : default: all of the view; others of the same summaries may be asked for too.
-    """
-    squares, targets = {}, {}
-    for group in given.factors if groups is None else groups:
-        factor = _factor(given, group)
-        layer = given.layer(group, factor)
-        target = factor.r @ layer.target
-        left = target[:, np.newaxis] - factor.r[:, layer.kept] @ coefficients[layer.places]
-        squares[group] = np.einsum("ij,ij->j", left, left)
-        targets[group] = float(target @ target)
-    return squares, targets
-
-
-def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeGrid:
-    """All solutions of a family at once.
-
-    Parameters
-    ----------
-    kind : ``"lasso"``: the whole path down to ``lam_min``, see :func:`~hiertl_dist.algebra.lasso_path.lasso_path`;
-        ``"ridge"``: a grid of ``alphas``, see :func:`~hiertl_dist.algebra.ridge_grid.ridge_grid`.
-
-    Returns
-    -------
-    Coefficients (points, columns) in the order of ``given.columns``, residuals, and what chooses among the points: AIC
-    and BIC with ``best("bic")`` and exact solutions in between with ``at(lam)``; or GCV with ``best``.
-
-    Raises
-    ------
-    ValueError
-        Another kind, or options that are out of range. ConvergenceError: the path is exact down to a λ that it names.
-    """
-    if kind == "lasso":
-        return lasso_path(combine(given), given.counted, **options)
-    if kind == "ridge":
-        return ridge_grid(combine(given), **options)
-    raise ValueError(f"path: expected 'lasso' or 'ridge', found {kind!r}")

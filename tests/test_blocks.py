@@ -275,9 +275,10 @@ class TestBadBases:
             ({"cutoff": 3}, "basis.cutoff: expected str, found 3"),
             ({"pairs": {"CC": CC, "CN": CN}}, "basis.pairs.NN: missing"),
             ({"pairs": PAIRS | {"CO": CC}}, "basis.pairs.CO: expected 2 of the elements N, C"),
-            ({"pairs": PAIRS | {"c": CC}}, "expected element symbols such as 'CN' or 'MoNb', found 'c'"),
+            ({"pairs": PAIRS | {"c": CC}}, "basis.pairs.c: expected 2 of the elements N, C"),
+            ({"pairs": PAIRS | {"C:C": CC}}, "expected element symbols such as 'CN' or 'MoNb', or names of types"),
             ({"pairs": PAIRS | {"CC": CC | {"delta": 1}}}, "basis.pairs.CC: unknown keys ['delta']"),
-            ({"pairs": PAIRS | {"CC": CC | {"rmin": "1"}}}, "basis.pairs.CC.rmin: expected float, found '1'"),
+            ({"pairs": PAIRS | {"CC": CC | {"rmin": "1"}}}, "basis.pairs.CC.rmin: expected a number, found '1'"),
             ({"pairs": PAIRS | {"CC": {"rmin": 1.0, "lambda": 1.0}}}, "basis.pairs.CC.rmax: missing"),
             ({"pairs": PAIRS | {"CC": {"rmin": 1.0, "rmax": 5.0}}}, "basis.pairs.CC.lambda: missing"),
             ({"pairs": PAIRS | {"CC": CC | {"lambda": 0}}}, "pair CC: MORSE needs a finite lambda > 0, found 0.0"),
@@ -311,7 +312,7 @@ class TestBadBases:
     @pytest.mark.parametrize(
         ("elements", "pairs", "types", "message"),
         [
-            (("Xx",), (), (), "elements: 'Xx' is not a chemical symbol"),
+            (("X:",), (), (), "elements: 'X:' is neither a chemical symbol"),
             (("C", "C"), (), (), "elements: expected distinct symbols, found ('C', 'C')"),
             ((), (), (), "elements: expected distinct symbols, found ()"),
             (("C",), (), (("C", "C"),), "pairs: missing CC"),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import environment, labelled, random_frames, random_parameters
-from test_inputs import job_frames, write_extxyz, write_fm_setup, write_job, write_toml
+from synthetic import environment, labelled, random_frames, random_parameters, small_basis
+from test_inputs import ORDERS, job_frames, write_extxyz, write_fm_setup, write_job, write_toml
 
 from hiertl_dist import Model, cli, demo, doctor, jobs
 from hiertl_dist.executors import base
@@ -128,23 +128,23 @@ def test_assemble_computes_once(run, run_json, tmp_path):
     assert first["present"] == 0
     assert (second["computed"], second["present"]) == (0, first["computed"])
     assert first["rows"] == second["rows"] == 774
-    assert first["store"] == str(tmp_path / "design.zarr")
+    assert first["store"] == str(tmp_path / "design.zarr" / small_basis(ORDERS).digest[:12])
     assert "0 tiles, labels and offsets computed" in run("assemble", path)[1]
 
 
 def test_a_fit_uses_what_was_assembled(run, tmp_path):
     path = write_job(tmp_path)
     assert run("assemble", path)[0] == 0
-    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "design.zarr/blocks").rglob("c/*/*")}
+    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "design.zarr").glob("*/blocks/*/c/*/*")}
     assert len(times) == 3
     assert run("fit", path)[0] == 0
-    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "design.zarr/blocks").rglob("c/*/*")} == times
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "design.zarr").glob("*/blocks/*/c/*/*")} == times
 
 
 def test_verify_repairs_a_damaged_tile(run, run_json, tmp_path):
     path = write_job(tmp_path)
     run("assemble", path)
-    chunk = next((tmp_path / "design.zarr/blocks/CN").rglob("c/*/*"))
+    chunk = next((tmp_path / "design.zarr").glob("*/blocks/CN/c/*/*"))
     good = chunk.read_bytes()
     chunk.write_bytes(good[: len(good) // 2])
     code, _, err = run("fit", path)
@@ -318,9 +318,9 @@ def test_frames_out_of_range_come_first_and_worst_first(run, run_json, fitted, t
     assert code == 0
     lines = out.splitlines()
     (at,) = [i for i, line in enumerate(lines) if "2 of 5 frames have distances" in line]
-    assert "(median force error of the others 0.10 kcal/mol/Å)" in lines[at]
+    assert "(median force error of the others 0.1000 kcal/mol/Å)" in lines[at]
     assert [line.split()[:3] for line in lines[at + 1 : at + 3]] == [
-        ["5.00", "kcal/mol/Å", "bad,"], ["2.00", "kcal/mol/Å", "mild,"],
+        ["5.000", "kcal/mol/Å", "bad,"], ["2.000", "kcal/mol/Å", "mild,"],
     ]  # fmt: skip
     assert "shorter than any it was fitted on" in lines[at + 1]
     found = run_json(*words)
@@ -341,7 +341,8 @@ def test_elements_that_a_model_lacks(run, run_json, fitted):
     words = ("evaluate", folder / RESULTS / "C.params.txt", "--frames", folder / "data.extxyz", "--executor", "serial")
     code, _, err = run(*words)
     assert code == 2
-    assert "data.extxyz, frame 6: the model has elements C, the frame also N" in err
+    assert "data.extxyz, frame 6" in err
+    assert "the model has elements C, the frame also N" in err
     assert run_json(*words, "--ignore-other-elements")["errors"]["all"]["frames"] == 18
 
 
@@ -398,11 +399,11 @@ def test_demo_runs_to_its_end(run_json, run, tmp_path, small_demo):
     pytest.importorskip("matplotlib")
     folder = tmp_path / "demo"
     found = run_json("demo", "--folder", folder, "--executor", "serial")
-    plots = {"parity_hierarchical.png", "parity_all_at_once.png"}
+    plots = {"parity.png", "parity.pdf"}
     expected = FITTED | plots | {"all_at_once.params.txt", "all_at_once.solution.npz"}
     assert {Path(f).name for f in found["files"]} == expected
     assert names(folder) == expected | {"input.toml", "design.zarr"}
-    assert all((folder / p).read_bytes().startswith(b"\x89PNG") for p in plots)
+    assert (folder / "parity.png").read_bytes().startswith(b"\x89PNG")
     assert list(found["solutions"]) == ["C", "N", "CN", "all at once"]
     for errors in found["errors"].values():
         assert list(errors) == ["fitted", "held out"]
@@ -412,6 +413,13 @@ def test_demo_runs_to_its_end(run_json, run, tmp_path, small_demo):
     assert code == 0
     for text in ("fitted frames", "held out frames", "hierarchical, held out: ", "all at once, held out: ", *plots):
         assert text in out
+
+
+def unnamed(store):
+    """Have a store be the folder that the input file names, as stores were before they had names of their own."""
+    beside = store.rename(store.parent.with_name("beside"))
+    store.parent.rmdir()
+    return beside.rename(store.parent)
 
 
 # ---- summarise, search
@@ -433,7 +441,7 @@ def search_job(tmp_path):
 
 def test_summarise_says_what_is_there(run, run_json, search_job):
     found = run_json("summarise", search_job)
-    folder = search_job.parent / "summaries"
+    (folder,) = (search_job.parent / "summaries").iterdir()
     assert found["store"] == str(folder)
     assert found["bytes"] == sum(p.stat().st_size for p in folder.iterdir())
     counts = {s: (own["force"], own["stress"], own["energy"]) for s, own in found["element_sets"].items()}
@@ -477,7 +485,7 @@ def test_search_writes_what_it_names(run_json, search_job):
     assert found["errors"]["held out"]["all"]["frames"] == 3, "held out of the folds, too"
     assert sum(s["frames"] for s in found["stages"]) == 15
     assert sorted(found["summaries"]["batches"].values()) == ["C", "CN", "N"]
-    assert found["summaries"]["path"] == str(search_job.parent / "summaries")
+    assert [found["summaries"]["path"]] == list(map(str, (search_job.parent / "summaries").iterdir()))
     assert found["settings"]["folds"]["split"] == "group"
     assert found["versions"]["hiertl-dist"]
 
@@ -511,7 +519,8 @@ def test_search_all_at_once_and_the_plot(run_json, search_job):
     found = run_json("search", search_job, "--all-at-once")
     results = search_job.parent / RESULTS
     assert names(results) == {
-        "all_at_once.solution.npz", "all_at_once.params.txt", "model.params.txt", "search.json", "search.png", "search"
+        "all_at_once.solution.npz", "all_at_once.params.txt", "model.params.txt", "search.json", "search.png",
+        "search.pdf", "search",
     }  # fmt: skip
     assert (results / "search.png").read_bytes().startswith(b"\x89PNG")
     (stage,) = found["stages"]
@@ -540,12 +549,28 @@ def test_a_frame_that_is_held_out_since_is_not_fitted_in_silence(run, search_job
     assert "frames that are not among those to be fitted (held out since?)" in err
 
 
-def test_other_folds_need_the_rows_again(run, search_job):
-    assert run("summarise", search_job)[0] == 0
+def test_other_folds_go_to_another_store(run_json, search_job):
+    first = run_json("summarise", search_job)
     search_job.write_text(search_job.read_text().replace('"count" = 3', '"count" = 2'))
-    code, _, err = run("search", search_job, "--no-plot")
+    second = run_json("summarise", search_job)
+    assert first["store"] != second["store"]
+    assert len(second["folds"]["frames"]) == 2
+    assert len(list((search_job.parent / "summaries").iterdir())) == 2
+    assert {Path(s).parent for s in (first["store"], second["store"])} == {search_job.parent / "summaries"}
+
+
+def test_other_folds_than_those_of_a_store_that_is_named_itself(run, run_json, search_job):
+    unnamed(Path(run_json("summarise", search_job)["store"]))
+    assert run_json("summarise", search_job)["new_batches"] == []
+    search_job.write_text(search_job.read_text().replace('"count" = 3', '"count" = 2'))
+    code, _, err = run("summarise", search_job)
     assert code == 2
-    assert "folds" in err
+    assert "folds.count: 3 in the store, 2 now" in err
+    assert "--fresh" in err
+    code, out, err = run("summarise", search_job, "--fresh")
+    assert (code, err) == (0, "")
+    assert f"{search_job.parent / 'summaries'}: a new store is made; the one that was there is" in out
+    assert names(search_job.parent) >= {"summaries", "summaries.old"}
 
 
 # ---- exit codes, and what scripts see
@@ -590,7 +615,7 @@ def test_a_failed_task_is_no_fault_of_the_input(run, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "plot_parity", failing(RuntimeError("no ink")))
     code, _, err = run("fit", write_job(tmp_path), "--plot")
     assert code == 1
-    assert "parity_hierarchical.png failed with RuntimeError: no ink" in err
+    assert "parity.png failed with RuntimeError: no ink" in err
 
 
 def test_doctor_with_problems(run, monkeypatch):
@@ -656,5 +681,5 @@ def test_a_real_process_prints_one_object(tmp_path, executor, fitted):
 def test_a_real_process_fails_without_a_traceback(tmp_path):
     done = hiertl_dist("plan", tmp_path / "none.toml", "--json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("hiertl-dist: FileNotFoundError: ")
-    assert done.stderr.endswith(f"'{tmp_path / 'none.toml'}'\n")
+    text = f"input file: there is no file {tmp_path / 'none.toml'}; the folder {tmp_path} is empty"
+    assert done.stderr == f"hiertl-dist: MissingFileError: {text}\n"

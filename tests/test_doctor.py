@@ -127,6 +127,20 @@ class TestProblems:
         assert problem.startswith("NUMBA_CACHE_DIR is /elsewhere, but it can't be written")
         assert not health.problems_of(with_variable(here, "NUMBA_CACHE_DIR", "/cache"))
 
+    def test_no_cache_at_all(self, here):
+        nowhere = replace(here, cache=replace(here.cache, folder="", writable=False, kernels=0))
+        [problem] = health.problems_of(nowhere)
+        assert problem.startswith("There is no folder that kernels can be cached in, and each process compiles them")
+        [problem] = health.problems_of(with_variable(nowhere, "NUMBA_CACHE_DIR", "/x"))
+        assert "NUMBA_CACHE_DIR=/x neither" in problem
+        notes = health.notes_on("serial", nowhere, health.Mpi(), health.Dask(None, {}, None, {}, {}))
+        assert not [n for n in notes if "this once" in n]
+
+    def test_locks(self, here):
+        assert health.problems_of(replace(here, locks="/nfs: its file system has no file locks")) == [
+            "/nfs: its file system has no file locks"
+        ]
+
     def test_scratch(self, here):
         [problem] = health.problems_of(replace(here, scratch_free=0))
         assert "set TMPDIR" in problem

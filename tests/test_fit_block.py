@@ -14,10 +14,11 @@ from hiertl_dist.errors import InnerCutoffError, InputError, MismatchError, Para
 from hiertl_dist.executors import executor
 from hiertl_dist.parameters import Parameters, Penalty
 from hiertl_dist.planning import make_plan
-from hiertl_dist.reduction import group_weights, reduce_rows
+from hiertl_dist.reduction import reduce_rows
 from hiertl_dist.rows import kind_codes
 from hiertl_dist.solution import Solution
 from hiertl_dist.solving import FitSettings, check_frozen, fit_block
+from hiertl_dist.weights import group_weights
 
 BASIS = small_basis()
 TRUTH = random_parameters(BASIS, 1)
@@ -56,6 +57,10 @@ def test_a_block_of_one_element_is_found_again(serial, tmp_path, block, keep):
     assert (fit.assembly is not None) == keep
 
 
+ZERO = FitSettings(missing_energies="zero")
+"""Fits upon nothing: energies of free atoms are taken to be zero."""
+
+
 @pytest.mark.parametrize("method", ["rfactor", "gram", "auto"])
 def test_a_block_is_found_again_with_others_frozen(serial, method):
     fit = fit_block(FRAMES, BASIS, "CN", frozen=FROZEN, settings=FitSettings(method=method), executor=serial)
@@ -73,13 +78,13 @@ def test_one_frozen_model_of_both_elements_is_the_same(serial):
 
 
 def test_freezing_changes_the_answer(serial):
-    frozen, alone = (fit_block(FRAMES, BASIS, "CN", frozen=f, executor=serial) for f in (FROZEN, []))
+    frozen, alone = (fit_block(FRAMES, BASIS, "CN", frozen=f, settings=ZERO, executor=serial) for f in (FROZEN, []))
     assert np.abs(coefficients(frozen) - coefficients(alone)).max() > 0.1
     assert alone.solution.rmse > 1e3 * frozen.solution.rmse
 
 
 def test_offsets_equal_freezing_the_columns_of_a_summary(serial):
-    fit = fit_block(NOISY, BASIS, "CN", frozen=FROZEN, executor=serial)
+    fit = fit_block(NOISY, BASIS, "CN", frozen=FROZEN, settings=FitSettings(weights={}), executor=serial)
     plan = make_plan([f for f in NOISY if f.elements == {"C", "N"}], BASIS)
     found = reduce_rows(plan, ["C", "N", "CN"], store=None, executor=serial)
     weights, counted = group_weights(found.groups, {})
@@ -104,7 +109,7 @@ def test_lower_blocks_may_be_free(serial):
 
 def test_only_frames_of_exactly_the_elements_are_used(serial):
     def indices(block, **more):
-        fit = fit_block(FRAMES, BASIS, block, executor=serial, **more)
+        fit = fit_block(FRAMES, BASIS, block, executor=serial, **{"settings": ZERO, **more})
         return sorted(f.origin for s in fit.plan.segments for f in s.frames)
 
     def origins(*sets):
@@ -113,7 +118,7 @@ def test_only_frames_of_exactly_the_elements_are_used(serial):
     assert indices("C") == origins("C")
     assert indices("CN") == origins("CN")
     assert indices("CN", free=["C", "N"]) == origins("CN")
-    fewer = FitSettings(include_fewer=True)
+    fewer = FitSettings(include_fewer=True, missing_energies="zero")
     assert indices("CN", free=["C", "N"], settings=fewer) == origins("C", "N", "CN")
     # frames of nitrogen alone have no column that is free
     assert indices("CN", free=["C"], settings=fewer) == origins("C", "CN")
@@ -282,7 +287,9 @@ def test_the_same_basis_and_lower_orders_may_be_frozen(serial):
     # missing coefficients are zero: the same as a frozen model that says so
     values = lower.as_dict()
     padded = replace(changed(), coefficients=[values.get(c, 0.0) for c in changed().columns])
-    low, high = (fit_block(NOISY, BASIS, "CN", frozen=[f], executor=serial) for f in (lower, padded))
+    low, high = (
+        fit_block(NOISY, BASIS, "CN", frozen=[f], settings=ZERO, executor=serial) for f in (lower, padded)
+    )
     np.testing.assert_allclose(coefficients(low), coefficients(high), rtol=1e-9, atol=0)
 
 
@@ -313,7 +320,7 @@ def test_the_same_terms_frozen_twice_are_refused():
 
 def test_the_wall_is_that_of_the_frozen_models(serial):
     def penalty(*frozen, chosen=None):
-        settings = FitSettings(penalty=chosen)
+        settings = replace(ZERO, penalty=chosen)
         fit = fit_block(FRAMES, BASIS, "CN", frozen=frozen, settings=settings, executor=serial)
         return fit.solution.parameters.penalty
 

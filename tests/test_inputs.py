@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from synthetic import labelled, random_frame, random_frames, random_parameters, small_basis
 
-from hiertl_dist import Basis, read_frames
+from hiertl_dist import Basis, cli, read_frames
+from hiertl_dist.algebra import regulariser_from_dict
 from hiertl_dist.errors import BasisError, HiertlError, InputError
 from hiertl_dist.inputs import DATA, FIT, TOP, Input, fit_settings
 from hiertl_dist.parameters import Penalty
@@ -281,7 +282,7 @@ class TestInput:
 
     def test_python_has_the_names_of_the_file(self, minimal, tmp_path):
         assert Input.from_toml(write_toml(tmp_path / "input.toml", **minimal)).basis == Input.from_dict(minimal).basis
-        assert {f.name for f in fields(FitSettings)} == set(FIT) - {"partial"}
+        assert {f.name for f in fields(FitSettings)} == set(FIT) - {"partial"} | {"missing_energies"}
         assert set(TOP) - {f.name for f in fields(Input)} == set()
 
     def test_absolute_paths_stay(self, minimal):
@@ -293,7 +294,7 @@ class TestInput:
         [
             ("input", "frames", {"frames": []}),
             ("data", "energy", {"data": [{"path": "x", "energy": "e"}]}),
-            ("fit", "regularizer", {"fit": {"regularizer": {}}}),
+            ("fit", "regularser", {"fit": {"regularser": {}}}),
             ("fit.blocks.CN", "alpha", {"fit": {"blocks": {"CN": {"alpha": 1}}}}),
             ("fit.penalty", "depth", {"fit": {"penalty": {"depth": 1}}}),
             ("store", "folder", {"store": {"folder": "x"}}),
@@ -317,7 +318,7 @@ class TestInput:
             ("data.path", 5, "a string or a list of strings"),
             ("data.start", "1", "an integer"),
             ("fit.regulariser", "ridge", "a table such as {kind = 'ridge', alpha = 1e-4}"),
-            ("fit.weights", {"force": "x"}, "a table of numbers"),
+            ("fit.weights", {"force": "x"}, 'a table of numbers or \"auto\"'),
             ("fit.objective", ["lsq"], "a string"),
             ("fit.include_fewer", "yes", "true or false"),
             ("fit.penalty", {"scale": True}, "a table of numbers"),
@@ -335,7 +336,7 @@ class TestInput:
         table, _, own = key.partition(".")
         content = value if not own else [{"path": "x", own: value}] if table == "data" else {own: value}
         with pytest.raises(InputError) as caught:
-            Input.from_dict(minimal | {table: content})
+            Input.from_dict(({} if table == "fm_setup" else minimal) | {table: content})
         assert str(caught.value) == f"{key}: expected {expected}, found {value!r}"
 
     @pytest.mark.parametrize(
@@ -366,7 +367,7 @@ class TestInput:
         path = write_toml(tmp_path / "input.toml", **(minimal | {"basis": {"elements": ["C"]}}))
         with pytest.raises(BasisError) as caught:
             Input.from_toml(path)
-        assert str(caught.value) == f"{path}: basis.pairs: missing"
+        assert str(caught.value) == f"{path}: 2 problems:\n  basis.pairs: missing\n  basis.orders: missing"
 
     @pytest.mark.parametrize(
         ("value", "expected"),
@@ -376,11 +377,149 @@ class TestInput:
         store = {} if value is None else {"memory": value}
         assert Input.from_dict(minimal | {"store": store}).memory == expected
 
-    @pytest.mark.parametrize("value", ["lots", "8 GiX", "-1 GiB", -5, 0])
+    @pytest.mark.parametrize("value", ["lots", "8 GiX", "-1 GiB", -5, 0, "1e400 GiB", "-3 GiB", "nan GiB", "²", "inf",
+                                       "", "1e300", "8 8 GiB", "0x10", "1e18 GiB", "GiB", "1_000"])  # fmt: skip
     def test_memory_that_is_none(self, minimal, value):
         with pytest.raises(InputError) as caught:
             Input.from_dict(minimal | {"store": {"memory": value}})
         assert str(caught.value) == f"store.memory: expected bytes such as '8 GiB', found {value!r}"
+
+
+    @pytest.mark.parametrize("value", ["9" * 5000, "9" * 5000 + " GiB", "G" * 5000])
+    def test_memory_of_5000_digits_is_cut_in_the_message(self, minimal, value):
+        with pytest.raises(InputError) as caught:
+            Input.from_dict(minimal | {"store": {"memory": value}})
+        assert str(caught.value).startswith("store.memory: expected bytes such as '8 GiB', found '")
+        assert len(str(caught.value)) < 120
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("store.memory = " + "9" * 5000, "not valid TOML"), ("store.memory = 0x" + "f" * 5000, "less than 2^63"),
+            ("fit.weights.force = inf", "fit.weights.force: expected a finite number, found inf"),
+            ("fit.weights = {a = [1, nan]}", "fit.weights.a[1]: expected a finite number, found nan"),
+            ("fit.regulariser = {kind = 'ridge', alpha = 1e400}", "fit.regulariser.alpha: expected a finite"),
+            ("search.grid.regulariser = {kind = 'ridge', alpha = [1, " + "9" * 400 + "]}", "alpha[1]: expected an int"),
+            ("basis.pairs.CC.rmin = 1" + "0" * 309, "basis.pairs.CC.rmin: expected an integer of less than 2^63"),
+            ("executor.workers = 18446744073709551616", "executor.workers: expected an integer of less than 2^63"),
+            ("data = [{path = 'x', start = 99999999999999999999}]", "data[0].start"),
+            ("x = " + "[" * 3000, "not valid TOML"),
+        ],
+        ids=lambda v: v[:24],
+    )  # fmt: skip
+    def test_numbers_that_nothing_holds(self, tmp_path, text, said):
+        table = {} if text.startswith("data") else {"data": [{"path": "x"}]}
+        table |= {} if text.startswith("basis") else {"basis": small_basis(ORDERS).to_dict()}
+        path = write_toml(tmp_path / "input.toml", **table)
+        path.write_text(path.read_text() + text + "\n")
+        with pytest.raises(InputError) as caught:
+            Input.from_toml(path)
+        assert said in str(caught.value)
+        assert len(str(caught.value)) < 400
+
+    def test_a_mark_of_the_byte_order_is_no_fault(self, minimal, tmp_path):
+        path = write_toml(tmp_path / "input.toml", **minimal)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        assert Input.from_toml(path).basis == Basis.from_toml(path) == small_basis(ORDERS)
+
+
+class TestAllAtOnce:
+    """Everything that is wrong is told in one run."""
+
+    WRONG = {  # noqa: RUF012
+        "basis": {
+            "elements": ["C", "N"], "orders": [3, 2, 2], "cutof": "CUBIC", "transform": "MORSE",
+            "pairs": {"CC": {"rmin": 0.9, "rmax": 5.0}, "CN": {"rmin": "a", "rmax": 5.0, "lambda": 1.0}, "CO": {}},
+            "three_body": {"rmaxx": 4.0},
+        },
+        "data": [{"pth": "x.extxyz"}, {"path": 3}, {"path": "y", "energy_kye": "e"}],
+        "fit": {
+            "regularizer": {"kind": "rigde", "alpha": 1.0}, "objective": "lsqq", "policy": "ignore", "weigths": {},
+            "penalty": {"depth": 1}, "blocks": {"CN": {"method": "x"}},
+        },
+        "hold_out": {"fraction": 2.0, "group": ["a"]}, "store": {"memory": "much"}, "output": {"units": "Ha"},
+        "executor": {"kind": "threads", "workers": 0}, "frozen": {"file": []},
+        "search": {
+            "strategy": "random", "fold": 5, "folds": {"count": 1},
+            "grid": {"regularizer": {"kind": "ridge", "alpha": -1.0}, "exclud": []}, "blocks": {"CN": {"order": 1}},
+        },
+        "seach": {},
+    }  # fmt: skip
+    SAID = (
+        "input: unknown keys ['seach']; known are [", "did you mean 'search'?",
+        "basis: unknown keys ['cutof']", "basis.pairs.CO: expected", "basis.pairs.CC.lambda: missing",
+        "basis.pairs.CN.rmin: expected", "basis.three_body: unknown keys ['rmaxx']", "did you mean 'rmax'?",
+        "data: unknown keys ['pth']", "did you mean 'path'?", "data.path: missing",
+        "data.path: expected a string or a list of strings, found 3", "did you mean 'energy_key'?",
+        "fit: unknown keys ['weigths']", "did you mean 'weights'?", "fit.policy: expected one of",
+        "fit.penalty: unknown keys ['depth']", "fit.objective: expected one of",
+        "fit.regulariser: regulariser kind: expected one of none, svd, ridge", "(did you mean 'ridge'?)",
+        "fit.blocks.CN.method: expected one of", "hold_out: unknown keys ['group']; known are [",
+        "hold_out.fraction: expected a number above 0 and below 1, found 2.0", "store.memory: expected bytes",
+        "output.units: expected one of", "executor.kind: expected one of", "executor.workers: expected at least 1",
+        "frozen: unknown keys ['file']", "search: unknown keys ['fold']", "search.strategy: expected",
+        "search.folds.count: expected", "search.grid: unknown keys ['exclud']",
+        "search.grid.regulariser: alpha: expected", "search.blocks.CN: unknown keys ['order']",
+    )  # fmt: skip
+
+    def test_of_a_file(self, tmp_path):
+        path = write_toml(tmp_path / "input.toml", **self.WRONG)
+        with pytest.raises(InputError) as caught:
+            Input.from_toml(path)
+        missing = [said for said in self.SAID if said not in str(caught.value)]
+        assert not missing, str(caught.value)
+        head, *lines = str(caught.value).splitlines()
+        assert head == f"{path}: {len(lines)} problems:"
+        assert all(line.startswith("  ") for line in lines)
+        assert len(lines) == len(set(lines)) == len(caught.value.problems) < 40, "each is told once"
+
+    def test_of_a_basis(self):
+        with pytest.raises(BasisError) as caught:
+            Basis.from_dict(self.WRONG["basis"])
+        assert len(caught.value.problems) == 5
+
+    def test_the_command_exits_with_2_and_tells_all(self, tmp_path, capsys):
+        path = write_toml(tmp_path / "input.toml", **self.WRONG)
+        assert cli.main(["fit", str(path)]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"hiertl-dist: InputError: {path}: ")
+        assert all(said in err for said in self.SAID)
+
+    def test_each_problem_by_itself_is_told_as_it_is(self, minimal, tmp_path):
+        with pytest.raises(BasisError, match=r"^basis: unknown keys \['cutof'\]"):
+            Input.from_dict(minimal | {"basis": minimal["basis"] | {"cutof": "CUBIC"}})
+        with pytest.raises(InputError, match=r"^frozen: unknown keys \['file'\]; .*'files'\]; did you mean"):
+            Input.from_dict(minimal | {"frozen": {"file": []}})
+
+    @pytest.mark.parametrize("wrong", [[], 3, "x", None, {"basis": [], "data": {}}, {"basis": {}, "data": [3]}])
+    def test_of_anything(self, wrong):
+        with pytest.raises(HiertlError):
+            Input.from_dict(wrong)
+
+
+class TestSpelling:
+    """British and American keys are the same; both at once are not."""
+
+    def test_everywhere(self, minimal):
+        fit = {"regularizer": {"kind": "lasso", "lam": 1.0, "normalise": True},
+               "blocks": {"CN": {"regularizer": {"kind": "ridge", "alpha": 2.0}}}}  # fmt: skip
+        grid = {"regularizer": [{"kind": "ridge", "alpha": [1.0, 2.0]}]}
+        job = Input.from_dict(minimal | {"fit": fit, "search": {"grid": grid, "blocks": {"CN": grid}}})
+        assert job.fit.regulariser["kind"] == "lasso"
+        assert regulariser_from_dict(job.fit.regulariser).normalize
+        assert job.block_fits["CN"].regulariser["alpha"] == 2.0
+        assert len(job.search.grid.axes["regulariser"]) == len(job.search.blocks["CN"].axes["regulariser"]) == 2
+        assert fit_settings({"regularizer": {"kind": "none"}}) == FitSettings()
+
+    @pytest.mark.parametrize("table", [
+        {"fit": {"regularizer": {"kind": "none"}, "regulariser": {"kind": "none"}}},
+        {"fit": {"blocks": {"CN": {"regularizer": {"kind": "none"}, "regulariser": {"kind": "none"}}}}},
+        {"search": {"grid": {"regularizer": {"kind": "none"}, "regulariser": {"kind": "none"}}}},
+        {"fit": {"regulariser": {"kind": "lasso", "lam": 1.0, "normalise": True, "normalize": False}}},
+    ])  # fmt: skip
+    def test_both_are_refused(self, minimal, table):
+        with pytest.raises(InputError, match=r"are the same key, given twice|given in two spellings"):
+            Input.from_dict(minimal | table)
 
 
 class TestSettingsOfBlocks:

@@ -1,11 +1,20 @@
-"""Compiled kernels of other sources are forgotten."""
+"""Compiled kernels of other sources are forgotten; where they can't be kept, or numba is broken, the rest goes on."""
 
 from __future__ import annotations
 
+import errno
+import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
+
+import hiertl_dist
+from hiertl_dist.kernels import cache
 from hiertl_dist.kernels.cache import DIGEST, forget_other_sources, sources_digest
 
 PROGRAM = """
@@ -54,3 +63,129 @@ def test_an_index_that_cannot_be_read_is_no_failure(tmp_path, monkeypatch):
         index.write_bytes(version + b"." + rest[:40] + b"no pickle")
     (folder / DIGEST).write_text("of older sources")
     assert run() == (folder, 0)
+
+
+WITHOUT = {"HOME": "/dev/null/home", "XDG_CACHE_HOME": "/dev/null/cache", "PYTHONDONTWRITEBYTECODE": "1"}
+CHECK = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from hiertl_dist.kernels.cache import kernel
+    from hiertl_dist.kernels.edges import jit
+    from hiertl_dist.kernels import pairs, neighbours, clusters
+@jit
+def add(a, b):
+    return a + b
+said = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
+print(add(1, 2), pairs.pair_rows.stats.cache_path, len(said), *said)
+"""
+
+
+@pytest.fixture
+def uncached(tmp_path):
+    """A copy of the package that no folder can be found for to cache kernels in; root may write anywhere, so a file is
+    where the folder would be."""
+    shutil.copytree(Path(hiertl_dist.__file__).parent, tmp_path / "hiertl_dist",
+                    ignore=shutil.ignore_patterns("__pycache__", "data"))  # fmt: skip
+    (tmp_path / "hiertl_dist" / "kernels" / "__pycache__").touch()
+    return {**os.environ, **WITHOUT, "NUMBA_CACHE_DIR": "/dev/null/numba", "PYTHONPATH": str(tmp_path)}
+
+
+def test_without_a_folder_kernels_are_compiled_and_it_is_told_once(uncached, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], env=uncached, capture_output=True, text=True, check=True, timeout=300,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith("3 None 1 no folder can be written to cache compiled kernels in")
+    assert "set NUMBA_CACHE_DIR" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("where", [{"PMI_RANK": "1"}, {"OMPI_COMM_WORLD_RANK": "3"}])
+def test_one_rank_tells(uncached, tmp_path, where):
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], env=uncached | where, capture_output=True, text=True, check=True, timeout=300,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout == "3 None 0\n"
+
+
+class Full:
+    """A cache on a full disk."""
+
+    cache_path = "/x"
+
+    def save_overload(self, *_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def load_overload(self, *_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_full_disk_is_told_once_and_borne(monkeypatch):
+    monkeypatch.setattr(cache, "_warned", [])
+    kernel = SimpleNamespace(_cache=Full())
+    cache._bear_full_disks(kernel)
+    assert kernel._cache.load_overload("sig", "context") is None
+    with pytest.warns(RuntimeWarning, match="No space left on device"):
+        kernel._cache.save_overload("sig", "data")
+    kernel._cache.save_overload("sig", "data")  # a second warning would be an error here
+
+
+def test_other_errors_of_the_compiler_are_not_taken_for_that(monkeypatch):
+    def njit(**_):
+        def compiled(_):
+            raise RuntimeError("another fault")
+
+        return compiled
+
+    monkeypatch.setattr(cache, "njit", njit)
+    with pytest.raises(RuntimeError, match="another fault"):
+        cache.kernel()(len)
+
+
+# ---- numba that can't be imported
+
+
+NEEDS = "Numba needs NumPy 2.2 or less. Got NumPy 2.9."
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Variables of a process in which numba can't be imported."""
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text(f"raise ImportError({NEEDS!r})")
+    path = os.pathsep.join([str(tmp_path), str(Path(hiertl_dist.__file__).parents[1])])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def command(variables, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "hiertl_dist.cli", *words], env=variables, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+
+
+def test_the_version_and_the_help_need_no_numba(broken):
+    for words in (["--version"], ["--help"], ["fit", "--help"]):
+        done = command(broken, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "hiertl-dist" in done.stdout
+
+
+def test_the_doctor_needs_no_numba(broken):
+    done = command(broken, "doctor", "--executor", "serial", "--json")
+    assert done.returncode == 4
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["here"]["cache"]["error"] == f"ImportError: {NEEDS}"
+    (problem,) = [p for p in found["problems"] if "numba" in p]
+    text = f"The self-check failed (ImportError: {NEEDS}): install numba, numpy and this package afresh."
+    assert problem == text
+    assert "numba can't be used: ImportError" in command(broken, "doctor", "--executor", "serial").stdout
+
+
+def test_other_commands_say_it_in_one_line(broken):
+    done = command(broken, "fit", "input.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"hiertl-dist: ImportError: {NEEDS}\n"

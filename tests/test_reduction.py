@@ -12,8 +12,9 @@ from hiertl_dist.assembly import frozen_rows
 from hiertl_dist.errors import IncompleteStoreError, ResourceError
 from hiertl_dist.executors import TaskFailed, executor
 from hiertl_dist.planning import make_plan
-from hiertl_dist.reduction import cut_leaves, group_rows, group_weights, leaf_bytes, reduce_rows, solve_bytes
+from hiertl_dist.reduction import cut_leaves, group_rows, leaf_bytes, reduce_rows, solve_bytes
 from hiertl_dist.rows import SUMMARY_KINDS, Group, kind_codes, n_rows, summary_group_counts
+from hiertl_dist.weights import group_weights
 
 BASIS = small_basis()
 FRAMES = random_frames({"C": 4, "N": 4, "CN": 12}, groups=("liquid", "solid"))

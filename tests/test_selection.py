@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from synthetic import random_frame, small_basis
 from view_oracle import dense, frames_of
+from view_oracle import plain_view as view
 
 from hiertl_dist import Frame, design_rows
 from hiertl_dist.algebra import Lasso, Ridge
@@ -17,7 +18,6 @@ from hiertl_dist.rows import SUMMARY_KINDS, kind_codes
 from hiertl_dist.selection import leverage, select
 from hiertl_dist.summarising import summarise
 from hiertl_dist.uncertainty import posterior, predict
-from hiertl_dist.views import view
 
 SERIAL = SerialExecutor()
 BASIS = small_basis((4, 3, 2))

@@ -177,8 +177,10 @@ def test_a_damaged_ledger_entry_is_found_and_repaired(store, content):
 
 @pytest.mark.parametrize(("digest", "policy"), [("digest-2", "refuse"), ("digest-1", "lsq")])
 def test_another_basis_or_policy_is_refused_with_both(store, digest, policy):
-    mine, theirs = ("digest-1", digest) if digest != "digest-1" else ("refuse", policy)
-    with pytest.raises(StoreError, match=f"made with .* {mine}, this assembly has {theirs}"):
+    text = 'basis_digest: "digest-1" in the store, "digest-2" now' if digest != "digest-1" else (
+        'policy: "refuse" in the store, "lsq" now'
+    )  # fmt: skip
+    with pytest.raises(StoreError, match=text):
         DesignStore.create(store.path, BASIS, digest, policy)
     assert DesignStore.create(store.path, BASIS, "digest-1", "refuse") == store
 

@@ -420,7 +420,7 @@ def test_what_is_new_can_not_be_replaced_at_once(store):
 
 def test_settings_that_differ_leave_the_batches_out(store):
     before = files(store.path)
-    with pytest.raises(StoreError, match='policy "refuse", this pass has "lsq"'):
+    with pytest.raises(StoreError, match='policy: "refuse" in the store, "lsq" now'):
         store.add_all([NewBatch(*batch(1))], {**SETTINGS, "policy": "lsq"})
     with pytest.raises(StoreError, match=r"block O: expected one of \['C', 'N'\]"):
         store.add_all([NewBatch(*batch(1, blocks=("C", "O")))])

@@ -115,11 +115,12 @@ def test_settings_are_kept(store):
 @pytest.mark.parametrize(
     ("new", "text"),
     [
-        ({"policy": "lsq"}, 'the store was made with policy "refuse", this pass has "lsq"'),
-        ({"policy": None}, 'the store was made with policy "refuse", this pass has null'),
-        ({"seed": 1}, "the store was made with seed none, this pass has 1"),
-        ({"cut": {"a": 1, "b": [1, 2]}}, "the store was made with cut.b [1], this pass has [1, 2]"),
-        ({"cut": {"a": True, "b": [1]}}, "the store was made with cut.a 1, this pass has true"),
+        ({"policy": "lsq"}, 'policy: "refuse" in the store, "lsq" now'),
+        ({"policy": None}, 'policy: "refuse" in the store, null now'),
+        ({"seed": 1}, "seed: nothing in the store, 1 now"),
+        ({"cut": {"a": 1, "b": [1, 2]}}, "cut.b: [1] in the store, [1, 2] now"),
+        ({"cut": {"a": True, "b": [1]}}, "cut.a: 1 in the store, true now"),
+        ({"policy": "lsq", "cut": {"a": 2, "b": [1]}}, 'policy: "refuse" in the store, "lsq" now\n  cut.a: 1 in'),
     ],
 )
 def test_a_setting_that_differs_is_named_with_both_values(tmp_path, new, text):
@@ -133,17 +134,17 @@ def test_a_setting_that_differs_is_named_with_both_values(tmp_path, new, text):
 @pytest.mark.parametrize(
     ("had", "wanted", "shown"),
     [
-        ({"k": 5, "seed": 1}, {"k": 5, "seed": 2}, "folds.seed 1, this pass has 2"),
-        (5, 10, "folds 5, this pass has 10"),
-        (None, {"k": 5}, 'folds null, this pass has {"k": 5}'),
+        ({"k": 5, "seed": 1}, {"k": 5, "seed": 2}, "folds.seed: 1 in the store, 2 now"),
+        (5, 10, "folds: 5 in the store, 10 now"),
+        (None, {"k": 5}, 'folds: null in the store, {"k": 5} now'),
     ],
 )
 def test_other_folds_need_the_rows_again(tmp_path, had, wanted, shown):
     SummaryStore.create(tmp_path, {"folds": had})
     with pytest.raises(StoreError, match=re.escape(shown)) as caught:
         SummaryStore.create(tmp_path, {"folds": wanted})
-    told = "folds are chosen before the pass, and to change them the rows are needed again: use another folder, or"
-    assert told in str(caught.value)
+    for told in ("settled with the pass, and to change them the rows are needed again", "--fresh", "another folder"):
+        assert told in str(caught.value)
 
 
 def test_blocks_are_added_with_the_wider_basis(tmp_path):
@@ -172,7 +173,7 @@ def test_a_basis_without_the_blocks_of_the_store_does_not_take_its_place(tmp_pat
 
 
 def test_a_block_of_another_definition_is_refused(store):
-    with pytest.raises(StoreError, match=r"block N: the store has the definition n1, this pass n2"):
+    with pytest.raises(StoreError, match=r"blocks\.N: the definition n1 in the store, n2 now"):
         SummaryStore.create(store.path, {**SETTINGS, "blocks": {"O": "o1", "N": "n2"}})
     assert store.settings == SETTINGS
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from synthetic import random_parameters, small_basis
 from view_oracle import dense, frames_of, least_squares
+from view_oracle import plain_view as view
 
 from hiertl_dist import Model, Parameters, columns_of, validation
 from hiertl_dist.algebra import BayesianRidge, ConvergenceError, Lasso, NoRegularisation, RFactor, Ridge
@@ -22,7 +23,8 @@ from hiertl_dist.report import errors_by_composition, errors_of
 from hiertl_dist.rows import KINDS
 from hiertl_dist.summarising import summarise
 from hiertl_dist.validation import Pools, cross_validate, training_factors
-from hiertl_dist.views import combine, path, residual_squares, solve, view
+from hiertl_dist.view_solutions import path, residual_squares, solve
+from hiertl_dist.views import combine
 
 SERIAL = SerialExecutor()
 ORDERS = (4, 3, 2)
@@ -57,7 +59,7 @@ def held_out(found, frozen, alpha=ALPHA, rows=ALL):
     answers = {}
     for fold in sorted({g.fold for g in found.factors}):
         train = factors * ~rows.used(fold=[fold])
-        c = least_squares(train[:, None] * rows.matrix[:, kept], train * target, alpha)
+        c = least_squares(train[:, None] * rows.matrix[:, kept], train * target, alpha, found.columns)
         values = dict(zip(found.columns, c, strict=True))
         fitted = Parameters(found.basis, np.array([values[k] for k in columns_of(found.basis)]), source="fit")
         out = rows.by_field["frame"][used & rows.used(fold=[fold])]
@@ -268,14 +270,14 @@ def test_prefixes_and_suffixes_leave_each_one_out(k, monkeypatch):
 def test_a_model_that_fails_in_one_fold_says_where(monkeypatch):
     found = view(SUMMARIES, blocks=["CN"])
     second = training_factors([found], SERIAL)[1][1][0]
-    original = validation.solve_all
+    original = validation.solved
 
-    def failing(factor, regularisers, counted):
+    def failing(given, factor, regularisers, counted):
         if any(isinstance(r, Lasso) for r in regularisers) and np.array_equal(factor.r, second.r):
             raise ConvergenceError("no luck", 0.1)
-        return original(factor, regularisers, counted)
+        return original(given, factor, regularisers, counted)
 
-    monkeypatch.setattr(validation, "solve_all", failing)
+    monkeypatch.setattr(validation, "solved", failing)
     first, lasso, last = cross_validate(found, [Ridge(ALPHA), Lasso(1e-2), Ridge(1.0)])
     assert lasso.errors is None
     assert lasso.failed == "fold 1: ConvergenceError: no luck"
@@ -288,7 +290,7 @@ def test_a_mistake_is_no_failure_of_a_model(monkeypatch):
     def broken(*_):
         raise TypeError("a mistake of ours")
 
-    monkeypatch.setattr(validation, "solve_all", broken)
+    monkeypatch.setattr(validation, "solved", broken)
     with pytest.raises(TypeError, match="a mistake of ours"):
         cross_validate(view(SUMMARIES, blocks=["C"]), Ridge(ALPHA))
     with pytest.raises(TaskFailed, match="fold 0 failed with TypeError: a mistake of ours"):

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from synthetic import random_frames, random_parameters, small_basis
 from view_oracle import COUNTS, dense, frames_of, least_squares, moderate_alpha
+from view_oracle import plain_view as view
 
 from hiertl_dist import algebra, columns_of, fit_block
 from hiertl_dist.algebra import ARD, BayesianRidge, RFactor, Ridge
@@ -22,7 +23,8 @@ from hiertl_dist.reduction import reduce_rows
 from hiertl_dist.solution import Solution
 from hiertl_dist.solving import FitSettings
 from hiertl_dist.summarising import summarise
-from hiertl_dist.views import combine, lower_basis, path, residual_squares, solve, view
+from hiertl_dist.view_solutions import path, residual_squares, solve
+from hiertl_dist.views import combine, lower_basis
 
 SERIAL = SerialExecutor()
 ORDERS = {2: 4, 3: 3, 4: 2}
@@ -77,17 +79,23 @@ def used_rows(rows, *, sets, folds=None, without=()):
 def check(found, rows, kept, used, *, frozen=(), weights=None, objective="lsq", rtol=1e-9):
     """A view's ridge predicts what the ridge of the rows does; and says how well each group is fitted."""
     factors = rows.factors(weights, objective) * used
+    told = (rows.matrix[used & rows.used(kind=["energy"])] != 0.0).any(axis=0)
+    kept = kept & np.array([bool(c.powers) or t for c, t in zip(rows.columns, told, strict=True)])
     weighted = factors[:, np.newaxis] * rows.matrix[:, kept]
     target = rows.target - rows.matrix @ rows.values(frozen)
     alpha = moderate_alpha(weighted)
-    expected = least_squares(weighted, factors * target, alpha)
+    free = [c for c, k in zip(rows.columns, kept, strict=True) if k]
+    everything = rows.matrix[:, kept]
+    above_zero = target - everything @ found.zeros
+    expected = least_squares(weighted, factors * above_zero, alpha, free) + found.zeros
     solution = solve(found, Ridge(alpha))
     labels = [c for c, k in zip(rows.columns, kept, strict=True) if k]
     assert list(found.columns) == labels
     values = solution.parameters.as_dict()
-    assert set(values) == set(labels)
-    c = np.array([values[label] for label in labels])
-    everything = rows.matrix[:, kept]
+    # energies that no weighted row tells are not said
+    silent = {c for c, own in zip(labels, weighted.T, strict=True) if not c.powers and not own.any()}
+    assert set(values) == set(labels) - silent
+    c = np.array([values.get(label, zero) for label, zero in zip(labels, found.zeros, strict=True)])
     assert np.linalg.norm(everything @ (c - expected)) <= rtol * np.linalg.norm(everything @ expected)
     # what is said of the fit
     counts = np.array([COUNTS[objective][row.kind] for row in rows.labels])
@@ -99,7 +107,7 @@ def check(found, rows, kept, used, *, frozen=(), weights=None, objective="lsq", 
     for name, own in solution.residuals.items():
         mine = used & (names == name)
         assert own.rows == mine.sum()
-        assert own.target_rms == pytest.approx(np.sqrt(np.mean(target[mine] ** 2)), rel=1e-9)
+        assert own.target_rms == pytest.approx(np.sqrt(np.mean(above_zero[mine] ** 2)), rel=1e-9)
         assert own.rmse == pytest.approx(np.sqrt(np.mean(left[mine] ** 2)), rel=1e-6)
     return solution
 
@@ -383,7 +391,8 @@ def test_evidence_counts_each_row_of_some_weight_once(summaries, regulariser):
     factors = ALL.factors(weights) * used
     some = factors > 0.0
     rows = RFactor.of(factors[some, None] * ALL.matrix[some][:, kept], (factors * ALL.target)[some])
-    expected = algebra.solve(rows, regulariser)
+    free = [c for c, k in zip(ALL.columns, kept, strict=True) if k]
+    expected = algebra.solve(rows, regulariser, unpenalised=[not c.powers for c in free])
     solution = solve(view(summaries, blocks=["C"], weights=weights), regulariser)
     np.testing.assert_allclose(solution.parameters.coefficients, expected.coefficients, rtol=1e-4, atol=1e-7)
     assert solution.hyperparameters["noise"] == pytest.approx(expected.hyperparameters["noise"], rel=1e-5)

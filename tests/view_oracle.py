@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from synthetic import random_frame
 
-from hiertl_dist import Model, columns_of, design_rows
+from hiertl_dist import Model, columns_of, design_rows, view
 from hiertl_dist.folds import Folds, assign_folds
 from hiertl_dist.rows import n_rows, select_rows
 
@@ -69,6 +69,14 @@ class Dense:
             for row in self.labels
         ])  # fmt: skip
 
+    def above(self, zeros):
+        """(rows,) the target, energies less ``zeros`` of each atom."""
+        taken = [
+            sum(zeros.get(e, 0.0) for e in self.frames[row.frame].species) if row.kind == "energy" else 0.0
+            for row in self.labels
+        ]
+        return self.target - np.array(taken)
+
     def values(self, models):
         """(columns,) what models say of each column."""
         found = {}
@@ -106,10 +114,17 @@ def kinds_of(frame):
     return kinds + ["energy"] * (frame.energy is not None)
 
 
-def least_squares(A, b, alpha):
-    """min ‖A c − b‖² + alpha ‖c‖² by stacking the penalty's rows."""
+def least_squares(A, b, alpha, columns=()):
+    """min ‖A c − b‖² + alpha ‖c‖² by stacking the penalty's rows; one-body ones of the columns have none."""
     n = A.shape[1]
-    return np.linalg.lstsq(np.vstack([A, alpha**0.5 * np.eye(n)]), np.r_[b, np.zeros(n)], rcond=None)[0]
+    rows = alpha**0.5 * np.eye(n)
+    rows[[i for i, c in enumerate(columns) if not c.powers]] = 0.0
+    return np.linalg.lstsq(np.vstack([A, rows]), np.r_[b, np.zeros(n)], rcond=None)[0]
+
+
+def plain_view(summaries, **options):
+    """A view whose weights are 1 unless they are given, and in which energies that nothing says are zero."""
+    return view(summaries, **{"weights": {}, "missing_energies": "zero", **options})
 
 
 def moderate_alpha(A):

@@ -19,7 +19,8 @@ from hiertl_dist import planning, reduction
 from hiertl_dist.executors import executor
 from hiertl_dist.summarising import summarise
 from hiertl_dist.validation import cross_validate
-from hiertl_dist.views import solve, view
+from hiertl_dist.view_solutions import solve
+from hiertl_dist.views import view
 
 BASIS = small_basis((4, 3, 2))
 FRAMES = [*frames_of({"C": 6, "N": 6, "CN": 60}), *frames_of({"CN": 6}, atoms=12, group="solid", seed=1)]

@@ -16,6 +16,7 @@ from hiertl_dist.algebra.regularisers import (
     Regulariser,
     Ridge,
     TruncatedSVD,
+    penalises_all,
     regulariser_from_dict,
     regulariser_to_dict,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Summary",
     "TruncatedSVD",
     "UnsafeGram",
+    "penalises_all",
     "regulariser_from_dict",
     "regulariser_to_dict",
     "ridge_grid",

@@ -95,8 +95,8 @@ def on_penalty_rows(factor: Factor, alpha: float) -> Matrix:
     return stack_below(above, penalty, trapezoid=n, overwrite=True)
 
 
-def ridge_of_gram(summary: Gram, alpha: float) -> Answer:
-    """Cholesky of AᵀA + alpha I; raises UnsafeGram where that can't be trusted."""
+def ridge_of_gram(summary: Gram, alpha: float | Vector) -> Answer:
+    """Cholesky of AᵀA + diag(alpha), one number or (n,); raises UnsafeGram where that can't be trusted."""
     u, condition = guarded_cholesky(summary, alpha)
 
     def slope(c: Vector) -> Vector:

@@ -68,8 +68,8 @@ def factor_of_gram(summary: Gram) -> Factor:
     return Factor(u, solve_triangular(u, summary.g[:n, n], transposed=True))
 
 
-def guarded_cholesky(summary: Gram, alpha: float) -> tuple[Matrix, float]:
-    """(U, condition) with UᵀU = AᵀA + alpha I; condition is √cond_1 of it with its diagonal scaled to 1.
+def guarded_cholesky(summary: Gram, alpha: float | Vector) -> tuple[Matrix, float]:
+    """(U, condition) with UᵀU = AᵀA + diag(alpha); condition is √cond_1 of it with its diagonal scaled to 1.
 
     Raises UnsafeGram where that estimate (dpocon) exceeds GRAM_CONDITION_LIMIT or Cholesky breaks down.
     """

@@ -7,7 +7,7 @@ are checked, all of them and what lies between, against the conditions of optima
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,8 @@ from hiertl_dist.algebra.lars import PORTION, Knots, library_knots, segment_gaps
 from hiertl_dist.algebra.lasso import ROUNDING_GAP_LIMIT, rounding_gap
 from hiertl_dist.algebra.penalised import stacked_on_identity
 from hiertl_dist.algebra.rfactor import RFactor
-from hiertl_dist.algebra.summary import locked
+from hiertl_dist.algebra.summary import Columns, column_index, locked
+from hiertl_dist.algebra.unpenalised import Apart, set_apart
 
 #: Largest violation of optimality relative to μ = N λ that is let through at a knot, and so anywhere on the path.
 PATH_GAP_LIMIT = 1e-6
@@ -57,7 +58,7 @@ class LassoPath:
         return float(self.lams[-1])
 
     def at(self, lam: float) -> Vector:
-        """The coefficients (n,) at `lam`: linear between knots, which is exact, and 0 above the first.
+        """The coefficients (n,) at `lam`: linear between knots, which is exact, and those of the first above it.
 
         Raises ValueError below `exact_to`.
         """
@@ -65,7 +66,7 @@ class LassoPath:
             raise ValueError(f"lam: expected a finite number ≥ {self.exact_to:g}, where the path ends, found {lam}")
         after = int(np.searchsorted(-self.lams, -lam, side="left"))
         if after == 0:
-            return np.zeros(self.coefficients.shape[1])
+            return np.array(self.coefficients[0])
         high, low = self.lams[after - 1], self.lams[after]
         part = (high - lam) / (high - low)
         return np.asarray((1.0 - part) * self.coefficients[after - 1] + part * self.coefficients[after])
@@ -99,7 +100,7 @@ def information_criteria(
 
 def lasso_path(
     summary: RFactor, n_counted: float | None = None, *, lam_min: float, normalize: bool = False,
-    weights: npt.ArrayLike | None = None, l2: float = 0.0, partial: bool = False,
+    weights: npt.ArrayLike | None = None, l2: float = 0.0, partial: bool = False, unpenalised: Columns = (),
 ) -> LassoPath:  # fmt: skip
     """The LASSO path of target 0 of `summary` down to `lam_min`.
 
@@ -111,6 +112,7 @@ def lasso_path(
     weights : (n,) factors > 0 of λ for each column, such as 1 / |p_j|^γ of the adaptive LASSO; inf keeps c_j at 0.
     l2 : of the elastic net, `lam` (1 − `l1_ratio`) of `ElasticNet`, the same all along the path (LARS-EN).
     partial : return what is exact where the rest of the path can't be found, instead of raising.
+    unpenalised : columns, as indices or a mask (n,), that λ does not act on: each takes a degree of freedom.
 
     Raises
     ------
@@ -122,10 +124,15 @@ def lasso_path(
         A part of the path that violates optimality by more than PATH_GAP_LIMIT and can't be repaired; the message
         names the λ down to which it is exact.
     """
-    if not isinstance(summary, RFactor):
-        raise TypeError(f"summary: expected an RFactor, found {type(summary).__name__}")
+    _require_factor(summary)
     counted = float(summary.rows if n_counted is None else n_counted)
     penalties = _checked(summary, counted, lam_min, weights, l2)
+    free = column_index(unpenalised, summary.n_columns)
+    if len(free):
+        apart = set_apart(summary, free)
+        w = penalties[apart.others]
+        rest = lasso_path(apart.rest, counted, lam_min=lam_min, normalize=normalize, weights=w, l2=l2, partial=partial)
+        return _joined(summary, apart, rest)
     norms = summary.column_norms()
     # as in `solve`: what is lost in the rounding of the largest column is zero too
     alive = np.flatnonzero((norms > np.finfo(np.float64).eps * norms.max(initial=0.0)) & np.isfinite(penalties))
@@ -137,11 +144,7 @@ def lasso_path(
     knots, gaps, beyond = exact_knots(X, stacked.z, lam_min * counted)
     lams = np.where(knots.mus == lam_min * counted, lam_min, knots.mus / counted)
     if lams[-1] > lam_min and not partial:
-        raise ConvergenceError(
-            f"LASSO path: expected knots down to lam = {lam_min:g}, found them exact down to {lams[-1]:.6g} only "
-            f"(violation of optimality beyond: {beyond:.1e}); ask for a larger lam_min, or for this lam alone",
-            beyond,
-        )
+        raise _not_exact(lam_min, float(lams[-1]), beyond)
     coefficients = np.zeros((len(lams), summary.n_columns))
     coefficients[:, alive] = knots.y / (penalties[alive] * lengths)
     residuals = _residual_norms2(summary, coefficients)
@@ -151,6 +154,32 @@ def lasso_path(
     return LassoPath(
         locked(lams), locked(coefficients), locked(residuals), nonzeros, locked(freedom), locked(aic), locked(bic),
         locked(gaps), summary.rows,
+    )  # fmt: skip
+
+
+def _not_exact(lam_min: float, reached: float, beyond: float) -> ConvergenceError:
+    return ConvergenceError(
+        f"LASSO path: expected knots down to lam = {lam_min:g}, found them exact down to {reached:.6g} only "
+        f"(violation of optimality beyond: {beyond:.1e}); ask for a larger lam_min, or for this lam alone",
+        beyond,
+    )
+
+
+def _require_factor(summary: object) -> None:
+    if not isinstance(summary, RFactor):
+        raise TypeError(f"summary: expected an RFactor, found {type(summary).__name__}")
+
+
+def _joined(summary: RFactor, apart: Apart, part: LassoPath) -> LassoPath:
+    """The path of all columns from that of the penalised ones."""
+    coefficients = apart.joined(part.coefficients)
+    residuals = _residual_norms2(summary, coefficients)
+    freedom = part.degrees_of_freedom + apart.rank
+    aic, bic = information_criteria(residuals, freedom, summary.rows)
+    return replace(
+        part, coefficients=locked(coefficients), residual_norm2=locked(residuals),
+        nonzeros=np.count_nonzero(coefficients, axis=1), degrees_of_freedom=locked(freedom), aic=locked(aic),
+        bic=locked(bic), rows=summary.rows,
     )  # fmt: skip
 
 

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hiertl_dist.algebra.factor import Factor, factor_of_gram, factor_of_rows
+from hiertl_dist.algebra.factor import Factor, equilibrated, factor_of_gram, factor_of_rows
 from hiertl_dist.algebra.gram import Gram
-from hiertl_dist.algebra.lapack import Matrix, Vector, svd
+from hiertl_dist.algebra.lapack import Matrix, Vector, column_norms, pivoted_qr, svd
 from hiertl_dist.algebra.rfactor import RFactor
 from hiertl_dist.algebra.summary import Summary
 
@@ -65,6 +65,26 @@ class Problem:
             n = one.n_columns
             return float(one.r[n, n] ** 2) if one.is_triangle else 0.0
         return max(0.0, self.live.target_norm2() - float(self.factor.z @ self.factor.z))
+
+    @cached_property
+    def rank(self) -> int:
+        """Independent columns, to max(rows, n) × 2.2e-16 of columns of length 1, whatever a penalty does about others.
+
+        A triangle that has no small number on its diagonal is taken for regular, the others go through a pivoted QR. Of
+        a `Gram` singular values below 1e-8 can't be told from zero.
+        """
+        n = self.live.n_columns
+        tolerance = max(self.live.rows, n) * _EPS
+        if isinstance(self.live, Gram):
+            scaled = self.live.g[:n, :n] / self.lengths / self.lengths[:, np.newaxis]
+            values = np.linalg.eigvalsh(scaled)
+            return int(np.count_nonzero(values > n * _EPS * values.max(initial=0.0)))
+        r = self.factor.R
+        if len(r) == n and (np.abs(np.diagonal(r)) > tolerance * column_norms(r)).all():
+            return n
+        pivoted, _, _ = pivoted_qr(equilibrated(r)[0], np.zeros(len(r)))
+        diagonal = np.abs(np.diagonal(pivoted))
+        return int(np.count_nonzero(diagonal > tolerance * diagonal[:1]))
 
     def counted(self) -> float:
         """`n_counted`; ValueError where it is not a finite number > 0."""

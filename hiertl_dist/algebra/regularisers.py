@@ -1,11 +1,14 @@
 """What is added to, or taken from, a least-squares problem to make its answer well defined: nouns.
 
-They hold numbers only; `solve` knows what to do with them. N is the number of rows that the caller counts.
+They hold numbers only; `solve` knows what to do with them. N is the number of rows that the caller counts. Columns that
+the caller says are unpenalised (energies of free atoms) are left out of every penalty, unless `penalise_one_body`.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 
@@ -13,11 +16,14 @@ from dataclasses import MISSING, asdict, dataclass, fields
 def _require(name: str, value: float, *, positive: bool, below: float = math.inf, hint: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name}: expected a number, found {value!r}")
+    if isinstance(value, int) and abs(value) >= 10**15:  # it may be too large for a float, or to be written
+        raise ValueError(f"{name}: expected a number of at most 15 digits, found a longer one")
     low_enough = value < below
     high_enough = value > 0.0 if positive else value >= 0.0
-    if not (math.isfinite(value) and low_enough and high_enough):
+    if not (value <= sys.float_info.max and low_enough and high_enough):  # an integer may be larger than any float
         bounds = f"{'> 0' if positive else '≥ 0'}" + (f" and < {below:g}" if below < math.inf else "")
-        raise ValueError(f"{name}: expected a finite number {bounds}, found {value}{hint}")
+        found = value if isinstance(value, float) or abs(value) < 10**60 else "an integer of more than 60 digits"
+        raise ValueError(f"{name}: expected a finite number {bounds}, found {found}{hint}")
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,10 @@ class Ridge:
     """min ‖A x − b‖² + `alpha` ‖x‖²; alpha has the units of b² / x²."""
 
     alpha: float
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require("alpha", self.alpha, positive=True, hint='; for no penalty use kind "none"')
 
 
@@ -65,8 +73,10 @@ class Lasso:
 
     lam: float
     normalize: bool = False
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
         if not isinstance(self.normalize, bool):
             raise ValueError(f"normalize: expected true or false, found {self.normalize!r}")
@@ -82,8 +92,10 @@ class ElasticNet:
     lam: float
     l1_ratio: float
     normalize: bool = False
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
         _require("l1_ratio", self.l1_ratio, positive=True, hint='; with 0 it is kind "ridge", alpha = N lam')
         if self.l1_ratio > 1.0:
@@ -103,8 +115,10 @@ class AdaptiveLasso:
     alpha: float
     gamma: float = 1.0
     normalize: bool = False
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require("lam", self.lam, positive=True, hint='; for no penalty use kind "none" or "ridge"')
         _require("alpha", self.alpha, positive=True)
         _require("gamma", self.gamma, positive=True, hint='; with 0 it is kind "lasso"')
@@ -123,8 +137,10 @@ class BayesianRidge:
     tolerance: float = 1e-6
     max_iter: int = 1000
     normalize: bool = False
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require_iteration(self)
 
 
@@ -139,10 +155,17 @@ class ARD:
     tolerance: float = 1e-6
     max_iter: int = 1000
     prune: float = 1e8
+    penalise_one_body: bool = False
 
     def __post_init__(self) -> None:
+        _require_switch(self)
         _require_iteration(self)
         _require("prune", self.prune, positive=True)
+
+
+def _require_switch(given: Ridge | Lasso | ElasticNet | AdaptiveLasso | BayesianRidge | ARD) -> None:
+    if not isinstance(given.penalise_one_body, bool):
+        raise ValueError(f"penalise_one_body: expected true or false, found {given.penalise_one_body!r}")
 
 
 def _require_iteration(given: BayesianRidge | ARD) -> None:
@@ -175,21 +198,46 @@ def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
     """
     kind = settings.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"regulariser kind: expected one of {', '.join(_KINDS)}; found {kind!r}")
+        close = difflib.get_close_matches(kind, _KINDS, 1) if isinstance(kind, str) else []
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"regulariser kind: expected one of {', '.join(_KINDS)}; found {kind!r:.60}{hint}")
     noun = _KINDS[kind]
     known = {field.name: field.default is MISSING for field in fields(noun)}
     given = {str(key): value for key, value in settings.items() if key != "kind"}
+    given = _respelled(given, known)
     unknown = sorted(set(given) - set(known))
     missing = sorted(name for name, required in known.items() if required and name not in given)
     if unknown or missing:
+        meant = [close[0] for name in unknown if (close := difflib.get_close_matches(name, known, 1))]
+        hint = f" (did you mean {', '.join(meant)}?)" if meant else ""
         raise ValueError(
-            f"regulariser {kind!r}: expected keys {', '.join(known)}; "
-            f"unknown: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}"
+            f"regulariser {kind!r}: expected keys {', '.join(known)}; unknown: {', '.join(unknown) or 'none'}{hint}; "
+            f"missing: {', '.join(missing) or 'none'}"
         )
     return noun(**given)  # type: ignore[arg-type]  # each noun checks its own values
+
+
+def _respelled(given: dict[str, object], known: Mapping[str, object]) -> dict[str, object]:
+    """The settings with known keys as they are spelt here: normalise is normalize, penalize penalise."""
+    found: dict[str, object] = {}
+    for key, value in given.items():
+        others = (key.replace("is", "iz"), key.replace("iz", "is"))
+        name = key if key in known else next((o for o in others if o in known), key)
+        if name in found:
+            raise ValueError(f"regulariser: the key {name} is given in two spellings")
+        found[name] = value
+    return found
 
 
 def regulariser_to_dict(regulariser: Regulariser) -> dict[str, object]:
     """What `regulariser_from_dict` makes the same regulariser of."""
     kind = next(kind for kind, noun in _KINDS.items() if noun is type(regulariser))
-    return {"kind": kind, **asdict(regulariser)}
+    table = asdict(regulariser)
+    if not table.get("penalise_one_body", True):
+        del table["penalise_one_body"]  # said only where it is not as usual, as in files that older versions wrote
+    return {"kind": kind, **table}
+
+
+def penalises_all(regulariser: Regulariser) -> bool:
+    """Whether the columns that the caller says are unpenalised are penalised like all others."""
+    return bool(getattr(regulariser, "penalise_one_body", False))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from hiertl_dist.algebra.factor import Factor
 from hiertl_dist.algebra.lapack import Matrix, Vector
-from hiertl_dist.algebra.problem import problem_of
-from hiertl_dist.algebra.summary import Summary, locked
+from hiertl_dist.algebra.problem import Problem, problem_of
+from hiertl_dist.algebra.rfactor import RFactor
+from hiertl_dist.algebra.summary import Columns, Summary, column_index, locked
+from hiertl_dist.algebra.unpenalised import set_apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +21,7 @@ class RidgeGrid:
 
     - `coefficients` (k, n): of min ‖A c − b‖² + alpha ‖c‖²; 0 for columns that are zero
     - `residual_norm2` (k,): ‖A c − b‖² over all (weighted) rows, without the penalty
-    - `degrees_of_freedom` (k,): Σ s²/(s² + alpha) over the singular values s of A
+    - `degrees_of_freedom` (k,): Σ s²/(s² + alpha) over the singular values s of A, and 1 for each unpenalised column
     - `gcv` (k,): N ‖A c − b‖² / (N − degrees of freedom)², N = `n_counted`; inf where N does not exceed them
     - `condition` (k,): exact cond_2 of A stacked on √alpha I, columns not scaled
     """
@@ -44,25 +46,42 @@ class RidgeGrid:
         return int(lowest[np.argmax(self.alphas[lowest])])
 
 
-def ridge_grid(summary: Summary, alphas: npt.ArrayLike, n_counted: float | None = None) -> RidgeGrid:
+def ridge_grid(
+    summary: Summary, alphas: npt.ArrayLike, n_counted: float | None = None, unpenalised: Columns = ()
+) -> RidgeGrid:
     """Minimise ‖A c − b‖² + alpha ‖c‖² for each of `alphas` (k,), b being target 0 of `summary`.
 
     One SVD of R serves all. GCV is that of Golub, Heath and
     Wahba, Technometrics 21, 215 (1979); its residual includes what is outside the range of A. N is the rows of
-    the summary unless `n_counted` says otherwise. A `Gram` goes through its guarded Cholesky factor.
+    the summary unless `n_counted` says otherwise. A `Gram` goes through its guarded Cholesky factor, with all columns
+    penalised; of an `RFactor` the `unpenalised` columns (indices or a mask) are set apart as in `solve`, and each
+    independent one takes a degree of freedom.
 
     Raises ValueError for alphas that are not finite numbers > 0, or an `n_counted` that isn't one; UnsafeGram
-    where a `Gram` can't be trusted without a penalty.
+    where a `Gram` can't be trusted without a penalty; TypeError where columns of a `Gram` are to be unpenalised.
     """
     grid = np.array(alphas, dtype=np.float64)
     if grid.ndim != 1 or not np.all(np.isfinite(grid) & (grid > 0.0)):
         raise ValueError(f"alphas: expected a list of finite numbers > 0, found {alphas!r}")
-    problem = problem_of(summary, n_counted)
-    counted = problem.counted()
+    free = column_index(unpenalised, summary.n_columns)
+    if len(free) == 0:
+        return _grid_of(problem_of(summary, n_counted), grid)
+    if not isinstance(summary, RFactor):
+        raise TypeError(f"expected an RFactor where columns are unpenalised, found {type(summary).__name__}")
+    apart = set_apart(summary, free)
+    counted = problem_of(summary, n_counted).counted()
+    found = _grid_of(problem_of(apart.rest, counted), grid, apart.rank)
+    return replace(found, coefficients=locked(apart.joined(found.coefficients)))
+
+
+def _grid_of(problem: Problem, grid: Vector, taken: int = 0) -> RidgeGrid:
+    """The grid of a problem, `taken` degrees of freedom of whose rows are gone already."""
+    summary, counted = problem.summary, problem.counted()
     k, n = len(grid), summary.n_columns
     if problem.live.n_columns == 0 or k == 0:
-        nothing, norm2 = np.zeros(k), np.full(k, summary.target_norm2())
-        return _grid(grid, np.zeros((k, n)), norm2, nothing, norm2 / counted, np.ones(k), counted)
+        norm2, left = np.full(k, summary.target_norm2()), counted - taken
+        gcv = counted * norm2 / left**2 if left > 0.0 else np.full(k, np.inf)
+        return _grid(grid, np.zeros((k, n)), norm2, np.full(k, float(taken)), gcv, np.ones(k), counted)
     factor, decomposition = problem.factor, problem.svd
     found = ridge_solutions(factor, decomposition, grid)
     coefficients = np.zeros((k, n))
@@ -72,10 +91,10 @@ def ridge_grid(summary: Summary, alphas: npt.ArrayLike, n_counted: float | None 
     s2 = decomposition[1] ** 2
     kept = grid[:, np.newaxis] / (s2 + grid[:, np.newaxis])
     # N − Σ s²/(s² + alpha) without the cancellation where alpha is small and N = p
-    left = (counted - len(s2)) + kept.sum(axis=1)
+    left_over = (counted - taken - len(s2)) + kept.sum(axis=1)
     with np.errstate(divide="ignore", over="ignore"):
-        gcv = np.where(left > 0.0, counted * norm2 / left**2, np.inf)
-    freedom = np.sum(s2 / (s2 + grid[:, np.newaxis]), axis=1)
+        gcv = np.where(left_over > 0.0, counted * norm2 / left_over**2, np.inf)
+    freedom = np.sum(s2 / (s2 + grid[:, np.newaxis]), axis=1) + taken
     return _grid(grid, coefficients, norm2, freedom, gcv, ridge_conditions(factor, s2, grid), counted)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from hiertl_dist.algebra.direct import least_squares, ridge, ridge_of_gram, truncated_svd
 from hiertl_dist.algebra.evidence import Evidence, bayesian_ridge
 from hiertl_dist.algebra.factor import Answer, Factor
 from hiertl_dist.algebra.gram import Gram
-from hiertl_dist.algebra.lapack import Vector
+from hiertl_dist.algebra.lapack import Matrix, Vector
 from hiertl_dist.algebra.lasso import lasso
 from hiertl_dist.algebra.penalised import adaptive_lasso, elastic_net
 from hiertl_dist.algebra.problem import Problem, problem_of
@@ -25,10 +26,13 @@ from hiertl_dist.algebra.regularisers import (
     Regulariser,
     Ridge,
     TruncatedSVD,
+    penalises_all,
 )
 from hiertl_dist.algebra.relevance import automatic_relevance
+from hiertl_dist.algebra.rfactor import RFactor
 from hiertl_dist.algebra.ridge_grid import ridge_conditions, ridge_solutions
-from hiertl_dist.algebra.summary import Summary, locked
+from hiertl_dist.algebra.summary import Columns, Summary, column_index, locked
+from hiertl_dist.algebra.unpenalised import Apart, determined, set_apart
 
 #: Relative gradient that ridge promises; a solution above it says so in its notes.
 GRADIENT_LIMIT = 1e-10
@@ -38,6 +42,9 @@ GRADIENT_LIMIT = 1e-10
 #: alpha after it 0.1, 0.2, 1.3.
 _SVD_PAYS = ((500, 8), (1000, 12), (np.inf, 17))
 
+#: The answer where no column holds anything.
+NOTHING = Answer(np.zeros(0), 0, 1.0)
+
 _Penalised = Lasso | ElasticNet | AdaptiveLasso
 
 
@@ -46,12 +53,12 @@ class LinearSolution:
     """The answer to one linear problem.
 
     - `coefficients` (n,), read-only; columns that are zero, or less than the rounding of the largest, get 0
-    - `rank`: independent columns (none), singular values kept (svd), n without zero columns (ridge, bayesian_ridge),
-      nonzeros (the others)
+    - `rank`: singular values kept (svd); else the independent columns of A, whatever the penalty: see `Problem.rank`
     - `condition` of what was inverted: an estimate of cond_1 of the column-equilibrated triangle (none; ridge,
       bayesian_ridge, ard, elastic net: with the penalty's rows; LASSOs and ard: the nonzero columns); √cond_1 of the
       equilibrated normal matrix for ridge on a `Gram`; for svd the exact ratio of the singular values kept, not
-      equilibrated, and so, with the penalty's rows, for ridges that `solve_all` found together
+      equilibrated, and so, with the penalty's rows, for ridges that `solve_all` found together. Of the penalised
+      columns alone where others are set apart
     - `residual_norm2`: ‖A c − b‖² over the weighted rows, without the penalty
     - `gradient_norm` (none, ridge, bayesian_ridge, ard): ‖Aᵀ(b − A c) − penalties c‖ / ‖Aᵀb‖ over the columns that are
       not taken out
@@ -64,6 +71,9 @@ class LinearSolution:
       "effective_parameters"; "log_evidence" of the (weighted) rows
     - `penalties` (n,), read-only: what was added to the diagonal of AᵀA, inf where a column was held at 0 (ridge,
       bayesian_ridge, ard); None for the others
+    - `undetermined` (f, k): orthonormal directions of the coefficients of the unpenalised columns, in the order in
+    which
+      they were named, that the rows say nothing about; the coefficients given have no part in them
     """
 
     coefficients: Vector
@@ -77,10 +87,17 @@ class LinearSolution:
     notes: tuple[str, ...] = ()
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     penalties: Vector | None = None
+    undetermined: Matrix = field(default_factory=lambda: np.zeros((0, 0)))
 
 
-def solve(summary: Summary, regulariser: Regulariser, n_counted: float | None = None) -> LinearSolution:
+def solve(
+    summary: Summary, regulariser: Regulariser, n_counted: float | None = None, unpenalised: Columns = ()
+) -> LinearSolution:
     """Minimise ‖A c − b‖² under `regulariser`, b being target 0 of `summary`.
+
+    No penalty, and no choice of a shortest solution, acts on the `unpenalised` columns (indices or a mask), unless the
+    regulariser has `penalise_one_body`: adding A[:, unpenalised] x to b adds x to their coefficients and changes no
+    other. Evidence counts as many rows less as these columns fit.
 
     `n_counted` is the N of the LASSO's and its relatives' objectives and of the evidence of bayesian_ridge and ard,
     by default the rows of the summary; the others ignore it. Evidence needs the rows that say something:
@@ -90,12 +107,11 @@ def solve(summary: Summary, regulariser: Regulariser, n_counted: float | None = 
     misses its optimality conditions or evidence does not settle, ValueError for an `n_counted` that is not a
     finite number > 0 (for evidence: at least the number of independent rows).
     """
-    problem = problem_of(summary, n_counted)
-    return _solution(problem, regulariser, _answer(problem, regulariser))
+    return solve_all(summary, [regulariser], n_counted, unpenalised)[0]
 
 
 def solve_all(
-    summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None = None
+    summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None = None, unpenalised: Columns = ()
 ) -> list[LinearSolution]:
     """The answers of `solve` to each of `regularisers`, in their order; work that they share is done once.
 
@@ -103,12 +119,96 @@ def solve_all(
     below 1e-6 of the largest singular value, and else to what rounding leaves of either; `condition` is then the
     exact one of the unscaled columns with the penalty's rows. Raises what `solve` raises.
     """
-    problem = problem_of(summary, n_counted)
+    free = column_index(unpenalised, summary.n_columns)
+    whole = [i for i, r in enumerate(regularisers) if len(free) == 0 or penalises_all(r)]
+    parted = [i for i in range(len(regularisers)) if i not in set(whole)]
+    found: dict[int, LinearSolution] = {}
+    if whole:
+        problem = problem_of(summary, n_counted)
+        undetermined = _undetermined(summary, free)
+        for i, one in zip(whole, _solved(problem, [regularisers[i] for i in whole]), strict=True):
+            found[i] = replace(one, undetermined=undetermined)
+    if parted:
+        found |= zip(parted, _solved_apart(summary, [regularisers[i] for i in parted], n_counted, free), strict=True)
+    return [found[i] for i in range(len(regularisers))]
+
+
+def _solved(problem: Problem, regularisers: Sequence[Regulariser]) -> list[LinearSolution]:
     together = _ridges_together(problem, regularisers)
     return [
         _solution(problem, regulariser, together.get(i) or _answer(problem, regulariser))
         for i, regulariser in enumerate(regularisers)
     ]
+
+
+def _undetermined(summary: Summary, free: npt.NDArray[np.intp]) -> Matrix:
+    if isinstance(summary, RFactor):
+        return determined(summary.r[:, free], summary.rows)[1]
+    assert isinstance(summary, Gram)
+    # these are squares: what is below 1e-8 of the largest can't be told from zero
+    values, directions = np.linalg.eigh(summary.g[np.ix_(free, free)])
+    nothing = values <= len(free) * float(np.finfo(np.float64).eps) * values.max(initial=0.0)
+    return np.asarray(directions[:, nothing])
+
+
+def _solved_apart(
+    summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None, free: npt.NDArray[np.intp]
+) -> list[LinearSolution]:
+    """With the columns `free` set apart; a `Gram` goes through its guarded Cholesky factor."""
+    counted = float(summary.rows if n_counted is None else n_counted)
+    if isinstance(summary, Gram):
+        return [_solved_gram_apart(summary, r, counted, free) for r in regularisers]
+    assert isinstance(summary, RFactor)
+    apart = set_apart(summary, free)
+    found: dict[int, LinearSolution] = {}
+    for by_evidence in (False, True):
+        own = [i for i, r in enumerate(regularisers) if isinstance(r, BayesianRidge | ARD) == by_evidence]
+        problem = problem_of(apart.rest, counted - apart.rank * by_evidence)
+        found |= zip(own, _solved(problem, [regularisers[i] for i in own]), strict=True)
+    return [_joined(summary, apart, found[i]) for i in range(len(regularisers))]
+
+
+def _solved_gram_apart(
+    summary: Gram, regulariser: Regulariser, counted: float, free: npt.NDArray[np.intp]
+) -> LinearSolution:
+    """Ridge by a Cholesky factor with its penalties, the others from the triangle of the guarded factor."""
+    problem = problem_of(summary, counted)
+    undetermined = _undetermined(summary, free)
+    if isinstance(regulariser, Ridge):
+        alphas = np.full(summary.n_columns, regulariser.alpha)
+        alphas[free] = 0.0
+        assert isinstance(problem.live, Gram)
+        answer = ridge_of_gram(problem.live, alphas[problem.alive]) if problem.live.n_columns else NOTHING
+        return replace(_solution(problem, regulariser, answer, alphas), undetermined=undetermined)
+    n = problem.live.n_columns
+    triangle = np.zeros((n + 1, n + 1), order="F")
+    triangle[:n, :n], triangle[:n, n], triangle[n, n] = problem.factor.R, problem.factor.z, np.sqrt(problem.outside)
+    place = np.cumsum(problem.alive) - 1
+    live = RFactor(triangle, max(summary.rows, n + 1))
+    (one,) = _solved_apart(live, [regulariser], counted, place[free[problem.alive[free]]])
+    coefficients = problem.spread(one.coefficients, 0.0)
+    penalties = None if one.penalties is None else locked(problem.spread(one.penalties, 0.0))
+    return replace(
+        one, coefficients=locked(coefficients), residual_norm2=summary.residual_norm2(coefficients),
+        method=summary.kind, penalties=penalties, undetermined=undetermined,
+    )  # fmt: skip
+
+
+def _joined(summary: Summary, apart: Apart, part: LinearSolution) -> LinearSolution:
+    coefficients = apart.joined(part.coefficients[np.newaxis])[0]
+    hyperparameters = dict(part.hyperparameters)
+    if "effective_parameters" in hyperparameters:
+        hyperparameters["effective_parameters"] += apart.rank
+    return replace(
+        part,
+        coefficients=locked(coefficients),
+        rank=part.rank + apart.rank,
+        residual_norm2=summary.residual_norm2(coefficients),
+        nonzeros=int(np.count_nonzero(coefficients)),
+        hyperparameters=hyperparameters,
+        penalties=None if part.penalties is None else locked(apart.spread(part.penalties, 0.0)),
+        undetermined=apart.undetermined,
+    )
 
 
 def _ridges_together(problem: Problem, regularisers: Sequence[Regulariser]) -> dict[int, Answer]:
@@ -126,7 +226,9 @@ def _ridges_together(problem: Problem, regularisers: Sequence[Regulariser]) -> d
     return {i: Answer(c, n, float(k)) for i, c, k in zip(alphas, found, conditions, strict=True)}
 
 
-def _solution(problem: Problem, regulariser: Regulariser, found: Answer | Evidence) -> LinearSolution:
+def _solution(
+    problem: Problem, regulariser: Regulariser, found: Answer | Evidence, alphas: Vector | None = None
+) -> LinearSolution:
     answer, summary = (found.answer if isinstance(found, Evidence) else found), problem.summary
     coefficients = problem.spread(answer.coefficients, 0.0)
     penalties: Vector | None = None
@@ -135,7 +237,7 @@ def _solution(problem: Problem, regulariser: Regulariser, found: Answer | Eviden
         case NoRegularisation() | TruncatedSVD():
             hyperparameters = {"tolerance": _tolerance(problem, regulariser)}
         case Ridge(alpha=alpha):
-            penalties = np.full(summary.n_columns, alpha)
+            penalties = np.full(summary.n_columns, alpha) if alphas is None else alphas
     if isinstance(found, Evidence):
         hyperparameters = found.hyperparameters()
         # a column that no row speaks of keeps its prior, where one alpha for all columns says what that is
@@ -143,7 +245,7 @@ def _solution(problem: Problem, regulariser: Regulariser, found: Answer | Eviden
         penalties = problem.spread(found.penalties, prior)
     solution = LinearSolution(
         coefficients=locked(coefficients),
-        rank=answer.rank,
+        rank=answer.rank if isinstance(regulariser, NoRegularisation | TruncatedSVD) else problem.rank,
         condition=answer.condition,
         residual_norm2=summary.residual_norm2(coefficients),
         nonzeros=int(np.count_nonzero(coefficients)),
@@ -159,7 +261,7 @@ def _solution(problem: Problem, regulariser: Regulariser, found: Answer | Eviden
 
 def _answer(problem: Problem, regulariser: Regulariser) -> Answer | Evidence:
     if problem.live.n_columns == 0 and not isinstance(regulariser, BayesianRidge | ARD):
-        return Answer(np.zeros(0), 0, 1.0, 0.0 if isinstance(regulariser, _Penalised) else None)
+        return replace(NOTHING, kkt_gap=0.0 if isinstance(regulariser, _Penalised) else None)
     if isinstance(regulariser, Ridge) and isinstance(problem.live, Gram):
         return ridge_of_gram(problem.live, regulariser.alpha)
     match regulariser:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
 from hiertl_dist.executors.dask import DaskExecutor, current_client
-from hiertl_dist.executors.mpi import MPIExecutor, abandon, under_mpirun
+from hiertl_dist.executors.launch import launched_first, launched_size, refuse_many, under_mpirun
+from hiertl_dist.executors.mpi import MPIExecutor, abandon, let_first_speak
 from hiertl_dist.executors.processes import ProcessesExecutor
 from hiertl_dist.executors.serial import InlineExecutor, SerialExecutor
 
@@ -24,6 +27,8 @@ __all__ = [
     "abandon",
     "borrowed",
     "executor",
+    "let_first_speak",
+    "refuse_many",
     "tree",
     "under_mpirun",
 ]
@@ -45,11 +50,22 @@ def executor(
     ValueError
         For an unknown kind, for `client` or `comm` with a kind that has no use for it, and for a number of
         workers that the kind can't have.
-    ImportError, RuntimeError
-        As of `MPIExecutor`.
+    ImportError, LaunchError
+        As of `MPIExecutor` and `DaskExecutor`.
+
+    Warns
+    -----
+    RuntimeWarning
+        By the first of several processes that a launcher started, where each of them would do all the work.
     """
     if kind == "auto":
         kind = _chosen(workers, client, comm)
+    elif kind in ("serial", "processes", "dask") and client is None and under_mpirun() and launched_first():
+        warnings.warn(
+            f"executor({kind!r}) under mpirun: each of the {launched_size(os.environ)} processes that the launcher "
+            'started does all of the work that it is given; executor("mpi") shares it out',
+            RuntimeWarning, stacklevel=2,
+        )  # fmt: skip
     if client is not None and kind != "dask":
         raise ValueError(f"a dask client is of no use to the executor {kind!r}")
     if comm is not None and kind != "mpi":

@@ -342,6 +342,15 @@ class Executor(ABC):
             fault = failed.fault.named(Node(0, 1), ["it"], str)
         raise task_failed(what, [fault])
 
+    def require_alike(self, digests: Sequence[str], what: str) -> None:  # noqa: B027  one process is like itself
+        """Make sure that all calling processes were given the same, such as frames, in the same order.
+
+        Raises
+        ------
+        InputError
+            On every calling process: which ranks have others, how many, and from which one on.
+        """
+
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
         return int(psutil.virtual_memory().available)

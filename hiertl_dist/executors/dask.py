@@ -14,7 +14,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, Final
 
+from hiertl_dist.errors import LaunchError
 from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
+from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
 
 JOBS_PER_THREAD = 2  # one that runs and one that waits beside it
@@ -37,6 +39,8 @@ class DaskExecutor(PoolExecutor):
 
     Raises
     ------
+    LaunchError
+        When a cluster is to be started and the script that is run has no `if __name__ == "__main__":`.
     ValueError
         When `workers` is given beside `client`, is less than 1, or when the client is asynchronous.
     """
@@ -108,20 +112,26 @@ def _own_cluster(workers: int) -> tuple[Any, Any]:
     from distributed import Client, LocalCluster
     from distributed.system import MEMORY_LIMIT
 
-    with dask.config.set(QUIET):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            # dask's own choice is the share of the worker's cores, and to kill a worker that has more than that
-            memory_limit=MEMORY_LIMIT // workers,
-            # without it a second cluster warns that port 8787 is taken, dashboard or none
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-            silence_logs=logging.CRITICAL,
-        )
-        return cluster, Client(cluster, set_as_default=False)
+    require_main_guard()
+    try:
+        with dask.config.set(QUIET):
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                # dask's own choice is the share of the worker's cores, and to kill a worker that has more than that
+                memory_limit=MEMORY_LIMIT // workers,
+                # without it a second cluster warns that port 8787 is taken, dashboard or none
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                silence_logs=logging.CRITICAL,
+            )
+            return cluster, Client(cluster, set_as_default=False)
+    except Exception:
+        if unguarded():
+            raise LaunchError(message()) from None
+        raise
 
 
 class _DaskCrew(Crew):

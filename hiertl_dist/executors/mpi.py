@@ -5,16 +5,19 @@ mpi4py is imported when an executor is made, not before: to import it starts MPI
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
+from hiertl_dist.errors import InputError, LaunchError
 from hiertl_dist.executors.base import (
     Call,
     Executor,
@@ -26,6 +29,14 @@ from hiertl_dist.executors.base import (
     fault_of,
     task_failed,
     tree,
+)
+from hiertl_dist.executors.launch import (
+    MPIFacts,
+    check_launcher,
+    fatal_mismatch,
+    launched_first,
+    under_mpirun,
+    without_mpi,
 )
 from hiertl_dist.executors.shares import fair_runs, fair_shares
 
@@ -50,18 +61,21 @@ class MPIExecutor(Executor):
     ------
     ImportError
         When mpi4py is not there.
-    RuntimeError
-        When the launcher started several processes, but the MPI library says that this one is alone.
+    LaunchError
+        When the launcher started several processes, but the MPI library says that this one is alone, or there is none.
     """
 
     name: ClassVar[str] = "mpi"
 
     def __init__(self, comm: Any = None) -> None:
-        _check_startable()
-        from mpi4py import MPI
-        from mpi4py.util import pkl5
+        try:
+            _check_startable()
+            from mpi4py import MPI
+            from mpi4py.util import pkl5
+        except (ImportError, RuntimeError) as error:
+            raise without_mpi(error) from error
 
-        _check_launcher(MPI.COMM_WORLD.Get_size(), MPI.Get_library_version())
+        check_launcher(MPI.COMM_WORLD.Get_size(), MPI.Get_library_version())
         # a communicator of its own: no message of the verbs meets one of the program's
         self._comm: Any = pkl5.Intracomm((MPI.COMM_WORLD if comm is None else comm).Dup())
         self._rank: int = self._comm.Get_rank()
@@ -108,6 +122,27 @@ class MPIExecutor(Executor):
     def once(self, call: Call, *, what: str) -> Any:
         return self.run(lambda _: call(), ["it"], what=what)[0]
 
+    def require_alike(self, digests: Sequence[str], what: str) -> None:
+        whole = hashlib.sha256("\0".join(digests).encode()).hexdigest()
+        said = self._comm.allgather((len(digests), whole))
+        if len(set(said)) == 1:
+            return
+        first = self._comm.bcast(list(digests))
+        pairs = enumerate(zip(first, digests, strict=False))
+        differs = self._comm.allgather(next((i for i, (a, b) in pairs if a != b), min(len(first), len(digests))))
+        ranks: dict[tuple[int, str], list[int]] = {}
+        for rank, own in enumerate(said):
+            ranks.setdefault(own, []).append(rank)
+        (_, like_0), *others = ranks.items()
+        text = "; ".join(
+            f"{_named('rank', own)} {_has(own)} {n}, which differ from number {differs[own[0]] + 1} on"
+            for (n, _), own in others
+        )
+        raise InputError(
+            f"the ranks were given different {what}: {_named('rank', like_0)} {_has(like_0)} {said[0][0]}, {text}; "
+            "each rank has to read the same files, whole and in the same order: the work is shared out afterwards"
+        )
+
     def _agree(self, n: int) -> None:
         counts = self._comm.allgather(n)
         if len(set(counts)) > 1:
@@ -147,6 +182,15 @@ class MPIExecutor(Executor):
         return self._comm.bcast(root)
 
 
+def _named(what: str, numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
+    return f"{what}{'s' * (len(numbers) > 1)} {shown}"
+
+
+def _has(ranks: Sequence[int]) -> str:
+    return "has" if len(ranks) == 1 else "have"
+
+
 def abandon(code: int) -> None:
     """End the whole job with an exit code if this process is one of several under mpirun; else do nothing.
 
@@ -161,6 +205,16 @@ def abandon(code: int) -> None:
         MPI.COMM_WORLD.Abort(code)
 
 
+def let_first_speak() -> None:
+    """On other ranks than the first under mpirun, give the first time to tell of an error and end the job: most errors
+    outside the verbs, as of an input file, are met by all ranks. A rank that is still there afterwards met it alone."""
+    if not under_mpirun() or launched_first():
+        return
+    with suppress(ImportError, RuntimeError):
+        from mpi4py import MPI  # noqa: F401  the first can't end a job whose ranks have not all started MPI
+    time.sleep(_SECONDS_FOR_SPEAKER)
+
+
 def _let_output_out() -> None:
     """Flush, and wait for the launcher to pass it on: what it has not read when a rank aborts may be lost."""
     sys.stdout.flush()
@@ -168,34 +222,8 @@ def _let_output_out() -> None:
     time.sleep(_SECONDS_FOR_LAUNCHER)
 
 
-def under_mpirun(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether an MPI launcher started this process as one of several, going by the environment."""
-    return _launched_size(environ) > 1
-
-
-def _launched_size(environ: Mapping[str, str]) -> int:
-    names = ["PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "MPI_LOCALNRANKS"]
-    if any(name in environ for name in ("PMI_RANK", "PMI_FD", "PMIX_RANK", "PMIX_NAMESPACE")):
-        # Slurm sets its own in a batch script too, where one process runs whatever the number of tasks
-        names.append("SLURM_STEP_NUM_TASKS" if "SLURM_STEP_NUM_TASKS" in environ else "SLURM_NTASKS")
-    sizes = [int(environ[name]) for name in names if environ.get(name, "").isdecimal()]
-    if environ.get("PMIX_RANK", "").isdecimal():  # PMIx tells the rank, but not of how many
-        sizes.append(int(environ["PMIX_RANK"]) + 1)
-    return max(sizes, default=1)
-
-
-def _check_launcher(size: int, library: str) -> None:
-    launched = _launched_size(os.environ)
-    if size == 1 and launched > 1:
-        raise RuntimeError(
-            f"the launcher started {launched} processes, but the MPI library that mpi4py uses says that this "
-            "one is alone: mpirun and the library are of different MPIs, and each would do all the work. "
-            f"The library is {library.strip().splitlines()[0]!r}; use the mpiexec that belongs to it."
-        )
-
-
 def _check_startable() -> None:
-    """Raise RuntimeError where starting MPI would end the process without a word of why."""
+    """Raise LaunchError where starting MPI would end the process without a word of why."""
     import mpi4py
 
     if "mpi4py.MPI" in sys.modules or "OMPI_COMM_WORLD_SIZE" not in os.environ:
@@ -206,7 +234,7 @@ def _check_startable() -> None:
 
     mismatch = fatal_mismatch(MPI.Get_library_version())
     if mismatch is not None:
-        raise RuntimeError(mismatch.mismatch)
+        raise LaunchError(str(mismatch.mismatch), mismatch.speaks)
     if not MPI.Is_initialized():
         MPI.Init_thread()
 
@@ -339,24 +367,6 @@ class _AbortHook:
 # ---- for `doctor`, which looks at MPI where nothing is run
 
 
-@dataclass(frozen=True)
-class MPIFacts:
-    """What the MPI library says of this job, and where its launcher disagrees.
-
-    Attributes
-    ----------
-    library : the library's own version string.
-    size : ranks of COMM_WORLD; 1 with a mismatch.
-    mismatch : why the launcher and the library can't belong together, or None.
-    speaks : whether this process speaks for all; true of one also where each thinks itself alone.
-    """
-
-    library: str
-    size: int
-    mismatch: str | None
-    speaks: bool
-
-
 def mpi_facts(comm: Any = None) -> MPIFacts:
     """Start MPI, if it is not started, and ask it. Raises ImportError or RuntimeError where there is none."""
     from mpi4py import MPI
@@ -364,30 +374,10 @@ def mpi_facts(comm: Any = None) -> MPIFacts:
     # Open MPI's version ends in a null character
     library, size = MPI.Get_library_version().replace("\0", ""), MPI.COMM_WORLD.Get_size()
     try:
-        _check_launcher(size, library)
-    except RuntimeError as error:
-        return MPIFacts(library, size, str(error), _launched_first(os.environ))
+        check_launcher(size, library)
+    except LaunchError as error:
+        return MPIFacts(library, size, str(error), error.speaks)
     return MPIFacts(library, size, None, (MPI.COMM_WORLD if comm is None else comm).Get_rank() == 0)
-
-
-def fatal_mismatch(library: str, environ: Mapping[str, str] = os.environ) -> MPIFacts | None:
-    """The facts where this library would end the process instead of starting under this launcher, else None.
-
-    Libraries of MPICH's kin do so under Open MPI's mpirun; Open MPI's starts alone under any other, and says so.
-    """
-    if "OMPI_COMM_WORLD_SIZE" not in environ or not any(k in library for k in ("MPICH", "MVAPICH", "Intel(R) MPI")):
-        return None
-    text = (
-        "the launcher is Open MPI's, but mpi4py uses a library of MPICH's kin, which can't start under it. The "
-        f"library is {library.strip().splitlines()[0]!r}; use the mpiexec that belongs to it, or set "
-        "MPI4PY_MPIABI=openmpi where mpi4py is the wheel of PyPI and Open MPI's libmpi can be found."
-    )
-    return MPIFacts(library, 1, text, _launched_first(environ))
-
-
-def _launched_first(environ: Mapping[str, str]) -> bool:
-    names = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK")
-    return next((environ[name] for name in names if name in environ), "0") == "0"
 
 
 def all_ranks(value: Any, comm: Any = None) -> list[Any]:

@@ -18,12 +18,10 @@ from types import TracebackType
 from typing import Any, ClassVar
 
 from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
+from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
 
-_DIED = (
-    "the process died (killed from outside, out of memory, a crash in compiled code, "
-    "or a script without `if __name__ == '__main__':`)"
-)
+_DIED = "the process died (killed from outside, out of memory, a crash in compiled code)"
 
 
 class ProcessesExecutor(PoolExecutor):
@@ -33,13 +31,15 @@ class ProcessesExecutor(PoolExecutor):
     worker reads once and remembers until the next verb; values of a reduction go from worker to worker
     through files too. The files are in the directory for temporary files (TMPDIR) and go when the verb ends.
     A worker that dies fails the item that it had, no other; it is replaced by the next call that needs it.
-    Ctrl-C at a terminal reaches the workers too, which then stop at once.
+    Ctrl-C at a terminal reaches the workers too, which then stop at once. Raises LaunchError where the script that is
+    run has no such guard.
     """
 
     name: ClassVar[str] = "processes"
 
     def __init__(self, workers: int | None = None) -> None:
         super().__init__(cores() if workers is None else workers)
+        require_main_guard()
         # pools of one, not one pool of many: a pool with a dead worker kills its other workers, and can't say
         # whose item it was
         self._idle: list[futures.ProcessPoolExecutor] = []
@@ -87,7 +87,8 @@ class _ProcessCrew(Crew):
         error = future.exception()
         if isinstance(error, futures.BrokenExecutor):
             pool.shutdown()
-            return Done(job, fault=Fault.of(error, lost=True, text=_DIED))
+            text = message() if unguarded() else _DIED
+            return Done(job, fault=Fault.of(error, lost=True, text=text))
         self._idle.append(pool)
         if error is not None:
             return Done(job, fault=fault_of(error))

@@ -6,8 +6,11 @@ import itertools
 from typing import TYPE_CHECKING, Final
 
 from ..basis import Basis, ClusterType, Cutoff, Edge, Elements, Pair, cluster_name
+from ..cluster_types import MOST_ORDERS, check_number
 from ..errors import BasisError, InputError
-from ..units import SYMBOLS
+from ..type_names import name_fault
+from ..words import shown
+from .masses import own_masses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,12 +57,14 @@ def basis_of(sections: Sections, one_body: bool) -> Basis:
         for body, order in zip((2, 3, 4), orders, strict=True):
             if order == 0 or (body > 2 and order == 1):
                 continue
+            check_number(len(elements), body)
             for key in _clusters(elements, body):
                 if key not in excluded:
                     rmin = special.get((body, "S_MINIM"), {}).get(key, {})
                     rmax = special.get((body, "S_MAXIM"), {}).get(key, {})
                     types.append(ClusterType(key, order, _edges(key, pairs, rmin, rmax)))
-        return Basis(elements, tuple(pairs.values()), tuple(types), _cutoff(sections))
+        stated = {row.words[1]: sections.real(row, 3, "the mass") for row in sections.type_rows}
+        return Basis(elements, tuple(pairs.values()), tuple(types), _cutoff(sections), masses=own_masses(stated))
     except BasisError as error:
         raise InputError(f"{sections.path}: {error}") from error
 
@@ -94,6 +99,9 @@ def _orders(sections: Sections) -> tuple[int, int, int]:
         sections.integer(line, k + 1, name) if k == 0 or k + 1 < len(line.words) else 0
         for k, name in enumerate(names)
     )
+    for body, order in zip((2, 3, 4), (n2, n3, n4), strict=True):
+        if order > MOST_ORDERS[body]:
+            sections.fail(f"PAIRTYP: expected {names[body - 2]}, up to {MOST_ORDERS[body]}, found {order}", line)
     found = [sections.real(line, k, "the range") for k in range(4, min(len(line.words), 6))]
     if any(a != b for a, b in zip(found, (-1.0, 1.0), strict=False)):
         sections.fail(
@@ -141,8 +149,10 @@ def _elements(sections: Sections) -> Elements:
         if sections.integer(row, 0, "the index of an element", least=1) != k + 1:
             sections.fail(f"expected index {k + 1}, found {row.words[0]}", row)
         element = row.words[1]
-        if element not in SYMBOLS:
-            sections.fail(f"expected a chemical symbol, found {element!r}", row)
+        if fault := name_fault(element):
+            sections.fail(
+                f"expected a chemical symbol or the name of a type of atoms, found {shown(element)}: {fault}", row
+            )
         if element in elements:
             sections.fail(f"the element {element} is given twice", row)
         charge = sections.real(row, 2, "the charge")
@@ -211,7 +221,6 @@ def _special(sections: Sections, body: int, side: str, elements: Elements) -> Sp
     if line.words[3] == "ALL":
         value = sections.real(line, 4, side)
         return {cluster: dict.fromkeys(_edge_names(cluster), value) for cluster in clusters}
-    names = _cluster_names(elements, body)
     n_pairs = body * (body - 1) // 2
     special: Special = {}
     for row in rows:
@@ -219,24 +228,38 @@ def _special(sections: Sections, body: int, side: str, elements: Elements) -> Sp
             sections.fail(
                 f"expected a name, {n_pairs} pairs and {n_pairs} values, found {len(row.words)} words", row
             )
-        cluster = names.get(row.words[0])
-        if cluster is None:
-            sections.fail(f"unknown type {row.words[0]!r}; a {body}-body type is named by its pairs", row)
+        cluster = _cluster_of(sections, row, elements, body)
         _assign(sections, row, cluster, elements, special.setdefault(cluster, {}))
     return special
+
+
+def _cluster_of(sections: Sections, row: Line, elements: Elements, body: int) -> Elements:
+    """The many-body type that a row names: the names of its pairs run together, its atoms in any order."""
+    place = {element: k for k, element in enumerate(elements)}
+    found = set()
+    for atoms in itertools.product([e for e in elements if e in row.words[0]], repeat=body):
+        pairs = ["".join(sorted(pair, key=place.__getitem__)) for pair in itertools.combinations(atoms, 2)]
+        if "".join(pairs) == row.words[0]:
+            found.add(tuple(sorted(atoms)))
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        meant = " or ".join(sorted(map(cluster_name, found)))
+        sections.fail(f"{shown(row.words[0])} may be {meant}; give the types names that can be told apart", row)
+    sections.fail(f"unknown type {shown(row.words[0])}; a {body}-body type is named by its pairs", row)
 
 
 def _assign(
     sections: Sections, row: Line, cluster: Elements, elements: Elements, values: dict[Elements, float]
 ) -> None:
     """Values of one row, by pair name: chimes_lsq gives one value to all pairs of that name in a type."""
-    pairs = {a + b: (min(a, b), max(a, b)) for a, b in itertools.product(elements, repeat=2)}
     wanted = _edge_names(cluster)
+    pairs = {a + b: pair for pair in wanted for a, b in (pair, pair[::-1])}
     half = (len(row.words) - 1) // 2
     for k, name in enumerate(row.words[1 : half + 1]):
         pair = pairs.get(name)
-        if pair is None or pair not in wanted:
-            sections.fail(f"{name!r} is no pair of the type {cluster_name(cluster)}", row)
+        if pair is None:
+            sections.fail(f"{shown(name)} is no pair of the type {cluster_name(cluster)}", row)
         value = sections.real(row, half + 1 + k, f"the cutoff of {name}")
         if values.setdefault(pair, value) != value:
             sections.fail(
@@ -246,13 +269,3 @@ def _assign(
             )
     if missing := [cluster_name(pair) for pair in wanted if pair not in values]:
         sections.fail(f"the type {cluster_name(cluster)} has no value for {', '.join(missing)}", row)
-
-
-def _cluster_names(elements: Elements, body: int) -> dict[str, Elements]:
-    """chimes_lsq's names of the many-body types: the names of its pairs run together, atoms in any order."""
-    place = {element: k for k, element in enumerate(elements)}
-    names = {}
-    for atoms in itertools.product(elements, repeat=body):
-        pairs = ["".join(sorted(pair, key=place.__getitem__)) for pair in itertools.combinations(atoms, 2)]
-        names["".join(pairs)] = tuple(sorted(atoms))
-    return names

@@ -1,18 +1,21 @@
 """The lines of an ``fm_setup.in``, sorted into keywords, tables and lists; their meaning is found elsewhere.
 
 As in chimes_lsq, ``!`` and ``##`` start a comment, a value stands on the next line that is not empty, and
-nothing counts after ``# ENDFILE #``. Unlike there, nothing is passed over in silence: a keyword or line that
-is not understood, or given twice, is an error that names its line.
+nothing counts after ``# ENDFILE #``. Unlike there, nothing is passed over in silence: a keyword that is not known
+is kept for a note, or is an error where it looks like one that is; so is a line that belongs to nothing.
 """
 
 from __future__ import annotations
 
+import difflib
 import itertools
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
 
 from ..errors import InputError
+from ..words import finite_number, ordinal, shown, whole_number
 
 VALUES: Final = (
     "TRJFILE", "WRAPTRJ", "NFRAMES", "NLAYERS", "FITCOUL", "CNSCOUL", "FITSTRS", "FITENER", "FITEATM",
@@ -20,6 +23,16 @@ VALUES: Final = (
     "NATMTYP",
 )  # fmt: skip
 """Keywords with a value on the next line."""
+
+TABLES: Final = ("TYPEIDX", "PAIRIDX")
+MOST: Final = 10**9
+"""The largest number that a count may have; a damaged one must not take all the time and memory there is."""
+
+ALIKE: Final = 0.75
+"""A keyword that has so much in common with a known one is that one misspelt."""
+
+LOOSE: Final = re.compile(r"#+ ?([A-Z0-9_]{4,12}) ?#*")
+"""A comment that may be meant as a keyword."""
 
 TRUE: Final = ("true", "True", "TRUE", "T", "t")
 FALSE: Final = ("false", "False", "FALSE", "F", "f")
@@ -60,6 +73,7 @@ class Sections:
     exclude : body → (the line that opens the list, its rows).
     special : (body, ``S_MINIM`` or ``S_MAXIM``) → (the line that opens it, its rows).
     charge_constraints : the line that opens them.
+    unknown : keywords that chimes_lsq may know and this package does not, each with its rows.
     """
 
     path: Path
@@ -70,6 +84,7 @@ class Sections:
     exclude: dict[int, tuple[Line, list[Line]]] = field(default_factory=dict)
     special: dict[tuple[int, str], tuple[Line, list[Line]]] = field(default_factory=dict)
     charge_constraints: Line | None = None
+    unknown: list[tuple[str, Line, list[Line]]] = field(default_factory=list)
 
     def fail(self, text: str, line: Line | None = None) -> NoReturn:
         """Raise InputError naming the file and the line."""
@@ -84,26 +99,20 @@ class Sections:
     def integer(self, line: Line, index: int, what: str, least: int = 0) -> int:
         """A whole number of at least ``least``."""
         word = line.words[index] if index < len(line.words) else None
-        try:
-            value = int(word or "")
-        except ValueError:
-            value = least - 1
-        if value < least:
-            self.fail(
-                f"expected {what}, a whole number ≥ {least}, found {'nothing' if word is None else word!r}",
-                line,
-            )
+        value = whole_number(word or "")
+        if value is None or value < least:
+            found = "nothing" if word is None else shown(word)
+            self.fail(f"expected {what}, a whole number ≥ {least}, found {found}", line)
+        if value > MOST:
+            self.fail(f"expected {what}, a whole number up to {MOST}, found {shown(word)}", line)
         return value
 
     def real(self, line: Line, index: int, what: str) -> float:
         """A finite number."""
         word = line.words[index] if index < len(line.words) else None
-        try:
-            value = float(word or "")
-        except ValueError:
-            value = float("nan")
-        if not abs(value) < float("inf"):
-            self.fail(f"expected {what}, a number, found {'nothing' if word is None else word!r}", line)
+        value = finite_number(word or "")
+        if value is None:
+            self.fail(f"expected {what}, a number, found {'nothing' if word is None else shown(word)}", line)
         return value
 
     def flag(self, key: str) -> bool:
@@ -112,7 +121,7 @@ class Sections:
             return False
         line = self.values[key]
         if line.words[0] not in TRUE + FALSE:
-            self.fail(f"{key}: expected true or false, found {line.words[0]!r}", line)
+            self.fail(f"{key}: expected true or false, found {shown(line.words[0])}", line)
         return line.words[0] in TRUE
 
 
@@ -149,27 +158,47 @@ def read_sections(path: Path) -> Sections:
         sections.fail("expected # ENDFILE #, found the end of the file")
     lines = lines[:end]
     n_types = _count_types(sections, lines)
-    n_pairs = n_types * (n_types + 1) // 2
-    at = 0
+    counts = {"TYPEIDX": n_types, "PAIRIDX": n_types * (n_types + 1) // 2}
+    at, n = 0, -1
     while at < len(lines):
         line = lines[at]
-        if line.keyword is not None:
-            n = {"TYPEIDX": n_types, "PAIRIDX": n_pairs}.get(line.keyword, 1)
+        if line.keyword in (*VALUES, *TABLES):
+            n = counts.get(line.keyword, 1)
             _keyword(sections, line, _rows(sections, lines, at, n))
         elif line.words[0].startswith("#"):
-            n = 0
-            _comment(sections, line)
+            n = _unknown(sections, lines, at)
         elif line.words[0] in ("EXCLUDE", "SPECIAL"):
             n = _list_length(sections, line)
             _list(sections, line, _rows(sections, lines, at, n))
         elif line.words[:2] == ("CHARGE", "CONSTRAINTS:"):
-            n = n_pairs - 1
+            n = counts["PAIRIDX"] - 1
             _rows(sections, lines, at, n)
             sections.charge_constraints = line
         else:
-            sections.fail(f"expected a keyword such as # NFRAMES #, found {str(line)!r}", line)
+            _belongs_to_nothing(sections, lines, at, n)
         at += 1 + n
     return sections
+
+
+def _belongs_to_nothing(sections: Sections, lines: list[Line], at: int, n: int) -> NoReturn:
+    """A line where a keyword should stand: one row too many of the ``n`` that the list above it has, as a rule."""
+    line = lines[at]
+    if n < 1:
+        sections.fail(f"expected a keyword such as # NFRAMES #, found {shown(str(line))}", line)
+    opening = lines[at - n - 1]
+    sections.fail(
+        f"expected a keyword: line {opening.number} announces {n} {_rows_of(opening, n)}, {ordinal(n + 1)} row "
+        f"follows: {shown(str(line))} (below {shown(str(opening))})",
+        line,
+    )
+
+
+def _rows_of(opening: Line, n: int) -> str:
+    if opening.words[0] in ("EXCLUDE", "SPECIAL"):
+        return "types" if n > 1 else "type"
+    return {"TYPEIDX": "types (NATMTYP)", "PAIRIDX": "pairs (of NATMTYP types)"}.get(
+        opening.keyword or "", "rows" if n > 1 else "row"
+    )
 
 
 def _count_types(sections: Sections, lines: list[Line]) -> int:
@@ -185,7 +214,7 @@ def _rows(sections: Sections, lines: list[Line], at: int, n: int) -> list[Line]:
     have = next((k for k, row in enumerate(rows) if row.opens), len(rows))
     if have < n:
         what = "a value" if n == 1 else f"{n} rows"
-        sections.fail(f"expected {what} below {str(lines[at])!r}, found {have or 'none'}", lines[at])
+        sections.fail(f"expected {what} below {shown(str(lines[at]))}, found {have or 'none'}", lines[at])
     return rows
 
 
@@ -198,30 +227,39 @@ def _keyword(sections: Sections, line: Line, rows: list[Line]) -> None:
     elif key == "PAIRIDX":
         _once(sections, bool(sections.pair_rows), line)
         sections.pair_rows, sections.pair_header = rows, line
-    elif key in VALUES:
+    else:
         _once(sections, key in sections.values, line)
         sections.values[key] = rows[0]
-    else:
-        sections.fail(f"unknown keyword # {key} #", line)
 
 
 def _once(sections: Sections, there: bool, line: Line) -> None:
     if there:
-        sections.fail(f"given twice: {str(line)!r}", line)
+        sections.fail(f"given twice: {shown(str(line))}", line)
 
 
-def _comment(sections: Sections, line: Line) -> None:
+def _unknown(sections: Sections, lines: list[Line], at: int) -> int:
+    """A comment, or a keyword that is not known here; the number of rows that belong to it."""
+    line = lines[at]
+    known = (*VALUES, *TABLES)
     # chimes_lsq reads only "# KEY #", with blanks; a slip of the pen must not become a comment.
-    known = {*VALUES, "TYPEIDX", "PAIRIDX", "ENDFILE"}
-    if any(word.strip("#") in known for word in line.words):
-        sections.fail(f"expected '# KEYWORD #' with blanks around the word, found {str(line)!r}", line)
+    if line.keyword is None and any(word.strip("#") in (*known, "ENDFILE") for word in line.words):
+        sections.fail(f"expected '# KEYWORD #' with blanks around the word, found {shown(str(line))}", line)
+    loose = LOOSE.fullmatch(str(line))
+    key = line.keyword or (loose[1] if loose else "")
+    rows = list(itertools.takewhile(lambda row: not row.opens, lines[at + 1 :])) if key else []
+    if not (line.keyword or rows):
+        return 0
+    if close := difflib.get_close_matches(key.upper(), known, 1, ALIKE):
+        sections.fail(f"unknown keyword # {key} #; did you mean # {close[0]} #?", line)
+    sections.unknown.append((key, line, rows))
+    return len(rows)
 
 
 def _list_length(sections: Sections, line: Line) -> int:
     w = line.words
     if w[0] == "EXCLUDE":
         if len(w) < 4 or w[1] not in BODIES or w[2] != "INTERACTION:":
-            sections.fail(f"expected 'EXCLUDE 1B|2B|3B|4B INTERACTION: n', found {str(line)!r}", line)
+            sections.fail(f"expected 'EXCLUDE 1B|2B|3B|4B INTERACTION: n', found {shown(str(line))}", line)
         return sections.integer(line, 3, "the number of excluded types")
     if (
         len(w) < 5
@@ -230,7 +268,7 @@ def _list_length(sections: Sections, line: Line) -> int:
         or w[3] not in ("ALL", "SPECIFIC")
     ):
         sections.fail(
-            f"expected 'SPECIAL 3B|4B S_MINIM:|S_MAXIM: ALL value' or '… SPECIFIC n', found {str(line)!r}",
+            f"expected 'SPECIAL 3B|4B S_MINIM:|S_MAXIM: ALL value' or '… SPECIFIC n', found {shown(str(line))}",
             line,
         )
     return 0 if w[3] == "ALL" else sections.integer(line, 4, "the number of special types")

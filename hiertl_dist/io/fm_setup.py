@@ -1,7 +1,7 @@
 """Reading of chimes_lsq's ``fm_setup.in``: the basis, and the frames with the labels that it asks for.
 
-Keywords that change nothing here are listed in ``FmSetup.notes``; those that would change the result and
-are not supported (charges, overcoordination) are refused when they are switched on.
+Keywords that change nothing here, and those that are not known, are listed in ``FmSetup.notes``; those that would
+change the result and are not supported (charges, overcoordination) are refused when they are switched on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import FrameError, InputError
+from ..paths import require_file
+from ..words import shown
 from .fm_basis import basis_of
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines, read_sections
 from .lines import LineSource, stem
@@ -32,6 +34,17 @@ REFUSED: Final = {
     "FITEATM": "fitting of energies per atom",
 }
 """Keywords that must be false."""
+
+REFUSED_ALIKE: Final = {
+    "USECOUL": "charges are not supported",
+    "USEPOVR": "overcoordination is not supported",
+    "USEOVRP": "overcoordination is not supported",
+    "SUBTFRC": "subtracting the forces of other files is not supported; frozen models do that",
+}
+"""Keywords that no chimes_lsq of today reads, but that said something of the model once; FIT… are others."""
+
+SWITCHED_OFF: Final = ("USE2BCH", "USE3BCH", "USE4BCH")
+"""Keywords that would switch a body off which PAIRTYP has orders for."""
 
 WITHOUT_EFFECT: Final = {
     "WRAPTRJ": "positions are used as they stand; periodic images are exact",
@@ -105,7 +118,7 @@ def read_fm_setup(path: str | Path, *, read_frames: bool = True) -> FmSetup:
     OSError
         A file cannot be opened.
     """
-    sections = read_sections(Path(path))
+    sections = read_sections(require_file(path, "fm_setup.in"))
     for key, what in REFUSED.items():
         if sections.flag(key):
             sections.fail(f"{key} is true: {what} is not supported", sections.values[key])
@@ -116,7 +129,7 @@ def read_fm_setup(path: str | Path, *, read_frames: bool = True) -> FmSetup:
         sections.fail("SKPFRMS above 1: skipping frames is not supported", sections.values["SKPFRMS"])
     wanted = _wanted(sections)
     basis = basis_of(sections, wanted.energy)
-    notes = _notes(sections)
+    notes = [*_notes(sections, basis), *_unknown(sections, basis)]
     n_frames = sections.integer(sections.need("NFRAMES"), 0, "NFRAMES", least=1)
     source = sections.need("TRJFILE")
     frames: list[Frame] = []
@@ -136,7 +149,7 @@ def _wanted(sections: Sections) -> Wanted:
             n_stress = sections.integer(line, 1, "the number of frames of FITSTRS")
         elif word not in ALL + TRUE + FALSE:
             sections.fail(
-                f"FITSTRS: expected true, false, FIRST n, ALL or FIRSTALL n, found {str(line)!r}", line
+                f"FITSTRS: expected true, false, FIRST n, ALL or FIRSTALL n, found {shown(str(line))}", line
             )
         stress = "full" if word in ALL + FIRST_ALL else "none" if word in FALSE else "diagonal"
     energy, n_energy = False, None
@@ -149,13 +162,34 @@ def _wanted(sections: Sections) -> Wanted:
     return Wanted(stress, n_stress, energy, n_energy)
 
 
-def _notes(sections: Sections) -> list[str]:
+def _unknown(sections: Sections, basis: Basis) -> list[str]:
+    """Notes of keywords that are not known here. Raises InputError for those that would have changed the fit."""
+    notes = []
+    for key, line, rows in sections.unknown:
+        value = str(rows[0]) if rows else ""
+        off = not rows or rows[0].words[0] in FALSE
+        why = REFUSED_ALIKE.get(key, "what it would fit is not known here" if key.startswith("FIT") else "")
+        if why and not off:
+            sections.fail(f"unknown keyword # {key} # is {shown(value)}: {why}", rows[0])
+        if key in SWITCHED_OFF and off and rows and any(t.body == int(key[3]) for t in basis.types):
+            sections.fail(f"{key} is false, but PAIRTYP has {key[3]}-body orders: 0 there switches them off", rows[0])
+        given = f"{shown(value)} on line {rows[0].number}" if rows else "without a value"
+        more = f" and {len(rows) - 1} more rows" if len(rows) > 1 else ""
+        notes.append(
+            f"# {key} # on line {line.number}, {given}{more}: not a keyword that is known here, so it has no effect"
+        )
+    return notes
+
+
+def _notes(sections: Sections, basis: Basis) -> list[str]:
     notes = [
         f"{key} {sections.values[key]}: no effect here; {why}"
         for key, why in WITHOUT_EFFECT.items()
         if key in sections.values
     ]
     notes.append("ATMMASS: masses have no effect on a fit")
+    if inactive := [p.name for p in basis.pairs if p.rmin == p.rmax]:
+        notes.append(f"PAIRIDX: {', '.join(inactive)} inactive: S_MINIM is S_MAXIM, so all their terms are zero")
     if any(len(row.words) > 5 for row in sections.pair_rows):
         notes.append("S_DELTA: this column of PAIRIDX has no effect on a Chebyshev basis")
     if sections.charge_constraints is not None:
@@ -175,24 +209,26 @@ def _notes(sections: Sections) -> list[str]:
 
 def _trajectories(sections: Sections, source: Line, n_frames: int, notes: list[str]) -> list[Trajectory]:
     folder = sections.path.parent
+    if "\0" in str(source):
+        sections.fail(f"TRJFILE: expected the name of a file, found {shown(str(source))}", source)
     if len(source.words) == 1:
         path = folder / source.words[0]
         return [Trajectory(path, n_frames, stem(path), exact=False)]
     if source.words[0] != "MULTI" or len(source.words) != 2:
-        sections.fail(f"TRJFILE: expected a file, or MULTI and a list, found {str(source)!r}", source)
+        sections.fail(f"TRJFILE: expected a file, or MULTI and a list, found {shown(str(source))}", source)
     lister = Sections(folder / source.words[1])
-    rows = clean_lines(lister.path)
+    rows = clean_lines(require_file(lister.path, f"TRJFILE of {sections.path}"))
     if not rows or len(rows[0].words) != 1:
         lister.fail(
-            f"expected the number of trajectories alone, found {str(rows[0]) if rows else 'an empty file'!r}"
+            f"expected the number of trajectories alone, found {shown(str(rows[0])) if rows else 'an empty file'}"
         )
     n_files = lister.integer(rows[0], 0, "the number of trajectories", least=1)
     if len(rows) - 1 != n_files:
         lister.fail(f"expected {n_files} trajectories, found {len(rows) - 1} lines", rows[0])
     counts = [lister.integer(row, 0, "the number of frames") for row in rows[1:]]
     for row in rows[1:]:
-        if len(row.words) not in (2, 3, 5, 6):
-            lister.fail(f"expected 'frames file [label] [F S E]', found {str(row)!r}", row)
+        if len(row.words) not in (2, 3, 5, 6) or "\0" in str(row):
+            lister.fail(f"expected 'frames file [label] [F S E]', found {shown(str(row))}", row)
         if len(row.words) >= 5 and set(row.words[-3:]) != {"None"}:
             notes.append(f"{lister.path.name}, line {row.number}: the prefixes of row labels have no effect")
     if sum(counts) != n_frames:

@@ -19,7 +19,9 @@ import numpy as np
 
 from ..errors import FrameError
 from ..frames import Frame
+from ..type_names import name_fault
 from ..units import SYMBOLS
+from ..words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -156,9 +158,12 @@ def read_atoms(
         k = next(k for k, row in enumerate(rows) if len(row) != expected)
         raise source.error(f"expected {expected} columns, found {len(rows[k])}", first_line + k)
     species = tuple(row[species_column] for row in rows)
-    if not SYMBOLS.issuperset(species):
-        k = next(k for k, symbol in enumerate(species) if symbol not in SYMBOLS)
-        raise source.error(f"expected a chemical symbol, found {species[k]!r}", first_line + k)
+    for name in sorted(set(species) - SYMBOLS):
+        if fault := name_fault(name):
+            raise source.error(
+                f"expected a chemical symbol or the name of a type of atoms, found {shown(name)}: {fault}",
+                first_line + species.index(name),
+            )
     return AtomTable(species, _numbers(source, rows, columns(expected), first_line), first_line)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TABLE: Final = """
 H 1.008 He 4.002602 Li 6.94 Be 9.012183 B 10.81 C 12.011 N 14.007 O 15.999 F 18.9984 Ne 20.1797 Na
@@ -24,3 +27,14 @@ _WORDS: Final = _TABLE.split()
 
 MASSES: Final[dict[str, float]] = dict(zip(_WORDS[::2], map(float, _WORDS[1::2]), strict=True))
 """Standard atomic weights in u (IUPAC 2016; the longest-lived isotope of elements that have none)."""
+
+LIKE: Final = 0.01
+"""Masses that differ by less than this share are those of one element; isotopes differ by more where it matters."""
+
+
+def own_masses(given: Mapping[str, float]) -> dict[str, float]:
+    """Of the masses (u) that a file states, those that no table has: of types that are no elements, and of isotopes."""
+    return {
+        name: mass for name, mass in given.items()
+        if mass > 0.0 and (name not in MASSES or abs(mass / MASSES[name] - 1.0) > LIKE)
+    }  # fmt: skip

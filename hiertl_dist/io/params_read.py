@@ -6,7 +6,6 @@ from the atoms' order in the file to the sorted atoms of a :class:`~hiertl_dist.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,6 +14,8 @@ from ..basis import Basis, ClusterType, Edge, Elements, Pair, cluster_name, edge
 from ..blocks import columns_of, orbits, pattern_of
 from ..errors import BasisError, ParameterFileError
 from ..parameters import Parameters, Penalty
+from ..words import finite_number, shown, whole_number
+from .masses import own_masses
 from .params_scan import scan
 from .params_sections import COUNT_OF_BODY, edge_map
 
@@ -68,11 +69,14 @@ class _Builder:
         basis = self._basis(pairs, types)
         columns = columns_of(basis)
         coefficients = np.array([self.values.get((c.elements, c.powers), 0.0) for c in columns], np.float64)
-        return Parameters(basis, coefficients, Penalty(**self.said.penalty), self.coverage, self.said.path)
+        wall, remarks = Penalty(**self.said.penalty), tuple(self.said.remarks)
+        return Parameters(basis, coefficients, wall, self.coverage, self.said.path, remarks)
 
     def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
         try:
-            return Basis(tuple(self.said.elements), tuple(pairs.values()), tuple(types), self.said.cutoff)
+            masses = own_masses(self.said.masses)
+            elements, kinds = tuple(self.said.elements), tuple(types)
+            return Basis(elements, tuple(pairs.values()), kinds, self.said.cutoff, masses=masses)
         except BasisError as error:
             raise ParameterFileError(f"{self.said.path}: {error}") from error
 
@@ -111,22 +115,22 @@ class _Builder:
                 self.left_out[tuple(sorted(named[index]))] = line
 
     def _note_orders(self, line: int, words: list[str]) -> None:
-        if len(words) % 2 or not all(w.isdecimal() for w in words[1::2]):
+        orders = [whole_number(w) for w in words[1::2]]
+        if len(words) % 2 or None in orders:
             self.said.fail(line, "ORDERS: names of cluster types, each with its order", " ".join(words))
-        for name, order in zip(words[::2], words[1::2], strict=True):
+        for name, order in zip(words[::2], orders, strict=True):
             elements = self._cluster(line, name)
             largest = self.said.orders[len(elements) - 2] if 2 <= len(elements) <= 4 else 0
-            if not 1 <= int(order) <= largest:
+            if order is None or not 1 <= order <= largest:
                 self.said.fail(line, f"an order of 1 to {largest} (as PAIRTYP has it) for {name}", order)
-            self.orders[elements] = (line, int(order))
+            self.orders[elements] = (line, order)
 
     def _note_coverage(self, line: int, words: list[str], pairs: dict[Elements, Pair]) -> None:
-        try:
-            block, name, low, high = words[0], words[1], float(words[2]), float(words[3])
-        except (IndexError, ValueError):
+        low, high = map(finite_number, words[2:4]) if len(words) == 4 else (None, None)
+        if low is None or high is None:
             self.said.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
-        elements, members = self._cluster(line, name), self._cluster(line, block)
-        if elements not in pairs or len(words) != 4 or not (math.isfinite(low) and math.isfinite(high)):
+        elements, members = self._cluster(line, words[1]), self._cluster(line, words[0])
+        if elements not in pairs:
             self.said.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
         self.coverage[f"{cluster_name(members)}:{cluster_name(elements)}"] = (low, high)
 
@@ -136,7 +140,7 @@ class _Builder:
         except BasisError:
             elements = ()
         if not elements or not set(elements) <= set(self.said.elements):
-            self.said.fail(line, f"a cluster of {' '.join(self.said.elements)}", repr(name))
+            self.said.fail(line, f"a cluster of {' '.join(self.said.elements)}", shown(name))
         return elements
 
     def _check_counts(self) -> None:

@@ -7,6 +7,7 @@ the format that reader and writer share are here too.
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
@@ -20,9 +21,21 @@ if TYPE_CHECKING:
 NOTE: Final = "! hiertl_dist "
 """Starts the comment lines in which this package keeps what the format has no place for."""
 
+LONGEST: Final = 200
+"""Characters of what a message says was found."""
+
 SECTION_OF_BODY: Final = {3: "TRIPLETTYPE PARAMS:", 4: "QUADRUPLETYPE PARAMS:"}
 COUNT_OF_BODY: Final = {3: "ATOM PAIR TRIPLETS:", 4: "ATOM PAIR QUADRUPLETS:"}
 TRANSFORM_OF: Final = {"MORSE": "MORSE", "INVRSE_R": "INVRSE_R", "DEFAULT": "DEFAULT", "NONE": "DEFAULT"}
+
+
+KEYWORD_LIKE: Final = re.compile(
+    r"(?i:PAIRTYP|TYPEIDX|PAIRIDX|ATOM (TYPES|PAIR)|S_M(AX|IN)IM|SPECIAL [1-4]B|FCUT|TRIPLET|QUADRUPLET|"
+    r"(PAIR|TRIP|QUAD)MAPS|ENERGY OFFSET|EXCLD?[12]B|PENALTY (DIST|SCALING)|CHEBYSHEV (PARAMS|PENALTY|CUBIC)|"
+    r"(USE|FIT)(COUL|POVR|[0-9]BCH)|^(UNIQUE|INDEX|ATOMS|PAIRS):|^ENDFILE)|"
+    r"^(USE|FIT|EXCL|PAIR|ATOM|TRIP|QUAD|SPECIAL|NO |ENERGY)[A-Z0-9_ ]*:"
+)
+"""What a line of the format may look like, misspelt or unknown to this package, and captured output does not."""
 
 
 class Row(NamedTuple):
@@ -88,10 +101,14 @@ class Sections:
     offsets: dict[int, Row] = field(default_factory=dict)
     excluded: dict[int, dict[int, int]] = field(default_factory=lambda: {1: {}, 2: {}})
     notes: dict[str, list[Note]] = field(default_factory=dict)
+    masses: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
     def fail(self, line: int, expected: str, found: object) -> NoReturn:
         """Raise ParameterFileError naming the file and the line."""
-        raise ParameterFileError(f"{self.path}, line {line}: expected {expected}, found {found}")
+        text = str(found)
+        text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+        raise ParameterFileError(f"{self.path}, line {line}: expected {expected}, found {text}")
 
 
 def edge_map(order: Sequence[int]) -> list[int]:

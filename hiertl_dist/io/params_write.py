@@ -11,17 +11,18 @@ import math
 import os
 import re
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..basis import cluster_name, edges_of
 from ..blocks import pattern_of, type_powers
 from ..errors import ParameterFileError
+from ..paths import local_path
 from .masses import MASSES
 from .params_sections import COUNT_OF_BODY, NOTE, SECTION_OF_BODY, edge_permutations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from ..basis import Basis, ClusterType, Elements
     from ..parameters import Parameters
@@ -44,10 +45,11 @@ def write_parameters(
     """Write a parameter file; a file of that name is replaced only once the new one is complete.
 
     Values are in kcal/mol and Å with 17 significant digits, so that :func:`read_parameters` gives back the
-    same basis and the same coefficients to the bit. Two-body and one-body types that the basis leaves out are
-    written as zeros (the other programs read a fixed number of lines) and named in a comment. Note that those
-    programs put the penalty on every pair, also on those. chimes_calculator knows MORSE only and refuses a
-    file with another transform; chimes_md reads it.
+    same basis and the same coefficients to the bit. Masses are those of the basis, else of the elements; 0 and a
+    comment stand for one that is not known. Two-body and one-body types that the basis leaves out are written as
+    zeros (the other programs read a fixed number of lines) and named in a comment. Note that those programs put the
+    penalty on every pair, also on those. chimes_calculator knows MORSE only and refuses a file with another
+    transform; chimes_md reads it.
 
     Parameters
     ----------
@@ -60,11 +62,11 @@ def write_parameters(
     Raises
     ------
     ParameterFileError
-        A comment, order, penalty or coverage that a parameter file cannot hold; it is named.
+        A comment, order, penalty, coverage or name of a type that a parameter file cannot hold; it is named.
     OSError
         The file cannot be written.
     """
-    path = Path(path)
+    path = local_path(path, "parameter file")
     text = "\n".join(_Writer(parameters, reduced).lines(list(comments))) + "\n"
     # A name of its own: two processes that write the same file must not share the temporary one.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
@@ -98,6 +100,7 @@ class _Writer:
         # The names of pairs keep the order of the input ("ON" for O before N), as other programs form them.
         self.pairs = [tuple(sorted(p.elements, key=index.__getitem__)) for p in self.basis.pairs]
         self.pair_name = {p.elements: "".join(n) for p, n in zip(self.basis.pairs, self.pairs, strict=True)}
+        self.massless = [e for e in self.basis.elements if e not in MASSES and e not in self.basis.masses]
         self.present: dict[Elements, ClusterType] = {t.elements: t for t in self.basis.types}
         orders = {b: max((t.order for t in self.basis.types if t.body == b), default=0) for b in (1, 2, 3, 4)}
         if orders[1] > 1:
@@ -136,6 +139,8 @@ class _Writer:
                     )
                 yield f"! {line}".rstrip()
         yield "! Written by hiertl_dist; energies in kcal/mol, distances in Angstrom"
+        if self.massless:
+            yield f"! No mass is known of {', '.join(self.massless)}: 0 stands for it, dynamics need the true one"
 
     def _notes(self) -> Iterator[str]:
         orders = [f"{t.name} {t.order}" for t in self.basis.types if t.order != self.orders[t.body]]
@@ -143,7 +148,7 @@ class _Writer:
             yield f"{NOTE}ORDERS: {' '.join(orders)}"
         left_out = [p.name for p in self.basis.pairs if p.elements not in self.present]
         if any(t.body == 1 for t in self.basis.types):
-            left_out += [e for e in self.basis.elements if (e,) not in self.present]
+            left_out += [cluster_name((e,)) for e in self.basis.elements if (e,) not in self.present]
         if left_out:
             yield f"{NOTE}EXCLUDED: {' '.join(left_out)}"
         known = {p.name for p in self.basis.pairs}
@@ -165,7 +170,8 @@ class _Writer:
         yield from ("", f"ATOM TYPES: {len(self.basis.elements)}", "")
         yield "# TYPEIDX #\t# ATM_TYP #\t# ATMCHRG #\t# ATMMASS #"
         for index, element in enumerate(self.basis.elements):
-            yield f"{index}\t\t{element}\t\t0\t\t{_number(MASSES[element])}"
+            mass = self.basis.masses.get(element, MASSES.get(element, 0.0))
+            yield f"{index}\t\t{element}\t\t0\t\t{_number(mass)}"
         yield from ("", f"ATOM PAIRS: {len(self.pairs)}", "")
         columns = ("PAIRIDX", "ATM_TY1", "ATM_TY1", "S_MINIM", "S_MAXIM", "CHBDIST", "MORSE_LAMBDA")
         yield "\t".join(f"# {name} #" for name in columns)
@@ -264,12 +270,17 @@ class _Writer:
                 index = {c: i if c in self.present else -1 for i, c in enumerate(self._clusters(body))}
             if not index:
                 continue
-            maps = {}
+            maps: dict[str, Elements] = {}
             for atoms in itertools.product(self.basis.elements, repeat=body):
                 name = "".join(atoms) if body == 2 else "".join(self._edge_names(atoms))
-                maps[name] = index[tuple(sorted(atoms))]
+                cluster = maps.setdefault(name, tuple(sorted(atoms)))
+                if cluster != tuple(sorted(atoms)):
+                    raise ParameterFileError(
+                        f"{self.parameters.source}: a parameter file calls both {cluster_name(cluster)} and "
+                        f"{cluster_name(atoms)} {name!r}, as it runs names together; give the types other names"
+                    )
             yield f"{word}: {len(maps)}"
-            yield from (f"{maps[name]} {name}" for name in sorted(maps))
+            yield from (f"{index[maps[name]]} {name}" for name in sorted(maps))
             yield ""
 
     def _offsets(self) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..errors import FrameError, InputError
+from ..paths import local_path
 from .extxyz import LabelKeys, iter_extxyz
 from .lines import LineSource, stem
 from .xyzf import iter_xyzf
@@ -116,6 +117,7 @@ def _frames(
 
 def _format(file: Path, given: str | None) -> str:
     known = sorted(set(FORMATS.values()))
+    local_path(file, "trajectory")
     if given is not None:
         if given not in known:
             raise InputError(f"expected a format of {known}, found {given!r}")

@@ -1,8 +1,6 @@
 """Arithmetic on arrays in numba: edge functions, pairs, moments, clusters; and neighbour lists. Floor 1."""
 
-from pathlib import Path
-
 from .cache import forget_other_sources
 from .pairs import pair_rows
 
-forget_other_sources(Path(pair_rows.stats.cache_path))
+forget_other_sources(pair_rows.stats.cache_path)

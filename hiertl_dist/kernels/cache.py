@@ -3,19 +3,76 @@
 numba keeps compiled functions in files beside the sources (or where NUMBA_CACHE_DIR says) and recompiles a function
 whose own file has changed; not so where a helper in another file has, and files that name a class which is gone can't
 even be read. So the folder holds a digest of all kernel sources, and is emptied of indices where that differs.
+
+Where there is no folder that can be written, or it is full, each process compiles the kernels anew, with one warning.
 """
 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
-import tempfile
+import uuid
+import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from numba import njit
 
 SOURCES: Final = Path(__file__).parent
 DIGEST: Final = "sources.digest"
+
+
+REMEDY: Final = "set NUMBA_CACHE_DIR to a folder that can be written, to have them compiled once"
+
+_warned: list[str] = []
+
+
+def kernel(**options: Any) -> Callable[[Any], Any]:
+    """numba's ``njit`` with these options and its cache; without the cache where that has no place."""
+
+    def compiled(function: Any) -> Any:
+        try:
+            found = njit(cache=True, **options)(function)
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            _warn(f"no folder can be written to cache compiled kernels in, and each process compiles them: {REMEDY}")
+            return njit(**options)(function)
+        _bear_full_disks(found)
+        return found
+
+    return compiled
+
+
+def _bear_full_disks(dispatcher: Any) -> None:
+    """Have a kernel be used all the same where numba can't read or write its file (disk full, over quota, no right)."""
+    cache = dispatcher._cache
+    save, load = cache.save_overload, cache.load_overload
+
+    def saving(*args: Any) -> None:
+        try:
+            save(*args)
+        except OSError as error:
+            _warn(f"compiled kernels can't be cached ({error}), and each process compiles them: {REMEDY}")
+
+    def loading(*args: Any) -> Any:
+        with suppress(OSError):
+            return load(*args)
+        return None
+
+    cache.save_overload, cache.load_overload = saving, loading
+
+
+def _warn(text: str) -> None:
+    """Once, and by one of the processes that work together."""
+    ranks = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK")
+    first = next((os.environ[name] for name in ranks if name in os.environ), "0") == "0"
+    if not _warned and first and multiprocessing.parent_process() is None:
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    _warned.append(text)
 
 
 def sources_digest() -> str:
@@ -26,12 +83,15 @@ def sources_digest() -> str:
     return found.hexdigest()
 
 
-def forget_other_sources(folder: Path) -> bool:
-    """Drop numba's indices from the folder where it compiled other sources; whether it was so.
+def forget_other_sources(folder: str | Path | None) -> bool:
+    """Drop numba's indices from the folder where it compiled other sources; whether it was so. None: there is no cache.
 
     To be called before any kernel is. Several processes may do this at once: what one has compiled meanwhile is then
     compiled again by the next, which is no more than a loss of time.
     """
+    if folder is None:
+        return False
+    folder = Path(folder)
     digest, mark = sources_digest(), folder / DIGEST
     with suppress(OSError):
         if mark.read_text() == digest:
@@ -41,8 +101,7 @@ def forget_other_sources(folder: Path) -> bool:
         for index in folder.glob("*.nbi"):
             index.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=DIGEST)
-        with os.fdopen(handle, "w") as stream:
-            stream.write(digest)
-        Path(name).replace(mark)
+        new = folder / f"{DIGEST}.{uuid.uuid4().hex}"  # not of tempfile, whose files others can't read
+        new.write_text(digest)
+        new.replace(mark)
     return True

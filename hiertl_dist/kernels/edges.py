@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from .cache import kernel
 from .simd import LANES, tile8, tile16
 
 DAMPING = 0.01
@@ -22,9 +22,9 @@ DAMPING = 0.01
 MORSE, INVERSE, IDENTITY = 0, 1, 2
 CUBIC, TERSOFF = 0, 1
 
-jit = njit(cache=True, nogil=True, error_model="numpy")
+jit = kernel(nogil=True, error_model="numpy")
 
-inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+inlined = kernel(nogil=True, error_model="numpy", forceinline=True)
 """For helpers that are called for every pair of atoms: an array is seven arguments, and a tuple of them a hundred."""
 
 

@@ -24,7 +24,8 @@ from ..held_out import HeldOut
 from ..planning import PROCESS_BYTES, check_resources
 from ..store import jsonable, write_json
 from ..validation import CrossValidation, Pools, cross_validate
-from ..views import View, as_regulariser, view
+from ..view_solutions import as_regulariser
+from ..views import View, view
 from .choice import Candidate, failed, scored
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ..executors.base import Executor
     from ..folds import Folds
+    from ..one_body import MissingEnergies
     from ..parameters import Parameters
     from ..reduction import Summaries
     from .plan import Columns, Part
@@ -53,21 +55,25 @@ FRAMES_SCANNED: Final = 20
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What all models of a stage have in common: free blocks, element sets of the frames, frozen models, folds."""
+    """What all models of a stage have in common: free blocks, element sets of the frames, frozen models, folds; and
+    what becomes of energies that neither says, and of those that lower stages left open."""
 
     blocks: tuple[str, ...]
     sets: tuple[str, ...]
     frozen: tuple[Parameters, ...]
     folds: Folds
     importance: Mapping[str, float] | None
+    missing_energies: MissingEnergies = "refuse"
+    left_open: tuple[str, ...] = ()
 
     def view_options(
-        self, orders: Any, exclude: Sequence[str], weights: Mapping[str, float], objective: str
+        self, orders: Any, exclude: Sequence[str], weights: Mapping[str, float] | str, objective: str
     ) -> dict[str, Any]:
         """The arguments of :func:`~hiertl_dist.views.view`."""
         return {
             "blocks": self.blocks, "sets": self.sets, "frozen": self.frozen, "orders": orders, "exclude": exclude,
-            "weights": weights, "objective": objective,
+            "weights": weights, "objective": objective, "missing_energies": self.missing_energies,
+            "left_open": self.left_open,
         }  # fmt: skip
 
 
@@ -105,7 +111,7 @@ class Item:
     columns: Columns
     orders: Any
     exclude: tuple[str, ...]
-    weightings: tuple[tuple[Mapping[str, float], str], ...]
+    weightings: tuple[tuple[Mapping[str, float] | str, str], ...]
     regularisers: tuple[Mapping[str, Any], ...]
     places: tuple[int, ...]
 
@@ -122,7 +128,9 @@ class Item:
             "format": FORMAT, "version": package_version("hiertl-dist"), "summaries": summaries,
             "frozen_files": [f.digest for f in source.summaries.frozen], "blocks": setup.blocks, "sets": setup.sets,
             "frozen": [f.digest for f in setup.frozen], "folds": setup.folds.as_dict(),
-            "basis": self.columns.basis.digest, "weightings": self.weightings, "regularisers": self.regularisers,
+            "basis": self.columns.basis.digest, "energies": source.summaries.basis.energies,
+            "missing_energies": setup.missing_energies, "left_open": setup.left_open,
+            "weightings": self.weightings, "regularisers": self.regularisers,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

@@ -7,16 +7,36 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ..basis import cluster_name
+from ..display import table_text
 from ..errors import InputError
-from ..jobs import known_frames, options_of, read_parts, solution_writers, tell_solution, write_json_file, write_model
+from ..figures import need_matplotlib
+from ..jobs import (
+    known_frames,
+    options_of,
+    read_frozen,
+    renew,
+    solution_writers,
+    tell_solution,
+    write_json_file,
+    write_model,
+)
 from ..jobs import write_outputs as write
-from ..report import Errors, errors_by_composition, errors_text, frame_errors, table_text, warnings_text
+from ..report import (
+    Errors,
+    details_text,
+    errors_by_composition,
+    errors_by_group,
+    errors_text,
+    frame_errors,
+    warnings_text,
+)
 from ..rows import person_kind
 from ..summary_store import SummaryStore
-from .plan import plan_search
+from .plan import SearchPlan, plan_search
 from .report import plot_search, search_text
 from .settings import SearchSettings
-from .stages import SearchResult, search, summarise_for
+from .stages import SearchResult, search, summarise_for, summary_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +65,17 @@ class SearchReport:
     errors: dict[str, dict[str, Errors]]
     evaluations: dict[str, list[Evaluation]]
 
+    @property
+    def group_errors(self) -> dict[str, dict[str, Errors]]:
+        """As ``errors``, by group."""
+        return {s: errors_by_group(self.sets[s], e) for s, e in self.evaluations.items()}
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             **self.result.as_dict(),
             "errors": {s: {c: vars(e) for c, e in table.items()} for s, table in self.errors.items()},
+            "group_errors": {s: {g: vars(e) for g, e in table.items()} for s, table in self.group_errors.items()},
             "out_of_range": {
                 s: [vars(f) for f in frame_errors(self.sets[s], e) if f.out_of_range]
                 for s, e in self.evaluations.items()
@@ -60,8 +86,10 @@ class SearchReport:
     def text(self, units: str) -> str:
         """For people."""
         parts = [search_text(self.result, units)]
+        groups = self.group_errors
         for s, table in self.errors.items():
             parts.append(f"the chosen model, {s} frames\n" + errors_text({"": table}, units))
+            parts.append(details_text({"": table}, {"": groups[s]}, units))
             listed = frame_errors(self.sets[s], self.evaluations[s])
             parts.append(f"{s}: " + warnings_text(listed, units, 5, self.result.model.coverage))
         return "\n\n".join(parts)
@@ -73,30 +101,34 @@ def search_job(
     *,
     all_at_once: bool = False,
     plot: bool | None = None,
+    fresh: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> SearchReport:
-    """Search a job and write what was chosen: block files, merged model, solutions, ``search.json``, ``search.png``.
+    """Search a job and write what was chosen: block files, merged model, solutions, ``search.json``, ``search.png`` and
+    ``search.pdf``.
 
     Parameters
     ----------
     plot : ``None``: if matplotlib is there.
+    fresh : make a new summary store; the one that is there gets another name.
 
     Raises
     ------
     InputError
         The input has no ``[search]`` table; and what :func:`~hiertl_dist.searching.stages.search` raises.
-    ImportError
+    ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """
     if job.search is None:
         raise InputError("search: expected a [search] table, found none")
     drawn = find_spec("matplotlib") is not None if plot is None else plot
     if plot:
-        import matplotlib  # noqa: F401
+        need_matplotlib()
     if plot is None and not drawn:
         tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
     frames, held_out = job.read_frames(executor.watch)
-    frozen = [read_parts(p) for p in job.frozen]
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    frozen = read_frozen(job, tell)
     files: list[Path] = []
 
     def done(stage: Stage) -> None:
@@ -104,10 +136,14 @@ def search_job(
         files.extend(write(executor, solution_writers(name, stage.solution, job.output)))
         tell_solution(stage.solution, tell)
 
+    if fresh:
+        options = search_options(job)
+        plan = plan_search(frames, job.basis, job.search, frozen=frozen, options=options, all_at_once=all_at_once)
+        renew_summaries(job, plan, job.search, executor, tell)
     result = search(
         frames, job.basis, job.search, frozen=frozen, options=search_options(job), store=job.summaries,
-        rows=job.store if job.keep_rows else None, output=job.output, executor=executor, all_at_once=all_at_once,
-        tell=tell, done=done,
+        rows=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
+        all_at_once=all_at_once, tell=tell, done=done,
     )  # fmt: skip
     files += write(executor, [partial(write_model, result.model, (), job.output / "model.params.txt")])
     sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)
@@ -120,9 +156,8 @@ def search_job(
     return report
 
 
-def _plot(result: SearchResult, path: Path) -> Path:
-    plot_search(path, result)
-    return path
+def _plot(result: SearchResult, path: Path) -> tuple[Path, ...]:
+    return plot_search(path, result)
 
 
 def search_options(job: Input) -> Any:
@@ -131,29 +166,42 @@ def search_options(job: Input) -> Any:
 
 
 def summarise_job(
-    job: Input, executor: Executor, *, all_at_once: bool = False, tell: Callable[[str], None] = lambda _: None
-) -> dict[str, Any]:
-    """The pass over the rows that a search begins with, into the summary store."""
+    job: Input, executor: Executor, *, all_at_once: bool = False, fresh: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
     settings = job.search or SearchSettings()
     frames, _ = job.read_frames(executor.watch)
-    frozen = [read_parts(p) for p in job.frozen]
+    executor.require_alike([f.digest for f in frames], "frames")
+    frozen = read_frozen(job, tell)
     # grids are no matter of the pass
     plan = plan_search(
         frames, job.basis, SearchSettings(folds=settings.folds), frozen=frozen, options=search_options(job),
         all_at_once=all_at_once, tell=tell,
     )  # fmt: skip
-    before = executor.once(partial(_ids, job.summaries), what=f"look at {job.summaries}")
-    rows = job.store if job.keep_rows else None
-    summaries, _ = summarise_for(plan, settings, store=job.summaries, rows=rows, executor=executor)
-    found: dict[str, Any] = executor.once(partial(_contents, job.summaries), what=f"look at {job.summaries}")
+    if fresh:
+        renew_summaries(job, plan, settings, executor, tell)
+    store = summary_place(plan, settings, job.summaries, executor)
+    before = executor.once(partial(_ids, store), what=f"look at {store}")
+    rows = job.design_store() if job.keep_rows else None
+    summaries, _ = summarise_for(plan, settings, store=store, rows=rows, executor=executor)
+    found: dict[str, Any] = executor.once(partial(_contents, store), what=f"look at {store}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
-        own = counts.setdefault("".join(sorted(group.elements)), {})
+        own = counts.setdefault(cluster_name(group.elements), {})
         own["groups"] = own.get("groups", 0) + 1
         kind = person_kind(group.kind)
         own[kind] = own.get(kind, 0) + summaries.rows(group)
     new = [i for i in found["batches"] if i not in before]
-    return found | {"store": str(job.summaries), "element_sets": counts, "new_batches": new}
+    return found | {"store": str(store), "element_sets": counts, "new_batches": new}
+
+
+def renew_summaries(
+    job: Input, plan: SearchPlan, settings: SearchSettings, executor: Executor, tell: Callable[[str], None]
+) -> None:
+    """Rename the summary store that a pass would go on with."""
+    place = summary_place(plan, settings, job.summaries, executor, check=False)
+    renew(place, executor, tell)
 
 
 def _ids(store: Path) -> list[str]:

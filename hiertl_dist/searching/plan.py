@@ -11,16 +11,16 @@ from ..basis import cluster_name, split_symbols
 from ..blocks import blocks_of, columns_of
 from ..errors import BasisError, InputError
 from ..lattice import HierarchyOptions, blocks_in, choose_blocks, less
-from ..reduction import weight_names
 from ..rows import KINDS, SUMMARY_KINDS, Group, kind_codes, n_rows, person_kind
 from ..sub_basis import lower_basis
+from ..weights import weight_names
 
 if TYPE_CHECKING:
     from ..basis import Basis
     from ..cluster_types import ClusterType
     from ..frames import Frame
     from ..parameters import Parameters, Penalty
-    from ..solving import FitSettings
+    from ..settings import FitSettings
     from .settings import Choice, Grid, SearchSettings
 
 Tell = Callable[[str], None]
@@ -35,7 +35,9 @@ class Columns:
 
     def key(self, choice: Choice) -> str:
         """The same for choices that are the same model."""
-        weights = {k: w for k, w in choice.weights.items() if w != 1.0}
+        weights = (
+            choice.weights if isinstance(choice.weights, str) else {k: w for k, w in choice.weights.items() if w != 1.0}
+        )
         return self.basis.digest + replace(choice, weights=weights, orders=None, exclude=()).key
 
 
@@ -204,6 +206,8 @@ def _own_choice(part: Part, choice: Choice) -> Choice:
         orders = {n: v for n, v in orders.items() if _plain(n) in here or _plain(n) not in there}
     near = _weighable(part.frames)
     weights = {}
+    if isinstance(choice.weights, str):
+        return replace(choice, exclude=exclude, orders=orders)
     for name, value in choice.weights.items():
         if name not in part.names:
             sources = sorted(n for n in part.names if "/" not in n)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from ..report import ENERGY_UNITS, FORCE_UNITS, table_text
+from ..display import table_text
+from ..figures import COLOURS, GREY, add_legend, new_figure, save_figure
+from ..report import ENERGY_UNITS, FORCE_UNITS, regulariser_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from .choice import Candidate
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
 
 MOST: Final = 10
 """Models of a table."""
+
+MOST_ACROSS: Final = 4
+"""Panels of a row of the figure."""
+
+WIDE: Final = 20.0
 
 MARKS: Final = {"chosen": "→ ", "best": "* "}
 
@@ -86,8 +93,9 @@ def describer(choices: Sequence[Choice]) -> Any:
     """A function that says of a choice what some others have otherwise."""
     plain = [c.as_dict() for c in choices]
     vary = {axis: len({repr(p[axis]) for p in plain}) > 1 for axis in plain[0]} if plain else {}
-    names = {n for p in plain for n in p["weights"]}
-    moving = {n for n in names if len({p["weights"].get(n, 1.0) for p in plain}) > 1}
+    tables = [p["weights"] for p in plain if not isinstance(p["weights"], str)]
+    names = {n for t in tables for n in t}
+    moving = {n for n in names if len(tables) < len(plain) or len({t.get(n, 1.0) for t in tables}) > 1}
 
     def describe(choice: Choice) -> str:
         said = []
@@ -95,11 +103,14 @@ def describer(choices: Sequence[Choice]) -> Any:
             said.append(_orders(choice.orders))
         if vary["exclude"]:
             said.append("without " + "+".join(choice.exclude) if choice.exclude else "all types")
-        said += [f"{n} × {choice.weights.get(n, 1.0):g}" for n in sorted(moving)]
+        if isinstance(choice.weights, str):
+            said += [f"{choice.weights} weights"] * vary["weights"]
+        else:
+            said += [f"{n} × {choice.weights.get(n, 1.0):g}" for n in sorted(moving)]
         if vary["objective"]:
             said.append(choice.objective)
         if vary["regulariser"] or not said:
-            said.append(_regulariser(choice.regulariser))
+            said.append(regulariser_text(choice.regulariser))
         return ", ".join(said)
 
     return describe
@@ -113,41 +124,77 @@ def _orders(value: Any) -> str:
     return "/".join(map(str, value))
 
 
-def _regulariser(table: Mapping[str, Any]) -> str:
-    numbers = " ".join(
-        f"{k} {v:g}" if isinstance(v, float | int) and not isinstance(v, bool) else k
-        for k, v in table.items() if k != "kind" and v is not None and v is not False
-    )  # fmt: skip
-    return f"{table['kind']} {numbers}".strip()
+def plot_search(path: Path, result: SearchResult) -> tuple[Path, ...]:
+    """Write :func:`search_figure` as a PNG and a PDF; returns their paths. Needs matplotlib."""
+    return save_figure(search_figure(result), path)
 
 
-def plot_search(path: Path, result: SearchResult) -> None:
-    """Error ± standard error against cost of evaluation, one panel a stage, as a PNG. Needs matplotlib."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def search_figure(result: SearchResult) -> Any:
+    """Error ± standard error against cost of evaluation, one panel a stage, with the front of Pareto.
 
+    A model is on the front if none that may be chosen is both cheaper and better. Axes are logarithmic where what they
+    show differs by more than a factor of 20.
+    """
     stages = result.stages
-    figure = Figure(figsize=(4.8 * len(stages), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(stages), squeeze=False)[0]
-    for ax, stage in zip(axes, stages, strict=True):
-        found = stage.found
-        for kept_out, colour, label in ((False, "C0", "models"), (True, "C7", "kept out by the guard")):
-            own = [c for c in found.candidates if not c.failed and bool(c.rejected) == kept_out]
-            if own:
-                ax.errorbar(*_points(own), fmt=".", ms=5, lw=0.7, alpha=0.6, color=colour, label=label)
-        best, chosen = stage.best, stage.chosen
-        if math.isfinite(best.standard_error):
-            limit = best.score + best.standard_error
-            ax.axhline(limit, lw=0.8, ls="--", color="k", label="lowest + its standard error")
-        ax.plot([1e6 * best.cost], [best.score], "o", ms=9, mfc="none", mec="C1", mew=1.5, label="lowest")
-        ax.plot([1e6 * chosen.cost], [chosen.score], "s", ms=12, mfc="none", mec="C3", mew=1.5, label="chosen")
-        lost = sum(1 for c in found.candidates if c.failed)
-        title = f"{stage.name}: {len(found.candidates)} models" + (f", {lost} not fitted" if lost else "")
-        ax.set(title=title, xlabel="cost of evaluation, µs/atom (estimate)", ylabel="held-out score")
-    handles = {text: h for ax in axes for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize="small")
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    across = min(len(stages), MOST_ACROSS)
+    down = -(-len(stages) // across)
+    figure = new_figure(max(4.8 * across, 6.0), 4.0 * down + 0.6)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for ax in axes[len(stages) :]:
+        ax.remove()
+    handles: dict[str, Any] = {}
+    for ax, stage in zip(axes, stages, strict=False):
+        handles |= _draw_stage(ax, stage)
+    add_legend(figure, handles)
+    return figure
+
+
+def _draw_stage(ax: Any, stage: Stage) -> dict[str, Any]:
+    """What a panel has to say for the legend."""
+    found = stage.found
+    fine = [c for c in found.candidates if not c.failed]
+    handles: dict[str, Any] = {}
+    looks = ((False, COLOURS[5], "models ± standard error"), (True, GREY, "kept out by the guard"))
+    for kept_out, colour, label in looks:
+        own = [c for c in fine if bool(c.rejected) == kept_out]
+        if own:
+            handles[label] = ax.errorbar(*_points(own), fmt=".", ms=5, lw=0.7, alpha=0.7, color=colour, zorder=2)
+    front = pareto([c for c in fine if not c.rejected])
+    (handles["Pareto front"],) = ax.plot(
+        [1e6 * c.cost for c in front], [c.score for c in front], "-", lw=1.2, color=COLOURS[0], zorder=3
+    )
+    best, chosen = stage.best, stage.chosen
+    if math.isfinite(best.standard_error):
+        handles["lowest + its standard error"] = ax.axhline(
+            best.score + best.standard_error, lw=0.8, ls="--", color="k", zorder=1
+        )
+    for label, model, look in (
+        ("lowest", best, {"marker": "o", "ms": 9, "mec": COLOURS[4]}),
+        ("chosen", chosen, {"marker": "s", "ms": 12, "mec": COLOURS[1]}),
+    ):
+        (handles[label],) = ax.plot([1e6 * model.cost], [model.score], ls="", mfc="none", mew=1.6, zorder=4, **look)
+    lost = len(found.candidates) - len(fine)
+    title = f"{stage.name}: {len(found.candidates)} models" + (f", {lost} not fitted" if lost else "")
+    score = "held-out score (kcal/mol, Å, GPa)"
+    ax.set(title=title, xlabel="cost of evaluation, µs/atom (estimate)", ylabel=score)
+    for axis, values in (("x", [c.cost for c in fine]), ("y", [c.score for c in fine])):
+        if min(values) > 0.0 and max(values) > WIDE * min(values):
+            ax.set(**{f"{axis}scale": "log"})
+    told = [f"lowest {pm(best.score, best.standard_error)}", f"chosen {pm(chosen.score, chosen.standard_error)}"]
+    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5}
+    ax.text(
+        0.97, 0.97, "\n".join(told), transform=ax.transAxes, va="top", ha="right", fontsize="small", bbox=box, zorder=5
+    )
+    return handles
+
+
+def pareto(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The models that no other is both cheaper and better than: the cheapest first, each better than those before."""
+    front: list[Candidate] = []
+    for c in sorted(candidates, key=lambda c: (c.cost, c.score)):
+        if not front or c.score < front[-1].score:
+            front.append(c)
+    return front
 
 
 def _points(candidates: Sequence[Candidate]) -> tuple[list[float], list[float], list[float]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -16,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ..algebra import regulariser_from_dict, regulariser_to_dict
 from ..basis import cluster_name, split_symbols
-from ..errors import HiertlError, InputError
+from ..errors import HiertlError, InputError, Problems, respelled, unknown_keys_message
 from ..folds import Folds
 from ..rows import KINDS, OBJECTIVES
+from ..weights import AUTO, explicit
+from ..words import shown
 
 if TYPE_CHECKING:
-    from ..solving import FitSettings
+    from ..settings import FitSettings
 
 Strategy = Literal["grid", "ladder"]
 Rule = Literal["one_se", "best"]
@@ -42,7 +43,7 @@ class Choice:
     """
 
     regulariser: Mapping[str, Any]
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] | str = field(default_factory=dict)
     objective: str = "lsq"
     orders: Any = None
     exclude: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ class Choice:
     def changed(self, axis: str, value: Any) -> Choice:
         """With another value of an axis, which is a field, or one of the weights as ``"weights.energy"``."""
         name, _, part = axis.partition(".")
-        changes: dict[str, Any] = {name: {**self.weights, part: value} if part else value}
+        changes: dict[str, Any] = {name: {**explicit(self.weights), part: value} if part else value}
         return replace(self, **changes)
 
 
@@ -78,17 +79,23 @@ class Grid:
     @classmethod
     def from_dict(cls, table: Any, where: str = "search.grid") -> Grid:
         """The content of a ``[search.grid]`` table. Raises InputError naming the key."""
-        _known(table, AXES, where)
+        problems = Problems()
         axes: dict[str, tuple[Any, ...]] = {}
-        for key, value in table.items():
-            axes |= _READERS[key](value, f"{where}.{key}")
+        with problems.noting():
+            _known({} if isinstance(table, dict) else table, AXES, where)
+            table = respelled(table, AXES, where)
+            _known(table, AXES, where)
+        for key in [k for k in table if k in _READERS] if isinstance(table, dict) else ():
+            with problems.noting():
+                axes |= _READERS[key](table[key], f"{where}.{key}")
+        problems.settle()
         return cls(axes)
 
     def start(self, fit: FitSettings) -> Choice:
         """The first value of every axis; what has none is as in the settings of a fit."""
         first = Choice(
             regulariser_to_dict(regulariser_from_dict(dict(fit.regulariser))),
-            {} if any(a.startswith("weights") for a in self.axes) else dict(fit.weights), fit.objective,
+            {} if any(a.startswith("weights") for a in self.axes) else fit.weights, fit.objective,
         )  # fmt: skip
         for axis, values in self.axes.items():
             first = first.changed(axis, values[0])
@@ -140,7 +147,7 @@ class SearchSettings:
         if self.importance is not None:
             shares = _numbers(self.importance, "search.importance")
             if unknown := [k for k in shares if k not in KINDS]:
-                raise InputError(f"search.importance: unknown keys {unknown}; known are {list(KINDS)}")
+                raise InputError(f"search.importance: {unknown_keys_message(unknown, KINDS)}")
             if not any(shares.values()):
                 raise InputError(f"search.importance: expected a number above 0, found {dict(self.importance)}")
         if not isinstance(self.folds, Folds):
@@ -149,20 +156,35 @@ class SearchSettings:
     @classmethod
     def from_dict(cls, table: Any) -> SearchSettings:
         """The content of a ``[search]`` table but for ``summaries``. Raises InputError naming the key."""
-        _known(table, KEYS, "search")
-        found = {k: v for k, v in table.items() if k in ("strategy", "rule", "importance")}
-        if "folds" in table:
-            found["folds"] = _folds(table["folds"])
+        problems = Problems()
+        with problems.noting():
+            _known(table, KEYS, "search")
+        table = table if isinstance(table, dict) else {}
+        found: dict[str, Any] = {}
+        for key in ("strategy", "rule", "importance"):
+            with problems.noting():
+                if key in table:  # looked at by itself, for the first that is wrong ends it
+                    cls(**{key: table[key]})
+                    found[key] = table[key]
+        with problems.noting():
+            if "folds" in table:
+                found["folds"] = _folds(table["folds"])
         blocks: dict[str, Grid] = {}
         given = table.get("blocks", {})
         if not isinstance(given, dict):
-            raise InputError(f"search.blocks: expected a table, found {given!r}")
+            problems.add(f"search.blocks: expected a table, found {shown(given)}")
+            given = {}
         for key, own in given.items():
-            name = cluster_name(split_symbols(key))
-            if name in blocks:
-                raise InputError(f"search.blocks: {name} is given twice, the second time as {key!r}")
-            blocks[name] = Grid.from_dict(own, f"search.blocks.{key}")
-        return cls(Grid.from_dict(table.get("grid", {})), blocks, **found)
+            with problems.noting():
+                name = cluster_name(split_symbols(key))
+                if name in blocks:
+                    raise InputError(f"search.blocks: {name} is given twice, the second time as {key!r}")
+                blocks[name] = Grid.from_dict(own, f"search.blocks.{key}")
+        grid = Grid()
+        with problems.noting():
+            grid = Grid.from_dict(table.get("grid", {}))
+        problems.settle()
+        return cls(grid, blocks, **found)
 
     def of(self, block: str) -> Grid:
         """The grid of a block: an axis of its own table takes the place of the general one, others are added."""
@@ -189,9 +211,9 @@ class SearchSettings:
 
 def _known(table: Any, keys: Sequence[str], where: str) -> None:
     if not isinstance(table, dict):
-        raise InputError(f"{where}: expected a table, found {table!r}")
-    if unknown := sorted(set(table) - set(keys), key=str):
-        raise InputError(f"{where}: unknown keys {unknown}; known are {sorted(keys)}")
+        raise InputError(f"{where}: expected a table, found {shown(table)}")
+    if unknown := set(table) - set(keys):
+        raise InputError(f"{where}: {unknown_keys_message(unknown, sorted(keys))}")
 
 
 def _folds(value: Any) -> Folds:
@@ -209,8 +231,8 @@ def _numbers(table: Any, where: str) -> dict[str, float]:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (value >= 0.0 and math.isfinite(value)):
-        raise InputError(f"{where}: expected a finite number ≥ 0, found {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1e300:
+        raise InputError(f"{where}: expected a finite number ≥ 0, found {shown(value)}")
     return float(value)
 
 
@@ -241,17 +263,22 @@ def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
 
 
 def _weights(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
+    if value == AUTO:
+        return {"weights": (AUTO,)}
     if isinstance(value, list):
-        tables: list[dict[str, float]] = []
+        tables: list[dict[str, float] | str] = []
         for i, table in enumerate(value):
+            if table == AUTO:
+                tables.append(AUTO)
+                continue
             if not isinstance(table, dict):
-                raise InputError(f"{where}[{i}]: expected a table of numbers, found {table!r}")
+                raise InputError(f'{where}[{i}]: expected a table of numbers or "auto", found {table!r}')
             own = _weights(table, f"{where}[{i}]") if table else {}
             names = [a.partition(".")[2] for a in own]
             tables += [dict(zip(names, v, strict=True)) for v in itertools.product(*own.values())]
         return {"weights": _axis(tables, where)}
     if not isinstance(value, dict):
-        raise InputError(f"{where}: expected a table of numbers or a list of such tables, found {value!r}")
+        raise InputError(f'{where}: expected "auto", a table of numbers or a list of such tables, found {value!r}')
     if not value:
         return {"weights": ({},)}
     return {

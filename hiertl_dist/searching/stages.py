@@ -16,17 +16,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..algebra import ConvergenceError
+from ..basis import split_symbols
+from ..blocks import blocks_of
 from ..errors import HiertlError, StoreError
 from ..evaluation import Model
 from ..executors import borrowed
 from ..frames import frames_digest
 from ..hierarchy import merged_model
 from ..lattice import HierarchyOptions, below_of, less
+from ..one_body import one_body_values
 from ..rows import KINDS, person_kind
 from ..solution import Solution
+from ..stored_summaries import store_settings, summary_folder
 from ..summarising import summarise
 from ..summary_store import SummaryStore
-from ..views import solve, view
+from ..view_solutions import solve
+from ..views import view
 from .choice import Candidate, Chosen, choose
 from .items import Setup, Source, cross_validated, package_version
 from .plan import Part, SearchPlan, plan_search
@@ -145,7 +150,8 @@ def search(
     frozen : models of blocks that are not searched.
     options : settings of what the grid does not name, blocks to search (``only``), memory. ``partial`` and
         ``include_fewer`` are refused.
-    store, rows : folders of the summary store and of the design store, see :func:`~hiertl_dist.summarising.summarise`.
+    store : folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
+    rows : folder of the design store, see :func:`~hiertl_dist.summarising.summarise`.
     output : folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.
     tell : called with a line about each step; done : called with each stage as soon as it has a solution.
 
@@ -160,14 +166,14 @@ def search(
     """
     plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
     with borrowed(executor) as runner:
+        if store is not None:
+            store = summary_place(plan, settings, Path(store), runner)
         summaries, source = summarise_for(plan, settings, store=store, rows=rows, executor=runner)
         folder = None if output is None else Path(output) / "search"
         stages: list[Stage] = []
         for part in plan.parts:
-            current = [s.solution.parameters for s in stages]
-            below = current if all_at_once else below_of(part.name, current, ())
-            setup = Setup(part.blocks, part.sets, tuple(below), settings.folds, settings.importance)
-            sources = [p.source for p in (*below, *below_of(part.name, plan.frozen, ()))]
+            setup = _setup(part, stages, settings, all_at_once)
+            sources = [p.source for p in (*setup.frozen, *below_of(part.name, plan.frozen, ()))]
             what = f"{', '.join(part.blocks)} together" if len(part.blocks) > 1 else part.name
             tell(f"{what}: {', '.join(sources) or 'nothing'} frozen")
             stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
@@ -176,6 +182,23 @@ def search(
     parts = [*less(plan.frozen, solved), *(s.solution.parameters for s in stages)]
     model = merged_model(parts, basis, plan.wall)
     return SearchResult(settings, tuple(stages), model, summaries, source.identity, all_at_once)
+
+
+def _setup(part: Part, stages: Sequence[Stage], settings: SearchSettings, all_at_once: bool) -> Setup:
+    current = [s.solution.parameters for s in stages]
+    below = current if all_at_once else below_of(part.name, current, ())
+    return Setup(
+        part.blocks, part.sets, tuple(below), settings.folds, settings.importance, part.fit.missing_energies,
+        left_open_by(stages),
+    )  # fmt: skip
+
+
+def left_open_by(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Elements whose block was fitted, and whose energy no stage has."""
+    fitted = {b for s in stages for b in s.solution.blocks}
+    known = one_body_values([s.solution.parameters for s in stages])
+    singles = {split_symbols(b)[0] for b in fitted if len(split_symbols(b)) == 1}
+    return tuple(sorted(singles - set(known)))
 
 
 # ---- the pass
@@ -207,6 +230,18 @@ def summarise_for(
     return summaries, Source(summaries, identity, there // (4 * executor.workers), there)
 
 
+def summary_place(
+    plan: SearchPlan, settings: SearchSettings, path: Path, executor: Executor, *, check: bool = True
+) -> Path:
+    """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
+    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
+    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
+    found = executor.once(partial(summary_folder, path, wanted, check=check), what=f"look at {path}")
+    if isinstance(found, StoreError):
+        raise found
+    return Path(found)
+
+
 def _batches(store: Path) -> dict[str, str]:
     """The element set of each batch of a store, by id."""
     return {batch.id: batch.elements for batch in SummaryStore.open(store).batches()}
@@ -221,7 +256,8 @@ def _refuse_strangers(store: Path, frames: Sequence[Frame]) -> None:
         shown = "; ".join(r.origin for r in strange[:5]) + " …" * (len(strange) > 5)
         raise StoreError(
             f"{store}: the store has {len(strange)} frames that are not among those to be fitted (held out since?) and "
-            f"would be fitted all the same: {shown}; name another folder as search.summaries"
+            f"would be fitted all the same: {shown}; go on with --fresh, which makes a new "
+            "store and renames this one, or name another folder as search.summaries"
         )
 
 

@@ -51,7 +51,7 @@ def test_from_and_to_settings(settings: dict[str, object], expected: Regulariser
         ({"kind": "rigde"}, "found 'rigde'"),
         ({"kind": ["ridge"]}, "found \\['ridge'\\]"),
         ({"kind": "ridge"}, "missing: alpha"),
-        ({"kind": "ridge", "alpha": 1.0, "lam": 2.0}, "expected keys alpha; unknown: lam; missing: none"),
+        ({"kind": "ridge", "alpha": 1.0, "lam": 2.0}, "keys alpha, penalise_one_body; unknown: lam; missing: none"),
         ({"kind": "ridge", "alpha": -1.0}, "alpha: expected a finite number > 0, found -1.0"),
         ({"kind": "ridge", "alpha": 0.0}, 'for no penalty use kind "none"'),
         ({"kind": "ridge", "alpha": "1"}, "alpha: expected a number, found '1'"),

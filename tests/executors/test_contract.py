@@ -148,7 +148,7 @@ class TestMPI:
         ended = python("-c", script, OMPI_COMM_WORLD_SIZE="4")
         assert ended.returncode == 1
         # MPICH's library would end the process before it can be asked of how many it is one
-        assert re.search(r"RuntimeError: the launcher (started 4 processes|is Open MPI's)", ended.stderr)
+        assert re.search(r"LaunchError: the launcher (started 4 processes|is Open MPI's)", ended.stderr)
 
     def test_workers_are_the_ranks(self) -> None:
         with pytest.raises(ValueError, match="'mpi' has 1 workers here, not 3"):
@@ -278,24 +278,38 @@ class TestLostWorkers:
 
 @pytest.mark.parametrize("kind", ["serial", "processes", "dask"])
 def test_interrupt(kind: str) -> None:
-    """Ctrl-C at a terminal: the whole group of processes is told, and it is over soon, with one traceback."""
+    """Ctrl-C at a terminal: the whole group of processes is told, and it is over soon, with one traceback.
+
+    The tests may have been started in the background of a shell, which has its jobs ignore SIGINT, and children inherit
+    that: here always, so that the script is known to undo it.
+    """
     script = (
-        "import time\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from hiertl_dist.executors import executor\n"
         "if __name__ == '__main__':\n"
         f"    with executor({kind!r}, workers={1 if kind == 'serial' else 2}) as made:\n"
         "        made.run(str, range(3)); print('ready', flush=True)\n"
         "        made.run(time.sleep, [20] * 6)\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script], env=environment(), text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(0.5)
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=15)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], env=environment(), text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.5)
+            os.killpg(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=15)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     assert process.returncode not in (0, None)
     assert said.count("KeyboardInterrupt") == 1, said
 

@@ -169,7 +169,7 @@ def test_groups(tmp_path):
         (COMMENT, "C 0 0 0 0 0 0\nN 1 1 1\n", 8, "expected 7 columns, found 4"),
         (COMMENT, "C 0 0 0 0 0 0 0\nN 1 1 1 0 0 0 0\n", 7, "expected 7 columns, found 8"),
         (COMMENT, "C 0 0 0 0 0 0\nN 1 1 1 0 0 z\n", 8, "column 7, found 'z'"),
-        (COMMENT, "C 0 0 0 0 0 0\nQq 1 1 1 0 0 0\n", 8, "chemical symbol, found 'Qq'"),
+        (COMMENT, "C 0 0 0 0 0 0\nQ: 1 1 1 0 0 0\n", 8, "name of a type of atoms, found 'Q:'"),
         (
             COMMENT,
             "C 0 0 0 0 0 0\nN 2 3 10 0 0 0\n",

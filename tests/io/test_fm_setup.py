@@ -6,64 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fm_text import FRAME, SETUP, add, frames_text, setup
 
 from hiertl_dist.basis import Cutoff
 from hiertl_dist.errors import FrameError, InputError
 from hiertl_dist.io import read_fm_setup, read_frames
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
-
-SETUP = """\
-####### CONTROL VARIABLES #######
-# TRJFILE # ! a comment
-\ttraj.xyzf
-# WRAPTRJ #
-    true
-# NFRAMES #
-    3
-# FITCOUL #
-    false
-# FITSTRS #
-    ALL
-# FITENER #
-    true   of every frame
-# PAIRTYP #
-    CHEBYSHEV 6 4 3 -1 1
-# CHBTYPE #
-    MORSE
-# HIERARC #
-    true
-## a comment
-# NATMTYP #
-    2
-# TYPEIDX #  # ATM_TYP #  # ATMCHRG #  # ATMMASS #
-1  O  0.0  15.999
-2  C  0.0  12.011
-# PAIRIDX # # ATM_TY1 # # ATM_TY1 # # S_MINIM # # S_MAXIM # # S_DELTA # # MORSE_LAMBDA # # USEOVRP #
-1  O  O  1.0   4.0  0.01  1.4  false
-2  C  C  0.9   4.1  0.01  1.1  false
-3  C  O  0.95  4.2  0.01  1.3  false
-# FCUTTYP #
-    TERSOFF 0.5 ! sharp
-# ENDFILE #
-whatever follows
-"""
-
-FRAME = "2\n8 9 10 1 2 3 4 5 6 -{k}\nO 0 0 0 0.1 0.2 0.3\nC 1.5 0 0 -0.1 -0.2 -0.3\n"
-
-
-def frames_text(n: int) -> str:
-    return "".join(FRAME.format(k=k) for k in range(n))
-
-
-def setup(folder: Path, *changes: tuple[str, str], n: int = 3) -> Path:
-    """Write the setup above with some of its text replaced, and its trajectory."""
-    text = SETUP
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new, 1)
-    (folder / "fm_setup.in").write_text(text)
-    (folder / "traj.xyzf").write_text(frames_text(n))
-    return folder / "fm_setup.in"
 
 
 def listed(folder: Path, listing: str, *changes: tuple[str, str], files: dict[str, int]) -> Path:
@@ -73,10 +21,6 @@ def listed(folder: Path, listing: str, *changes: tuple[str, str], files: dict[st
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(frames_text(n))
     return path
-
-
-def add(text: str) -> tuple[str, str]:
-    return ("# FCUTTYP #", f"{text}\n# FCUTTYP #")
 
 
 def test_basis(tmp_path):
@@ -241,7 +185,7 @@ def test_notes(tmp_path):
         (*add("# FITPOVR #\ntrue"), 31, "FITPOVR is true"),
         (*add("# FITEATM #\ntrue"), 31, "FITEATM is true"),
         (*add("# SKPFRMS #\n2"), 31, "SKPFRMS above 1"),
-        (*add("# FITFOO #\ntrue"), 30, "unknown keyword # FITFOO #"),
+        (*add("# FITFOO #\ntrue"), 31, "unknown keyword # FITFOO # is 'true'"),
         (*add("#NLAYERS#\n1"), 30, "blanks around the word"),
         (*add("stray words"), 30, "expected a keyword.*'stray words'"),
         (*add("# NFRAMES #\n3"), 30, "given twice"),
@@ -260,7 +204,7 @@ def test_notes(tmp_path):
         ("TERSOFF 0.5", "TERSOFF 1.5", 31, "fraction in"),
         ("TERSOFF 0.5", "CUBSTRETCH 0.5", 31, "others are not supported"),
         ("2  C  0.0", "3  C  0.0", 25, "expected index 2, found 3"),
-        ("2  C  0.0", "2  Cx  0.0", 25, "chemical symbol, found 'Cx'"),
+        ("2  C  0.0", "2  C:x  0.0", 25, "chemical symbol or the name of a type of atoms, found 'C:x'"),
         ("2  C  0.0", "2  O  0.0", 25, "O is given twice"),
         ("2  C  0.0  12.011\n", "2  C  0.0\n", 25, "index, element, charge and mass"),
         ("2  C  0.0  12.011\n", "", 23, "expected 2 rows below.*found 1"),

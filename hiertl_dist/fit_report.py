@@ -1,0 +1,199 @@
+"""What a fit or an evaluation says: text for people, one object for JSON, tables as CSV, a figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
+from .display import number_text, table_text
+from .evaluation import coverage_report
+from .report import (
+    coverage_text,
+    details_text,
+    errors_by_composition,
+    errors_by_group,
+    errors_text,
+    frame_errors,
+    predictions,
+    regulariser_text,
+    warnings_text,
+)
+from .units import EV
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from .evaluation import Coverage, Evaluation, Model
+    from .frames import Frame
+    from .hierarchy import HierarchyFit
+    from .inputs import Input
+    from .report import Errors
+    from .solution import Solution
+    from .solving import BlockFit
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What ``fit`` made.
+
+    Attributes
+    ----------
+    hierarchy : the climb, or ``None`` for an all-at-once fit alone; together : the all-at-once fit, if asked for.
+    files : what was written.
+    sets : the frames that were evaluated, by name: ``fitted`` and, if there are any, ``held out``.
+    errors : ``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``.
+    """
+
+    hierarchy: HierarchyFit | None
+    together: BlockFit | None
+    files: tuple[Path, ...]
+    sets: dict[str, list[Frame]]
+    models: dict[str, Model]
+    errors: dict[str, dict[str, dict[str, Errors]]]
+    evaluations: dict[str, dict[str, list[Evaluation]]]
+
+    @property
+    def group_errors(self) -> dict[str, dict[str, dict[str, Errors]]]:
+        """As ``errors``, by group."""
+        return {
+            name: {s: errors_by_group(self.sets[s], e) for s, e in found.items()}
+            for name, found in self.evaluations.items()
+        }
+
+
+def solutions_of(result: FitResult) -> dict[str, Solution]:
+    """Every solution of a fit by name."""
+    found = {} if result.hierarchy is None else {b: f.solution for b, f in result.hierarchy.fits.items()}
+    return found | ({} if result.together is None else {"all at once": result.together.solution})
+
+
+def _coverage(result: FitResult) -> dict[str, list[Coverage]]:
+    """By model, distances that its blocks were fitted on and are used on in all frames."""
+    return {
+        name: coverage_report(result.models[name], [e for own in found.values() for e in own])
+        for name, found in result.evaluations.items()
+    }
+
+
+def fit_dict(result: FitResult) -> dict[str, Any]:
+    """A fit for JSON."""
+    return {
+        "solutions": {name: s.as_dict() for name, s in solutions_of(result).items()},
+        "errors": errors_dict(result.errors),
+        "group_errors": errors_dict(result.group_errors),
+        "out_of_range": {
+            name: {
+                s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in found.items()
+            }
+            for name, found in result.evaluations.items()
+        },
+        "files": [str(f) for f in result.files],
+    }
+
+
+def errors_dict(errors: Mapping[str, Mapping[str, Mapping[str, Errors]]]) -> dict[str, Any]:
+    """Errors by model, set of frames and name for JSON."""
+    return {
+        name: {s: {c: vars(e) for c, e in table.items()} for s, table in found.items()}
+        for name, found in errors.items()
+    }
+
+
+def fit_text(result: FitResult, job: Input) -> str:
+    """A fit for people: blocks, what they were conditioned on, errors, frames that a user must look at."""
+    sets = result.sets
+    solutions = solutions_of(result)
+    rows = [
+        [name, s.n_columns, s.rows, s.rank, s.nonzeros, s.rmse, f"{s.condition:.1e}",
+         ", ".join(Path(f).name for f in s.frozen) or "nothing"]
+        for name, s in solutions.items()
+    ]  # fmt: skip
+    parts = [table_text(["block", "columns", "rows", "rank", "nonzero", "RMSE", "condition", "frozen"], rows)]
+    conditions = "\n".join(f"  {name}: {conditions_text(s, job.units)}" for name, s in solutions.items())
+    parts.append(f"\nconditioned on\n{conditions}")
+    by_group = result.group_errors
+    for s in next(iter(result.errors.values()), ()):
+        beside = {name: found[s] for name, found in result.errors.items()}
+        groups = {name: found[s] for name, found in by_group.items()}
+        parts.append(f"\n{s} frames\n{errors_text(beside, job.units)}\n\n{details_text(beside, groups, job.units)}")
+    for name, found in result.evaluations.items():
+        for s, e in found.items():
+            known = result.models[name].coverage
+            parts.append(f"\n{name}, {s}: " + warnings_text(frame_errors(sets[s], e), job.units, 5, known))
+    if result.hierarchy is not None:
+        report = coverage_text(_coverage(result)["hierarchical"])
+        parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
+    return "\n".join(parts)
+
+
+def conditions_text(solution: Solution, units: str = "kcal") -> str:
+    """What a fit was conditioned on, in one line: regulariser, weights, objective, energies of free atoms."""
+    weights = ", ".join(f"{k} {number_text(float(v))}" for k, v in solution.weights.items())
+    parts = [
+        regulariser_text(solution.regulariser) if solution.regulariser["kind"] != "none" else "no regulariser",
+        f"weights {weights or '1 for every row'}", f"objective {solution.objective}",
+    ]  # fmt: skip
+    factor, unit = (1.0 / EV, "eV") if units == "eV" else (1.0, "kcal/mol")
+    own = solution.parameters
+    atoms = [
+        f"{c.elements[0]} {v * factor:.8g}"
+        for c, v in zip(own.columns, own.coefficients.tolist(), strict=True) if not c.powers
+    ]  # fmt: skip
+    if atoms:
+        parts.append(f"energies of free atoms in it, {unit}: {', '.join(atoms)}")
+    return "; ".join(parts)
+
+
+def fit_tables(result: FitResult, units: str) -> list[CsvTable]:
+    """The tables of a fit as CSV: ``blocks.csv``, ``errors.csv``, ``frames.csv``, ``coverage.csv``."""
+    listed = {
+        name: {s: frame_errors(result.sets[s], e) for s, e in found.items()}
+        for name, found in result.evaluations.items()
+    }
+    return [
+        blocks_csv(solutions_of(result)), errors_csv(result.errors, result.group_errors, units),
+        frames_csv(listed, units), coverage_csv(_coverage(result)),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """What ``evaluate`` found: frames, what the sum of the models says of them, and where it extrapolates.
+
+    Attributes
+    ----------
+    coverage : of each model's blocks; known : the ``"block:pair"`` whose fitted range is known.
+    """
+
+    frames: Sequence[Frame]
+    found: Sequence[Evaluation]
+    coverage: Sequence[Coverage]
+    known: Collection[str]
+
+    def text(self, units: str) -> str:
+        """For people."""
+        table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
+        text = errors_text({"": table}, units) + "\n\n" + details_text({"": table}, {"": groups}, units)
+        text += "\n\n" + warnings_text(frame_errors(self.frames, self.found), units, known=self.known)
+        if self.coverage:
+            text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(self.coverage)
+        return text
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "errors": {c: vars(e) for c, e in errors_by_composition(self.frames, self.found).items()},
+            "group_errors": {g: vars(e) for g, e in errors_by_group(self.frames, self.found).items()},
+            "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.found),
+        }  # fmt: skip
+
+    def tables(self, units: str) -> list[CsvTable]:
+        """As CSV: ``errors.csv``, ``frames.csv``, ``coverage.csv``."""
+        name, s = "sum of models", "given"
+        table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
+        return [
+            errors_csv({name: {s: table}}, {name: {s: groups}}, units),
+            frames_csv({name: {s: frame_errors(self.frames, self.found)}}, units), coverage_csv({name: self.coverage}),
+        ]  # fmt: skip

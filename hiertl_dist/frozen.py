@@ -1,0 +1,82 @@
+"""Models that stay as they are while others are fitted: whether they fit the basis, their wall, and a fit as a
+model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .blocks import columns_of
+from .errors import InputError, MismatchError
+from .parameters import Parameters, Penalty, check_same_cutoffs, check_same_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .basis import Basis
+    from .blocks import Column
+
+
+def check_frozen(basis: Basis, free: Sequence[str], frozen: Sequence[Parameters]) -> None:
+    """Raise MismatchError unless frozen models fit the basis; both values are named.
+
+    Pairs and the cutoff function must agree; where the basis keeps a type that is frozen, so must its cutoffs, and the
+    frozen order may be lower (missing coefficients are zero) but not higher. Types that the basis excludes take all
+    from the frozen model. A frozen model must not hold terms of a block that is being fitted.
+    """
+    for i, model in enumerate(frozen):
+        check_same_pairs(basis, model.basis, "the basis", model.source)
+        for kind in model.basis.types:
+            if kind.block in free:
+                raise MismatchError(
+                    f"{model.source} has {kind.name} terms of block {kind.block}, which is being fitted; freeze a "
+                    "model of other blocks, or leave these terms out of it"
+                )
+            for other in frozen[:i]:
+                if other.basis.type_named(kind.elements) is not None:
+                    raise MismatchError(f"both {other.source} and {model.source} have {kind.name} terms")
+            kept = basis.type_named(kind.elements)
+            if kept is not None:
+                check_same_cutoffs(kept, kind, "the basis", model.source)
+                if kind.order > kept.order:
+                    raise MismatchError(
+                        f"type {kind.name}, order: the basis has {kept.order}, {model.source} has {kind.order}"
+                    )
+
+
+def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:
+    """The wall of a fitted block: the one given, else that of the frozen models, which must agree."""
+    found = {f.penalty for f in frozen}
+    if penalty is None and len(found) > 1:
+        raise MismatchError(f"penalty: frozen models have {sorted(map(str, found))}; say which to use")
+    return penalty or next(iter(found), Penalty())
+
+
+def fitted_parameters(
+    basis: Basis, columns: Sequence[Column], values: Any, energies: Mapping[str, float], penalty: Penalty,
+    coverage: Mapping[str, tuple[float, float]], source: str,
+) -> Parameters:  # fmt: skip
+    """What a fit says, as parameters.
+
+    Parameters
+    ----------
+    basis : whose types with columns the result has, and no others of more than one atom.
+    columns, values : labels and coefficients, kcal/mol; those of one-body columns are passed over.
+    energies : of free atoms, kcal/mol by element; the result has these one-body terms and no others.
+
+    Raises
+    ------
+    InputError
+        Nothing is left: one-body terms alone, and no energy to fit them to.
+    """
+    found = {c: v for c, v in zip(columns, values, strict=True) if c.powers}
+    types = {c.elements for c in found}
+    kept = [t for t in basis.types if t.elements in types or (t.body == 1 and t.elements[0] in energies)]
+    if not kept:
+        raise InputError(f"{source}: it has one-body terms alone, and no frame has an energy that tells them")
+    # a block is written and frozen by itself, so it keeps only the elements it has
+    basis = basis.with_types(kept).with_energies({})
+    basis = basis.restricted(set().union(*(t.elements for t in kept)))
+    numbers = [found[c] if c.powers else energies[c.elements[0]] for c in columns_of(basis)]
+    return Parameters(basis, np.array(numbers), penalty, coverage, source)

@@ -1,0 +1,118 @@
+"""``hold_out``: which frames are kept out of a fit, to be evaluated afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from .errors import InputError
+from .words import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .frames import Frame
+
+NEIGHBOURS: Final = (
+    "frames held out one by one have neighbours of the same trajectory in the fit, which are nearly the same frame: "
+    "their errors are lower than those of frames that the model never saw anything like; hold_out.groups keeps whole "
+    "trajectories out"
+)
+"""What is to be known where single frames are held out."""
+
+
+def check_hold_out(fraction: object, every: object) -> None:
+    """Raise InputError where single frames are held out in two ways, or in one that means nothing."""
+    if fraction is not None and every is not None:
+        raise InputError("hold_out: fraction and every both choose single frames; give one of them")
+    if fraction is not None and (
+        isinstance(fraction, bool) or not isinstance(fraction, int | float) or not 0.0 < fraction < 1.0
+    ):
+        raise InputError(f"hold_out.fraction: expected a number above 0 and below 1, found {shown(fraction)}")
+    if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 2):
+        raise InputError(f"hold_out.every: expected an integer of at least 2, found {shown(every)}")
+
+
+def hold_out(
+    frames: Sequence[Frame],
+    *,
+    groups: Sequence[str] = (),
+    fraction: float | None = None,
+    every: int | None = None,
+    seed: int = 0,
+) -> tuple[list[Frame], list[Frame]]:
+    """Share out frames into those that are fitted and those that are held out; both in the order given.
+
+    Equal configurations are held out together. What is chosen follows from the contents of the frames, and with
+    ``every`` from their order; not from the machine or the time.
+
+    Parameters
+    ----------
+    frames : labelled or not.
+    groups : patterns of ``Frame.group`` (``t03*``); all frames of a group that one of them matches are held out.
+    fraction : this part of the other frames, of each group and each of its element sets alike (the parts rounded so
+        that their sum is right); which ones is drawn by a hash of ``seed`` and the frame.
+    every : of each group, counted from its first frame, each frame whose number is a multiple of this.
+
+    Returns
+    -------
+    The frames to be fitted and those held out.
+
+    Raises
+    ------
+    InputError
+        A pattern matches no group, nothing would be held out, or options contradict each other.
+    """
+    check_hold_out(fraction, every)
+    for pattern in groups:
+        if not any(fnmatchcase(f.group, pattern) for f in frames):
+            there = sorted({f.group for f in frames})
+            raise InputError(f"hold_out: {pattern!r} matches no group; there are {there[:20]}")
+    whole = [any(fnmatchcase(f.group, p) for p in groups) for f in frames]
+    others = [f for f, out in zip(frames, whole, strict=True) if not out]
+    single: set[str] = set()
+    if fraction is not None:
+        single = _drawn(others, fraction, seed)
+    elif every is not None:
+        single = _counted(others, every)
+    if (fraction is not None or every is not None) and not single:
+        raise InputError(
+            f"hold_out: none of {len(others)} frames would be held out by "
+            f"{f'fraction = {fraction}' if fraction is not None else f'every = {every}'}"
+        )
+    held = [out or f.configuration in single for f, out in zip(frames, whole, strict=True)]
+    fitted = [f for f, out in zip(frames, held, strict=True) if not out]
+    return fitted, [f for f, out in zip(frames, held, strict=True) if out]
+
+
+def _drawn(frames: Sequence[Frame], fraction: float, seed: int) -> set[str]:
+    """Configurations drawn from each stratum; parts are rounded by the largest remainder."""
+    strata: dict[tuple[str, tuple[str, ...]], dict[str, None]] = defaultdict(dict)
+    home: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for frame in frames:
+        stratum = home.setdefault(frame.configuration, (frame.group, tuple(sorted(frame.elements))))
+        strata[stratum][frame.configuration] = None
+    total = max(1, round(fraction * len(home))) if len(home) > 1 else 0
+    shares = {s: fraction * len(own) for s, own in strata.items()}
+    counts = {s: math.floor(share) for s, share in shares.items()}
+    # the longest remainders are rounded up; equal ones in an order that a hash gives
+    order = sorted(shares, key=lambda s: (counts[s] - shares[s], _hash(seed, *s)))
+    for stratum in order[: max(0, total - sum(counts.values()))]:
+        counts[stratum] += 1
+    return {c for s, own in strata.items() for c in sorted(own, key=lambda c: _hash(seed, c))[: counts[s]]}
+
+
+def _counted(frames: Sequence[Frame], every: int) -> set[str]:
+    seen: dict[str, dict[str, None]] = defaultdict(dict)
+    home: dict[str, str] = {}
+    for frame in frames:
+        seen[home.setdefault(frame.configuration, frame.group)][frame.configuration] = None
+    return {c for own in seen.values() for c in list(own)[every - 1 :: every]}
+
+
+def _hash(seed: int, *names: object) -> bytes:
+    """A pseudo-random number that is the same on every machine."""
+    return hashlib.sha256("\0".join(map(str, (seed, *names))).encode()).digest()

@@ -1,0 +1,270 @@
+"""The tables of an input file: which keys they have, of which kind each value is, and what the values mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from .basis import Basis, cluster_name, split_symbols
+from .errors import InputError, Problems, respelled, unknown_keys_message
+from .io import iter_frames, read_fm_setup
+from .parameters import Penalty
+from .paths import local_path, require_file
+from .searching.settings import SearchSettings
+from .settings import FitSettings
+from .table_checks import wrong_numbers
+from .tiles import INNER_POLICIES
+from .weights import AUTO
+from .words import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+TEXT: Final = "a string"
+TEXTS: Final = "a list of strings"
+TABLE: Final = "a table"
+INTEGER: Final = "an integer"
+SWITCH: Final = "true or false"
+NUMBER: Final = "a number"
+PATHS: Final = "a string or a list of strings"
+NUMBERS: Final = "a table of numbers"
+WEIGHTS: Final = 'a table of numbers or "auto"'
+REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
+BYTES: Final = "bytes such as '8 GiB'"
+
+KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    TEXT: lambda v: isinstance(v, str),
+    TEXTS: lambda v: isinstance(v, list) and all(isinstance(x, str) for x in v),
+    TABLE: lambda v: isinstance(v, dict),
+    REGULARISER: lambda v: isinstance(v, dict),
+    INTEGER: lambda v: isinstance(v, int) and not isinstance(v, bool),
+    SWITCH: lambda v: isinstance(v, bool),
+    NUMBER: lambda v: type(v) in (int, float),
+    PATHS: lambda v: KINDS[TEXT](v) or KINDS[TEXTS](v),
+    NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
+    WEIGHTS: lambda v: v == AUTO or KINDS[NUMBERS](v),
+    BYTES: lambda v: KINDS[TEXT](v) or KINDS[INTEGER](v),
+    "[[…]] tables": lambda v: isinstance(v, list),
+}
+"""What a value may be, in words for messages, and whether it is that."""
+
+TOP: Final = dict.fromkeys(("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search"), TABLE) | {
+    "fm_setup": TEXT, "data": "[[…]] tables"
+}
+DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys(
+    ("format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key"), TEXT
+)
+FIT: Final = {
+    "regulariser": REGULARISER, "weights": WEIGHTS, "objective": TEXT, "method": TEXT, "policy": TEXT,
+    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS,
+}  # fmt: skip
+STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
+HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}
+FROZEN: Final = {"files": TEXTS, "energies": TEXT}
+OUTPUT: Final = {"folder": TEXT, "units": TEXT}
+EXECUTOR: Final = {"kind": TEXT, "workers": INTEGER}
+UNITS: Final = ("kcal", "eV")
+EXECUTORS: Final = ("auto", "serial", "processes", "dask", "mpi")
+
+
+class Reading:
+    """The tables of an input file as they are read; what is wrong is kept until all of it can be told."""
+
+    def __init__(self, table: Mapping[str, Any], folder: Path) -> None:
+        self.problems, self.folder = Problems(), folder
+        self.given: dict[str, Any] = {}
+        with self.problems.noting():
+            self.given = respelled(_table(table, ""), TOP, "")
+        self.top: dict[str, Any] = {}
+        for key, value in self.given.items():
+            wrong = list(wrong_numbers(value, str(key)))
+            for text in wrong:
+                self.problems.add(text)
+            if not wrong:
+                self.top[key] = value
+        self.top = _checked(self.top, TOP, "", self.problems)
+
+    def table(self, name: str, kinds: Mapping[str, str]) -> dict[str, Any]:
+        """A table without the keys that are wrong."""
+        return _checked(self.top.get(name, {}), kinds, name, self.problems)
+
+    def path(self, text: str, where: str) -> Path:
+        """A path below the file's folder."""
+        with self.problems.noting():
+            local_path(text, where)
+        return self.folder / text
+
+    def one_of(self, where: str, value: str, known: tuple[str, ...]) -> None:
+        if value not in known:
+            self.problems.add(f"{where}: expected one of {known}, found {shown(value)}")
+
+    def basis(self) -> tuple[Path | None, Basis | None, tuple[str, ...]]:
+        """The ``fm_setup.in``, if that is it; the basis, unless it is wrong; and what the former notes."""
+        if ("fm_setup" in self.given) == ("basis" in self.given):
+            self.problems.add("expected either [basis] and [[data]] or fm_setup")
+            return None, None, ()
+        with self.problems.noting():
+            if "fm_setup" in self.top:
+                setup = self.path(self.top["fm_setup"], "fm_setup")
+                found = read_fm_setup(require_file(setup, "fm_setup"), read_frames=False)
+                return setup, found.basis, found.notes
+            if "basis" in self.top:
+                return None, Basis.from_dict(self.top["basis"]), ()
+        return None, None, ()
+
+    def data(self, setup: Path | None) -> tuple[Mapping[str, Any], ...]:
+        """Arguments of the reader for each ``[[data]]`` table."""
+        if "fm_setup" in self.given:
+            if "data" in self.given:
+                self.problems.add("fm_setup names its own trajectories; [[data]] beside it would be ignored")
+            return ()
+        if not self.given.get("data"):
+            self.problems.add("expected at least one [[data]] table")
+        found: list[Mapping[str, Any]] = []
+        for source in self.top.get("data", []):
+            own = _checked(source, DATA, "data", self.problems)
+            if isinstance(source, dict) and "path" not in source:
+                self.problems.add("data.path: missing")
+            if "path" in own:
+                paths = [own["path"]] if isinstance(own["path"], str) else own["path"]
+                found.append({**own, "path": [str(self.path(p, "data.path")) for p in paths]})
+        return tuple(found)
+
+    def search(self) -> tuple[SearchSettings | None, str]:
+        """The settings of a ``[search]`` table, if there is one, and the folder of summary stores."""
+        if "search" not in self.top:
+            return None, "summaries"
+        table = dict(self.top["search"])
+        summaries = _checked(
+            {"summaries": table.pop("summaries", "summaries")}, {"summaries": TEXT}, "search", self.problems
+        ).get("summaries", "summaries")
+        with self.problems.noting():
+            return SearchSettings.from_dict(table), summaries
+        return None, summaries
+
+    def fits(
+        self, fit: Mapping[str, Any], basis: Basis | None
+    ) -> tuple[FitSettings, dict[str, FitSettings], dict[str, tuple[str, ...]]]:
+        """The general settings, those of single blocks, and the lower blocks that are left free with a block."""
+        general = {k: v for k, v in fit.items() if k not in ("blocks", "only")}
+        settings, fits = FitSettings(), {}
+        base: Mapping[str, Any] = {}  # nothing of the general table, where that is wrong: it is told once
+        with self.problems.noting():
+            settings = fit_settings(general)
+            base = general
+        known = None if basis is None else {t.block for t in basis.types}
+        per_block = _block_tables(fit, known, self.problems)
+        for name, own in per_block.items():
+            with self.problems.noting():
+                fits[name] = fit_settings({**base, **own}, f"fit.blocks.{name}")
+        if basis is None or known is None:
+            return settings, fits, {}
+        for block in fit.get("only", ()):
+            _known_block(block, known, "fit.only", self.problems)
+        return settings, fits, _partial(general, per_block, basis, self.problems)
+
+    def look_for(self, data: tuple[Mapping[str, Any], ...], frozen: tuple[Path, ...]) -> None:
+        """Note which files are not there, and options of a reader that contradict each other."""
+        for source in data:
+            for path in source["path"]:
+                with self.problems.noting():
+                    if not any(c in path for c in "*?["):
+                        require_file(path, "data.path")
+                    iter_frames(**{**source, "path": path})
+        for path in frozen:
+            with self.problems.noting():
+                require_file(path, "frozen.files")
+
+
+def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
+    """:class:`~hiertl_dist.solving.FitSettings` from a ``[fit]`` table. Raises InputError for all that is wrong."""
+    problems = Problems()
+    own = _checked(table, FIT, where, problems)
+    own.pop("partial", None)
+    if own.get("policy", "refuse") not in INNER_POLICIES:
+        problems.add(f"{where}.policy: expected one of {INNER_POLICIES}, found {shown(own.pop('policy'))}")
+    if "penalty" in own:
+        penalty = own.pop("penalty")
+        with problems.noting():
+            _known(penalty, ("scale", "distance"), f"{where}.penalty")
+            own["penalty"] = Penalty(**penalty)
+    settings = FitSettings()
+    # each by itself, for the first that is wrong ends it
+    for key, value in own.items():
+        try:
+            FitSettings(**{key: value})
+        except InputError as error:
+            problems.add(f"{where}.{error}")
+    problems.settle()
+    return FitSettings(**own) if own else settings
+
+
+def _block_tables(
+    fit: Mapping[str, Any], known: set[str] | None, problems: Problems
+) -> dict[str, Mapping[str, Any]]:
+    """The ``[fit.blocks]`` tables by the blocks' names; keys that name no block, or one twice, are problems."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for key, own in fit.get("blocks", {}).items():
+        with problems.noting():
+            name = cluster_name(split_symbols(key))
+            if known is not None and name not in known:
+                raise InputError(f"fit.blocks: {[name]} are not blocks of the basis, which has {sorted(known)}")
+            if name in found:
+                raise InputError(f"fit.blocks: {name} is given twice, the second time as {key!r}")
+            found[name] = _checked(own, FIT, f"fit.blocks.{name}", problems)
+    return found
+
+
+def _known_block(given: str, known: set[str], where: str, problems: Problems) -> None:
+    with problems.noting():
+        if cluster_name(split_symbols(given)) not in known:
+            raise InputError(f"{where}: {given!r} is no block of the basis, which has {sorted(known)}")
+
+
+def _partial(
+    general: Mapping[str, Any], per_block: Mapping[str, Mapping[str, Any]], basis: Basis, problems: Problems
+) -> dict[str, tuple[str, ...]]:
+    """Lower blocks left free, per block. What holds for every block means those below it."""
+    known = {t.block for t in basis.types}
+    before = len(problems.found)
+    for where, table in (("fit", general), *((f"fit.blocks.{b}", own) for b, own in per_block.items())):
+        for given in table.get("partial", ()):
+            _known_block(given, known, f"{where}.partial", problems)
+    if len(problems.found) > before:
+        return {}
+    found = {}
+    for name, elements in {t.block: set(t.elements) for t in basis.types}.items():
+        lower = [cluster_name(split_symbols(p)) for p in general.get("partial", ())]
+        own = per_block.get(name, {}).get("partial")
+        if own is not None:
+            found[name] = tuple(cluster_name(split_symbols(p)) for p in own)
+        elif free := tuple(p for p in lower if set(split_symbols(p)) < elements):
+            found[name] = free
+    return found
+
+
+def _table(table: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(table, dict):
+        raise InputError(f"{where or 'input'}: expected a table, found {shown(table)}")
+    return table
+
+
+def _known(table: Any, keys: Iterable[str], where: str) -> None:
+    if unknown := sorted(set(_table(table, where)) - set(keys)):
+        raise InputError(f"{where or 'input'}: {unknown_keys_message(unknown, sorted(keys))}")
+
+
+def _checked(table: Any, kinds: Mapping[str, str], where: str, problems: Problems) -> dict[str, Any]:
+    """The keys of a table that are known and whose value is of its kind; the others are problems."""
+    found: dict[str, Any] = {}
+    with problems.noting():
+        found = respelled(_table(table, where), kinds, where)
+    with problems.noting():
+        _known(found, kinds, where)
+    for key in [k for k in found if k in kinds]:
+        if not KINDS[kinds[key]](found[key]):
+            problems.add(
+                f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {shown(found.pop(key))}"
+            )
+    return {k: v for k, v in found.items() if k in kinds}

@@ -1,0 +1,200 @@
+"""``solve`` and ``path``: fits of a view, and what they leave of each group of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import algebra
+from .algebra import RFactor, penalises_all, regulariser_from_dict, regulariser_to_dict
+from .algebra.lasso_path import LassoPath, lasso_path
+from .algebra.ridge_grid import RidgeGrid, ridge_grid
+from .basis import cluster_name, split_symbols
+from .frozen import fitted_parameters, wall_of
+from .one_body import OpenEnergies, undetermined_energies, undetermined_notes
+from .parameters import Parameters, Penalty
+from .rows import OBJECTIVES, Group
+from .solution import GroupResidual, Solution
+from .solving import rows_for
+from .tiles import widest_ranges
+from .views import View, combine, factor_of
+from .weights import shares_note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from .algebra import LinearSolution, Regulariser
+
+
+def solve(
+    given: View, regulariser: Regulariser | Mapping[str, Any], *, penalty: Penalty | None = None, name: str = ""
+) -> Solution:
+    """Fit a view.
+
+    Parameters
+    ----------
+    regulariser : such as ``{"kind": "ridge", "alpha": 1e-3}``.
+    penalty : the wall of the fitted blocks; default: that of the frozen models, else ChIMES's default.
+    name : of the solution; default: the elements of its blocks.
+
+    Raises
+    ------
+    ConvergenceError, ValueError, MismatchError
+        As of :func:`~hiertl_dist.algebra.solve`, and where frozen models have different walls.
+    """
+    wanted = as_regulariser(regulariser)
+    factor = combine(given)
+    (linear,) = solved(given, factor, [wanted], rows_for(wanted, factor, given.counted))
+    return solution_of(given, linear, wanted, penalty=penalty, name=name)
+
+
+def solved(
+    given: View, factor: RFactor, regularisers: Sequence[Regulariser], counted: float
+) -> list[LinearSolution]:
+    """The answers of :func:`~hiertl_dist.algebra.solve_all` to a factor of a view's rows, or of some of them.
+
+    One-body coefficients are those above ``given.zeros``, whether they are penalised, which acts on the whole, or not.
+    """
+    found: dict[int, LinearSolution] = {}
+    for whole in (False, True):
+        own = [i for i, r in enumerate(regularisers) if penalises_all(r) == whole]
+        if not own:
+            continue
+        rows = _with_zeros(given, factor) if whole else factor
+        answers = algebra.solve_all(rows, [regularisers[i] for i in own], counted, given.unpenalised)
+        if whole:
+            answers = [replace(a, coefficients=a.coefficients - given.zeros) for a in answers]
+        found |= zip(own, answers, strict=True)
+    return [found[i] for i in range(len(regularisers))]
+
+
+def _with_zeros(given: View, factor: RFactor) -> RFactor:
+    """A factor of a view's rows whose target is the labels' energies and not those above the zeros."""
+    r = np.array(factor.r, order="F")
+    r[:, -1] += r[:, :-1] @ given.zeros
+    return replace(factor, r=r)
+
+
+def as_regulariser(given: Regulariser | Mapping[str, Any]) -> Regulariser:
+    """A regulariser, from its table if need be."""
+    return regulariser_from_dict(dict(given)) if isinstance(given, Mapping) else given
+
+
+def solution_of(
+    given: View, linear: LinearSolution, regulariser: Regulariser, *, penalty: Penalty | None = None, name: str = ""
+) -> Solution:
+    """What :func:`solve` makes of the linear problem's answer."""
+    squares, targets = residual_squares(given, linear.coefficients[:, np.newaxis])
+    counts = OBJECTIVES[given.objective]
+    residuals: dict[str, list[float]] = {}
+    total = 0.0
+    for group in given.factors:
+        sums = residuals.setdefault(group.name, [0.0, 0.0, 0.0])
+        for i, value in enumerate((given.summaries.rows(group), targets[group], float(squares[group][0]))):
+            sums[i] += value
+        total += counts.count(group.kind) * float(squares[group][0])
+    by_name = {
+        n: GroupResidual(int(rows), float(np.sqrt(before / max(rows, 1))), float(np.sqrt(after / max(rows, 1))))
+        for n, (rows, before, after) in residuals.items()
+    }
+    elements = [given.columns[i].elements[0] for i in given.unpenalised]
+    apart = undetermined_energies(elements, OpenEnergies(), linear.undetermined, {})
+    parameters = parameters_of_fit(given, linear.coefficients, penalty=penalty, name=name, unknown=apart.alone())
+    frozen = (*given.summaries.frozen, *given.frozen)
+    said = shares_note(targets, given.factors)
+    automatic = said if given.automatic is None else (given.automatic.text(), *given.automatic.notes)
+    notes = (*given.notes, *undetermined_notes(apart, block_name(given)), *automatic)
+    return Solution(
+        parameters, name or block_name(given), given.blocks, {f.source: f.digest for f in frozen},
+        regulariser_to_dict(regulariser), dict(given.weights),
+        given.objective, linear.method, linear.rank, linear.condition, linear.nonzeros,
+        given.counted, float(np.sqrt(total / max(given.counted, 1))), by_name,
+        (*given.summaries.notes, *notes, *linear.notes), linear.hyperparameters,
+    )  # fmt: skip
+
+
+def block_name(given: View) -> str:
+    """The elements of a view's blocks together."""
+    return cluster_name(frozenset().union(*(split_symbols(b) for b in given.blocks)))
+
+
+def parameters_of_fit(
+    given: View, coefficients: NDArray[np.float64], *, penalty: Penalty | None = None, name: str = "",
+    unknown: Sequence[str] = (),
+) -> Parameters:  # fmt: skip
+    """Coefficients (columns,) of a view, of energies those above its zeros, as parameters, with the distances that they
+    were fitted on; without the energies of ``unknown`` elements."""
+    used = {cluster_name(g.elements) if g.elements else "" for g in given.factors}
+    everywhere = widest_ranges(r for s, r in given.summaries.ranges.items() if s in used)
+    coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}
+    wall = wall_of(penalty, (*given.summaries.frozen, *given.frozen))
+    source = f"fit of {name or block_name(given)}"
+    ones = [t for t in given.summaries.basis.types if t.body == 1]
+    energies = {t.elements[0]: given.energies[t.elements[0]] for t in ones
+                if t.block in given.blocks and t.elements[0] in given.energies}  # fmt: skip
+    whole = coefficients + given.zeros
+    energies |= {given.columns[i].elements[0]: float(whole[i]) for i in given.unpenalised}
+    energies = {e: x for e, x in energies.items() if e not in unknown}
+    more = [t for t in ones if t.elements[0] in energies and t not in given.basis.types]
+    basis = given.basis.with_types((*given.basis.types, *more))
+    return fitted_parameters(basis, given.columns, whole, energies, wall, coverage, source)
+
+
+def residual_squares(
+    given: View, coefficients: NDArray[np.float64], groups: Iterable[Group] | None = None
+) -> tuple[dict[Group, NDArray[np.float64]], dict[Group, float]]:
+    """By group, ‖A c − b‖² of its unweighted rows for each of some models, and ‖b‖², frozen models subtracted.
+
+    Parameters
+    ----------
+    coefficients : (columns, models) of the free columns.
+    groups : default: all of the view; others of the same summaries may be asked for too.
+    """
+    squares, targets = {}, {}
+    for group in given.factors if groups is None else groups:
+        factor = factor_of(given, group)
+        layer = given.layer(group, factor)
+        target = factor.r @ layer.target
+        left = target[:, np.newaxis] - factor.r[:, layer.kept] @ coefficients[layer.places]
+        squares[group] = np.einsum("ij,ij->j", left, left)
+        targets[group] = float(target @ target)
+    return squares, targets
+
+
+def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeGrid:
+    """All solutions of a family at once.
+
+    Parameters
+    ----------
+    kind : ``"lasso"``: the whole path down to ``lam_min``, see :func:`~hiertl_dist.algebra.lasso_path.lasso_path`;
+        ``"ridge"``: a grid of ``alphas``, see :func:`~hiertl_dist.algebra.ridge_grid.ridge_grid`.
+
+    options : of these; ``penalise_one_body``: penalise one-body columns as well, as chimes_lsq does.
+
+    Returns
+    -------
+    Coefficients (points, columns) in the order of ``given.columns``, residuals, and what chooses among the points: AIC
+    and BIC with ``best("bic")`` and exact solutions in between with ``at(lam)``; or GCV with ``best``.
+
+    Raises
+    ------
+    ValueError
+        Another kind, or options that are out of range. ConvergenceError: the path is exact down to a λ that it names.
+    """
+    whole = bool(options.pop("penalise_one_body", False))
+    free = [] if whole else given.unpenalised
+    factor = combine(given)
+    rows = _with_zeros(given, factor) if whole else factor
+    found: LassoPath | RidgeGrid
+    if kind == "lasso":
+        found = lasso_path(rows, given.counted, unpenalised=free, **options)
+    elif kind == "ridge":
+        found = ridge_grid(rows, unpenalised=free, **options)
+    else:
+        raise ValueError(f"path: expected 'lasso' or 'ridge', found {kind!r}")
+    return found if whole else replace(found, coefficients=found.coefficients + given.zeros)

@@ -1,0 +1,68 @@
+"""Numbers as they stand in files and options, and values cut to a length that a message can hold."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+_ORDINALS: Final = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
+
+
+def shown(value: object, longest: int = 60) -> str:
+    """A value for a message: its repr, cut where it is longer than that many characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python writes no integers of more than 4300 digits, nor lists too deep
+        return f"{type(value).__name__} that is too long to write"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def whole_number(word: str) -> int | None:
+    """An integer of at most 18 ASCII digits, with or without a sign; None for any other word.
+
+    Python's own ``int`` takes ``1_0`` and digits of other scripts, and raises ValueError beyond 4300 digits.
+    """
+    return int(word) if _WHOLE.fullmatch(word) else None
+
+
+def finite_number(word: str) -> float | None:
+    """A finite number in ASCII digits; None for any other word, ``nan``, ``1_0`` and ``1e999`` among them."""
+    value = float(word) if _NUMBER.fullmatch(word) else math.nan
+    return value if math.isfinite(value) else None
+
+
+def ordinal(number: int) -> str:
+    """``1`` → ``a first``, ``11`` → ``an eleventh``, ``21`` → ``a 21th``."""
+    word = _ORDINALS[number] if 0 <= number < len(_ORDINALS) else f"{number}th"
+    return f"{'an' if word.startswith('e') else 'a'} {word}"
+
+
+def toml_table(path: Path, error: type[Exception]) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Parameters
+    ----------
+    error : what to raise, naming the file, where it is no valid TOML. ``tomllib`` itself raises several things: its own
+        error for grammar, ValueError for an integer of more than 4300 digits, RecursionError for a thousand brackets.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    with path.open("rb") as stream:
+        content = stream.read()
+    try:
+        table = tomllib.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError, OverflowError) as found:
+        raise error(f"{path}: not valid TOML: {str(found)[:200]}") from found
+    return table

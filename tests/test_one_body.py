@@ -1,0 +1,366 @@
+"""Energies of free atoms: their zero changes nothing else, what frames don't tell is left open and said, never zero."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic import labelled, random_frames, random_parameters, small_basis
+from view_oracle import dense, least_squares
+
+from hiertl_dist import (
+    FitSettings,
+    HierarchyOptions,
+    Model,
+    fit_all_at_once,
+    fit_block,
+    fit_hierarchy,
+    path,
+    solve,
+    summarise,
+    view,
+)
+from hiertl_dist.errors import BasisError, InputError, MismatchError
+from hiertl_dist.executors import SerialExecutor
+from hiertl_dist.one_body import OpenEnergies, energy_zeros, one_body_values, without_one_body
+from hiertl_dist.solution import Solution
+from hiertl_dist.units import EV
+
+SERIAL = SerialExecutor()
+BASIS = small_basis(orders=(4, 3, 0))
+TRUTH = random_parameters(BASIS, seed=5)
+FRAMES = labelled(random_frames(atoms=9), TRUTH)
+RNG = np.random.default_rng(0)
+NOISY = [
+    replace(
+        f, energy=f.energy + RNG.normal(), forces=f.forces + RNG.normal(size=f.forces.shape),
+        stress=f.stress + 0.01 * RNG.normal(size=6),
+    )
+    for f in FRAMES
+]  # fmt: skip
+ZERO = {"C": EV * -1e5, "N": EV * -1.2e5}
+KINDS = [
+    {"kind": "none"}, {"kind": "svd", "tolerance": 1e-3}, {"kind": "ridge", "alpha": 1.0},
+    {"kind": "lasso", "lam": 0.05}, {"kind": "elastic_net", "lam": 0.05, "l1_ratio": 0.5},
+    {"kind": "adaptive_lasso", "lam": 0.01, "alpha": 0.1}, {"kind": "bayesian_ridge"}, {"kind": "ard"},
+]  # fmt: skip
+
+
+def moved(frames, zero):
+    return [f if f.energy is None else replace(f, energy=f.energy + sum(zero[s] for s in f.species)) for f in frames]
+
+
+def without_energies(frames, *elements):
+    """The frames, those of exactly these element sets without energies."""
+    sets = [set(e) for e in elements]
+    return [f.without_labels(energy=True) if f.elements in sets else f for f in frames]
+
+
+def predictions(parameters, frames=FRAMES):
+    found = Model(parameters).evaluate(frames)
+    return (
+        np.array([e.energy for e in found]), np.concatenate([e.forces.ravel() for e in found]),
+        np.concatenate([e.stress for e in found]),
+    )  # fmt: skip
+
+
+def climb(frames, basis=BASIS, frozen=(), **settings):
+    told = []
+    options = HierarchyOptions(FitSettings(**settings))
+    fit = fit_hierarchy(frames, basis, frozen=frozen, options=options, executor=SERIAL, tell=told.append)
+    return fit, told
+
+
+def energies(model):
+    return one_body_values([getattr(model, "parameters", model)])
+
+
+# ---------------------------------------------------------------------------------------------- the zero
+
+
+@pytest.mark.parametrize("regulariser", KINDS, ids=lambda r: r["kind"])
+@pytest.mark.parametrize("method", ["rfactor", "gram"])
+def test_the_zero_of_energies_changes_energies_alone(regulariser, method):
+    if method == "gram" and regulariser["kind"] in ("adaptive_lasso", "svd", "ard"):
+        pytest.skip("one kind of each solver is enough")
+    one, other = (
+        climb(own, regulariser=regulariser, method=method)[0].model.parameters for own in (NOISY, moved(NOISY, ZERO))
+    )
+    (e, f, s), (e0, f0, s0) = predictions(one), predictions(other)
+    np.testing.assert_allclose(f0, f, rtol=0, atol=1e-6 * np.sqrt(np.mean(f**2)))
+    np.testing.assert_allclose(s0, s, rtol=0, atol=1e-6 * np.sqrt(np.mean(s**2)))
+    shift = np.array([sum(ZERO[x] for x in frame.species) for frame in FRAMES])
+    np.testing.assert_allclose(e0 - shift, e, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("regulariser", [KINDS[2], KINDS[3], KINDS[6]], ids=lambda r: r["kind"])
+def test_the_zero_of_energies_in_summaries(regulariser, tmp_path):
+    found = []
+    for k, own in enumerate((NOISY, moved(NOISY, ZERO))):
+        # more frames of another zero are one more batch, brought to that of the first
+        summarise(own[::2], BASIS, folds=2, store=tmp_path / str(k), executor=SERIAL)
+        summaries = summarise(own, BASIS, folds=2, store=tmp_path / str(k), executor=SERIAL)
+        found.append(solve(view(summaries), regulariser))
+        direct = fit_all_at_once(
+            own, BASIS, options=HierarchyOptions(FitSettings(regulariser)), executor=SERIAL
+        ).solution  # fmt: skip
+        assert found[-1].weights == pytest.approx(direct.weights, rel=1e-6)
+        np.testing.assert_allclose(predictions(found[-1].parameters)[1], predictions(direct.parameters)[1], atol=1e-5)
+    (_, f, s), (_, f0, s0) = (predictions(x.parameters) for x in found)
+    np.testing.assert_allclose(f0, f, rtol=0, atol=1e-6 * np.sqrt(np.mean(f**2)))
+    np.testing.assert_allclose(s0, s, rtol=0, atol=1e-6 * np.sqrt(np.mean(s**2)))
+
+
+def test_an_option_penalises_them_as_chimes_lsq_does():
+    frames = [f for f in moved(NOISY, {"C": 50.0, "N": 0.0}) if f.elements == {"C"}]
+    regulariser = {"kind": "ridge", "alpha": 2.0, "penalise_one_body": True}
+    fit = fit_block(frames, BASIS, "C", settings=FitSettings(regulariser, weights={}), executor=SERIAL)
+    rows = dense(frames, BASIS, ["C"])
+    factors = rows.factors()
+    expected = least_squares(factors[:, None] * rows.matrix, factors * rows.target, 2.0)
+    np.testing.assert_allclose(fit.solution.parameters.coefficients, expected, rtol=1e-9)
+    assert fit.solution.regulariser == regulariser
+    summaries = summarise(frames, BASIS, blocks=["C"], folds=None, executor=SERIAL)
+    solution = solve(view(summaries, weights={}), regulariser)
+    np.testing.assert_allclose(solution.parameters.coefficients, expected, rtol=1e-9)
+    grid = path(view(summaries, weights={}), "ridge", alphas=[2.0], penalise_one_body=True)
+    np.testing.assert_allclose(grid.coefficients[0], expected, rtol=1e-9)
+    free = path(view(summaries, weights={}), "ridge", alphas=[2.0])
+    plain = solve(view(summaries, weights={}), {"kind": "ridge", "alpha": 2.0})
+    np.testing.assert_allclose(free.coefficients[0], plain.parameters.coefficients, rtol=1e-9)
+
+
+def test_zeros_are_known_energies_and_whole_numbers_for_the_rest():
+    zeros = energy_zeros(moved(FRAMES, ZERO), {"N": ZERO["N"]}, ["C", "N"])
+    assert zeros["N"] == ZERO["N"]
+    assert zeros["C"] == np.round(zeros["C"])
+    assert abs(zeros["C"] - ZERO["C"]) < 30
+    assert energy_zeros(without_energies(FRAMES, "C", "N", "CN"), {}, ["C", "N"]) == {"C": 0.0, "N": 0.0}
+
+
+# ---------------------------------------------------------------------------------------------- given energies
+
+
+def test_given_energies_are_held_and_stated():
+    basis = small_basis(orders=(4, 3, 0), energies={"C": -1.0, "unit": "eV"})
+    assert basis.energies == (("C", -EV),)
+    assert basis.digest == BASIS.digest  # rows don't depend on them
+    assert basis.restricted("N").energies == ()
+    frames = moved(FRAMES, {"C": -EV - TRUTH.as_dict()[("C", ("C",), ())], "N": 0.0})
+    fit, _ = climb(frames, basis)
+    assert energies(fit.model) == pytest.approx({"C": -EV, "N": TRUTH.as_dict()[("N", ("N",), ())]}, abs=1e-4)
+    np.testing.assert_allclose(predictions(fit.model.parameters)[0], [f.energy for f in frames], atol=1e-4)
+    # what is given wrongly is held as well, and seen in the residuals
+    wrong, _ = climb(FRAMES, small_basis(orders=(4, 3, 0), energies={"C": 3.0, "unit": "kcal"}), weights={})
+    assert energies(wrong.model)["C"] == 3.0
+    assert wrong.fits["C"].solution.rmse > 1e3 * fit.fits["C"].solution.rmse
+    together = fit_all_at_once(frames, basis, options=HierarchyOptions(FitSettings()), executor=SERIAL)
+    assert energies(together.solution.parameters)["C"] == pytest.approx(-EV)
+
+
+def test_given_energies_in_views():
+    basis = BASIS.with_energies({"C": 3.0}, "kcal")
+    summaries = summarise(NOISY, basis, folds=None, executor=SERIAL)
+    solution = solve(view(summaries, blocks=["C"]), {"kind": "ridge", "alpha": 1.0})
+    settings = FitSettings({"kind": "ridge", "alpha": 1.0})
+    direct = fit_block(NOISY, basis, "C", settings=settings, executor=SERIAL)
+    assert energies(solution.parameters) == {"C": 3.0}
+    np.testing.assert_allclose(
+        solution.parameters.coefficients, direct.solution.parameters.coefficients, rtol=1e-6, atol=1e-9
+    )
+    cross = solve(view(summaries, blocks=["CN", "N"], frozen=[solution]), {"kind": "ridge", "alpha": 1.0})
+    assert set(energies(cross.parameters)) == {"N"}
+
+
+def test_given_energies_stand_in_for_frozen_files_that_lack_them():
+    (bare,) = without_one_body([TRUTH.restricted({"C"})])
+    value = TRUTH.as_dict()[("C", ("C",), ())]
+    fit, _ = climb(FRAMES, BASIS.with_energies({"C": value}, "kcal"), frozen=[bare])
+    np.testing.assert_allclose(predictions(fit.model.parameters)[0], [f.energy for f in FRAMES], atol=1e-4)
+    assert energies(fit.model)["C"] == value
+    with pytest.raises(MismatchError, match=r"energies\.C: the basis gives 3 kcal/mol, truth 5 \(C\) has"):
+        climb(FRAMES, BASIS.with_energies({"C": 3.0}, "kcal"), frozen=[TRUTH.restricted({"C"})])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"C": "x"}, "basis.energies.C: expected a number, found 'x'"),
+        ({"C": -1.0, "unit": "J"}, "basis.energies.unit: expected 'eV' or 'kcal'"),
+        ({"O": -1.0}, "energies.O: expected an element with a one-body term, of which there are"),
+        ({"C": float("nan")}, "energies.C: expected a number, found nan"),
+    ],
+)
+def test_energies_of_a_basis_are_checked(table, message):
+    with pytest.raises(BasisError, match=message):
+        small_basis(energies=table)
+
+
+def test_energies_go_through_the_table_of_a_basis():
+    basis = BASIS.with_energies({"C": -154.9})
+    assert type(basis).from_dict(basis.to_dict()) == basis
+    assert "energies" not in BASIS.to_dict()
+    with pytest.raises(BasisError, match=r"energies\.C"):
+        small_basis(one_body=["N"], energies={"C": -1.0})
+
+
+# ---------------------------------------------------------------------------------------------- left open
+
+
+def test_a_block_without_energies_leaves_them_to_a_larger_one():
+    frames = without_energies(FRAMES, "C")
+    fit, _ = climb(frames)
+    assert set(energies(fit.fits["C"].solution.parameters)) == set()
+    assert any("energies of free atoms of C are left open" in n for n in fit.fits["C"].solution.notes)
+    assert any("energies of free atoms of C" in n and "fitted here" in n for n in fit.fits["CN"].solution.notes)
+    assert set(energies(fit.fits["CN"].solution.parameters)) == {"C"}
+    assert fit.left_open.elements == ()
+    e, f, _ = predictions(fit.model.parameters)
+    np.testing.assert_allclose(f, np.concatenate([x.forces.ravel() for x in FRAMES]), atol=1e-4)
+    np.testing.assert_allclose(e, [x.energy for x in FRAMES], atol=1e-3)
+    # whether their zero is near or far
+    far, _ = climb(moved(frames, ZERO), regulariser={"kind": "ridge", "alpha": 1.0})
+    near, _ = climb(frames, regulariser={"kind": "ridge", "alpha": 1.0})
+    np.testing.assert_allclose(
+        predictions(far.model.parameters)[1], predictions(near.model.parameters)[1], atol=1e-6 * np.abs(f).max()
+    )
+
+
+def test_all_lower_blocks_without_energies():
+    fit, _ = climb(without_energies(FRAMES, "C", "N"))
+    assert set(energies(fit.fits["CN"].solution.parameters)) == {"C", "N"}
+    np.testing.assert_allclose(predictions(fit.model.parameters)[0], [x.energy for x in FRAMES], atol=1e-3)
+    none, told = climb(without_energies(FRAMES, "C", "N", "CN"))
+    assert energies(none.model) == {}
+    assert none.left_open.elements == ("C", "N")
+    assert any("energies of free atoms of C, N are not determined by any frame" in line for line in told)
+
+
+def test_a_solution_with_energies_of_lower_blocks_goes_through_files(tmp_path):
+    fit, _ = climb(without_energies(FRAMES, "C"))
+    solution = fit.fits["CN"].solution
+    solution.save(tmp_path / "CN.npz")
+    assert Solution.load(tmp_path / "CN.npz").parameters.digest == solution.parameters.digest
+    parts = [Model(f.solution.parameters) for f in fit.fits.values()]
+    for name, part in zip(fit.fits, parts, strict=True):
+        part.write(tmp_path / f"{name}.params.txt")
+    read = Model.merge([Model.read(tmp_path / f"{name}.params.txt") for name in fit.fits])
+    np.testing.assert_allclose(predictions(read.parameters)[0], [x.energy for x in FRAMES], atol=1e-3)
+
+
+def same_composition(frames):
+    """Frames of two elements that have four carbon and five nitrogen atoms."""
+    return [f for f in frames if len(f.elements) < 2 or f.species.count("C") == 4]
+
+
+def test_compositions_that_do_not_tell_elements_apart():
+    frames = labelled(random_frames({"C": 8, "N": 8, "CN": 60}, atoms=9), TRUTH)
+    frames = same_composition(without_energies(frames, "C", "N"))
+    assert sum(len(f.elements) == 2 for f in frames) >= 8
+    fit, _ = climb(frames)
+    notes = fit.fits["CN"].solution.notes
+    assert any("energies of free atoms of C, N are not told apart by the compositions of CN" in n for n in notes)
+    assert fit.left_open.count == 1
+    np.testing.assert_allclose(fit.left_open.directions.T @ [4.0, 5.0], 0.0, atol=1e-9)
+    mixed = [f for f in frames if f.energy is not None]
+    np.testing.assert_allclose(predictions(fit.model.parameters, mixed)[0], [f.energy for f in mixed], atol=1e-3)
+
+
+def test_a_larger_block_tells_what_a_smaller_one_left_open_and_keeps_what_it_knew():
+    basis = small_basis(orders=(3, 2, 0), elements=("C", "N", "H"))
+    truth = random_parameters(basis, seed=6)
+    counts = {"C": 6, "N": 6, "H": 6, "CN": 60, "CH": 12, "HN": 12, "CHN": 12}
+    frames = labelled(random_frames(counts, atoms=14), truth)
+    frames = [f for f in frames if f.elements != {"C", "N"} or f.species.count("C") == 7]
+    # carbon and nitrogen: only the energy of one of each is told, before hydrogen comes in
+    frames = without_energies(frames, "C", "N", "CH", "HN")
+    assert sum(f.elements == {"C", "N"} for f in frames) >= 6
+    fit, _ = climb(frames, basis)
+    assert fit.left_open.elements == ()
+    found, known = energies(fit.model), one_body_values([truth])
+    assert found == pytest.approx(known, abs=1e-2)
+    two = energies(fit.fits["CN"].solution.parameters)
+    assert 7 * two["C"] + 7 * two["N"] == pytest.approx(7 * known["C"] + 7 * known["N"], abs=1e-3)
+    assert two["C"] != pytest.approx(known["C"], abs=1e-2)
+
+
+def test_all_at_once_with_one_composition():
+    frames = same_composition(labelled(random_frames({"CN": 60}, atoms=9), TRUTH))
+    fit = fit_block(frames, BASIS, "CN", free=["C", "N"], settings=FitSettings(), executor=SERIAL)
+    assert any("not told apart by the compositions of CN" in n for n in fit.solution.notes)
+    np.testing.assert_allclose(predictions(fit.solution.parameters, frames)[0], [f.energy for f in frames], atol=1e-3)
+    solution = solve(view(summarise(frames, BASIS, folds=None, executor=SERIAL)), {"kind": "none"})
+    assert any("not told apart by the compositions of CN" in n for n in solution.notes)
+
+
+# ---------------------------------------------------------------------------------------------- frozen files
+
+
+def test_frozen_models_without_energies_are_refused_unless_said_what_is_meant():
+    bare = without_one_body([TRUTH.restricted({"C"})])
+    message = r"block CN: frames with energies of C need the energy of a free atom of C, found truth 5 \(C\) without"
+    with pytest.raises(InputError, match=message):
+        climb(FRAMES, frozen=bare)
+    with pytest.raises(InputError, match=message):
+        fit_block(FRAMES, BASIS, "CN", frozen=[*bare, TRUTH.restricted({"N"})], executor=SERIAL)
+    fitted, _ = climb(FRAMES, frozen=bare, missing_energies="fit")
+    np.testing.assert_allclose(predictions(fitted.model.parameters)[0], [f.energy for f in FRAMES], atol=1e-3)
+    zero, _ = climb(FRAMES, frozen=bare, missing_energies="zero")
+    assert any("are taken to be zero, as was asked for" in n for n in zero.fits["CN"].solution.notes)
+    assert set(energies(zero.model)) == {"N"}
+    # where no frame has an energy nothing is missing
+    climb(without_energies(FRAMES, "CN"), frozen=bare)
+    # and a basis without one-body terms has none on purpose
+    climb(FRAMES, small_basis(orders=(4, 3, 0), one_body=["N"]), frozen=bare)
+    with pytest.raises(InputError, match="missing_energies: expected one of"):
+        FitSettings(missing_energies="maybe")
+
+
+def test_views_refuse_fit_or_take_zero_alike():
+    summaries = summarise(NOISY, BASIS, folds=None, executor=SERIAL)
+    lower = [TRUTH.restricted({"N"}), *without_one_body([TRUTH.restricted({"C"})])]
+    ridge = {"kind": "ridge", "alpha": 1.0}
+    with pytest.raises(InputError, match="view: frames with energies of C need the energy of a free atom of C"):
+        view(summaries, blocks=["CN"], frozen=lower)
+    for missing in ("fit", "zero"):
+        solution = solve(view(summaries, blocks=["CN"], frozen=lower, missing_energies=missing), ridge)
+        direct = fit_block(
+            NOISY, BASIS, "CN", frozen=lower, settings=FitSettings(ridge, missing_energies=missing), executor=SERIAL
+        ).solution  # fmt: skip
+        assert set(energies(solution.parameters)) == set(energies(direct.parameters)) == set("C" * (missing == "fit"))
+        np.testing.assert_allclose(
+            predictions(solution.parameters)[1], predictions(direct.parameters)[1], rtol=1e-6, atol=1e-8
+        )
+    opened = view(summaries, blocks=["CN"], frozen=lower, left_open=["C"])
+    assert any(not c.powers for c in opened.columns)
+    few = summarise(NOISY, BASIS, blocks=["CN"], folds=None, executor=SERIAL)
+    with pytest.raises(InputError, match="can't be fitted: the summaries have the blocks CN alone"):
+        view(few, missing_energies="fit")
+
+
+# ---------------------------------------------------------------------------------------------- directions
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 4), st.data())
+def test_directions_within_elements(n, k, data):
+    """What frames of some elements can move are the directions that leave all others where they are."""
+    elements = tuple("CHNO"[:n])
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    basis, _ = np.linalg.qr(rng.normal(size=(n, n)))
+    given_ = OpenEnergies(elements, basis[:, : min(k, n)])
+    inside = data.draw(st.sets(st.sampled_from(elements)))
+    found = given_.within(inside)
+    assert set(found.elements) <= inside
+    spread = np.zeros((n, found.count))
+    spread[[elements.index(e) for e in found.elements]] = found.directions
+    projected = given_.directions @ given_.directions.T @ spread
+    np.testing.assert_allclose(projected, spread, atol=1e-8)
+    outside = [i for i, e in enumerate(elements) if e not in inside]
+    free = given_.count - np.linalg.matrix_rank(given_.directions[outside]) if outside else given_.count
+    assert found.count == free
+    # moved and nothing left open: as many directions fewer
+    assert given_.replaced(found, OpenEnergies()).count == given_.count - found.count
