@@ -422,11 +422,15 @@ class TestBeforeAnythingIsFitted:
         path.write_text(text + '[fit]\npolicy = "damp"\n' + end)
         assert main(["plan", str(path)]) == 0
         table = capsys.readouterr().out.splitlines()[-3:]
-        assert [row.split() for row in table] == [
-            ["CC", "0.950", "a.xyz,", "frame", "5", "(0,", "1)", "1.000", "0.940", "CC,", "CCC,", "CCN,", "CCCC", "…"],
-            ["NN", "0.750", "a.xyz,", "frame", "4", "(0,", "1)", "0.800", "0.740", "NN,", "CNN,", "NNN,", "CCNN", "…"],
-            ["CN", "1.050", "a.xyz,", "frame", "6", "(0,", "1)", "1.100", "1.040", "CN,", "CCN,", "CNN,", "CCCN", "…"],
-        ]
+        for row, (pair, distance, number, rmin, enough, types) in zip(table, [
+            ("CC", 0.95, "5", 1.0, 0.94, "CC, CCC, CCN, CCCC …"), ("NN", 0.75, "4", 0.8, 0.74, "NN, CNN, NNN, CCNN …"),
+            ("CN", 1.05, "6", 1.1, 1.04, "CN, CCN, CNN, CCCN …"),
+        ], strict=True):  # fmt: skip
+            words = row.split()
+            assert words[0] == pair
+            assert words[2:7] == ["a.xyz,", "frame", number, "(0,", "1)"]
+            assert [float(words[k]) for k in (1, 7, 8)] == pytest.approx([distance, rmin, enough])
+            assert " ".join(words[9:]) == types
         assert main(["plan", str(path), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["inner_cutoffs"]
         assert found[1] == {
