@@ -67,9 +67,10 @@ def variants(basis: Mapping[str, Any], toy: bool) -> dict[str, dict[str, Any]]:
         }
         for key in ("three_body", "four_body"):
             found[f"{key.replace('_', '-')} cutoffs {step:+.0f} Å"] = {key: {"rmax": basis[key]["rmax"] + step}}
-    for level in LEVELS[1:2] if toy else (*LEVELS[2:-1], (16, 8, 3), (16, 10, 3)):
+    for level in LEVELS[1:2] if toy else (*LEVELS[2:], (16, 8, 3)):
         found[f"orders {' '.join(map(str, level))}"] = {"orders": list(level), "blocks": {}}
-    return {name: {**basis, **own} for name, own in found.items()}
+    changed = {name: {**basis, **own} for name, own in found.items()}
+    return {name: own for name, own in changed.items() if own != {"blocks": {}, **basis} and own != basis}
 
 
 def with_runs(frames: Sequence[Frame], suggested: SuggestedInput) -> tuple[list[Frame], str]:

@@ -26,27 +26,30 @@ if TYPE_CHECKING:
     from .frames import Frame
 
 INNER: Final = 0.6
-"""rmin as a fraction of the closest contact. Just below it, where chimes_lsq's users set it, a contact that is shorter
-than any fitted one lies at the edge of the polynomials: held-out scores are worse by 7 (C/N), 3 (Mo), 44 (H₂) and 160 %
-(Si/C with dimers) than at 0.6, and hardly differ between 0.5 and 0.8."""
+"""rmin as a fraction of the closest contact. Just below it (0.98), where chimes_lsq's users set it, a contact that is
+shorter than any fitted one lies at the edge of the polynomials: held-out scores are then worse by 7 % (C/N), 48 % (H)
+and 250 % (Si/C with dimers), and better by 6 % for crystals (Mo). Between 0.5 and 0.7 they differ by 4 to 14 %."""
 
 Orders = tuple[int, int, int]
 """Two-, three- and four-body orders, counted as in PAIRTYP."""
 
 LEVELS: Final[tuple[Orders, ...]] = (
-    (4, 0, 0), (6, 0, 0), (8, 3, 0), (10, 4, 0), (12, 5, 0), (12, 6, 0), (12, 5, 2), (12, 6, 2), (12, 6, 3), (12, 7, 3)
+    (4, 0, 0), (6, 0, 0), (8, 3, 0), (10, 4, 0), (12, 5, 0), (12, 5, 2), (12, 6, 0), (12, 6, 2), (12, 6, 3), (12, 7, 3),
+    (16, 10, 3),
 )  # fmt: skip
-"""Orders to choose from: each is better on held-out frames than the one before it, on the
-mean of all data sets. Higher ones than the last help crystals (Mo: 16, 10, 3 by a quarter) and harm liquids."""
+"""Orders to choose from: each is better on held-out frames than the one before it, on the mean of all data sets, but
+for the last, which is better by a third for Mo and worse by 3 % for C/N and H, by 70 % for Si/C."""
 
 THREE_BODY: Final = (8, 3, 0)
 """What a block's own frames have to determine for it to be fitted by itself."""
 
 LABELS_A_COLUMN: Final = 4
+LABELS_A_COLUMN_OF_THE_LAST: Final = 100
 LABELS_A_COLUMN_ALONE: Final = 5
-"""Labels other than zero that a fit needs for each of its columns, and that a block's own frames need for each column
-of :data:`THREE_BODY` if it is to be fitted by itself. Of 10, 5, 4, 3, 2 and 1 for each column, 5 is best on a dozen
-frames of a liquid, 2 on the crystals of SiC."""
+"""Labels other than zero that a fit needs for each of its columns, for each of those of the last level, and that a
+block's own frames need for each column of :data:`THREE_BODY` if it is to be fitted by itself. Of 10, 5, 4, 3, 2 and 1
+for each column, 5 is best on a dozen frames of a liquid, 2 on the crystals of SiC. C/N, H and Mo have 19, 66 and 127
+for each column of the last level."""
 
 SECONDS: Final = 300.0
 """CPU seconds that a fit may take by the estimate: some minutes on two cores."""
@@ -122,9 +125,9 @@ def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
     """Inner cutoffs and λ.
 
     λ is the position of the first peak of g(r), the usual choice of ChIMES: Lindsey, Fried, Goldman, J. Chem. Theory
-    Comput. 13, 6222 (2017); the authors' own files have 1.40 Å for C, 1.09 Å for N, 0.73 Å for H. Between 0.8 and 1.5
-    times that, held-out scores differ by 5 %. rmin: see :data:`INNER`. What no frame tells is the mean of the like
-    pairs, or of all.
+    Comput. 13, 6222 (2017); the authors' own files have 1.40 Å for C, 1.09 Å for N, 0.73 Å for H. 0.8 to 1.5 times that
+    changes held-out scores by 2 % at most, but worsens them by a third for Si/C. rmin: see :data:`INNER`. What no frame
+    tells is the mean of the like pairs, or of all.
 
     Raises InputError where no pair was met at all.
     """
@@ -151,9 +154,9 @@ def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
 def choose_cutoffs(pairs: Iterable[PairDistances]) -> Cutoffs:
     """Outer cutoffs, from the first shell of the pairs that were met.
 
-    Two-body terms reach over two and a half shells, three-body terms over two, four-body ones over the first with what
-    is near it, within the range that ChIMES models are known to need: 6–8, 5–6 and 4–5 Å. Where no atoms are farther
-    apart (molecules), half an ångström beyond the longest distance is enough.
+    In units of the first peak (the mean of the pairs, by their numbers) they reach 2.6, 2.2 and 2.0, but not less than
+    6, 5 and 4 Å and not more than 8, 6 and 5.5 Å: short cutoffs cost much for Mo and Si/C, long ones a little for C/N.
+    Where no atoms are farther apart (molecules), half an ångström beyond the longest distance is enough.
     """
     met = [p for p in pairs if p.peak is not None]
     weights = np.array([p.pairs for p in met], float)
@@ -162,7 +165,7 @@ def choose_cutoffs(pairs: Iterable[PairDistances]) -> Cutoffs:
     most = longest + 0.5 if longest < REACH - 0.5 else REACH
     two, three, four = (
         round(min(max(factor * shell, least), largest, most), 1)
-        for factor, least, largest in ((2.6, 6.0, 8.0), (2.2, 5.0, 6.0), (1.7, 4.0, 5.0))
+        for factor, least, largest in ((2.6, 6.0, 8.0), (2.2, 5.0, 6.0), (2.0, 4.0, 5.5))
     )
     return Cutoffs(two, three, four, shell, longest)
 
@@ -248,7 +251,8 @@ def _within_budget(chosen: Sequence[BlockChoice], ladder: _Ladder) -> list[Block
     levels = []
     for block in chosen:
         names, fewer = block.names, block.include_fewer
-        enough = [i for i, orders in enumerate(LEVELS) if ladder.suffice(names, fewer, orders, LABELS_A_COLUMN)]
+        least = [LABELS_A_COLUMN] * (len(LEVELS) - 1) + [LABELS_A_COLUMN_OF_THE_LAST]
+        enough = [i for i, each in enumerate(least) if ladder.suffice(names, fewer, LEVELS[i], each)]
         levels.append(max(enough, default=0))
     found = [ladder.described(b, LEVELS[i]) for b, i in zip(chosen, levels, strict=True)]
     while sum(b.seconds for b in found) > SECONDS and any(levels):

@@ -76,7 +76,7 @@ def test_atoms_that_never_meet_are_an_error():
 
 @pytest.mark.parametrize(
     ("peak", "longest", "expected"),
-    [(0.75, 8.0, (6.0, 5.0, 4.0)), (2.71, 8.0, (7.0, 6.0, 4.6)), (4.0, 8.0, (8.0, 6.0, 5.0)),
+    [(0.75, 8.0, (6.0, 5.0, 4.0)), (2.71, 8.0, (7.0, 6.0, 5.4)), (4.0, 8.0, (8.0, 6.0, 5.5)),
      (1.1, 2.5, (3.0, 3.0, 3.0))],
 )  # fmt: skip
 def test_outer_cutoffs_follow_the_first_shell(peak, longest, expected):
