@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Pairs of atoms that a refusal names."""
 
+MARGIN = 0.001
+"""Å by which the shortest distance must exceed an inner cutoff that is proposed: more than digits lost in a file."""
+
 SEARCHED = 2.0
 """Å: within less, a search for neighbours spends its time on empty bins."""
 
@@ -63,12 +66,10 @@ class Contact:
 
     @property
     def largest_rmin(self) -> float:
-        """Å: the largest inner cutoff with two decimals that is below the shortest distance; NaN if there is none."""
+        """Å: an inner cutoff that would do, the shortest distance less `MARGIN` rounded down to two decimals."""
         if math.isnan(self.distance):
             return math.nan
-        steps = math.ceil(100.0 * self.distance) - 1
-        # 110 hundredths of 1.1 are a little more than 110
-        return max(steps - (steps / 100.0 >= self.distance), 0) / 100.0
+        return max(math.floor(100.0 * (self.distance - MARGIN)), 0) / 100.0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -214,11 +215,19 @@ def check_contacts(
     used = [f for f in frames if n_rows(f)]
     judged = [f for f in used if cluster_name(f.elements) in refused]
     models = tuple((f.source, f.basis) for f in frozen)
-    if not any(_look(partial(_any_inside, basis=basis, names=names, frozen=models), judged, executor)):
-        return
-    scans = list(zip(used, scan_frames(used, basis, names, frozen, executor), strict=True))
-    inside = [p for f, scan in scans if cluster_name(f.elements) in refused for p in scan.inside]
-    raise refusal(inside, contacts_of(scans, basis, names, frozen))
+    if any(_look(partial(_any_inside, basis=basis, names=names, frozen=models), judged, executor)):
+        refuse_all(used, basis, names, refused=refused, frozen=frozen, executor=executor)
+
+
+def refuse_all(
+    frames: Sequence[Frame], basis: Basis, blocks: Sequence[str], *, refused: Collection[str] | None = None,
+    frozen: Sequence[Parameters] = (), executor: Executor | None = None,
+) -> None:  # fmt: skip
+    """Raise the refusal of all pairs inside an inner cutoff in some frames, if there are any; see `check_contacts`."""
+    scans = list(zip(frames, scan_frames(frames, basis, tuple(blocks), frozen, executor), strict=True))
+    inside = [p for f, s in scans if refused is None or cluster_name(f.elements) in refused for p in s.inside]
+    if inside:
+        raise refusal(inside, contacts_of(scans, basis, blocks, frozen))
 
 
 def _look(task: Any, frames: Sequence[Frame], executor: Executor | None) -> list[Any]:

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .io.comments import parse_comment
+from .io.comments import LISTS, parse_comment
 from .io.extxyz import DEFAULT_PROPERTIES
 from .io.files import find_files
 from .io.lines import LineSource
+from .words import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,15 +74,16 @@ def file_keys(path: Path) -> FileKeys:
     """
     found = FileKeys(path)
     with LineSource(path) as source:
-        while (line := source.read_filled()) is not None and line.strip().isdecimal():
+        while (line := source.read_filled()) is not None and (n := whole_number(line.strip())):
             source.frame += 1
             comment = source.read()
             if comment is None:
                 break
             found.frames += 1
             _enter(found, parse_comment(comment, LISTS, source.error).values)
-            for _ in range(int(line)):
-                source.read()
+            for _ in range(n):
+                if source.read() is None:
+                    break
     return found
 
 

@@ -1,8 +1,9 @@
 """``LabelOrigin``: under which keys the labels of a frame were read, and which look-alikes were passed over.
 
-A name looks like a label when it contains ``energ``, ``force``, ``stress`` or ``virial`` in any case and was not used:
-``free_energy``, ``REF_energy``, ``force``, ``virials``, ``Energy``. It is never taken by itself, for nobody but the
-user knows which of several energies is meant; :mod:`~hiertl_dist.label_summary` tells of it, and warns where the label
+A name looks like a label when it contains ``energ``, ``force``, ``stress`` or ``virial`` in any case, was not used, and
+has as many numbers as that label: ``free_energy``, ``REF_energy``, ``force``, ``virials``, ``Energy``, but not
+``forces_max`` or ``energy_converged=T``. It is never taken by itself, for nobody but the user knows which of several
+energies is meant; :mod:`~hiertl_dist.label_summary` tells of it, and warns where the label
 itself is missing. A name looks like a lattice when a part of it is ``lattice``, ``cell`` or ``box``.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 LABELS: Final = ("energy", "forces", "stress")
 ALIKE: Final = re.compile("(?P<energy>energ)|(?P<forces>force)|(?P<stress>stress|virial)", re.IGNORECASE)
@@ -46,8 +47,15 @@ class LabelOrigin:
     doubts: tuple[str, ...] = ()
 
 
-def look_alikes(names: Iterable[str], used: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """``(label, name)`` of the names that look like a label and were not used."""
+def look_alikes(
+    names: Iterable[str], used: Iterable[str], fits: Callable[[str, str], bool]
+) -> tuple[tuple[str, str], ...]:
+    """``(label, name)`` of the names that look like a label and were not used.
+
+    Parameters
+    ----------
+    fits : whether what has a name, the second argument, has the form of a label, the first.
+    """
     left = [name for name in dict.fromkeys(names) if name not in set(used)]
-    found = ((match.lastgroup or "", name) for name in left if (match := ALIKE.search(name)))
-    return tuple(found)
+    found = [(match.lastgroup or "", name) for name in left if (match := ALIKE.search(name))]
+    return tuple((label, name) for label, name in found if fits(label, name))

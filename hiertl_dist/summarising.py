@@ -118,7 +118,7 @@ def summarise(
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
                 _raised(runner.once(partial(writing, Path(store)), what=f"write {store}"))
-            return open_summaries(store)
+            return open_summaries(store, basis)
     return _in_memory(fresh, basis, names, frozen, how, energies)
 
 

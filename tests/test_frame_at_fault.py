@@ -141,11 +141,10 @@ def test_evaluation(runner, fault):
 
 @faults
 @pytest.mark.parametrize("call", [
-    lambda frames: design_rows(frames, BASIS),
     lambda frames: Model(random_parameters(BASIS)).evaluate(frames, policy="refuse"),
     lambda frames: Model(random_parameters(BASIS)).evaluate(frames, policy="refuse", threads=2),
     lambda frames: select(frames, 2, BASIS, alpha=1.0),
-], ids=["design_rows", "evaluate", "threads", "select"])  # fmt: skip
+], ids=["evaluate", "threads", "select"])  # fmt: skip
 def test_without_an_executor(call, fault):
     with pytest.raises((FrameError, InnerCutoffError)) as caught:
         call(spoilt(fault))

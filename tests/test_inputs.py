@@ -491,7 +491,12 @@ class TestAllAtOnce:
         with pytest.raises(InputError, match=r"^frozen: unknown keys \['file'\]; .*'files'\]; did you mean"):
             Input.from_dict(minimal | {"frozen": {"file": []}})
 
-    @pytest.mark.parametrize("wrong", [[], 3, "x", None, {"basis": [], "data": {}}, {"basis": {}, "data": [3]}])
+    @pytest.mark.parametrize("wrong", [
+        [], 3, "x", None, {"basis": [], "data": {}}, {"basis": {}, "data": [3]}, {"basis": {"elements": [3, "C"]}},
+        {"basis": {"elements": ["C"], "pairs": {"CC": 3}, "types": {"CC": 3, "CCC": []}, "blocks": {"C": 3}}},
+        {"basis": {"elements": ["C"], "pairs": [], "orders": 3, "three_body": 3, "exclude": [3],
+         "energies": {"C": ""}}},
+    ])  # fmt: skip
     def test_of_anything(self, wrong):
         with pytest.raises(HiertlError):
             Input.from_dict(wrong)

@@ -13,27 +13,13 @@ import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
 from test_inputs import write_extxyz, write_xyzf
 
-from hiertl_dist import Basis, Frame, Input, Model, cli, read_frames, suggest_input, survey
+from hiertl_dist import Basis, Frame, Model, cli, read_frames, suggest_input, survey
 from hiertl_dist.distances import PairDistances
-from hiertl_dist.errors import HiertlError, InputError
+from hiertl_dist.errors import InputError
 from hiertl_dist.suggesting import choose_hold_out, wall_distance
 from hiertl_dist.suggesting_basis import choose_cutoffs, choose_pairs, informative
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-
-
-def accepts(**table):
-    """Whether the input files of this version have some keys."""
-    basis = {"elements": ["C"], "orders": [2, 0, 0], "pairs": {"CC": {"rmin": 1.0, "rmax": 3.0, "lambda": 1.0}}}
-    try:
-        Input.from_dict({"basis": basis, "data": [{"path": "x.xyzf"}], **table})
-    except HiertlError:
-        return False
-    return True
-
-
-RUNS = accepts(fit={"weights": "auto"}, hold_out={"every": 10}) and accepts(hold_out={"fraction": 0.1})
-as_it_is = pytest.mark.skipif(not RUNS, reason="input files of this version lack weights = 'auto' or hold_out.every")
 
 
 def truth(frames, elements):
@@ -253,7 +239,6 @@ def test_the_file_is_the_table(case):
     assert all(len(line) <= 120 for line in found.toml().splitlines() if line.startswith("#"))
 
 
-@as_it_is
 @pytest.mark.parametrize("case", CASES)
 def test_the_file_runs_as_it_is(case, tmp_path, capsys):
     frames = CASES[case]()

@@ -138,7 +138,7 @@ one_thread = _OneThread()
 @dataclass(frozen=True)
 class Fault:
     """Why a call failed, in a form that crosses processes: `live` stays behind, `pickled` travels if it
-    can."""
+    can; `frame` is the one at fault of those that the call handled, where it is known."""
 
     text: str
     trace: str

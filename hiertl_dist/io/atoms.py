@@ -140,7 +140,7 @@ def _labelled(
     read = tuple(("stress" if label in tensors else label, keys.key(label)) for label in used)
     names = dict.fromkeys(name for place in places.values() for name in place)
     keys.offered.update(names)
-    passed = look_alikes(names, (key for _, key in read))
+    passed = look_alikes(names, [key for _, key in read], lambda label, name: _fits(label, name, places, len(bare)))
     return Frame(
         bare.species, bare.positions, bare.cell, float(found["energy"][0]) * EV if "energy" in found else None,
         found["forces"] * EV if "forces" in found else None, stress, group, origin, bare.pbc,
@@ -212,6 +212,21 @@ def _shaped(label: str, key: str, value: Any, n_atoms: int, origin: str) -> NDAr
     return six_of(array, key, lambda text: FrameError(f"{origin}: {text}"))
 
 
+def _fits(label: str, name: str, places: Mapping[str, Mapping[str, Any]], n_atoms: int) -> bool:
+    """Whether what has a name has the form of a label."""
+    shapes = [np.shape(place[name]) for place in places.values() if _are_numbers(place.get(name))]
+    if label == "forces":
+        return (n_atoms, 3) in shapes
+    return any(shape in (((), (1,)) if label == "energy" else ((6,), (9,), (3, 3))) for shape in shapes)
+
+
+def _are_numbers(value: Any) -> bool:
+    try:
+        return value is not None and np.asanyarray(value).dtype.kind in "fiu"
+    except ValueError:  # rows of different lengths
+        return False
+
+
 def _one(value: Any, key: str, origin: str) -> float:
     array = _array(value, key, origin)
     if array.size != 1:
@@ -220,9 +235,12 @@ def _one(value: Any, key: str, origin: str) -> float:
 
 
 def _array(value: Any, key: str, origin: str) -> NDArray[np.float64]:
-    """Finite numbers."""
+    """Finite real numbers; truth values, complex numbers and what is masked are none."""
     try:
-        array = np.asarray(value, np.float64)
+        given = np.asanyarray(value)
+        if given.dtype.kind in "bc" or np.ma.is_masked(given):
+            raise TypeError(given.dtype.name)
+        array = np.asarray(given, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise FrameError(f"{origin}: expected numbers for {key!r}, found {shown(value)}") from error
     if not np.isfinite(array).all():

@@ -30,6 +30,9 @@ BRACKETED: Final = re.compile(r"\{([^{}]*)\}|(\[(?:[^\[\]]|\[[^\[\]]*\])*\])")
 EQUALS: Final = re.compile(r"\s*=")
 NEXT_KEY: Final = re.compile(r"""(?:[A-Za-z_][\w.:-]*|"[^"]*")\s*=(?!=)""")
 ESCAPED: Final = re.compile(r"\\(.)")
+LISTS: Final = frozenset({"Lattice", "pbc", "stress", "virial"})
+"""Keys whose values are lists, by their usual names."""
+
 NAMES: Final = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 """Keys that are found in any case."""
 

@@ -18,7 +18,7 @@ from ..labels import LATTICE_ALIKE, LabelOrigin, look_alikes
 from ..units import EV
 from ..words import shown
 from .cells import BOOLEANS, STRESS_DROPPED, Periodicity, settled_cell
-from .comments import NUMBER, Comment, parse_comment
+from .comments import LISTS, NUMBER, Comment, parse_comment
 from .lines import LineSource, frames_in, make_frame, number, read_atoms
 from .masses import MASSES
 from .stresses import six_of, stress_of
@@ -94,7 +94,8 @@ class LabelKeys:
 class Layout(NamedTuple):
     """The columns of an atom line: how many, where the name of the type is, where positions and forces are.
 
-    ``atomic`` says that the type is an atomic number; ``nameless`` that there may be more columns than that.
+    ``atomic`` says that the type is an atomic number; ``vectors`` are the names of columns of three numbers, which
+    forces could be; ``nameless`` says that there may be more columns than those with names.
     """
 
     width: int
@@ -103,6 +104,7 @@ class Layout(NamedTuple):
     has_forces: bool
     atomic: bool
     names: tuple[str, ...]
+    vectors: tuple[str, ...]
     nameless: bool
 
 
@@ -119,7 +121,7 @@ class _File:
     origins: dict[tuple[object, ...], LabelOrigin] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.lists = {"Lattice", "pbc", *(self.keys.key(label) for label in ("stress", "virial"))}
+        self.lists = {*LISTS, *(self.keys.key(label) for label in ("stress", "virial"))}
         self.used = {self.keys.key(label) for label in ("energy", "forces", *self.keys.stresses())}
         self.used |= {"Lattice", "pbc", "Properties", *([self.group_key] if self.group_key else [])}
 
@@ -157,7 +159,7 @@ def _frame(file: _File, n: int) -> Frame:
     comment = parse_comment(line, file.lists, source.error)
     for key in comment.differing.keys() & file.used:
         texts = comment.differing[key]
-        if len({tuple(map(_plain, _values(text))) for text in texts}) > 1:
+        if len({_pbc(source, {key: t}) if key == "pbc" else tuple(map(_plain, _values(t))) for t in texts}) > 1:
             raise source.error(f"the key {key!r} is given twice, as {' and as '.join(map(shown, texts))}")
     info = comment.values
     cell, pbc, notes, doubts = settled_cell(_lattice(source, info), _pbc(source, info), source.error)
@@ -222,11 +224,20 @@ def _origin(
     origin = file.origins.get(alike)
     if origin is None:
         file.keys.offered.update(seen)
-        passed = look_alikes((name for name in seen if not UNIT_KEY.fullmatch(name)), file.used)
+        passed = look_alikes(seen, file.used, lambda label, name: _fits(label, name, comment, layout))
         passed += tuple(("lattice", key) for key in cells)
         named = tuple(file.keys.named().items())
         origin = file.origins[alike] = LabelOrigin(file.asked, found, named, passed, notes, doubts)
     return origin
+
+
+def _fits(label: str, name: str, comment: Comment, layout: Layout) -> bool:
+    """Whether a key or column could be a label by its form: three numbers an atom, one number, six or nine."""
+    if label == "forces":
+        return name in layout.vectors
+    words = _values(comment.values.get(name, ""))
+    wanted = (1,) if label == "energy" else (6, 9)
+    return name in comment.words or (len(words) in wanted and all(map(NUMBER.fullmatch, words)))
 
 
 def _values(text: str) -> list[str]:
@@ -348,4 +359,5 @@ def _layout(source: LineSource, properties: str | None, keys: LabelKeys) -> Layo
         keys.seen.add("forces")
         numbers += columns[forces][1]
     kind, where = columns[types]
-    return Layout(width, where[0], tuple(numbers), has_forces, kind == "I", tuple(columns), properties is None)
+    vectors = tuple(name for name, (kinds_of, own) in columns.items() if kinds_of in "RI" and len(own) == 3)
+    return Layout(width, where[0], tuple(numbers), has_forces, kind == "I", tuple(columns), vectors, properties is None)

@@ -226,6 +226,8 @@ def summarise_for(
         wanted = {s for p in plan.parts for s in p.sets}
         found = executor.once(partial(_batches, Path(store)), what=f"look at {store}")
         identity = {"path": str(store), "batches": {i: s for i, s in found.items() if s in wanted}}
+    if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
+        identity["energies"] = dict(plan.basis.energies)
     there = executor.memory() if memory is None else memory
     return summaries, Source(summaries, identity, there // (4 * executor.workers), there)
 
