@@ -39,9 +39,6 @@ UNLIKE: Final = re.compile(
 """Parts of names of what looks like a label and is another quantity."""
 
 REFERENCE: Final = re.compile(r"dft|ref|qm|pbe|scan|target|true|ccsd|vasp|castep|aims", re.I)
-LISTS: Final = ("Lattice", "pbc", "stress", "virial")
-"""Keys whose values are lists of numbers, which some files write without quotes."""
-
 SIZES: Final = {"energy": (1,), "stress": (6, 9), "virial": (6, 9)}
 NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 
