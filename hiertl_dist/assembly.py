@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from .cards import assembly_card
+from .display import Shown
 from .evaluation import Model, predicted_rows
 from .executors import borrowed
 from .one_body import without_one_body
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 
-@dataclass(frozen=True, eq=False)
-class Assembly:
+@dataclass(frozen=True, eq=False, repr=False)
+class Assembly(Shown, card=assembly_card):
     """A complete store, its plan, and how much of it had to be computed.
 
     Attributes

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .basis_table import given_energies, read_table
+from .cards import basis_card
 from .cluster_types import (
     TRANSFORMS,
     ClusterType,
@@ -29,6 +30,7 @@ from .cluster_types import (
     split_symbols,
     type_rank,
 )
+from .display import Shown
 from .errors import BasisError, joined
 from .paths import require_file
 from .type_names import name_fault
@@ -43,8 +45,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Basis:
+@dataclass(frozen=True, repr=False)
+class Basis(Shown, card=basis_card):
     """What a ChIMES model is linear in.
 
     Attributes

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .basis import Basis, ClusterType, Elements, cluster_name, edges_of, split_symbols, type_rank
+from .cards import block_card
+from .display import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -110,8 +112,8 @@ def n_type_columns(kind: ClusterType) -> int:
     return len(orbits(pattern_of(kind.elements), kind.order).powers)
 
 
-@dataclass(frozen=True)
-class Block:
+@dataclass(frozen=True, repr=False)
+class Block(Shown, card=block_card):
     """An element set and the cluster types whose elements are exactly that set."""
 
     elements: Elements

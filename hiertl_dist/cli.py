@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .cli_look import look
@@ -244,14 +243,14 @@ def _search(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from .evaluation import Model, coverage_report, sum_evaluations
+    from .evaluation import Model
     from .executors import under_mpirun
-    from .figures import need_matplotlib, plot_parity
-    from .fit_report import EvaluationReport
     from .io import read_frames
-    from .jobs import read_parts, write_outputs
+    from .jobs import evaluate_job, read_parts
 
     if arguments.plot is not None:
+        from .figures import need_matplotlib
+
         need_matplotlib()
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
     models = [Model(read_parts(p)) for p in arguments.models]
@@ -261,23 +260,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if not chosen and not under_mpirun():
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
     with _executor(arguments) as runner:
-        # parts of a sum know only their own elements; what none of them knows is refused unless asked for
-        known = set().union(*(m.elements for m in models))
-        ignore = arguments.ignore_other_elements or all(f.elements <= known for f in frames)
-        parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=runner) for m in models]
-        found = sum_evaluations(parts)
-        covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
-        report = EvaluationReport(frames, found, covered, set().union(*(m.coverage for m in models)))
-        writers: list[Any] = []
-        if arguments.plot is not None:
-            draw = partial(plot_parity, sets={"": (frames, found)}, units=arguments.units)
-            writers.append(partial(draw, arguments.plot))
-        if arguments.csv is not None:
-            tables = report.tables(arguments.units)
-            writers += [partial(table.write, arguments.csv) for table in tables]
-        files = write_outputs(runner, writers)
-        text = report.text(arguments.units) + "".join(f"\n  {f}" for f in ("\nwritten:", *files) if files)
-        _print(arguments, runner, report.as_dict() | {"files": [str(f) for f in files]}, text)
+        report = evaluate_job(
+            models, frames, runner, ignore_other_elements=arguments.ignore_other_elements, units=arguments.units,
+            plot=arguments.plot, tables=arguments.csv,
+        )  # fmt: skip
+        _print(arguments, runner, report.as_dict(), report.text(arguments.units))
     return 0
 
 

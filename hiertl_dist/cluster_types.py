@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from .display import Shown
 from .errors import BasisError
 from .type_names import Elements, cluster_name, split_symbols
 from .words import finite_number, shown
@@ -118,8 +119,8 @@ class Edge:
         return cluster_name(self.elements)
 
 
-@dataclass(frozen=True)
-class ClusterType:
+@dataclass(frozen=True, repr=False)
+class ClusterType(Shown):
     """A multiset of 1 to 4 elements, its number of Chebyshev orders, and its own cutoffs per pair of elements.
 
     ``order`` counts as in PAIRTYP: two-body powers run 1…order, many-body ones 0…order−1.

@@ -14,6 +14,8 @@ import numpy as np
 
 from .algebra import ARD, BayesianRidge
 from .basis import cluster_name
+from .cards import committee_card
+from .display import Shown
 from .errors import InputError
 from .evaluation import Evaluation, Model, sum_evaluations
 from .executors import InlineExecutor
@@ -53,8 +55,8 @@ class Drawn(NamedTuple):
     fold: int
 
 
-@dataclass(frozen=True, eq=False)
-class Opinion:
+@dataclass(frozen=True, eq=False, repr=False)
+class Opinion(Shown):
     """What a committee says of one frame.
 
     Attributes
@@ -68,8 +70,8 @@ class Opinion:
     deviation: Spread
 
 
-@dataclass(frozen=True, eq=False)
-class Committee:
+@dataclass(frozen=True, eq=False, repr=False)
+class Committee(Shown, card=committee_card):
     """Fits of one view to other rows: see :func:`committee`.
 
     With the members' predictions x_i and their mean x̄ the deviation is

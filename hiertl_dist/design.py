@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .blocks import Columns, blocks_of, columns_of
+from .cards import rows_card
 from .contacts import refuse_all
+from .display import Shown
 from .errors import InnerCutoffError
 from .frames import Frame
 from .recipe import compile_recipe
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from .basis import Basis
 
 
-@dataclass(frozen=True, eq=False)
-class DesignRows:
+@dataclass(frozen=True, eq=False, repr=False)
+class DesignRows(Shown, card=rows_card):
     """A design matrix with its labels.
 
     Attributes

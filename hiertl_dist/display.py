@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import singledispatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from html import escape
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -129,28 +128,34 @@ class Card:
 class Shown:
     """What has a repr of at most 20 lines, and a table in a notebook; a dataclass that is one says ``repr=False``.
 
-    What is shown is the :func:`card` of its type. Types without one of their own show their fields.
+    ``class Plan(Shown, card=plan_card)`` shows what :mod:`hiertl_dist.cards` says of a plan. Without a card fields are
+    shown, in one line where they fit.
     """
 
     __slots__ = ()
+    _card_of: ClassVar[Callable[[Any], Card]]
+
+    def __init_subclass__(cls, *, card: Callable[[Any], Card] | None = None, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if card is not None:
+            cls._card_of = staticmethod(card)
 
     def __repr__(self) -> str:
-        return card(self).text()
+        return type(self)._card_of(self).text()
 
     def _repr_html_(self) -> str:
-        return card(self).html()
+        return type(self)._card_of(self).html()
 
 
-@singledispatch
-def card(thing: Any) -> Card:
-    """What a person wants to know of a thing; by default its fields, in one line where they fit.
-
-    The cards of results are in :mod:`hiertl_dist.cards`, above all that they speak of.
-    """
+def fields_card(thing: Any) -> Card:
+    """The fields of a dataclass, in one line where they fit."""
     name = type(thing).__name__
-    own = [(f.name, brief(getattr(thing, f.name))) for f in fields(thing) if f.repr] if is_dataclass(thing) else []
+    own = [(f.name, brief(getattr(thing, f.name))) for f in fields(thing) if f.repr]
     line = f"{name}({', '.join(f'{k}={v}' for k, v in own)})"
     return Card(line) if len(line) <= WIDTH else Card(name, tuple(own))
+
+
+Shown._card_of = staticmethod(fields_card)
 
 
 class _Brief(reprlib.Repr):
@@ -165,7 +170,7 @@ class _Brief(reprlib.Repr):
         if isinstance(x, np.ndarray):
             return f"<array {' × '.join(map(str, x.shape)) or 'of no dimension'}>"
         if isinstance(x, Shown):
-            return card(x).title
+            return type(x)._card_of(x).title
         if isinstance(x, Mapping) and not isinstance(x, dict):
             x = dict(x)
         return super().repr1(x, level)
@@ -174,3 +179,12 @@ class _Brief(reprlib.Repr):
 def brief(value: Any) -> str:
     """A value in one line, cut short."""
     return cut(_Brief().repr(value))
+
+
+def regulariser_text(table: Mapping[str, Any]) -> str:
+    """A regulariser in a few words: ``ridge alpha 0.01``."""
+    numbers = " ".join(
+        f"{k} {v:g}" if isinstance(v, float | int) and not isinstance(v, bool) else k
+        for k, v in table.items() if k != "kind" and v is not None and v is not False
+    )  # fmt: skip
+    return f"{table['kind']} {numbers}".strip()

@@ -11,6 +11,8 @@ import numpy as np
 
 from .basis import split_symbols
 from .blocks import blocks_of
+from .cards import evaluation_card, model_card
+from .display import Shown
 from .errors import FrameError, InnerCutoffError
 from .frames import Frame, working_on
 from .io.params_read import read_parameters
@@ -59,8 +61,8 @@ class OutOfRange:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Shown, card=evaluation_card):
     """What a model says of one frame.
 
     Attributes
@@ -90,8 +92,8 @@ class _Tensors:
     one_body: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
+@dataclass(frozen=True, eq=False, repr=False)
+class Model(Shown, card=model_card):
     """Coefficients of one or many blocks, ready to evaluate; see :class:`~hiertl_dist.parameters.Parameters`."""
 
     parameters: Parameters

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .cards import conditions_text
 from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
-from .display import number_text, table_text
+from .display import Shown, table_text
 from .evaluation import coverage_report
 from .report import (
     coverage_text,
@@ -17,10 +18,8 @@ from .report import (
     errors_text,
     frame_errors,
     predictions,
-    regulariser_text,
     warnings_text,
 )
-from .units import EV
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from .solving import BlockFit
 
 
-@dataclass(frozen=True, eq=False)
-class FitResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class FitResult(Shown):
     """What ``fit`` made.
 
     Attributes
@@ -128,24 +127,6 @@ def fit_text(result: FitResult, job: Input) -> str:
     return "\n".join(parts)
 
 
-def conditions_text(solution: Solution, units: str = "kcal") -> str:
-    """What a fit was conditioned on, in one line: regulariser, weights, objective, energies of free atoms."""
-    weights = ", ".join(f"{k} {number_text(float(v))}" for k, v in solution.weights.items())
-    parts = [
-        regulariser_text(solution.regulariser) if solution.regulariser["kind"] != "none" else "no regulariser",
-        f"weights {weights or '1 for every row'}", f"objective {solution.objective}",
-    ]  # fmt: skip
-    factor, unit = (1.0 / EV, "eV") if units == "eV" else (1.0, "kcal/mol")
-    own = solution.parameters
-    atoms = [
-        f"{c.elements[0]} {v * factor:.8g}"
-        for c, v in zip(own.columns, own.coefficients.tolist(), strict=True) if not c.powers
-    ]  # fmt: skip
-    if atoms:
-        parts.append(f"energies of free atoms in it, {unit}: {', '.join(atoms)}")
-    return "; ".join(parts)
-
-
 def fit_tables(result: FitResult, units: str) -> list[CsvTable]:
     """The tables of a fit as CSV: ``blocks.csv``, ``errors.csv``, ``frames.csv``, ``coverage.csv``."""
     listed = {
@@ -158,19 +139,21 @@ def fit_tables(result: FitResult, units: str) -> list[CsvTable]:
     ]  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class EvaluationReport:
+@dataclass(frozen=True, eq=False, repr=False)
+class EvaluationReport(Shown):
     """What ``evaluate`` found: frames, what the sum of the models says of them, and where it extrapolates.
 
     Attributes
     ----------
     coverage : of each model's blocks; known : the ``"block:pair"`` whose fitted range is known.
+    files : what was written.
     """
 
     frames: Sequence[Frame]
     found: Sequence[Evaluation]
     coverage: Sequence[Coverage]
     known: Collection[str]
+    files: tuple[Path, ...] = ()
 
     def text(self, units: str) -> str:
         """For people."""
@@ -179,7 +162,7 @@ class EvaluationReport:
         text += "\n\n" + warnings_text(frame_errors(self.frames, self.found), units, known=self.known)
         if self.coverage:
             text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(self.coverage)
-        return text
+        return text + ("\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else "")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -187,6 +170,7 @@ class EvaluationReport:
             "errors": {c: vars(e) for c, e in errors_by_composition(self.frames, self.found).items()},
             "group_errors": {g: vars(e) for g, e in errors_by_group(self.frames, self.found).items()},
             "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.found),
+            "files": [str(f) for f in self.files],
         }  # fmt: skip
 
     def tables(self, units: str) -> list[CsvTable]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .cards import frame_card
+from .display import Shown, cut
 from .errors import FrameError
 from .type_names import composition_name, formula_name, name_fault
 from .units import SYMBOLS
@@ -26,8 +28,8 @@ SINGULAR = 1e-6
 """A cell is singular when its volume is below this fraction of the product of its edges."""
 
 
-@dataclass(frozen=True, eq=False)
-class Frame:
+@dataclass(frozen=True, eq=False, repr=False)
+class Frame(Shown, card=frame_card):
     """One configuration.
 
     Attributes
@@ -138,7 +140,8 @@ class Frame:
 
     def __repr__(self) -> str:
         labels = [k for k in ("energy", "forces", "stress") if getattr(self, k) is not None]
-        return f"Frame({self.formula}, {', '.join(labels) or 'no labels'}, group={self.group!r}, {self.origin})"
+        text = f"Frame({self.formula}, {', '.join(labels) or 'no labels'}, group={self.group!r}, {self.origin})"
+        return cut(text)  # a line, for lists of frames
 
     @property
     def elements(self) -> frozenset[str]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from .cards import held_out_card
+from .display import Shown
 from .rows import KINDS, Group, person_kind
 from .units import KCAL_PER_A3_IN_GPA
 
@@ -41,8 +43,8 @@ def cell_of(group: Group) -> tuple[Cell, float]:
     return Cell(kind, group.source, group.composition, group.fold), factor
 
 
-@dataclass(frozen=True, eq=False)
-class HeldOut:
+@dataclass(frozen=True, eq=False, repr=False)
+class HeldOut(Shown, card=held_out_card):
     """Held-out errors of one model.
 
     Attributes

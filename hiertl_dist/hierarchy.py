@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
+from .cards import hierarchy_card
+from .display import Shown
 from .errors import InputError
 from .evaluation import Model
 from .executors import borrowed
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["HierarchyFit", "HierarchyOptions", "fit_all_at_once", "fit_hierarchy"]
 
 
-@dataclass(frozen=True, eq=False)
-class HierarchyFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchyFit(Shown, card=hierarchy_card):
     """A model fitted block by block.
 
     Attributes

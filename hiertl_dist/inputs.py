@@ -26,6 +26,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .cards import input_card
+from .display import Shown
 from .errors import HiertlError, InputError, joined
 from .holding_out import NEIGHBOURS, check_hold_out, hold_out
 from .input_tables import (
@@ -64,8 +66,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings"]
 
-@dataclass(frozen=True, eq=False)
-class Input:
+@dataclass(frozen=True, eq=False, repr=False)
+class Input(Shown, card=input_card):
     """A job: basis, data, how to fit, where results go.
 
     Attributes

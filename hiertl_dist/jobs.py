@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,25 +13,24 @@ from .blocks import blocks_of
 from .contacts import TITLES, Contact, check_contacts
 from .display import number_text, table_text
 from .errors import InputError
-from .evaluation import Model
-from .figures import need_matplotlib, plot_parity
-from .fit_report import FitResult, fit_dict, fit_tables
+from .evaluation import Model, coverage_report, sum_evaluations
+from .figures import need_matplotlib
+from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, check_climb_contacts, choose_blocks
+from .outputs import solution_writers, write_json_file, write_model, write_outputs, write_plot, write_table
 from .parameters import Parameters
 from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
 from .report import errors_by_composition
 from .solution import Solution
-from .store import write_json
 from .store_places import store_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from .csv_tables import CsvTable
     from .executors.base import Executor
     from .frames import Frame
     from .inputs import Input
@@ -190,50 +187,6 @@ def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> N
         renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
 
 
-def write_outputs(executor: Executor, writers: Sequence[Callable[[], Path | tuple[Path, ...]]]) -> tuple[Path, ...]:
-    """Write files once, whatever the number of calling processes; returns their paths."""
-    return tuple(itertools.chain.from_iterable(executor.run(_call, list(writers), label=_label, what="write results")))
-
-
-def _call(writer: Callable[[], Path | tuple[Path, ...]]) -> tuple[Path, ...]:
-    written = writer()
-    return (written,) if isinstance(written, Path) else written
-
-
-def _label(writer: Any) -> str:
-    return str(writer.args[-1])
-
-
-def _write_solution(solution: Solution, path: Path) -> Path:
-    solution.save(path)
-    return path
-
-
-def write_model(model: Model, comments: tuple[str, ...], path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    model.write(path, comments=comments)
-    return path
-
-
-def write_json_file(value: Any, path: Path) -> Path:
-    write_json(path, value)
-    return path
-
-
-def _solution_comments(solution: Solution) -> tuple[str, ...]:
-    return (
-        f"fit of block {solution.block}: {solution.n_columns} columns, {solution.rows} rows, "
-        f"regulariser {json.dumps(dict(solution.regulariser))}, RMSE over counted rows {solution.rmse:.6g}",
-    )
-
-
-def solution_writers(name: str, solution: Solution, folder: Path) -> list[Callable[[], Path]]:
-    return [
-        partial(_write_solution, solution, folder / f"{name}.solution.npz"),
-        partial(write_model, Model(solution.parameters), _solution_comments(solution), folder / f"{name}.params.txt"),
-    ]
-
-
 def fit_job(
     job: Input,
     executor: Executor,
@@ -326,12 +279,12 @@ def _report_writers(
         partial(write_json_file, report, job.output / "report.json")
     ]
     if tables:
-        writers += [partial(_write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
+        writers += [partial(write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
     if plot:
         drawn = {
             f"{name}, {s}": (result.sets[s], e) for name, found in result.evaluations.items() for s, e in found.items()
         }
-        writers.append(partial(_write_plot, drawn, job.units, job.output / "parity.png"))
+        writers.append(partial(write_plot, drawn, job.units, job.output / "parity.png"))
     return writers
 
 
@@ -359,6 +312,31 @@ def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None]) -> LabelSu
     return labels
 
 
+def evaluate_job(
+    models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
+    units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
+) -> EvaluationReport:  # fmt: skip
+    """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``.
+
+    Raises
+    ------
+    FrameError
+        A frame has an element that no model knows, unless such atoms are to be left out.
+    """
+    # parts of a sum know only their own elements; what none of them knows is refused unless asked for
+    known = set().union(*(m.elements for m in models))
+    ignore = ignore_other_elements or all(f.elements <= known for f in frames)
+    parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
+    covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
+    report = EvaluationReport(frames, sum_evaluations(parts), covered, set().union(*(m.coverage for m in models)))
+    writers: list[Callable[[], Path | tuple[Path, ...]]] = []
+    if plot is not None:
+        writers.append(partial(write_plot, {"": (frames, report.found)}, units, plot))
+    if tables is not None:
+        writers += [partial(write_table, table, tables / table.name) for table in report.tables(units)]
+    return replace(report, files=write_outputs(executor, writers))
+
+
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
     tell(
         f"  {solution.n_columns} columns, {solution.rows} rows, rank {solution.rank}, condition "
@@ -377,11 +355,3 @@ def known_frames(
     if left_out := sum(map(len, sets.values())) - sum(map(len, found.values())):
         tell(f"{left_out} frames are not evaluated: they have elements that the model lacks")
     return {s: own for s, own in found.items() if own}
-
-
-def _write_plot(drawn: Any, units: str, path: Path) -> tuple[Path, ...]:
-    return plot_parity(path, drawn, units)
-
-
-def _write_table(table: CsvTable, path: Path) -> Path:
-    return table.write(path.parent)

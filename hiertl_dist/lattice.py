@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
 from .contacts import check_contacts
+from .display import Shown
 from .errors import InputError, MismatchError
 from .frozen import check_frozen
 from .one_body import settled_energies
@@ -31,8 +32,8 @@ def _name(block: str) -> str:
     return cluster_name(split_symbols(block))
 
 
-@dataclass(frozen=True, eq=False)
-class HierarchyOptions:
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchyOptions(Shown):
     """What applies to a whole climb.
 
     Attributes

@@ -10,6 +10,8 @@ import numpy as np
 
 from .basis import Basis
 from .blocks import Columns, columns_of
+from .cards import parameters_card
+from .display import Shown
 from .errors import MismatchError, ParameterFileError
 
 if TYPE_CHECKING:
@@ -34,8 +36,8 @@ class Penalty:
     distance: float = 0.01
 
 
-@dataclass(frozen=True, eq=False)
-class Parameters:
+@dataclass(frozen=True, eq=False, repr=False)
+class Parameters(Shown, card=parameters_card):
     """Coefficients of every column of a basis.
 
     Attributes

@@ -16,8 +16,10 @@ import psutil
 
 from .basis import cluster_name
 from .blocks import blocks_of
+from .cards import plan_card
 from .contacts import Contact, contacts_of, frames_label, refusal, scan_frames
 from .costs import structural_nonzeros, tile_seconds
+from .display import Shown
 from .errors import ResourceError
 from .frames import frames_digest
 from .recipe import compile_recipe, never_active
@@ -58,8 +60,8 @@ def chunk_rows(most: int, columns: int) -> int:
     return -(-most // chunks)
 
 
-@dataclass(frozen=True, eq=False)
-class Segment:
+@dataclass(frozen=True, eq=False, repr=False)
+class Segment(Shown):
     """Consecutive frames of one element set: the rows that tiles of all blocks share.
 
     Attributes
@@ -86,8 +88,8 @@ class Segment:
         return frames_label(self.frames)
 
 
-@dataclass(frozen=True, eq=False)
-class Tile:
+@dataclass(frozen=True, eq=False, repr=False)
+class Tile(Shown):
     """One segment × one block: the unit of work and of storage."""
 
     segment: Segment
@@ -105,8 +107,8 @@ class Tile:
         return f"tile {self.segment.key[:12]} of block {self.block} ({self.segment.label})"
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(Shown, card=plan_card):
     """Segments and tiles of an assembly, and what they cost.
 
     Attributes

@@ -16,6 +16,8 @@ from .algebra import Gram, RFactor, Summary
 from .assembly import block_array, frozen_rows, offset_array
 from .basis import split_symbols
 from .blocks import Columns, blocks_of, columns_of
+from .cards import summaries_card
+from .display import Shown
 from .one_body import EnergyTerms, labels_above_zero, one_body_values, without_one_body
 from .planning import PROCESS_BYTES, check_resources
 from .recipe import compile_recipe
@@ -138,8 +140,8 @@ class RowSource:
             yield i, frozen_rows(segment.frames, model, self.policy)[:, np.newaxis]
 
 
-@dataclass(frozen=True, eq=False)
-class Summaries:
+@dataclass(frozen=True, eq=False, repr=False)
+class Summaries(Shown, card=summaries_card):
     """One summary per group of rows, with what their columns mean: all that fits need to know of the data.
 
     Attributes

@@ -287,15 +287,6 @@ def coverage_text(listed: Sequence[Coverage]) -> str:
     return table_text(["block: pair", "fitted on, Å", "used on, Å", "frames", "beyond", ""], rows)
 
 
-def regulariser_text(table: Mapping[str, Any]) -> str:
-    """A regulariser in a few words: ``ridge alpha 0.01``."""
-    numbers = " ".join(
-        f"{k} {v:g}" if isinstance(v, float | int) and not isinstance(v, bool) else k
-        for k, v in table.items() if k != "kind" and v is not None and v is not False
-    )  # fmt: skip
-    return f"{table['kind']} {numbers}".strip()
-
-
 def predictions(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """Per frame what the model says, for JSON: energy (kcal/mol), stress (kcal/mol/Å³), errors, flags."""
     return [

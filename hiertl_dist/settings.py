@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from .algebra import regulariser_from_dict
+from .display import Shown
 from .errors import InputError
 from .one_body import MISSING_ENERGIES
 from .rows import OBJECTIVES
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 METHODS: Final = ("rfactor", "gram", "auto")
 
 
-@dataclass(frozen=True)
-class FitSettings:
+@dataclass(frozen=True, repr=False)
+class FitSettings(Shown):
     """How a block is fitted.
 
     Attributes

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .basis import Basis
+from .cards import solution_card
+from .display import Shown
 from .errors import ParameterFileError
 from .parameters import Parameters, Penalty
 from .paths import replacing, require_file
@@ -32,8 +34,8 @@ class GroupResidual:
     rmse: float
 
 
-@dataclass(frozen=True, eq=False)
-class Solution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(Shown, card=solution_card):
     """A fit of one or several blocks.
 
     Attributes

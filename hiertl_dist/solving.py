@@ -12,6 +12,8 @@ from .algebra import ARD, BayesianRidge, UnsafeGram, penalises_all, regulariser_
 from .assembly import Assembly, assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
+from .cards import block_fit_card
+from .display import Shown
 from .errors import InputError
 from .executors import borrowed
 from .frozen import check_frozen, fitted_parameters, wall_of
@@ -55,8 +57,8 @@ if TYPE_CHECKING:
     from .rows import Group
 
 
-@dataclass(frozen=True, eq=False)
-class BlockFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class BlockFit(Shown, card=block_fit_card):
     """A solution with what it was made from: the plan, the summaries, and the store if rows were kept.
 
     Attributes

@@ -32,6 +32,7 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from .chunks import ChunkedRows, expect, read_tile, writing
+from .display import Shown
 from .errors import IncompleteStoreError, StoreError
 from .locks import locked
 from .paths import difference_lines, local_path, replacing
@@ -82,8 +83,8 @@ def _dtype(array: str) -> tuple[str, float]:
     return ("int32", -1) if integer else ("float64", float("nan"))
 
 
-@dataclass(frozen=True)
-class DesignStore:
+@dataclass(frozen=True, repr=False)
+class DesignStore(Shown):
     """A design store on disk; see the module's text for its layout.
 
     Attributes

@@ -18,6 +18,8 @@ import numpy as np
 from .algebra import TruncatedSVD, regulariser_from_dict
 from .algebra.calibration import Reliability, coverage, reliability
 from .algebra.posterior import Posterior
+from .cards import posterior_card, prediction_card
+from .display import Shown
 from .errors import InputError, MismatchError
 from .evaluation import Evaluation, Model, sum_evaluations
 from .executors import InlineExecutor
@@ -68,8 +70,8 @@ class RowMaker(NamedTuple):
         return np.array(list(row_weights(groups, self.given, self.objective).values()))[kind_codes(frame)]
 
 
-@dataclass(frozen=True, eq=False)
-class ModelPosterior:
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelPosterior(Shown, card=posterior_card):
     """A fit of a view with the uncertainty of its coefficients: see :func:`posterior`.
 
     Attributes
@@ -100,8 +102,8 @@ class ModelPosterior:
         return RowMaker(self.view.basis, self.view.blocks, self.view.weights, self.view.objective, policy, source)
 
 
-@dataclass(frozen=True, eq=False)
-class Spread:
+@dataclass(frozen=True, eq=False, repr=False)
+class Spread(Shown):
     """Standard deviations of a frame's energy, kcal/mol, forces (n, 3), kcal/mol/Å, and stress (6,), kcal/mol/Å³.
 
     The stress of a molecule is NaN, as is the total of a kind whose noise is not known.
@@ -112,8 +114,8 @@ class Spread:
     stress: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(Shown, card=prediction_card):
     """What a model says of one frame, and how surely.
 
     Attributes

@@ -17,6 +17,8 @@ import psutil
 
 from .algebra import ConvergenceError, RFactor
 from .algebra.stacking import Layer, stack
+from .cards import validation_card
+from .display import Shown
 from .errors import InputError
 from .executors import InlineExecutor
 from .held_out import HeldOut
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from .reduction import Summaries
 
 
-@dataclass(frozen=True, eq=False)
-class CrossValidation:
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossValidation(Shown, card=validation_card):
     """A fit, cross-validated.
 
     Attributes

@@ -18,6 +18,8 @@ from .algebra import RFactor
 from .algebra.stacking import Layer, stack
 from .basis import Basis, cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
+from .cards import view_card
+from .display import Shown
 from .errors import InputError
 from .frozen import check_frozen
 from .one_body import MissingEnergies, OpenEnergies, one_body_columns, settled_energies, undetermined_notes
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from .blocks import Block, Columns
 
 
-@dataclass(frozen=True, eq=False)
-class View:
+@dataclass(frozen=True, eq=False, repr=False)
+class View(Shown, card=view_card):
     """A fit that can be made of summaries: see :func:`view`.
 
     Attributes

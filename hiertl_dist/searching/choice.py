@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ..display import Shown
 from ..errors import InputError
 from ..held_out import HeldOut
 
@@ -18,8 +19,8 @@ Scores = dict[str, tuple[float, float]]
 """By kind or composition, a score and its standard error (NaN with fewer than two folds)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Candidate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Candidate(Shown):
     """One model of a search, cross-validated.
 
     Attributes
@@ -99,8 +100,8 @@ def failed(choice: Choice, columns: int, cost: float, why: str) -> Candidate:
     return Candidate(choice, columns, cost, failed=why)
 
 
-@dataclass(frozen=True, eq=False)
-class Chosen:
+@dataclass(frozen=True, eq=False, repr=False)
+class Chosen(Shown):
     """What :func:`choose` found: the candidates, those that the guard rejects marked, and two places among them."""
 
     candidates: tuple[Candidate, ...]

@@ -11,18 +11,9 @@ from ..basis import cluster_name
 from ..display import table_text
 from ..errors import InputError
 from ..figures import need_matplotlib
-from ..jobs import (
-    known_frames,
-    options_of,
-    read_frozen,
-    renew,
-    solution_writers,
-    tell_labels,
-    tell_solution,
-    write_json_file,
-    write_model,
-)
-from ..jobs import write_outputs as write
+from ..jobs import known_frames, options_of, read_frozen, renew, tell_labels, tell_solution
+from ..outputs import solution_writers, write_json_file, write_model
+from ..outputs import write_outputs as write
 from ..report import (
     Errors,
     details_text,

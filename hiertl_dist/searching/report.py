@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from ..display import table_text
+from ..display import regulariser_text, table_text
 from ..figures import COLOURS, GREY, add_legend, new_figure, save_figure
-from ..report import ENERGY_UNITS, FORCE_UNITS, regulariser_text
+from ..report import ENERGY_UNITS, FORCE_UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ..algebra import regulariser_from_dict, regulariser_to_dict
 from ..basis import cluster_name, split_symbols
+from ..display import Shown
 from ..errors import HiertlError, InputError, Problems, respelled, unknown_keys_message
 from ..folds import Folds
 from ..rows import KINDS, OBJECTIVES
@@ -31,8 +32,8 @@ KEYS: Final = ("folds", "strategy", "rule", "importance", "grid", "blocks")
 AXES: Final = ("regulariser", "weights", "objective", "orders", "exclude")
 
 
-@dataclass(frozen=True, eq=False)
-class Choice:
+@dataclass(frozen=True, eq=False, repr=False)
+class Choice(Shown):
     """One model of a search: all that is chosen.
 
     Attributes
@@ -64,8 +65,8 @@ class Choice:
         return replace(self, **changes)
 
 
-@dataclass(frozen=True, eq=False)
-class Grid:
+@dataclass(frozen=True, eq=False, repr=False)
+class Grid(Shown):
     """What is varied.
 
     Attributes
@@ -116,8 +117,8 @@ class Grid:
         return [axis for axis, values in self.axes.items() if len(values) > 1]
 
 
-@dataclass(frozen=True, eq=False)
-class SearchSettings:
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchSettings(Shown):
     """How a search goes about it.
 
     Attributes

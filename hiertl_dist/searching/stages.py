@@ -18,6 +18,8 @@ import numpy as np
 from ..algebra import ConvergenceError
 from ..basis import split_symbols
 from ..blocks import blocks_of
+from ..cards import search_card, stage_card
+from ..display import Shown
 from ..errors import HiertlError, StoreError
 from ..evaluation import Model
 from ..executors import borrowed
@@ -49,8 +51,8 @@ if TYPE_CHECKING:
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, eq=False)
-class Stage:
+@dataclass(frozen=True, eq=False, repr=False)
+class Stage(Shown, card=stage_card):
     """One fit of a search: what was tried, what was chosen, and what it was conditioned on.
 
     Attributes
@@ -94,8 +96,8 @@ class Stage:
         }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class SearchResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchResult(Shown, card=search_card):
     """What :func:`search` found.
 
     Attributes
