@@ -41,8 +41,11 @@ if TYPE_CHECKING:
     from .solving import BlockFit, fit_block
     from .store import DesignStore
     from .stored_summaries import open_summaries
+    from .suggested import SuggestedInput
+    from .suggesting import suggest_input
     from .summarising import summarise
     from .summarising import summarise as summarize  # noqa: F401  the other spelling
+    from .surveying import Survey, survey
     from .uncertainty import ModelPosterior, Prediction, calibration, posterior, predict
     from .validation import CrossValidation, cross_validate
     from .view_solutions import path, solve
@@ -57,11 +60,11 @@ __all__ = [
     "Assembly", "Basis", "Block", "BlockFit", "ClusterType", "Column", "Committee", "CrossValidation", "Cutoff",
     "DesignRows", "DesignStore", "Edge", "Evaluation", "FitSettings", "Folds", "Frame", "HeldOut", "HierarchyFit",
     "HierarchyOptions", "Input", "Model", "ModelPosterior", "Pair", "Parameters", "Penalty", "Plan", "Prediction",
-    "SearchResult", "SearchSettings", "Solution", "Summaries", "View", "assemble", "blocks_of", "calibration",
-    "columns_of", "committee", "cross_validate", "design_rows", "executor", "fit_all_at_once", "fit_block",
-    "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage", "lsq_order", "open_summaries", "path",
-    "plan", "posterior", "predict", "read_fm_setup", "read_frames", "reduce_rows", "search", "select", "solve",
-    "summarise", "view",
+    "SearchResult", "SearchSettings", "Solution", "SuggestedInput", "Summaries", "Survey", "View", "assemble",
+    "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
+    "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
+    "lsq_order", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup", "read_frames",
+    "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "survey", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -91,6 +94,9 @@ _PLACES: Final = {
     "solving": "BlockFit fit_block",
     "store": "DesignStore",
     "stored_summaries": "open_summaries",
+    "suggested": "SuggestedInput",
+    "suggesting": "suggest_input",
+    "surveying": "Survey survey",
     "summarising": "summarise summarise=summarize",
     "uncertainty": "ModelPosterior Prediction calibration posterior predict",
     "validation": "CrossValidation cross_validate",

@@ -83,24 +83,24 @@ class _Reader:
         self.table: Mapping[str, Any] = table if isinstance(table, dict) else {}
         self.elements: Elements = ()
         with self.problems.noting():
-            self.elements = tuple(_get(self.table, "elements", list, "basis"))
-            if not all(isinstance(e, str) for e in self.elements):
-                raise BasisError(f"basis.elements: expected symbols, found {shown(list(self.elements))}")
-        if not self.elements or not isinstance(table, dict):  # nothing else can be judged without them
-            self.problems.settle(BasisError)
-        given = self._named("pairs", (2,), MISSING)
+            given = _get(self.table, "elements", list, "basis")
+            if not all(isinstance(e, str) for e in given):
+                raise BasisError(f"basis.elements: expected symbols, found {shown(given)}")
+            self.elements = tuple(given)
+        if not self.elements:
+            self.problems.settle(BasisError)  # nothing else can be judged without them
+        pairs = self._named("pairs", (2,), MISSING)
         self.pairs: dict[Elements, Pair] = {}
-        for k, own in given.items():
+        for k, own in pairs.items():
             with self.problems.noting():
                 self.pairs[k] = self._pair(k, own)
-        self.wrong_pairs = "pairs" not in self.table or set(given) - set(self.pairs)
+        self.wrong_pairs = "pairs" not in self.table or set(pairs) - set(self.pairs)
         self.types = self._named("types", (1, 2, 3, 4), {})
-        self.blocks = self._named("blocks", (1, 2, 3, 4), {})
-        for key, own in [*self.blocks.items()]:
+        self.blocks: dict[Elements, Any] = {}
+        for key, own in self._named("blocks", (1, 2, 3, 4), {}).items():
             with self.problems.noting():
                 if len(set(key)) != len(key):
                     raise BasisError(f"basis.blocks.{cluster_name(key)}: a block is a set of elements, each once")
-                self.blocks.pop(key)
                 _known(own, ("orders",), f"basis.blocks.{cluster_name(key)}")
                 self.blocks[key] = own
         for body in (3, 4):
@@ -111,7 +111,23 @@ class _Reader:
         excluded: set[Elements] = set()
         with self.problems.noting():
             excluded = self._excluded()
-        types = []
+        types: list[ClusterType] = []
+        with self.problems.noting():
+            self._read_types(excluded, types)
+        cutoff = Cutoff()
+        with self.problems.noting():
+            cutoff = Cutoff.parse(_get(self.table, "cutoff", str, "basis", "CUBIC"))
+        energies: tuple[tuple[str, float], ...] = ()
+        with self.problems.noting():
+            energies = given_energies(_get(self.table, "energies", dict, "basis", {}), "basis.energies")
+        masses: dict[str, float] = {}
+        with self.problems.noting():
+            given = _get(self.table, "masses", dict, "basis", {})
+            masses = {name: _number(mass, f"basis.masses.{name}", "a number") for name, mass in given.items()}
+        self.problems.settle(BasisError)
+        return self.elements, tuple(self.pairs.values()), tuple(types), cutoff, energies, masses
+
+    def _read_types(self, excluded: set[Elements], types: list[ClusterType]) -> None:
         for body in filter(self._may_have, (1, 2, 3, 4)):
             check_number(len(self.elements), body)
             for combination in itertools.combinations_with_replacement(self.elements, body):
@@ -120,18 +136,6 @@ class _Reader:
                     kind = None if key in excluded else self._type(key)
                     if kind is not None:
                         types.append(kind)
-        cutoff = Cutoff()
-        energies: tuple[tuple[str, float], ...] = ()
-        masses: dict[str, float] = {}
-        with self.problems.noting():
-            cutoff = Cutoff.parse(_get(self.table, "cutoff", str, "basis", "CUBIC"))
-        with self.problems.noting():
-            energies = given_energies(_get(self.table, "energies", dict, "basis", {}), "basis.energies")
-        with self.problems.noting():
-            given = _get(self.table, "masses", dict, "basis", {})
-            masses = {name: _number(mass, f"basis.masses.{name}", "a number") for name, mass in given.items()}
-        self.problems.settle(BasisError)
-        return self.elements, tuple(self.pairs.values()), tuple(types), cutoff, energies, masses
 
     def _may_have(self, body: int) -> bool:
         """Whether there may be a type of a body; many elements make too many clusters to ask them all."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .blocks import Columns, columns_of
+from .blocks import Columns, blocks_of, columns_of
 from .cards import rows_card
+from .contacts import refuse_all
 from .display import Shown
+from .errors import InnerCutoffError
 from .frames import Frame
 from .recipe import compile_recipe
 from .rows import Row, row_labels, row_targets
@@ -65,7 +67,8 @@ def design_rows(
     Raises
     ------
     InnerCutoffError, FrameError, KeyError
-        Naming the frame, or the block that the basis lacks.
+        Naming the frame, or the block that the basis lacks; the first with the shortest distance of each pair of
+        elements over all frames.
     """
     check_policy(policy)
     listed = [frames] if isinstance(frames, Frame) else list(frames)
@@ -75,7 +78,11 @@ def design_rows(
     recipe = compile_recipe(basis, names)
     skipped = skipped_frames(listed, recipe) if policy == "skip_frame" else ()
     kept = [(i, f) for i, f in enumerate(listed) if i not in skipped]
-    matrix = rows_of([f for _, f in kept], recipe, policy)
+    try:
+        matrix = rows_of([f for _, f in kept], recipe, policy)
+    except InnerCutoffError:
+        refuse_all([f for _, f in kept], basis, [b.name for b in blocks_of(basis, names)])
+        raise
     target = np.concatenate([np.empty(0), *(row_targets(f) for _, f in kept)])
     rows = tuple(label for i, f in kept for label in row_labels(f, i))
     return DesignRows(matrix, target, rows, columns_of(basis, names), tuple(sorted(skipped)))

@@ -26,6 +26,10 @@ class HiertlError(Exception):
     problems: tuple[str, ...] = ()
 
 
+class HiertlWarning(UserWarning):
+    """Something that was read or guessed is likely not what was meant; nothing is refused for it."""
+
+
 class FrameError(HiertlError, ValueError):
     """A frame, or the file it is read from, is not what the reader can accept."""
 
@@ -47,7 +51,14 @@ class ParameterFileError(HiertlError, ValueError):
 
 
 class InnerCutoffError(HiertlError, ValueError):
-    """A pair of atoms lies inside an inner cutoff and the policy is to refuse."""
+    """A pair of atoms lies inside an inner cutoff and the policy is to refuse.
+
+    Attributes
+    ----------
+    contacts : where all frames were looked at, the :class:`~hiertl_dist.contacts.Contact` of each pair of elements.
+    """
+
+    contacts: tuple[Any, ...] = ()
 
 
 class MismatchError(HiertlError, ValueError):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .labels import LabelOrigin
+
 SINGULAR = 1e-6
 """A cell is singular when its volume is below this fraction of the product of its edges."""
 
@@ -45,6 +47,7 @@ class Frame(Shown, card=frame_card):
         ChIMES; ASE's is the opposite); NaN where the source has no such component; ``None`` without.
     group : name of the data source that the frame belongs to.
     origin : where it came from, for messages (``file.xyz, frame 3``).
+    labels : under which keys a reader found the labels, and what it passed over; for people, not part of ``digest``.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class Frame(Shown, card=frame_card):
     group: str = "all"
     origin: str = "frame"
     pbc: tuple[bool, bool, bool] | None = None
+    labels: LabelOrigin | None = None
 
     def __post_init__(self) -> None:
         n = len(self.species)

@@ -12,7 +12,15 @@ from .display import Shown
 from .errors import InputError
 from .evaluation import Model
 from .executors import borrowed
-from .lattice import HierarchyOptions, below_of, blocks_in, choose_blocks, less, own_weights
+from .lattice import (
+    HierarchyOptions,
+    below_of,
+    blocks_in,
+    check_climb_contacts,
+    choose_blocks,
+    less,
+    own_weights,
+)
 from .one_body import OpenEnergies, one_body_values, without_one_body
 from .parameters import Parameters, Penalty, merge_parameters
 from .solving import BlockFit, fit_block
@@ -72,6 +80,9 @@ def fit_hierarchy(
         frames or lower blocks that it needs; see :func:`~hiertl_dist.lattice.choose_blocks`.
     MismatchError
         A frozen model does not fit the basis, naming both values.
+    InnerCutoffError
+        Before anything is computed too: pairs of atoms inside an inner cutoff of any block, see
+        :func:`~hiertl_dist.contacts.check_contacts`.
     """
     options = (options or HierarchyOptions()).normal()
     if executor is not None:  # before anything that ranks with other frames would judge differently
@@ -81,11 +92,11 @@ def fit_hierarchy(
     current: dict[str, Parameters] = {}
     left_open = OpenEnergies()
     with borrowed(executor) as runner:
+        check_climb_contacts(frames, basis, wanted, frozen, options, runner)
         for block in wanted:
             free = tuple(options.partial.get(block, ()))
             below = below_of(block, (*less(frozen, set(current)), *current.values()), free)
-            elements = split_symbols(block)
-            movable = left_open.within(elements) if left_open.elements else left_open
+            movable = left_open.within(split_symbols(block))
             # what may still move is this block's to say
             below = without_one_body(below, movable.elements)
             left = f", {', '.join(free)} left free" if free else ""
@@ -98,14 +109,18 @@ def fit_hierarchy(
             done(fit)
             left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
             current = _with_fit(current, fit)
+    _tell_open(left_open, tell)
+    parts = [*less(frozen, set(current)), *current.values()]
+    model = merged_model(parts, basis, _wall(options, wanted))
+    return HierarchyFit(fits, tuple(frozen), model, left_open)
+
+
+def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:
     if left_open.elements:
         tell(
             f"note: energies of free atoms of {', '.join(left_open.elements)} are not determined by any frame: the "
             "model's energies of other compositions than were fitted lack a constant for each such atom"
         )
-    parts = [*less(frozen, set(current)), *current.values()]
-    model = merged_model(parts, basis, _wall(options, wanted))
-    return HierarchyFit(fits, tuple(frozen), model, left_open)
 
 
 def _with_fit(current: Mapping[str, Parameters], fit: BlockFit) -> dict[str, Parameters]:

@@ -48,6 +48,7 @@ from .input_tables import (
     fit_settings,
 )
 from .io import iter_frames, read_fm_setup
+from .label_summary import summarise_labels
 from .one_body import MISSING_ENERGIES
 from .paths import require_file
 from .rows import n_rows
@@ -206,7 +207,8 @@ class Input(Shown, card=input_card):
         if not any(n_rows(f) for f in frames):
             raise InputError(
                 f"none of the {len(frames)} frames has an energy, forces or a stress; energy_key, forces_key, "
-                "stress_key and virial_key in [[data]] say where extended XYZ keeps them"
+                "stress_key and virial_key in [[data]] say where extended XYZ keeps them\n"
+                + summarise_labels(frames).text()
             )
         return hold_out(
             frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,31 +10,30 @@ from typing import TYPE_CHECKING, Any
 from .assembly import assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
+from .contacts import TITLES, Contact, check_contacts
 from .display import number_text, table_text
 from .errors import InputError
 from .evaluation import Model, coverage_report, sum_evaluations
-from .figures import need_matplotlib, plot_parity
+from .figures import need_matplotlib
 from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
-from .lattice import blocks_in, choose_blocks
+from .label_summary import LabelSummary, labels_text, summarise_labels
+from .lattice import blocks_in, check_climb_contacts, choose_blocks
+from .outputs import solution_writers, write_json_file, write_model, write_outputs, write_plot, write_table
 from .parameters import Parameters
 from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
 from .solution import Solution
-from .store import write_json
 from .store_places import store_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from .csv_tables import CsvTable
     from .executors.base import Executor
     from .frames import Frame
     from .inputs import Input
     from .solving import BlockFit
-
-    Writer = Callable[[], Path | tuple[Path, ...]]
 
 
 def read_parts(path: str | Path) -> Parameters:
@@ -67,6 +64,7 @@ class _Work:
     fits: list[tuple[str, ...]]
     needs: set[Need]
     notes: list[str]
+    labels: LabelSummary
 
 
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
@@ -75,10 +73,11 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = [read_parts(p) for p in job.frozen]
     notes = [*job.notes, *(note for model in frozen for note in model.notes)]
+    labels = summarise_labels([*frames, *held_out])
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
-        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes)
+        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
     fits = [(b, *options.partial.get(b, ())) for b in wanted]
@@ -87,7 +86,7 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
         members, wider = set(split_symbols(block)), options.of(block).include_fewer
         sets = {f.elements for f in frames if f.elements == members or (wider and f.elements < members)}
         needs |= {(cluster_name(s), b) for s in sets for b in (block, *free) if set(split_symbols(b)) <= s}
-    return _Work(frames, held_out, frozen, fits, needs, notes)
+    return _Work(frames, held_out, frozen, fits, needs, notes, labels)
 
 
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
@@ -96,10 +95,16 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     Raises ResourceError, with both numbers, if it cannot fit, and what a climb would refuse before its first block.
     """
     work = _work(job, executor, all_at_once)
+    policy = job.fit.policy
+    if not all_at_once:
+        options = options_of(job).normal()
+        check_climb_contacts(work.frames, job.basis, [f[0] for f in work.fits], work.frozen, options, executor)
+        # by the policy of each block; what it is for others is not to be refused here
+        policy = policy if all(options.of(f[0]).policy == policy for f in work.fits) else "damp"
     memory = executor.memory() if job.memory is None else job.memory
     plan = make_plan(
         work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
-        frozen=work.frozen, policy=job.fit.policy, executor=executor, memory=memory,
+        frozen=work.frozen, policy=policy, executor=executor, memory=memory,
         store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
     reduce_bytes = solving = 0
@@ -116,7 +121,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     found = plan.as_dict() | {
         "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
-        "solve_bytes": solving, "notes": work.notes,
+        "solve_bytes": solving, "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
     return plan, found
 
@@ -136,6 +141,7 @@ def plan_text(found: dict[str, Any]) -> str:
     ]
     if found["held_out_frames"]:
         lines.append(f"{found['held_out_frames']} frames held out")
+    lines.append(labels_text(found["labels"]))
     for key, what in (
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
         ("unlabelled_frames", "frames without labels"), ("notes", "notes"),
@@ -143,6 +149,10 @@ def plan_text(found: dict[str, Any]) -> str:
         if found[key]:
             shown = "\n  ".join(str(x) for x in found[key][:8])
             lines.append(f"{what} ({len(found[key])}):\n  {shown}")
+    if found["inactive_types"]:
+        lines.append(f"never active (rmin = rmax), columns of zeros: {', '.join(found['inactive_types'])}")
+    if found["inner_cutoffs"]:
+        lines += ["", table_text(TITLES, [Contact.from_dict(c).cells() for c in found["inner_cutoffs"]])]
     return "\n".join(lines)
 
 
@@ -159,7 +169,7 @@ def assemble_job(
     return {
         "store": str(store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
-        "notes": work.notes,
+        "labels": work.labels.as_dict(), "notes": work.notes,
     }  # fmt: skip
 
 
@@ -174,50 +184,6 @@ def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> N
     """Rename the design store that a job would go on with."""
     if job.keep_rows:
         renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
-
-
-def write_outputs(executor: Executor, writers: Sequence[Writer]) -> tuple[Path, ...]:
-    """Write files once, whatever the number of calling processes; returns their paths."""
-    return tuple(itertools.chain.from_iterable(executor.run(_call, list(writers), label=_label, what="write results")))
-
-
-def _call(writer: Writer) -> tuple[Path, ...]:
-    written = writer()
-    return (written,) if isinstance(written, Path) else written
-
-
-def _label(writer: Any) -> str:
-    return str(writer.args[-1])
-
-
-def _write_solution(solution: Solution, path: Path) -> Path:
-    solution.save(path)
-    return path
-
-
-def write_model(model: Model, comments: tuple[str, ...], path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    model.write(path, comments=comments)
-    return path
-
-
-def write_json_file(value: Any, path: Path) -> Path:
-    write_json(path, value)
-    return path
-
-
-def _solution_comments(solution: Solution) -> tuple[str, ...]:
-    return (
-        f"fit of block {solution.block}: {solution.n_columns} columns, {solution.rows} rows, "
-        f"regulariser {json.dumps(dict(solution.regulariser))}, RMSE over counted rows {solution.rmse:.6g}",
-    )
-
-
-def solution_writers(name: str, solution: Solution, folder: Path) -> list[Callable[[], Path]]:
-    return [
-        partial(_write_solution, solution, folder / f"{name}.solution.npz"),
-        partial(write_model, Model(solution.parameters), _solution_comments(solution), folder / f"{name}.params.txt"),
-    ]
 
 
 def fit_job(
@@ -247,11 +213,14 @@ def fit_job(
     if plot:
         need_matplotlib()
     frames, held_out = job.read_frames(executor.watch)
+    labels = tell_labels([*frames, *held_out], tell)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = read_frozen(job, tell)
     options = options_of(job)
     files: list[Path] = []
     models: dict[str, Model] = {}
+    if hierarchical and all_at_once and job.fit.policy == "refuse":  # not only after the climb
+        _check_together(frames, job, frozen, executor)
 
     def done(fit: BlockFit) -> None:
         files.extend(write_outputs(executor, solution_writers(fit.solution.block, fit.solution, job.output)))
@@ -265,11 +234,8 @@ def fit_job(
         models["hierarchical"] = climb.model
         files += write_outputs(executor, [partial(write_model, climb.model, (), job.output / "model.params.txt")])
     if all_at_once:
-        tell("all blocks at once")
-        if hierarchical and (options.block_settings or options.partial or options.only):
-            tell("  note: all at once every block is free, with the general settings")
-            options = replace(options, block_settings={}, partial={}, only=None)
-        together = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
+        options = _general(options, tell) if hierarchical else options
+        together = _fit_together(frames, job, frozen, options, executor, tell)
         files += write_outputs(executor, solution_writers("all_at_once", together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
@@ -277,19 +243,44 @@ def fit_job(
         name: {s: model.evaluate(own, executor=executor) for s, own in sets.items()} for name, model in models.items()
     }
     result = FitResult(climb, together, tuple(files), sets, models, evaluations)
-    written = write_outputs(executor, _report_writers(result, job, plot=plot, tables=tables))
+    written = write_outputs(executor, _report_writers(result, labels, job, plot=plot, tables=tables))
     return replace(result, files=(*files, *written))
 
 
-def _report_writers(result: FitResult, job: Input, *, plot: bool, tables: bool) -> list[Writer]:
-    # the report first, so that it is there even if a figure fails
-    writers: list[Writer] = [partial(write_json_file, fit_dict(result), job.output / "report.json")]
+def _general(options: HierarchyOptions, tell: Callable[[str], None]) -> HierarchyOptions:
+    """The options that hold for all blocks at once, where others are for a climb beside it."""
+    if not (options.block_settings or options.partial or options.only):
+        return options
+    tell("  note: all at once every block is free, with the general settings")
+    return replace(options, block_settings={}, partial={}, only=None)
+
+
+def _fit_together(
+    frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], options: HierarchyOptions, executor: Executor,
+    tell: Callable[[str], None],
+) -> BlockFit:  # fmt: skip
+    tell("all blocks at once")
+    fit = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
+    tell_solution(fit.solution, tell)
+    return fit
+
+
+def _report_writers(
+    result: FitResult, labels: LabelSummary, job: Input, *, plot: bool, tables: bool
+) -> list[Callable[[], Path | tuple[Path, ...]]]:
+    """What writes the report, and tables and figures if asked for."""
+    # first, so that it is there even if a figure fails
+    report = fit_dict(result) | {"labels": labels.as_dict()}
+    writers: list[Callable[[], Path | tuple[Path, ...]]] = [
+        partial(write_json_file, report, job.output / "report.json")
+    ]
     if tables:
-        writers += [partial(_write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
+        writers += [partial(write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
     if plot:
-        found = [(f"{name}, {s}", s, e) for name, own in result.evaluations.items() for s, e in own.items()]
-        drawn = {title: (result.sets[s], e) for title, s, e in found}
-        writers.append(partial(_write_plot, drawn, job.units, job.output / "parity.png"))
+        drawn = {
+            f"{name}, {s}": (result.sets[s], e) for name, found in result.evaluations.items() for s, e in found.items()
+        }
+        writers.append(partial(write_plot, drawn, job.units, job.output / "parity.png"))
     return writers
 
 
@@ -300,6 +291,21 @@ def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
         for note in model.notes:
             tell(f"note: {note}")
     return frozen
+
+
+def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:
+    held = {b for f in frozen for b in blocks_in(f)}
+    names = [b.name for b in blocks_of(job.basis) if b.name not in held]
+    sets = {cluster_name(f.elements) for f in frames}
+    check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
+
+
+def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None]) -> LabelSummary:
+    """Say which labels the frames have, a line for each source, with notes and warnings; given back for reports."""
+    labels = summarise_labels(frames)
+    for line in labels.text().splitlines():
+        tell(line)
+    return labels
 
 
 def evaluate_job(
@@ -319,11 +325,11 @@ def evaluate_job(
     parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
     covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
     report = EvaluationReport(frames, sum_evaluations(parts), covered, set().union(*(m.coverage for m in models)))
-    writers: list[Writer] = []
+    writers: list[Callable[[], Path | tuple[Path, ...]]] = []
     if plot is not None:
-        writers.append(partial(_write_plot, {"": (frames, report.found)}, units, plot))
+        writers.append(partial(write_plot, {"": (frames, report.found)}, units, plot))
     if tables is not None:
-        writers += [partial(_write_table, table, tables / table.name) for table in report.tables(units)]
+        writers += [partial(write_table, table, tables / table.name) for table in report.tables(units)]
     return replace(report, files=write_outputs(executor, writers))
 
 
@@ -345,11 +351,3 @@ def known_frames(
     if left_out := sum(map(len, sets.values())) - sum(map(len, found.values())):
         tell(f"{left_out} frames are not evaluated: they have elements that the model lacks")
     return {s: own for s, own in found.items() if own}
-
-
-def _write_plot(drawn: Any, units: str, path: Path) -> tuple[Path, ...]:
-    return plot_parity(path, drawn, units)
-
-
-def _write_table(table: CsvTable, path: Path) -> Path:
-    return table.write(path.parent)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
+from .contacts import check_contacts
 from .display import Shown
 from .errors import InputError, MismatchError
 from .frozen import check_frozen
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .basis import Basis
+    from .executors.base import Executor
     from .frames import Frame
     from .parameters import Parameters
 
@@ -228,6 +230,31 @@ def _tell_unused(
     )  # fmt: skip
     for elements, count in sorted(unused.items()):
         tell(f"{count} frames of {elements} are not used: no block that is fitted has exactly their elements")
+
+
+def check_climb_contacts(
+    frames: Sequence[Frame], basis: Basis, wanted: Sequence[str], frozen: Sequence[Parameters],
+    options: HierarchyOptions, executor: Executor | None,
+) -> None:  # fmt: skip
+    """Refuse pairs of atoms inside inner cutoffs before the first block is fitted, naming those of all blocks at once.
+
+    Raises InnerCutoffError where the policy of a block is to refuse; see :func:`~hiertl_dist.contacts.check_contacts`.
+    """
+    refused: set[str] = set()
+    used: set[str] = set()
+    for block in wanted:
+        members, own = set(split_symbols(block)), options.of(block)
+        sets = {
+            cluster_name(f.elements) for f in frames
+            if f.elements == members or (own.include_fewer and f.elements < members)
+        }  # fmt: skip
+        used |= sets
+        refused |= sets if own.policy == "refuse" else set()
+    names = {name for block in wanted for name in (block, *options.partial.get(block, ()))}
+    check_contacts(
+        [f for f in frames if cluster_name(f.elements) in used], basis, names, refused=refused,
+        frozen=less(frozen, names), executor=executor,
+    )  # fmt: skip
 
 
 def less(models: Sequence[Parameters], blocks: set[str]) -> list[Parameters]:

@@ -6,10 +6,8 @@ and leaves follow from frames and basis alone, never from the number of workers:
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,14 +17,15 @@ import psutil
 from .basis import cluster_name
 from .blocks import blocks_of
 from .cards import plan_card
+from .contacts import Contact, contacts_of, frames_label, refusal, scan_frames
 from .costs import structural_nonzeros, tile_seconds
 from .display import Shown
-from .errors import InnerCutoffError, ResourceError
-from .frames import frames_digest, working_on
-from .recipe import compile_recipe
+from .errors import ResourceError
+from .frames import frames_digest
+from .recipe import compile_recipe, never_active
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .store import free_disk
-from .tiles import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, scan_frame, widest_ranges
+from .tiles import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -61,12 +60,6 @@ def chunk_rows(most: int, columns: int) -> int:
     return -(-most // chunks)
 
 
-def _frames_label(frames: Sequence[Frame]) -> str:
-    """Names frames that are handled together: what befalls one of them names it, and this is for the rest."""
-    first, last = frames[0].origin, frames[-1].origin
-    return first if len(frames) == 1 else f"{len(frames)} frames, {first} to {last}"
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Segment(Shown):
     """Consecutive frames of one element set: the rows that tiles of all blocks share.
@@ -92,7 +85,7 @@ class Segment(Shown):
 
     @property
     def label(self) -> str:
-        return _frames_label(self.frames)
+        return frames_label(self.frames)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,6 +119,7 @@ class Plan(Shown, card=plan_card):
     skipped : origins of frames that the policy leaves out.
     unlabelled : origins of frames without a label, which have no rows.
     ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
+    contacts : the shortest distance of each pair of elements over all frames, and its inner cutoffs.
     """
 
     basis: Basis
@@ -138,6 +132,7 @@ class Plan(Shown, card=plan_card):
     skipped: tuple[str, ...]
     unlabelled: tuple[str, ...]
     ranges: dict[str, dict[str, tuple[float, float]]]
+    contacts: tuple[Contact, ...] = ()
 
     @property
     def disk_bytes(self) -> int:
@@ -180,7 +175,8 @@ class Plan(Shown, card=plan_card):
             "blocks": blocks, "frames": sum(len(s.frames) for s in self.segments), "tiles": len(self.tiles),
             "disk_bytes": self.disk_bytes, "worker_bytes": self.worker_bytes, "cpu_seconds": round(self.seconds, 3),
             "inside_inner_cutoff": [str(p) for p in self.inside], "skipped_frames": list(self.skipped),
-            "unlabelled_frames": list(self.unlabelled),
+            "unlabelled_frames": list(self.unlabelled), "inner_cutoffs": [c.as_dict() for c in self.contacts],
+            "inactive_types": [t.name for t in self.basis.types if t.block in self.blocks and never_active(t)],
             "closest_contacts": {
                 s: {key.partition(":")[2]: low for key, (low, _) in sorted(v.items(), key=lambda i: -i[1][0])}
                 for s, v in self.ranges.items()
@@ -193,39 +189,6 @@ def all_needs(frames: Sequence[Frame], blocks: Collection[str], basis: Basis) ->
     sets = {f.elements for f in frames}
     members = {b.name: set(b.elements) for b in blocks_of(basis, blocks)}
     return {(cluster_name(s), b) for s in sets for b, elements in members.items() if elements <= s}
-
-
-def scan_frames(
-    frames: Sequence[Frame], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters],
-    executor: Executor | None,
-) -> list[FrameScan]:  # fmt: skip
-    """Look at every frame's neighbours once: contacts, inner cutoffs, counts for the cost."""
-    task = partial(_scan_chunk, basis=basis, names=names, frozen=tuple((f.source, f.basis) for f in frozen))
-    chunks = [frames[i : i + 64] for i in range(0, len(frames), 64)]
-    if executor is None:
-        found = [task(c) for c in chunks]
-    else:
-        found = executor.run(task, chunks, label=_frames_label, what="look at frames")
-    return list(itertools.chain.from_iterable(found))
-
-
-def _scan_chunk(
-    frames: Sequence[Frame], *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]
-) -> list[FrameScan]:
-    members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
-    scans = []
-    for frame in frames:
-        with working_on(frame):
-            here = tuple(b for b, e in members.items() if e <= frame.elements)
-            blocks = {b: compile_recipe(basis, (b,)) for b in here}
-            others = {
-                source: compile_recipe(
-                    other, tuple(b.name for b in blocks_of(other) if set(b.elements) <= frame.elements)
-                )
-                for source, other in frozen
-            }
-            scans.append(scan_frame(frame, compile_recipe(basis, here), blocks, others))
-    return scans
 
 
 def make_plan(
@@ -257,7 +220,8 @@ def make_plan(
     FrameError
         A frame has an element that the basis lacks.
     InnerCutoffError
-        Pairs lie inside an inner cutoff and ``policy`` is ``refuse``; the first few are named.
+        Pairs lie inside an inner cutoff and ``policy`` is ``refuse``: the first few, and the shortest distance of every
+        pair of elements, are named.
     KeyError
         A block that the basis lacks.
     ResourceError
@@ -274,27 +238,19 @@ def make_plan(
     relevant = [(i, f) for i, f in enumerate(frames) if cluster_name(f.elements) in sets]
     used = [(i, f) for i, f in relevant if n_rows(f)]
     scans = scan_frames([f for _, f in used], basis, names, frozen, executor)
-    inside = _inside(scans, policy)
+    contacts = contacts_of(zip((f for _, f in used), scans, strict=True), basis, names, frozen)
+    inside = tuple(p for scan in scans for p in scan.inside)
+    if inside and policy == "refuse":
+        raise refusal(inside, contacts)
     out = policy == "skip_frame"
     skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
     kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if not (s.inside and out)]
     columns = {b.name: b.n_columns for b in found}
     segments, tiles = _cut(kept, basis, names, columns, wanted)
     unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
-    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, _ranges(kept))
+    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, _ranges(kept), contacts)
     check_plan(plan, executor, memory=memory, store=store)
     return plan
-
-
-def _inside(scans: Sequence[FrameScan], policy: InnerPolicy) -> tuple[InnerPair, ...]:
-    inside = tuple(p for scan in scans for p in scan.inside)
-    if inside and policy == "refuse":
-        shown = "\n  ".join(str(p) for p in inside[:5])
-        raise InnerCutoffError(
-            f"{len(inside)} pairs of atoms lie inside an inner cutoff:\n  {shown}{' …' * (len(inside) > 5)}\n"
-            "a policy says how to go on: skip_frame, lsq or damp"
-        )
-    return inside
 
 
 def _ranges(kept: Sequence[tuple[int, Frame, FrameScan]]) -> dict[str, dict[str, tuple[float, float]]]:

@@ -145,7 +145,8 @@ class DesignStore(Shown):
         found = self.attributes
         if (found["basis_digest"], found["policy"]) == (basis_digest, policy):
             return ""
-        now = {"basis": basis, "policy": policy}
+        now = {"basis": what_rows_depend_on(basis), "policy": policy}
+        found["basis"] = what_rows_depend_on(found["basis"])
         digests = ("basis_digest", found["basis_digest"], basis_digest)
         return difference_lines({k: found[k] for k in now}, now) or difference_lines({digests[0]: digests[1]}, {
             digests[0]: digests[2]})  # fmt: skip
@@ -349,6 +350,11 @@ class DesignStore(Shown):
     def nbytes(self) -> int:
         """Bytes on disk."""
         return sum(p.stat().st_size for p in self.path.rglob("*") if p.is_file())
+
+
+def what_rows_depend_on(basis: dict[str, Any]) -> dict[str, Any]:
+    """The table of a basis without what no row depends on: energies of free atoms that are given, and masses."""
+    return {key: value for key, value in basis.items() if key not in ("energies", "masses")}
 
 
 def stores_in(path: Path) -> list[Path]:

@@ -31,15 +31,23 @@ if TYPE_CHECKING:
     from .summary_store import Batch
 
 
-def open_summaries(store: str | Path) -> Summaries:
+def open_summaries(store: str | Path, basis: Basis | None = None) -> Summaries:
     """What :func:`summarise` put into a summary store; factors are read when they are asked for.
 
-    Raises StoreError if there is no such store, or a pass that adds columns to it did not end.
+    Parameters
+    ----------
+    basis : whose energies of free atoms and masses are meant, which no factor depends on; default: those that were
+        given when the store was made.
+
+    Raises
+    ------
+    StoreError
+        There is no such store, or a pass that adds columns to it did not end.
     """
     place = SummaryStore.open(store)
     settings, batches = place.settings, place.batches()
-    basis = Basis.from_dict(settings["basis"])
-    names = tuple(b.name for b in blocks_of(basis, settings["blocks"]))
+    stored = Basis.from_dict(settings["basis"])
+    names = tuple(b.name for b in blocks_of(stored, settings["blocks"]))
     ranges: dict[str, dict[str, tuple[float, float]]] = {}
     for batch in batches:
         own = {key: (float(low), float(high)) for key, (low, high) in batch.info["ranges"].items()}
@@ -59,7 +67,17 @@ def open_summaries(store: str | Path) -> Summaries:
     folds = None if settings["folds"] is None else Folds.from_dict(settings["folds"])
     frozen = tuple(parameters_of(f) for f in settings["frozen"])
     groups = StoredGroups(place.path)
-    return Summaries(groups, basis, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros))
+    here = stored if basis is None else _given_as_in(stored, basis)
+    return Summaries(groups, here, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros))
+
+
+def _given_as_in(stored: Basis, basis: Basis) -> Basis:
+    """The stored basis with what another one gives that no factor depends on."""
+    ones = {t.elements[0] for t in stored.types if t.body == 1}
+    return replace(
+        stored, energies=tuple((e, x) for e, x in basis.energies if e in ones),
+        masses={e: mass for e, mass in basis.masses.items() if e in stored.elements},
+    )  # fmt: skip
 
 
 def lacking_blocks(batch: Batch, names: Sequence[str]) -> list[str]:

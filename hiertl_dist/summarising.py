@@ -86,7 +86,7 @@ def summarise(
         makes rows and never writes them.
     frozen : models of other blocks, whose predictions are subtracted from the targets of every fit.
     policy : for pairs inside an inner cutoff.
-    executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
+    executor : who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
 
     Raises
     ------
@@ -95,9 +95,7 @@ def summarise(
     InputError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.solving.fit_block`.
     """
-    for folder, what in ((store, "store"), (rows, "rows")):
-        if folder is not None:
-            local_path(folder, what)
+    _require_folders(store=store, rows=rows)
     how = Folds(folds) if isinstance(folds, int) else folds
     names = _names(basis, blocks, frozen)
     with borrowed(executor) as runner:
@@ -110,7 +108,7 @@ def summarise(
         shares = _share(usable, how, batches)
         todo, replaced = _todo(usable, names, batches)
         fresh: list[_Fresh] = []
-        # what energies lack is for views to say: more blocks may follow
+        # what energies lack is for views to say
         energies = EnergyTerms(energy_terms(todo, basis, names, frozen, missing="zero").zeros)
         if todo:
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
@@ -120,10 +118,14 @@ def summarise(
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
                 _raised(runner.once(partial(writing, Path(store)), what=f"write {store}"))
-            return open_summaries(store)
-    if not fresh:
-        raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
+            return open_summaries(store, basis)
     return _in_memory(fresh, basis, names, frozen, how, energies)
+
+
+def _require_folders(**folders: str | Path | None) -> None:
+    for what, folder in folders.items():
+        if folder is not None:
+            local_path(folder, what)
 
 
 def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[str, ...]:
@@ -136,6 +138,8 @@ def _in_memory(
     fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None,
     energies: EnergyTerms,
 ) -> Summaries:  # fmt: skip
+    if not fresh:
+        raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
     groups: dict[Group, RFactor] = {g: r.factor for f in fresh for g, r in f.groups.items()}
     return Summaries(
         groups, basis, names, tuple(frozen), folds, {f.elements: f.ranges for f in fresh},

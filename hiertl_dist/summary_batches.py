@@ -22,6 +22,7 @@ from .chunks import crc32c
 from .errors import StoreError
 from .paths import difference_lines
 from .rows import Group
+from .store import what_rows_depend_on
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -355,7 +356,8 @@ def agreed(where: str, stored: dict[str, Any], asked: dict[str, Any]) -> dict[st
     mine, theirs = stored.get("blocks", {}), asked.get("blocks", {})
     if other := [block for block in sorted(mine.keys() & theirs.keys()) if mine[block] != theirs[block]]:
         lines += f"\n  blocks {', '.join(other)} are defined in another way:"
-        lines += difference_lines({"basis": stored.get("basis")}, {"basis": asked.get("basis")}) or "".join(
+        bases = ({"basis": what_rows_depend_on(s.get("basis", {}))} for s in (stored, asked))
+        lines += difference_lines(*bases) or "".join(
             f"\n  blocks.{b}: the definition {mine[b]} in the store, {theirs[b]} now" for b in other
         )
     if lines:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
@@ -62,12 +62,14 @@ class FrameScan:
     ranges : per ``"block:pair"``, shortest and longest distance (Å) that the block's own edges join.
     pairs : number of pairs of atoms by (codes of their elements, outer cutoff of an edge in Å), those within it.
     overlap : per family, the share of an atom's neighbours that one of its neighbours has too, from a few atoms.
+    closest : per pair of elements, the shortest distance (Å) within reach and the two atoms, numbered from 0.
     """
 
     inside: tuple[InnerPair, ...]
     ranges: dict[str, tuple[float, float]]
     pairs: dict[tuple[int, int, float], int]
     overlap: dict[float, float]
+    closest: dict[str, tuple[float, tuple[int, int]]] = field(default_factory=dict)
 
 
 def scan_frame(
@@ -91,7 +93,26 @@ def scan_frame(
     return FrameScan(
         tuple(inside.values()), _ranges(ranges, near), _count_pairs(recipe, joined[id(recipe)], near),
         {cutoff: _overlap(near, cutoff) for cutoff in {recipe.mean_cutoff(family) for family in recipe.families}},
+        _closest(frame, recipe, near),
     )  # fmt: skip
+
+
+def _closest(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, tuple[float, tuple[int, int]]]:
+    codes, size = recipe.codes(frame), len(recipe.elements)
+    i, j = codes[near.centre], codes[near.atom]
+    known = np.flatnonzero(near.half & (i >= 0) & (j >= 0))
+    pair, dist = (np.minimum(i, j) * size + np.maximum(i, j))[known], near.dist[known]
+    shortest = np.full(size * size, np.inf)
+    np.minimum.at(shortest, pair, dist)
+    hits = known[dist == shortest[pair]]
+    # of equal distances, the first
+    pairs, first = np.unique((np.minimum(i, j) * size + np.maximum(i, j))[hits], return_index=True)
+    return {
+        cluster_name((recipe.elements[p // size], recipe.elements[p % size])): (
+            float(near.dist[a]), (int(near.centre[a]), int(near.atom[a]))
+        )
+        for p, a in zip(pairs.tolist(), hits[first].tolist(), strict=True)
+    }  # fmt: skip
 
 
 def _count_pairs(
@@ -210,22 +231,23 @@ def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, ND
     return found
 
 
-_Wanted = tuple[float, "NDArray[np.int64] | None", "NDArray[np.float64] | None"]
-
-
-def frame_neighbours(frame: Frame, recipe: Recipe, least: float | None = None) -> Neighbours:
-    """The pairs of atoms that some edge of the recipe joins, or with ``least`` (Å) all up to the longest of both.
+def frame_neighbours(
+    frame: Frame, recipe: Recipe, least: float | None = None, *, within: float | None = None
+) -> Neighbours:
+    """The pairs of atoms that some edge of the recipe joins; with ``least`` (Å) all pairs, up to the longest of both,
+    and with ``within`` (Å) all up to that.
 
     Raises FrameError for atoms on top of one another, or too far apart, or a cell that is too long and thin.
     """
-    codes = recipe.codes(frame)
-    if least is None:
+    codes, kinds, outer = recipe.codes(frame), None, None
+    reach = recipe.reach if within is None else within
+    if least is None and within is None:
         joined = np.flatnonzero(recipe.outer.any(axis=1))
-        wanted: _Wanted = (recipe.reach, np.where(np.isin(codes, joined), codes, -1), recipe.outer)
-    else:
-        wanted = (max(recipe.reach, least), None, None)
+        kinds, outer = np.where(np.isin(codes, joined), codes, -1), recipe.outer
+    elif least is not None:
+        reach = max(reach, least)
     try:
-        near = find_neighbours(frame.positions, frame.cell, *wanted, pbc=frame.pbc or (True, True, True))
+        near = find_neighbours(frame.positions, frame.cell, reach, kinds, outer, pbc=frame.pbc or (True, True, True))
     except (ValueError, RuntimeError) as error:
         raise FrameError(f"{frame.origin}: {error}") from error
     if len(near.dist) and near.dist.min() <= 0.0:

@@ -41,9 +41,10 @@ def finite_number(word: str) -> float | None:
 
 
 def ordinal(number: int) -> str:
-    """``1`` → ``a first``, ``11`` → ``an eleventh``, ``21`` → ``a 21th``."""
-    word = _ORDINALS[number] if 0 <= number < len(_ORDINALS) else f"{number}th"
-    return f"{'an' if word.startswith('e') else 'a'} {word}"
+    """``1`` → ``a first``, ``11`` → ``an eleventh``, ``21`` → ``a 21st``."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    word = _ORDINALS[number] if 0 <= number < len(_ORDINALS) else f"{number}{ending}"
+    return f"{'an' if word.startswith(('e', '8')) or number == 18 else 'a'} {word}"
 
 
 def toml_table(path: Path, error: type[Exception]) -> dict[str, Any]:

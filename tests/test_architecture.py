@@ -17,15 +17,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hiertl_dist"
 
 FLOORS = {
-    0: "errors words paths table_checks type_names units room display cards rows frames cluster_types basis_table "
-    "basis blocks parameters solution",
+    0: "errors display cards words paths table_checks type_names units room rows labels frames label_summary "
+    "cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks locks store store_places summary_batches summary_store executors",
-    3: "recipe tiles costs planning folds holding_out sub_basis one_body",
+    3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body distances",
     4: "design assembly reduction weights frozen settings solving evaluation stored_summaries summarising views "
     "view_solutions held_out validation noise uncertainty committees selection",
-    5: "lattice hierarchy input_tables inputs jobs cli report csv_tables figures fit_report demo doctor "
-    "health calculator searching __init__",
+    5: "lattice hierarchy input_tables inputs jobs outputs command_line cli report csv_tables "
+    "figures fit_report demo doctor health calculator searching "
+    "guessing surveying suggesting_basis suggesting suggested look_job cli_look __init__",
 }
 """Modules and sub-packages by floor; ``__init__`` is the package's face. A new one has to be entered here."""
 

@@ -19,7 +19,7 @@ import pytest
 from synthetic import random_frames, random_parameters, small_basis
 from test_inputs import ORDERS, job_frames, write_fm_setup, write_job
 
-from hiertl_dist import Basis, Frame, Model, cli, design_rows, read_fm_setup, read_frames
+from hiertl_dist import Basis, Frame, Model, cli, design_rows, frames_from_ase, read_fm_setup, read_frames
 from hiertl_dist.algebra import UnsafeGram
 from hiertl_dist.assembly import assemble
 from hiertl_dist.errors import (
@@ -30,6 +30,7 @@ from hiertl_dist.errors import (
     InnerCutoffError,
     InputError,
     MismatchError,
+    MissingFileError,
     ParameterFileError,
     ResourceError,
     StoreError,
@@ -108,10 +109,15 @@ for what, change, line, said in [
     ("missing columns", ("N 1.5 0.0 0.0  -0.1 -0.2 -0.3", "N 1.5 0.0 0.0"), 8, "expected 7 columns, found 4"),
     ("a word for a number", ("1.5 0.0", "1.5 zero"), 8, "expected a finite number for column 3, found 'zero'"),
     ("a number that is not finite", ("0.1 0.2", "nan 0.2"), 7, "expected a finite number for column 5, found 'nan'"),
+    ("a number too large", ("0.3\nN", "1e300\nN"), 7, "expected a finite number for column 7, found '1e300'"),
+    ("another unit", ("energy=-1.5", "energy=-1.5 Ha"), 6, "expected an energy in eV, found energy='-1.5 Ha'"),
+    ("no value", ("energy=-1.5", "energy="), 6, "expected a finite number for the energy energy, found ''"),
+    ("two energies", ("energy=-1.5", "energy=-1.5 energy=2"), 6, "the key 'energy' is given twice, as '-1.5'"),
     ("no name of a type", ("N 1.5", "1.5 1.5"), 8,
      "expected a chemical symbol or the name of a type of atoms, found '1.5'"),
     ("a singular cell", ("0 9 0 0 0 9", "9 0 0 0 0 9"), 6, "singular cell, volume 0 Å³"),
-    ("mixed periodicity", ("energy", 'pbc="T T F" energy'), 6, "mixed periodicity: pbc is 'T T F'"),
+    ("a singular slab", ("0 9 0 0 0 9", '9 0 0 0 0 9" pbc="T T F'), 6, "singular cell: pbc is T T F"),
+    ("a periodicity that is none", ("energy", "pbc=y energy"), 6, "expected three of T and F in pbc, found 'y'"),
     ("coinciding atoms", ("N 1.5", "N 9.001"), 8, "atoms 1 (line 7) and 2 (line 8) coincide: 0.001 Å apart"),
     ("an unclosed quote", ('9" Prop', "9 Prop"), 6, "expected key=value pairs"),
     ("no number of atoms", ("2\n", "two\n"), 5, "expected the number of atoms, a positive integer, found 'two'"),
@@ -141,13 +147,47 @@ def _(folder):
     return read_frames(folder / "a.extxyz", energy_key="E0")
 
 
-@kind("frames", "a pattern without a match", FrameError, ValueError, "*.xyz: no file matches this pattern")
+@kind("frames", "a pattern without a match", FrameError, ValueError, "*.xyz: no file matches this pattern; ",
+      "similar names in ", ": a.extxyz")  # fmt: skip
 def _(folder):
+    (folder / "a.extxyz").write_text(EXTXYZ)
     return read_frames(folder / "*.xyz")
+
+
+@kind("frames", "a file that is not there", MissingFileError, FileNotFoundError, "there is no file ", "trian.extxyz",
+      "similar names in ", ": train.extxyz")  # fmt: skip
+def _(folder):
+    (folder / "train.extxyz").write_text(EXTXYZ)
+    return read_frames(folder / "trian.extxyz")
+
+
+@kind("frames", "a folder instead of a file", InputError, ValueError, "expected a file, found the folder ")
+def _(folder):
+    return read_frames(folder)
+
+
+@kind("frames", "labels of atoms that have moved since", FrameError, ValueError, "image 2: its labels are of other "
+      "atoms", "positions changed", "atoms.calc = None")  # fmt: skip
+def _(folder):
+    ase = pytest.importorskip("ase")
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    images = [ase.Atoms("CN", [[0, 0, 0], [1.5, 0, 0]]) for _ in range(2)]
+    for atoms in images:
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0)
+    images[1].positions += 0.1
+    return frames_from_ase(images)
+
+
+@kind("frames", "a path instead of Atoms", FrameError, ValueError, "expected ASE Atoms, found the path 'a.extxyz'",
+      "read_frames reads files")  # fmt: skip
+def _(folder):
+    return frames_from_ase("a.extxyz")
 
 
 @kind("frames", "an unknown extension", InputError, ValueError, "frames.dat: unknown extension '.dat'", "'.xyzf'")
 def _(folder):
+    (folder / "frames.dat").write_text(EXTXYZ)
     return read_frames(folder / "frames.dat")
 
 
@@ -417,7 +457,8 @@ def _(folder):
 def _(folder):
     # one frame has fewer rows than there are columns to tell apart
     frames = [f for f in FRAMES if len(f.elements) == 2][:1]
-    return fit_block(frames, BASIS, "CN", settings=FitSettings(method="gram"), executor=serial())
+    settings = FitSettings(method="gram", missing_energies="zero")
+    return fit_block(frames, BASIS, "CN", settings=settings, executor=serial())
 
 
 @kind("fit", "a free block that is not below", InputError, ValueError, "partial: N is not a lower block of C")
@@ -510,7 +551,7 @@ def test_our_exceptions_are_builtins_too():
     for error in {k.error for k in KINDS} | {k.cause for k in KINDS if k.cause}:
         if error.__module__ == HiertlError.__module__:
             assert issubclass(error, HiertlError)
-            assert issubclass(error, (ValueError, RuntimeError))
+            assert issubclass(error, (ValueError, RuntimeError, FileNotFoundError))
 
 
 def main():

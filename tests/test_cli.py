@@ -92,6 +92,7 @@ def test_plan_for_people(run, tmp_path):
     assert [r.split()[0] for r in rows[:3]] == ["C", "N", "CN"]
     assert "peak memory per worker" in rows[3]
     assert rows[4] == "18 frames held out"
+    assert rows[5].endswith("36 frames; energy 36 (key energy), forces 36 (key forces), stress 36 (key stress)")
 
 
 def test_plan_of_all_at_once(run_json, tmp_path):
@@ -189,7 +190,8 @@ def test_fit_for_people(run, tmp_path):
     code, out, err = run("fit", write_job(tmp_path, frames, hold_out={"groups": ["held"]}, output={"units": "eV"}))
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "block C: nothing frozen"
+    assert lines[0].endswith("18 frames; energy 18 (key energy), forces 18 (key forces), stress 18 (key stress)")
+    assert lines[1] == "block C: nothing frozen"
     assert "block CN: fit of C, fit of N frozen" in lines
     assert "fitted frames" in lines
     assert "held out frames" in lines
@@ -341,7 +343,8 @@ def test_elements_that_a_model_lacks(run, run_json, fitted):
     words = ("evaluate", folder / RESULTS / "C.params.txt", "--frames", folder / "data.extxyz", "--executor", "serial")
     code, _, err = run(*words)
     assert code == 2
-    assert "data.extxyz, frame 6: the model has elements C, the frame also N" in err
+    assert "data.extxyz, frame 6" in err
+    assert "the model has elements C, the frame also N" in err
     assert run_json(*words, "--ignore-other-elements")["errors"]["all"]["frames"] == 18
 
 
@@ -524,7 +527,8 @@ def test_search_all_at_once_and_the_plot(run_json, search_job):
     assert (results / "search.png").read_bytes().startswith(b"\x89PNG")
     (stage,) = found["stages"]
     assert (stage["blocks"], stage["frames"]) == (["C", "N", "CN"], 15)
-    assert found["notes"][0] == "C, N, CN together: nothing frozen"
+    assert found["notes"][0].endswith("forces 18 (key forces), stress 18 (key stress)")
+    assert found["notes"][1] == "C, N, CN together: nothing frozen"
 
 
 @pytest.mark.parametrize(("asked", "code"), [([], 0), (["--plot"], 2)], ids=["not asked for", "asked for"])

@@ -488,10 +488,15 @@ class TestAllAtOnce:
     def test_each_problem_by_itself_is_told_as_it_is(self, minimal, tmp_path):
         with pytest.raises(BasisError, match=r"^basis: unknown keys \['cutof'\]"):
             Input.from_dict(minimal | {"basis": minimal["basis"] | {"cutof": "CUBIC"}})
-        with pytest.raises(InputError, match=r"^frozen: unknown keys \['file'\]; known are \['files'\]; did you mean"):
+        with pytest.raises(InputError, match=r"^frozen: unknown keys \['file'\]; .*'files'\]; did you mean"):
             Input.from_dict(minimal | {"frozen": {"file": []}})
 
-    @pytest.mark.parametrize("wrong", [[], 3, "x", None, {"basis": [], "data": {}}, {"basis": {}, "data": [3]}])
+    @pytest.mark.parametrize("wrong", [
+        [], 3, "x", None, {"basis": [], "data": {}}, {"basis": {}, "data": [3]}, {"basis": {"elements": [3, "C"]}},
+        {"basis": {"elements": ["C"], "pairs": {"CC": 3}, "types": {"CC": 3, "CCC": []}, "blocks": {"C": 3}}},
+        {"basis": {"elements": ["C"], "pairs": [], "orders": 3, "three_body": 3, "exclude": [3],
+         "energies": {"C": ""}}},
+    ])  # fmt: skip
     def test_of_anything(self, wrong):
         with pytest.raises(HiertlError):
             Input.from_dict(wrong)

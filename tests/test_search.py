@@ -20,6 +20,7 @@ import pytest
 from synthetic import HAS_MPI, environment, labelled, random_frames, random_parameters, small_basis
 from test_inputs import write_job
 from test_mpirun_cli import command, mpiexec
+from view_oracle import least_squares
 
 from hiertl_dist import Model, cli, design_rows, fit_block
 from hiertl_dist.algebra import ConvergenceError, Lasso
@@ -107,9 +108,7 @@ def reference(frames, blocks, choice, frozen, shares=None):
     found = {}
     for fold in range(SETTINGS.folds.count):
         a, b = ((weights[:, None] * made.matrix)[folds != fold], (weights * target)[folds != fold])
-        n = a.shape[1]
-        root = math.sqrt(choice.regulariser["alpha"])
-        c = np.linalg.lstsq(np.vstack([a, root * np.eye(n)]), np.concatenate([b, np.zeros(n)]), rcond=None)[0]
+        c = least_squares(a, b, choice.regulariser["alpha"], made.columns)
         for i in np.flatnonzero(folds == fold):
             frame, kind = facts[i]
             person = kind.split("_")[0]
@@ -306,12 +305,12 @@ def test_the_error_decides_on_the_digits(value, error, text):
 def test_a_model_that_cannot_be_fitted_is_a_row_with_its_reason(monkeypatch):
     from hiertl_dist import validation
 
-    def solve_all(factor, regularisers, counted, real=validation.solve_all):
+    def failing(given, factor, regularisers, counted, real=validation.solved):
         if any(getattr(r, "alpha", None) == 10.0 for r in regularisers):
             raise ConvergenceError("it diverged", 1.0)
-        return real(factor, regularisers, counted)
+        return real(given, factor, regularisers, counted)
 
-    monkeypatch.setattr(validation, "solve_all", solve_all)
+    monkeypatch.setattr(validation, "solved", failing)
     lines = []
     (stage,) = run(all_at_once=True, tell=lines.append).stages
     lost = [c for c in stage.found.candidates if c.failed]
@@ -326,12 +325,12 @@ def test_a_model_that_cannot_be_fitted_is_a_row_with_its_reason(monkeypatch):
 def test_a_solver_that_refuses_its_problem_does_not_take_others_with_it(monkeypatch):
     from hiertl_dist import validation
 
-    def solve_all(factor, regularisers, counted, real=validation.solve_all):
+    def failing(given, factor, regularisers, counted, real=validation.solved):
         if any(isinstance(r, Lasso) for r in regularisers):
             raise ValueError("n_counted: expected more rows")
-        return real(factor, regularisers, counted)
+        return real(given, factor, regularisers, counted)
 
-    monkeypatch.setattr(validation, "solve_all", solve_all)
+    monkeypatch.setattr(validation, "solved", failing)
     (stage,) = run(all_at_once=True).stages
     lost = [c for c in stage.found.candidates if c.failed]
     assert {c.choice.regulariser["kind"] for c in lost} == {"lasso"}
@@ -525,7 +524,8 @@ def test_frozen_files_are_subtracted(hierarchy):
     assert [p.digest for p in ours.frozen] == [p.digest for p in lower]
     assert [c.cost for c in ours.found.candidates] == [c.cost for c in theirs.found.candidates]
     assert set(found.model.elements) == {"C", "N"}
-    assert len(found.model.parameters.columns) == len(hierarchy.model.parameters.columns)
+    parts = [*lower, ours.solution.parameters]
+    assert len(found.model.parameters.columns) == sum(len(p.columns) for p in parts)
 
 
 @pytest.mark.parametrize(

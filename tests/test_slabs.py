@@ -15,6 +15,8 @@ from synthetic import random_frame, random_parameters, small_basis
 from hiertl_dist import Frame, Model, design_rows
 from hiertl_dist.costs import count_turns, model_cost
 from hiertl_dist.errors import FrameError
+from hiertl_dist.executors import SerialExecutor
+from hiertl_dist.hierarchy import fit_hierarchy
 from hiertl_dist.kernels.neighbours import closed_cell, find_neighbours
 from hiertl_dist.parameters import Parameters, Penalty
 from hiertl_dist.planning import make_plan
@@ -331,3 +333,23 @@ class TestCalculator:
         slab.calc = Calculator(random_parameters(small_basis(), 1))
         slab.pbc = True
         np.testing.assert_allclose(slab.get_forces(), flat, atol=1e-9)
+
+
+def test_a_model_is_fitted_on_slabs_wires_molecules_and_crystals_together():
+    """Labels of a known model on frames of every periodicity give it back, and rows of stresses where they exist."""
+    basis = small_basis((4, 3, 0))
+    truth = random_parameters(basis, 7)
+    shapes_of = itertools.cycle([*SHAPES, (True, True, True)])
+    frames = [
+        replace(f, pbc=next(shapes_of), stress=None)
+        for f in (random_frame(e, (9, i), atoms=16) for e in (("C",), ("N",), ("C", "N")) for i in range(8))
+    ]
+    frames += [replace(f, cell=None, pbc=None, origin="molecule") for f in frames[::8]]
+    known = [replace(f, energy=e.energy, forces=e.forces, stress=e.stress if f.periodic else None)
+             for f, e in zip(frames, Model(truth).evaluate(frames), strict=True)]  # fmt: skip
+    fit = fit_hierarchy(known, basis, executor=SerialExecutor())
+    found = fit.model.parameters.as_dict()
+    scale = np.abs(truth.coefficients).max()
+    assert max(abs(found[c] - v) for c, v in truth.as_dict().items()) < 1e-6 * scale
+    groups = {g: r.rows for g, r in fit.fits["CN"].solution.residuals.items()}
+    assert groups["all/stress_diagonal"] == 3 * sum(f.periodic for f in frames if len(f.elements) == 2)

@@ -10,10 +10,12 @@ from synthetic import small_basis
 from test_cli import unnamed
 from test_inputs import ORDERS, job_frames, write_job
 
-from hiertl_dist import DesignStore, assemble, cli, executor
+from hiertl_dist import DesignStore, Model, assemble, cli, executor, open_summaries, summarise
 from hiertl_dist.errors import StoreError
 from hiertl_dist.inputs import Input
+from hiertl_dist.one_body import one_body_values
 from hiertl_dist.store_places import other_stores, store_folder
+from hiertl_dist.units import EV
 
 BASIS, WIDER = small_basis(ORDERS), small_basis((4, 2, 2))
 FRAMES = job_frames({"C": 2, "N": 2, "CN": 2})[0]
@@ -120,6 +122,13 @@ def test_every_kind_of_difference_is_named(tmp_path):
     assert store.differs_from(BASIS.to_dict(), BASIS.digest, "refuse") == ""
 
 
+def test_what_no_row_depends_on_is_no_difference(tmp_path):
+    given = BASIS.with_energies({"C": -150.0})
+    store = DesignStore.create(tmp_path, given.to_dict(), given.digest, "refuse")
+    assert store_folder(tmp_path, BASIS, "refuse") == tmp_path
+    assert "energies" not in store.differs_from(WIDER.to_dict(), WIDER.digest, "refuse")
+
+
 # ---- summaries
 
 
@@ -146,6 +155,32 @@ def test_another_basis_is_another_summary_store(run, tmp_path):
     assert first["store"] != second["store"]
     write_job(tmp_path, frames, search=SEARCH)
     assert json.loads(run("summarise", path, "--json")[1]) == first | {"new_batches": []}
+
+
+def test_given_energies_are_those_of_the_input_at_hand(run, tmp_path):
+    """No factor depends on them, so the store is the same; every model depends on them."""
+    frames, found = job_frames({"C": 8})[0], []
+    for energy in (-3.0, -4.0, None):
+        basis = small_basis(ORDERS, "C").to_dict() | ({} if energy is None else {"energies": {"C": energy}})
+        path = write_job(tmp_path, frames, search=SEARCH, basis=basis)
+        code, out, err = run("search", path, "--no-plot", "--json")
+        assert code == 0, err
+        stage = json.loads(out)["stages"][0]
+        model = Model.read(tmp_path / "hiertl_results" / "model.params.txt").parameters
+        found.append((stage["chosen"]["score"], one_body_values([model])["C"]))
+    assert len(list((tmp_path / "summaries").iterdir())) == 1
+    assert [round(c / EV, 9) for _, c in found[:2]] == [-3.0, -4.0]
+    assert len({score for score, _ in found}) == 3, "nothing is taken from a search with others"
+
+
+def test_given_energies_in_python(tmp_path):
+    with executor("serial") as runner:
+        for energy in (-1.0, -2.0):
+            basis = BASIS.with_energies({"C": energy})
+            made = summarise(job_frames()[0], basis, folds=2, store=tmp_path, executor=runner)
+            assert made.basis.energies == basis.energies
+    assert open_summaries(tmp_path).basis.energies == BASIS.with_energies({"C": -1.0}).energies
+    assert open_summaries(tmp_path, BASIS).basis.energies == ()
 
 
 def test_a_summary_store_named_itself_names_what_differs(run, tmp_path):

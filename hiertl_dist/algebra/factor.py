@@ -15,6 +15,7 @@ from hiertl_dist.algebra.lapack import (
     Vector,
     cholesky,
     column_norms,
+    definite_condition,
     qr_triangle,
     solve_triangular,
     triangular_condition,
@@ -77,8 +78,9 @@ def guarded_cholesky(summary: Gram, alpha: float | Vector) -> tuple[Matrix, floa
     g = np.array(summary.g[:n, :n], order="F")
     g[np.diag_indices(n)] += alpha
     lengths = np.sqrt(np.diagonal(g))
-    u, squared = cholesky(g / lengths / lengths[:, np.newaxis])
-    condition = math.sqrt(squared)
+    scaled = g / lengths / lengths[:, np.newaxis]
+    u = cholesky(scaled)
+    condition = math.inf if u is None else math.sqrt(definite_condition(scaled, u))
     if u is None or condition > GRAM_CONDITION_LIMIT:
         beyond = float(np.finfo(np.float64).eps) ** -0.5
         found = f"estimated at {condition:.2g}" if u is not None else f"beyond {beyond:.1g} (Cholesky breaks down)"

@@ -7,10 +7,12 @@ All are deterministic: the same input gives the same bits when the caller keeps 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import blas, lapack
+from scipy.sparse.linalg import LinearOperator, onenormest
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
@@ -124,28 +126,58 @@ def inverse_product(u: Matrix) -> Matrix:
 
 
 def triangular_condition(u: Matrix) -> float:
-    """Estimate (from below, seldom by more than 10) of cond_1 of an upper triangle; may be inf (dtrcon)."""
-    if u.shape[0] == 0:
+    """Estimate (from below, seldom by more than 10) of cond_1 of an upper triangle; may be inf."""
+    n = u.shape[0]
+    if n == 0:
         return 1.0
-    rcond, info = lapack.dtrcon(u)
-    _check("dtrcon", info)
-    return 1.0 / float(rcond) if rcond > 0.0 else math.inf
+    if not np.diagonal(u).all():
+        return math.inf
+    below = _inverse_norm(
+        n, lambda b: solve_triangular(u, b), lambda b: solve_triangular(u, b, transposed=True)
+    )
+    return max(1.0, float(lapack.dlantr("1", u, uplo="U")) * below)
 
 
-def cholesky(g: Matrix) -> tuple[Matrix | None, float]:
-    """U with UᵀU = `g`, and the estimate of cond_1(`g`); (None, inf) where `g` is not positive definite.
+def _inverse_norm(n: int, solve: Callable[[Vector], Vector], transposed: Callable[[Vector], Vector]) -> float:
+    """Estimate of ‖A⁻¹‖₁ of a matrix (n, n) that these solve with: Higham, ACM Trans. Math. Softw. 14, 381 (1988).
 
-    The caller decides what that means (dpotrf, dpocon).
+    LAPACK's own estimators (dtrcon, dpocon) are not used: they add up with dasum, which in OpenBLAS adds in another
+    order where its argument lies otherwise in memory, so that last digits differ from run to run.
     """
+    alternating = np.array([1.0 + i / max(n - 1, 1) for i in range(n)])
+    alternating[1::2] *= -1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        ends = [solve(np.full(n, 1.0 / n)), solve(alternating) * (2.0 / (3.0 * n))]
+        least = max(float(np.abs(x).sum()) for x in ends)
+        if not math.isfinite(least):
+            return math.inf
+        found = onenormest(LinearOperator((n, n), matvec=solve, rmatvec=transposed, dtype=np.float64), t=1)
+    return max(least, float(found)) if math.isfinite(found) else math.inf
+
+
+def cholesky(g: Matrix) -> Matrix | None:
+    """U with UᵀU = `g`; None where `g` is not positive definite. The caller decides what that means (dpotrf)."""
     if g.shape[0] == 0:
-        return np.zeros((0, 0), order="F"), 1.0
+        return np.zeros((0, 0), order="F")
     u, info = lapack.dpotrf(g, lower=0, clean=1)
     if info > 0:
-        return None, math.inf
+        return None
     _check("dpotrf", info)
-    rcond, info = lapack.dpocon(u, np.linalg.norm(g, 1), uplo="U")
-    _check("dpocon", info)
-    return np.asarray(u), (1.0 / float(rcond) if rcond > 0.0 else math.inf)
+    return np.asarray(u)
+
+
+def definite_condition(g: Matrix, u: Matrix) -> float:
+    """Estimate of cond_1 of `g` = UᵀU, as `triangular_condition`."""
+    n = g.shape[0]
+    if n == 0:
+        return 1.0
+    if not np.diagonal(u).all():
+        return math.inf
+
+    def solve(b: Vector) -> Vector:
+        return solve_triangular(u, solve_triangular(u, b, transposed=True))
+
+    return max(1.0, float(np.linalg.norm(g, 1)) * _inverse_norm(n, solve, solve))
 
 
 def solve_definite(g: Matrix, b: Vector) -> Vector | None:

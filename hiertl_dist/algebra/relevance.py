@@ -239,7 +239,7 @@ def _newton(point: _Point, damping: float) -> tuple[_Point, float, float]:
     for _ in range(_DAMPINGS):
         damped = curvature.copy(order="F")
         damped[np.diag_indices(len(free))] += damping * own
-        u, _ = cholesky(damped)
+        u = cholesky(damped)
         if u is not None:
             move = solve_triangular(u, solve_triangular(u, point.rise[free], transposed=True))
             change = float(np.abs(move).max())

@@ -138,7 +138,7 @@ one_thread = _OneThread()
 @dataclass(frozen=True)
 class Fault:
     """Why a call failed, in a form that crosses processes: `live` stays behind, `pickled` travels if it
-    can."""
+    can; `frame` is the one at fault of those that the call handled, where it is known."""
 
     text: str
     trace: str
@@ -147,9 +147,17 @@ class Fault:
     lost: bool = False
     name: str = ""
     node: Node = Node(0, 0)
+    frame: str = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Fault, (self.text, self.trace, self.pickled, None, self.lost, self.name, self.node)
+        return Fault, (self.text, self.trace, self.pickled, None, self.lost, self.name, self.node, self.frame)
+
+    @property
+    def subject(self) -> str:
+        """What failed, for a message: of all frames that an item has, the one at fault, unless the text names it."""
+        if self.frame:
+            return "" if self.frame in self.text else f"{self.frame} "
+        return f"{self.name} "
 
     @classmethod
     def of(cls, error: BaseException, *, lost: bool = False, text: str = "") -> Fault:
@@ -157,16 +165,13 @@ class Fault:
             pickled = pickle.dumps(error)
         except Exception:
             pickled = None
-        # a frame that is at fault, among all that were handled together, is what a person has to look at
-        frame = getattr(error, "frame_at_fault", "")
-        said = str(error).removeprefix(f"{frame}: ")
+        said = str(error)
         text = text or (f"{type(error).__name__}: {said}" if said else type(error).__name__)
-        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost, frame)
+        frame = getattr(error, "frame_at_fault", "")
+        return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost, frame=frame)
 
     def named(self, node: Node, items: Sequence[Any], label: Label) -> Fault:
-        """The same fault, with the frame, else the item or the merge, that it befell."""
-        if self.name:
-            return replace(self, node=node)
+        """The same fault, with the item or the merge that it befell."""
         name = _name(items[node.lo], label)
         if not node.is_leaf:
             name = f"merge of {name} to {_name(items[node.hi - 1], label)}"
@@ -230,13 +235,15 @@ def task_failed(what: str, faults: Iterable[Fault]) -> TaskFailed:
         names = " or ".join(fault.name for fault in (first, *others))
         message, others = f"{what}: the worker that had {names} was lost: {first.text}", []
     else:
-        message = f"{what}: {first.name} failed with {first.text}"
+        message = f"{what}{': ' if first.subject else ' '}{first.subject}failed with {first.text}"
     failed = TaskFailed(message)
+    if first.frame and not first.lost and first.name not in message:
+        failed.add_note(f"in {first.name}")
     failed.__cause__ = first.error()
     if first.live is None or first.live.__traceback__ is None:
         failed.add_note(f"where it was raised:\n{first.trace}")
     for fault in others:
-        failed.add_note(f"also failed: {fault.name} with {fault.text}")
+        failed.add_note(f"also failed: {fault.frame or fault.name} with {fault.text}")
     return failed
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from ..errors import FrameError, InputError
 from ..paths import require_file
 from ..words import shown
+from .files import stem
 from .fm_basis import basis_of
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines, read_sections
-from .lines import LineSource, stem
+from .lines import LineSource
 from .xyzf import iter_xyzf
 
 if TYPE_CHECKING:

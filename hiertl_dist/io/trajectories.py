@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..errors import FrameError, InputError
-from ..paths import local_path
+from ..errors import HiertlWarning, InputError
+from ..label_summary import summarise_labels
 from .extxyz import LabelKeys, iter_extxyz
-from .lines import LineSource, stem
+from .files import find_files, stem, unpacked_name
+from .lines import LineSource
 from .xyzf import iter_xyzf
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from ..frames import Frame
 
 FORMATS: Final = {".xyzf": "xyzf", ".extxyz": "extxyz", ".exyz": "extxyz", ".xyz": "extxyz"}
+MOST_WARNINGS: Final = 20
+"""Sentences of one warning."""
 
 
 def read_frames(
@@ -37,32 +41,57 @@ def read_frames(
 
     Parameters
     ----------
-    path : a file, a glob pattern, or a sequence of them; plain or gzipped. Matches of a pattern are sorted.
-    format : ``"extxyz"`` or ``"xyzf"``; default: by extension (``.extxyz``, ``.exyz``, ``.xyz``, ``.xyzf``).
+    path : a file, a glob pattern, or a sequence of them; plain, or packed with gzip, bzip2 or xz (zstandard where
+        Python can). Matches of a pattern are sorted.
+    format : ``"extxyz"`` or ``"xyzf"``; default: by extension (``.extxyz``, ``.exyz``, ``.xyz``, ``.xyzf``, in any
+        case, followed by ``.gz``, ``.bz2``, ``.xz``).
     group : group of every frame; default: the file's name without its extensions.
     group_key : a key of the comment line that holds the group of each frame (extended XYZ).
     energy_key, forces_key, stress_key, virial_key : where extended XYZ keeps the labels; defaults
         ``energy``, ``forces``, ``stress`` (eV/Å³, ASE's sign) and ``virial`` (eV, −V × stress). A label
-        whose default key is absent is absent; a key named here that no frame has is an error.
+        whose default key is absent is absent; a key named here that no frame has is an error. Naming one leaves the
+        others under their usual names, but that of two keys of a stress only the one named is read.
     start, stop : the slice of all frames, in order, to give back; those after ``stop`` are not read.
+
+    Returns
+    -------
+    list of Frame
+        Each says in ``Frame.labels`` where its labels come from; :func:`summarise_labels` counts that.
+
+    Warns
+    -----
+    HiertlWarning
+        Once, of what is likely not meant: a look-alike passed over where the label is missing (``force``,
+        ``REF_energy``), a named key that is in some frames only, a stress or lattice dropped, all energies exactly 0.
 
     Raises
     ------
     FrameError
-        Naming file, frame (from 1) and line: damaged or truncated files, missing or extra columns,
-        non-finite numbers, unknown elements, singular cells, mixed periodicity, coinciding atoms; or
-        a pattern without a match, or a named key that no frame has.
+        Naming file, frame (from 1) and line: damaged or truncated files, missing or extra columns, non-finite
+        numbers, singular cells, coinciding atoms; or a pattern without a match, or a named key that no frame has.
     InputError
         Options that contradict each other, or an unknown format.
+    MissingFileError
+        There is no such file: a FileNotFoundError that says where was looked and which names are similar.
     OSError
         A file cannot be opened.
     """
-    return list(
+    frames = list(
         iter_frames(
             path, format=format, group=group, group_key=group_key, energy_key=energy_key,
             forces_key=forces_key, stress_key=stress_key, virial_key=virial_key, start=start, stop=stop,
         )
     )  # fmt: skip
+    warn_of_labels(frames, "read_frames")
+    return frames
+
+
+def warn_of_labels(frames: list[Frame], caller: str) -> None:
+    """One HiertlWarning, on the line that called ``caller``, of what is likely not meant of the frames' labels."""
+    if said := summarise_labels(frames).warnings():
+        more = [f"… and {len(said) - MOST_WARNINGS} more"] if len(said) > MOST_WARNINGS else []
+        text = "\n  ".join((f"{caller}:", *said[:MOST_WARNINGS], *more)) if len(said) > 1 else f"{caller}: {said[0]}"
+        warnings.warn(text, HiertlWarning, stacklevel=3)
 
 
 def iter_frames(
@@ -78,75 +107,52 @@ def iter_frames(
     start: int = 0,
     stop: int | None = None,
 ) -> Iterator[Frame]:
-    """As :func:`read_frames`, one frame at a time; options and patterns are checked at once."""
+    """As :func:`read_frames`, one frame at a time and without a warning; options and patterns are checked at once."""
     if group is not None and group_key is not None:
         raise InputError(
             f"group {group!r} and group_key {group_key!r} are both given; only one can name the group"
         )
     if start < 0 or (stop is not None and stop < start):
         raise InputError(f"expected 0 ≤ start ≤ stop, found start {start}, stop {stop}")
-    files = [(file, _format(file, format)) for file in find_files(path)]
+    files = [(file, _format(file, format), asked) for file, asked in find_files(path)]
     keys = LabelKeys(energy_key, forces_key, stress_key, virial_key)
-    xyzf = next((file for file, kind in files if kind == "xyzf"), None)
+    xyzf = next((file for file, kind, _ in files if kind == "xyzf"), None)
     if xyzf is not None and (named := group_key or next(iter(keys.named().values()), None)):
         raise InputError(f"{xyzf}: the key {named!r} is named, but an xyzf file has no keys")
     return _checked(itertools.islice(_frames(files, keys, group, group_key), start, stop), files, keys)
 
 
-def _checked(frames: Iterator[Frame], files: list[tuple[Path, str]], keys: LabelKeys) -> Iterator[Frame]:
+def _checked(frames: Iterator[Frame], files: list[tuple[Path, str, str]], keys: LabelKeys) -> Iterator[Frame]:
     """The frames; after the last, every key that was named must have been met."""
     any_frame = False
     for frame in frames:
         any_frame = True
         yield frame
     if any_frame:
-        keys.check_seen(", ".join(str(file) for file, _ in files))
+        keys.check_seen(", ".join(str(file) for file, *_ in files))
 
 
 def _frames(
-    files: list[tuple[Path, str]], keys: LabelKeys, group: str | None, group_key: str | None
+    files: list[tuple[Path, str, str]], keys: LabelKeys, group: str | None, group_key: str | None
 ) -> Iterator[Frame]:
-    for file, kind in files:
+    for file, kind, asked in files:
         name = group or stem(file)
         with LineSource(file) as source:
             if kind == "xyzf":
-                yield from iter_xyzf(source, name)
+                yield from iter_xyzf(source, name, asked)
             else:
-                yield from iter_extxyz(source, keys, name, group_key)
+                yield from iter_extxyz(source, keys, name, group_key, asked)
 
 
 def _format(file: Path, given: str | None) -> str:
     known = sorted(set(FORMATS.values()))
-    local_path(file, "trajectory")
     if given is not None:
         if given not in known:
             raise InputError(f"expected a format of {known}, found {given!r}")
         return given
-    suffix = Path(file.name.removesuffix(".gz")).suffix
-    if suffix not in FORMATS:
+    suffix = Path(unpacked_name(file.name)).suffix
+    if suffix.lower() not in FORMATS:
         raise InputError(
             f"{file}: unknown extension {suffix!r}; expected one of {list(FORMATS)}, or format={known}"
         )
-    return FORMATS[suffix]
-
-
-def find_files(path: str | Path | Iterable[str | Path]) -> list[Path]:
-    """The files that paths and patterns stand for, those of a pattern sorted.
-
-    Raises FrameError when a pattern matches nothing or there is no path at all.
-    """
-    if isinstance(path, str | Path):
-        found = [Path(path)]
-        # A file whose name has brackets in it is that file.
-        if not found[0].exists() and any(c in str(path) for c in "*?["):
-            pattern = Path(path)
-            anchor = Path(pattern.anchor)
-            relative = pattern.relative_to(anchor) if pattern.anchor else pattern
-            found = sorted(file for file in anchor.glob(str(relative)) if file.is_file())
-            if not found:
-                raise FrameError(f"{path}: no file matches this pattern")
-        return found
-    files = [file for one in path for file in find_files(one)]
-    if not files:
-        raise FrameError("expected at least one file, found an empty sequence")
-    return files
+    return FORMATS[suffix.lower()]

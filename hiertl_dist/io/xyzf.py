@@ -7,10 +7,12 @@ by nothing, the energy, the diagonal or the full stress (xx yy zz xy xz yz), or 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..labels import LABELS, LabelOrigin
 from ..units import HARTREE_PER_BOHR, KCAL_PER_A3_IN_GPA
 from .lines import LineSource, frames_in, make_frame, number, read_atoms
 
@@ -27,20 +29,32 @@ TAILS: Final = {0: (0, False), 1: (0, True), 3: (3, False), 4: (3, True), 6: (6,
 NON_ORTHO: Final = ("NON_ORTHO", "NON-ORTHO")
 
 
-def iter_xyzf(source: LineSource, group: str) -> Iterator[Frame]:
+def iter_xyzf(source: LineSource, group: str, asked: str | None = None) -> Iterator[Frame]:
     """Frames of a ChIMES trajectory, in the package's units.
 
     A stress of which the file gives the diagonal only has NaN off-diagonals.
+
+    Parameters
+    ----------
+    asked : the pattern or path that stands for the file; default: its path.
 
     Raises
     ------
     FrameError
         Naming file, frame and line: whatever cannot be read as described above.
     """
-    yield from frames_in(source, lambda n: _frame(source, n, group))
+    name = str(source.path) if asked is None else asked
+    yield from frames_in(source, lambda n: _frame(source, n, group, name))
 
 
-def _frame(source: LineSource, n: int, group: str) -> Frame:
+@cache
+def _origin(asked: str, energy: bool, forces: bool, stress: bool) -> LabelOrigin:
+    """Where labels came from; an xyzf file has one place for each, and no keys."""
+    there = zip(LABELS, (energy, forces, stress), strict=True)
+    return LabelOrigin(asked, tuple((label, "") for label, has in there if has))
+
+
+def _frame(source: LineSource, n: int, group: str, asked: str) -> Frame:
     line = source.read()
     if line is None:
         raise source.error("expected box lengths or NON_ORTHO and a lattice, found the end of the file")
@@ -50,7 +64,7 @@ def _frame(source: LineSource, n: int, group: str) -> Frame:
     forces = atoms.numbers[:, 3:] * HARTREE_PER_BOHR if atoms.numbers.shape[1] == 6 else None
     return make_frame(
         source, atoms, header_line, positions=atoms.numbers[:, :3], cell=cell, energy=energy, forces=forces,
-        stress=stress, group=group,
+        stress=stress, group=group, labels=_origin(asked, energy is not None, forces is not None, stress is not None),
     )  # fmt: skip
 
 

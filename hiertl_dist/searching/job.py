@@ -11,17 +11,9 @@ from ..basis import cluster_name
 from ..display import table_text
 from ..errors import InputError
 from ..figures import need_matplotlib
-from ..jobs import (
-    known_frames,
-    options_of,
-    read_frozen,
-    renew,
-    solution_writers,
-    tell_solution,
-    write_json_file,
-    write_model,
-)
-from ..jobs import write_outputs as write
+from ..jobs import known_frames, options_of, read_frozen, renew, tell_labels, tell_solution
+from ..outputs import solution_writers, write_json_file, write_model
+from ..outputs import write_outputs as write
 from ..report import (
     Errors,
     details_text,
@@ -128,6 +120,7 @@ def search_job(
         tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    tell_labels([*frames, *held_out], tell)
     frozen = read_frozen(job, tell)
     files: list[Path] = []
 
@@ -171,8 +164,9 @@ def summarise_job(
 ) -> dict[str, Any]:  # fmt: skip
     """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
     settings = job.search or SearchSettings()
-    frames, _ = job.read_frames(executor.watch)
+    frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in frames], "frames")
+    tell_labels([*frames, *held_out], tell)
     frozen = read_frozen(job, tell)
     # grids are no matter of the pass
     plan = plan_search(

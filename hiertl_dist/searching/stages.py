@@ -174,13 +174,8 @@ def search(
         folder = None if output is None else Path(output) / "search"
         stages: list[Stage] = []
         for part in plan.parts:
-            current = [s.solution.parameters for s in stages]
-            below = current if all_at_once else below_of(part.name, current, ())
-            setup = Setup(
-                part.blocks, part.sets, tuple(below), settings.folds, settings.importance, part.fit.missing_energies,
-                left_open_by(stages),
-            )
-            sources = [p.source for p in (*below, *below_of(part.name, plan.frozen, ()))]
+            setup = _setup(part, stages, settings, all_at_once)
+            sources = [p.source for p in (*setup.frozen, *below_of(part.name, plan.frozen, ()))]
             what = f"{', '.join(part.blocks)} together" if len(part.blocks) > 1 else part.name
             tell(f"{what}: {', '.join(sources) or 'nothing'} frozen")
             stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
@@ -189,6 +184,15 @@ def search(
     parts = [*less(plan.frozen, solved), *(s.solution.parameters for s in stages)]
     model = merged_model(parts, basis, plan.wall)
     return SearchResult(settings, tuple(stages), model, summaries, source.identity, all_at_once)
+
+
+def _setup(part: Part, stages: Sequence[Stage], settings: SearchSettings, all_at_once: bool) -> Setup:
+    current = [s.solution.parameters for s in stages]
+    below = current if all_at_once else below_of(part.name, current, ())
+    return Setup(
+        part.blocks, part.sets, tuple(below), settings.folds, settings.importance, part.fit.missing_energies,
+        left_open_by(stages),
+    )  # fmt: skip
 
 
 def left_open_by(stages: Sequence[Stage]) -> tuple[str, ...]:
@@ -224,6 +228,8 @@ def summarise_for(
         wanted = {s for p in plan.parts for s in p.sets}
         found = executor.once(partial(_batches, Path(store)), what=f"look at {store}")
         identity = {"path": str(store), "batches": {i: s for i, s in found.items() if s in wanted}}
+    if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
+        identity["energies"] = dict(plan.basis.energies)
     there = executor.memory() if memory is None else memory
     return summaries, Source(summaries, identity, there // (4 * executor.workers), there)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hiertl_dist.errors import FrameError
+from hiertl_dist.errors import FrameError, HiertlWarning
 from hiertl_dist.io import read_frames
 from hiertl_dist.units import EV
 
@@ -83,7 +84,11 @@ def test_columns_in_any_order_and_named_keys(tmp_path):
     assert np.array_equal(frame.forces, EV * np.array([[1.0, 2, 3], [4, 5, 6]]))
     assert frame.energy == -EV
     assert frame.stress == pytest.approx(EV * np.array([1, 1, 1, 0, 0, 0]))
-    bare = one(tmp_path, comment, atoms)
+    with pytest.warns(HiertlWarning, match="without energy; passed over, in how many of them: dft_energy") as told:
+        bare = one(tmp_path, comment, atoms)
+    assert len(told) == 1
+    assert "forces_key = 'dft_force'" in str(told[0].message)
+    assert "virial_key = 'dft_virial'" in str(told[0].message)
     assert (bare.energy, bare.forces, bare.stress) == (None, None, None)
 
 
@@ -95,7 +100,8 @@ def test_named_key_that_no_frame_has(tmp_path, key):
 
 def test_named_key_that_some_frames_have(tmp_path):
     path = write(tmp_path, f"2\n{COMMENT}\n{ATOMS}2\n{COMMENT} e=1\n{ATOMS}")
-    assert [f.energy for f in read_frames(path, energy_key="e")] == [None, EV]
+    with pytest.warns(HiertlWarning, match="the energy key 'e' was named and is in 1 of 2 frames only"):
+        assert [f.energy for f in read_frames(path, energy_key="e")] == [None, EV]
     assert [f.energy for f in read_frames(path, energy_key="e", start=1)] == [EV]
     with pytest.raises(FrameError, match="no frame has the energy key 'e'"):
         read_frames(path, energy_key="e", stop=1)
@@ -105,12 +111,21 @@ def test_named_key_that_some_frames_have(tmp_path):
     ("comment", "periodic"),
     [
         (f"{LATTICE} {PROPERTIES}", True),
+        (f"{LATTICE} {PROPERTIES} pbc=T T T", True),
+        (f"{LATTICE} {PROPERTIES} pbc=1, 1, 1", True),
+        (f"{LATTICE} {PROPERTIES} pbc=TTT", True),
+        (f"{LATTICE} {PROPERTIES} pbc=true", True),
+        (f'{LATTICE} {PROPERTIES} pbc="TRUE .true. t"', True),
+        (f"{LATTICE} {PROPERTIES} pbc={{T T T}}", True),
+        (f"{LATTICE} {PROPERTIES} pbc", True),
+        (f'{PROPERTIES} Lattice="0 0 0 0 0 0 0 0 0"', False),
+        (f'{PROPERTIES} Lattice="0 0 0 0 0 0 0 0 0" pbc="F F F"', False),
+        (f"{PROPERTIES} Lattice=8 0 0 1 9 0 2 3 10", True),
+        (f'{PROPERTIES} Lattice="_JSON [[8, 0, 0], [1, 9, 0], [2, 3, 10]]"', True),
         (f'{LATTICE} {PROPERTIES} pbc="T T T"', True),
         (f'{LATTICE.lower()} {PROPERTIES.replace("P", "p")} PBC="1 1 1"', True),
-        (f'{LATTICE} {PROPERTIES} pbc="F F F"', False),
         (PROPERTIES, False),
         (f'{PROPERTIES} pbc="F F F"', False),
-        (f'{LATTICE} {PROPERTIES} pbc="F F F" stress="{NINE}"', False),
         (f"{LATTICE} {PROPERTIES} pbc=[T,T,T]", True),
     ],
 )
@@ -139,28 +154,62 @@ def test_groups(tmp_path):
 @pytest.mark.parametrize(
     ("comment", "atoms", "line", "what"),
     [
-        (f'{COMMENT} pbc="T T F"', ATOMS, 6, "mixed periodicity"),
+        (f'{PROPERTIES} pbc="T T F"', ATOMS, 6, "pbc says periodic, T T F, but there is no Lattice"),
+        (f'{PROPERTIES} pbc="T F F" Lattice="0 0 0 0 0 0 0 0 0"', ATOMS, 6, "the Lattice is zero"),
+        (f'{PROPERTIES} pbc="T T T" Lattice="0 0 0 0 0 0 0 0 0"', ATOMS, 6, "the Lattice is zero"),
+        (f'{PROPERTIES} pbc="T T F" Lattice="8 0 0 8 0 0 0 0 9"', ATOMS, 6, "singular cell: pbc is T T F"),
+        (f'{PROPERTIES} pbc="F F T" Lattice="8 0 0 0 8 0 0 0 0"', ATOMS, 6, "singular cell: pbc is F F T"),
+        (f"{COMMENT} pbc=T T", ATOMS, 6, "three of T and F in pbc, found 'T T'"),
+        (f"{COMMENT} pbc=T T T F", ATOMS, 6, "three of T and F in pbc, found 'T T T F'"),
+        (f"{COMMENT} pbc=periodic", ATOMS, 6, "three of T and F in pbc, found 'periodic'"),
+        (f"{COMMENT} pbc=", ATOMS, 6, "three of T and F in pbc, found ''"),
         (f'{COMMENT} pbc="T T"', ATOMS, 6, "three of T and F"),
         (f'{COMMENT} pbc="yes"', ATOMS, 6, "three of T and F"),
         (f'{PROPERTIES} pbc="T T T"', ATOMS, 6, "no Lattice"),
-        (f'{PROPERTIES} stress="{NINE}"', ATOMS, 6, "stress 'stress' but no Lattice"),
-        (f'{PROPERTIES} virial="{NINE}"', ATOMS, 6, "virial 'virial' but no Lattice"),
         (f'{COMMENT} stress="1 4 5 4.1 2 6 5 6 3"', ATOMS, 6, "not symmetric: xy is 4, yx is 4.1"),
         (f'{COMMENT} virial="1 4 5 4 2 6 5 7 3"', ATOMS, 6, "virial is not symmetric: yz is 6, zy is 7"),
         (f'{COMMENT} stress="1 2 3"', ATOMS, 6, "nine numbers, or six, in stress, found 3"),
         (f'{COMMENT} stress="1 2 3 4 5 nan"', ATOMS, 6, "finite number for stress, found 'nan'"),
         (f'{COMMENT} stress="{NINE}" virial="{NINE}"', ATOMS, 6, "stress and virial disagree"),
         (f"{COMMENT} energy=low", ATOMS, 6, "the energy energy, found 'low'"),
-        (f"{COMMENT} energy", ATOMS, 6, "the energy energy, found 'T'"),
+        (f"{COMMENT} energy=", ATOMS, 6, "the energy energy, found ''"),
+        (f'{COMMENT} energy="" x=1', ATOMS, 6, "the energy energy, found ''"),
+        (f"{COMMENT} energy={{}}", ATOMS, 6, "the energy energy, found ''"),
+        (f"{COMMENT} energy=[]", ATOMS, 6, r"the energy energy, found '\[\]'"),
+        (f'{COMMENT} energy="-5 eV"', ATOMS, 6, "the energy energy, found '-5 eV'"),
+        (f"{COMMENT} energy=-5 Ha", ATOMS, 6, "expected an energy in eV, found energy='-5 Ha'"),
+        (f"{COMMENT} energy=-5 kcal/mol", ATOMS, 6, "expected an energy in eV"),
+        (f"{COMMENT} energy=T", ATOMS, 6, "the energy energy, found 'T'"),
+        (f"{COMMENT} energy={'9' * 5000}", ATOMS, 6, "the energy energy, found '9{58}…$"),
+        (f"{COMMENT} energy=1e308", ATOMS, 6, "the energy energy, found '1e308'"),
+        (f"{COMMENT} energy=²", ATOMS, 6, "the energy energy, found '²'"),
+        (f'{COMMENT} stress=""', ATOMS, 6, "nine numbers, or six, in stress, found 0"),
+        (f"{COMMENT} stress=1 2 3 4", ATOMS, 6, "nine numbers, or six, in stress, found 4"),
+        (f'{COMMENT} stress="1 2 3 4 5 1e200"', ATOMS, 6, "stress, found '1e200'"),
+        (f'{COMMENT} pbc="T T F" pbc="T T T"', ATOMS, 6, "'pbc' is given twice, as 'T T F' and as 'T T T'"),
+        (f'{COMMENT} lattice="9 0 0 0 9 0 0 0 9"', ATOMS, 6, "'Lattice' is given twice"),
+        (f"{PROPERTIES} Lattice 8 0 0 0 8 0 0 0 8", ATOMS, 6, "'Lattice' without '=' before a number"),
+        (f'{PROPERTIES} Lattice="8 8 8"', ATOMS, 6, "nine numbers in Lattice, found 3: '8 8 8'"),
+        (f'{PROPERTIES} Lattice="1e7 0 0 0 9 0 0 0 9"', ATOMS, 6, r"lattice vectors within 1e\+06"),
+        (f"{LATTICE}stress={NINE[0]}", ATOMS, 6, "expected key=value pairs"),
+        (f"{LATTICE} x=[1 2", ATOMS, 6, "'.1 2', which is not closed"),
+        (f"{LATTICE} Properties=species:S:1:pos:R:²", ATOMS, 6, "name:type:count"),
+        (f"{LATTICE} Properties=species:S:1:pos:R:{'3' * 5000}", ATOMS, 6, "name:type:count"),
+        (f"{LATTICE} Properties=species::1:pos:R:3", ATOMS, 6, "name:type:count"),
+        (f"{LATTICE} Properties=", ATOMS, 6, "name:type:count, found ''"),
+        (f"{LATTICE} Properties=Z:I:1:pos:R:3", "6.5 0 0 0\nN 1 1 1\n", 7, "atomic number up to 118, found '6.5'"),
+        (f"{LATTICE} Properties=Z:I:1:pos:R:3", "6 0 0 0\n119 1 1 1\n", 8, "atomic number up to 118, found '119'"),
+        (f"{LATTICE} Properties=Z:I:1:pos:R:3", "6 0 0 0\nN 1 1 1\n", 8, "atomic number up to 118, found 'N'"),
+        ("words alone", "C 0 0 0\nN 1 1\n", 8, "expected 4 columns, found 3"),
         (f"{COMMENT} energy=inf", ATOMS, 6, "the energy energy, found 'inf'"),
-        (f"{COMMENT} energy=1 energy=2", ATOMS, 6, "'energy' is given twice"),
+        (f"{COMMENT} energy=1 energy=2", ATOMS, 6, "'energy' is given twice, as '1' and as '2'"),
         (f'{COMMENT} note="open', ATOMS, 6, "expected key=value pairs"),
         (f'{PROPERTIES} Lattice="8 0 0 0 9 0 0 0"', ATOMS, 6, "nine numbers in Lattice, found 8"),
         (f'{PROPERTIES} Lattice="8 0 0 0 9 0 0 0 z"', ATOMS, 6, "Lattice, found 'z'"),
         (f'{PROPERTIES} Lattice="8 0 0 8 0 0 0 0 10"', ATOMS, 6, "singular cell"),
         (f'{PROPERTIES} Lattice="8 0 0 8 0 0 0 0 10" virial="{NINE}"', ATOMS, 6, "singular cell"),
         (f"{LATTICE} Properties=species:S:1:forces:R:3", ATOMS, 6, "a column 'pos'"),
-        (f"{LATTICE} Properties=Z:I:1:pos:R:3", ATOMS, 6, "a column 'species'"),
+        (f"{LATTICE} Properties=name:S:1:pos:R:3", ATOMS, 6, "a column 'species'"),
         (f"{LATTICE} Properties=species:S:1:pos:R:2", ATOMS, 6, "pos:R:3.*pos:R:2"),
         (f"{LATTICE} Properties=species:S:1:pos:R:3:forces:S:3", ATOMS, 6, "forces:R:3.*forces:S:3"),
         (f"{LATTICE} Properties=species:S:1:pos:R", ATOMS, 6, "name:type:count"),
@@ -169,6 +218,7 @@ def test_groups(tmp_path):
         (COMMENT, "C 0 0 0 0 0 0\nN 1 1 1\n", 8, "expected 7 columns, found 4"),
         (COMMENT, "C 0 0 0 0 0 0 0\nN 1 1 1 0 0 0 0\n", 7, "expected 7 columns, found 8"),
         (COMMENT, "C 0 0 0 0 0 0\nN 1 1 1 0 0 z\n", 8, "column 7, found 'z'"),
+        (COMMENT, "C 0 0 0 0 0 0\nQq 1 1 1 0 0 1e308\n", 8, "column 7, found '1e308'"),
         (COMMENT, "C 0 0 0 0 0 0\nQ: 1 1 1 0 0 0\n", 8, "name of a type of atoms, found 'Q:'"),
         (
             COMMENT,
@@ -181,8 +231,9 @@ def test_groups(tmp_path):
 )
 def test_refusals_name_file_frame_and_line(tmp_path, comment, atoms, line, what):
     path = write(tmp_path, f"2\n{COMMENT}\n{ATOMS}2\n{comment}\n{atoms}")
-    with pytest.raises(FrameError, match=rf"traj\.extxyz, frame 2, line {line}: .*{what}"):
+    with pytest.raises(FrameError, match=rf"traj\.extxyz, frame 2, line {line}: .*{what}") as refused:
         read_frames(path)
+    assert len(str(refused.value)) < len(str(path)) + 400
 
 
 @pytest.mark.parametrize("text", [f"2\n{COMMENT}\n{ATOMS}junk\n", f"2\n{COMMENT}\n{ATOMS}2\n"])
@@ -227,7 +278,11 @@ def test_what_ase_writes(tmp_path, configurations):
         images.append(atoms)
     buffer = io.StringIO()
     extxyz.write_extxyz(buffer, images)
-    frames = read_frames(write(tmp_path, buffer.getvalue()))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        frames = read_frames(write(tmp_path, buffer.getvalue()))
+    dropped = any(not c["periodic"] for c in configurations)
+    assert ("the lattice was dropped" in "".join(str(t.message) for t in told)) == dropped
     assert len(frames) == len(configurations)
     for frame, c in zip(frames, configurations, strict=True):
         assert list(frame.species) == c["symbols"]

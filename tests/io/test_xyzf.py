@@ -10,7 +10,7 @@ import pytest
 
 from hiertl_dist.errors import FrameError, InputError
 from hiertl_dist.io import iter_frames, read_frames
-from hiertl_dist.io.lines import coinciding_atoms
+from hiertl_dist.io.coincidence import coinciding_atoms
 from hiertl_dist.units import HARTREE_PER_BOHR, KCAL_PER_A3_IN_GPA
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -109,6 +109,11 @@ def test_positions_are_not_wrapped_and_element_order_is_kept(tmp_path):
         ("2\n8 9 10\nC 0 0 0 0 0 0\nN 1 1 ٣ 0 0 0\n", 8, "column 4"),
         ("2\n8 9 10\nC 0 0 0 0 0 0\nN 1 1 1 0 0 ****\n", 8, "column 7"),
         ("2\n8 9 10\nC 0 0 0 0 0 0\nN 1 1 1e7 0 0 0\n", 8, "positions within"),
+        (f"{'9' * 5000}\n8 9 10\n", 5, "number of atoms.*'9{58}…$"),
+        ("²\n8 9 10\n", 5, "number of atoms.*'²'"),
+        (f"2\n8 9 {'9' * 5000}\n{ATOMS}", 6, "'9{58}…$"),
+        (f"2\n8 9 1e7\n{ATOMS}", 6, r"lattice vectors within 1e\+06"),
+        ("2\n8 9 10\nC 0 0 0 0 0 0\nN 1 1 1 0 0 1e308\n", 8, "column 7, found '1e308'"),
         ("2\n8 9 10\nC 0 0 0 0 0 0\nX: 1 1 1 0 0 0\n", 8, "name of a type of atoms, found 'X:'"),
         ("2\n8 9 10\nC:1 0 0 0 0 0 0\nN 1 1 1 0 0 0\n", 7, "name of a type of atoms, found 'C:1'"),
         ("2\n8 9 10\nC 0 0 0\nN 0 0 0.005\n", 8, r"atoms 1 \(line 7\) and 2 \(line 8\) coincide"),
@@ -158,7 +163,10 @@ def test_damaged_gzip(tmp_path, damage):
 def test_not_text(tmp_path):
     path = tmp_path / "traj.xyzf"
     path.write_bytes(b"2\n\xff\xfe\n")
-    with pytest.raises(FrameError, match=r"traj\.xyzf: not a text file"):
+    with pytest.raises(FrameError, match=r"traj\.xyzf, frame 1, line 2: expected a finite number .* found 'ÿþ'"):
+        read_frames(path)
+    path.write_bytes(bytes(range(256)) * 4)
+    with pytest.raises(FrameError, match=r"traj\.xyzf, frame 1, line 1: expected the number of atoms"):
         read_frames(path)
 
 
@@ -180,7 +188,7 @@ def test_paths_patterns_and_slices(tmp_path, monkeypatch):
         read_frames("z*.xyzf")
     with pytest.raises(FrameError, match="at least one file"):
         read_frames([])
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=rf"there is no file {tmp_path}/z\.xyzf; similar names"):
         read_frames("z.xyzf")
 
 

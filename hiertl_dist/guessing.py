@@ -1,0 +1,214 @@
+"""Under which keys a data set keeps groups and labels, where nobody says: guesses, each of which is told.
+
+Extended XYZ has usual names (``energy``, ``forces``, ``stress``, ``virial``), and files that name the level of theory
+have others (``dft_energy``, ``REF_forces``). A look-alike is only taken where the usual name is in no frame and it is
+the only one; of several, one whose name says that it is the reference. Readers themselves never guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from .io.comments import LISTS, parse_comment
+from .io.extxyz import DEFAULT_PROPERTIES
+from .io.files import find_files
+from .io.lines import LineSource
+from .words import whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+GROUP_KEYS: Final = ("config_type", "group", "trajectory", "traj", "dataset", "structure_type", "system", "config")
+"""Keys that name a frame's group, the likeliest first; ``config_type`` is QUIP's, GAP's and FitSNAP's."""
+
+LABELS: Final = ("energy", "forces", "stress", "virial")
+ALIKE: Final[Mapping[str, re.Pattern[str]]] = {
+    "energy": re.compile(r"energy|etot|toten", re.I), "forces": re.compile(r"force", re.I),
+    "stress": re.compile(r"stress", re.I), "virial": re.compile(r"virial", re.I),
+}  # fmt: skip
+UNLIKE: Final = re.compile(
+    r"free|kin|zero|atom|rel(ative)?_|std|var|err|unc|diff|delta|band|fermi|vib|zpe|cutoff|shift|corr|disp|weight|max|min"
+    r"|mean|norm|abs|local|interaction|binding|cohesive|formation|flag|has_|_ok",
+    re.I,
+)
+"""Parts of names of what looks like a label and is another quantity."""
+
+REFERENCE: Final = re.compile(r"dft|ref|qm|pbe|scan|target|true|ccsd|vasp|castep|aims", re.I)
+SIZES: Final = {"energy": (1,), "stress": (6, 9), "virial": (6, 9)}
+NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
+
+
+@dataclass
+class FileKeys:
+    """What the comment lines of an extended XYZ file name.
+
+    Attributes
+    ----------
+    frames : how many; keys : of the comment line, and in how many frames each is with a value.
+    sizes : per key, how many numbers its value has in each frame that has it; ``None`` where that differs or it is no
+        numbers.
+    columns : of three real numbers an atom, and in how many frames.
+    groups : of the keys in :data:`GROUP_KEYS`, their values.
+    """
+
+    path: Path
+    frames: int = 0
+    keys: Counter[str] = field(default_factory=Counter)
+    sizes: dict[str, int | None] = field(default_factory=dict)
+    columns: Counter[str] = field(default_factory=Counter)
+    groups: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+def file_keys(path: Path) -> FileKeys:
+    """Read the comment lines of an extended XYZ file; a file that cannot be read is read as far as that goes.
+
+    Raises FrameError naming frame and line, or OSError, where the reader would.
+    """
+    found = FileKeys(path)
+    with LineSource(path) as source:
+        while (line := source.read_filled()) is not None and (n := whole_number(line.strip())):
+            source.frame += 1
+            comment = source.read()
+            if comment is None:
+                break
+            found.frames += 1
+            _enter(found, parse_comment(comment, LISTS, source.error).values)
+            for _ in range(n):
+                if source.read() is None:
+                    break
+    return found
+
+
+def _enter(found: FileKeys, info: Mapping[str, str]) -> None:
+    for key, value in info.items():
+        if not value:
+            continue
+        found.keys[key] += 1
+        words = re.sub(r"[\[\]{},]", " ", value).split()
+        size = len(words) if words and all(NUMBER.fullmatch(w) for w in words) else None
+        if found.sizes.setdefault(key, size) != size:
+            found.sizes[key] = None
+        if key in GROUP_KEYS:
+            found.groups.setdefault(key, Counter())[value] += 1
+    fields = info.get("Properties", DEFAULT_PROPERTIES).split(":")
+    for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+        if kind.upper() == "R" and width == "3":
+            found.columns[name] += 1
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """One ``[[data]]`` table: files that are read alike.
+
+    Attributes
+    ----------
+    paths : as they were given, patterns included; options : those of :func:`~hiertl_dist.io.read_frames`.
+    """
+
+    paths: tuple[str, ...]
+    options: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Keyword arguments of :func:`~hiertl_dist.io.read_frames`."""
+        return {"path": list(self.paths), **self.options}
+
+
+def guess_sources(
+    paths: Iterable[str], given: Mapping[str, str | None] | None = None
+) -> tuple[tuple[DataSource, ...], tuple[str, ...]]:
+    """How to read some files: keys of groups and labels that are not given are guessed from what the files name.
+
+    Parameters
+    ----------
+    paths : files and patterns.
+    given : options of :func:`~hiertl_dist.io.read_frames` that the user states, such as ``{"group_key": "traj"}``.
+
+    Returns
+    -------
+    Sources, and a sentence for each guess and for each choice that was left to the user.
+
+    Raises
+    ------
+    FrameError, InputError, OSError
+        As of the reader.
+    """
+    own = {k: v for k, v in (given or {}).items() if v is not None}
+    files = {path: [file for file, _ in find_files(path)] for path in paths}
+    all_files = [file for found in files.values() for file in found]
+    keys = {file: file_keys(file) for file in all_files if has_keys(file, own.get("format"))}
+    notes: dict[str, list[str]] = {}
+    group = own.get("group_key") or ("group" not in own and guess_group_key(list(keys.values()), notes)) or None
+    options: dict[Path, dict[str, str]] = {}
+    for file in all_files:
+        named = {k: v for k, v in own.items() if not k.endswith("_key")}
+        if file in keys:
+            named |= ({"group_key": group} if group else {}) | guess_label_keys(keys[file], own, notes)
+        options[file] = named
+    sources: list[DataSource] = []
+    for path, found in files.items():
+        alike = all(options[f] == options[found[0]] for f in found)
+        for one, use in [(path, options[found[0]])] if alike else [(str(f), options[f]) for f in found]:
+            same = next((s for s in sources if s.options == use), None)
+            if same is None:
+                sources.append(DataSource((str(one),), use))
+            else:
+                sources[sources.index(same)] = DataSource((*same.paths, str(one)), use)
+    said = (text if len(keys) == 1 else f"{text} ({_files(where)})" for text, where in notes.items())
+    return tuple(sources), tuple(said)
+
+
+def has_keys(file: Path, format: str | None = None) -> bool:
+    """Whether a file keeps its labels under keys: every format but ChIMES' own, which keeps them by position."""
+    return format != "xyzf" if format is not None else ".xyzf" not in (s.lower() for s in file.suffixes)
+
+
+def _files(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more files" if len(names) > 3 else "")
+
+
+def guess_group_key(files: Sequence[FileKeys], notes: dict[str, list[str]]) -> str | None:
+    """The key that every frame has and that parts the frames into groups, of several the likeliest; else ``None``."""
+    total = sum(f.frames for f in files)
+    for key in GROUP_KEYS:
+        values = sum((f.groups.get(key, Counter()) for f in files), Counter[str]())
+        if values.total() < total or not total:
+            continue
+        # one value tells nothing, and a value for each frame is a name of the frame
+        if len(values) < 2 or len(values) == total:
+            continue
+        notes.setdefault(f"groups are told apart by the key {key!r}: {len(values)} groups", []).append("all files")
+        return key
+    return None
+
+
+def guess_label_keys(
+    found: FileKeys, given: Mapping[str, str], notes: dict[str, list[str]]
+) -> dict[str, str]:  # fmt: skip
+    """``{"energy_key": …}`` of the labels of a file that have no usual name; given ones are handed on."""
+    keys = {f"{label}_key": given[f"{label}_key"] for label in LABELS if f"{label}_key" in given}
+    for label in LABELS:
+        usual = found.columns if label == "forces" else found.keys
+        twin = {"stress": "virial", "virial": "stress"}.get(label)
+        have = {label, twin} - {None}
+        if f"{label}_key" in keys or any(usual[str(name)] for name in have) or f"{twin}_key" in keys:
+            continue
+        if label == "forces":
+            names = list(found.columns)
+        else:
+            names = [k for k, size in found.sizes.items() if size in SIZES[label]]
+        alike = [k for k in names if ALIKE[label].search(k) and not UNLIKE.search(k)]
+        chosen = alike if len(alike) == 1 else [k for k in alike if REFERENCE.search(k)]
+        if len(chosen) == 1:
+            keys[f"{label}_key"] = chosen[0]
+            text = f"{label} read from {chosen[0]!r}, found in {usual[chosen[0]]} of {found.frames} frames"
+            notes.setdefault(text, []).append(found.path.name)
+        elif alike:
+            option = f"--{label}-key"
+            text = f"no {label}: {', '.join(map(repr, alike))} look alike; name one with {option}"
+            notes.setdefault(text, []).append(found.path.name)
+    return keys

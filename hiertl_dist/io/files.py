@@ -1,0 +1,117 @@
+"""Files: what paths and patterns stand for, what to say of those that are not there, and text in any packing."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final, cast
+
+from ..errors import FrameError
+from ..paths import beside, local_path, require_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SUFFIXES: Final = (".xyzf", ".extxyz", ".exyz", ".xyz")
+PACKED: Final = (".gz", ".bz2", ".xz", ".lzma", ".zst")
+DAMAGES: Final = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+"""What the readers of packed files raise of a damaged one; bz2 raises a bare OSError."""
+
+MAGIC: Final = {
+    b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x5d\x00\x00": "lzma",
+    b"\x28\xb5\x2f\xfd": "zstandard", b"PK\x03\x04": "zip",
+}  # fmt: skip
+UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+def unpacked_name(name: str) -> str:
+    """A file's name without the ending of its packing, in either case."""
+    return next((name[: -len(s)] for s in PACKED if name.lower().endswith(s) and len(name) > len(s)), name)
+
+
+def stem(path: Path) -> str:
+    """A file's name without the ending of its packing and without the extension of a trajectory."""
+    name = unpacked_name(path.name)
+    return next((name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s) and len(name) > len(s)), name)
+
+
+def open_text(path: Path) -> tuple[IO[str], str]:
+    """The text of a file that may be packed with gzip, bzip2, xz or zstandard, known by its content, and its packing.
+
+    Bytes that are not UTF-8 become surrogates, which :class:`~hiertl_dist.io.lines.LineSource` reads as Latin-1.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file: its absolute path and similar names.
+    InputError
+        A folder.
+    FrameError
+        A zip archive, or zstandard where Python cannot read it.
+    OSError
+        The file cannot be opened.
+    """
+    with require_file(path, "trajectory").open("rb") as raw:
+        head = raw.read(6)
+    packing = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
+    stream = _unpacked(path, packing)
+    utf_16 = not packing and head.startswith(UTF_16)
+    encoding = "utf-16" if utf_16 else "utf-8-sig"
+    return io.TextIOWrapper(stream, encoding=encoding, errors="replace" if utf_16 else "surrogateescape"), packing
+
+
+def _unpacked(path: Path, packing: str) -> IO[bytes]:
+    if packing == "gzip":
+        return cast("IO[bytes]", gzip.GzipFile(path))
+    if packing == "bzip2":
+        return bz2.BZ2File(path)
+    if packing in ("xz", "lzma"):
+        return lzma.LZMAFile(path)
+    if packing == "zstandard":
+        try:
+            from importlib import import_module
+
+            return cast("IO[bytes]", import_module("compression.zstd").ZstdFile(path))
+        except ImportError as error:
+            raise FrameError(
+                f"{path}: packed with zstandard, which Python reads from 3.14 on; unpack it (zstd -d), or pack it with "
+                "gzip, bzip2 or xz"
+            ) from error
+    if packing == "zip":
+        raise FrameError(f"{path}: a zip archive; expected text, plain or packed with gzip, bzip2 or xz: unpack it")
+    return path.open("rb")
+
+
+def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]]:
+    """The files that paths and patterns stand for, those of a pattern sorted, each with the path or pattern.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    FrameError
+        A pattern matches nothing, or there is no path at all.
+    InputError
+        A folder, or a URL.
+    """
+    if isinstance(path, str | Path):
+        found = [local_path(path, "trajectory")]
+        # A file whose name has brackets in it is that file.
+        if not found[0].exists() and any(c in str(path) for c in "*?["):
+            pattern = Path(path)
+            anchor = Path(pattern.anchor)
+            relative = pattern.relative_to(anchor) if pattern.anchor else pattern
+            found = sorted(file for file in anchor.glob(str(relative)) if file.is_file())
+            if not found:
+                raise FrameError(f"{path}: no file matches this pattern{beside(pattern)}")
+        else:
+            require_file(found[0], "trajectory")
+        return [(file, str(path)) for file in found]
+    files = [pair for one in path for pair in find_files(one)]
+    if not files:
+        raise FrameError("expected at least one file, found an empty sequence")
+    return files
