@@ -57,11 +57,11 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
-    "Assembly", "Basis", "Block", "BlockFit", "ClusterType", "Column", "Committee", "CrossValidation", "Cutoff",
-    "DesignRows", "DesignStore", "Edge", "Evaluation", "FitSettings", "Folds", "Frame", "HeldOut", "HierarchyFit",
-    "HierarchyOptions", "Input", "Model", "ModelPosterior", "Pair", "Parameters", "Penalty", "Plan", "Prediction",
-    "SearchResult", "SearchSettings", "Solution", "SuggestedInput", "Summaries", "Survey", "View", "assemble",
-    "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
+    "Assembly", "Basis", "Block", "BlockFit", "Calculator", "ClusterType", "Column", "Committee", "CrossValidation",
+    "Cutoff", "DesignRows", "DesignStore", "Edge", "Evaluation", "FitSettings", "Folds", "Frame", "HeldOut",
+    "HierarchyFit", "HierarchyOptions", "Input", "Model", "ModelPosterior", "Pair", "Parameters", "Penalty", "Plan",
+    "Prediction", "SearchResult", "SearchSettings", "Solution", "SuggestedInput", "Summaries", "Survey", "View",
+    "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
     "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
     "lsq_order", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup", "read_frames",
     "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "survey", "view",
@@ -115,13 +115,27 @@ _PLACE_OF: Final = {
 def __getattr__(name: str) -> object:
     if name in _PLACE_OF:
         module, theirs = _PLACE_OF[name]
-        found: object = getattr(import_module(f".{module}", __name__), theirs)
+        try:
+            found: object = getattr(import_module(f".{module}", __name__), theirs)
+        except ImportError as error:
+            if name != "Calculator" or error.name != "ase":
+                raise
+            return _without_ase(str(error))
     elif not name.startswith("_") and find_spec(f".{name}", __name__) is not None:
         found = import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = found
     return found
+
+
+def _without_ase(reason: str) -> type:
+    """What stands for the calculator where ASE is not installed, so that ``import *`` works: it cannot be made."""
+
+    def refuse(self: object, *args: object, **options: object) -> None:
+        raise ImportError(reason)
+
+    return type("Calculator", (), {"__init__": refuse, "__doc__": reason, "__module__": __name__})
 
 
 def __dir__() -> list[str]:

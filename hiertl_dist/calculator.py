@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 try:
     from ase.calculators import calculator as ase_calculator
 except ImportError as missing:
-    raise ImportError(f"hiertl_dist.Calculator needs ASE: pip install 'hiertl-dist[ase]' ({missing})") from missing
+    raise ImportError(
+        f"hiertl_dist.Calculator needs ASE: pip install 'hiertl-dist[ase]' ({missing})", name="ase"
+    ) from missing
 
 from .errors import FrameError, InnerCutoffError, MismatchError
 from .evaluation import Model

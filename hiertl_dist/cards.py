@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .display import Card, brief, listed, number_text, regulariser_text
+from .display import Card, brief, listed, number_text
 from .units import EV, KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
@@ -21,25 +21,30 @@ MIB: Final = 2**20
 KINDS: Final = ("force", "stress", "energy")
 
 
-def _count(number: int, noun: str) -> str:
+def count_text(number: int, noun: str) -> str:
+    """``3 frames``, ``1 frame``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _span(low: float, high: float) -> str:
+def span_text(low: float, high: float) -> str:
+    """A range of distances."""
     return f"{low:g}–{high:g}"
 
 
-def _rms(values: Any) -> float:
+def rms_of(values: Any) -> float:
+    """Root mean square of what is finite, NaN of nothing."""
     numbers = np.asarray(values, np.float64)
     numbers = numbers[np.isfinite(numbers)]
     return float(np.sqrt(np.mean(numbers**2))) if numbers.size else math.nan
 
 
-def _notes(notes: Sequence[str]) -> list[tuple[str, str]]:
+def notes_of(notes: Sequence[str]) -> list[tuple[str, str]]:
+    """The first notes, a line each, and how many more there are."""
     return [("note", note) for note in notes[:3]] + ([("notes", f"{len(notes) - 3} more")] if len(notes) > 3 else [])
 
 
-def _sources(models: Iterable[Any]) -> str:
+def sources_text(models: Iterable[Any]) -> str:
+    """Where models came from."""
     return listed([m.source for m in models]) if models else "nothing"
 
 
@@ -55,7 +60,7 @@ def frame_card(frame: Any) -> Card:
         labels.append(("energy", f"{frame.energy:.8g} kcal/mol; of an atom {each}"))
     if frame.forces is not None:
         most = float(np.abs(frame.forces).max())
-        labels.append(("forces", f"RMS {number_text(_rms(frame.forces))}, largest {number_text(most)} kcal/mol/Å"))
+        labels.append(("forces", f"RMS {number_text(rms_of(frame.forces))}, largest {number_text(most)} kcal/mol/Å"))
     if frame.stress is not None:
         names = ("xx", "yy", "zz", "xy", "xz", "yz")
         values = [f"{c} {number_text(float(x) * KCAL_PER_A3_IN_GPA)}" for c, x in zip(names, frame.stress, strict=True)]
@@ -79,7 +84,7 @@ def basis_card(basis: Any) -> Card:
     """A basis: pairs in a line, types in a table."""
     bodies = [f"{sum(t.body == n for t in basis.types)} of {n} atoms" for n in sorted({t.body for t in basis.types})]
     pairs = [
-        f"{p.name} {_span(p.rmin, p.rmax)} Å" + ("" if p.morse_lambda is None else f" λ {p.morse_lambda:g}")
+        f"{p.name} {span_text(p.rmin, p.rmax)} Å" + ("" if p.morse_lambda is None else f" λ {p.morse_lambda:g}")
         for p in basis.pairs
     ]
     transforms = dict.fromkeys(p.transform for p in basis.pairs)
@@ -88,20 +93,20 @@ def basis_card(basis: Any) -> Card:
         given = listed([f"{e} {x:.8g}" for e, x in basis.energies])
         facts.append(("energies of free atoms that are given, kcal/mol", given))
     return Card(
-        f"Basis of {', '.join(basis.elements)}: {_count(len(basis.types), 'type')}, {', '.join(bodies) or 'none'}",
+        f"Basis of {', '.join(basis.elements)}: {count_text(len(basis.types), 'type')}, {', '.join(bodies) or 'none'}",
         tuple(facts), ("type", "block", "order", "edges, Å"),
         tuple((t.name, t.block, t.order, _edges(t)) for t in basis.types),
     )  # fmt: skip
 
 
 def _edges(kind: Any) -> str:
-    return listed([f"{e.name} {_span(e.rmin, e.rmax)}" for e in kind.edges], 3) if kind.edges else "–"
+    return listed([f"{e.name} {span_text(e.rmin, e.rmax)}" for e in kind.edges], 3) if kind.edges else "–"
 
 
 def block_card(block: Any) -> Card:
     """A block: its types in a table."""
     rows = tuple((kind.name, kind.order, own.stop - own.start, _edges(kind)) for kind, own in block.spans())
-    title = f"Block {block.name}: {_count(block.n_columns, 'column')}"
+    title = f"Block {block.name}: {count_text(block.n_columns, 'column')}"
     return Card(title, (), ("type", "order", "columns", "edges, Å"), rows)
 
 
@@ -115,7 +120,7 @@ def parameters_card(parameters: Any) -> Card:
         ("wall", f"{parameters.penalty.scale:g} kcal/mol/Å³ within {parameters.penalty.distance:g} Å of rmin"),
         ("fitted on, Å", listed([f"{k} {a:.3f}–{b:.3f}" for k, (a, b) in parameters.coverage.items()], 5)
          if parameters.coverage else "not known"),
-        *_notes(parameters.notes),
+        *notes_of(parameters.notes),
     ]  # fmt: skip
     title = f"Parameters of {', '.join(basis.elements)}: {len(parameters.coefficients)} coefficients, {count} not zero"
     return Card(title, tuple(facts))
@@ -144,9 +149,37 @@ def input_card(job: Any) -> Card:
         ("fit", brief(job.fit)), *((f"fit of {b}", brief(s)) for b, s in job.block_fits.items()),
         ("frozen", listed(job.frozen)), ("rows", str(job.store) if job.keep_rows else "not kept"),
         ("results", str(job.output)), ("executor", f"{job.executor}, {job.workers or 'one worker a core'}"),
-        ("search", brief(job.search)), *_notes(job.notes),
+        ("search", brief(job.search)), *notes_of(job.notes),
     ]  # fmt: skip
     return Card("Input", tuple(facts))
+
+
+def survey_card(found: Any) -> Card:
+    """A survey: what a data set has, and the distances of its pairs."""
+    units = {"force": "kcal/mol/Å", "stress": "GPa", "energy": "kcal/mol an atom, after the best offsets of elements"}
+    facts = [
+        *((f"{what} of frames", listed([f"{k} ({n})" for k, n in own.items()]))
+          for what, own in (("compositions", found.compositions), ("groups", found.groups))),
+        *((s.kind, f"{s.rows} numbers of {s.frames} frames, RMS {number_text(s.rms)}, largest "
+                   f"{number_text(s.largest)} {units[s.kind]}") for s in found.labels),
+        *((what, str(n)) for what, n in (("frames without labels", found.unlabelled), ("copies", found.copies)) if n),
+    ]  # fmt: skip
+    rows = tuple(
+        (p.name, *(math.nan if x is None else float(x) for x in (p.shortest, p.peak, p.valley))) for p in found.pairs
+    )
+    header = ("pair", "closest, Å", "first peak\nof g(r), Å", "minimum\nbehind, Å")
+    title = f"Survey: {found.frames} frames, {found.atoms} atoms of {listed(found.elements)}"
+    return Card(title, tuple(facts), header, rows)
+
+
+def suggested_card(found: Any) -> Card:
+    """A suggested input: the fits that it asks for."""
+    rows = tuple(
+        (" ".join(b.names), " ".join(map(str, b.level)), b.columns, b.labels, float(b.seconds)) for b in found.blocks
+    )
+    facts = [("data", survey_card(found.survey).title), ("held out", found.hold_out.reason), *notes_of(found.notes)]
+    header = ("blocks fitted together", "orders", "columns", "labels", "CPU s (estimate)")
+    return Card(f"SuggestedInput{', all blocks at once' if found.all_at_once else ''}", tuple(facts), header, rows)
 
 
 # ---- what is planned and made
@@ -167,7 +200,7 @@ def plan_card(plan: Any) -> Card:
         (name, b["frames"], b["tiles"], b["rows"], b["columns"], b["nonzeros"], b["bytes"] / MIB, b["cpu_seconds"])
         for name, b in found["blocks"].items()
     )
-    segments, tiles = _count(len(plan.segments), "segment"), _count(found["tiles"], "tile")
+    segments, tiles = count_text(len(plan.segments), "segment"), count_text(found["tiles"], "tile")
     title = f"Plan: {found['frames']} frames in {segments}, {tiles}, policy {plan.policy}"
     return Card(title, tuple(facts), ("block", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s"), rows)
 
@@ -201,25 +234,13 @@ def summaries_card(summaries: Any) -> Card:
         own = table.setdefault(group.source, dict.fromkeys(KINDS, 0))
         own["stress" if group.kind.startswith("stress") else group.kind] += summaries.rows(group)
     facts = [
-        ("blocks", listed(summaries.blocks)), ("frozen", _sources(summaries.frozen)), ("folds", brief(summaries.folds)),
-        *_notes(summaries.notes),
+        ("blocks", listed(summaries.blocks)), ("frozen", sources_text(summaries.frozen)),
+        ("folds", brief(summaries.folds)),
+        *notes_of(summaries.notes),
     ]  # fmt: skip
-    title = f"Summaries: {_count(len(summaries.groups), 'group')} of rows, {len(summaries.columns)} columns"
+    title = f"Summaries: {count_text(len(summaries.groups), 'group')} of rows, {len(summaries.columns)} columns"
     rows = tuple((source, *own.values()) for source, own in table.items())
     return Card(title, tuple(facts), ("source", *(f"{k} rows" for k in KINDS)), rows)
-
-
-def view_card(view: Any) -> Card:
-    """A view: what would be fitted."""
-    facts = [
-        ("blocks", listed(view.blocks)), ("frozen", _sources((*view.summaries.frozen, *view.frozen))),
-        ("weights", weights_text(view.weights)), ("objective", view.objective), ("rows that count", str(view.counted)),
-        ("groups", f"{len(view.factors)} of {len(view.summaries.groups)}"), *_notes(view.notes),
-    ]  # fmt: skip
-    return Card(f"View: {len(view.kept)} of {len(view.summaries.columns)} columns", tuple(facts))
-
-
-# ---- what is found
 
 
 def weights_text(weights: Mapping[str, float]) -> str:
@@ -227,154 +248,11 @@ def weights_text(weights: Mapping[str, float]) -> str:
     return ", ".join(f"{k} {number_text(float(v))}" for k, v in weights.items()) or "1 for every row"
 
 
-def conditions_text(solution: Any, units: str = "kcal") -> str:
-    """What a fit was conditioned on, in one line: regulariser, weights, objective, energies of free atoms."""
-    penalty = regulariser_text(solution.regulariser) if solution.regulariser["kind"] != "none" else "no regulariser"
-    parts = [penalty, f"weights {weights_text(solution.weights)}", f"objective {solution.objective}"]
-    factor, unit = (1.0 / EV, "eV") if units == "eV" else (1.0, "kcal/mol")
-    if atoms := free_atoms(solution.parameters, factor):
-        parts.append(f"energies of free atoms in it, {unit}: {', '.join(atoms)}")
-    return "; ".join(parts)
-
-
-def solution_card(solution: Any) -> Card:
-    """A solution: what it was conditioned on, and what it leaves of each group of rows."""
-    chosen = [f"{k} {number_text(float(v))}" for k, v in solution.hyperparameters.items()]
+def view_card(view: Any) -> Card:
+    """A view: what would be fitted."""
     facts = [
-        ("columns", f"{solution.n_columns}, rank {solution.rank}, {solution.nonzeros} not zero"),
-        ("rows", f"{solution.rows}, of which the objective counts {solution.n_counted}"),
-        ("RMSE over rows that count", number_text(solution.rmse)),
-        ("condition (estimate)", f"{number_text(float(solution.condition))}, solved by {solution.method}"),
-        ("frozen", listed(list(solution.frozen)) if solution.frozen else "nothing"),
-        ("conditioned on", conditions_text(solution)), *([("chosen", listed(chosen))] if chosen else []),
-        *_notes(solution.notes),
+        ("blocks", listed(view.blocks)), ("frozen", sources_text((*view.summaries.frozen, *view.frozen))),
+        ("weights", weights_text(view.weights)), ("objective", view.objective), ("rows that count", str(view.counted)),
+        ("groups", f"{len(view.factors)} of {len(view.summaries.groups)}"), *notes_of(view.notes),
     ]  # fmt: skip
-    rows = tuple((name, r.rows, float(r.target_rms), float(r.rmse)) for name, r in solution.residuals.items())
-    title = f"Solution of {solution.block}: {', '.join(solution.blocks)} fitted"
-    return Card(title, tuple(facts), ("group of rows", "rows", "RMS of labels", "RMSE"), rows)
-
-
-def block_fit_card(fit: Any) -> Card:
-    """A fit of a block: its solution."""
-    own = solution_card(fit.solution)
-    return Card(own.title.replace("Solution", "BlockFit", 1), own.facts, own.header, own.rows)
-
-
-def hierarchy_card(fit: Any) -> Card:
-    """A climb: a row for each block."""
-    rows = tuple(
-        (name, s.n_columns, s.rows, s.rank, s.nonzeros, float(s.rmse), float(s.condition), listed(list(s.frozen), 3))
-        for name, s in ((name, own.solution) for name, own in fit.fits.items())
-    )
-    facts = [("frozen from the start", _sources(fit.frozen)), ("model", parameters_card(fit.model.parameters).title)]
-    if fit.left_open.elements:
-        facts.append(("energies of free atoms that no frame determines", listed(fit.left_open.elements)))
-    header = ("block", "columns", "rows", "rank", "nonzero", "RMSE", "condition", "frozen")
-    return Card(f"HierarchyFit of {listed(list(fit.fits))}", tuple(facts), header, rows)
-
-
-def evaluation_card(found: Any) -> Card:
-    """What a model says of a frame."""
-    most = float(np.abs(found.forces).max())
-    facts = [
-        ("forces", f"RMS {number_text(_rms(found.forces))}, largest {number_text(most)} kcal/mol/Å"),
-        ("stress, GPa", ", ".join(number_text(float(x) * KCAL_PER_A3_IN_GPA) for x in found.stress)),
-        ("out of range", listed(found.out_of_range, 3)),
-    ]  # fmt: skip
-    return Card(f"Evaluation: {found.energy:.8g} kcal/mol, {len(found.forces)} atoms", tuple(facts))
-
-
-def prediction_card(found: Any) -> Card:
-    """A prediction with its standard deviations."""
-    mean, total = found.mean, found.total
-    facts = [
-        ("energy", f"{mean.energy:.8g} ± {number_text(float(total.energy))} kcal/mol"),
-        ("forces", f"RMS {number_text(_rms(mean.forces))} ± {number_text(_rms(total.forces))} kcal/mol/Å"),
-        ("stress", f"RMS {number_text(_rms(mean.stress) * KCAL_PER_A3_IN_GPA)} ± "
-                   f"{number_text(_rms(total.stress) * KCAL_PER_A3_IN_GPA)} GPa"),
-        ("leverage", f"sum {number_text(found.leverage_sum)}, largest {number_text(found.leverage_max)}"),
-        ("out of range", listed(mean.out_of_range, 3)),
-    ]  # fmt: skip
-    return Card(f"Prediction of {found.origin}, ± one standard deviation", tuple(facts))
-
-
-def posterior_card(found: Any) -> Card:
-    """A posterior: the solution, and the noise of each kind in a table."""
-    own = solution_card(found.solution)
-    units = {"force": "kcal/mol/Å", "stress": "kcal/mol/Å³", "energy": "kcal/mol/atom"}
-    rows = tuple(
-        (kind, float(n.noise), units[kind], float(n.scale), n.rows, "held out" if n.held_out else "the fit's own")
-        for kind, n in found.noise.items()
-    )
-    title = own.title.replace("Solution", "ModelPosterior", 1)
-    return Card(title, own.facts, ("kind", "noise", "", "scale", "rows", "told by rows"), rows)
-
-
-def committee_card(found: Any) -> Card:
-    """A committee: its members, and how far apart they are."""
-    values = np.array([m.coefficients for m in found.members])
-    apart = float(np.linalg.norm(values - values.mean(axis=0))) / max(float(np.linalg.norm(values)), 1e-300)
-    facts = [
-        ("members", listed([m.source for m in found.members], 3)), ("frozen", _sources(found.frozen)),
-        ("spread of coefficients", f"{number_text(100.0 * apart)} % of their length"), *_notes(found.notes),
-    ]  # fmt: skip
-    return Card(f"Committee of {len(found.members)}, by {found.kind}", tuple(facts))
-
-
-def held_out_card(found: Any) -> Card:
-    """Held-out errors by composition."""
-    kinds = found.values("kind")
-    rows = tuple((name, *(table[k] for k in kinds)) for name, table in found.table().items())
-    units = {"force": "kcal/mol/Å", "stress": "GPa", "energy": "kcal/mol/atom"}
-    folds = len([f for f in found.values("fold") if f >= 0])
-    title = f"HeldOut: RMSE of {int(found.rows.sum())} rows" + (f" in {folds} folds" if folds else "")
-    return Card(title, (), ("composition", *(f"{k}\n{units[k]}" for k in kinds)), rows)
-
-
-def validation_card(found: Any) -> Card:
-    """A cross-validated fit: held-out errors."""
-    facts = [("columns", str(len(found.view.kept))), ("nonzero, by fold", listed(found.nonzeros))]
-    title = f"CrossValidation of {brief(found.regulariser)}"
-    if found.errors is None:
-        return Card(title, (*facts, ("failed", found.failed)))
-    own = held_out_card(found.errors)
-    return Card(title, (*facts, ("errors", own.title)), own.header, own.rows)
-
-
-STAGE_HEADER: Final = (
-    "stage", "frames", "models", "not\nfitted", "lowest\nscore", "chosen\nscore", "nonzero", "µs/atom", "chosen"
-)  # fmt: skip
-
-
-def _stage_row(stage: Any) -> tuple[Any, ...]:
-    chosen = stage.chosen
-    lost = sum(1 for c in stage.found.candidates if c.failed)
-    return (
-        stage.name, stage.frames, len(stage.found.candidates), lost, float(stage.best.score), float(chosen.score),
-        float(chosen.mean_nonzeros), 1e6 * float(chosen.cost), regulariser_text(chosen.choice.regulariser),
-    )  # fmt: skip
-
-
-def search_card(found: Any) -> Card:
-    """A search: a row for each stage."""
-    settings = found.settings
-    facts = [
-        ("strategy", f"{settings.strategy}, rule {settings.rule}"), ("folds", brief(settings.folds)),
-        ("model", parameters_card(found.model.parameters).title),
-        ("scores", "geometric mean of held-out RMSE in kcal/mol, Å and GPa"),
-    ]  # fmt: skip
-    title = f"SearchResult: {_count(len(found.stages), 'stage')}{', all at once' if found.all_at_once else ''}"
-    return Card(title, tuple(facts), STAGE_HEADER, tuple(map(_stage_row, found.stages)))
-
-
-def stage_card(stage: Any) -> Card:
-    """A stage of a search: the models with the lowest scores."""
-    fine = sorted((c for c in stage.found.candidates if not c.failed), key=lambda c: c.score)
-    rows = tuple(
-        ("chosen" if c is stage.chosen else "lowest" if c is stage.best else "", float(c.score),
-         float(c.standard_error), float(c.mean_nonzeros), 1e6 * float(c.cost), regulariser_text(c.choice.regulariser))
-        for c in fine
-    )  # fmt: skip
-    facts = (("blocks", listed(stage.blocks)), ("frozen", _sources(stage.frozen)), ("frames", str(stage.frames)))
-    header = ("", "score", "±", "nonzero", "µs/atom", "regulariser")
-    return Card(f"Stage {stage.name}: {len(stage.found.candidates)} models", facts, header, rows)
+    return Card(f"View: {len(view.kept)} of {len(view.summaries.columns)} columns", tuple(facts))

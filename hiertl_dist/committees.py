@@ -14,7 +14,6 @@ import numpy as np
 
 from .algebra import ARD, BayesianRidge
 from .basis import cluster_name
-from .cards import committee_card
 from .display import Shown
 from .errors import InputError
 from .evaluation import Evaluation, Model, sum_evaluations
@@ -22,6 +21,7 @@ from .executors import InlineExecutor
 from .frames import Frame
 from .parameters import Parameters, Penalty
 from .recipe import compile_recipe
+from .result_cards import committee_card
 from .rows import OBJECTIVES, Group
 from .solving import rows_for
 from .tiles import answerable, rows_of

@@ -11,7 +11,7 @@ import numpy as np
 
 from .basis import split_symbols
 from .blocks import blocks_of
-from .cards import evaluation_card, model_card
+from .cards import model_card
 from .display import Shown
 from .errors import FrameError, InnerCutoffError
 from .frames import Frame, working_on
@@ -21,6 +21,7 @@ from .kernels.clusters import cluster_energy
 from .kernels.pairs import pair_energy
 from .parameters import Parameters, Penalty, merge_parameters
 from .recipe import Recipe, compile_recipe
+from .result_cards import evaluation_card
 from .room import work_room
 from .rows import select_rows
 from .tiles import (

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cards import conditions_text
 from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
 from .display import Shown, table_text
 from .evaluation import coverage_report
@@ -21,6 +20,7 @@ from .report import (
     predictions,
     warnings_text,
 )
+from .result_cards import conditions_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from .cards import held_out_card
 from .display import Shown
+from .result_cards import held_out_card
 from .rows import KINDS, Group, person_kind
 from .units import KCAL_PER_A3_IN_GPA
 

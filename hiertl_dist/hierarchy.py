@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
-from .cards import hierarchy_card
 from .display import Shown
 from .errors import InputError
 from .evaluation import Model
@@ -23,6 +22,7 @@ from .lattice import (
 )
 from .one_body import OpenEnergies, one_body_values, without_one_body
 from .parameters import Parameters, Penalty, merge_parameters
+from .result_cards import hierarchy_card
 from .solving import BlockFit, fit_block
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .basis import Basis
-from .cards import solution_card
 from .display import Shown
 from .errors import ParameterFileError
 from .parameters import Parameters, Penalty
 from .paths import replacing, require_file
+from .result_cards import solution_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

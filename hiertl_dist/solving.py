@@ -12,7 +12,6 @@ from .algebra import ARD, BayesianRidge, UnsafeGram, penalises_all, regulariser_
 from .assembly import Assembly, assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
-from .cards import block_fit_card
 from .display import Shown
 from .errors import InputError
 from .executors import borrowed
@@ -28,6 +27,7 @@ from .one_body import (
 )
 from .planning import Need, Plan, make_plan
 from .reduction import Summaries, reduce_rows
+from .result_cards import block_fit_card
 from .rows import OBJECTIVES
 from .settings import FitSettings
 from .solution import GroupResidual, Solution

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .display import table_text
+from .cards import suggested_card
+from .display import Shown, table_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +30,8 @@ class HoldOut:
     reason: str
 
 
-@dataclass(frozen=True, eq=False)
-class SuggestedInput:
+@dataclass(frozen=True, eq=False, repr=False)
+class SuggestedInput(Shown, card=suggested_card):
     """An input that runs as it is.
 
     Attributes

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .basis import cluster_name
-from .display import table_text
+from .cards import survey_card
+from .display import Shown, table_text
 from .distances import PairDistances, heights, pair_distances
 from .errors import FrameError
 from .units import EV, KCAL_PER_A3_IN_GPA
@@ -52,8 +53,8 @@ class LabelSpread:
     largest: float
 
 
-@dataclass(frozen=True, eq=False)
-class Survey:
+@dataclass(frozen=True, eq=False, repr=False)
+class Survey(Shown, card=survey_card):
     """What there is in a data set.
 
     Attributes

@@ -18,7 +18,6 @@ import numpy as np
 from .algebra import TruncatedSVD, regulariser_from_dict
 from .algebra.calibration import Reliability, coverage, reliability
 from .algebra.posterior import Posterior
-from .cards import posterior_card, prediction_card
 from .display import Shown
 from .errors import InputError, MismatchError
 from .evaluation import Evaluation, Model, sum_evaluations
@@ -27,6 +26,7 @@ from .frames import Frame, working_on
 from .held_out import UNITS
 from .noise import KindNoise, distribution, fitted_noise, held_out_cells, kinds_of, noise_in_sample
 from .recipe import compile_recipe
+from .result_cards import posterior_card, prediction_card
 from .rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets, select_rows
 from .solution import Solution
 from .tiles import answerable, rows_of

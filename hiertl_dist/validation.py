@@ -17,11 +17,11 @@ import psutil
 
 from .algebra import ConvergenceError, RFactor
 from .algebra.stacking import Layer, stack
-from .cards import validation_card
 from .display import Shown
 from .errors import InputError
 from .executors import InlineExecutor
 from .held_out import HeldOut
+from .result_cards import validation_card
 from .rows import OBJECTIVES, Group
 from .solving import rows_for
 from .view_solutions import as_regulariser, solved

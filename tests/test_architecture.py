@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hiertl_dist"
 
 FLOORS = {
-    0: "errors display cards words paths table_checks type_names units room rows labels frames label_summary "
-    "cluster_types basis_table basis blocks parameters solution",
+    0: "errors display cards result_cards words paths table_checks type_names units room rows labels frames "
+    "label_summary cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks locks store store_places summary_batches summary_store executors",
     3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body distances",

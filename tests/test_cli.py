@@ -615,7 +615,7 @@ def test_interrupted(run, tmp_path, monkeypatch):
 
 
 def test_a_failed_task_is_no_fault_of_the_input(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(jobs, "plot_parity", failing(RuntimeError("no ink")))
+    monkeypatch.setattr("hiertl_dist.outputs.plot_parity", failing(RuntimeError("no ink")))
     code, _, err = run("fit", write_job(tmp_path), "--plot")
     assert code == 1
     assert "parity.png failed with RuntimeError: no ink" in err

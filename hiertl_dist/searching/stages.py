@@ -18,7 +18,6 @@ import numpy as np
 from ..algebra import ConvergenceError
 from ..basis import split_symbols
 from ..blocks import blocks_of
-from ..cards import search_card, stage_card
 from ..display import Shown
 from ..errors import HiertlError, StoreError
 from ..evaluation import Model
@@ -27,6 +26,7 @@ from ..frames import frames_digest
 from ..hierarchy import merged_model
 from ..lattice import HierarchyOptions, below_of, less
 from ..one_body import one_body_values
+from ..result_cards import search_card, stage_card
 from ..rows import KINDS, person_kind
 from ..solution import Solution
 from ..stored_summaries import store_settings, summary_folder
