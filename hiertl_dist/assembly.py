@@ -155,7 +155,8 @@ def assemble(
         lacking = [p for p in parts if any((s.array, s.key) in missing for s in p.specs)]
         task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
                        policy=policy, frozen=tuple(frozen))  # fmt: skip
-        runner.run(task, _items(lacking, layout), label=_label, what="assemble", cost=lambda w: w.seconds)
+        items = _items(lacking, layout)
+        runner.run(task, items, label=_label, what="assemble", cost=lambda w: w.seconds, kind=_kind)
     return Assembly(DesignStore(Path(store)), plan, len(lacking), len(parts) - len(lacking))
 
 
@@ -169,6 +170,12 @@ def _chunk_rows(specs: Sequence[TileSpec]) -> dict[str, int]:
 
 def _label(work: _Work) -> str:
     return work.label
+
+
+def _kind(work: _Work) -> str:
+    """The blocks whose rows an item makes, else what it makes instead."""
+    blocks = [p for p in work.parts if isinstance(p, str) and p != LABELS]
+    return " ".join(sorted(blocks)) or (LABELS if LABELS in work.parts else "frozen")
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ except ImportError as missing:
         f"hiertl_dist.Calculator needs ASE: pip install 'hiertl-dist[ase]' ({missing})", name="ase"
     ) from missing
 
+from .display import brief, cut
 from .errors import FrameError, InnerCutoffError, MismatchError
 from .evaluation import Model
 from .io.atoms import VOIGT, frame_from_ase
@@ -101,6 +102,11 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         self.extrapolated: dict[tuple[str, str], int] = {}
         self.results: dict[str, Any]  # ASE makes it
         super().__init__(atoms=atoms, **options)
+
+    def __repr__(self) -> str:
+        options = {k: v for k, v in self.parameters.items() if v != self.default_parameters.get(k)}
+        said = ", ".join(f"{k}={brief(v)}" for k, v in options.items())
+        return cut(f"Calculator({brief(self.model)}{', ' if said else ''}{said})")
 
     def set(self, **options: Any) -> dict[str, Any]:
         """Change options, and forget results if one of them is new; those that differ are returned."""

@@ -149,10 +149,14 @@ class Shown:
 
 def fields_card(thing: Any) -> Card:
     """The fields of a dataclass, in one line where they fit."""
+    name, line, own = _fields(thing)
+    return Card(line) if len(line) <= WIDTH else Card(name, own)
+
+
+def _fields(thing: Any) -> tuple[str, str, tuple[tuple[str, str], ...]]:
     name = type(thing).__name__
-    own = [(f.name, brief(getattr(thing, f.name))) for f in fields(thing) if f.repr]
-    line = f"{name}({', '.join(f'{k}={v}' for k, v in own)})"
-    return Card(line) if len(line) <= WIDTH else Card(name, tuple(own))
+    own = tuple((f.name, brief(getattr(thing, f.name))) for f in fields(thing) if f.repr)
+    return name, f"{name}({', '.join(f'{k}={v}' for k, v in own)})", own
 
 
 Shown._card_of = staticmethod(fields_card)
@@ -170,7 +174,8 @@ class _Brief(reprlib.Repr):
         if isinstance(x, np.ndarray):
             return f"<array {' × '.join(map(str, x.shape)) or 'of no dimension'}>"
         if isinstance(x, Shown):
-            return type(x)._card_of(x).title
+            plain = type(x)._card_of is fields_card
+            return cut(_fields(x)[1] if plain else type(x)._card_of(x).title)
         if isinstance(x, Mapping) and not isinstance(x, dict):
             x = dict(x)
         return super().repr1(x, level)

@@ -169,11 +169,11 @@ class Plan(Shown, card=plan_card):
             blocks[name] = {
                 "columns": self.columns[name], "tiles": len(tiles), "rows": sum(t.segment.rows for t in tiles),
                 "frames": sum(len(t.segment.frames) for t in tiles), "nonzeros": sum(t.nonzeros for t in tiles),
-                "bytes": sum(t.nbytes for t in tiles), "cpu_seconds": round(float(sum(t.seconds for t in tiles)), 3),
+                "bytes": sum(t.nbytes for t in tiles), "cpu_seconds": float(sum(t.seconds for t in tiles)),
             }  # fmt: skip
         return {
             "blocks": blocks, "frames": sum(len(s.frames) for s in self.segments), "tiles": len(self.tiles),
-            "disk_bytes": self.disk_bytes, "worker_bytes": self.worker_bytes, "cpu_seconds": round(self.seconds, 3),
+            "disk_bytes": self.disk_bytes, "worker_bytes": self.worker_bytes, "cpu_seconds": self.seconds,
             "inside_inner_cutoff": [str(p) for p in self.inside], "skipped_frames": list(self.skipped),
             "unlabelled_frames": list(self.unlabelled), "inner_cutoffs": [c.as_dict() for c in self.contacts],
             "inactive_types": [t.name for t in self.basis.types if t.block in self.blocks and never_active(t)],

@@ -281,7 +281,10 @@ def _reduce(
     workers = min(runner.workers, len(leaves))
     check_resources(needed + 2 * value, "reduction of all groups", memory=there, workers=workers)
     task = partial(_leaf, source=source, shares=shares)
-    groups = runner.reduce(task, merge_groups, leaves, label=leaf_label, what="summarise", cost=leaf_cost(plan, source))
+    groups = runner.reduce(
+        task, merge_groups, leaves, label=leaf_label, what="summarise", cost=leaf_cost(plan, source),
+        kind=lambda leaf: leaf[0].elements,
+    )  # fmt: skip
     fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
     return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
 

@@ -16,7 +16,7 @@ from synthetic import environment, labelled, random_frames, random_parameters, s
 from test_inputs import ORDERS, job_frames, write_extxyz, write_fm_setup, write_job, write_toml
 
 from hiertl_dist import Model, cli, demo, doctor, jobs
-from hiertl_dist.executors import base
+from hiertl_dist.executors import base, progress
 from hiertl_dist.inputs import Input
 from hiertl_dist.solution import Solution
 
@@ -644,7 +644,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_bars_on_terminals_alone(run, tmp_path, monkeypatch, terminal):
-    monkeypatch.setattr(base, "SECONDS_BEFORE_BAR", 0.0)
+    monkeypatch.setattr(progress, "SECONDS_BEFORE_BAR", 0.0)
     screen = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
     code, out, _ = run("fit", write_job(tmp_path), "--json")

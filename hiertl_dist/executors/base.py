@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import re
 import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, ClassVar, Self, TextIO
@@ -25,13 +26,12 @@ import cloudpickle  # type: ignore[import-untyped, unused-ignore]
 import psutil
 import scipy.linalg  # noqa: F401  loaded now, so that the limit in `one_blas_thread` reaches its BLAS too
 import threadpoolctl
-from tqdm import tqdm
+
+from hiertl_dist.executors.progress import Progress, progress
 
 Call = Callable[..., Any]
 Label = Callable[[Any], str]
 Cost = Callable[[Any], float]
-
-SECONDS_BEFORE_BAR = 2.0
 
 
 def _alike(item: Any) -> float:
@@ -249,19 +249,20 @@ def task_failed(what: str, faults: Iterable[Fault]) -> TaskFailed:
 
 @dataclass(frozen=True)
 class Telling:
-    """How a verb speaks of itself: what is being done, and the name of an item."""
+    """How a verb speaks of itself: what is being done, the name of an item, and its kind where they differ."""
 
     what: str
     label: Label
+    kind: Label | None = None
 
-    @contextmanager
-    def bar(self, total: int, *, shown: bool = True) -> Iterator[Any]:
-        """A progress bar on stderr after two seconds; none where no person is reading."""
-        disable = None if shown else True  # None: unless stderr is a terminal
-        with tqdm(
-            total=total, desc=self.what, delay=SECONDS_BEFORE_BAR, disable=disable, file=sys.stderr
-        ) as bar:
-            yield bar
+    def bar(self, total: int, *, shown: bool = True) -> AbstractContextManager[Progress]:
+        """What tells how far it has come, if somebody reads it."""
+        return progress(self.what, total, shown=shown)
+
+    def task_name(self, item: Any) -> str:
+        """For a dashboard, which counts tasks by the words of their names: what is done, and the item's kind."""
+        words = f"{self.what} {'' if self.kind is None else _name(item, self.kind)}"
+        return re.sub(r"[^0-9A-Za-z]+", "-", words).strip("-")[:80] or "task"
 
 
 class Executor(ABC):
@@ -287,12 +288,14 @@ class Executor(ABC):
         return self._workers
 
     def run(
-        self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks", cost: Cost = _alike
-    ) -> list[Any]:
+        self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks", cost: Cost = _alike,
+        kind: Label | None = None,
+    ) -> list[Any]:  # fmt: skip
         """task(item) of each item, in order; the same list on every calling process.
 
-        `cost` of an item, in any unit, is what it is expected to take: costly items are begun first, or shared
-        out so that all workers finish together. ValueError where one is no finite number ≥ 0.
+        `label` names an item where it fails; `kind`, such as its block, where a scheduler shows its tasks. `cost` of
+        an item, in any unit, is what it is expected to take: costly items are begun first, or shared out so that all
+        workers finish together. ValueError where one is no finite number ≥ 0.
 
         Raises
         ------
@@ -302,16 +305,16 @@ class Executor(ABC):
         """
         items = list(items)
         self._agree(len(items))
-        return self._run(task, items, Telling(what, label), _costs(items, cost, label)) if items else []
+        return self._run(task, items, Telling(what, label, kind), _costs(items, cost, label)) if items else []
 
     def reduce(
         self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction",
-        cost: Cost = _alike,
+        cost: Cost = _alike, kind: Label | None = None,
     ) -> Any:  # fmt: skip
         """The value of a binary tree with leaf(item) at its leaves and merge(left, right) at its nodes.
 
         The tree is that of `tree`: a node of m > 1 items splits after the largest power of two below m. It
-        does not depend on the `cost` of the items, which is as in `run`.
+        does not depend on the `cost` of the items, which is as in `run`, and so is `kind`.
 
         Raises
         ------
@@ -324,7 +327,7 @@ class Executor(ABC):
         self._agree(len(items))
         if not items:
             raise ValueError(f"{what}: there are no items to reduce")
-        return self._reduce(leaf, merge, items, Telling(what, label), _costs(items, cost, label))
+        return self._reduce(leaf, merge, items, Telling(what, label, kind), _costs(items, cost, label))
 
     def once(self, call: Callable[[], Any], *, what: str) -> Any:
         """call() in one calling process, where what it carries already is; the same result on each of them.

@@ -140,7 +140,8 @@ class _DaskCrew(Crew):
 
         self._executor = executor
         self._client = executor.client
-        self._name = f"hiertl-{uuid.uuid4().hex[:16]}"
+        self._mark = f"0{uuid.uuid4().hex[:15]}"
+        self._name = f"hiertl-{self._mark}"
         self._flying: dict[str, tuple[Job, Any]] = {}
         self._endings = as_completed(loop=self._client.loop)
         self._room, self._room_until = 0, 0.0
@@ -177,7 +178,8 @@ class _DaskCrew(Crew):
             # packed, for dask would look for futures in an item, and rebuild what it is made of
             pack(job.args) if job.node.is_leaf else None,
             *(() if job.node.is_leaf else job.args),
-            key=f"{self._name}-{job.node.lo}-{job.node.hi}",
+            # dask counts tasks by the words before the first that has digits
+            key=f"{job.name}-{self._mark}-{job.node.lo}-{job.node.hi}",
             priority=0 if job.node.is_leaf else 1,
             pure=False,
         )

@@ -15,11 +15,12 @@ from hiertl_dist.executors.shares import longest_first
 
 @dataclass(frozen=True)
 class Job:
-    """One call for a pool: which of the verb's functions, with what, for which node."""
+    """One call for a pool: which of the verb's functions, with what, for which node, and what it is called."""
 
     node: Node
     call: int
     args: tuple[Any, ...]
+    name: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class PoolExecutor(Executor):
 
     def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
         results: list[Any] = [None] * len(items)
-        jobs = (Job(Node(i, i + 1), 0, (items[i],)) for i in longest_first(costs))
+        jobs = (Job(Node(i, i + 1), 0, (items[i],), telling.task_name(items[i])) for i in longest_first(costs))
         with self._crew((task,), keep=False) as crew, telling.bar(len(items)) as bar:
 
             def ended(job: Job, handle: Any) -> None:
@@ -80,7 +81,8 @@ class PoolExecutor(Executor):
     ) -> Any:
         parents = {child: node for node in tree(len(items)) if not node.is_leaf for child in node.children}
         held: dict[Node, Any] = {}
-        jobs = (Job(Node(i, i + 1), 0, (item,)) for i, item in enumerate(items))
+        merging = replace(telling, what=f"merge {telling.what}", kind=None).task_name(None)
+        jobs = (Job(Node(i, i + 1), 0, (item,), telling.task_name(item)) for i, item in enumerate(items))
         with self._crew((leaf, merge), keep=True) as crew, telling.bar(2 * len(items) - 1) as bar:
 
             def ended(job: Job, handle: Any) -> Job | None:
@@ -89,7 +91,7 @@ class PoolExecutor(Executor):
                 parent = parents.get(job.node)
                 if parent is None or not all(child in held for child in parent.children):
                     return None
-                return Job(parent, 1, tuple(held.pop(child) for child in parent.children))
+                return Job(parent, 1, tuple(held.pop(child) for child in parent.children), merging)
 
             faults = drive(crew, jobs, ended)
             _raise_any(faults, items, telling)

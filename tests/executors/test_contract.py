@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +24,7 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from hiertl_dist.executors import Executor, TaskFailed, base, executor, under_mpirun
+from hiertl_dist.executors import DaskExecutor, Executor, TaskFailed, base, executor, progress, under_mpirun
 
 pytest.register_assert_rewrite("executors.executor_contract")
 
@@ -314,23 +315,112 @@ def test_interrupt(kind: str) -> None:
     assert said.count("KeyboardInterrupt") == 1, said
 
 
-class TestBar:
-    def seen(self, monkeypatch: pytest.MonkeyPatch, *, terminal: bool, shown: bool = True) -> str:
-        stream = io.StringIO()
-        monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+class Stream(io.StringIO):
+    """A stream that is a terminal, or is not."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+class TestProgress:
+    def seen(
+        self, monkeypatch: pytest.MonkeyPatch, *, terminal: bool, shown: bool = True, fails: bool = False,
+        total: int = 3,
+    ) -> str:  # fmt: skip
+        stream = Stream(terminal=terminal)
         monkeypatch.setattr(sys, "stderr", stream)
-        with base.Telling("counting", str).bar(3, shown=shown) as bar:
+        with suppress(ZeroDivisionError), base.Telling("counting", str).bar(total, shown=shown) as bar:
             bar.update()
-            time.sleep(0.2)
+            time.sleep(0.25)
+            if fails:
+                raise ZeroDivisionError
             bar.update()
+        assert not [t for t in threading.enumerate() if t.name == "progress"], "nothing is left behind"
         return stream.getvalue()
 
-    def test_only_where_someone_waits_and_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_bar_only_where_someone_waits_and_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.seen(monkeypatch, terminal=True) == "", "it was over before it was worth a bar"
-        monkeypatch.setattr(base, "SECONDS_BEFORE_BAR", 0.1)
+        monkeypatch.setattr(progress, "SECONDS_BEFORE_BAR", 0.1)
         assert "counting" in self.seen(monkeypatch, terminal=True)
         assert self.seen(monkeypatch, terminal=False) == ""
         assert self.seen(monkeypatch, terminal=True, shown=False) == ""
+
+    def test_a_log_gets_a_line_now_and_then(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also while one item runs, and the last one where any was written: whole lines, no carriage returns."""
+        assert self.seen(monkeypatch, terminal=False) == "", "it was over within a minute"
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.1)
+        *during, last, end = self.seen(monkeypatch, terminal=False).split("\n")
+        assert 1 <= len(during) <= 3
+        assert all(line == "counting: 1 of 3 (33%) after 00:00, about 00:00 left" for line in during)
+        assert (last, end) == ("counting: 2 of 3 (67%) after 00:00", "") or last.startswith("counting: 2 of 3 (67%)")
+        assert "\r" not in last
+        assert self.seen(monkeypatch, terminal=False, shown=False) == "", "another rank speaks"
+
+    def test_where_nobody_knows_the_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.1)
+        assert self.seen(monkeypatch, terminal=False, total=0).startswith("counting: 1 after 00:00\n")
+
+    def test_what_fails_is_not_told_to_be_done(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.1)
+        assert "2 of 3" not in self.seen(monkeypatch, terminal=False, fails=True)
+
+    def test_a_log_that_is_closed_does_not_stop_the_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+        stream = Stream(terminal=False)
+        stream.close()
+        monkeypatch.setattr(sys, "stderr", stream)
+        monkeypatch.setattr(Stream, "isatty", lambda self: False)
+        with base.Telling("counting", str).bar(1) as bar:
+            time.sleep(0.15)
+            bar.update()
+
+    def test_no_stream_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stderr", None)
+        with base.Telling("counting", str).bar(1) as bar:
+            bar.update()
+
+    def test_a_notebook_has_its_own_bar(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made: list[dict[str, Any]] = []
+
+        class Bar(progress.tqdm):  # type: ignore[misc]
+            def __init__(self, **options: Any) -> None:
+                made.append(options)
+                super().__init__(**options)
+
+        monkeypatch.setattr(progress, "NOTEBOOK", True)
+        monkeypatch.setattr(progress, "tqdm", Bar)
+        self.seen(monkeypatch, terminal=False)
+        assert [o["desc"] for o in made] == ["counting"]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "name"),
+    [("assemble", "CN", "assemble-CN"), ("reduce C+N+CN", None, "reduce-C-N-CN"), ("tasks", None, "tasks"),
+     ("look at frames", "", "look-at-frames"), ("assemble", "C1 C1N", "assemble-C1-C1N"), ("→", None, "task")],
+)  # fmt: skip
+def test_names_of_tasks(what: str, kind: str | None, name: str) -> None:
+    telling = base.Telling(what, str, None if kind is None else lambda item: kind)
+    assert telling.task_name(3) == name
+
+
+def test_dask_is_told_the_verb_and_the_kind() -> None:
+    """What its dashboard and its logs group tasks by: verb and block, no number among them."""
+    from dask.utils import key_split
+
+    def keys(dask_scheduler: Any) -> set[str]:
+        return {str(k) for k in dask_scheduler.task_prefixes}
+
+    with executor("dask", workers=1) as made:
+        assert isinstance(made, DaskExecutor)
+        made.run(tasks.double, range(3), what="assemble", kind=lambda i: ("C", "CN")[i % 2])
+        made.reduce(str, tasks.join, range(3), what="reduce CN")
+        prefixes = made.client.run_on_scheduler(keys)
+    assert {"assemble-C", "assemble-CN", "reduce-CN", "merge-reduce-CN"} <= prefixes
+    assert key_split("assemble-CN-0f3a9c1b2d4e5f60-3-4") == "assemble-CN"
 
 
 def test_threads_of_one_process_share_the_limit() -> None:

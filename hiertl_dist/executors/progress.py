@@ -1,0 +1,98 @@
+"""How far work has come, told to whoever waits: a bar at a terminal or in a notebook, a line a minute in a log."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Protocol, TextIO
+
+from tqdm.auto import tqdm
+
+SECONDS_BEFORE_BAR = 2.0
+"""What is over sooner needs no bar."""
+
+SECONDS_BETWEEN_LINES = 60.0
+"""Of a log, such as that of a batch job, where a bar would be thousands of lines."""
+
+NOTEBOOK: Final = any(c.__name__ == "tqdm_notebook" for c in tqdm.__mro__)
+"""Whether a bar is drawn by a notebook, which has no terminal."""
+
+
+class Progress(Protocol):
+    """What work calls when an item is done."""
+
+    def update(self, n: int = 1) -> Any: ...
+
+
+class _Silent:
+    def update(self, n: int = 1) -> None:
+        pass
+
+
+class _Lines:
+    """A line to a stream now and then, also while one long item runs; the last one once a line has been written."""
+
+    def __init__(self, what: str, total: int, stream: TextIO) -> None:
+        self._what, self._total, self._stream = what, total, stream
+        self._done = 0
+        self._written = False
+        self._begun = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, name="progress", daemon=True)
+        self._thread.start()
+
+    def update(self, n: int = 1) -> None:
+        self._done += n
+
+    def close(self, *, whole: bool) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._written and whole:
+            self._write()
+
+    def _tell(self) -> None:
+        while not self._over.wait(SECONDS_BETWEEN_LINES):
+            self._written = True
+            self._write()
+
+    def _write(self) -> None:
+        passed = time.monotonic() - self._begun
+        share = f" of {self._total} ({self._done / self._total:.0%})" if self._total else ""
+        left = ""
+        if self._total and 0 < self._done < self._total:
+            left = f", about {tqdm.format_interval(passed / self._done * (self._total - self._done))} left"
+        try:
+            print(
+                f"{self._what}: {self._done}{share} after {tqdm.format_interval(passed)}{left}", file=self._stream,
+                flush=True,
+            )  # fmt: skip
+        except (OSError, ValueError):  # the log is full or closed: no reason to stop the work
+            self._over.set()
+
+
+@contextmanager
+def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Progress]:
+    """Tell on stderr how far work has come.
+
+    Parameters
+    ----------
+    what : is done; total : items, 0 where nobody knows.
+    shown : not by processes that speak for nobody.
+    """
+    stream = sys.stderr
+    if not shown or stream is None:
+        yield _Silent()
+    elif NOTEBOOK or getattr(stream, "isatty", lambda: False)():
+        with tqdm(total=total or None, desc=what, delay=SECONDS_BEFORE_BAR, file=stream) as bar:
+            yield bar
+    else:
+        lines = _Lines(what, total, stream)
+        try:
+            yield lines
+        except BaseException:
+            lines.close(whole=False)
+            raise
+        lines.close(whole=True)
