@@ -240,12 +240,8 @@ def fit_job(
         files += write_outputs(executor, solution_writers("all_at_once", together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
-    evaluations = {
-        name: {s: model.evaluate(own, executor=executor) for s, own in sets.items()} for name, model in models.items()
-    }
-    errors = {
-        name: {s: errors_by_composition(sets[s], e) for s, e in found.items()} for name, found in evaluations.items()
-    }
+    evaluations = {n: {s: m.evaluate(own, executor=executor) for s, own in sets.items()} for n, m in models.items()}
+    errors = {n: {s: errors_by_composition(sets[s], e) for s, e in own.items()} for n, own in evaluations.items()}
     result = FitResult(climb, together, tuple(files), sets, models, errors, evaluations)
     written = write_outputs(executor, _report_writers(result, labels, job, plot=plot, tables=tables))
     return replace(result, files=(*files, *written))
