@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 DATA: Final = ROOT.parent / "shared" / "data" / "cn_dft"
 BLOCK: Final = "CN"
 ALPHA: Final = 1e-4
-SETTINGS: Final = FitSettings({"kind": "ridge", "alpha": ALPHA})
+SETTINGS: Final = FitSettings({"kind": "ridge", "alpha": ALPHA}, weights={})
 FILES: Final = {"C": "C.params.txt.reduced", "N": "N.params.txt.reduced", "ALC-3": "ALC-3.params.txt"}
 FROZEN: Final = ("C", "N")
 
@@ -173,7 +173,7 @@ def solving(kept: Path) -> Callable[[], LinearSolution]:
     with kept.open("rb") as stream:
         summaries = pickle.load(stream)
     runner = executor("serial")
-    return lambda: solve_summaries(summaries, Ridge(ALPHA), SETTINGS, runner)
+    return lambda: solve_summaries(summaries, Ridge(ALPHA), SETTINGS, runner).linear
 
 
 def filling_rows(options: Options) -> Callable[[], None]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hiertl_dist.planning import Segment
 
 REPEATS: Final = 3
-SETTINGS: Final = FitSettings({"kind": "ridge", "alpha": chain.ALPHA})
+SETTINGS: Final = FitSettings({"kind": "ridge", "alpha": chain.ALPHA}, weights={})
 LIMIT: Final = 1.15
 CASES: Final = {"CN": "cn_dft", "C": "cn_dft", "H": "hydrogen"}
 """Block → its data set; C is ``cn_dft`` with all atoms C."""

@@ -120,7 +120,7 @@ def describe(fit: BlockFit, runner: Clocked, cpu: float) -> dict[str, Any]:
     """Steps and answer of a block; the rest is what is done between the executor's verbs."""
     steps = runner.taken()
     rest = {"what": "rest", "cpu": cpu - sum(s["cpu"] for s in steps), "wall": None, "peak": largest_peak()}
-    solved = runner.solved.pop()
+    solved = runner.solved.pop().linear
     solution = fit.solution
     return {
         "cpu": cpu, "steps": [*steps, rest], "kkt_gap": solved.kkt_gap, "nonzeros": solution.nonzeros,

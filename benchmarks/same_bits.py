@@ -54,7 +54,7 @@ def fit_one(given: argparse.Namespace) -> None:
     """Fit on the one executor of ``--runs``; each calling process writes a file of JSON lines."""
     planning.TILE_BYTES, reduction.LEAF_ROWS = given.tile_kib * 2**10, given.leaf_rows
     problem = read_problem(given.data, given.frames, None if given.full else given.orders)
-    settings = FitSettings({"kind": "ridge", "alpha": ALPHA}, method=given.method)
+    settings = FitSettings({"kind": "ridge", "alpha": ALPHA}, weights={}, method=given.method)
     kind, workers = given.runs[0].split(":")
     answers = []
     with executor(kind, workers=int(workers)) as runner:

@@ -25,6 +25,7 @@ from hiertl_dist.algebra import RFactor, regulariser_from_dict, solve
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.folds import assign_folds
 from hiertl_dist.held_out import HeldOut
+from hiertl_dist.one_body import one_body_columns
 from hiertl_dist.rows import SUMMARY_KINDS, Group, kind_codes
 from hiertl_dist.searching.settings import SearchSettings
 from hiertl_dist.searching.stages import search
@@ -139,7 +140,8 @@ def direct(frames: Sequence[Frame], basis: Basis, choice: Choice, shares: NDArra
     for fold in sorted(set(shares.tolist())):
         fitted = np.flatnonzero(folds != fold)
         buffer = np.asfortranarray(whole[fitted] * weights[fitted, np.newaxis])
-        solution = solve(RFactor.of_buffer(buffer, overwrite=True), regulariser)
+        free = one_body_columns(made.columns)
+        solution = solve(RFactor.of_buffer(buffer, overwrite=True), regulariser, unpenalised=free)
         held = np.flatnonzero(folds == fold)
         left = made.target[held] - made.matrix[held] @ solution.coefficients
         for i, residual in zip(held, left, strict=True):

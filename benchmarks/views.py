@@ -150,7 +150,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def of_view(options: Options, case: Case, regulariser: Mapping[str, Any] | Regulariser) -> Solution:
     """The fit of a view, its factors read from the store."""
-    asked = dict(case.view)
+    asked: dict[str, Any] = {"weights": {}, **case.view}
     if "frozen" in asked:
         asked["frozen"] = [Model.read(options.data / "cn_dft" / chain.FILES[n]).parameters for n in asked["frozen"]]
     if case.orders:
@@ -204,14 +204,16 @@ def selecting(options: Options) -> Callable[[], list[dict[str, Any]]]:
 
     def work() -> list[dict[str, Any]]:
         direct = fit_block(
-            problem.frames, problem.basis, chain.BLOCK, frozen=problem.frozen, settings=FitSettings(RIDGE),
+            problem.frames, problem.basis, chain.BLOCK, frozen=problem.frozen, settings=FitSettings(RIDGE, weights={}),
             executor=runner,
         )  # fmt: skip
         found = []
         for lam in LAMS:
             lasso = Lasso(lam, normalize=True)
             ours, seconds = timed(partial(of_view, options, case, lasso))
-            linear, longer = timed(partial(solve_summaries, direct.summaries, lasso, FitSettings(), runner))
+            plain = FitSettings(weights={})
+            answer, longer = timed(partial(solve_summaries, direct.summaries, lasso, plain, runner))
+            linear = answer.linear
             # both are in the order of the columns: one block and all its types
             mine, theirs = ours.parameters.coefficients, linear.coefficients
             fitted = replace(ours.parameters, coefficients=theirs)

@@ -239,9 +239,7 @@ def fit_job(
         files += write_outputs(executor, solution_writers("all_at_once", together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
-    evaluations = {
-        name: {s: model.evaluate(own, executor=executor) for s, own in sets.items()} for name, model in models.items()
-    }
+    evaluations = {n: {s: m.evaluate(own, executor=executor) for s, own in sets.items()} for n, m in models.items()}
     result = FitResult(climb, together, tuple(files), sets, models, evaluations)
     written = write_outputs(executor, _report_writers(result, labels, job, plot=plot, tables=tables))
     return replace(result, files=(*files, *written))

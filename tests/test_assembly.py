@@ -29,6 +29,7 @@ from hiertl_dist.assembly import block_array, offset_array, row_parts
 from hiertl_dist.errors import InnerCutoffError, StoreError
 from hiertl_dist.executors import SerialExecutor, TaskFailed, executor
 from hiertl_dist.executors.base import pack
+from hiertl_dist.one_body import without_one_body
 from hiertl_dist.planning import make_plan
 from hiertl_dist.recipe import compile_recipe
 from hiertl_dist.rows import SUMMARY_KINDS, n_rows, row_labels
@@ -87,14 +88,17 @@ def test_labels_of_every_row(done):
 
 def test_offsets_are_what_a_frozen_model_predicts(done, frozen):
     for segment in done.plan.segments:
+        # energies of free atoms are for fits to count
+        (shape,) = without_one_body([frozen])
         predicted = [
             np.concatenate([e.forces.ravel(), e.stress, [e.energy]])
-            for e in Model(frozen).evaluate(segment.frames, ignore_other_elements=True)
+            for e in Model(shape).evaluate(segment.frames, ignore_other_elements=True)
         ]
-        stored = done.store.read(offset_array(frozen), segment.key)[:, 0]
+        stored = done.store.read(offset_array(shape), segment.key)[:, 0]
         np.testing.assert_array_equal(stored, np.concatenate(predicted))
-        rows = design_rows(segment.frames, BASIS, ["C"]).matrix
-        np.testing.assert_allclose(stored, rows @ frozen.coefficients, rtol=0, atol=1e-12)
+        rows = design_rows(segment.frames, BASIS, ["C"])
+        values = frozen.coefficients * [bool(c.powers) for c in rows.columns]
+        np.testing.assert_allclose(stored, rows.matrix @ values, rtol=0, atol=1e-12)
 
 
 def test_the_store_says_what_it_was_made_from(done):
@@ -126,7 +130,7 @@ def test_only_what_the_ledger_lacks_is_computed(done, frozen):
     first, last = done.plan.segments[0].key, done.plan.segments[-1].key
     lost = {
         done.store.ledger_path(*place).relative_to(done.store.path)
-        for place in [("blocks/CN", last), ("labels/atom", first), (offset_array(frozen), last)]
+        for place in [("blocks/CN", last), ("labels/atom", first), (offset_array(without_one_body([frozen])[0]), last)]
     }
     for path in lost:
         (done.store.path / path).unlink()
@@ -173,7 +177,7 @@ def test_another_frozen_model_adds_its_offsets_only(done):
     other = random_parameters(BASIS, 5).restricted({"N"})
     again = assemble(FRAMES, BASIS, done.store.path, frozen=[other])
     assert again.computed == len(again.plan.segments)
-    assert set(again.store.keys(offset_array(other))) == {s.key for s in again.plan.segments}
+    assert set(again.store.keys(offset_array(without_one_body([other])[0]))) == {s.key for s in again.plan.segments}
 
 
 def test_one_block_after_another_is_the_same_as_all_at_once(tmp_path, done, frozen):
@@ -197,10 +201,10 @@ def test_every_executor_writes_the_same_store(done, frozen, tmp_path, kind):
 
 def test_another_basis_and_another_policy_are_refused(done):
     other = small_basis((4, 3, 0))
-    with pytest.raises(TaskFailed, match=f"{BASIS.digest}, this assembly has {other.digest}") as failed:
+    with pytest.raises(TaskFailed, match=r"store: the store w") as failed:
         assemble(FRAMES, other, done.store.path)
     assert isinstance(failed.value.__cause__, StoreError)
-    with pytest.raises(TaskFailed, match="policy refuse, this assembly has lsq"):
+    with pytest.raises(TaskFailed, match=r"policy: \"?refuse.*lsq"):
         assemble(FRAMES, BASIS, done.store.path, policy="lsq")
 
 
@@ -306,15 +310,15 @@ def check_ledger(folder):
 def test_ten_kills_and_a_resume_leave_the_uninterrupted_store(tmp_path, monkeypatch):
     frames, basis, frozen = data_set()
     monkeypatch.setattr(planning, "TILE_BYTES", tile_bytes(basis))
-    output = run_script("assembly_script.py", tmp_path / "whole", 1).split()
-    seconds, overhead = (float(word) for word in output[1:])
+    run_script("assembly_script.py", tmp_path / "whole", 1)
     total = check_ledger(tmp_path / "whole")
     folder, rng, complete = tmp_path / "killed", np.random.default_rng(7), [(0, 0)]
     for number in range(10):
         process = started(folder, 2 if number % 3 == 1 else 1)
-        # less than what is left takes, so that each kill finds it at work: in the beginning, then near the end
-        share = max(found / whole for found, whole in zip(complete[-1], total, strict=True))
-        time.sleep(rng.uniform(0.0, overhead + 0.3 * (1 - share) * (seconds - overhead)))
+        # a part of what is left, so that each kill finds it at work, however fast the machine is at the moment
+        wanted = complete[-1][0] + rng.uniform(0.0, 0.3) * (total[0] - complete[-1][0])
+        while len(list((folder / "ledger").glob("*/*"))) < wanted and process.poll() is None:
+            time.sleep(0.002)
         assert kill(process) == -signal.SIGKILL
         complete.append(check_ledger(folder))
     counts = [count for count, _ in complete]

@@ -15,7 +15,7 @@ import pytest
 from synthetic import environment, labelled, random_frames, random_parameters, small_basis
 from test_inputs import ORDERS, job_frames, write_extxyz, write_fm_setup, write_job, write_toml
 
-from hiertl_dist import Model, cli, demo, doctor, jobs
+from hiertl_dist import Model, cli, demo, doctor, jobs, outputs
 from hiertl_dist.executors import base, progress
 from hiertl_dist.inputs import Input
 from hiertl_dist.solution import Solution
@@ -615,7 +615,7 @@ def test_interrupted(run, tmp_path, monkeypatch):
 
 
 def test_a_failed_task_is_no_fault_of_the_input(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("hiertl_dist.outputs.plot_parity", failing(RuntimeError("no ink")))
+    monkeypatch.setattr(outputs, "plot_parity", failing(RuntimeError("no ink")))
     code, _, err = run("fit", write_job(tmp_path), "--plot")
     assert code == 1
     assert "parity.png failed with RuntimeError: no ink" in err

@@ -338,7 +338,7 @@ def test_the_configuration_of_a_frame():
         assert made(**new).configuration == one
     assert made(positions=[[-0.0, 0, -0.0], [1, 2, 3]]).configuration == one
     others = [
-        {"species": ("N", "C")}, {"species": ("CN", "")}, {"cell": None}, {"cell": 8 * np.eye(3)},
+        {"species": ("N", "C")}, {"species": ("CN", "C")}, {"cell": None}, {"cell": 8 * np.eye(3)},
         {"positions": [[0, 0, 0], [1, 2, np.nextafter(3, 4)]]}, {"positions": [[1, 2, 3], [0, 0, 0]]},
     ]  # fmt: skip
     assert len({made(**new).configuration for new in others} | {one}) == 1 + len(others)
