@@ -147,8 +147,7 @@ def assemble(
         # one item, so that on every executor exactly one process creates the arrays and looks at the ledger
         prepare = partial(
             _prepare, basis=plan.basis, policy=plan.policy, specs=specs,
-            chunk_rows=_chunk_rows(specs),
-            frames=[f.digest for f in listed],
+            chunk_rows=_chunk_rows(specs), frames=[f.digest for f in listed],
             groups=list(dict.fromkeys(f.group for f in listed)), verify=verify,
         )  # fmt: skip
         missing, layout = runner.run(prepare, [Path(store)], label=str, what="prepare the store")[0]
