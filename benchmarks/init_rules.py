@@ -39,6 +39,9 @@ SETS: Final = {
 RUN: Final = 6
 """Consecutive frames of a trajectory that are held out together."""
 
+SHARES: Final = (0.0, 0.5)
+"""Exponents of the number of rows in automatic weights, beside their own."""
+
 INNERS: Final = (0.98, 0.9, 0.8, 0.7, 0.5)
 LAMBDAS: Final = (0.8, 1.25, 1.5)
 ALPHAS: Final = (1e-4, 1e-2, 1e-1)
@@ -99,6 +102,21 @@ def errors(summaries: Summaries, weights: Any, alphas: Sequence[float]) -> list[
     ]  # fmt: skip
 
 
+def other_automatic(summaries: Summaries) -> dict[str, dict[str, float]]:
+    """Weights by other formulas than the automatic ones, from the same spreads and residuals."""
+    known = view(summaries).automatic
+    if known is None or not known.residuals:
+        return {}
+    alone = {k: known.spreads["force"] / s for k, s in known.spreads.items()}
+    found = {"automatic weights from the labels alone": alone}
+    for share in SHARES:
+        found[f"automatic weights with the exponent {share:g}"] = {
+            k: known.residuals["force"] / s * (known.rows["force"] / known.rows[k]) ** share
+            for k, s in known.residuals.items()
+        }
+    return found
+
+
 def one_set(paths: str, toy: bool, runner: Executor) -> dict[str, Any]:
     """All choices for one data set."""
     sources, _ = guess_sources([paths])
@@ -120,6 +138,8 @@ def one_set(paths: str, toy: bool, runner: Executor) -> dict[str, Any]:
     best = min(searched, key=lambda e: float(e["score"]))
     rows.append({"choice": "best of a search over weights and α", **best})
     rows += [{"choice": "weights of 1", **e} for e in errors(summaries, {}, [ALPHA])]
+    for name, weights in other_automatic(summaries).items():
+        rows += [{"choice": name, **e} for e in errors(summaries, weights, [ALPHA])]
     for name, other in variants(basis, toy).items():
         summaries = passed(other)
         rows += [{"choice": name, "columns": len(summaries.columns), **e} for e in errors(summaries, "auto", [ALPHA])]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .calculator import Calculator as Calculator
     from .committees import Committee, committee
     from .design import DesignRows, design_rows
+    from .errors import HiertlWarning
     from .evaluation import Evaluation, Model
     from .executors import executor
     from .folds import Folds
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .holding_out import hold_out
     from .inputs import Input
     from .io import frames_from_ase, iter_frames, read_fm_setup, read_frames
+    from .label_summary import LabelSummary, summarise_labels
     from .parameters import Parameters, Penalty
     from .planning import Plan
     from .planning import make_plan as plan
@@ -59,12 +61,13 @@ except PackageNotFoundError:  # a source tree that was never installed
 __all__ = [
     "Assembly", "Basis", "Block", "BlockFit", "Calculator", "ClusterType", "Column", "Committee", "CrossValidation",
     "Cutoff", "DesignRows", "DesignStore", "Edge", "Evaluation", "FitSettings", "Folds", "Frame", "HeldOut",
-    "HierarchyFit", "HierarchyOptions", "Input", "Model", "ModelPosterior", "Pair", "Parameters", "Penalty", "Plan",
+    "HierarchyFit", "HierarchyOptions", "HiertlWarning", "Input", "LabelSummary", "Model", "ModelPosterior", "Pair",
+    "Parameters", "Penalty", "Plan",
     "Prediction", "SearchResult", "SearchSettings", "Solution", "SuggestedInput", "Summaries", "Survey", "View",
     "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
     "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
     "lsq_order", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup", "read_frames",
-    "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "survey", "view",
+    "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "summarise_labels", "survey", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -74,6 +77,7 @@ _PLACES: Final = {
     "calculator": "Calculator",
     "committees": "Committee committee",
     "design": "DesignRows design_rows",
+    "errors": "HiertlWarning",
     "evaluation": "Evaluation Model",
     "executors": "executor",
     "folds": "Folds",
@@ -83,6 +87,7 @@ _PLACES: Final = {
     "holding_out": "hold_out",
     "inputs": "Input",
     "io": "frames_from_ase iter_frames read_fm_setup read_frames",
+    "label_summary": "LabelSummary summarise_labels",
     "parameters": "Parameters Penalty",
     "planning": "Plan make_plan=plan",
     "reduction": "Summaries reduce_rows",

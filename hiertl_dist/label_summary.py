@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from .display import Shown
 from .labels import ALIKE, LABELS, WORD, LabelOrigin
 from .words import shown
 
@@ -148,8 +149,8 @@ def _missed(label: str, missed: dict[str, int], own: SourceLabels) -> str:
     return f"{said}{option}_key = {best[:40]!r} reads it"
 
 
-@dataclass(frozen=True)
-class LabelSummary:
+@dataclass(frozen=True, repr=False)
+class LabelSummary(Shown):
     """Which labels were found where; made by :func:`summarise_labels`."""
 
     sources: tuple[SourceLabels, ...]

@@ -27,8 +27,8 @@ AUTO: Final = "auto"
 
 SHARE: Final = 0.25
 """Exponent of (rows of the reference kind / rows of a kind): 0 weighs every row by its error alone, ½ gives every kind
-the same say. Measured on four data sets (``benchmarks/weights.py``): ½ is ruinous where a basis can't describe a kind
-at all, 0 leaves energies and stresses up to 1.3 times worse than they can be."""
+the same say. Measured on four data sets (``benchmarks/init_rules.py``): ½ is ruinous where a basis can't describe a
+kind at all, 0 leaves energies and stresses up to 1.3 times worse than they can be."""
 
 FIRST_RIDGE: Final = 1e-2
 """Ridge of the first solve, in units in which rows of the reference kind have weight 1: near the best on those sets,

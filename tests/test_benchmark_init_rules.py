@@ -27,6 +27,7 @@ def test_shipped_data(benchmark, tmp_path):
     assert set(record["cases"]) == {"cn_pbe"}
     assert set(record["absent"]) == {"SiC", "Mo", "H"}
     rows = {r["choice"]: r for r in record["cases"]["cn_pbe"]["rows"]}
+    assert {"automatic weights from the labels alone", "automatic weights with the exponent 0.5"} < set(rows)
     assert {"as suggested", "weights of 1", "best of a search over weights and α"} < set(rows)
     assert all(r["score"] > 0 for r in rows.values())
     text = benchmark.BENCHMARK.text(record)

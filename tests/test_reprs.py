@@ -91,6 +91,7 @@ EXAMPLES = {
     "HeldOut": lambda _: hd.cross_validate(chosen(), Ridge(1e-3))[0].errors,
     "HierarchyFit": lambda _: hierarchy(),
     "HierarchyOptions": lambda _: hd.HierarchyOptions(block_settings={b: hd.FitSettings() for b in ("C", "N", "CN")}),
+    "LabelSummary": lambda _: hd.summarise_labels(frames()),
     "Input": lambda _: hd.Input(BASIS, data=({"path": "a.extxyz"},) * 5, block_fits={"CN": hd.FitSettings()}),
     "Model": lambda _: hierarchy().model,
     "ModelPosterior": lambda _: hd.posterior(chosen(), Ridge(1e-3)),
@@ -110,7 +111,9 @@ EXAMPLES = {
 }  # fmt: skip
 """One of each public class."""
 
-CLASSES = [name for name in hd.__all__ if inspect.isclass(getattr(hd, name))]
+CLASSES = [
+    name for name in hd.__all__ if inspect.isclass(kind := getattr(hd, name)) and not issubclass(kind, BaseException)
+]
 
 
 def check_lines(text):
