@@ -312,13 +312,19 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+    from importlib.util import find_spec
+
     from .demo import demo_input
     from .executors import under_mpirun
 
     job = demo_input(arguments.folder)
+    drawn = find_spec("matplotlib") is not None
+    if not drawn:
+        job = replace(job, notes=(*job.notes, 'no parity.png without matplotlib: pip install "hiertl-dist[plot]"'))
     arguments.executor = arguments.executor or ("auto" if under_mpirun() else "dask")
     with _executor(arguments) as runner:
-        _run_fit(arguments, job, runner, all_at_once=True, hierarchical=True, plot=True)
+        _run_fit(arguments, job, runner, all_at_once=True, hierarchical=True, plot=drawn)
     return 0
 
 

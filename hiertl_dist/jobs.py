@@ -128,15 +128,19 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
 
 def plan_text(found: dict[str, Any]) -> str:
     """A plan for people."""
+
+    def mib(size: int) -> str:
+        return number_text(size / 2**20)
+
     rows = [
         [name, b["frames"], b["tiles"], b["rows"], b["columns"], b["nonzeros"], b["bytes"] / 2**20, b["cpu_seconds"]]
         for name, b in found["blocks"].items()
     ]
     lines = [
         table_text(["block", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s (estimate)"], rows),
-        f"disk {found['disk_bytes'] / 2**20:.0f} MiB; peak memory per worker "
-        f"{found['assemble_bytes_per_worker'] / 2**20:.0f} MiB to assemble, "
-        f"{found['reduce_bytes_per_worker'] / 2**20:.0f} MiB to reduce, {found['solve_bytes'] / 2**20:.0f} MiB once to "
+        f"disk {mib(found['disk_bytes'])} MiB; peak memory per worker "
+        f"{mib(found['assemble_bytes_per_worker'])} MiB to assemble, "
+        f"{mib(found['reduce_bytes_per_worker'])} MiB to reduce, {mib(found['solve_bytes'])} MiB once to "
         f"solve; {found['workers']} workers ({found['executor']})",
     ]
     if found["held_out_frames"]:

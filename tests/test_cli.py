@@ -397,6 +397,14 @@ def small_demo(monkeypatch):
     monkeypatch.setattr(Input, "read_frames", lambda job, *watch: tuple(part[::3] for part in read(job, *watch)))
 
 
+def test_demo_without_matplotlib(run, tmp_path, small_demo, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
+    code, out, err = run("demo", "--folder", tmp_path / "demo", "--executor", "serial")
+    assert (code, err) == (0, "")
+    assert 'note: no parity.png without matplotlib: pip install "hiertl-dist[plot]"' in out
+    assert not list((tmp_path / "demo").glob("parity*"))
+
+
 def test_demo_runs_to_its_end(run_json, run, tmp_path, small_demo):
     pytest.importorskip("matplotlib")
     folder = tmp_path / "demo"

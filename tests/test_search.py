@@ -293,8 +293,9 @@ def test_what_failed_is_never_chosen_and_all_of_it_is_an_error():
 
 @pytest.mark.parametrize(
     ("value", "error", "text"),
-    [(1.2345, 0.0123, "1.234 ± 0.012"), (123.4, 5.0, "123.4 ± 5.0"), (1.5, math.nan, "1.5"), (math.nan, 1.0, "–")],
-)
+    [(1.2345, 0.0123, "1.234 ± 0.012"), (123.4, 5.0, "123.4 ± 5.0"), (1.5, math.nan, "1.500"), (math.nan, 1.0, "–"),
+     (1.23456e-8, 4.5e-10, "1.235e-08 ± 4.5e-10"), (1234567.891, 98765.4, "1.235e+06 ± 9.9e+04")],
+)  # fmt: skip
 def test_the_error_decides_on_the_digits(value, error, text):
     assert pm(value, error) == text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from ..display import regulariser_text, table_text
+from ..display import number_text, regulariser_text, table_text
 from ..figures import COLOURS, GREY, add_legend, new_figure, save_figure
 from ..report import ENERGY_UNITS, FORCE_UNITS
 
@@ -84,7 +84,9 @@ def pm(value: float, error: float) -> str:
     if math.isnan(value):
         return "–"
     if not (math.isfinite(error) and error > 0.0):
-        return f"{value:.4g}"
+        return number_text(value)
+    if not (error >= 1e-5 and abs(value) < 1e6):
+        return f"{number_text(value)} ± {error:.2g}"
     places = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{places}f} ± {error:.{places}f}"
 
@@ -160,8 +162,10 @@ def _draw_stage(ax: Any, stage: Stage) -> dict[str, Any]:
         if own:
             handles[label] = ax.errorbar(*_points(own), fmt=".", ms=5, lw=0.7, alpha=0.7, color=colour, zorder=2)
     front = pareto([c for c in fine if not c.rejected])
+    # what costs more need not be worse than the last of them
+    costs, scores = [c.cost for c in front] + [max(c.cost for c in fine)], [c.score for c in front] + [front[-1].score]
     (handles["Pareto front"],) = ax.plot(
-        [1e6 * c.cost for c in front], [c.score for c in front], "-", lw=1.2, color=COLOURS[0], zorder=3
+        [1e6 * c for c in costs], scores, "-", drawstyle="steps-post", lw=1.2, color=COLOURS[0], zorder=3
     )
     best, chosen = stage.best, stage.chosen
     if math.isfinite(best.standard_error):
@@ -175,16 +179,13 @@ def _draw_stage(ax: Any, stage: Stage) -> dict[str, Any]:
         (handles[label],) = ax.plot([1e6 * model.cost], [model.score], ls="", mfc="none", mew=1.6, zorder=4, **look)
     lost = len(found.candidates) - len(fine)
     title = f"{stage.name}: {len(found.candidates)} models" + (f", {lost} not fitted" if lost else "")
+    title += f"\nlowest {pm(best.score, best.standard_error)}, chosen {pm(chosen.score, chosen.standard_error)}"
     score = "held-out score (kcal/mol, Å, GPa)"
-    ax.set(title=title, xlabel="cost of evaluation, µs/atom (estimate)", ylabel=score)
+    ax.set_title(title, fontsize="medium")
+    ax.set(xlabel="cost of evaluation, µs/atom (estimate)", ylabel=score)
     for axis, values in (("x", [c.cost for c in fine]), ("y", [c.score for c in fine])):
         if min(values) > 0.0 and max(values) > WIDE * min(values):
             ax.set(**{f"{axis}scale": "log"})
-    told = [f"lowest {pm(best.score, best.standard_error)}", f"chosen {pm(chosen.score, chosen.standard_error)}"]
-    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5}
-    ax.text(
-        0.97, 0.97, "\n".join(told), transform=ax.transAxes, va="top", ha="right", fontsize="small", bbox=box, zorder=5
-    )
     return handles
 
 
