@@ -261,8 +261,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
     with _executor(arguments) as runner:
         report = evaluate_job(
-            models, frames, runner, ignore_other_elements=arguments.ignore_other_elements, units=arguments.units,
-            plot=arguments.plot, tables=arguments.csv,
+            models, frames, runner, ignore_other_elements=arguments.ignore_other_elements, add=arguments.add,
+            units=arguments.units, plot=arguments.plot, tables=arguments.csv,
         )  # fmt: skip
         _print(arguments, runner, report.as_dict(), report.text(arguments.units))
     return 0
@@ -282,7 +282,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from .jobs import read_parts
     from .parameters import Penalty
 
-    refuse_many("merge")
+    refuse_many("merge", executors=False)
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
     parts = [Model(read_parts(p)) for p in arguments.files]
     _tell_notes(parts)

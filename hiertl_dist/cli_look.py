@@ -27,11 +27,12 @@ def look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def look(arguments: argparse.Namespace) -> int:
     """Run one of the two; returns its exit code."""
-    from .executors import SerialExecutor
+    from .executors import SerialExecutor, refuse_many
     from .look_job import look_job
     from .store import jsonable
 
     output = getattr(arguments, "output", None)
+    refuse_many("inspect" if output is None else "init", executors=False)
     keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
     with SerialExecutor() as runner:  # reading takes longest, and is done by one
         found = look_job(

@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--group-key", help="key of the comment line that names a frame's group")
     for label in ("energy", "forces", "stress", "virial"):
         one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label}")
+    one.add_argument("--add", action="store_true", help="sum the terms of types that two models have")
     one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
     one.add_argument("--units", choices=("kcal", "eV"), default="kcal", help="of the tables (default kcal)")
     one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots, and a PDF (needs matplotlib)")

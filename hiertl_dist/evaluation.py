@@ -110,7 +110,10 @@ class Model(Shown, card=model_card):
 
     @classmethod
     def merge(cls, models: Sequence[Model], *, overlap: str = "refuse", penalty: Penalty | None = None) -> Model:
-        """The sum of models; see :func:`~hiertl_dist.parameters.merge_parameters`."""
+        """The sum of models; see :func:`~hiertl_dist.parameters.merge_parameters`. Raises TypeError for others."""
+        for m in models:
+            if not isinstance(m, Model):
+                raise TypeError(f"merge: expected Models, found {type(m).__name__}: Model(parameters) makes one")
         return cls(merge_parameters([m.parameters for m in models], overlap=overlap, penalty=penalty))
 
     @property

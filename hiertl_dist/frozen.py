@@ -53,6 +53,32 @@ def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:
     return penalty or next(iter(found), Penalty())
 
 
+def wall_notes(fitted: Parameters) -> tuple[str, ...]:
+    """A sentence where the wall acts on pairs of atoms that a model was fitted on, which no coefficient counts with."""
+    wall, room = fitted.penalty, float("inf")
+    reached: dict[str, float] = {}
+    inner = {p.name: p.rmin for p in fitted.basis.pairs}
+    for key, (shortest, _) in fitted.coverage.items():
+        pair = key.partition(":")[2]
+        deep = inner[pair] + wall.distance - shortest
+        if wall.scale and deep > 0.0:
+            reached[pair] = max(deep, reached.get(pair, 0.0))
+            room = min(room, shortest - inner[pair])
+    if not reached:
+        return ()
+    shown = ", ".join(
+        f"{pair} at {inner[pair] + wall.distance - deep:.3f} Å (wall below {inner[pair] + wall.distance:.3f} Å, force "
+        f"{3.0 * wall.scale * deep**2:.3g} kcal/mol/Å)"
+        for pair, deep in reached.items()
+    )
+    would_do = max(int(100.0 * room), 0) / 100.0
+    remedy = f"a distance of at most {would_do:g} Å, or smaller rmin" if would_do else "smaller rmin"
+    return (
+        f"WARNING: the wall of the model (penalty: {wall.scale:g} kcal/mol/Å³, {wall.distance:g} Å above rmin) acts on "
+        f"atoms of the fitted frames and adds to what was fitted: {shown}; in [fit], penalty: {remedy} keeps it off",
+    )
+
+
 def fitted_parameters(
     basis: Basis, columns: Sequence[Column], values: Any, energies: Mapping[str, float], penalty: Penalty,
     coverage: Mapping[str, tuple[float, float]], source: str,

@@ -20,7 +20,7 @@ from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, check_climb_contacts, choose_blocks
 from .outputs import solution_writers, write_json_file, write_model, write_outputs, write_plot, write_table
-from .parameters import Parameters
+from .parameters import Parameters, refuse_shared_types
 from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
@@ -312,16 +312,20 @@ def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None]) -> LabelSu
 
 def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
-    units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
+    add: bool = False, units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
 ) -> EvaluationReport:  # fmt: skip
     """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``.
 
     Raises
     ------
+    MismatchError
+        Two models have a cluster type, and it is not said with ``add`` that both count.
     FrameError
         A frame has an element that no model knows, unless such atoms are to be left out.
     """
     # parts of a sum know only their own elements; what none of them knows is refused unless asked for
+    if not add:
+        refuse_shared_types([m.parameters for m in models])
     known = set().union(*(m.elements for m in models))
     ignore = ignore_other_elements or all(f.elements <= known for f in frames)
     parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]

@@ -126,6 +126,8 @@ def merge_parameters(
         raise ValueError(f"overlap: expected 'refuse' or 'add', found {overlap!r}")
     if not parts:
         raise ValueError("merge: expected at least one part, found none")
+    if overlap == "refuse":
+        refuse_shared_types(parts)
     types: dict[tuple[str, ...], tuple[ClusterType, str]] = {}
     pairs = {}
     values: dict[tuple[str, tuple[str, ...], tuple[int, ...]], float] = {}
@@ -142,10 +144,6 @@ def merge_parameters(
         for kind in part.basis.types:
             known, owner = types.get(kind.elements, (kind, part.source))
             if kind.elements in types:
-                if overlap == "refuse":
-                    raise MismatchError(
-                        f"type {kind.name} is in {owner} and in {part.source}; overlap='add' sums their coefficients"
-                    )
                 check_same_cutoffs(known, kind, owner, part.source)
             types[kind.elements] = (max(known, kind, key=lambda t: t.order), owner)
         for column, value in part.as_dict().items():
@@ -161,6 +159,19 @@ def merge_parameters(
     source = " + ".join(p.source for p in parts)
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes)
+
+
+def refuse_shared_types(parts: Sequence[Parameters]) -> None:
+    """Raise MismatchError, naming both files, where two parts have a cluster type, whose terms a sum counts twice."""
+    owners: dict[tuple[str, ...], str] = {}
+    for part in parts:
+        for kind in part.basis.types:
+            if kind.elements in owners:
+                raise MismatchError(
+                    f"type {kind.name} is in {owners[kind.elements]} and in {part.source}: "
+                    "its terms would count twice; overlap='add' (--add on a command line) sums their coefficients"
+                )
+            owners[kind.elements] = part.source
 
 
 def _merged_masses(parts: Sequence[Parameters]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from .blocks import blocks_of, columns_of
 from .display import Shown
 from .errors import InputError
 from .executors import borrowed
-from .frozen import check_frozen, fitted_parameters, wall_of
+from .frozen import check_frozen, fitted_parameters, wall_notes, wall_of
 from .one_body import (
     EnergyTerms,
     OpenEnergies,
@@ -274,7 +274,7 @@ def _solution(
         parameters, block, summaries.blocks, {f.source: f.digest for f in frozen},
         regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(solved.weights),
         settings.objective, linear.method, linear.rank, linear.condition, linear.nonzeros, total,
-        float(np.sqrt(squares / max(total, 1))), residuals, notes, linear.hyperparameters,
+        float(np.sqrt(squares / max(total, 1))), residuals, (*wall_notes(parameters), *notes), linear.hyperparameters,
     )  # fmt: skip
     return solution, still_open
 

@@ -13,7 +13,7 @@ from .algebra import RFactor, penalises_all, regulariser_from_dict, regulariser_
 from .algebra.lasso_path import LassoPath, lasso_path
 from .algebra.ridge_grid import RidgeGrid, ridge_grid
 from .basis import cluster_name, split_symbols
-from .frozen import fitted_parameters, wall_of
+from .frozen import fitted_parameters, wall_notes, wall_of
 from .one_body import OpenEnergies, undetermined_energies, undetermined_notes
 from .parameters import Parameters, Penalty
 from .rows import OBJECTIVES, Group
@@ -114,7 +114,7 @@ def solution_of(
         regulariser_to_dict(regulariser), dict(given.weights),
         given.objective, linear.method, linear.rank, linear.condition, linear.nonzeros,
         given.counted, float(np.sqrt(total / max(given.counted, 1))), by_name,
-        (*given.summaries.notes, *notes, *linear.notes), linear.hyperparameters,
+        (*wall_notes(parameters), *given.summaries.notes, *notes, *linear.notes), linear.hyperparameters,
     )  # fmt: skip
 
 

@@ -338,6 +338,18 @@ def test_units_of_evaluate(run, fitted):
     assert "forces in kcal/mol/Å" in run(*words, "kcal")[1]
 
 
+def test_a_model_and_its_own_block_are_not_counted_twice(run, fitted):
+    folder, _ = fitted
+    words = ("evaluate", folder / RESULTS / "model.params.txt", folder / RESULTS / "C.params.txt", "--frames",
+             folder / "data.extxyz", "--executor", "serial")  # fmt: skip
+    code, _, err = run(*words)
+    assert code == 2
+    assert "its terms would count twice" in err
+    assert "model.params.txt" in err
+    assert "C.params.txt" in err
+    assert run(*words, "--add")[0] == 0
+
+
 def test_elements_that_a_model_lacks(run, run_json, fitted):
     folder, _ = fitted
     words = ("evaluate", folder / RESULTS / "C.params.txt", "--frames", folder / "data.extxyz", "--executor", "serial")

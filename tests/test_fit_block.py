@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from synthetic import labelled, n_columns, random_frames, random_parameters, small_basis
 
-from hiertl_dist import Basis, columns_of, design_rows
+from hiertl_dist import Basis, columns_of, design_rows, summarise, view
+from hiertl_dist import solve as solve_view
 from hiertl_dist.algebra import NoRegularisation, UnsafeGram, solve
 from hiertl_dist.errors import InnerCutoffError, InputError, MismatchError, ParameterFileError
 from hiertl_dist.executors import executor
@@ -409,3 +410,17 @@ def test_a_truncated_solution_is_refused(serial, tmp_path):
 def test_a_solution_that_is_not_there_is_not_found(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.npz"):
         Solution.load(tmp_path / "none.npz")
+
+
+def test_a_wall_that_reaches_the_fitted_frames_is_said(serial):
+    rmin = next(p.rmin for p in BASIS.pairs if p.name == "CC")
+    shortest = fit_block(FRAMES, BASIS, "C", executor=serial).solution.parameters.coverage["C:CC"][0]
+    summaries = summarise([f for f in FRAMES if f.elements == {"C"}], BASIS.restricted("C"), folds=None)
+    for reach, said in ((-0.001, 0), (0.1, 1)):
+        wall = Penalty(1e4, shortest - rmin + reach)
+        fit = fit_block(FRAMES, BASIS, "C", settings=FitSettings(penalty=wall), executor=serial)
+        of_view = solve_view(view(summaries), {"kind": "none"}, penalty=wall)
+        for notes in (fit.solution.notes, of_view.notes):
+            found = [n for n in notes if "the wall of the model" in n]
+            assert len(found) == said, notes
+    assert f"CC at {shortest:.3f} Å (wall below {shortest + 0.1:.3f} Å, force 300 kcal/mol/Å)" in found[0]

@@ -70,12 +70,16 @@ def without_mpi(error: Exception, environ: Mapping[str, str] = os.environ) -> Ex
     )
 
 
-def refuse_many(what: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Raise LaunchError where this is one of several processes, each of which would do all of ``what``."""
+def refuse_many(what: str, environ: Mapping[str, str] = os.environ, *, executors: bool = True) -> None:
+    """Raise LaunchError where this is one of several processes, each of which would do all of ``what``.
+
+    ``executors`` says whether the command has that option, and could share the work.
+    """
     if (launched := launched_size(environ)) > 1:
         raise LaunchError(
             f"{what}: the launcher started {launched} processes, and each of them would do all the work and write the "
-            f"same files; under mpirun say --executor mpi, or start one process without it{_alone(environ)}",
+            f"same files; {'under mpirun say --executor mpi, or ' * executors}start one process without mpirun"
+            f"{_alone(environ)}",
             launched_first(environ),
         )
 

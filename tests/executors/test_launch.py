@@ -123,6 +123,21 @@ def test_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         refuse_many("merge", {"PMI_SIZE": "2"})
 
 
+@pytest.mark.parametrize("verb", ["inspect", "init"])
+def test_what_is_done_by_one_process_is_refused_to_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    write_job(tmp_path, random_frames({"C": 2}))
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setenv("PMI_RANK", "0")
+    words = ["-o", str(tmp_path / "new.toml")] if verb == "init" else []
+    assert hiertl_dist.cli.main([verb, str(tmp_path / "data.extxyz"), *words]) == 2
+    err = capsys.readouterr().err
+    assert f"{verb}: the launcher started 2 processes" in err
+    assert "--executor" not in err, "these commands have no such option"
+    assert not (tmp_path / "new.toml").exists()
+
+
 @needs_mpi
 @pytest.mark.mpi
 class TestMPI:
