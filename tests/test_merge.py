@@ -74,7 +74,7 @@ def test_the_sum_predicts_the_sum():
 
 def test_overlap_is_refused_unless_it_is_to_be_added():
     residual = replace(TRUTH, source="residual")
-    with pytest.raises(MismatchError, match="type CC is in C and in residual: .* overlap='add' .* sums"):
+    with pytest.raises(MismatchError, match=r"type CC is in C and in residual: .* overlap='add' .* sums"):
         merge_parameters([part("C"), residual])
     merged, once, twice = merge_parameters([part("C"), residual], overlap="add").as_dict(), TRUTH.as_dict(), part("C")
     for column, value in once.items():
