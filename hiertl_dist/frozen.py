@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .blocks import columns_of
+from .cluster_types import ClusterType
 from .errors import InputError, MismatchError
 from .parameters import Parameters, Penalty, check_same_cutoffs, check_same_pairs
 
@@ -98,6 +99,8 @@ def fitted_parameters(
     """
     found = {c: v for c, v in zip(columns, values, strict=True) if c.powers}
     types = {c.elements for c in found}
+    ones = {t.elements[0] for t in basis.types if t.body == 1}
+    basis = basis.with_types((*(ClusterType((e,), 1, ()) for e in energies if e not in ones), *basis.types))
     kept = [t for t in basis.types if t.elements in types or (t.body == 1 and t.elements[0] in energies)]
     if not kept:
         raise InputError(f"{source}: it has one-body terms alone, and no frame has an energy that tells them")

@@ -16,7 +16,9 @@ from .lattice import (
     below_of,
     blocks_in,
     check_climb_contacts,
+    check_held,
     choose_blocks,
+    fitted_blocks,
     less,
     own_weights,
 )
@@ -97,13 +99,13 @@ def fit_hierarchy(
             free = tuple(options.partial.get(block, ()))
             below = below_of(block, (*less(frozen, set(current)), *current.values()), free)
             movable = left_open.within(split_symbols(block))
-            # what may still move is this block's to say
-            below = without_one_body(below, movable.elements)
+            below = without_one_body(below, movable.elements)  # what may still move is this block's to say
             left = f", {', '.join(free)} left free" if free else ""
             tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
             fit = fit_block(
                 frames, basis, block, free=free, frozen=below, settings=own_weights(options.of(block), block, frames),
-                executor=runner, store=options.store, memory=options.memory, left_open=movable,
+                executor=runner, store=options.store, memory=options.memory,
+                left_open=movable, left_out=fitted_blocks(wanted, options),
             )  # fmt: skip
             fits[block] = fit
             done(fit)
@@ -160,6 +162,7 @@ def fit_all_at_once(
 ) -> BlockFit:
     """Fit every block of the basis that is not frozen together on all frames, for comparison with the hierarchy."""
     options = options or HierarchyOptions()
+    check_held(basis, frozen)
     held = {b for f in frozen for b in blocks_in(f)}
     names = [b.name for b in blocks_of(basis) if b.name not in held]
     if not names:
@@ -171,4 +174,5 @@ def fit_all_at_once(
         return fit_block(
             frames, basis, cluster_name(set().union(*(f.elements for f in frames))), free=names, frozen=frozen,
             settings=options.settings, executor=runner, store=options.store, memory=options.memory, frame_sets=sets,
+            left_out=names,
         )  # fmt: skip

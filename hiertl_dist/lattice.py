@@ -112,7 +112,8 @@ def choose_blocks(
         tell(f"block {block} is left out of the model: no frame contains exactly its elements")
     if not wanted:
         raise InputError(f"nothing to fit: no frame contains exactly the elements of any of {', '.join(candidates)}")
-    _check_partial(wanted, options)
+    check_held(basis, frozen)
+    _check_partial(wanted, options, frozen, tell)
     _check_lower(wanted, names, options, basis, frozen)
     _check_energies(wanted, frames, options, basis, frozen)
     _check_weights(wanted, frames, options)
@@ -140,8 +141,35 @@ def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequen
                 )
 
 
-def _check_partial(wanted: Sequence[str], options: HierarchyOptions) -> None:
-    """A block may change with one other only, and not after a third was fitted on what it was before."""
+def check_held(basis: Basis, frozen: Sequence[Parameters]) -> None:
+    """Raise InputError where the energy of a free atom is all that frozen models have of a block of the basis: the rest
+    of the block would neither be fitted nor be frozen."""
+    whole = {t.block for f in frozen for t in f.basis.types if t.body > 1}
+    for kind in basis.types:
+        source = next((f.source for f in frozen if kind.block in blocks_in(f)), None)
+        if kind.body > 1 and source is not None and kind.block not in whole:
+            raise InputError(
+                f"block {kind.block}: of it {source} has the energy of a free atom alone, the basis also {kind.name} "
+                f"terms; freeze a file of block {kind.block} too, or take the energy out of this one and give it as "
+                "[basis] energies"
+            )
+
+
+def _check_partial(
+    wanted: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters], tell: Callable[[str], None]
+) -> None:
+    """A block may change with one other only, and not after a third was fitted on what it was before; a frozen file is
+    of use, and what is fitted in place of a part of it is told."""
+    free = {lower for block in wanted for lower in options.partial.get(block, ())}
+    for model in frozen:
+        own = blocks_in(model)
+        if own <= free:
+            raise InputError(
+                f"partial: {', '.join(sorted(own))} is left free, and so nothing of the frozen {model.source} would be "
+                "used; take the block out of partial, or the file out of what is frozen"
+            )
+        if own & free:
+            tell(f"note: partial fits {', '.join(sorted(own & free))} anew, in place of what {model.source} has of it")
     owner: dict[str, str] = {}
     for block in wanted:
         for lower in options.partial.get(block, ()):
@@ -178,12 +206,17 @@ def _check_lower(
             )
 
 
+def fitted_blocks(wanted: Sequence[str], options: HierarchyOptions) -> set[str]:
+    """The blocks of a climb and those that they leave free."""
+    return {b for block in wanted for b in (block, *options.partial.get(block, ()))}
+
+
 def _check_energies(
     wanted: Sequence[str], frames: Sequence[Frame], options: HierarchyOptions, basis: Basis,
     frozen: Sequence[Parameters],
 ) -> None:  # fmt: skip
     """Energies are not fitted upon frozen models that lack the energy of a free atom, unless settings say how."""
-    fitted = {b for block in wanted for b in (block, *options.partial.get(block, ()))}
+    fitted = fitted_blocks(wanted, options)
     for block in wanted:
         free = tuple(options.partial.get(block, ()))
         there = {e for f in frames if f.energy is not None and cluster_name(f.elements) == block for e in f.elements}
@@ -191,7 +224,7 @@ def _check_energies(
         own = {t.elements[0] for t in basis.types if t.body == 1 and t.block in fitted}
         settled_energies(
             basis, (block, *free), below_of(block, less(frozen, set(wanted)), free), there,
-            options.of(block).missing_energies, own, f"block {block}",
+            options.of(block).missing_energies, own, f"block {block}", fitted,
         )  # fmt: skip
 
 
@@ -250,7 +283,7 @@ def check_climb_contacts(
         }  # fmt: skip
         used |= sets
         refused |= sets if own.policy == "refuse" else set()
-    names = {name for block in wanted for name in (block, *options.partial.get(block, ()))}
+    names = fitted_blocks(wanted, options)
     check_contacts(
         [f for f in frames if cluster_name(f.elements) in used], basis, names, refused=refused,
         frozen=less(frozen, names), executor=executor,

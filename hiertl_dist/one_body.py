@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -73,16 +73,14 @@ class OpenEnergies:
         return cls(listed, np.eye(len(listed)))
 
     def within(self, elements: Iterable[str]) -> OpenEnergies:
-        """The part that frames of some elements alone can move: directions that leave all other elements where they
-        are."""
+        """The part that frames of some elements can tell: directions that move these. What moves with them of other
+        elements, because a combination is known, is a part of it."""
         inside = [e in set(elements) for e in self.elements]
         if all(inside):
             return self
-        outside = self.directions[np.logical_not(inside)]
-        _, s, vt = np.linalg.svd(outside)
-        kept = self.directions[inside] @ vt[int(np.count_nonzero(s > SEEN)) :].T
-        chosen = tuple(e for e, own in zip(self.elements, inside, strict=True) if own)
-        return OpenEnergies(chosen, kept, {e: x for e, x in self.base.items() if e in chosen})._trimmed()
+        _, s, vt = np.linalg.svd(self.directions[inside])
+        kept = self.directions @ vt[: int(np.count_nonzero(s > SEEN))].T
+        return replace(self, directions=kept)._trimmed()
 
     def _trimmed(self) -> OpenEnergies:
         """Without elements that no direction moves."""
@@ -134,7 +132,7 @@ class EnergyTerms:
     ----------
     zeros : kcal/mol by element, taken off each frame's energy for each atom before rows are reduced.
     fixed : energies that the basis gives, of elements whose one-body column is among the fitted blocks'; stated : such
-        energies of other elements, which no frozen model states.
+        energies of other elements of the frames, which no frozen model states.
     open : of lower blocks, fitted together with this one.
     notes : what the reader of a report should know.
     """
@@ -242,7 +240,7 @@ class Settled:
 
 def settled_energies(
     basis: Basis, blocks: Sequence[str], frozen: Sequence[Parameters], there: Collection[str],
-    missing: MissingEnergies, left_open: Collection[str], where: str,
+    missing: MissingEnergies, left_open: Collection[str], where: str, left_out: Collection[str],
 ) -> Settled:  # fmt: skip
     """Settle who says the one-body energies in a fit of some blocks upon frozen models.
 
@@ -252,6 +250,7 @@ def settled_energies(
     missing : what happens to those of whose energy neither the blocks nor frozen models nor the basis say anything.
     left_open : elements whose energies lower blocks left open, which are fitted.
     where : what is fitted, for messages.
+    left_out : elements whose own block is fitted: where the basis has no one-body term of one, that is on purpose.
 
     Raises
     ------
@@ -264,8 +263,9 @@ def settled_energies(
     given, held = dict(basis.energies), one_body_values(frozen)
     _check_same(given, frozen)
     own = tuple(e for e in ones if ones[e] in blocks)
-    # a block that is free and has no such column leaves it out on purpose
-    others = [e for e in ones if e in there and e not in own and e not in held and e not in given]
+    # fm_setup.in excludes one-body terms where a frozen file is to have them
+    asked = [*ones, *sorted(set(there) - set(ones) - set(left_out))]
+    others = [e for e in asked if e in there and e not in own and e not in held and e not in given]
     lacking = [e for e in others if e not in left_open]
     notes: list[str] = []
     if lacking and missing == "refuse":
@@ -281,6 +281,7 @@ def settled_energies(
 def energy_terms(
     frames: Sequence[Frame], basis: Basis, blocks: Sequence[str], frozen: Sequence[Parameters], *,
     left_open: OpenEnergies | None = None, missing: MissingEnergies = "refuse", where: str = "", centred: bool = True,
+    left_out: Collection[str] | None = None,
 ) -> EnergyTerms:  # fmt: skip
     """How a fit of some blocks to some frames treats one-body energies; raises as :func:`settled_energies`.
 
@@ -289,22 +290,26 @@ def energy_terms(
     frames : that are fitted.
     blocks : names of those that are free.
     left_open : energies that fits of lower blocks left open.
-    missing, where : as for :func:`settled_energies`.
+    missing, where, left_out : as for :func:`settled_energies`; default of the last: those of whose own block the basis
+        has any terms.
     centred : whether an estimate is taken off for energies that are fitted; not where they are penalised, which is
         their size above zero.
     """
     before = OpenEnergies() if left_open is None else left_open
     labelled = [f for f in frames if f.energy is not None]
     there = {e for f in labelled for e in f.elements}
-    found = settled_energies(basis, blocks, frozen, there, missing, before.elements, where)
+    if left_out is None:
+        left_out = {e for t in basis.types for e in t.elements if len(set(t.elements)) == 1}
+    found = settled_energies(basis, blocks, frozen, there, missing, before.elements, where, left_out)
     still = before.within(there) if before.elements else before
     still = still.together(OpenEnergies.of(e for e in found.opened if e not in before.elements))
-    stated = {e: x for e, x in found.given.items() if e not in found.own}
+    here = {e for f in frames for e in f.elements}
+    stated = {e: x for e, x in found.given.items() if e in here and e not in found.own and e not in found.held}
     known = {**found.held, **found.given, **still.base}
     fitted = [*found.own, *still.elements] if centred else []
-    zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in there}, fitted)
+    zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in there or e in still.elements}, fitted)
     fixed = {e: x for e, x in found.given.items() if e in found.own}
-    return EnergyTerms(zeros, fixed, {e: x for e, x in stated.items() if e not in found.held}, still, found.notes)
+    return EnergyTerms(zeros, fixed, stated, still, found.notes)
 
 
 def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> None:

@@ -44,7 +44,7 @@ from .weights import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -86,6 +86,7 @@ def fit_block(
     memory: int | None = None,
     frame_sets: Sequence[str] | None = None,
     left_open: OpenEnergies | None = None,
+    left_out: Collection[str] | None = None,
 ) -> BlockFit:
     """Fit one block on the frames that contain exactly its elements, other models frozen.
 
@@ -98,6 +99,7 @@ def fit_block(
     store : folder of the design store; ``None`` streams, and never writes rows.
     frame_sets : element sets whose frames are used instead; then exactly the blocks in ``free`` are fitted.
     left_open : one-body energies that fits of lower blocks left open (:attr:`BlockFit.left_open`), to be fitted here.
+    left_out : elements that may lack a one-body term on purpose; default: those of whose own block the basis has terms.
 
     Raises
     ------
@@ -113,19 +115,17 @@ def fit_block(
     penalty = wall_of(settings.penalty, frozen)
     chosen, needs = _choose_frames(frames, basis, block, names, settings, frame_sets)
     energies = energy_terms(
-        chosen, basis, names, frozen, left_open=left_open, missing=settings.missing_energies, where=f"block {block}",
-        centred=not penalises_all(regulariser_from_dict(dict(settings.regulariser))),
+        chosen, basis, names, frozen, left_open=left_open, left_out=left_out, missing=settings.missing_energies,
+        where=f"block {block}", centred=not penalises_all(regulariser_from_dict(dict(settings.regulariser))),
     )  # fmt: skip
     shapes = without_one_body(frozen)
     with borrowed(executor) as runner:
         plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=shapes, policy=settings.policy,
                          executor=runner, memory=memory)  # fmt: skip
         check_weights({g for s in plan.segments for g, _ in s.groups}, explicit(settings.weights))
-        assembly = None
-        if store is not None:
-            assembly = assemble(
-                chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
-            )
+        assembly = None if store is None else assemble(
+            chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
+        )  # fmt: skip
         summaries, solved, notes = _solve(
             plan, names, settings, frozen=shapes, executor=runner, memory=memory, energies=energies,
             store=None if assembly is None else assembly.store,

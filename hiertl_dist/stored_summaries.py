@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .algebra import RFactor
-from .basis import Basis, split_symbols
+from .basis import Basis, cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
 from .errors import StoreError
 from .folds import Folds
-from .one_body import EnergyTerms
+from .one_body import EnergyTerms, one_body_values
 from .parameters import Parameters, Penalty
 from .paths import ASIDE
 from .reduction import Summaries
@@ -154,11 +154,17 @@ def merge_all(factors: Sequence[RFactor]) -> RFactor:
 def store_settings(
     basis: Basis, names: Sequence[str], folds: Folds | None, frozen: Sequence[Parameters], policy: str
 ) -> dict[str, Any]:
-    """What all batches of a store have in common."""
+    """What all batches of a store have in common.
+
+    Among it the energies of free atoms that the basis gives, of elements without a column of their own here: what is
+    taken off the labels for them can't be changed afterwards.
+    """
+    held = one_body_values(frozen)
+    taken = {e: x for e, x in basis.energies if cluster_name((e,)) not in names and e not in held}
     return {
         "basis": basis.to_dict(), "blocks": {b: block_digest(basis, b) for b in names},
         "folds": None if folds is None else folds.as_dict(), "policy": policy,
-        "frozen": [parameters_dict(f) for f in frozen],
+        "frozen": [parameters_dict(f) for f in frozen], **({"energies": taken} if taken else {}),
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from .algebra.lasso_path import LassoPath, lasso_path
 from .algebra.ridge_grid import RidgeGrid, ridge_grid
 from .basis import cluster_name, split_symbols
 from .frozen import fitted_parameters, wall_notes, wall_of
-from .one_body import OpenEnergies, undetermined_energies, undetermined_notes
+from .one_body import OpenEnergies, one_body_values, undetermined_energies, undetermined_notes
 from .parameters import Parameters, Penalty
 from .rows import OBJECTIVES, Group
 from .solution import GroupResidual, Solution
@@ -135,8 +135,9 @@ def parameters_of_fit(
     wall = wall_of(penalty, (*given.summaries.frozen, *given.frozen))
     source = f"fit of {name or block_name(given)}"
     ones = [t for t in given.summaries.basis.types if t.body == 1]
-    energies = {t.elements[0]: given.energies[t.elements[0]] for t in ones
-                if t.block in given.blocks and t.elements[0] in given.energies}  # fmt: skip
+    held = one_body_values((*given.summaries.frozen, *given.frozen))
+    here = {e for g in given.factors for e in g.elements} | {e for b in given.blocks for e in split_symbols(b)}
+    energies = {e: x for e, x in given.energies.items() if e in here and e not in held}
     whole = coefficients + given.zeros
     energies |= {given.columns[i].elements[0]: float(whole[i]) for i in given.unpenalised}
     energies = {e: x for e, x in energies.items() if e not in unknown}

@@ -232,7 +232,7 @@ def _energies(
     # apart may have any of the elements
     there = {e for g in energetic for e in (g.elements or ones)}
     held = (*summaries.frozen, *frozen)
-    found = settled_energies(summaries.basis, free, held, there & ones, missing, left_open, "view")
+    found = settled_energies(summaries.basis, free, held, there, missing, left_open, "view", summaries.blocks)
     if absent := [e for e in found.opened if e not in columns]:
         raise InputError(
             f"view: the energies of free atoms of {', '.join(absent)} can't be fitted: the summaries have the blocks "
@@ -272,7 +272,9 @@ def _listed(given: Sequence[str] | None) -> Sequence[str] | None:
 def _check_held(summaries: Summaries, frozen: Sequence[Parameters]) -> None:
     """Raise InputError where the summaries lack columns that a frozen model has."""
     for model in frozen:
-        if beyond := sorted({t.block for t in model.basis.types} - set(summaries.blocks)):
+        # an energy that the basis gives is off the labels, and an earlier fit may have stated it
+        given = {t for t in model.basis.types if t.body == 1 and t.elements[0] in dict(summaries.basis.energies)}
+        if beyond := sorted({t.block for t in set(model.basis.types) - given} - set(summaries.blocks)):
             raise InputError(
                 f"frozen: the summaries have {', '.join(summaries.blocks)}, not {', '.join(beyond)}; models of other "
                 "blocks are frozen when rows are summarised"

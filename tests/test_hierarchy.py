@@ -124,11 +124,22 @@ def test_a_frozen_block_may_be_fitted_anew(serial):
 def test_a_frozen_block_left_free_is_later_what_was_fitted(serial):
     basis = small_basis((2, 2, 0), ("C", "N", "O"))
     truth = random_parameters(basis, 5)
-    frames = labelled(random_frames({"N": 5, "O": 5, "CN": 8, "CO": 8, "NO": 8, "CNO": 8}), truth)
-    wrong = replace(truth.restricted({"C"}), coefficients=truth.restricted({"C"}).coefficients + 1.0)
-    options = HierarchyOptions(partial={"CN": ["C"]})
-    fit = fit_hierarchy(frames, basis, frozen=[wrong], options=options, executor=serial)
+    frames = labelled(random_frames({"O": 5, "CN": 8, "CO": 8, "NO": 8, "CNO": 8}), truth)
+    own = truth.restricted({"C", "N"})
+    wrong = replace(own, coefficients=own.coefficients + np.array([c.block == "C" for c in own.columns]), source="both")
+    options, told = HierarchyOptions(partial={"CN": ["C"]}), []
+    fit = fit_hierarchy(frames, basis, frozen=[wrong], options=options, executor=serial, tell=told.append)
     assert_truth(fit.model.parameters, truth, atol=1e-5)
+    assert "note: partial fits C anew, in place of what both has of it" in told
+
+
+def test_a_frozen_file_of_which_nothing_would_be_used_is_refused(serial):
+    for free in (["C"], ["C", "N"]):
+        with pytest.raises(InputError, match="partial: C is left free, and so nothing of the frozen whole would be"):
+            fit_hierarchy(
+                FRAMES, BASIS, frozen=[part("C", source="whole")], options=HierarchyOptions(partial={"CN": free}),
+                executor=serial,
+            )  # fmt: skip
 
 
 def test_settings_of_single_blocks(serial):
@@ -268,11 +279,10 @@ def test_the_same_terms_in_two_frozen_files_are_refused(serial):
 
 
 def test_lower_blocks_may_be_left_free(serial):
-    wrong = replace(part("C"), coefficients=part("C").coefficients + 1.0, source="wrong")
-    options = HierarchyOptions(partial={"CN": ["C"]})
+    options = HierarchyOptions(partial={"CN": ["C"]}, only=["CN"])
     told = []
     fit = fit_hierarchy(
-        FRAMES, BASIS, frozen=[wrong, part("N", source="N")], options=options, executor=serial, tell=told.append
+        FRAMES, BASIS, frozen=[part("N", source="N")], options=options, executor=serial, tell=told.append
     )
     assert told[-1] == "block CN: N frozen, C left free"
     unused = "5 frames of {} are not used: no block that is fitted has exactly their elements"

@@ -23,9 +23,11 @@ from hiertl_dist import (
     summarise,
     view,
 )
-from hiertl_dist.errors import BasisError, InputError, MismatchError
+from hiertl_dist.errors import BasisError, InputError, MismatchError, StoreError
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.one_body import OpenEnergies, energy_zeros, one_body_values, without_one_body
+from hiertl_dist.searching.settings import SearchSettings
+from hiertl_dist.searching.stages import search
 from hiertl_dist.solution import Solution
 from hiertl_dist.units import EV
 
@@ -313,8 +315,29 @@ def test_frozen_models_without_energies_are_refused_unless_said_what_is_meant():
     assert set(energies(zero.model)) == {"N"}
     # where no frame has an energy nothing is missing
     climb(without_energies(FRAMES, "CN"), frozen=bare)
-    # and a basis without one-body terms has none on purpose
-    climb(FRAMES, small_basis(orders=(4, 3, 0), one_body=["N"]), frozen=bare)
+    # a basis without a one-body term has none on purpose where the block is fitted, not where it is frozen
+    few = small_basis(orders=(4, 3, 0), one_body=["N"])
+    assert set(energies(climb(FRAMES, few)[0].model)) == {"N"}
+    with pytest.raises(InputError, match=message):
+        climb(FRAMES, few, frozen=bare)
+    said = climb(FRAMES, few, frozen=bare, missing_energies="fit")[0].model
+    np.testing.assert_allclose(predictions(said.parameters)[0], [f.energy for f in FRAMES], atol=1e-3)
+
+
+def test_a_cross_block_alone_needs_the_energies_of_its_atoms():
+    """As an fm_setup.in that excludes one-body terms and all of the lower blocks: frozen files are to have them."""
+    cross = BASIS.with_types(t for t in BASIS.types if t.block == "CN")
+    lower = [TRUTH.restricted({b}) for b in ("C", "N")]
+    fit, _ = climb(FRAMES, cross, frozen=lower)
+    np.testing.assert_allclose(predictions(fit.model.parameters)[0], [f.energy for f in FRAMES], atol=1e-3)
+    bare = without_one_body(lower)
+    for frozen in (bare, ()):
+        with pytest.raises(InputError, match="frames with energies of C, N need the energy of a free atom of C, N"):
+            climb(FRAMES, cross, frozen=frozen)
+    fit, _ = climb(FRAMES, cross, frozen=bare, missing_energies="fit")
+    assert set(energies(fit.model)) == {"C", "N"}
+    mixed = [f for f in FRAMES if len(f.elements) == 2]
+    np.testing.assert_allclose(predictions(fit.model.parameters, mixed)[0], [f.energy for f in mixed], atol=1e-3)
     with pytest.raises(InputError, match="missing_energies: expected one of"):
         FitSettings(missing_energies="maybe")
 
@@ -347,20 +370,119 @@ def test_views_refuse_fit_or_take_zero_alike():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 4), st.integers(0, 4), st.data())
 def test_directions_within_elements(n, k, data):
-    """What frames of some elements can move are the directions that leave all others where they are."""
+    """What frames of some elements can tell is all but the directions that leave these where they are."""
     elements = tuple("CHNO"[:n])
     rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
     basis, _ = np.linalg.qr(rng.normal(size=(n, n)))
     given_ = OpenEnergies(elements, basis[:, : min(k, n)])
     inside = data.draw(st.sets(st.sampled_from(elements)))
     found = given_.within(inside)
-    assert set(found.elements) <= inside
     spread = np.zeros((n, found.count))
     spread[[elements.index(e) for e in found.elements]] = found.directions
+    np.testing.assert_allclose(spread.T @ spread, np.eye(found.count), atol=1e-8)
     projected = given_.directions @ given_.directions.T @ spread
     np.testing.assert_allclose(projected, spread, atol=1e-8)
-    outside = [i for i, e in enumerate(elements) if e not in inside]
-    free = given_.count - np.linalg.matrix_rank(given_.directions[outside]) if outside else given_.count
-    assert found.count == free
+    here = [i for i, e in enumerate(elements) if e in inside]
+    assert found.count == (np.linalg.matrix_rank(given_.directions[here]) if here and given_.count else 0)
+    rest = given_.directions - spread @ (spread.T @ given_.directions)
+    np.testing.assert_allclose(rest[here], 0.0, atol=1e-8)
     # moved and nothing left open: as many directions fewer
     assert given_.replaced(found, OpenEnergies()).count == given_.count - found.count
+
+
+# ---------------------------------------------------------------------------------------------- three elements
+
+
+THREE = small_basis(orders=(3, 2, 0), elements=("C", "N", "O"))
+TRUE_THREE = random_parameters(THREE, seed=9)
+
+
+def of_three(sets, told):
+    """Exact labels of a known model; energies of the sets in ``told``, of one composition each where it is 1."""
+    frames = labelled(random_frames(dict.fromkeys(sets, 8), atoms=14), TRUE_THREE)
+    found = []
+    for name in sets:
+        own = [f for f in frames if f.elements == set(name)]
+        first = sorted(own[0].species)
+        for frame in own:
+            keep = name in told and (told[name] != 1 or sorted(frame.species) == first)
+            found.append(frame if keep else frame.without_labels(energy=True))
+    return found, frames
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"CN": 1, "CO": 0, "CNO": 0}, {"CO": 1, "CN": 0, "CNO": 0}, {"O": 0, "CN": 1, "NO": 0, "CNO": 0},
+        {"CN": 1, "CO": 1, "NO": 1, "CNO": 0},
+    ],
+    ids=lambda t: ",".join(f"{k}{v}" for k, v in t.items()),
+)  # fmt: skip
+def test_a_known_combination_is_settled_by_any_block_that_tells(told):
+    frames, whole = of_three(("C", "N", "O", "CN", "CO", "NO", "CNO"), told)
+    fit, _ = climb(frames, THREE, weights={})
+    assert not fit.left_open.elements
+    np.testing.assert_allclose(predictions(fit.model.parameters, whole)[0], [f.energy for f in whole], atol=1e-3)
+
+
+def test_a_fit_states_the_energies_of_its_own_elements():
+    given_ = BASIS.with_energies({e: x for e, x in energies(TRUTH).items() if e == "C"}, "kcal")
+    fit, _ = climb(FRAMES, given_)
+    assert set(energies(fit.fits["N"].solution.parameters)) == {"N"}
+    parts = [f.solution.parameters for f in fit.fits.values()]
+    assert Model.merge([Model(p) for p in parts]).parameters.as_dict() == fit.model.parameters.as_dict()
+    both = BASIS.with_energies(energies(TRUTH), "kcal")
+    for basis, free in ((given_, ["N"]), (both, ["N"]), (both, ["C", "N"]), (given_, ["C", "N"])):
+        model = fit_hierarchy(
+            FRAMES, basis, options=HierarchyOptions(partial={"CN": free}), executor=SERIAL
+        ).model  # fmt: skip
+        np.testing.assert_allclose(predictions(model.parameters)[0], [f.energy for f in FRAMES], atol=1e-3)
+
+
+def test_the_energy_of_an_atom_alone_freezes_no_block():
+    stray = replace(TRUTH.with_types(t for t in BASIS.types if t.block == "N" or t.elements == ("C",)), source="stray")
+    for fit in (climb, lambda frames, frozen: fit_all_at_once(frames, BASIS, frozen=frozen, executor=SERIAL)):
+        with pytest.raises(InputError, match="block C: of it stray has the energy of a free atom alone"):
+            fit(FRAMES, frozen=[stray])
+
+
+def test_views_state_given_energies_that_a_frozen_file_lacks():
+    given_ = BASIS.with_energies({"C": energies(TRUTH)["C"]}, "kcal")
+    bare = without_one_body([TRUTH.restricted({"C"})])
+    summaries = summarise(FRAMES, given_, frozen=bare, folds=None, executor=SERIAL)
+    solution = solve(view(summaries), {"kind": "none"})
+    model = Model.merge([Model(bare[0]), Model(solution.parameters)])
+    np.testing.assert_allclose(predictions(model.parameters)[0], [f.energy for f in FRAMES], atol=1e-3)
+
+
+def test_a_store_is_of_the_energies_that_were_taken_off(tmp_path):
+    bare, truth = without_one_body([TRUTH.restricted({"C"})]), energies(TRUTH)["C"]
+    given_ = {x: BASIS.with_energies({"C": x}, "kcal") for x in (truth, truth + 500.0)}
+    for x in given_:
+        summarise(FRAMES, given_[x], frozen=bare, folds=None, store=tmp_path / f"{x}", executor=SERIAL)
+    with pytest.raises(StoreError, match=r"energies\.C: .* in the store, .* now"):
+        summarise(FRAMES, given_[truth + 500.0], frozen=bare, folds=None, store=tmp_path / f"{truth}", executor=SERIAL)
+    # those of elements with a column are no matter of the store
+    summarise(FRAMES, given_[truth], folds=None, store=tmp_path / "all", executor=SERIAL)
+    again = summarise(FRAMES, given_[truth + 500.0], folds=None, store=tmp_path / "all", executor=SERIAL)
+    assert energies(solve(view(again), {"kind": "none"}).parameters)["C"] == pytest.approx(truth + 500.0)
+
+
+def test_a_search_refuses_what_only_a_fit_can_settle():
+    grid = SearchSettings.from_dict({"folds": 2, "grid": {"regulariser": {"kind": "ridge", "alpha": 1e-9}}})
+    frames, whole = of_three(("C", "N", "O", "CN", "CO", "NO", "CNO"), {"CN": 1, "CNO": 0})
+    with pytest.raises(InputError, match="free atoms of C, N apart, and a search can't fit them anew with CNO"):
+        search(frames, THREE, grid, executor=SERIAL)
+    model = search(frames, THREE, grid, executor=SERIAL, all_at_once=True).model
+    np.testing.assert_allclose(predictions(model.parameters, whole)[0], [f.energy for f in whole], atol=1e-2)
+    # nothing tells them apart, so nothing would be fitted anew
+    search(of_three(("C", "N", "CN"), {"CN": 1})[0], THREE.restricted("CN"), grid, executor=SERIAL)
+    bare = without_one_body([TRUTH.restricted({"C"})])
+    with pytest.raises(InputError, match="search, CN: no frozen model has the energies of free atoms of C"):
+        search(
+            FRAMES, BASIS, grid, frozen=bare, executor=SERIAL,
+            options=HierarchyOptions(FitSettings(missing_energies="fit")),
+        )  # fmt: skip
+    given_ = BASIS.with_energies({"C": energies(TRUTH)["C"]}, "kcal")
+    model = search(FRAMES, given_, grid, frozen=bare, executor=SERIAL).model
+    np.testing.assert_allclose(predictions(model.parameters)[0], [f.energy for f in FRAMES], atol=1e-2)

@@ -544,6 +544,17 @@ def test_what_a_search_does_not_do_is_refused(options, said):
     assert said in str(error.value)
 
 
+def test_weights_that_the_grid_does_not_name_are_told():
+    told = []
+    run(replace(SETTINGS, grid=Grid.from_dict({"weights": {"energy": [0.3, 1.0], "force": 1.0}})), tell=told.append)
+    notes = [line for line in told if "and not automatic" in line]
+    assert [n.split(":")[1].strip() for n in notes] == ["C", "N", "CN"]
+    assert all("has weights of energy, force; those of stress are 1" in n for n in notes)
+    told.clear()
+    run(replace(SETTINGS, grid=Grid.from_dict({"weights": ["auto"]})), tell=told.append)
+    assert not [line for line in told if "and not automatic" in line]
+
+
 def test_blocks_can_be_named(tmp_path):
     whole = run(store=tmp_path)
     found = run(options=HierarchyOptions(only=("N",)), store=tmp_path)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from ..basis import cluster_name, split_symbols
 from ..blocks import blocks_of, columns_of
 from ..errors import BasisError, InputError
-from ..lattice import HierarchyOptions, blocks_in, choose_blocks, less
+from ..lattice import HierarchyOptions, blocks_in, check_held, choose_blocks, less
+from ..one_body import OpenEnergies, counts_of, one_body_values, undetermined_energies
 from ..rows import KINDS, SUMMARY_KINDS, Group, kind_codes, n_rows, person_kind
 from ..sub_basis import lower_basis
 from ..weights import weight_names
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..basis import Basis
     from ..cluster_types import ClusterType
     from ..frames import Frame
@@ -24,6 +29,9 @@ if TYPE_CHECKING:
     from .settings import Choice, Grid, SearchSettings
 
 Tell = Callable[[str], None]
+
+RANK: Final = 1e-9
+"""Singular values of numbers of atoms, relative to the largest, that are zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +106,7 @@ def plan_search(
     if unknown := sorted(set(settings.blocks) - set(names)):
         raise InputError(f"search.blocks: {unknown} are not blocks of the basis, which has {names}")
     if all_at_once:
+        check_held(basis, frozen)
         wanted, used = _together(frames, names, settings, frozen, options)
         stages = [(cluster_name({e for b in wanted for e in split_symbols(b)}), tuple(wanted))]
     else:
@@ -114,10 +123,12 @@ def plan_search(
         fit = options.settings if all_at_once else options.of(name)
         _check_fit(fit, name, options, tell)
         grid = settings.grid if all_at_once else settings.of(name)
+        _tell_weights(grid, fit, own, name, tell)
         sets = tuple(sorted({cluster_name(f.elements) for f in own}))
         parts.append(Part(name, blocks, sets, own, fit, grid, settings.own_axes(name), basis, known))
         parts[-1].columns(grid.choices(fit) if settings.strategy == "grid" else _ladder_choices(grid, fit))
     left = tuple(less(frozen, set(wanted)))
+    _check_energies(parts, basis, left)
     return SearchPlan(tuple(parts), basis, tuple(wanted), tuple(used), tuple(frames), left, options)
 
 
@@ -154,6 +165,54 @@ def _check_fit(fit: FitSettings, name: str, options: HierarchyOptions, tell: Tel
         )
     if fit.method != "rfactor":
         tell(f"note: {name}: method {fit.method!r} is of no use here; a search solves triangular factors")
+
+
+def _tell_weights(grid: Grid, fit: FitSettings, frames: Sequence[Frame], name: str, tell: Tell) -> None:
+    """Weights that the grid does not name beside those that it names are ones, which may be next to nothing."""
+    weights = grid.start(fit).weights
+    kinds = sorted({k for f in frames for k in _kinds_of(f)})
+    if isinstance(weights, Mapping) and weights and (silent := [k for k in kinds if k not in weights]):
+        tell(
+            f"note: {name}: the grid has weights of {', '.join(weights)}; those of {', '.join(silent)} are 1 (in "
+            'kcal/mol and Å) and not automatic: name them too, or say weights = ["auto"]'
+        )
+
+
+def _check_energies(parts: Sequence[Part], basis: Basis, frozen: Sequence[Parameters]) -> None:
+    """Raise InputError where a fit would settle what a search can't: energies of free atoms that a stage knows only a
+    combination of, which frames of a later one tell apart; or those that frozen models lack, with ``"fit"``."""
+    given, held = dict(basis.energies), one_body_values(frozen)
+    searched = {b for part in parts for b in part.blocks}
+    ones = {t.elements[0] for t in basis.types if t.body == 1}
+    left = OpenEnergies()
+    for part in parts:
+        labelled = [f for f in part.frames if f.energy is not None]
+        there = {e for f in labelled for e in f.elements}
+        known = {*given, *held, *searched}
+        if part.fit.missing_energies == "fit" and (lacking := sorted(there - known)):
+            raise InputError(
+                f"search, {part.name}: no frozen model has the energies of free atoms of {', '.join(lacking)}, and a "
+                "search can't fit them: freeze a file that has them, or give them as [basis] energies"
+            )
+        movable = left.within(there)
+        own = sorted((set(part.blocks) & ones) - set(given))
+        counts = np.hstack([counts_of(labelled, own), movable.rows(labelled)])
+        refitted = counts_of(labelled, (*own, *movable.alone()))
+        together = [e for e in movable.elements if e not in movable.alone()]
+        if together and _rank(counts) > _rank(refitted):
+            raise InputError(
+                f"search: compositions of smaller element sets don't tell the energies of free atoms of "
+                f"{', '.join(together)} apart, and a search can't fit them anew with {part.name}: search all at once "
+                "(--all-at-once), use fit, give one of them as [basis] energies, or add frames of other compositions"
+            )
+        _, _, vt = np.linalg.svd(counts)
+        left = left.replaced(movable, undetermined_energies(own, movable, vt[_rank(counts) :].T, {}))
+
+
+def _rank(counts: NDArray[np.float64]) -> int:
+    """Of numbers of atoms (frames, elements)."""
+    s = np.linalg.svd(counts, compute_uv=False)
+    return int(np.count_nonzero(s > RANK * s.max(initial=0.0)))
 
 
 def _ladder_choices(grid: Grid, fit: FitSettings) -> list[Choice]:
