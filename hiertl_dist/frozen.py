@@ -27,6 +27,8 @@ def check_frozen(basis: Basis, free: Sequence[str], frozen: Sequence[Parameters]
     from the frozen model. A frozen model must not hold terms of a block that is being fitted.
     """
     for i, model in enumerate(frozen):
+        if not isinstance(model, Parameters):
+            raise TypeError(f"frozen: expected Parameters, found {type(model).__name__}: a fit has solution.parameters")
         check_same_pairs(basis, model.basis, "the basis", model.source)
         for kind in model.basis.types:
             if kind.block in free:

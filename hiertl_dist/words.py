@@ -65,5 +65,10 @@ def toml_table(path: Path, error: type[Exception]) -> dict[str, Any]:
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError, OverflowError) as found:
-        raise error(f"{path}: not valid TOML: {str(found)[:200]}") from found
+        # what people have before there is an input file
+        other = "" if path.suffix == ".toml" else (
+            '; an fm_setup.in is named in an input file (fm_setup = "fm_setup.in"), and of trajectories '
+            "hiertl-dist init makes one"
+        )  # fmt: skip
+        raise error(f"{path}: not valid TOML: {str(found)[:200]}{other}") from found
     return table

@@ -424,3 +424,9 @@ def test_a_wall_that_reaches_the_fitted_frames_is_said(serial):
             found = [n for n in notes if "the wall of the model" in n]
             assert len(found) == said, notes
     assert f"CC at {shortest:.3f} Å (wall below {shortest + 0.1:.3f} Å, force 300 kcal/mol/Å)" in found[0]
+
+
+def test_what_is_frozen_are_parameters(serial):
+    fit = fit_block(FRAMES, BASIS, "C", executor=serial)
+    with pytest.raises(TypeError, match=r"frozen: expected Parameters, found BlockFit: a fit has solution.parameters"):
+        fit_block(FRAMES, BASIS, "CN", frozen=[fit], executor=serial)

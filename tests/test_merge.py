@@ -198,3 +198,8 @@ def test_reduced_files_leave_out_what_is_tiny(merge, files, tmp_path):
     gone = {c for c, v in full.as_dict().items() if v != reduced.as_dict()[c]}
     assert gone == {tiny.columns[i] for i in index}
     assert not any(reduced.as_dict()[c] for c in gone)
+
+
+def test_models_are_merged_and_nothing_else():
+    with pytest.raises(TypeError, match=r"expected Models, found Parameters: Model\(parameters\) makes one"):
+        Model.merge([part("C")])
