@@ -72,8 +72,7 @@ class LinearSolution:
     - `penalties` (n,), read-only: what was added to the diagonal of AᵀA, inf where a column was held at 0 (ridge,
       bayesian_ridge, ard); None for the others
     - `undetermined` (f, k): orthonormal directions of the coefficients of the unpenalised columns, in the order in
-    which
-      they were named, that the rows say nothing about; the coefficients given have no part in them
+      which they were named, that the rows say nothing about; the coefficients given have no part in them
     """
 
     coefficients: Vector

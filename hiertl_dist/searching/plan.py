@@ -205,7 +205,8 @@ def _check_energies(parts: Sequence[Part], basis: Basis, frozen: Sequence[Parame
                 f"{', '.join(together)} apart, and a search can't fit them anew with {part.name}: search all at once "
                 "(--all-at-once), use fit, give one of them as [basis] energies, or add frames of other compositions"
             )
-        _, _, vt = np.linalg.svd(counts)
+        # R alone: U of all frames is as large as the square of their number
+        _, _, vt = np.linalg.svd(np.linalg.qr(counts, mode="r"))
         left = left.replaced(movable, undetermined_energies(own, movable, vt[_rank(counts) :].T, {}))
 
 
