@@ -13,25 +13,28 @@ from .errors import InputError, MismatchError
 from .parameters import Parameters, Penalty, check_same_cutoffs, check_same_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from .basis import Basis
     from .blocks import Column
 
 
-def check_frozen(basis: Basis, free: Sequence[str], frozen: Sequence[Parameters]) -> None:
+def check_frozen(basis: Basis, free: Collection[str], frozen: Sequence[Parameters]) -> None:
     """Raise MismatchError unless frozen models fit the basis; both values are named.
 
     Pairs and the cutoff function must agree; where the basis keeps a type that is frozen, so must its cutoffs, and the
     frozen order may be lower (missing coefficients are zero) but not higher. Types that the basis excludes take all
-    from the frozen model. A frozen model must not hold terms of a block that is being fitted.
+    from the frozen model. A frozen model must not hold terms of a block that is being fitted; where this block is the
+    energy of a free atom alone, it must not hold that energy.
     """
+    free = set(free)
+    counted = {b for b in free if all(t.body == 1 for t in basis.types if t.block == b)}
     for i, model in enumerate(frozen):
         if not isinstance(model, Parameters):
             raise TypeError(f"frozen: expected Parameters, found {type(model).__name__}: a fit has solution.parameters")
         check_same_pairs(basis, model.basis, "the basis", model.source)
         for kind in model.basis.types:
-            if kind.block in free:
+            if kind.block in free and (kind.block not in counted or kind.body == 1):
                 raise MismatchError(
                     f"{model.source} has {kind.name} terms of block {kind.block}, which is being fitted; freeze a "
                     "model of other blocks, or leave these terms out of it"

@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .basis import Basis, cluster_name, split_symbols
+from .cluster_types import ClusterType
 from .errors import BasisError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-
-    from .cluster_types import ClusterType
 
 
 def lower_basis(basis: Basis, blocks: Collection[str], orders: Any = None, exclude: Sequence[str] = ()) -> Basis:
@@ -41,6 +40,15 @@ def lower_basis(basis: Basis, blocks: Collection[str], orders: Any = None, exclu
     if not kinds:
         raise InputError(f"nothing is left of blocks {', '.join(blocks)}")
     return basis.with_types(kinds)
+
+
+def with_energy_columns(basis: Basis, elements: Collection[str]) -> Basis:
+    """The basis with the energy of a free atom as all that the own block of some elements has: where a frozen model
+    holds the rest of the block, this is what may still be fitted of it."""
+    wanted = sorted(set(elements))
+    own = {cluster_name((e,)) for e in wanted}
+    kept = [t for t in basis.types if t.block not in own]
+    return basis.with_types((*(ClusterType((e,), 1, ()) for e in wanted), *kept))
 
 
 def _excluded(kinds: Sequence[ClusterType], exclude: Sequence[str]) -> set[str]:

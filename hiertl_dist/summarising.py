@@ -17,19 +17,20 @@ import numpy as np
 
 from .algebra import RFactor
 from .assembly import assemble
-from .basis import Basis, split_symbols
+from .basis import Basis, cluster_name, split_symbols
 from .blocks import blocks_of
 from .errors import InputError, StoreError
 from .executors import borrowed
 from .folds import Folds, assign_folds
 from .frozen import check_frozen
-from .one_body import EnergyTerms, energy_terms, without_one_body
+from .one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
 from .parameters import Parameters
 from .paths import local_path
 from .planning import check_resources, make_plan
 from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
+from .sub_basis import with_energy_columns
 from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 from .tiles import check_elements
@@ -71,6 +72,7 @@ def summarise(
     rows: str | Path | None = None,
     frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
+    missing_energies: MissingEnergies = "zero",
     executor: Executor | None = None,
     memory: int | None = None,
 ) -> Summaries:
@@ -79,13 +81,13 @@ def summarise(
     Parameters
     ----------
     blocks : names; default: every block of the basis that no frozen model holds.
-    folds : into how many parts, or how, frames are shared out for cross-validation. That is settled with the pass:
-        other folds need the rows again.
+    folds : how, or into how many parts, frames are shared out for cross-validation; other folds need the rows again.
     store : folder of the summary store, all of which is returned; what is there is not computed again. ``None``: none.
-    rows : folder of the design store, whose complete tiles are read and which gets those that are missing; ``None``
-        makes rows and never writes them.
+    rows : folder of the design store: tiles that are complete are read, others written; ``None``: rows are not kept.
     frozen : models of other blocks, whose predictions are subtracted from the targets of every fit.
     policy : for pairs inside an inner cutoff.
+    missing_energies : of free atoms of which neither blocks nor frozen models nor the basis say any: ``"fit"`` keeps
+        columns of their own, so that views may fit them; ``"zero"``: none; ``"refuse"``: an error that names them.
     executor : who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
 
     Raises
@@ -97,7 +99,7 @@ def summarise(
     """
     _require_folders(store=store, rows=rows)
     how = Folds(folds) if isinstance(folds, int) else folds
-    names = _names(basis, blocks, frozen)
+    basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
     with borrowed(executor) as runner:
         batches: tuple[Batch, ...] = ()
         if store is not None:
@@ -132,6 +134,21 @@ def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Paramete
     held = {t.block for f in frozen for t in f.basis.types}
     free = [b.name for b in blocks_of(basis) if b.name not in held]
     return tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
+
+
+def with_missing(
+    basis: Basis, names: Sequence[str], frozen: Sequence[Parameters], frames: Sequence[Frame], missing: MissingEnergies
+) -> tuple[Basis, tuple[str, ...]]:
+    """The basis and names of blocks with a column for each energy of a free atom that is missing and to be fitted; see
+    :func:`summarise`. Raises InputError where it is missing and refused."""
+    members = [set(split_symbols(b)) for b in names]
+    labelled = [f.elements for f in frames if f.energy is not None]
+    there = {e for own in labelled if any(m <= own for m in members) for e in own}
+    wanted = settled_energies(basis, names, frozen, there, missing, (), "summarise", names).opened
+    if not wanted:
+        return basis, tuple(names)
+    basis = with_energy_columns(basis, wanted)
+    return basis, tuple(b.name for b in blocks_of(basis, {*names, *(cluster_name((e,)) for e in wanted)}))
 
 
 def _in_memory(

@@ -236,7 +236,7 @@ def _energies(
     if absent := [e for e in found.opened if e not in columns]:
         raise InputError(
             f"view: the energies of free atoms of {', '.join(absent)} can't be fitted: the summaries have the blocks "
-            f"{', '.join(summaries.blocks)} alone; summarise those of {', '.join(absent)} too"
+            f"{', '.join(summaries.blocks)} alone; say missing_energies=\"fit\" to summarise, which keeps a column each"
         )
     own = [t for t in basis.types if t.body == 1]
     fitted = {t.elements[0] for t in own if t.elements[0] in there and t.elements[0] not in found.given}

@@ -478,11 +478,66 @@ def test_a_search_refuses_what_only_a_fit_can_settle():
     # nothing tells them apart, so nothing would be fitted anew
     search(of_three(("C", "N", "CN"), {"CN": 1})[0], THREE.restricted("CN"), grid, executor=SERIAL)
     bare = without_one_body([TRUTH.restricted({"C"})])
-    with pytest.raises(InputError, match="search, CN: no frozen model has the energies of free atoms of C"):
-        search(
-            FRAMES, BASIS, grid, frozen=bare, executor=SERIAL,
-            options=HierarchyOptions(FitSettings(missing_energies="fit")),
-        )  # fmt: skip
     given_ = BASIS.with_energies({"C": energies(TRUTH)["C"]}, "kcal")
     model = search(FRAMES, given_, grid, frozen=bare, executor=SERIAL).model
     np.testing.assert_allclose(predictions(model.parameters)[0], [f.energy for f in FRAMES], atol=1e-2)
+
+
+FIT = HierarchyOptions(FitSettings(missing_energies="fit"))
+GRID = {"folds": 2, "grid": {"regulariser": {"kind": "ridge", "alpha": 1e-9}}}
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["block by block", "all at once"])
+@pytest.mark.parametrize("elements", ["C", "CN"])
+def test_a_search_fits_energies_that_frozen_files_lack(elements, together, tmp_path):
+    bare = [replace(p, source=f"{e} alone") for e in elements for p in without_one_body([TRUTH.restricted({e})])]
+    settings_ = SearchSettings.from_dict(GRID)
+    with pytest.raises(InputError, match="free atom of C"):
+        search(FRAMES, BASIS, settings_, frozen=bare, executor=SERIAL, all_at_once=together)
+    found = search(
+        FRAMES, BASIS, settings_, frozen=bare, executor=SERIAL, options=FIT, all_at_once=together, store=tmp_path
+    )
+    assert found.stages[-1].solution.blocks == (("N", "CN") if together and elements == "C" else ("CN",))
+    assert set(energies(found.stages[-1].solution.parameters)) >= set(elements)
+    np.testing.assert_allclose(predictions(found.model.parameters)[0], [f.energy for f in FRAMES], atol=1e-2)
+    # as a fit does, and again from the store
+    fit, _ = climb(
+        FRAMES, frozen=bare, missing_energies="fit", weights=found.stages[-1].solution.weights,
+        regulariser={"kind": "ridge", "alpha": 1e-9},
+    )  # fmt: skip
+    for e, x in energies(fit.model).items():
+        assert energies(found.model)[e] == pytest.approx(x, abs=1e-4)
+    again = search(
+        FRAMES, BASIS, settings_, frozen=bare, executor=SERIAL, options=FIT, all_at_once=together, store=tmp_path
+    )
+    assert again.model.parameters.digest == found.model.parameters.digest
+
+
+def test_a_combination_of_energies_that_frozen_files_lack_is_not_settled_by_a_search_alone():
+    frames, whole = of_three(("O", "CN", "CO", "NO", "CNO"), {"O": 0, "CN": 1, "CNO": 0})
+    bare = without_one_body([TRUE_THREE.restricted({"C"}), TRUE_THREE.restricted({"N"})])
+    fit, _ = climb(frames, THREE, frozen=bare, missing_energies="fit", weights={})
+    np.testing.assert_allclose(predictions(fit.model.parameters, whole)[0], [f.energy for f in whole], atol=1e-3)
+    with pytest.raises(InputError, match="free atoms of C, N apart, and a search can't fit them anew with CNO"):
+        search(frames, THREE, SearchSettings.from_dict(GRID), frozen=bare, executor=SERIAL, options=FIT)
+
+
+def test_views_fit_energies_that_summaries_kept_columns_for():
+    bare = without_one_body([TRUTH.restricted({"C"}), TRUTH.restricted({"N"})])
+    frames = [f for f in FRAMES if f.elements == {"C", "N"}]
+    lacking = summarise(frames, BASIS, frozen=bare, folds=None, executor=SERIAL)
+    with pytest.raises(InputError, match=r'C, N can.t be fitted: .* missing_energies="fit" to summarise'):
+        view(lacking, missing_energies="fit")
+    with pytest.raises(InputError, match="summarise: frames with energies of C, N need"):
+        summarise(frames, BASIS, frozen=bare, folds=None, executor=SERIAL, missing_energies="refuse")
+    kept = summarise(frames, BASIS, frozen=bare, folds=None, executor=SERIAL, missing_energies="fit")
+    assert kept.blocks == ("C", "N", "CN")
+    for chosen in (view(kept), view(kept, blocks=["CN"], missing_energies="fit")):
+        solution = solve(chosen, {"kind": "none"})
+        model = Model.merge([*map(Model, bare), Model(solution.parameters)])
+        np.testing.assert_allclose(predictions(model.parameters, frames)[0], [f.energy for f in frames], atol=1e-3)
+    # a model that says these energies leaves none to fit
+    stated = summarise(frames, BASIS, frozen=[TRUTH.restricted({"C", "N"})], executor=SERIAL, missing_energies="fit")
+    assert stated.blocks == ("CN",)
+    with pytest.raises(MismatchError, match="has C terms of block C, which is being fitted"):
+        summarise(frames, kept.basis, blocks=kept.blocks, frozen=[TRUTH.restricted({"C", "N"})], executor=SERIAL)

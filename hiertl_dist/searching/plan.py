@@ -13,9 +13,10 @@ from ..basis import cluster_name, split_symbols
 from ..blocks import blocks_of, columns_of
 from ..errors import BasisError, InputError
 from ..lattice import HierarchyOptions, blocks_in, check_held, choose_blocks, less
-from ..one_body import OpenEnergies, counts_of, one_body_values, undetermined_energies
+from ..one_body import OpenEnergies, counts_of, one_body_values, settled_energies, undetermined_energies
 from ..rows import KINDS, SUMMARY_KINDS, Group, kind_codes, n_rows, person_kind
 from ..sub_basis import lower_basis
+from ..summarising import with_missing
 from ..weights import weight_names
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class SearchPlan:
-    """What a search will do: its stages, the blocks and frames to summarise, what is frozen from the start."""
+    """What a search will do: its stages, the blocks and frames to summarise, what is frozen from the start.
+
+    Among the blocks are those of elements whose energy of a free atom a stage fits, though the rest of them is frozen.
+    """
 
     parts: tuple[Part, ...]
     basis: Basis
@@ -106,8 +110,7 @@ def plan_search(
     if unknown := sorted(set(settings.blocks) - set(names)):
         raise InputError(f"search.blocks: {unknown} are not blocks of the basis, which has {names}")
     if all_at_once:
-        check_held(basis, frozen)
-        wanted, used = _together(frames, names, settings, frozen, options)
+        wanted, used = _together(frames, basis, settings, frozen, options)
         stages = [(cluster_name({e for b in wanted for e in split_symbols(b)}), tuple(wanted))]
     else:
         wanted = choose_blocks(frames, basis, frozen, options, tell)
@@ -129,14 +132,18 @@ def plan_search(
         parts[-1].columns(grid.choices(fit) if settings.strategy == "grid" else _ladder_choices(grid, fit))
     left = tuple(less(frozen, set(wanted)))
     _check_energies(parts, basis, left)
-    return SearchPlan(tuple(parts), basis, tuple(wanted), tuple(used), tuple(frames), left, options)
+    asking = [f for p in parts if p.fit.missing_energies == "fit" for f in p.frames]
+    whole, named = with_missing(basis, wanted, left, asking, "fit")
+    return SearchPlan(tuple(parts), whole, named, tuple(used), tuple(frames), left, options)
 
 
 def _together(
-    frames: Sequence[Frame], names: Sequence[str], settings: SearchSettings, frozen: Sequence[Parameters],
+    frames: Sequence[Frame], basis: Basis, settings: SearchSettings, frozen: Sequence[Parameters],
     options: HierarchyOptions,
 ) -> tuple[list[str], list[Frame]]:  # fmt: skip
-    """Blocks and frames of a search all at once."""
+    """Blocks and frames of a search all at once, if it can be done."""
+    check_held(basis, frozen)
+    names = [b.name for b in blocks_of(basis)]
     if ignored := [k for k in ("block_settings", "only") if getattr(options, k)]:
         raise InputError(f"all at once: every block is free and has the same settings, so {ignored} would be ignored")
     if settings.blocks:
@@ -152,6 +159,11 @@ def _together(
         raise InputError(
             f"nothing to search: no frame with labels has all elements of one of the blocks {', '.join(wanted)}"
         )
+    there = {e for f in used if f.energy is not None for e in f.elements}
+    settled_energies(
+        basis, wanted, less(frozen, set(wanted)), there, options.settings.missing_energies, (), "search all at once",
+        wanted,
+    )  # fmt: skip
     return wanted, used
 
 
@@ -180,22 +192,18 @@ def _tell_weights(grid: Grid, fit: FitSettings, frames: Sequence[Frame], name: s
 
 def _check_energies(parts: Sequence[Part], basis: Basis, frozen: Sequence[Parameters]) -> None:
     """Raise InputError where a fit would settle what a search can't: energies of free atoms that a stage knows only a
-    combination of, which frames of a later one tell apart; or those that frozen models lack, with ``"fit"``."""
-    given, held = dict(basis.energies), one_body_values(frozen)
-    searched = {b for part in parts for b in part.blocks}
+    combination of, which frames of a later one tell apart."""
+    given = dict(basis.energies)
+    told = {*given, *one_body_values(frozen), *(b for part in parts for b in part.blocks)}
     ones = {t.elements[0] for t in basis.types if t.body == 1}
     left = OpenEnergies()
     for part in parts:
         labelled = [f for f in part.frames if f.energy is not None]
         there = {e for f in labelled for e in f.elements}
-        known = {*given, *held, *searched}
-        if part.fit.missing_energies == "fit" and (lacking := sorted(there - known)):
-            raise InputError(
-                f"search, {part.name}: no frozen model has the energies of free atoms of {', '.join(lacking)}, and a "
-                "search can't fit them: freeze a file that has them, or give them as [basis] energies"
-            )
         movable = left.within(there)
-        own = sorted((set(part.blocks) & ones) - set(given))
+        missing = there - told if part.fit.missing_energies == "fit" else set()
+        told |= missing
+        own = sorted(((set(part.blocks) & ones) - set(given)) | missing)
         counts = np.hstack([counts_of(labelled, own), movable.rows(labelled)])
         refitted = counts_of(labelled, (*own, *movable.alone()))
         together = [e for e in movable.elements if e not in movable.alone()]
