@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -189,3 +190,58 @@ def test_other_commands_say_it_in_one_line(broken):
     done = command(broken, "fit", "input.toml")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"hiertl-dist: ImportError: {NEEDS}\n"
+
+
+# ---- processes that share the folder
+
+COUNTING = """
+import json
+from numba.core import event
+
+class Compiled(event.Listener):
+    names = []
+    def on_start(self, e):
+        if "hiertl_dist" in str(e.data["dispatcher"].py_func.__module__):
+            self.names.append(f"{e.data['dispatcher'].py_func.__name__} {e.data['args']}")
+    def on_end(self, e):
+        pass
+
+event.register("numba:compile", Compiled())
+import numpy as np
+from hiertl_dist import Basis, Frame, design_rows
+pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
+basis = Basis.from_dict({"elements": ["C"], "orders": [3, 2, 0], "pairs": pairs})
+frame = Frame(("C",) * 3, np.array([[0.0, 0, 0], [1.5, 0, 0], [0, 1.5, 0]]), None, forces=np.zeros((3, 3)))
+print(json.dumps([Compiled.names, float(np.abs(design_rows(frame, basis).matrix).sum())]))
+"""
+
+
+def test_processes_at_once_compile_each_kernel_once(tmp_path):
+    variables = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run(_):
+        return subprocess.run(
+            [sys.executable, "-c", COUNTING], env=variables, capture_output=True, text=True, check=True, timeout=300
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(3) as pool:
+        found = [json.loads(done.stdout) for done in pool.map(run, range(3))]
+    names = [name for compiled, _ in found for name in compiled]
+    assert any(name.startswith("cluster_rows") for name in names)
+    assert sorted(names) == sorted(set(names))
+    assert len({predicted for _, predicted in found}) == 1
+
+
+def test_without_locks_each_process_compiles(tmp_path, monkeypatch):
+    class NoLocks:
+        def __init__(self, path):
+            pass
+
+        def acquire(self):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(cache, "FileLock", NoLocks)
+    entered = False
+    with cache._alone(tmp_path / "x.lock"):
+        entered = True
+    assert entered

@@ -4,6 +4,7 @@ numba keeps compiled functions in files beside the sources (or where NUMBA_CACHE
 whose own file has changed; not so where a helper in another file has, and files that name a class which is gone can't
 even be read. So the folder holds a digest of all kernel sources, and is emptied of indices where that differs.
 
+Processes that share the folder compile each kernel once: the others wait for the one that does, and load what it made.
 Where there is no folder that can be written, or it is full, each process compiles the kernels anew, with one warning.
 """
 
@@ -15,11 +16,16 @@ import os
 import uuid
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from filelock import FileLock
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SOURCES: Final = Path(__file__).parent
 DIGEST: Final = "sources.digest"
@@ -42,6 +48,7 @@ def kernel(**options: Any) -> Callable[[Any], Any]:
             _warn(f"no folder can be written to cache compiled kernels in, and each process compiles them: {REMEDY}")
             return njit(**options)(function)
         _bear_full_disks(found)
+        _compile_once(found)
         return found
 
     return compiled
@@ -64,6 +71,46 @@ def _bear_full_disks(dispatcher: Any) -> None:
         return None
 
     cache.save_overload, cache.load_overload = saving, loading
+
+
+def _compile_once(dispatcher: Any) -> None:
+    """Have one process at a time compile a kernel, and those that waited load it."""
+    cache, compiled = dispatcher._cache, dispatcher.compile
+    load, path = cache.load_overload, Path(cache.cache_path) / f"{dispatcher.__module__}.{dispatcher.__name__}.lock"
+    ready: dict[Any, Any] = {}
+
+    def compiling(signature: Any) -> Any:
+        # numba's lock first, as in what it calls: a thread that has it would wait for one that waits for it
+        with global_compiler_lock:
+            if signature in dispatcher.overloads:
+                return compiled(signature)
+            # without the lock, lest many processes that start read their kernels one after another
+            if found := load(signature, dispatcher.targetctx):
+                ready[signature] = found
+                return compiled(signature)
+            with _alone(path):
+                return compiled(signature)
+
+    def loading(signature: Any, context: Any) -> Any:
+        return ready.pop(signature, None) or load(signature, context)
+
+    dispatcher.compile, cache.load_overload = compiling, loading
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock where there can be one; two that compile the same lose time alone."""
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _warn(text: str) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import carve, edge_table, inlined, jit, padded, voigt
+from .edges import carve, edge_table, helper, inlined, jit, padded, voigt
 from .moments import (
     add_moments,
     look_around,
@@ -205,7 +205,7 @@ def _add_batch(t, role, variants, family, batch, own, forces, stresses, energies
                            batch.turned, block, CHUNK, own, 0, LANES)  # fmt: skip
 
 
-@jit
+@helper
 def _write_sums(family, sums, rows, targets, out):
     """Copy rows of sums to those of the design matrix that are there (≥ 0)."""
     for x in range(len(targets)):

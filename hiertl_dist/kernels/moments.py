@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import carve, inlined, jit, multiply, padded
+from .edges import carve, helper, inlined, jit, multiply, padded
 from .simd import LANES, TILE, products
 
 
@@ -63,7 +63,7 @@ def moment_layout(body, n):
     return xs, yl, ys, mw, padded(n2, TILE) * mw
 
 
-@jit
+@helper
 def make_scratch(body, n, elements, near, table, room):
     """The :class:`Scratch` of a frame with so many elements."""
     most = 1
@@ -79,7 +79,7 @@ def make_scratch(body, n, elements, near, table, room):
     )  # fmt: skip
 
 
-@jit
+@helper
 def look_around(i, element, near, table, scratch):
     """Fill near, bounds and partner of a centre. Returns the number of its joined neighbours."""
     atom, code, first, directed, cell = near.atom, near.code, table.first, table.directed, table.cell
@@ -124,7 +124,7 @@ def look_at_pair(body, n, j, table, scratch):
             products(x, k * xs, g, around[k] * ld, g, partner[j * most + k] * ld, n, ld // LANES)
 
 
-@jit
+@helper
 def rarer(others, element):
     """Per role, the variant in which k has the rarer element of a frame."""
     atoms = np.zeros(others.max() + 1, np.int64)
