@@ -164,6 +164,17 @@ def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, 
     return tuple(block for name, block in found.items() if name in wanted)
 
 
+def sets_used(there: Iterable[frozenset[str]], blocks: Sequence[str], fewer: bool) -> frozenset[frozenset[str]]:
+    """The element sets whose frames a fit of some blocks uses, of those that there are.
+
+    Those of exactly all its elements; with ``fewer`` (``include_fewer``) also those of fewer that have all elements of
+    one of the blocks: frames without a free column would only be counted.
+    """
+    members = [frozenset(split_symbols(b)) for b in blocks]
+    whole = frozenset().union(*members)
+    return frozenset(s for s in there if s == whole or (fewer and s < whole and any(m <= s for m in members)))
+
+
 def columns_of(basis: Basis, names: Iterable[str] | None = None) -> Columns:
     """All columns of the blocks named (default: every block), in order."""
     return Columns((c for block in blocks_of(basis, names) for c in block.columns), basis.elements)

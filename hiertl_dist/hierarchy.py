@@ -98,12 +98,13 @@ def fit_hierarchy(
         for block in wanted:
             free = tuple(options.partial.get(block, ()))
             below = below_of(block, (*less(frozen, set(current)), *current.values()), free)
+            left_open = left_open.without([b for b in free if len(split_symbols(b)) == 1])
             movable = left_open.within(split_symbols(block))
             below = without_one_body(below, movable.elements)  # what may still move is this block's to say
             left = f", {', '.join(free)} left free" if free else ""
             tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
             fit = fit_block(
-                frames, basis, block, free=free, frozen=below, settings=own_weights(options.of(block), block, frames),
+                frames, basis, block, free=free, frozen=below, settings=own_weights(options, block, frames),
                 executor=runner, store=options.store, memory=options.memory,
                 left_open=movable, left_out=fitted_blocks(wanted, options),
             )  # fmt: skip

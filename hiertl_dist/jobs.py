@@ -80,12 +80,11 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
         return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
-    fits = [(b, *options.partial.get(b, ())) for b in wanted]
+    fits = [options.together(b) for b in wanted]
     needs: set[Need] = set()
-    for block, *free in fits:
-        members, wider = set(split_symbols(block)), options.of(block).include_fewer
-        sets = {f.elements for f in frames if f.elements == members or (wider and f.elements < members)}
-        needs |= {(cluster_name(s), b) for s in sets for b in (block, *free) if set(split_symbols(b)) <= s}
+    for fit in fits:
+        sets = options.sets_of(fit[0], frames)
+        needs |= {(cluster_name(s), b) for s in sets for b in fit if set(split_symbols(b)) <= s}
     return _Work(frames, held_out, frozen, fits, needs, notes, labels)
 
 

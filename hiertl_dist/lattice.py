@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .basis import cluster_name, split_symbols
-from .blocks import blocks_of
+from .blocks import blocks_of, sets_used
 from .contacts import check_contacts
 from .display import Shown
-from .errors import InputError, MismatchError
+from .errors import InputError, MismatchError, Problems
 from .frozen import check_frozen
 from .one_body import settled_energies
 from .rows import KINDS
@@ -19,7 +19,7 @@ from .tiles import check_elements
 from .weights import explicit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from .basis import Basis
@@ -63,6 +63,14 @@ class HierarchyOptions(Shown):
     def of(self, block: str) -> FitSettings:
         return self.block_settings.get(block, self.settings)
 
+    def together(self, block: str) -> tuple[str, ...]:
+        """The block and those that are left free when it is fitted."""
+        return block, *self.partial.get(block, ())
+
+    def sets_of(self, block: str, frames: Iterable[Frame]) -> frozenset[frozenset[str]]:
+        """The element sets whose frames the fit of a block uses."""
+        return sets_used({f.elements for f in frames}, self.together(block), self.of(block).include_fewer)
+
 
 def blocks_in(parameters: Parameters) -> set[str]:
     """Names of the blocks that a model has terms of."""
@@ -76,7 +84,18 @@ def choose_blocks(
     options: HierarchyOptions,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
-    """The blocks that a climb fits, small element sets first.
+    """The blocks that a climb fits, small element sets first: :func:`wanted_blocks`, if :func:`check_climb` finds
+    nothing. Raises what these raise; several problems as one InputError."""
+    wanted = wanted_blocks(frames, basis, frozen, options, tell)
+    check_climb(wanted, frames, basis, frozen, options, tell)
+    return wanted
+
+
+def wanted_blocks(
+    frames: Sequence[Frame], basis: Basis, frozen: Sequence[Parameters], options: HierarchyOptions,
+    tell: Callable[[str], None],
+) -> list[str]:  # fmt: skip
+    """The blocks that a climb would fit.
 
     Blocks that a frozen model holds are not fitted. A block that no frame has exactly the elements of is left out of
     the model, and ``tell`` is told so, unless a larger block that is fitted stands on it.
@@ -84,12 +103,9 @@ def choose_blocks(
     Raises
     ------
     InputError
-        Nothing is left to fit; an option names a block or a source of rows that is not there, or contradicts another;
-        a block lacks its frames or its lower blocks.
+        Nothing is left to fit; an option names a block that is not there; a block lacks its frames.
     FrameError
         A frame has an element that the basis lacks.
-    MismatchError
-        A frozen model does not fit the basis, or penalties differ.
     """
     names = [b.name for b in blocks_of(basis)]
     _check_names(names, options, frozen)
@@ -101,24 +117,51 @@ def choose_blocks(
     there = {cluster_name(f.elements) for f in frames}
     wanted = [b for b in candidates if b in there]
     free = {lower for b in wanted for lower in options.partial.get(b, ())}
+    problems = Problems()
     for block in (b for b in candidates if b not in wanted and b not in free):
         larger = [w for w in wanted if _stands_on(w, block)]
         if larger or options.only is not None:
             needed = f", and {larger[0]} stands on it" if larger else ""
-            raise InputError(
+            problems.add(
                 f"block {block}: no frame contains exactly {', '.join(split_symbols(block))}{needed}; give such frames "
                 "or freeze a file"
             )
-        tell(f"block {block} is left out of the model: no frame contains exactly its elements")
+        else:
+            tell(f"block {block} is left out of the model: no frame contains exactly its elements")
+    problems.settle()
     if not wanted:
         raise InputError(f"nothing to fit: no frame contains exactly the elements of any of {', '.join(candidates)}")
-    check_held(basis, frozen)
-    _check_partial(wanted, options, frozen, tell)
-    _check_lower(wanted, names, options, basis, frozen)
-    _check_energies(wanted, frames, options, basis, frozen)
-    _check_weights(wanted, frames, options)
-    _tell_unused(frames, wanted, options, tell)
     return wanted
+
+
+def check_climb(
+    wanted: Sequence[str], frames: Sequence[Frame], basis: Basis, frozen: Sequence[Parameters],
+    options: HierarchyOptions, tell: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Look at all that a climb of some blocks would stumble over; frames that it does not use are told.
+
+    Raises
+    ------
+    InputError
+        An option names a source of rows that is not there, or contradicts another; a block lacks its lower blocks or
+        energies of free atoms.
+    MismatchError
+        A frozen model does not fit the basis, or penalties differ.
+    """
+    names = [b.name for b in blocks_of(basis)]
+    problems = Problems()
+    with problems.noting():
+        check_held(basis, frozen)
+    with problems.noting():
+        _check_partial(wanted, options, frozen, tell)
+    with problems.noting():
+        _check_lower(wanted, names, options, basis, frozen)
+    with problems.noting():
+        _check_energies(wanted, frames, options, basis, frozen)
+    with problems.noting():
+        _check_weights(wanted, frames, options)
+    problems.settle()
+    _tell_unused(frames, wanted, options, tell)
 
 
 def _stands_on(block: str, lower: str) -> bool:
@@ -208,7 +251,7 @@ def _check_lower(
 
 def fitted_blocks(wanted: Sequence[str], options: HierarchyOptions) -> set[str]:
     """The blocks of a climb and those that they leave free."""
-    return {b for block in wanted for b in (block, *options.partial.get(block, ()))}
+    return {b for block in wanted for b in options.together(block)}
 
 
 def _check_energies(
@@ -239,10 +282,11 @@ def _check_weights(wanted: Sequence[str], frames: Sequence[Frame], options: Hier
             )
 
 
-def own_weights(settings: FitSettings, block: str, frames: Sequence[Frame]) -> FitSettings:
-    """The settings without weights of sources that only other blocks' frames come from; those of none are refused."""
-    elements = set(split_symbols(block))
-    own = {f.group for f in frames if f.elements == elements or (settings.include_fewer and f.elements < elements)}
+def own_weights(options: HierarchyOptions, block: str, frames: Sequence[Frame]) -> FitSettings:
+    """A block's settings without weights of sources that only other blocks' frames come from; those of none are
+    refused."""
+    settings, sets = options.of(block), options.sets_of(block, frames)
+    own = {f.group for f in frames if f.elements in sets}
     others = {f.group for f in frames} - own
     foreign = {name for s in others for name in (s, *(f"{s}/{kind}" for kind in KINDS))} - set(KINDS)
     if isinstance(settings.weights, str):
@@ -254,13 +298,8 @@ def _tell_unused(
     frames: Sequence[Frame], wanted: Sequence[str], options: HierarchyOptions, tell: Callable[[str], None]
 ) -> None:
     """Frames that no block is fitted on are not passed over in silence."""
-    unused = Counter(
-        cluster_name(f.elements) for f in frames
-        if not any(
-            f.elements == set(split_symbols(b)) or (options.of(b).include_fewer and f.elements < set(split_symbols(b)))
-            for b in wanted
-        )
-    )  # fmt: skip
+    used = frozenset().union(*(options.sets_of(b, frames) for b in wanted))
+    unused = Counter(cluster_name(f.elements) for f in frames if f.elements not in used)
     for elements, count in sorted(unused.items()):
         tell(f"{count} frames of {elements} are not used: no block that is fitted has exactly their elements")
 
@@ -276,13 +315,9 @@ def check_climb_contacts(
     refused: set[str] = set()
     used: set[str] = set()
     for block in wanted:
-        members, own = set(split_symbols(block)), options.of(block)
-        sets = {
-            cluster_name(f.elements) for f in frames
-            if f.elements == members or (own.include_fewer and f.elements < members)
-        }  # fmt: skip
+        sets = set(map(cluster_name, options.sets_of(block, frames)))
         used |= sets
-        refused |= sets if own.policy == "refuse" else set()
+        refused |= sets if options.of(block).policy == "refuse" else set()
     names = fitted_blocks(wanted, options)
     check_contacts(
         [f for f in frames if cluster_name(f.elements) in used], basis, names, refused=refused,

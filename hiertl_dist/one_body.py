@@ -82,6 +82,16 @@ class OpenEnergies:
         kept = self.directions @ vt[: int(np.count_nonzero(s > SEEN))].T
         return replace(self, directions=kept)._trimmed()
 
+    def without(self, elements: Collection[str]) -> OpenEnergies:
+        """What is open where the energies of some elements are fitted on their own: it moves the others alone."""
+        others = [e not in elements for e in self.elements]
+        if all(others):
+            return self
+        u, s, _ = np.linalg.svd(self.directions[others], full_matrices=False)
+        kept = tuple(e for e, other in zip(self.elements, others, strict=True) if other)
+        base = {e: x for e, x in self.base.items() if e in kept}
+        return OpenEnergies(kept, u[:, s > SEEN], base)._trimmed()
+
     def _trimmed(self) -> OpenEnergies:
         """Without elements that no direction moves."""
         moved = np.vecdot(self.directions, self.directions) > SEEN
@@ -301,6 +311,7 @@ def energy_terms(
     if left_out is None:
         left_out = {e for t in basis.types for e in t.elements if len(set(t.elements)) == 1}
     found = settled_energies(basis, blocks, frozen, there, missing, before.elements, where, left_out)
+    before = before.without(found.own)  # a column of its own and an open one would share what is one energy
     still = before.within(there) if before.elements else before
     still = still.together(OpenEnergies.of(e for e in found.opened if e not in before.elements))
     here = {e for f in frames for e in f.elements}

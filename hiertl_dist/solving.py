@@ -11,7 +11,7 @@ import numpy as np
 from .algebra import ARD, BayesianRidge, UnsafeGram, penalises_all, regulariser_from_dict, regulariser_to_dict, solve
 from .assembly import Assembly, assemble
 from .basis import cluster_name, split_symbols
-from .blocks import blocks_of, columns_of
+from .blocks import blocks_of, columns_of, sets_used
 from .display import Shown
 from .errors import InputError
 from .executors import borrowed
@@ -149,8 +149,8 @@ def _choose_frames(
     members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
     elements = set().union(*members.values())
     if frame_sets is None:
-        subsets = {cluster_name(f.elements) for f in frames if f.elements < elements}
-        frame_sets = [cluster_name(elements), *(sorted(subsets) if settings.include_fewer else ())]
+        used = sets_used({f.elements for f in frames}, names, settings.include_fewer)
+        frame_sets = sorted(cluster_name(s) for s in used | {frozenset(elements)})
     chosen = [f for f in frames if cluster_name(f.elements) in frame_sets]
     if not any(f.elements == elements for f in chosen) and (not chosen or len(frame_sets) == 1):
         raise InputError(

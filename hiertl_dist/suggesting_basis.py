@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from .basis import Basis, cluster_name, split_symbols
-from .blocks import blocks_of
+from .blocks import blocks_of, sets_used
 from .costs import tile_seconds
 from .distances import REACH, PairDistances, sample_frames
 from .errors import InputError
@@ -296,7 +296,8 @@ class _Ladder:
     def sets(self, names: Sequence[str], fewer: bool) -> list[frozenset[str]]:
         """Element sets whose frames a fit of these blocks uses."""
         members = frozenset().union(*(split_symbols(n) for n in names))
-        return [s for s in self.counts if s == members or (s < members and (fewer or len(members) > MOST_ELEMENTS))]
+        used = sets_used(self.counts, names, fewer or len(members) > MOST_ELEMENTS)
+        return [s for s in self.counts if s in used]
 
     def information(self, names: Sequence[str], fewer: bool) -> int:
         """Labels that determine these blocks: those of frames that have all elements of one of them."""

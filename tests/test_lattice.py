@@ -103,6 +103,20 @@ def test_weights_of_nothing_are_refused_first():
         fit_hierarchy(frames_of(), BASIS, options=HierarchyOptions(FitSettings(weights={"forc": 2.0})), executor=SERIAL)
 
 
+def test_all_problems_of_a_climb_are_told_at_once():
+    options = HierarchyOptions(
+        FitSettings(weights={"forc": 2.0}), {"C": replace(RIDGE, penalty=Penalty(1e5, 0.01)),
+        "N": replace(RIDGE, penalty=Penalty(1e6, 0.01))}, partial={"CN": ["C"], "CO": ["C"]},
+    )  # fmt: skip
+    with pytest.raises(InputError) as error:
+        choose_blocks(frames_of("CN", "CO"), BASIS, [], options)
+    for said in ("partial: C would be changed by CN and by CO", "penalty: the settings of blocks", "weights: 'forc'"):
+        assert sum(said in p for p in error.value.problems) == 1, said
+    with pytest.raises(InputError) as error:
+        choose_blocks(random_frames({"CN": 4}), BASIS, [], HierarchyOptions())
+    assert [p.partition(":")[0] for p in error.value.problems] == ["block C", "block N"]
+
+
 def test_all_at_once_ignores_no_option():
     for options in ({"partial": {"CN": ["C"]}}, {"only": ["C"]}, {"block_settings": {"C": RIDGE}}):
         with pytest.raises(InputError, match=rf"all at once: .*{next(iter(options))}.* would be ignored"):

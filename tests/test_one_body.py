@@ -23,6 +23,7 @@ from hiertl_dist import (
     summarise,
     view,
 )
+from hiertl_dist.basis import cluster_name
 from hiertl_dist.errors import BasisError, InputError, MismatchError, StoreError
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.one_body import OpenEnergies, energy_zeros, one_body_values, without_one_body
@@ -437,6 +438,20 @@ def test_a_fit_states_the_energies_of_its_own_elements():
             FRAMES, basis, options=HierarchyOptions(partial={"CN": free}), executor=SERIAL
         ).model  # fmt: skip
         np.testing.assert_allclose(predictions(model.parameters)[0], [f.energy for f in FRAMES], atol=1e-3)
+
+
+@pytest.mark.parametrize("free", [["C"], ["C", "N"]])
+def test_an_energy_that_was_left_open_is_fitted_once_with_its_own_block(free):
+    frames = [f.without_labels(energy=True) if cluster_name(f.elements) in free else f for f in FRAMES]
+    fit = fit_hierarchy(frames, BASIS, options=HierarchyOptions(partial={"CN": free}), executor=SERIAL)
+    assert not fit.left_open.elements
+    for element, value in energies(TRUTH).items():
+        assert energies(fit.model.parameters)[element] == pytest.approx(value, abs=1e-3)
+    if free == ["C"]:  # and where a block is fitted by itself
+        model = fit.fits["N"].solution.parameters
+        whole = fit_block(frames, BASIS, "CN", free=free, frozen=[model], executor=SERIAL,
+                          left_open=OpenEnergies.of(["C"]))  # fmt: skip
+        assert energies(whole.solution.parameters)["C"] == pytest.approx(energies(TRUTH)["C"], abs=1e-3)
 
 
 def test_the_energy_of_an_atom_alone_freezes_no_block():

@@ -28,13 +28,14 @@ from hiertl_dist.errors import InputError, StoreError
 from hiertl_dist.executors import ProcessesExecutor, SerialExecutor
 from hiertl_dist.folds import Folds, assign_folds
 from hiertl_dist.held_out import Cell, HeldOut
-from hiertl_dist.hierarchy import HierarchyOptions
+from hiertl_dist.hierarchy import HierarchyOptions, fit_hierarchy
+from hiertl_dist.parameters import merge_parameters
 from hiertl_dist.rows import OBJECTIVES, SUMMARY_KINDS, kind_codes
 from hiertl_dist.searching import items as search_items
 from hiertl_dist.searching import stages
 from hiertl_dist.searching.choice import Candidate, choose, scored
 from hiertl_dist.searching.items import Item, Setup, Source, items_of
-from hiertl_dist.searching.plan import Columns
+from hiertl_dist.searching.parts import Columns
 from hiertl_dist.searching.report import pm, search_text
 from hiertl_dist.searching.settings import Choice, Grid, SearchSettings
 from hiertl_dist.searching.stages import search
@@ -532,8 +533,6 @@ def test_frozen_files_are_subtracted(hierarchy):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (HierarchyOptions(partial={"CN": ("C",)}), "partial: a search fits each block alone"),
-        (HierarchyOptions(FitSettings(include_fewer=True)), "include_fewer: a search fits each block on frames"),
         (HierarchyOptions(block_settings={"CN": FitSettings(policy="lsq")}), "fit.blocks.CN.policy is 'lsq'"),
         (HierarchyOptions(only=["CO"]), "only: ['CO'] are not blocks"),
     ],
@@ -542,6 +541,63 @@ def test_what_a_search_does_not_do_is_refused(options, said):
     with pytest.raises(InputError) as error:
         run(options=options)
     assert said in str(error.value)
+
+
+RIDGE = {"kind": "ridge", "alpha": 1e-3}
+FEWER = {"CN": FitSettings(RIDGE, include_fewer=True)}
+
+
+@pytest.mark.parametrize(
+    ("options", "bare"),
+    [
+        ({"partial": {"CN": ("C",)}}, ()), ({"partial": {"CN": ("C",)}, "block_settings": FEWER}, ()),
+        ({"partial": {"CN": ("C",)}, "block_settings": FEWER, "only": ("N", "CN")}, ()),
+        ({"partial": {"CN": ("C", "N")}, "block_settings": FEWER, "only": ("CN",)}, ()),
+        ({"partial": {"CN": ("C",)}, "block_settings": FEWER}, ("C",)),
+        ({"partial": {"CN": ("C", "N")}}, ("C", "N")),
+        ({"block_settings": FEWER}, ("C",)),
+    ],
+)  # fmt: skip
+def test_blocks_are_fitted_together_as_a_fit_does(options, bare):
+    frames = [replace(f, energy=None) if "".join(sorted(f.elements)) in bare else f for f in noisy_frames()]
+    how = HierarchyOptions(FitSettings(RIDGE), **options)
+    grid = {"regulariser": RIDGE | {"alpha": [1e-3, 1e9]}}
+    found = run(SearchSettings.from_dict({"folds": 3, "rule": "best", "grid": grid}), frames, options=how)
+    assert all(s.chosen.choice.regulariser["alpha"] == 1e-3 for s in found.stages)
+    with SerialExecutor() as executor:
+        fit = fit_hierarchy(frames, BASIS, options=how, executor=executor)
+    assert {s.name: (s.blocks, sum(s.rows.values())) for s in found.stages} == {
+        n: (f.solution.blocks, f.solution.rows) for n, f in fit.fits.items()
+    }
+    ours, theirs = found.model.parameters.as_dict(), fit.model.parameters.as_dict()
+    assert ours.keys() == theirs.keys()
+    np.testing.assert_allclose([ours[c] for c in theirs], list(theirs.values()), rtol=0, atol=1e-7)
+    last = found.stages[-1]
+    assert {t.block for p in last.frozen for t in p.basis.types} == {"C", "N"} - set(last.blocks)
+
+
+def test_scores_of_blocks_together_are_those_of_fits_from_the_rows():
+    how = HierarchyOptions(partial={"CN": ("C",)}, block_settings=FEWER, only=("N", "CN"))
+    found = run(options=how)
+    frames = [f for f in noisy_frames() if "C" in f.elements]
+    for candidate in found.stages[1].found.candidates[:16:5]:
+        check(candidate, reference(frames, {"C", "CN"}, candidate.choice, [found.stages[0].solution.parameters]))
+    assert found.stages[1].frames == len(frames)
+
+
+def test_a_frozen_file_of_which_a_part_is_fitted_anew(hierarchy):
+    both = replace(merge_parameters([s.solution.parameters for s in hierarchy.stages[:2]]), source="both")
+    told = []
+    found = run(frozen=[both], options=HierarchyOptions(partial={"CN": ("C",)}), tell=told.append)
+    assert "note: partial fits C anew, in place of what both has of it" in told
+    (stage,) = found.stages
+    assert {t.block for p in stage.frozen for t in p.basis.types} == {"N"}
+    frames = [f for f in noisy_frames() if f.elements == {"C", "N"}]
+    lower = [hierarchy.stages[1].solution.parameters]
+    first = stage.found.candidates[0]
+    check(first, reference(frames, {"C", "CN"}, first.choice, lower, folds_of(frames)))
+    values = stage.solution.parameters.as_dict()
+    assert all(values[c] == v for c, v in found.model.parameters.as_dict().items() if c.block != "N")
 
 
 def test_weights_that_the_grid_does_not_name_are_told():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +12,11 @@ from synthetic import random_frames, small_basis
 
 from hiertl_dist.errors import InputError
 from hiertl_dist.folds import Folds
+from hiertl_dist.lattice import HierarchyOptions
 from hiertl_dist.searching.plan import plan_search
 from hiertl_dist.searching.settings import Choice, Grid, SearchSettings
 from hiertl_dist.solving import FitSettings
+from hiertl_dist.sub_basis import lower_basis
 
 FIT = FitSettings(regulariser={"kind": "ridge", "alpha": 0.5}, weights={"energy": 0.7}, objective="plain")
 BASIS = small_basis((4, 3, 2))
@@ -217,6 +220,73 @@ def test_what_is_not_there_is_refused_before_anything_is_computed(table, said):
     with pytest.raises(InputError) as error:
         plan_search(FRAMES, BASIS, SearchSettings.from_dict(table))
     assert said in str(error.value)
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    options = HierarchyOptions(
+        FitSettings(weights={"nothing": 2.0}), {"CN": FitSettings(policy="lsq")}, partial={"CN": ("C",)},
+    )  # fmt: skip
+    table = {
+        "grid": {"orders": [[9, 3, 2]], "exclude": [["CCO"]], "weights": [{"c": 1.0}, {"d": 1.0}]},
+        "importance": {"stress": 1.0}, "blocks": {"CO": {}},
+    }  # fmt: skip
+    bare = [replace(f, stress=None) for f in FRAMES]
+    with pytest.raises(InputError) as error:
+        plan_search(bare, BASIS, SearchSettings.from_dict(table), options=options)
+    for said in (
+        "search.blocks: ['CO'] are not blocks", "weights: 'nothing' names no kind or source of rows",
+        "search.importance: only stress count, of which C has no rows", "fit.blocks.CN.policy is 'lsq'",
+        "search.grid.weights: 'c' names no kind", "search.grid.weights: 'd' names no kind",
+    ):  # fmt: skip
+        assert sum(said in p for p in error.value.problems) == 1, said
+
+
+def test_orders_that_only_another_block_has_are_lowered_and_told():
+    basis = BASIS.with_types(
+        replace(t, order=3) if t.block != "C" and t.body == 2 else t for t in BASIS.types
+    )
+    settings = SearchSettings.from_dict({"grid": {"orders": [[4, 3, 2], [3, 2, 2], [2, 2, 2]]}})
+    told = []
+    parts = plan_search(FRAMES, basis, settings, tell=told.append).parts
+    orders = {}
+    for part in parts:
+        for choice, columns in part.columns(part.grid.choices(part.fit)):
+            orders.setdefault(part.name, []).append([t.order for t in columns.basis.types if t.body == 2])
+            assert columns.basis == lower_basis(basis, part.blocks, choice.orders)
+    assert orders == {"C": [[4], [3], [2]], "N": [[3], [3], [2]], "CN": [[3], [3], [2]]}
+    lowered = [line for line in told if "lower ones" in line]
+    assert [line.split(":")[1].strip() for line in lowered] == ["N", "CN"]
+    assert all("of the orders [4, 3, 2] the basis has lower ones" in line for line in lowered)
+    for table in (
+        {"grid": {"orders": [[5, 3, 2]]}}, {"grid": {"orders": {"CN": [4, 3, 2]}}}, {"grid": {"orders": {"NN": 4}}},
+        {"blocks": {"N": {"orders": [[4, 3, 2]]}}},
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="higher orders need the rows again"):
+            plan_search(FRAMES, basis, SearchSettings.from_dict(table))
+
+
+def test_a_block_that_is_fitted_with_another_has_its_grid():
+    settings = SearchSettings.from_dict({"blocks": {"C": {"orders": [[2, 2, 2]]}}})
+    options = HierarchyOptions(partial={"CN": ("C",)}, only=("N", "CN"))
+    with pytest.raises(InputError, match=r"search\.blocks\.C: C is fitted together with CN \(partial\)"):
+        plan_search(FRAMES, BASIS, settings, options=options)
+    told = []
+    plan_search(FRAMES, BASIS, settings, options=HierarchyOptions(only=("N",)), tell=told.append)
+    assert "note: search.blocks.C is of no use here: C is not searched" in told
+
+
+def test_all_at_once_takes_what_it_need_not_ignore():
+    fewer = {"CN": FitSettings(include_fewer=True)}
+    options = HierarchyOptions(block_settings=fewer, partial={"CN": ("C",)}, only=("N", "CN"))
+    (part,) = plan_search(FRAMES, BASIS, SearchSettings(), options=options, all_at_once=True).parts
+    assert part.blocks == ("C", "N", "CN")
+    for wrong, said in (
+        ({"only": ("CN",)}, "so ['only'] would be ignored, which leaves out N"),
+        ({"block_settings": {"CN": FitSettings(objective="plain")}}, "['block_settings'] would be ignored"),
+    ):
+        with pytest.raises(InputError) as error:
+            plan_search(FRAMES, BASIS, SearchSettings(), options=replace(options, **wrong), all_at_once=True)
+        assert said in str(error.value)
 
 
 def test_all_at_once_has_one_grid():

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..one_body import MissingEnergies
     from ..parameters import Parameters
     from ..reduction import Summaries
-    from .plan import Columns, Part
+    from .parts import Columns, Part
     from .settings import Choice
 
 FORMAT: Final = 1
@@ -291,7 +291,7 @@ def _costs(bases: Mapping[str, Basis], part: Part, frozen: Sequence[Parameters])
     frozen_types: dict[Elements, ClusterType] = {}
     for model in frozen:
         for kind in model.basis.types:
-            if set(kind.elements) <= elements and (len(part.blocks) > 1 or _below(kind.block, part.name)):
+            if set(kind.elements) <= elements and (part.all_at_once or _below(kind.block, part.name)):
                 known = frozen_types.get(kind.elements, kind)
                 frozen_types[kind.elements] = max(known, kind, key=lambda t: t.order)
     pairs = {p.elements: p for model in frozen for p in model.basis.pairs if set(p.elements) <= elements}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..basis import cluster_name
 from ..display import table_text
-from ..errors import InputError
+from ..errors import Problems
 from ..figures import need_matplotlib
 from ..jobs import known_frames, options_of, read_frozen, renew, tell_labels, tell_solution
 from ..outputs import solution_writers, write_json_file, write_model
@@ -31,13 +31,15 @@ from .settings import SearchSettings
 from .stages import SearchResult, search, summarise_for, summary_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ..evaluation import Evaluation
     from ..executors.base import Executor
     from ..frames import Frame
     from ..inputs import Input
+    from ..lattice import HierarchyOptions
+    from ..parameters import Parameters
     from .stages import Stage
 
 
@@ -107,12 +109,11 @@ def search_job(
     Raises
     ------
     InputError
-        The input has no ``[search]`` table; and what :func:`~hiertl_dist.searching.stages.search` raises.
+        The input has no ``[search]`` table; and what :func:`~hiertl_dist.searching.stages.search` raises. All of it is
+        told at once.
     ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """
-    if job.search is None:
-        raise InputError("search: expected a [search] table, found none")
     drawn = find_spec("matplotlib") is not None if plot is None else plot
     if plot:
         need_matplotlib()
@@ -129,12 +130,12 @@ def search_job(
         files.extend(write(executor, solution_writers(name, stage.solution, job.output)))
         tell_solution(stage.solution, tell)
 
+    options = search_options(job)
+    settings, plan = _planned(job, frames, frozen, options, all_at_once)
     if fresh:
-        options = search_options(job)
-        plan = plan_search(frames, job.basis, job.search, frozen=frozen, options=options, all_at_once=all_at_once)
-        renew_summaries(job, plan, job.search, executor, tell)
+        renew_summaries(job, plan, settings, executor, tell)
     result = search(
-        frames, job.basis, job.search, frozen=frozen, options=search_options(job), store=job.summaries,
+        frames, job.basis, settings, frozen=frozen, options=options, store=job.summaries,
         rows=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
         all_at_once=all_at_once, tell=tell, done=done,
     )  # fmt: skip
@@ -149,11 +150,28 @@ def search_job(
     return report
 
 
+def _planned(
+    job: Input, frames: Sequence[Frame], frozen: Sequence[Parameters], options: HierarchyOptions, all_at_once: bool
+) -> tuple[SearchSettings, SearchPlan]:
+    """What a job wants searched, and the plan of it. Raises for all that is wrong with both."""
+    problems = Problems()
+    if job.search is None:
+        problems.add(
+            'search: expected a [search] table, found none; [search.grid] regulariser = { kind = "ridge", alpha = '
+            "[1e-4, 1e-3, 1e-2] } compares three strengths"
+        )
+    settings = job.search or SearchSettings()
+    with problems.noting():
+        plan = plan_search(frames, job.basis, settings, frozen=frozen, options=options, all_at_once=all_at_once)
+    problems.settle()
+    return settings, plan
+
+
 def _plot(result: SearchResult, path: Path) -> tuple[Path, ...]:
     return plot_search(path, result)
 
 
-def search_options(job: Input) -> Any:
+def search_options(job: Input) -> HierarchyOptions:
     """The options of a search: those of a fit, but that no store is named there."""
     return replace(options_of(replace(job, keep_rows=False)), store=None)
 

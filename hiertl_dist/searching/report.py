@@ -64,8 +64,9 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
         rows.append([mark + tell(c.choice), pm(c.score, c.standard_error), *errors, nonzeros, f"{1e6 * c.cost:.3g}"])
     counts = ", ".join(f"{n:,} {k}".replace(",", " ") for k, n in stage.rows.items())
     frozen = ", ".join(p.source for p in stage.frozen) or "nothing"
+    name = stage.name if len(stage.blocks) == 1 else f"{stage.name} ({', '.join(stage.blocks)} together)"
     text = [
-        f"{stage.name}: {len(found.candidates)} models on {stage.frames} frames ({counts} rows), {frozen} frozen",
+        f"{name}: {len(found.candidates)} models on {stage.frames} frames ({counts} rows), {frozen} frozen",
         table_text(["model", "score", *kinds, "nonzero", "µs/atom"], rows),
     ]
     if len(fine) > len(shown):

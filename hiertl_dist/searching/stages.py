@@ -36,7 +36,8 @@ from ..view_solutions import solve
 from ..views import view
 from .choice import Candidate, Chosen, choose
 from .items import Setup, Source, cross_validated, package_version
-from .plan import Part, SearchPlan, plan_search
+from .parts import Part
+from .plan import SearchPlan, plan_search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,8 +151,8 @@ def search(
     frames : labelled ones, none of them held out; block by block each is used by the block of exactly its elements.
     basis : with the highest orders and all types of the search.
     frozen : models of blocks that are not searched.
-    options : settings of what the grid does not name, blocks to search (``only``), memory. ``partial`` and
-        ``include_fewer`` are refused.
+    options : settings of what the grid does not name, blocks to search (``only``), those that are fitted together
+        (``partial``, with ``include_fewer`` also on frames of fewer elements), memory.
     store : folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
     rows : folder of the design store, see :func:`~hiertl_dist.summarising.summarise`.
     output : folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.
@@ -174,21 +175,32 @@ def search(
         folder = None if output is None else Path(output) / "search"
         stages: list[Stage] = []
         for part in plan.parts:
-            setup = _setup(part, stages, settings, all_at_once)
-            sources = [p.source for p in (*setup.frozen, *below_of(part.name, plan.frozen, ()))]
+            setup = _setup(part, stages, settings)
+            sources = [p.source for p in frozen_of(part, setup, plan)]
             what = f"{', '.join(part.blocks)} together" if len(part.blocks) > 1 else part.name
             tell(f"{what}: {', '.join(sources) or 'nothing'} frozen")
             stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
             done(stages[-1])
-    solved = {b for s in stages for b in s.solution.blocks}
-    parts = [*less(plan.frozen, solved), *(s.solution.parameters for s in stages)]
-    model = merged_model(parts, basis, plan.wall)
+    model = merged_model([*plan.frozen, *current_models(stages)], basis, plan.wall)
     return SearchResult(settings, tuple(stages), model, summaries, source.identity, all_at_once)
 
 
-def _setup(part: Part, stages: Sequence[Stage], settings: SearchSettings, all_at_once: bool) -> Setup:
-    current = [s.solution.parameters for s in stages]
-    below = current if all_at_once else below_of(part.name, current, ())
+def current_models(stages: Sequence[Stage]) -> list[Parameters]:
+    """What was chosen so far, less what a later stage has fitted anew."""
+    found: list[Parameters] = []
+    for stage in stages:
+        found = [*less(found, set(stage.blocks)), stage.solution.parameters]
+    return found
+
+
+def frozen_of(part: Part, setup: Setup, plan: SearchPlan) -> tuple[Parameters, ...]:
+    """The models that are subtracted in a stage, those of files first."""
+    given = plan.frozen if part.all_at_once else below_of(part.name, plan.frozen, ())
+    return (*given, *setup.frozen)
+
+
+def _setup(part: Part, stages: Sequence[Stage], settings: SearchSettings) -> Setup:
+    below = below_of(part.name, current_models(stages), part.blocks)
     return Setup(
         part.blocks, part.sets, tuple(below), settings.folds, settings.importance, part.fit.missing_energies,
         left_open_by(stages),
@@ -305,8 +317,9 @@ def _stage(
             [lost if c is picked else replace(c, rejected="") for c in found.candidates], settings.rule, where
         )
     rows = _rows(picked.choice, part, setup, source.summaries)
-    frozen = (*(below_of(part.name, plan.frozen, ()) if len(part.blocks) == 1 else plan.frozen), *setup.frozen)
-    return Stage(part.name, part.blocks, frozen, found, solution, rows, len(part.frames))
+    return Stage(
+        part.name, part.blocks, frozen_of(part, setup, plan), found, solution, rows, len(part.frames)
+    )
 
 
 def _climb(
