@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .suggesting_basis import BlockChoice, PairChoice
+    from .suggesting_search import SearchChoice
     from .surveying import Survey
 
 WIDTH: Final = 112
@@ -41,6 +42,7 @@ class SuggestedInput(Shown, card=suggested_card):
     pairs, blocks, hold_out : the choices, with their reasons.
     all_at_once : whether the fit needs ``--all-at-once``, because no block has exactly the elements of any frame.
     guesses : how the files are read, where nobody said; warnings : what a user should know.
+    search : what ``hiertl-dist search`` would compare.
     """
 
     table: Mapping[str, Any]
@@ -51,6 +53,7 @@ class SuggestedInput(Shown, card=suggested_card):
     all_at_once: bool
     guesses: tuple[str, ...]
     warnings: tuple[str, ...]
+    search: SearchChoice
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -76,7 +79,7 @@ def _toml(suggested: SuggestedInput, name: str) -> str:
     parts = [
         _head(suggested, name), _basis(suggested),
         *(_table("[[data]]", d, _data_comment(i)) for i, d in enumerate(table.get("data", ()))),
-        _hold_out(suggested), _fit(suggested), _table("[output]", table["output"]),
+        _hold_out(suggested), _fit(suggested), _table("[output]", table["output"]), _search(suggested, name),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -104,6 +107,8 @@ def _head(suggested: SuggestedInput, name: str) -> str:
         f"    hiertl-dist plan {name}{once}    # what it will compute and need",
         f"    hiertl-dist fit {name}{once}     # about {max(suggested.seconds, 1.0):.0f} CPU s by the estimate",
     ]
+    if suggested.search.table:
+        said.append(f"    hiertl-dist search {name}{once}  # compares the models of [search] by cross-validation")
     said += [f"Note: {note}." for note in suggested.notes]
     return _comment(*said)
 
@@ -155,7 +160,7 @@ def _fit(suggested: SuggestedInput) -> str:
     fit = suggested.table["fit"]
     lines = [
         "[fit]",
-        _comment("forces in kcal/mol/Å of weight 1; hiertl-dist search compares strengths (and weights, orders)"),
+        _comment("forces in kcal/mol/Å of weight 1"),
         f"regulariser = {_value(fit['regulariser'])}",
         _comment("from the spread of the labels and the number of rows of each kind; or { force = 1.0, energy = 1.0, "
                  "stress = 100.0 }, which multiply rows"),
@@ -171,6 +176,26 @@ def _fit(suggested: SuggestedInput) -> str:
     for block, own in fit.get("blocks", {}).items():
         said = "lower blocks that are fitted with it: their own frames, if any, do not determine them"
         lines += ["", _table(f"[fit.blocks.{_key(block)}]", own, said)]
+    return "\n".join(lines)
+
+
+def _search(suggested: SuggestedInput, name: str) -> str:
+    search, once = suggested.search, " --all-at-once" if suggested.all_at_once else ""
+    if not search.table:
+        return _comment(f"[search]: these frames are too few or too uneven to cross-validate. {search.why}")
+    grid = search.table["grid"]
+    lines = [
+        "[search]",
+        _comment(f"hiertl-dist search {name}{once}: reads the rows once and compares these strengths, for each fit of "
+                 "[fit] apart, by errors on folds left out; every list is an axis. It writes the model that it chooses "
+                 "to [output] folder, as fit does."),
+        f"folds = {_value(search.table['folds'])}", "", "[search.grid]", f"regulariser = {_value(grid['regulariser'])}",
+    ]  # fmt: skip
+    if len(search.orders) > 1:
+        lines += [
+            _comment("orders too; of blocks that have lower ones above, these are the highest"),
+            f"# orders = {_value([list(o) for o in search.orders])}",
+        ]
     return "\n".join(lines)
 
 

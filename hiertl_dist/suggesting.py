@@ -16,6 +16,7 @@ from .errors import InputError
 from .rows import n_rows
 from .suggested import HoldOut, SuggestedInput
 from .suggesting_basis import BlockChoice, PairChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
+from .suggesting_search import choose_search
 from .surveying import Survey, survey
 
 if TYPE_CHECKING:
@@ -78,8 +79,11 @@ def suggest_input(
         "hold_out": dict(held.table), "fit": fit, "output": {"folder": "results", "units": "eV"},
     }  # fmt: skip
     table = {key: value for key, value in table.items() if value}
+    search = choose_search(table, frames, blocks, together)
+    if search.table:
+        table["search"] = search.table
     said = _warnings(known, cutoffs.two_body, together)
-    return SuggestedInput(table, known, pairs, blocks, held, together, tuple(notes), tuple(said))
+    return SuggestedInput(table, known, pairs, blocks, held, together, tuple(notes), tuple(said), search)
 
 
 def _block_table(block: BlockChoice) -> dict[str, Any]:
