@@ -162,6 +162,8 @@ def survey_card(found: Any) -> Card:
           for what, own in (("compositions", found.compositions), ("groups", found.groups))),
         *((s.kind, f"{s.rows} numbers of {s.frames} frames, RMS {number_text(s.rms)}, largest "
                    f"{number_text(s.largest)} {units[s.kind]}") for s in found.labels),
+        *((("isolated atoms", listed([f"{a.element} {number_text(a.energy)} kcal/mol" for a in found.isolated])),)
+          if found.isolated else ()),
         *((what, str(n)) for what, n in (("frames without labels", found.unlabelled), ("copies", found.copies)) if n),
     ]  # fmt: skip
     rows = tuple(

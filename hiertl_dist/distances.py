@@ -96,13 +96,13 @@ def pair_distances(
     """
     by_pair: dict[Elements, list[tuple[str, NDArray[np.float64]]]] = defaultdict(list)
     for frame in watch(sample_frames(frames), "count pairs"):
-        for pair, dist in _by_pair(frame, REACH).items():
+        for pair, dist in near_distances(frame, REACH).items():
             by_pair[pair].append((frame.origin, dist))
     shortest = {p: min((float(d.min()), origin) for origin, d in own) for p, own in by_pair.items()}
     for frame in watch(frames, "closest contacts"):
         mine = list(itertools.combinations_with_replacement(sorted(frame.elements), 2))
         # what is closer than the contacts that are known lies within the longest of them
-        for pair, dist in _by_pair(frame, max(shortest[p][0] if p in shortest else REACH for p in mine)).items():
+        for pair, dist in near_distances(frame, max(shortest[p][0] if p in shortest else REACH for p in mine)).items():
             shortest[pair] = min(shortest.get(pair, (np.inf, "")), (float(dist.min()), frame.origin))
     elements = sorted(set().union(*(f.elements for f in frames)))
     return tuple(
@@ -150,7 +150,7 @@ def shells(distances: NDArray[np.float64]) -> tuple[float | None, float | None]:
     return float(r[first]), None
 
 
-def _by_pair(frame: Frame, reach: float) -> dict[Elements, NDArray[np.float64]]:
+def near_distances(frame: Frame, reach: float) -> dict[Elements, NDArray[np.float64]]:
     """Distances (Å) within a reach, each pair of atoms once, by sorted elements."""
     elements = sorted(frame.elements)
     codes = np.searchsorted(elements, frame.species)

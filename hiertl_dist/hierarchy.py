@@ -105,8 +105,8 @@ def fit_hierarchy(
             tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
             fit = fit_block(
                 frames, basis, block, free=free, frozen=below, settings=own_weights(options, block, frames),
-                executor=runner, store=options.store, memory=options.memory,
-                left_open=movable, left_out=fitted_blocks(wanted, options),
+                executor=runner, store=options.store, memory=options.memory, left_open=movable,
+                left_out=fitted_blocks(wanted, options),
             )  # fmt: skip
             fits[block] = fit
             done(fit)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .distances import REACH
 from .errors import InputError
+from .isolated import is_isolated
 from .rows import n_rows
 from .suggested import HoldOut, SuggestedInput
 from .suggesting_basis import BlockChoice, PairChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
@@ -136,7 +137,8 @@ def choose_hold_out(frames: Sequence[Frame]) -> HoldOut:
     groups are a test. But a group that is the only one of its kind (surfaces, dimers) tells nothing of the others.
     """
     by_set: dict[frozenset[str], dict[str, int]] = defaultdict(dict)
-    for frame in frames:
+    # isolated atoms are in no trajectory
+    for frame in [f for f in frames if not is_isolated(f)] or frames:
         own = by_set[frame.elements]
         own[frame.group] = own.get(frame.group, 0) + 1
     shared = [g for g in {f.group for f in frames} if sum(g in own for own in by_set.values()) > 1]

@@ -11,6 +11,7 @@ from .errors import HiertlError
 from .folds import assign_folds
 from .holding_out import hold_out
 from .inputs import Input
+from .rows import n_rows
 from .searching.job import search_options
 from .searching.plan import plan_search
 from .suggesting_basis import LEVELS, orders_of
@@ -50,14 +51,15 @@ def choose_search(
     table : the rest of the input; blocks : the fits, with their orders; together : whether all are fitted at once.
     """
     held = table.get("hold_out", {})
+    fitted, _ = hold_out(frames, **held)
     split = "group" if "groups" in held else "frame"
+    units = {f.group if split == "group" else f.configuration for f in fitted if n_rows(f)}
     search = {
-        "folds": {"count": FOLDS, "split": split},
+        "folds": {"count": max(2, min(FOLDS, len(units))), "split": split},
         "grid": {"regulariser": {"kind": "ridge", "alpha": list(ALPHAS)}},
     }  # fmt: skip
     try:
         job = Input.from_dict({**table, "data": [{"path": "data"}], "search": search})
-        fitted, _ = hold_out(frames, **held)
         settings = job.search
         assert settings is not None
         plan = plan_search(fitted, job.basis, settings, options=search_options(job), all_at_once=together)

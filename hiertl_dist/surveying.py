@@ -12,8 +12,9 @@ import numpy as np
 from .basis import cluster_name
 from .cards import survey_card
 from .display import Shown, table_text
-from .distances import PairDistances, heights, pair_distances
+from .distances import REACH, PairDistances, heights, pair_distances
 from .errors import FrameError
+from .isolated import IsolatedAtom, agreed_energies, disagreements, isolated_atoms
 from .units import EV, KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Survey(Shown, card=survey_card):
     crystals, slabs, molecules : frames that repeat in three directions, in one or two, in none.
     thinnest : (repeating frames,) Å, distance of the nearest two faces of each cell.
     copies : frames whose configuration an earlier frame has.
+    isolated : frames of one atom without neighbours, with an energy; isolated_notes : what was not taken for one.
     label_text : under which keys the labels were found, as the readers say.
     """
 
@@ -87,6 +89,8 @@ class Survey(Shown, card=survey_card):
     molecules: int
     thinnest: tuple[float, ...]
     copies: int
+    isolated: tuple[IsolatedAtom, ...] = ()
+    isolated_notes: tuple[str, ...] = ()
     label_text: str = ""
 
     def label(self, kind: str) -> LabelSpread | None:
@@ -151,7 +155,13 @@ class Survey(Shown, card=survey_card):
         said = f"energies of single atoms that describe the total energies best, {unit}: {own}"
         if self.undetermined:
             said += f"\nthe compositions do not tell the energies of {', '.join(self.undetermined)} apart"
-        return said
+        return "\n".join([said, *self._isolated(unit, one)])
+
+    def _isolated(self, unit: str, one: float) -> list[str]:
+        agreed = agreed_energies(self.isolated)
+        own = ", ".join(f"{a.element} {a.energy / one:.4f} ({a.origin})" for a in self.isolated if a.element in agreed)
+        said = [f"isolated atoms (none other within {REACH:g} Å), {unit}: {own}"] if own else []
+        return [*said, *disagreements(self.isolated, unit, one), *self.isolated_notes]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: energies in kcal/mol, distances in Å, stresses in GPa."""
@@ -162,6 +172,7 @@ class Survey(Shown, card=survey_card):
                        for s in self.labels},
             "label_sources": self.label_text, "unlabelled_frames": self.unlabelled,
             "energy_offsets": dict(self.offsets), "undetermined_offsets": list(self.undetermined),
+            "isolated_atoms": [a.as_dict() for a in self.isolated], "isolated_notes": list(self.isolated_notes),
             "pairs": [p.as_dict() for p in self.pairs], "periodic": self.crystals, "slabs": self.slabs,
             "molecules": self.molecules, "thinnest_cell": min(self.thinnest, default=None), "copies": self.copies,
         }  # fmt: skip
@@ -202,7 +213,7 @@ def survey(
         offsets, undetermined, pair_distances(frames, watch),
         sum(f.periodic for f in frames), sum(f.cell is not None and not f.periodic for f in frames),
         sum(f.cell is None for f in frames), tuple(t for f in frames if (t := thinnest(f)) is not None),
-        sum(n - 1 for n in seen.values()),
+        sum(n - 1 for n in seen.values()), *isolated_atoms(frames),
     )  # fmt: skip
 
 

@@ -21,12 +21,13 @@ FLOORS = {
     "label_summary cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks locks store store_places summary_batches summary_store executors",
-    3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body distances",
+    3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body distances "
+    "isolated",
     4: "design assembly reduction weights frozen settings solving evaluation stored_summaries summarising views "
     "view_solutions held_out validation noise uncertainty committees selection",
     5: "lattice hierarchy input_tables inputs jobs outputs command_line cli report csv_tables "
     "figures fit_report demo doctor health calculator searching "
-    "guessing surveying suggesting_basis suggesting suggested look_job cli_look __init__",
+    "guessing surveying suggesting_basis suggesting suggesting_search suggested look_job cli_look __init__",
 }
 """Modules and sub-packages by floor; ``__init__`` is the package's face. A new one has to be entered here."""
 

@@ -16,8 +16,10 @@ from test_inputs import write_extxyz, write_xyzf
 from hiertl_dist import Basis, Frame, Model, cli, read_frames, suggest_input, survey
 from hiertl_dist.distances import PairDistances
 from hiertl_dist.errors import InputError
+from hiertl_dist.one_body import one_body_values
 from hiertl_dist.suggesting import choose_hold_out, wall_distance
 from hiertl_dist.suggesting_basis import choose_cutoffs, choose_pairs, informative
+from hiertl_dist.units import EV
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -231,6 +233,18 @@ def truth_of_pairs(frames):
     return [replace(f, energy=e.energy, forces=e.forces) for f, e in zip(frames, found, strict=True)]
 
 
+def atom(element, energy, size=20.0, group="isolated_atom", origin="alone"):
+    """One atom in a cube; of no size: without a cell."""
+    cell = np.eye(3) * size if size else None
+    return Frame((element,), np.zeros((1, 3)), cell=cell, energy=energy, forces=np.zeros((1, 3)), group=group,
+                 origin=origin)  # fmt: skip
+
+
+CASES["isolated atoms"] = lambda: truth(
+    [*random_frames({"C": 12, "CN": 16}, 1, groups=("all",)), atom("C", 0.0), atom("N", 0.0)], ("C", "N")
+)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_file_is_the_table(case):
     found = suggested(CASES[case]())
@@ -254,6 +268,93 @@ def test_the_file_runs_as_it_is(case, tmp_path, capsys):
     for kind, spread in spreads.items():
         if spread is not None and spread.rms > 1e-6 and spread.rows > 3:
             assert own[kind] < 0.5 * spread.rms, kind
+
+
+def search(output, capsys):
+    code = cli.main(["search", str(output), "--executor", "serial", "--json", "--no-plot"])
+    assert code == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_search_of_the_file_runs_as_it_is(case, tmp_path, capsys):
+    write_extxyz(tmp_path / "data.extxyz", [replace(f, group=f.group or "all") for f in CASES[case]()])
+    output = tmp_path / "input.toml"
+    assert cli.main(["init", str(tmp_path / "data.extxyz"), "-o", str(output), "--group-key", "config"]) == 0
+    capsys.readouterr()
+    table, text = tomllib.loads(output.read_text()), output.read_text()
+    if "search" not in table:
+        assert case == "a single frame"
+        assert "# [search]: these frames are too few" in text
+        return
+    assert f"hiertl-dist search {output.name}" in text
+    found = search(output, capsys)
+    fits = table["fit"].get("blocks", {})
+    stages = {s["name"]: s for s in found["stages"]}
+    assert list(stages) == table["fit"].get("only", list(stages))
+    for name, own in stages.items():
+        assert set(own["blocks"]) == {name, *fits.get(name, {}).get("partial", ())}
+        assert [c["regulariser"]["alpha"] for c in own["candidates"]] == [1e-4, 1e-3, 1e-2, 1e-1]
+    if "# orders = " in text:  # what is recommended works too
+        output.write_text(text.replace("# orders = ", "orders = "))
+        axis = tomllib.loads(output.read_text())["search"]["grid"]["orders"]
+        more = search(output, capsys)
+        assert len(axis) > 1
+        assert max(len(s["candidates"]) for s in more["stages"]) == 4 * len(axis)
+
+
+def test_too_few_frames_to_search_are_said():
+    found = suggested(CASES["a single frame"]())
+    assert "search" not in found.table
+    text = " ".join(line.lstrip("# ") for line in found.toml().splitlines())
+    assert "[search]: these frames are too few or too uneven to cross-validate. " in text
+
+
+def test_isolated_atoms_are_a_line_to_be_had(tmp_path, capsys):
+    energies = {"C": -237.1145715579618, "N": -269.25}
+    atoms = [atom(e, x * EV, size) for (e, x), size in zip(energies.items(), (20.0, 0.0), strict=True)]
+    frames = [*with_zero(made({"C": 12, "CN": 16}), energies), *atoms]
+    found = suggested(frames)
+    assert "energies" not in found.table["basis"]
+    text = found.toml()
+    assert "The data have isolated atoms of C, N" in text.replace("\n# ", " ")
+    line = next(line for line in text.splitlines() if line.startswith("# energies = "))
+    given = tomllib.loads(line.removeprefix("# "))["energies"]
+    assert given["unit"] == "eV"
+    assert {e: given[e] for e in energies} == pytest.approx(energies, rel=1e-11)
+    assert "isolated atoms (none other within 8 Å), eV/atom: C -237.1146" in found.survey.text()
+    write_extxyz(tmp_path / "data.extxyz", [replace(f, group=f.group or "all") for f in frames])
+    output = tmp_path / "input.toml"
+    assert cli.main(["init", str(tmp_path / "data.extxyz"), "-o", str(output), "--group-key", "config"]) == 0
+    output.write_text(output.read_text().replace("# energies = ", "energies = "))
+    for verb in ("fit", "search"):
+        assert cli.main([verb, str(output), "--executor", "serial"]) == 0, capsys.readouterr().err
+        model = Model.read(tmp_path / "results" / "model.params.txt")
+        own = one_body_values([model.parameters])
+        assert {e: x / EV for e, x in own.items()} == pytest.approx(energies, rel=1e-9)
+
+
+def with_zero(frames, energies):
+    return [replace(f, energy=f.energy + EV * sum(energies[s] for s in f.species)) for f in frames]
+
+
+def test_isolated_atoms_that_differ_are_said_and_not_averaged():
+    frames = [*made({"C": 12, "CN": 16}), atom("C", -3.0, origin="a"), atom("C", -30.0, origin="b"),
+              atom("C", -3.0, origin="c"), atom("N", -5.0)]  # fmt: skip
+    found = suggested(frames)
+    line = next(line for line in found.toml().splitlines() if line.startswith("# energies = "))
+    assert set(tomllib.loads(line.removeprefix("# "))["energies"]) == {"N", "unit"}
+    for text in (found.toml().replace("\n# ", " "), found.survey.text()):
+        assert "3 isolated atoms of C have different energies" in text
+        assert "(a); -1.3" in text
+        assert "which one is meant is not guessed" in text
+    assert len(found.survey.as_dict()["isolated_atoms"]) == 4
+
+
+def test_isolated_atoms_leave_the_choice_of_what_is_held_out_as_it_is():
+    frames = made({"C": 20}, groups=tuple(f"t{k}" for k in range(5)))
+    assert choose_hold_out([*frames, atom("C", -3.0)]).table == choose_hold_out(frames).table
+    assert set(choose_hold_out(frames).table) == {"groups"}
 
 
 def test_paths_are_relative_to_the_folder_of_the_file(tmp_path, monkeypatch, capsys):
