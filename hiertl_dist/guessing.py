@@ -1,8 +1,9 @@
 """Under which keys a data set keeps groups and labels, where nobody says: guesses, each of which is told.
 
 Extended XYZ has usual names (``energy``, ``forces``, ``stress``, ``virial``), and files that name the level of theory
-have others (``dft_energy``, ``REF_forces``). A look-alike is only taken where the usual name is in no frame and it is
-the only one; of several, one whose name says that it is the reference. Readers themselves never guess.
+have others (``dft_energy``, ``REF_forces``). What looks like a label is the rule of
+:mod:`~hiertl_dist.labels`. A look-alike is only taken where the usual name is in no frame and it is the only one; of
+several, one whose name says that it is the reference. Readers themselves never guess.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .io.comments import LISTS, parse_comment
 from .io.extxyz import DEFAULT_PROPERTIES
 from .io.files import find_files
 from .io.lines import LineSource
+from .labels import ALIKE, SIZES, likeness, other_quantity, says_reference
 from .words import whole_number
 
 if TYPE_CHECKING:
@@ -26,20 +28,6 @@ if TYPE_CHECKING:
 GROUP_KEYS: Final = ("config_type", "group", "trajectory", "traj", "dataset", "structure_type", "system", "config")
 """Keys that name a frame's group, the likeliest first; ``config_type`` is QUIP's, GAP's and FitSNAP's."""
 
-LABELS: Final = ("energy", "forces", "stress", "virial")
-ALIKE: Final[Mapping[str, re.Pattern[str]]] = {
-    "energy": re.compile(r"energy|etot|toten", re.I), "forces": re.compile(r"force", re.I),
-    "stress": re.compile(r"stress", re.I), "virial": re.compile(r"virial", re.I),
-}  # fmt: skip
-UNLIKE: Final = re.compile(
-    r"free|kin|zero|atom|rel(ative)?_|std|var|err|unc|diff|delta|band|fermi|vib|zpe|cutoff|shift|corr|disp|weight|max|min"
-    r"|mean|norm|abs|local|interaction|binding|cohesive|formation|flag|has_|_ok",
-    re.I,
-)
-"""Parts of names of what looks like a label and is another quantity."""
-
-REFERENCE: Final = re.compile(r"dft|ref|qm|pbe|scan|target|true|ccsd|vasp|castep|aims", re.I)
-SIZES: Final = {"energy": (1,), "stress": (6, 9), "virial": (6, 9)}
 NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 
 
@@ -190,8 +178,8 @@ def guess_label_keys(
     found: FileKeys, given: Mapping[str, str], notes: dict[str, list[str]]
 ) -> dict[str, str]:  # fmt: skip
     """``{"energy_key": …}`` of the labels of a file that have no usual name; given ones are handed on."""
-    keys = {f"{label}_key": given[f"{label}_key"] for label in LABELS if f"{label}_key" in given}
-    for label in LABELS:
+    keys = {f"{label}_key": given[f"{label}_key"] for label in ALIKE if f"{label}_key" in given}
+    for label in ALIKE:
         usual = found.columns if label == "forces" else found.keys
         twin = {"stress": "virial", "virial": "stress"}.get(label)
         have = {label, twin} - {None}
@@ -201,8 +189,9 @@ def guess_label_keys(
             names = list(found.columns)
         else:
             names = [k for k, size in found.sizes.items() if size in SIZES[label]]
-        alike = [k for k in names if ALIKE[label].search(k) and not UNLIKE.search(k)]
-        chosen = alike if len(alike) == 1 else [k for k in alike if REFERENCE.search(k)]
+        like = {k: likeness(k) for k in names}
+        alike = [k for k, own in like.items() if own and own.label == label and not other_quantity(k)]
+        chosen = alike if len(alike) == 1 else [k for k in alike if says_reference(k)]
         if len(chosen) == 1:
             keys[f"{label}_key"] = chosen[0]
             text = f"{label} read from {chosen[0]!r}, found in {usual[chosen[0]]} of {found.frames} frames"

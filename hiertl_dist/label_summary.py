@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from .display import Shown
-from .labels import ALIKE, LABELS, WORD, LabelOrigin
+from .labels import LABELS, WORD, LabelOrigin, likeness
 from .words import shown
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class SourceLabels:
         """REF_energy was named and REF_forces is there, but forces were read under their usual name."""
         said = []
         for label, key in self.named:
-            match = ALIKE.search(key)
-            prefix = key[: match.start()] if match else ""
+            like = likeness(key)
+            prefix = key[: like.start] if like else ""
             own_label = "stress" if label == "virial" else label
             for other, own in self.passed_over.items() if prefix else ():
                 mates = [name for name in own if name.startswith(prefix)]
@@ -145,7 +145,8 @@ def _missed(label: str, missed: dict[str, int], own: SourceLabels) -> str:
     best = max(missed, key=lambda name: missed[name])
     if best.endswith(WORD):
         return f"{said}write it as {label}=number"
-    option = "virial" if label == "stress" and "virial" in best.lower() else label
+    like = likeness(best)
+    option = like.label if like and label == "stress" else label
     return f"{said}{option}_key = {best[:40]!r} reads it"
 
 

@@ -1,23 +1,41 @@
 """``LabelOrigin``: under which keys the labels of a frame were read, and which look-alikes were passed over.
 
-A name looks like a label when it contains ``energ``, ``force``, ``stress`` or ``virial`` in any case, was not used, and
-has as many numbers as that label: ``free_energy``, ``REF_energy``, ``force``, ``virials``, ``Energy``, but not
-``forces_max`` or ``energy_converged=T``. It is never taken by itself, for nobody but the user knows which of several
-energies is meant; :mod:`~hiertl_dist.label_summary` tells of it, and warns where the label
-itself is missing. A name looks like a lattice when a part of it is ``lattice``, ``cell`` or ``box``.
+One rule says which names look like a label: :func:`likeness`, by a part of the name in any case, and the number of
+numbers, :data:`SIZES`: ``free_energy``, ``REF_energy``, ``force``, ``virials``, ``Energy``, ``TOTEN``, but not
+``forces_max`` or ``energy_converged=T``. Readers never take such a name by themselves, for nobody but the user knows
+which of several energies is meant; :mod:`~hiertl_dist.label_summary` tells of it, and warns where the label itself is
+missing. ``init`` takes the only one, or the only one that says it is the reference, and says so, but no name that tells
+of another quantity (:func:`other_quantity`). A name looks like a lattice when a part of it is ``lattice``, ``cell`` or
+``box``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 LABELS: Final = ("energy", "forces", "stress")
-ALIKE: Final = re.compile("(?P<energy>energ)|(?P<forces>force)|(?P<stress>stress|virial)", re.IGNORECASE)
+ALIKE: Final[Mapping[str, re.Pattern[str]]] = {
+    "energy": re.compile(r"energ|etot|(?<![a-z])e_tot|toten", re.I), "forces": re.compile(r"force", re.I),
+    "stress": re.compile(r"stress", re.I), "virial": re.compile(r"virial", re.I),
+}  # fmt: skip
+"""What a name has in it that looks like a label; where there are several, the first counts: ``virial_stress`` is a
+stress."""
+
+SIZES: Final[Mapping[str, tuple[int, ...]]] = {"energy": (1,), "stress": (6, 9), "virial": (6, 9)}
+"""How many numbers a label has; forces have three an atom."""
+
+OTHER: Final = re.compile(
+    r"free|kin|zero|atom|rel(ative)?_|std|var|err|unc|diff|delta|band|fermi|vib|zpe|cutoff|shift|corr|disp|weight|max|min"
+    r"|mean|norm|abs|local|interaction|binding|cohesive|formation|flag|has_|_ok",
+    re.I,
+)
+REFERENCE: Final = re.compile(r"dft|ref|qm|pbe|scan|target|true|ccsd|vasp|castep|aims", re.I)
 LATTICE_ALIKE: Final = re.compile(r"(.*[_-])?(lattice|(unit|super)?cell|box)([_-].*|vectors?|s)?", re.IGNORECASE)
 
 WORD: Final = " (a word without =)"
@@ -57,5 +75,34 @@ def look_alikes(
     fits : whether what has a name, the second argument, has the form of a label, the first.
     """
     left = [name for name in dict.fromkeys(names) if name not in set(used)]
-    found = [(match.lastgroup or "", name) for name in left if (match := ALIKE.search(name))]
+    found = [(_READ_AS.get(like.label, like.label), name) for name in left if (like := likeness(name))]
     return tuple((label, name) for label, name in found if fits(label, name))
+
+
+_READ_AS: Final = {"virial": "stress"}
+"""Label that a look-alike stands for in a :class:`LabelOrigin`."""
+
+
+class Likeness(NamedTuple):
+    """The label that a name looks like (``energy``, ``forces``, ``stress``, ``virial``), and where in the name."""
+
+    label: str
+    start: int
+
+
+def likeness(name: str) -> Likeness | None:
+    """What label a name looks like, if any."""
+    for label, pattern in ALIKE.items():
+        if match := pattern.search(name):
+            return Likeness(label, match.start())
+    return None
+
+
+def other_quantity(name: str) -> bool:
+    """Whether a name that looks like a label tells of another quantity, such as a part or the spread of it."""
+    return OTHER.search(name) is not None
+
+
+def says_reference(name: str) -> bool:
+    """Whether a name tells of the level of theory that a model is fitted to."""
+    return REFERENCE.search(name) is not None

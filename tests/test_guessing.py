@@ -6,6 +6,8 @@ import pytest
 
 from hiertl_dist import read_frames
 from hiertl_dist.guessing import file_keys, guess_sources
+from hiertl_dist.io import iter_frames
+from hiertl_dist.labels import likeness
 
 LATTICE = 'Lattice="4 0 0 0 4 0 0 0 4"'
 PLAIN = "Properties=species:S:1:pos:R:3:forces:R:3"
@@ -143,3 +145,30 @@ def test_keys_of_a_file(tmp_path):
     assert found.sizes["e"] is None
     assert found.sizes["s"] == 3
     assert found.columns["forces"] == found.columns["pos"] == 2
+
+
+@pytest.mark.parametrize("name", ["dft_energy", "E_tot", "etot", "TOTEN", "Energies", "REF_ENERG", "charge_total"])
+@pytest.mark.parametrize("columns", [1, 6])
+def test_what_is_taken_is_what_readers_say_they_pass_over(tmp_path, name, columns):
+    """One rule: whatever init takes for a label, a reader without it names as passed over."""
+    numbers = " ".join(["-3.5"] * columns)
+    path = tmp_path / "a.extxyz"
+    path.write_text(f'1\nProperties=species:S:1:pos:R:3 {name}="{numbers}"\nC 0 0 0\n')
+    (source,), _ = guess_sources([str(path)])
+    (frame,) = list(iter_frames(path))
+    passed = {own for _, own in frame.labels.passed_over}
+    taken = {v for k, v in source.options.items() if k.endswith("_key")}
+    assert taken == passed
+    assert bool(taken) == (likeness(name) is not None and columns == 1)
+
+
+@pytest.mark.parametrize(("name", "label"), [("virial_stress", "stress"), ("dft_virial", "virial")])
+def test_a_name_that_looks_like_two_labels_is_one(tmp_path, name, label):
+    path = tmp_path / "a.extxyz"
+    nine = " ".join(["0.1"] * 9)
+    header = 'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3 energy=1'
+    path.write_text(f'1\n{header} {name}="{nine}"\nC 0 0 0\n')
+    (source,), _ = guess_sources([str(path)])
+    assert source.options[f"{label}_key"] == name
+    (frame,) = list(iter_frames(path))
+    assert frame.labels.passed_over == (("stress", name),)

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ..labels import ALIKE, WORD
+from ..labels import WORD, likeness
 from ..words import shown
 from .cells import BOOLEANS
 
@@ -97,7 +97,7 @@ def parse_comment(line: str, lists: Collection[str], error: Callable[[str], Exce
             comment.words.append(alike + WORD)
         elif word.strip(",;:").lower() in NAMES and _number_follows(line, at):
             raise error(f"expected key=value pairs, found {shown(word)} without '=' before a number")
-        alike = word.strip(",;:") if ALIKE.search(word) else ""
+        alike = word.strip(",;:") if likeness(word) else ""
     return comment
 
 

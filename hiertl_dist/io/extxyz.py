@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from ..errors import FrameError
-from ..labels import LATTICE_ALIKE, LabelOrigin, look_alikes
+from ..labels import LATTICE_ALIKE, SIZES, LabelOrigin, look_alikes
 from ..units import EV
 from ..words import shown
 from .cells import BOOLEANS, STRESS_DROPPED, Periodicity, settled_cell
@@ -236,8 +236,7 @@ def _fits(label: str, name: str, comment: Comment, layout: Layout) -> bool:
     if label == "forces":
         return name in layout.vectors
     words = _values(comment.values.get(name, ""))
-    wanted = (1,) if label == "energy" else (6, 9)
-    return name in comment.words or (len(words) in wanted and all(map(NUMBER.fullmatch, words)))
+    return name in comment.words or (len(words) in SIZES[label] and all(map(NUMBER.fullmatch, words)))
 
 
 def _values(text: str) -> list[str]:

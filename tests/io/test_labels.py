@@ -55,6 +55,7 @@ def test_everything_found(tmp_path, recwarn):
     ("label", "name", "option"),
     [
         ("energy", "Energy", "energy"), ("energy", "REF_energy", "energy"), ("energy", "free_energy", "energy"),
+        ("energy", "Etot", "energy"), ("energy", "TOTEN", "energy"), ("stress", "virial_stress", "stress"),
         ("energy", "dft-ENERGY", "energy"), ("energy", "energies", "energy"), ("energy", "TotEnergy", "energy"),
         ("forces", "force", "forces"), ("forces", "Forces", "forces"), ("forces", "dft_forces", "forces"),
         ("forces", "FORCES", "forces"), ("forces", "force_DFT", "forces"),
