@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .mean_model import QUANTITIES
 from .paths import replacing
-from .report import QUANTITIES, unit_of
+from .report import unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 ERRORS_HEADER: Final = (
     "model", "frames_of", "by", "name", "quantity", "unit", "frames", "frames_out_of_range", "atoms", "labels",
-    "size_of_labels", "rmse", "mae", "max",
+    "size_of_labels", "rmse", "mae", "max", "rmse_of_mean", "worse_than_mean",
 )  # fmt: skip
 """``by`` is composition, group or all; ``size_of_labels`` the RMS of forces and stresses, the standard deviation of
-energies per atom."""
+energies per atom; ``rmse_of_mean`` the RMSE of a model that predicts the mean of the labels; ``worse_than_mean``
+whether the RMSE is above it, yes or no, which is not judged by fewer than ten labels."""
 
 COVERAGE_HEADER: Final = (
     "model", "block", "pair", "fitted_from_Å", "fitted_to_Å", "used_from_Å", "used_to_Å", "frames", "frames_beyond"
@@ -92,7 +94,9 @@ def _error_rows(first: tuple[str, ...], errors: Errors, units: str) -> list[tupl
     for kind in QUANTITIES:
         own, (unit, factor) = errors.of(kind), unit_of(kind, units)
         numbers = [x * factor for x in (own.size, own.rmse, own.mae, own.max)]
-        rows.append((*first, kind, unit, errors.frames, errors.out_of_range, errors.atoms, own.labels, *numbers))
+        judged = ("yes" if own.worse else "no") if own.labels else ""
+        counts = (errors.frames, errors.out_of_range, errors.atoms, own.labels)
+        rows.append((*first, kind, unit, *counts, *numbers, own.spread * factor, judged))
     return rows
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .display import number_text
-from .report import QUANTITIES, errors_of, unit_of
+from .mean_model import QUANTITIES
+from .report import errors_of, unit_of
 from .units import KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from .evaluation import Evaluation
     from .frames import Frame
-    from .report import Errors, Kind
+    from .mean_model import Kind
+    from .report import Errors
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """That colour-blind people tell apart: those of Okabe and Ito, https://jfly.uni-koeln.de/color (2008), but black and

@@ -103,7 +103,7 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
 def errors_dict(errors: Mapping[str, Mapping[str, Mapping[str, Errors]]]) -> dict[str, Any]:
     """Errors by model, set of frames and name for JSON."""
     return {
-        name: {s: {c: vars(e) for c, e in table.items()} for s, table in found.items()}
+        name: {s: {c: e.as_dict() for c, e in table.items()} for s, table in found.items()}
         for name, found in errors.items()
     }
 
@@ -175,8 +175,8 @@ class EvaluationReport(Shown):
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "errors": {c: vars(e) for c, e in errors_by_composition(self.frames, self.found).items()},
-            "group_errors": {g: vars(e) for g, e in errors_by_group(self.frames, self.found).items()},
+            "errors": {c: e.as_dict() for c, e in errors_by_composition(self.frames, self.found).items()},
+            "group_errors": {g: e.as_dict() for g, e in errors_by_group(self.frames, self.found).items()},
             "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.found),
             "files": [str(f) for f in self.files],
         }  # fmt: skip

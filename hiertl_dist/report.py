@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from .display import number_text, table_text
+from .mean_model import MARK, QUANTITIES, Kind, KindErrors, judgement_text, marked, spread_of_labels, worse_than_mean
 from .rows import STRESS_COMPONENTS
 from .units import EV, KCAL_PER_A3_IN_GPA
 
@@ -27,34 +28,12 @@ STRESS_UNIT: Final = ("GPa", 1.0)
 MOST_GROUPS: Final = 20
 """Of a table of errors: of more, those with the largest errors."""
 
-Kind = Literal["force", "energy", "stress"]
-QUANTITIES: Final[tuple[Kind, ...]] = ("force", "energy", "stress")
-
 NAN: Final = float("nan")
 
 
 def unit_of(kind: Kind, units: str) -> tuple[str, float]:
     """The unit of a kind of error in tables in ``"kcal"`` or ``"eV"``, and the factor to it from :class:`Errors`."""
     return {"force": FORCE_UNITS[units], "energy": ENERGY_UNITS[units], "stress": STRESS_UNIT}[kind]
-
-
-@dataclass(frozen=True)
-class KindErrors:
-    """Errors of one kind of labels, in the units of :class:`Errors`; NaN where no frame has such a label.
-
-    Attributes
-    ----------
-    labels : how many numbers there are: components of forces and of stresses, energies of frames.
-    rmse, mae, max : root of the mean square, mean and maximum of the absolute error.
-    size : of the labels themselves: RMS of forces and stresses, of energies per atom the standard deviation, which
-        knows no zero of energy.
-    """
-
-    labels: int
-    rmse: float
-    mae: float
-    max: float
-    size: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +47,9 @@ class Errors:
         components that are there, GPa; ``…_mae`` and ``…_max`` : mean and largest absolute error of these;
         ``…_labels`` : how many of them there are.
     force_rms, stress_rms : of the labels; energy_spread : standard deviation of energies per atom, if there are two.
+    force_of_mean, energy_of_mean, stress_of_mean : RMSE of a model that predicts the mean of the labels: forces zero,
+        energies per atom the mean of each composition, stresses that of each component; ``…_freedom`` : number of
+        labels less these means.
     out_of_range : frames with a distance that the model was not fitted on.
     """
 
@@ -89,12 +71,24 @@ class Errors:
     stress_mae: float = NAN
     stress_max: float = NAN
     stress_rms: float = NAN
+    force_of_mean: float = NAN
+    force_freedom: int = 0
+    energy_of_mean: float = NAN
+    energy_freedom: int = 0
+    stress_of_mean: float = NAN
+    stress_freedom: int = 0
 
     def of(self, kind: Kind) -> KindErrors:
         """Those of one kind of labels."""
         size = getattr(self, "energy_spread" if kind == "energy" else f"{kind}_rms")
         mean, largest = getattr(self, f"{kind}_mae"), getattr(self, f"{kind}_max")
-        return KindErrors(getattr(self, f"{kind}_labels"), getattr(self, kind), mean, largest, size)
+        rmse, spread = getattr(self, kind), getattr(self, f"{kind}_of_mean")
+        worse = worse_than_mean(kind, rmse, spread, getattr(self, f"{kind}_freedom"))
+        return KindErrors(getattr(self, f"{kind}_labels"), rmse, mean, largest, size, spread, worse)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; ``worse_than_mean`` lists the kinds of labels whose RMSE is above that of the mean."""
+        return vars(self) | {"worse_than_mean": [k for k in QUANTITIES if self.of(k).worse]}
 
 
 @dataclass(frozen=True)
@@ -139,6 +133,10 @@ def errors_of(frames: Sequence[Frame], found: Sequence[Evaluation]) -> Errors:
     """Errors pooled over some frames."""
     parts = [_differences(f, e) for f, e in zip(frames, found, strict=True)]
     table: dict[str, Any] = {}
+    keys: dict[Kind, list[Any] | None] = {
+        "force": None, "energy": [f.composition for f in frames if f.energy is not None],
+        "stress": [c for f in frames if f.stress is not None for c in np.flatnonzero(np.isfinite(f.stress)).tolist()],
+    }  # fmt: skip
     for kind in QUANTITIES:
         errors, labels = (_joined(p[kind][i] for p in parts if kind in p) for i in (0, 1))
         some = len(errors) > 0
@@ -147,6 +145,7 @@ def errors_of(frames: Sequence[Frame], found: Sequence[Evaluation]) -> Errors:
             f"{kind}_mae": float(np.mean(np.abs(errors))) if some else NAN,
             f"{kind}_max": float(np.max(np.abs(errors))) if some else NAN,
         }  # fmt: skip
+        table[f"{kind}_of_mean"], table[f"{kind}_freedom"] = spread_of_labels(labels, keys[kind])
         if kind == "energy":
             table["energy_spread"] = float(np.std(labels)) if len(labels) > 1 else NAN
         else:
@@ -190,8 +189,7 @@ def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[F
 
 def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal") -> str:
     """RMSE per composition at a glance, those of several models beside one another."""
-    force_unit, force = FORCE_UNITS[units]
-    energy_unit, energy = ENERGY_UNITS[units]
+    (force_unit, force), energy_unit = FORCE_UNITS[units], ENERGY_UNITS[units][0]
     header = ["composition", "frames", "reference\nforce"]
     for quantity in QUANTITIES:
         header += [f"{quantity}\n{name}" if name else quantity for name in tables]
@@ -199,24 +197,27 @@ def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal")
     for key in dict.fromkeys(k for t in tables.values() for k in t):
         own = [t[key] for t in tables.values() if key in t]
         row: list[Any] = [key, own[0].frames, own[0].force_rms * force]
-        row += [e.force * force for e in own] + [e.energy * energy for e in own] + [e.stress for e in own]
+        for kind in QUANTITIES:
+            row += [_rmse_cell(e.of(kind), unit_of(kind, units)[1]) for e in own]
         rows.append(row)
     units_text = f"forces in {force_unit}, energies in {energy_unit}, stresses in GPa"
-    return f"{table_text(header, rows)}\nRMSE (reference: RMS of the labels); {units_text}"
+    some = any(isinstance(cell, str) for row in rows for cell in row[1:])
+    mark = f"; {MARK} above the spread of the labels, see below" if some else ""
+    return f"{table_text(header, rows)}\nRMSE (reference: RMS of the labels{mark}); {units_text}"
 
 
 def details_text(
     compositions: Mapping[str, Mapping[str, Errors]], groups: Mapping[str, Mapping[str, Errors]], units: str = "kcal"
 ) -> str:
-    """Of each kind of labels a table: their number, RMSE, mean and largest absolute error, by composition and group.
+    """Of each kind of labels a table: their number, RMSE, mean and largest absolute error, by composition and group;
+    below them what is worse than a model that predicts the mean, and which groups are far worse than others.
 
     Parameters
     ----------
     compositions, groups : by model, :func:`errors_by_composition` and :func:`errors_by_group` of the same frames.
     """
-    return "\n\n".join(
-        text for kind in QUANTITIES if (text := _details_of(kind, compositions, groups, units)) is not None
-    )  # fmt: skip
+    texts = [_details_of(kind, compositions, groups, units) for kind in QUANTITIES]
+    return "\n\n".join(text for text in (*texts, judgement_text(compositions, groups)) if text)
 
 
 def _details_of(
@@ -230,9 +231,11 @@ def _details_of(
     # one group alone is all frames
     more = len(by_group) - MOST_GROUPS
     if more > 0:
-        by_group = sorted(by_group, key=lambda row: -row[3])[:MOST_GROUPS]
+        by_group = sorted(by_group, key=lambda row: -row[3].rmse)[:MOST_GROUPS]
     rows += by_group if len(by_group) > 1 else []
-    header = [f"{kind}, {unit}", "labels", "spread of\nlabels" if kind == "energy" else "RMS of\nlabels"]
+    rows = [[x for cell in row for x in (_error_cells(cell, factor) if isinstance(cell, KindErrors) else [cell])]
+            for row in rows]  # fmt: skip
+    header = [f"{kind}, {unit}", "labels", "spread of\nlabels"]
     for name in compositions:
         header += [f"{name}\nRMSE" if name else "RMSE", "MAE", "max"]
     text = table_text(header, rows)
@@ -242,13 +245,21 @@ def _details_of(
 def _detail_rows(
     prefix: str, kind: Kind, tables: Mapping[str, Mapping[str, Errors]], factor: float
 ) -> list[list[Any]]:
+    """Name, number and spread of the labels, errors of each model."""
     rows = []
     for key in dict.fromkeys(k for t in tables.values() for k in t):
         own = [t[key].of(kind) for t in tables.values() if key in t]
         if own[0].labels:
-            row: list[Any] = [prefix + key, own[0].labels, own[0].size * factor]
-            rows.append(row + [x * factor for e in own for x in (e.rmse, e.mae, e.max)])
+            rows.append([prefix + key, own[0].labels, own[0].spread * factor, *own])
     return rows
+
+
+def _rmse_cell(own: KindErrors, factor: float) -> float | str:
+    return marked(own.rmse * factor, worse=own.worse)
+
+
+def _error_cells(own: KindErrors, factor: float) -> list[Any]:
+    return [_rmse_cell(own, factor), own.mae * factor, own.max * factor]
 
 
 def warnings_text(

@@ -25,7 +25,7 @@ FLOORS = {
     "isolated",
     4: "design assembly reduction weights frozen settings solving evaluation stored_summaries summarising views "
     "view_solutions held_out validation noise uncertainty committees selection",
-    5: "lattice hierarchy input_tables inputs jobs outputs command_line cli report csv_tables "
+    5: "lattice hierarchy input_tables inputs jobs outputs command_line cli report mean_model csv_tables "
     "figures fit_report demo doctor health calculator searching "
     "guessing surveying suggesting_basis suggesting suggesting_search suggested look_job cli_look __init__",
 }

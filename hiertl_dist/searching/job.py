@@ -68,8 +68,8 @@ class SearchReport:
         """For JSON."""
         return {
             **self.result.as_dict(),
-            "errors": {s: {c: vars(e) for c, e in table.items()} for s, table in self.errors.items()},
-            "group_errors": {s: {g: vars(e) for g, e in table.items()} for s, table in self.group_errors.items()},
+            "errors": {s: {c: e.as_dict() for c, e in table.items()} for s, table in self.errors.items()},
+            "group_errors": {s: {g: e.as_dict() for g, e in table.items()} for s, table in self.group_errors.items()},
             "out_of_range": {
                 s: [vars(f) for f in frame_errors(self.sets[s], e) if f.out_of_range]
                 for s, e in self.evaluations.items()
