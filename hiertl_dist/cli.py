@@ -275,11 +275,14 @@ def _tell_notes(models: Iterable[Model]) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
+    from functools import partial
+
     from .basis import cluster_name
     from .errors import InputError
     from .evaluation import Model
-    from .executors import refuse_many
+    from .executors import InlineExecutor, refuse_many
     from .jobs import read_parts
+    from .outputs import Writer, write_anew
     from .parameters import Penalty
 
     refuse_many("merge", executors=False)
@@ -291,11 +294,14 @@ def _merge(arguments: argparse.Namespace) -> int:
     pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
     if missing := [cluster_name(p) for p in pairs if p not in stated]:
         raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
-    model.write(arguments.output, reduced=arguments.reduced)
+    notes: list[str] = []
+    write = partial(model.write, arguments.output, reduced=arguments.reduced)
+    write_anew(InlineExecutor(), [Writer(write, (arguments.output,))], notes.append)
     types = [t.name for t in model.parameters.basis.types]
     found = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
-             "columns": len(model.parameters.coefficients)}  # fmt: skip
-    _print(arguments, None, found, f"{arguments.output}: {found['columns']} coefficients of {', '.join(types)}")
+             "columns": len(model.parameters.coefficients), "notes": notes}  # fmt: skip
+    text = f"{arguments.output}: {found['columns']} coefficients of {', '.join(types)}"
+    _print(arguments, None, found, "\n".join([text, *notes]))
     return 0
 
 
@@ -315,7 +321,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
     from importlib.util import find_spec
 
-    from .demo import demo_input
+    from .demo import demo_input, write_demo_input
     from .executors import under_mpirun
 
     job = demo_input(arguments.folder)
@@ -324,6 +330,9 @@ def _demo(arguments: argparse.Namespace) -> int:
         job = replace(job, notes=(*job.notes, 'no parity.png without matplotlib: pip install "hiertl-dist[plot]"'))
     arguments.executor = arguments.executor or ("auto" if under_mpirun() else "dask")
     with _executor(arguments) as runner:
+        notes: list[str] = []
+        write_demo_input(arguments.folder, runner, notes.append)
+        job = replace(job, notes=(*job.notes, *(note.removeprefix("note: ") for note in notes)))
         _run_fit(arguments, job, runner, all_at_once=True, hierarchical=True, plot=drawn)
     return 0
 

@@ -39,6 +39,10 @@ BLOCKS_HEADER: Final = (
 )  # fmt: skip
 
 
+BLOCKS, ERRORS, FRAMES, COVERAGE = NAMES = ("blocks.csv", "errors.csv", "frames.csv", "coverage.csv")
+"""Of all files of tables."""
+
+
 @dataclass(frozen=True, eq=False)
 class CsvTable:
     """One file: its name, titles and rows."""
@@ -86,7 +90,7 @@ def errors_csv(
                 for name, errors in table.items():
                     kind = "all" if by == "composition" and name == "all" else by
                     rows += _error_rows((model, frames_of, kind, name), errors, units)
-    return CsvTable("errors.csv", ERRORS_HEADER, tuple(rows))
+    return CsvTable(ERRORS, ERRORS_HEADER, tuple(rows))
 
 
 def _error_rows(first: tuple[str, ...], errors: Errors, units: str) -> list[tuple[Any, ...]]:
@@ -113,7 +117,7 @@ def frames_csv(listed: Mapping[str, Mapping[str, Sequence[FrameResidual]]], unit
         )
         for model, sets in listed.items() for frames_of, frames in sets.items() for f in frames
     ]  # fmt: skip
-    return CsvTable("frames.csv", header, tuple(rows))
+    return CsvTable(FRAMES, header, tuple(rows))
 
 
 def coverage_csv(listed: Mapping[str, Sequence[Coverage]]) -> CsvTable:
@@ -122,7 +126,7 @@ def coverage_csv(listed: Mapping[str, Sequence[Coverage]]) -> CsvTable:
         (model, c.block, c.pair, *map(float, (*c.fitted, *c.used)), c.frames, c.beyond)
         for model, own in listed.items() for c in own
     ]  # fmt: skip
-    return CsvTable("coverage.csv", COVERAGE_HEADER, tuple(rows))
+    return CsvTable(COVERAGE, COVERAGE_HEADER, tuple(rows))
 
 
 def blocks_csv(solutions: Mapping[str, Solution]) -> CsvTable:
@@ -135,4 +139,4 @@ def blocks_csv(solutions: Mapping[str, Solution]) -> CsvTable:
         )
         for name, s in solutions.items()
     ]  # fmt: skip
-    return CsvTable("blocks.csv", BLOCKS_HEADER, tuple(rows))
+    return CsvTable(BLOCKS, BLOCKS_HEADER, tuple(rows))

@@ -66,13 +66,18 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
+def figure_files(path: str | Path) -> tuple[Path, ...]:
+    """The files of a figure: ``.png`` where its name has no ending, and a PDF beside it."""
+    first = Path(path) if Path(path).suffix else Path(path).with_suffix(".png")
+    return tuple(dict.fromkeys((first, first.with_suffix(".pdf"))))
+
+
 def save_figure(figure: Any, path: str | Path) -> tuple[Path, ...]:
-    """Write a figure under its name, ``.png`` where that has no ending, and a PDF beside it; returns both paths."""
+    """Write a figure as :func:`figure_files` names it; returns the paths."""
     import matplotlib
 
-    first = Path(path) if Path(path).suffix else Path(path).with_suffix(".png")
-    paths = tuple(dict.fromkeys((first, first.with_suffix(".pdf"))))
-    first.parent.mkdir(parents=True, exist_ok=True)
+    paths = figure_files(path)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
     # the same figure is the same file
     metadata = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
     with matplotlib.rc_context({"pdf.fonttype": 42}):

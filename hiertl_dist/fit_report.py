@@ -154,7 +154,7 @@ class EvaluationReport(Shown):
     Attributes
     ----------
     coverage : of each model's blocks; known : the ``"block:pair"`` whose fitted range is known.
-    files : what was written.
+    files : what was written; notes : what else is to be known of them.
     """
 
     frames: Sequence[Frame]
@@ -162,6 +162,7 @@ class EvaluationReport(Shown):
     coverage: Sequence[Coverage]
     known: Collection[str]
     files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def text(self, units: str) -> str:
         """For people."""
@@ -170,7 +171,8 @@ class EvaluationReport(Shown):
         text += "\n\n" + warnings_text(frame_errors(self.frames, self.found), units, known=self.known)
         if self.coverage:
             text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(self.coverage)
-        return text + ("\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else "")
+        text += "\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else ""
+        return text + "".join(f"\n{note}" for note in self.notes)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -178,7 +180,7 @@ class EvaluationReport(Shown):
             "errors": {c: e.as_dict() for c, e in errors_by_composition(self.frames, self.found).items()},
             "group_errors": {g: e.as_dict() for g, e in errors_by_group(self.frames, self.found).items()},
             "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.found),
-            "files": [str(f) for f in self.files],
+            "files": [str(f) for f in self.files], "notes": list(self.notes),
         }  # fmt: skip
 
     def tables(self, units: str) -> list[CsvTable]:

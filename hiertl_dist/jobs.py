@@ -19,7 +19,22 @@ from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, check_climb_contacts, choose_blocks
-from .outputs import solution_writers, write_json_file, write_model, write_outputs, write_plot, write_table
+from .outputs import (
+    MODEL,
+    PARITY,
+    REPORT,
+    TOGETHER,
+    Results,
+    Writer,
+    figure_writer,
+    file_writer,
+    solution_writers,
+    table_writer,
+    write_anew,
+    write_json_file,
+    write_model,
+    write_plot,
+)
 from .parameters import Parameters, refuse_shared_types
 from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
@@ -220,13 +235,16 @@ def fit_job(
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = read_frozen(job, tell)
     options = options_of(job)
+    results = Results.of(
+        job, frozen, executor, tell, climb=hierarchical, all_at_once=all_at_once, model=hierarchical
+    )
     files: list[Path] = []
     models: dict[str, Model] = {}
     if hierarchical and all_at_once and job.fit.policy == "refuse":  # not only after the climb
         _check_together(frames, job, frozen, executor)
 
     def done(fit: BlockFit) -> None:
-        files.extend(write_outputs(executor, solution_writers(fit.solution.block, fit.solution, job.output)))
+        files.extend(results.write(solution_writers(fit.solution.block, fit.solution, job.output)))
         tell_solution(fit.solution, tell)
 
     climb = together = None
@@ -235,16 +253,16 @@ def fit_job(
             frames, job.basis, frozen=frozen, options=options, executor=executor, tell=tell, done=done
         )
         models["hierarchical"] = climb.model
-        files += write_outputs(executor, [partial(write_model, climb.model, (), job.output / "model.params.txt")])
+        files += results.write([file_writer(job.output / MODEL, write_model, climb.model, ())])
     if all_at_once:
         options = _general(options, tell) if hierarchical else options
         together = _fit_together(frames, job, frozen, options, executor, tell)
-        files += write_outputs(executor, solution_writers("all_at_once", together.solution, job.output))
+        files += results.write(solution_writers(TOGETHER, together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
     evaluations = {n: {s: m.evaluate(own, executor=executor) for s, own in sets.items()} for n, m in models.items()}
     result = FitResult(climb, together, tuple(files), sets, models, evaluations)
-    written = write_outputs(executor, _report_writers(result, labels, job, plot=plot, tables=tables))
+    written = results.write(_report_writers(result, labels, job, plot=plot, tables=tables))
     return replace(result, files=(*files, *written))
 
 
@@ -268,20 +286,18 @@ def _fit_together(
 
 def _report_writers(
     result: FitResult, labels: LabelSummary, job: Input, *, plot: bool, tables: bool
-) -> list[Callable[[], Path | tuple[Path, ...]]]:
+) -> list[Writer]:
     """What writes the report, and tables and figures if asked for."""
     # first, so that it is there even if a figure fails
     report = fit_dict(result) | {"labels": labels.as_dict()}
-    writers: list[Callable[[], Path | tuple[Path, ...]]] = [
-        partial(write_json_file, report, job.output / "report.json")
-    ]
+    writers: list[Writer] = [file_writer(job.output / REPORT, write_json_file, report)]
     if tables:
-        writers += [partial(write_table, table, job.output / table.name) for table in fit_tables(result, job.units)]
+        writers += [table_writer(job.output, table) for table in fit_tables(result, job.units)]
     if plot:
         drawn = {
             f"{name}, {s}": (result.sets[s], e) for name, found in result.evaluations.items() for s, e in found.items()
         }
-        writers.append(partial(write_plot, drawn, job.units, job.output / "parity.png"))
+        writers.append(figure_writer(job.output / PARITY, write_plot, drawn, job.units))
     return writers
 
 
@@ -313,7 +329,8 @@ def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
     add: bool = False, units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
 ) -> EvaluationReport:  # fmt: skip
-    """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``.
+    """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``. Files of
+    these names that are there are moved to a folder ``earlier_…`` beside them.
 
     Raises
     ------
@@ -330,12 +347,14 @@ def evaluate_job(
     parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
     covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
     report = EvaluationReport(frames, sum_evaluations(parts), covered, set().union(*(m.coverage for m in models)))
-    writers: list[Callable[[], Path | tuple[Path, ...]]] = []
+    writers: list[Writer] = []
     if plot is not None:
-        writers.append(partial(write_plot, {"": (frames, report.found)}, units, plot))
+        writers.append(figure_writer(plot, write_plot, {"": (frames, report.found)}, units))
     if tables is not None:
-        writers += [partial(write_table, table, tables / table.name) for table in report.tables(units)]
-    return replace(report, files=write_outputs(executor, writers))
+        writers += [table_writer(tables, table) for table in report.tables(units)]
+    notes: list[str] = []
+    files = write_anew(executor, writers, notes.append)
+    return replace(report, files=files, notes=tuple(notes))
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

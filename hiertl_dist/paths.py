@@ -16,7 +16,7 @@ from .errors import InputError, MissingFileError
 from .words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import BinaryIO
 
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -129,6 +129,39 @@ def move_aside(path: str | Path) -> Path | None:
         aside = folder.with_name(name)
         if not aside.exists():
             return folder.rename(aside)
+    raise AssertionError
+
+
+EARLIER: Final = "earlier_"
+"""What the names of folders begin with that files of earlier runs are moved to, before a number."""
+
+
+def move_to_earlier(files: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
+    """Move those files that are there to a new folder beside them, ``earlier_1``, ``earlier_2`` and so on.
+
+    Nothing is deleted or overwritten; a process that is killed meanwhile leaves each file here or there. Returns, for
+    each folder that was made, the names of the files in it.
+    """
+    by_folder: dict[Path, list[Path]] = {}
+    for path in dict.fromkeys(files):
+        if path.is_file() or path.is_symlink():
+            by_folder.setdefault(path.parent, []).append(path)
+    moved = {}
+    for folder, own in by_folder.items():
+        aside = _next_earlier(folder)
+        for path in own:
+            path.rename(aside / path.name)
+        moved[aside] = tuple(path.name for path in own)
+    return moved
+
+
+def _next_earlier(folder: Path) -> Path:
+    """A new folder with a number above all that are there, also where another process makes one at this moment."""
+    numbers = (p.name.removeprefix(EARLIER) for p in folder.glob(f"{EARLIER}*"))
+    for n in itertools.count(1 + max((int(x) for x in numbers if x.isdecimal()), default=0)):
+        with suppress(FileExistsError):
+            (aside := folder / f"{EARLIER}{n}").mkdir()
+            return aside
     raise AssertionError
 
 

@@ -16,7 +16,7 @@ from synthetic import environment, labelled, random_frames, random_parameters, s
 from test_inputs import ORDERS, job_frames, write_extxyz, write_fm_setup, write_job, write_toml
 
 from hiertl_dist import Model, cli, demo, doctor, jobs, outputs
-from hiertl_dist.executors import base, progress
+from hiertl_dist.executors import SerialExecutor, base, progress
 from hiertl_dist.inputs import Input
 from hiertl_dist.solution import Solution
 
@@ -240,7 +240,9 @@ def test_all_at_once_beside_the_hierarchy(run_json, tmp_path):
     assert names(tmp_path / RESULTS) == {"all_at_once.params.txt", "all_at_once.solution.npz", "report.json"}
     found = run_json("fit", path, "--all-at-once", "--also-hierarchical")
     assert list(found["errors"]) == ["hierarchical", "all at once"]
-    assert names(tmp_path / RESULTS) == FITTED | {"all_at_once.params.txt", "all_at_once.solution.npz"}
+    own = {"all_at_once.params.txt", "all_at_once.solution.npz"}
+    assert names(tmp_path / RESULTS) == FITTED | own | {"earlier_1"}
+    assert names(tmp_path / RESULTS / "earlier_1") == own | {"report.json"}
 
 
 def test_what_is_computed_is_kept_when_a_later_block_fails(run, tmp_path):
@@ -383,6 +385,7 @@ def test_doctor(run_json, run):
 
 def test_demo_is_a_job_that_can_be_changed(tmp_path):
     job = demo.demo_input(tmp_path / "demo")
+    demo.write_demo_input(tmp_path / "demo", SerialExecutor(), print)
     assert job.output == tmp_path / "demo"
     assert job.store == tmp_path / "demo" / "design.zarr"
     fitted, held = job.read_frames()

@@ -78,6 +78,18 @@ def test_the_command_prints_once_and_gives_the_same_bits(tmp_path, serial, ranks
     assert (tmp_path / "design.zarr").exists() == ("--no-keep-rows" not in words)
 
 
+def test_a_second_fit_moves_the_first_once(tmp_path):
+    path = write_job(tmp_path, executor=None)
+    for _ in range(2):
+        done = mpiexec(*command("fit", path, "--executor", "mpi"))
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.count("of before are in") == 1
+    results = tmp_path / "hiertl_results"
+    assert [p.name for p in results.iterdir() if p.is_dir()] == ["earlier_1"]
+    own = {p.name for p in results.iterdir() if p.is_file()}
+    assert {p.name for p in (results / "earlier_1").iterdir()} == own >= {"report.json", "CN.solution.npz"}
+
+
 def test_a_script_gives_the_same_bits_on_every_rank(tmp_path, serial):
     script = tmp_path / "script.py"
     script.write_text(FIT_IN_PYTHON)

@@ -12,8 +12,18 @@ from ..display import table_text
 from ..errors import Problems
 from ..figures import need_matplotlib
 from ..jobs import known_frames, options_of, read_frozen, renew, tell_labels, tell_solution
-from ..outputs import solution_writers, write_json_file, write_model
-from ..outputs import write_outputs as write
+from ..outputs import (
+    MODEL,
+    SEARCH,
+    SEARCH_FIGURE,
+    TOGETHER,
+    Results,
+    figure_writer,
+    file_writer,
+    solution_writers,
+    write_json_file,
+    write_model,
+)
 from ..report import (
     Errors,
     details_text,
@@ -114,20 +124,19 @@ def search_job(
     ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """
-    drawn = find_spec("matplotlib") is not None if plot is None else plot
-    if plot:
-        need_matplotlib()
-    if plot is None and not drawn:
-        tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
+    drawn = _drawn(plot, tell)
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     tell_labels([*frames, *held_out], tell)
     frozen = read_frozen(job, tell)
+    results = Results.of(
+        job, frozen, executor, tell, climb=not all_at_once, all_at_once=all_at_once, model=True
+    )
     files: list[Path] = []
 
     def done(stage: Stage) -> None:
-        name = "all_at_once" if all_at_once else stage.name
-        files.extend(write(executor, solution_writers(name, stage.solution, job.output)))
+        name = TOGETHER if all_at_once else stage.name
+        files.extend(results.write(solution_writers(name, stage.solution, job.output)))
         tell_solution(stage.solution, tell)
 
     options = search_options(job)
@@ -139,14 +148,14 @@ def search_job(
         rows=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
         all_at_once=all_at_once, tell=tell, done=done,
     )  # fmt: skip
-    files += write(executor, [partial(write_model, result.model, (), job.output / "model.params.txt")])
+    files += results.write([file_writer(job.output / MODEL, write_model, result.model, ())])
     sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)
     evaluations = {s: result.model.evaluate(own, executor=executor) for s, own in sets.items()}
     errors = {s: errors_by_composition(sets[s], e) for s, e in evaluations.items()}
     if drawn:
-        files += write(executor, [partial(_plot, result, job.output / "search.png")])
-    report = SearchReport(result, (*files, job.output / "search.json"), sets, errors, evaluations)
-    write(executor, [partial(write_json_file, report.as_dict(), job.output / "search.json")])
+        files += results.write([figure_writer(job.output / SEARCH_FIGURE, _plot, result)])
+    report = SearchReport(result, (*files, job.output / SEARCH), sets, errors, evaluations)
+    results.write([file_writer(job.output / SEARCH, write_json_file, report.as_dict())])
     return report
 
 
@@ -167,8 +176,19 @@ def _planned(
     return settings, plan
 
 
-def _plot(result: SearchResult, path: Path) -> tuple[Path, ...]:
-    return plot_search(path, result)
+def _drawn(plot: bool | None, tell: Callable[[str], None]) -> bool:
+    """Whether a figure will be drawn; that one can't is an error where it is asked for, and else told."""
+    if plot:
+        need_matplotlib()
+    if plot is not None:
+        return plot
+    if not (drawn := find_spec("matplotlib") is not None):
+        tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
+    return drawn
+
+
+def _plot(result: SearchResult, path: Path) -> None:
+    plot_search(path, result)
 
 
 def search_options(job: Input) -> HierarchyOptions:
