@@ -151,7 +151,7 @@ def _assemble(arguments: argparse.Namespace) -> int:
     with _executor(arguments, job) as runner:
         tell, _ = _teller(arguments, job, runner)
         _ready_rows(arguments, job, runner, tell)
-        found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify)
+        found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify, tell=tell)
         text = (
             f"{found['store']}: {found['computed']} tiles, labels and offsets computed, {found['present']} were "
             f"complete, {found['rows']} rows"

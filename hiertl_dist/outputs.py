@@ -109,14 +109,15 @@ class Results:
     @classmethod
     def of(
         cls, job: Input, frozen: Sequence[Parameters], executor: Executor, tell: Callable[[str], None], *,
-        climb: bool, all_at_once: bool, model: bool,
+        climb: bool, all_at_once: bool, model: bool = False,
     ) -> Results:  # fmt: skip
-        """Of a job: of a climb, of all blocks at once, or of both; ``model``: a merged one will be written."""
+        """Of a job: of a climb, of all blocks at once, or of both; ``model``: a merged one will be written, as it is
+        of a climb."""
         held = {b for f in frozen for b in blocks_in(f)}
         names = [b.name for b in blocks_of(job.basis) if b.name not in held] if climb else []
         names += [TOGETHER] if all_at_once else []
         planned = [f for name in names for f in solution_files(name, job.output)]
-        planned += [job.output / MODEL] if model else []
+        planned += [job.output / MODEL] if climb or model else []
         return cls(job.output, planned, job.frozen, executor, tell)
 
     def _refuse(self, files: Iterable[Path]) -> None:

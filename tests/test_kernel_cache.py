@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from synthetic import HAS_MPI, MPIEXEC, environment
 
 import hiertl_dist
 from hiertl_dist.kernels import cache
@@ -66,6 +67,51 @@ def test_an_index_that_cannot_be_read_is_no_failure(tmp_path, monkeypatch):
     assert run() == (folder, 0)
 
 
+COMPILING = """
+import sys
+import numpy as np
+from hiertl_dist import Basis, Frame, design_rows
+from hiertl_dist.compiling import tell_compiling
+from hiertl_dist.executors import executor
+if __name__ == "__main__":
+    pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
+    basis = Basis.from_dict({"elements": ["C"], "orders": [3, 2 if "wide" in sys.argv else 0, 0], "pairs": pairs})
+    with executor(sys.argv[1], workers=None if sys.argv[1] in ("serial", "mpi") else 2) as runner:
+        tell_compiling(basis, runner, lambda line: print(line, file=runner.out(), flush=True))
+    if "use" in sys.argv:
+        shape = np.array([[0.0, 0, 0], [1.5, 0, 0], [0, 1.5, 0]])
+        design_rows(Frame(("C",) * 3, shape, None, forces=np.zeros((3, 3))), basis)
+"""
+
+
+def test_compiling_is_told_once_and_only_where_it_will_happen(tmp_path):
+    """By every executor, for the kernels that the basis needs; not by a second process, nor for another CPU's."""
+    script, folder = tmp_path / "script.py", tmp_path / "cache"
+    script.write_text(COMPILING)
+    variables = {k: v for k, v in environment().items() if not k.startswith(("PMI", "OMPI_", "SLURM_"))}
+
+    def said(*words, before=(), **more):
+        done = subprocess.run(
+            [*before, sys.executable, str(script), *words], env=variables | {"NUMBA_CACHE_DIR": str(folder)} | more,
+            capture_output=True, text=True, check=True, timeout=300,
+        )  # fmt: skip
+        return done.stdout.splitlines()
+
+    once = "compiling kernels for this machine, once: "
+    for kind in ("serial", "processes", "dask"):
+        assert said(kind) == [once + "some seconds"]
+    if HAS_MPI:
+        assert said("mpi", before=[str(MPIEXEC), "-n", "2"]) == [once + "some seconds"]
+    assert said("serial", "use") == [once + "some seconds"]
+    for kind in ("serial", "processes"):
+        assert said(kind) == [], "these are there"
+    assert said("serial", "wide") == [once + "about half a minute"], "the basis has clusters now"
+    assert said("serial", NUMBA_CPU_NAME="generic") == [once + "some seconds"]
+    (index,) = folder.rglob("pairs.pair_rows*.nbi")
+    index.write_bytes(index.read_bytes()[:20])
+    assert said("serial") == [once + "some seconds"], "what can't be read is not used"
+
+
 WITHOUT = {"HOME": "/dev/null/home", "XDG_CACHE_HOME": "/dev/null/cache", "PYTHONDONTWRITEBYTECODE": "1"}
 CHECK = """
 import warnings
@@ -109,6 +155,15 @@ def test_one_rank_tells(uncached, tmp_path, where):
         cwd=tmp_path,
     )  # fmt: skip
     assert done.stdout == "3 None 0\n"
+
+
+def test_without_a_folder_it_is_told_that_kernels_are_not_kept(uncached, tmp_path):
+    (tmp_path / "script.py").write_text(COMPILING)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(tmp_path / "script.py"), "serial"], env=uncached, capture_output=True,
+        text=True, check=True, timeout=300, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith("compiling kernels, in each process anew, for there is no folder to keep them in: ")
 
 
 class Full:

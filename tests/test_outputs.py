@@ -235,3 +235,16 @@ def test_folders_are_numbered_after_the_last(tmp_path):
     assert paths.move_to_earlier([file, file, tmp_path / "absent"]) == {tmp_path / "earlier_5": ("report.json",)}
     assert paths.move_to_earlier([file]) == {}
     assert (tmp_path / "earlier_5" / "report.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("verb", ["fit", "assemble", "summarise", "search"])
+def test_compiling_is_told_before_it_begins(tmp_path, monkeypatch, verb):
+    path = write_job(tmp_path, search=SEARCH)
+    said = "compiling kernels for this machine, once: about half a minute"
+    monkeypatch.setattr("hiertl_dist.compiling.is_compiled", lambda kernel: False)
+    lines = done(verb, path).splitlines()
+    assert lines.count(said) == 1
+    if verb in ("fit", "search"):
+        assert lines.index(said) < next(i for i, line in enumerate(lines) if "nothing frozen" in line)
+    monkeypatch.setattr("hiertl_dist.compiling.is_compiled", lambda kernel: True)
+    assert said not in done(verb, path)

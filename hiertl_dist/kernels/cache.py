@@ -54,6 +54,25 @@ def kernel(**options: Any) -> Callable[[Any], Any]:
     return compiled
 
 
+def is_compiled(dispatcher: Any) -> bool:
+    """Whether a kernel needs no compiling: this process has it, or its folder does, for these sources and this CPU."""
+    if not hasattr(dispatcher, "signatures") or dispatcher.signatures:  # the former without numba's compiler
+        return True
+    if not keeps_kernels(dispatcher):
+        return False
+    kept = dispatcher._cache._cache_file
+    machine = dispatcher.targetctx.codegen().magic_tuple()
+    with suppress(Exception):  # an index that can't be read is one that is not used
+        names = [name for (_, own, _), name in kept._load_index().items() if own == machine]
+        return any(Path(kept._data_path(name)).is_file() for name in names)
+    return False
+
+
+def keeps_kernels(dispatcher: Any) -> bool:
+    """Whether there is a folder in which a kernel is kept once it is compiled."""
+    return getattr(dispatcher, "_cache", None) is not None and dispatcher._cache.cache_path is not None
+
+
 def _bear_full_disks(dispatcher: Any) -> None:
     """Have a kernel be used all the same where numba can't read or write its file (disk full, over quota, no right)."""
     cache = dispatcher._cache
