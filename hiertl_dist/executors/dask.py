@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, Final
 
+from hiertl_dist.display import cut
 from hiertl_dist.errors import LaunchError
 from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
@@ -68,6 +69,12 @@ class DaskExecutor(PoolExecutor):
         info = self._client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [w["memory_limit"] // max(1, w["nthreads"]) for w in info if w.get("memory_limit")]
         return min(limits) * self.workers if limits else super().memory()
+
+    def __repr__(self) -> str:
+        whose = "a cluster that was there" if self._cluster is None else "a local cluster of its own"
+        if self._client.status != "running":
+            return f"DaskExecutor: {self._client.status}"
+        return cut(f"DaskExecutor: {whose}, {self._client!r}")  # a client's repr asks nobody, so it can't hang
 
     @property
     def client(self) -> Any:

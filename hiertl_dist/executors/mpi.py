@@ -93,6 +93,10 @@ class MPIExecutor(Executor):
         host.Free()
         return int(min(self._comm.allgather(share))) * self.workers
 
+    def __repr__(self) -> str:
+        closed = ", closed" if self._comm is None else ""
+        return f"MPIExecutor: rank {self._rank} of {self._workers}{closed}"
+
     def out(self) -> TextIO:
         if self._rank == 0:
             return sys.stdout

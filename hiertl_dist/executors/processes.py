@@ -44,6 +44,9 @@ class ProcessesExecutor(PoolExecutor):
         # whose item it was
         self._idle: list[futures.ProcessPoolExecutor] = []
 
+    def __repr__(self) -> str:
+        return f"ProcessesExecutor: {self.workers} processes of this machine, {len(self._idle)} of them started"
+
     def close(self) -> None:
         while self._idle:
             self._idle.pop().shutdown()

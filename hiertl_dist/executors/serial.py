@@ -18,6 +18,9 @@ class SerialExecutor(Executor):
     def __init__(self) -> None:
         super().__init__(workers=1)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: every call in this process"
+
     def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
         results = []
         with telling.bar(len(items)) as bar:

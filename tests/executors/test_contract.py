@@ -24,7 +24,16 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
-from hiertl_dist.executors import DaskExecutor, Executor, TaskFailed, base, executor, progress, under_mpirun
+from hiertl_dist.executors import (
+    DaskExecutor,
+    Executor,
+    InlineExecutor,
+    TaskFailed,
+    base,
+    executor,
+    progress,
+    under_mpirun,
+)
 
 pytest.register_assert_rewrite("executors.executor_contract")
 
@@ -45,6 +54,30 @@ TESTS_OF_MPI = [
     "test_unsendable_values_fail_everywhere",
 ]
 TESTS_OF_CONTRACT = [name for name in dir(Contract) if name.startswith("test_")]
+
+
+def test_an_executor_says_what_it_is() -> None:
+    """Closed too, when there is nobody left to be asked; a line, as of other objects of the package."""
+    with DaskExecutor(workers=1) as dask_one, DaskExecutor(dask_one.client) as guest:
+        assert re.fullmatch(
+            r"DaskExecutor: a local cluster of its own, <Client: 'tcp://127.0.0.1:\d+' processes=1 threads=1, .*",
+            repr(dask_one),
+        )
+        assert repr(guest).startswith("DaskExecutor: a cluster that was there, <Client: ")
+    assert repr(dask_one) == repr(guest) == "DaskExecutor: closed"
+    with executor("processes", workers=2) as pool:
+        assert repr(pool) == "ProcessesExecutor: 2 processes of this machine, 0 of them started"
+        pool.run(str, [1])
+        assert repr(pool) == "ProcessesExecutor: 2 processes of this machine, 1 of them started"
+    assert repr(executor("serial")) == "SerialExecutor: every call in this process"
+    assert repr(InlineExecutor()) == "InlineExecutor: every call in this process"
+
+
+@needs_mpi
+def test_an_executor_of_ranks_says_which_one_it_is() -> None:
+    program = "from hiertl_dist.executors import executor\nwith executor('mpi') as e: print(f'{e}\\n', end='')"
+    done = python("-c", program, ranks=2)
+    assert sorted(done.stdout.splitlines()) == [f"MPIExecutor: rank {i} of 2" for i in range(2)], done.stderr
 
 
 def environment(**more: str) -> dict[str, str]:
