@@ -37,6 +37,10 @@ and errors change little with it."""
 SMALLEST: Final = 1e-3
 """Residuals count as at least this part of the labels' spread: exact labels, as a model makes them, have none."""
 
+FLAT: Final = {"force": 1e-8, "stress": 1e-10, "energy": 1e-6}
+"""Spread below which labels are equal, kcal/mol/Å, kcal/mol/Å³, kcal/mol: what rounding leaves of a sum of large
+numbers, and finer than any program's digits. Its inverse is no weight."""
+
 MANY: Final = 20
 """Rows per column from which on the degrees of freedom that a kind takes change its residual by less than 3 %."""
 
@@ -187,12 +191,11 @@ def auto_weights(kinds: Sequence[KindRows], unpenalised: Sequence[int]) -> AutoW
     parts, rows = {k.kind: k.summary for k in kinds}, {k.kind: k.summary.rows for k in kinds}
     counted = {k.kind: k.counted for k in kinds}
     spreads = {k: _spread(parts[k], counted[k], unpenalised if k == "energy" else ()) for k in parts}
-    reference = "force" if spreads.get("force") else max(rows, key=lambda k: rows[k])
-    mute = [k for k, s in spreads.items() if not s]
-    notes = [f"{k}: labels without a spread say nothing of their weight, which is 1" for k in mute]
-    told = [k for k in parts if k not in mute]
+    told = [k for k, s in spreads.items() if s > FLAT[k]]
+    notes = [_said_of_equal(k, rows[k]) for k in parts if k not in told]
     if len(told) < 2:
         return AutoWeights(dict.fromkeys(parts, 1.0), rows, spreads, notes=tuple(notes))
+    reference = "force" if "force" in told else max(told, key=lambda k: rows[k])
     first = {k: spreads[reference] / spreads[k] if k in told else 1.0 for k in parts}
     try:
         errors = _residuals(parts, counted, first, unpenalised)
@@ -203,6 +206,16 @@ def auto_weights(kinds: Sequence[KindRows], unpenalised: Sequence[int]) -> AutoW
     scale = errors[reference]
     weights = {k: scale / errors[k] * (rows[reference] / rows[k]) ** SHARE if k in told else 1.0 for k in parts}
     return AutoWeights(weights, rows, spreads, errors, tuple(notes))
+
+
+def _said_of_equal(kind: str, count: int) -> str:
+    if count == 1:
+        found = "there is one label only"
+    elif kind == "energy":
+        found = f"all {count} labels are equal once the energies of free atoms are taken off"
+    else:
+        found = f"all {count} labels are zero"
+    return f"WARNING: {kind}: {found}; that says nothing of the weight of this kind, and weight 1 was taken"
 
 
 def by_kind(groups: Mapping[Group, Summary], objective: str) -> list[KindRows]:

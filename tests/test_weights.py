@@ -112,10 +112,33 @@ def test_kinds_that_say_nothing_of_their_weight():
     one = [*(f.without_labels(energy=True, stress=True) for f in FRAMES[1:]), FRAMES[0].without_labels(stress=True)]
     solution = fit_block(one, BASIS, "C", settings=FitSettings(RIDGE), executor=SERIAL).solution
     assert solution.weights == {"force": 1.0, "energy": 1.0}
-    assert any("energy: labels without a spread say nothing of their weight" in n for n in solution.notes)
+    said = "energy: there is one label only; that says nothing of the weight of this kind, and weight 1 was taken"
+    assert any(said in n for n in solution.notes)
     energies = [f.without_labels(forces=True) for f in FRAMES]
     solution = fit_block(energies, BASIS, "C", settings=FitSettings(RIDGE), executor=SERIAL).solution
     assert solution.weights["stress"] == 1.0  # the kind with most rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "said"),
+    [
+        ("energy", lambda f: {"energy": -1234.5678901 * len(f)}, "all 20 labels are equal once the energies of free"),
+        ("stress", lambda f: {"stress": np.zeros(6)}, "all 120 labels are zero"),
+        ("force", lambda f: {"forces": np.full_like(f.forces, 1e-13)}, "labels are zero"),
+    ],
+)
+@pytest.mark.parametrize("method", ["rfactor", "gram"])
+def test_equal_labels_take_weight_one_and_it_is_said(kind, change, said, method):
+    """Also where they are so but for rounding, whose inverse would be a weight of 1e15; others keep theirs."""
+    other = random_frames({"C": 10}, seed=1, atoms=12) + random_frames({"C": 10}, seed=2, atoms=9)
+    frames = [replace(f, **change(f)) for f in labelled(other, TRUTH)]
+    solution = fit_block(frames, BASIS, "C", settings=FitSettings(RIDGE, method=method), executor=SERIAL).solution
+    assert solution.weights[kind] == 1.0
+    assert len({w for k, w in solution.weights.items() if k != kind}) == 2
+    assert all(1e-3 < w < 1e5 for w in solution.weights.values())
+    (note,) = (n for n in solution.notes if "weight 1 was taken" in n)
+    assert f"{kind}: " in note
+    assert said in note
 
 
 def test_labels_without_errors_have_finite_weights():
