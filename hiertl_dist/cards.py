@@ -198,13 +198,17 @@ def plan_card(plan: Any) -> Card:
         ("CPU time (estimate)", f"{number_text(plan.seconds)} s"),
         *((what, f"{len(some)}, such as {some[0]}") for what, some in left if some),
     ]  # fmt: skip
+    if any(set(b["frames_of"]) - {name} for name, b in found["blocks"].items()):
+        facts.append(("all at once", "a fit block by block has only frames of exactly its elements: by_block=True"))
     rows = tuple(
-        (name, b["frames"], b["tiles"], b["rows"], b["columns"], b["nonzeros"], b["bytes"] / MIB, b["cpu_seconds"])
+        (name, listed(b["frames_of"], 4), *(b[k] for k in ("frames", "tiles", "rows", "columns", "nonzeros")),
+         b["bytes"] / MIB, b["cpu_seconds"])
         for name, b in found["blocks"].items()
-    )
+    )  # fmt: skip
     segments, tiles = count_text(len(plan.segments), "segment"), count_text(found["tiles"], "tile")
     title = f"Plan: {found['frames']} frames in {segments}, {tiles}, policy {plan.policy}"
-    return Card(title, tuple(facts), ("block", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s"), rows)
+    header = ("block", "frames of", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s")
+    return Card(title, tuple(facts), header, rows)
 
 
 def assembly_card(assembly: Any) -> Card:

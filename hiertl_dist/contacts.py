@@ -1,7 +1,7 @@
-"""How close atoms of each two elements come in all frames, against the inner cutoffs of all blocks.
+"""How close atoms of each two elements come in the frames to be fitted, against the inner cutoffs of all blocks.
 
-Every frame's neighbours are looked at once before anything is computed (`scan_frames`); what a plan prints of contacts,
-and what a refusal says, is made of that.
+Every such frame's neighbours are looked at once before anything is computed (`scan_frames`); what a plan prints of
+contacts, and what a refusal says, is made of that.
 """
 
 from __future__ import annotations
@@ -156,9 +156,9 @@ def refusal(pairs: Sequence[InnerPair], contacts: Sequence[Contact]) -> InnerCut
     frames = len({p.frame for p in pairs})
     text = (
         f"{len(pairs)} pairs of atoms in {frames} frame{'s' * (frames > 1)} lie inside an inner cutoff:\n  {shown}"
-        f"{' …' * (len(pairs) > SHOWN)}\nshortest distance of each pair of elements over all frames:\n  {table}\n"
-        "lower rmin in the basis (what a frozen model has can't be changed), or say with a policy how to go on: "
-        "skip_frame, lsq or damp"
+        f"{' …' * (len(pairs) > SHOWN)}\nshortest distance of each pair of elements in the frames to be fitted:\n  "
+        f"{table}\nlower rmin in the basis (what a frozen model has can't be changed), or say with a policy how to go "
+        "on: skip_frame, lsq or damp"
     )
     error = InnerCutoffError(text)
     error.contacts = tuple(contacts)
@@ -206,7 +206,7 @@ def check_contacts(
     Raises
     ------
     InnerCutoffError
-        Naming pairs of atoms, and the shortest distance of each pair of elements over all frames; see `refusal`.
+        Naming pairs of atoms, and the shortest distance of each pair of elements in these frames; see `refusal`.
     FrameError
         A frame has an element that the basis lacks, or cannot be looked at.
     """

@@ -68,7 +68,7 @@ def design_rows(
     ------
     InnerCutoffError, FrameError, KeyError
         Naming the frame, or the block that the basis lacks; the first with the shortest distance of each pair of
-        elements over all frames.
+        elements over these frames.
     """
     check_policy(policy)
     listed = [frames] if isinstance(frames, Frame) else list(frames)

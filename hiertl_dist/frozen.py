@@ -61,10 +61,15 @@ def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:
 
 def wall_notes(fitted: Parameters) -> tuple[str, ...]:
     """A sentence where the wall acts on pairs of atoms that a model was fitted on, which no coefficient counts with."""
-    wall, room = fitted.penalty, float("inf")
+    return reaching_wall(fitted.penalty, fitted.basis, fitted.coverage)
+
+
+def reaching_wall(wall: Penalty, basis: Basis, coverage: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
+    """As :func:`wall_notes`, also of what is not fitted yet: ``coverage`` is of the frames that will be."""
+    room = float("inf")
     reached: dict[str, float] = {}
-    inner = {p.name: p.rmin for p in fitted.basis.pairs}
-    for key, (shortest, _) in fitted.coverage.items():
+    inner = {p.name: p.rmin for p in basis.pairs}
+    for key, (shortest, _) in coverage.items():
         pair = key.partition(":")[2]
         deep = inner[pair] + wall.distance - shortest
         if wall.scale and deep > 0.0:

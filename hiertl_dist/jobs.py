@@ -19,7 +19,7 @@ from .figures import need_matplotlib
 from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .label_summary import LabelSummary, labels_text, summarise_labels
-from .lattice import blocks_in, check_climb_contacts, choose_blocks
+from .lattice import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
 from .outputs import (
     MODEL,
     PARITY,
@@ -72,15 +72,18 @@ def options_of(job: Input) -> HierarchyOptions:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """What a fit will want: frames, frozen models, the blocks fitted together in each solve, and the rows needed."""
+    """What a fit will want: frames, frozen models, and by blocks fitted together in a solve, the rows needed."""
 
     frames: list[Frame]
     held_out: list[Frame]
     frozen: list[Parameters]
-    fits: list[tuple[str, ...]]
-    needs: set[Need]
+    fits: dict[tuple[str, ...], set[Need]]
     notes: list[str]
     labels: LabelSummary
+
+    @property
+    def needs(self) -> set[Need]:
+        return set().union(*self.fits.values())
 
 
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
@@ -93,15 +96,14 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
-        return _Work(frames, held_out, frozen, [names], all_needs(frames, names, job.basis), notes, labels)
+        return _Work(frames, held_out, frozen, {names: all_needs(frames, names, job.basis)}, notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
-    fits = [options.together(b) for b in wanted]
-    needs: set[Need] = set()
-    for fit in fits:
-        sets = options.sets_of(fit[0], frames)
-        needs |= {(cluster_name(s), b) for s in sets for b in fit if set(split_symbols(b)) <= s}
-    return _Work(frames, held_out, frozen, fits, needs, notes, labels)
+    fits: dict[tuple[str, ...], set[Need]] = {}
+    for block in wanted:
+        sets, blocks = options.sets_of(block, frames), options.together(block)
+        fits[blocks] = {(cluster_name(s), b) for s in sets for b in blocks if set(split_symbols(b)) <= s}
+    return _Work(frames, held_out, frozen, fits, notes, labels)
 
 
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
@@ -122,6 +124,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         frozen=work.frozen, policy=policy, executor=executor, memory=memory,
         store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
+    walls = walls_of_plan(plan, work.fits, work.frozen, options_of(job).normal(), all_at_once=all_at_once)
     reduce_bytes = solving = 0
     for blocks in work.fits:
         width = sum(plan.columns[b] for b in blocks) + 1 + len(work.frozen)
@@ -136,7 +139,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     found = plan.as_dict() | {
         "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
-        "solve_bytes": solving, "labels": work.labels.as_dict(), "notes": work.notes,
+        "solve_bytes": solving, "labels": work.labels.as_dict(),
+        "notes": [*walls, *work.notes],
     }  # fmt: skip
     return plan, found
 
@@ -158,8 +162,9 @@ def plan_text(found: dict[str, Any]) -> str:
         f"{mib(found['reduce_bytes_per_worker'])} MiB to reduce, {mib(found['solve_bytes'])} MiB once to "
         f"solve; {found['workers']} workers ({found['executor']})",
     ]
-    if found["held_out_frames"]:
-        lines.append(f"{found['held_out_frames']} frames held out")
+    held = found["held_out_frames"]
+    if held:
+        lines.append(f"{held} frames held out: counted neither above nor among the distances below")
     lines.append(labels_text(found["labels"]))
     for key, what in (
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
@@ -171,7 +176,8 @@ def plan_text(found: dict[str, Any]) -> str:
     if found["inactive_types"]:
         lines.append(f"never active (rmin = rmax), columns of zeros: {', '.join(found['inactive_types'])}")
     if found["inner_cutoffs"]:
-        lines += ["", table_text(TITLES, [Contact.from_dict(c).cells() for c in found["inner_cutoffs"]])]
+        lines += ["", f"shortest distances in the {found['frames']} frames to be fitted"]
+        lines += [table_text(TITLES, [Contact.from_dict(c).cells() for c in found["inner_cutoffs"]])]
     return "\n".join(lines)
 
 

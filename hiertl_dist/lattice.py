@@ -11,7 +11,7 @@ from .blocks import blocks_of, sets_used
 from .contacts import check_contacts
 from .display import Shown
 from .errors import InputError, MismatchError, Problems
-from .frozen import check_frozen
+from .frozen import check_frozen, reaching_wall, wall_of
 from .one_body import settled_energies
 from .rows import KINDS
 from .settings import FitSettings
@@ -19,13 +19,14 @@ from .tiles import check_elements
 from .weights import explicit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from .basis import Basis
     from .executors.base import Executor
     from .frames import Frame
     from .parameters import Parameters
+    from .planning import Need, Plan
 
 
 def _name(block: str) -> str:
@@ -323,6 +324,27 @@ def check_climb_contacts(
         [f for f in frames if cluster_name(f.elements) in used], basis, names, refused=refused,
         frozen=less(frozen, names), executor=executor,
     )  # fmt: skip
+
+
+def walls_of_plan(
+    plan: Plan, fits: Mapping[tuple[str, ...], Collection[Need]], frozen: Sequence[Parameters],
+    options: HierarchyOptions, *, all_at_once: bool,
+) -> list[str]:  # fmt: skip
+    """What fits will say of walls that act on their frames, see :func:`~hiertl_dist.frozen.wall_notes`, before them.
+
+    Parameters
+    ----------
+    fits : by the blocks that are fitted together, of which the first has the settings, the rows that are wanted.
+    """
+    said = []
+    for blocks, needs in fits.items():
+        settings = options.settings if all_at_once else options.of(blocks[0])
+        wall = wall_of(settings.penalty, frozen if all_at_once else below_of(blocks[0], frozen, blocks[1:]))
+        coverage: dict[str, tuple[float, float]] = {}
+        for block in blocks:
+            coverage |= plan.coverage({block}, {s for s, own in needs if own == block})
+        said += [("" if all_at_once else f"block {blocks[0]}: ") + n for n in reaching_wall(wall, plan.basis, coverage)]
+    return said
 
 
 def less(models: Sequence[Parameters], blocks: set[str]) -> list[Parameters]:

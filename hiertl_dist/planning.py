@@ -20,7 +20,7 @@ from .cards import plan_card
 from .contacts import Contact, contacts_of, frames_label, refusal, scan_frames
 from .costs import structural_nonzeros, tile_seconds
 from .display import Shown
-from .errors import ResourceError
+from .errors import InputError, ResourceError
 from .frames import frames_digest
 from .recipe import compile_recipe, never_active
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
@@ -119,7 +119,7 @@ class Plan(Shown, card=plan_card):
     skipped : origins of frames that the policy leaves out.
     unlabelled : origins of frames without a label, which have no rows.
     ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
-    contacts : the shortest distance of each pair of elements over all frames, and its inner cutoffs.
+    contacts : the shortest distance of each pair of elements over the frames of the plan, and its inner cutoffs.
     """
 
     basis: Basis
@@ -156,9 +156,10 @@ class Plan(Shown, card=plan_card):
         """Estimated CPU seconds of the assembly."""
         return float(sum(t.seconds for t in self.tiles))
 
-    def coverage(self, blocks: Collection[str]) -> dict[str, tuple[float, float]]:
-        """``"block:pair"`` → range of distances (Å) in all frames, as far as the block's edges reach."""
-        everywhere = widest_ranges(self.ranges.values())
+    def coverage(self, blocks: Collection[str], sets: Collection[str] | None = None) -> dict[str, tuple[float, float]]:
+        """``"block:pair"`` → range of distances (Å) in all frames of the plan, or in those of some element sets, as far
+        as the block's edges reach."""
+        everywhere = widest_ranges([r for s, r in self.ranges.items() if sets is None or s in sets])
         return {key: span for key, span in everywhere.items() if key.partition(":")[0] in blocks}
 
     def as_dict(self) -> dict[str, Any]:
@@ -169,6 +170,7 @@ class Plan(Shown, card=plan_card):
             blocks[name] = {
                 "columns": self.columns[name], "tiles": len(tiles), "rows": sum(t.segment.rows for t in tiles),
                 "frames": sum(len(t.segment.frames) for t in tiles), "nonzeros": sum(t.nonzeros for t in tiles),
+                "frames_of": list(dict.fromkeys(t.segment.elements for t in tiles)),
                 "bytes": sum(t.nbytes for t in tiles), "cpu_seconds": float(sum(t.seconds for t in tiles)),
             }  # fmt: skip
         return {
@@ -191,12 +193,25 @@ def all_needs(frames: Sequence[Frame], blocks: Collection[str], basis: Basis) ->
     return {(cluster_name(s), b) for s in sets for b, elements in members.items() if elements <= s}
 
 
+def _wanted(
+    frames: Sequence[Frame], names: Sequence[str], basis: Basis, needs: Collection[Need] | None, *, by_block: bool
+) -> set[Need]:
+    """The needs that options of :func:`make_plan` say."""
+    if by_block and needs is not None:
+        raise InputError("plan: needs and by_block both say in which frames a block is wanted; give one of them")
+    if needs is not None:
+        return {n for n in needs if n[1] in names}
+    found = all_needs(frames, names, basis)
+    return {(s, b) for s, b in found if s == b} if by_block else found
+
+
 def make_plan(
     frames: Sequence[Frame],
     basis: Basis,
     *,
     blocks: Sequence[str] | None = None,
     needs: Collection[Need] | None = None,
+    by_block: bool = False,
     frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
     executor: Executor | None = None,
@@ -207,8 +222,10 @@ def make_plan(
 
     Parameters
     ----------
+    frames : to be fitted, the first list of ``Input.read_frames()``; frames held out would be counted, too.
     blocks : names of blocks; default: all of the basis.
-    needs : which blocks are wanted in which frames; default: each block wherever its elements occur.
+    needs : which blocks are wanted in which frames; default: each block wherever its elements occur, as for a fit of
+        all blocks at once; with by_block in the frames of exactly its elements, as for a fit block by block.
     frozen : models that will be evaluated on the frames, whose inner cutoffs count too.
     policy : for pairs inside an inner cutoff, see :data:`~hiertl_dist.tiles.InnerPolicy`.
     executor : who looks at the frames, and will do the work; default: this process.
@@ -220,12 +237,9 @@ def make_plan(
     FrameError
         A frame has an element that the basis lacks.
     InnerCutoffError
-        Pairs lie inside an inner cutoff and ``policy`` is ``refuse``: the first few, and the shortest distance of every
-        pair of elements, are named.
-    KeyError
-        A block that the basis lacks.
-    ResourceError
-        It cannot fit in memory or on disk; both numbers are named.
+        Pairs lie inside an inner cutoff and ``policy`` is ``refuse``; see :func:`~hiertl_dist.contacts.refusal`.
+    KeyError, ResourceError
+        A block that the basis lacks; it cannot fit in memory or on disk, with both numbers.
     """
     check_policy(policy)
     if executor is not None:
@@ -233,7 +247,7 @@ def make_plan(
     found = blocks_of(basis, blocks)
     names = tuple(b.name for b in found)
     check_elements(frames, basis.elements)
-    wanted = all_needs(frames, names, basis) if needs is None else {n for n in needs if n[1] in names}
+    wanted = _wanted(frames, names, basis, needs, by_block=by_block)
     sets = {s for s, _ in wanted}
     relevant = [(i, f) for i, f in enumerate(frames) if cluster_name(f.elements) in sets]
     used = [(i, f) for i, f in relevant if n_rows(f)]

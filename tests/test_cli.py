@@ -91,13 +91,44 @@ def test_plan_for_people(run, tmp_path):
     assert header.split()[:4] == ["block", "frames", "tiles", "rows"]
     assert [r.split()[0] for r in rows[:3]] == ["C", "N", "CN"]
     assert "peak memory per worker" in rows[3]
-    assert rows[4] == "18 frames held out"
+    assert rows[4].startswith("18 frames held out: counted neither above")
     assert rows[5].endswith("36 frames; energy 36 (key energy), forces 36 (key forces), stress 36 (key stress)")
 
 
 def test_plan_of_all_at_once(run_json, tmp_path):
     found = run_json("plan", write_job(tmp_path), "--all-at-once")
     assert {b: p["frames"] for b, p in found["blocks"].items()} == {"C": 13, "N": 13, "CN": 8}
+
+
+@pytest.mark.parametrize("words", [[], ["--all-at-once"], ["--partial", "CN:C", "--include-fewer"]])
+@pytest.mark.parametrize("distance", [0.01, 0.6])
+def test_a_plan_says_of_the_wall_what_the_fit_will_say(run_json, tmp_path, words, distance):
+    """Word for word, by block; nothing where the wall stays clear of the frames, and nothing of frames held out."""
+    frames = [replace(f, group="held" if i % 3 == 0 else "fitted") for i, f in enumerate(job_frames()[0])]
+    path = write_job(
+        tmp_path, frames, hold_out={"groups": ["held"]}, fit={"penalty": {"scale": 1e3, "distance": distance}}
+    )
+    planned = [n for n in run_json("plan", path, *words)["notes"] if "WARNING" in n]
+    found = run_json("fit", path, *words)
+    fitted = {
+        b: [n for n in s["notes"] if "the wall of the model" in n] for b, s in found["solutions"].items()
+    }
+    where = {b: "" if "--all-at-once" in words else f"block {b}: " for b in fitted}
+    assert planned == [where[b] + n for b, notes in fitted.items() for n in notes]
+    assert bool(planned) == (distance > 0.1)
+
+
+def test_a_plan_counts_the_frames_of_the_fit_and_says_which_it_leaves_out(run, run_json, tmp_path):
+    frames = [replace(f, group="held" if i % 3 == 0 else "fitted") for i, f in enumerate(job_frames()[0])]
+    path = write_job(tmp_path, frames, hold_out={"groups": ["held"]})
+    plan, fit = run_json("plan", path), run_json("fit", path)
+    for block, own in plan["blocks"].items():
+        rows = sum(r["rows"] for r in fit["solutions"][block]["residuals"].values())
+        assert (own["rows"], own["columns"]) == (rows, fit["solutions"][block]["columns"])
+    held = sum(f.group == "held" for f in frames)
+    out = run("plan", path)[1]
+    assert f"{held} frames held out: counted neither above nor among the distances below" in out
+    assert f"shortest distances in the {len(frames) - held} frames to be fitted" in out
 
 
 @pytest.mark.parametrize("verb", ["plan", "assemble", "fit"])

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from synthetic import assemble, n_columns, random_frame, random_frames, small_basis
 
-from hiertl_dist import blocks_of, columns_of, design_rows, planning
+from hiertl_dist import blocks_of, columns_of, design_rows, fit_hierarchy, planning
 from hiertl_dist.assembly import block_array
 from hiertl_dist.costs import structural_nonzeros, tile_seconds
-from hiertl_dist.errors import FrameError, InnerCutoffError, ResourceError
+from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, ResourceError
 from hiertl_dist.executors import executor
 from hiertl_dist.planning import all_needs, check_resources, make_plan
 from hiertl_dist.recipe import compile_recipe
@@ -61,6 +61,25 @@ def test_needs_choose_the_tiles(small_tiles):
     plan = make_plan(FRAMES, BASIS, blocks=["N", "CN"], needs={("CN", "CN"), ("CN", "C"), ("C", "C")})
     assert {(t.segment.elements, t.block) for t in plan.tiles} == {("CN", "CN")}
     assert {s.elements for s in plan.segments} == {"CN"}
+
+
+def test_a_plan_by_block_counts_as_a_climb_does():
+    """Frames, rows and columns of each block are those of its fit; by default those of all at once, and it is said."""
+    blocks = make_plan(FRAMES, BASIS, by_block=True).as_dict()["blocks"]
+    climb = fit_hierarchy(FRAMES, BASIS, executor=executor("serial"))
+    assert {b: (own["frames"], own["rows"], own["columns"]) for b, own in blocks.items()} == {
+        b: (len({row for s in fit.plan.segments for row in s.indices}), sum(s.rows for s in fit.plan.segments),
+            fit.solution.n_columns)
+        for b, fit in climb.fits.items()
+    }  # fmt: skip
+    assert {b: own["frames_of"] for b, own in blocks.items()} == {b: [b] for b in ("C", "N", "CN")}
+    whole = make_plan(FRAMES, BASIS)
+    assert whole.as_dict()["blocks"]["C"]["frames"] == 5 + 7
+    assert whole.as_dict()["blocks"]["C"]["frames_of"] == ["C", "CN"]
+    assert "by_block=True" in repr(whole)
+    assert "by_block=True" not in repr(make_plan(FRAMES, BASIS, by_block=True))
+    with pytest.raises(InputError, match="needs and by_block both"):
+        make_plan(FRAMES, BASIS, by_block=True, needs=[("C", "C")])
 
 
 def test_a_plan_says_what_its_assembly_writes(plan, tmp_path):
