@@ -140,7 +140,7 @@ def test_files_become_one(merge, files, tmp_path):
     assert (code, err) == (0, "")
     assert json.loads(out) == {
         "output": str(tmp_path / "model.params.txt"), "elements": ["C", "N"],
-        "types": [t.name for t in BASIS.types], "columns": len(TRUTH.coefficients),
+        "types": [t.name for t in BASIS.types], "columns": len(TRUTH.coefficients), "notes": [],
     }  # fmt: skip
     found = Model.read(tmp_path / "model.params.txt").parameters
     assert found.basis == BASIS
