@@ -308,8 +308,9 @@ class _Scanner(ParameterLines):
 
     def _offsets(self, keyword: str, words: list[str]) -> None:
         self._size(words, (1,), f"'{keyword} n'")
-        if (count := self._integer(words[0], "the number of offsets")) != len(self.out.elements):
-            self._fail(f"{len(self.out.elements)} energy offsets, one for each atom type", count)
+        count = self._integer(words[0], "the number of offsets")
+        if count not in (0, len(self.out.elements)):  # 0: none is stated, as where there is no such section
+            self._fail(f"{len(self.out.elements)} energy offsets, one for each atom type, or 0 for none", count)
         announced = self.line
         for _ in range(count):
             row = self._row("an energy offset")
