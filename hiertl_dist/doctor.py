@@ -39,8 +39,9 @@ from .health import (
     Mpi,
     Process,
     Report,
-    gathered_problems,
+    gathered,
     mpi_problems,
+    notes_of,
     notes_on,
     shared_problems,
 )
@@ -92,13 +93,14 @@ def diagnose(kind: str = "auto", *, comm: Any = None) -> Report:
     client = current_client() if kind in ("auto", "dask") and not others else None
     dask_found, workers = _ask_dask(client)
     others |= workers
+    asked = {"here": here} | others if workers else others or {"here": here}
     problems = (
         *mpi_problems(mpi, wanted=kind == "mpi" or comm is not None or under_mpirun()),
         *([f"The dask workers can't answer: {dask_found.error}"] if dask_found.error else []),
-        *gathered_problems({"here": here} | others if workers else others or {"here": here}),
+        *gathered(asked),
         *shared_problems(here, list(others.values()), 1 if kind == "serial" else len(here.cpus)),
     )
-    notes = notes_on(kind, here, mpi, dask_found)
+    notes = (*gathered(asked, notes_of), *notes_on(kind, here, mpi, dask_found))
     return Report(kind, here, others, mpi, dask_found, problems, notes, mpi.speaks)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 GIB: Final = 1024**3
 MEMORY_PER_CORE: Final = 2 * GIB
@@ -166,11 +166,6 @@ def problems_of(process: Process) -> list[str]:
             f"Kernels can't be cached in {cache.folder}, and each process will compile them anew (10 s or "
             "more): set NUMBA_CACHE_DIR to a folder that can be written."
         )
-    if (core := process.variables["OPENBLAS_CORETYPE"]) is not None:
-        found.append(
-            f"OPENBLAS_CORETYPE is {core!r}, so BLAS does not choose its kernels for this CPU, which can be "
-            "slow: unset it, unless it is to give the same bits on CPUs of different kinds."
-        )
     if not check.passed:
         said = check.error or f"forces and −dE/dx differ by {check.deviation:.1e} of the largest"
         first = f"empty {cache.folder}, and if that does not help, " if cache.folder else ""
@@ -185,12 +180,22 @@ def problems_of(process: Process) -> list[str]:
     return found
 
 
-def gathered_problems(processes: Mapping[str, Process]) -> list[str]:
-    """The problems of each of some processes, once each, with who has them unless all have."""
+def notes_of(process: Process) -> list[str]:
+    """What is good to know of one process by itself, and no fault."""
+    if (core := process.variables["OPENBLAS_CORETYPE"]) is None:
+        return []
+    return [
+        f"OPENBLAS_CORETYPE is {core!r}, so BLAS does not choose its kernels for this CPU, which can be slow: unset "
+        "it, unless it is to give the same bits on CPUs of different kinds."
+    ]
+
+
+def gathered(processes: Mapping[str, Process], judge: Callable[[Process], list[str]] = problems_of) -> list[str]:
+    """What there is to say of each of some processes, once each, with whom it is of unless it is of all."""
     who: dict[str, list[str]] = {}
     for name, process in processes.items():
-        for problem in problems_of(process):
-            who.setdefault(problem, []).append(name)
+        for said in judge(process):
+            who.setdefault(said, []).append(name)
     return [
         text if len(names) == len(processes) else f"{', '.join(names[:3])}{more(len(names) - 3)}: {text}"
         for text, names in who.items()

@@ -116,9 +116,12 @@ class TestProblems:
         assert health.shared_problems(here, [], 2) == []
         assert health.shared_problems(here, [here, replace(here, cpus=(1,))], 2) == []
 
-    def test_core_type(self, here):
-        [problem] = health.problems_of(with_variable(here, "OPENBLAS_CORETYPE", "Haswell"))
-        assert "unset it" in problem
+    def test_a_core_type_that_is_set_is_noted_and_no_problem(self, here):
+        assert health.notes_of(here) == []
+        chosen = with_variable(here, "OPENBLAS_CORETYPE", "Haswell")
+        assert health.problems_of(chosen) == []
+        [note] = health.notes_of(chosen)
+        assert "unset it" in note
 
     def test_cache(self, here):
         [problem] = health.problems_of(replace(here, cache=replace(here.cache, writable=False)))
@@ -166,11 +169,11 @@ class TestProblems:
         assert "different versions of numpy" in problem
 
     def test_who_has_them(self, here):
-        bad = with_variable(here, "OPENBLAS_CORETYPE", "Haswell")
-        [problem] = health.gathered_problems({"rank 0 on a": bad, "rank 1 on b": bad})
-        assert problem.startswith("OPENBLAS")
-        [problem] = health.gathered_problems({"rank 0 on a": here} | {f"rank {i} on b": bad for i in range(1, 6)})
-        assert problem.startswith("rank 1 on b, rank 2 on b, rank 3 on b and 2 more: OPENBLAS")
+        bad = replace(here, scratch_free=0)
+        [problem] = health.gathered({"rank 0 on a": bad, "rank 1 on b": bad})
+        assert problem.startswith("0.0 GiB are free")
+        [problem] = health.gathered({"rank 0 on a": here} | {f"rank {i} on b": bad for i in range(1, 6)})
+        assert problem.startswith("rank 1 on b, rank 2 on b, rank 3 on b and 2 more: 0.0 GiB are free")
 
     def test_no_mpi(self):
         none = health.Mpi(error="ImportError: no mpi4py")
@@ -215,7 +218,7 @@ class TestLaunchers:
             assert report["mpi"]["size"] == 2
             assert list(report["mpi"]["ranks"].values()) == [2]
             assert len(report["others"]) == 2
-            assert [p for p in report["problems"] if p.startswith("OPENBLAS_CORETYPE")]  # once, for both have it
+            assert [n for n in report["notes"] if n.startswith("OPENBLAS_CORETYPE")]  # once, for both have it
 
 
 def test_dask_workers():
