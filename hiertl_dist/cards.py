@@ -13,17 +13,13 @@ import numpy as np
 
 from .display import Card, brief, listed, number_text
 from .units import EV, KCAL_PER_A3_IN_GPA
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MIB: Final = 2**20
 KINDS: Final = ("force", "stress", "energy")
-
-
-def count_text(number: int, noun: str) -> str:
-    """``3 frames``, ``1 frame``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def span_text(low: float, high: float) -> str:
@@ -170,7 +166,8 @@ def survey_card(found: Any) -> Card:
         (p.name, *(math.nan if x is None else float(x) for x in (p.shortest, p.peak, p.valley))) for p in found.pairs
     )
     header = ("pair", "closest, Å", "first peak\nof g(r), Å", "minimum\nbehind, Å")
-    title = f"Survey: {found.frames} frames, {found.atoms} atoms of {listed(found.elements)}"
+    frames, atoms = count_text(found.frames, "frame"), count_text(found.atoms, "atom")
+    title = f"Survey: {frames}, {atoms} of {listed(found.elements)}"
     return Card(title, tuple(facts), header, rows)
 
 
@@ -206,7 +203,7 @@ def plan_card(plan: Any) -> Card:
         for name, b in found["blocks"].items()
     )  # fmt: skip
     segments, tiles = count_text(len(plan.segments), "segment"), count_text(found["tiles"], "tile")
-    title = f"Plan: {found['frames']} frames in {segments}, {tiles}, policy {plan.policy}"
+    title = f"Plan: {count_text(found['frames'], 'frame')} in {segments}, {tiles}, policy {plan.policy}"
     header = ("block", "frames of", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s")
     return Card(title, tuple(facts), header, rows)
 
@@ -230,7 +227,7 @@ def rows_card(rows: Any) -> Card:
         ("blocks", listed(list(dict.fromkeys(c.block for c in rows.columns)))),
     ]  # fmt: skip
     facts += [("frames left out", listed(rows.skipped))] if rows.skipped else []
-    return Card(f"DesignRows: {m} rows × {n} columns", tuple(facts))
+    return Card(f"DesignRows: {count_text(m, 'row')} × {count_text(n, 'column')}", tuple(facts))
 
 
 def summaries_card(summaries: Any) -> Card:
@@ -244,7 +241,8 @@ def summaries_card(summaries: Any) -> Card:
         ("folds", brief(summaries.folds)),
         *notes_of(summaries.notes),
     ]  # fmt: skip
-    title = f"Summaries: {count_text(len(summaries.groups), 'group')} of rows, {len(summaries.columns)} columns"
+    groups, columns = count_text(len(summaries.groups), "group of rows"), count_text(len(summaries.columns), "column")
+    title = f"Summaries: {groups}, {columns}"
     rows = tuple((source, *own.values()) for source, own in table.items())
     return Card(title, tuple(facts), ("source", *(f"{k} rows" for k in KINDS)), rows)
 

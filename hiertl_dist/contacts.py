@@ -20,6 +20,7 @@ from .frames import working_on
 from .recipe import compile_recipe, never_active
 from .rows import n_rows
 from .tiles import FrameScan, InnerPair, check_elements, frame_neighbours, pairs_inside, scan_frame
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -155,10 +156,10 @@ def refusal(pairs: Sequence[InnerPair], contacts: Sequence[Contact]) -> InnerCut
     table = "\n  ".join(str(c) for c in contacts)
     frames = len({p.frame for p in pairs})
     text = (
-        f"{len(pairs)} pairs of atoms in {frames} frame{'s' * (frames > 1)} lie inside an inner cutoff:\n  {shown}"
+        f"{count_text(len(pairs), 'pair of atoms')} in {count_text(frames, 'frame')} inside an inner cutoff:\n  {shown}"
         f"{' …' * (len(pairs) > SHOWN)}\nshortest distance of each pair of elements in the frames to be fitted:\n  "
-        f"{table}\nlower rmin in the basis (what a frozen model has can't be changed), or say with a policy how to go "
-        "on: skip_frame, lsq or damp"
+        f"{table}\nlower rmin in the basis (what a frozen model has can't be changed), or say with policy in [fit] how "
+        "to go on: skip_frame, lsq or damp"
     )
     error = InnerCutoffError(text)
     error.contacts = tuple(contacts)

@@ -10,7 +10,7 @@ import numpy as np
 from .blocks import columns_of
 from .cluster_types import ClusterType
 from .errors import InputError, MismatchError
-from .parameters import Parameters, Penalty, check_same_cutoffs, check_same_pairs
+from .parameters import IN_FIT, Parameters, Penalty, check_same_cutoffs, check_same_pairs, different_walls
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +55,8 @@ def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:
     """The wall of a fitted block: the one given, else that of the frozen models, which must agree."""
     found = {f.penalty for f in frozen}
     if penalty is None and len(found) > 1:
-        raise MismatchError(f"penalty: frozen models have {sorted(map(str, found))}; say which to use")
+        first, other = next((a, b) for a in frozen for b in frozen if a.penalty != b.penalty)
+        raise MismatchError(different_walls(first, other, IN_FIT))
     return penalty or next(iter(found), Penalty())
 
 

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .words import count_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -213,13 +215,13 @@ def shared_problems(here: Process, others: Sequence[Process], workers: int) -> l
         cores = {core for p in on for core in p.cpus}
         if on and len(cores) < len(on):
             found.append(
-                f"{len(on)} processes on {host} share {_many(len(cores), 'core')}: start fewer, ask the queue "
+                f"{len(on)} processes on {host} share {count_text(len(cores), 'core')}: start fewer, ask the queue "
                 "for a core each, or correct how they are bound (srun --cpu-bind=cores, mpiexec --bind-to core)."
             )
         memory, sharers = (on[0].memory, len(on)) if on else (here.memory, workers)
         if memory / sharers < MEMORY_PER_CORE:
             found.append(
-                f"{host} has {_gib(memory)} of memory for {_many(sharers, 'worker')}, less than "
+                f"{host} has {_gib(memory)} of memory for {count_text(sharers, 'worker')}, less than "
                 f"{_gib(MEMORY_PER_CORE)} each: run fewer (--workers, mpiexec -n), or ask the queue for more."
             )
     kinds = {tuple(b.architecture for b in p.blas) for p in others}
@@ -266,17 +268,13 @@ def _gib(size: float) -> str:
     return f"{size / GIB:.1f} GiB"
 
 
-def _many(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
 def more(n: int) -> str:
     """What ends a list that was cut short."""
     return f" and {n} more" if n > 0 else ""
 
 
 def _blas_text(blas: Blas) -> str:
-    threads = _many(blas.threads, "thread")
+    threads = count_text(blas.threads, "thread")
     return f"{blas.name} {blas.version}, {threads}, core type {blas.architecture}: {blas.file}"
 
 
@@ -305,7 +303,7 @@ def _mpi_text(mpi: Mpi) -> str:
         parts.append("not that of the launcher")
     elif mpi.size is not None:
         hosts = ", ".join(f"{n} on {host}" for host, n in list(mpi.ranks.items())[:4])
-        parts.append(f"{_many(mpi.size, 'rank')} ({hosts}{more(len(mpi.ranks) - 4)})")
+        parts.append(f"{count_text(mpi.size, 'rank')} ({hosts}{more(len(mpi.ranks) - 4)})")
     set_by = " ".join(f"{k}={v}" for k, v in mpi.launcher.items())
     return "; ".join([*parts, f"launcher: {set_by or 'none'}"])
 
@@ -314,7 +312,7 @@ def _dask_text(found: Dask) -> str:
     client = "no current client"
     if found.client is not None:
         workers, threads = len(found.threads), sum(found.threads.values())
-        client = f"client of {found.client}, {_many(workers, 'worker')}, {_many(threads, 'thread')}"
+        client = f"client of {found.client}, {count_text(workers, 'worker')}, {count_text(threads, 'thread')}"
     memory = " ".join(f"{k} {v}" for k, v in found.worker_memory.items())
     nanny = " ".join(f"{k}={v}" for k, v in found.nanny_variables.items())
     return f"{client}; worker memory: {memory}; nannies set {nanny or 'nothing'}"

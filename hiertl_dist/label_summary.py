@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from .display import Shown
-from .labels import LABELS, WORD, LabelOrigin, likeness
-from .words import shown
+from .labels import LABELS, WORD, LabelOrigin, likeness, takes
+from .words import count_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,7 +59,7 @@ class SourceLabels:
             )  # fmt: skip
         alike = [_short(name) for own in self.passed_over.values() for name in own]
         passed = f"; passed over: {_listed(alike)}" if alike else ""
-        return f"{self.source}: {self.frames} frames; {', '.join(words)}{passed}"
+        return f"{self.source}: {count_text(self.frames, 'frame')}; {', '.join(words)}{passed}"
 
     def warnings(self) -> list[str]:
         """What is likely wrong, a sentence each."""
@@ -76,8 +76,8 @@ class SourceLabels:
         if self.zero_energies and self.zero_energies == self.count("energy"):
             said.append(
                 f"the energy is exactly 0 in all {self.zero_energies} frames that have one, although there are forces: "
-                "made up by the program that wrote it? Then leave it out: weights = { energy = 0 }, or "
-                "Frame.without_labels(energy=True)"
+                "made up by the program that wrote it? Then leave it out: weights = { energy = 0 } in [fit] (in Python "
+                "also Frame.without_labels(energy=True))"
             )
         return [f"{self.source}: {text}" for text in said]
 
@@ -102,7 +102,8 @@ class SourceLabels:
         """Notes, a sentence each."""
         said = [f"{self.source}: {text} ({_times(n, first)})" for text, (n, first) in self.notes.items()]
         if 0 < self.zero_energies < self.count("energy"):
-            said.append(f"{self.source}: the energy is exactly 0 in {self.zero_energies} frames that have forces")
+            zeros = count_text(self.zero_energies, "frame")
+            said.append(f"{self.source}: the energy is exactly 0 in {zeros} with forces")
         return said
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class SourceLabels:
 
 
 def _times(n: int, first: str) -> str:
-    return f"{n} frame{'s' * (n > 1)}, the first: {first}"
+    return f"{count_text(n, 'frame')}, the first: {first}"
 
 
 def _short(name: str) -> str:
@@ -147,7 +148,7 @@ def _missed(label: str, missed: dict[str, int], own: SourceLabels) -> str:
         return f"{said}write it as {label}=number"
     like = likeness(best)
     option = like.label if like and label == "stress" else label
-    return f"{said}{option}_key = {best[:40]!r} reads it"
+    return f"{said}{takes(option, best[:40], 'reads it')}"
 
 
 @dataclass(frozen=True, repr=False)

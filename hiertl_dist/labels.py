@@ -12,6 +12,7 @@ of another quantity (:func:`other_quantity`). A name looks like a lattice when a
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -63,6 +64,11 @@ class LabelOrigin:
     passed_over: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+
+
+def takes(label: str, key: str, verb: str) -> str:
+    """How to have a label read from a key, in an input file, in Python and on a command line."""
+    return f"{label}_key = {key!r} {verb} (on a command line --{label}-key {shlex.quote(key)})"
 
 
 def look_alikes(

@@ -13,10 +13,12 @@ from .display import Shown
 from .errors import InputError, MismatchError, Problems
 from .frozen import check_frozen, reaching_wall, wall_of
 from .one_body import settled_energies
+from .parameters import IN_FIT, different_walls
 from .rows import KINDS
 from .settings import FitSettings
 from .tiles import check_elements
 from .weights import explicit
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -232,12 +234,11 @@ def _check_lower(
     held = {b for f in frozen for b in blocks_in(f)}
     walls = {p for b in wanted if (p := options.of(b).penalty) is not None}
     if len(walls) > 1:
-        raise MismatchError(f"penalty: the settings of blocks name {sorted(map(str, walls))}; a model has one")
+        named = " and ".join(sorted(map(str, walls)))
+        raise MismatchError(f"penalty: the settings of blocks name {named}; a model has one")
     if not walls and len({f.penalty for f in frozen}) > 1:
         first, other = next((a, b) for a in frozen for b in frozen if a.penalty != b.penalty)
-        raise MismatchError(
-            f"penalty: {first.source} has {first.penalty}, {other.source} has {other.penalty}; say which to use"
-        )
+        raise MismatchError(different_walls(first, other, IN_FIT))
     for block in wanted:
         free = tuple(options.partial.get(block, ()))
         check_frozen(basis, (block, *free), below_of(block, less(frozen, set(wanted)), free))
@@ -302,7 +303,7 @@ def _tell_unused(
     used = frozenset().union(*(options.sets_of(b, frames) for b in wanted))
     unused = Counter(cluster_name(f.elements) for f in frames if f.elements not in used)
     for elements, count in sorted(unused.items()):
-        tell(f"{count} frames of {elements} are not used: no block that is fitted has exactly their elements")
+        tell(f"{count_text(count, 'frame')} of {elements} not used: no block that is fitted has exactly these elements")
 
 
 def check_climb_contacts(

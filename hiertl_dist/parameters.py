@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -34,6 +34,9 @@ class Penalty:
 
     scale: float = 1.0e4
     distance: float = 0.01
+
+    def __str__(self) -> str:
+        return f"scale {self.scale}, distance {self.distance}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,10 +139,7 @@ def merge_parameters(
         for earlier in parts[:index]:
             check_same_pairs(earlier.basis, part.basis, earlier.source, part.source)
             if penalty is None and part.penalty != earlier.penalty:
-                raise MismatchError(
-                    f"penalty: {earlier.source} has {earlier.penalty}, {part.source} has {part.penalty}; "
-                    "say which to use"
-                )
+                raise MismatchError(different_walls(earlier, part, "--penalty SCALE DISTANCE (in Python penalty=)"))
         pairs.update({p.elements: p for p in part.basis.pairs})
         for kind in part.basis.types:
             known, owner = types.get(kind.elements, (kind, part.source))
@@ -169,9 +169,18 @@ def refuse_shared_types(parts: Sequence[Parameters]) -> None:
             if kind.elements in owners:
                 raise MismatchError(
                     f"type {kind.name} is in {owners[kind.elements]} and in {part.source}: "
-                    "its terms would count twice; overlap='add' (--add on a command line) sums their coefficients"
+                    "its terms would count twice; --add sums their coefficients (in Python overlap='add')"
                 )
             owners[kind.elements] = part.source
+
+
+def different_walls(a: Parameters, b: Parameters, option: str) -> str:
+    """What to say of two parts whose walls differ; ``option`` is what says which holds."""
+    return f"penalty: {a.source} has {a.penalty}, {b.source} has {b.penalty}; {option} says which holds"
+
+
+IN_FIT: Final = "penalty = { scale = …, distance = … } in [fit] (in Python FitSettings(penalty=Penalty(…)))"
+"""What says which wall a fitted model has."""
 
 
 def _merged_masses(parts: Sequence[Parameters]) -> dict[str, float]:

@@ -26,6 +26,7 @@ from .recipe import compile_recipe, never_active
 from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from .store import free_disk
 from .tiles import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -358,8 +359,8 @@ def check_resources(
     there = psutil.virtual_memory().available if memory is None else memory
     if needed * workers > there:
         raise ResourceError(
-            f"{what}: {workers} workers × {needed / 2**20:.0f} MiB = {needed * workers / 2**20:.0f} MiB of memory "
-            f"needed, {there / 2**20:.0f} MiB available"
+            f"{what}: {count_text(workers, 'worker')} × {needed / 2**20:.0f} MiB = {needed * workers / 2**20:.0f} MiB "
+            f"of memory needed, {there / 2**20:.0f} MiB available"
         )
     if disk is not None and disk_bytes > (free := free_disk(disk)):
         raise ResourceError(

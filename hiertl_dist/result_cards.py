@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .cards import count_text, free_atoms, notes_of, parameters_card, rms_of, sources_text, weights_text
+from .cards import free_atoms, notes_of, parameters_card, rms_of, sources_text, weights_text
 from .display import Card, brief, listed, number_text, regulariser_text
 from .units import EV, KCAL_PER_A3_IN_GPA
+from .words import count_text
 
 if TYPE_CHECKING:
     pass
@@ -166,4 +167,4 @@ def stage_card(stage: Any) -> Card:
     )  # fmt: skip
     facts = (("blocks", listed(stage.blocks)), ("frozen", sources_text(stage.frozen)), ("frames", str(stage.frames)))
     header = ("", "score", "±", "nonzero", "µs/atom", "regulariser")
-    return Card(f"Stage {stage.name}: {len(stage.found.candidates)} models", facts, header, rows)
+    return Card(f"Stage {stage.name}: {count_text(len(stage.found.candidates), 'model')}", facts, header, rows)

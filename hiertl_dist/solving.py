@@ -42,6 +42,7 @@ from .weights import (
     row_weights,
     shares_note,
 )
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -138,7 +139,8 @@ def fit_block(
 def _refitted(block: str, free: Sequence[str], settings: FitSettings) -> tuple[str, ...]:
     if not free or block in free or settings.include_fewer:
         return ()
-    return (f"{', '.join(free)} refitted on frames of {block} alone; include_fewer adds those of fewer elements",)
+    said = f"{', '.join(free)} refitted on frames of {block} alone"
+    return (f"{said}; include_fewer = true (--include-fewer) adds those of fewer elements",)
 
 
 def _choose_frames(
@@ -254,11 +256,12 @@ def _solution(
     squares = sum(counts.count(g.kind) * s.residual_norm2(linear.coefficients) for g, s in offsets.items())
     if plan.inside:
         shown = "; ".join(str(p) for p in plan.inside[:5]) + " …" * (len(plan.inside) > 5)
-        notes = (*notes, f"{len(plan.inside)} pairs inside an inner cutoff, policy {plan.policy}: {shown}")
+        inside = count_text(len(plan.inside), "pair")
+        notes = (*notes, f"{inside} inside an inner cutoff, policy {plan.policy}: {shown}")
     for what, origins in (("left out by the policy", plan.skipped), ("without a label", plan.unlabelled)):
         if origins:
             shown = "; ".join(origins[:5]) + " …" * (len(origins) > 5)
-            notes = (*notes, f"{len(origins)} frames {what}: {shown}")
+            notes = (*notes, f"{count_text(len(origins), 'frame')} {what}: {shown}")
     energies, still_open = _energies(summaries, linear)
     notes = (*notes, *summaries.energies.notes, *undetermined_notes(still_open, block), *linear.notes)
     if solved.automatic is not None:

@@ -369,7 +369,7 @@ _WAYS_ON: Final = (
     "with another folder: below [store] path each basis has one that is named by its digest"
 )
 
-_REPAIR: Final = "assemble with verify=True (hiertl-dist assemble --verify) computes damaged tiles again"
+_REPAIR: Final = "hiertl-dist assemble --verify (in Python assemble with verify=True) computes damaged tiles again"
 
 
 def free_disk(path: str | Path) -> int:

@@ -34,6 +34,7 @@ from .sub_basis import with_energy_columns
 from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 from .tiles import check_elements
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,7 +207,7 @@ def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[str]) -> tupl
     members = [set(split_symbols(b)) for b in names]
     bare = [f.origin for f in frames if not n_rows(f) and any(m <= f.elements for m in members)]
     return tuple(
-        f"{len(origins)} frames {why}: {'; '.join(origins[:5])}{' …' * (len(origins) > 5)}"
+        f"{count_text(len(origins), 'frame')} {why}: {'; '.join(origins[:5])}{' …' * (len(origins) > 5)}"
         for why, origins in (("left out by the policy", plan.skipped), ("without a label", bare)) if origins
     )  # fmt: skip
 
@@ -316,7 +317,7 @@ def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, 
     notes: tuple[str, ...] = ()
     if inside:
         shown = "; ".join(inside[:5]) + " …" * (len(inside) > 5)
-        notes = (f"{len(inside)} pairs inside an inner cutoff, policy {plan.policy}: {shown}",)
+        notes = (f"{count_text(len(inside), 'pair')} inside an inner cutoff, policy {plan.policy}: {shown}",)
     own = {g: r for g, r in groups.items() if g.elements == members}
     zeros = {e: x for e, x in source.energies.zeros.items() if e in members}
     return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes, zeros)

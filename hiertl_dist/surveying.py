@@ -16,6 +16,7 @@ from .distances import REACH, PairDistances, heights, pair_distances
 from .errors import FrameError
 from .isolated import IsolatedAtom, agreed_energies, disagreements, isolated_atoms
 from .units import EV, KCAL_PER_A3_IN_GPA
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,8 +111,8 @@ class Survey(Shown, card=survey_card):
     def _what(self) -> str:
         kinds = [(self.crystals, "periodic"), (self.slabs, "slabs or wires"), (self.molecules, "molecules")]
         said = [
-            f"{self.frames} frames ({', '.join(f'{n} {what}' for n, what in kinds if n)}), {self.atoms} atoms of "
-            f"{', '.join(self.elements)}",
+            f"{count_text(self.frames, 'frame')} ({', '.join(f'{n} {what}' for n, what in kinds if n)}), "
+            f"{count_text(self.atoms, 'atom')} of {', '.join(self.elements)}",
             f"element sets: {_counted(self.element_sets)}", f"compositions: {_counted(self.compositions)}",
             f"groups: {_counted(self.groups)}",
         ]  # fmt: skip
@@ -121,7 +122,7 @@ class Survey(Shown, card=survey_card):
                 f"{float(np.median(self.thinnest)):.2f} Å"
             )
         if self.copies:
-            said.append(f"{self.copies} frames have the configuration of an earlier one")
+            said.append(f"{count_text(self.copies, 'frame')} with the configuration of an earlier one")
         return "\n".join(said)
 
     def _labels(self, units: str) -> str:
@@ -136,7 +137,7 @@ class Survey(Shown, card=survey_card):
         if missing:
             said.append(f"no frame has: {', '.join(missing)}")
         if self.unlabelled:
-            said.append(f"{self.unlabelled} frames have no label at all")
+            said.append(f"{count_text(self.unlabelled, 'frame')} without any label")
         return "\n".join(said)
 
     def _pairs(self) -> str:

@@ -15,7 +15,7 @@ from .algebra.posterior import posterior
 from .algebra.unpenalised import set_apart
 from .errors import InputError
 from .rows import KINDS, OBJECTIVES, Group, person_kind
-from .words import shown
+from .words import count_text, percent_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -121,7 +121,7 @@ def shares_note(squares: Mapping[Group, float], factors: Mapping[Group, float]) 
     total = sum(found.values())
     if len(found) < 2 or not total > 0.0:
         return ()
-    parts = [f"{k} {100 * found[k] / total:.2g} %" for k in KINDS if k in found]
+    parts = [f"{k} {percent_text(found[k] / total)}" for k in KINDS if k in found]
     return (f"with the weights given, the kinds' shares of the sum of squares are: {', '.join(parts)}",)
 
 
@@ -163,7 +163,7 @@ class AutoWeights:
         """One line for people."""
         units = {"force": "kcal/mol/Å", "stress": "kcal/mol/Å³", "energy": "kcal/mol"}
         parts = [
-            f"{k} {w:.4g} ({self.rows[k]} rows, labels ± {self.spreads[k]:.3g}"
+            f"{k} {w:.4g} ({count_text(self.rows[k], 'row')}, labels ± {self.spreads[k]:.3g}"
             + (f", residual ± {self.residuals[k]:.3g}" if k in self.residuals else "")
             + f" {units[k]})"
             for k, w in self.weights.items()

@@ -26,6 +26,18 @@ def shown(value: object, longest: int = 60) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
+def count_text(number: int, noun: str) -> str:
+    """``3 frames``, ``1 frame``; of several words the first is counted: ``1 pair of atoms``."""
+    first, space, rest = noun.partition(" ")
+    return f"{number} {first}{'s' * (number != 1)}{space}{rest}"
+
+
+def percent_text(share: float) -> str:
+    """A share of 1 as per cent, to two digits: ``100 %``, ``37 %``, ``0.25 %``."""
+    percent = 100.0 * share
+    return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
+
+
 def whole_number(word: str) -> int | None:
     """An integer of at most 18 ASCII digits, with or without a sign; None for any other word.
 

@@ -285,7 +285,7 @@ def test_lower_blocks_may_be_left_free(serial):
         FRAMES, BASIS, frozen=[part("N", source="N")], options=options, executor=serial, tell=told.append
     )
     assert told[-1] == "block CN: N frozen, C left free"
-    unused = "5 frames of {} are not used: no block that is fitted has exactly their elements"
+    unused = "5 frames of {} not used: no block that is fitted has exactly these elements"
     assert told[:-1] == [unused.format(e) for e in "CN"]
     solution = fit.fits["CN"].solution
     assert solution.blocks == ("C", "CN")

@@ -70,7 +70,7 @@ class TestRefusal:
 
     def test_it_counts_the_pairs(self, basis):
         chain = labelled("CCC", [[0, 0, 0], [0.5, 0, 0], [1, 0, 0]], CELL)
-        with pytest.raises(InnerCutoffError, match=r"^2 pairs of atoms in 1 frame lie inside an inner cutoff:"):
+        with pytest.raises(InnerCutoffError, match=r"^2 pairs of atoms in 1 frame inside an inner cutoff:"):
             design_rows(chain, basis)
         model = Model(Parameters(basis, random_coefficients(basis)))
         message = r"atoms 0 \(C\) and 1 \(C\).*\(2 such pairs; policy 'refuse'\)"
@@ -335,7 +335,7 @@ class TestContacts:
 def check_refusal(error):
     """The contacts of every pair of elements are in the message, whatever block is fitted first."""
     text = str(error)
-    assert text.startswith("4 pairs of atoms in 4 frames lie inside an inner cutoff:\n  a.xyz, frame ")
+    assert text.startswith("4 pairs of atoms in 4 frames inside an inner cutoff:\n  a.xyz, frame ")
     for line in (
         "CC: 0.9500 Å in a.xyz, frame 5 (atoms 0 and 1); rmin 1 Å (CC, CCC, CCN, CCCC …): TOO LARGE, up to 0.94 Å",
         "NN: 0.7500 Å in a.xyz, frame 4 (atoms 0 and 1); rmin 0.8 Å (NN, CNN, NNN, CCNN …): TOO LARGE, up to 0.74 Å",
@@ -379,7 +379,7 @@ class TestBeforeAnythingIsFitted:
         options = HierarchyOptions(ridge, {"CN": replace(ridge, policy="damp")})
         fit = fit_hierarchy(frames, ALL, options=options, executor=SERIAL)
         assert list(fit.fits) == ["C", "N", "CN"]
-        with pytest.raises(InnerCutoffError, match=r"^1 pairs of atoms in 1 frame"):  # N's own frame is refused
+        with pytest.raises(InnerCutoffError, match=r"^1 pair of atoms in 1 frame"):  # N's own frame is refused
             fit_hierarchy(FRAMES, ALL, options=options, executor=SERIAL)
 
     def test_frames_of_no_block_and_without_labels_do_not_count(self):

@@ -241,7 +241,7 @@ BAD = [*FRAMES[:2], too_close(FRAMES[2]), *FRAMES[3:]]
 def test_a_pair_inside_its_inner_cutoff_is_refused_by_name():
     with pytest.raises(
         InnerCutoffError,
-        match=r"1 pairs .*\n  bad frame: atoms 0 \(C\) and 1 \(C\) are 0\.5000 Å apart, inside .* 0\.9000 Å",
+        match=r"1 pair .*\n  bad frame: atoms 0 \(C\) and 1 \(C\) are 0\.5000 Å apart, inside .* 0\.9000 Å",
     ):
         make_plan(BAD, BASIS)
 

@@ -219,7 +219,7 @@ def test_frames_that_the_policy_leaves_out_are_said(tmp_path):
     assert again.notes == found.notes
     bare = random_frame(tuple("CN"), 9).without_labels(energy=True, forces=True, stress=True)
     found = summarise([*FRAMES, bare], BASIS, folds=None, executor=SERIAL)
-    assert found.notes == (f"1 frames without a label: {bare.origin}",)
+    assert found.notes == (f"1 frame without a label: {bare.origin}",)
 
 
 ERRORS = {

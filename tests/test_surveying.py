@@ -86,7 +86,7 @@ def test_frames_without_some_labels_or_any():
     assert found.offsets == {}
     text = found.text()
     assert "no frame has: energy, stress" in text
-    assert "1 frames have no label at all" in text
+    assert "1 frame without any label" in text
 
 
 def test_stress_components_that_are_missing_do_not_count():

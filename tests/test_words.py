@@ -11,7 +11,7 @@ from hiertl_dist.basis import Basis
 from hiertl_dist.errors import BasisError, HiertlError, InputError
 from hiertl_dist.inputs import Input
 from hiertl_dist.searching.settings import SearchSettings
-from hiertl_dist.words import finite_number, ordinal, shown, whole_number
+from hiertl_dist.words import count_text, finite_number, ordinal, percent_text, shown, whole_number
 
 NO_NUMBERS = ("", "²", "٣", "1_0", "nan", "inf", "0x10", "1d0", "--1", "½", "−1", " 1")
 HUGE = 10**4999
@@ -30,6 +30,16 @@ def test_words_that_are_no_finite_numbers(word):
 @pytest.mark.parametrize(("word", "value"), [("1", 1.0), ("-1.5e-3", -1.5e-3), (".5", 0.5), ("1.", 1.0), ("+2E2", 200)])
 def test_numbers_are_read(word, value):
     assert finite_number(word) == value
+
+
+def test_one_thing_and_several():
+    said = [count_text(n, "part") for n in (0, 1, 2)] + [count_text(1, "pair of atoms"), count_text(3, "pair of atoms")]
+    assert said == ["0 parts", "1 part", "2 parts", "1 pair of atoms", "3 pairs of atoms"]
+
+
+def test_shares():
+    shares = (1.0, 0.999, 0.374, 0.0996, 0.0123, 0.00025)
+    assert [percent_text(s) for s in shares] == ["100 %", "100 %", "37 %", "10 %", "1.2 %", "0.025 %"]
 
 
 def test_values_are_cut():

@@ -87,7 +87,7 @@ def guarded_cholesky(summary: Gram, alpha: float | Vector) -> tuple[Matrix, floa
         raise UnsafeGram(
             f"normal equations can't be trusted: the condition number of the regularised, "
             f"column-equilibrated design matrix is {found}, the limit is {GRAM_CONDITION_LIMIT:.0e}; "
-            f'reduce the rows with method="rfactor" or "auto", or regularise more strongly',
+            f'reduce the rows with method = "rfactor" or "auto", or regularise more strongly',
             condition,
         )
     return u * lengths, condition

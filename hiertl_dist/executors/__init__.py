@@ -14,6 +14,7 @@ from hiertl_dist.executors.launch import launched_first, launched_size, refuse_m
 from hiertl_dist.executors.mpi import MPIExecutor, abandon, let_first_speak
 from hiertl_dist.executors.processes import ProcessesExecutor
 from hiertl_dist.executors.serial import InlineExecutor, SerialExecutor
+from hiertl_dist.words import count_text
 
 __all__ = [
     "DaskExecutor",
@@ -103,5 +104,5 @@ def _sized(made: Executor, workers: int | None) -> Executor:
     if workers not in (None, made.workers):
         has = made.workers
         made.close()
-        raise ValueError(f"the executor {made.name!r} has {has} workers here, not {workers}")
+        raise ValueError(f"the executor {made.name!r} has {count_text(has, 'worker')} here, not {workers}")
     return made

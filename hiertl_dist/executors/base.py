@@ -279,7 +279,7 @@ class Executor(ABC):
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
+            raise ValueError(f"workers: expected at least 1, found {workers}")
         self._workers = workers
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from ..errors import FrameError
-from ..labels import LATTICE_ALIKE, SIZES, LabelOrigin, look_alikes
+from ..labels import LATTICE_ALIKE, SIZES, LabelOrigin, look_alikes, takes
 from ..units import EV
 from ..words import shown
 from .cells import BOOLEANS, STRESS_DROPPED, Periodicity, settled_cell
@@ -46,7 +46,7 @@ NAMELESS: Final = "columns after the fourth were passed over: without Properties
 NO_GROUP: Final = "the group key has an empty value; the group is the name of the file"
 ENERGIES_DIFFER: Final = (
     "energy and free_energy differ; energy was taken, and the forces of electronic-structure codes belong to the free "
-    "energy: energy_key = 'free_energy' takes that"
+    f"energy: {takes('energy', 'free_energy', 'takes that')}"
 )
 APART: Final = 1e-3
 """eV an atom: a difference of energy and free_energy beyond this is a warning."""

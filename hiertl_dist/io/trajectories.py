@@ -153,6 +153,7 @@ def _format(file: Path, given: str | None) -> str:
     suffix = Path(unpacked_name(file.name)).suffix
     if suffix.lower() not in FORMATS:
         raise InputError(
-            f"{file}: unknown extension {suffix!r}; expected one of {list(FORMATS)}, or format={known}"
+            f"{file}: unknown extension {suffix!r}; expected one of {list(FORMATS)}, or format (on a command "
+            f"line --format) {' or '.join(map(repr, known))}"
         )
     return FORMATS[suffix.lower()]

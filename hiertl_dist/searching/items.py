@@ -26,6 +26,7 @@ from ..store import jsonable, write_json
 from ..validation import CrossValidation, Pools, cross_validate
 from ..view_solutions import as_regulariser
 from ..views import View, view
+from ..words import count_text
 from .choice import Candidate, failed, scored
 
 if TYPE_CHECKING:
@@ -188,12 +189,13 @@ def cross_validated(
         kept = runner.once(partial(_read_results, folder, keys), what=f"look at {folder}")
     todo = [(key, item) for key, item in zip(keys, items, strict=True) if key not in kept]
     ready = f", {len(items) - len(todo)} of which are there already" if len(todo) < len(items) else ""
-    tell(f"  {len(models)} models, {setup.folds.count} folds each, in {len(items)} parts{ready}")
+    folds, cut = count_text(setup.folds.count, "fold"), count_text(len(items), "part")
+    tell(f"  {count_text(len(models), 'model')}, {folds} each, in {cut}{ready}")
     if todo:
         check_resources(
             max(_item_bytes(item, setup.folds.count) for _, item in todo) + source.pool_bytes,
-            f"cross-validation of {max(item.columns.count for _, item in todo)} columns", memory=source.memory,
-            workers=min(runner.workers, len(todo)),
+            f"cross-validation of {count_text(max(item.columns.count for _, item in todo), 'column')}",
+            memory=source.memory, workers=min(runner.workers, len(todo)),
         )  # fmt: skip
     task = partial(_run_item, setup=setup, source=source, folder=folder)
     made = runner.run(task, todo, label=_label, what=f"search {part.name}", cost=lambda pair: pair[1].cost)
@@ -205,7 +207,7 @@ def cross_validated(
 
 def _label(pair: tuple[str, Item]) -> str:
     item = pair[1]
-    return f"{len(item.places)} models of {item.columns.count} columns"
+    return f"{count_text(len(item.places), 'model')} of {count_text(item.columns.count, 'column')}"
 
 
 def _item_bytes(item: Item, folds: int) -> int:

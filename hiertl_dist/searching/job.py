@@ -36,6 +36,7 @@ from ..report import (
 )
 from ..rows import person_kind
 from ..summary_store import SummaryStore
+from ..words import count_text
 from .plan import SearchPlan, plan_search
 from .report import plot_search, search_text
 from .settings import SearchSettings
@@ -269,8 +270,8 @@ def summarise_text(found: dict[str, Any]) -> str:
     ]
     folds = found["folds"]
     return "\n".join([
-        f"{found['store']}: {found['groups']} groups of {found['rows']} rows, {found['bytes'] / 2**20:.1f} MiB, "
-        f"{len(found['new_batches'])} of {len(found['batches'])} batches new",
+        f"{found['store']}: {count_text(found['groups'], 'group')} of {count_text(found['rows'], 'row')}, "
+        f"{found['bytes'] / 2**20:.1f} MiB, {len(found['new_batches'])} of {len(found['batches'])} batches new",
         table_text(["frames of", "frames", "groups", *(f"{k} rows" for k in kinds)], rows),
         f"{folds['count']} folds by {folds['split']}, seed {folds['seed']}"
         f"{', stratified by composition' if folds['stratify'] else ''}: {', '.join(map(str, folds['frames']))} frames",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..display import number_text, regulariser_text, table_text
 from ..figures import COLOURS, GREY, add_legend, new_figure, save_figure
 from ..report import ENERGY_UNITS, FORCE_UNITS
+from ..words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,8 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
     frozen = ", ".join(p.source for p in stage.frozen) or "nothing"
     name = stage.name if len(stage.blocks) == 1 else f"{stage.name} ({', '.join(stage.blocks)} together)"
     text = [
-        f"{name}: {len(found.candidates)} models on {stage.frames} frames ({counts} rows), {frozen} frozen",
+        f"{name}: {count_text(len(found.candidates), 'model')} on {count_text(stage.frames, 'frame')} "
+        f"({counts} rows), {frozen} frozen",
         table_text(["model", "score", *kinds, "nonzero", "µs/atom"], rows),
     ]
     if len(fine) > len(shown):
@@ -179,7 +181,7 @@ def _draw_stage(ax: Any, stage: Stage) -> dict[str, Any]:
     ):
         (handles[label],) = ax.plot([1e6 * model.cost], [model.score], ls="", mfc="none", mew=1.6, zorder=4, **look)
     lost = len(found.candidates) - len(fine)
-    title = f"{stage.name}: {len(found.candidates)} models" + (f", {lost} not fitted" if lost else "")
+    title = f"{stage.name}: {count_text(len(found.candidates), 'model')}" + (f", {lost} not fitted" if lost else "")
     title += f"\nlowest {pm(best.score, best.standard_error)}, chosen {pm(chosen.score, chosen.standard_error)}"
     score = "held-out score (kcal/mol, Å, GPa)"
     ax.set_title(title, fontsize="medium")

@@ -185,7 +185,7 @@ class TestMPI:
         assert re.search(r"LaunchError: the launcher (started 4 processes|is Open MPI's)", ended.stderr)
 
     def test_workers_are_the_ranks(self) -> None:
-        with pytest.raises(ValueError, match="'mpi' has 1 workers here, not 3"):
+        with pytest.raises(ValueError, match="'mpi' has 1 worker here, not 3"):
             executor("mpi", workers=3)
 
 

@@ -265,7 +265,7 @@ def test_made_up_zero_energies():
     assert "the energy is exactly 0 in all 2 frames that have one, although there are forces" in said
     frames, said = told(lambda: frames_from_ase([zero(), image()]))
     assert not said
-    assert "the energy is exactly 0 in 1 frames that have forces" in summarise_labels(frames).text()
+    assert "the energy is exactly 0 in 1 frame with forces" in summarise_labels(frames).text()
     assert not told(lambda: frames_from_ase([zero(0.0)]))[1]
 
 

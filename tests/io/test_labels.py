@@ -173,7 +173,7 @@ def test_zero_energies(tmp_path):
         read_frames(write(tmp_path, ["energy=0.0", "energy=0", "other=1"]))
     source = summary(write(tmp_path, ["energy=0.0", "energy=-1"]))
     assert source["warnings"] == []
-    assert "the energy is exactly 0 in 1 frames that have forces" in source["notes"][0]
+    assert "the energy is exactly 0 in 1 frame with forces" in source["notes"][0]
 
 
 def test_where_labels_come_from_is_no_part_of_a_frame(tmp_path):
