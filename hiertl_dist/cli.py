@@ -11,13 +11,16 @@ import itertools
 import json
 import os
 import sys
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .cli_look import look
+from .cli_look import look, reading_options
 from .command_line import parser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .evaluation import Model
     from .executors.base import Executor
@@ -36,8 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         os.environ[NO_WAIT] = "1"  # workers that are started inherit it
     try:
-        refuse_urls(vars(arguments))
-        return _VERBS[arguments.verb](arguments)
+        with _plain_warnings():
+            refuse_urls(vars(arguments))
+            return _VERBS[arguments.verb](arguments)
     except ResourceError as error:
         return _fail(error, 3)
     except LaunchError as error:  # every process meets it
@@ -54,6 +58,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; what is complete in the store is kept", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show warnings as the lines of a command, without the place in the program that Python's own format names.
+
+    Those of other packages keep it, for it says whose they are.
+    """
+    from .errors import HiertlWarning
+
+    kernels = Path(__file__).parent / "kernels"  # which know nothing of this package's classes
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        own = issubclass(category, HiertlWarning) or Path(filename) == kernels / "cache.py"
+        where = "" if own else f" ({category.__name__}, {filename}, line {lineno})"
+        print(f"hiertl-dist: warning: {message}{where}", file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _fail(error: Exception, code: int, *, alone: bool = True) -> int:
@@ -146,6 +172,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _assemble(arguments: argparse.Namespace) -> int:
     from .jobs import assemble_job
+    from .words import count_text
 
     job = _job(arguments)
     with _executor(arguments, job) as runner:
@@ -153,8 +180,8 @@ def _assemble(arguments: argparse.Namespace) -> int:
         _ready_rows(arguments, job, runner, tell)
         found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify, tell=tell)
         text = (
-            f"{found['store']}: {found['computed']} tiles, labels and offsets computed, {found['present']} were "
-            f"complete, {found['rows']} rows"
+            f"{found['store']}: {count_text(found['computed'], 'tile')}, labels and offsets computed, "
+            f"{found['present']} were complete, {count_text(found['rows'], 'row')}"
         )
         _print(arguments, runner, found, text)
     return 0
@@ -245,26 +272,35 @@ def _search(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from .evaluation import Model
     from .executors import under_mpirun
-    from .io import read_frames
+    from .fit_report import EVALUATION_TABLES
+    from .guessing import read_guessed
     from .jobs import evaluate_job, read_parts
+    from .paths import refuse_overwriting
+    from .report import units_in_words
 
     if arguments.plot is not None:
-        from .figures import need_matplotlib
+        from .figures import figure_files, need_matplotlib
 
         need_matplotlib()
-    keys = {f"{k}_key": getattr(arguments, f"{k}_key") for k in ("energy", "forces", "stress", "virial", "group")}
+        refuse_overwriting(figure_files(arguments.plot), arguments.overwrite, "--plot")
+    if arguments.csv is not None:
+        refuse_overwriting([arguments.csv / name for name in EVALUATION_TABLES], arguments.overwrite, "--csv")
     models = [Model(read_parts(p)) for p in arguments.models]
-    frames = read_frames(arguments.frames, **keys)
+    read = read_guessed(arguments.frames, reading_options(arguments))
+    units = arguments.units or read.units
     _tell_notes(models)
     chosen = (arguments.executor, arguments.workers, arguments.scheduler) != (None, None, None)
     if not chosen and not under_mpirun():
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
     with _executor(arguments) as runner:
         report = evaluate_job(
-            models, frames, runner, ignore_other_elements=arguments.ignore_other_elements, add=arguments.add,
-            units=arguments.units, plot=arguments.plot, tables=arguments.csv,
+            models, read.frames, runner, ignore_other_elements=arguments.ignore_other_elements, add=arguments.add,
+            units=units, plot=arguments.plot, tables=arguments.csv,
         )  # fmt: skip
-        _print(arguments, runner, report.as_dict(), report.text(arguments.units))
+        other = {"eV": "kcal", "kcal": "eV"}[units]
+        tables = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"
+        text = f"{read.text()}\n{tables}\n\n{report.text(units)}"
+        _print(arguments, runner, report.as_dict() | read.as_dict(), text)
     return 0
 
 
@@ -275,17 +311,16 @@ def _tell_notes(models: Iterable[Model]) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    from functools import partial
-
     from .basis import cluster_name
     from .errors import InputError
     from .evaluation import Model
-    from .executors import InlineExecutor, refuse_many
+    from .executors import refuse_many
     from .jobs import read_parts
-    from .outputs import Writer, write_anew
     from .parameters import Penalty
+    from .paths import refuse_overwriting
 
     refuse_many("merge", executors=False)
+    refuse_overwriting([arguments.output], arguments.overwrite, "-o")
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
     parts = [Model(read_parts(p)) for p in arguments.files]
     _tell_notes(parts)
@@ -294,14 +329,11 @@ def _merge(arguments: argparse.Namespace) -> int:
     pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
     if missing := [cluster_name(p) for p in pairs if p not in stated]:
         raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
-    notes: list[str] = []
-    write = partial(model.write, arguments.output, reduced=arguments.reduced)
-    write_anew(InlineExecutor(), [Writer(write, (arguments.output,))], notes.append)
+    model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]
     found = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
-             "columns": len(model.parameters.coefficients), "notes": notes}  # fmt: skip
-    text = f"{arguments.output}: {found['columns']} coefficients of {', '.join(types)}"
-    _print(arguments, None, found, "\n".join([text, *notes]))
+             "columns": len(model.parameters.coefficients)}  # fmt: skip
+    _print(arguments, None, found, f"{arguments.output}: {found['columns']} coefficients of {', '.join(types)}")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .cli_look import look_parsers
+from .cli_look import add_overwrite, look_parsers, reading_parser
 
 KINDS = ("auto", "serial", "processes", "dask", "mpi")
 
@@ -56,22 +56,25 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"
     )
-    one = verbs.add_parser("evaluate", parents=[running], help="errors of models on frames, and where they extrapolate")
+    one = verbs.add_parser(
+        "evaluate", parents=[running, reading_parser()], help="errors of models on frames, and where they extrapolate"
+    )
     one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
     one.add_argument("--frames", nargs="+", required=True, help="trajectories (extended XYZ, .xyzf; patterns)")
-    one.add_argument("--group-key", help="key of the comment line that names a frame's group")
-    for label in ("energy", "forces", "stress", "virial"):
-        one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label}")
     one.add_argument("--add", action="store_true", help="sum the terms of types that two models have")
     one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
-    one.add_argument("--units", choices=("kcal", "eV"), default="kcal", help="of the tables (default kcal)")
+    one.add_argument(
+        "--units", choices=("kcal", "eV"), help="of the tables (default: eV for extended XYZ, kcal for .xyzf alone)"
+    )
     one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots, and a PDF (needs matplotlib)")
     one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
+    add_overwrite(one)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
     one.add_argument("files", nargs="+", type=Path)
     one.add_argument("-o", "--output", type=Path, required=True)
     one.add_argument("--add", action="store_true", help="sum coefficients of types that two files have")
     one.add_argument("--penalty", nargs=2, type=float, metavar=("SCALE", "DISTANCE"), help="wall of the merged model")
+    add_overwrite(one)
     one.add_argument("--reduced", action="store_true", help="leave out many-body values of at most 1e-6")
     one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
     one.add_argument("--executor", choices=KINDS, default="auto")

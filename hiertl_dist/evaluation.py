@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -201,7 +201,8 @@ def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, th
     if not ignore and (others := frame.elements - set(model.elements)):
         raise FrameError(
             f"{frame.origin}: the model has elements {', '.join(model.elements)}, the frame also "
-            f"{', '.join(sorted(others))}; ignore_other_elements=True leaves those atoms out"
+            f"{', '.join(sorted(others))}; --ignore-other-elements leaves those atoms out (in Python "
+            "ignore_other_elements=True)"
         )
     near = frame_neighbours(frame, recipe)
     if policy not in ("lsq", "damp") and (inside := pairs_inside(frame, recipe, near)):
@@ -278,11 +279,16 @@ def out_of_range(
         widest = max(fits, key=lambda fit: ranges[f"{fit[0]}:{pair}"][1])[0]
         indices = joined_pairs(frame, blocks[widest], near)[pair]
         distances = near.dist[indices]
-        for worst in (int(distances.argmin()), int(distances.argmax())):
+        # the shortest alone can be too short; in a dimer it is the longest, too
+        outside = ((distances.argmin(), distances.min() < low), (distances.argmax(), _long(distances.max(), high)))
+        for worst in (int(k) for k, is_out in outside if is_out):
             a, r = int(indices[worst]), float(distances[worst])
-            if r < low or r > high + LONG_TOLERANCE:
-                found.append(OutOfRange(pair, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
+            found.append(OutOfRange(pair, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
     return ranges, tuple(found)
+
+
+def _long(distance: float, high: float) -> bool:
+    return bool(distance > high + LONG_TOLERANCE)
 
 
 @dataclass(frozen=True)
@@ -321,13 +327,44 @@ def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
     return select_rows(frame, evaluation.forces, evaluation.stress, evaluation.energy)
 
 
-def sum_evaluations(parts: Sequence[Sequence[Evaluation]]) -> list[Evaluation]:
-    """The sum, frame by frame, of what several models say; flags are put together."""
+def sum_evaluations(
+    parts: Sequence[Sequence[Evaluation]], coverages: Sequence[Mapping[str, tuple[float, float]]]
+) -> list[Evaluation]:
+    """The sum, frame by frame, of what several models say.
+
+    Parameters
+    ----------
+    parts : of each model, its evaluations of all frames; coverages : what each model was fitted on.
+    """
     return [
         Evaluation(
             sum(e.energy for e in own), np.sum([e.forces for e in own], axis=0),
             np.sum([e.stress for e in own], axis=0),
-            tuple(p for e in own for p in e.out_of_range), widest_ranges([e.ranges for e in own]),
+            _outside_all(own, coverages), widest_ranges([e.ranges for e in own]),
         )
         for own in zip(*parts, strict=True)
     ]  # fmt: skip
+
+
+def _outside_all(
+    own: Sequence[Evaluation], coverages: Sequence[Mapping[str, tuple[float, float]]]
+) -> tuple[OutOfRange, ...]:
+    """Of what several models flag in a frame, what none of them was fitted on, each once, with the range of all.
+
+    As in :func:`out_of_range`, a distance counts as known if any block of the frame's elements was fitted on it.
+    """
+    fitted: dict[str, tuple[float, float]] = {}
+    for evaluation, coverage in zip(own, coverages, strict=True):
+        for key in coverage.keys() & evaluation.ranges.keys():
+            pair, (low, high) = key.partition(":")[2], coverage[key]
+            before = fitted.get(pair, (low, high))
+            fitted[pair] = min(low, before[0]), max(high, before[1])
+    worst: dict[tuple[str, bool], OutOfRange] = {}
+    for flag in (flag for e in own for flag in e.out_of_range):
+        low, high = fitted[flag.pair]
+        short = flag.distance < low
+        if short or _long(flag.distance, high):
+            kept = worst.setdefault((flag.pair, short), flag)
+            if flag.distance < kept.distance if short else flag.distance > kept.distance:
+                worst[flag.pair, short] = flag
+    return tuple(replace(flag, fitted=fitted[flag.pair]) for flag in worst.values())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
 from .display import Shown, table_text
 from .evaluation import coverage_report
+from .mean_model import QUANTITIES
 from .report import (
     coverage_text,
     details_text,
@@ -17,7 +18,9 @@ from .report import (
     errors_by_group,
     errors_text,
     frame_errors,
+    no_offsets_text,
     predictions,
+    unit_of,
     warnings_text,
 )
 from .result_cards import conditions_text
@@ -147,6 +150,10 @@ def fit_tables(result: FitResult, units: str) -> list[CsvTable]:
     ]  # fmt: skip
 
 
+EVALUATION_TABLES: Final = ("errors.csv", "frames.csv", "coverage.csv")
+"""Names of :meth:`EvaluationReport.tables`."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class EvaluationReport(Shown):
     """What ``evaluate`` found: frames, what the sum of the models says of them, and where it extrapolates.
@@ -154,7 +161,8 @@ class EvaluationReport(Shown):
     Attributes
     ----------
     coverage : of each model's blocks; known : the ``"block:pair"`` whose fitted range is known.
-    files : what was written; notes : what else is to be known of them.
+    files : what was written.
+    no_offsets : elements of frames with energies for which no model has the energy of a free atom.
     """
 
     frames: Sequence[Frame]
@@ -162,29 +170,32 @@ class EvaluationReport(Shown):
     coverage: Sequence[Coverage]
     known: Collection[str]
     files: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
+    no_offsets: tuple[str, ...] = ()
 
     def text(self, units: str) -> str:
         """For people."""
         table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
-        text = errors_text({"": table}, units) + "\n\n" + details_text({"": table}, {"": groups}, units)
+        text = errors_text({"": table}, units)
+        if self.no_offsets:
+            text += f"\n{no_offsets_text(self.no_offsets)}"
+        text += "\n\n" + details_text({"": table}, {"": groups}, units)
         text += "\n\n" + warnings_text(frame_errors(self.frames, self.found), units, known=self.known)
         if self.coverage:
             text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(self.coverage)
-        text += "\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else ""
-        return text + "".join(f"\n{note}" for note in self.notes)
+        return text + ("\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else "")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "errors": {c: e.as_dict() for c, e in errors_by_composition(self.frames, self.found).items()},
             "group_errors": {g: e.as_dict() for g, e in errors_by_group(self.frames, self.found).items()},
+            "units": {kind: unit_of(kind, "kcal")[0] for kind in QUANTITIES}, "no_energy_offsets": self.no_offsets,
             "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.found),
-            "files": [str(f) for f in self.files], "notes": list(self.notes),
+            "files": [str(f) for f in self.files],
         }  # fmt: skip
 
     def tables(self, units: str) -> list[CsvTable]:
-        """As CSV: ``errors.csv``, ``frames.csv``, ``coverage.csv``."""
+        """As CSV, of the names :data:`EVALUATION_TABLES`."""
         name, s = "sum of models", "given"
         table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
         return [

@@ -1,5 +1,7 @@
 """Under which keys a data set keeps groups and labels, where nobody says: guesses, each of which is told.
 
+``inspect``, ``init`` and ``evaluate`` read with them, all three by :func:`read_guessed`.
+
 Extended XYZ has usual names (``energy``, ``forces``, ``stress``, ``virial``), and files that name the level of theory
 have others (``dft_energy``, ``REF_forces``). What looks like a label is the rule of
 :mod:`~hiertl_dist.labels`. A look-alike is only taken where the usual name is in no frame and it is the only one; of
@@ -14,16 +16,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from .io import iter_frames
 from .io.comments import LISTS, parse_comment
 from .io.extxyz import DEFAULT_PROPERTIES
 from .io.files import find_files
 from .io.lines import LineSource
+from .label_summary import LabelSummary, summarise_labels
 from .labels import ALIKE, SIZES, likeness, other_quantity, says_reference
 from .words import whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from .frames import Frame
 
 GROUP_KEYS: Final = ("config_type", "group", "trajectory", "traj", "dataset", "structure_type", "system", "config")
 """Keys that name a frame's group, the likeliest first; ``config_type`` is QUIP's, GAP's and FitSNAP's."""
@@ -129,11 +135,13 @@ def guess_sources(
     files = {path: [file for file, _ in find_files(path)] for path in paths}
     all_files = [file for found in files.values() for file in found]
     keys = {file: file_keys(file) for file in all_files if has_keys(file, own.get("format"))}
+    # a key that is named means those that have keys; where no file has, the reader refuses it
+    kept = {k: v for k, v in own.items() if not keys or not k.endswith("_key")}
     notes: dict[str, list[str]] = {}
     group = own.get("group_key") or ("group" not in own and guess_group_key(list(keys.values()), notes)) or None
     options: dict[Path, dict[str, str]] = {}
     for file in all_files:
-        named = {k: v for k, v in own.items() if not k.endswith("_key")}
+        named = dict(kept)
         if file in keys:
             named |= ({"group_key": group} if group else {}) | guess_label_keys(keys[file], own, notes)
         options[file] = named
@@ -148,6 +156,71 @@ def guess_sources(
                 sources[sources.index(same)] = DataSource((*same.paths, str(one)), use)
     said = (text if len(keys) == 1 else f"{text} ({_files(where)})" for text, where in notes.items())
     return tuple(sources), tuple(said)
+
+
+@dataclass(frozen=True, eq=False)
+class GuessedFrames:
+    """Frames that were read with guesses.
+
+    Attributes
+    ----------
+    sources : how the files were read; notes : what was guessed about that; labels : what was found under which keys.
+    keyed, keyless : whether there are files of extended XYZ, and of ChIMES' own format.
+    """
+
+    frames: list[Frame]
+    sources: tuple[DataSource, ...]
+    notes: tuple[str, ...]
+    labels: LabelSummary
+    keyed: bool
+    keyless: bool
+
+    @property
+    def units(self) -> str:
+        """Of tables, where nobody says: ``"eV"``, as of extended XYZ, ``"kcal"`` where all files are ChIMES' own."""
+        return "eV" if self.keyed else "kcal"
+
+    def text(self) -> str:
+        """How everything was read, in the words of the command line."""
+        said = [f"note: {note}" for note in self.notes] + [self.labels.text()]
+        if self.keyed:
+            said.append(EXTXYZ_UNITS)
+        if self.keyless:
+            said.append(XYZF_UNITS)
+        if not any("group_key" in s.options for s in self.sources):
+            said.append("groups: the names of the files" + "; --group-key KEY takes them from the frames" * self.keyed)
+        return "\n".join(said)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "sources": [s.as_dict() for s in self.sources], "labels": self.labels.as_dict(),
+            "notes": [*self.notes, *([EXTXYZ_UNITS] * self.keyed), *([XYZF_UNITS] * self.keyless)],
+        }  # fmt: skip
+
+
+EXTXYZ_UNITS: Final = (
+    "units of extended XYZ: taken for eV, eV/Å, eV/Å³ (stress) and eV (virial); labels in others must be "
+    "converted first; --energy-key, --forces-key, --stress-key, --virial-key name other keys"
+)
+XYZF_UNITS: Final = "units of .xyzf: ChIMES' own, energies in kcal/mol, forces in Hartree/Bohr, stresses in GPa"
+
+
+def read_guessed(
+    paths: Iterable[str],
+    given: Mapping[str, str | None] | None = None,
+    watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
+) -> GuessedFrames:
+    """Read files as :func:`guess_sources` says; parameters and errors as of that.
+
+    Parameters
+    ----------
+    watch : wraps the frames as they are read, to show progress.
+    """
+    sources, notes = guess_sources(paths, given)
+    frames = [f for s in sources for f in watch(iter_frames(**s.as_dict()), f"read {', '.join(s.paths)}")]
+    keyed = {has_keys(file, s.options.get("format")) for s in sources for p in s.paths for file, _ in find_files(p)}
+    return GuessedFrames(frames, sources, notes, summarise_labels(frames), True in keyed, False in keyed)
 
 
 def has_keys(file: Path, format: str | None = None) -> bool:

@@ -31,9 +31,9 @@ from .outputs import (
     file_writer,
     solution_writers,
     table_writer,
-    write_anew,
     write_json_file,
     write_model,
+    write_outputs,
     write_plot,
 )
 from .parameters import Parameters, refuse_shared_types
@@ -42,6 +42,7 @@ from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
 from .solution import Solution
 from .store_places import store_folder
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -160,11 +161,13 @@ def plan_text(found: dict[str, Any]) -> str:
         f"disk {mib(found['disk_bytes'])} MiB; peak memory per worker "
         f"{mib(found['assemble_bytes_per_worker'])} MiB to assemble, "
         f"{mib(found['reduce_bytes_per_worker'])} MiB to reduce, {mib(found['solve_bytes'])} MiB once to "
-        f"solve; {found['workers']} workers ({found['executor']})",
+        f"solve; {count_text(found['workers'], 'worker')} ({found['executor']})",
     ]
     held = found["held_out_frames"]
     if held:
-        lines.append(f"{held} frames held out: counted neither above nor among the distances below")
+        lines.append(
+            f"{count_text(held, 'frame')} held out: counted neither above nor among the distances below"
+        )
     lines.append(labels_text(found["labels"]))
     for key, what in (
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
@@ -337,8 +340,8 @@ def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
     add: bool = False, units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
 ) -> EvaluationReport:  # fmt: skip
-    """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``. Files of
-    these names that are there are moved to a folder ``earlier_…`` beside them.
+    """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``,
+    over those that are there.
 
     Raises
     ------
@@ -354,21 +357,32 @@ def evaluate_job(
     ignore = ignore_other_elements or all(f.elements <= known for f in frames)
     parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
     covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
-    report = EvaluationReport(frames, sum_evaluations(parts), covered, set().union(*(m.coverage for m in models)))
+    report = EvaluationReport(
+        frames, sum_evaluations(parts, [m.coverage for m in models]), covered,
+        set().union(*(m.coverage for m in models)), no_offsets=_no_offsets(models, frames),
+    )  # fmt: skip
     writers: list[Writer] = []
     if plot is not None:
         writers.append(figure_writer(plot, write_plot, {"": (frames, report.found)}, units))
     if tables is not None:
         writers += [table_writer(tables, table) for table in report.tables(units)]
-    notes: list[str] = []
-    files = write_anew(executor, writers, notes.append)
-    return replace(report, files=files, notes=tuple(notes))
+    write_outputs(executor, writers)
+    return replace(report, files=tuple(f for w in writers for f in w.files))
+
+
+def _no_offsets(models: Sequence[Model], frames: Sequence[Frame]) -> tuple[str, ...]:
+    """Elements of the frames with energies that models have terms of, but none the energy of a free atom."""
+    here = set().union(*(f.elements for f in frames if f.energy is not None))
+    known = set().union(*(m.elements for m in models))
+    stated = {t.elements[0] for m in models for t in m.parameters.basis.types if t.body == 1}
+    return tuple(sorted((here & known) - stated))
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
     tell(
-        f"  {solution.n_columns} columns, {solution.rows} rows, rank {solution.rank}, condition "
-        f"{solution.condition:.2g}, {solution.nonzeros} nonzero, RMSE {number_text(solution.rmse)} over counted rows"
+        f"  {count_text(solution.n_columns, 'column')}, {count_text(solution.rows, 'row')}, rank {solution.rank}, "
+        f"condition {solution.condition:.2g}, {solution.nonzeros} nonzero, "
+        f"RMSE {number_text(solution.rmse)} over counted rows"
     )
     for note in solution.notes:
         tell(f"  note: {note}")
@@ -381,5 +395,5 @@ def known_frames(
     known = set.intersection(*(set(m.elements) for m in models))
     found = {s: [f for f in own if f.elements <= known] for s, own in sets.items()}
     if left_out := sum(map(len, sets.values())) - sum(map(len, found.values())):
-        tell(f"{left_out} frames are not evaluated: they have elements that the model lacks")
+        tell(f"{count_text(left_out, 'frame')} not evaluated, with elements that the model lacks")
     return {s: own for s, own in found.items() if own}

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .guessing import DataSource, guess_sources
-from .io import iter_frames
-from .label_summary import summarise_labels
-from .paths import replacing
+from .guessing import DataSource, read_guessed
+from .paths import refuse_overwriting, replacing
 from .suggesting import suggest_input
 from .surveying import Survey, survey
 
@@ -71,7 +69,7 @@ def look_job(
     options: Mapping[str, str | None] | None = None,
     output: Path | None = None,
     *,
-    force: bool = False,
+    overwrite: bool = False,
     watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
 ) -> Look:
     """Look at trajectories; with ``output`` also write an input file for them.
@@ -80,7 +78,7 @@ def look_job(
     ----------
     paths : files and patterns, from the current folder.
     options : those of :func:`~hiertl_dist.io.read_frames` that the user states; keys that are not given are guessed.
-    force : overwrite a file that is there.
+    overwrite : write over a file that is there.
 
     Raises
     ------
@@ -89,13 +87,11 @@ def look_job(
     FrameError, OSError
         As of the readers.
     """
-    if output is not None and not force and output.exists():
-        raise InputError(f"{output} is there already; --force overwrites it, -o names another file")
-    sources, notes = guess_sources(paths, options)
-    frames = [
-        f for s in sources for f in watch(iter_frames(**s.as_dict()), f"read {', '.join(s.paths)}")
-    ]
-    found = replace(survey(frames, watch=watch), label_text=summarise_labels(frames).text())
+    if output is not None:
+        refuse_overwriting([output], overwrite, "-o")
+    read = read_guessed(paths, options, watch)
+    sources, notes, frames = read.sources, read.notes, read.frames
+    found = replace(survey(frames, watch=watch), label_text=read.labels.text())
     folder = Path() if output is None else output.parent
     data = [{**s.as_dict(), "path": [_from_folder(p, folder) for p in s.paths]} for s in sources]
     try:
@@ -105,7 +101,7 @@ def look_job(
             raise InputError("\n".join([*notes, str(error)])) from error
         return Look(sources, notes, found, None, str(error))
     if output is not None:
-        _write(output, suggested.toml(output.name), force)
+        _write(output, suggested.toml(output.name), overwrite)
     return Look(sources, notes, found, suggested, output=output)
 
 
@@ -114,9 +110,9 @@ def _from_folder(path: str, folder: Path) -> str:
     return path if Path(path).is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
 
 
-def _write(path: Path, text: str, force: bool) -> None:
+def _write(path: Path, text: str, overwrite: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if force:
+    if overwrite:
         with replacing(path) as stream:
             stream.write(text.encode())
         return
@@ -124,4 +120,4 @@ def _write(path: Path, text: str, force: bool) -> None:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        raise InputError(f"{path} was made by another process meanwhile; --force overwrites it") from error
+        raise InputError(f"{path} was made by another process meanwhile; --overwrite writes over it") from error

@@ -161,14 +161,6 @@ def write_outputs(executor: Executor, writers: Sequence[Writer]) -> None:
     executor.run(_call, list(writers), label=lambda w: str(w.files[0]), what="write results")
 
 
-def write_anew(executor: Executor, writers: Sequence[Writer], tell: Callable[[str], None]) -> tuple[Path, ...]:
-    """Write files once; those of these names that are there are moved to a folder ``earlier_…`` beside them before."""
-    files = tuple(p for w in writers for p in w.files)
-    _make_room(executor, partial(list, files), tell)
-    write_outputs(executor, writers)
-    return files
-
-
 def write_text_anew(executor: Executor, text: str, path: Path, tell: Callable[[str], None]) -> None:
     """Write a text; a file of that name with another text is moved to a folder ``earlier_…`` beside it before."""
     _make_room(executor, partial(_other_text, text, path), tell)

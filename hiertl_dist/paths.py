@@ -116,6 +116,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str) -> None:
+    """Raise InputError where a file that is to be written is there already; ``option`` is what names another."""
+    there = [str(path) for path in paths if path.exists()]
+    if there and not overwrite:
+        raise InputError(
+            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already; --overwrite writes over "
+            f"{'it' if len(there) == 1 else 'them'}, {option} names another place"
+        )
+
+
 def move_aside(path: str | Path) -> Path | None:
     """Give a folder that is there another name, ``….old``, ``….old-2`` and so on, and so make room for a new one.
 

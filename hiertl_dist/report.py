@@ -36,6 +36,11 @@ def unit_of(kind: Kind, units: str) -> tuple[str, float]:
     return {"force": FORCE_UNITS[units], "energy": ENERGY_UNITS[units], "stress": STRESS_UNIT}[kind]
 
 
+def units_in_words(units: str) -> str:
+    """The units of forces, energies and stresses in tables, in words."""
+    return ", ".join(unit_of(kind, units)[0] for kind in QUANTITIES)
+
+
 @dataclass(frozen=True)
 class Errors:
     """Errors over some frames; NaN where no frame has the label.
@@ -204,6 +209,15 @@ def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal")
     some = any(isinstance(cell, str) for row in rows for cell in row[1:])
     mark = f"; {MARK} above the spread of the labels, see below" if some else ""
     return f"{table_text(header, rows)}\nRMSE (reference: RMS of the labels{mark}); {units_text}"
+
+
+def no_offsets_text(elements: Sequence[str]) -> str:
+    """What to say beside errors of energies where models lack the energies of free atoms of some elements."""
+    named = ", ".join(elements)
+    return (
+        f"WARNING: no file has an energy offset of {named} (ENERGY OFFSET in a parameter file): the model's energies "
+        f"are off by a constant for each atom of {named}, and so are the energy errors; forces and stresses are not"
+    )
 
 
 def details_text(

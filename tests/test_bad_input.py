@@ -206,7 +206,7 @@ def _(folder):
     return make_plan([replace(FRAMES[-1], origin="run 7")], small_basis(ORDERS, ("C",)))
 
 
-@kind("frames", "a pair inside an inner cutoff", InnerCutoffError, ValueError, "1 pairs of atoms",
+@kind("frames", "a pair inside an inner cutoff", InnerCutoffError, ValueError, "1 pair of atoms",
       "run 7: atoms 0 (C) and 1 (N) are 0.8000 Å apart", "inner cutoff of 0.9000 Å", "skip_frame, lsq or damp")
 def _(folder):
     frame = Frame(("C", "N"), np.array([[0, 0, 0], [0.8, 0, 0]]), np.eye(3) * 9, 1.0, origin="run 7")
@@ -336,7 +336,7 @@ def _(folder):
 
 
 @kind("parameter file", "elements that a model lacks", FrameError, ValueError, "run 7: the model has elements C, the "
-      "frame also N", "ignore_other_elements=True")  # fmt: skip
+      "frame also N", "--ignore-other-elements leaves", "ignore_other_elements=True")  # fmt: skip
 def _(folder):
     model = Model(random_parameters(small_basis(ORDERS, ("C",))))
     return model.evaluate(replace(FRAMES[-1], origin="run 7"))
@@ -453,7 +453,7 @@ def _(folder):
     return fit_block(FRAMES, BASIS, "C", settings=FitSettings(weights={"forces": 2.0}), executor=serial())
 
 
-@kind("fit", "unsafe normal equations", UnsafeGram, ArithmeticError, "condition number", 'method="rfactor"')
+@kind("fit", "unsafe normal equations", UnsafeGram, ArithmeticError, "condition number", 'method = "rfactor"')
 def _(folder):
     # one frame has fewer rows than there are columns to tell apart
     frames = [f for f in FRAMES if len(f.elements) == 2][:1]
@@ -509,7 +509,7 @@ for what, act, said in [
     ("an unknown executor (exit 2)", command(2, "plan", FILE, executor={"kind": "threads"}),
      ("'threads'", "processes")),
     ("no workers (exit 2)", command(2, "plan", FILE, "--executor", "processes", "--workers", "0", **SERIAL),
-     ("workers must be at least 1, not 0",)),
+     ("workers: expected at least 1, found 0",)),
 ]:  # fmt: skip
     kind("command line", what, SystemExit, BaseException, *said)(act)
 

@@ -137,7 +137,7 @@ def test_what_cannot_fit_is_refused_with_both_numbers(run, tmp_path, verb):
     code, out, err = run(verb, path, "--json")
     assert (code, out) == (3, "")
     assert err.startswith("hiertl-dist: ResourceError: ")
-    assert "1 workers × 340 MiB = 340 MiB of memory needed, 1 MiB available" in err
+    assert "1 worker × 340 MiB = 340 MiB of memory needed, 1 MiB available" in err
     assert names(tmp_path) == {"input.toml", "data.extxyz"}
 
 
@@ -348,7 +348,7 @@ def test_frames_out_of_range_come_first_and_worst_first(run, run_json, fitted, t
     mixed = [replace(f, forces=f.forces + d) for f, d in zip(squeezed, forces, strict=True)]
     path = write_extxyz(tmp_path / "new.extxyz", mixed)
     words = ("evaluate", folder / RESULTS / "model.params.txt", "--frames", path, "--group-key", "config",
-             "--executor", "serial")  # fmt: skip
+             "--units", "kcal", "--executor", "serial")  # fmt: skip
     code, out, _ = run(*words)
     assert code == 0
     lines = out.splitlines()

@@ -117,7 +117,7 @@ def test_evaluate_says_the_same_as_the_fit(fitted, capsys, tmp_path):
     for row in read_csv(tmp_path / "csv" / "errors.csv"):
         if row["by"] == "group" and row["quantity"] == "force":
             assert float(row["rmse"]) * EV == pytest.approx(report[row["name"]]["force"], rel=1e-6)
-    assert cli.main([*words, "--json"]) == 0
+    assert cli.main([*words, "--json", "--overwrite"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found["group_errors"]) == ["liquid", "solid"]
     assert len(found["files"]) == 3

@@ -136,7 +136,7 @@ def test_models_are_merged_and_evaluated_from_their_files(fitted, names, tmp_pat
     for own in (PLAIN, names):
         folder = fitted(own)[0]
         files = [folder / RESULTS / f"{cluster(own, b)}.params.txt" for b in ("C", "N", "CN")]
-        command("merge", *files, "-o", tmp_path / "merged.txt")
+        command("merge", *files, "-o", tmp_path / "merged.txt", "--overwrite")
         whole = Model.read(folder / RESULTS / "model.params.txt").parameters
         merged = Model.read(tmp_path / "merged.txt").parameters
         assert merged.as_dict() == whole.as_dict()

@@ -74,7 +74,7 @@ def test_the_sum_predicts_the_sum():
 
 def test_overlap_is_refused_unless_it_is_to_be_added():
     residual = replace(TRUTH, source="residual")
-    with pytest.raises(MismatchError, match=r"type CC is in C and in residual: .* overlap='add' .* sums"):
+    with pytest.raises(MismatchError, match=r"type CC is in C and in residual: .* --add sums .*overlap='add'"):
         merge_parameters([part("C"), residual])
     merged, once, twice = merge_parameters([part("C"), residual], overlap="add").as_dict(), TRUTH.as_dict(), part("C")
     for column, value in once.items():
@@ -112,7 +112,9 @@ def test_different_walls_need_a_choice():
     parts = [part("C"), replace(part("N"), penalty=WALL)]
     with pytest.raises(MismatchError) as caught:
         merge_parameters(parts)
-    assert f"C has {Penalty()}, N has {WALL}; say which to use" in str(caught.value)
+    assert "C has scale 10000.0, distance 0.01, N has scale 1000000.0, distance 0.02; --penalty SCALE DISTANCE" in str(
+        caught.value
+    )
     assert merge_parameters(parts, penalty=WALL).penalty == WALL
     assert merge_parameters([parts[1]]).penalty == WALL
 
@@ -177,8 +179,8 @@ def test_the_wall_of_the_merged_file(merge, files, tmp_path):
     Model(replace(part("N"), penalty=WALL)).write(files[1])
     code, _, err = merge(*files)
     assert code == 2
-    assert "scale=10000.0" in err
-    assert "scale=1000000.0" in err
+    assert "has scale 10000.0" in err
+    assert "has scale 1000000.0" in err
     assert merge(*files, "--penalty", 1e5, 0.015)[0] == 0
     assert read_parts(tmp_path / "model.params.txt").penalty == Penalty(1e5, 0.015)
 
@@ -192,7 +194,7 @@ def test_reduced_files_leave_out_what_is_tiny(merge, files, tmp_path):
     assert merge(*files)[0] == 0
     full = read_parts(tmp_path / "model.params.txt")
     size = (tmp_path / "model.params.txt").stat().st_size
-    assert merge(*files, "--reduced")[0] == 0
+    assert merge(*files, "--reduced", "--overwrite")[0] == 0
     reduced = read_parts(tmp_path / "model.params.txt")
     assert (tmp_path / "model.params.txt").stat().st_size < size
     gone = {c for c, v in full.as_dict().items() if v != reduced.as_dict()[c]}

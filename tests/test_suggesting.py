@@ -375,9 +375,9 @@ def test_an_input_that_is_there_is_kept(tmp_path, capsys):
     output = tmp_path / "input.toml"
     output.write_text("mine")
     assert cli.main(["init", str(data), "-o", str(output)]) == 2
-    assert "--force" in capsys.readouterr().err
+    assert "--overwrite" in capsys.readouterr().err
     assert output.read_text() == "mine"
-    assert cli.main(["init", str(data), "-o", str(output), "--force"]) == 0
+    assert cli.main(["init", str(data), "-o", str(output), "--overwrite"]) == 0
     assert "[basis]" in output.read_text()
 
 
