@@ -40,5 +40,5 @@ def test_energy_forces_and_stress_equal_those_of_chimes_calculator(shared, frame
 @pytest.mark.shared
 def test_other_elements_are_refused_unless_ignored(shared, frame):
     model = Model.read(shared / "cn_dft" / FILES["N"])
-    with pytest.raises(ValueError, match="the model has elements N, the frame also C; ignore_other_elements"):
+    with pytest.raises(ValueError, match="the model has elements N, the frame also C; --ignore-other-elements"):
         model.evaluate(frame)

@@ -104,5 +104,5 @@ def _sized(made: Executor, workers: int | None) -> Executor:
     if workers not in (None, made.workers):
         has = made.workers
         made.close()
-        raise ValueError(f"the executor {made.name!r} has {count_text(has, 'worker')} here, not {workers}")
+        raise ValueError(f"workers: the executor {made.name!r} has {count_text(has, 'worker')} here, not {workers}")
     return made
