@@ -113,8 +113,7 @@ def fit_hierarchy(
             left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
             current = _with_fit(current, fit)
     _tell_open(left_open, tell)
-    parts = [*less(frozen, set(current)), *current.values()]
-    model = merged_model(parts, basis, _wall(options, wanted))
+    model = merged_model([*less(frozen, set(current)), *current.values()], basis, _wall(options, wanted))
     return HierarchyFit(fits, tuple(frozen), model, left_open)
 
 

@@ -169,8 +169,6 @@ class Reading:
         for source in data:
             for path in source["path"]:
                 with self.problems.noting():
-                    if not any(c in path for c in "*?["):
-                        require_file(path, "data.path")
                     iter_frames(**{**source, "path": path})
         for path in frozen:
             with self.problems.noting():

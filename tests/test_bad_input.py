@@ -147,8 +147,8 @@ def _(folder):
     return read_frames(folder / "a.extxyz", energy_key="E0")
 
 
-@kind("frames", "a pattern without a match", FrameError, ValueError, "*.xyz: no file matches this pattern; ",
-      "similar names in ", ": a.extxyz")  # fmt: skip
+@kind("frames", "a pattern without a match", MissingFileError, FileNotFoundError,
+      "*.xyz: no file matches this pattern; ", "similar names in ", ": a.extxyz")  # fmt: skip
 def _(folder):
     (folder / "a.extxyz").write_text(EXTXYZ)
     return read_frames(folder / "*.xyz")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fm_text import setup
 from synthetic import labelled, random_frames, random_parameters, small_basis
 from test_inputs import write_extxyz, write_xyzf
 
@@ -449,3 +450,22 @@ def test_real_data_are_read_as_they_should_be(paths, options, capsys):
     assert {k: v for k, v in found["sources"][0].items() if k != "path"} == options
     assert found["estimated_cpu_seconds"] < 300
     assert all(p["first_peak"] > p["shortest"] for p in found["survey"]["pairs"])
+
+
+def test_an_input_given_as_data_is_told_what_to_do_with(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    setup(tmp_path)
+    for verb in ("inspect", "init"):
+        assert cli.main([verb, "fm_setup.in"]) == 2
+        said = capsys.readouterr().err
+        assert "fm_setup.in: expected trajectories, found an input of chimes_lsq (fm_setup.in)" in said
+        assert "the trajectories that its TRJFILE names" in said
+    line = said[said.index('fm_setup = "') :].partition(" beside")[0]
+    assert line == 'fm_setup = "fm_setup.in"'
+    Path("input.toml").write_text(line + "\n")
+    assert cli.main(["plan", "input.toml", "--executor", "serial", "--all-at-once"]) == 0, capsys.readouterr().err
+    assert cli.main(["inspect", "input.toml"]) == 2
+    assert "found an input file, which hiertl-dist fit takes as it is" in capsys.readouterr().err
+    Path("data.txt").write_text("C 0 0 0\n")
+    assert cli.main(["inspect", "data.txt"]) == 2
+    assert "unknown extension '.txt'" in capsys.readouterr().err

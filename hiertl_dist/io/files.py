@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
-from ..errors import FrameError
+from ..errors import FrameError, MissingFileError
 from ..paths import beside, local_path, require_file
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
     Raises
     ------
     MissingFileError
-        There is no such file.
+        There is no such file (:func:`~hiertl_dist.paths.require_file`), or a pattern matches none.
     FrameError
-        A pattern matches nothing, or there is no path at all.
+        There is no path at all.
     InputError
         A folder, or a URL.
     """
@@ -107,7 +107,7 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
             relative = pattern.relative_to(anchor) if pattern.anchor else pattern
             found = sorted(file for file in anchor.glob(str(relative)) if file.is_file())
             if not found:
-                raise FrameError(f"{path}: no file matches this pattern{beside(pattern)}")
+                raise MissingFileError(f"{path}: no file matches this pattern{beside(pattern)}")
         else:
             require_file(found[0], "trajectory")
         return [(file, str(path)) for file in found]

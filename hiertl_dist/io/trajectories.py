@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from ..frames import Frame
 
 FORMATS: Final = {".xyzf": "xyzf", ".extxyz": "extxyz", ".exyz": "extxyz", ".xyz": "extxyz"}
+SETUP: Final = re.compile(rb"^\s*#\s*(TRJFILE|PAIRTYP|NATMTYP)\s*#", re.M)
+"""Keywords of an fm_setup.in."""
+
+HEAD: Final = 2**16
+"""Bytes of a file in which these are looked for."""
+
 MOST_WARNINGS: Final = 20
 """Sentences of one warning."""
 
@@ -68,11 +76,11 @@ def read_frames(
     ------
     FrameError
         Naming file, frame (from 1) and line: damaged or truncated files, missing or extra columns, non-finite
-        numbers, singular cells, coinciding atoms; or a pattern without a match, or a named key that no frame has.
+        numbers, singular cells, coinciding atoms; or a named key that no frame has.
     InputError
         Options that contradict each other, or an unknown format.
     MissingFileError
-        There is no such file: a FileNotFoundError that says where was looked and which names are similar.
+        There is no such file, or none of a pattern: where was looked and which names are similar is said.
     OSError
         A file cannot be opened.
     """
@@ -153,7 +161,25 @@ def _format(file: Path, given: str | None) -> str:
     suffix = Path(unpacked_name(file.name)).suffix
     if suffix.lower() not in FORMATS:
         raise InputError(
-            f"{file}: unknown extension {suffix!r}; expected one of {list(FORMATS)}, or format (on a command "
+            _no_trajectory(file)
+            or f"{file}: unknown extension {suffix!r}; expected one of {list(FORMATS)}, or format (on a command "
             f"line --format) {' or '.join(map(repr, known))}"
         )
     return FORMATS[suffix.lower()]
+
+
+def _no_trajectory(file: Path) -> str:
+    """What to say of a file that is an input instead; nothing if it is none."""
+    if file.suffix.lower() == ".toml":
+        return f"{file}: expected trajectories, found an input file, which hiertl-dist fit takes as it is"
+    with file.open("rb") as stream:
+        head = stream.read(HEAD)
+    if not SETUP.search(head):
+        return ""
+    line = f"fm_setup = {json.dumps(file.name, ensure_ascii=False)}"
+    return (
+        f"{file}: expected trajectories, found an input of chimes_lsq (fm_setup.in), which names basis and "
+        f"trajectories itself: an input file with the line {line} beside it can be fitted "
+        "(hiertl-dist fit input.toml); for another basis give hiertl-dist init the trajectories that its "
+        "TRJFILE names"
+    )

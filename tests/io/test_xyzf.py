@@ -184,7 +184,7 @@ def test_paths_patterns_and_slices(tmp_path, monkeypatch):
         "b.xyzf, frame 1",
     ]
     assert next(iter_frames("a.xyzf")).origin == "a.xyzf, frame 1"
-    with pytest.raises(FrameError, match=r"z\*\.xyzf: no file matches"):
+    with pytest.raises(FileNotFoundError, match=r"z\*\.xyzf: no file matches"):
         read_frames("z*.xyzf")
     with pytest.raises(FrameError, match="at least one file"):
         read_frames([])
