@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from hiertl_dist import Basis, Folds, cross_validate, read_frames, suggest_input, summarise, view
 from hiertl_dist.executors import executor
 from hiertl_dist.guessing import guess_sources
+from hiertl_dist.isolated import agreed_energies
 from hiertl_dist.suggesting import ALPHA
 from hiertl_dist.suggesting_basis import INNER, LEVELS
 from hiertl_dist.units import EV
@@ -140,7 +141,10 @@ def one_set(paths: str, toy: bool, runner: Executor) -> dict[str, Any]:
     rows += [{"choice": "weights of 1", **e} for e in errors(summaries, {}, [ALPHA])]
     for name, weights in other_automatic(summaries).items():
         rows += [{"choice": name, **e} for e in errors(summaries, weights, [ALPHA])]
-    for name, other in variants(basis, toy).items():
+    others = variants(basis, toy)
+    if given := agreed_energies(suggested.survey.isolated):
+        others["energies of isolated atoms given"] = {**basis, "energies": {**given, "unit": "kcal"}}
+    for name, other in others.items():
         summaries = passed(other)
         rows += [{"choice": name, "columns": len(summaries.columns), **e} for e in errors(summaries, "auto", [ALPHA])]
     return {"frames": len(frames), "split": split, "basis": basis, "rows": rows}
