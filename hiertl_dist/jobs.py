@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .assembly import assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of
-from .compiling import tell_compiling
+from .compiling import compile_kernels
 from .contacts import TITLES, Contact, check_contacts
 from .display import number_text, table_text
 from .errors import InputError
@@ -190,7 +190,7 @@ def assemble_job(
 ) -> dict[str, Any]:  # fmt: skip
     """Write the design store of a job. Frozen contributions that depend on blocks not fitted yet come with the fit."""
     work = _work(job, executor, all_at_once)
-    tell_compiling(job.basis, executor, tell)
+    compile_kernels(job.basis, executor, tell, models=bool(work.frozen))
     store = job.design_store()
     done = assemble(
         work.frames, job.basis, store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
@@ -248,7 +248,7 @@ def fit_job(
     frozen = read_frozen(job, tell)
     options = options_of(job)
     results = Results.of(job, frozen, executor, tell, climb=hierarchical, all_at_once=all_at_once)
-    tell_compiling(job.basis, executor, tell)
+    compile_kernels(job.basis, executor, tell)
     files: list[Path] = []
     models: dict[str, Model] = {}
     if hierarchical and all_at_once and job.fit.policy == "refuse":  # not only after the climb

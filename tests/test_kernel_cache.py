@@ -16,6 +16,7 @@ import pytest
 from synthetic import HAS_MPI, MPIEXEC, environment
 
 import hiertl_dist
+from hiertl_dist.compiling import DISPATCHERS
 from hiertl_dist.kernels import cache
 from hiertl_dist.kernels.cache import DIGEST, forget_other_sources, sources_digest
 
@@ -69,47 +70,54 @@ def test_an_index_that_cannot_be_read_is_no_failure(tmp_path, monkeypatch):
 
 COMPILING = """
 import sys
-import numpy as np
-from hiertl_dist import Basis, Frame, design_rows
-from hiertl_dist.compiling import tell_compiling
+from hiertl_dist import Basis
+from hiertl_dist.compiling import compile_kernels
 from hiertl_dist.executors import executor
+kind, *words = sys.argv[1:]
 if __name__ == "__main__":
     pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
-    basis = Basis.from_dict({"elements": ["C"], "orders": [3, 2 if "wide" in sys.argv else 0, 0], "pairs": pairs})
-    with executor(sys.argv[1], workers=None if sys.argv[1] in ("serial", "mpi") else 2) as runner:
-        tell_compiling(basis, runner, lambda line: print(line, file=runner.out(), flush=True))
-    if "use" in sys.argv:
-        shape = np.array([[0.0, 0, 0], [1.5, 0, 0], [0, 1.5, 0]])
-        design_rows(Frame(("C",) * 3, shape, None, forces=np.zeros((3, 3))), basis)
+    basis = Basis.from_dict({"elements": ["C"], "orders": [3, 2 if "wide" in words else 0, 0], "pairs": pairs})
+    with executor(kind, workers=None if kind in ("serial", "mpi") else 2) as runner:
+        tell = lambda line: print(line, file=runner.out(), flush=True)
+        compile_kernels(basis, runner, tell, models="models" in words)
 """
 
 
-def test_compiling_is_told_once_and_only_where_it_will_happen(tmp_path):
-    """By every executor, for the kernels that the basis needs; not by a second process, nor for another CPU's."""
-    script, folder = tmp_path / "script.py", tmp_path / "cache"
+def test_kernels_are_compiled_before_and_that_is_told_where_it_happens(tmp_path):
+    """By every executor, those that are needed; not by a second process, nor for another CPU's."""
+    script = tmp_path / "script.py"
     script.write_text(COMPILING)
     variables = {k: v for k, v in environment().items() if not k.startswith(("PMI", "OMPI_", "SLURM_"))}
 
-    def said(*words, before=(), **more):
+    def said(*words, folder, before=(), **more):
         done = subprocess.run(
             [*before, sys.executable, str(script), *words], env=variables | {"NUMBA_CACHE_DIR": str(folder)} | more,
             capture_output=True, text=True, check=True, timeout=300,
         )  # fmt: skip
         return done.stdout.splitlines()
 
+    def kernels(folder):
+        """Those of a folder that are called from Python."""
+        return {p.name.split("-")[0].split(".")[-1] for p in folder.rglob("*.nbi")} & set(DISPATCHERS)
+
     once = "compiling kernels for this machine, once: "
-    for kind in ("serial", "processes", "dask"):
-        assert said(kind) == [once + "some seconds"]
-    if HAS_MPI:
-        assert said("mpi", before=[str(MPIEXEC), "-n", "2"]) == [once + "some seconds"]
-    assert said("serial", "use") == [once + "some seconds"]
-    for kind in ("serial", "processes"):
-        assert said(kind) == [], "these are there"
-    assert said("serial", "wide") == [once + "about half a minute"], "the basis has clusters now"
-    assert said("serial", NUMBA_CPU_NAME="generic") == [once + "some seconds"]
-    (index,) = folder.rglob("pairs.pair_rows*.nbi")
+    started = {"serial": [], "processes": [], "dask": [], "mpi": [str(MPIEXEC), "-n", "2"]}
+    for kind, before in started.items():
+        if kind == "mpi" and not HAS_MPI:
+            continue
+        own = tmp_path / kind
+        assert said(kind, before=before, folder=own) == [once + "some seconds"]
+        assert kernels(own) == {"pair_rows"}
+        assert said(kind, before=before, folder=own) == [], "it is there"
+    own = tmp_path / "processes"
+    assert said("processes", "wide", "models", folder=own) == [once + "about half a minute"], "the basis has clusters"
+    assert kernels(own) == {"pair_rows", "cluster_rows", "pair_energy", "cluster_energy"}
+    assert said("serial", "wide", "models", folder=own) == []
+    own = tmp_path / "serial"
+    assert said("serial", folder=own, NUMBA_CPU_NAME="generic") == [once + "some seconds"]
+    (index,) = own.rglob("pairs.pair_rows*.nbi")
     index.write_bytes(index.read_bytes()[:20])
-    assert said("serial") == [once + "some seconds"], "what can't be read is not used"
+    assert said("serial", folder=own) == [once + "some seconds"], "what can't be read is not used"
 
 
 WITHOUT = {"HOME": "/dev/null/home", "XDG_CACHE_HOME": "/dev/null/cache", "PYTHONDONTWRITEBYTECODE": "1"}

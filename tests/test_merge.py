@@ -142,7 +142,7 @@ def test_files_become_one(merge, files, tmp_path):
     assert (code, err) == (0, "")
     assert json.loads(out) == {
         "output": str(tmp_path / "model.params.txt"), "elements": ["C", "N"],
-        "types": [t.name for t in BASIS.types], "columns": len(TRUTH.coefficients), "notes": [],
+        "types": [t.name for t in BASIS.types], "columns": len(TRUTH.coefficients),
     }  # fmt: skip
     found = Model.read(tmp_path / "model.params.txt").parameters
     assert found.basis == BASIS

@@ -183,37 +183,6 @@ def test_a_file_that_another_puts_there_meanwhile_is_moved_too(tmp_path):
     assert len(told) == 1
 
 
-def test_evaluate_moves_figures_and_tables_of_the_same_name(folder, tmp_path):
-    results = folder / RESULTS
-    before = content(results)
-    words = ["evaluate", results / "model.params.txt", "--frames", folder / "data.extxyz", "--csv", results,
-             "--plot", tmp_path / "parity"]  # fmt: skip
-    out = done(*words)
-    assert content(results / "earlier_1") == {n: before[n] for n in ("errors.csv", "frames.csv", "coverage.csv")}
-    assert "earlier_1" in out
-    kept = {n: before[n] for n in ("blocks.csv", "report.json", "parity.png")}
-    assert {n: content(results)[n] for n in kept} == kept
-    first = content(tmp_path)
-    assert set(first) == {"parity.png", "parity.pdf"}
-    found = json.loads(done(*words, "--json"))
-    assert content(tmp_path / "earlier_1") == first
-    assert len(found["notes"]) == 2
-
-
-def test_merge_moves_the_file_that_is_there(folder, tmp_path):
-    results = folder / RESULTS
-    words = ["merge", *(results / f"{b}.params.txt" for b in ("C", "N", "CN")), "-o", tmp_path / "out" / "both.txt"]
-    tmp_path = tmp_path / "out"
-    tmp_path.mkdir()
-    assert "earlier" not in done(*words)
-    first = content(tmp_path)
-    (tmp_path / "both.txt").write_text("changed")
-    assert str(tmp_path / "earlier_1") in done(*words)
-    assert content(tmp_path) == first
-    assert content(tmp_path / "earlier_1") == {"both.txt": b"changed"}
-    assert json.loads(done(*words, "--json"))["notes"]
-
-
 def test_an_input_of_the_demonstration_that_was_changed_is_kept(tmp_path):
     told = []
     for _ in range(2):

@@ -74,7 +74,8 @@ def keeps_kernels(dispatcher: Any) -> bool:
 
 
 def _bear_full_disks(dispatcher: Any) -> None:
-    """Have a kernel be used all the same where numba can't read or write its file (disk full, over quota, no right)."""
+    """Have a kernel be used all the same where numba can't read or write its file (disk full, over quota, no right, cut
+    short)."""
     cache = dispatcher._cache
     save, load = cache.save_overload, cache.load_overload
 
@@ -85,9 +86,14 @@ def _bear_full_disks(dispatcher: Any) -> None:
             _warn(f"compiled kernels can't be cached ({error}), and each process compiles them: {REMEDY}")
 
     def loading(*args: Any) -> Any:
-        with suppress(OSError):
+        try:
             return load(*args)
-        return None
+        except OSError:
+            return None
+        except Exception:  # whatever a file cut short is unpickled to; numba would read it again to add to it
+            with suppress(OSError):
+                Path(cache._cache_file._index_path).unlink(missing_ok=True)
+            return None
 
     cache.save_overload, cache.load_overload = saving, loading
 

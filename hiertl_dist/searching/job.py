@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..basis import cluster_name
-from ..compiling import tell_compiling
+from ..compiling import compile_kernels
 from ..display import table_text
 from ..errors import Problems
 from ..figures import need_matplotlib
@@ -131,7 +131,7 @@ def search_job(
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     tell_labels([*frames, *held_out], tell)
     frozen = read_frozen(job, tell)
-    tell_compiling(job.basis, executor, tell)
+    compile_kernels(job.basis, executor, tell)
     results = Results.of(
         job, frozen, executor, tell, climb=not all_at_once, all_at_once=all_at_once, model=True
     )
@@ -209,7 +209,7 @@ def summarise_job(
     executor.require_alike([f.digest for f in frames], "frames")
     tell_labels([*frames, *held_out], tell)
     frozen = read_frozen(job, tell)
-    tell_compiling(job.basis, executor, tell)
+    compile_kernels(job.basis, executor, tell, models=bool(frozen))
     # grids are no matter of the pass
     plan = plan_search(
         frames, job.basis, SearchSettings(folds=settings.folds), frozen=frozen, options=search_options(job),
