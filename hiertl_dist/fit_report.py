@@ -135,6 +135,9 @@ def fit_text(result: FitResult, job: Input) -> str:
     if result.hierarchy is not None:
         report = coverage_text(_coverage(result)["hierarchical"])
         parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
+    warned = [f"  {name}: {note}" for name, s in solutions.items() for note in s.notes if note.startswith("WARNING")]
+    if warned:
+        parts.append("\nwhat was warned of\n" + "\n".join(warned))
     return "\n".join(parts)
 
 

@@ -27,6 +27,13 @@ QUANTITIES: Final[tuple[Kind, ...]] = ("force", "energy", "stress")
 LEAST: Final = 10
 """Labels, less the means, from which on an error is judged: the spread of ten is known to a quarter."""
 
+FEW: Final = 3
+"""Fewer than :data:`LEAST`, from which on an error is judged that is :data:`FAR_ABOVE` times the spread: that of three
+is so much too small once in a hundred times."""
+
+FAR_ABOVE: Final = 5.0
+"""See :data:`FEW`."""
+
 NOISE: Final[Mapping[Kind, float]] = {"force": 1e-3, "energy": 1e-4, "stress": 1e-3}
 """Errors that are not judged, kcal/mol/Å, kcal/mol an atom and GPa: digits of labels, as where symmetry makes all
 forces zero."""
@@ -74,22 +81,27 @@ class HasErrors(Protocol):
     def of(self, kind: Kind) -> KindErrors: ...
 
 
-def spread_of_labels(labels: NDArray[np.float64], keys: Sequence[Hashable] | None) -> tuple[float, int]:
+def spread_of_labels(
+    labels: NDArray[np.float64], keys: Sequence[Hashable] | None, sizes: NDArray[np.float64] | None = None
+) -> tuple[float, int]:
     """Standard deviation of labels about the mean of those with the same key, about zero without keys, and how many
-    labels there are less the means that were taken off; NaN where none is left."""
+    labels there are less the means that were taken off; NaN where none is left. ``sizes`` weigh the labels."""
+    weights = np.ones(len(labels)) if sizes is None else sizes**2 / np.mean(sizes**2)
     if keys is None:
         rest, left = labels, len(labels)
     else:
         place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         of = np.array([place[key] for key in keys], np.intp)
-        means = np.bincount(of, labels, len(place)) / np.bincount(of, minlength=len(place))
+        means = np.bincount(of, weights * labels, len(place)) / np.bincount(of, weights, len(place))
         rest, left = labels - means[of], len(labels) - len(place)
-    return (float(np.sqrt(np.sum(rest**2) / left)) if left else NAN), left
+    return (float(np.sqrt(np.sum(weights * rest**2) / left)) if left else NAN), left
 
 
 def worse_than_mean(kind: Kind, rmse: float, spread: float, freedom: int) -> bool:
-    """Whether an error is above the spread of its labels; not where these are too few, nor for mere digits."""
-    return bool(freedom >= LEAST and rmse > spread and rmse > NOISE[kind])
+    """Whether an error is above the spread of its labels, far above it where these are few; not where they are too few
+    to tell, nor for mere digits."""
+    above = rmse > spread if freedom >= LEAST else freedom >= FEW and rmse > FAR_ABOVE * spread
+    return bool(above and rmse > NOISE[kind])
 
 
 def marked(value: float, *, worse: bool) -> float | str:

@@ -22,6 +22,7 @@ import numpy as np
 from .blocks import Column
 from .errors import InputError, MismatchError
 from .rows import SUMMARY_KINDS, kind_codes, row_targets
+from .told_energies import reference_notes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -320,7 +321,12 @@ def energy_terms(
     fitted = [*found.own, *still.elements] if centred else []
     zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in there or e in still.elements}, fitted)
     fixed = {e: x for e, x in found.given.items() if e in found.own}
-    return EnergyTerms(zeros, fixed, stated, still, found.notes)
+    elements = sorted(there)
+    told = reference_notes(
+        counts_of(labelled, elements), np.array([f.energy for f in labelled], np.float64), elements, given=found.given,
+        held=found.held, fitted={*found.own, *still.elements} - set(fixed), where=where or "the frames",
+    )  # fmt: skip
+    return EnergyTerms(zeros, fixed, stated, still, (*told, *found.notes))
 
 
 def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> None:

@@ -31,6 +31,7 @@ from .result_cards import block_fit_card
 from .rows import OBJECTIVES
 from .settings import FitSettings
 from .solution import GroupResidual, Solution
+from .unlearnt import unlearnt_notes
 from .weights import (
     AUTO,
     AutoWeights,
@@ -264,11 +265,14 @@ def _solution(
             notes = (*notes, f"{count_text(len(origins), 'frame')} {what}: {shown}")
     energies, still_open = _energies(summaries, linear)
     notes = (*notes, *summaries.energies.notes, *undetermined_notes(still_open, block), *linear.notes)
+    factors = row_weights(offsets, solved.weights, settings.objective)
     if solved.automatic is not None:
         notes = (*notes, solved.automatic.text(), *solved.automatic.notes)
     else:
-        factors = row_weights(offsets, solved.weights, settings.objective)
         notes = (*notes, *shares_note({g: s.target_norm2() for g, s in offsets.items()}, factors))
+    frames = [f for s in plan.segments for f in s.frames]
+    weights = None if solved.automatic is None else solved.automatic.weights
+    notes = (*unlearnt_notes(frames, offsets, linear.coefficients, factors, weights, f"block {block}"), *notes)
     parameters = fitted_parameters(
         plan.basis, summaries.columns, linear.coefficients, energies, penalty, plan.coverage(summaries.blocks),
         f"fit of {block}",

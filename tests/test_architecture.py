@@ -21,10 +21,10 @@ FLOORS = {
     "label_summary cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks locks store store_places summary_batches summary_store executors",
-    3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body distances isolated",
+    3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body told_energies distances isolated",
     4: "compiling design assembly reduction weights frozen settings solving evaluation stored_summaries summarising "
-    "views view_solutions held_out validation noise uncertainty committees selection",
-    5: "lattice hierarchy input_tables inputs jobs outputs command_line cli report mean_model csv_tables "
+    "views view_solutions held_out validation noise uncertainty committees selection mean_model unlearnt",
+    5: "lattice hierarchy input_tables inputs jobs outputs command_line cli report csv_tables "
     "figures fit_report demo doctor health calculator searching "
     "guessing surveying suggesting_basis suggesting suggesting_search suggested look_job cli_look __init__",
 }

@@ -1,0 +1,126 @@
+"""Energies of free atoms that a fit holds fast, compared with what the labels tell of them.
+
+What labels have above the energies of free atoms is binding: 0 to 9 eV an atom in solids and molecules (tungsten 8.9,
+diamond 7.4 eV; C. Kittel, Introduction to Solid State Physics, chapter 3), a few eV more where the atoms were not spin
+polarised. A difference far beyond that is another unit or another zero of energy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from .display import number_text
+from .units import EV
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+BINDING: Final = 12.0
+"""eV an atom that binding, or what a wrong spin state does, can explain."""
+
+FAR: Final = 30.0
+"""eV an atom beyond which nothing does that frames of atoms have, compressed ones included."""
+
+HARTREE, RYDBERG, KJ = 27.211386, 13.605693, 1.0 / 96.485332
+UNITS: Final = (
+    (EV, 'kcal/mol that were read as eV: say unit = "kcal" there'),
+    (1.0 / EV, 'eV that were read as kcal/mol: say unit = "eV" there'),
+    (1.0 / HARTREE, "Hartree that were read as eV: one Hartree is 27.2114 eV"),
+    (1.0 / RYDBERG, "Rydberg that were read as eV: one Rydberg is 13.6057 eV"),
+    (1.0 / (HARTREE * EV), "Hartree that were read as kcal/mol: one Hartree is 627.51 kcal/mol"),
+    (1.0 / (RYDBERG * EV), "Rydberg that were read as kcal/mol: one Rydberg is 313.75 kcal/mol"),
+    (1.0 / KJ, "kJ/mol that were read as eV: one eV is 96.485 kJ/mol"),
+    (4.184, "kJ/mol that were read as kcal/mol: one kcal is 4.184 kJ"),
+)
+"""How many times too large numbers are that were read in another unit than theirs."""
+
+KNOWN: Final = 0.05
+"""Singular values of the mole fractions, relative to the largest, up to which compositions don't tell elements
+apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Labels:
+    """Mole fractions of the elements that are held fast, and energies, eV an atom, means of each composition; what
+    energies that are fitted describe is taken off both."""
+
+    fractions: NDArray[np.float64]
+    energies: NDArray[np.float64]
+
+    def above(self, references: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.energies - self.fractions @ references
+
+
+def reference_notes(
+    counts: NDArray[np.float64], energies: NDArray[np.float64], elements: Sequence[str], *,
+    given: Mapping[str, float], held: Mapping[str, float], fitted: Collection[str], where: str,
+) -> tuple[str, ...]:  # fmt: skip
+    """A warning where energies of free atoms that are not fitted are far from what the labels tell.
+
+    Parameters
+    ----------
+    counts : (frames, elements) numbers of atoms; energies : (frames,) labels, kcal/mol.
+    given, held : by element, kcal/mol, of the basis and of frozen models; of elements of neither the energy is zero.
+    fitted : elements whose energies are fitted, which may be anything.
+    """
+    fast = [e for e in elements if e not in fitted]
+    if not fast or not len(energies):
+        return ()
+    labels = _labels(counts, energies, [e in fast for e in elements])
+    known = {**held, **given}
+    references = np.array([known.get(e, 0.0) / EV for e in fast])
+    off = float(np.abs(labels.above(references)).max())
+    unit = _unit(labels, references, np.array([e in given for e in fast]))
+    if off <= (FAR if unit is None else BINDING):
+        return ()
+    told = references + np.linalg.pinv(labels.fractions, rcond=KNOWN) @ labels.above(references)
+    apart = np.linalg.matrix_rank(labels.fractions, tol=KNOWN * np.linalg.norm(labels.fractions, 2)) == len(fast)
+    named = [i for i in range(len(fast)) if abs(told[i] - references[i]) > BINDING] or list(range(len(fast)))
+    values = ", ".join(
+        f"{fast[i]} {_origin(fast[i], given, held)} {number_text(references[i])} eV"
+        + (f", the labels tell about {number_text(told[i])} eV" if apart else "")
+        for i in named
+    )
+    if not apart:
+        values += ", which the compositions do not tell apart"
+    remedy = (
+        "look at the unit of [basis] energies (eV unless unit says otherwise) and of the energy labels, at one_body, "
+        "and whether both are of the same program and pseudopotentials; or leave these energies out to have them fitted"
+    )
+    return (
+        f"WARNING: energies of free atoms that are not fitted are {number_text(off)} eV an atom from the energies of "
+        f"{where}, more than binding explains: {values}"
+        + (f"; the numbers look like {unit}" if unit else f"; {remedy}"),
+    )
+
+
+def _labels(counts: NDArray[np.float64], energies: NDArray[np.float64], fast: Sequence[bool]) -> _Labels:
+    size = counts.sum(axis=1)
+    kinds, place = np.unique(counts / size[:, np.newaxis], axis=0, return_inverse=True)
+    means = np.bincount(place.ravel(), energies / size / EV) / np.bincount(place.ravel())
+    held = np.array(fast)
+    free = kinds[:, ~held]
+    both = np.column_stack([kinds[:, held], means])
+    both -= free @ (np.linalg.pinv(free, rcond=1e-8) @ both)
+    return _Labels(both[:, :-1], both[:, -1])
+
+
+def _unit(labels: _Labels, references: NDArray[np.float64], given: NDArray[np.bool_]) -> str | None:
+    """The unit in which the numbers of the basis would be right, if there is one."""
+    off = {
+        text: float(np.abs(labels.above(np.where(given, references / factor, references))).max())
+        for factor, text in UNITS
+    }
+    best = min(off, key=lambda text: off[text])
+    return best if (references[given] != 0.0).any() and off[best] <= BINDING else None
+
+
+def _origin(element: str, given: Mapping[str, float], held: Mapping[str, float]) -> str:
+    if element in given:
+        return "is given as"
+    return "is frozen at" if element in held else "has none, which is"
