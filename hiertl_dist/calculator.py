@@ -7,6 +7,7 @@ imports it when it is first asked for.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +21,14 @@ except ImportError as missing:
     ) from missing
 
 from .display import brief, cut
-from .errors import FrameError, InnerCutoffError, MismatchError
+from .errors import FrameError, HiertlWarning, InnerCutoffError, MismatchError
 from .evaluation import Model
 from .io.atoms import VOIGT, frame_from_ase
 from .jobs import read_parts
 from .parameters import Parameters, merge_parameters
 from .solution import Solution
 from .units import EV, SYMBOLS
+from .untold import tells, untold_text
 from .words import shown
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 Part = Model | Parameters | Solution | str | Path
 """A model, or the file that holds it: a ChIMES parameter file, or a solution file (``.npz``) of ``fit``."""
 
+ENERGIES = ("energy", "free_energy")
 EXTRAPOLATION = ("warn", "record", "refuse")
 
 
@@ -49,7 +52,8 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     """Energy (eV), forces (eV/Å) and stress (eV/Å³, ASE's sign and order xx yy zz yz xz xy) of a model.
 
     The energy is the model's own: it holds the energy offsets of the parameters (one-body terms), if they have any,
-    and the wall below the inner cutoffs. ``free_energy`` is the same number. Atoms that are periodic in no direction
+    and the wall below the inner cutoffs. Where it lacks the offset of an element, or knows offsets in combinations alone
+    that the atoms' composition is not among, the first energy asked for brings a HiertlWarning. ``free_energy`` is the same number. Atoms that are periodic in no direction
     are an isolated molecule, whatever their cell; those that are in one or two are a wire or a slab, with images in
     these directions only. None of them has a volume, so that asking for their stress raises ASE's
     PropertyNotImplementedError. A calculator keeps the last result and calculates again when positions, cell,
@@ -100,6 +104,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         self.model = _model_of(model)
         self.out_of_range: tuple[OutOfRange, ...] = ()
         self.extrapolated: dict[tuple[str, str], int] = {}
+        self._lacking, self._told_lacking = "", False
         self.results: dict[str, Any]  # ASE makes it
         super().__init__(atoms=atoms, **options)
 
@@ -139,6 +144,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         except (FrameError, InnerCutoffError) as error:
             raise AtomsError(str(error)) from error
         self._judge(found.out_of_range, origin)
+        self._lacking = _lacking(self.model.parameters, frame)
         energy = found.energy / EV
         self.results = {"energy": energy, "free_energy": energy, "forces": found.forces / EV}
         if frame.periodic:
@@ -147,7 +153,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     def get_property(self, name: str, atoms: Any = None, allow_calculation: bool = True) -> Any:
         """A result, calculated if need be; says why there is no stress."""
         try:
-            return super().get_property(name, atoms, allow_calculation)
+            found = super().get_property(name, atoms, allow_calculation)
         except ase_calculator.PropertyNotImplementedError as error:
             pbc = self.atoms.pbc.tolist() if name == "stress" and self.atoms is not None else [True]
             if all(pbc):
@@ -156,6 +162,10 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
                 f"stress: atoms {self.atoms.get_chemical_formula()} repeat along {sum(pbc)} directions (pbc {pbc}), so "
                 "they have no volume and no stress; energy and forces are there"
             ) from error
+        if name in ENERGIES and self._lacking and not self._told_lacking:
+            self._told_lacking = True
+            warnings.warn(f"{self._lacking}; said once", HiertlWarning, stacklevel=3)
+        return found
 
     def check_state(self, atoms: Any, tol: float = 1e-15) -> list[str]:
         """What has changed since the last calculation; ASE does not look at an array of types."""
@@ -228,6 +238,19 @@ def _parameters_of(part: Part) -> Parameters:
     if isinstance(part, Parameters):
         return part
     raise TypeError(f"Calculator: expected a Model, Parameters, Solution or a path, found {type(part).__name__}")
+
+
+def _lacking(parameters: Parameters, frame: Frame) -> str:
+    """What a model's energies of a frame lack, nothing if they are whole."""
+    counts = Counter(s for s in frame.species if s in parameters.basis.elements)
+    stated = {t.elements[0] for t in parameters.basis.types if t.body == 1}
+    if absent := sorted(set(counts) - stated):
+        named = ", ".join(absent)
+        return (
+            f"{parameters.source}: no energy of a free atom of {named} (energy offset): energies lack a constant for each "
+            f"atom of {named}; forces and stresses don't, nor differences at the same numbers of atoms"
+        )
+    return "" if tells(parameters.untold, counts) else f"{parameters.source}: {untold_text(parameters.untold)}"
 
 
 def _array(atoms: Any, name: str) -> tuple[str, ...] | None:

@@ -21,6 +21,7 @@ from .report import (
     no_offsets_text,
     predictions,
     unit_of,
+    untold_frames_text,
     warnings_text,
 )
 from .result_cards import conditions_text
@@ -166,6 +167,8 @@ class EvaluationReport(Shown):
     coverage : of each model's blocks; known : the ``"block:pair"`` whose fitted range is known.
     files : what was written.
     no_offsets : elements of frames with energies for which no model has the energy of a free atom.
+    untold : elements of whose energies models know combinations alone; untold_frames : how many frames with energies
+        have compositions that these do not cover.
     """
 
     frames: Sequence[Frame]
@@ -174,6 +177,8 @@ class EvaluationReport(Shown):
     known: Collection[str]
     files: tuple[Path, ...] = ()
     no_offsets: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
+    untold_frames: int = 0
 
     def text(self, units: str) -> str:
         """For people."""
@@ -181,6 +186,8 @@ class EvaluationReport(Shown):
         text = errors_text({"": table}, units)
         if self.no_offsets:
             text += f"\n{no_offsets_text(self.no_offsets)}"
+        if self.untold_frames:
+            text += f"\n{untold_frames_text(self.untold, self.untold_frames)}"
         text += "\n\n" + details_text({"": table}, {"": groups}, units)
         text += "\n\n" + warnings_text(frame_errors(self.frames, self.found), units, known=self.known)
         if self.coverage:
@@ -193,6 +200,7 @@ class EvaluationReport(Shown):
             "errors": {c: e.as_dict() for c, e in errors_by_composition(self.frames, self.found).items()},
             "group_errors": {g: e.as_dict() for g, e in errors_by_group(self.frames, self.found).items()},
             "units": {kind: unit_of(kind, "kcal")[0] for kind in QUANTITIES}, "no_energy_offsets": self.no_offsets,
+            "untold_energies": {"elements": self.untold, "frames": self.untold_frames},
             "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.found),
             "files": [str(f) for f in self.files],
         }  # fmt: skip

@@ -118,10 +118,17 @@ def fit_hierarchy(
 
 
 def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:
-    if left_open.elements:
+    alone = left_open.alone()
+    if alone:
         tell(
-            f"note: energies of free atoms of {', '.join(left_open.elements)} are not determined by any frame: the "
-            "model's energies of other compositions than were fitted lack a constant for each such atom"
+            f"note: energies of free atoms of {', '.join(alone)} are not determined by any frame that was fitted with "
+            "a weight of its energy: the model's energies lack a constant for each such atom"
+        )
+    if together := [e for e in left_open.elements if e not in alone]:
+        tell(
+            f"note: energies of free atoms of {', '.join(together)} are not determined by any frame one by one, but "
+            "in combination: the model's energies of other compositions than were fitted lack a constant for each such "
+            "atom"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import cut_leaves, leaf_bytes, solve_bytes
 from .solution import Solution
 from .store_places import store_folder
+from .untold import combined, elements_of, tells
 from .words import count_text
 
 if TYPE_CHECKING:
@@ -357,9 +359,12 @@ def evaluate_job(
     ignore = ignore_other_elements or all(f.elements <= known for f in frames)
     parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
     covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
+    untold = combined(d for m in models for d in m.parameters.untold)
+    uncovered = sum(1 for f in frames if f.energy is not None and not tells(untold, Counter(f.species)))
     report = EvaluationReport(
         frames, sum_evaluations(parts, [m.coverage for m in models]), covered,
         set().union(*(m.coverage for m in models)), no_offsets=_no_offsets(models, frames),
+        untold=elements_of(untold), untold_frames=uncovered,
     )  # fmt: skip
     writers: list[Writer] = []
     if plot is not None:

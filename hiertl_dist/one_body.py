@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from .blocks import Column
+from .energy_notes import zero_notes
 from .errors import InputError, MismatchError
 from .rows import SUMMARY_KINDS, kind_codes, row_targets
-from .told_energies import reference_notes
+from .told_energies import reference_notes, untold_notes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -238,15 +239,14 @@ class Settled:
     ----------
     own : elements whose one-body column is among the free blocks'.
     given : energies of the basis; held : those of frozen models, kcal/mol by element.
-    opened : elements of neither that are fitted all the same.
-    notes : what the reader of a report should know.
+    opened : elements of neither that are fitted all the same; zero : those that are zero, as was asked for.
     """
 
     own: tuple[str, ...]
     given: Mapping[str, float]
     held: Mapping[str, float]
     opened: tuple[str, ...]
-    notes: tuple[str, ...]
+    zero: tuple[str, ...]
 
 
 def settled_energies(
@@ -278,15 +278,10 @@ def settled_energies(
     asked = [*ones, *sorted(set(there) - set(ones) - set(left_out))]
     others = [e for e in asked if e in there and e not in own and e not in held and e not in given]
     lacking = [e for e in others if e not in left_open]
-    notes: list[str] = []
     if lacking and missing == "refuse":
         raise InputError(_refusal(lacking, frozen, where))
-    if lacking and missing == "zero":
-        notes.append(f"energies of free atoms of {', '.join(lacking)} are taken to be zero, as was asked for")
     opened = tuple(e for e in others if e in left_open or missing == "fit")
-    if opened:
-        notes.append(f"energies of free atoms of {', '.join(opened)}, which no frozen model has, are fitted here")
-    return Settled(own, given, held, opened, tuple(notes))
+    return Settled(own, given, held, opened, tuple(lacking) if missing == "zero" else ())
 
 
 def energy_terms(
@@ -326,7 +321,9 @@ def energy_terms(
         counts_of(labelled, elements), np.array([f.energy for f in labelled], np.float64), elements, given=found.given,
         held=found.held, fitted={*found.own, *still.elements} - set(fixed), where=where or "the frames",
     )  # fmt: skip
-    return EnergyTerms(zeros, fixed, stated, still, (*told, *found.notes))
+    return EnergyTerms(
+        zeros, fixed, stated, still, (*told, *untold_notes(labelled, frozen, where), *zero_notes(found.zero))
+    )
 
 
 def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> None:
@@ -368,20 +365,3 @@ def undetermined_energies(
     unknown = set(found.alone())
     base = {e: values[e] for e in found.elements if e in values and e not in unknown}
     return OpenEnergies(found.elements, found.directions, base)
-
-
-def undetermined_notes(still: OpenEnergies, where: str) -> tuple[str, ...]:
-    """What is said of energies that a fit left open."""
-    alone = still.alone()
-    notes = []
-    if alone:
-        notes.append(
-            f"energies of free atoms of {', '.join(alone)} are left open: no frame of {where} has an energy that tells "
-            "them; a larger block whose frames do will fit them"
-        )
-    if together := [e for e in still.elements if e not in alone]:
-        notes.append(
-            f"energies of free atoms of {', '.join(together)} are not told apart by the compositions of {where}: of "
-            "those that fit as well the smallest were taken, which is right for these compositions alone"
-        )
-    return tuple(notes)

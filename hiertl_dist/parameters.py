@@ -13,6 +13,7 @@ from .blocks import Columns, columns_of
 from .cards import parameters_card
 from .display import Shown
 from .errors import MismatchError, ParameterFileError
+from .untold import combined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .basis import ClusterType
+    from .untold import Direction
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Parameters(Shown, card=parameters_card):
         block was fitted on, as far as the block's terms reach: ``{"CN:CC": (1.05, 5.0)}``; empty where unknown.
     source : where it came from, for messages.
     notes : what its reader passed over or guessed, one sentence each.
+    untold : directions in the energies of free atoms that no label told, see :mod:`hiertl_dist.untold`: energies of
+        what has numbers of atoms along one of them lack a constant.
     """
 
     basis: Basis
@@ -60,6 +64,7 @@ class Parameters(Shown, card=parameters_card):
     coverage: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     source: str = "parameters"
     notes: tuple[str, ...] = ()
+    untold: tuple[Direction, ...] = ()
 
     def __post_init__(self) -> None:
         values = np.array(self.coefficients, np.float64)
@@ -94,7 +99,8 @@ class Parameters(Shown, card=parameters_card):
         values, blocks = self.as_dict(), {t.block for t in basis.types if t.body > 1}
         coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
         coefficients = np.array([values[c] for c in columns_of(basis)])
-        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage)
+        untold = _untold_of(self, basis)
+        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage, untold=untold)
 
     def restricted(self, blocks: set[str]) -> Parameters:
         """The part of some blocks only (by name)."""
@@ -105,7 +111,15 @@ class Parameters(Shown, card=parameters_card):
         whole = {t.block for t in self.basis.types} <= blocks
         source = self.source if whole else f"{self.source} ({', '.join(sorted(blocks))})"
         coefficients = np.array([values[c] for c in columns_of(basis)])
-        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes)
+        untold = _untold_of(self, basis)
+        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, untold)
+
+
+def _untold_of(whole: Parameters, basis: Basis) -> tuple[Direction, ...]:
+    """The directions of a model that a part of it moves along."""
+    stated = {t.elements[0] for t in basis.types if t.body == 1}
+    moved = {e for d in whole.untold for e in d}
+    return whole.untold if moved <= stated else combined(whole.untold, stated)
 
 
 def merge_parameters(
@@ -158,7 +172,8 @@ def merge_parameters(
     coefficients = np.array([values.get(c, 0.0) for c in columns_of(basis)])
     source = " + ".join(p.source for p in parts)
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes)
+    untold = combined(d for part in parts for d in part.untold)
+    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes, untold)
 
 
 def refuse_shared_types(parts: Sequence[Parameters]) -> None:

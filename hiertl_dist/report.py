@@ -12,6 +12,7 @@ from .display import number_text, table_text
 from .mean_model import MARK, QUANTITIES, Kind, KindErrors, judgement_text, marked, spread_of_labels, worse_than_mean
 from .rows import STRESS_COMPONENTS
 from .units import EV, KCAL_PER_A3_IN_GPA
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -217,6 +218,16 @@ def no_offsets_text(elements: Sequence[str]) -> str:
     return (
         f"WARNING: no file has an energy offset of {named} (ENERGY OFFSET in a parameter file): the model's energies "
         f"are off by a constant for each atom of {named}, and so are the energy errors; forces and stresses are not"
+    )
+
+
+def untold_frames_text(elements: Sequence[str], count: int) -> str:
+    """What to say beside errors of energies where models know combinations of energies of free atoms alone, and some
+    frames are of other compositions."""
+    return (
+        f"WARNING: of the energies of free atoms of {', '.join(elements)} the files know combinations alone, those of the "
+        f"compositions that were fitted: energies of {count_text(count, 'frame')} of other compositions are off by a "
+        "constant for each such atom, and so are their errors; forces and stresses are not"
     )
 
 

@@ -16,6 +16,7 @@ from .errors import ParameterFileError
 from .parameters import Parameters, Penalty
 from .paths import replacing, require_file
 from .result_cards import solution_card
+from .untold import untold_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +99,7 @@ class Solution(Shown, card=solution_card):
         penalty = self.parameters.penalty
         meta = self.as_dict() | {
             "hiertl_dist_solution": FORMAT, "basis": self.parameters.basis.to_dict(),
-            "penalty": [penalty.scale, penalty.distance],
+            "penalty": [penalty.scale, penalty.distance], "untold": [dict(d) for d in self.parameters.untold],
         }  # fmt: skip
         with replacing(path) as stream:
             np.savez(stream, coefficients=self.parameters.coefficients, meta=np.array(json.dumps(meta)))
@@ -125,8 +126,10 @@ class Solution(Shown, card=solution_card):
                 f"{source}: expected solution format {FORMAT}, found {meta.get('hiertl_dist_solution')}"
             )
         coverage = {p: (float(a), float(b)) for p, (a, b) in meta["coverage"].items()}
+        untold = tuple({str(e): float(x) for e, x in d.items()} for d in meta.get("untold", ()))
+        said = (f"{source}: {untold_text(untold)}",) if untold else ()
         parameters = Parameters(
-            Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, source
+            Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, source, said, untold
         )
         return cls(
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],

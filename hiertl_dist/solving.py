@@ -13,6 +13,7 @@ from .assembly import Assembly, assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of, columns_of, sets_used
 from .display import Shown
+from .energy_notes import energy_labels, fitted_notes, undetermined_notes
 from .errors import InputError
 from .executors import borrowed
 from .frozen import check_frozen, fitted_parameters, wall_notes, wall_of
@@ -22,7 +23,6 @@ from .one_body import (
     energy_terms,
     one_body_columns,
     undetermined_energies,
-    undetermined_notes,
     without_one_body,
 )
 from .planning import Need, Plan, make_plan
@@ -32,6 +32,7 @@ from .rows import OBJECTIVES
 from .settings import FitSettings
 from .solution import GroupResidual, Solution
 from .unlearnt import unlearnt_notes
+from .untold import directions_of
 from .weights import (
     AUTO,
     AutoWeights,
@@ -264,8 +265,11 @@ def _solution(
             shown = "; ".join(origins[:5]) + " …" * (len(origins) > 5)
             notes = (*notes, f"{count_text(len(origins), 'frame')} {what}: {shown}")
     energies, still_open = _energies(summaries, linear)
-    notes = (*notes, *summaries.energies.notes, *undetermined_notes(still_open, block), *linear.notes)
     factors = row_weights(offsets, solved.weights, settings.objective)
+    alone = still_open.alone()
+    told = fitted_notes([e for e in summaries.energies.open.elements if e not in alone])
+    left = undetermined_notes(still_open, block, energy_labels(factors))
+    notes = (*notes, *summaries.energies.notes, *told, *left, *linear.notes)
     if solved.automatic is not None:
         notes = (*notes, solved.automatic.text(), *solved.automatic.notes)
     else:
@@ -277,6 +281,8 @@ def _solution(
         plan.basis, summaries.columns, linear.coefficients, energies, penalty, plan.coverage(summaries.blocks),
         f"fit of {block}",
     )  # fmt: skip
+    partly = still_open.without(alone)
+    parameters = replace(parameters, untold=directions_of(partly.elements, partly.directions))
     solution = Solution(
         parameters, block, summaries.blocks, {f.source: f.digest for f in frozen},
         regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(solved.weights),

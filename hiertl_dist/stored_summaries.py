@@ -179,6 +179,7 @@ def parameters_dict(given: Parameters) -> dict[str, Any]:
         "source": given.source, "digest": given.digest, "basis": given.basis.to_dict(),
         "coefficients": given.coefficients.tolist(), "penalty": [given.penalty.scale, given.penalty.distance],
         "coverage": {key: list(span) for key, span in given.coverage.items()},
+        **({"untold": [dict(d) for d in given.untold]} if given.untold else {}),
     }  # fmt: skip
 
 
@@ -186,6 +187,7 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
     return Parameters(
         Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
         {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],
+        untold=tuple(table.get("untold", ())),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ polarised. A difference far beyond that is another unit or another zero of energ
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,11 +15,16 @@ import numpy as np
 
 from .display import number_text
 from .units import EV
+from .untold import tells, untold_text
+from .words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from .frames import Frame
+    from .parameters import Parameters
 
 BINDING: Final = 12.0
 """eV an atom that binding, or what a wrong spin state does, can explain."""
@@ -42,6 +48,19 @@ UNITS: Final = (
 KNOWN: Final = 0.05
 """Singular values of the mole fractions, relative to the largest, up to which compositions don't tell elements
 apart."""
+
+
+def untold_notes(frames: Sequence[Frame], frozen: Sequence[Parameters], where: str) -> tuple[str, ...]:
+    """A warning where frames with energies have compositions whose energies frozen models don't know."""
+    found = []
+    for model in frozen:
+        off = [f for f in frames if not tells(model.untold, Counter(f.species))]
+        if off:
+            found.append(
+                f"WARNING: {model.source}: {untold_text(model.untold)}; so are {count_text(len(off), 'frame')} of "
+                f"{where or 'the fit'}, such as {off[0].origin}: fit its blocks again together with these"
+            )
+    return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

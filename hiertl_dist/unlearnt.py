@@ -18,6 +18,8 @@ from .units import EV, KCAL_PER_A3_IN_GPA
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from .algebra import Summary
     from .frames import Frame
 
@@ -29,8 +31,8 @@ LITTLE: Final = 3.0
 """Times the spread from which on the weight that a residual gives counts for next to nothing."""
 
 LOOK: Final[Mapping[Kind, str]] = {
-    "energy": "[basis] energies and their unit (left out, they are fitted), one_body = false, energies in frozen files, the "
-    "unit of the labels",
+    "energy": "[basis] energies and their unit (left out, they are fitted), one_body = false, energies in frozen "
+    "files, the unit of the labels",
     "stress": "the sign and unit of the stress labels (inspect tells what was taken for stress)",
     "force": "the unit of the force labels, and whether they belong to the positions",
 }
@@ -44,8 +46,8 @@ KCAL: Final[Mapping[Kind, float]] = {"force": 1.0, "energy": 1.0, "stress": KCAL
 
 
 def unlearnt_notes(
-    frames: Sequence[Frame], groups: Mapping[Group, Summary], coefficients: object, factors: Mapping[Group, float],
-    automatic: Mapping[str, float] | None, where: str,
+    frames: Sequence[Frame], groups: Mapping[Group, Summary], coefficients: NDArray[np.float64],
+    factors: Mapping[Group, float], automatic: Mapping[str, float] | None, where: str,
 ) -> tuple[str, ...]:  # fmt: skip
     """A warning for each kind of labels that a fit describes no better than their mean.
 
@@ -64,7 +66,8 @@ def unlearnt_notes(
         spread, freedom, size = label_spread(kind, [f for f in frames if f.group in sources])
         if not rows or not freedom:
             continue
-        rmse = float(np.sqrt(sum(groups[g].residual_norm2(coefficients) for g in own) / rows)) / size
+        squares = sum(float(groups[g].residual_norm2(coefficients)) for g in own)
+        rmse = float(np.sqrt(squares / rows)) / size
         if worse_than_mean(kind, rmse * KCAL[kind] / CLEARLY, spread * KCAL[kind], freedom):
             notes.append(_note(kind, rmse, spread, None if automatic is None else automatic.get(kind), where))
     return tuple(notes)

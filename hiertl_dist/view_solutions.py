@@ -13,13 +13,15 @@ from .algebra import RFactor, penalises_all, regulariser_from_dict, regulariser_
 from .algebra.lasso_path import LassoPath, lasso_path
 from .algebra.ridge_grid import RidgeGrid, ridge_grid
 from .basis import cluster_name, split_symbols
+from .energy_notes import energy_labels, undetermined_notes
 from .frozen import fitted_parameters, wall_notes, wall_of
-from .one_body import OpenEnergies, one_body_values, undetermined_energies, undetermined_notes
+from .one_body import OpenEnergies, one_body_values, undetermined_energies
 from .parameters import Parameters, Penalty
 from .rows import OBJECTIVES, Group
 from .solution import GroupResidual, Solution
 from .solving import rows_for
 from .tiles import widest_ranges
+from .untold import directions_of
 from .views import View, combine, factor_of
 from .weights import shares_note
 
@@ -105,10 +107,12 @@ def solution_of(
     elements = [given.columns[i].elements[0] for i in given.unpenalised]
     apart = undetermined_energies(elements, OpenEnergies(), linear.undetermined, {})
     parameters = parameters_of_fit(given, linear.coefficients, penalty=penalty, name=name, unknown=apart.alone())
+    partly = apart.without(apart.alone())
+    parameters = replace(parameters, untold=directions_of(partly.elements, partly.directions))
     frozen = (*given.summaries.frozen, *given.frozen)
     said = shares_note(targets, given.factors)
     automatic = said if given.automatic is None else (given.automatic.text(), *given.automatic.notes)
-    notes = (*given.notes, *undetermined_notes(apart, block_name(given)), *automatic)
+    notes = (*given.notes, *undetermined_notes(apart, block_name(given), energy_labels(given.factors)), *automatic)
     return Solution(
         parameters, name or block_name(given), given.blocks, {f.source: f.digest for f in frozen},
         regulariser_to_dict(regulariser), dict(given.weights),

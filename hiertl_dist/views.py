@@ -20,9 +20,10 @@ from .basis import Basis, cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
 from .cards import view_card
 from .display import Shown
+from .energy_notes import energy_labels, fitted_notes, undetermined_notes, zero_notes
 from .errors import InputError
 from .frozen import check_frozen
-from .one_body import MissingEnergies, OpenEnergies, one_body_columns, settled_energies, undetermined_notes
+from .one_body import MissingEnergies, OpenEnergies, one_body_columns, settled_energies
 from .parameters import Parameters
 from .reduction import Summaries
 from .rows import KINDS, OBJECTIVES, Group, person_kind
@@ -226,7 +227,8 @@ def _energies(
     ones = {t.elements[0] for t in summaries.basis.types if t.body == 1}
     columns = {c.elements[0] for c in summaries.columns if not c.powers}
     energetic = [g for g in factors if g.kind == "energy"]
-    if missing == "refuse" and not any(factors[g] for g in energetic):
+    weightless = missing == "refuse" and not any(factors[g] for g in energetic)
+    if weightless:
         missing = "zero"
     # whatever the weights, lest views that differ in them have other columns; summaries that don't keep compositions
     # apart may have any of the elements
@@ -245,7 +247,11 @@ def _energies(
     kept += [t for t in summaries.basis.types if t.body == 1 and t.elements[0] in found.opened]
     if not kept:
         raise InputError("nothing is left to fit but one-body terms, and no frame has an energy that tells them")
-    notes = (*found.notes, *undetermined_notes(OpenEnergies.of(unseen), cluster_name(free)))
+    said: tuple[str, ...] = () if weightless else zero_notes(found.zero)
+    if weightless and found.zero:
+        said = (f"energies have weight 0, and the model has none of free atoms of {', '.join(found.zero)}",)
+    told = fitted_notes(found.opened) if energy_labels(factors) == "some" else ()
+    notes = (*said, *told, *undetermined_notes(OpenEnergies.of(unseen), cluster_name(free)))
     return summaries.basis.with_types(kept).with_energies({}), notes
 
 

@@ -18,10 +18,11 @@ PACKAGE = ROOT / "hiertl_dist"
 
 FLOORS = {
     0: "errors display cards result_cards words paths table_checks type_names units room rows labels frames "
-    "label_summary cluster_types basis_table basis blocks parameters solution",
+    "label_summary untold cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks locks store store_places summary_batches summary_store executors",
-    3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body told_energies distances isolated",
+    3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body told_energies energy_notes distances "
+    "isolated",
     4: "compiling design assembly reduction weights frozen settings solving evaluation stored_summaries summarising "
     "views view_solutions held_out validation noise uncertainty committees selection mean_model unlearnt",
     5: "lattice hierarchy input_tables inputs jobs outputs command_line cli report csv_tables "

@@ -14,6 +14,7 @@ from ..basis import Basis, ClusterType, Edge, Elements, Pair, cluster_name, edge
 from ..blocks import columns_of, orbits, pattern_of
 from ..errors import BasisError, ParameterFileError
 from ..parameters import Parameters, Penalty
+from ..untold import untold_text
 from ..words import finite_number, shown, whole_number
 from .masses import own_masses
 from .params_scan import scan
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Values = dict[tuple[Elements, tuple[int, ...]], float]
 
-NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:")
+NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:", "UNTOLD:")
 
 
 def read_parameters(path: str | Path) -> Parameters:
@@ -57,6 +58,7 @@ class _Builder:
         self.orders: dict[Elements, tuple[int, int]] = {}
         self.left_out: dict[Elements, int] = {}
         self.coverage: dict[str, tuple[float, float]] = {}
+        self.untold: list[dict[str, float]] = []
 
     def parameters(self) -> Parameters:
         pairs = self._pairs()
@@ -70,7 +72,9 @@ class _Builder:
         columns = columns_of(basis)
         coefficients = np.array([self.values.get((c.elements, c.powers), 0.0) for c in columns], np.float64)
         wall, remarks = Penalty(**self.said.penalty), tuple(self.said.remarks)
-        return Parameters(basis, coefficients, wall, self.coverage, self.said.path, remarks)
+        if self.untold:
+            remarks += (f"{self.said.path}: {untold_text(self.untold)}",)
+        return Parameters(basis, coefficients, wall, self.coverage, self.said.path, remarks, tuple(self.untold))
 
     def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
         try:
@@ -105,6 +109,8 @@ class _Builder:
                     self.left_out.update((self._cluster(line, w), line) for w in words)
                 elif keyword == "ORDERS:":
                     self._note_orders(line, words)
+                elif keyword == "UNTOLD:":
+                    self._note_untold(line, words)
                 else:
                     self._note_coverage(line, words, pairs)
         elements = self.said.elements
@@ -133,6 +139,12 @@ class _Builder:
         if elements not in pairs:
             self.said.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
         self.coverage[f"{cluster_name(members)}:{cluster_name(elements)}"] = (low, high)
+
+    def _note_untold(self, line: int, words: list[str]) -> None:
+        named, amounts = words[::2], [finite_number(w) for w in words[1::2]]
+        if not words or len(words) % 2 or None in amounts or not set(named) <= set(self.said.elements):
+            self.said.fail(line, "UNTOLD: elements of the file, each with a number", " ".join(words))
+        self.untold.append({e: x for e, x in zip(named, amounts, strict=True) if x is not None})
 
     def _cluster(self, line: int, name: str) -> Elements:
         try:

@@ -1,7 +1,8 @@
 """Writing ``Parameters`` as a ChIMES parameter file that chimes_calculator and chimes_md read.
 
 The layout is chimes_lsq's, row for row, because chimes_md counts lines. What the format has no place for
-(orders of single types, two- and one-body types that are left out, coverage) is kept in comments.
+(orders of single types, two- and one-body types that are left out, coverage, combinations of energies of free atoms
+that no label told) is kept in comments.
 """
 
 from __future__ import annotations
@@ -160,6 +161,8 @@ class _Writer:
                     f"coverage: expected 'block:pair' and finite distances of {pairs}, found {key!r}: {low}, {high}"
                 )
             yield f"{NOTE}COVERAGE: {block} {name} {_number(low)} {_number(high)}"
+        for direction in self.parameters.untold:
+            yield f"{NOTE}UNTOLD: {' '.join(f'{e} {_number(x)}' for e, x in direction.items())}"
 
     # -- header -----------------------------------------------------------------------------------
 

@@ -1,0 +1,66 @@
+"""Energies of free atoms of which a fit knows combinations alone: of CN in one composition the sum, not each.
+
+A direction gives an amount by element. Energies of free atoms may move along it by any amount and fit as well, so a
+model's energies are right where the numbers of atoms are orthogonal to every direction, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from numpy.typing import NDArray
+
+Direction = Mapping[str, float]
+
+SMALL: Final = 1e-3
+"""Part of a direction, of unit length, that counts as none of it."""
+
+SAME: Final = 1e-6
+"""Cosine between numbers of atoms and a direction, up to which they are orthogonal."""
+
+
+def directions_of(elements: Iterable[str], columns: NDArray[np.float64]) -> tuple[Direction, ...]:
+    """Directions from the columns of a matrix (elements, k); amounts of zero are left out."""
+    named = list(elements)
+    return tuple(
+        {e: float(x) for e, x in zip(named, column, strict=True) if abs(x) > SAME} for column in columns.T
+    )
+
+
+def combined(directions: Iterable[Direction], elements: Collection[str] | None = None) -> tuple[Direction, ...]:
+    """Independent directions of unit length that span the given ones, of some elements alone if these are named."""
+    given = list(dict.fromkeys(tuple(sorted(d.items())) for d in directions))
+    there = sorted({e for d in given for e, _ in d if elements is None or e in elements})
+    if not there:
+        return ()
+    matrix = np.array([[dict(d).get(e, 0.0) for d in given] for e in there])
+    if elements is None and np.allclose(matrix.T @ matrix, np.eye(len(given)), atol=1e-9):
+        return directions_of(there, matrix)  # as they are, to the bit
+    u, s, _ = np.linalg.svd(matrix, full_matrices=False)
+    return directions_of(there, u[:, s > SMALL])
+
+
+def elements_of(directions: Iterable[Direction]) -> tuple[str, ...]:
+    """The elements that directions move."""
+    return tuple(sorted({e for d in directions for e in d}))
+
+
+def tells(directions: Iterable[Direction], counts: Mapping[str, int]) -> bool:
+    """Whether energies of so many atoms of each element are known."""
+    size = float(np.sqrt(sum(n**2 for n in counts.values())))
+    return all(abs(sum(x * counts.get(e, 0) for e, x in d.items())) <= SAME * size for d in directions)
+
+
+def untold_text(directions: Iterable[Direction]) -> str:
+    """What to say of a model beside which these are."""
+    named = ", ".join(elements_of(directions))
+    return (
+        f"of the energies of free atoms of {named} only combinations are known, those of the compositions that were "
+        "fitted: energies of others are off by a constant for each such atom; forces and stresses are not"
+    )
