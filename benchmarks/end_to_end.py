@@ -20,8 +20,8 @@ from measure import figure, table
 from hiertl_dist import FitSettings, Model, executor, fit_block, plan, read_fm_setup, reduce_rows
 from hiertl_dist.algebra import RFactor
 from hiertl_dist.assembly import frozen_rows
+from hiertl_dist.leaves import cut_leaves, grouped_rows
 from hiertl_dist.recipe import compile_recipe
-from hiertl_dist.reduction import cut_leaves, group_rows
 from hiertl_dist.rows import row_targets
 from hiertl_dist.tiles import rows_of
 
@@ -70,7 +70,7 @@ def leaf_buffers(planned: Plan, block: str, frozen: Sequence[Parameters]) -> dic
         parts: dict[Any, list[NDArray[np.float64]]] = {}
         for segment in leaf:
             rows = segment_rows(segment, planned, block, frozen)
-            for group, own in group_rows(segment).items():
+            for group, own in grouped_rows(segment).items():
                 parts.setdefault(group, []).append(rows[own])
         for group, own_parts in parts.items():
             buffers.setdefault(group, []).append(np.asfortranarray(np.concatenate(own_parts)))

@@ -22,7 +22,7 @@ from cn_dft_chain import ALPHA, BLOCK, DATA, THEIR_FRAMES, read_problem
 from launched import mpi_words
 from measure import figure, machine, machine_lines, table, variables
 
-from hiertl_dist import FitSettings, executor, fit_block, planning, reduction
+from hiertl_dist import FitSettings, executor, fit_block, leaves, planning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--full", action="store_true", help="the orders of fm_setup.in")
     made.add_argument("--method", choices=("rfactor", "gram"), default="rfactor")
     made.add_argument("--tile-kib", type=int, default=planning.TILE_BYTES // 2**10, help="size of a tile")
-    made.add_argument("--leaf-rows", type=int, default=reduction.LEAF_ROWS, help="least rows of a leaf, per column")
+    made.add_argument("--leaf-rows", type=int, default=leaves.LEAF_ROWS, help="least rows of a leaf, per column")
     made.add_argument("--runs", nargs="+", default=RUNS, metavar="KIND:WORKERS", help=f"default: {' '.join(RUNS)}")
     made.add_argument("--out", type=Path, help="JSON file; a .md beside it gets the Markdown")
     made.add_argument("--one", type=Path, help=argparse.SUPPRESS)  # this process is one of a fit; folder of its store
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 def fit_one(given: argparse.Namespace) -> None:
     """Fit on the one executor of ``--runs``; each calling process writes a file of JSON lines."""
-    planning.TILE_BYTES, reduction.LEAF_ROWS = given.tile_kib * 2**10, given.leaf_rows
+    planning.TILE_BYTES, leaves.LEAF_ROWS = given.tile_kib * 2**10, given.leaf_rows
     problem = read_problem(given.data, given.frames, None if given.full else given.orders)
     settings = FitSettings({"kind": "ridge", "alpha": ALPHA}, weights={}, method=given.method)
     kind, workers = given.runs[0].split(":")
@@ -75,7 +75,7 @@ def describe(fit: BlockFit) -> dict[str, Any]:
     return {
         "sha256": hashlib.sha256(coefficients.tobytes()).hexdigest(), "columns": len(coefficients),
         "n_rows": fit.solution.rows, "tiles": len(fit.plan.tiles), "rmse": fit.solution.rmse,
-        "leaves": len(reduction.cut_leaves(fit.plan.segments, width)),
+        "leaves": len(leaves.cut_leaves(fit.plan.segments, width)),
     }  # fmt: skip
 
 

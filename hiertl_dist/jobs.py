@@ -21,6 +21,7 @@ from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
+from .leaves import cut_leaves, leaf_bytes
 from .outputs import (
     MODEL,
     PARITY,
@@ -40,7 +41,7 @@ from .outputs import (
 from .parameters import Parameters, refuse_shared_types
 from .paths import move_aside, require_file
 from .planning import Need, Plan, all_needs, check_resources, make_plan
-from .reduction import cut_leaves, leaf_bytes, solve_bytes
+from .reduction import solve_bytes
 from .solution import Solution
 from .store_places import store_folder
 from .untold import combined, elements_of, tells

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .algebra import ARD, BayesianRidge, UnsafeGram, penalises_all, regulariser_from_dict, regulariser_to_dict, solve
+from .algebra import ARD, BayesianRidge, UnsafeGram, penalises_all, regulariser_from_dict, solve
 from .assembly import Assembly, assemble
 from .basis import cluster_name, split_symbols
 from .blocks import blocks_of, columns_of, sets_used
+from .built_solution import built_solution
 from .display import Shown
 from .energy_notes import energy_labels, fitted_notes, undetermined_notes
 from .errors import InputError
 from .executors import borrowed
-from .frozen import check_frozen, fitted_parameters, wall_notes, wall_of
+from .frozen import check_frozen, fitted_parameters, wall_of
 from .one_body import (
     EnergyTerms,
     OpenEnergies,
@@ -28,9 +29,8 @@ from .one_body import (
 from .planning import Need, Plan, make_plan
 from .reduction import Summaries, reduce_rows
 from .result_cards import block_fit_card
-from .rows import OBJECTIVES
 from .settings import FitSettings
-from .solution import GroupResidual, Solution
+from .solution import Solution
 from .unlearnt import unlearnt_notes
 from .untold import directions_of
 from .weights import (
@@ -239,23 +239,13 @@ def rows_for(regulariser: Regulariser, summary: Summary, counted: float) -> floa
     return float(summary.rows) if isinstance(regulariser, BayesianRidge | ARD) else counted
 
 
-def _residual(summary: Summary, c: Any) -> GroupResidual:
-    rows = max(summary.rows, 1)
-    return GroupResidual(
-        summary.rows, float(np.sqrt(summary.target_norm2() / rows)), float(np.sqrt(summary.residual_norm2(c) / rows))
-    )
-
-
 def _solution(
     block: str, summaries: Summaries, solved: Solved, settings: FitSettings, plan: Plan,
     frozen: Sequence[Parameters], penalty: Penalty, notes: tuple[str, ...],
 ) -> tuple[Solution, OpenEnergies]:  # fmt: skip
     linear = solved.linear
     offsets: dict[Group, Summary] = {g: summaries.offset(g) for g in summaries.groups}
-    residuals = {g.name: _residual(s, linear.coefficients) for g, s in offsets.items()}
-    counts = OBJECTIVES[settings.objective]
-    total = sum(counts.count(g.kind) * s.rows for g, s in offsets.items())
-    squares = sum(counts.count(g.kind) * s.residual_norm2(linear.coefficients) for g, s in offsets.items())
+    sums = {g: (s.rows, s.target_norm2(), s.residual_norm2(linear.coefficients)) for g, s in offsets.items()}
     if plan.inside:
         shown = "; ".join(str(p) for p in plan.inside[:5]) + " …" * (len(plan.inside) > 5)
         inside = count_text(len(plan.inside), "pair")
@@ -273,7 +263,7 @@ def _solution(
     if solved.automatic is not None:
         notes = (*notes, solved.automatic.text(), *solved.automatic.notes)
     else:
-        notes = (*notes, *shares_note({g: s.target_norm2() for g, s in offsets.items()}, factors))
+        notes = (*notes, *shares_note({g: before for g, (_, before, _) in sums.items()}, factors))
     frames = [f for s in plan.segments for f in s.frames]
     weights = None if solved.automatic is None else solved.automatic.weights
     notes = (*unlearnt_notes(frames, offsets, linear.coefficients, factors, weights, f"block {block}"), *notes)
@@ -283,11 +273,10 @@ def _solution(
     )  # fmt: skip
     partly = still_open.without(alone)
     parameters = replace(parameters, untold=directions_of(partly.elements, partly.directions))
-    solution = Solution(
-        parameters, block, summaries.blocks, {f.source: f.digest for f in frozen},
-        regulariser_to_dict(regulariser_from_dict(dict(settings.regulariser))), dict(solved.weights),
-        settings.objective, linear.method, linear.rank, linear.condition, linear.nonzeros, total,
-        float(np.sqrt(squares / max(total, 1))), residuals, (*wall_notes(parameters), *notes), linear.hyperparameters,
+    solution = built_solution(
+        parameters, linear, sums, name=block, blocks=summaries.blocks, frozen=frozen,
+        regulariser=regulariser_from_dict(dict(settings.regulariser)), weights=solved.weights,
+        objective=settings.objective, notes=notes,
     )  # fmt: skip
     return solution, still_open
 

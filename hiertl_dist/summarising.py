@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .algebra import RFactor
 from .assembly import assemble
@@ -23,12 +21,24 @@ from .errors import InputError, StoreError
 from .executors import borrowed
 from .folds import Folds, assign_folds
 from .frozen import check_frozen
+from .leaves import (
+    Reduced,
+    RowSource,
+    cut_leaves,
+    factor_in,
+    grouped_rows,
+    leaf_bytes,
+    leaf_cost,
+    leaf_label,
+    merge_groups,
+    reduce_leaf,
+)
 from .one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
 from .parameters import Parameters
 from .paths import local_path
 from .planning import check_resources, make_plan
-from .reduction import RowSource, Summaries, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups
-from .rows import SUMMARY_KINDS, Group, kind_codes, n_rows
+from .reduction import Summaries
+from .rows import Group, n_rows
 from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
 from .sub_basis import with_energy_columns
 from .summary_batches import require_one_fold
@@ -39,29 +49,11 @@ from .words import count_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-    from .algebra.collect import Piece
     from .executors.base import Executor
     from .frames import Frame
     from .planning import Plan, Segment
     from .summary_store import Batch
     from .tiles import InnerPolicy
-
-PORTION: Final = 256
-"""Rows whose squares are summed at once: they stay in the cache."""
-
-
-@dataclass(frozen=True, eq=False)
-class Reduced:
-    """A factor of [A | b, offsets], and the sum of squares of each of its columns, (width,), added up from the rows."""
-
-    factor: RFactor
-    squares: NDArray[np.float64]
-
-    def merge(self, other: Reduced) -> Reduced:
-        return Reduced(self.factor.merge(other.factor), self.squares + other.squares)
-
 
 def summarise(
     frames: Sequence[Frame],
@@ -158,7 +150,7 @@ def _in_memory(
 ) -> Summaries:  # fmt: skip
     if not fresh:
         raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
-    groups: dict[Group, RFactor] = {g: r.factor for f in fresh for g, r in f.groups.items()}
+    groups: dict[Group, RFactor] = {g: factor_in(r) for f in fresh for g, r in f.groups.items()}
     return Summaries(
         groups, basis, names, tuple(frozen), folds, {f.elements: f.ranges for f in fresh},
         tuple(n for f in fresh for n in f.notes), energies,
@@ -298,7 +290,7 @@ def _reduce(
     there = runner.memory() if memory is None else memory
     workers = min(runner.workers, len(leaves))
     check_resources(needed + 2 * value, "reduction of all groups", memory=there, workers=workers)
-    task = partial(_leaf, source=source, shares=shares)
+    task = partial(reduce_leaf, source=source, shares=shares)
     groups = runner.reduce(
         task, merge_groups, leaves, label=leaf_label, what="summarise", cost=leaf_cost(plan, source),
         kind=lambda leaf: leaf[0].elements,
@@ -343,7 +335,7 @@ def _write(
                 counts[group] = counts.get(group, 0) + len(chosen)
         new.append(NewBatch(
             batch.elements, batch.blocks, records, batch.tiles,
-            {g: r.factor for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},
+            {g: factor_in(r) for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},
             replaces=replaced.get(batch.elements, ()), rows=counts,
             info={"ranges": batch.ranges, "notes": batch.notes, "zeros": batch.zeros},
         ))  # fmt: skip
@@ -352,43 +344,3 @@ def _write(
     except StoreError as error:
         return error
     return None
-
-
-def grouped_rows(segment: Segment, shares: Mapping[str, int]) -> dict[Group, NDArray[np.intp]]:
-    """Indices of the rows of each group within a segment, compositions, folds and sizes kept apart."""
-    found: dict[Group, list[NDArray[np.intp]]] = {}
-    start = 0
-    for frame in segment.frames:
-        codes = kind_codes(frame)
-        for code in np.unique(codes):
-            kind = SUMMARY_KINDS[code]
-            atoms = len(frame) if kind == "energy" else 0
-            group = Group(frame.group, kind, frame.composition, shares[frame.digest], atoms)
-            found.setdefault(group, []).append(start + np.flatnonzero(codes == code))
-        start += len(codes)
-    return {group: np.concatenate(parts) for group, parts in found.items()}
-
-
-def _leaf(segments: Sequence[Segment], *, source: RowSource, shares: Mapping[str, int]) -> dict[Group, Reduced]:
-    chosen = [grouped_rows(segment, shares) for segment in segments]
-    totals: dict[Group, int] = {}
-    for own in chosen:
-        for group, index in own.items():
-            totals[group] = totals.get(group, 0) + len(index)
-    width = source.width_of(segments[0].elements)
-    targets = 1 + len(source.frozen)
-    collectors = {g: RFactor.collector(count, width, targets) for g, count in totals.items()}
-    squares = {g: np.zeros(width) for g in totals}
-    for own, pieces in zip(chosen, source.pieces(segments), strict=True):
-        for group, index in own.items():
-            collectors[group].add(pieces, index)
-            _add_squares(squares[group], pieces, index)
-    return {group: Reduced(collectors.pop(group).finish(), squares[group]) for group in totals}
-
-
-def _add_squares(total: NDArray[np.float64], pieces: Sequence[Piece], index: NDArray[np.intp]) -> None:
-    for first, piece in pieces:
-        columns = slice(first, first + piece.shape[1])
-        for start in range(0, len(index), PORTION):
-            rows = piece[index[start : start + PORTION]]
-            total[columns] += np.einsum("ij,ij->j", rows, rows)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import algebra
-from .algebra import RFactor, penalises_all, regulariser_from_dict, regulariser_to_dict
+from .algebra import RFactor, penalises_all, regulariser_from_dict
 from .algebra.lasso_path import LassoPath, lasso_path
 from .algebra.ridge_grid import RidgeGrid, ridge_grid
 from .basis import cluster_name, split_symbols
+from .built_solution import built_solution
 from .energy_notes import energy_labels, undetermined_notes
-from .frozen import fitted_parameters, wall_notes, wall_of
+from .frozen import fitted_parameters, wall_of
 from .one_body import OpenEnergies, one_body_values, undetermined_energies
 from .parameters import Parameters, Penalty
-from .rows import OBJECTIVES, Group
-from .solution import GroupResidual, Solution
+from .rows import Group
+from .solution import Solution
 from .solving import rows_for
 from .tiles import widest_ranges
 from .untold import directions_of
@@ -92,18 +93,7 @@ def solution_of(
 ) -> Solution:
     """What :func:`solve` makes of the linear problem's answer."""
     squares, targets = residual_squares(given, linear.coefficients[:, np.newaxis])
-    counts = OBJECTIVES[given.objective]
-    residuals: dict[str, list[float]] = {}
-    total = 0.0
-    for group in given.factors:
-        sums = residuals.setdefault(group.name, [0.0, 0.0, 0.0])
-        for i, value in enumerate((given.summaries.rows(group), targets[group], float(squares[group][0]))):
-            sums[i] += value
-        total += counts.count(group.kind) * float(squares[group][0])
-    by_name = {
-        n: GroupResidual(int(rows), float(np.sqrt(before / max(rows, 1))), float(np.sqrt(after / max(rows, 1))))
-        for n, (rows, before, after) in residuals.items()
-    }
+    sums = {g: (given.summaries.rows(g), targets[g], float(squares[g][0])) for g in given.factors}
     elements = [given.columns[i].elements[0] for i in given.unpenalised]
     apart = undetermined_energies(elements, OpenEnergies(), linear.undetermined, {})
     parameters = parameters_of_fit(given, linear.coefficients, penalty=penalty, name=name, unknown=apart.alone())
@@ -113,12 +103,10 @@ def solution_of(
     said = shares_note(targets, given.factors)
     automatic = said if given.automatic is None else (given.automatic.text(), *given.automatic.notes)
     notes = (*given.notes, *undetermined_notes(apart, block_name(given), energy_labels(given.factors)), *automatic)
-    return Solution(
-        parameters, name or block_name(given), given.blocks, {f.source: f.digest for f in frozen},
-        regulariser_to_dict(regulariser), dict(given.weights),
-        given.objective, linear.method, linear.rank, linear.condition, linear.nonzeros,
-        given.counted, float(np.sqrt(total / max(given.counted, 1))), by_name,
-        (*wall_notes(parameters), *given.summaries.notes, *notes, *linear.notes), linear.hyperparameters,
+    return built_solution(
+        parameters, linear, sums, name=name or block_name(given), blocks=given.blocks, frozen=frozen,
+        regulariser=regulariser, weights=given.weights, objective=given.objective,
+        notes=(*given.summaries.notes, *notes, *linear.notes),
     )  # fmt: skip
 
 

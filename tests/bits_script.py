@@ -16,7 +16,7 @@ from synthetic import n_columns, random_frames, random_parameters, small_basis
 
 from hiertl_dist import planning
 from hiertl_dist.executors import executor
-from hiertl_dist.reduction import cut_leaves
+from hiertl_dist.leaves import cut_leaves
 from hiertl_dist.solving import FitSettings, fit_block
 
 

@@ -24,7 +24,8 @@ FLOORS = {
     3: "recipe tiles contacts costs planning folds holding_out sub_basis one_body told_energies energy_notes distances "
     "isolated",
     4: "compiling design assembly reduction weights frozen settings solving evaluation stored_summaries summarising "
-    "views view_solutions held_out validation noise uncertainty committees selection mean_model unlearnt",
+    "views view_solutions held_out validation noise uncertainty committees selection mean_model unlearnt "
+    "leaves built_solution",
     5: "lattice hierarchy input_tables inputs jobs outputs command_line cli report csv_tables "
     "figures fit_report demo doctor health calculator searching "
     "guessing surveying suggesting_basis suggesting suggesting_search suggested look_job cli_look __init__",

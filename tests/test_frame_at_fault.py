@@ -192,7 +192,7 @@ def test_a_failure_that_no_frame_is_to_blame_for_names_the_work(monkeypatch):
     def failing(*_):
         raise MemoryError
 
-    monkeypatch.setattr("hiertl_dist.reduction.group_rows", failing)
+    monkeypatch.setattr("hiertl_dist.leaves.grouped_rows", failing)
     plan = make_plan(FRAMES, BASIS, blocks=["C"])
     with pytest.raises(TaskFailed, match=r"reduce C: leaf of \d+ tiles \(data.* … .*\) failed with Mem"):
         reduce_rows(plan, ["C"], store=None, executor=SerialExecutor())

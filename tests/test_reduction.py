@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from synthetic import assemble, labelled, n_columns, random_frames, random_parameters, small_basis
 
-from hiertl_dist import design_rows, planning, reduction
+from hiertl_dist import design_rows, leaves, planning, reduction
 from hiertl_dist.algebra import NoRegularisation, regularisers, solve
 from hiertl_dist.assembly import frozen_rows
 from hiertl_dist.errors import IncompleteStoreError, ResourceError
 from hiertl_dist.executors import TaskFailed, executor
+from hiertl_dist.leaves import cut_leaves, grouped_rows, leaf_bytes
 from hiertl_dist.planning import make_plan
-from hiertl_dist.reduction import cut_leaves, group_rows, leaf_bytes, reduce_rows, solve_bytes
+from hiertl_dist.reduction import reduce_rows, solve_bytes
 from hiertl_dist.rows import SUMMARY_KINDS, Group, kind_codes, n_rows, summary_group_counts
 from hiertl_dist.weights import group_weights
 
@@ -22,14 +23,14 @@ ROWS = n_rows(FRAMES[0])
 FROZEN = (random_parameters(BASIS).restricted({"C"}), random_parameters(BASIS).restricted({"N"}))
 
 
-LEAF_ROWS = reduction.LEAF_ROWS
+LEAF_ROWS = leaves.LEAF_ROWS
 
 
 @pytest.fixture(autouse=True)
 def small_leaves(monkeypatch):
     """Two frames a segment, one of each source, and leaves of hardly more rows than the columns of CN."""
     monkeypatch.setattr(planning, "SEGMENT_ROWS", 2 * ROWS)
-    monkeypatch.setattr(reduction, "LEAF_ROWS", 1)
+    monkeypatch.setattr(leaves, "LEAF_ROWS", 1)
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_summaries_hold_the_normal_equations_of_each_group(plan, serial, method)
 
 def test_rows_of_a_segment_are_sorted_into_every_group_once(plan):
     for segment in plan.segments:
-        chosen = group_rows(segment)
+        chosen = grouped_rows(segment)
         assert {g.source for g in chosen} == {"liquid", "solid"}
         assert sorted(np.concatenate(list(chosen.values()))) == list(range(segment.rows))
         assert {g: len(rows) for g, rows in chosen.items()} == dict(segment.groups)
@@ -196,30 +197,30 @@ def test_a_kind_that_no_frame_has_may_have_a_weight(serial):
 @pytest.mark.parametrize("leaves_wanted", [1, 4, 10**6])
 @pytest.mark.parametrize("width", [1, 30, 75, 400, 10**6])
 def test_leaves_are_runs_with_enough_rows(plan, monkeypatch, width, leaves_wanted):
-    monkeypatch.setattr(reduction, "LEAF_ROWS", LEAF_ROWS)
-    monkeypatch.setattr(reduction, "LEAVES", leaves_wanted)
+    monkeypatch.setattr(leaves, "LEAF_ROWS", LEAF_ROWS)
+    monkeypatch.setattr(leaves, "LEAVES", leaves_wanted)
     assert LEAF_ROWS == 6
-    leaves = cut_leaves(plan.segments, width)
-    assert [s for leaf in leaves for s in leaf] == list(plan.segments)
+    found = cut_leaves(plan.segments, width)
+    assert [s for leaf in found for s in leaf] == list(plan.segments)
     total = sum(s.rows for s in plan.segments)
     enough = max(width, min(6 * width, total // leaves_wanted))
-    for leaf in leaves[:-1]:
+    for leaf in found[:-1]:
         rows = [s.rows for s in leaf]
         assert sum(rows) >= enough
         # and is closed as soon as it has them
         assert sum(rows[:-1]) < enough
     # what is left over at the end is a leaf only where it has as many rows as columns
-    assert len(leaves) == 1 or sum(s.rows for s in leaves[-1]) >= width
+    assert len(found) == 1 or sum(s.rows for s in found[-1]) >= width
 
 
 def test_memory_closes_a_leaf_but_never_below_as_many_rows_as_columns(plan, monkeypatch):
     (rows,) = {s.rows for s in plan.segments}
     width = 2 * rows + 1
-    monkeypatch.setattr(reduction, "LEAF_ROWS", 6)
-    monkeypatch.setattr(reduction, "LEAVES", 1)
-    monkeypatch.setattr(reduction, "LEAF_BYTES", 8 * width * 4 * rows)
+    monkeypatch.setattr(leaves, "LEAF_ROWS", 6)
+    monkeypatch.setattr(leaves, "LEAVES", 1)
+    monkeypatch.setattr(leaves, "LEAF_BYTES", 8 * width * 4 * rows)
     assert {len(leaf) for leaf in cut_leaves(plan.segments, width)[:-1]} == {4}
-    monkeypatch.setattr(reduction, "LEAF_BYTES", 1)
+    monkeypatch.setattr(leaves, "LEAF_BYTES", 1)
     assert {len(leaf) for leaf in cut_leaves(plan.segments, width)[:-1]} == {3}
 
 
@@ -249,15 +250,17 @@ def test_a_leaf_that_does_not_fit_is_refused_with_both_numbers(plan, serial):
 
 def test_a_gram_needs_a_square_for_each_group_and_no_buffers(plan, monkeypatch):
     monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
-    leaves = cut_leaves(plan.segments, 30)
+    monkeypatch.setattr(leaves, "PROCESS_BYTES", 0)
+    found = cut_leaves(plan.segments, 30)
     tile = max(s.rows for s in plan.segments)
     groups = len(summary_group_counts(FRAMES))
-    assert leaf_bytes(leaves, 30, "gram") == 8 * 30 * (2 * tile + 3 * 30 * groups)
-    assert leaf_bytes([leaves[0] * 5], 30, "gram") == leaf_bytes([leaves[0]], 30, "gram")
+    assert leaf_bytes(found, 30, "gram") == 8 * 30 * (2 * tile + 3 * 30 * groups)
+    assert leaf_bytes([found[0] * 5], 30, "gram") == leaf_bytes([found[0]], 30, "gram")
 
 
 def test_the_memory_of_a_solve_depends_on_the_regulariser(plan, serial, monkeypatch):
     monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
+    monkeypatch.setattr(leaves, "PROCESS_BYTES", 0)
     monkeypatch.setattr(reduction, "leaf_bytes", lambda *_: 0)
     width = n_columns(BASIS, ["CN"]) + 1
     memory = solve_bytes(width, "ridge")
@@ -294,6 +297,7 @@ def test_rows_that_fit_exactly_leave_no_residual(serial):
 
 def test_a_solve_that_does_not_fit_is_refused_with_both_numbers(plan, serial, monkeypatch):
     monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
+    monkeypatch.setattr(leaves, "PROCESS_BYTES", 0)
     width = n_columns(BASIS, ["CN"]) + 1
     leaf = leaf_bytes(cut_leaves(plan.segments, width), width)
     monkeypatch.setattr(reduction, "solve_bytes", lambda *_: 2 * leaf + 2**20)

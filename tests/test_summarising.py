@@ -15,7 +15,8 @@ from synthetic import HAS_MPI, assemble, random_frame, random_frames, random_par
 from view_oracle import dense, frames_of
 from view_oracle import plain_view as view
 
-from hiertl_dist import columns_of, planning, reduction, summarising, summary_store
+from hiertl_dist import columns_of, planning, summarising, summary_store
+from hiertl_dist import leaves as leaf_module
 from hiertl_dist.algebra import RFactor, Ridge
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, MismatchError, ResourceError, StoreError
 from hiertl_dist.executors import SerialExecutor, TaskFailed
@@ -95,7 +96,7 @@ class Spy:
 
     def __init__(self, monkeypatch):
         self.rows, self.offsets, self.fail_after = [], [], None
-        made, evaluated = reduction.rows_of, reduction.frozen_rows
+        made, evaluated = leaf_module.rows_of, leaf_module.frozen_rows
 
         def rows_of(frames, recipe, *args, **more):
             if self.fail_after is not None and len(self.rows) >= self.fail_after:
@@ -107,8 +108,8 @@ class Spy:
             self.offsets += [f.origin for f in frames]
             return evaluated(frames, *args)
 
-        monkeypatch.setattr(reduction, "rows_of", rows_of)
-        monkeypatch.setattr(reduction, "frozen_rows", frozen_rows)
+        monkeypatch.setattr(leaf_module, "rows_of", rows_of)
+        monkeypatch.setattr(leaf_module, "frozen_rows", frozen_rows)
 
     def forget(self):
         self.rows, self.offsets = [], []
@@ -124,7 +125,7 @@ def leaves(request, monkeypatch):
     """Leaves as they are, and so small that there is a tree of them."""
     if request.param == "small":
         monkeypatch.setattr(planning, "SEGMENT_ROWS", 1)
-        monkeypatch.setattr(reduction, "LEAF_ROWS", 1)
+        monkeypatch.setattr(leaf_module, "LEAF_ROWS", 1)
 
 
 # ------------------------------------------------------------------------------------------- in memory

@@ -15,7 +15,8 @@ import numpy as np
 from synthetic import random_parameters, small_basis
 from view_oracle import frames_of
 
-from hiertl_dist import planning, reduction
+from hiertl_dist import leaves as leaf_module
+from hiertl_dist import planning
 from hiertl_dist.executors import executor
 from hiertl_dist.summarising import summarise
 from hiertl_dist.validation import cross_validate
@@ -52,7 +53,7 @@ def report(runner, folder, leaves):
 
 def main(folder, name, kind, counts):
     planning.SEGMENT_ROWS = 31
-    reduction.LEAF_ROWS = 1
+    leaf_module.LEAF_ROWS = 1
     module, leaves = sys.modules[summarise.__module__], []
     cut = module.cut_leaves
     module.cut_leaves = lambda *args: leaves.append(len(found := cut(*args))) or found
