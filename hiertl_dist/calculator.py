@@ -22,9 +22,8 @@ except ImportError as missing:
 
 from .display import brief, cut
 from .errors import FrameError, HiertlWarning, InnerCutoffError, MismatchError
-from .evaluation import Model
+from .evaluation import Model, read_parts
 from .io.atoms import VOIGT, frame_from_ase
-from .jobs import read_parts
 from .parameters import Parameters, merge_parameters
 from .solution import Solution
 from .units import EV, SYMBOLS

@@ -270,11 +270,11 @@ def _search(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from .evaluation import Model
+    from .evaluation import Model, read_parts
     from .executors import under_mpirun
     from .fit_report import EVALUATION_TABLES
     from .guessing import read_guessed
-    from .jobs import evaluate_job, read_parts
+    from .jobs import evaluate_job
     from .paths import refuse_overwriting
     from .report import units_in_words
 
@@ -313,9 +313,8 @@ def _tell_notes(models: Iterable[Model]) -> None:
 def _merge(arguments: argparse.Namespace) -> int:
     from .basis import cluster_name
     from .errors import InputError
-    from .evaluation import Model
+    from .evaluation import Model, read_parts
     from .executors import refuse_many
-    from .jobs import read_parts
     from .parameters import Penalty
     from .paths import refuse_overwriting
 

@@ -20,10 +20,12 @@ from .io.params_write import write_parameters
 from .kernels.clusters import cluster_energy
 from .kernels.pairs import pair_energy
 from .parameters import Parameters, Penalty, merge_parameters
+from .paths import require_file
 from .recipe import Recipe, compile_recipe
 from .result_cards import evaluation_card
 from .room import work_room
 from .rows import select_rows
+from .solution import Solution
 from .tiles import (
     InnerPolicy,
     answerable,
@@ -250,6 +252,12 @@ def _add_clusters(
         forces += own_forces
         virial += own_virial
     return sum(energy for energy, _, _ in found)
+
+
+def read_parts(path: str | Path) -> Parameters:
+    """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
+    path = require_file(path, "model")
+    return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
 
 
 LONG_TOLERANCE = 0.1

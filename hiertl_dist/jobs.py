@@ -15,7 +15,7 @@ from .compiling import compile_kernels
 from .contacts import TITLES, Contact, check_contacts
 from .display import number_text, table_text
 from .errors import InputError
-from .evaluation import Model, coverage_report, sum_evaluations
+from .evaluation import Model, coverage_report, read_parts, sum_evaluations
 from .figures import need_matplotlib
 from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
@@ -39,7 +39,7 @@ from .outputs import (
     write_plot,
 )
 from .parameters import Parameters, refuse_shared_types
-from .paths import move_aside, require_file
+from .paths import move_aside
 from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import solve_bytes
 from .solution import Solution
@@ -54,12 +54,6 @@ if TYPE_CHECKING:
     from .frames import Frame
     from .inputs import Input
     from .solving import BlockFit
-
-
-def read_parts(path: str | Path) -> Parameters:
-    """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
-    path = require_file(path, "model")
-    return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
 
 
 def options_of(job: Input) -> HierarchyOptions:

@@ -11,9 +11,9 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist import Model, columns_of
 from hiertl_dist.algebra import UnsafeGram
 from hiertl_dist.errors import InputError, MismatchError
+from hiertl_dist.evaluation import read_parts
 from hiertl_dist.executors import executor
 from hiertl_dist.hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
-from hiertl_dist.jobs import read_parts
 from hiertl_dist.parameters import Parameters, Penalty
 from hiertl_dist.solving import FitSettings
 

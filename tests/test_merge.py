@@ -11,7 +11,7 @@ from synthetic import random_frames, random_parameters, small_basis
 
 from hiertl_dist import Model, cli
 from hiertl_dist.errors import MismatchError
-from hiertl_dist.jobs import read_parts
+from hiertl_dist.evaluation import read_parts
 from hiertl_dist.parameters import Parameters, Penalty, merge_parameters
 
 BASIS = small_basis((3, 3, 2))

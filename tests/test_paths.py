@@ -15,10 +15,10 @@ from test_inputs import ORDERS, job_frames, write_extxyz, write_job
 
 from hiertl_dist import Basis, DesignStore, Model, assemble, cli, executor, open_summaries, read_frames, summarise
 from hiertl_dist.errors import HiertlError, InputError, MissingFileError
+from hiertl_dist.evaluation import read_parts
 from hiertl_dist.hierarchy import HierarchyOptions, fit_hierarchy
 from hiertl_dist.inputs import Input
 from hiertl_dist.io import read_fm_setup
-from hiertl_dist.jobs import read_parts
 from hiertl_dist.kernels.cache import DIGEST, forget_other_sources
 from hiertl_dist.paths import ABSENT, beside, difference_lines, differences, local_path, move_aside, require_file
 from hiertl_dist.planning import make_plan
