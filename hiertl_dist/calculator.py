@@ -51,8 +51,9 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     """Energy (eV), forces (eV/Å) and stress (eV/Å³, ASE's sign and order xx yy zz yz xz xy) of a model.
 
     The energy is the model's own: it holds the energy offsets of the parameters (one-body terms), if they have any,
-    and the wall below the inner cutoffs. Where it lacks the offset of an element, or knows offsets in combinations alone
-    that the atoms' composition is not among, the first energy asked for brings a HiertlWarning. ``free_energy`` is the same number. Atoms that are periodic in no direction
+    and the wall below the inner cutoffs. Where it lacks the offset of an element, or knows offsets in combinations
+    alone that the atoms' composition is not among, the first energy asked for brings a HiertlWarning.
+    ``free_energy`` is the same number. Atoms that are periodic in no direction
     are an isolated molecule, whatever their cell; those that are in one or two are a wire or a slab, with images in
     these directions only. None of them has a volume, so that asking for their stress raises ASE's
     PropertyNotImplementedError. A calculator keeps the last result and calculates again when positions, cell,
@@ -246,8 +247,8 @@ def _lacking(parameters: Parameters, frame: Frame) -> str:
     if absent := sorted(set(counts) - stated):
         named = ", ".join(absent)
         return (
-            f"{parameters.source}: no energy of a free atom of {named} (energy offset): energies lack a constant for each "
-            f"atom of {named}; forces and stresses don't, nor differences at the same numbers of atoms"
+            f"{parameters.source}: no energy of a free atom of {named} (energy offset): energies lack a constant for "
+            f"each atom of {named}; forces and stresses don't, nor differences at the same numbers of atoms"
         )
     return "" if tells(parameters.untold, counts) else f"{parameters.source}: {untold_text(parameters.untold)}"
 

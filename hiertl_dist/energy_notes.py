@@ -14,12 +14,6 @@ EnergyLabels = Literal["none", "weightless", "some"]
 """Whether the frames of a fit have energies, and any of these a weight above zero."""
 
 
-def zero_notes(elements: Sequence[str]) -> tuple[str, ...]:
-    """What is said of energies that are zero."""
-    said = f"energies of free atoms of {', '.join(elements)} are taken to be zero, as was asked for"
-    return (said,) if elements else ()
-
-
 def fitted_notes(elements: Sequence[str]) -> tuple[str, ...]:
     """What is said of energies of other blocks that a fit tells."""
     said = f"energies of free atoms of {', '.join(elements)}, which no frozen model has, are fitted here"

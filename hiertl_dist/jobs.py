@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,7 +43,7 @@ from .planning import Need, Plan, all_needs, check_resources, make_plan
 from .reduction import solve_bytes
 from .solution import Solution
 from .store_places import store_folder
-from .untold import combined, elements_of, tells
+from .told_energies import uncovered_frames, without_offsets
 from .words import count_text
 
 if TYPE_CHECKING:
@@ -354,12 +353,12 @@ def evaluate_job(
     ignore = ignore_other_elements or all(f.elements <= known for f in frames)
     parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
     covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
-    untold = combined(d for m in models for d in m.parameters.untold)
-    uncovered = sum(1 for f in frames if f.energy is not None and not tells(untold, Counter(f.species)))
+    whole = [m.parameters for m in models]
+    untold, uncovered = uncovered_frames(whole, frames)
     report = EvaluationReport(
         frames, sum_evaluations(parts, [m.coverage for m in models]), covered,
-        set().union(*(m.coverage for m in models)), no_offsets=_no_offsets(models, frames),
-        untold=elements_of(untold), untold_frames=uncovered,
+        set().union(*(m.coverage for m in models)), no_offsets=without_offsets(whole, frames),
+        untold=untold, untold_frames=uncovered,
     )  # fmt: skip
     writers: list[Writer] = []
     if plot is not None:
@@ -368,14 +367,6 @@ def evaluate_job(
         writers += [table_writer(tables, table) for table in report.tables(units)]
     write_outputs(executor, writers)
     return replace(report, files=tuple(f for w in writers for f in w.files))
-
-
-def _no_offsets(models: Sequence[Model], frames: Sequence[Frame]) -> tuple[str, ...]:
-    """Elements of the frames with energies that models have terms of, but none the energy of a free atom."""
-    here = set().union(*(f.elements for f in frames if f.energy is not None))
-    known = set().union(*(m.elements for m in models))
-    stated = {t.elements[0] for m in models for t in m.parameters.basis.types if t.body == 1}
-    return tuple(sorted((here & known) - stated))
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from .blocks import Column
-from .energy_notes import zero_notes
 from .errors import InputError, MismatchError
 from .rows import SUMMARY_KINDS, kind_codes, row_targets
 from .told_energies import reference_notes, untold_notes
@@ -282,6 +281,12 @@ def settled_energies(
         raise InputError(_refusal(lacking, frozen, where))
     opened = tuple(e for e in others if e in left_open or missing == "fit")
     return Settled(own, given, held, opened, tuple(lacking) if missing == "zero" else ())
+
+
+def zero_notes(elements: Sequence[str]) -> tuple[str, ...]:
+    """What is said of energies that are zero."""
+    said = f"energies of free atoms of {', '.join(elements)} are taken to be zero, as was asked for"
+    return (said,) if elements else ()
 
 
 def energy_terms(

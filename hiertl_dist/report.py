@@ -225,9 +225,9 @@ def untold_frames_text(elements: Sequence[str], count: int) -> str:
     """What to say beside errors of energies where models know combinations of energies of free atoms alone, and some
     frames are of other compositions."""
     return (
-        f"WARNING: of the energies of free atoms of {', '.join(elements)} the files know combinations alone, those of the "
-        f"compositions that were fitted: energies of {count_text(count, 'frame')} of other compositions are off by a "
-        "constant for each such atom, and so are their errors; forces and stresses are not"
+        f"WARNING: of the energies of free atoms of {', '.join(elements)} the files know combinations alone, those of "
+        f"the compositions that were fitted: energies of {count_text(count, 'frame')} of other compositions are off "
+        "by a constant for each such atom, and so are their errors; forces and stresses are not"
     )
 
 

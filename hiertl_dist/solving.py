@@ -31,7 +31,7 @@ from .reduction import Summaries, reduce_rows
 from .result_cards import block_fit_card
 from .settings import FitSettings
 from .solution import Solution
-from .unlearnt import unlearnt_notes
+from .unlearnt import fits_of_frames, unlearnt_notes
 from .untold import directions_of
 from .weights import (
     AUTO,
@@ -264,9 +264,10 @@ def _solution(
         notes = (*notes, solved.automatic.text(), *solved.automatic.notes)
     else:
         notes = (*notes, *shares_note({g: before for g, (_, before, _) in sums.items()}, factors))
-    frames = [f for s in plan.segments for f in s.frames]
+    used = {g: after for g, (_, _, after) in sums.items() if factors[g] > 0.0}
+    fits = fits_of_frames([f for s in plan.segments for f in s.frames], used, {g: sums[g][0] for g in used})
     weights = None if solved.automatic is None else solved.automatic.weights
-    notes = (*unlearnt_notes(frames, offsets, linear.coefficients, factors, weights, f"block {block}"), *notes)
+    notes = (*unlearnt_notes(fits, weights, block), *notes)
     parameters = fitted_parameters(
         plan.basis, summaries.columns, linear.coefficients, energies, penalty, plan.coverage(summaries.blocks),
         f"fit of {block}",

@@ -15,11 +15,11 @@ import numpy as np
 
 from .display import number_text
 from .units import EV
-from .untold import tells, untold_text
+from .untold import combined, elements_of, tells, untold_text
 from .words import count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -61,6 +61,22 @@ def untold_notes(frames: Sequence[Frame], frozen: Sequence[Parameters], where: s
                 f"{where or 'the fit'}, such as {off[0].origin}: fit its blocks again together with these"
             )
     return tuple(found)
+
+
+def uncovered_frames(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[tuple[str, ...], int]:
+    """Elements of whose energies the sum of models knows combinations alone, and the number of frames with energies
+    whose compositions are not among these."""
+    untold = combined(d for m in models for d in m.untold)
+    off = sum(1 for f in frames if f.energy is not None and not tells(untold, Counter(f.species)))
+    return elements_of(untold), off
+
+
+def without_offsets(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[str, ...]:
+    """Elements of the frames with energies that models have terms of, but none the energy of a free atom."""
+    bases = [m.basis for m in models]
+    here = {e for f in frames if f.energy is not None for e in f.elements}
+    stated = {t.elements[0] for b in bases for t in b.types if t.body == 1}
+    return tuple(sorted((here & {e for b in bases for e in b.elements}) - stated))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,14 @@ from :func:`~hiertl_dist.weights.auto_weights`, and the fit goes well as far as 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from .display import number_text
 from .mean_model import FEW, QUANTITIES, Kind, spread_of_labels, worse_than_mean
-from .rows import Group, person_kind
+from .rows import person_kind
 from .units import EV, KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .algebra import Summary
     from .frames import Frame
+    from .rows import Group
 
 CLEARLY: Final = 0.9
 """Part of the spread below which a residual has to be: a fit to mere noise is below the whole, by the numbers that it
@@ -45,32 +46,79 @@ KCAL: Final[Mapping[Kind, float]] = {"force": 1.0, "energy": 1.0, "stress": KCAL
 """To the units in which errors are judged."""
 
 
+@dataclass(frozen=True)
+class KindFit:
+    """What a fit leaves of a kind of labels, and their spread about their means: kcal/mol/Å, kcal/mol an atom,
+    kcal/mol/Å³; ``freedom`` counts labels less the means."""
+
+    rmse: float
+    spread: float
+    freedom: int
+
+
 def unlearnt_notes(
-    frames: Sequence[Frame], groups: Mapping[Group, Summary], coefficients: NDArray[np.float64],
-    factors: Mapping[Group, float], automatic: Mapping[str, float] | None, where: str,
+    fits: Mapping[Kind, KindFit], automatic: Mapping[str, float] | None, where: str
 ) -> tuple[str, ...]:  # fmt: skip
-    """A warning for each kind of labels that a fit describes no better than their mean.
+    """A warning for each kind of labels that a fit describes no better than their mean; ``automatic`` are the weights
+    by kind, if nobody named them."""
+    return tuple(
+        _note(kind, fit.rmse, fit.spread, None if automatic is None else automatic.get(kind), where)
+        for kind, fit in fits.items()
+        if worse_than_mean(kind, fit.rmse * KCAL[kind] / CLEARLY, fit.spread * KCAL[kind], fit.freedom)
+    )
+
+
+def fits_of_frames(
+    frames: Sequence[Frame], squares: Mapping[Group, float], rows: Mapping[Group, int]
+) -> dict[Kind, KindFit]:
+    """By kind, from the frames that were fitted and the squares that a fit leaves of groups of their rows; groups that
+    it left out, by a weight of 0, are not among them."""
+    found: dict[Kind, KindFit] = {}
+    for kind in QUANTITIES:
+        own = [g for g in squares if person_kind(g.kind) == kind]
+        count, sources = sum(rows[g] for g in own), {g.source for g in own}
+        spread, freedom, size = label_spread(kind, [f for f in frames if f.group in sources])
+        if count and freedom:
+            found[kind] = KindFit(float(np.sqrt(sum(squares[g] for g in own) / count)) / size, spread, freedom)
+    return found
+
+
+def fits_of_factors(
+    factors: Mapping[Group, tuple[NDArray[np.float64], int]], squares: Mapping[Group, float], rows: Mapping[Group, int]
+) -> dict[Kind, KindFit]:
+    """As :func:`fits_of_frames`, from groups that keep compositions apart. Spreads of stresses are about zero, for the
+    components are not apart; those of energies are told where there is a one-body column.
 
     Parameters
     ----------
-    frames : that were fitted.
-    groups : their rows, frozen models subtracted; ``coefficients`` are what the fit says of their columns.
-    factors : what rows are multiplied by; those of factor 0 are not looked at, for they are left out on purpose.
-    automatic : weights by kind, if nobody named them.
+    factors : triangular factor of each group, its labels in the last column, and the index of a one-body column, which
+        is the same number in all its rows; −1 where there is none.
     """
-    notes = []
+    found: dict[Kind, KindFit] = {}
     for kind in QUANTITIES:
-        own = [g for g in groups if person_kind(g.kind) == kind and factors[g] > 0.0]
-        rows = sum(groups[g].rows for g in own)
-        sources = {g.source for g in own}
-        spread, freedom, size = label_spread(kind, [f for f in frames if f.group in sources])
-        if not rows or not freedom:
-            continue
-        squares = sum(float(groups[g].residual_norm2(coefficients)) for g in own)
-        rmse = float(np.sqrt(squares / rows)) / size
-        if worse_than_mean(kind, rmse * KCAL[kind] / CLEARLY, spread * KCAL[kind], freedom):
-            notes.append(_note(kind, rmse, spread, None if automatic is None else automatic.get(kind), where))
-    return tuple(notes)
+        own = [g for g in squares if person_kind(g.kind) == kind and rows[g]]
+        count = sum(rows[g] for g in own)
+        left, freedom, size = sum(float(np.sum(factors[g][0][:, -1] ** 2)) for g in own), count, 1.0
+        if kind == "energy":
+            if any(factors[g][1] < 0 or not g.atoms for g in own):  # or compositions are not kept apart
+                continue
+            pools: dict[tuple[str, int], list[NDArray[np.float64]]] = {}
+            for g in own:
+                r, i = factors[g]
+                pools.setdefault((g.composition, g.atoms), []).append(r[:, [i, -1]])
+            left, freedom = sum(_about_mean(np.vstack(parts)) for parts in pools.values()), count - len(pools)
+            size = float(np.sqrt(sum(rows[g] * g.atoms**2 for g in own) / count)) if count else 1.0
+        if freedom > 0:
+            rmse = float(np.sqrt(sum(squares[g] for g in own) / count)) / size
+            found[kind] = KindFit(rmse, float(np.sqrt(left / freedom)) / size, freedom)
+    return found
+
+
+def _about_mean(columns: NDArray[np.float64]) -> float:
+    """‖b‖² of (rows, 2) a constant and b, less what the constant explains."""
+    constant, b = columns.T
+    rest = b - constant * (constant @ b) / (constant @ constant)
+    return float(rest @ rest)
 
 
 def _note(kind: Kind, rmse: float, spread: float, weight: float | None, where: str) -> str:

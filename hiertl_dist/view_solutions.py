@@ -16,12 +16,13 @@ from .basis import cluster_name, split_symbols
 from .built_solution import built_solution
 from .energy_notes import energy_labels, undetermined_notes
 from .frozen import fitted_parameters, wall_of
-from .one_body import OpenEnergies, one_body_values, undetermined_energies
+from .one_body import OpenEnergies, one_body_columns, one_body_values, undetermined_energies
 from .parameters import Parameters, Penalty
 from .rows import Group
 from .solution import Solution
 from .solving import rows_for
 from .tiles import widest_ranges
+from .unlearnt import fits_of_factors, unlearnt_notes
 from .untold import directions_of
 from .views import View, combine, factor_of
 from .weights import shares_note
@@ -103,11 +104,28 @@ def solution_of(
     said = shares_note(targets, given.factors)
     automatic = said if given.automatic is None else (given.automatic.text(), *given.automatic.notes)
     notes = (*given.notes, *undetermined_notes(apart, block_name(given), energy_labels(given.factors)), *automatic)
+    notes = (*_unlearnt(given, {g: float(s[0]) for g, s in squares.items()}), *notes)
     return built_solution(
         parameters, linear, sums, name=name or block_name(given), blocks=given.blocks, frozen=frozen,
         regulariser=regulariser, weights=given.weights, objective=given.objective,
         notes=(*given.summaries.notes, *notes, *linear.notes),
     )  # fmt: skip
+
+
+def _unlearnt(given: View, squares: Mapping[Group, float]) -> tuple[str, ...]:
+    """Warnings of kinds of labels that a fit has not learned."""
+    used = {g: s for g, s in squares.items() if given.factors[g] > 0.0}
+    rows = {g: given.summaries.rows(g) for g in used}
+    factors = {}
+    for group in used:
+        factor = factor_of(given, group)
+        n = factor.n_columns
+        starts, blocks = given.summaries.starts, given.summaries.blocks_in(group)
+        columns = [given.summaries.columns[i] for b in blocks for i in starts[b]]
+        counting = [i for i in one_body_columns(columns) if factor.r[:, i].any()]
+        factors[group] = factor.r[:, : n + 1], counting[0] if counting else -1
+    weights = None if given.automatic is None else given.automatic.weights
+    return unlearnt_notes(fits_of_factors(factors, used, rows), weights, block_name(given))
 
 
 def block_name(given: View) -> str:

@@ -20,10 +20,10 @@ from .basis import Basis, cluster_name, split_symbols
 from .blocks import blocks_of, columns_of
 from .cards import view_card
 from .display import Shown
-from .energy_notes import energy_labels, fitted_notes, undetermined_notes, zero_notes
+from .energy_notes import energy_labels, fitted_notes, undetermined_notes
 from .errors import InputError
 from .frozen import check_frozen
-from .one_body import MissingEnergies, OpenEnergies, one_body_columns, settled_energies
+from .one_body import MissingEnergies, OpenEnergies, one_body_columns, settled_energies, zero_notes
 from .parameters import Parameters
 from .reduction import Summaries
 from .rows import KINDS, OBJECTIVES, Group, person_kind

@@ -14,7 +14,7 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist.csv_tables import errors_csv
 from hiertl_dist.evaluation import Evaluation
 from hiertl_dist.fit_report import EvaluationReport
-from hiertl_dist.mean_model import LEAST, NOISE, spread_of_labels
+from hiertl_dist.mean_model import FEW, LEAST, NOISE, spread_of_labels
 from hiertl_dist.report import QUANTITIES, details_text, errors_by_composition, errors_by_group, errors_of, errors_text
 from hiertl_dist.store import jsonable
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
@@ -121,13 +121,15 @@ def test_the_sentence_names_the_groups_at_fault_and_no_others():
     assert re.search(r" !\d", row)
 
 
-def test_few_labels_are_not_judged():
-    """One frame less than it takes: an energy of each composition, and ten more."""
-    alike = [replace(FRAMES[0], energy=FRAMES[0].energy + i % 3) for i in range(LEAST + 1)]
-    found = [replace(e, energy=e.energy + 1e4) for e in off(alike)]
-    assert errors_of(alike, found).of("energy").worse
-    assert not errors_of(alike[:-1], found[:-1]).of("energy").worse
-    assert "worse than" not in texts(alike[:-1], found[:-1])[1]
+def test_few_labels_are_judged_where_an_error_is_far_above_their_spread():
+    """An energy of each composition, and three or ten more."""
+    for more, times, worse in ((LEAST, 1.1, True), (LEAST - 1, 1.1, False), (LEAST - 1, 4.9, False),
+                               (LEAST - 1, 5.1, True), (FEW, 5.1, True), (FEW - 1, 1e6, False)):  # fmt: skip
+        alike = [replace(FRAMES[0], energy=FRAMES[0].energy + i % 3) for i in range(more + 1)]
+        spread = errors_of(alike, off(alike)).energy_of_mean
+        found = [replace(e, energy=e.energy + times * spread * len(f)) for e, f in zip(off(alike), alike, strict=True)]
+        assert errors_of(alike, found).of("energy").worse == worse, (more, times)
+        assert ("worse than" in texts(alike, found)[1]) == worse
 
 
 def test_digits_of_labels_that_symmetry_makes_zero_are_no_error():

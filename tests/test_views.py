@@ -333,8 +333,11 @@ def test_a_view_equals_fit_block_from_rows_of_lower_orders():
     np.testing.assert_allclose(found.parameters.coefficients, direct.parameters.coefficients, rtol=1e-6, atol=1e-9)
     assert found.parameters.coverage == direct.parameters.coverage
     for key in ("block", "blocks", "frozen", "regulariser", "weights", "objective", "method", "rank", "nonzeros",
-                "n_counted", "notes"):  # fmt: skip
+                "n_counted"):  # fmt: skip
         assert getattr(found, key) == getattr(direct, key), key
+    # warnings have their own test: spreads of stresses are about zero in a view
+    one, other = ([n for n in s.notes if not n.startswith("WARNING")] for s in (found, direct))
+    assert one == other
     assert found.rmse == pytest.approx(direct.rmse)
     for name, own in direct.residuals.items():
         assert vars(found.residuals[name]) == pytest.approx(vars(own)), name
