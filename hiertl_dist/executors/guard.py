@@ -1,4 +1,4 @@
-"""Scripts whose work is not under ``if __name__ == "__main__":``, and processes that are spawned.
+"""Scripts whose work is not under ``if __name__ == "__main__":``, or that are no file, and processes that are spawned.
 
 A spawned process imports the script that started it, to find what is defined there. If the script does its work as it
 is imported, each process does all of it again, and starts processes in its turn.
@@ -32,7 +32,7 @@ def require_main_guard() -> None:
     Raises
     ------
     LaunchError
-        They would: the script and its line are named.
+        They would: the script and its line are named. Or they could not import it, as there is no such file.
     SystemExit
         This is such a process: it ends without a word, and the one that started it tells (:func:`unguarded`).
     """
@@ -40,7 +40,14 @@ def require_main_guard() -> None:
         with suppress(OSError, KeyError):
             Path(os.environ[MARK]).touch()
         raise SystemExit(EXIT_CODE)
-    script = _script(sys.modules["__main__"])
+    main = sys.modules["__main__"]
+    if (missing := _no_file(main)) is not None:
+        raise LaunchError(
+            f"worker processes import the script that started them, and {missing} is no file that they can find: save "
+            'the script to a file, its work under if __name__ == "__main__":, and run that; or use executor("serial"), '
+            "or the client of a dask cluster that is there already (with threads: Client(processes=False))"
+        )
+    script = _script(main)
     line = None if script is None else _working_line(script)
     if script is not None and line is not None and _lacks_guard(script, line):
         raise LaunchError(message(f"{script}, line {line}"))
@@ -63,6 +70,18 @@ def message(where: str = "the script") -> str:
         f'{where}: worker processes import this script, and would do its work again: put the work under '
         f'if __name__ == "__main__": (what is defined above may stay), or use executor("serial")'
     )
+
+
+def _no_file(main: ModuleType) -> str | None:
+    """What a spawned process would look for as the main module and not find: ``<stdin>``, or a script that is gone.
+
+    At a prompt, in a notebook and with ``python -c`` it looks for none.
+    """
+    file = getattr(main, "__file__", None)
+    if file is None or getattr(main, "__spec__", None) is not None:
+        return None
+    start = getattr(multiprocessing.process, "ORIGINAL_DIR", None) or os.curdir  # where the script's path holds
+    return None if (Path(start) / file).exists() else str(file)
 
 
 def _script(main: ModuleType) -> Path | None:

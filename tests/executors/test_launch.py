@@ -347,3 +347,27 @@ def test_what_cannot_be_read_is_not_judged(tmp_path: Path, text: str) -> None:
     assert not guard._lacks_guard(tmp_path / "none.py", 1)
 
 
+
+
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_a_script_from_stdin_is_asked_to_be_a_file(tmp_path: Path, kind: str) -> None:
+    """Its workers would look for a file ``<stdin>``, and die; a serial executor needs no workers."""
+    text = "from hiertl_dist.executors import executor\nif __name__ == '__main__':\n"
+    text += "    import sys\n    with executor(sys.argv[1], workers=1) as e:\n        print(e.run(abs, [-3]))\n"
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *args], input=text, env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path,
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    found = run("-", kind)
+    assert found.returncode == 1
+    last = found.stderr.strip().splitlines()[-1]
+    assert "LaunchError" in last
+    assert "<stdin> is no file" in last
+    assert "save the script to a file" in last
+    assert "out of memory" not in found.stderr
+    assert run("-c", text, kind).stdout == "[3]\n", "a command looks for no file"
+    text = text.replace(", workers=1", "")
+    assert run("-", "serial").stdout == "[3]\n"
