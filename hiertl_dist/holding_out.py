@@ -64,7 +64,7 @@ def hold_out(
     Raises
     ------
     InputError
-        A pattern matches no group, nothing would be held out, or options contradict each other.
+        A pattern matches no group, nothing or everything would be held out, or options contradict each other.
     """
     check_hold_out(fraction, every)
     for pattern in groups:
@@ -84,6 +84,14 @@ def hold_out(
             f"{f'fraction = {fraction}' if fraction is not None else f'every = {every}'}"
         )
     held = [out or f.configuration in single for f, out in zip(frames, whole, strict=True)]
+    if frames and all(held):
+        said = [f"groups = {list(groups)}"] * bool(groups) + [f"fraction = {fraction}"] * (fraction is not None)
+        said += [f"every = {every}"] * (every is not None)
+        there = sorted({f.group for f in frames})
+        raise InputError(
+            f"hold_out: {' and '.join(said)} would hold out all {len(frames)} frames, and leave none to fit; the "
+            f"groups are {there[:20]}"
+        )
     fitted = [f for f, out in zip(frames, held, strict=True) if not out]
     return fitted, [f for f, out in zip(frames, held, strict=True) if out]
 

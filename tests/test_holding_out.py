@@ -115,3 +115,10 @@ def test_it_is_part_of_an_input_file(tmp_path):
         Input.from_toml(write_job(tmp_path, frames, hold_out={"fraction": 0.1, "every": 3}))
     with pytest.raises(InputError, match=r"hold_out\.every: expected an integer, found 2\.5"):
         Input.from_toml(write_job(tmp_path, frames, hold_out={"every": 2.5}))
+
+
+@pytest.mark.parametrize("options", [{"groups": ["*"]}, {"groups": ["a", "b"]}])
+def test_all_frames_held_out_is_refused(options):
+    frames = frames_of(a="C C", b="C N")
+    with pytest.raises(InputError, match=r"hold_out: groups = .* would hold out all 4 frames, and leave none to fit"):
+        hold_out(frames, **options)
