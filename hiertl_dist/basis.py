@@ -27,13 +27,16 @@ from .cluster_types import (
     check_number,
     cluster_name,
     edges_of,
+    element_faults,
+    energy_faults,
+    mass_faults,
     split_symbols,
+    type_faults,
     type_rank,
 )
 from .display import Shown
 from .errors import BasisError, joined
 from .paths import require_file
-from .type_names import name_fault
 from .words import shown, toml_table
 
 if TYPE_CHECKING:
@@ -71,8 +74,6 @@ class Basis(Shown, card=basis_card):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "energies", _checked_energies(self))
-        if len(set(self.elements)) != len(self.elements) or not self.elements:
-            raise BasisError(f"elements: expected distinct symbols, found {shown(self.elements)}")
         self._check_names()
         check_number(len(self.elements), 2)
         wanted = {tuple(sorted(p)) for p in itertools.combinations_with_replacement(self.elements, 2)}
@@ -86,19 +87,8 @@ class Basis(Shown, card=basis_card):
                 raise BasisError(f"type {kind.name}: {sorted(unknown)} not among the elements {self.elements}")
         own = {p.elements: p for p in self.pairs}
         for kind in self.types:
-            edge, pair = (kind.edges[0], own[kind.elements]) if kind.body == 2 else (None, None)
-            if edge is not None and pair is not None and (edge.rmin, edge.rmax) != (pair.rmin, pair.rmax):
-                raise BasisError(
-                    f"type {kind.name}: two-body terms have the cutoffs of their pair, {pair.rmin} and {pair.rmax} Å, "
-                    f"found {edge.rmin} and {edge.rmax}"
-                )
-        inverse = {p.elements for p in self.pairs if p.transform == "INVRSE_R"}
-        for kind in self.types:
-            for edge in kind.edges:
-                if edge.elements in inverse and edge.rmin <= 0.0:
-                    raise BasisError(
-                        f"type {kind.name}, edge {edge.name}: INVRSE_R needs rmin above 0, found {edge.rmin}"
-                    )
+            for edge, fault in type_faults(kind, own):
+                raise BasisError(f"type {kind.name}, edge {edge.name}: {fault}")
         names = [t.elements for t in self.types]
         if len(set(names)) != len(names):
             twice = sorted({cluster_name(n) for n in names if names.count(n) > 1})
@@ -108,17 +98,9 @@ class Basis(Shown, card=basis_card):
             object.__setattr__(self, name, tuple(ordered))
 
     def _check_names(self) -> None:
-        for element in self.elements:
-            if fault := name_fault(element):
-                raise BasisError(
-                    f"elements: {shown(element)} is neither a chemical symbol nor the name of a type: {fault}"
-                )
         object.__setattr__(self, "masses", dict(self.masses))
-        if unknown := sorted(set(self.masses) - set(self.elements)):
-            raise BasisError(f"masses: {', '.join(map(shown, unknown))} not among the elements {self.elements}")
-        for element, mass in self.masses.items():
-            if not 0.0 < mass < float("inf"):
-                raise BasisError(f"masses: expected a mass above 0 for {element}, found {shown(mass)}")
+        for fault in (*element_faults(self.elements), *mass_faults(self.masses, self.elements)):
+            raise BasisError(fault)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Basis:
@@ -227,11 +209,9 @@ class Basis(Shown, card=basis_card):
 def _checked_energies(basis: Basis) -> tuple[tuple[str, float], ...]:
     """The energies that are given, elements sorted. Raises BasisError where one is no number or has no column."""
     ones = {t.elements[0] for t in basis.types if t.body == 1}
+    for fault in energy_faults((e for e, _ in basis.energies), ones):
+        raise BasisError(fault)
     for element, energy in basis.energies:
-        if element not in ones:
-            raise BasisError(
-                f"energies.{element}: expected an element with a one-body term, of which there are {sorted(ones)}"
-            )
         if not math.isfinite(energy):
             raise BasisError(f"energies.{element}: expected a finite number, found {energy}")
     if len(dict(basis.energies)) < len(basis.energies):

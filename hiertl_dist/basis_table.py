@@ -5,19 +5,33 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from .cluster_types import ClusterType, Cutoff, Edge, Elements, Pair, check_number, cluster_name, split_symbols
+from .cluster_types import (
+    ClusterType,
+    Cutoff,
+    Edge,
+    Elements,
+    Pair,
+    check_cutoffs,
+    check_lambda,
+    check_number,
+    check_order,
+    check_transform,
+    cluster_name,
+    element_faults,
+    energy_faults,
+    mass_faults,
+    split_symbols,
+    type_faults,
+)
 from .errors import BasisError, Problems, unknown_keys_message
+from .table_keys import BASIS, MANY_BODY, OF_BLOCK, PAIR, TYPE
 from .type_names import SYMBOL
 from .units import EV
 from .words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-KEYS: Final = (
-    "elements", "orders", "transform", "cutoff", "pairs", "three_body", "four_body", "blocks", "types", "one_body",
-    "exclude", "energies", "masses",
-)  # fmt: skip
 Parts = tuple[
     Elements, tuple[Pair, ...], tuple[ClusterType, ...], Cutoff, tuple[tuple[str, float], ...], dict[str, float]
 ]
@@ -59,11 +73,23 @@ def _get(table: Mapping[str, Any], key: str, kind: type, where: str, default: An
 
 def given_energies(table: Mapping[str, Any], where: str) -> tuple[tuple[str, float], ...]:
     """(element, energy in kcal/mol) of a table of energies by element and their ``unit``, eV where none is named."""
+    problems = Problems(BasisError)
     unit = table.get("unit", "eV")
     if unit not in ("eV", "kcal"):
-        raise BasisError(f"{where}.unit: expected 'eV' or 'kcal' (kcal/mol), found {unit!r}")
+        problems.add(f"{where}.unit: expected 'eV' or 'kcal' (kcal/mol), found {shown(unit)}")
     factor = EV if unit == "eV" else 1.0
-    return tuple((e, factor * _number(x, f"{where}.{e}", "a number")) for e, x in table.items() if e != "unit")
+    found = _numbers({e: x for e, x in table.items() if e != "unit"}, where, problems)
+    problems.settle(BasisError)
+    return tuple((e, factor * x) for e, x in found.items())
+
+
+def _numbers(table: Mapping[str, Any], where: str, problems: Problems) -> dict[str, float]:
+    """Those values of a table that are numbers; the others are problems."""
+    found: dict[str, float] = {}
+    for name, value in table.items():
+        with problems.noting():
+            found[name] = _number(value, f"{where}.{name}", "a number")
+    return found
 
 
 def _number(value: Any, where: str, expected: str) -> float:
@@ -77,9 +103,9 @@ class _Reader:
     """One ``[basis]`` table and its parts by sorted elements; what is wrong is kept until all of it can be told."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
-        self.problems = Problems()
+        self.problems = Problems(BasisError)
         with self.problems.noting():
-            _known(table, KEYS, "basis")
+            _known(table, BASIS, "basis")
         self.table: Mapping[str, Any] = table if isinstance(table, dict) else {}
         self.elements: Elements = ()
         with self.problems.noting():
@@ -87,25 +113,30 @@ class _Reader:
             if not all(isinstance(e, str) for e in given):
                 raise BasisError(f"basis.elements: expected symbols, found {shown(given)}")
             self.elements = tuple(given)
-        if not self.elements:
-            self.problems.settle(BasisError)  # nothing else can be judged without them
+            self._add(element_faults(self.elements))
+        self.transform: str | None = None
+        with self.problems.noting():
+            self.transform = self._transform(_get(self.table, "transform", str, "basis", "MORSE"), "basis.transform")
         pairs = self._named("pairs", (2,), MISSING)
-        self.pairs: dict[Elements, Pair] = {}
-        for k, own in pairs.items():
-            with self.problems.noting():
-                self.pairs[k] = self._pair(k, own)
-        self.wrong_pairs = "pairs" not in self.table or set(pairs) - set(self.pairs)
-        self.types = self._named("types", (1, 2, 3, 4), {})
+        found = {k: self._pair(k, own) for k, own in pairs.items()}
+        self.pairs = {k: pair for k, pair in found.items() if pair is not None}
+        listed = self.table.get("pairs")
+        self.told = set(found)
+        # a name that means no pair may be meant for one that is missing
+        self.wrong_names = not isinstance(listed, dict) or len(found) < len(listed)
+        self.types = self._tables("types", TYPE)
         self.blocks: dict[Elements, Any] = {}
-        for key, own in self._named("blocks", (1, 2, 3, 4), {}).items():
-            with self.problems.noting():
-                if len(set(key)) != len(key):
-                    raise BasisError(f"basis.blocks.{cluster_name(key)}: a block is a set of elements, each once")
-                _known(own, ("orders",), f"basis.blocks.{cluster_name(key)}")
+        for key, own in self._tables("blocks", OF_BLOCK).items():
+            if len(set(key)) != len(key):
+                name = cluster_name(key)
+                self.problems.add(f"basis.blocks.{name}: a block is a set of elements, each once")
+            else:
                 self.blocks[key] = own
         for body in (3, 4):
+            where = f"basis.{BODY_KEYS[body]}"
             with self.problems.noting():
-                _known(_get(table, BODY_KEYS[body], dict, "basis", {}), ("rmin", "rmax"), f"basis.{BODY_KEYS[body]}")
+                _known(_get(self.table, BODY_KEYS[body], dict, "basis", {}), MANY_BODY, where)
+        self._check_orders()
 
     def read(self) -> Parts:
         excluded: set[Elements] = set()
@@ -116,16 +147,48 @@ class _Reader:
             self._read_types(excluded, types)
         cutoff = Cutoff()
         with self.problems.noting():
-            cutoff = Cutoff.parse(_get(self.table, "cutoff", str, "basis", "CUBIC"))
+            cutoff = self._cutoff_function()
         energies: tuple[tuple[str, float], ...] = ()
         with self.problems.noting():
-            energies = given_energies(_get(self.table, "energies", dict, "basis", {}), "basis.energies")
+            table = _get(self.table, "energies", dict, "basis", {})
+            with self.problems.noting():
+                energies = given_energies(table, "basis.energies")
+            if self.elements:
+                ones = [e for e in self._one_body() if (e,) not in excluded]
+                self._add(energy_faults((e for e in table if e != "unit"), ones))
         masses: dict[str, float] = {}
         with self.problems.noting():
             given = _get(self.table, "masses", dict, "basis", {})
-            masses = {name: _number(mass, f"basis.masses.{name}", "a number") for name, mass in given.items()}
+            masses = _numbers(given, "basis.masses", self.problems)
+            known = self.elements or tuple(given)
+            self._add(mass_faults({name: masses.get(name, 1.0) for name in given}, known))
         self.problems.settle(BasisError)
         return self.elements, tuple(self.pairs.values()), tuple(types), cutoff, energies, masses
+
+    def _add(self, faults: Iterable[str]) -> None:
+        for text in faults:
+            self.problems.add(f"basis.{text}")
+
+    def _cutoff_function(self) -> Cutoff:
+        text = _get(self.table, "cutoff", str, "basis", "CUBIC")
+        try:
+            return Cutoff.parse(text)
+        except BasisError as error:
+            raise BasisError(f"basis.cutoff: {error}") from error
+
+    def _tables(self, what: str, keys: tuple[str, ...]) -> dict[Elements, Mapping[str, Any]]:
+        """A table of tables by sorted elements, whatever else is wrong with these."""
+        found: dict[Elements, Mapping[str, Any]] = {}
+        for key, own in self._named(what, (1, 2, 3, 4), {}).items():
+            with self.problems.noting():
+                _known(own, () if what == "types" and len(key) == 1 else keys, f"basis.{what}.{cluster_name(key)}")
+            found[key] = own if isinstance(own, dict) else {}
+        return found
+
+    def _transform(self, given: Any, where: str) -> str:
+        transform = "DEFAULT" if given == "NONE" else given
+        check_transform(where, transform)
+        return str(transform)
 
     def _read_types(self, excluded: set[Elements], types: list[ClusterType]) -> None:
         for body in filter(self._may_have, (1, 2, 3, 4)):
@@ -160,39 +223,88 @@ class _Reader:
     def _cluster(self, name: Any, bodies: tuple[int, ...], where: str) -> Elements:
         if not isinstance(name, str):
             raise BasisError(f"{where}: expected element symbols, found {shown(name)}")
-        key = split_symbols(name)
-        if len(key) not in bodies or not set(key) <= set(self.elements):
+        try:
+            key = split_symbols(name)
+        except BasisError as error:
+            raise BasisError(f"{where}: {error}") from error
+        # where the elements are missing, that is told by itself
+        if len(key) not in bodies or (self.elements and not set(key) <= set(self.elements)):
             odd = [e for e in self.elements if not SYMBOL.fullmatch(e)]
             hint = f"; names that are no symbols have hyphens between them: '{odd[0]}-{odd[0]}'" if odd else ""
             raise BasisError(
-                f"{where}: expected {' or '.join(map(str, bodies))} of the elements {', '.join(self.elements)}{hint}"
+                f"{where}: expected {' or '.join(map(str, bodies))} of the elements"
+                f"{' ' * bool(self.elements)}{', '.join(self.elements)}{hint}"
             )
         return key
 
     def _excluded(self) -> set[Elements]:
-        names = _get(self.table, "exclude", list, "basis", [])
-        return {self._cluster(name, (1, 2, 3, 4), "basis.exclude") for name in names}
+        found = set()
+        for name in _get(self.table, "exclude", list, "basis", []):
+            with self.problems.noting():
+                found.add(self._cluster(name, (1, 2, 3, 4), "basis.exclude"))
+        return found
 
-    def _pair(self, key: Elements, own: Any) -> Pair:
+    def _pair(self, key: Elements, own: Any) -> Pair | None:
+        """A pair; None where its cutoffs are wrong. What is wrong is noted."""
         where = f"basis.pairs.{cluster_name(key)}"
-        _known(own, ("rmin", "rmax", "lambda", "transform"), where)
-        transform = own.get("transform", _get(self.table, "transform", str, "basis", "MORSE"))
-        transform = "DEFAULT" if transform == "NONE" else transform
-        lam = _get(own, "lambda", float, where) if transform == "MORSE" else None
-        return Pair(key, _get(own, "rmin", float, where), _get(own, "rmax", float, where), transform, lam)
+        with self.problems.noting():
+            _known(own, PAIR, where)
+        if not isinstance(own, dict):
+            return None
+        transform = self.transform
+        if "transform" in own:
+            transform = None
+            with self.problems.noting():
+                transform = self._transform(own["transform"], f"{where}.transform")
+        found: dict[str, float] = {}
+        for name in ("rmin", "rmax", *("lambda",) * ("lambda" in own or transform == "MORSE")):
+            with self.problems.noting():
+                found[name] = _get(own, name, float, where)
+        if "lambda" in found and transform in ("MORSE", None):
+            with self.problems.noting():
+                lam = found.pop("lambda")
+                check_lambda(f"{where}.lambda", lam)
+                found["lambda"] = lam
+        if "rmin" not in found or "rmax" not in found:
+            return None
+        with self.problems.noting():
+            check_cutoffs(where, found["rmin"], found["rmax"])
+            if transform is not None and ("lambda" in found or transform != "MORSE"):
+                return Pair(key, found["rmin"], found["rmax"], transform, found.get("lambda"))
+            return Pair(key, found["rmin"], found["rmax"], "DEFAULT")  # for types to be judged by its cutoffs
+        return None
 
-    def _order(self, key: Elements) -> int:
+    def _check_orders(self) -> None:
+        """Note each list of orders that is none, whether a type is made of it or not."""
+        tables = [("basis.orders", self.table)]
+        tables += [(f"basis.blocks.{cluster_name(key)}.orders", own) for key, own in self.blocks.items()]
+        for where, table in tables:
+            orders = table.get("orders", [0, 0, 0])
+            if not _are_orders(orders):
+                self.problems.add(
+                    f"{where}: expected three integers ≥ 0 (two-, three-, four-body), found {shown(orders)}"
+                )
+
+    def _order(self, key: Elements) -> int | None:
+        """The order of a type; None where it is wrong, which has been told."""
         body = len(key)
         if body == 1:
             return int(key[0] in self._one_body())
-        block = self.blocks.get(tuple(sorted(set(key))), {})
-        orders = _get(block if "orders" in block else self.table, "orders", list, "basis")
-        if len(orders) != 3 or not all(isinstance(o, int) and not isinstance(o, bool) and o >= 0 for o in orders):
-            raise BasisError(
-                f"basis.orders: expected three integers ≥ 0 (two-, three-, four-body), found {shown(orders)}"
-            )
-        own = self.types.get(key, {})
-        return int(_get(own, "order", int, f"basis.types.{cluster_name(key)}", orders[body - 2]))
+        own, block = self.types.get(key, {}), tuple(sorted(set(key)))
+        in_block = "orders" in self.blocks.get(block, {})
+        table = self.blocks[block] if in_block else self.table
+        if "orders" not in table:
+            raise BasisError("basis.orders: missing")
+        orders = table["orders"]
+        where = f"basis.blocks.{cluster_name(block)}.orders" if in_block else "basis.orders"
+        found = orders[body - 2] if _are_orders(orders) else None
+        if "order" in own:
+            where = f"basis.types.{cluster_name(key)}.order"
+            found = int(_get(own, "order", int, f"basis.types.{cluster_name(key)}"))
+        # a many-body order of 1 has the power 0 alone, and that is in no column
+        if found is not None and found != 0 and not (body > 2 and found == 1):
+            check_order(where, body, found)
+        return found
 
     def _one_body(self) -> Elements:
         value = self.table.get("one_body", True)
@@ -203,24 +315,46 @@ class _Reader:
         return tuple(value)
 
     def _type(self, key: Elements) -> ClusterType | None:
-        body, where = len(key), f"basis.types.{cluster_name(key)}"
-        own = self.types.get(key, {})
-        _known(own, () if body == 1 else ("order", "rmin", "rmax"), where)
-        order = self._order(key)
-        # a many-body order of 1 has the power 0 alone, and that is in no column
-        if order == 0 or (body > 2 and order == 1):
+        """A type, if there is one of these elements; what is wrong with it is noted."""
+        order: int | None = None
+        with self.problems.noting():
+            order = self._order(key)
+        if order == 0 or (len(key) > 2 and order == 1):
             return None
-        edges = []
-        for edge in sorted({tuple(sorted(p)) for p in itertools.combinations(key, 2)}):
-            if edge not in self.pairs:
-                if self.wrong_pairs:  # told already
-                    return None
-                raise BasisError(f"basis.pairs.{cluster_name(edge)}: missing")
-            edges.append(Edge(edge, *(self._cutoff(side, key, edge) for side in ("rmin", "rmax"))))
-        return ClusterType(key, order, tuple(edges))
+        edges: dict[Elements, Edge] = {}
+        wanted = sorted({tuple(sorted(p)) for p in itertools.combinations(key, 2)})
+        places: dict[Elements, str] = {}
+        for edge in wanted:
+            with self.problems.noting():
+                if (found := self._edge(key, edge)) is not None:
+                    edges[edge], places[edge] = found
+        if order is None or len(edges) < len(wanted):
+            return None
+        kind = ClusterType(key, order, tuple(edges.values()))
+        for own, text in type_faults(kind, self.pairs):
+            self.problems.add(f"{places[own.elements]}: {text}")
+        return kind
 
-    def _cutoff(self, side: str, key: Elements, edge: Elements) -> float:
-        """The type's own cutoff of an edge, else that of all types of its size, else the pair's."""
+    def _edge(self, key: Elements, edge: Elements) -> tuple[Edge, str] | None:
+        """An edge of a type and where its inner cutoff is given; None where its pair is wrong, which has been told."""
+        found, places = [], []
+        for side in ("rmin", "rmax"):
+            with self.problems.noting():
+                value, place = self._cutoff(side, key, edge)
+                if value is not None:
+                    found.append(value)
+                    places.append(place)
+        if edge not in self.pairs:
+            if self.wrong_names or edge in self.told:
+                return None
+            raise BasisError(f"basis.pairs.{cluster_name(edge)}: missing")
+        if len(found) < 2:
+            return None
+        check_cutoffs(f"{places[0]}, {places[1]}, edge {cluster_name(edge)}", *found)
+        return Edge(edge, *found), places[0]
+
+    def _cutoff(self, side: str, key: Elements, edge: Elements) -> tuple[float | None, str]:
+        """The type's own cutoff of an edge, else that of all types of its size, else the pair's; and its place."""
         body = len(key)
         joined = {tuple(sorted(p)) for p in itertools.combinations(key, 2)}
         places = [(self.types.get(key, {}), f"basis.types.{cluster_name(key)}.{side}", joined)]
@@ -232,12 +366,20 @@ class _Reader:
             if isinstance(value, dict):
                 value = self._by_pair(value, pairs, where).get(edge)
             if value is not None:
-                return _number(value, where, "a number or a table by pair")
-        return float(getattr(self.pairs[edge], side))
+                return _number(value, where, "a number or a table by pair"), where
+        pair = self.pairs.get(edge)
+        return None if pair is None else float(getattr(pair, side)), f"basis.pairs.{cluster_name(edge)}.{side}"
 
     def _by_pair(self, table: Mapping[str, Any], pairs: set[Elements], where: str) -> dict[Elements, Any]:
-        found = {self._cluster(name, (2,), where): value for name, value in table.items()}
-        for pair in found:
-            if pair not in pairs:
-                raise BasisError(f"{where}: {cluster_name(pair)} is no edge of this type")
+        found: dict[Elements, Any] = {}
+        for name, value in table.items():
+            with self.problems.noting():
+                pair = self._cluster(name, (2,), where)
+                if self.elements and pair not in pairs:
+                    raise BasisError(f"{where}: {cluster_name(pair)} is no edge of this type")
+                found[pair] = value
         return found
+
+
+def _are_orders(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(type(o) is int and o >= 0 for o in value)

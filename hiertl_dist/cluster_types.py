@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from .display import Shown
 from .errors import BasisError
-from .type_names import Elements, cluster_name, split_symbols
+from .type_names import Elements, cluster_name, name_fault, split_symbols
 from .words import finite_number, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
-    "MOST_ORDERS", "TRANSFORMS", "ClusterType", "Cutoff", "Edge", "Elements", "Pair", "check_cutoffs", "check_number",
-    "cluster_name", "edges_of", "split_symbols", "type_rank",
+    "MOST_ORDERS", "TRANSFORMS", "ClusterType", "Cutoff", "Edge", "Elements", "Pair", "check_cutoffs", "check_lambda",
+    "check_number", "check_order", "check_transform", "cluster_name", "edges_of", "split_symbols", "type_rank",
 ]  # fmt: skip
 
 TRANSFORMS: Final = ("MORSE", "INVRSE_R", "DEFAULT")
@@ -80,10 +80,9 @@ class Pair:
 
     def __post_init__(self) -> None:
         check_cutoffs(self.name, self.rmin, self.rmax)
-        if self.transform not in TRANSFORMS:
-            raise BasisError(f"pair {self.name}: expected a transform of {TRANSFORMS}, found {shown(self.transform)}")
-        if self.transform == "MORSE" and not (self.morse_lambda is not None and 0 < self.morse_lambda < float("inf")):
-            raise BasisError(f"pair {self.name}: MORSE needs a finite lambda > 0, found {self.morse_lambda}")
+        check_transform(f"pair {self.name}", self.transform)
+        if self.transform == "MORSE":
+            check_lambda(f"pair {self.name}", self.morse_lambda)
         if self.transform != "MORSE" and self.morse_lambda is not None:
             object.__setattr__(self, "morse_lambda", None)
 
@@ -98,6 +97,27 @@ def check_cutoffs(name: str, rmin: float, rmax: float) -> None:
         raise BasisError(f"{name}: expected 0 ≤ rmin ≤ rmax, found rmin {shown(rmin)}, rmax {shown(rmax)}")
     if rmax > FARTHEST:
         raise BasisError(f"{name}: expected an outer cutoff up to {FARTHEST:.0f} Å, found {shown(rmax)}")
+
+
+def check_transform(name: str, transform: object) -> None:
+    """Raise BasisError for a transform that there is not."""
+    if transform not in TRANSFORMS:
+        raise BasisError(f"{name}: expected a transform of {TRANSFORMS}, found {shown(transform)}")
+
+
+def check_lambda(name: str, value: float | None) -> None:
+    """Raise BasisError unless λ of a MORSE transform is a finite length."""
+    if value is None or not 0.0 < value < float("inf"):
+        raise BasisError(f"{name}: MORSE needs a finite lambda > 0, found {value}")
+
+
+def check_order(name: str, body: int, order: int) -> None:
+    """Raise BasisError for an order that no cluster type of that many bodies has."""
+    least, most = 1 if body <= 2 else 2, MOST_ORDERS[body]
+    if not least <= order <= most:
+        bound = f"at least {least}" if order < least else f"at most {most}"
+        bound = f"exactly {least}" if body == 1 else bound
+        raise BasisError(f"{name}: expected an order of {bound}, found {shown(order)}")
 
 
 def check_number(elements: int, body: int) -> None:
@@ -133,11 +153,7 @@ class ClusterType(Shown):
     def __post_init__(self) -> None:
         if self.elements != tuple(sorted(self.elements)) or not 1 <= len(self.elements) <= 4:
             raise BasisError(f"cluster type: expected 1 to 4 sorted elements, found {self.elements}")
-        least, most = 1 if self.body <= 2 else 2, MOST_ORDERS[self.body]
-        if not least <= self.order <= most:
-            bound = f"at least {least}" if self.order < least else f"at most {most}"
-            bound = f"exactly {least}" if self.body == 1 else bound
-            raise BasisError(f"{self.name}: expected an order of {bound}, found {shown(self.order)}")
+        check_order(self.name, self.body, self.order)
         wanted = sorted({tuple(sorted(p)) for p in itertools.combinations(self.elements, 2)})
         if [e.elements for e in self.edges] != wanted:
             raise BasisError(
@@ -163,6 +179,45 @@ class ClusterType(Shown):
         """The cutoffs between two of its elements."""
         key = tuple(sorted((a, b)))
         return next(e for e in self.edges if e.elements == key)
+
+
+def type_faults(kind: ClusterType, pairs: Mapping[Elements, Pair]) -> Iterator[tuple[Edge, str]]:
+    """What is wrong with a cluster type beside its pairs: the edge and what to say of it."""
+    for edge in kind.edges:
+        pair = pairs[edge.elements]
+        if kind.body == 2 and (edge.rmin, edge.rmax) != (pair.rmin, pair.rmax):
+            yield edge, (
+                f"two-body terms have the cutoffs of their pair, {pair.rmin} and {pair.rmax} Å, found {edge.rmin} and "
+                f"{edge.rmax}"
+            )
+        if pair.transform == "INVRSE_R" and edge.rmin <= 0.0:
+            yield edge, f"INVRSE_R needs rmin above 0, found {edge.rmin}"
+
+
+def element_faults(elements: Elements) -> Iterator[str]:
+    """What is wrong with a list of elements."""
+    if len(set(elements)) != len(elements) or not elements:
+        yield f"elements: expected distinct symbols, found {shown(elements)}"
+    for element in elements:
+        if fault := name_fault(element):
+            yield f"elements: {shown(element)} is neither a chemical symbol nor the name of a type: {fault}"
+
+
+def mass_faults(masses: Mapping[str, float], elements: Elements) -> Iterator[str]:
+    """What is wrong with a table of masses."""
+    for element, mass in masses.items():
+        if element not in elements:
+            yield f"masses: {shown(element)} not among the elements {elements}"
+        if not 0.0 < mass < float("inf"):
+            yield f"masses: expected a mass above 0 for {element}, found {shown(mass)}"
+
+
+def energy_faults(names: Iterable[str], ones: Iterable[str]) -> Iterator[str]:
+    """What is wrong with the elements that energies are given for; ``ones`` are those with a one-body term."""
+    known = sorted(ones)
+    for name in names:
+        if name not in known:
+            yield f"energies.{name}: expected an element with a one-body term, of which there are {known}"
 
 
 def type_rank(elements: Elements, order: Sequence[str]) -> tuple[int, ...]:

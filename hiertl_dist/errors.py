@@ -10,6 +10,7 @@ import difflib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .table_keys import elsewhere, spellings
 from .words import shown
 
 if TYPE_CHECKING:
@@ -104,10 +105,14 @@ class LaunchError(HiertlError, RuntimeError):
 def unknown_keys_message(unknown: Iterable[Any], known: Iterable[str]) -> str:
     """What to say of keys that mean nothing: which they are, which are known, and which were perhaps meant."""
     wrong, right = sorted(map(str, unknown)), list(known)
-    likely = {key: close[0] for key in wrong if (close := difflib.get_close_matches(key, right, 1))}
+    other = elsewhere(wrong)
+    lower = {name.lower(): name for name in right}
+    close = {key: difflib.get_close_matches(key.lower(), lower, 1) for key in wrong}
+    likely = {key: lower[names[0]] for key, names in close.items() if names}
     meant = ", ".join(repr(to) if len(wrong) == 1 else f"{to!r} for {key!r}" for key, to in likely.items())
     listed = ", ".join(map(shown, wrong))
-    return f"unknown keys [{listed}]; known are {right}{f'; did you mean {meant}?' if meant else ''}"
+    belongs = "".join(f"; {shown(key)} is a key of {place}" for key, place in other.items())
+    return f"unknown keys [{listed}]; known are {right}{f'; did you mean {meant}?' if meant else ''}{belongs}"
 
 
 def respelled(table: Mapping[str, Any], known: Iterable[str], where: str) -> dict[str, Any]:
@@ -118,17 +123,12 @@ def respelled(table: Mapping[str, Any], known: Iterable[str], where: str) -> dic
     names = set(known)
     found: dict[str, Any] = {}
     for key, value in table.items():
-        name = key if key in names else next((s for s in _spellings(key) if s in names), key)
+        name = key if key in names else next((s for s in spellings(key) if s in names), key)
         if name in found:
-            both = " and ".join(repr(k) for k in table if k == name or (k not in names and name in _spellings(k)))
+            both = " and ".join(repr(k) for k in table if k == name or (k not in names and name in spellings(k)))
             raise InputError(f"{where or 'input'}: {both} are the same key, given twice")
         found[name] = value
     return found
-
-
-def _spellings(key: Any) -> tuple[str, ...]:
-    """A word's other spelling: with s for z, or z for s."""
-    return (key.replace("iz", "is"), key.replace("is", "iz")) if isinstance(key, str) else ()
 
 
 # ---- all problems at once
@@ -140,18 +140,22 @@ class Problems:
     Attributes
     ----------
     found : the text of each problem, in the order in which they were met.
+    silent : names of keys of which nothing more is to be said.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[HiertlError] = InputError) -> None:
+        self._kind = kind
         self.found: list[str] = []
+        self.silent: tuple[str, ...] = ()
         self._errors: list[HiertlError] = []
 
     def add(self, text: str) -> None:
-        """Note a problem."""
-        self._note(InputError(text))
+        """Note a problem, an error of the kind that all of these are."""
+        self._note(self._kind(text))
 
     def _note(self, error: HiertlError) -> None:
-        new = [text for text in error.problems or (str(error),) if text not in self.found]
+        texts = (t for t in error.problems or (str(error),) if t.partition(":")[0] not in self.silent)
+        new = [text for text in texts if text not in self.found]
         if new:
             self.found += new
             self._errors.append(error)

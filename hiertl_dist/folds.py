@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from scipy.cluster.hierarchy import DisjointSet
 
-from .errors import InputError, unknown_keys_message
+from .errors import InputError, Problems, unknown_keys_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,9 +77,14 @@ class Folds:
         """The content of a ``folds`` table; keys that are not given have their defaults. Raises InputError."""
         if not isinstance(table, dict):
             raise InputError(f"folds: expected a table, found {table!r}")
-        known = [f.name for f in fields(cls)]
+        known, problems = [f.name for f in fields(cls)], Problems()
         if unknown := set(table) - set(known):
-            raise InputError(f"folds: {unknown_keys_message(unknown, known)}")
+            problems.add(f"folds: {unknown_keys_message(unknown, known)}")
+        for key in known:
+            with problems.noting():
+                if key in table:  # by itself, for the first that is wrong ends it
+                    cls(**{key: table[key]})
+        problems.settle()
         return cls(**table)
 
 

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from .basis import Basis, cluster_name, split_symbols
-from .errors import InputError, Problems, respelled, unknown_keys_message
+from .errors import HiertlError, InputError, Problems, respelled, unknown_keys_message
 from .io import iter_frames, read_fm_setup
+from .io.files import find_files, stem
 from .parameters import Penalty
 from .paths import local_path, require_file
+from .rows import KINDS as ROW_KINDS
 from .searching.settings import SearchSettings
 from .settings import FitSettings
-from .table_checks import wrong_numbers
+from .table_checks import without_wrong_numbers, wrong_numbers
+from .table_keys import (
+    BYTES,
+    DATA,
+    FIT,
+    INTEGER,
+    LISTED,
+    NUMBER,
+    NUMBERS,
+    PATHS,
+    PENALTY,
+    REGULARISER,
+    SUMMARIES,
+    SWITCH,
+    TABLE,
+    TEXT,
+    TEXTS,
+    TOP,
+    WEIGHTS,
+)
 from .tiles import INNER_POLICIES
-from .weights import AUTO
+from .weights import AUTO, mistaken_kind, unknown_weight
 from .words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-TEXT: Final = "a string"
-TEXTS: Final = "a list of strings"
-TABLE: Final = "a table"
-INTEGER: Final = "an integer"
-SWITCH: Final = "true or false"
-NUMBER: Final = "a number"
-PATHS: Final = "a string or a list of strings"
-NUMBERS: Final = "a table of numbers"
-WEIGHTS: Final = 'a table of numbers or "auto"'
-REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
-BYTES: Final = "bytes such as '8 GiB'"
 
 KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     TEXT: lambda v: isinstance(v, str),
@@ -45,25 +55,10 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
     WEIGHTS: lambda v: v == AUTO or KINDS[NUMBERS](v),
     BYTES: lambda v: KINDS[TEXT](v) or KINDS[INTEGER](v),
-    "[[…]] tables": lambda v: isinstance(v, list),
+    LISTED: lambda v: isinstance(v, list),
 }
 """What a value may be, in words for messages, and whether it is that."""
 
-TOP: Final = dict.fromkeys(("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search"), TABLE) | {
-    "fm_setup": TEXT, "data": "[[…]] tables"
-}
-DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys(
-    ("format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key"), TEXT
-)
-FIT: Final = {
-    "regulariser": REGULARISER, "weights": WEIGHTS, "objective": TEXT, "method": TEXT, "policy": TEXT,
-    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS,
-}  # fmt: skip
-STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
-HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}
-FROZEN: Final = {"files": TEXTS, "energies": TEXT}
-OUTPUT: Final = {"folder": TEXT, "units": TEXT}
-EXECUTOR: Final = {"kind": TEXT, "workers": INTEGER}
 UNITS: Final = ("kcal", "eV")
 EXECUTORS: Final = ("auto", "serial", "processes", "dask", "mpi")
 
@@ -76,14 +71,12 @@ class Reading:
         self.given: dict[str, Any] = {}
         with self.problems.noting():
             self.given = respelled(_table(table, ""), TOP, "")
-        self.top: dict[str, Any] = {}
-        for key, value in self.given.items():
-            wrong = list(wrong_numbers(value, str(key)))
-            for text in wrong:
-                self.problems.add(text)
-            if not wrong:
-                self.top[key] = value
-        self.top = _checked(self.top, TOP, "", self.problems)
+        wrong = [text for key, value in self.given.items() for text in wrong_numbers(value, str(key))]
+        for text in wrong:
+            self.problems.add(text)
+        # what is said of a key that was taken out, that it is missing, was said better
+        self.problems.silent = tuple(text.partition(":")[0].rstrip("]0123456789[") for text in wrong)
+        self.top = _checked(without_wrong_numbers(self.given), TOP, "", self.problems)
 
     def table(self, name: str, kinds: Mapping[str, str]) -> dict[str, Any]:
         """A table without the keys that are wrong."""
@@ -122,13 +115,15 @@ class Reading:
         if not self.given.get("data"):
             self.problems.add("expected at least one [[data]] table")
         found: list[Mapping[str, Any]] = []
-        for source in self.top.get("data", []):
-            own = _checked(source, DATA, "data", self.problems)
+        sources = self.top.get("data", [])
+        for number, source in enumerate(sources, 1):
+            where = source_name(number, len(sources), source)
+            own = _checked(source, DATA, where, self.problems)
             if isinstance(source, dict) and "path" not in source:
-                self.problems.add("data.path: missing")
+                self.problems.add(f"{where}.path: missing")
             if "path" in own:
                 paths = [own["path"]] if isinstance(own["path"], str) else own["path"]
-                found.append({**own, "path": [str(self.path(p, "data.path")) for p in paths]})
+                found.append({**own, "path": [str(self.path(p, f"{where}.path")) for p in paths]})
         return tuple(found)
 
     def search(self) -> tuple[SearchSettings | None, str]:
@@ -137,14 +132,14 @@ class Reading:
             return None, "summaries"
         table = dict(self.top["search"])
         summaries = _checked(
-            {"summaries": table.pop("summaries", "summaries")}, {"summaries": TEXT}, "search", self.problems
+            {"summaries": table.pop("summaries", "summaries")}, SUMMARIES, "search", self.problems
         ).get("summaries", "summaries")
         with self.problems.noting():
             return SearchSettings.from_dict(table), summaries
         return None, summaries
 
     def fits(
-        self, fit: Mapping[str, Any], basis: Basis | None
+        self, fit: Mapping[str, Any], basis: Basis | None, data: Sequence[Mapping[str, Any]] = ()
     ) -> tuple[FitSettings, dict[str, FitSettings], dict[str, tuple[str, ...]]]:
         """The general settings, those of single blocks, and the lower blocks that are left free with a block."""
         general = {k: v for k, v in fit.items() if k not in ("blocks", "only")}
@@ -153,9 +148,11 @@ class Reading:
         with self.problems.noting():
             settings = fit_settings(general)
             base = general
+        self._weight_names("fit", general, data)
         known = None if basis is None else {t.block for t in basis.types}
-        per_block = _block_tables(fit, known, self.problems)
+        per_block = self._block_tables(fit, known)
         for name, own in per_block.items():
+            self._weight_names(f"fit.blocks.{name}", own, data)
             with self.problems.noting():
                 fits[name] = fit_settings({**base, **own}, f"fit.blocks.{name}")
         if basis is None or known is None:
@@ -163,6 +160,38 @@ class Reading:
         for block in fit.get("only", ()):
             _known_block(block, known, "fit.only", self.problems)
         return settings, fits, _partial(general, per_block, basis, self.problems)
+
+    def _block_tables(self, fit: Mapping[str, Any], known: set[str] | None) -> dict[str, Mapping[str, Any]]:
+        """The ``[fit.blocks]`` tables by the blocks' names; keys that name no block, or one twice, are problems."""
+        found: dict[str, Mapping[str, Any]] = {}
+        given = self.top.get("basis", {}).get("elements")
+        elements = set(map(str, given)) if isinstance(given, list) else None  # told also where the basis is wrong
+        for key, own in fit.get("blocks", {}).items():
+            with self.problems.noting():
+                name = cluster_name(split_symbols(key))
+                if elements is not None and (others := set(split_symbols(key)) - elements):
+                    raise InputError(f"fit.blocks.{key}: {sorted(others)} not among the elements {sorted(elements)}")
+                if known is not None and name not in known:
+                    raise InputError(f"fit.blocks: {[name]} are not blocks of the basis, which has {sorted(known)}")
+                if name in found:
+                    raise InputError(f"fit.blocks: {name} is given twice, the second time as {key!r}")
+                found[name] = _checked(own, FIT, f"fit.blocks.{name}", self.problems)
+        return found
+
+    def _weight_names(self, where: str, fit: Mapping[str, Any], data: Sequence[Mapping[str, Any]]) -> None:
+        """Note names of weights that are a slip for a kind; other names may be groups, which frames must tell."""
+        weights = fit.get("weights")
+        slips = [k for k in weights if mistaken_kind(k)] if isinstance(weights, dict) else []
+        if not slips or "fm_setup" in self.given or any("group_key" in source for source in data):
+            return
+        groups = [str(source["group"]) for source in data if "group" in source]
+        for source in data:
+            with suppress(HiertlError):  # what is not there is told elsewhere
+                groups += [stem(file) for file, _ in find_files(source["path"])]
+        known = {name for group in groups for name in (group, *(f"{group}/{kind}" for kind in ROW_KINDS))}
+        for name in slips:
+            if name not in known:
+                self.problems.add(f"{where}.{unknown_weight(name, groups)}")
 
     def look_for(self, data: tuple[Mapping[str, Any], ...], frozen: tuple[Path, ...]) -> None:
         """Note which files are not there, and options of a reader that contradict each other."""
@@ -175,6 +204,14 @@ class Reading:
                 require_file(path, "frozen.files")
 
 
+def source_name(number: int, total: int, source: Any) -> str:
+    """What a ``[[data]]`` table is called in messages: ``data``, or where there are several, its number and path."""
+    path = source.get("path") if isinstance(source, dict) else None
+    if total == 1:
+        return "data"
+    return f"data[{number}]" if path is None else f"data[{number}] ({shown(path)})"
+
+
 def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
     """:class:`~hiertl_dist.solving.FitSettings` from a ``[fit]`` table. Raises InputError for all that is wrong."""
     problems = Problems()
@@ -185,33 +222,18 @@ def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
     if "penalty" in own:
         penalty = own.pop("penalty")
         with problems.noting():
-            _known(penalty, ("scale", "distance"), f"{where}.penalty")
-            own["penalty"] = Penalty(**penalty)
+            _known(penalty, PENALTY, f"{where}.penalty")
+        own["penalty"] = Penalty(**{k: v for k, v in penalty.items() if k in PENALTY})
     settings = FitSettings()
     # each by itself, for the first that is wrong ends it
     for key, value in own.items():
         try:
             FitSettings(**{key: value})
         except InputError as error:
-            problems.add(f"{where}.{error}")
+            for text in error.problems or (str(error),):
+                problems.add(f"{where}.{text}")
     problems.settle()
     return FitSettings(**own) if own else settings
-
-
-def _block_tables(
-    fit: Mapping[str, Any], known: set[str] | None, problems: Problems
-) -> dict[str, Mapping[str, Any]]:
-    """The ``[fit.blocks]`` tables by the blocks' names; keys that name no block, or one twice, are problems."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for key, own in fit.get("blocks", {}).items():
-        with problems.noting():
-            name = cluster_name(split_symbols(key))
-            if known is not None and name not in known:
-                raise InputError(f"fit.blocks: {[name]} are not blocks of the basis, which has {sorted(known)}")
-            if name in found:
-                raise InputError(f"fit.blocks: {name} is given twice, the second time as {key!r}")
-            found[name] = _checked(own, FIT, f"fit.blocks.{name}", problems)
-    return found
 
 
 def _known_block(given: str, known: set[str], where: str, problems: Problems) -> None:

@@ -30,23 +30,7 @@ from .cards import input_card
 from .display import Shown
 from .errors import HiertlError, InputError, joined
 from .holding_out import NEIGHBOURS, check_hold_out, hold_out
-from .input_tables import (
-    BYTES,
-    DATA,
-    EXECUTOR,
-    EXECUTORS,
-    FIT,
-    FROZEN,
-    HOLD_OUT,
-    OUTPUT,
-    STORE,
-    TABLE,
-    TEXTS,
-    TOP,
-    UNITS,
-    Reading,
-    fit_settings,
-)
+from .input_tables import EXECUTORS, UNITS, Reading, fit_settings
 from .io import iter_frames, read_fm_setup
 from .label_summary import summarise_labels
 from .one_body import MISSING_ENERGIES
@@ -55,6 +39,7 @@ from .rows import n_rows
 from .settings import FitSettings
 from .store_places import store_folder
 from .table_checks import bytes_of
+from .table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OUTPUT, STORE, TABLE, TEXTS, TOP
 from .words import toml_table
 
 if TYPE_CHECKING:
@@ -149,7 +134,7 @@ class Input(Shown, card=input_card):
             reading.problems.add(f"executor.workers: expected at least 1, found {run['workers']}")
         search, summaries = reading.search()
         # chimes_lsq's weights are ones, and whoever hands us its input gets them
-        general, fits, partial_of = reading.fits(({} if setup is None else {"weights": {}}) | fit, basis)
+        general, fits, partial_of = reading.fits(({} if setup is None else {"weights": {}}) | fit, basis, data)
         missing = frozen.get("energies", "refuse")
         reading.one_of("frozen.energies", missing, MISSING_ENERGIES)
         with reading.problems.noting():

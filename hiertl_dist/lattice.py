@@ -14,10 +14,10 @@ from .errors import InputError, MismatchError, Problems
 from .frozen import check_frozen, reaching_wall, wall_of
 from .one_body import settled_energies
 from .parameters import IN_FIT, different_walls
-from .rows import KINDS
+from .rows import KINDS, summary_group_counts
 from .settings import FitSettings
 from .tiles import check_elements
-from .weights import explicit
+from .weights import check_fit_weights, explicit, unknown_weight
 from .words import count_text
 
 if TYPE_CHECKING:
@@ -278,10 +278,9 @@ def _check_weights(wanted: Sequence[str], frames: Sequence[Frame], options: Hier
     known = {*KINDS, *sources, *(f"{s}/{k}" for s in sources for k in KINDS)}
     for block in wanted:
         if unknown := [k for k in explicit(options.of(block).weights) if k not in known]:
-            raise InputError(
-                f"weights: {unknown[0]!r} names no kind or source of rows; there are {', '.join(KINDS)} and "
-                f"{sorted(sources)[:20]}"
-            )
+            raise InputError(unknown_weight(unknown[0], sources))
+        own = [f for f in frames if f.elements in options.sets_of(block, frames)]
+        check_fit_weights(summary_group_counts(own), own_weights(options, block, frames).weights, f"block {block}")
 
 
 def own_weights(options: HierarchyOptions, block: str, frames: Sequence[Frame]) -> FitSettings:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from .algebra import regulariser_from_dict
+from .algebra import regulariser_faults
 from .display import Shown
-from .errors import InputError
+from .errors import InputError, joined
 from .one_body import MISSING_ENERGIES
 from .rows import OBJECTIVES
+from .table_keys import REGULARISERS, elsewhere
 from .weights import AUTO, checked_choice
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ class FitSettings(Shown):
             raise InputError(f"method: expected one of {METHODS}, found {self.method!r}")
         if self.objective not in OBJECTIVES:
             raise InputError(f"objective: expected one of {sorted(OBJECTIVES)}, found {self.objective!r}")
-        try:
-            regulariser_from_dict(dict(self.regulariser))
-        except ValueError as error:
-            raise InputError(f"regulariser: {error}") from error
+        if faults := regulariser_faults(dict(self.regulariser)):
+            known = elsewhere(key for key in self.regulariser if key not in REGULARISERS)
+            places = "".join(f"; {key!r} is a key of {place}" for key, place in known.items())
+            texts = [f"regulariser: {fault}{places if 'expected keys' in fault else ''}" for fault in faults]
+            raise InputError(texts[0]) if len(texts) == 1 else joined(texts, InputError)
 
 

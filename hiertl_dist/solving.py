@@ -38,7 +38,7 @@ from .weights import (
     AutoWeights,
     auto_weights,
     by_kind,
-    check_weights,
+    check_fit_weights,
     explicit,
     group_weights,
     row_weights,
@@ -125,7 +125,7 @@ def fit_block(
     with borrowed(executor) as runner:
         plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=shapes, policy=settings.policy,
                          executor=runner, memory=memory)  # fmt: skip
-        check_weights({g for s in plan.segments for g, _ in s.groups}, explicit(settings.weights))
+        check_fit_weights({g for s in plan.segments for g, _ in s.groups}, settings.weights, f"block {block}")
         assembly = None if store is None else assemble(
             chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
         )  # fmt: skip

@@ -33,6 +33,20 @@ def wrong_numbers(value: Any, where: str = "") -> Iterator[str]:
         yield f"{where}: expected a finite number, found {value}"
 
 
+def without_wrong_numbers(value: Any) -> Any:
+    """A nested table without the keys whose values have such numbers, in lists too; tables in it are kept."""
+    if isinstance(value, dict):
+        return {key: without_wrong_numbers(own) for key, own in value.items() if not _has_wrong(own)}
+    return [without_wrong_numbers(own) for own in value] if isinstance(value, list) else value
+
+
+def _has_wrong(value: Any) -> bool:
+    """Whether a value that is no table, or a list without tables, has a wrong number."""
+    if isinstance(value, list):
+        return any(_has_wrong(own) for own in value)
+    return not isinstance(value, dict) and any(True for _ in wrong_numbers(value))
+
+
 def bytes_of(value: str | int, where: str, expected: str) -> int:
     """A positive number of bytes from ``"8 GiB"`` or a number. Raises InputError naming the key."""
     from dask.utils import parse_bytes

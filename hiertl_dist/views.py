@@ -29,7 +29,16 @@ from .reduction import Summaries
 from .rows import KINDS, OBJECTIVES, Group, person_kind
 from .solution import Solution
 from .sub_basis import lower_basis
-from .weights import AUTO, AutoWeights, KindRows, auto_weights, check_weights, checked_choice, explicit, row_weights
+from .weights import (
+    AUTO,
+    AutoWeights,
+    KindRows,
+    auto_weights,
+    check_fit_weights,
+    checked_choice,
+    explicit,
+    row_weights,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -197,11 +206,8 @@ def view(
 def _factors(groups: Sequence[Group], weights: Mapping[str, float] | str, objective: str) -> dict[Group, float]:
     """What rows of each group are multiplied by, automatic weights being ones still."""
     checked_choice(weights)
-    check_weights(groups, explicit(weights))
-    factors = row_weights(groups, explicit(weights), objective)
-    if not any(factors.values()):
-        raise InputError("weights: no group of rows has a weight above zero")
-    return factors
+    check_fit_weights(groups, weights, "view")
+    return row_weights(groups, explicit(weights), objective)
 
 
 def _free_blocks(

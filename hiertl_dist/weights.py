@@ -5,7 +5,9 @@ Weights multiply rows, so the objective holds their squares. A row counts beside
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy as np
 from .algebra import Gram, RFactor, Ridge, UnsafeGram, solve
 from .algebra.posterior import posterior
 from .algebra.unpenalised import set_apart
-from .errors import InputError
+from .errors import InputError, Problems
 from .rows import KINDS, OBJECTIVES, Group, person_kind
 from .words import count_text, percent_text, shown
 
@@ -41,6 +43,9 @@ FLAT: Final = {"force": 1e-8, "stress": 1e-10, "energy": 1e-6}
 """Spread below which labels are equal, kcal/mol/Å, kcal/mol/Å³, kcal/mol: what rounding leaves of a sum of large
 numbers, and finer than any program's digits. Its inverse is no weight."""
 
+NEARLY: Final = 0.7
+"""Likeness (difflib's ratio) from which on a name is a slip for a kind: ``forces``, ``stresses``, ``energies``."""
+
 MANY: Final = 20
 """Rows per column from which on the degrees of freedom that a kind takes change its residual by less than 3 %."""
 
@@ -51,9 +56,45 @@ def explicit(weights: Mapping[str, float] | str | None) -> Mapping[str, float]:
 
 
 def checked_choice(weights: Any, where: str = "weights") -> None:
-    """Raise InputError unless weights are a table or ``"auto"``."""
+    """Raise InputError unless weights are ``"auto"`` or a table of finite numbers ≥ 0, of the kinds not all zero."""
     if isinstance(weights, str) and weights != AUTO:
         raise InputError(f'{where}: expected a table of numbers or "auto", found {weights!r}')
+    problems = Problems()
+    for key, value in explicit(weights).items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= value < 1e300:
+            problems.add(f"{where}.{key}: expected a finite number ≥ 0, found {shown(value)}")
+    if all(explicit(weights).get(kind, 1.0) == 0.0 for kind in KINDS):
+        problems.add(f"{where}: {', '.join(KINDS)} are all 0, which leaves nothing to fit; give one a weight above 0")
+    problems.settle()
+
+
+def mistaken_kind(name: str) -> str | None:
+    """The kind that the name of a weight is nearly: ``force`` for ``forces`` or ``liquid/forces``; None of others."""
+    word = name.rpartition("/")[2].lower()
+    close = difflib.get_close_matches(word, KINDS, 1, NEARLY)
+    return close[0] if close and name.rpartition("/")[2] not in KINDS else None
+
+
+def unknown_weight(name: str, sources: Iterable[str]) -> str:
+    """What to say of a weight that names no kind or source of rows."""
+    there = sorted({*sources} - {*KINDS})
+    kind = mistaken_kind(name)
+    prefix = name[: name.rfind("/") + 1]
+    close = [prefix + kind] if kind else difflib.get_close_matches(name, [*KINDS, *there], 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"weights: {name!r} names no kind or source of rows; there are {', '.join(KINDS)} and {there[:20]}{hint}"
+
+
+def check_fit_weights(groups: Collection[Group], weights: Mapping[str, float] | str, where: str) -> None:
+    """Raise InputError as :func:`check_weights` does, and where the weights leave no row of the groups in a fit, naming
+    those that are zero."""
+    given = explicit(weights)
+    check_weights(groups, given)
+    names = {weight_names(group) for group in groups}
+    if names and all(any(given.get(n, 1.0) == 0.0 for n in own) for own in names):
+        zero = sorted({n for own in names for n in own if given.get(n, 1.0) == 0.0})
+        said = ", ".join(f"{n} = 0" for n in zero)
+        raise InputError(f"{where}: weights: no group of rows has a weight above zero: {said} leave nothing to fit")
 
 
 def group_weights(
@@ -69,8 +110,10 @@ def group_weights(
 
     Raises
     ------
+    InputError
+        A weight that names no group, or is negative.
     ValueError
-        A weight that names no group, or is negative; an unknown objective.
+        An unknown objective.
     """
     check_weights(groups, weights)
     found = row_weights(groups, weights, objective)
@@ -97,13 +140,13 @@ def weight_names(group: Group) -> tuple[str, ...]:
 
 
 def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> None:
-    """Raise ValueError for a weight that names no kind or source of rows, or is no finite number ≥ 0."""
+    """Raise InputError for a weight that names no kind or source of rows, or is no finite number ≥ 0."""
     names = {n for g in groups for n in weight_names(g)}
     for key, value in weights.items():
         if key not in names and key not in KINDS:
-            raise ValueError(f"weights: {key!r} names no kind or source of rows; there are {sorted(names)}")
+            raise InputError(unknown_weight(key, names))
         if not 0.0 <= value < 1e300:
-            raise ValueError(f"weights.{key}: expected a finite number ≥ 0, found {shown(value)}")
+            raise InputError(f"weights.{key}: expected a finite number ≥ 0, found {shown(value)}")
 
 
 def shares_note(squares: Mapping[Group, float], factors: Mapping[Group, float]) -> tuple[str, ...]:

@@ -82,5 +82,17 @@ def toml_table(path: Path, error: type[Exception]) -> dict[str, Any]:
             '; an fm_setup.in is named in an input file (fm_setup = "fm_setup.in"), and of trajectories '
             "hiertl-dist init makes one"
         )  # fmt: skip
-        raise error(f"{path}: not valid TOML: {str(found)[:200]}{other}") from found
+        # Python's own advice there is about a setting of the interpreter
+        long = "set_int_max_str_digits" in str(found)
+        said = f"{_long_integer(content)}: expected a number that a double holds" if long else str(found)[:200]
+        raise error(f"{path}: not valid TOML: {said}{other}") from found
     return table
+
+
+def _long_integer(content: bytes) -> str:
+    """Where a file has an integer of so many digits that Python reads none, and how it begins."""
+    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
+        if match := re.search(r"[0-9][0-9_]{4000,}", line):
+            key = line[: match.start()].strip().rstrip("=").strip()[-60:]
+            return f"line {number}: {key or 'a value'} is an integer of {len(match[0])} digits, {match[0][:10]}…"
+    return "an integer of more than 4300 digits"

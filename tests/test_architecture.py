@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hiertl_dist"
 
 FLOORS = {
-    0: "errors display cards result_cards words paths table_checks type_names units room rows labels frames "
+    0: "errors display cards result_cards words paths table_checks table_keys type_names units room rows labels frames "
     "label_summary untold cluster_types basis_table basis blocks parameters solution",
     1: "kernels algebra io",
     2: "chunks locks store store_places summary_batches summary_store executors",

@@ -255,7 +255,7 @@ for what, change, said in [
      ("input.toml: executor.workers: expected an integer, found 'two'",)),
     ("memory that is none", {"store": {"memory": "much"}}, ("input.toml: store.memory: expected bytes", "'much'")),
     ("settings of a block that is not there", {"fit": {"blocks": {"CO": {}}}},
-     ("input.toml: fit.blocks", "['CO']", "['C', 'CN', 'N']")),
+     ("input.toml: fit.blocks.CO: ", "['O']", "['C', 'N']")),
     ("data beside fm_setup", {"fm_setup": "fm_setup.in", "basis": None}, ("input.toml: ", "fm_setup.in", "[[data]]")),
 ]:  # fmt: skip
     kind("input file", what, InputError, ValueError, *said)(input_file(**change))
@@ -448,7 +448,7 @@ def _(folder):
     return FitSettings({"kind": "ridge", "alpha": -1.0})
 
 
-@kind("fit", "weights of nothing", ValueError, Exception, "weights: 'forces' names no kind or source", "'force'")
+@kind("fit", "weights of nothing", InputError, ValueError, "weights: 'forces' names no kind or source", "'force'")
 def _(folder):
     return fit_block(FRAMES, BASIS, "C", settings=FitSettings(weights={"forces": 2.0}), executor=serial())
 

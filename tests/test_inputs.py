@@ -346,7 +346,7 @@ class TestInput:
             ({"data": [{"group": "a"}]}, "data.path: missing"),
             ({"fm_setup": "fm_setup.in"}, "either [basis] and [[data]] or fm_setup"),
             ({"output": {"units": "Ha"}}, "output.units: expected one of ('kcal', 'eV'), found 'Ha'"),
-            ({"fit": {"blocks": {"CO": {}}}}, "['CO'] are not blocks of the basis, which has ['C', 'CN', 'N']"),
+            ({"fit": {"blocks": {"CO": {}}}}, "fit.blocks.CO: ['O'] not among the elements ['C', 'N']"),
             ({"fit": {"blocks": {"CN": {}, "N-C": {}}}}, "fit.blocks: CN is given twice, the second time as 'N-C'"),
             ({"fit": {"policy": "ignore"}}, "fit.policy: expected one of ('refuse', 'skip_frame', 'lsq', 'damp')"),
         ],
@@ -449,8 +449,8 @@ class TestAllAtOnce:
         "input: unknown keys ['seach']; known are [", "did you mean 'search'?",
         "basis: unknown keys ['cutof']", "basis.pairs.CO: expected", "basis.pairs.CC.lambda: missing",
         "basis.pairs.CN.rmin: expected", "basis.three_body: unknown keys ['rmaxx']", "did you mean 'rmax'?",
-        "data: unknown keys ['pth']", "did you mean 'path'?", "data.path: missing",
-        "data.path: expected a string or a list of strings, found 3", "did you mean 'energy_key'?",
+        "data[1]: unknown keys ['pth']", "did you mean 'path'?", "data[1].path: missing",
+        "data[2] (3).path: expected a string or a list of strings, found 3", "did you mean 'energy_key'?",
         "fit: unknown keys ['weigths']", "did you mean 'weights'?", "fit.policy: expected one of",
         "fit.penalty: unknown keys ['depth']", "fit.objective: expected one of",
         "fit.regulariser: regulariser kind: expected one of none, svd, ridge", "(did you mean 'ridge'?)",
@@ -611,9 +611,12 @@ class TestFmSetup:
 
     def test_it_may_be_held_out_by_trajectory(self, tmp_path):
         write_fm_setup(tmp_path, random_frames({"C": 2}))
-        path = write_toml(tmp_path / "input.toml", fm_setup="fm_setup.in", hold_out={"groups": ["train"]})
+        path = write_toml(tmp_path / "input.toml", fm_setup="fm_setup.in", hold_out={"every": 2})
         fitted, held = Input.from_toml(path).read_frames()
-        assert (len(fitted), len(held)) == (0, 2)
+        assert (len(fitted), len(held)) == (1, 1)
+        path = write_toml(tmp_path / "input.toml", fm_setup="fm_setup.in", hold_out={"groups": ["train"]})
+        with pytest.raises(InputError, match=r"hold_out: groups = \['train'\] would hold out all 2 frames"):
+            Input.from_toml(path).read_frames()
 
     def test_data_beside_it_is_refused(self, tmp_path):
         write_fm_setup(tmp_path, random_frames({"C": 1}))

@@ -473,7 +473,7 @@ ERRORS = {
     "weight": ({"weights": {"gas": 1.0}}, ValueError, "weights: 'gas' names no kind or source"),
     "weight of rows left out": ({"blocks": ["C"], "weights": {"C50N50": 1.0}}, ValueError, "'C50N50' names no"),
     "weight negative": ({"weights": {"force": -1.0}}, ValueError, "weights.force: expected a finite number ≥ 0"),
-    "no weight": ({"weights": dict.fromkeys(("force", "energy", "stress"), 0.0)}, InputError, "weight above zero"),
+    "no weight": ({"weights": dict.fromkeys(("force", "energy", "stress"), 0.0)}, InputError, "are all 0"),
     "objective": ({"objective": "lsqr"}, ValueError, "objective: expected one of .* found 'lsqr'"),
     "frozen is free": ({"blocks": ["C"], "frozen": [TRUTH["C"]]}, MismatchError, "which is being fitted"),
     "frozen twice": ({"blocks": ["CN"], "frozen": [TRUTH["C"], LOWER["C"]]}, MismatchError, "both .* have CC terms"),

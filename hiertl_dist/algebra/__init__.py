@@ -17,6 +17,7 @@ from hiertl_dist.algebra.regularisers import (
     Ridge,
     TruncatedSVD,
     penalises_all,
+    regulariser_faults,
     regulariser_from_dict,
     regulariser_to_dict,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "TruncatedSVD",
     "UnsafeGram",
     "penalises_all",
+    "regulariser_faults",
     "regulariser_from_dict",
     "regulariser_to_dict",
     "ridge_grid",

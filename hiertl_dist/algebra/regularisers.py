@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 
 
@@ -196,28 +196,51 @@ def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
 
     Raises ValueError on an unknown kind, an unknown or missing key, or a value that is out of range.
     """
-    kind = settings.get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if faults := regulariser_faults(settings):
+        raise ValueError("; ".join(faults))
+    noun = _KINDS[str(settings["kind"])]
+    given = {str(key): value for key, value in settings.items() if key != "kind"}
+    return noun(**_respelled(given, {field.name for field in fields(noun)}))  # type: ignore[arg-type]  # checked
+
+
+def regulariser_faults(settings: Mapping[str, object]) -> list[str]:
+    """All that is wrong with the settings of a regulariser; of a kind that is not known the one that is most like it
+    says what they should be."""
+    kind, faults = settings.get("kind"), []
+    noun = _KINDS.get(kind) if isinstance(kind, str) else None
+    if noun is None:
         close = difflib.get_close_matches(kind, _KINDS, 1) if isinstance(kind, str) else []
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"regulariser kind: expected one of {', '.join(_KINDS)}; found {kind!r:.60}{hint}")
-    noun = _KINDS[kind]
+        faults.append(f"regulariser kind: expected one of {', '.join(_KINDS)}; found {kind!r:.60}{hint}")
+        if not close:
+            return faults
+        kind, noun = close[0], _KINDS[close[0]]
     known = {field.name: field.default is MISSING for field in fields(noun)}
     given = {str(key): value for key, value in settings.items() if key != "kind"}
-    given = _respelled(given, known)
+    try:
+        given = _respelled(given, known)
+    except ValueError as error:
+        return [*faults, str(error)]
     unknown = sorted(set(given) - set(known))
     missing = sorted(name for name, required in known.items() if required and name not in given)
     if unknown or missing:
         meant = [close[0] for name in unknown if (close := difflib.get_close_matches(name, known, 1))]
         hint = f" (did you mean {', '.join(meant)}?)" if meant else ""
-        raise ValueError(
+        faults.append(
             f"regulariser {kind!r}: expected keys {', '.join(known)}; unknown: {', '.join(unknown) or 'none'}{hint}; "
             f"missing: {', '.join(missing) or 'none'}"
         )
-    return noun(**given)  # type: ignore[arg-type]  # each noun checks its own values
+    likely = {name: 0.5 for name, required in known.items() if required}
+    for name in known:
+        try:  # each by itself, for the first that is wrong ends it
+            if name in given:
+                noun(**{**likely, name: given[name]})  # type: ignore[arg-type]
+        except ValueError as error:
+            faults.append(str(error))
+    return faults
 
 
-def _respelled(given: dict[str, object], known: Mapping[str, object]) -> dict[str, object]:
+def _respelled(given: dict[str, object], known: Collection[str]) -> dict[str, object]:
     """The settings with known keys as they are spelt here: normalise is normalize, penalize penalise."""
     found: dict[str, object] = {}
     for key, value in given.items():

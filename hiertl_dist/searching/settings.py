@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from ..algebra import regulariser_from_dict, regulariser_to_dict
+from ..algebra import regulariser_faults, regulariser_from_dict, regulariser_to_dict
 from ..basis import cluster_name, split_symbols
 from ..display import Shown
-from ..errors import HiertlError, InputError, Problems, respelled, unknown_keys_message
+from ..errors import HiertlError, InputError, Problems, joined, respelled, unknown_keys_message
 from ..folds import Folds
 from ..rows import KINDS, OBJECTIVES
+from ..table_keys import AXES, SEARCH
 from ..weights import AUTO, explicit
 from ..words import shown
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 Strategy = Literal["grid", "ladder"]
 Rule = Literal["one_se", "best"]
-
-KEYS: Final = ("folds", "strategy", "rule", "importance", "grid", "blocks")
-AXES: Final = ("regulariser", "weights", "objective", "orders", "exclude")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,8 +69,8 @@ class Grid(Shown):
 
     Attributes
     ----------
-    axes : the values of each axis, in the order of the table: those of :data:`AXES`, or of one weight as
-        ``"weights.energy"``; a fixed value is an axis with one.
+    axes : the values of each axis, in the order of the table: those of :data:`~hiertl_dist.table_keys.AXES`, or
+        of one weight as ``"weights.energy"``; a fixed value is an axis with one.
     """
 
     axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -159,7 +157,7 @@ class SearchSettings(Shown):
         """The content of a ``[search]`` table but for ``summaries``. Raises InputError naming the key."""
         problems = Problems()
         with problems.noting():
-            _known(table, KEYS, "search")
+            _known(table, SEARCH, "search")
         table = table if isinstance(table, dict) else {}
         found: dict[str, Any] = {}
         for key in ("strategy", "rule", "importance"):
@@ -221,6 +219,8 @@ def _folds(value: Any) -> Folds:
     try:
         return Folds.from_dict(value) if isinstance(value, dict) else Folds(value)
     except InputError as error:
+        if error.problems:
+            raise joined([f"search.{text}" for text in error.problems], InputError) from error
         raise InputError(f"search.{error}") from error
 
 
@@ -228,7 +228,12 @@ def _numbers(table: Any, where: str) -> dict[str, float]:
     """A table of finite numbers ≥ 0."""
     if not isinstance(table, Mapping):
         raise InputError(f"{where}: expected a table of numbers, found {table!r}")
-    return {str(key): _number(value, f"{where}.{key}") for key, value in table.items()}
+    problems, found = Problems(), {}
+    for key, value in table.items():
+        with problems.noting():
+            found[str(key)] = _number(value, f"{where}.{key}")
+    problems.settle()
+    return found
 
 
 def _number(value: Any, where: str) -> float:
@@ -249,17 +254,20 @@ def _axis(values: Sequence[Any], where: str) -> tuple[Any, ...]:
 
 def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
     found: list[dict[str, object]] = []
+    problems = Problems()
     for i, table in enumerate(value if isinstance(value, list) else [value]):
         place = f"{where}[{i}]" if isinstance(value, list) else where
         if not isinstance(table, dict):
-            raise InputError(f"{place}: expected a table such as {{kind = 'ridge', alpha = [0.1, 1]}}, found {table!r}")
+            problems.add(f"{place}: expected a table such as {{kind = 'ridge', alpha = [0.1, 1]}}, found {table!r}")
+            continue
         parts = [_axis(v, f"{place}.{k}") if isinstance(v, list) else (v,) for k, v in table.items()]
         for values in itertools.product(*parts):
-            try:
-                one = regulariser_from_dict(dict(zip(table, values, strict=True)))
-            except ValueError as error:
-                raise InputError(f"{place}: {error}") from error
-            found.append(regulariser_to_dict(one))
+            one = dict(zip(table, values, strict=True))
+            for fault in (faults := regulariser_faults(one)):
+                problems.add(f"{place}: {fault}")
+            if not faults:
+                found.append(regulariser_to_dict(regulariser_from_dict(one)))
+    problems.settle()
     return {"regulariser": _axis(found, where)}
 
 

@@ -1,0 +1,80 @@
+"""The keys of each table of an input file, and in words for messages what their values are.
+
+A key that stands in the wrong table is found here: :func:`elsewhere`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+TEXT: Final = "a string"
+TEXTS: Final = "a list of strings"
+TABLE: Final = "a table"
+INTEGER: Final = "an integer"
+SWITCH: Final = "true or false"
+NUMBER: Final = "a number"
+PATHS: Final = "a string or a list of strings"
+NUMBERS: Final = "a table of numbers"
+WEIGHTS: Final = 'a table of numbers or "auto"'
+REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
+BYTES: Final = "bytes such as '8 GiB'"
+LISTED: Final = "[[…]] tables"
+
+TOP: Final = dict.fromkeys(("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search"), TABLE) | {
+    "fm_setup": TEXT, "data": LISTED
+}
+DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys(
+    ("format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key"), TEXT
+)
+FIT: Final = {
+    "regulariser": REGULARISER, "weights": WEIGHTS, "objective": TEXT, "method": TEXT, "policy": TEXT,
+    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS,
+}  # fmt: skip
+STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
+HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}
+FROZEN: Final = {"files": TEXTS, "energies": TEXT}
+OUTPUT: Final = {"folder": TEXT, "units": TEXT}
+EXECUTOR: Final = {"kind": TEXT, "workers": INTEGER}
+PENALTY: Final = ("scale", "distance")
+SUMMARIES: Final = {"summaries": TEXT}
+SEARCH: Final = ("folds", "strategy", "rule", "importance", "grid", "blocks")
+AXES: Final = ("regulariser", "weights", "objective", "orders", "exclude")
+BASIS: Final = (
+    "elements", "orders", "transform", "cutoff", "pairs", "three_body", "four_body", "blocks", "types", "one_body",
+    "exclude", "energies", "masses",
+)  # fmt: skip
+PAIR: Final = ("rmin", "rmax", "lambda", "transform")
+TYPE: Final = ("order", "rmin", "rmax")
+MANY_BODY: Final = ("rmin", "rmax")
+OF_BLOCK: Final = ("orders",)
+REGULARISERS: Final = (
+    "kind", "alpha", "lam", "l1_ratio", "gamma", "normalize", "tolerance", "max_iter", "prune", "penalise_one_body",
+)  # fmt: skip
+"""What :func:`~hiertl_dist.algebra.regulariser_from_dict` takes, of one kind or another."""
+
+TABLES: Final[Mapping[str, Collection[str]]] = {
+    "the top of the file": TOP, "[basis]": BASIS, "[basis.pairs] XY": PAIR, "[basis.types] XYZ": TYPE, "[[data]]": DATA,
+    "[hold_out]": HOLD_OUT, "[fit]": {*FIT, "only"}, "the table of the regulariser, { kind = … }": REGULARISERS,
+    "[fit] penalty": PENALTY, "[frozen]": FROZEN, "[store]": STORE, "[output]": OUTPUT, "[executor]": EXECUTOR,
+    "[search]": {*SEARCH, *SUMMARIES}, "[search.grid]": AXES,
+}  # fmt: skip
+"""The keys of each table, by how a person would write where it is."""
+
+
+def spellings(key: Any) -> tuple[str, ...]:
+    """A word's other spelling: with s for z, or z for s."""
+    return (key.replace("iz", "is"), key.replace("is", "iz")) if isinstance(key, str) else ()
+
+
+def elsewhere(keys: Iterable[Any]) -> dict[str, str]:
+    """Of keys that a table does not have, those that other tables have, and which these are."""
+    found: dict[str, str] = {}
+    for key in keys:
+        names = {key, *spellings(key)}
+        places = [table for table, known in TABLES.items() if names & set(known)]
+        if places:
+            found[str(key)] = " and ".join(places)
+    return found
