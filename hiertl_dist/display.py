@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from html import escape
 from typing import Any, ClassVar, Final
 
@@ -176,6 +176,10 @@ class _Brief(reprlib.Repr):
         if isinstance(x, Shown):
             plain = type(x)._card_of is fields_card
             return cut(_fields(x)[1] if plain else type(x)._card_of(x).title)
+        if is_dataclass(x) and not isinstance(x, type):
+            # its own repr has whole arrays in it
+            own = ", ".join(f"{f.name}={self.repr1(getattr(x, f.name), level - 1)}" for f in fields(x) if f.repr)
+            return cut(f"{type(x).__name__}({own})", self.maxother)
         if isinstance(x, Mapping) and not isinstance(x, dict):
             x = dict(x)
         return super().repr1(x, level)

@@ -12,7 +12,7 @@ from .units import EV, KCAL_PER_A3_IN_GPA
 from .words import count_text
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Mapping, Sequence
 
 
 def conditions_text(solution: Any, units: str = "kcal") -> str:
@@ -168,3 +168,39 @@ def stage_card(stage: Any) -> Card:
     facts = (("blocks", listed(stage.blocks)), ("frozen", sources_text(stage.frozen)), ("frames", str(stage.frames)))
     header = ("", "score", "±", "nonzero", "µs/atom", "regulariser")
     return Card(f"Stage {stage.name}: {count_text(len(stage.found.candidates), 'model')}", facts, header, rows)
+
+
+SOME: Final = 10
+"""Points of a path or grid that are shown."""
+
+
+def lasso_path_card(found: Any) -> Card:
+    """A LASSO path: some of its knots, those with the lowest criteria among them."""
+    least = {name: found.best(name) for name in ("aic", "bic")}
+    columns = ("lams", "nonzeros", "degrees_of_freedom", "residual_norm2", "aic", "bic")
+    facts = (
+        ("λ", f"{number_text(float(found.lams[0]))} to {number_text(found.exact_to)}, exact in between"),
+        ("rows", str(found.rows)), ("columns", str(found.coefficients.shape[1])),
+    )  # fmt: skip
+    header = ("knot", "λ", "nonzero", "degrees of\nfreedom", "‖A c − b‖²", "AIC", "BIC", "lowest")
+    title = f"LassoPath: {count_text(len(found.lams), 'knot')}"
+    return Card(title, facts, header, _points(found, columns, least))
+
+
+def ridge_grid_card(found: Any) -> Card:
+    """A ridge grid: some of its alphas, the one with the lowest GCV among them."""
+    least = {"gcv": found.best} if np.isfinite(found.gcv).any() else {}
+    columns = ("alphas", "degrees_of_freedom", "residual_norm2", "gcv", "condition")
+    facts = (("rows counted", f"{found.n_counted:g}"), ("columns", str(found.coefficients.shape[1])))
+    header = ("point", "alpha", "degrees of\nfreedom", "‖A c − b‖²", "GCV", "condition", "lowest")
+    return Card(f"RidgeGrid: {count_text(len(found.alphas), 'alpha')}", facts, header, _points(found, columns, least))
+
+
+def _points(found: Any, columns: Sequence[str], least: Mapping[str, int]) -> tuple[tuple[Any, ...], ...]:
+    """Rows of a table: evenly spaced points and those where a criterion is lowest, which the last cell names."""
+    count = len(getattr(found, columns[0]))
+    spaced = np.linspace(0, count - 1, min(count, SOME)).round().astype(int).tolist()
+    return tuple(
+        (i, *(getattr(found, c)[i] for c in columns), ", ".join(name.upper() for name, at in least.items() if at == i))
+        for i in sorted({*spaced, *least.values()})
+    )

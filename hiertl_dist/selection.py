@@ -18,6 +18,7 @@ from .algebra.d_optimal import d_optimal
 from .algebra.posterior import Posterior
 from .basis import Basis
 from .blocks import blocks_of, columns_of
+from .display import Shown
 from .errors import InputError
 from .executors import InlineExecutor
 from .frames import Frame
@@ -39,8 +40,8 @@ SHARE: Final = 4
 """Rows of a pool are kept in a quarter of the memory that is there."""
 
 
-@dataclass(frozen=True)
-class Pick:
+@dataclass(frozen=True, repr=False)
+class Pick(Shown):
     """A selected frame.
 
     Attributes
@@ -57,8 +58,8 @@ class Pick:
     leverage: float
 
 
-@dataclass(frozen=True)
-class Leverage:
+@dataclass(frozen=True, repr=False)
+class Leverage(Shown):
     """Leverages ‖T⁻ᵀa‖² of a frame's rows, weighted as in the fit.
 
     A row of the fit has less than 1, and all rows of the fit together have as many as it has degrees of freedom.

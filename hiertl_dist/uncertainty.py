@@ -313,8 +313,8 @@ def spread_of(frame: Frame, values: NDArray[np.float64]) -> Spread:
     return Spread(float(values[-1]), values[:n].reshape(-1, 3), stress)
 
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Shown):
     """Errors of a kind against the standard deviations that were promised, in :data:`~hiertl_dist.held_out.UNITS`.
 
     Attributes

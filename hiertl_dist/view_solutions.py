@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import algebra
 from .algebra import RFactor, penalises_all, regulariser_from_dict
-from .algebra.lasso_path import LassoPath, lasso_path
-from .algebra.ridge_grid import RidgeGrid, ridge_grid
+from .algebra.lasso_path import LassoPath as KnotsOfPath
+from .algebra.lasso_path import lasso_path
+from .algebra.ridge_grid import RidgeGrid as PointsOfGrid
+from .algebra.ridge_grid import ridge_grid
 from .basis import cluster_name, split_symbols
 from .built_solution import built_solution
+from .display import Shown
 from .energy_notes import energy_labels, undetermined_notes
 from .frozen import fitted_parameters, wall_of
 from .one_body import OpenEnergies, one_body_columns, one_body_values, undetermined_energies
 from .parameters import Parameters, Penalty
+from .result_cards import lasso_path_card, ridge_grid_card
 from .rows import Group
 from .solution import Solution
 from .solving import rows_for
@@ -177,6 +181,16 @@ def residual_squares(
     return squares, targets
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class LassoPath(Shown, KnotsOfPath, card=lasso_path_card):
+    """A :class:`~hiertl_dist.algebra.lasso_path.LassoPath` of a view, as :func:`path` gives it."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RidgeGrid(Shown, PointsOfGrid, card=ridge_grid_card):
+    """A :class:`~hiertl_dist.algebra.ridge_grid.RidgeGrid` of a view, as :func:`path` gives it."""
+
+
 def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeGrid:
     """All solutions of a family at once.
 
@@ -203,9 +217,9 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
     rows = _with_zeros(given, factor) if whole else factor
     found: LassoPath | RidgeGrid
     if kind == "lasso":
-        found = lasso_path(rows, given.counted, unpenalised=free, **options)
+        found = LassoPath(**vars(lasso_path(rows, given.counted, unpenalised=free, **options)))
     elif kind == "ridge":
-        found = ridge_grid(rows, unpenalised=free, **options)
+        found = RidgeGrid(**vars(ridge_grid(rows, unpenalised=free, **options)))
     else:
         raise ValueError(f"path: expected 'lasso' or 'ridge', found {kind!r}")
     return found if whole else replace(found, coefficients=found.coefficients + given.zeros)

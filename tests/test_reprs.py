@@ -13,6 +13,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 from synthetic import assemble, environment, labelled, random_frames, random_parameters, small_basis
+from test_inputs import write_fm_setup
 
 import hiertl_dist as hd
 from hiertl_dist.algebra import Ridge
@@ -111,6 +112,69 @@ EXAMPLES = {
 }  # fmt: skip
 """One of each public class."""
 
+def setup_of(folder):
+    write_fm_setup(folder, list(frames()))
+    return hd.read_fm_setup(folder / "fm_setup.in")
+
+
+def predicted():
+    return [hd.predict(frame, hd.posterior(chosen(), Ridge(1e-3)))[0] for frame in frames()[-4:]]
+
+
+RETURNED = {
+    "assemble": assembly,
+    "blocks_of": lambda _: hd.blocks_of(BASIS),
+    "calibration": lambda _: hd.calibration(predicted(), frames()[-4:]),
+    "columns_of": lambda _: hd.columns_of(BASIS),
+    "committee": lambda _: hd.committee(chosen(), Ridge(1e-3)),
+    "cross_validate": lambda _: hd.cross_validate(chosen(), [Ridge(1e-3), Ridge(1.0)]),
+    "design_rows": lambda _: hd.design_rows(frames(), BASIS),
+    "executor": lambda _: hd.executor("serial"),
+    "fit_all_at_once": lambda _: hd.fit_all_at_once(frames(), BASIS, executor=SERIAL),
+    "fit_block": lambda _: hd.fit_block(frames(), BASIS, "C", executor=SERIAL),
+    "fit_hierarchy": lambda _: hierarchy(),
+    "frames_from_ase": lambda _: ase_frames(),
+    "hold_out": lambda _: hd.hold_out(frames(), every=2),
+    "iter_frames": lambda folder: list(hd.iter_frames(trajectory(folder))),
+    "leverage": lambda _: hd.leverage(frames()[-2:], hd.posterior(chosen(), Ridge(1e-3))),
+    "lsq_order": lambda _: hd.lsq_order(hd.columns_of(BASIS)),
+    "open_summaries": lambda folder: stored(folder),
+    "path": lambda _: hd.path(chosen(), "lasso", lam_min=1e-6),
+    "path, ridge": lambda _: hd.path(chosen(), "ridge", alphas=np.geomspace(1e-8, 1.0, 500)),
+    "plan": lambda _: hd.plan(frames(), BASIS),
+    "posterior": lambda _: hd.posterior(chosen(), Ridge(1e-3)),
+    "predict": lambda _: predicted(),
+    "read_fm_setup": setup_of,
+    "read_frames": lambda folder: hd.read_frames(trajectory(folder)),
+    "reduce_rows": lambda _: hd.reduce_rows(hd.plan(frames(), BASIS), ["C"], store=None, executor=SERIAL),
+    "search": lambda _: searched(),
+    "select": lambda _: hd.select(frames(), 2, BASIS, alpha=1.0),
+    "solve": lambda _: hd.solve(chosen(), Ridge(1e-3)),
+    "suggest_input": lambda _: hd.suggest_input(frames(), data=({"path": "a.extxyz"},)),
+    "summarise": lambda _: summaries(),
+    "summarise_labels": lambda _: hd.summarise_labels(frames()),
+    "survey": lambda _: hd.survey(frames()),
+    "view": lambda _: chosen(),
+}  # fmt: skip
+"""What each public function gives back."""
+
+
+def stored(folder):
+    hd.summarise(frames(), BASIS, folds=FOLDS, executor=SERIAL, store=folder / "kept")
+    return hd.open_summaries(folder / "kept")
+
+
+def trajectory(folder):
+    path = folder / "a.extxyz"
+    path.write_text('1\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3 energy=-1.5\nC 0 0 0\n' * 3)
+    return path
+
+
+def ase_frames():
+    ase = pytest.importorskip("ase")
+    return hd.frames_from_ase([ase.Atoms("CN", [[0, 0, 0], [0, 0, 1.2]])])
+
+
 CLASSES = [
     name for name in hd.__all__ if inspect.isclass(kind := getattr(hd, name)) and not issubclass(kind, BaseException)
 ]
@@ -161,6 +225,35 @@ def test_reprs_are_short(tmp_path, name):
         assert found.seen <= {"div", "p", "b", "table", "thead", "tbody", "tr", "th", "td", "br"}
     if name in TABLES:
         assert "table" in found.seen
+
+
+def parts_of(value):
+    """A value, or of lists, tuples and tables of them the first of each."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return [part for own in value[:2] for part in parts_of(own)]
+    return [value]
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_what_functions_give_back_is_shown_in_a_few_lines(tmp_path, name):
+    found = RETURNED[name](tmp_path)
+    for part in parts_of(found):
+        check_lines(repr(part))
+        assert "array(" not in repr(part), "a repr says how large an array is, not what is in it"
+    if name.startswith("path"):
+        shown = Cells(found._repr_html_())
+        assert not shown.open
+        assert {"GCV" if "ridge" in name else "BIC", "lowest"} <= set(shown.words)
+        assert repr(pickle.loads(pickle.dumps(found))) == repr(found)
+        best = found.best if "ridge" in name else found.best("bic")
+        assert any(line.split()[0] == str(best) for line in repr(found).split("\n")), "the best is always shown"
+
+
+def test_there_is_an_example_of_every_public_function():
+    functions = {name for name in hd.__all__ if not inspect.isclass(getattr(hd, name))}
+    assert {name.partition(",")[0] for name in RETURNED} == functions
 
 
 @pytest.mark.parametrize("name", ["Plan", "Solution", "HierarchyFit", "SearchResult", "Summaries"])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..display import Shown
 from ..errors import FrameError, InputError
 from ..paths import require_file
 from ..words import shown
@@ -61,8 +62,8 @@ ALL: Final = ("all", "All", "ALL", "A", "a")
 FIRST_ALL: Final = ("firstall", "FirstAll", "FIRSTALL")
 
 
-@dataclass(frozen=True, eq=False)
-class FmSetup:
+@dataclass(frozen=True, eq=False, repr=False)
+class FmSetup(Shown):
     """What an ``fm_setup.in`` asks for.
 
     Attributes
