@@ -108,6 +108,10 @@ def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Execut
     if arguments.scheduler is not None:
         if arguments.executor not in (None, "auto", "dask"):
             raise InputError(f"--scheduler is of no use to --executor {arguments.executor}")
+        if arguments.workers is not None:
+            raise InputError(
+                f"--workers {arguments.workers} is of no use beside --scheduler: a cluster has the workers that it has"
+            )
         return executor("dask", client=_client(arguments.scheduler))
     return executor(kind, workers=workers)
 

@@ -14,7 +14,11 @@ def reading_parser() -> argparse.ArgumentParser:
     """The options that say how trajectories are read; :func:`reading_options` takes them from there."""
     one = argparse.ArgumentParser(add_help=False)
     one.add_argument("--format", choices=("extxyz", "xyzf"), help="of all files (default: by extension)")
-    one.add_argument("--group-key", help="key of the comment line that names a frame's group (default: a guess)")
+    groups = one.add_mutually_exclusive_group()
+    groups.add_argument("--group-key", help="key of the comment line that names a frame's group (default: a guess)")
+    groups.add_argument(
+        "--group-by-file", action="store_const", const="", dest="group_key", help="groups are the names of the files"
+    )
     for label in LABELS:
         one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label} (default: a guess)")
     return one

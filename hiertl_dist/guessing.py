@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 GROUP_KEYS: Final = ("config_type", "group", "trajectory", "traj", "dataset", "structure_type", "system", "config")
 """Keys that name a frame's group, the likeliest first; ``config_type`` is QUIP's, GAP's and FitSNAP's."""
 
+GROUPS: Final = "groups are told apart by the key"
 NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 
 
@@ -120,7 +121,8 @@ def guess_sources(
     Parameters
     ----------
     paths : files and patterns.
-    given : options of :func:`~hiertl_dist.io.read_frames` that the user states, such as ``{"group_key": "traj"}``.
+    given : options of :func:`~hiertl_dist.io.read_frames` that the user states, such as ``{"group_key": "traj"}``; an
+        empty ``group_key``: groups are the names of the files, and nothing is guessed.
 
     Returns
     -------
@@ -132,13 +134,17 @@ def guess_sources(
         As of the reader.
     """
     own = {k: v for k, v in (given or {}).items() if v is not None}
+    paths = list(paths)
+    find_files(paths)  # refuses a file that is named twice
     files = {path: [file for file, _ in find_files(path)] for path in paths}
     all_files = [file for found in files.values() for file in found]
     keys = {file: file_keys(file) for file in all_files if has_keys(file, own.get("format"))}
     # a key that is named means those that have keys; where no file has, the reader refuses it
-    kept = {k: v for k, v in own.items() if not keys or not k.endswith("_key")}
+    kept = {k: v for k, v in own.items() if v and (not keys or not k.endswith("_key"))}
     notes: dict[str, list[str]] = {}
-    group = own.get("group_key") or ("group" not in own and guess_group_key(list(keys.values()), notes)) or None
+    group = own.get("group_key")
+    if group is None and "group" not in own:
+        group = guess_group_key(list(keys.values()), notes)
     options: dict[Path, dict[str, str]] = {}
     for file in all_files:
         named = dict(kept)
@@ -189,6 +195,8 @@ class GuessedFrames:
             said.append(XYZF_UNITS)
         if not any("group_key" in s.options for s in self.sources):
             said.append("groups: the names of the files" + "; --group-key KEY takes them from the frames" * self.keyed)
+        elif any(note.startswith(GROUPS) for note in self.notes):
+            said.append("groups: --group-by-file takes the names of the files instead")
         return "\n".join(said)
 
     def as_dict(self) -> dict[str, Any]:
@@ -242,7 +250,7 @@ def guess_group_key(files: Sequence[FileKeys], notes: dict[str, list[str]]) -> s
         # one value tells nothing, and a value for each frame is a name of the frame
         if len(values) < 2 or len(values) == total:
             continue
-        notes.setdefault(f"groups are told apart by the key {key!r}: {len(values)} groups", []).append("all files")
+        notes.setdefault(f"{GROUPS} {key!r}: {len(values)} groups", []).append("all files")
         return key
     return None
 

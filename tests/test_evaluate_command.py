@@ -13,7 +13,12 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from test_inputs import write_extxyz, write_xyzf
 
 from hiertl_dist import Frame, HiertlWarning, Model, cli
+from hiertl_dist.cli import _executor
+from hiertl_dist.cli_look import reading_options
+from hiertl_dist.command_line import parser
+from hiertl_dist.errors import InputError
 from hiertl_dist.evaluation import coverage_report, sum_evaluations
+from hiertl_dist.guessing import read_guessed
 from hiertl_dist.parameters import Parameters
 from hiertl_dist.units import EV
 
@@ -227,3 +232,30 @@ def test_hints_of_errors_name_options(command, model, tmp_path):
     assert "scale 10000.0, distance 0.01" in err
     assert "--penalty SCALE DISTANCE (in Python penalty=) says which holds" in err
     assert "--add sums their coefficients" in command("merge", model, model, "-o", tmp_path / "m.txt", code=2)[1]
+
+
+def test_groups_may_be_the_files_although_frames_have_a_key(tmp_path):
+    path = tmp_path / "a.extxyz"
+    frame = '1\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3 energy=-1 config_type={}\nC 0 0 0.{}\n'
+    path.write_text("".join(frame.format(kind, i) for i, kind in enumerate("xyxyx")))
+    guessed = read_guessed([str(path)])
+    assert {f.group for f in guessed.frames} == {"x", "y"}
+    assert "--group-by-file takes the names of the files instead" in guessed.text()
+    for verb, more in (("evaluate", ["model", "--frames"]), ("inspect", []), ("init", [])):
+        arguments = parser().parse_args([verb, *more, str(path), "--group-by-file"])
+        read = read_guessed([str(path)], reading_options(arguments))
+        assert {f.group for f in read.frames} == {"a"}
+        assert "groups are told apart" not in read.text()
+        assert "groups: the names of the files" in read.text()
+    with pytest.raises(SystemExit):
+        parser().parse_args(["inspect", str(path), "--group-by-file", "--group-key", "x"])
+
+
+def test_workers_beside_a_scheduler_are_refused(tmp_path):
+    path = tmp_path / "a.xyzf"
+    path.write_text("1\n9 9 9\nC 0 0 0 0 0 0\n")
+    arguments = parser().parse_args(
+        ["evaluate", "m", "--frames", str(path), "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"]
+    )
+    with pytest.raises(InputError, match="--workers 2 is of no use beside --scheduler"):
+        _executor(arguments)
