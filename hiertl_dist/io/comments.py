@@ -46,7 +46,7 @@ class Comment:
     values : the text of each key's value; the last one of a key that is given more than once.
     differing : of keys that are given with different values, all of them.
     after : the word that follows the bare value of a key, where one does.
-    words : names of look-alikes of a label among the words: those that a number follows.
+    words : names of look-alikes of a label among the words: those that a number follows, ``energy -1``, ``energy:-1``.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -93,8 +93,11 @@ def parse_comment(line: str, lists: Collection[str], error: Callable[[str], Exce
             continue
         at = after
         bare_key = _after_value(comment, bare_key, word, lists)
+        name, _, value = word.strip(",;").partition(":")
         if alike and NUMBER.fullmatch(word.strip(",;")):
             comment.words.append(alike + WORD)
+        elif NUMBER.fullmatch(value) and likeness(name):  # energy:-1.5
+            comment.words.append(name + WORD)
         elif word.strip(",;:").lower() in NAMES and _number_follows(line, at):
             raise error(f"expected key=value pairs, found {shown(word)} without '=' before a number")
         alike = word.strip(",;:") if likeness(word) else ""

@@ -19,7 +19,7 @@ from ..units import EV
 from ..words import shown
 from .cells import BOOLEANS, STRESS_DROPPED, Periodicity, settled_cell
 from .comments import LISTS, NUMBER, Comment, parse_comment
-from .lines import LineSource, frames_in, make_frame, number, read_atoms
+from .lines import AtomTable, LineSource, frames_in, make_frame, number, read_atoms
 from .masses import MASSES
 from .stresses import six_of, stress_of
 
@@ -47,6 +47,10 @@ NO_GROUP: Final = "the group key has an empty value; the group is the name of th
 ENERGIES_DIFFER: Final = (
     "energy and free_energy differ; energy was taken, and the forces of electronic-structure codes belong to the free "
     f"energy: {takes('energy', 'free_energy', 'takes that')}"
+)
+NUMBERED: Final = (
+    "types of atoms are named by whole numbers, and taken for names; if they are atomic numbers, say so: "
+    "Properties=Z:I:1:pos:R:3 and so on in the comment line"
 )
 APART: Final = 1e-3
 """eV an atom: a difference of energy and free_energy beyond this is a warning."""
@@ -94,7 +98,8 @@ class LabelKeys:
 class Layout(NamedTuple):
     """The columns of an atom line: how many, where the name of the type is, where positions and forces are.
 
-    ``atomic`` says that the type is an atomic number; ``vectors`` are the names of columns of three numbers, which
+    ``atomic`` says that the type is an atomic number, ``has_numbers`` that there are such beside the types, then the
+    last of ``numbers``; ``vectors`` are the names of columns of three numbers, which
     forces could be; ``nameless`` says that there may be more columns than those with names.
     """
 
@@ -103,6 +108,7 @@ class Layout(NamedTuple):
     numbers: tuple[int, ...]
     has_forces: bool
     atomic: bool
+    has_numbers: bool
     names: tuple[str, ...]
     vectors: tuple[str, ...]
     nameless: bool
@@ -176,6 +182,11 @@ def _frame(file: _File, n: int) -> Frame:
     )  # fmt: skip
     if layout.atomic:
         atoms = atoms._replace(species=_symbols(source, atoms.species, atoms.first_line))
+    elif all(map(str.isdigit, atoms.species)):
+        doubts += (NUMBERED,)
+    if layout.has_numbers:
+        _check_numbers(source, atoms)
+        atoms = atoms._replace(numbers=atoms.numbers[:, :-1])
     found = [("energy", keys.key("energy"))] * (energy is not None)
     found += [("forces", keys.key("forces"))] * layout.has_forces
     found += [("stress", key) for key in stress_keys]
@@ -325,6 +336,17 @@ def _symbols(source: LineSource, words: tuple[str, ...], first_line: int) -> tup
     return tuple(known[word] for word in words)
 
 
+def _check_numbers(source: LineSource, atoms: AtomTable) -> None:
+    """Raise FrameError where an atomic number beside a chemical symbol is that of another element."""
+    for k, (name, z) in enumerate(zip(atoms.species, atoms.numbers[:, -1].tolist(), strict=True)):
+        if name in MASSES and 0 < z < len(SYMBOL_OF) and SYMBOL_OF[int(z)] != name:
+            raise source.error(
+                f"atom {k + 1} is {name} by species and {SYMBOL_OF[int(z)]} by Z = {z:g}: expected the same element in "
+                "both columns; mend the file, or leave one of them out",
+                atoms.first_line + k,
+            )
+
+
 def _layout(source: LineSource, properties: str | None, keys: LabelKeys) -> Layout:
     """Columns from ``name:type:count:…``; without such, element and position, and what follows is nameless."""
     text = DEFAULT_PROPERTIES if properties is None else properties
@@ -358,5 +380,11 @@ def _layout(source: LineSource, properties: str | None, keys: LabelKeys) -> Layo
         keys.seen.add("forces")
         numbers += columns[forces][1]
     kind, where = columns[types]
+    beside = columns.get("Z", ("", range(0))) if types == "species" and kind == "S" else ("", range(0))
+    has_numbers = beside[0] == "I" and len(beside[1]) == 1
+    numbers += beside[1] if has_numbers else ()
     vectors = tuple(name for name, (kinds_of, own) in columns.items() if kinds_of in "RI" and len(own) == 3)
-    return Layout(width, where[0], tuple(numbers), has_forces, kind == "I", tuple(columns), vectors, properties is None)
+    return Layout(
+        width, where[0], tuple(numbers), has_forces, kind == "I", has_numbers, tuple(columns), vectors,
+        properties is None,
+    )  # fmt: skip

@@ -187,7 +187,6 @@ def test_symbols_by_atomic_number_are_those_of_ase():
         ("symbols:S:1:positions:R:3", "C 0 0 0\nN 1 1 1\n", ("C", "N")),
         ("species:S:1:pos:I:3", "1 0 0 0\nX 1 1 1\n", ("1", "X")),
         (None, "C1 0 0 0\nCH3 1 1 1\n", ("C1", "CH3")),
-        (None, "6 0 0 0\n7 1 1 1\n", ("6", "7")),
     ],
 )
 def test_species(tmp_path, properties, atoms, species):
@@ -248,3 +247,37 @@ def test_atoms_on_both_faces_of_a_slab_do_not_coincide(tmp_path):
     with pytest.raises(FrameError, match=r"it is 0\.001 Å thick"):
         one(tmp_path, 'Lattice="8 0 0 0 0.001 0 0 0 10" pbc="T T F"', "C 0 0 0\nC 1 0 1\n")
     assert one(tmp_path, 'Lattice="8 0 0 0 9 0 0 0 0.001" pbc="T T F"', "C 0 0 0\nC 1 0 1\n")[0].cell is not None
+
+
+# ---- atomic numbers
+
+
+def test_a_species_and_another_atomic_number_are_refused(tmp_path):
+    comment = f"{LATTICE} Properties=species:S:1:pos:R:3:Z:I:1:forces:R:3"
+    atoms = "C 0 0 0 {} 0.1 0.2 0.3\nN 1.5 0 0 7 -0.1 -0.2 -0.3\n"
+    with pytest.raises(FrameError, match=r"line 3: atom 1 is C by species and N by Z = 7: expected the same element"):
+        one(tmp_path, comment, atoms.format(7))
+    frame, told, _ = one(tmp_path, comment, atoms.format(6))
+    assert frame.species == ("C", "N")
+    assert not told
+    assert frame.forces == pytest.approx(np.array([[0.1, 0.2, 0.3], [-0.1, -0.2, -0.3]]) * EV)
+    labelled, _, _ = one(tmp_path, comment, atoms.format(6).replace("C 0", "C1 0").replace("N 1", "bead 1"))
+    assert labelled.species == ("C1", "bead"), "a type of another name may be of any element"
+
+
+@pytest.mark.parametrize("comment", ["", f"{LATTICE} {PROPERTIES.partition(':forces')[0]}"])
+def test_types_that_may_be_atomic_numbers_are_told(tmp_path, comment):
+    frame, told, _ = one(tmp_path, comment, "6 0 0 0\n7 1.5 0 0\n")
+    assert frame.species == ("6", "7")
+    assert "if they are atomic numbers, say so: Properties=Z:I:1:pos:R:3" in told
+    assert "atomic numbers" not in one(tmp_path, comment, "C 0 0 0\n7 1.5 0 0\n")[1]
+    frame, told, _ = one(tmp_path, "Properties=Z:I:1:pos:R:3", "6 0 0 0\n7 1.5 0 0\n")
+    assert (frame.species, told) == (("C", "N"), "")
+
+
+@pytest.mark.parametrize("word", ["energy:-1", "energy -1", "energy: -1", "Energy:-1.5e2,", "dft_energy:3"])
+def test_an_energy_without_an_equals_sign_is_passed_over_aloud(tmp_path, word):
+    frame, told, _ = one(tmp_path, f"{LATTICE} {PROPERTIES} {word} step=3")
+    assert frame.energy is None
+    assert f"{word.partition(':')[0].partition(' ')[0]} (a word without =)" in told
+    assert "without =" not in one(tmp_path, f"{LATTICE} {PROPERTIES} energy:high converged:1")[1]
