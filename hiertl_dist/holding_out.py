@@ -8,8 +8,10 @@ from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from .errors import InputError
-from .words import shown
+from .words import count_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +96,42 @@ def hold_out(
         )
     fitted = [f for f, out in zip(frames, held, strict=True) if not out]
     return fitted, [f for f, out in zip(frames, held, strict=True) if out]
+
+
+def equal_frames_notes(fitted: Sequence[Frame], held_out: Sequence[Frame] = ()) -> tuple[str, ...]:
+    """Notes of frames that are there more than once, by species, positions and cell alone: how many, and whether some
+    that are held out are fitted as well."""
+    first: dict[str, Frame] = {}
+    again: list[tuple[Frame, Frame]] = []
+    labels: set[str] = set()
+    for frame in fitted:
+        if (earlier := first.setdefault(frame.configuration, frame)) is not frame:
+            again.append((frame, earlier))
+            labels |= {"other labels"} if not _same_labels(frame, earlier) else {"the same labels"}
+    leaks = [(f, first[f.configuration]) for f in held_out if f.configuration in first]
+    notes = []
+    if again:
+        notes.append(
+            f"{count_text(len(again), 'frame')} of {len(fitted)} to be fitted "
+            f"{'has' if len(again) == 1 else 'have'} the atoms, positions and cell of an earlier one, with "
+            f"{' or '.join(sorted(labels))}, and {'counts' if len(again) == 1 else 'count'} once more: {_same(again)}"
+        )
+    if leaks:
+        notes.append(
+            f"WARNING: {len(leaks)} of {len(held_out)} frames that are held out {'is' if len(leaks) == 1 else 'are'} "
+            f"fitted as well, in another group or file: {_same(leaks)}; errors of held-out frames are too low"
+        )
+    return tuple(notes)
+
+
+def _same_labels(one: Frame, other: Frame) -> bool:
+    pairs = ((one.energy, other.energy), (one.forces, other.forces), (one.stress, other.stress))
+    return all(a is b if a is None or b is None else np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+
+
+def _same(pairs: Sequence[tuple[Frame, Frame]]) -> str:
+    said = "; ".join(f"{one.origin} is {other.origin}" for one, other in pairs[:3])
+    return f"{said} and {len(pairs) - 3} more" if len(pairs) > 3 else said
 
 
 def _drawn(frames: Sequence[Frame], fraction: float, seed: int) -> set[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .basis import Basis, cluster_name, split_symbols
-from .errors import HiertlError, InputError, Problems, respelled, unknown_keys_message
+from .errors import HiertlError, InputError, MissingFileError, Problems, respelled, unknown_keys_message
 from .io import iter_frames, read_fm_setup
-from .io.files import find_files, stem
+from .io.files import find_files, refuse_twice, stem
 from .parameters import Penalty
 from .paths import local_path, require_file
 from .rows import KINDS as ROW_KINDS
@@ -41,7 +43,6 @@ from .words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     TEXT: lambda v: isinstance(v, str),
@@ -199,9 +200,31 @@ class Reading:
             for path in source["path"]:
                 with self.problems.noting():
                     iter_frames(**{**source, "path": path})
+        with self.problems.noting():
+            refuse_overlaps(data)
         for path in frozen:
             with self.problems.noting():
                 require_file(path, "frozen.files")
+
+
+def refuse_overlaps(data: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError where two ``[[data]]`` tables read the same frames of a file; parts of it that start and stop
+    keep apart are no fault. A file that is not there is told elsewhere."""
+    tables: list[tuple[str, Mapping[str, Any], list[Path]]] = []
+    for number, source in enumerate(data, 1):
+        files: list[Path] = []
+        with suppress(MissingFileError):
+            files = [file for file, _ in find_files(source["path"])]
+        where = source_name(number, len(data), {"path": ", ".join(Path(p).name for p in source["path"])})
+        for name, other, others in tables:
+            if not (len(files) == len(others) == 1 and _are_apart(source, other)):
+                refuse_twice([(file, w) for w, own in ((name, others), (where, files)) for file in own])
+        tables.append((where, source, files))
+
+
+def _are_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether slices of one file share no frame."""
+    return any(a.get("stop", math.inf) <= b.get("start", 0) for a, b in ((one, other), (other, one)))
 
 
 def source_name(number: int, total: int, source: Any) -> str:

@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Any
 from .cards import input_card
 from .display import Shown
 from .errors import HiertlError, InputError, joined
-from .holding_out import NEIGHBOURS, check_hold_out, hold_out
-from .input_tables import EXECUTORS, UNITS, Reading, fit_settings
+from .holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
+from .input_tables import EXECUTORS, UNITS, Reading, fit_settings, refuse_overlaps
 from .io import iter_frames, read_fm_setup
-from .label_summary import summarise_labels
+from .label_summary import LabelSummary, summarise_labels
 from .one_body import MISSING_ENERGIES
 from .paths import require_file
 from .rows import n_rows
@@ -43,7 +43,7 @@ from .table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OUTPUT, ST
 from .words import toml_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from .basis import Basis
     from .frames import Frame
@@ -178,12 +178,13 @@ class Input(Shown, card=input_card):
         Raises
         ------
         InputError
-            A hold-out pattern matches no group, a source has no frames, or no frame has a label.
+            A hold-out pattern matches no group, a source has no frames, a file is named twice, or no frame has a label.
         """
         if self.fm_setup is not None:
             frames = list(read_fm_setup(self.fm_setup).frames)
         else:
             frames = []
+            refuse_overlaps(self.data)
             for source in self.data:
                 own = list(watch(iter_frames(**source), f"read {', '.join(source['path'])}"))
                 if not own:
@@ -198,3 +199,16 @@ class Input(Shown, card=input_card):
         return hold_out(
             frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every
         )
+
+
+def tell_labels(
+    frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()
+) -> LabelSummary:
+    """Say which labels the frames have, a line for each source, with notes and warnings, and which are there more than
+    once; the labels are given back for reports."""
+    labels = summarise_labels([*frames, *held_out])
+    for line in labels.text().splitlines():
+        tell(line)
+    for note in equal_frames_notes(frames, held_out):
+        tell(f"note: {note}")
+    return labels

@@ -18,6 +18,8 @@ from .evaluation import Model, coverage_report, read_parts, sum_evaluations
 from .figures import need_matplotlib
 from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
+from .holding_out import equal_frames_notes
+from .inputs import tell_labels
 from .label_summary import LabelSummary, labels_text, summarise_labels
 from .lattice import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
 from .leaves import cut_leaves, leaf_bytes
@@ -90,6 +92,7 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     frozen = [read_parts(p) for p in job.frozen]
     notes = [*job.notes, *(note for model in frozen for note in model.notes)]
     labels = summarise_labels([*frames, *held_out])
+    notes += equal_frames_notes(frames, held_out)
     if all_at_once:
         held = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
@@ -239,7 +242,7 @@ def fit_job(
     if plot:
         need_matplotlib()
     frames, held_out = job.read_frames(executor.watch)
-    labels = tell_labels([*frames, *held_out], tell)
+    labels = tell_labels(frames, tell, held_out)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
     frozen = read_frozen(job, tell)
     options = options_of(job)
@@ -322,14 +325,6 @@ def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parame
     names = [b.name for b in blocks_of(job.basis) if b.name not in held]
     sets = {cluster_name(f.elements) for f in frames}
     check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
-
-
-def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None]) -> LabelSummary:
-    """Say which labels the frames have, a line for each source, with notes and warnings; given back for reports."""
-    labels = summarise_labels(frames)
-    for line in labels.text().splitlines():
-        tell(line)
-    return labels
 
 
 def evaluate_job(

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
-from ..errors import FrameError, MissingFileError
+from ..errors import FrameError, InputError, MissingFileError
 from ..paths import beside, local_path, require_file
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
     FrameError
         There is no path at all.
     InputError
-        A folder, or a URL.
+        A folder, or a URL; a file that is named twice.
     """
     if isinstance(path, str | Path):
         found = [local_path(path, "trajectory")]
@@ -108,10 +108,32 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
             found = sorted(file for file in anchor.glob(str(relative)) if file.is_file())
             if not found:
                 raise MissingFileError(f"{path}: no file matches this pattern{beside(pattern)}")
+            refuse_twice([(file, repr(str(path))) for file in found])
         else:
             require_file(found[0], "trajectory")
         return [(file, str(path)) for file in found]
     files = [pair for one in path for pair in find_files(one)]
     if not files:
         raise FrameError("expected at least one file, found an empty sequence")
+    refuse_twice([(file, repr(asked)) for file, asked in files])
     return files
+
+
+def refuse_twice(files: Iterable[tuple[Path, str]]) -> None:
+    """Raise InputError where a file is named twice, be it by a pattern or a link: its frames would count twice.
+
+    Parameters
+    ----------
+    files : each with what named it, for the message.
+    """
+    known: dict[tuple[int, int], tuple[Path, str]] = {}
+    for file, asked in files:
+        found = file.stat()
+        first, named = known.setdefault((found.st_dev, found.st_ino), (file, asked))
+        if first is not file:
+            other = "" if first == file else f", which is {first}"
+            by = f"{named} and by {asked}" if named != asked else f"{named} alone" if other else named
+            raise InputError(
+                f"{file}{other}: the file is named twice, by {by}; its frames would count twice, and "
+                "could be fitted and held out at once: name it once"
+            )

@@ -12,7 +12,8 @@ from ..compiling import compile_kernels
 from ..display import table_text
 from ..errors import Problems
 from ..figures import need_matplotlib
-from ..jobs import known_frames, options_of, read_frozen, renew, tell_labels, tell_solution
+from ..inputs import tell_labels
+from ..jobs import known_frames, options_of, read_frozen, renew, tell_solution
 from ..outputs import (
     MODEL,
     SEARCH,
@@ -129,7 +130,7 @@ def search_job(
     drawn = _drawn(plot, tell)
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
-    tell_labels([*frames, *held_out], tell)
+    tell_labels(frames, tell, held_out)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell)
     results = Results.of(
@@ -207,7 +208,7 @@ def summarise_job(
     settings = job.search or SearchSettings()
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in frames], "frames")
-    tell_labels([*frames, *held_out], tell)
+    tell_labels(frames, tell, held_out)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell, models=bool(frozen))
     # grids are no matter of the pass
