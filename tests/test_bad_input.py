@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from job_files import ORDERS, job_frames, write_fm_setup, write_job
 from synthetic import random_frames, random_parameters, small_basis
-from test_inputs import ORDERS, job_frames, write_fm_setup, write_job
 
 from hiertl_dist import Basis, Frame, Model, cli, design_rows, frames_from_ase, read_fm_setup, read_frames
 from hiertl_dist.algebra import UnsafeGram

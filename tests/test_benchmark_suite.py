@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from benchmark_toys import BENCHMARKS, forget_benchmarks, toy_cn_dft
 from synthetic import HAS_MPI
-from test_benchmarks import BENCHMARKS, forget_benchmarks, toy_cn_dft
 
 MODULES = (
     "bench", "clocked", "cost_model", "end_to_end", "launched", "measure", "paper_frames", "paper_scale", "peers",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from job_files import ORDERS, job_frames, unnamed, write_extxyz, write_fm_setup, write_job, write_toml
 from synthetic import environment, labelled, random_frames, random_parameters, small_basis
-from test_inputs import ORDERS, job_frames, write_extxyz, write_fm_setup, write_job, write_toml
 
 from hiertl_dist import Model, cli, demo, doctor, jobs, outputs
 from hiertl_dist.executors import SerialExecutor, base, progress
@@ -469,13 +469,6 @@ def test_demo_runs_to_its_end(run_json, run, tmp_path, small_demo):
     assert code == 0
     for text in ("fitted frames", "held out frames", "hierarchical, held out: ", "all at once, held out: ", *plots):
         assert text in out
-
-
-def unnamed(store):
-    """Have a store be the folder that the input file names, as stores were before they had names of their own."""
-    beside = store.rename(store.parent.with_name("beside"))
-    store.parent.rmdir()
-    return beside.rename(store.parent)
 
 
 # ---- summarise, search

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from job_files import write_extxyz, write_xyzf
 from synthetic import labelled, random_frames, random_parameters, small_basis
-from test_inputs import write_extxyz, write_xyzf
 
 from hiertl_dist import Frame, HiertlWarning, Model, cli
 from hiertl_dist.cli import _executor

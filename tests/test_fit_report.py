@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_inputs import job_frames, write_extxyz, write_job
+from job_files import job_frames, write_extxyz, write_job
 
 from hiertl_dist import Model, cli
 from hiertl_dist.fit_report import conditions_text

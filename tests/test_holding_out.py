@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from job_files import write_job
 from synthetic import random_frame
-from test_inputs import write_job
 
 from hiertl_dist import hold_out
 from hiertl_dist.errors import InputError

@@ -14,8 +14,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+from job_files import ORDERS, job_frames, write_fm_setup, write_job, write_toml
 from synthetic import small_basis
-from test_inputs import ORDERS, job_frames, write_fm_setup, write_job, write_toml
 
 from hiertl_dist import (
     Basis,

@@ -15,8 +15,8 @@ import time
 
 import filelock
 import pytest
+from job_files import ORDERS, job_frames, write_job
 from synthetic import environment, small_basis
-from test_inputs import ORDERS, job_frames, write_job
 
 from hiertl_dist import cli, health, locks
 from hiertl_dist.doctor import look

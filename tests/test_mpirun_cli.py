@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from synthetic import HAS_MPI, MPIEXEC, environment
-from test_inputs import write_job
+from job_files import write_job
+from mpi_commands import command, mpiexec
+from synthetic import HAS_MPI
 
 from hiertl_dist import cli
 from hiertl_dist.solution import Solution
@@ -18,8 +17,6 @@ from hiertl_dist.solution import Solution
 pytestmark = [pytest.mark.mpi, pytest.mark.skipif(not HAS_MPI, reason="mpi4py and an mpiexec are not both here")]
 
 BLOCKS = ("C", "N", "CN")
-SECONDS = 120
-"""A hang ends here, and fails the test."""
 
 FIT_IN_PYTHON = """
 import hashlib, json, sys
@@ -34,20 +31,6 @@ with executor(sys.argv[2]) as runner:
     # each rank has the whole model
     print(json.dumps({"workers": runner.workers, "bits": bits}) + chr(10), end="", flush=True)
 """
-
-
-def mpiexec(*words, ranks=2):
-    """The finished job; no launcher's variables are passed on."""
-    variables = {k: v for k, v in environment().items() if not k.startswith(("PMI", "OMPI_", "SLURM_"))}
-    return subprocess.run(
-        [str(MPIEXEC), "-n", str(ranks), *map(str, words)], env=variables, capture_output=True, text=True,
-        timeout=SECONDS, check=False,
-    )  # fmt: skip
-
-
-def command(*words):
-    """The command as ``mpiexec`` is given it."""
-    return Path(sys.executable).parent / "hiertl-dist", *words
 
 
 def bits(folder):

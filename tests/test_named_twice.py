@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 
 import pytest
+from job_files import write_job
 from synthetic import random_frame
-from test_inputs import write_job
 
 from hiertl_dist import cli, read_frames
 from hiertl_dist.errors import InputError

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_inputs import write_job
+from job_files import write_job
 
 from hiertl_dist import cli, demo, outputs, paths
 from hiertl_dist.executors import SerialExecutor

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from job_files import ORDERS, job_frames, write_extxyz, write_job
 from synthetic import random_frames, small_basis
-from test_inputs import ORDERS, job_frames, write_extxyz, write_job
 
 from hiertl_dist import Basis, DesignStore, Model, assemble, cli, executor, open_summaries, read_frames, summarise
 from hiertl_dist.errors import HiertlError, InputError, MissingFileError

@@ -12,8 +12,8 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
+from job_files import write_fm_setup
 from synthetic import assemble, environment, labelled, random_frames, random_parameters, small_basis
-from test_inputs import write_fm_setup
 
 import hiertl_dist as hd
 from hiertl_dist.algebra import Ridge

@@ -17,9 +17,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from job_files import write_job
+from mpi_commands import command, mpiexec
 from synthetic import HAS_MPI, environment, labelled, random_frames, random_parameters, small_basis
-from test_inputs import write_job
-from test_mpirun_cli import command, mpiexec
 from view_oracle import least_squares
 
 from hiertl_dist import Model, cli, design_rows, fit_block

@@ -6,9 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from job_files import ORDERS, job_frames, unnamed, write_job
 from synthetic import small_basis
-from test_cli import unnamed
-from test_inputs import ORDERS, job_frames, write_job
 
 from hiertl_dist import DesignStore, Model, assemble, cli, executor, open_summaries, summarise
 from hiertl_dist.errors import StoreError

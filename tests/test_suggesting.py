@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fm_text import setup
+from job_files import write_extxyz, write_xyzf
 from synthetic import labelled, random_frames, random_parameters, small_basis
-from test_inputs import write_extxyz, write_xyzf
 
 from hiertl_dist import Basis, Frame, Model, cli, read_frames, suggest_input, survey
 from hiertl_dist.distances import PairDistances

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from job_files import toml
 from synthetic import small_basis
-from test_inputs import toml
 
 from hiertl_dist.algebra import Ridge
 from hiertl_dist.basis import Basis

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from job_files import write_job
 from synthetic import random_frames
-from test_inputs import write_job
 
 import hiertl_dist
 from hiertl_dist.errors import HiertlError, LaunchError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_inputs import job_frames, write_job
+from job_files import job_frames, write_job
 
 from hiertl_dist import Frame, cli, read_frames
 from hiertl_dist.errors import HiertlWarning
