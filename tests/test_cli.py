@@ -84,15 +84,19 @@ def test_plan_says_what_a_fit_needs(run_json, tmp_path):
 
 
 def test_plan_for_people(run, tmp_path):
-    code, out, err = run("plan", write_job(tmp_path, hold_out={"groups": ["all"]}, data=[
-        {"path": "data.extxyz"}, {"path": "data.extxyz", "group_key": "config"}]))  # fmt: skip
+    path = write_job(tmp_path, hold_out={"groups": ["all"]}, data=[
+        {"path": "data.extxyz"}, {"path": "copy.extxyz", "group_key": "config"}])  # fmt: skip
+    (tmp_path / "copy.extxyz").write_text((tmp_path / "data.extxyz").read_text())
+    code, out, err = run("plan", path)
     assert (code, err) == (0, "")
     header, _, *rows = out.splitlines()
     assert header.split()[:4] == ["block", "frames", "tiles", "rows"]
     assert [r.split()[0] for r in rows[:3]] == ["C", "N", "CN"]
     assert "peak memory per worker" in rows[3]
     assert rows[4].startswith("18 frames held out: counted neither above")
-    assert rows[5].endswith("36 frames; energy 36 (key energy), forces 36 (key forces), stress 36 (key stress)")
+    for line in rows[5:7]:
+        assert line.endswith("18 frames; energy 18 (key energy), forces 18 (key forces), stress 18 (key stress)")
+    assert "WARNING: 18 of 18 frames that are held out are fitted as well" in out
 
 
 def test_plan_of_all_at_once(run_json, tmp_path):

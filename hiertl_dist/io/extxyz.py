@@ -183,7 +183,7 @@ def _frame(file: _File, n: int) -> Frame:
     if layout.atomic:
         atoms = atoms._replace(species=_symbols(source, atoms.species, atoms.first_line))
     elif all(map(str.isdigit, atoms.species)):
-        doubts += (NUMBERED,)
+        notes += (NUMBERED,)
     if layout.has_numbers:
         _check_numbers(source, atoms)
         atoms = atoms._replace(numbers=atoms.numbers[:, :-1])
