@@ -92,6 +92,7 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
     """A fit for JSON."""
     return {
         "solutions": {name: s.as_dict() for name, s in solutions_of(result).items()},
+        "units": {kind: unit_of(kind, "kcal")[0] for kind in QUANTITIES},
         "errors": errors_dict(result.errors),
         "group_errors": errors_dict(result.group_errors),
         "out_of_range": {
@@ -184,6 +185,8 @@ class EvaluationReport(Shown):
         """For people."""
         table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
         text = errors_text({"": table}, units)
+        if not any(f.energy is not None or f.forces is not None or f.stress is not None for f in self.frames):
+            text = "no frame has a label to compare with; --json gives what the model predicts (frames)\n" + text
         if self.no_offsets:
             text += f"\n{no_offsets_text(self.no_offsets)}"
         if self.untold_frames:

@@ -3,10 +3,12 @@ model."""
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .basis import cluster_name
 from .blocks import columns_of
 from .cluster_types import ClusterType
 from .errors import InputError, MismatchError
@@ -49,6 +51,21 @@ def check_frozen(basis: Basis, free: Collection[str], frozen: Sequence[Parameter
                     raise MismatchError(
                         f"type {kind.name}, order: the basis has {kept.order}, {model.source} has {kind.order}"
                     )
+
+
+def absent_pairs_notes(basis: Basis, frozen: Sequence[Parameters], elements: Collection[str]) -> tuple[str, ...]:
+    """A sentence where pairs of some elements have no two-body terms, neither in the basis nor in a frozen model."""
+    pairs = list(combinations_with_replacement(sorted(elements), 2))
+    bases = (basis, *(f.basis for f in frozen))
+    absent = [pair for pair in pairs if all(b.type_named(pair) is None for b in bases)]
+    if not absent or len(absent) == len(pairs):
+        return ()
+    named = ", ".join(cluster_name(p) for p in absent)
+    return (
+        f"WARNING: neither the basis nor a frozen model has two-body terms of {named}: they count as zero, and the "
+        "other terms are fitted to the whole of the labels; name the files that have them as frozen (an fm_setup.in "
+        "with EXCLUDE and HIERARC means that), or put the types into the basis",
+    )
 
 
 def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:

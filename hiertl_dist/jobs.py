@@ -368,7 +368,7 @@ def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
     tell(
         f"  {count_text(solution.n_columns, 'column')}, {count_text(solution.rows, 'row')}, rank {solution.rank}, "
         f"condition {solution.condition:.2g}, {solution.nonzeros} nonzero, "
-        f"RMSE {number_text(solution.rmse)} over counted rows"
+        f"RMSE {number_text(solution.rmse)} over counted rows (kcal/mol, Å; all kinds)"
     )
     for note in solution.notes:
         tell(f"  note: {note}")

@@ -31,7 +31,7 @@ def solution_card(solution: Any) -> Card:
     facts = [
         ("columns", f"{solution.n_columns}, rank {solution.rank}, {solution.nonzeros} not zero"),
         ("rows", f"{solution.rows}, of which the objective counts {solution.n_counted}"),
-        ("RMSE over rows that count", number_text(solution.rmse)),
+        ("RMSE of counted rows (kcal/mol, Å; all kinds)", number_text(solution.rmse)),
         ("condition (estimate)", f"{number_text(float(solution.condition))}, solved by {solution.method}"),
         ("frozen", listed(list(solution.frozen)) if solution.frozen else "nothing"),
         ("conditioned on", conditions_text(solution)), *([("chosen", listed(chosen))] if chosen else []),

@@ -17,7 +17,7 @@ from .display import Shown
 from .energy_notes import energy_labels, fitted_notes, undetermined_notes
 from .errors import InputError
 from .executors import borrowed
-from .frozen import check_frozen, fitted_parameters, wall_of
+from .frozen import absent_pairs_notes, check_frozen, fitted_parameters, wall_of
 from .one_body import (
     EnergyTerms,
     OpenEnergies,
@@ -133,7 +133,8 @@ def fit_block(
             plan, names, settings, frozen=shapes, executor=runner, memory=memory, energies=energies,
             store=None if assembly is None else assembly.store,
         )  # fmt: skip
-    notes = (*_refitted(block, free, settings), *notes)
+    absent = absent_pairs_notes(basis, frozen, set().union(*(f.elements for f in chosen)))
+    notes = (*absent, *_refitted(block, free, settings), *notes)
     solution, still_open = _solution(block, summaries, solved, settings, plan, frozen, penalty, notes)
     return BlockFit(solution, plan, summaries, assembly, still_open)
 

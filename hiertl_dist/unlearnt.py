@@ -123,14 +123,15 @@ def _about_mean(columns: NDArray[np.float64]) -> float:
 
 def _note(kind: Kind, rmse: float, spread: float, weight: float | None, where: str) -> str:
     unit, factor = UNIT[kind]
-    said = ""
+    said, first = "", "their weight among the kinds (whose shares are told), "
     if weight is not None:
-        much = "next to nothing" if rmse > LITTLE * spread else "little"
-        said = f"; the automatic weight {number_text(weight)} follows from that, so these labels count for {much}"
+        first = ""
+        if rmse > LITTLE * spread:
+            said = f"; the automatic weight {number_text(weight)} follows: these labels count for next to nothing"
     return (
         f"WARNING: {kind}: the fit of {where} leaves {number_text(rmse * factor)} {unit}, the labels' spread about "
-        f"their mean is {number_text(spread * factor)}: it has not learned them{said}; look at {LOOK[kind]}, or give "
-        "the basis more terms"
+        f"their mean is {number_text(spread * factor)}: it has not learned them{said}; look at {first}{LOOK[kind]}, or "
+        "give the basis more terms"
     )
 
 

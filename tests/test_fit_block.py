@@ -12,7 +12,7 @@ from hiertl_dist import Basis, columns_of, design_rows, summarise, view
 from hiertl_dist import solve as solve_view
 from hiertl_dist.algebra import NoRegularisation, UnsafeGram, solve
 from hiertl_dist.errors import InnerCutoffError, InputError, MismatchError, ParameterFileError
-from hiertl_dist.executors import executor
+from hiertl_dist.executors import SerialExecutor, executor
 from hiertl_dist.parameters import Parameters, Penalty
 from hiertl_dist.planning import make_plan
 from hiertl_dist.reduction import reduce_rows
@@ -430,3 +430,20 @@ def test_what_is_frozen_are_parameters(serial):
     fit = fit_block(FRAMES, BASIS, "C", executor=serial)
     with pytest.raises(TypeError, match=r"frozen: expected Parameters, found BlockFit: a fit has solution.parameters"):
         fit_block(FRAMES, BASIS, "CN", frozen=[fit], executor=serial)
+
+
+def test_pairs_that_nothing_has_terms_of_are_warned_of():
+    lacking = BASIS.with_types(t for t in BASIS.types if t.elements != ("C", "C"))
+
+    def said(basis, frozen=()):
+        fit = fit_block(FRAMES, basis, "CN", frozen=frozen, executor=SerialExecutor(),
+                        settings=FitSettings(missing_energies="fit"))  # fmt: skip
+        return [n for n in fit.solution.notes if "two-body terms of" in n]
+
+    (note,) = said(lacking.with_types(t for t in lacking.types if t.block == "CN"))
+    assert note.startswith("WARNING: neither the basis nor a frozen model has two-body terms of CC, NN")
+    (note,) = said(lacking.with_types(t for t in lacking.types if t.block in ("N", "CN")))
+    assert "terms of CC: they" in note
+    held = random_parameters(BASIS, 3).restricted({"C", "N"})
+    assert not said(lacking.with_types(t for t in lacking.types if t.block == "CN"), [held])
+    assert not said(BASIS)

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist.csv_tables import errors_csv
 from hiertl_dist.evaluation import Evaluation
 from hiertl_dist.fit_report import EvaluationReport
-from hiertl_dist.mean_model import FEW, LEAST, NOISE, spread_of_labels
+from hiertl_dist.mean_model import FEW, LEAST, NAN, NOISE, KindErrors, far_groups, spread_of_labels
 from hiertl_dist.report import QUANTITIES, details_text, errors_by_composition, errors_by_group, errors_of, errors_text
 from hiertl_dist.store import jsonable
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
@@ -149,3 +150,15 @@ def test_a_group_far_above_the_others_is_named():
     assert "more than" not in texts(FRAMES, off(FRAMES, force={"a": 0.04 * rms, "b": 0.01 * rms, "c": 0.01 * rms}))[1]
     two = [f for f in FRAMES if f.group != "c"]
     assert "more than" not in texts(two, off(two, force={"a": 0.11 * rms, "b": 0.01 * rms}))[1], "two are no others"
+
+
+def test_groups_without_any_force_say_nothing_of_what_is_usual():
+    def errors(force, size):
+        empty = KindErrors(0, NAN, NAN, NAN, NAN)
+        own = {"force": KindErrors(30, force, force, force, size), "energy": empty, "stress": empty}
+        return SimpleNamespace(of=own.__getitem__)
+
+    perfect = {f"crystal {i}": errors(1e-14, 0.0) for i in range(4)}
+    usual = {f"liquid {i}": errors(1.0 + i, 20.0) for i in range(4)}
+    assert far_groups(perfect | usual) == []
+    assert far_groups(usual | {"far": errors(40.0, 20.0)}) == ["force of far (13.33 times)"]

@@ -36,7 +36,7 @@ from hiertl_dist.searching import stages
 from hiertl_dist.searching.choice import Candidate, choose, scored
 from hiertl_dist.searching.items import Item, Setup, Source, items_of
 from hiertl_dist.searching.parts import Columns
-from hiertl_dist.searching.report import pm, search_text
+from hiertl_dist.searching.report import edge_text, pm, search_text
 from hiertl_dist.searching.settings import Choice, Grid, SearchSettings
 from hiertl_dist.searching.stages import search
 from hiertl_dist.solution import Solution
@@ -711,3 +711,17 @@ def test_each_list_of_a_ladder_goes_on_with_the_lowest_score():
     found = stages._climb(part, settings, known, evaluated, "search", lambda _: None)
     assert found.candidates[found.best].score == 1.0
     assert found.candidates[found.chosen].score == 1.09
+
+
+def test_a_choice_at_the_edge_of_the_grid_is_told():
+    def stage(alphas, best, kind="ridge"):
+        tables = [{"kind": kind, "alpha": a} if kind == "ridge" else {"kind": kind} for a in alphas]
+        candidates = [SimpleNamespace(choice=SimpleNamespace(regulariser=table)) for table in tables]
+        return SimpleNamespace(found=SimpleNamespace(candidates=candidates), chosen=candidates[best])
+
+    said = edge_text(stage([1e-3, 1e-2, 1e-1], 0))
+    assert said == "alpha = 0.001 is the smallest that was tried: add smaller ones to the grid"
+    assert "0.1 is the largest that was tried: add larger" in edge_text(stage([1e-3, 1e-1, 1e-2], 1))
+    assert edge_text(stage([1e-3, 1e-2, 1e-1], 1)) == ""
+    assert edge_text(stage([1e-3, 1e-2], 0)) == "", "two are no grid"
+    assert edge_text(stage([1e-3, 1e-2, 1e-1], 0, "none")) == ""

@@ -71,6 +71,8 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
         f"({counts} rows), {frozen} frozen",
         table_text(["model", "score", *kinds, "nonzero", "µs/atom"], rows),
     ]
+    if edge := edge_text(stage):
+        text.append(edge)
     if len(fine) > len(shown):
         text.append(f"… and {len(fine) - len(shown)} more with higher scores")
     kept_out = [(c, c.rejected) for c in found.candidates if c.rejected]
@@ -80,6 +82,19 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
         if len(some) > 5:
             text.append(f"{what}: {len(some) - 5} more")
     return "\n".join(text)
+
+
+def edge_text(stage: Stage) -> str:
+    """What is said where the chosen strength of a regulariser is the first or last of those that were tried."""
+    tables = [dict(c.choice.regulariser) for c in stage.found.candidates]
+    chosen = dict(stage.chosen.choice.regulariser)
+    said = []
+    for key in ("alpha", "lam"):
+        tried = sorted({t[key] for t in tables if t["kind"] == chosen["kind"] and key in t})
+        if len(tried) > 2 and chosen.get(key) in (tried[0], tried[-1]):
+            end, way = ("smallest", "smaller") if chosen[key] == tried[0] else ("largest", "larger")
+            said.append(f"{key} = {chosen[key]:g} is the {end} that was tried: add {way} ones to the grid")
+    return "; ".join(said)
 
 
 def pm(value: float, error: float) -> str:
