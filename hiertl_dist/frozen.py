@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .basis import Basis
     from .blocks import Column
+    from .frames import Frame
 
 
 def check_frozen(basis: Basis, free: Collection[str], frozen: Sequence[Parameters]) -> None:
@@ -53,9 +54,11 @@ def check_frozen(basis: Basis, free: Collection[str], frozen: Sequence[Parameter
                     )
 
 
-def absent_pairs_notes(basis: Basis, frozen: Sequence[Parameters], elements: Collection[str]) -> tuple[str, ...]:
-    """A sentence where pairs of some elements have no two-body terms, neither in the basis nor in a frozen model."""
-    pairs = list(combinations_with_replacement(sorted(elements), 2))
+def absent_pairs_notes(basis: Basis, frozen: Sequence[Parameters], frames: Sequence[Frame]) -> tuple[str, ...]:
+    """A sentence where pairs of elements of some frames have no two-body terms, neither in the basis nor in a frozen
+    model."""
+    elements = sorted(set().union(*(f.elements for f in frames)))
+    pairs = list(combinations_with_replacement(elements, 2))
     bases = (basis, *(f.basis for f in frozen))
     absent = [pair for pair in pairs if all(b.type_named(pair) is None for b in bases)]
     if not absent or len(absent) == len(pairs):

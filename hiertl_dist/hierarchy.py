@@ -133,15 +133,27 @@ def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:
 
 
 def _with_fit(current: Mapping[str, Parameters], fit: BlockFit) -> dict[str, Parameters]:
-    """The current models by block with those of a fit, which states the energies of free atoms anew that it moved."""
-    parameters = fit.solution.parameters
+    """The current models by block with those of a fit, which states the energies of free atoms anew that it moved.
+
+    Energies stay together with the block whose fit told them: apart, nobody would know which combinations it told.
+    Those that a block had told which is fitted anew, and which this fit does not state, are kept.
+    """
+    parameters, fitted = fit.solution.parameters, set(fit.solution.blocks)
     stated = one_body_values([parameters])
     kept = {name: own for name, model in current.items() for own in without_one_body([model], stated)}
-    # one-body terms of blocks that were not fitted stay with the block that told them
-    here = {t.block for t in parameters.basis.types}
+    for name in fitted & set(kept):
+        told = [t for t in kept[name].basis.types if t.block not in fitted]
+        if told:
+            part = f"{kept[name].source}, energies told before {fit.solution.block}"
+            kept[part] = replace(kept[name].with_types(told), source=part)
+        del kept[name]
     for name in fit.solution.blocks:
-        more = here - set(fit.solution.blocks) if name == fit.solution.block else set()
-        kept[name] = parameters.restricted({name} | more)
+        own = name == fit.solution.block
+        types = [t for t in parameters.basis.types if (t.block == name and t.body > 1) or (own and t.body == 1)]
+        if types:
+            # solutions keep frozen models apart by their source
+            source = parameters.source if len(fitted) == 1 else f"{parameters.source} ({name})"
+            kept[name] = replace(parameters.with_types(types), source=source)
     return kept
 
 

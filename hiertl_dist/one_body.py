@@ -321,14 +321,30 @@ def energy_terms(
     fitted = [*found.own, *still.elements] if centred else []
     zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in there or e in still.elements}, fitted)
     fixed = {e: x for e, x in found.given.items() if e in found.own}
-    elements = sorted(there)
+    free = {*found.own, *still.elements} - set(fixed)
+    told = energies_against_labels(labelled, found.given, frozen, free, where or "the frames")
+    return EnergyTerms(zeros, fixed, stated, still, (*told, *zero_notes(found.zero)))
+
+
+def energies_against_labels(
+    frames: Sequence[Frame], given: Mapping[str, float], frozen: Sequence[Parameters], fitted: Collection[str],
+    where: str,
+) -> tuple[str, ...]:  # fmt: skip
+    """Warnings where energies of free atoms that a fit takes as they are don't go with the labels of its frames.
+
+    Parameters
+    ----------
+    given : of the basis, kcal/mol by element.
+    fitted : elements whose energies the fit finds.
+    """
+    labelled = [f for f in frames if f.energy is not None]
+    elements = sorted({e for f in labelled for e in f.elements})
+    energies = np.array([f.energy for f in labelled], np.float64)
     told = reference_notes(
-        counts_of(labelled, elements), np.array([f.energy for f in labelled], np.float64), elements, given=found.given,
-        held=found.held, fitted={*found.own, *still.elements} - set(fixed), where=where or "the frames",
+        counts_of(labelled, elements), energies, elements, given=given, held=one_body_values(frozen), fitted=fitted,
+        where=where,
     )  # fmt: skip
-    return EnergyTerms(
-        zeros, fixed, stated, still, (*told, *untold_notes(labelled, frozen, where), *zero_notes(found.zero))
-    )
+    return (*told, *untold_notes(labelled, frozen, where))
 
 
 def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> None:

@@ -133,8 +133,7 @@ def fit_block(
             plan, names, settings, frozen=shapes, executor=runner, memory=memory, energies=energies,
             store=None if assembly is None else assembly.store,
         )  # fmt: skip
-    absent = absent_pairs_notes(basis, frozen, set().union(*(f.elements for f in chosen)))
-    notes = (*absent, *_refitted(block, free, settings), *notes)
+    notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *notes)
     solution, still_open = _solution(block, summaries, solved, settings, plan, frozen, penalty, notes)
     return BlockFit(solution, plan, summaries, assembly, still_open)
 
@@ -291,6 +290,7 @@ def _energies(summaries: Summaries, linear: LinearSolution) -> tuple[dict[str, f
     found = {e: terms.zeros.get(e, 0.0) + values[c] for c in columns for e in c.elements if not c.powers and e in own}
     moved: NDArray[np.float64] = terms.open.directions @ np.array([values[c] for c in terms.open.columns])
     found |= {e: terms.zeros.get(e, 0.0) + float(x) for e, x in zip(terms.open.elements, moved, strict=True)}
+    found |= terms.fixed  # whether frames have energies or not
     free = [e for e in own if e not in terms.fixed]
     still_open = undetermined_energies(free, terms.open, linear.undetermined, found)
     unknown = set(still_open.alone())

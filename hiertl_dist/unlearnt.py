@@ -129,8 +129,8 @@ def _note(kind: Kind, rmse: float, spread: float, weight: float | None, where: s
         if rmse > LITTLE * spread:
             said = f"; the automatic weight {number_text(weight)} follows: these labels count for next to nothing"
     return (
-        f"WARNING: {kind}: the fit of {where} leaves {number_text(rmse * factor)} {unit}, the labels' spread about "
-        f"their mean is {number_text(spread * factor)}: it has not learned them{said}; look at {first}{LOOK[kind]}, or "
+        f"WARNING: {kind}: the fit of {where} leaves {number_text(rmse * factor)} {unit}, the labels' own "
+        f"spread is {number_text(spread * factor)}: it has not learned them{said}; look at {first}{LOOK[kind]}, or "
         "give the basis more terms"
     )
 

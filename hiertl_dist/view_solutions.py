@@ -19,14 +19,20 @@ from .built_solution import built_solution
 from .display import Shown
 from .energy_notes import energy_labels, undetermined_notes
 from .frozen import fitted_parameters, wall_of
-from .one_body import OpenEnergies, one_body_columns, one_body_values, undetermined_energies
+from .one_body import (
+    OpenEnergies,
+    energies_against_labels,
+    one_body_columns,
+    one_body_values,
+    undetermined_energies,
+)
 from .parameters import Parameters, Penalty
 from .result_cards import lasso_path_card, ridge_grid_card
 from .rows import Group
 from .solution import Solution
 from .solving import rows_for
 from .tiles import widest_ranges
-from .unlearnt import fits_of_factors, unlearnt_notes
+from .unlearnt import fits_of_factors, fits_of_frames, unlearnt_notes
 from .untold import directions_of
 from .views import View, combine, factor_of
 from .weights import shares_note
@@ -37,11 +43,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .algebra import LinearSolution, Regulariser
+    from .frames import Frame
 
 
 def solve(
-    given: View, regulariser: Regulariser | Mapping[str, Any], *, penalty: Penalty | None = None, name: str = ""
-) -> Solution:
+    given: View, regulariser: Regulariser | Mapping[str, Any], *, penalty: Penalty | None = None, name: str = "",
+    frames: Sequence[Frame] = (),
+) -> Solution:  # fmt: skip
     """Fit a view.
 
     Parameters
@@ -49,6 +57,8 @@ def solve(
     regulariser : such as ``{"kind": "ridge", "alpha": 1e-3}``.
     penalty : the wall of the fitted blocks; default: that of the frozen models, else ChIMES's default.
     name : of the solution; default: the elements of its blocks.
+    frames : of the view, where they are at hand: its notes then warn as those of a fit, which a view can't of all, for
+        it doesn't know their labels.
 
     Raises
     ------
@@ -58,7 +68,7 @@ def solve(
     wanted = as_regulariser(regulariser)
     factor = combine(given)
     (linear,) = solved(given, factor, [wanted], rows_for(wanted, factor, given.counted))
-    return solution_of(given, linear, wanted, penalty=penalty, name=name)
+    return solution_of(given, linear, wanted, penalty=penalty, name=name, frames=frames)
 
 
 def solved(
@@ -94,8 +104,9 @@ def as_regulariser(given: Regulariser | Mapping[str, Any]) -> Regulariser:
 
 
 def solution_of(
-    given: View, linear: LinearSolution, regulariser: Regulariser, *, penalty: Penalty | None = None, name: str = ""
-) -> Solution:
+    given: View, linear: LinearSolution, regulariser: Regulariser, *, penalty: Penalty | None = None, name: str = "",
+    frames: Sequence[Frame] = (),
+) -> Solution:  # fmt: skip
     """What :func:`solve` makes of the linear problem's answer."""
     squares, targets = residual_squares(given, linear.coefficients[:, np.newaxis])
     sums = {g: (given.summaries.rows(g), targets[g], float(squares[g][0])) for g in given.factors}
@@ -108,7 +119,9 @@ def solution_of(
     said = shares_note(targets, given.factors)
     automatic = said if given.automatic is None else (given.automatic.text(), *given.automatic.notes)
     notes = (*given.notes, *undetermined_notes(apart, block_name(given), energy_labels(given.factors)), *automatic)
-    notes = (*_unlearnt(given, {g: float(s[0]) for g, s in squares.items()}), *notes)
+    if frames:
+        notes = (*energies_against_labels(frames, given.energies, frozen, elements, block_name(given)), *notes)
+    notes = (*_unlearnt(given, {g: float(s[0]) for g, s in squares.items()}, frames), *notes)
     return built_solution(
         parameters, linear, sums, name=name or block_name(given), blocks=given.blocks, frozen=frozen,
         regulariser=regulariser, weights=given.weights, objective=given.objective,
@@ -116,10 +129,13 @@ def solution_of(
     )  # fmt: skip
 
 
-def _unlearnt(given: View, squares: Mapping[Group, float]) -> tuple[str, ...]:
+def _unlearnt(given: View, squares: Mapping[Group, float], frames: Sequence[Frame]) -> tuple[str, ...]:
     """Warnings of kinds of labels that a fit has not learned."""
     used = {g: s for g, s in squares.items() if given.factors[g] > 0.0}
     rows = {g: given.summaries.rows(g) for g in used}
+    weights = None if given.automatic is None else given.automatic.weights
+    if frames:
+        return unlearnt_notes(fits_of_frames(frames, used, rows), weights, block_name(given))
     factors = {}
     for group in used:
         factor = factor_of(given, group)
@@ -128,7 +144,6 @@ def _unlearnt(given: View, squares: Mapping[Group, float]) -> tuple[str, ...]:
         columns = [given.summaries.columns[i] for b in blocks for i in starts[b]]
         counting = [i for i in one_body_columns(columns) if factor.r[:, i].any()]
         factors[group] = factor.r[:, : n + 1], counting[0] if counting else -1
-    weights = None if given.automatic is None else given.automatic.weights
     return unlearnt_notes(fits_of_factors(factors, used, rows), weights, block_name(given))
 
 

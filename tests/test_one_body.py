@@ -556,3 +556,54 @@ def test_views_fit_energies_that_summaries_kept_columns_for():
     assert stated.blocks == ("CN",)
     with pytest.raises(MismatchError, match="has C terms of block C, which is being fitted"):
         summarise(frames, kept.basis, blocks=kept.blocks, frozen=[TRUTH.restricted({"C", "N"})], executor=SERIAL)
+
+
+# ---------------------------------------------------------------------------------------------- blocks fitted anew
+
+
+@pytest.mark.parametrize("free", [["CN"], ["CN", "CO", "NO"]], ids=",".join)
+def test_energies_that_a_block_told_outlive_it(free):
+    """N's frames have no energies, and those of CN, which tell N's, are fitted anew with CNO."""
+    sets = ("C", "N", "O", "CN", "CO", "NO", "CNO")
+    frames, whole = of_three(sets, dict.fromkeys(set(sets) - {"N"}, 0))
+    options = HierarchyOptions(FitSettings(include_fewer=len(free) > 1), partial={"CNO": free})
+    fit = fit_hierarchy(frames, THREE, options=options, executor=SERIAL)
+    assert set(energies(fit.model)) == {"C", "N", "O"}
+    np.testing.assert_allclose(predictions(fit.model.parameters, whole)[0], [f.energy for f in whole], atol=1e-3)
+    parts = [f.solution.parameters for f in fit.fits.values()]
+    assert len({p.source for p in parts}) == len(parts)
+
+
+def test_energies_that_are_given_are_stated_where_no_frame_has_any():
+    given_ = BASIS.with_energies({"N": energies(TRUTH)["N"]}, "kcal")
+    frames = without_energies(FRAMES, "N")
+    alone, _ = climb([f for f in frames if f.elements == {"N"}], given_.restricted("N"))
+    assert energies(alone.model)["N"] == pytest.approx(energies(TRUTH)["N"])
+    fit, _ = climb(frames, given_)
+    np.testing.assert_allclose(predictions(fit.model.parameters)[0], [f.energy for f in FRAMES], atol=1e-3)
+
+
+def test_what_a_fit_of_several_blocks_told_stays_as_it_was_told():
+    one = sorted(next(f for f in FRAMES if f.elements == {"C", "N"}).species)
+    frames = [f for f in without_energies(FRAMES, "C", "N") if len(f.elements) == 1 or sorted(f.species) == one]
+    options = HierarchyOptions(FitSettings(include_fewer=True), partial={"CN": ["C", "N"]})
+    fit = fit_hierarchy(frames, BASIS, options=options, executor=SERIAL)
+    (told,) = fit.fits["CN"].solution.parameters.untold
+    (whole,) = fit.model.parameters.untold
+    assert whole == pytest.approx(told)
+    # the composition that was fitted is known
+    assert sum(x * one.count(e) for e, x in whole.items()) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_search_warns_as_a_fit_does():
+    held = TRUTH.restricted({"C", "N"})
+    off = replace(held, coefficients=np.where([len(c.elements) == 1 for c in held.as_dict()], -1e6, held.coefficients))
+    frames = [f for f in FRAMES if f.elements == {"C", "N"}]
+    fit, _ = climb(frames, frozen=[off])
+    found = search(frames, BASIS, SearchSettings.from_dict(GRID), frozen=[off], executor=SERIAL)
+
+    def warned(solution):
+        return {n[:40] for n in solution.notes if n.startswith("WARNING")}
+
+    assert any("energies of free atoms" in n for n in warned(fit.fits["CN"].solution))
+    assert warned(found.stages[-1].solution) == warned(fit.fits["CN"].solution)

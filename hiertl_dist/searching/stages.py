@@ -344,7 +344,7 @@ def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> S
     """The fit on all folds, or why there is none."""
     chosen = view(summaries, **setup.view_options(choice.orders, choice.exclude, choice.weights, choice.objective))
     try:
-        return solve(chosen, choice.regulariser, penalty=part.fit.penalty, name=part.name)
+        return solve(chosen, choice.regulariser, penalty=part.fit.penalty, name=part.name, frames=part.frames)
     except HiertlError:
         raise
     except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
