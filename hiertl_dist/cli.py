@@ -278,17 +278,20 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from .executors import under_mpirun
     from .fit_report import EVALUATION_TABLES
     from .guessing import read_guessed
+    from .io.files import find_files
     from .jobs import evaluate_job
     from .paths import refuse_overwriting
     from .report import units_in_words
 
+    sources = [*arguments.models, *(file for file, _ in find_files(arguments.frames))]
     if arguments.plot is not None:
-        from .figures import figure_files, need_matplotlib
+        from .figures import figure_files, refuse_format
 
-        need_matplotlib()
-        refuse_overwriting(figure_files(arguments.plot), arguments.overwrite, "--plot")
+        refuse_overwriting(figure_files(arguments.plot), arguments.overwrite, "--plot", sources)
+        refuse_format(arguments.plot, "--plot")
     if arguments.csv is not None:
-        refuse_overwriting([arguments.csv / name for name in EVALUATION_TABLES], arguments.overwrite, "--csv")
+        tables = [arguments.csv / name for name in EVALUATION_TABLES]
+        refuse_overwriting(tables, arguments.overwrite, "--csv", sources)
     models = [Model(read_parts(p)) for p in arguments.models]
     read = read_guessed(arguments.frames, reading_options(arguments))
     units = arguments.units or read.units
@@ -302,8 +305,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             units=units, plot=arguments.plot, tables=arguments.csv,
         )  # fmt: skip
         other = {"eV": "kcal", "kcal": "eV"}[units]
-        tables = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"
-        text = f"{read.text()}\n{tables}\n\n{report.text(units)}"
+        said = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"
+        text = f"{read.text()}\n{said}\n\n{report.text(units)}"
         _print(arguments, runner, report.as_dict() | read.as_dict(), text)
     return 0
 
@@ -323,7 +326,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from .paths import refuse_overwriting
 
     refuse_many("merge", executors=False)
-    refuse_overwriting([arguments.output], arguments.overwrite, "-o")
+    refuse_overwriting([arguments.output], arguments.overwrite, "-o", arguments.files)
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
     parts = [Model(read_parts(p)) for p in arguments.files]
     _tell_notes(parts)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .display import number_text
+from .errors import InputError
 from .mean_model import QUANTITIES
 from .report import errors_of, unit_of
 from .units import KCAL_PER_A3_IN_GPA
@@ -53,6 +54,21 @@ def need_matplotlib() -> None:
         raise ModuleNotFoundError(
             f'figures need matplotlib: pip install "hiertl-dist[plot]" ({error})', name="matplotlib"
         ) from error
+
+
+def refuse_format(path: str | Path, option: str) -> None:
+    """Raise InputError, naming the option, for the ending of a figure that matplotlib does not write; before anything
+    is computed. Raises ModuleNotFoundError without matplotlib."""
+    need_matplotlib()
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    ending = figure_files(path)[0].suffix.removeprefix(".")
+    if ending.lower() not in known:
+        raise InputError(
+            f"{option} {path}: expected a name with one of the endings {', '.join(known)}, found {ending!r}; a name "
+            "without a dot becomes a .png"
+        )
 
 
 def new_figure(width: float, height: float) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
 from .guessing import DataSource, read_guessed
+from .io.files import find_files
 from .paths import refuse_overwriting, replacing
 from .suggesting import suggest_input
 from .surveying import Survey, survey
@@ -83,12 +84,12 @@ def look_job(
     Raises
     ------
     InputError
-        The output is there, or with ``output``: there is nothing to fit.
+        The output is there or one of the trajectories, or with ``output``: there is nothing to fit.
     FrameError, OSError
         As of the readers.
     """
     if output is not None:
-        refuse_overwriting([output], overwrite, "-o")
+        refuse_overwriting([output], overwrite, "-o", [file for file, _ in find_files(paths)])
     read = read_guessed(paths, options, watch)
     sources, notes, frames = read.sources, read.notes, read.frames
     found = replace(survey(frames, watch=watch), label_text=read.labels.text())

@@ -116,14 +116,41 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str) -> None:
-    """Raise InputError where a file that is to be written is there already; ``option`` is what names another."""
-    there = [str(path) for path in paths if path.exists()]
+def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read: Iterable[Path] = ()) -> None:
+    """Raise InputError where a file that is to be written is there already; ``option`` is what names another.
+
+    Parameters
+    ----------
+    overwrite : write over such files, but neither over one that is read nor over a folder.
+    read : the files that are read, which may have another name there, by a link.
+    """
+    named, sources = list(paths), list(read)
+    for path in named:
+        if same := next((s for s in sources if _is_same(path, s)), None):
+            link = "" if same == path else f", which is {path}"
+            raise InputError(
+                f"{option}: {same}{link}: this file is read, and the results would be written over it; name another "
+                f"place with {option}"
+            )
+        folder = next(p for p in path.absolute().parents if p.exists())
+        if not folder.is_dir():
+            raise InputError(f"{option}: expected a folder {folder} for {path.name}, found a file; name another place")
+        if path.is_dir():
+            raise InputError(f"{option}: expected a file, found the folder {path}; name a file")
+    there = [str(path) for path in named if path.exists()]
     if there and not overwrite:
         raise InputError(
             f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already; --overwrite writes over "
             f"{'it' if len(there) == 1 else 'them'}, {option} names another place"
         )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, be it by a symbolic or a hard link."""
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def move_aside(path: str | Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import warnings
 from dataclasses import replace
@@ -205,6 +206,67 @@ def test_a_figure_is_not_written_over_unless_told(command, model, tmp_path):
     assert "p.pdf is there already" in command(*words, code=2)[1]
     command(*words, "--overwrite")
     assert (tmp_path / "p.pdf").read_bytes()[:4] == b"%PDF"
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """Data and other names of them."""
+    path = write_extxyz(tmp_path / "data.extxyz", FRAMES)
+    (tmp_path / "soft.extxyz").symlink_to(path)
+    os.link(path, tmp_path / "hard.extxyz")
+    return path
+
+
+@pytest.mark.parametrize("name", ["data.extxyz", "soft.extxyz", "hard.extxyz", "sub/../data.extxyz"])
+def test_what_is_read_is_not_written_over(command, model, linked, tmp_path, name):
+    (tmp_path / "sub").mkdir()
+    before, size = linked.read_bytes(), model.read_bytes()
+    ending = name.removesuffix(".extxyz") + ".txt"
+    (tmp_path / "soft.txt").symlink_to(model)
+    os.link(model, tmp_path / "hard.txt")
+    other = tmp_path / ending.replace("data", "model")
+    for words in (
+        ("init", linked, "-o", tmp_path / name), ("init", tmp_path / "d*.extxyz", "-o", tmp_path / name),
+        ("merge", model, "-o", other),
+    ):
+        for more in ((), ("--overwrite",)):
+            _, err = command(*words, *more, code=2)
+            assert err.startswith("hiertl-dist: InputError: -o: ")
+            assert "this file is read, and the results would be written over it" in err
+    assert (linked.read_bytes(), model.read_bytes()) == (before, size)
+    assert linked.samefile(tmp_path / name)
+
+
+def test_tables_and_figures_are_not_written_over_what_is_read(command, model, tmp_path):
+    pytest.importorskip("matplotlib")
+    data = write_extxyz(tmp_path / "frames.csv", FRAMES)
+    image = tmp_path / "model.pdf"
+    image.write_bytes(model.read_bytes())
+    before, size = data.read_bytes(), image.read_bytes()
+    words = ("evaluate", image, "--frames", data, "--format", "extxyz", "--overwrite")
+    assert f"--csv: {data}: this file is read" in command(*words, "--csv", tmp_path, code=2)[1]
+    assert f"--plot: {image}: this file is read" in command(*words, "--plot", tmp_path / "model.png", code=2)[1]
+    assert (data.read_bytes(), image.read_bytes()) == (before, size)
+
+
+def test_places_where_nothing_can_be_written_are_refused_before_anything_is_computed(command, model, tmp_path):
+    pytest.importorskip("matplotlib")
+    data = write_extxyz(tmp_path / "data.extxyz", FRAMES)
+    (tmp_path / "there.xyz").write_text("kept")
+    (tmp_path / "folder.png").mkdir()
+    words = ("evaluate", model, "--frames", data, "--overwrite")
+    for more, said in (
+        (("--csv", tmp_path / "there.xyz"), f"--csv: expected a folder {tmp_path / 'there.xyz'}"),
+        (("--plot", tmp_path / "there.xyz" / "a.png"), f"--plot: expected a folder {tmp_path / 'there.xyz'}"),
+        (("--plot", tmp_path / "there.xyz"), "expected a name with one of the endings"),
+        (("--plot", tmp_path / "new.xyz"), "found 'xyz'"),
+        (("--plot", tmp_path / "folder.png"), "--plot: expected a file, found the folder"),
+    ):
+        _, err = command(*words, *more, code=2)
+        assert err.startswith("hiertl-dist: InputError: ")
+        assert said in err
+    assert (tmp_path / "there.xyz").read_text() == "kept"
+    assert not list(tmp_path.glob("*.pdf"))
 
 
 # ---- warnings
