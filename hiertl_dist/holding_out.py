@@ -124,6 +124,21 @@ def equal_frames_notes(fitted: Sequence[Frame], held_out: Sequence[Frame] = ()) 
     return tuple(notes)
 
 
+def each_once(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
+    """The frames without those that are an earlier one in all that rows depend on, labels and group included; and what
+    is said of these."""
+    first: dict[str, Frame] = {}
+    again = [(f, earlier) for f in frames if (earlier := first.setdefault(f.digest, f)) is not f]
+    if not again:
+        return list(frames), ()
+    one = len(again) == 1
+    return list(first.values()), (
+        f"{count_text(len(again), 'frame')} of {len(frames)} {'is an earlier one' if one else 'are earlier ones'}, "
+        "with the same labels and group, and each counts once here, as it is known by its content (a fit counts it "
+        f"each time): {_same(again)}",
+    )
+
+
 def _same_labels(one: Frame, other: Frame) -> bool:
     pairs = ((one.energy, other.energy), (one.forces, other.forces), (one.stress, other.stress))
     return all(a is b if a is None or b is None else np.array_equal(a, b, equal_nan=True) for a, b in pairs)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from .executors.base import Executor
     from .summary_store import Batch
 
 
@@ -208,8 +210,23 @@ def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) 
     return names
 
 
-def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = True) -> Path | StoreError:
-    """Where below ``path`` the summary store of these settings is, or will be; an error as an answer, to be raised.
+def ask_store(executor: Executor, call: Callable[[], Any], *, what: str) -> Any:
+    """What ``call()`` says of a store, in one process. A StoreError is raised as it is, for no task has failed."""
+    found = executor.once(partial(_answer, call), what=what)
+    if isinstance(found, StoreError):
+        raise found
+    return found
+
+
+def _answer(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except StoreError as error:
+        return error
+
+
+def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = True) -> Path:
+    """Where below ``path`` the summary store of these settings is, or will be. Raises StoreError.
 
     A folder named by the first digits of their digest; or another one there that was made with the same but for blocks,
     which it gets too. Where ``path`` itself is a store, it is that one, if it fits; ``check``: an error if not.
@@ -217,8 +234,9 @@ def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = Tru
     if (path / "index.json").exists():
         try:
             names_with(path, SummaryStore.open(path).settings, settings)
-        except StoreError as error:
-            return error if check else path
+        except StoreError:
+            if check:
+                raise
         return path
     own = path / digest_of(as_json(settings))[:DIGITS]
     if not (own / "index.json").exists():

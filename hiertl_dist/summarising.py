@@ -21,6 +21,7 @@ from .errors import InputError, StoreError
 from .executors import borrowed
 from .folds import Folds, assign_folds
 from .frozen import check_frozen
+from .holding_out import each_once
 from .leaves import (
     Reduced,
     RowSource,
@@ -39,7 +40,7 @@ from .paths import local_path
 from .planning import check_resources, make_plan
 from .reduction import Summaries
 from .rows import Group, n_rows
-from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
+from .stored_summaries import ask_store, lacking_blocks, names_with, open_summaries, store_settings
 from .sub_basis import with_energy_columns
 from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
@@ -97,9 +98,9 @@ def summarise(
         batches: tuple[Batch, ...] = ()
         if store is not None:
             opening = partial(_open, Path(store), store_settings(basis, names, how, frozen, policy))
-            names, batches = _raised(runner.once(opening, what=f"open {store}"))
+            names, batches = ask_store(runner, opening, what=f"open {store}")
         check_frozen(basis, names, frozen)
-        usable = _usable(frames, basis, names)
+        usable, more = _usable(frames, basis, names)
         shares = _share(usable, how, batches)
         todo, replaced = _todo(usable, names, batches)
         fresh: list[_Fresh] = []
@@ -108,11 +109,11 @@ def summarise(
         if todo:
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=rows)  # fmt: skip
-            fresh = _reduce(plan, frozen, rows, shares, runner, memory, _left_out(plan, frames, names), energies)
+            fresh = _reduce(plan, frozen, rows, shares, runner, memory, more + _left_out(plan, frames, names), energies)
         if store is not None:
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
-                _raised(runner.once(partial(writing, Path(store)), what=f"write {store}"))
+                ask_store(runner, partial(writing, Path(store)), what=f"write {store}")
             return open_summaries(store, basis)
     return _in_memory(fresh, basis, names, frozen, how, energies)
 
@@ -157,41 +158,26 @@ def _in_memory(
     )  # fmt: skip
 
 
-def _raised(found: Any) -> Any:
-    """What was found; raises it where that is an error."""
-    if isinstance(found, StoreError):
-        raise found
-    return found
-
-
-def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]] | StoreError:
+def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]]:
     """Create a store or look into the one that is there: the blocks that it will have, those of before included, and
-    its batches. What does not fit is an answer, for it is raised as it is.
+    its batches.
 
     New blocks become the store's when their columns are written, lest a pass that fails leaves it without them.
     """
-    try:
-        if not (path / "index.json").exists():
-            SummaryStore.create(path, settings)
-        store = SummaryStore.open(path)
-        names = names_with(path, store.settings, settings)
-        return names, store.batches()
-    except StoreError as error:
-        return error
+    if not (path / "index.json").exists():
+        SummaryStore.create(path, settings)
+    store = SummaryStore.open(path)
+    names = names_with(path, store.settings, settings)
+    return names, store.batches()
 
 
-def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> list[Frame]:
-    """The frames that have a label, and all elements of a block. Raises InputError for a frame that is there twice."""
+def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> tuple[list[Frame], tuple[str, ...]]:
+    """The frames that have a label, and all elements of a block, each once; and what is said of those that are there
+    again, which a store of what frames contain can't tell from the first."""
     check_elements(frames, basis.elements)
     members = [set(split_symbols(b)) for b in names]
-    usable: dict[str, Frame] = {}
-    for frame in frames:
-        if not n_rows(frame) or not any(m <= frame.elements for m in members):
-            continue
-        if first := usable.get(frame.digest):
-            raise InputError(f"{frame.origin} is the same frame as {first.origin}: its rows would count twice")
-        usable[frame.digest] = frame
-    return list(usable.values())
+    usable = [f for f in frames if n_rows(f) and any(m <= f.elements for m in members)]
+    return each_once(usable)
 
 
 def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[str]) -> tuple[str, ...]:
@@ -318,11 +304,8 @@ def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, 
 def _write(
     settings: dict[str, Any], fresh: Sequence[_Fresh], shares: Mapping[str, int], replaced: Mapping[str, list[str]],
     path: Path,
-) -> StoreError | None:  # fmt: skip
-    """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated.
-
-    What does not fit, as where another pass wrote meanwhile, is an answer, for it is raised as it is.
-    """
+) -> None:  # fmt: skip
+    """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated."""
     new = []
     for batch in fresh:
         records = [
@@ -339,8 +322,4 @@ def _write(
             replaces=replaced.get(batch.elements, ()), rows=counts,
             info={"ranges": batch.ranges, "notes": batch.notes, "zeros": batch.zeros},
         ))  # fmt: skip
-    try:
-        SummaryStore.open(path).add_all(new, settings)
-    except StoreError as error:
-        return error
-    return None
+    SummaryStore.open(path).add_all(new, settings)

@@ -599,7 +599,7 @@ def test_a_frame_that_is_held_out_since_is_not_fitted_in_silence(run, search_job
     search_job.write_text(text)
     code, out, err = run("search", search_job, "--no-plot", "--json")
     assert (code, out) == (2, "")
-    assert "StoreError: " in err
+    assert err.startswith("hiertl-dist: StoreError: ")
     assert "frames that are not among those to be fitted (held out since?)" in err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 
@@ -99,13 +100,37 @@ def test_what_is_said_of_equal_frames():
     assert said.startswith("WARNING: 1 of 1 frames that are held out is fitted as well")
 
 
-def test_a_fit_says_so(tmp_path, capsys):
-    path = write_job(tmp_path)
-    (data,) = tmp_path.glob("*.extxyz")
-    (tmp_path / "again.extxyz").write_text(data.read_text())
+def doubled(path):
+    """The same job with its data under another name as well."""
+    (data,) = path.parent.glob("*.extxyz")
+    (path.parent / "again.extxyz").write_text(data.read_text())
     text = path.read_text().replace(f'"{data.name}"', f'["{data.name}", "again.extxyz"]')
     assert text != path.read_text()
     path.write_text(text)
+
+
+def test_a_search_counts_equal_frames_once_and_says_so(tmp_path, capsys):
+    grid = {"folds": {"count": 2, "split": "frame"}, "grid": {"regulariser": {"kind": "ridge", "alpha": [1e-3]}}}
+    path = write_job(tmp_path, search=grid)
+    found = {}
+    for name in ("once", "again"):
+        if name == "again":
+            doubled(path)
+        for verb in ("summarise", "search"):
+            own = ["--no-plot", "--output", str(tmp_path / name)] if verb == "search" else []
+            assert cli.main([verb, str(path), "--executor", "serial", "--json", "--fresh", *own]) == 0
+            out = json.loads(capsys.readouterr().out)
+            found[name, verb] = out
+            said = [n for n in out["notes"] if "and each counts once here" in n]
+            assert len(said) == (name == "again")
+            assert not [n for n in out["notes"] if "once more" in n]
+    assert found["once", "summarise"]["rows"] == found["again", "summarise"]["rows"]
+    assert found["once", "search"]["errors"] == found["again", "search"]["errors"]
+
+
+def test_a_fit_says_so(tmp_path, capsys):
+    path = write_job(tmp_path)
+    doubled(path)
     assert cli.main(["fit", str(path), "--executor", "serial"]) == 0
     assert "of an earlier one, with the same labels" in capsys.readouterr().out
 

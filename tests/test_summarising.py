@@ -247,9 +247,19 @@ def test_frames_that_can_not_be_used():
         summarise(bare, BASIS, folds=None, executor=SERIAL)
     with pytest.raises(FrameError, match="CH"):
         summarise([*FRAMES, replace(random_frame("CH", 0), origin="CH")], BASIS, executor=SERIAL)
+
+
+def test_frames_that_are_there_again_count_once_and_are_told():
     twice = [*FRAMES, replace(FRAMES[3], origin="a copy")]
-    with pytest.raises(InputError, match=re.escape(f"a copy is the same frame as {FRAMES[3].origin}")):
-        summarise(twice, BASIS, folds=FOLDS, executor=SERIAL)
+    once, again = (summarise(f, BASIS, folds=FOLDS, executor=SERIAL) for f in (FRAMES, twice))
+    assert [n for n in again.notes if n not in once.notes] == [
+        f"1 frame of {len(twice)} is an earlier one, with the same labels and group, and each counts once here, as it "
+        f"is known by its content (a fit counts it each time): a copy is {FRAMES[3].origin}"
+    ]
+    assert list(once.groups) == list(again.groups)
+    for group, factor in once.groups.items():
+        assert again.rows(group) == once.rows(group)
+        np.testing.assert_array_equal(again.groups[group].r, factor.r)
 
 
 # ------------------------------------------------------------------------------------------ in a store

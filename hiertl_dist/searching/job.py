@@ -12,6 +12,7 @@ from ..compiling import compile_kernels
 from ..display import table_text
 from ..errors import Problems
 from ..figures import need_matplotlib
+from ..holding_out import each_once
 from ..inputs import tell_labels
 from ..jobs import known_frames, options_of, read_frozen, renew, tell_solution
 from ..outputs import (
@@ -36,6 +37,7 @@ from ..report import (
     warnings_text,
 )
 from ..rows import person_kind
+from ..stored_summaries import ask_store
 from ..summary_store import SummaryStore
 from ..words import count_text
 from .plan import SearchPlan, plan_search
@@ -130,7 +132,7 @@ def search_job(
     drawn = _drawn(plot, tell)
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
-    tell_labels(frames, tell, held_out)
+    frames = _told_once(frames, held_out, tell)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell)
     results = Results.of(
@@ -161,6 +163,17 @@ def search_job(
     report = SearchReport(result, (*files, job.output / SEARCH), sets, errors, evaluations)
     results.write([file_writer(job.output / SEARCH, write_json_file, report.as_dict())])
     return report
+
+
+def _told_once(
+    frames: Sequence[Frame], held_out: Sequence[Frame], tell: Callable[[str], None]
+) -> list[Frame]:  # fmt: skip
+    """The frames to be fitted, each once; which labels they have, and what is there again, is told."""
+    found, again = each_once(frames)
+    tell_labels(found, tell, held_out)
+    for note in again:
+        tell(f"note: {note}")
+    return found
 
 
 def _planned(
@@ -208,7 +221,7 @@ def summarise_job(
     settings = job.search or SearchSettings()
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in frames], "frames")
-    tell_labels(frames, tell, held_out)
+    frames = _told_once(frames, held_out, tell)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell, models=bool(frozen))
     # grids are no matter of the pass
@@ -219,10 +232,10 @@ def summarise_job(
     if fresh:
         renew_summaries(job, plan, settings, executor, tell)
     store = summary_place(plan, settings, job.summaries, executor)
-    before = executor.once(partial(_ids, store), what=f"look at {store}")
+    before = ask_store(executor, partial(_ids, store), what=f"look at {store}")
     rows = job.design_store() if job.keep_rows else None
     summaries, _ = summarise_for(plan, settings, store=store, rows=rows, executor=executor)
-    found: dict[str, Any] = executor.once(partial(_contents, store), what=f"look at {store}")
+    found: dict[str, Any] = ask_store(executor, partial(_contents, store), what=f"look at {store}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
         own = counts.setdefault(cluster_name(group.elements), {})

@@ -29,7 +29,7 @@ from ..one_body import one_body_values
 from ..result_cards import search_card, stage_card
 from ..rows import KINDS, person_kind
 from ..solution import Solution
-from ..stored_summaries import store_settings, summary_folder
+from ..stored_summaries import ask_store, store_settings, summary_folder
 from ..summarising import summarise
 from ..summary_store import SummaryStore
 from ..view_solutions import solve
@@ -223,7 +223,7 @@ def summarise_for(
 ) -> tuple[Summaries, Source]:
     """The pass over the rows that a search needs, and what names its outcome."""
     if store is not None:
-        executor.once(partial(_refuse_strangers, Path(store), plan.given), what=f"look at {store}")
+        ask_store(executor, partial(_refuse_strangers, Path(store), plan.given), what=f"look at {store}")
     memory = plan.options.memory
     summaries = summarise(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, store=store, rows=rows, frozen=plan.frozen,
@@ -238,7 +238,7 @@ def summarise_for(
         }  # fmt: skip
     else:
         wanted = {s for p in plan.parts for s in p.sets}
-        found = executor.once(partial(_batches, Path(store)), what=f"look at {store}")
+        found = ask_store(executor, partial(_batches, Path(store)), what=f"look at {store}")
         identity = {"path": str(store), "batches": {i: s for i, s in found.items() if s in wanted}}
     if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
         identity["energies"] = dict(plan.basis.energies)
@@ -252,10 +252,7 @@ def summary_place(
     """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
     wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
-    found = executor.once(partial(summary_folder, path, wanted, check=check), what=f"look at {path}")
-    if isinstance(found, StoreError):
-        raise found
-    return Path(found)
+    return Path(ask_store(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
 
 
 def _batches(store: Path) -> dict[str, str]:
