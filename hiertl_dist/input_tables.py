@@ -76,7 +76,10 @@ class Reading:
         for text in wrong:
             self.problems.add(text)
         # what is said of a key that was taken out, that it is missing, was said better
-        self.problems.silent = tuple(text.partition(":")[0].rstrip("]0123456789[") for text in wrong)
+        keys = [text.partition(":")[0].rstrip("]0123456789[") for text in wrong]
+        # regularisers speak of all their keys at once
+        whole = [w.replace("regularizer", "regulariser") for k in keys if "regulari" in (w := k.rpartition(".")[0])]
+        self.problems.silent = (*keys, *whole)
         self.top = _checked(without_wrong_numbers(self.given), TOP, "", self.problems)
 
     def table(self, name: str, kinds: Mapping[str, str]) -> dict[str, Any]:

@@ -181,3 +181,23 @@ class TestNothingIsLeft:
             Input.from_toml(path)
         assert "line 2: memory is an integer of 5001 digits, 9999999999…" in str(caught.value)
         assert "set_int_max" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["regulariser", "regularizer"])
+@pytest.mark.parametrize(("where", "value", "named"), [
+    (("fit",), {"kind": "ridge", "alpha": float("nan")}, "alpha"),
+    (("fit", "blocks", "C"), {"kind": "svd", "rcond": float("inf")}, "rcond"),
+    (("search", "grid"), [{"kind": "ridge", "alpha": [float("nan")]}], "alpha[0]"),
+])  # fmt: skip
+def test_a_number_that_is_wrong_is_not_said_to_be_missing(key, where, value, named):
+    table = {part: copy.deepcopy(GOOD[part]) for part in ("basis", "data")}
+    own = table
+    for name in where:
+        own = own.setdefault(name, {})
+    own[key] = value
+    with pytest.raises(InputError) as caught:
+        Input.from_dict(table)
+    place = f"{'.'.join(where)}.{key}{'[0]' if isinstance(value, list) else ''}.{named}"
+    assert str(caught.value).startswith(f"{place}: expected a finite number, found ")
+    assert "missing" not in str(caught.value)
+    assert caught.value.problems == ()

@@ -142,8 +142,10 @@ class _Builder:
 
     def _note_untold(self, line: int, words: list[str]) -> None:
         named, amounts = words[::2], [finite_number(w) for w in words[1::2]]
-        if not words or len(words) % 2 or None in amounts or not set(named) <= set(self.said.elements):
-            self.said.fail(line, "UNTOLD: elements of the file, each with a number", " ".join(words))
+        known = set(named) <= set(self.said.elements) and len(set(named)) == len(named)
+        if len(words) % 2 or None in amounts or not known or not any(amounts):
+            wanted = "UNTOLD: elements of the file, each once with a number, which are not all zero"
+            self.said.fail(line, wanted, " ".join(words))
         self.untold.append({e: x for e, x in zip(named, amounts, strict=True) if x is not None})
 
     def _cluster(self, line: int, name: str) -> Elements:
