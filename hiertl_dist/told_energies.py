@@ -32,18 +32,19 @@ BINDING: Final = 12.0
 FAR: Final = 30.0
 """eV an atom beyond which nothing does that frames of atoms have, compressed ones included."""
 
-HARTREE, RYDBERG, KJ = 27.211386, 13.605693, 1.0 / 96.485332
+HARTREE, RYDBERG, KJ = 27.211386, 13.605693, 96.485332
+RATIOS: Final = (
+    (EV, "one eV is 23.0605 kcal/mol"), (HARTREE, "one Hartree is 27.2114 eV"),
+    (RYDBERG, "one Rydberg is 13.6057 eV"), (KJ, "one eV is 96.485 kJ/mol"),
+)  # fmt: skip
 UNITS: Final = (
-    (EV, 'kcal/mol that were read as eV: say unit = "kcal" there'),
-    (1.0 / EV, 'eV that were read as kcal/mol: say unit = "eV" there'),
-    (1.0 / HARTREE, "Hartree that were read as eV: one Hartree is 27.2114 eV"),
-    (1.0 / RYDBERG, "Rydberg that were read as eV: one Rydberg is 13.6057 eV"),
-    (1.0 / (HARTREE * EV), "Hartree that were read as kcal/mol: one Hartree is 627.51 kcal/mol"),
-    (1.0 / (RYDBERG * EV), "Rydberg that were read as kcal/mol: one Rydberg is 313.75 kcal/mol"),
-    (1.0 / KJ, "kJ/mol that were read as eV: one eV is 96.485 kJ/mol"),
-    (4.184, "kJ/mol that were read as kcal/mol: one kcal is 4.184 kJ"),
-)
-"""How many times too large numbers are that were read in another unit than theirs."""
+    *RATIOS, *((1.0 / factor, text) for factor, text in RATIOS),
+    (1.0 / (HARTREE * EV), "one Hartree is 627.51 kcal/mol"), (1.0 / (RYDBERG * EV), "one Rydberg is 313.75 kcal/mol"),
+)  # fmt: skip
+"""How many times too large numbers are, beside others, where the unit of one of the two is not what it was taken for.
+
+Which of the two it is, the numbers don't tell. A kcal is 4.184 kJ, which is so small a ratio that it fits by chance.
+"""
 
 KNOWN: Final = 0.05
 """Singular values of the mole fractions, relative to the largest, up to which compositions don't tell elements
@@ -110,8 +111,8 @@ def reference_notes(
     known = {**held, **given}
     references = np.array([known.get(e, 0.0) / EV for e in fast])
     off = float(np.abs(labels.above(references)).max())
-    unit = _unit(labels, references, np.array([e in given for e in fast]))
-    if off <= (FAR if unit is None else BINDING):
+    units = _units(labels, references, np.array([e in given for e in fast]), off)
+    if off <= (BINDING if units else FAR):
         return ()
     told = references + np.linalg.pinv(labels.fractions, rcond=KNOWN) @ labels.above(references)
     apart = np.linalg.matrix_rank(labels.fractions, tol=KNOWN * np.linalg.norm(labels.fractions, 2)) == len(fast)
@@ -130,7 +131,7 @@ def reference_notes(
     return (
         f"WARNING: energies of free atoms that are not fitted are {number_text(off)} eV an atom from the energies of "
         f"{where}, more than binding explains: {values}"
-        + (f"; the numbers look like {unit}" if unit else f"; {remedy}"),
+        + f"{units}; {remedy}",
     )
 
 
@@ -145,14 +146,25 @@ def _labels(counts: NDArray[np.float64], energies: NDArray[np.float64], fast: Se
     return _Labels(both[:, :-1], both[:, -1])
 
 
-def _unit(labels: _Labels, references: NDArray[np.float64], given: NDArray[np.bool_]) -> str | None:
-    """The unit in which the numbers of the basis would be right, if there is one."""
-    off = {
-        text: float(np.abs(labels.above(np.where(given, references / factor, references))).max())
-        for factor, text in UNITS
-    }
-    best = min(off, key=lambda text: off[text])
-    return best if (references[given] != 0.0).any() and off[best] <= BINDING else None
+def _units(labels: _Labels, references: NDArray[np.float64], given: NDArray[np.bool_], off: float) -> str:
+    """What is said of units by which the energies of the basis and the labels would go together; nothing if of none.
+
+    That labels are in another unit is only thought of where nothing else explains how far the two are apart.
+    """
+    if not (references[given] != 0.0).any():
+        return ""
+    fits: dict[str, list[str]] = {}
+    for factor, text in UNITS:
+        gaps = [labels.above(np.where(given, references / factor, references))]
+        gaps += [factor * labels.energies - labels.fractions @ references] * (off > FAR)
+        if min(float(np.abs(gap).max()) for gap in gaps) <= BINDING:
+            sizes = ("large", "small") if factor > 1.0 else ("small", "large")
+            said = f"as if the energies given were too {sizes[0]}, or the labels too {sizes[1]}, by"
+            fits.setdefault(said, []).append(f"{number_text(max(factor, 1.0 / factor))} ({text})")
+    if not fits:
+        return ""
+    which = " or ".join(f"{said} {' or '.join(ratios)}" for said, ratios in fits.items())
+    return f"; the unit of either may be another than it was read in, {which}"
 
 
 def _origin(element: str, given: Mapping[str, float], held: Mapping[str, float]) -> str:

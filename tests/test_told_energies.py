@@ -3,6 +3,7 @@ that know energies of free atoms in combinations alone: said, never taken withou
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from dataclasses import replace
@@ -49,20 +50,42 @@ def warned(fit):
 
 
 @pytest.mark.parametrize(
-    ("factor", "unit"),
-    [(EV, 'kcal/mol that were read as eV: say unit = "kcal"'), (1.0 / EV, 'eV that were read as kcal/mol'),
-     (1.0 / 27.2114, "Hartree that were read as eV"), (1.0 / 627.51, "Hartree that were read as kcal/mol"),
-     (1.0 / 13.6057, "Rydberg that were read as eV"), (96.485, "kJ/mol that were read as eV")],
+    ("factor", "size", "unit"),
+    [(EV, "large", "23.06 (one eV is 23.0605 kcal/mol)"), (1.0 / EV, "small", "23.06 (one eV is 23.0605 kcal/mol)"),
+     (1.0 / 27.2114, "small", "27.21 (one Hartree is 27.2114 eV)"),
+     (1.0 / 627.51, "small", "627.5 (one Hartree is 627.51 kcal/mol)"),
+     (1.0 / 13.6057, "small", "13.61 (one Rydberg is 13.6057 eV)"),
+     (96.485, "large", "96.49 (one eV is 96.485 kJ/mol)")],
 )  # fmt: skip
-def test_energies_in_another_unit_are_warned_of_by_name(factor, unit):
+def test_energies_in_another_unit_are_warned_of_by_name(factor, size, unit):
     fit, _ = climb(BASIS.with_energies({e: factor * x / EV for e, x in ZERO.items()}))
     for element in "CN":
         (said,) = [n for n in warned(fit)[element] if "free atoms" in n]
         assert unit in said
+        assert f"as if the energies given were too {size}, or the labels too" in said
         assert f"{element} is given as" in said
         assert "the labels tell about -1" in said or "the labels tell about -2" in said
         (energy,) = [n for n in warned(fit)[element] if n.startswith("WARNING: energy:")]
         assert "count for next to nothing" in energy
+
+
+@pytest.mark.parametrize(("zero", "ratio", "text"), [
+    (-1036.0, 27.211386, "given were too large, or the labels too small, by 23.06 (one eV is 23.0605 kcal/mol) or "
+     "27.21 (one Hartree is 27.2114 eV)"),
+    (-155.0, 1.0 / EV, "given were too small, or the labels too large, by 23.06 (one eV is 23.0605 kcal/mol)"),
+    (-155.0, 1.0 / 96.485, "given were too small, or the labels too large, by 96.49 (one eV is 96.485 kJ/mol)"),
+])  # fmt: skip
+def test_labels_in_another_unit_are_no_reason_to_change_right_energies(zero, ratio, text):
+    """Labels are read as eV and are Hartree, kcal/mol or kJ/mol; the energies given are right."""
+    labels = 8.0 * (zero - 8.0) / ratio
+    (said,) = reference_notes(
+        np.array([[8.0]]), EV * np.array([labels]), ["C"], given={"C": EV * zero}, held={}, fitted=(), where="x"
+    )  # fmt: skip
+    assert text in said
+    assert "the unit of either may be another than it was read in" in said
+    assert "and of the energy labels" in said
+    assert "read as" not in said
+    assert "say unit" not in said
 
 
 @pytest.mark.parametrize("binding", [-1.0, 0.0, 4.0, 10.0])
@@ -193,10 +216,11 @@ def test_a_combination_goes_through_files_parts_and_sums(partly, tmp_path):
         read.restricted({"CN", "C"}).untold
     ) == ({"C": -1.0},)
     assert read.restricted({"CN"}).untold == ()
-    text = (tmp_path / "model.params.txt").read_text().replace("UNTOLD: C", "UNTOLD: Xx", 1)
-    (tmp_path / "bad.txt").write_text(text)
-    with pytest.raises(ParameterFileError, match="UNTOLD"):
-        Model.read(tmp_path / "bad.txt")
+    text = (tmp_path / "model.params.txt").read_text()
+    for bad in ("Xx 1 N 1", "C 0 N 0", "C 0.0", "C 1 C 2", "C nan N 1", "C", ""):
+        (tmp_path / "bad.txt").write_text(re.sub("UNTOLD: .*", f"UNTOLD: {bad}", text))
+        with pytest.raises(ParameterFileError, match="UNTOLD: elements of the file, each once with a number, which"):
+            Model.read(tmp_path / "bad.txt")
 
 
 def test_evaluate_counts_the_frames_that_a_combination_does_not_cover(partly):
