@@ -29,20 +29,20 @@ from measure import figure, table
 from scipy.stats import spearmanr
 
 from hiertl_dist import Basis, Frame, read_frames
-from hiertl_dist.basis import cluster_name
-from hiertl_dist.committees import Opinion, committee
+from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.folds import Folds
-from hiertl_dist.held_out import UNITS
-from hiertl_dist.summarising import summarise
-from hiertl_dist.uncertainty import LEVELS, Calibration, Prediction, Spread, calibration, posterior, predict
-from hiertl_dist.views import view
+from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.fitting.views import view
+from hiertl_dist.model.basis import cluster_name
+from hiertl_dist.model_selection.held_out_errors import UNITS
+from hiertl_dist.uncertainty.committee import Opinion, committee
+from hiertl_dist.uncertainty.predictive import LEVELS, Calibration, Prediction, Spread, calibration, posterior, predict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hiertl_dist.parameters import Parameters
-    from hiertl_dist.reduction import Summaries
+    from hiertl_dist.fitting.reduction import Summaries
+    from hiertl_dist.model.parameters import Parameters
 
 FOLDS: Final = 5
 BINS: Final = 10

@@ -25,13 +25,13 @@ from measure import MB, ROOT, Measured, compiling, figure, machine, machine_line
 
 from hiertl_dist import Frame, Model, Parameters, assemble, executor, lsq_order, plan, read_fm_setup, reduce_rows
 from hiertl_dist.algebra import LinearSolution, Ridge
-from hiertl_dist.assembly import frozen_rows
-from hiertl_dist.blocks import columns_of
-from hiertl_dist.recipe import compile_recipe
-from hiertl_dist.rows import OBJECTIVES, kind_codes, n_rows, row_targets
-from hiertl_dist.solving import FitSettings, solve_summaries
-from hiertl_dist.store import DesignStore
-from hiertl_dist.tiles import fill_rows, rows_of
+from hiertl_dist.design_matrix.assembly import frozen_rows
+from hiertl_dist.design_matrix.store import DesignStore
+from hiertl_dist.evaluation.compiled_basis import compile_recipe
+from hiertl_dist.evaluation.frame_rows import fill_rows, rows_of
+from hiertl_dist.fitting.block_fit import FitSettings, solve_summaries
+from hiertl_dist.frames.rows import OBJECTIVES, kind_codes, n_rows, row_targets
+from hiertl_dist.model.blocks import columns_of
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:

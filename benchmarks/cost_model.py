@@ -25,9 +25,9 @@ from measure import figure, table
 from scipy.optimize import nnls
 
 from hiertl_dist import Basis, Input, Model, Parameters, blocks_of, plan, read_fm_setup, read_frames
-from hiertl_dist.costs import count_turns, evaluation_seconds, evaluation_turns
-from hiertl_dist.recipe import compile_recipe
-from hiertl_dist.tiles import rows_of, scan_frame
+from hiertl_dist.evaluation.compiled_basis import compile_recipe
+from hiertl_dist.evaluation.costs import count_turns, evaluation_seconds, evaluation_turns
+from hiertl_dist.evaluation.frame_rows import rows_of, scan_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -19,11 +19,11 @@ from measure import figure, table
 
 from hiertl_dist import FitSettings, Model, executor, fit_block, plan, read_fm_setup, reduce_rows
 from hiertl_dist.algebra import RFactor
-from hiertl_dist.assembly import frozen_rows
-from hiertl_dist.leaves import cut_leaves, grouped_rows
-from hiertl_dist.recipe import compile_recipe
-from hiertl_dist.rows import row_targets
-from hiertl_dist.tiles import rows_of
+from hiertl_dist.design_matrix.assembly import frozen_rows
+from hiertl_dist.evaluation.compiled_basis import compile_recipe
+from hiertl_dist.evaluation.frame_rows import rows_of
+from hiertl_dist.fitting.leaves import cut_leaves, grouped_rows
+from hiertl_dist.frames.rows import row_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hiertl_dist import Basis, Frame, Parameters, Plan
-    from hiertl_dist.planning import Segment
+    from hiertl_dist.design_matrix.planning import Segment
 
 REPEATS: Final = 3
 SETTINGS: Final = FitSettings({"kind": "ridge", "alpha": chain.ALPHA}, weights={})

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from hiertl_dist import Frame
     from hiertl_dist.executors.base import Executor
-    from hiertl_dist.parameters import Parameters
+    from hiertl_dist.model.parameters import Parameters
 
 ZEROS: Final = {"all electrons": {"C": -1036.0, "N": -1486.0}, "far": {"C": -1e5, "N": -1e5}}
 """eV for each atom."""

@@ -15,7 +15,7 @@ from cn_dft_chain import FILES
 from measure import figure, table
 
 from hiertl_dist import Model, Penalty, read_fm_setup
-from hiertl_dist.parameters import merge_parameters
+from hiertl_dist.model.parameters import merge_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

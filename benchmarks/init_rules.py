@@ -19,10 +19,10 @@ from threadpoolctl import threadpool_limits
 
 from hiertl_dist import Basis, Folds, cross_validate, read_frames, suggest_input, summarise, view
 from hiertl_dist.executors import executor
-from hiertl_dist.guessing import guess_sources
-from hiertl_dist.isolated import agreed_energies
-from hiertl_dist.suggesting import ALPHA
-from hiertl_dist.suggesting_basis import INNER, LEVELS
+from hiertl_dist.suggestion.guessing import guess_sources
+from hiertl_dist.suggestion.isolated_atoms import agreed_energies
+from hiertl_dist.suggestion.suggesting import ALPHA
+from hiertl_dist.suggestion.suggesting_basis import INNER, LEVELS
 from hiertl_dist.units import EV
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from hiertl_dist import Frame, SuggestedInput
     from hiertl_dist.executors.base import Executor
-    from hiertl_dist.reduction import Summaries
+    from hiertl_dist.fitting.reduction import Summaries
 
 SETS: Final = {
     "cn_pbe": "", "SiC": "sic/SiC.np1.xyz", "Mo": "monbtaw/Mo_[AES]*.extxyz.gz", "H": "hydrogen/OUTCAR*.xyzf"

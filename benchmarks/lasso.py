@@ -23,7 +23,7 @@ from hiertl_dist.algebra import Lasso, RFactor, solve
 from hiertl_dist.algebra.factor import factor_of_rows
 from hiertl_dist.algebra.lars import library_knots, segment_gaps
 from hiertl_dist.algebra.proximal import kkt_gap
-from hiertl_dist.weights import group_weights
+from hiertl_dist.fitting.weights import group_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

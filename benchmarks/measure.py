@@ -197,7 +197,7 @@ def _looked(numba_cache: Path | None) -> dict[str, Any]:
 
 
 def _looking() -> Callable[[], dict[str, Any]]:
-    from hiertl_dist.doctor import look
+    from hiertl_dist.cli.doctor import look
 
     keys = ("cpu", "cpus", "memory", "platform", "python", "versions", "variables", "blas")
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from hiertl_dist.basis import Basis
 from hiertl_dist.errors import HiertlError
-from hiertl_dist.inputs import Input
 from hiertl_dist.io import read_fm_setup
 from hiertl_dist.io.params_read import read_parameters
+from hiertl_dist.jobs.input_file import Input
+from hiertl_dist.model.basis import Basis
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -36,8 +36,8 @@ from paper_frames import (
 )
 
 from hiertl_dist import FitSettings, HierarchyOptions, Model, executor, fit_hierarchy
+from hiertl_dist.fitting.weights import group_weights
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
-from hiertl_dist.weights import group_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

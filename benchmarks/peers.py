@@ -28,10 +28,10 @@ from peer_rows import ACE, SNAP
 from row_kernels import filling
 
 from hiertl_dist.algebra import Gram, Lasso, NoRegularisation, RFactor, Ridge, solve
-from hiertl_dist.assembly import frozen_rows
-from hiertl_dist.recipe import compile_recipe
-from hiertl_dist.rows import kind_codes, n_rows, row_targets
-from hiertl_dist.tiles import rows_of
+from hiertl_dist.design_matrix.assembly import frozen_rows
+from hiertl_dist.evaluation.compiled_basis import compile_recipe
+from hiertl_dist.evaluation.frame_rows import rows_of
+from hiertl_dist.frames.rows import kind_codes, n_rows, row_targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,9 +20,9 @@ from measure import figure, table
 from scipy.linalg import blas
 
 from hiertl_dist import Model, read_fm_setup
-from hiertl_dist.recipe import compile_recipe
-from hiertl_dist.rows import n_rows
-from hiertl_dist.tiles import fill_rows, rows_of
+from hiertl_dist.evaluation.compiled_basis import compile_recipe
+from hiertl_dist.evaluation.frame_rows import fill_rows, rows_of
+from hiertl_dist.frames.rows import n_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,7 +22,9 @@ from cn_dft_chain import ALPHA, BLOCK, DATA, THEIR_FRAMES, read_problem
 from launched import mpi_words
 from measure import figure, machine, machine_lines, table, variables
 
-from hiertl_dist import FitSettings, executor, fit_block, leaves, planning
+from hiertl_dist import FitSettings, executor, fit_block
+from hiertl_dist.design_matrix import planning
+from hiertl_dist.fitting import leaves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

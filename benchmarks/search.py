@@ -22,16 +22,16 @@ from measure import MB, figure, table
 
 from hiertl_dist import Basis, FitSettings, columns_of, design_rows, read_frames
 from hiertl_dist.algebra import RFactor, regulariser_from_dict, solve
+from hiertl_dist.dataset.folds import assign_folds
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.folds import assign_folds
-from hiertl_dist.held_out import HeldOut
-from hiertl_dist.one_body import one_body_columns
-from hiertl_dist.rows import SUMMARY_KINDS, Group, kind_codes
-from hiertl_dist.searching.settings import SearchSettings
-from hiertl_dist.searching.stages import search
-from hiertl_dist.summarising import summarise
-from hiertl_dist.views import lower_basis
-from hiertl_dist.weights import row_weights
+from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.fitting.views import lower_basis
+from hiertl_dist.fitting.weights import row_weights
+from hiertl_dist.frames.rows import SUMMARY_KINDS, Group, kind_codes
+from hiertl_dist.model.one_body import one_body_columns
+from hiertl_dist.model_selection.held_out_errors import HeldOut
+from hiertl_dist.model_selection.search_settings import SearchSettings
+from hiertl_dist.model_selection.search_stages import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hiertl_dist import Frame
-    from hiertl_dist.searching.settings import Choice
+    from hiertl_dist.model_selection.search_settings import Choice
 
 MINUTES: Final = 10.0
 """CPU minutes that all of it may take."""

@@ -24,11 +24,11 @@ from measure import figure, table
 from hiertl_dist import Basis, Frame, Model, columns_of, read_frames
 from hiertl_dist.algebra import Ridge
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.selection import select
-from hiertl_dist.summarising import summarise
-from hiertl_dist.validation import cross_validate
-from hiertl_dist.view_solutions import solve
-from hiertl_dist.views import view
+from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.fitting.view_solutions import solve
+from hiertl_dist.fitting.views import view
+from hiertl_dist.model_selection.cross_validation import cross_validate
+from hiertl_dist.uncertainty.active_selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

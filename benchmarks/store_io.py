@@ -18,8 +18,8 @@ import zarr
 from bench import Benchmark, Options, main, median_ratio, tell
 from measure import MB, figure, table
 
-from hiertl_dist.chunks import crc32c
-from hiertl_dist.store import DesignStore, TileSpec
+from hiertl_dist.design_matrix.chunks import crc32c
+from hiertl_dist.design_matrix.store import DesignStore, TileSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

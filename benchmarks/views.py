@@ -24,17 +24,17 @@ from measure import MB, figure, table
 
 from hiertl_dist import FitSettings, Model, columns_of, executor, fit_block, read_fm_setup
 from hiertl_dist.algebra import Lasso
-from hiertl_dist.demo import demo_input
-from hiertl_dist.folds import Folds, assign_folds
-from hiertl_dist.rows import n_rows
-from hiertl_dist.solving import solve_summaries
-from hiertl_dist.store import DesignStore
-from hiertl_dist.stored_summaries import open_summaries
-from hiertl_dist.summarising import summarise
-from hiertl_dist.summary_store import SummaryStore
+from hiertl_dist.cli.demo import demo_input
+from hiertl_dist.dataset.folds import Folds, assign_folds
+from hiertl_dist.design_matrix.store import DesignStore
+from hiertl_dist.fitting.block_fit import solve_summaries
+from hiertl_dist.fitting.stored_summaries import open_summaries
+from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.fitting.summary_store import SummaryStore
+from hiertl_dist.fitting.view_solutions import solve
+from hiertl_dist.fitting.views import view
+from hiertl_dist.frames.rows import n_rows
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
-from hiertl_dist.view_solutions import solve
-from hiertl_dist.views import view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,7 +65,7 @@ class Case:
     ----------
     store : ``whole``, one pass over all frames; ``appended``, three quarters of them, then all; ``added``, CN with C
         frozen, then N too.
-    view : options of :func:`~hiertl_dist.views.view`; ``frozen`` there names files of :mod:`cn_dft_chain`.
+    view : options of :func:`~hiertl_dist.fitting.views.view`; ``frozen`` there names files of :mod:`cn_dft_chain`.
     orders, without_type, weights, without_fold, free, frozen : of the direct fit.
     """
 

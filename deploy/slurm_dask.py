@@ -78,7 +78,7 @@ class Jobs:
             folder = shlex.quote(self.numba_cache)
             lines += [f"export NUMBA_CACHE_DIR={folder}", f"mkdir -p {folder}"]
         # one process compiles the kernels, so that the workers of the job find them
-        warm_up = "from hiertl_dist.doctor import diagnose; print(diagnose('serial').text())"
+        warm_up = "from hiertl_dist.cli.doctor import diagnose; print(diagnose('serial').text())"
         return [*lines, f"{shlex.quote(sys.executable)} -c {shlex.quote(warm_up)} || true"]
 
 
@@ -176,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(jobs: Jobs, command: list[str], wait: float) -> int:
-    from hiertl_dist.cli import main as hiertl_dist
+    from hiertl_dist.cli.commands import main as hiertl_dist
 
     with slurm_client(jobs, wait=wait):
         # the executor "dask" uses the current client; an input file may ask for another

@@ -27,7 +27,7 @@ if [[ -f $VENV/bin/activate ]]; then
     # shellcheck disable=SC1091
     source "$VENV/bin/activate"
 fi
-read -ra HIERTL <<<"${HIERTL:-hiertl-dist}" # may be "python -m hiertl_dist.cli"
+read -ra HIERTL <<<"${HIERTL:-hiertl-dist}" # may be "python -m hiertl_dist.cli.commands"
 
 # ---- one BLAS thread per rank. Tasks see to it themselves; this keeps idle threads from being made at all.
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1

@@ -14,44 +14,44 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .assembly import Assembly, assemble
-    from .basis import Basis, ClusterType, Cutoff, Edge, Pair
-    from .blocks import Block, Column, blocks_of, columns_of, lsq_order
     from .calculator import Calculator as Calculator
-    from .committees import Committee, committee
-    from .design import DesignRows, design_rows
+    from .dataset.folds import Folds
+    from .dataset.holding_out import hold_out
+    from .design_matrix.assembly import Assembly, assemble
+    from .design_matrix.planning import Plan
+    from .design_matrix.planning import make_plan as plan
+    from .design_matrix.store import DesignStore
     from .errors import HiertlWarning
-    from .evaluation import Evaluation, Model
+    from .evaluation.design_rows import DesignRows, design_rows
+    from .evaluation.energies import Evaluation, Model
     from .executors import executor
-    from .folds import Folds
-    from .frames import Frame
-    from .held_out import HeldOut
-    from .hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
-    from .holding_out import hold_out
-    from .inputs import Input
+    from .fitting.block_fit import BlockFit, fit_block
+    from .fitting.hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+    from .fitting.reduction import Summaries, reduce_rows
+    from .fitting.settings import FitSettings
+    from .fitting.stored_summaries import open_summaries
+    from .fitting.summary_pass import summarise
+    from .fitting.summary_pass import summarise as summarize  # noqa: F401  the other spelling
+    from .fitting.view_solutions import path, solve
+    from .fitting.views import View, view
+    from .frames.frame import Frame
+    from .frames.label_summary import LabelSummary, summarise_labels
     from .io import frames_from_ase, iter_frames, read_fm_setup, read_frames
-    from .label_summary import LabelSummary, summarise_labels
-    from .parameters import Parameters, Penalty
-    from .planning import Plan
-    from .planning import make_plan as plan
-    from .reduction import Summaries, reduce_rows
-    from .searching.settings import SearchSettings
-    from .searching.stages import SearchResult, search
-    from .selection import leverage, select
-    from .settings import FitSettings
-    from .solution import Solution
-    from .solving import BlockFit, fit_block
-    from .store import DesignStore
-    from .stored_summaries import open_summaries
-    from .suggested import SuggestedInput
-    from .suggesting import suggest_input
-    from .summarising import summarise
-    from .summarising import summarise as summarize  # noqa: F401  the other spelling
-    from .surveying import Survey, survey
-    from .uncertainty import ModelPosterior, Prediction, calibration, posterior, predict
-    from .validation import CrossValidation, cross_validate
-    from .view_solutions import path, solve
-    from .views import View, view
+    from .jobs.input_file import Input
+    from .model.basis import Basis, ClusterType, Cutoff, Edge, Pair
+    from .model.blocks import Block, Column, blocks_of, columns_of, lsq_order
+    from .model.parameters import Parameters, Penalty
+    from .model.solution import Solution
+    from .model_selection.cross_validation import CrossValidation, cross_validate
+    from .model_selection.held_out_errors import HeldOut
+    from .model_selection.search_settings import SearchSettings
+    from .model_selection.search_stages import SearchResult, search
+    from .suggestion.suggested import SuggestedInput
+    from .suggestion.suggesting import suggest_input
+    from .suggestion.surveying import Survey, survey
+    from .uncertainty.active_selection import leverage, select
+    from .uncertainty.committee import Committee, committee
+    from .uncertainty.predictive import ModelPosterior, Prediction, calibration, posterior, predict
 
 try:
     __version__ = version("hiertl-dist")
@@ -71,42 +71,42 @@ __all__ = [
 ]  # fmt: skip
 
 _PLACES: Final = {
-    "assembly": "Assembly assemble",
-    "basis": "Basis ClusterType Cutoff Edge Pair",
-    "blocks": "Block Column blocks_of columns_of lsq_order",
     "calculator": "Calculator",
-    "committees": "Committee committee",
-    "design": "DesignRows design_rows",
+    "dataset.folds": "Folds",
+    "dataset.holding_out": "hold_out",
+    "design_matrix.assembly": "Assembly assemble",
+    "design_matrix.planning": "Plan make_plan=plan",
+    "design_matrix.store": "DesignStore",
     "errors": "HiertlWarning",
-    "evaluation": "Evaluation Model",
+    "evaluation.design_rows": "DesignRows design_rows",
+    "evaluation.energies": "Evaluation Model",
     "executors": "executor",
-    "folds": "Folds",
-    "frames": "Frame",
-    "held_out": "HeldOut",
-    "hierarchy": "HierarchyFit HierarchyOptions fit_all_at_once fit_hierarchy",
-    "holding_out": "hold_out",
-    "inputs": "Input",
+    "fitting.block_fit": "BlockFit fit_block",
+    "fitting.hierarchy": "HierarchyFit HierarchyOptions fit_all_at_once fit_hierarchy",
+    "fitting.reduction": "Summaries reduce_rows",
+    "fitting.settings": "FitSettings",
+    "fitting.stored_summaries": "open_summaries",
+    "fitting.summary_pass": "summarise summarise=summarize",
+    "fitting.view_solutions": "path solve",
+    "fitting.views": "View view",
+    "frames.frame": "Frame",
+    "frames.label_summary": "LabelSummary summarise_labels",
     "io": "frames_from_ase iter_frames read_fm_setup read_frames",
-    "label_summary": "LabelSummary summarise_labels",
-    "parameters": "Parameters Penalty",
-    "planning": "Plan make_plan=plan",
-    "reduction": "Summaries reduce_rows",
-    "searching.settings": "SearchSettings",
-    "searching.stages": "SearchResult search",
-    "selection": "leverage select",
-    "solution": "Solution",
-    "settings": "FitSettings",
-    "solving": "BlockFit fit_block",
-    "store": "DesignStore",
-    "stored_summaries": "open_summaries",
-    "suggested": "SuggestedInput",
-    "suggesting": "suggest_input",
-    "surveying": "Survey survey",
-    "summarising": "summarise summarise=summarize",
-    "uncertainty": "ModelPosterior Prediction calibration posterior predict",
-    "validation": "CrossValidation cross_validate",
-    "view_solutions": "path solve",
-    "views": "View view",
+    "jobs.input_file": "Input",
+    "model.basis": "Basis ClusterType Cutoff Edge Pair",
+    "model.blocks": "Block Column blocks_of columns_of lsq_order",
+    "model.parameters": "Parameters Penalty",
+    "model.solution": "Solution",
+    "model_selection.cross_validation": "CrossValidation cross_validate",
+    "model_selection.held_out_errors": "HeldOut",
+    "model_selection.search_settings": "SearchSettings",
+    "model_selection.search_stages": "SearchResult search",
+    "suggestion.suggested": "SuggestedInput",
+    "suggestion.suggesting": "suggest_input",
+    "suggestion.surveying": "Survey survey",
+    "uncertainty.active_selection": "leverage select",
+    "uncertainty.committee": "Committee committee",
+    "uncertainty.predictive": "ModelPosterior Prediction calibration posterior predict",
 }
 """Where each name is: module → names, ``theirs=ours`` where they differ."""
 

@@ -20,21 +20,21 @@ except ImportError as missing:
         f"hiertl_dist.Calculator needs ASE: pip install 'hiertl-dist[ase]' ({missing})", name="ase"
     ) from missing
 
-from .display import brief, cut
 from .errors import FrameError, HiertlWarning, InnerCutoffError, MismatchError
-from .evaluation import Model, read_parts
+from .evaluation.energies import Model, read_parts
 from .io.atoms import VOIGT, frame_from_ase
-from .parameters import Parameters, merge_parameters
-from .solution import Solution
+from .model.parameters import Parameters, merge_parameters
+from .model.solution import Solution
+from .model.untold import tells, untold_text
+from .text.display import brief, cut
+from .text.words import shown
 from .units import EV, SYMBOLS
-from .untold import tells, untold_text
-from .words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .evaluation import OutOfRange
-    from .frames import Frame
+    from .evaluation.energies import OutOfRange
+    from .frames.frame import Frame
 
 Part = Model | Parameters | Solution | str | Path
 """A model, or the file that holds it: a ChIMES parameter file, or a solution file (``.npz``) of ``fit``."""

@@ -10,8 +10,8 @@ import difflib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .table_keys import elsewhere, spellings
-from .words import shown
+from .text.table_keys import elsewhere, spellings
+from .text.words import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,7 +56,8 @@ class InnerCutoffError(HiertlError, ValueError):
 
     Attributes
     ----------
-    contacts : where all frames were looked at, the :class:`~hiertl_dist.contacts.Contact` of each pair of elements.
+    contacts : where all frames were looked at, the :class:`~hiertl_dist.evaluation.contacts.Contact` of each pair of
+        elements.
     """
 
     contacts: tuple[Any, ...] = ()

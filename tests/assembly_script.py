@@ -7,13 +7,13 @@ import time
 
 from synthetic import n_columns, random_frames, random_parameters, small_basis
 
-from hiertl_dist import planning
-from hiertl_dist.assembly import assemble
+from hiertl_dist.design_matrix import planning
+from hiertl_dist.design_matrix.assembly import assemble
+from hiertl_dist.design_matrix.planning import make_plan
+from hiertl_dist.evaluation.compiled_basis import compile_recipe
+from hiertl_dist.evaluation.frame_rows import rows_of
 from hiertl_dist.executors import executor
-from hiertl_dist.planning import make_plan
-from hiertl_dist.recipe import compile_recipe
-from hiertl_dist.rows import n_rows
-from hiertl_dist.tiles import rows_of
+from hiertl_dist.frames.rows import n_rows
 
 FRAMES_A_TILE = 2
 

@@ -11,7 +11,7 @@ import numpy as np
 from synthetic import random_parameters
 
 from hiertl_dist import Basis, read_fm_setup, read_frames
-from hiertl_dist.evaluation import Model
+from hiertl_dist.evaluation.energies import Model
 from hiertl_dist.units import HARTREE_PER_BOHR, KCAL_PER_A3_IN_GPA
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

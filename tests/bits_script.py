@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from synthetic import n_columns, random_frames, random_parameters, small_basis
 
-from hiertl_dist import planning
+from hiertl_dist.design_matrix import planning
 from hiertl_dist.executors import executor
-from hiertl_dist.leaves import cut_leaves
-from hiertl_dist.solving import FitSettings, fit_block
+from hiertl_dist.fitting.block_fit import FitSettings, fit_block
+from hiertl_dist.fitting.leaves import cut_leaves
 
 
 def digest(*arrays):

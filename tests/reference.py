@@ -12,9 +12,9 @@ from collections import defaultdict
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from hiertl_dist.basis import Basis
-from hiertl_dist.blocks import columns_of
-from hiertl_dist.frames import Frame
+from hiertl_dist.frames.frame import Frame
+from hiertl_dist.model.basis import Basis
+from hiertl_dist.model.blocks import columns_of
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 EDGES = {body: list(itertools.combinations(range(body), 2)) for body in (1, 2, 3, 4)}

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from hiertl_dist.algebra import RFactor
-from hiertl_dist.rows import Group
-from hiertl_dist.summary_store import FrameRecord, SummaryStore
+from hiertl_dist.fitting.summary_store import FrameRecord, SummaryStore
+from hiertl_dist.frames.rows import Group
 
 SETTINGS = {"policy": "refuse", "blocks": {"C": "c1", "N": "n1"}}
 BATCHES_A_WRITER = 12

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hiertl_dist import Basis, Frame, Model, assembly, design_rows
+from hiertl_dist import Basis, Frame, Model, design_rows
+from hiertl_dist.design_matrix import assembly
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.parameters import Parameters
+from hiertl_dist.model.parameters import Parameters
 
 HERE = Path(__file__).parent
 BESIDE = Path(sys.executable).parent / "mpiexec"

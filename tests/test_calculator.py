@@ -15,8 +15,8 @@ from synthetic import random_frame, random_parameters, small_basis
 
 from hiertl_dist import Calculator, Model, read_frames
 from hiertl_dist.errors import FrameError, MismatchError, ParameterFileError
-from hiertl_dist.parameters import Parameters, Penalty
-from hiertl_dist.solution import Solution
+from hiertl_dist.model.parameters import Parameters, Penalty
+from hiertl_dist.model.solution import Solution
 from hiertl_dist.units import EV
 
 ase = pytest.importorskip("ase")

@@ -11,8 +11,8 @@ import numpy as np
 from synthetic import random_frame
 
 from hiertl_dist import Model, columns_of, design_rows, view
-from hiertl_dist.folds import Folds, assign_folds
-from hiertl_dist.rows import n_rows, select_rows
+from hiertl_dist.dataset.folds import Folds, assign_folds
+from hiertl_dist.frames.rows import n_rows, select_rows
 
 COUNTS = {"lsq": {"force": 1, "stress_diagonal": 1, "stress_off_diagonal": 2, "energy": 3}}
 COUNTS["plain"] = dict.fromkeys(COUNTS["lsq"], 1)

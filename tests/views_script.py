@@ -15,13 +15,13 @@ import numpy as np
 from synthetic import random_parameters, small_basis
 from view_oracle import frames_of
 
-from hiertl_dist import leaves as leaf_module
-from hiertl_dist import planning
+from hiertl_dist.design_matrix import planning
 from hiertl_dist.executors import executor
-from hiertl_dist.summarising import summarise
-from hiertl_dist.validation import cross_validate
-from hiertl_dist.view_solutions import solve
-from hiertl_dist.views import view
+from hiertl_dist.fitting import leaves as leaf_module
+from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.fitting.view_solutions import solve
+from hiertl_dist.fitting.views import view
+from hiertl_dist.model_selection.cross_validation import cross_validate
 
 BASIS = small_basis((4, 3, 2))
 FRAMES = [*frames_of({"C": 6, "N": 6, "CN": 60}), *frames_of({"CN": 6}, atoms=12, group="solid", seed=1)]

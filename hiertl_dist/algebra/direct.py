@@ -6,13 +6,7 @@ import math
 
 import numpy as np
 
-from hiertl_dist.algebra.factor import (
-    Answer,
-    Factor,
-    equilibrated,
-    guarded_cholesky,
-    refine,
-)
+from hiertl_dist.algebra.factor import Answer, Factor, equilibrated, guarded_cholesky, refine
 from hiertl_dist.algebra.gram import Gram
 from hiertl_dist.algebra.lapack import (
     Matrix,

@@ -14,7 +14,7 @@ from hiertl_dist.executors.launch import launched_first, launched_size, refuse_m
 from hiertl_dist.executors.mpi import MPIExecutor, abandon, let_first_speak
 from hiertl_dist.executors.processes import ProcessesExecutor
 from hiertl_dist.executors.serial import InlineExecutor, SerialExecutor
-from hiertl_dist.words import count_text
+from hiertl_dist.text.words import count_text
 
 __all__ = [
     "DaskExecutor",

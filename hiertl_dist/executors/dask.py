@@ -14,11 +14,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, Final
 
-from hiertl_dist.display import cut
 from hiertl_dist.errors import LaunchError
 from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
+from hiertl_dist.text.display import cut
 
 JOBS_PER_THREAD = 2  # one that runs and one that waits beside it
 _SECONDS_FOR_PLUGIN = 60.0

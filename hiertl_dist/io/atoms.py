@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import FrameError
-from ..frames import Frame
-from ..labels import LabelOrigin, look_alikes
+from ..frames.frame import Frame
+from ..frames.labels import LabelOrigin, look_alikes
+from ..text.words import shown
 from ..units import EV
-from ..words import shown
 from .cells import STRESS_DROPPED, settled_cell
 from .coincidence import FARTHEST, geometry_fault
 from .extxyz import APART, ENERGIES_DIFFER, NO_GROUP, LabelKeys
@@ -62,7 +62,7 @@ def frames_from_ase(
     FrameError
         Naming the image: labels of a calculator whose atoms have changed since the calculation (ASE gives none
         either), a label that is given twice and differs, or has another shape; coinciding atoms, or what
-        :class:`~hiertl_dist.frames.Frame` refuses. A named key that no image has, or something that is no Atoms.
+        :class:`~hiertl_dist.Frame` refuses. A named key that no image has, or something that is no Atoms.
     """
     keys = LabelKeys(energy_key, forces_key, stress_key, virial_key)
     source = "ASE Atoms" if group == "ase" else f"ASE Atoms of {group!r}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..frames import SINGULAR
+from ..frames.frame import SINGULAR
 
 if TYPE_CHECKING:
     from collections.abc import Callable

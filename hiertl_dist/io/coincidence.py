@@ -12,7 +12,7 @@ from .cells import with_normals
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..frames import Frame
+    from ..frames.frame import Frame
     from .cells import Periodicity
 
 COINCIDING: Final = 0.01

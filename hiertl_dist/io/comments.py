@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ..labels import WORD, likeness
-from ..words import shown
+from ..frames.labels import WORD, likeness
+from ..text.words import shown
 from .cells import BOOLEANS
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from ..errors import FrameError
-from ..labels import LATTICE_ALIKE, SIZES, LabelOrigin, look_alikes, takes
+from ..frames.labels import LATTICE_ALIKE, SIZES, LabelOrigin, look_alikes, takes
+from ..text.words import shown
 from ..units import EV
-from ..words import shown
 from .cells import BOOLEANS, STRESS_DROPPED, Periodicity, settled_cell
 from .comments import LISTS, NUMBER, Comment, parse_comment
 from .lines import AtomTable, LineSource, frames_in, make_frame, number, read_atoms
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..frames import Frame
+    from ..frames.frame import Frame
 
 DEFAULT_PROPERTIES: Final = "species:S:1:pos:R:3"
 COLUMNS: Final = {"symbols": "species", "numbers": "Z", "positions": "pos"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from ..errors import FrameError, InputError, MissingFileError
-from ..paths import beside, local_path, require_file
+from ..files.paths import beside, local_path, require_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,7 +92,7 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
     Raises
     ------
     MissingFileError
-        There is no such file (:func:`~hiertl_dist.paths.require_file`), or a pattern matches none.
+        There is no such file (:func:`~hiertl_dist.files.paths.require_file`), or a pattern matches none.
     FrameError
         There is no path at all.
     InputError

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from ..basis import Basis, ClusterType, Cutoff, Edge, Elements, Pair, cluster_name
-from ..cluster_types import MOST_ORDERS, check_number
 from ..errors import BasisError, InputError
-from ..type_names import name_fault
-from ..words import shown
+from ..frames.type_names import name_fault
+from ..model.basis import Basis, ClusterType, Cutoff, Edge, Elements, Pair, cluster_name
+from ..model.cluster_types import MOST_ORDERS, check_number
+from ..text.words import shown
 from .masses import own_masses
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from ..errors import InputError
-from ..words import finite_number, ordinal, shown, whole_number
+from ..text.words import finite_number, ordinal, shown, whole_number
 
 VALUES: Final = (
     "TRJFILE", "WRAPTRJ", "NFRAMES", "NLAYERS", "FITCOUL", "CNSCOUL", "FITSTRS", "FITENER", "FITEATM",

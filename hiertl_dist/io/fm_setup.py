@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..display import Shown
 from ..errors import FrameError, InputError
-from ..paths import require_file
-from ..words import shown
+from ..files.paths import require_file
+from ..text.display import Shown
+from ..text.words import shown
 from .files import stem
 from .fm_basis import basis_of
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines, read_sections
@@ -27,8 +27,8 @@ from .xyzf import iter_xyzf
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..basis import Basis
-    from ..frames import Frame
+    from ..frames.frame import Frame
+    from ..model.basis import Basis
 
 REFUSED: Final = {
     "FITCOUL": "fitting of charges",

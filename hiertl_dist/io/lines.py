@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from ..errors import FrameError
-from ..frames import Frame
-from ..type_names import name_fault
+from ..frames.frame import Frame
+from ..frames.type_names import name_fault
+from ..text.words import shown
 from ..units import SYMBOLS
-from ..words import shown
 from .coincidence import FARTHEST, geometry_fault
 from .comments import NUMBER
 from .files import DAMAGES, open_text

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from ..paths import require_file
-from ..words import finite_number, ordinal, shown, whole_number
+from ..files.paths import require_file
+from ..text.words import finite_number, ordinal, shown, whole_number
 from .params_sections import KEYWORD_LIKE, NOTE, Note, Sections
 
 if TYPE_CHECKING:

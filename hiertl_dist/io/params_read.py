@@ -1,7 +1,7 @@
 """Reading ChIMES parameter files, full and reduced, into ``Parameters``.
 
 The text is taken apart by :mod:`.params_scan`; here it is checked against itself, and powers are brought
-from the atoms' order in the file to the sorted atoms of a :class:`~hiertl_dist.blocks.Column`.
+from the atoms' order in the file to the sorted atoms of a :class:`~hiertl_dist.Column`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..basis import Basis, ClusterType, Edge, Elements, Pair, cluster_name, edges_of, split_symbols
-from ..blocks import columns_of, orbits, pattern_of
 from ..errors import BasisError, ParameterFileError
-from ..parameters import Parameters, Penalty
-from ..untold import untold_text
-from ..words import finite_number, shown, whole_number
+from ..model.basis import Basis, ClusterType, Edge, Elements, Pair, cluster_name, edges_of, split_symbols
+from ..model.blocks import columns_of, orbits, pattern_of
+from ..model.parameters import Parameters, Penalty
+from ..model.untold import untold_text
+from ..text.words import finite_number, shown, whole_number
 from .masses import own_masses
 from .params_scan import scan
 from .params_sections import COUNT_OF_BODY, edge_map

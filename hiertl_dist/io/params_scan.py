@@ -12,11 +12,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..basis import Cutoff, Elements, edges_of
-from ..cluster_types import MOST_ORDERS
 from ..errors import BasisError
-from ..type_names import name_fault
-from ..words import shown
+from ..frames.type_names import name_fault
+from ..model.basis import Cutoff, Elements, edges_of
+from ..model.cluster_types import MOST_ORDERS
+from ..text.words import shown
 from .params_lines import ParameterLines
 from .params_sections import SECTION_OF_BODY, TRANSFORM_OF, PairRow, Row, Section, Sections, Special
 

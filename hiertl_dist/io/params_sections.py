@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from ..basis import Cutoff, Elements, edges_of
 from ..errors import ParameterFileError
+from ..model.basis import Cutoff, Elements, edges_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,10 +14,10 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from ..basis import cluster_name, edges_of
-from ..blocks import pattern_of, type_powers
 from ..errors import ParameterFileError
-from ..paths import local_path
+from ..files.paths import local_path
+from ..model.basis import cluster_name, edges_of
+from ..model.blocks import pattern_of, type_powers
 from .masses import MASSES
 from .params_sections import COUNT_OF_BODY, NOTE, SECTION_OF_BODY, edge_permutations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ..basis import Basis, ClusterType, Elements
-    from ..parameters import Parameters
+    from ..model.basis import Basis, ClusterType, Elements
+    from ..model.parameters import Parameters
 
 REDUCED_BELOW: Final = 1.0e-6
 """Reduced files leave out many-body parameters of at most this size: the threshold of chimes_lsq's tool."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..errors import HiertlWarning, InputError
-from ..label_summary import summarise_labels
+from ..frames.label_summary import summarise_labels
 from .extxyz import LabelKeys, iter_extxyz
 from .files import find_files, stem, unpacked_name
 from .lines import LineSource
@@ -19,7 +19,7 @@ from .xyzf import iter_xyzf
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..frames import Frame
+    from ..frames.frame import Frame
 
 FORMATS: Final = {".xyzf": "xyzf", ".extxyz": "extxyz", ".exyz": "extxyz", ".xyz": "extxyz"}
 SETUP: Final = re.compile(rb"^\s*#\s*(TRJFILE|PAIRTYP|NATMTYP)\s*#", re.M)

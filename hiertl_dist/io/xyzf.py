@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..labels import LABELS, LabelOrigin
+from ..frames.labels import LABELS, LabelOrigin
 from ..units import HARTREE_PER_BOHR, KCAL_PER_A3_IN_GPA
 from .lines import LineSource, frames_in, make_frame, number, read_atoms
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..frames import Frame
+    from ..frames.frame import Frame
 
 TAILS: Final = {0: (0, False), 1: (0, True), 3: (3, False), 4: (3, True), 6: (6, False), 7: (6, True)}
 """Numbers after the lattice → how many of them are stress, and whether an energy follows."""

@@ -107,12 +107,12 @@ def test_the_command_refuses_to_do_the_work_n_times(
     path = write_job(tmp_path, random_frames({"C": 2}))
     monkeypatch.setenv("PMI_SIZE", "3")
     monkeypatch.setenv("PMI_RANK", "0")
-    assert hiertl_dist.cli.main(["fit", str(path), *words]) == 2
+    assert hiertl_dist.cli.commands.main(["fit", str(path), *words]) == 2
     err = capsys.readouterr().err
     assert "the launcher started 3 processes, and each of them would do all the work" in err
     assert err.count("\n") == 1
     monkeypatch.setenv("PMI_RANK", "2")
-    assert hiertl_dist.cli.main(["fit", str(path), *words]) == 2
+    assert hiertl_dist.cli.commands.main(["fit", str(path), *words]) == 2
     assert capsys.readouterr().err == "", "one of them has told"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data.extxyz", "input.toml"]
 
@@ -131,7 +131,7 @@ def test_what_is_done_by_one_process_is_refused_to_several(
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setenv("PMI_RANK", "0")
     words = ["-o", str(tmp_path / "new.toml")] if verb == "init" else []
-    assert hiertl_dist.cli.main([verb, str(tmp_path / "data.extxyz"), *words]) == 2
+    assert hiertl_dist.cli.commands.main([verb, str(tmp_path / "data.extxyz"), *words]) == 2
     err = capsys.readouterr().err
     assert f"{verb}: the launcher started 2 processes" in err
     assert "--executor" not in err, "these commands have no such option"
@@ -172,9 +172,9 @@ class TestMPI:
             from synthetic import random_frames, small_basis
             from hiertl_dist import executor
             from hiertl_dist.errors import InputError
-            from hiertl_dist.evaluation import Model
-            from hiertl_dist.hierarchy import fit_hierarchy
-            from hiertl_dist.planning import make_plan
+            from hiertl_dist.evaluation.energies import Model
+            from hiertl_dist.fitting.hierarchy import fit_hierarchy
+            from hiertl_dist.design_matrix.planning import make_plan
             from synthetic import random_parameters
 
             rank, basis = MPI.COMM_WORLD.rank, small_basis((3, 2, 2))
@@ -215,8 +215,8 @@ class TestMPI:
         script = tmp_path / "script.py"
         script.write_text(textwrap.dedent(f"""
             import os, sys
-            from hiertl_dist import cli
-            from hiertl_dist.inputs import Input
+            from hiertl_dist.cli import commands as cli
+            from hiertl_dist.jobs.input_file import Input
             whole = Input.read_frames
             def part(job, *watch):
                 fitted, held = whole(job, *watch)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hiertl_dist.blocks import columns_of
 from hiertl_dist.io import read_fm_setup
+from hiertl_dist.model.blocks import columns_of
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 shared = pytest.mark.skipif(not SHARED.exists(), reason="reference data ../shared is absent")

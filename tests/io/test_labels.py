@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from job_files import job_frames, write_job
 
-from hiertl_dist import Frame, cli, read_frames
+from hiertl_dist import Frame, read_frames
+from hiertl_dist.cli import commands as cli
 from hiertl_dist.errors import HiertlWarning
+from hiertl_dist.frames.label_summary import labels_text, summarise_labels
+from hiertl_dist.frames.labels import LabelOrigin
 from hiertl_dist.io import iter_frames
-from hiertl_dist.label_summary import labels_text, summarise_labels
-from hiertl_dist.labels import LabelOrigin
 
 LATTICE = 'Lattice="8 0 0 0 9 0 0 0 10"'
 NINE = "1 0 0 0 1 0 0 0 1"

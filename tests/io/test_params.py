@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hiertl_dist.basis import Cutoff, Edge, Pair
 from hiertl_dist.errors import ParameterFileError
 from hiertl_dist.io.params_read import read_parameters
-from hiertl_dist.parameters import Parameters, Penalty
+from hiertl_dist.model.basis import Cutoff, Edge, Pair
+from hiertl_dist.model.parameters import Parameters, Penalty
 
 SMALL = """\
 ! Date  2022-03-19

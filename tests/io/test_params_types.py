@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from hiertl_dist import Frame, Model
-from hiertl_dist.basis import Basis
-from hiertl_dist.blocks import columns_of
 from hiertl_dist.errors import MismatchError, ParameterFileError
+from hiertl_dist.frames.type_names import cluster_name
 from hiertl_dist.io.params_read import read_parameters
 from hiertl_dist.io.params_write import write_parameters
-from hiertl_dist.parameters import Parameters, merge_parameters
-from hiertl_dist.type_names import cluster_name
+from hiertl_dist.model.basis import Basis
+from hiertl_dist.model.blocks import columns_of
+from hiertl_dist.model.parameters import Parameters, merge_parameters
 
 if TYPE_CHECKING:
     from pathlib import Path

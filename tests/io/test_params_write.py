@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hiertl_dist.basis import Basis, ClusterType, Cutoff, Edge, Pair
-from hiertl_dist.blocks import columns_of
 from hiertl_dist.errors import ParameterFileError
 from hiertl_dist.io.params_read import read_parameters
 from hiertl_dist.io.params_write import write_parameters
-from hiertl_dist.parameters import Parameters, Penalty
+from hiertl_dist.model.basis import Basis, ClusterType, Cutoff, Edge, Pair
+from hiertl_dist.model.blocks import columns_of
+from hiertl_dist.model.parameters import Parameters, Penalty
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cn_dft"
 needs_shared = [

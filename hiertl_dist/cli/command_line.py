@@ -1,0 +1,84 @@
+"""The grammar of the command ``hiertl-dist``: its verbs and their options."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .look_commands import add_overwrite, look_parsers, reading_parser
+
+KINDS = ("auto", "serial", "processes", "dask", "mpi")
+
+
+# long: a line for each option
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    running = argparse.ArgumentParser(add_help=False, parents=[common])
+    running.add_argument("--executor", choices=KINDS, help="who runs the work (default: the input file's, else auto)")
+    running.add_argument("--workers", type=int, help="number of workers (default: one per core)")
+    running.add_argument("--scheduler", help="address of a running dask scheduler, such as tcp://host:8786")
+    whole = argparse.ArgumentParser(add_help=False, parents=[running])
+    whole.add_argument("input", type=Path, help="input file (TOML)")
+    whole.add_argument("--all-at-once", action="store_true", help="all blocks together")
+    whole.add_argument("--blocks", nargs="+", metavar="BLOCK", help="fit only these blocks")
+    whole.add_argument("--frozen", nargs="+", type=Path, default=[], metavar="FILE", help="more frozen files")
+    whole.add_argument("--partial", nargs="+", default=[], metavar="BLOCK:LOWER", help="leave LOWER free with BLOCK")
+    whole.add_argument("--include-fewer", action="store_true", help="also use frames that have only some elements")
+    whole.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
+    whole.add_argument("--no-wait", action="store_true", help="fail at once where another run holds a store's lock")
+    renewing = argparse.ArgumentParser(add_help=False, parents=[whole])
+    renewing.add_argument(
+        "--fresh", action="store_true", help="make a new store; the one that is there gets another name (….old)"
+    )
+    top = argparse.ArgumentParser(prog="hiertl-dist", description="Fit ChIMES models block by block.")
+    from .. import __version__
+
+    top.add_argument("--version", action="version", version=f"hiertl-dist {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    look_parsers(verbs, common)
+    verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
+    one = verbs.add_parser("assemble", parents=[renewing], help="compute the design rows into the store")
+    one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
+    one = verbs.add_parser("fit", parents=[renewing], help="fit block by block from small element sets to large ones")
+    one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
+    one.add_argument("--output", type=Path, help="folder of the results")
+    one.add_argument("--plot", action="store_true", help="write parity.png and .pdf (needs matplotlib)")
+    one.add_argument("--csv", action="store_true", help="write the tables of the report as CSV files, too")
+    verbs.add_parser(
+        "summarise", aliases=["summarize"], parents=[renewing],
+        help="reduce the rows once, for any number of searches",
+    )  # fmt: skip
+    one = verbs.add_parser("search", parents=[renewing], help="choose weights, regulariser, orders by cross-validation")
+    one.add_argument("--output", type=Path, help="folder of the results")
+    one.add_argument("--rule", choices=("best", "one_se"), help="how to choose (default: the input file's)")
+    one.add_argument(
+        "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"
+    )
+    one = verbs.add_parser(
+        "evaluate", parents=[running, reading_parser()], help="errors of models on frames, and where they extrapolate"
+    )
+    one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
+    one.add_argument("--frames", nargs="+", required=True, help="trajectories (extended XYZ, .xyzf; patterns)")
+    one.add_argument("--add", action="store_true", help="sum the terms of types that two models have")
+    one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
+    one.add_argument(
+        "--units", choices=("kcal", "eV"), help="of the tables (default: eV for extended XYZ, kcal for .xyzf alone)"
+    )
+    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots, and a PDF (needs matplotlib)")
+    one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
+    add_overwrite(one)
+    one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
+    one.add_argument("files", nargs="+", type=Path)
+    one.add_argument("-o", "--output", type=Path, required=True)
+    one.add_argument("--add", action="store_true", help="sum coefficients of types that two files have")
+    one.add_argument("--penalty", nargs=2, type=float, metavar=("SCALE", "DISTANCE"), help="wall of the merged model")
+    add_overwrite(one)
+    one.add_argument("--reduced", action="store_true", help="leave out many-body values of at most 1e-6")
+    one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
+    one.add_argument("--executor", choices=KINDS, default="auto")
+    one.add_argument("--scheduler", help="address of a dask scheduler whose workers are asked too")
+    one = verbs.add_parser("demo", parents=[running], help="fit C, then N, then CN on the data that is shipped")
+    one.add_argument("--folder", type=Path, default=Path("hiertl_demo"), help="where results go (default hiertl_demo)")
+    return top

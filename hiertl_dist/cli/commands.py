@@ -1,0 +1,386 @@
+"""The command ``hiertl-dist``: inspect, init, plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
+
+Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
+3 not enough memory or disk; 4 ``doctor`` found problems; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .command_line import parser
+from .look_commands import look, reading_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ..evaluation.energies import Model
+    from ..executors.base import Executor
+    from ..jobs.input_file import Input
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code and prints errors as one message, not as a traceback."""
+    from ..errors import HiertlError, LaunchError, ResourceError
+
+    arguments = parser().parse_args(argv)
+    from ..executors import TaskFailed  # after --version and --help, which need nothing of it
+    from ..files.paths import refuse_urls
+
+    if getattr(arguments, "no_wait", False):
+        from ..files.locks import NO_WAIT
+
+        os.environ[NO_WAIT] = "1"  # workers that are started inherit it
+    try:
+        with _plain_warnings():
+            refuse_urls(vars(arguments))
+            return _VERBS[arguments.verb](arguments)
+    except ResourceError as error:
+        return _fail(error, 3)
+    except LaunchError as error:  # every process meets it
+        return _fail(error, 2, alone=False) if error.speaks else 2
+    except BrokenPipeError:  # whoever read the output has gone, as in `hiertl-dist … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (HiertlError, OSError, ImportError) as error:
+        return _fail(error, 2)
+    except TaskFailed as error:
+        return _fail(error, 2 if isinstance(error.__cause__, HiertlError) else 1)
+    except (ValueError, KeyError, ArithmeticError) as error:
+        return _fail(error, 2)
+    except KeyboardInterrupt:
+        print("interrupted; what is complete in the store is kept", file=sys.stderr)
+        return 130
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Show warnings as the lines of a command, without the place in the program that Python's own format names.
+
+    Those of other packages keep it, for it says whose they are.
+    """
+    from ..errors import HiertlWarning
+
+    kernels = Path(__file__).parents[1] / "evaluation" / "kernels"  # which know nothing of this package's classes
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        own = issubclass(category, HiertlWarning) or Path(filename) == kernels / "cache.py"
+        where = "" if own else f" ({category.__name__}, {filename}, line {lineno})"
+        print(f"hiertl-dist: warning: {message}{where}", file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _fail(error: Exception, code: int, *, alone: bool = True) -> int:
+    """Print an error; ``alone``: end a job of several ranks, for the others may not have met it."""
+    from ..executors import TaskFailed, abandon, let_first_speak
+
+    if alone and not isinstance(error, TaskFailed):
+        let_first_speak()
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    if hasattr(error, "frame_at_fault"):  # where the message does not name the frame, a note does
+        text = "; ".join([str(text), *getattr(error, "__notes__", ())])
+    print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
+    if alone and not isinstance(error, TaskFailed):  # that one is raised on every rank
+        abandon(code)
+    return code
+
+
+def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Executor:
+    from ..errors import InputError
+    from ..executors import executor, refuse_many
+
+    kind = arguments.executor or (job.executor if job else "auto")
+    if arguments.scheduler is not None or kind not in ("auto", "mpi"):
+        refuse_many(f"--executor {kind}" if arguments.scheduler is None else "--scheduler")
+    workers = arguments.workers if arguments.workers is not None else (job.workers if job else None)
+    if arguments.scheduler is not None:
+        if arguments.executor not in (None, "auto", "dask"):
+            raise InputError(f"--scheduler is of no use to --executor {arguments.executor}")
+        if arguments.workers is not None:
+            raise InputError(
+                f"--workers {arguments.workers} is of no use beside --scheduler: a cluster has the workers that it has"
+            )
+        return executor("dask", client=_client(arguments.scheduler))
+    return executor(kind, workers=workers)
+
+
+def _client(address: str) -> Any:
+    from distributed import Client
+
+    return Client(address)
+
+
+def _print(arguments: argparse.Namespace, runner: Executor | None, found: Any, text: str) -> None:
+    from ..design_matrix.store import jsonable
+
+    stream = sys.stdout if runner is None else runner.out()
+    print(json.dumps(jsonable(found), allow_nan=False) if arguments.json else text, file=stream, flush=True)
+
+
+def _job(arguments: argparse.Namespace) -> Input:
+    from dataclasses import replace
+
+    from ..errors import InputError
+    from ..jobs.input_file import Input
+    from ..model.basis import cluster_name, split_symbols
+
+    job = Input.from_toml(arguments.input, look_for_files=True)
+    if arguments.all_at_once and (arguments.blocks or arguments.partial):
+        raise InputError("--all-at-once fits every block: --blocks and --partial would be ignored")
+    if arguments.include_fewer:
+        wider = {b: replace(own, include_fewer=True) for b, own in job.block_fits.items()}
+        job = replace(job, fit=replace(job.fit, include_fewer=True), block_fits=wider)
+    partial = {b: tuple(lower) for b, lower in job.partial.items()}
+    for item in arguments.partial:
+        block, _, lower = item.partition(":")
+        if not lower:
+            raise InputError(f"--partial: expected BLOCK:LOWER such as CN:C, found {item!r}")
+        block = cluster_name(split_symbols(block))
+        partial[block] = (*partial.get(block, ()), cluster_name(split_symbols(lower)))
+    return replace(
+        job, partial=partial, frozen=(*job.frozen, *arguments.frozen),
+        only=tuple(arguments.blocks) if arguments.blocks else job.only,
+        output=getattr(arguments, "output", None) or job.output,
+        keep_rows=job.keep_rows and not arguments.no_keep_rows,
+    )  # fmt: skip
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from ..errors import InnerCutoffError
+    from ..jobs.fit_job import plan_job, plan_text
+
+    job = _job(arguments)
+    with _executor(arguments, job) as runner:
+        try:
+            _, found = plan_job(job, runner, all_at_once=arguments.all_at_once)
+        except InnerCutoffError as error:
+            if arguments.json:  # the text goes to stderr, and a script wants the numbers
+                refused = {"refused": str(error), "inner_cutoffs": [c.as_dict() for c in error.contacts]}
+                _print(arguments, runner, refused, "")
+            raise
+        _print(arguments, runner, found, plan_text(found))
+    return 0
+
+
+def _assemble(arguments: argparse.Namespace) -> int:
+    from ..jobs.fit_job import assemble_job
+    from ..text.words import count_text
+
+    job = _job(arguments)
+    with _executor(arguments, job) as runner:
+        tell, _ = _teller(arguments, job, runner)
+        _ready_rows(arguments, job, runner, tell)
+        found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify, tell=tell)
+        text = (
+            f"{found['store']}: {count_text(found['computed'], 'tile')}, labels and offsets computed, "
+            f"{found['present']} were complete, {count_text(found['rows'], 'row')}"
+        )
+        _print(arguments, runner, found, text)
+    return 0
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    from ..errors import InputError
+
+    if arguments.also_hierarchical and not arguments.all_at_once:
+        raise InputError("--also-hierarchical goes with --all-at-once")
+    job = _job(arguments)
+    with _executor(arguments, job) as runner:
+        _run_fit(
+            arguments, job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot,
+            tables=arguments.csv, hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
+        )  # fmt: skip
+    return 0
+
+
+def _teller(
+    arguments: argparse.Namespace, job: Input, runner: Executor
+) -> tuple[Callable[[str], None], list[str]]:  # fmt: skip
+    """What prints a line, unless there is to be one JSON object, and the list that keeps all lines."""
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line.strip())
+        if not arguments.json:
+            print(line, file=runner.out(), flush=True)
+
+    for note in job.notes:
+        tell(f"note: {note}")
+    return tell, told
+
+
+def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
+    from ..jobs.fit_job import fit_job
+    from ..jobs.fit_report import fit_dict, fit_text
+
+    tell, told = _teller(arguments, job, runner)
+    _ready_rows(arguments, job, runner, tell)
+    result = fit_job(job, runner, tell=tell, **how)
+    text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
+    _print(arguments, runner, fit_dict(result) | {"notes": told}, text)
+
+
+def _ready_rows(arguments: argparse.Namespace, job: Input, runner: Executor, tell: Callable[[str], None]) -> None:
+    """Rename the design store if asked to, and say of others that are there instead of the one that is wanted."""
+    from ..design_matrix.store_places import other_stores
+    from ..jobs.fit_job import renew_rows
+
+    if getattr(arguments, "fresh", False):
+        renew_rows(job, runner, tell)
+    elif job.keep_rows:
+        for note in other_stores(job.store, job.basis, job.fit.policy):
+            tell(f"note: {note}")
+
+
+def _summarise(arguments: argparse.Namespace) -> int:
+    from ..jobs.search_job import summarise_job, summarise_text
+
+    job = _job(arguments)
+    with _executor(arguments, job) as runner:
+        tell, told = _teller(arguments, job, runner)
+        found = summarise_job(job, runner, all_at_once=arguments.all_at_once, fresh=arguments.fresh, tell=tell)
+        _print(arguments, runner, found | {"notes": told}, summarise_text(found))
+    return 0
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from ..jobs.search_job import search_job
+
+    job = _job(arguments)
+    if arguments.rule is not None and job.search is not None:
+        job = replace(job, search=replace(job.search, rule=arguments.rule))
+    with _executor(arguments, job) as runner:
+        tell, told = _teller(arguments, job, runner)
+        report = search_job(
+            job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, fresh=arguments.fresh, tell=tell
+        )
+        text = "\n" + report.text(job.units) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in report.files)
+        _print(arguments, runner, report.as_dict() | {"notes": told}, text)
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from ..evaluation.energies import Model, read_parts
+    from ..executors import under_mpirun
+    from ..files.paths import refuse_overwriting
+    from ..io.files import find_files
+    from ..jobs.fit_job import evaluate_job
+    from ..jobs.fit_report import EVALUATION_TABLES
+    from ..jobs.report import units_in_words
+    from ..suggestion.guessing import read_guessed
+
+    sources = [*arguments.models, *(file for file, _ in find_files(arguments.frames))]
+    if arguments.plot is not None:
+        from ..jobs.figures import figure_files, refuse_format
+
+        refuse_overwriting(figure_files(arguments.plot), arguments.overwrite, "--plot", sources)
+        refuse_format(arguments.plot, "--plot")
+    if arguments.csv is not None:
+        tables = [arguments.csv / name for name in EVALUATION_TABLES]
+        refuse_overwriting(tables, arguments.overwrite, "--csv", sources)
+    models = [Model(read_parts(p)) for p in arguments.models]
+    read = read_guessed(arguments.frames, reading_options(arguments))
+    units = arguments.units or read.units
+    _tell_notes(models)
+    chosen = (arguments.executor, arguments.workers, arguments.scheduler) != (None, None, None)
+    if not chosen and not under_mpirun():
+        arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
+    with _executor(arguments) as runner:
+        report = evaluate_job(
+            models, read.frames, runner, ignore_other_elements=arguments.ignore_other_elements, add=arguments.add,
+            units=units, plot=arguments.plot, tables=arguments.csv,
+        )  # fmt: skip
+        other = {"eV": "kcal", "kcal": "eV"}[units]
+        said = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"
+        text = f"{read.text()}\n{said}\n\n{report.text(units)}"
+        _print(arguments, runner, report.as_dict() | read.as_dict(), text)
+    return 0
+
+
+def _tell_notes(models: Iterable[Model]) -> None:
+    """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
+    for note in dict.fromkeys(note for model in models for note in model.parameters.notes):
+        print(f"note: {note}", file=sys.stderr, flush=True)
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from ..errors import InputError
+    from ..evaluation.energies import Model, read_parts
+    from ..executors import refuse_many
+    from ..files.paths import refuse_overwriting
+    from ..model.basis import cluster_name
+    from ..model.parameters import Penalty
+
+    refuse_many("merge", executors=False)
+    refuse_overwriting([arguments.output], arguments.overwrite, "-o", arguments.files)
+    penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
+    parts = [Model(read_parts(p)) for p in arguments.files]
+    _tell_notes(parts)
+    model = Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty)
+    stated = {p.elements for p in model.parameters.basis.pairs}
+    pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
+    if missing := [cluster_name(p) for p in pairs if p not in stated]:
+        raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
+    model.write(arguments.output, reduced=arguments.reduced)
+    types = [t.name for t in model.parameters.basis.types]
+    found = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
+             "columns": len(model.parameters.coefficients)}  # fmt: skip
+    _print(arguments, None, found, f"{arguments.output}: {found['columns']} coefficients of {', '.join(types)}")
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from contextlib import nullcontext
+
+    from .doctor import diagnose
+
+    with nullcontext() if arguments.scheduler is None else _client(arguments.scheduler):
+        report = diagnose(arguments.executor)
+    if report.speaks:
+        _print(arguments, None, report.as_dict(), report.text())
+    return 4 if report.problems else 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+    from importlib.util import find_spec
+
+    from ..executors import under_mpirun
+    from .demo import demo_input, write_demo_input
+
+    job = demo_input(arguments.folder)
+    drawn = find_spec("matplotlib") is not None
+    if not drawn:
+        job = replace(job, notes=(*job.notes, 'no parity.png without matplotlib: pip install "hiertl-dist[plot]"'))
+    arguments.executor = arguments.executor or ("auto" if under_mpirun() else "dask")
+    with _executor(arguments) as runner:
+        notes: list[str] = []
+        write_demo_input(arguments.folder, runner, notes.append)
+        job = replace(job, notes=(*job.notes, *(note.removeprefix("note: ") for note in notes)))
+        _run_fit(arguments, job, runner, all_at_once=True, hierarchical=True, plot=drawn)
+    return 0
+
+
+_VERBS = {
+    "inspect": look, "init": look, "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise,
+    "summarize": _summarise, "search": _search, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor,
+    "demo": _demo,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The commands ``inspect`` and ``init``, which look at data before there is an input file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+LABELS = ("energy", "forces", "stress", "virial")
+
+
+def reading_parser() -> argparse.ArgumentParser:
+    """The options that say how trajectories are read; :func:`reading_options` takes them from there."""
+    one = argparse.ArgumentParser(add_help=False)
+    one.add_argument("--format", choices=("extxyz", "xyzf"), help="of all files (default: by extension)")
+    groups = one.add_mutually_exclusive_group()
+    groups.add_argument("--group-key", help="key of the comment line that names a frame's group (default: a guess)")
+    groups.add_argument(
+        "--group-by-file", action="store_const", const="", dest="group_key", help="groups are the names of the files"
+    )
+    for label in LABELS:
+        one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label} (default: a guess)")
+    return one
+
+
+def reading_options(arguments: argparse.Namespace) -> dict[str, str | None]:
+    """For :func:`~hiertl_dist.suggestion.guessing.read_guessed`."""
+    return {"format": arguments.format} | {f"{k}_key": getattr(arguments, f"{k}_key") for k in (*LABELS, "group")}
+
+
+def add_overwrite(one: argparse.ArgumentParser) -> None:
+    """The option without which no command writes over a file that is there and that it was told to write."""
+    one.add_argument("--overwrite", "--force", action="store_true", help="write over files that are there")
+
+
+def look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """The commands that look at data before there is an input file."""
+    for verb, said in (("inspect", "say what there is in some trajectories"),
+                       ("init", "the same, and write an input file that runs as it is")):  # fmt: skip
+        one = verbs.add_parser(verb, parents=[common, reading_parser()], help=said)
+        one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf; patterns)")
+        one.add_argument("--units", choices=("kcal", "eV"), default="eV", help="of what is printed (default eV)")
+    one.add_argument("-o", "--output", type=Path, default=Path("input.toml"), help="default: input.toml")
+    add_overwrite(one)
+
+
+def look(arguments: argparse.Namespace) -> int:
+    """Run one of the two; returns its exit code."""
+    from ..design_matrix.store import jsonable
+    from ..executors import SerialExecutor, refuse_many
+    from .look_job import look_job
+
+    output = getattr(arguments, "output", None)
+    refuse_many("inspect" if output is None else "init", executors=False)
+    with SerialExecutor() as runner:  # reading takes longest, and is done by one
+        found = look_job(
+            arguments.data, reading_options(arguments), output,
+            overwrite=getattr(arguments, "overwrite", False),
+            watch=runner.watch,
+        )  # fmt: skip
+        text = json.dumps(jsonable(found.as_dict()), allow_nan=False) if arguments.json else found.text(arguments.units)
+        print(text, file=runner.out(), flush=True)
+    return 0

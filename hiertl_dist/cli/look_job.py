@@ -1,0 +1,124 @@
+"""What ``inspect`` and ``init`` do, as one function: read, guess, survey, suggest, and write the input file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..files.paths import refuse_overwriting, replacing
+from ..io.files import find_files
+from ..suggestion.guessing import DataSource, read_guessed
+from ..suggestion.suggesting import suggest_input
+from ..suggestion.surveying import Survey, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..frames.frame import Frame
+    from ..suggestion.suggested import SuggestedInput
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What ``inspect`` and ``init`` found.
+
+    Attributes
+    ----------
+    sources : how the files are read; notes : what was guessed about that.
+    suggested : an input for these data; ``None`` where there is nothing to fit, and ``why`` says why.
+    output : the input file that was written.
+    """
+
+    sources: tuple[DataSource, ...]
+    notes: tuple[str, ...]
+    survey: Survey
+    suggested: SuggestedInput | None
+    why: str = ""
+    output: Path | None = None
+
+    def text(self, units: str = "eV") -> str:
+        """For people."""
+        parts = ["\n".join(f"note: {note}" for note in self.notes), self.survey.text(units)]
+        if self.suggested is None:
+            parts.append(f"no input can be suggested: {self.why}")
+        else:
+            parts.append(self.suggested.text())
+        if self.suggested is not None and self.output is not None:
+            once = " --all-at-once" if self.suggested.all_at_once else ""
+            parts.append(f"written: {self.output}; next: hiertl-dist fit {self.output}{once}")
+        return "\n\n".join(part for part in parts if part)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        own = self.suggested
+        return {
+            "sources": [s.as_dict() for s in self.sources], "survey": self.survey.as_dict(),
+            "input": None if own is None else dict(own.table), "why_no_input": self.why,
+            "notes": [*self.notes, *(own.notes if own is not None else ())],
+            "all_at_once": None if own is None else own.all_at_once,
+            "estimated_cpu_seconds": None if own is None else own.seconds,
+            "output": None if self.output is None else str(self.output),
+        }  # fmt: skip
+
+
+def look_job(
+    paths: Sequence[str],
+    options: Mapping[str, str | None] | None = None,
+    output: Path | None = None,
+    *,
+    overwrite: bool = False,
+    watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
+) -> Look:
+    """Look at trajectories; with ``output`` also write an input file for them.
+
+    Parameters
+    ----------
+    paths : files and patterns, from the current folder.
+    options : those of :func:`~hiertl_dist.read_frames` that the user states; keys that are not given are guessed.
+    overwrite : write over a file that is there.
+
+    Raises
+    ------
+    InputError
+        The output is there or one of the trajectories, or with ``output``: there is nothing to fit.
+    FrameError, OSError
+        As of the readers.
+    """
+    if output is not None:
+        refuse_overwriting([output], overwrite, "-o", [file for file, _ in find_files(paths)])
+    read = read_guessed(paths, options, watch)
+    sources, notes, frames = read.sources, read.notes, read.frames
+    found = replace(survey(frames, watch=watch), label_text=read.labels.text())
+    folder = Path() if output is None else output.parent
+    data = [{**s.as_dict(), "path": [_from_folder(p, folder) for p in s.paths]} for s in sources]
+    try:
+        suggested = suggest_input(frames, data, found=found, notes=notes)
+    except InputError as error:
+        if output is not None:
+            raise InputError("\n".join([*notes, str(error)])) from error
+        return Look(sources, notes, found, None, str(error))
+    if output is not None:
+        _write(output, suggested.toml(output.name), overwrite)
+    return Look(sources, notes, found, suggested, output=output)
+
+
+def _from_folder(path: str, folder: Path) -> str:
+    """A path or pattern as seen from a folder; absolute ones stay, so that the file may be moved."""
+    return path if Path(path).is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _write(path: Path, text: str, overwrite: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if overwrite:
+        with replacing(path) as stream:
+            stream.write(text.encode())
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise InputError(f"{path} was made by another process meanwhile; --overwrite writes over it") from error

@@ -1,0 +1,252 @@
+"""Folds for cross-validation: which part of the data each frame belongs to, chosen before the rows are reduced.
+
+Factors of rows are kept apart by fold, so folds can't be changed afterwards without the rows; frames that come later
+join the folds that are there. An assignment follows from the contents of the frames, the seed and what is known, never
+from the order of the frames. Equal configurations are never in two folds, whatever their labels and groups: one of them
+in a fit would foretell the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from scipy.cluster.hierarchy import DisjointSet
+
+from ..errors import InputError, Problems, unknown_keys_message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..frames.frame import Frame
+
+Split = Literal["frame", "group"]
+"""What is assigned as a whole: frames of one configuration, or all frames of one ``Frame.group`` (a trajectory)."""
+
+SPLITS: Final[tuple[str, ...]] = get_args(Split)
+NONE: Final[Mapping[str, Any]] = {}
+UNKNOWN: Final = "?"
+"""Stands for the composition of a known frame that is not at hand."""
+
+
+@dataclass(frozen=True)
+class Folds:
+    """How frames are divided for k-fold cross-validation.
+
+    Attributes
+    ----------
+    count : number of folds, at least 2.
+    split : ``frame`` divides by frame, and only those of one ``Frame.configuration`` stay together; ``group`` keeps the
+        frames of one group together, as the frames of a trajectory have to be: neighbours in time are nearly the same
+        frame, and one of them in a fit foretells the other. Groups that share a configuration are together too.
+    seed : decides between folds that are equally full.
+    stratify : each composition is spread over the folds as evenly as can be; otherwise all frames are, whatever their
+        composition.
+
+    Raises
+    ------
+    InputError
+        Naming the key, what was expected and what was found.
+    """
+
+    count: int = 5
+    split: Split = "frame"
+    seed: int = 0
+    stratify: bool = True
+
+    def __post_init__(self) -> None:
+        for key, least in (("count", 2), ("seed", 0)):
+            value = getattr(self, key)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"folds.{key}: expected an integer of at least {least}, found {value!r}")
+        if self.split not in SPLITS:
+            raise InputError(f"folds.split: expected {' or '.join(map(repr, SPLITS))}, found {self.split!r}")
+        if not isinstance(self.stratify, bool):
+            raise InputError(f"folds.stratify: expected true or false, found {self.stratify!r}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """All keys, as JSON and TOML can hold them; :meth:`from_dict` reads it back to an equal one."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Folds:
+        """The content of a ``folds`` table; keys that are not given have their defaults. Raises InputError."""
+        if not isinstance(table, dict):
+            raise InputError(f"folds: expected a table, found {table!r}")
+        known, problems = [f.name for f in fields(cls)], Problems()
+        if unknown := set(table) - set(known):
+            problems.add(f"folds: {unknown_keys_message(unknown, known)}")
+        for key in known:
+            with problems.noting():
+                if key in table:  # by itself, for the first that is wrong ends it
+                    cls(**{key: table[key]})
+        problems.settle()
+        return cls(**table)
+
+
+def assign_folds(
+    frames: Sequence[Frame],
+    folds: Folds,
+    known: Mapping[str, int] = NONE,
+    known_groups: Mapping[str, int] = NONE,
+    known_compositions: Mapping[str, str] = NONE,
+    known_configurations: Mapping[str, int] = NONE,
+) -> list[int]:
+    """The fold of each frame, 0 … count − 1.
+
+    Frames that are known keep their fold, and those of the same configuration follow them. Others go, one configuration
+    after the other, into the fold that has fewest frames of their composition, of such folds into the one that has
+    fewest frames, and of such into one that a hash of seed and content chooses. Where groups stay together, those that
+    share a configuration, be it by way of others, are one; the largest first, it goes where the shares that a fold has
+    of all frames of its compositions, each times its own number of such frames, add up to least.
+
+    Parameters
+    ----------
+    known : digest of a frame → its fold, of frames that have one; they need not be among ``frames``.
+    known_groups : ``Frame.group`` → its fold. New frames of such a group follow it where groups stay together.
+    known_compositions : digest → ``Frame.composition`` of known frames that are not among ``frames``; without it they
+        count among all frames of a fold, and not among those of their composition.
+    known_configurations : ``Frame.configuration`` → its fold, of known frames that are not among ``frames``; without it
+        a new frame of the same configuration as one of them does not follow it.
+
+    Raises
+    ------
+    InputError
+        Fewer frames of different configurations (or groups that share none), the known ones included, than folds; a
+        known fold that is none of them; two known folds for what has to be in one, both named; a fold that would be
+        empty.
+    """
+    together = folds.split == "group"
+    groups = known_groups if together else NONE
+    for what, folds_of in (("frame", known), ("group", groups), ("configuration", known_configurations)):
+        _check_known(folds, folds_of, what)
+    names = _units(frames, together)
+    units: dict[str, list[Frame]] = {}
+    for frame, unit in zip(frames, names, strict=True):
+        units.setdefault(unit, []).append(frame)
+    placed = _settled(units, together, known, groups, known_configurations)
+    here = {frame.digest for frame in frames}
+    absent = set(groups) - {f.group for f in frames} if together else set(known) - here
+    _require_enough(folds, len(units) + len(absent))
+    sizes = {unit: Counter(f.composition if folds.stratify else "" for f in own) for unit, own in units.items()}
+    full = _Fullness(folds, sizes)
+    for digest in sorted(set(known) - here):
+        full.add(known[digest], Counter([known_compositions.get(digest, UNKNOWN) if folds.stratify else ""]))
+    for unit, fold in placed.items():
+        full.add(fold, sizes[unit])
+    # one composition after the other keeps the folds as even in all frames as in those of a composition
+    for unit in sorted(
+        set(units) - set(placed), key=lambda u: (-sizes[u].total(), sorted(sizes[u]), _drawn(folds.seed, u))
+    ):
+        placed[unit] = full.emptiest(unit)
+        full.add(placed[unit], sizes[unit])
+    _require_filled(folds, {*placed.values(), *known.values(), *groups.values(), *known_configurations.values()})
+    return [int(placed[unit]) for unit in names]
+
+
+def _require_enough(folds: Folds, found: int) -> None:
+    if found < folds.count:
+        alike = "groups that share a configuration" if folds.split == "group" else "frames of one configuration"
+        raise InputError(
+            f"folds.count: expected at least {folds.count} {folds.split}s to divide, found {found}, where {alike} "
+            "count as one"
+        )
+
+
+def _require_filled(folds: Folds, filled: set[int]) -> None:
+    if empty := sorted(set(range(folds.count)) - filled):
+        raise InputError(
+            f"folds.count: expected frames in each of {folds.count} folds, found none in {', '.join(map(str, empty))}: "
+            f"those that are known leave too few new {folds.split}s"
+        )
+
+
+def _units(frames: Sequence[Frame], together: bool) -> list[str]:
+    """What each frame belongs to that is assigned as a whole: the least name of its groups, or of its digests."""
+    sets: DisjointSet[str] = DisjointSet()
+    first: dict[str, str] = {}
+    own = [frame.group if together else frame.digest for frame in frames]
+    for name, frame in zip(own, frames, strict=True):
+        sets.add(name)
+        sets.merge(first.setdefault(frame.configuration, name), name)
+    least = {name: min(members) for members in sets.subsets() for name in members}
+    return [least[name] for name in own]
+
+
+class _Fullness:
+    """How many frames of each composition, and in all, the folds have so far."""
+
+    def __init__(self, folds: Folds, sizes: Mapping[str, Counter[str]]) -> None:
+        self.folds, self.sizes = folds, sizes
+        self.own = [Counter[str]() for _ in range(folds.count)]
+        self.totals = [0] * folds.count
+        self.every: Counter[str] = Counter()
+
+    def add(self, fold: int, compositions: Counter[str]) -> None:
+        self.own[fold].update(compositions)
+        self.totals[fold] += compositions.total()
+        self.every.update(compositions)
+
+    def emptiest(self, unit: str) -> int:
+        """The fold that a unit of frames goes into."""
+
+        def rank(fold: int) -> tuple[Fraction, int, bytes]:
+            # exact, so that equal shares are equal
+            share = sum(
+                (Fraction(n * self.own[fold][c], self.every[c]) for c, n in self.sizes[unit].items() if self.every[c]),
+                Fraction(0),
+            )
+            return share, self.totals[fold], _drawn(self.folds.seed, unit, fold)
+
+        return min(range(self.folds.count), key=rank)
+
+
+def _drawn(seed: int, *names: object) -> bytes:
+    """A pseudo-random number that is the same on every machine."""
+    return hashlib.sha256("\0".join(map(str, (seed, *names))).encode()).digest()
+
+
+def _check_known(folds: Folds, known: Mapping[str, int], what: str) -> None:
+    for name, fold in known.items():
+        if not isinstance(fold, Integral) or not 0 <= fold < folds.count:
+            raise InputError(f"folds.count: {what} {name!r} is known to be in fold {fold!r}, of 0 … {folds.count - 1}")
+
+
+def _settled(
+    units: Mapping[str, Sequence[Frame]],
+    together: bool,
+    known: Mapping[str, int],
+    groups: Mapping[str, int],
+    configurations: Mapping[str, int],
+) -> dict[str, int]:
+    """The units that have a fold, by frames, groups or configurations of theirs.
+
+    Raises InputError where these differ, naming two of them.
+    """
+    found = {}
+    for unit, frames in units.items():
+        own: dict[int, set[str]] = {}
+        for f in frames:
+            for key, folds, what in (
+                (f.digest, known, f"{f.origin} of group {f.group!r}"),
+                (f.group, groups, f"group {f.group!r}"),
+                (f.configuration, configurations, f"the configuration of {f.origin} of group {f.group!r}"),
+            ):
+                if key in folds:
+                    own.setdefault(int(folds[key]), set()).add(what)
+        if len(own) > 1:
+            shared = sorted({f.group for f in frames})
+            whole = f"all frames of group{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
+            if not together:
+                whole = "frames of one configuration"
+            elif len(shared) > 1:
+                whole += ", which share configurations,"
+            told = " and ".join(f"{min(own[fold])} known in fold {fold}" for fold in sorted(own)[:2])
+            raise InputError(f"folds.split: expected {whole} in one fold, found {told}")
+        if own:
+            (found[unit],) = own
+    return found

@@ -1,0 +1,369 @@
+"""``make_plan``: what will be computed, stored and needed, known before anything runs.
+
+Frames are sorted by their set of elements and cut into segments; a tile is one segment × one block. Segments, tiles
+and leaves follow from frames and basis alone, never from the number of workers: so do the bits of a fit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import psutil
+
+from ..errors import InputError, ResourceError
+from ..evaluation.compiled_basis import compile_recipe, never_active
+from ..evaluation.contacts import Contact, contacts_of, frames_label, refusal, scan_frames
+from ..evaluation.costs import structural_nonzeros, tile_seconds
+from ..evaluation.frame_rows import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
+from ..frames.frame import frames_digest
+from ..frames.rows import SUMMARY_KINDS, Group, kind_codes, n_rows
+from ..model.basis import cluster_name
+from ..model.blocks import blocks_of
+from ..text.cards import plan_card
+from ..text.display import Shown
+from ..text.words import count_text
+from .store import free_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from ..executors.base import Executor
+    from ..frames.frame import Frame
+    from ..model.basis import Basis
+    from ..model.parameters import Parameters
+
+TILE_BYTES: Final = 40 * 2**20
+"""A segment is closed when its widest tile would exceed this. Two frames of 216 atoms with 3 747 columns fit, which
+take a quarter of a second; dask spends some 10 ms on a tile."""
+
+CHUNK_BYTES: Final = 64 * 2**20
+"""A tile larger than this is stored as several chunks."""
+
+SEGMENT_ROWS: Final = 8192
+"""Nor does a segment have more rows than this, so that narrow blocks still make enough tiles to share out: a second's
+work with 487 columns."""
+
+PROCESS_BYTES: Final = 340 * 2**20
+"""What a worker needs before it holds any data: 193 MB bare and 338 MB once it has compiled the kernels were measured
+(``benchmarks/cn_dft_chain.py``)."""
+
+Need = tuple[str, str]
+"""(element set of frames, block): rows of these frames are wanted in the columns of this block."""
+
+
+def chunk_rows(most: int, columns: int) -> int:
+    """Rows of a chunk of an array whose tiles have at most so many: a whole tile where it fits."""
+    chunks = -(-most * columns * 8 // CHUNK_BYTES)
+    return -(-most // chunks)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segment(Shown):
+    """Consecutive frames of one element set: the rows that tiles of all blocks share.
+
+    Attributes
+    ----------
+    key : digest of its frames.
+    elements : name of the element set.
+    indices : of its frames in the data set.
+    frames : the frames.
+    groups : number of rows of each group.
+    """
+
+    key: str
+    elements: str
+    indices: tuple[int, ...]
+    frames: tuple[Frame, ...]
+    groups: tuple[tuple[Group, int], ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(n for _, n in self.groups)
+
+    @property
+    def label(self) -> str:
+        return frames_label(self.frames)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tile(Shown):
+    """One segment × one block: the unit of work and of storage."""
+
+    segment: Segment
+    block: str
+    columns: int
+    nonzeros: int
+    seconds: float
+
+    @property
+    def nbytes(self) -> int:
+        return 8 * self.segment.rows * self.columns
+
+    @property
+    def label(self) -> str:
+        return f"tile {self.segment.key[:12]} of block {self.block} ({self.segment.label})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(Shown, card=plan_card):
+    """Segments and tiles of an assembly, and what they cost.
+
+    Attributes
+    ----------
+    blocks : names of the blocks, in order.
+    columns : number of columns of each.
+    inside : pairs inside an inner cutoff.
+    skipped : origins of frames that the policy leaves out.
+    unlabelled : origins of frames without a label, which have no rows.
+    ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
+    contacts : the shortest distance of each pair of elements over the frames of the plan, and its inner cutoffs.
+    """
+
+    basis: Basis
+    policy: InnerPolicy
+    blocks: tuple[str, ...]
+    columns: dict[str, int]
+    segments: tuple[Segment, ...]
+    tiles: tuple[Tile, ...]
+    inside: tuple[InnerPair, ...]
+    skipped: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+    ranges: dict[str, dict[str, tuple[float, float]]]
+    contacts: tuple[Contact, ...] = ()
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the arrays, padding of last chunks included."""
+        arrays = {name: [t.segment.rows for t in self.tiles if t.block == name] for name in self.blocks}
+        sizes = [(self.columns[name], rows) for name, rows in arrays.items()]
+        total = 0
+        for columns, rows in [*sizes, *[(1, [s.rows for s in self.segments])] * 5]:
+            chunk = chunk_rows(max(rows, default=1), columns)
+            total += sum(-(-r // chunk) * chunk * columns * 8 for r in rows)
+        return total
+
+    @property
+    def worker_bytes(self) -> int:
+        """Peak memory of a worker that assembles: two tiles; it holds less where a tile has several frames, for it
+        makes and writes a tile in parts of whole frames."""
+        return PROCESS_BYTES + 2 * max((t.nbytes for t in self.tiles), default=0)
+
+    @property
+    def seconds(self) -> float:
+        """Estimated CPU seconds of the assembly."""
+        return float(sum(t.seconds for t in self.tiles))
+
+    def coverage(self, blocks: Collection[str], sets: Collection[str] | None = None) -> dict[str, tuple[float, float]]:
+        """``"block:pair"`` → range of distances (Å) in all frames of the plan, or in those of some element sets, as far
+        as the block's edges reach."""
+        everywhere = widest_ranges([r for s, r in self.ranges.items() if sets is None or s in sets])
+        return {key: span for key, span in everywhere.items() if key.partition(":")[0] in blocks}
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a person or a script wants to know of it."""
+        blocks = {}
+        for name in self.blocks:
+            tiles = [t for t in self.tiles if t.block == name]
+            blocks[name] = {
+                "columns": self.columns[name], "tiles": len(tiles), "rows": sum(t.segment.rows for t in tiles),
+                "frames": sum(len(t.segment.frames) for t in tiles), "nonzeros": sum(t.nonzeros for t in tiles),
+                "frames_of": list(dict.fromkeys(t.segment.elements for t in tiles)),
+                "bytes": sum(t.nbytes for t in tiles), "cpu_seconds": float(sum(t.seconds for t in tiles)),
+            }  # fmt: skip
+        return {
+            "blocks": blocks, "frames": sum(len(s.frames) for s in self.segments), "tiles": len(self.tiles),
+            "disk_bytes": self.disk_bytes, "worker_bytes": self.worker_bytes, "cpu_seconds": self.seconds,
+            "inside_inner_cutoff": [str(p) for p in self.inside], "skipped_frames": list(self.skipped),
+            "unlabelled_frames": list(self.unlabelled), "inner_cutoffs": [c.as_dict() for c in self.contacts],
+            "inactive_types": [t.name for t in self.basis.types if t.block in self.blocks and never_active(t)],
+            "closest_contacts": {
+                s: {key.partition(":")[2]: low for key, (low, _) in sorted(v.items(), key=lambda i: -i[1][0])}
+                for s, v in self.ranges.items()
+            },
+        }  # fmt: skip
+
+
+def all_needs(frames: Sequence[Frame], blocks: Collection[str], basis: Basis) -> set[Need]:
+    """Every block in every frame that has its elements: what an all-at-once fit wants."""
+    sets = {f.elements for f in frames}
+    members = {b.name: set(b.elements) for b in blocks_of(basis, blocks)}
+    return {(cluster_name(s), b) for s in sets for b, elements in members.items() if elements <= s}
+
+
+def _wanted(
+    frames: Sequence[Frame], names: Sequence[str], basis: Basis, needs: Collection[Need] | None, *, by_block: bool
+) -> set[Need]:
+    """The needs that options of :func:`make_plan` say."""
+    if by_block and needs is not None:
+        raise InputError("plan: needs and by_block both say in which frames a block is wanted; give one of them")
+    if needs is not None:
+        return {n for n in needs if n[1] in names}
+    found = all_needs(frames, names, basis)
+    return {(s, b) for s, b in found if s == b} if by_block else found
+
+
+def make_plan(
+    frames: Sequence[Frame],
+    basis: Basis,
+    *,
+    blocks: Sequence[str] | None = None,
+    needs: Collection[Need] | None = None,
+    by_block: bool = False,
+    frozen: Sequence[Parameters] = (),
+    policy: InnerPolicy = "refuse",
+    executor: Executor | None = None,
+    memory: int | None = None,
+    store: str | Path | None = None,
+) -> Plan:
+    """Plan the assembly of design rows.
+
+    Parameters
+    ----------
+    frames : to be fitted, the first list of ``Input.read_frames()``; frames held out would be counted, too.
+    blocks : names of blocks; default: all of the basis.
+    needs : which blocks are wanted in which frames; default: each block wherever its elements occur, as for a fit of
+        all blocks at once; with by_block in the frames of exactly its elements, as for a fit block by block.
+    frozen : models that will be evaluated on the frames, whose inner cutoffs count too.
+    policy : for pairs inside an inner cutoff, see :data:`~hiertl_dist.evaluation.frame_rows.InnerPolicy`.
+    executor : who looks at the frames, and will do the work; default: this process.
+    memory : bytes that all workers may take together; default: what is available.
+    store : where rows will go, to compare their bytes with the free disk; default: nowhere.
+
+    Raises
+    ------
+    FrameError
+        A frame has an element that the basis lacks.
+    InnerCutoffError
+        Pairs lie inside an inner cutoff and ``policy`` is ``refuse``.
+    KeyError, ResourceError
+        A block that the basis lacks; it cannot fit in memory or on disk, with both numbers.
+    """
+    check_policy(policy)
+    if executor is not None:
+        executor.require_alike([f.digest for f in frames], "frames")
+    found = blocks_of(basis, blocks)
+    names = tuple(b.name for b in found)
+    check_elements(frames, basis.elements)
+    wanted = _wanted(frames, names, basis, needs, by_block=by_block)
+    sets = {s for s, _ in wanted}
+    relevant = [(i, f) for i, f in enumerate(frames) if cluster_name(f.elements) in sets]
+    used = [(i, f) for i, f in relevant if n_rows(f)]
+    scans = scan_frames([f for _, f in used], basis, names, frozen, executor)
+    contacts = contacts_of(zip((f for _, f in used), scans, strict=True), basis, names, frozen)
+    inside = tuple(p for scan in scans for p in scan.inside)
+    if inside and policy == "refuse":
+        raise refusal(inside, contacts)
+    out = policy == "skip_frame"
+    skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
+    kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if not (s.inside and out)]
+    columns = {b.name: b.n_columns for b in found}
+    segments, tiles = _cut(kept, basis, names, columns, wanted)
+    unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
+    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, _ranges(kept), contacts)
+    check_plan(plan, executor, memory=memory, store=store)
+    return plan
+
+
+def _ranges(kept: Sequence[tuple[int, Frame, FrameScan]]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Per element set, the range of distances of each block and pair of elements."""
+    by_set: dict[str, list[dict[str, tuple[float, float]]]] = defaultdict(list)
+    for _, frame, scan in kept:
+        by_set[cluster_name(frame.elements)].append(scan.ranges)
+    return {elements: widest_ranges(ranges) for elements, ranges in by_set.items()}
+
+
+def check_plan(
+    plan: Plan, executor: Executor | None, *, memory: int | None = None, store: str | Path | None = None
+) -> None:
+    """Raise ResourceError, naming both numbers, if the assembly of a plan cannot fit; see :func:`make_plan`."""
+    check_resources(
+        plan.worker_bytes, "assembly", workers=1 if executor is None else executor.workers,
+        memory=memory if memory is not None or executor is None else executor.memory(),
+        disk=None if store is None else Path(store), disk_bytes=plan.disk_bytes,
+    )  # fmt: skip
+
+
+def _cut(
+    kept: Sequence[tuple[int, Frame, FrameScan]], basis: Basis, names: tuple[str, ...], columns: dict[str, int],
+    wanted: Collection[Need],
+) -> tuple[tuple[Segment, ...], tuple[Tile, ...]]:  # fmt: skip
+    """Cut the frames of each element set into segments, and these into tiles."""
+    by_set: dict[str, list[tuple[int, Frame, FrameScan]]] = defaultdict(list)
+    for item in kept:
+        by_set[cluster_name(item[1].elements)].append(item)
+    segments, tiles = [], []
+    for elements in sorted(by_set, key=lambda s: (len(by_set[s][0][1].elements), s)):
+        here = [b for b in names if (elements, b) in wanted]
+        # by the whole basis, so that fits of different blocks cut the same frames alike and share their tiles
+        members = set(by_set[elements][0][1].elements)
+        widest = max(b.n_columns for b in blocks_of(basis) if set(b.elements) <= members)
+        limit = min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
+        for run in _runs(by_set[elements], limit):
+            segment = _segment(elements, run)
+            segments.append(segment)
+            for block in here:
+                recipe = compile_recipe(basis, (block,))
+                seconds = sum(tile_seconds(f, scan, recipe) for _, f, scan in run)
+                zeros = sum(structural_nonzeros(f, recipe) for _, f, _ in run)
+                tiles.append(Tile(segment, block, columns[block], zeros, seconds))
+    return tuple(segments), tuple(tiles)
+
+
+def _runs(
+    items: Sequence[tuple[int, Frame, FrameScan]], limit: int
+) -> Iterator[list[tuple[int, Frame, FrameScan]]]:
+    """Consecutive frames of at most ``limit`` rows together; a frame that has more stands alone."""
+    run: list[tuple[int, Frame, FrameScan]] = []
+    rows = 0
+    for item in items:
+        if run and rows + n_rows(item[1]) > limit:
+            yield run
+            run, rows = [], 0
+        run.append(item)
+        rows += n_rows(item[1])
+    if run:
+        yield run
+
+
+def _segment(elements: str, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segment:
+    groups: dict[Group, int] = {}
+    for _, frame, _ in run:
+        for code, count in enumerate(np.bincount(kind_codes(frame), minlength=len(SUMMARY_KINDS))):
+            if count:
+                group = Group(frame.group, SUMMARY_KINDS[code])
+                groups[group] = groups.get(group, 0) + int(count)
+    frames = tuple(f for _, f, _ in run)
+    return Segment(frames_digest(frames), elements, tuple(i for i, _, _ in run), frames, tuple(groups.items()))
+
+
+def check_resources(
+    needed: int, what: str, *, workers: int, memory: int | None = None, disk_bytes: int = 0, disk: Path | None = None
+) -> None:
+    """Refuse a plan that cannot fit, naming both numbers.
+
+    Parameters
+    ----------
+    needed : peak bytes of one worker.
+    workers : that share this machine's memory.
+    memory : bytes that all workers may take together; default: what is available now.
+    disk, disk_bytes : where bytes go, and how many.
+
+    Raises
+    ------
+    ResourceError
+    """
+    there = psutil.virtual_memory().available if memory is None else memory
+    if needed * workers > there:
+        raise ResourceError(
+            f"{what}: {count_text(workers, 'worker')} × {needed / 2**20:.0f} MiB = {needed * workers / 2**20:.0f} MiB "
+            f"of memory needed, {there / 2**20:.0f} MiB available"
+        )
+    if disk is not None and disk_bytes > (free := free_disk(disk)):
+        raise ResourceError(
+            f"{what}: {disk_bytes / 2**20:.0f} MiB of disk needed at {disk}, {free / 2**20:.0f} MiB free; "
+            "keep_rows = false needs none"
+        )

@@ -1,0 +1,1 @@
+"""One frame, one basis: the rows of its design matrix, and what a model says of it."""

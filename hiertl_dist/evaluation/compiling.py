@@ -1,0 +1,95 @@
+"""Kernels are compiled before they are used: said beforehand, and shared out over workers, each kernel once.
+
+What a fit waits for the first time on a machine is the compilation of four kernels, which take from two to five seconds
+each. Left to itself every worker would begin with the same one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..frames.frame import Frame
+from ..model.basis import Basis
+from ..model.parameters import Parameters
+from .compiled_basis import compile_recipe
+from .energies import Model
+from .frame_rows import rows_of
+from .kernels.cache import is_compiled, keeps_kernels
+from .kernels.clusters import cluster_energy, cluster_rows
+from .kernels.pairs import pair_energy, pair_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..executors.base import Executor
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel: its name, the smallest number of atoms that it is for, and what its compilation costs, roughly."""
+
+    name: str
+    body: int
+    seconds: float
+
+
+KERNELS: Final = (
+    Kernel("cluster_energy", 3, 4.6), Kernel("cluster_rows", 3, 3.9), Kernel("pair_energy", 2, 1.9),
+    Kernel("pair_rows", 2, 1.4),
+)  # fmt: skip
+"""In CPU seconds at 2.3 GHz."""
+
+DISPATCHERS: Final[dict[str, Any]] = {
+    "cluster_energy": cluster_energy, "cluster_rows": cluster_rows, "pair_energy": pair_energy, "pair_rows": pair_rows,
+}  # fmt: skip
+
+
+def compile_kernels(
+    basis: Basis, executor: Executor, tell: Callable[[str], None], *, models: bool = True
+) -> None:
+    """Have the kernels that a basis needs compiled by the workers, where whoever does the work lacks them; say so
+    before.
+
+    Where there is no folder to keep them in, each process compiles what it comes to need, and that alone is said.
+
+    Parameters
+    ----------
+    models : whether models will be evaluated too, and not only rows be made.
+    """
+    widest = max((t.body for t in basis.types), default=0)
+    wanted = [k for k in KERNELS if k.body <= widest and (models or k.name.endswith("rows"))]
+    (found,) = executor.run(_lacking, [wanted], label=lambda _: "kernels", what="look for compiled kernels")
+    lacking, kept = found
+    if not lacking:
+        return
+    seconds = sum(k.seconds for k in lacking)
+    how_long = "about half a minute" if seconds > 3.0 else "some seconds"
+    if not kept:
+        tell(f"compiling kernels, in each process anew, for there is no folder to keep them in: {how_long}")
+        return
+    tell(f"compiling kernels for this machine, once: {how_long}")
+    executor.run(
+        _compile, list(lacking), label=lambda k: k.name, what="compile kernels", cost=lambda k: k.seconds
+    )  # fmt: skip
+
+
+def _lacking(wanted: Sequence[Kernel]) -> tuple[list[Kernel], bool]:
+    """The kernels that are to be compiled, and whether there is a folder to keep them in."""
+    return [k for k in wanted if not is_compiled(DISPATCHERS[k.name])], keeps_kernels(pair_rows)
+
+
+def _compile(kernel: Kernel) -> None:
+    """Use a kernel, and no other, once."""
+    orders = [2, 0, 0] if kernel.body == 2 else [0, 2, 0]
+    pairs = {"CC": {"rmin": 0.5, "rmax": 3.0, "lambda": 1.0}}
+    basis = Basis.from_dict({"elements": ["C"], "orders": orders, "pairs": pairs})
+    positions = np.array([[0.0, 0.0, 0.0], [1.5, 0.0, 0.0], [0.0, 1.5, 0.0]])
+    frame = Frame(("C", "C", "C"), positions, None, forces=np.zeros((3, 3)))
+    recipe = compile_recipe(basis)
+    if kernel.name.endswith("rows"):
+        rows_of([frame], recipe)
+    else:
+        Model(Parameters(basis, np.zeros(recipe.n_columns))).evaluate(frame)

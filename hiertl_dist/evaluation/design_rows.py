@@ -1,0 +1,88 @@
+"""Design rows in memory, for people and for tests: ``design_rows(frames, basis)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InnerCutoffError
+from ..frames.frame import Frame
+from ..frames.rows import Row, row_labels, row_targets
+from ..model.blocks import Columns, blocks_of, columns_of
+from ..text.cards import rows_card
+from ..text.display import Shown
+from .compiled_basis import compile_recipe
+from .contacts import refuse_all
+from .frame_rows import InnerPolicy, check_elements, check_policy, rows_of, skipped_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..model.basis import Basis
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DesignRows(Shown, card=rows_card):
+    """A design matrix with its labels.
+
+    Attributes
+    ----------
+    matrix : (rows, columns), unweighted; kcal/mol/Å, kcal/mol/Å³ and kcal/mol per unit coefficient.
+    target : (rows,) labels in the same units.
+    rows : per row ``(frame, kind, atom or -1, component)``.
+    columns : per column ``(block, sorted elements, powers)``.
+    skipped : indices of frames that the policy left out.
+    """
+
+    matrix: NDArray[np.float64]
+    target: NDArray[np.float64]
+    rows: tuple[Row, ...]
+    columns: Columns
+    skipped: tuple[int, ...] = ()
+
+
+def design_rows(
+    frames: Sequence[Frame] | Frame,
+    basis: Basis,
+    blocks: Iterable[str] | None = None,
+    *,
+    policy: InnerPolicy = "refuse",
+    ignore_other_elements: bool = False,
+) -> DesignRows:
+    """Design rows of frames in memory.
+
+    Per frame: forces atom by atom (x y z), the stress rows it has labels for (xx yy zz xy xz yz), one energy row; a
+    label that a frame lacks has no row.
+
+    Parameters
+    ----------
+    blocks : names such as ``["C", "CN"]``; default: every block of the basis.
+    policy : for pairs inside an inner cutoff, see :data:`hiertl_dist.evaluation.frame_rows.InnerPolicy`.
+    ignore_other_elements : leave atoms that the basis does not know out of the clusters; otherwise they are refused.
+
+    Raises
+    ------
+    InnerCutoffError, FrameError, KeyError
+        Naming the frame, or the block that the basis lacks; the first with the shortest distance of each pair of
+        elements over these frames.
+    """
+    check_policy(policy)
+    listed = [frames] if isinstance(frames, Frame) else list(frames)
+    names = None if blocks is None else tuple([blocks] if isinstance(blocks, str) else blocks)
+    if not ignore_other_elements:
+        check_elements(listed, basis.elements)
+    recipe = compile_recipe(basis, names)
+    skipped = skipped_frames(listed, recipe) if policy == "skip_frame" else ()
+    kept = [(i, f) for i, f in enumerate(listed) if i not in skipped]
+    try:
+        matrix = rows_of([f for _, f in kept], recipe, policy)
+    except InnerCutoffError:
+        refuse_all([f for _, f in kept], basis, [b.name for b in blocks_of(basis, names)])
+        raise
+    target = np.concatenate([np.empty(0), *(row_targets(f) for _, f in kept)])
+    rows = tuple(label for i, f in kept for label in row_labels(f, i))
+    return DesignRows(matrix, target, rows, columns_of(basis, names), tuple(sorted(skipped)))

@@ -1,0 +1,379 @@
+"""``Model``: parameters that evaluate frames, forming no rows, and say where they extrapolate."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import FrameError, InnerCutoffError
+from ..files.paths import require_file
+from ..frames.frame import Frame, working_on
+from ..frames.rows import select_rows
+from ..io.params_read import read_parameters
+from ..io.params_write import write_parameters
+from ..model.basis import split_symbols
+from ..model.blocks import blocks_of
+from ..model.parameters import Parameters, Penalty, merge_parameters
+from ..model.solution import Solution
+from ..text.cards import model_card
+from ..text.display import Shown
+from ..text.result_cards import evaluation_card
+from .compiled_basis import Recipe, compile_recipe
+from .frame_rows import (
+    InnerPolicy,
+    answerable,
+    block_ranges,
+    frame_neighbours,
+    joined_pairs,
+    pairs_inside,
+    widest_ranges,
+)
+from .kernels.clusters import cluster_energy
+from .kernels.pairs import pair_energy
+from .kernels.scratch import work_room
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ..executors.base import Executor
+    from .kernels.neighbours import Neighbours
+
+
+@dataclass(frozen=True)
+class OutOfRange:
+    """A pair of atoms at a distance (Å) that the model's blocks were not fitted on."""
+
+    pair: str
+    atoms: tuple[int, int]
+    distance: float
+    fitted: tuple[float, float]
+
+    def __str__(self) -> str:
+        side = "shorter" if self.distance < self.fitted[0] else "longer"
+        low, high = self.fitted
+        return (
+            f"{self.pair} {self.distance:.3f} Å (atoms {self.atoms[0]}, {self.atoms[1]}), {side} than any it was "
+            f"fitted on ({low:.3f}–{high:.3f} Å)"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Shown, card=evaluation_card):
+    """What a model says of one frame.
+
+    Attributes
+    ----------
+    energy : kcal/mol, energy offsets and penalty included.
+    forces : (n, 3) kcal/mol/Å; zero on atoms of elements that the model ignores.
+    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for what does not
+        repeat in three directions.
+    out_of_range : for each pair of elements, the worst pair of atoms at a distance that no block was fitted on
+        (shortest below, longest above the fitted range); empty if all are inside or the range is not known.
+    ranges : per ``"block:pair"`` of known coverage, shortest and longest distance (Å) that the block's edges join.
+    """
+
+    energy: float
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    out_of_range: tuple[OutOfRange, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tensors:
+    """Coefficients in the kernels' shapes: (elements, elements, n) two-body, per family as in ``Recipe.tensors``."""
+
+    pair: NDArray[np.float64]
+    families: tuple[NDArray[np.float64], ...]
+    one_body: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Model(Shown, card=model_card):
+    """Coefficients of one or many blocks, ready to evaluate; see :class:`~hiertl_dist.Parameters`."""
+
+    parameters: Parameters
+
+    @classmethod
+    def read(cls, path: str | Path) -> Model:
+        """Read a ChIMES parameter file, full or reduced. Raises ParameterFileError naming file and line."""
+        return cls(read_parameters(path))
+
+    def write(self, path: str | Path, *, reduced: bool = False, comments: Sequence[str] = ()) -> None:
+        """Write a ChIMES parameter file; ``reduced`` drops many-body values of at most 1e-6, as chimes_lsq does."""
+        write_parameters(self.parameters, path, reduced=reduced, comments=comments)
+
+    @classmethod
+    def merge(cls, models: Sequence[Model], *, overlap: str = "refuse", penalty: Penalty | None = None) -> Model:
+        """The sum of models; see :func:`~hiertl_dist.model.parameters.merge_parameters`. Raises TypeError for
+        others."""
+        for m in models:
+            if not isinstance(m, Model):
+                raise TypeError(f"merge: expected Models, found {type(m).__name__}: Model(parameters) makes one")
+        return cls(merge_parameters([m.parameters for m in models], overlap=overlap, penalty=penalty))
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        return self.parameters.basis.elements
+
+    @property
+    def coverage(self) -> Mapping[str, tuple[float, float]]:
+        return self.parameters.coverage
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return compile_recipe(self.parameters.basis)
+
+    @cached_property
+    def block_recipes(self) -> dict[str, Recipe]:
+        """Recipes of the single blocks whose range of distances is known, by name."""
+        basis = self.parameters.basis
+        known = {key.partition(":")[0] for key in self.coverage}
+        return {b.name: compile_recipe(basis, (b.name,)) for b in blocks_of(basis) if b.name in known}
+
+    @cached_property
+    def _tensors(self) -> _Tensors:
+        recipe, values = self.recipe, np.append(self.parameters.coefficients, 0.0)
+        size = len(recipe.elements)
+        pair = np.zeros((size, size, int(recipe.pair_order.max(initial=0))))
+        for a, b in np.argwhere(recipe.pair_fn >= 0):
+            first, order = recipe.pair_first[a, b], recipe.pair_order[a, b]
+            pair[a, b, :order] = values[first : first + order]
+        return _Tensors(pair, recipe.tensors(self.parameters.coefficients), values[recipe.one_body])
+
+    def evaluate(
+        self,
+        frames: Sequence[Frame] | Frame,
+        *,
+        ignore_other_elements: bool = False,
+        policy: InnerPolicy = "damp",
+        executor: Executor | None = None,
+        threads: int = 1,
+    ) -> list[Evaluation]:
+        """Energy, forces and stress of each frame.
+
+        Parameters
+        ----------
+        ignore_other_elements : evaluate the clusters made of the model's own elements and leave the other atoms
+            out, which is what subtracting a frozen block means; otherwise other elements are refused.
+        policy : for pairs inside an inner cutoff: ``damp`` (as chimes_calculator), ``lsq`` or ``refuse``.
+        executor : who does it; default: this process.
+        threads : that share the frames, or the atoms where there are fewer frames than threads; with an executor, the
+            atoms of a frame within each of its tasks. With shared atoms the last digits depend on their number.
+
+        Raises
+        ------
+        FrameError, InnerCutoffError
+            Naming the frame.
+        ValueError
+            An unknown policy, or fewer than one thread.
+        """
+        listed = answerable(frames, policy, "evaluate")
+        if not isinstance(threads, int) or threads < 1:
+            raise ValueError(f"threads: expected a whole number of at least 1, found {threads!r}")
+        task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
+        if executor is not None:
+            executor.require_alike([f.digest for f in listed], "frames")
+            shared = partial(task, threads=threads)
+            return executor.run(shared, listed, label=lambda f: f.origin, what="evaluate", cost=len)
+        if 1 < threads <= len(listed):
+            _ = self._tensors, self.block_recipes  # made once, not by each thread
+            with ThreadPoolExecutor(threads) as pool:
+                return list(pool.map(task, listed))
+        return [task(frame, threads=threads) for frame in listed]
+
+    def __getstate__(self) -> dict[str, object]:
+        # what is derived is cheap to make again and large to send
+        return {"parameters": self.parameters}
+
+
+def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy, threads: int = 1) -> Evaluation:
+    with working_on(frame):
+        return _evaluated(model, frame, ignore, policy, threads)
+
+
+def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, threads: int) -> Evaluation:
+    recipe, tensors = model.recipe, model._tensors
+    if not ignore and (others := frame.elements - set(model.elements)):
+        raise FrameError(
+            f"{frame.origin}: the model has elements {', '.join(model.elements)}, the frame also "
+            f"{', '.join(sorted(others))}; --ignore-other-elements leaves those atoms out (in Python "
+            "ignore_other_elements=True)"
+        )
+    near = frame_neighbours(frame, recipe)
+    if policy not in ("lsq", "damp") and (inside := pairs_inside(frame, recipe, near)):
+        raise InnerCutoffError(f"{inside[0]} ({len(inside)} such pairs; policy {policy!r})")
+    codes = recipe.codes(frame)
+    forces, virial = np.zeros((len(frame), 3)), np.zeros(6)
+    energy = float(tensors.one_body[codes[codes >= 0]].sum())
+    if (recipe.pair_fn >= 0).any():
+        wall = np.array([model.parameters.penalty.scale, model.parameters.penalty.distance])
+        with work_room() as room:
+            energy += pair_energy(
+                codes, near, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial, room
+            )
+    energy += _add_clusters(recipe, tensors, codes, near, threads, forces, virial)
+    ranges, outside = out_of_range(frame, model, near)
+    return Evaluation(energy, forces, virial / frame.volume, outside, ranges)
+
+
+def _add_clusters(
+    recipe: Recipe, tensors: _Tensors, codes: NDArray[np.int64], near: Neighbours, threads: int,
+    forces: NDArray[np.float64], virial: NDArray[np.float64],
+) -> float:  # fmt: skip
+    """Energy of the three- and four-body terms; adds to ``forces`` and ``virial``."""
+    families = list(zip(recipe.families, tensors.families, strict=True))
+
+    def part(low: int, high: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        own_forces, own_virial = np.zeros_like(forces), np.zeros_like(virial)
+        energy = 0.0
+        for family, values in families:
+            with work_room() as room:
+                energy += cluster_energy(
+                    codes, near, family, recipe.edges, values, low, high, own_forces, own_virial, room
+                )
+        return energy, own_forces, own_virial
+
+    # as many neighbours for each thread, which is nearly as much work
+    cuts = np.searchsorted(near.start, np.linspace(0, len(near.atom), threads + 1)).tolist()
+    cuts[-1] = len(codes)
+    if threads == 1:
+        found = [part(0, len(codes))]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(part, cuts[:-1], cuts[1:]))
+    for _, own_forces, own_virial in found:
+        forces += own_forces
+        virial += own_virial
+    return sum(energy for energy, _, _ in found)
+
+
+def read_parts(path: str | Path) -> Parameters:
+    """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
+    path = require_file(path, "model")
+    return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
+
+
+LONG_TOLERANCE = 0.1
+"""Å by which a distance may exceed the longest fitted one unremarked: near the outer cutoff every term vanishes
+smoothly, and the longest distance of a frame is mere chance. Short contacts have no tolerance."""
+
+
+def out_of_range(
+    frame: Frame, model: Model, near: Neighbours
+) -> tuple[dict[str, tuple[float, float]], tuple[OutOfRange, ...]]:
+    """Ranges of distances by block and pair, and the atoms at a distance that no block was fitted on.
+
+    A distance counts as known if any block of the frame's elements was fitted on it. Blocks whose range is not
+    known have no say, and what is beyond the reach of all others is left to them.
+    """
+    blocks = {b: r for b, r in model.block_recipes.items() if set(split_symbols(b)) <= frame.elements}
+    ranges = block_ranges(frame, blocks, near)
+    known: dict[str, list[tuple[str, tuple[float, float]]]] = {}
+    for key, fitted in model.coverage.items():
+        block, _, pair = key.partition(":")
+        if key in ranges:
+            known.setdefault(pair, []).append((block, fitted))
+    found = []
+    for pair, fits in known.items():
+        low, high = min(f[0] for _, f in fits), max(f[1] for _, f in fits)
+        # the block that reaches farthest joins every pair of atoms that the others do
+        widest = max(fits, key=lambda fit: ranges[f"{fit[0]}:{pair}"][1])[0]
+        indices = joined_pairs(frame, blocks[widest], near)[pair]
+        distances = near.dist[indices]
+        # the shortest alone can be too short; in a dimer it is the longest, too
+        outside = ((distances.argmin(), distances.min() < low), (distances.argmax(), _long(distances.max(), high)))
+        for worst in (int(k) for k, is_out in outside if is_out):
+            a, r = int(indices[worst]), float(distances[worst])
+            found.append(OutOfRange(pair, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
+    return ranges, tuple(found)
+
+
+def _long(distance: float, high: float) -> bool:
+    return bool(distance > high + LONG_TOLERANCE)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The range of distances (Å) of a pair that a block was fitted on, against what it is now used on.
+
+    Attributes
+    ----------
+    frames : that have the block's elements; beyond : of them, those with a shorter or (by more than
+        :data:`LONG_TOLERANCE`) longer distance.
+    """
+
+    block: str
+    pair: str
+    fitted: tuple[float, float]
+    used: tuple[float, float]
+    frames: int
+    beyond: int
+
+
+def coverage_report(model: Model, found: Sequence[Evaluation]) -> list[Coverage]:
+    """For each block and pair of elements: distances it was fitted on, and those it is used on in some frames."""
+    report = []
+    for key, (low, high) in model.coverage.items():
+        block, _, pair = key.partition(":")
+        used = [e.ranges[key] for e in found if key in e.ranges]
+        if used:
+            beyond = sum(a < low or b > high + LONG_TOLERANCE for a, b in used)
+            span = (min(a for a, _ in used), max(b for _, b in used))
+            report.append(Coverage(block, pair, (low, high), span, len(used), beyond))
+    return report
+
+
+def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
+    """An evaluation in the frame's row order, (rows,): what is subtracted from its targets."""
+    return select_rows(frame, evaluation.forces, evaluation.stress, evaluation.energy)
+
+
+def sum_evaluations(
+    parts: Sequence[Sequence[Evaluation]], coverages: Sequence[Mapping[str, tuple[float, float]]]
+) -> list[Evaluation]:
+    """The sum, frame by frame, of what several models say.
+
+    Parameters
+    ----------
+    parts : of each model, its evaluations of all frames; coverages : what each model was fitted on.
+    """
+    return [
+        Evaluation(
+            sum(e.energy for e in own), np.sum([e.forces for e in own], axis=0),
+            np.sum([e.stress for e in own], axis=0),
+            _outside_all(own, coverages), widest_ranges([e.ranges for e in own]),
+        )
+        for own in zip(*parts, strict=True)
+    ]  # fmt: skip
+
+
+def _outside_all(
+    own: Sequence[Evaluation], coverages: Sequence[Mapping[str, tuple[float, float]]]
+) -> tuple[OutOfRange, ...]:
+    """Of what several models flag in a frame, what none of them was fitted on, each once, with the range of all.
+
+    As in :func:`out_of_range`, a distance counts as known if any block of the frame's elements was fitted on it.
+    """
+    fitted: dict[str, tuple[float, float]] = {}
+    for evaluation, coverage in zip(own, coverages, strict=True):
+        for key in coverage.keys() & evaluation.ranges.keys():
+            pair, (low, high) = key.partition(":")[2], coverage[key]
+            before = fitted.get(pair, (low, high))
+            fitted[pair] = min(low, before[0]), max(high, before[1])
+    worst: dict[tuple[str, bool], OutOfRange] = {}
+    for flag in (flag for e in own for flag in e.out_of_range):
+        low, high = fitted[flag.pair]
+        short = flag.distance < low
+        if short or _long(flag.distance, high):
+            kept = worst.setdefault((flag.pair, short), flag)
+            if flag.distance < kept.distance if short else flag.distance > kept.distance:
+                worst[flag.pair, short] = flag
+    return tuple(replace(flag, fitted=fitted[flag.pair]) for flag in worst.values())

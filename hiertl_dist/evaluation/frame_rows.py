@@ -1,0 +1,333 @@
+"""Tiles: the design rows of some frames for one block, and what is looked up in a frame before that.
+
+``fill_rows`` is where kernels meet frames; everything that makes rows goes through it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+import numpy as np
+
+from ..errors import FrameError, InnerCutoffError
+from ..frames.frame import Frame, working_on
+from ..frames.rows import frame_rows, n_rows
+from ..model.basis import cluster_name
+from .kernels.clusters import cluster_rows
+from .kernels.neighbours import Neighbours, find_neighbours
+from .kernels.pairs import pair_rows
+from .kernels.scratch import kept_array, work_room
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .compiled_basis import Recipe
+
+InnerPolicy = Literal["refuse", "skip_frame", "lsq", "damp"]
+"""What happens to a frame with a pair inside an inner cutoff: refused; left out; two-body terms left out and
+many-body ones damped, as chimes_lsq does; all damped, as chimes_calculator does."""
+
+INNER_POLICIES: Final[tuple[str, ...]] = get_args(InnerPolicy)
+
+
+@dataclass(frozen=True)
+class InnerPair:
+    """Two atoms (numbered from 0) closer than an inner cutoff (Å) of their elements, in the basis or a frozen model."""
+
+    frame: str
+    atoms: tuple[int, int]
+    elements: tuple[str, str]
+    distance: float
+    inner: float
+    source: str = ""
+
+    def __str__(self) -> str:
+        (a, b), (x, y) = self.atoms, self.elements
+        return (
+            f"{self.frame}: atoms {a} ({x}) and {b} ({y}) are {self.distance:.4f} Å apart, inside the inner cutoff "
+            f"of {self.inner:.4f} Å{' of ' + self.source if self.source else ''}"
+        )
+
+
+@dataclass(frozen=True)
+class FrameScan:
+    """What one look at a frame's neighbours tells.
+
+    Attributes
+    ----------
+    inside : pairs inside an inner cutoff, of the recipe or of a frozen model.
+    ranges : per ``"block:pair"``, shortest and longest distance (Å) that the block's own edges join.
+    pairs : number of pairs of atoms by (codes of their elements, outer cutoff of an edge in Å), those within it.
+    overlap : per family, the share of an atom's neighbours that one of its neighbours has too, from a few atoms.
+    closest : per pair of elements, the shortest distance (Å) within reach and the two atoms, numbered from 0.
+    """
+
+    inside: tuple[InnerPair, ...]
+    ranges: dict[str, tuple[float, float]]
+    pairs: dict[tuple[int, int, float], int]
+    overlap: dict[float, float]
+    closest: dict[str, tuple[float, tuple[int, int]]] = field(default_factory=dict)
+
+
+def scan_frame(
+    frame: Frame, recipe: Recipe, blocks: Mapping[str, Recipe] | None = None, frozen: Mapping[str, Recipe] | None = None
+) -> FrameScan:
+    """Find a frame's contacts. Raises FrameError for atoms on top of one another.
+
+    Parameters
+    ----------
+    blocks : recipes of single blocks by name, whose ranges are wanted.
+    frozen : recipes of frozen models by their source, whose inner cutoffs count too.
+    """
+    frozen = frozen or {}
+    near = frame_neighbours(frame, recipe, max((float(r.inner.max(initial=0.0)) for r in frozen.values()), default=0.0))
+    inside = {(p.atoms, p.distance): p for p in pairs_inside(frame, recipe, near)}
+    for source, other in frozen.items():
+        for pair in pairs_inside(frame, other, near):
+            inside.setdefault((pair.atoms, pair.distance), replace(pair, source=source))
+    joined = {id(r): joined_pairs(frame, r, near) for r in {recipe, *(blocks or {}).values()}}
+    ranges = {name: joined[id(r)] for name, r in (blocks or {}).items()}
+    return FrameScan(
+        tuple(inside.values()), _ranges(ranges, near), _count_pairs(recipe, joined[id(recipe)], near),
+        {cutoff: _overlap(near, cutoff) for cutoff in {recipe.mean_cutoff(family) for family in recipe.families}},
+        _closest(frame, recipe, near),
+    )  # fmt: skip
+
+
+def _closest(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, tuple[float, tuple[int, int]]]:
+    codes, size = recipe.codes(frame), len(recipe.elements)
+    i, j = codes[near.centre], codes[near.atom]
+    known = np.flatnonzero(near.half & (i >= 0) & (j >= 0))
+    pair, dist = (np.minimum(i, j) * size + np.maximum(i, j))[known], near.dist[known]
+    shortest = np.full(size * size, np.inf)
+    np.minimum.at(shortest, pair, dist)
+    hits = known[dist == shortest[pair]]
+    # of equal distances, the first
+    pairs, first = np.unique((np.minimum(i, j) * size + np.maximum(i, j))[hits], return_index=True)
+    return {
+        cluster_name((recipe.elements[p // size], recipe.elements[p % size])): (
+            float(near.dist[a]), (int(near.centre[a]), int(near.atom[a]))
+        )
+        for p, a in zip(pairs.tolist(), hits[first].tolist(), strict=True)
+    }  # fmt: skip
+
+
+def _count_pairs(
+    recipe: Recipe, joined: Mapping[str, NDArray[np.intp]], near: Neighbours
+) -> dict[tuple[int, int, float], int]:
+    found = {}
+    for a, b, cutoff in recipe.cutoffs:
+        name = cluster_name((recipe.elements[a], recipe.elements[b]))
+        found[a, b, cutoff] = int(np.count_nonzero(near.dist[joined.get(name, [])] < cutoff))
+    return found
+
+
+SAMPLE: Final = 4
+"""Atoms of a frame whose neighbours are looked at for the overlap."""
+
+UNIFORM: Final = 15.0 / 32.0
+"""The overlap at uniform density: the lens of two equal spheres at a distance of x radii is 1 − 3x/4 + x³/16 of one,
+averaged over 3x² dx."""
+
+
+def _overlap(near: Neighbours, cutoff: float) -> float:
+    """Share of the neighbours within a cutoff that one of them has within the same cutoff."""
+    joined = among = 0
+    last = len(near.start) - 2
+    for i in {last * k // max(SAMPLE - 1, 1) for k in range(SAMPLE)}:
+        own = slice(near.start[i], near.start[i + 1])
+        around = near.vec[own][near.dist[own] < cutoff]
+        around = around[:: max(1, len(around) // 100)]
+        inner = around @ around.T
+        squares = np.diagonal(inner)
+        joined += int(np.count_nonzero(squares[:, np.newaxis] + squares - 2.0 * inner < cutoff**2)) - len(around)
+        among += len(around) * (len(around) - 1)
+    return joined / among if among else UNIFORM
+
+
+def block_ranges(frame: Frame, blocks: Mapping[str, Recipe], near: Neighbours) -> dict[str, tuple[float, float]]:
+    """Per ``"block:pair"``, shortest and longest distance (Å) that the edges of each block join."""
+    return _ranges({block: joined_pairs(frame, recipe, near) for block, recipe in blocks.items()}, near)
+
+
+def _ranges(
+    blocks: Mapping[str, Mapping[str, NDArray[np.intp]]], near: Neighbours
+) -> dict[str, tuple[float, float]]:
+    return {
+        f"{block}:{pair}": (float(near.dist[p].min()), float(near.dist[p].max()))
+        for block, joined in blocks.items()
+        for pair, p in joined.items()
+    }
+
+
+def widest_ranges(parts: Iterable[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    """The range that holds all ranges of a name."""
+    found: dict[str, tuple[float, float]] = {}
+    for part in parts:
+        for name, (low, high) in part.items():
+            before = found.get(name, (low, high))
+            found[name] = (min(low, before[0]), max(high, before[1]))
+    return found
+
+
+def check_elements(frames: Iterable[Frame], elements: Sequence[str]) -> None:
+    """Raise FrameError, naming the frame, if one has an element that is not among these."""
+    for frame in frames:
+        if unknown := frame.elements - set(elements):
+            raise FrameError(f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {tuple(elements)}")
+
+
+def check_policy(policy: str) -> None:
+    """Raise ValueError unless ``policy`` is one of :data:`InnerPolicy`."""
+    if policy not in INNER_POLICIES:
+        raise ValueError(f"policy for pairs inside an inner cutoff: expected one of {INNER_POLICIES}, found {policy!r}")
+
+
+def answerable(
+    frames: Sequence[Frame] | Frame, policy: str, verb: str, elements: Iterable[str] | None = None
+) -> list[Frame]:
+    """The frames that a model is asked about, each of which gets an answer.
+
+    Raises ValueError for a policy that would leave one out, FrameError for one with other ``elements``.
+    """
+    check_policy(policy)
+    if policy == "skip_frame":
+        raise ValueError(f"{verb}: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
+    listed = [frames] if isinstance(frames, Frame) else list(frames)
+    if elements is not None:
+        check_elements(listed, sorted(elements))
+    return listed
+
+
+def pairs_inside(frame: Frame, recipe: Recipe, near: Neighbours) -> list[InnerPair]:
+    """The pairs of a frame that lie inside an inner cutoff, each once."""
+    codes = recipe.codes(frame)
+    i, j = near.centre, near.atom
+    known = (codes[i] >= 0) & (codes[j] >= 0) & near.half
+    known &= near.dist < np.where(known, recipe.inner[codes[i], codes[j]], 0.0)
+    return [
+        InnerPair(
+            frame.origin, (int(i[a]), int(j[a])), (frame.species[i[a]], frame.species[j[a]]), float(near.dist[a]),
+            float(recipe.inner[codes[i[a]], codes[j[a]]]),
+        )
+        for a in np.flatnonzero(known)
+    ]  # fmt: skip
+
+
+def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, NDArray[np.intp]]:
+    """Indices of the neighbours that an edge of the recipe joins, each pair once, by pair of elements."""
+    codes = recipe.codes(frame)
+    i, j = codes[near.centre], codes[near.atom]
+    use = near.half & (i >= 0) & (j >= 0)
+    use &= near.dist < np.where(use, recipe.outer[i, j], 0.0)
+    found = {}
+    for a, b in np.argwhere(np.triu(recipe.outer) > 0):
+        pairs = np.flatnonzero(use & (((i == a) & (j == b)) | ((i == b) & (j == a))))
+        if len(pairs):
+            found[cluster_name((recipe.elements[a], recipe.elements[b]))] = pairs
+    return found
+
+
+def frame_neighbours(
+    frame: Frame, recipe: Recipe, least: float | None = None, *, within: float | None = None
+) -> Neighbours:
+    """The pairs of atoms that some edge of the recipe joins; with ``least`` (Å) all pairs, up to the longest of both,
+    and with ``within`` (Å) all up to that.
+
+    Raises FrameError for atoms on top of one another, or too far apart, or a cell that is too long and thin.
+    """
+    codes, kinds, outer = recipe.codes(frame), None, None
+    reach = recipe.reach if within is None else within
+    if least is None and within is None:
+        joined = np.flatnonzero(recipe.outer.any(axis=1))
+        kinds, outer = np.where(np.isin(codes, joined), codes, -1), recipe.outer
+    elif least is not None:
+        reach = max(reach, least)
+    try:
+        near = find_neighbours(frame.positions, frame.cell, reach, kinds, outer, pbc=frame.pbc or (True, True, True))
+    except (ValueError, RuntimeError) as error:
+        raise FrameError(f"{frame.origin}: {error}") from error
+    if len(near.dist) and near.dist.min() <= 0.0:
+        a = int(near.dist.argmin())
+        pair = " and ".join(f"{i} ({frame.species[i]})" for i in (near.centre[a], near.atom[a]))
+        raise FrameError(f"{frame.origin}: atoms {pair} coincide")
+    return near
+
+
+def fill_rows(
+    frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: InnerPolicy = "refuse"
+) -> None:
+    """Write a frame's design rows, unweighted, in the order of :mod:`hiertl_dist.frames.rows`.
+
+    Parameters
+    ----------
+    out : (n_rows(frame), recipe.n_columns), overwritten.
+    policy : for pairs inside an inner cutoff; ``skip_frame`` is the caller's business and refused here too.
+
+    Raises
+    ------
+    InnerCutoffError
+        A pair lies inside an inner cutoff and the policy does not say how to go on.
+    """
+    if out.shape != (n_rows(frame), recipe.n_columns):
+        raise ValueError(f"{frame.origin}: expected rows of shape {(n_rows(frame), recipe.n_columns)}, got {out.shape}")
+    if out.dtype != np.float64:
+        raise ValueError(f"{frame.origin}: expected an array of float64, got {out.dtype}")
+    near = frame_neighbours(frame, recipe)
+    inside = pairs_inside(frame, recipe, near)
+    if inside and policy not in ("lsq", "damp"):
+        raise InnerCutoffError(f"{inside[0]} ({len(inside)} such pairs; policy {policy!r})")
+    codes = recipe.codes(frame)
+    has_forces, components, has_energy = frame_rows(frame)
+    frow = 0 if has_forces else -1
+    first_stress = 3 * len(frame) * has_forces
+    srow = np.full(6, -1, np.int64)
+    srow[components] = first_stress + np.arange(len(components))
+    erow = len(out) - 1 if has_energy else -1
+    rest = (recipe.edges, frame.volume, frow, srow, erow, out)
+    if (recipe.pair_fn >= 0).any():
+        for first, order in recipe.pair_columns:
+            out[:, first : first + order] = 0.0
+        with work_room() as room:
+            pair_rows(codes, near, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", *rest, room)
+    for family in recipe.families:
+        with work_room() as room:
+            cluster_rows(codes, near, family, *rest, room)
+    for first, number in recipe.idle:
+        out[:, first : first + number] = 0.0
+    for element, column in enumerate(recipe.one_body):
+        if column >= 0:
+            out[:, column] = 0.0
+            if has_energy:
+                out[erow, column] = np.count_nonzero(codes == element)
+
+
+def rows_of(
+    frames: Sequence[Frame], recipe: Recipe, policy: InnerPolicy = "refuse", *, kept: str = ""
+) -> NDArray[np.float64]:
+    """Design rows of some frames, (rows, columns), one after the other.
+
+    With a name in ``kept`` they are good until this thread's next call with that name, see ``kept_array``.
+    """
+    counts = [n_rows(f) for f in frames]
+    shape = sum(counts), recipe.n_columns
+    out = kept_array(f"rows {kept}", shape[0] * shape[1]).reshape(shape) if kept else np.empty(shape)
+    start = 0
+    for frame, count in zip(frames, counts, strict=True):
+        with working_on(frame):
+            fill_rows(frame, recipe, out[start : start + count], policy)
+        start += count
+    return out
+
+
+def skipped_frames(frames: Sequence[Frame], recipe: Recipe) -> frozenset[int]:
+    """Indices of the frames that have a pair inside an inner cutoff: those that ``skip_frame`` leaves out."""
+    found = []
+    for i, frame in enumerate(frames):
+        with working_on(frame):
+            if pairs_inside(frame, recipe, frame_neighbours(frame, recipe)):
+                found.append(i)
+    return frozenset(found)

@@ -1,0 +1,241 @@
+"""Files and folders of this machine: what is no path is refused, what is missing is looked for, what is written appears
+whole."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import json
+import re
+import uuid
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import InputError, MissingFileError
+from ..text.words import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import BinaryIO
+
+URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How a URL begins, also after ``pathlib`` has made one slash of two; a drive has one letter."""
+
+
+def local_path(path: str | Path, what: str = "path") -> Path:
+    """The path, if it is one of a file system. Raises InputError, naming what it is of, for the URL of an object store
+    (``s3://…``) or of anything else: ``pathlib`` would make a folder ``s3:`` of it."""
+    text = str(path)
+    if (found := URL.search(text)) and (found.start() == 0 or text[found.start() - 1] in "/\\"):
+        raise InputError(
+            f"{what}: expected a path on this machine, found the URL {shown(text[found.start() :])}: object stores and "
+            "downloads are not supported; name a folder of a file system, and copy from or to it"
+        )
+    if "\0" in text:
+        raise InputError(f"{what}: expected a path, found one with a null character, {shown(text)}")
+    return Path(path)
+
+
+def refuse_urls(named: Mapping[str, Any]) -> None:
+    """Raise InputError, naming the option, where a path or one of a list of paths is a URL."""
+    for name, value in named.items():
+        for path in value if isinstance(value, list) else [value]:
+            if isinstance(path, Path):
+                local_path(path, name)
+
+
+def require_file(path: str | Path, what: str) -> Path:
+    """The path of a file that is there.
+
+    Raises
+    ------
+    MissingFileError
+        There is none: its absolute path, and what has a similar name there.
+    InputError
+        It is a folder, or a URL.
+    """
+    found = local_path(path, what)
+    if found.is_dir():
+        raise InputError(f"{what}: expected a file, found the folder {found.absolute()}")
+    if not found.exists():
+        raise MissingFileError(f"{what}: there is no file {found.absolute()}{beside(found)}")
+    return found
+
+
+def beside(path: Path) -> str:
+    """What is there in place of a path that is missing, as the end of a sentence about it."""
+    place = path.absolute()
+    if path.is_symlink():
+        return f": it is a link to {path.readlink()}, which is not there"
+    there = next(p for p in place.parents if p.exists())
+    wanted, missing = (place.name, "") if there == place.parent else (
+        place.relative_to(there).parts[0], f"; there is no folder {place.parent}"
+    )  # fmt: skip
+    names: list[str] = []
+    with suppress(OSError):
+        names = sorted(p.name for p in there.iterdir())
+    lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(wanted.lower(), lower, 3)
+    if close:
+        return f"{missing}; similar names in {there}: {', '.join(lower[c] for c in close)}"
+    if missing:
+        return missing
+    visible = [n for n in names if not n.startswith(".")]
+    if not visible:
+        return f"; the folder {there} is empty"
+    return f"; {there} has {', '.join(visible[:5])}{' …' * (len(visible) > 5)}"
+
+
+MOST_LINES: Final = 12
+"""Differences that are listed."""
+
+ASIDE: Final = ".old"
+"""What the names of folders that were moved aside end with, before a number."""
+
+ABSENT: Final = object()
+"""Stands for a value that is not there."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to be written that takes its place at the end: a reader sees the old one or the new one, never a part.
+
+    A process that is killed leaves a ``.partial`` file, as zarr does; where an exception is raised there is none. The
+    file has the rights that the user's umask gives.
+    """
+    local_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("xb") as stream:
+            yield stream
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read: Iterable[Path] = ()) -> None:
+    """Raise InputError where a file that is to be written is there already; ``option`` is what names another.
+
+    Parameters
+    ----------
+    overwrite : write over such files, but neither over one that is read nor over a folder.
+    read : the files that are read, which may have another name there, by a link.
+    """
+    named, sources = list(paths), list(read)
+    for path in named:
+        if same := next((s for s in sources if _is_same(path, s)), None):
+            link = "" if same == path else f", which is {path}"
+            raise InputError(
+                f"{option}: {same}{link}: this file is read, and the results would be written over it; name another "
+                f"place with {option}"
+            )
+        folder = next(p for p in path.absolute().parents if p.exists())
+        if not folder.is_dir():
+            raise InputError(f"{option}: expected a folder {folder} for {path.name}, found a file; name another place")
+        if path.is_dir():
+            raise InputError(f"{option}: expected a file, found the folder {path}; name a file")
+    there = [str(path) for path in named if path.exists()]
+    if there and not overwrite:
+        raise InputError(
+            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already; --overwrite writes over "
+            f"{'it' if len(there) == 1 else 'them'}, {option} names another place"
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two names are of one file, be it by a symbolic or a hard link."""
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there
+        return False
+
+
+def move_aside(path: str | Path) -> Path | None:
+    """Give a folder that is there another name, ``….old``, ``….old-2`` and so on, and so make room for a new one.
+
+    Nothing is deleted: who no longer needs what was there deletes it. Returns the new name; ``None`` where there was
+    no folder.
+    """
+    folder = local_path(path)
+    if not folder.exists():
+        return None
+    for name in itertools.chain([f"{folder.name}{ASIDE}"], (f"{folder.name}{ASIDE}-{n}" for n in itertools.count(2))):
+        aside = folder.with_name(name)
+        if not aside.exists():
+            return folder.rename(aside)
+    raise AssertionError
+
+
+EARLIER: Final = "earlier_"
+"""What the names of folders begin with that files of earlier runs are moved to, before a number."""
+
+
+def move_to_earlier(files: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
+    """Move those files that are there to a new folder beside them, ``earlier_1``, ``earlier_2`` and so on.
+
+    Nothing is deleted or overwritten; a process that is killed meanwhile leaves each file here or there. Returns, for
+    each folder that was made, the names of the files in it.
+    """
+    by_folder: dict[Path, list[Path]] = {}
+    for path in dict.fromkeys(files):
+        if path.is_file() or path.is_symlink():
+            by_folder.setdefault(path.parent, []).append(path)
+    moved = {}
+    for folder, own in by_folder.items():
+        aside = _next_earlier(folder)
+        for path in own:
+            path.rename(aside / path.name)
+        moved[aside] = tuple(path.name for path in own)
+    return moved
+
+
+def _next_earlier(folder: Path) -> Path:
+    """A new folder with a number above all that are there, also where another process makes one at this moment."""
+    numbers = (p.name.removeprefix(EARLIER) for p in folder.glob(f"{EARLIER}*"))
+    for n in itertools.count(1 + max((int(x) for x in numbers if x.isdecimal()), default=0)):
+        with suppress(FileExistsError):
+            (aside := folder / f"{EARLIER}{n}").mkdir()
+            return aside
+    raise AssertionError
+
+
+def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Every value in which two nested tables, as JSON has them, differ: its dotted name, the stored value and the one
+    asked for, each :data:`ABSENT` where there is none."""
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        for key in dict.fromkeys((*stored, *asked)):
+            own = f"{name}.{key}" if name else str(key)
+            if (key in stored) != (key in asked):
+                yield own, stored.get(key, ABSENT), asked.get(key, ABSENT)
+            else:
+                yield from differences(stored[key], asked[key], own)
+    elif isinstance(stored, list) and isinstance(asked, list) and _tables(stored) and len(stored) == len(asked):
+        for i, (one, other) in enumerate(zip(stored, asked, strict=True)):
+            yield from differences(one, other, f"{name}[{i}]")
+    elif json.dumps(stored) != json.dumps(asked):  # as text, for JSON tells true from 1
+        yield name, stored, asked
+
+
+def _tables(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(v, dict) for v in values)
+
+
+def difference_lines(stored: Any, asked: Any) -> str:
+    """A line for each difference of what is stored in JSON and what is asked for now; nothing if there is none."""
+    found = list(differences(stored, json.loads(json.dumps(asked))))
+    lines = [f"\n  {key}: {_said(has)} in the store, {_said(wanted)} now" for key, has, wanted in found[:MOST_LINES]]
+    return "".join(lines) + (f"\n  and {len(found) - MOST_LINES} more" if len(found) > MOST_LINES else "")
+
+
+LONGEST: Final = 60
+"""Characters of a value in a line."""
+
+
+def _said(value: Any) -> str:
+    if value is ABSENT:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -1,0 +1,1 @@
+"""From rows to coefficients: summaries of rows, weights, views, solves, block by block."""

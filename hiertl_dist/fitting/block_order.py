@@ -1,0 +1,368 @@
+"""The lattice of element sets: which blocks a climb fits, and whether it can, before anything is computed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, MismatchError, Problems
+from ..evaluation.contacts import check_contacts
+from ..evaluation.frame_rows import check_elements
+from ..frames.rows import KINDS, summary_group_counts
+from ..model.basis import cluster_name, split_symbols
+from ..model.blocks import blocks_of, sets_used
+from ..model.frozen import check_frozen, reaching_wall, wall_of
+from ..model.one_body import settled_energies
+from ..model.parameters import IN_FIT, different_walls
+from ..text.display import Shown
+from ..text.words import count_text
+from .settings import FitSettings
+from .weights import check_fit_weights, explicit, unknown_weight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from ..design_matrix.planning import Need, Plan
+    from ..executors.base import Executor
+    from ..frames.frame import Frame
+    from ..model.basis import Basis
+    from ..model.parameters import Parameters
+
+
+def _name(block: str) -> str:
+    return cluster_name(split_symbols(block))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchyOptions(Shown):
+    """What applies to a whole climb.
+
+    Attributes
+    ----------
+    settings : of every block; block_settings : of single ones.
+    partial : per block, lower blocks that are left free when it is fitted.
+    only : blocks to fit; default: all that are not frozen.
+    store : folder of the design store; ``None`` streams.
+    """
+
+    settings: FitSettings = field(default_factory=FitSettings)
+    block_settings: Mapping[str, FitSettings] = field(default_factory=dict)
+    partial: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    only: Sequence[str] | None = None
+    store: str | Path | None = None
+    memory: int | None = None
+
+    def normal(self) -> HierarchyOptions:
+        """The same with every block's name in sorted form. Raises BasisError where one is no name of elements."""
+        return replace(
+            self,
+            block_settings={_name(b): s for b, s in self.block_settings.items()},
+            partial={_name(b): tuple(map(_name, free)) for b, free in self.partial.items()},
+            only=None if self.only is None else tuple(map(_name, self.only)),
+        )
+
+    def of(self, block: str) -> FitSettings:
+        return self.block_settings.get(block, self.settings)
+
+    def together(self, block: str) -> tuple[str, ...]:
+        """The block and those that are left free when it is fitted."""
+        return block, *self.partial.get(block, ())
+
+    def sets_of(self, block: str, frames: Iterable[Frame]) -> frozenset[frozenset[str]]:
+        """The element sets whose frames the fit of a block uses."""
+        return sets_used({f.elements for f in frames}, self.together(block), self.of(block).include_fewer)
+
+
+def blocks_in(parameters: Parameters) -> set[str]:
+    """Names of the blocks that a model has terms of."""
+    return {t.block for t in parameters.basis.types}
+
+
+def choose_blocks(
+    frames: Sequence[Frame],
+    basis: Basis,
+    frozen: Sequence[Parameters],
+    options: HierarchyOptions,
+    tell: Callable[[str], None] = lambda _: None,
+) -> list[str]:
+    """The blocks that a climb fits, small element sets first: :func:`wanted_blocks`, if :func:`check_climb` finds
+    nothing. Raises what these raise; several problems as one InputError."""
+    wanted = wanted_blocks(frames, basis, frozen, options, tell)
+    check_climb(wanted, frames, basis, frozen, options, tell)
+    return wanted
+
+
+def wanted_blocks(
+    frames: Sequence[Frame], basis: Basis, frozen: Sequence[Parameters], options: HierarchyOptions,
+    tell: Callable[[str], None],
+) -> list[str]:  # fmt: skip
+    """The blocks that a climb would fit.
+
+    Blocks that a frozen model holds are not fitted. A block that no frame has exactly the elements of is left out of
+    the model, and ``tell`` is told so, unless a larger block that is fitted stands on it.
+
+    Raises
+    ------
+    InputError
+        Nothing is left to fit; an option names a block that is not there; a block lacks its frames.
+    FrameError
+        A frame has an element that the basis lacks.
+    """
+    names = [b.name for b in blocks_of(basis)]
+    _check_names(names, options, frozen)
+    held = {b for f in frozen for b in blocks_in(f)}
+    candidates = [b for b in names if (b not in held if options.only is None else b in options.only)]
+    if not candidates:
+        raise InputError(f"nothing to fit: frozen files hold every block of the basis, {', '.join(names)}")
+    check_elements(frames, basis.elements)
+    there = {cluster_name(f.elements) for f in frames}
+    wanted = [b for b in candidates if b in there]
+    free = {lower for b in wanted for lower in options.partial.get(b, ())}
+    problems = Problems()
+    for block in (b for b in candidates if b not in wanted and b not in free):
+        larger = [w for w in wanted if _stands_on(w, block)]
+        if larger or options.only is not None:
+            needed = f", and {larger[0]} stands on it" if larger else ""
+            problems.add(
+                f"block {block}: no frame contains exactly {', '.join(split_symbols(block))}{needed}; give such frames "
+                "or freeze a file"
+            )
+        else:
+            tell(f"block {block} is left out of the model: no frame contains exactly its elements")
+    problems.settle()
+    if not wanted:
+        raise InputError(f"nothing to fit: no frame contains exactly the elements of any of {', '.join(candidates)}")
+    return wanted
+
+
+def check_climb(
+    wanted: Sequence[str], frames: Sequence[Frame], basis: Basis, frozen: Sequence[Parameters],
+    options: HierarchyOptions, tell: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Look at all that a climb of some blocks would stumble over; frames that it does not use are told.
+
+    Raises
+    ------
+    InputError
+        An option names a source of rows that is not there, or contradicts another; a block lacks its lower blocks or
+        energies of free atoms.
+    MismatchError
+        A frozen model does not fit the basis, or penalties differ.
+    """
+    names = [b.name for b in blocks_of(basis)]
+    problems = Problems()
+    with problems.noting():
+        check_held(basis, frozen)
+    with problems.noting():
+        _check_partial(wanted, options, frozen, tell)
+    with problems.noting():
+        _check_lower(wanted, names, options, basis, frozen)
+    with problems.noting():
+        _check_energies(wanted, frames, options, basis, frozen)
+    with problems.noting():
+        _check_weights(wanted, frames, options)
+    problems.settle()
+    _tell_unused(frames, wanted, options, tell)
+
+
+def _stands_on(block: str, lower: str) -> bool:
+    return set(split_symbols(lower)) < set(split_symbols(block))
+
+
+def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters]) -> None:
+    held = {b for f in frozen for b in blocks_in(f)}
+    for what, given in (("only", options.only or ()), ("settings of blocks", options.block_settings)):
+        if unknown := [b for b in given if b not in names]:
+            raise InputError(f"{what}: {unknown} are not blocks of the basis, which has {names}")
+    for block, free in options.partial.items():
+        for lower in free:
+            if not _stands_on(block, lower):
+                raise InputError(f"partial: {lower} is not a lower block of {block}")
+            if lower not in names:
+                raise InputError(
+                    f"partial: block {lower} is {'only in a frozen file' if lower in held else 'not in the basis'}; "
+                    f"to be left free it must be in the basis, which has {names}"
+                )
+
+
+def check_held(basis: Basis, frozen: Sequence[Parameters]) -> None:
+    """Raise InputError where the energy of a free atom is all that frozen models have of a block of the basis: the rest
+    of the block would neither be fitted nor be frozen."""
+    whole = {t.block for f in frozen for t in f.basis.types if t.body > 1}
+    for kind in basis.types:
+        source = next((f.source for f in frozen if kind.block in blocks_in(f)), None)
+        if kind.body > 1 and source is not None and kind.block not in whole:
+            raise InputError(
+                f"block {kind.block}: of it {source} has the energy of a free atom alone, the basis also {kind.name} "
+                f"terms; freeze a file of block {kind.block} too, or take the energy out of this one and give it as "
+                "[basis] energies"
+            )
+
+
+def _check_partial(
+    wanted: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters], tell: Callable[[str], None]
+) -> None:
+    """A block may change with one other only, and not after a third was fitted on what it was before; a frozen file is
+    of use, and what is fitted in place of a part of it is told."""
+    free = {lower for block in wanted for lower in options.partial.get(block, ())}
+    for model in frozen:
+        own = blocks_in(model)
+        if own <= free:
+            raise InputError(
+                f"partial: {', '.join(sorted(own))} is left free, and so nothing of the frozen {model.source} would be "
+                "used; take the block out of partial, or the file out of what is frozen"
+            )
+        if own & free:
+            tell(f"note: partial fits {', '.join(sorted(own & free))} anew, in place of what {model.source} has of it")
+    owner: dict[str, str] = {}
+    for block in wanted:
+        for lower in options.partial.get(block, ()):
+            if lower in owner:
+                raise InputError(f"partial: {lower} would be changed by {owner[lower]} and by {block}; leave one out")
+            owner[lower] = block
+            for earlier in wanted[: wanted.index(block)]:
+                if _stands_on(earlier, lower):
+                    raise InputError(f"partial: {block} would change {lower} after {earlier} was fitted on it")
+
+
+def _check_lower(
+    wanted: Sequence[str], names: Sequence[str], options: HierarchyOptions, basis: Basis, frozen: Sequence[Parameters]
+) -> None:
+    """Each block's lower blocks are to be had, the frozen ones fit the basis, and there is one wall."""
+    held = {b for f in frozen for b in blocks_in(f)}
+    walls = {p for b in wanted if (p := options.of(b).penalty) is not None}
+    if len(walls) > 1:
+        named = " and ".join(sorted(map(str, walls)))
+        raise MismatchError(f"penalty: the settings of blocks name {named}; a model has one")
+    if not walls and len({f.penalty for f in frozen}) > 1:
+        first, other = next((a, b) for a in frozen for b in frozen if a.penalty != b.penalty)
+        raise MismatchError(different_walls(first, other, IN_FIT))
+    for block in wanted:
+        free = tuple(options.partial.get(block, ()))
+        check_frozen(basis, (block, *free), below_of(block, less(frozen, set(wanted)), free))
+        lower = [n for n in names if _stands_on(block, n)]
+        refitted = {own for w in wanted[: wanted.index(block)] for own in options.partial.get(w, ())}
+        if missing := [n for n in lower if n not in {*wanted, *held, *free, *refitted}]:
+            raise InputError(
+                f"block {block}: its lower blocks {', '.join(missing)} are in the basis, but neither fitted here nor "
+                "frozen; freeze their files, or leave their types out of the basis"
+            )
+
+
+def fitted_blocks(wanted: Sequence[str], options: HierarchyOptions) -> set[str]:
+    """The blocks of a climb and those that they leave free."""
+    return {b for block in wanted for b in options.together(block)}
+
+
+def _check_energies(
+    wanted: Sequence[str], frames: Sequence[Frame], options: HierarchyOptions, basis: Basis,
+    frozen: Sequence[Parameters],
+) -> None:  # fmt: skip
+    """Energies are not fitted upon frozen models that lack the energy of a free atom, unless settings say how."""
+    fitted = fitted_blocks(wanted, options)
+    for block in wanted:
+        free = tuple(options.partial.get(block, ()))
+        there = {e for f in frames if f.energy is not None and cluster_name(f.elements) == block for e in f.elements}
+        # those that blocks fitted here leave open are fitted with a larger block
+        own = {t.elements[0] for t in basis.types if t.body == 1 and t.block in fitted}
+        settled_energies(
+            basis, (block, *free), below_of(block, less(frozen, set(wanted)), free), there,
+            options.of(block).missing_energies, own, f"block {block}", fitted,
+        )  # fmt: skip
+
+
+def _check_weights(wanted: Sequence[str], frames: Sequence[Frame], options: HierarchyOptions) -> None:
+    sources = {f.group for f in frames}
+    known = {*KINDS, *sources, *(f"{s}/{k}" for s in sources for k in KINDS)}
+    for block in wanted:
+        if unknown := [k for k in explicit(options.of(block).weights) if k not in known]:
+            raise InputError(unknown_weight(unknown[0], sources))
+        own = [f for f in frames if f.elements in options.sets_of(block, frames)]
+        check_fit_weights(summary_group_counts(own), own_weights(options, block, frames).weights, f"block {block}")
+
+
+def own_weights(options: HierarchyOptions, block: str, frames: Sequence[Frame]) -> FitSettings:
+    """A block's settings without weights of sources that only other blocks' frames come from; those of none are
+    refused."""
+    settings, sets = options.of(block), options.sets_of(block, frames)
+    own = {f.group for f in frames if f.elements in sets}
+    others = {f.group for f in frames} - own
+    foreign = {name for s in others for name in (s, *(f"{s}/{kind}" for kind in KINDS))} - set(KINDS)
+    if isinstance(settings.weights, str):
+        return settings
+    return replace(settings, weights={k: w for k, w in settings.weights.items() if k not in foreign})
+
+
+def _tell_unused(
+    frames: Sequence[Frame], wanted: Sequence[str], options: HierarchyOptions, tell: Callable[[str], None]
+) -> None:
+    """Frames that no block is fitted on are not passed over in silence."""
+    used = frozenset().union(*(options.sets_of(b, frames) for b in wanted))
+    unused = Counter(cluster_name(f.elements) for f in frames if f.elements not in used)
+    for elements, count in sorted(unused.items()):
+        tell(f"{count_text(count, 'frame')} of {elements} not used: no block that is fitted has exactly these elements")
+
+
+def check_climb_contacts(
+    frames: Sequence[Frame], basis: Basis, wanted: Sequence[str], frozen: Sequence[Parameters],
+    options: HierarchyOptions, executor: Executor | None,
+) -> None:  # fmt: skip
+    """Refuse pairs of atoms inside inner cutoffs before the first block is fitted, naming those of all blocks at once.
+
+    Raises InnerCutoffError where the policy of a block is to refuse; see
+    :func:`~hiertl_dist.evaluation.contacts.check_contacts`.
+    """
+    refused: set[str] = set()
+    used: set[str] = set()
+    for block in wanted:
+        sets = set(map(cluster_name, options.sets_of(block, frames)))
+        used |= sets
+        refused |= sets if options.of(block).policy == "refuse" else set()
+    names = fitted_blocks(wanted, options)
+    check_contacts(
+        [f for f in frames if cluster_name(f.elements) in used], basis, names, refused=refused,
+        frozen=less(frozen, names), executor=executor,
+    )  # fmt: skip
+
+
+def walls_of_plan(
+    plan: Plan, fits: Mapping[tuple[str, ...], Collection[Need]], frozen: Sequence[Parameters],
+    options: HierarchyOptions, *, all_at_once: bool,
+) -> list[str]:  # fmt: skip
+    """What fits will say of walls that act on their frames, see :func:`~hiertl_dist.model.frozen.wall_notes`, before
+    them.
+
+    Parameters
+    ----------
+    fits : by the blocks that are fitted together, of which the first has the settings, the rows that are wanted.
+    """
+    said = []
+    for blocks, needs in fits.items():
+        settings = options.settings if all_at_once else options.of(blocks[0])
+        wall = wall_of(settings.penalty, frozen if all_at_once else below_of(blocks[0], frozen, blocks[1:]))
+        coverage: dict[str, tuple[float, float]] = {}
+        for block in blocks:
+            coverage |= plan.coverage({block}, {s for s, own in needs if own == block})
+        said += [("" if all_at_once else f"block {blocks[0]}: ") + n for n in reaching_wall(wall, plan.basis, coverage)]
+    return said
+
+
+def less(models: Sequence[Parameters], blocks: set[str]) -> list[Parameters]:
+    """Frozen models without the blocks that were fitted since; those of which nothing is left are dropped."""
+    kept = [(m, blocks_in(m) - blocks) for m in models]
+    return [m if own == blocks_in(m) else m.restricted(own) for m, own in kept if own]
+
+
+def below_of(block: str, models: Sequence[Parameters], free: Sequence[str]) -> list[Parameters]:
+    """The parts of models that stand on proper subsets of a block's elements, less the blocks left free."""
+    elements = set(split_symbols(block))
+    found = []
+    for model in models:
+        inside = {b for b in blocks_in(model) if set(split_symbols(b)) <= elements and b != block and b not in free}
+        if inside == blocks_in(model):
+            found.append(model)
+        elif inside:
+            found.append(model.restricted(inside))
+    return found

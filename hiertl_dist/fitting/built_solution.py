@@ -1,0 +1,64 @@
+"""A ``Solution`` from what a linear solve found, whether rows were reduced for it alone or a view was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..algebra import regulariser_to_dict
+from ..frames.rows import OBJECTIVES
+from ..model.frozen import wall_notes
+from ..model.solution import GroupResidual, Solution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..algebra import LinearSolution, Regulariser
+    from ..frames.rows import Group
+    from ..model.parameters import Parameters
+
+Sums = tuple[int, float, float]
+"""Rows of a group, and the sums of squares of their labels (frozen models subtracted) and of what the fit leaves."""
+
+
+def built_solution(
+    parameters: Parameters, linear: LinearSolution, sums: Mapping[Group, Sums], *, name: str, blocks: Sequence[str],
+    frozen: Iterable[Parameters], regulariser: Regulariser, weights: Mapping[str, Any], objective: str,
+    notes: Iterable[str],
+) -> Solution:  # fmt: skip
+    """What is stored of a fit.
+
+    Parameters
+    ----------
+    parameters : of the fitted blocks, kcal/mol.
+    linear : the answer of the linear problem.
+    sums : by group of rows, unweighted.
+    name : of the solution; blocks : that were free.
+    frozen : models that were subtracted.
+    weights : of groups by name; objective : how often kinds of rows count.
+    notes : what the reader of a report should know; what is to be said of the wall is put before them.
+
+    Returns
+    -------
+    Solution
+        With root mean squares of each name of a group, whatever its compositions and folds.
+    """
+    counts = OBJECTIVES[objective]
+    rows, squares = 0, 0.0
+    by_name: dict[str, list[float]] = {}
+    for group, found in sums.items():
+        rows += counts.count(group.kind) * found[0]
+        squares += counts.count(group.kind) * found[2]
+        total = by_name.setdefault(group.name, [0.0, 0.0, 0.0])
+        for i, value in enumerate(found):
+            total[i] += value
+    residuals = {
+        n: GroupResidual(int(own), float(np.sqrt(before / max(own, 1))), float(np.sqrt(after / max(own, 1))))
+        for n, (own, before, after) in by_name.items()
+    }
+    return Solution(
+        parameters, name, tuple(blocks), {f.source: f.digest for f in frozen}, regulariser_to_dict(regulariser),
+        dict(weights), objective, linear.method, linear.rank, linear.condition, linear.nonzeros, rows,
+        float(np.sqrt(squares / max(rows, 1))), residuals, (*wall_notes(parameters), *notes), linear.hyperparameters,
+    )  # fmt: skip

@@ -1,0 +1,197 @@
+"""Climb the lattice of element sets: fit each block with its lower blocks frozen, then put the model together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..evaluation.energies import Model
+from ..executors import borrowed
+from ..model.basis import cluster_name, split_symbols
+from ..model.blocks import blocks_of
+from ..model.one_body import OpenEnergies, one_body_values, without_one_body
+from ..model.parameters import Parameters, Penalty, merge_parameters
+from ..text.display import Shown
+from ..text.result_cards import hierarchy_card
+from .block_fit import BlockFit, fit_block
+from .block_order import (
+    HierarchyOptions,
+    below_of,
+    blocks_in,
+    check_climb_contacts,
+    check_held,
+    choose_blocks,
+    fitted_blocks,
+    less,
+    own_weights,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..executors.base import Executor
+    from ..frames.frame import Frame
+    from ..model.basis import Basis
+
+__all__ = ["HierarchyFit", "HierarchyOptions", "fit_all_at_once", "fit_hierarchy"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchyFit(Shown, card=hierarchy_card):
+    """A model fitted block by block.
+
+    Attributes
+    ----------
+    fits : per block, in the order in which they were fitted.
+    frozen : models that were read, not fitted.
+    model : the sum of all blocks.
+    left_open : energies of free atoms that no frame determined, nor a combination of them: in the model they are zero.
+    """
+
+    fits: Mapping[str, BlockFit]
+    frozen: tuple[Parameters, ...]
+    model: Model
+    left_open: OpenEnergies = field(default_factory=OpenEnergies)
+
+
+def fit_hierarchy(
+    frames: Sequence[Frame],
+    basis: Basis,
+    *,
+    frozen: Sequence[Parameters] = (),
+    options: HierarchyOptions | None = None,
+    executor: Executor | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    done: Callable[[BlockFit], None] = lambda _: None,
+) -> HierarchyFit:
+    """Fit the blocks of a basis from small element sets to large ones.
+
+    Parameters
+    ----------
+    frames : labelled frames; each block uses those that contain exactly its elements.
+    frozen : models of blocks that are not fitted; a block that one of them holds is skipped.
+    executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
+    tell : called with a line about each step; done : called with each block as soon as it is fitted, so that what
+        is computed is kept if a later one fails.
+
+    Raises
+    ------
+    InputError
+        Before anything is computed: an option names a block that is not there, contradicts another, or a block lacks
+        frames or lower blocks that it needs; see :func:`~hiertl_dist.fitting.block_order.choose_blocks`.
+    MismatchError
+        A frozen model does not fit the basis, naming both values.
+    InnerCutoffError
+        Before anything is computed too: pairs of atoms inside an inner cutoff of any block, see
+        :func:`~hiertl_dist.evaluation.contacts.check_contacts`.
+    """
+    options = (options or HierarchyOptions()).normal()
+    if executor is not None:  # before anything that ranks with other frames would judge differently
+        executor.require_alike([f.digest for f in frames], "frames")
+    wanted = choose_blocks(frames, basis, frozen, options, tell)
+    fits: dict[str, BlockFit] = {}
+    current: dict[str, Parameters] = {}
+    left_open = OpenEnergies()
+    with borrowed(executor) as runner:
+        check_climb_contacts(frames, basis, wanted, frozen, options, runner)
+        for block in wanted:
+            free = tuple(options.partial.get(block, ()))
+            below = below_of(block, (*less(frozen, set(current)), *current.values()), free)
+            left_open = left_open.without([b for b in free if len(split_symbols(b)) == 1])
+            movable = left_open.within(split_symbols(block))
+            below = without_one_body(below, movable.elements)  # what may still move is this block's to say
+            left = f", {', '.join(free)} left free" if free else ""
+            tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
+            fit = fit_block(
+                frames, basis, block, free=free, frozen=below, settings=own_weights(options, block, frames),
+                executor=runner, store=options.store, memory=options.memory, left_open=movable,
+                left_out=fitted_blocks(wanted, options),
+            )  # fmt: skip
+            fits[block] = fit
+            done(fit)
+            left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
+            current = _with_fit(current, fit)
+    _tell_open(left_open, tell)
+    model = merged_model([*less(frozen, set(current)), *current.values()], basis, _wall(options, wanted))
+    return HierarchyFit(fits, tuple(frozen), model, left_open)
+
+
+def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:
+    alone = left_open.alone()
+    if alone:
+        tell(
+            f"note: energies of free atoms of {', '.join(alone)} are not determined by any frame that was fitted with "
+            "a weight of its energy: the model's energies lack a constant for each such atom"
+        )
+    if together := [e for e in left_open.elements if e not in alone]:
+        tell(
+            f"note: energies of free atoms of {', '.join(together)} are not determined by any frame one by one, but "
+            "in combination: the model's energies of other compositions than were fitted lack a constant for each such "
+            "atom"
+        )
+
+
+def _with_fit(current: Mapping[str, Parameters], fit: BlockFit) -> dict[str, Parameters]:
+    """The current models by block with those of a fit, which states the energies of free atoms anew that it moved.
+
+    Energies stay together with the block whose fit told them: apart, nobody would know which combinations it told.
+    Those that a block had told which is fitted anew, and which this fit does not state, are kept.
+    """
+    parameters, fitted = fit.solution.parameters, set(fit.solution.blocks)
+    stated = one_body_values([parameters])
+    kept = {name: own for name, model in current.items() for own in without_one_body([model], stated)}
+    for name in fitted & set(kept):
+        told = [t for t in kept[name].basis.types if t.block not in fitted]
+        if told:
+            part = f"{kept[name].source}, energies told before {fit.solution.block}"
+            kept[part] = replace(kept[name].with_types(told), source=part)
+        del kept[name]
+    for name in fit.solution.blocks:
+        own = name == fit.solution.block
+        types = [t for t in parameters.basis.types if (t.block == name and t.body > 1) or (own and t.body == 1)]
+        if types:
+            # solutions keep frozen models apart by their source
+            source = parameters.source if len(fitted) == 1 else f"{parameters.source} ({name})"
+            kept[name] = replace(parameters.with_types(types), source=source)
+    return kept
+
+
+def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None) -> Model:
+    """The sum of blocks fitted with this basis and of frozen models; their walls must agree if none is given."""
+    merged = merge_parameters(parts, overlap="add", penalty=wall)
+    # a parameter file states every pair of its elements, also one that no block of this model joins
+    joined = {p.elements for p in merged.basis.pairs}
+    more = [p for p in basis.restricted(merged.basis.elements).pairs if p.elements not in joined]
+    return Model(replace(merged, basis=replace(merged.basis, pairs=(*merged.basis.pairs, *more))))
+
+
+def _wall(options: HierarchyOptions, blocks: Sequence[str]) -> Penalty | None:
+    """The penalty that the settings name; the same for all blocks, which was checked."""
+    return next((p for b in blocks if (p := options.of(b).penalty) is not None), None)
+
+
+def fit_all_at_once(
+    frames: Sequence[Frame],
+    basis: Basis,
+    *,
+    frozen: Sequence[Parameters] = (),
+    options: HierarchyOptions | None = None,
+    executor: Executor | None = None,
+) -> BlockFit:
+    """Fit every block of the basis that is not frozen together on all frames, for comparison with the hierarchy."""
+    options = options or HierarchyOptions()
+    check_held(basis, frozen)
+    held = {b for f in frozen for b in blocks_in(f)}
+    names = [b.name for b in blocks_of(basis) if b.name not in held]
+    if not names:
+        raise InputError("nothing to fit: frozen files hold every block of the basis")
+    if ignored := [k for k in ("block_settings", "partial", "only") if getattr(options, k)]:
+        raise InputError(f"all at once: every block is free and has the same settings, so {ignored} would be ignored")
+    sets = sorted({cluster_name(f.elements) for f in frames})
+    with borrowed(executor) as runner:
+        return fit_block(
+            frames, basis, cluster_name(set().union(*(f.elements for f in frames))), free=names, frozen=frozen,
+            settings=options.settings, executor=runner, store=options.store, memory=options.memory, frame_sets=sets,
+            left_out=names,
+        )  # fmt: skip

@@ -1,0 +1,273 @@
+"""Leaves of a reduction: runs of consecutive segments whose rows, sorted by group, are factorised at once.
+
+What the groups are is all that reductions differ in: see :func:`grouped_rows`. Above the leaves stands the executor's
+fixed binary tree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..algebra import Gram, RFactor, Summary
+from ..design_matrix.assembly import block_array, frozen_rows, offset_array
+from ..design_matrix.planning import PROCESS_BYTES
+from ..evaluation.compiled_basis import compile_recipe
+from ..evaluation.frame_rows import rows_of
+from ..frames.rows import SUMMARY_KINDS, Group, kind_codes
+from ..model.blocks import blocks_of
+from ..model.one_body import EnergyTerms, labels_above_zero
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..algebra.collect import Piece
+    from ..design_matrix.planning import Plan, Segment
+    from ..design_matrix.store import DesignStore
+    from ..evaluation.frame_rows import InnerPolicy
+    from ..model.basis import Basis
+    from ..model.parameters import Parameters
+
+LEAF_ROWS: Final = 6
+"""A leaf of this many times as many rows as columns is large enough: more would not be cheaper."""
+
+LEAVES: Final = 8
+"""Where there are too few rows for so many leaves of that size, leaves are smaller (but never have fewer rows than
+columns), so that workers can share them: with as many rows as columns a reduction takes about 5 % more CPU time."""
+
+LEAF_BYTES: Final = 2**30
+"""A leaf of at least as many rows as columns is closed before its buffer exceeds this."""
+
+QR_RATE: Final = 5e10
+"""Floating-point operations per second of a QR on one core, roughly: to weigh leaves whose rows are made on the fly."""
+
+PORTION: Final = 256
+"""Rows whose squares are summed at once: they stay in the cache."""
+
+SUMMARIES: Final[dict[str, type[Summary]]] = {"rfactor": RFactor, "gram": Gram}
+
+
+@dataclass(frozen=True, eq=False)
+class RowSource:
+    """Where the rows of a fit come from: blocks of a store, or the kernels (``store`` is ``None``).
+
+    Attributes
+    ----------
+    blocks : whose columns are fitted, in order; frozen : models whose predictions are further targets.
+    present : (element set, block) pairs that have a tile; elsewhere a block's columns are zero.
+    compact : columns of blocks without a tile are not zero but left out, so that each element set has its own.
+    energies : what is taken off the labels, and directions of one-body energies that are fitted beside the blocks:
+        their columns come after those of the blocks.
+    """
+
+    basis: Basis
+    policy: InnerPolicy
+    blocks: tuple[str, ...]
+    frozen: tuple[Parameters, ...]
+    store: DesignStore | None
+    present: frozenset[tuple[str, str]]
+    compact: bool = False
+    energies: EnergyTerms = field(default_factory=EnergyTerms)
+
+    @property
+    def others(self) -> int:
+        """Columns and targets that are not of the blocks."""
+        return self.energies.open.count + 1 + len(self.frozen)
+
+    @property
+    def width(self) -> int:
+        return sum(b.n_columns for b in blocks_of(self.basis, self.blocks)) + self.others
+
+    def width_of(self, elements: str) -> int:
+        """Columns and targets of the rows of frames of an element set."""
+        if not self.compact:
+            return self.width
+        own = [b.n_columns for b in blocks_of(self.basis, self.blocks) if (elements, b.name) in self.present]
+        return sum(own) + self.others
+
+    def _starts(self, segment: Segment) -> Iterator[tuple[int, str]]:
+        """First column of each block that a segment has a tile of."""
+        start = 0
+        for block in blocks_of(self.basis, self.blocks):
+            there = (segment.elements, block.name) in self.present
+            if there:
+                yield start, block.name
+            start += block.n_columns * (there or not self.compact)
+
+    def pieces(self, segments: Sequence[Segment]) -> Iterator[list[Piece]]:
+        """[A | b, offsets] of each segment as (first column, rows); columns of blocks without a tile are left out.
+
+        Energies are those above ``energies.zeros``.
+        """
+        places = [(array, s.key) for s in segments for _, array in self._arrays(s)]
+        kept = iter(()) if self.store is None else self.store.read_ahead(places)
+        for segment in segments:
+            if self.store is not None:
+                found = [(first, next(kept)) for first, _ in self._arrays(segment)]
+            else:
+                found = list(self._made(segment))
+            place = self.width_of(segment.elements) - self.others
+            yield [*found, (place, labels_above_zero(segment.frames, self.energies))]
+
+    def _arrays(self, segment: Segment) -> Iterator[tuple[int, str]]:
+        """First column and array of each piece of a segment that a store has."""
+        for start, name in self._starts(segment):
+            yield start, block_array(name)
+        for i, model in enumerate(self.frozen, self.width_of(segment.elements) - len(self.frozen)):
+            yield i, offset_array(model)
+
+    def _made(self, segment: Segment) -> Iterator[Piece]:
+        """The same pieces from the kernels."""
+        for place, (start, name) in enumerate(self._starts(segment)):
+            recipe = compile_recipe(self.basis, (name,))
+            # copied before the next segment's are made
+            yield start, rows_of(segment.frames, recipe, self.policy, kept=str(place))
+        for i, model in enumerate(self.frozen, self.width_of(segment.elements) - len(self.frozen)):
+            yield i, frozen_rows(segment.frames, model, self.policy)[:, np.newaxis]
+
+
+def cut_leaves(segments: Sequence[Segment], width: int, parts: int = 1) -> list[tuple[Segment, ...]]:
+    """Runs of consecutive segments that are factorised together; fixed by segments and width alone.
+
+    ``parts`` is the number of groups that share most of the rows, each of which has a factor of its own.
+    """
+    total = sum(s.rows for s in segments)
+    enough = max(width, min(LEAF_ROWS * width * parts, total // LEAVES))
+    leaves: list[list[Segment]] = []
+    rows = 0
+    for segment in segments:
+        full = rows >= enough or (rows >= width and (rows + segment.rows) * width * 8 > LEAF_BYTES)
+        if not leaves or full:
+            leaves.append([])
+            rows = 0
+        leaves[-1].append(segment)
+        rows += segment.rows
+    if len(leaves) > 1 and rows < width:
+        rest = leaves.pop()
+        leaves[-1] += rest
+    return [tuple(leaf) for leaf in leaves]
+
+
+def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int, method: str = "rfactor") -> int:
+    """Peak bytes of a worker that reduces: a leaf's buffers, its widest tile, two triangles and their merge; for
+    ``"gram"`` no buffers, but a square for each group of rows in both of two values and in their merge."""
+    tile = max((s.rows for leaf in leaves for s in leaf), default=0)
+    if method == "gram":
+        groups = len({g for leaf in leaves for s in leaf for g, _ in s.groups})
+        return PROCESS_BYTES + 8 * width * (2 * tile + 3 * groups * width)
+    buffers = max((sum(s.rows for s in leaf) for leaf in leaves), default=0)
+    return PROCESS_BYTES + 8 * width * (buffers + 2 * tile + 3 * min(width, buffers))
+
+
+def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], float]:
+    """What weighs a leaf: CPU seconds of its QR, roughly, and of its rows where they are made on the fly."""
+    seconds = _row_seconds(plan, source.blocks) if source.store is None else {}
+
+    def cost(leaf: Sequence[Segment]) -> float:
+        flops = sum(2.0 * source.width_of(s.elements) ** 2 * s.rows for s in leaf)
+        return flops / QR_RATE + sum(seconds.get(s.key, 0.0) for s in leaf)
+
+    return cost
+
+
+def _row_seconds(plan: Plan, blocks: Collection[str]) -> dict[str, float]:
+    """Estimated CPU seconds of the rows of each segment, by its key."""
+    found: dict[str, float] = {}
+    for tile in plan.tiles:
+        if tile.block in blocks:
+            found[tile.segment.key] = found.get(tile.segment.key, 0.0) + tile.seconds
+    return found
+
+
+def leaf_label(leaf: Sequence[Segment]) -> str:
+    return f"leaf of {len(leaf)} tiles ({leaf[0].label} …)" if leaf else "merge"
+
+
+def grouped_rows(segment: Segment, shares: Mapping[str, int] | None = None) -> dict[Group, NDArray[np.intp]]:
+    """Indices of the rows of each group within a segment.
+
+    Parameters
+    ----------
+    shares : fold of each frame, by digest. With them compositions, folds and numbers of atoms are kept apart too, and
+        not only sources and kinds.
+    """
+    found: dict[Group, list[NDArray[np.intp]]] = {}
+    start = 0
+    for frame in segment.frames:
+        codes = kind_codes(frame)
+        for code in np.unique(codes):
+            kind = SUMMARY_KINDS[code]
+            group = Group(frame.group, kind)
+            if shares is not None:
+                atoms = len(frame) if kind == "energy" else 0
+                group = Group(frame.group, kind, frame.composition, shares[frame.digest], atoms)
+            found.setdefault(group, []).append(start + np.flatnonzero(codes == code))
+        start += len(codes)
+    return {group: np.concatenate(parts) for group, parts in found.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """A summary of [A | b, offsets], and the sum of squares of each of its columns, (width,), added up from rows."""
+
+    summary: Summary
+    squares: NDArray[np.float64]
+
+    def merge(self, other: Reduced) -> Reduced:
+        """Of the rows of both."""
+        return Reduced(self.summary.merge(other.summary), self.squares + other.squares)
+
+
+def factor_in(found: Reduced) -> RFactor:
+    """The triangular factor that was made of a group."""
+    if not isinstance(found.summary, RFactor):
+        raise TypeError(f"expected a triangular factor (method rfactor), found {found.summary.kind}")
+    return found.summary
+
+
+def reduce_leaf(
+    segments: Sequence[Segment], *, source: RowSource, method: str = "rfactor", shares: Mapping[str, int] | None = None
+) -> dict[Group, Reduced]:
+    """The rows of some segments of one element set (of any, where the source is not compact), one summary a group.
+
+    Parameters
+    ----------
+    method : ``"rfactor"`` or ``"gram"``.
+    shares : as of :func:`grouped_rows`; squares of columns are added up with them alone.
+    """
+    chosen = [grouped_rows(segment, shares) for segment in segments]
+    totals: dict[Group, int] = {}
+    for own in chosen:
+        for group, index in own.items():
+            totals[group] = totals.get(group, 0) + len(index)
+    width = source.width_of(segments[0].elements)
+    targets = 1 + len(source.frozen)
+    collectors = {g: SUMMARIES[method].collector(count, width, targets) for g, count in totals.items()}
+    squares = {g: np.zeros(width if shares is not None else 0) for g in totals}
+    for own, pieces in zip(chosen, source.pieces(segments), strict=True):
+        for group, index in own.items():
+            collectors[group].add(pieces, index)
+            if shares is not None:
+                _add_squares(squares[group], pieces, index)
+    # each buffer is let go as soon as it is reduced
+    return {group: Reduced(collectors.pop(group).finish(), squares[group]) for group in totals}
+
+
+def _add_squares(total: NDArray[np.float64], pieces: Sequence[Piece], index: NDArray[np.intp]) -> None:
+    for first, piece in pieces:
+        columns = slice(first, first + piece.shape[1])
+        for start in range(0, len(index), PORTION):
+            rows = piece[index[start : start + PORTION]]
+            total[columns] += np.einsum("ij,ij->j", rows, rows)
+
+
+def merge_groups(a: Mapping[Group, Any], b: Mapping[Group, Any]) -> dict[Group, Any]:
+    """What two leaves have of each group, merged where both have some."""
+    merged = dict(a)
+    for group, value in b.items():
+        merged[group] = merged[group].merge(value) if group in merged else value
+    return merged

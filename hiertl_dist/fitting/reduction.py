@@ -1,0 +1,152 @@
+"""``reduce_rows``: the design rows of a fit, from a store or made on the fly, become one summary per group; and
+``Summaries``, what fits need to know of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, partial, reduce
+from typing import TYPE_CHECKING, Final
+
+from ..algebra import Summary
+from ..design_matrix.planning import PROCESS_BYTES, check_resources
+from ..frames.rows import Group
+from ..model.basis import split_symbols
+from ..model.blocks import Columns, blocks_of, columns_of
+from ..model.one_body import EnergyTerms, one_body_values, without_one_body
+from ..text.cards import summaries_card
+from ..text.display import Shown
+from .leaves import RowSource, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups, reduce_leaf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..dataset.folds import Folds
+    from ..design_matrix.planning import Plan
+    from ..design_matrix.store import DesignStore
+    from ..executors.base import Executor
+    from ..model.basis import Basis
+    from ..model.parameters import Parameters
+
+SOLVE_SQUARES: Final = {
+    "none": 4.5, "ridge": 4.5, "lasso": 7.0, "elastic_net": 8.5, "adaptive_lasso": 8.5, "svd": 9.5,
+    "bayesian_ridge": 11.0, "ard": 12.0,
+}  # fmt: skip
+"""Squares of the width that combining and solving need; 3.1 (4.1 where columns depend on others), 4.1, 6.0, 7.0, 6.9
+with nearly all columns active, 9.0, 10.1 and 10.1 were measured, the summary of one large group included."""
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Summaries(Shown, card=summaries_card):
+    """One summary per group of rows, with what their columns mean: all that fits need to know of the data.
+
+    Attributes
+    ----------
+    groups : summary of [A | b, offsets] of each group, unweighted; those of a group with a composition have the columns
+        of the blocks of its elements only, see :meth:`blocks_in`.
+    basis, blocks : what the columns are; frozen : the models whose predictions are the further targets.
+    folds : how frames were shared out for cross-validation, if they were.
+    ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
+    notes : what a user of the frames must know, such as pairs inside an inner cutoff.
+    energies : what was taken off the labels (``zeros``), and the one-body energies whose columns come after those of
+        the blocks (``open``).
+    """
+
+    groups: Mapping[Group, Summary]
+    basis: Basis
+    blocks: tuple[str, ...]
+    frozen: tuple[Parameters, ...] = ()
+    folds: Folds | None = None
+    ranges: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    energies: EnergyTerms = field(default_factory=EnergyTerms)
+
+    @cached_property
+    def columns(self) -> Columns:
+        return Columns((*columns_of(self.basis, self.blocks), *self.energies.open.columns), self.basis.elements)
+
+    def blocks_in(self, group: Group) -> tuple[str, ...]:
+        """The blocks whose columns a group's summary has."""
+        elements = group.elements
+        return tuple(b for b in self.blocks if not elements or set(split_symbols(b)) <= elements)
+
+    def rows(self, group: Group) -> int:
+        """Number of rows of a group; a store knows it without reading the group."""
+        known = getattr(self.groups, "rows", None)
+        return int(self.groups[group].rows if known is None else known(group))
+
+    @cached_property
+    def starts(self) -> Mapping[str, range]:
+        """By block, the indices of its columns in :attr:`columns`."""
+        found, start = {}, 0
+        for block in blocks_of(self.basis, self.blocks):
+            found[block.name] = range(start, start + block.n_columns)
+            start += block.n_columns
+        return found
+
+    def offset(self, group: Group) -> Summary:
+        """A group's summary with b − Σ offsets as its only target."""
+        found = self.groups[group]
+        return found.offset([1.0] + [-1.0] * (found.n_targets - 1))
+
+    def combined(self, weights: Mapping[Group, float]) -> Summary:
+        """All groups as one summary, weighted; weights multiply rows, so the objective holds their squares."""
+        used = [g for g, w in weights.items() if w > 0.0]
+        if not used:
+            raise ValueError("no group of rows has a weight above zero")
+        # small groups first: rows are put below rows for nothing, and below a triangle all at once
+        used.sort(key=lambda g: self.groups[g].rows)
+        return reduce(lambda total, other: total.merge(other), (self.offset(g).scale(weights[g]) for g in used))
+
+
+def solve_bytes(width: int, regulariser: str | None = None) -> int:
+    """Peak bytes of the worker that combines and solves, by kind of regulariser; where it is not said, the most."""
+    squares = max(SOLVE_SQUARES.values()) if regulariser is None else SOLVE_SQUARES[regulariser]
+    return PROCESS_BYTES + int(8 * squares * width**2)
+
+
+def reduce_rows(
+    plan: Plan,
+    blocks: Sequence[str],
+    *,
+    store: DesignStore | None,
+    frozen: Sequence[Parameters] = (),
+    method: str = "rfactor",
+    executor: Executor,
+    memory: int | None = None,
+    regulariser: str | None = None,
+    energies: EnergyTerms | None = None,
+) -> Summaries:
+    """Reduce the rows of a plan in the columns of some blocks to one summary per group.
+
+    Parameters
+    ----------
+    store : where :func:`~hiertl_dist.assemble` put the rows; ``None`` makes them on the fly.
+    frozen : models whose predictions become further targets.
+    method : ``"rfactor"`` (TSQR) or ``"gram"`` (normal equations).
+    regulariser : kind of the solve that follows, whose memory is checked beforehand; ``None``: any.
+    energies : how one-body energies are treated; default: labels lose those of the frozen models.
+
+    Raises
+    ------
+    TaskFailed
+        Naming the leaf; ResourceError if a leaf does not fit in memory.
+    """
+    names = tuple(b.name for b in blocks_of(plan.basis, blocks))
+    energies = EnergyTerms(one_body_values(frozen)) if energies is None else energies
+    frozen = without_one_body(frozen)
+    source = RowSource(
+        plan.basis, plan.policy, names, tuple(frozen), store,
+        frozenset((t.segment.elements, t.block) for t in plan.tiles), energies=energies,
+    )  # fmt: skip
+    leaves = cut_leaves(plan.segments, source.width)
+    if not leaves:
+        raise ValueError(f"no rows to fit blocks {', '.join(names)} on")
+    memory = executor.memory() if memory is None else memory
+    workers = min(executor.workers, len(leaves))
+    reducing, solving = leaf_bytes(leaves, source.width, method), solve_bytes(source.width, regulariser)
+    check_resources(reducing, f"reduction of {source.width} columns", memory=memory, workers=workers)
+    check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)
+    leaf = partial(reduce_leaf, source=source, method=method)
+    cost = leaf_cost(plan, source)
+    reduced = executor.reduce(leaf, merge_groups, leaves, label=leaf_label, what=f"reduce {'+'.join(names)}", cost=cost)
+    groups = {group: found.summary for group, found in reduced.items()}
+    return Summaries(groups, plan.basis, names, tuple(frozen), energies=source.energies)

@@ -1,0 +1,69 @@
+"""``FitSettings``: how a block is fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..algebra import regulariser_faults
+from ..errors import InputError, joined
+from ..frames.rows import OBJECTIVES
+from ..model.one_body import MISSING_ENERGIES
+from ..text.display import Shown
+from ..text.table_keys import REGULARISERS, elsewhere
+from .weights import AUTO, checked_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..evaluation.frame_rows import InnerPolicy
+    from ..model.one_body import MissingEnergies
+    from ..model.parameters import Penalty
+
+METHODS: Final = ("rfactor", "gram", "auto")
+
+
+@dataclass(frozen=True, repr=False)
+class FitSettings(Shown):
+    """How a block is fitted.
+
+    Attributes
+    ----------
+    regulariser : ``{"kind": "none" | "svd" | "ridge" | "lasso", …}``, see
+        :func:`~hiertl_dist.algebra.regulariser_from_dict`.
+    weights : ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind of row, by source, or
+        ``source/kind``; they multiply rows, so the objective holds their squares. ``{}``: every row alike.
+    objective : ``lsq`` (chimes_lsq's counting) or ``plain``.
+    method : ``rfactor`` (TSQR), ``gram`` (normal equations, refused where unsafe) or ``auto``: Gram, and where that
+        is unsafe RFactor, which reads the rows (or, when streaming, makes them) once more.
+    policy : for pairs inside an inner cutoff.
+    include_fewer : also use frames that have only some of the block's elements.
+    penalty : the wall of the fitted block; default: that of the frozen models, else ChIMES's default.
+    missing_energies : where energies are fitted upon frozen models that lack the energy of a free atom: ``"refuse"``,
+        ``"fit"`` it with the block, or ``"zero"`` is meant.
+    """
+
+    regulariser: Mapping[str, Any] = field(default_factory=lambda: {"kind": "none"})
+    weights: Mapping[str, float] | str = AUTO
+    objective: str = "lsq"
+    method: str = "rfactor"
+    policy: InnerPolicy = "refuse"
+    include_fewer: bool = False
+    penalty: Penalty | None = None
+    missing_energies: MissingEnergies = "refuse"
+
+    def __post_init__(self) -> None:
+        checked_choice(self.weights)
+        if self.missing_energies not in MISSING_ENERGIES:
+            raise InputError(f"missing_energies: expected one of {MISSING_ENERGIES}, found {self.missing_energies!r}")
+        if self.method not in METHODS:
+            raise InputError(f"method: expected one of {METHODS}, found {self.method!r}")
+        if self.objective not in OBJECTIVES:
+            raise InputError(f"objective: expected one of {sorted(OBJECTIVES)}, found {self.objective!r}")
+        if faults := regulariser_faults(dict(self.regulariser)):
+            known = elsewhere(key for key in self.regulariser if key not in REGULARISERS)
+            places = "".join(f"; {key!r} is a key of {place}" for key, place in known.items())
+            texts = [f"regulariser: {fault}{places if 'expected keys' in fault else ''}" for fault in faults]
+            raise InputError(texts[0]) if len(texts) == 1 else joined(texts, InputError)
+
+

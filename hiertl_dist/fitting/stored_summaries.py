@@ -1,0 +1,247 @@
+"""Summaries that lie in a store: opened without reading a factor, each of which is read when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..algebra import RFactor
+from ..dataset.folds import Folds
+from ..design_matrix.store_places import DIGITS
+from ..errors import StoreError
+from ..evaluation.frame_rows import widest_ranges
+from ..files.paths import ASIDE
+from ..frames.rows import Group
+from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.blocks import blocks_of, columns_of
+from ..model.one_body import EnergyTerms, one_body_values
+from ..model.parameters import Parameters, Penalty
+from .reduction import Summaries
+from .summary_batches import agreed, as_json, digest_of
+from .summary_store import SummaryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from ..executors.base import Executor
+    from .summary_store import Batch
+
+
+def open_summaries(store: str | Path, basis: Basis | None = None) -> Summaries:
+    """What :func:`summarise` put into a summary store; factors are read when they are asked for.
+
+    Parameters
+    ----------
+    basis : whose energies of free atoms and masses are meant, which no factor depends on; default: those that were
+        given when the store was made.
+
+    Raises
+    ------
+    StoreError
+        There is no such store, or a pass that adds columns to it did not end.
+    """
+    place = SummaryStore.open(store)
+    settings, batches = place.settings, place.batches()
+    stored = Basis.from_dict(settings["basis"])
+    names = tuple(b.name for b in blocks_of(stored, settings["blocks"]))
+    ranges: dict[str, dict[str, tuple[float, float]]] = {}
+    for batch in batches:
+        own = {key: (float(low), float(high)) for key, (low, high) in batch.info["ranges"].items()}
+        ranges[batch.elements] = widest_ranges([ranges.get(batch.elements, {}), own])
+        if lacking := lacking_blocks(batch, names):
+            raise StoreError(
+                f"{store}: frames of {batch.elements} lack the columns of blocks {', '.join(lacking)}: the pass that "
+                "adds them did not end; summarise the frames again"
+            )
+        if batch.blocks != tuple(b for b in names if b in batch.blocks):
+            raise StoreError(
+                f"{store}: expected blocks in the order {', '.join(names)}, found {', '.join(batch.blocks)} in batch "
+                f"{batch.id[:12]}: its columns would be taken for others"
+            )
+    # frames that are given again with others are said again
+    notes = tuple(dict.fromkeys(n for batch in batches for n in batch.info["notes"]))
+    folds = None if settings["folds"] is None else Folds.from_dict(settings["folds"])
+    frozen = tuple(parameters_of(f) for f in settings["frozen"])
+    groups = StoredGroups(place.path)
+    here = stored if basis is None else _given_as_in(stored, basis)
+    return Summaries(groups, here, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros))
+
+
+def _given_as_in(stored: Basis, basis: Basis) -> Basis:
+    """The stored basis with what another one gives that no factor depends on."""
+    ones = {t.elements[0] for t in stored.types if t.body == 1}
+    return replace(
+        stored, energies=tuple((e, x) for e, x in basis.energies if e in ones),
+        masses={e: mass for e, mass in basis.masses.items() if e in stored.elements},
+    )  # fmt: skip
+
+
+def lacking_blocks(batch: Batch, names: Sequence[str]) -> list[str]:
+    """The blocks among some that frames of a batch have the elements of, and its factors no columns."""
+    members = set(split_symbols(batch.elements))
+    return [b for b in names if set(split_symbols(b)) <= members and b not in batch.blocks]
+
+
+class StoredGroups(Mapping[Group, RFactor]):
+    """The groups of a summary store, each read, and put together from its batches, when it is asked for.
+
+    A copy in another process reads for itself: what travels is the path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._store = SummaryStore.open(path)
+        self._batches = self._store.groups()
+        self._rows = dict.fromkeys(self._batches, 0)
+        self.zeros: dict[str, float] = {}
+        """kcal/mol by element: what the labels' energies lack for each atom. Each pass chose its own; all are brought
+        to that of the first batch that has the element."""
+        batches = self._store.batches()
+        for batch in batches:
+            for entry in batch.groups:
+                self._rows[entry.group] += entry.rows
+            for element, zero in batch.info.get("zeros", {}).items():
+                self.zeros.setdefault(element, float(zero))
+        self._moves = {batch.id: self._moves_of(batch) for batch in batches}
+
+    def _moves_of(self, batch: Batch) -> list[tuple[int, float]]:
+        """(one-body column, kcal/mol that an atom's energy is to lose besides) of a batch's factors."""
+        own = batch.info.get("zeros", {})
+        basis = Basis.from_dict(self._store.settings["basis"])
+        columns = columns_of(basis, batch.blocks) if batch.blocks else ()
+        elements = {c.elements[0]: i for i, c in enumerate(columns) if not c.powers}
+        moves = {e: self.zeros.get(e, 0.0) - float(own.get(e, 0.0)) for e in elements}
+        return [(elements[e], move) for e, move in moves.items() if move]
+
+    def __getitem__(self, group: Group) -> RFactor:
+        found = [self._above_zero(self._store.read(batch, group)[0], batch) for batch in self._batches[group]]
+        return merge_all(found)
+
+    def _above_zero(self, factor: RFactor, batch: str) -> RFactor:
+        if not self._moves[batch]:
+            return factor
+        r = np.array(factor.r, order="F")
+        for column, move in self._moves[batch]:
+            r[:, factor.n_columns] -= move * r[:, column]
+        return replace(factor, r=r)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def rows(self, group: Group) -> int:
+        """Rows of a group, without reading it."""
+        return self._rows[group]
+
+    def __reduce__(self) -> tuple[type[StoredGroups], tuple[Path]]:
+        return StoredGroups, (self._path,)
+
+
+def merge_all(factors: Sequence[RFactor]) -> RFactor:
+    """One factor of several with the same columns; those of few rows first, for rows go below rows for nothing."""
+    first, *others = sorted(factors, key=lambda f: f.rows)
+    for other in others:
+        first = first.merge(other)
+    return first
+
+
+def store_settings(
+    basis: Basis, names: Sequence[str], folds: Folds | None, frozen: Sequence[Parameters], policy: str
+) -> dict[str, Any]:
+    """What all batches of a store have in common.
+
+    Among it the energies of free atoms that the basis gives, of elements without a column of their own here: what is
+    taken off the labels for them can't be changed afterwards.
+    """
+    held = one_body_values(frozen)
+    taken = {e: x for e, x in basis.energies if cluster_name((e,)) not in names and e not in held}
+    return {
+        "basis": basis.to_dict(), "blocks": {b: block_digest(basis, b) for b in names},
+        "folds": None if folds is None else folds.as_dict(), "policy": policy,
+        "frozen": [parameters_dict(f) for f in frozen], **({"energies": taken} if taken else {}),
+    }  # fmt: skip
+
+
+def block_digest(basis: Basis, block: str) -> str:
+    """SHA-256 of what a block's columns depend on: its types, the pairs of its elements, the cutoff function."""
+    own = basis.with_types(t for t in basis.types if t.block == block)
+    return own.restricted(split_symbols(block)).digest
+
+
+def parameters_dict(given: Parameters) -> dict[str, Any]:
+    return {
+        "source": given.source, "digest": given.digest, "basis": given.basis.to_dict(),
+        "coefficients": given.coefficients.tolist(), "penalty": [given.penalty.scale, given.penalty.distance],
+        "coverage": {key: list(span) for key, span in given.coverage.items()},
+        **({"untold": [dict(d) for d in given.untold]} if given.untold else {}),
+    }  # fmt: skip
+
+
+def parameters_of(table: Mapping[str, Any]) -> Parameters:
+    return Parameters(
+        Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
+        {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],
+        untold=tuple(table.get("untold", ())),
+    )  # fmt: skip
+
+
+def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, ...]:
+    """The blocks that a store of these settings will have with those of a pass, in the order of their columns.
+
+    Raises StoreError where the pass does not fit to the store.
+    """
+    basis = Basis.from_dict(asked["basis"])
+    if lost := sorted(set(stored["blocks"]) - {b.name for b in blocks_of(basis)}):
+        raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
+    # the order of blocks, and so of columns, is that of elements
+    before = [e for e in stored["basis"]["elements"] if e in basis.elements]
+    if before != (here := [e for e in basis.elements if e in before]):
+        raise StoreError(f"{path}: the store has elements in the order {before}, this basis in the order {here}")
+    names = tuple(b.name for b in blocks_of(basis, {*stored["blocks"], *asked["blocks"]}))
+    agreed(str(path), dict(stored), as_json({**asked, "blocks": {b: block_digest(basis, b) for b in names}}))
+    return names
+
+
+def ask_store(executor: Executor, call: Callable[[], Any], *, what: str) -> Any:
+    """What ``call()`` says of a store, in one process. A StoreError is raised as it is, for no task has failed."""
+    found = executor.once(partial(_answer, call), what=what)
+    if isinstance(found, StoreError):
+        raise found
+    return found
+
+
+def _answer(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except StoreError as error:
+        return error
+
+
+def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = True) -> Path:
+    """Where below ``path`` the summary store of these settings is, or will be. Raises StoreError.
+
+    A folder named by the first digits of their digest; or another one there that was made with the same but for blocks,
+    which it gets too. Where ``path`` itself is a store, it is that one, if it fits; ``check``: an error if not.
+    """
+    if (path / "index.json").exists():
+        try:
+            names_with(path, SummaryStore.open(path).settings, settings)
+        except StoreError:
+            if check:
+                raise
+        return path
+    own = path / digest_of(as_json(settings))[:DIGITS]
+    if not (own / "index.json").exists():
+        for folder in sorted(p.parent for p in path.glob("*/index.json") if ASIDE not in p.parent.name):
+            with suppress(StoreError):
+                names_with(folder, SummaryStore.open(folder).settings, settings)
+                return folder
+    return own

@@ -1,0 +1,381 @@
+"""What a summary store holds: batches, the numbers of each group, the check of their rows, and settings that agree.
+
+The files are the business of :mod:`hiertl_dist.fitting.summary_store`; here is what is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..algebra import RFactor
+from ..algebra.lapack import Vector, column_norms
+from ..algebra.packed import pack_upper, unpack_upper
+from ..design_matrix.chunks import crc32c
+from ..design_matrix.store import what_rows_depend_on
+from ..errors import StoreError
+from ..files.paths import difference_lines
+from ..frames.rows import Group
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NORM_TOLERANCE: Final = 1e-9
+"""By how much a column's norm in the factor may differ from that of its rows, as a part of it.
+
+The error of Householder QR is a part of each column's own norm, whatever the sizes of the others: at most a multiple
+of rows · width · ε (Higham, Accuracy and Stability of Numerical Algorithms, theorem 19.4), in practice a few ε. That of
+a running sum of squares is at most rows · ε: 1e-10 for half a million rows, in practice its root.
+"""
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """A frame that a batch has seen.
+
+    Attributes
+    ----------
+    digest : of its content; fold : the part of the data for cross-validation that it belongs to, −1 for none.
+    origin : file and number, for people; group : its data source; composition : such as ``C75N25``.
+    configuration : ``Frame.configuration``; empty where nobody said.
+    """
+
+    digest: str
+    fold: int
+    origin: str
+    group: str
+    composition: str = ""
+    configuration: str = ""
+
+
+@dataclass(frozen=True)
+class GroupEntry:
+    """Where the factor of one group is: ``count`` numbers from number ``offset`` of the batch's file, and their CRC32C.
+
+    Attributes
+    ----------
+    rows : that were reduced; width : columns of [A | T]; n_targets : columns of T.
+    """
+
+    group: Group
+    rows: int
+    width: int
+    n_targets: int
+    offset: int
+    count: int
+    crc32c: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The frames of one element set from one pass, reduced.
+
+    Attributes
+    ----------
+    elements : name of the set (``CN``); info : what else is known of the frames, as JSON has it.
+    """
+
+    id: str
+    elements: str
+    blocks: tuple[str, ...]
+    frames: tuple[FrameRecord, ...]
+    tiles: tuple[str, ...]
+    groups: tuple[GroupEntry, ...]
+    info: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @cached_property
+    def entries(self) -> dict[Group, GroupEntry]:
+        """Where each group is."""
+        return {entry.group: entry for entry in self.groups}
+
+    @property
+    def n_numbers(self) -> int:
+        """Numbers in the batch's file."""
+        return sum(entry.count for entry in self.groups)
+
+
+@dataclass(frozen=True, eq=False)
+class NewBatch:
+    """A batch to be written.
+
+    Attributes
+    ----------
+    elements : name of the element set (``CN``); blocks : of the columns, in their order.
+    frames, tiles : what the factors have seen; both may be in one live batch only.
+    factors : of the rows [A | T] of each group, all with the same columns and targets.
+    squares : (width,) per group, the sum of squares of each column of [A | T], accumulated from the rows.
+    replaces : ids of batches that this one supersedes: it has their frames, in the same folds, and their blocks.
+        Their files are deleted when the index no longer names them.
+    rows : number of rows of each group, counted from the frames; compared with what the factors have seen.
+    info : what else is to be known of the frames, as JSON has it.
+    """
+
+    elements: str
+    blocks: Sequence[str]
+    frames: Sequence[FrameRecord]
+    tiles: Sequence[str]
+    factors: Mapping[Group, RFactor]
+    squares: Mapping[Group, Vector]
+    replaces: Sequence[str] = ()
+    rows: Mapping[Group, int] | None = None
+    info: Mapping[str, Any] | None = None
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of what JSON holds, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def label(group: Group) -> str:
+    """A group for people: all that tells it from others."""
+    composition = f"/{group.composition}" if group.composition else ""
+    atoms = f", {group.atoms} atoms" if group.atoms else ""
+    fold = f", fold {group.fold}" if group.fold >= 0 else ""
+    return f"{group.name}{composition}{atoms}{fold}"
+
+
+# ---- batches
+
+
+def content_of(batch: Batch) -> dict[str, Any]:
+    """The batch as JSON has it, without its id, which is the digest of this."""
+    return {
+        "elements": batch.elements,
+        "blocks": list(batch.blocks),
+        "frames": [{**vars(frame)} for frame in batch.frames],
+        "tiles": list(batch.tiles),
+        "groups": [{**vars(entry), "group": list(entry.group)} for entry in batch.groups],
+        "info": dict(batch.info),
+    }
+
+
+def batch_from(content: Mapping[str, Any]) -> Batch:
+    """The batch that :func:`content_of` wrote. Raises KeyError or TypeError where something else did."""
+    return Batch(
+        id=digest_of(content),
+        elements=content["elements"],
+        blocks=tuple(content["blocks"]),
+        frames=tuple(FrameRecord(**frame) for frame in content["frames"]),
+        tiles=tuple(content["tiles"]),
+        groups=tuple(GroupEntry(**{**entry, "group": Group(*entry["group"])}) for entry in content["groups"]),
+        info=content["info"],
+    )
+
+
+def reduced_batch(new: NewBatch) -> Batch:
+    """The batch of these factors, checked.
+
+    Raises
+    ------
+    StoreError
+        A frame or tile is named twice, the groups of the mappings or the shapes of the factors differ, or a group's
+        factor has not seen the rows that ``squares`` and ``rows`` tell of.
+    """
+    where, factors, squares, rows = f"batch of {new.elements}", new.factors, new.squares, new.rows
+    _require_distinct(where, new.frames, new.tiles, new.blocks)
+    for name, others in (("squares", squares), ("rows", rows)):
+        if others is not None and (unmatched := sorted(factors.keys() ^ others.keys())):
+            has, lacks = ("factors", name) if unmatched[0] in factors else (name, "factors")
+            raise StoreError(f"{where}: group {label(unmatched[0])} is in {has} and not in {lacks}")
+    entries: list[GroupEntry] = []
+    for group in sorted(factors):
+        factor, here = factors[group], f"{where}, group {label(group)}"
+        shape, first = (factor.width, factor.n_targets), entries[0] if entries else None
+        if first and shape != (first.width, first.n_targets):
+            raise StoreError(
+                f"{here}: expected (width, targets) {(first.width, first.n_targets)}, as group {label(first.group)} "
+                f"has them, found {shape}"
+            )
+        if rows is not None and rows[group] != factor.rows:
+            raise StoreError(f"{here}: expected {rows[group]} rows, found {factor.rows} in its factor")
+        require_all_rows(factor, squares[group], here)
+        try:
+            parts = numbers_of(factor, squares[group])
+        except ValueError as error:
+            raise StoreError(f"{here}: {error}") from error
+        crc, count = 0, 0
+        for part in parts:
+            crc, count = crc32c(part, crc), count + part.size
+        offset = entries[-1].offset + entries[-1].count if entries else 0
+        plain = Group(group.source, group.kind, group.composition, int(group.fold), int(group.atoms))
+        entries.append(
+            GroupEntry(plain, int(factor.rows), int(factor.width), int(factor.n_targets), offset, count, crc)
+        )
+    records = tuple(replace(f, fold=int(f.fold)) for f in new.frames)
+    # as it is read back, so that a batch is equal to itself
+    known = json.loads(json.dumps(new.info or {}, allow_nan=False))
+    batch = Batch("", new.elements, tuple(new.blocks), records, tuple(new.tiles), tuple(entries), known)
+    return replace(batch, id=digest_of(content_of(batch)))
+
+
+def _require_distinct(where: str, frames: Sequence[FrameRecord], tiles: Sequence[str], blocks: Sequence[str]) -> None:
+    if not frames:
+        raise StoreError(f"{where}: expected at least one frame, found none")
+    seen: dict[str, FrameRecord] = {}
+    for frame in frames:
+        if first := seen.get(frame.digest):
+            raise StoreError(f"{where}: frames {first.origin} and {frame.origin} are the same ({frame.digest[:12]})")
+        seen[frame.digest] = frame
+    for what, names in (("tile", tiles), ("block", blocks)):
+        if repeated := sorted(name for name, times in Counter(names).items() if times > 1):
+            raise StoreError(f"{where}: {what} {repeated[0]} is named twice")
+
+
+def require_contained(where: str, old: Batch, new: Batch) -> None:
+    """Raise StoreError where ``new`` lacks a frame or a block of the batch that it is to replace, or a fold differs."""
+    where = f"{where}: batch {old.id[:12]} can't be replaced"
+    frames = {frame.digest: frame for frame in new.frames}
+    for frame in old.frames:
+        if frame.digest not in frames:
+            raise StoreError(f"{where}: its frame {frame.origin} ({frame.digest[:12]}) is not in the new batch")
+        if frame.fold != (fold := frames[frame.digest].fold):
+            raise StoreError(f"{where}: its frame {frame.origin} is in fold {frame.fold}, in the new batch in {fold}")
+    if lost := [block for block in old.blocks if block not in new.blocks]:
+        raise StoreError(f"{where}: its block {lost[0]} is not in the new batch, which has {list(new.blocks)}")
+
+
+def require_counted_once(where: str, batches: Sequence[Batch]) -> None:
+    """Raise StoreError where a frame or a tile is in two of some batches."""
+    places: dict[tuple[str, str], Batch] = {}
+    for batch in batches:
+        named = [("frame", f.digest, f"{f.origin} ({f.digest[:12]})") for f in batch.frames]
+        named += [("tile", tile, tile[:12]) for tile in batch.tiles]
+        for what, name, shown in named:
+            if (first := places.setdefault((what, name), batch)) is not batch:
+                raise StoreError(
+                    f"{where}: {what} {shown} is in batch {first.id[:12]} already; its rows would be counted twice"
+                )
+
+
+def require_one_fold(where: str, batches: Sequence[Batch], settings: Mapping[str, Any]) -> None:
+    """Raise StoreError where frames of some batches that have to be in one fold are in two.
+
+    These are frames of one configuration, and, where the ``folds`` of the settings divide by group, frames of one
+    group.
+    """
+    folds = settings.get("folds")
+    by_group = isinstance(folds, dict) and folds.get("split") == "group"
+    seen: dict[tuple[str, str], FrameRecord] = {}
+    for frame in (f for batch in batches for f in batch.frames):
+        units = [("configuration", frame.configuration)] if frame.configuration else []
+        units += [("group", frame.group)] if by_group else []
+        for what, name in units:
+            if (first := seen.setdefault((what, name), frame)).fold != frame.fold:
+                groups = f"{what} {name!r}" if what == "group" else f"one {what}, {name[:12]},"
+                raise StoreError(
+                    f"{where}: expected frames of {groups} in one fold, found {first.origin} of group {first.group!r} "
+                    f"in fold {first.fold} and {frame.origin} of group {frame.group!r} in fold {frame.fold}: one would "
+                    "foretell the other. Where another pass wrote meanwhile, run this one again"
+                )
+
+
+# ---- numbers
+
+
+def numbers_of(factor: RFactor, squares: Vector) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a batch's file has of a group: its factor's numbers, one after the other, and the squares; little-endian.
+
+    Raises ValueError where a triangle has other numbers than zero below its diagonal.
+    """
+    flat = pack_upper(factor.r) if factor.is_triangle else factor.r.ravel(order="F")
+    return np.ascontiguousarray(flat, "<f8"), np.ascontiguousarray(squares, "<f8")
+
+
+def factor_from(numbers: NDArray[np.float64], entry: GroupEntry, where: str) -> tuple[RFactor, Vector]:
+    """The factor and the squares that :func:`numbers_of` made ``numbers`` of; StoreError where they do not fit."""
+    native = numbers.astype(np.float64, copy=False)
+    flat, squares = native[: -entry.width], native[-entry.width :].copy()
+    try:
+        r = unpack_upper(flat) if entry.rows >= entry.width else flat.reshape((entry.rows, entry.width), order="F")
+        factor = RFactor(r, entry.rows, entry.n_targets)
+    except ValueError as error:
+        raise StoreError(f"{where}: {error}") from error
+    require_all_rows(factor, squares, where)
+    return factor, squares
+
+
+def require_all_rows(factor: RFactor, squares: Vector, where: str) -> None:
+    """Compare the norm of each column of the factor with that of the rows, told by their sums of squares (width,).
+
+    Squares below the smallest number are lost, at most half of it each; that much is allowed for.
+
+    Raises
+    ------
+    StoreError
+        The column and both norms are named.
+    """
+    if np.shape(squares) != (factor.width,):
+        raise StoreError(f"{where}: expected sums of squares of shape ({factor.width},), found {np.shape(squares)}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        found, expected = column_norms(factor.r), np.sqrt(squares)
+        lost = (factor.rows + len(factor.r)) * float(np.finfo(np.float64).smallest_subnormal)
+        allowed = NORM_TOLERANCE * expected + np.sqrt(lost)
+        wrong = np.flatnonzero(~(np.isfinite(expected) & (np.abs(found - expected) <= allowed)))
+    if len(wrong):
+        i = int(wrong[0])
+        column = f"column {i}" if i < factor.n_columns else f"target {i - factor.n_columns}"
+        raise StoreError(
+            f"{where}: {column}: expected the norm of its rows, √{squares[i]:.17g} = {expected[i]:.12g}, found "
+            f"{found[i]:.12g} in the factor of {factor.rows} rows: rows were lost or counted twice"
+        )
+
+
+# ---- settings
+
+
+def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as they are read back. Raises ValueError naming the key where JSON can't hold the value."""
+    found = {}
+    for key, value in settings.items():
+        try:
+            found[str(key)] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"settings: {key}: expected what JSON can hold: {error}") from error
+    if not isinstance(found.get("blocks", {}), dict):
+        raise ValueError(f"settings: blocks: expected a mapping of names to digests, found {found['blocks']}")
+    return found
+
+
+def agreed(where: str, stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    """The store's settings, with the blocks that are new in ``asked`` and the wider basis.
+
+    Raises
+    ------
+    StoreError
+        A value differs, or neither basis contains the other; see ``SummaryStore.create``.
+    """
+    special = {"blocks", "basis"} if "blocks" in stored or "blocks" in asked else set()
+    lines = difference_lines(*({k: v for k, v in s.items() if k not in special} for s in (stored, asked)))
+    mine, theirs = stored.get("blocks", {}), asked.get("blocks", {})
+    if other := [block for block in sorted(mine.keys() & theirs.keys()) if mine[block] != theirs[block]]:
+        lines += f"\n  blocks {', '.join(other)} are defined in another way:"
+        bases = ({"basis": what_rows_depend_on(s.get("basis", {}))} for s in (stored, asked))
+        lines += difference_lines(*bases) or "".join(
+            f"\n  blocks.{b}: the definition {mine[b]} in the store, {theirs[b]} now" for b in other
+        )
+    if lines:
+        raise StoreError(f"{where}: the store was made with other settings{lines}\n{_WAYS_ON}")
+    new, lost = sorted(theirs.keys() - mine.keys()), sorted(mine.keys() - theirs.keys())
+    if not new:
+        return stored
+    if "basis" in stored and (lost or "basis" not in asked):
+        raise StoreError(
+            f"{where}: this pass has blocks {new}, which the store has not; expected a basis with those of the store "
+            f"too, found {'no basis' if 'basis' not in asked else f'none of {lost}'}"
+        )
+    basis = {"basis": asked["basis"]} if "basis" in asked else {}
+    return {**stored, "blocks": {**mine, **theirs}, **basis}
+
+
+_WAYS_ON: Final = (
+    "these are settled with the pass, and to change them the rows are needed again: go on with --fresh, which makes a "
+    "new store and renames this one (in Python: move_aside of hiertl_dist.files.paths), or with another folder: below "
+    "[search] summaries all settings have one that is named by their digest"
+)

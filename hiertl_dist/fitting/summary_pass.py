@@ -1,0 +1,325 @@
+"""``summarise``: one pass over the rows, after which weights, orders, exclusions, folds and fits need them no more.
+
+Rows are kept apart by source, kind, composition and fold. A group has the columns of its own elements only, and one
+triangular factor, or its rows where they are fewer than columns. With a summary store, more frames are one more batch,
+and more blocks make anew only what has the elements of one of them. A pass is in the store wholly or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..algebra import RFactor
+from ..dataset.folds import Folds, assign_folds
+from ..dataset.holding_out import each_once
+from ..design_matrix.assembly import assemble
+from ..design_matrix.planning import check_resources, make_plan
+from ..errors import InputError, StoreError
+from ..evaluation.frame_rows import check_elements
+from ..executors import borrowed
+from ..files.paths import local_path
+from ..frames.rows import Group, n_rows
+from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.blocks import blocks_of
+from ..model.frozen import check_frozen
+from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
+from ..model.parameters import Parameters
+from ..model.truncation import with_energy_columns
+from ..text.words import count_text
+from .leaves import (
+    Reduced,
+    RowSource,
+    cut_leaves,
+    factor_in,
+    grouped_rows,
+    leaf_bytes,
+    leaf_cost,
+    leaf_label,
+    merge_groups,
+    reduce_leaf,
+)
+from .reduction import Summaries
+from .stored_summaries import ask_store, lacking_blocks, names_with, open_summaries, store_settings
+from .summary_batches import require_one_fold
+from .summary_store import FrameRecord, NewBatch, SummaryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..design_matrix.planning import Plan, Segment
+    from ..evaluation.frame_rows import InnerPolicy
+    from ..executors.base import Executor
+    from ..frames.frame import Frame
+    from .summary_store import Batch
+
+def summarise(
+    frames: Sequence[Frame],
+    basis: Basis,
+    *,
+    blocks: Sequence[str] | None = None,
+    folds: Folds | int | None = 5,
+    store: str | Path | None = None,
+    rows: str | Path | None = None,
+    frozen: Sequence[Parameters] = (),
+    policy: InnerPolicy = "refuse",
+    missing_energies: MissingEnergies = "zero",
+    executor: Executor | None = None,
+    memory: int | None = None,
+) -> Summaries:
+    """Reduce all rows of some frames once, each block in every frame that has its elements.
+
+    Parameters
+    ----------
+    blocks : names; default: every block of the basis that no frozen model holds.
+    folds : how, or into how many parts, frames are shared out for cross-validation; other folds need the rows again.
+    store : folder of the summary store, all of which is returned; what is there is not computed again. ``None``: none.
+    rows : folder of the design store: tiles that are complete are read, others written; ``None``: rows are not kept.
+    frozen : models of other blocks, whose predictions are subtracted from the targets of every fit.
+    policy : for pairs inside an inner cutoff.
+    missing_energies : of free atoms of which neither blocks nor frozen models nor the basis say any: ``"fit"`` keeps
+        columns of their own, so that views may fit them; ``"zero"``: none; ``"refuse"``: an error that names them.
+    executor : who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
+
+    Raises
+    ------
+    StoreError
+        The store has other folds, basis, policy or frozen models, both named, or what another pass wrote meanwhile.
+    InputError, MismatchError, ResourceError, TaskFailed
+        As of :func:`~hiertl_dist.fit_block`.
+    """
+    _require_folders(store=store, rows=rows)
+    how = Folds(folds) if isinstance(folds, int) else folds
+    basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
+    with borrowed(executor) as runner:
+        batches: tuple[Batch, ...] = ()
+        if store is not None:
+            opening = partial(_open, Path(store), store_settings(basis, names, how, frozen, policy))
+            names, batches = ask_store(runner, opening, what=f"open {store}")
+        check_frozen(basis, names, frozen)
+        usable, more = _usable(frames, basis, names)
+        shares = _share(usable, how, batches)
+        todo, replaced = _todo(usable, names, batches)
+        fresh: list[_Fresh] = []
+        # what energies lack is for views to say
+        energies = EnergyTerms(energy_terms(todo, basis, names, frozen, missing="zero").zeros)
+        if todo:
+            plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
+                             store=rows)  # fmt: skip
+            fresh = _reduce(plan, frozen, rows, shares, runner, memory, more + _left_out(plan, frames, names), energies)
+        if store is not None:
+            if fresh:
+                writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
+                ask_store(runner, partial(writing, Path(store)), what=f"write {store}")
+            return open_summaries(store, basis)
+    return _in_memory(fresh, basis, names, frozen, how, energies)
+
+
+def _require_folders(**folders: str | Path | None) -> None:
+    for what, folder in folders.items():
+        if folder is not None:
+            local_path(folder, what)
+
+
+def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[str, ...]:
+    held = {t.block for f in frozen for t in f.basis.types}
+    free = [b.name for b in blocks_of(basis) if b.name not in held]
+    return tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
+
+
+def with_missing(
+    basis: Basis, names: Sequence[str], frozen: Sequence[Parameters], frames: Sequence[Frame], missing: MissingEnergies
+) -> tuple[Basis, tuple[str, ...]]:
+    """The basis and names of blocks with a column for each energy of a free atom that is missing and to be fitted; see
+    :func:`summarise`. Raises InputError where it is missing and refused."""
+    members = [set(split_symbols(b)) for b in names]
+    labelled = [f.elements for f in frames if f.energy is not None]
+    there = {e for own in labelled if any(m <= own for m in members) for e in own}
+    wanted = settled_energies(basis, names, frozen, there, missing, (), "summarise", names).opened
+    if not wanted:
+        return basis, tuple(names)
+    basis = with_energy_columns(basis, wanted)
+    return basis, tuple(b.name for b in blocks_of(basis, {*names, *(cluster_name((e,)) for e in wanted)}))
+
+
+def _in_memory(
+    fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None,
+    energies: EnergyTerms,
+) -> Summaries:  # fmt: skip
+    if not fresh:
+        raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
+    groups: dict[Group, RFactor] = {g: factor_in(r) for f in fresh for g, r in f.groups.items()}
+    return Summaries(
+        groups, basis, names, tuple(frozen), folds, {f.elements: f.ranges for f in fresh},
+        tuple(n for f in fresh for n in f.notes), energies,
+    )  # fmt: skip
+
+
+def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]]:
+    """Create a store or look into the one that is there: the blocks that it will have, those of before included, and
+    its batches.
+
+    New blocks become the store's when their columns are written, lest a pass that fails leaves it without them.
+    """
+    if not (path / "index.json").exists():
+        SummaryStore.create(path, settings)
+    store = SummaryStore.open(path)
+    names = names_with(path, store.settings, settings)
+    return names, store.batches()
+
+
+def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> tuple[list[Frame], tuple[str, ...]]:
+    """The frames that have a label, and all elements of a block, each once; and what is said of those that are there
+    again, which a store of what frames contain can't tell from the first."""
+    check_elements(frames, basis.elements)
+    members = [set(split_symbols(b)) for b in names]
+    usable = [f for f in frames if n_rows(f) and any(m <= f.elements for m in members)]
+    return each_once(usable)
+
+
+def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[str]) -> tuple[str, ...]:
+    """What is said of frames that have all elements of a block and are not used."""
+    members = [set(split_symbols(b)) for b in names]
+    bare = [f.origin for f in frames if not n_rows(f) and any(m <= f.elements for m in members)]
+    return tuple(
+        f"{count_text(len(origins), 'frame')} {why}: {'; '.join(origins[:5])}{' …' * (len(origins) > 5)}"
+        for why, origins in (("left out by the policy", plan.skipped), ("without a label", bare)) if origins
+    )  # fmt: skip
+
+
+def _share(frames: Sequence[Frame], folds: Folds | None, batches: Sequence[Batch]) -> dict[str, int]:
+    """Fold of each frame, by digest. Raises StoreError where the batches contradict each other."""
+    if folds is None:
+        return {f.digest: -1 for f in frames}
+    require_one_fold("the store", batches, {"folds": folds.as_dict()})
+    records = [r for batch in batches for r in batch.frames]
+    known, groups = {r.digest: r.fold for r in records}, {r.group: r.fold for r in records}
+    compositions = {r.digest: r.composition for r in records}
+    configurations = {r.configuration: r.fold for r in records if r.configuration}
+    found = assign_folds(frames, folds, known, groups, compositions, configurations)
+    return known | dict(zip((f.digest for f in frames), found, strict=True))
+
+
+def _todo(
+    frames: Sequence[Frame], names: Sequence[str], batches: Sequence[Batch]
+) -> tuple[list[Frame], dict[str, list[str]]]:
+    """Frames whose rows are needed, and by element set the batches that lack columns and are made anew."""
+    replaced: dict[str, list[str]] = {}
+    known: set[str] = set()
+    given = {f.digest for f in frames}
+    for batch in batches:
+        if not (new := lacking_blocks(batch, names)):
+            known |= {r.digest for r in batch.frames}
+            continue
+        replaced.setdefault(batch.elements, []).append(batch.id)
+        if absent := [r.origin for r in batch.frames if r.digest not in given]:
+            raise StoreError(
+                f"blocks {', '.join(new)} are new for frames of {batch.elements}: the rows "
+                f"of all {len(batch.frames)} such frames are needed again, of which {len(absent)} were not given: "
+                f"{'; '.join(absent[:5])}{' …' * (len(absent) > 5)}"
+            )
+    return [f for f in frames if f.digest not in known], replaced
+
+
+@dataclass(frozen=True, eq=False)
+class _Fresh:
+    """What the pass found of one element set: a batch to be."""
+
+    elements: str
+    blocks: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    tiles: tuple[str, ...]
+    groups: dict[Group, Reduced]
+    ranges: dict[str, tuple[float, float]]
+    notes: tuple[str, ...]
+    zeros: Mapping[str, float]
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [f for s in self.segments for f in s.frames]
+
+
+def _reduce(
+    plan: Plan, frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
+    runner: Executor, memory: int | None, notes: tuple[str, ...], energies: EnergyTerms,
+) -> list[_Fresh]:  # fmt: skip
+    """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
+    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
+    if not plan.segments:
+        return []
+    kept = None
+    if rows is not None:
+        kept = assemble(
+            [], plan.basis, rows, frozen=frozen, policy=plan.policy, executor=runner, memory=memory, plan=plan
+        ).store
+    source = RowSource(
+        plan.basis, plan.policy, names, tuple(without_one_body(frozen)), kept,
+        frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
+        energies=energies,
+    )  # fmt: skip
+    leaves: list[tuple[Segment, ...]] = []
+    needed = value = 0
+    for elements in dict.fromkeys(s.elements for s in plan.segments):
+        own = [s for s in plan.segments if s.elements == elements]
+        width = source.width_of(elements)
+        sizes: dict[Group, int] = {}
+        for segment in own:
+            for group, chosen in grouped_rows(segment, shares).items():
+                sizes[group] = sizes.get(group, 0) + len(chosen)
+        cut = cut_leaves(own, width, max(1, sum(n >= width for n in sizes.values())))
+        needed = max(needed, leaf_bytes(cut, width))
+        value += 8 * width * sum(min(n, width) for n in sizes.values())
+        leaves += cut
+    there = runner.memory() if memory is None else memory
+    workers = min(runner.workers, len(leaves))
+    check_resources(needed + 2 * value, "reduction of all groups", memory=there, workers=workers)
+    task = partial(reduce_leaf, source=source, shares=shares)
+    groups = runner.reduce(
+        task, merge_groups, leaves, label=leaf_label, what="summarise", cost=leaf_cost(plan, source),
+        kind=lambda leaf: leaf[0].elements,
+    )  # fmt: skip
+    fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
+    return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
+
+
+def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, Reduced]) -> _Fresh:
+    members = frozenset(split_symbols(elements))
+    segments = tuple(s for s in plan.segments if s.elements == elements)
+    tiles = tuple(f"{t.segment.key}:{t.block}" for t in plan.tiles if t.segment.elements == elements)
+    blocks = tuple(b for b in source.blocks if (elements, b) in source.present)
+    origins = {f.origin for s in segments for f in s.frames}
+    inside = [str(p) for p in plan.inside if p.frame in origins]
+    notes: tuple[str, ...] = ()
+    if inside:
+        shown = "; ".join(inside[:5]) + " …" * (len(inside) > 5)
+        notes = (f"{count_text(len(inside), 'pair')} inside an inner cutoff, policy {plan.policy}: {shown}",)
+    own = {g: r for g, r in groups.items() if g.elements == members}
+    zeros = {e: x for e, x in source.energies.zeros.items() if e in members}
+    return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes, zeros)
+
+
+def _write(
+    settings: dict[str, Any], fresh: Sequence[_Fresh], shares: Mapping[str, int], replaced: Mapping[str, list[str]],
+    path: Path,
+) -> None:  # fmt: skip
+    """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated."""
+    new = []
+    for batch in fresh:
+        records = [
+            FrameRecord(f.digest, shares[f.digest], f.origin, f.group, f.composition, f.configuration)
+            for f in batch.frames
+        ]
+        counts: dict[Group, int] = {}
+        for segment in batch.segments:
+            for group, chosen in grouped_rows(segment, shares).items():
+                counts[group] = counts.get(group, 0) + len(chosen)
+        new.append(NewBatch(
+            batch.elements, batch.blocks, records, batch.tiles,
+            {g: factor_in(r) for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},
+            replaces=replaced.get(batch.elements, ()), rows=counts,
+            info={"ranges": batch.ranges, "notes": batch.notes, "zeros": batch.zeros},
+        ))  # fmt: skip
+    SummaryStore.open(path).add_all(new, settings)

@@ -1,0 +1,366 @@
+"""``SummaryStore``: one triangular factor per group of rows on disk, so that no later question reads a row again.
+
+The data come in *batches*: the frames of one element set from one pass. More frames are one more batch; more columns
+are a batch that supersedes an older one. What is there is never rewritten. All batches of a pass come to life with one
+write of the index. Layout on disk::
+
+    index.json           the truth: format, settings, ids of the live batches; replaced atomically, last
+    <batch id>.json      elements, blocks, frames, tiles; per group its label, rows, width, targets, place and CRC32C
+    <batch id>.f64       per group, groups sorted: its numbers, then the sum of squares of each column of [A | T];
+                         little-endian float64
+
+A group's numbers are its triangle, packed column by column, or, with fewer rows than columns, the rows as they are,
+column by column. They and the squares lie side by side, so that a group is one read. A batch's id is the SHA-256 of
+its ``.json``, which holds the checksums of its numbers: a repeated write makes the same files again, a damaged one is
+noticed, and the order of batches, which is that of their ids, does not depend on who wrote first. ``index.json`` holds
+a SHA-256 of itself.
+
+The sums of squares are accumulated from the rows and not from the factor: an independent check that no row was lost or
+counted twice, made when a batch is written and whenever a group is read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ..algebra import RFactor
+from ..algebra.lapack import Vector
+from ..design_matrix.chunks import crc32c
+from ..design_matrix.store import write_json
+from ..errors import StoreError
+from ..files.locks import locked
+from ..files.paths import local_path, replacing
+from ..frames.rows import Group
+from .summary_batches import (
+    Batch,
+    FrameRecord,
+    GroupEntry,
+    NewBatch,
+    agreed,
+    as_json,
+    batch_from,
+    content_of,
+    digest_of,
+    factor_from,
+    label,
+    numbers_of,
+    reduced_batch,
+    require_contained,
+    require_counted_once,
+    require_one_fold,
+)
+
+__all__ = ["Batch", "FrameRecord", "GroupEntry", "NewBatch", "SummaryStore"]
+
+FORMAT: Final = 1
+
+_INDEX: Final = "index.json"
+_KEY: Final = "hiertl_dist_summaries"
+_OURS: Final = re.compile(r"([0-9a-f]{64})\.(?:f64|json)")
+_PARTIAL: Final = re.compile(r"(?:index|[0-9a-f]{64})\.(?:f64|json)\.[0-9a-f]{32}\.partial")
+
+
+@dataclass(frozen=True)
+class SummaryStore:
+    """A summary store on disk; see the module's text for its layout.
+
+    Attributes
+    ----------
+    path : folder of ``index.json``.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> SummaryStore:
+        """Open an existing store. Raises StoreError if there is none, or of another format."""
+        store = cls(local_path(path, "summary store"))
+        store._index()
+        return store
+
+    @classmethod
+    def create(cls, path: str | Path, settings: Mapping[str, Any]) -> SummaryStore:
+        """Create a store, or open the one that is there if its settings agree.
+
+        Parameters
+        ----------
+        settings : what the rows depend on, as JSON has it. ``blocks`` maps the name of each block to the digest of its
+            definition; blocks that are new to the store are added to its own, and ``basis``, the table that defines
+            them, then takes the place of the store's, which it has to contain. Where no block is new the store's basis
+            stands. ``folds`` says how folds were chosen.
+
+        Raises
+        ------
+        StoreError
+            A value differs, which is named with both; a block is defined in another way; something else is there.
+        ValueError
+            JSON lacks a value of the settings (NaN, an array).
+        """
+        asked = as_json(settings)
+        store = cls(local_path(path, "summary store"))
+        store.path.mkdir(parents=True, exist_ok=True)
+        with locked(store.path):
+            if (store.path / _INDEX).exists():
+                index = store._index()
+                merged = agreed(str(path), index["settings"], asked)
+                if merged != index["settings"]:
+                    store._write_index(merged, index["batches"])
+            else:
+                found = sorted(p.name for p in store.path.iterdir())
+                if other := [n for n in found if not n.startswith(".lock") and not _PARTIAL.fullmatch(n)]:
+                    raise StoreError(f"{path}: expected an empty folder or a summary store, found {other[0]} there")
+                store._write_index(asked, [])
+            store._remove_leftovers()
+        return store
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the rows depend on, as :meth:`create` was told."""
+        found: dict[str, Any] = self._index()["settings"]
+        return found
+
+    def batches(self) -> tuple[Batch, ...]:
+        """The live batches, in the order of their ids, which does not depend on that of writing."""
+        while True:
+            index = self._index()
+            try:
+                return tuple(_batch(self.path, i) for i in index["batches"])
+            except FileNotFoundError as error:
+                # superseded after the index was read, or lost
+                if self._index() == index:
+                    raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
+
+    def frames(self) -> dict[str, FrameRecord]:
+        """The frames of all live batches by digest."""
+        return {frame.digest: frame for batch in self.batches() for frame in batch.frames}
+
+    def groups(self) -> dict[Group, list[str]]:
+        """The ids of the live batches that have rows of each group."""
+        found: dict[Group, list[str]] = {}
+        for batch in self.batches():
+            for entry in batch.groups:
+                found.setdefault(entry.group, []).append(batch.id)
+        return found
+
+    def add(
+        self,
+        elements: str,
+        blocks: Sequence[str],
+        frames: Sequence[FrameRecord],
+        tiles: Sequence[str],
+        factors: Mapping[Group, RFactor],
+        squares: Mapping[Group, Vector],
+        replaces: Sequence[str] = (),
+        *,
+        rows: Mapping[Group, int] | None = None,
+        info: Mapping[str, Any] | None = None,
+    ) -> Batch:
+        """Write one batch; see :meth:`add_all` and :class:`NewBatch`."""
+        new = NewBatch(elements, blocks, frames, tiles, factors, squares, replaces, rows, info)
+        (batch,) = self.add_all([new])
+        return batch
+
+    def add_all(self, new: Sequence[NewBatch], settings: Mapping[str, Any] | None = None) -> tuple[Batch, ...]:
+        """Write batches, which are there when this returns and, whatever happens before, all of them or none.
+
+        Adding the same again is harmless, and repairs the files of the batches if they are damaged.
+
+        Parameters
+        ----------
+        settings : as of :meth:`create`; blocks that are new to the store become its own together with the batches.
+
+        Raises
+        ------
+        StoreError
+            Rows were lost or counted twice (group and column are named), a frame or a tile is in another batch, live or
+            new, ``replaces`` names what a batch does not contain, the settings differ, or frames that have to be in one
+            fold (of one configuration, or of one group where groups stay together) are in two.
+        """
+        batches = tuple(map(reduced_batch, new))
+        asked = None if settings is None else as_json(settings)
+        with locked(self.path):
+            index = self._index()
+            had = index["settings"]
+            merged = had if asked is None else agreed(str(self.path), had, asked)
+            live = self._joined(batches, new, index["batches"], merged)
+            try:
+                for batch, given in zip(batches, new, strict=True):
+                    self._write_numbers(batch, given.factors, given.squares)
+                    write_json(self.path / f"{batch.id}.json", content_of(batch))
+                if (live, merged) != (index["batches"], had):
+                    self._write_index(merged, live)
+            finally:
+                self._remove_leftovers()
+        return batches
+
+    def read(self, batch_id: str, group: Group) -> tuple[RFactor, Vector]:
+        """A group's factor and the sums of squares of its columns (width,); errors are those of :meth:`read_all`."""
+        ((_, factor, squares),) = self.read_all(batch_id, (group,))
+        return factor, squares
+
+    def read_all(self, batch_id: str, groups: Sequence[Group] | None = None) -> Iterator[tuple[Group, RFactor, Vector]]:
+        """Group, factor and sums of squares (width,) of each group of a batch; the file is opened once.
+
+        Parameters
+        ----------
+        groups : which ones, in this order; default: all of them, sorted.
+
+        Raises
+        ------
+        StoreError
+            There is no such batch or group, or what is on disk is not what was written: file, group, what was expected
+            and what was found are named.
+        """
+        path = self.path / f"{batch_id}.f64"
+        try:
+            batch = _batch(self.path, batch_id)
+            stream = path.open("rb")
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"{self.path}: expected one of the batches {[i[:12] for i in self._index()['batches']]}, found no file "
+                f"{error.filename}; where batch {batch_id[:12]} was superseded meanwhile, list them again"
+            ) from error
+        with stream:
+            for group in batch.entries if groups is None else groups:
+                if group not in batch.entries:
+                    raise StoreError(f"{path}: expected a group of this batch, found {label(group)}")
+                entry = batch.entries[group]
+                stream.seek(8 * entry.offset)
+                numbers = np.empty(entry.count, "<f8")
+                size = stream.readinto(numbers.view(np.uint8).data)
+                where = f"{path}, group {label(group)}"
+                if size != numbers.nbytes:
+                    raise StoreError(f"{where}: expected {numbers.nbytes} bytes, found {size}")
+                if (found := crc32c(numbers)) != entry.crc32c:
+                    raise StoreError(f"{where}: expected CRC32C {entry.crc32c:08x}, found {found:08x}")
+                yield group, *factor_from(numbers, entry, where)
+
+    def verify(self) -> None:
+        """Read everything. Raises StoreError for the first thing that is not what was written."""
+        index = self._index()
+        batches = self.batches()
+        require_counted_once(str(self.path), batches)
+        require_one_fold(str(self.path), batches, index["settings"])
+        for batch in batches:
+            try:
+                _read_batch(self.path, batch.id)  # and not what is remembered of it
+                size = (self.path / f"{batch.id}.f64").stat().st_size
+            except FileNotFoundError as error:
+                raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
+            if size != 8 * batch.n_numbers:
+                raise StoreError(f"{self.path}/{batch.id}.f64: expected {8 * batch.n_numbers} bytes, found {size}")
+            _require_known_blocks(self.path, batch, index["settings"])
+            for _ in self.read_all(batch.id):
+                pass
+
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        total = 0
+        for path in self.path.iterdir():
+            with suppress(FileNotFoundError):  # another process's
+                total += path.stat().st_size
+        return total
+
+    # ---- inside
+
+    def _index(self) -> dict[str, Any]:
+        path = self.path / _INDEX
+        try:
+            found = _parsed(path)
+        except FileNotFoundError as error:
+            below = ", ".join(sorted(p.parent.name for p in self.path.glob(f"*/{_INDEX}")))
+            found_there = f"a folder of such: {below}" if below else "none"
+            raise StoreError(f"{self.path}: expected a summary store, found {found_there}") from error
+        if _KEY not in found:
+            raise StoreError(f"{self.path}: expected a summary store, found another {_INDEX}")
+        if found[_KEY] != FORMAT:
+            raise StoreError(f"{self.path}: expected summary store format {FORMAT}, found {found[_KEY]}")
+        expected = found.pop("sha256", None)
+        if expected != digest_of(found):
+            raise StoreError(f"{path}: expected SHA-256 {expected}, found {digest_of(found)}")
+        return found
+
+    def _write_index(self, settings: dict[str, Any], batches: list[str]) -> None:
+        content = {_KEY: FORMAT, "settings": settings, "batches": batches}
+        write_json(self.path / _INDEX, {**content, "sha256": digest_of(content)})
+
+    def _write_numbers(self, batch: Batch, factors: Mapping[Group, RFactor], squares: Mapping[Group, Vector]) -> None:
+        with replacing(self.path / f"{batch.id}.f64") as stream:
+            for entry in batch.groups:
+                for part in numbers_of(factors[entry.group], squares[entry.group]):
+                    stream.write(part.data)
+
+    def _remove_leftovers(self) -> None:
+        """Delete what killed writers and superseded batches left; files that are not ours stay. Needs the lock."""
+        live = set(self._index()["batches"])
+        for path in sorted(self.path.iterdir()):
+            ours = _OURS.fullmatch(path.name)
+            if (ours and ours[1] not in live) or _PARTIAL.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+    def _joined(
+        self, batches: Sequence[Batch], new: Sequence[NewBatch], ids: Sequence[str], settings: dict[str, Any]
+    ) -> list[str]:
+        """The ids of the live batches with some new ones.
+
+        Raises StoreError where two of them overlap, a new one does not contain what it replaces, or folds differ.
+        """
+        ours = {batch.id for batch in batches}
+        # not the new ones, whose files may be damaged and are written again
+        try:
+            live = {i: _batch(self.path, i) for i in ids if i not in ours}
+        except FileNotFoundError as error:
+            raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
+        gone = {name for given in new for name in given.replaces}
+        for batch, given in zip(batches, new, strict=True):
+            _require_known_blocks(self.path, batch, settings)
+            for name in given.replaces:
+                if name in live:
+                    require_contained(str(self.path), live[name], batch)
+                elif batch.id not in ids:
+                    raise StoreError(f"{self.path}: to be replaced: expected a live batch, found {name[:12]}")
+        after = [*(batch for batch in live.values() if batch.id not in gone), *batches]
+        require_counted_once(str(self.path), after)
+        require_one_fold(str(self.path), after, settings)
+        return sorted(batch.id for batch in after)
+
+
+def _require_known_blocks(path: Path, batch: Batch, settings: dict[str, Any]) -> None:
+    for block in batch.blocks:
+        if "blocks" in settings and block not in settings["blocks"]:
+            raise StoreError(f"{path}: block {block}: expected one of {sorted(settings['blocks'])}")
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    """An object in a JSON file. Raises FileNotFoundError, and StoreError where it can't be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, RecursionError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise StoreError(f"{path}: expected an object, found {type(found).__name__}")
+    return found
+
+
+def _read_batch(folder: Path, batch_id: str) -> Batch:
+    """The batch of a file. Raises FileNotFoundError, and StoreError where its content is not what its id tells."""
+    path = folder / f"{batch_id}.json"
+    content = _parsed(path)
+    if (found := digest_of(content)) != batch_id:
+        raise StoreError(f"{path}: expected SHA-256 {batch_id}, found {found}")
+    return batch_from(content)
+
+
+_batch = lru_cache(maxsize=256)(_read_batch)
+"""A batch never changes under its id, so that one read is enough."""

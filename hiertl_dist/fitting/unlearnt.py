@@ -1,0 +1,167 @@
+"""Kinds of labels that a fit describes no better than their mean: what is said of them.
+
+A kind that the model cannot describe, because a unit, a sign or a zero of energy is another, gets next to no weight
+from :func:`~hiertl_dist.fitting.weights.auto_weights`, and the fit goes well as far as the other kinds are concerned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ..frames.rows import person_kind
+from ..text.display import number_text
+from ..units import EV, KCAL_PER_A3_IN_GPA
+from .mean_model import FEW, QUANTITIES, Kind, spread_of_labels, worse_than_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..frames.frame import Frame
+    from ..frames.rows import Group
+
+CLEARLY: Final = 0.9
+"""Part of the spread below which a residual has to be: a fit to mere noise is below the whole, by the numbers that it
+takes."""
+
+LITTLE: Final = 3.0
+"""Times the spread from which on the weight that a residual gives counts for next to nothing."""
+
+LOOK: Final[Mapping[Kind, str]] = {
+    "energy": "[basis] energies and their unit (left out, they are fitted), one_body = false, energies in frozen "
+    "files, the unit of the labels",
+    "stress": "the sign and unit of the stress labels (inspect tells what was taken for stress)",
+    "force": "the unit of the force labels, and whether they belong to the positions",
+}
+
+UNIT: Final[Mapping[Kind, tuple[str, float]]] = {
+    "energy": ("eV/atom", 1.0 / EV), "stress": ("GPa", KCAL_PER_A3_IN_GPA), "force": ("eV/Å", 1.0 / EV),
+}  # fmt: skip
+
+KCAL: Final[Mapping[Kind, float]] = {"force": 1.0, "energy": 1.0, "stress": KCAL_PER_A3_IN_GPA}
+"""To the units in which errors are judged."""
+
+
+@dataclass(frozen=True)
+class KindFit:
+    """What a fit leaves of a kind of labels, and their spread about their means: kcal/mol/Å, kcal/mol an atom,
+    kcal/mol/Å³; ``freedom`` counts labels less the means."""
+
+    rmse: float
+    spread: float
+    freedom: int
+
+
+def unlearnt_notes(
+    fits: Mapping[Kind, KindFit], automatic: Mapping[str, float] | None, where: str
+) -> tuple[str, ...]:  # fmt: skip
+    """A warning for each kind of labels that a fit describes no better than their mean; ``automatic`` are the weights
+    by kind, if nobody named them."""
+    return tuple(
+        _note(kind, fit.rmse, fit.spread, None if automatic is None else automatic.get(kind), where)
+        for kind, fit in fits.items()
+        if worse_than_mean(kind, fit.rmse * KCAL[kind] / CLEARLY, fit.spread * KCAL[kind], fit.freedom)
+    )
+
+
+def fits_of_frames(
+    frames: Sequence[Frame], squares: Mapping[Group, float], rows: Mapping[Group, int]
+) -> dict[Kind, KindFit]:
+    """By kind, from the frames that were fitted and the squares that a fit leaves of groups of their rows; groups that
+    it left out, by a weight of 0, are not among them."""
+    found: dict[Kind, KindFit] = {}
+    for kind in QUANTITIES:
+        own = [g for g in squares if person_kind(g.kind) == kind]
+        count, sources = sum(rows[g] for g in own), {g.source for g in own}
+        spread, freedom, size = label_spread(kind, [f for f in frames if f.group in sources])
+        if count and freedom:
+            found[kind] = KindFit(float(np.sqrt(sum(squares[g] for g in own) / count)) / size, spread, freedom)
+    return found
+
+
+def fits_of_factors(
+    factors: Mapping[Group, tuple[NDArray[np.float64], int]], squares: Mapping[Group, float], rows: Mapping[Group, int]
+) -> dict[Kind, KindFit]:
+    """As :func:`fits_of_frames`, from groups that keep compositions apart. Spreads of stresses are about zero, for the
+    components are not apart; those of energies are told where there is a one-body column.
+
+    Parameters
+    ----------
+    factors : triangular factor of each group, its labels in the last column, and the index of a one-body column, which
+        is the same number in all its rows; −1 where there is none.
+    """
+    found: dict[Kind, KindFit] = {}
+    for kind in QUANTITIES:
+        own = [g for g in squares if person_kind(g.kind) == kind and rows[g]]
+        count = sum(rows[g] for g in own)
+        left, freedom, size = sum(float(np.sum(factors[g][0][:, -1] ** 2)) for g in own), count, 1.0
+        if kind == "energy":
+            if any(factors[g][1] < 0 or not g.atoms for g in own):  # or compositions are not kept apart
+                continue
+            pools: dict[tuple[str, int], list[NDArray[np.float64]]] = {}
+            for g in own:
+                r, i = factors[g]
+                pools.setdefault((g.composition, g.atoms), []).append(r[:, [i, -1]])
+            left, freedom = sum(_about_mean(np.vstack(parts)) for parts in pools.values()), count - len(pools)
+            size = float(np.sqrt(sum(rows[g] * g.atoms**2 for g in own) / count)) if count else 1.0
+        if freedom > 0:
+            rmse = float(np.sqrt(sum(squares[g] for g in own) / count)) / size
+            found[kind] = KindFit(rmse, float(np.sqrt(left / freedom)) / size, freedom)
+    return found
+
+
+def _about_mean(columns: NDArray[np.float64]) -> float:
+    """‖b‖² of (rows, 2) a constant and b, less what the constant explains."""
+    constant, b = columns.T
+    rest = b - constant * (constant @ b) / (constant @ constant)
+    return float(rest @ rest)
+
+
+def _note(kind: Kind, rmse: float, spread: float, weight: float | None, where: str) -> str:
+    unit, factor = UNIT[kind]
+    said, first = "", "their weight among the kinds (whose shares are told), "
+    if weight is not None:
+        first = ""
+        if rmse > LITTLE * spread:
+            said = f"; the automatic weight {number_text(weight)} follows: these labels count for next to nothing"
+    return (
+        f"WARNING: {kind}: the fit of {where} leaves {number_text(rmse * factor)} {unit}, the labels' own "
+        f"spread is {number_text(spread * factor)}: it has not learned them{said}; look at {first}{LOOK[kind]}, or "
+        "give the basis more terms"
+    )
+
+
+def label_spread(kind: Kind, frames: Sequence[Frame]) -> tuple[float, int, float]:
+    """Spread of the labels of a kind about their means (kcal/mol/Å, kcal/mol an atom, kcal/mol/Å³), how many there are
+    less the means, and the number by which root mean squares of rows are divided to compare with it.
+
+    Energies of frames of several sizes are weighted with the number of atoms, as the rows of a fit are. Where nearly
+    every frame has a composition of its own, it is what the numbers of atoms leave by least squares.
+    """
+    if kind == "force":
+        parts = [f.forces.ravel() for f in frames if f.forces is not None]
+        return (*spread_of_labels(np.concatenate([np.empty(0), *parts]), None), 1.0)
+    if kind == "stress":
+        stresses = [f.stress for f in frames if f.stress is not None]
+        there = [np.flatnonzero(np.isfinite(s)) for s in stresses]
+        values = np.concatenate([np.empty(0), *(s[i] for s, i in zip(stresses, there, strict=True))])
+        return (*spread_of_labels(values, [c for i in there for c in i.tolist()]), 1.0)
+    labelled = [f for f in frames if f.energy is not None]
+    if not labelled:
+        return float("nan"), 0, 1.0
+    sizes = np.array([float(len(f)) for f in labelled])
+    energies = np.array([f.energy for f in labelled], np.float64)
+    size = float(np.sqrt(np.mean(sizes**2)))
+    spread, freedom = spread_of_labels(energies / sizes, [f.composition for f in labelled], sizes)
+    if freedom >= FEW:
+        return spread, freedom, size
+    elements = sorted({e for f in labelled for e in f.elements})
+    counts = np.array([[f.species.count(e) for e in elements] for f in labelled], np.float64)
+    found, _, rank, _ = np.linalg.lstsq(counts, energies, rcond=1e-8)
+    left = len(energies) - int(rank)
+    rest = energies - counts @ found
+    return (float(np.sqrt(rest @ rest / left)) / size if left else float("nan")), left, size

@@ -1,0 +1,241 @@
+"""``LabelSummary``: how many frames of each source have which label, under which keys, and what was passed over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..text.display import Shown
+from ..text.words import count_text, shown
+from .labels import LABELS, WORD, LabelOrigin, likeness, takes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .frame import Frame
+
+MOST_SHOWN: Final = 20
+"""Sources, and names of look-alikes, that the text of a summary shows."""
+
+
+@dataclass
+class SourceLabels:
+    """The labels of one source, in numbers of frames.
+
+    Attributes
+    ----------
+    source : a file or pattern; frames : how many frames.
+    found : per label, the key that it was read under and in how many frames.
+    left_out : per label, in how many frames it was read but not kept (a molecule's stress, what FITENER leaves out).
+    named : keys that the user named, ``{label: key}``, and in how many frames each was found.
+    passed_over : per label, each look-alike with the number of frames that have it, and of those without the label.
+    notes, doubts : each with the number of frames and the origin of the first.
+    zero_energies : frames whose energy is exactly 0 although there are forces in it.
+    """
+
+    source: str
+    frames: int = 0
+    found: dict[str, Counter[str]] = field(default_factory=lambda: {label: Counter() for label in LABELS})
+    left_out: Counter[str] = field(default_factory=Counter)
+    named: dict[tuple[str, str], int] = field(default_factory=dict)
+    passed_over: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    notes: dict[str, tuple[int, str]] = field(default_factory=dict)
+    doubts: dict[str, tuple[int, str]] = field(default_factory=dict)
+    zero_energies: int = 0
+
+    def count(self, label: str) -> int:
+        """How many frames have the label."""
+        return sum(self.found[label].values())
+
+    def line(self) -> str:
+        """One line for people: frames, each label with its count and its keys, look-alikes."""
+        words = []
+        for label in LABELS:
+            keys = ", ".join(_short(key) for key in self.found[label] if key)
+            words.append(
+                f"{label} {self.count(label)}" + f" (key {keys})" * bool(keys)
+                + (f", read and left out {n}" if (n := self.left_out[label]) else "")
+            )  # fmt: skip
+        alike = [_short(name) for own in self.passed_over.values() for name in own]
+        passed = f"; passed over: {_listed(alike)}" if alike else ""
+        return f"{self.source}: {count_text(self.frames, 'frame')}; {', '.join(words)}{passed}"
+
+    def warnings(self) -> list[str]:
+        """What is likely wrong, a sentence each."""
+        said = [
+            f"the {label} key {shown(key)} was named and is in {n} of {self.frames} frames only"
+            for (label, key), n in self.named.items()
+            if n < self.frames
+        ]
+        for label, own in self.passed_over.items():
+            if missed := {name: without for name, (_, without) in own.items() if without}:
+                said.append(_missed(label, missed, self))
+        said += self._other_family()
+        said += [f"{text} ({_times(n, first)})" for text, (n, first) in self.doubts.items()]
+        if self.zero_energies and self.zero_energies == self.count("energy"):
+            said.append(
+                f"the energy is exactly 0 in all {self.zero_energies} frames that have one, although there are forces: "
+                "made up by the program that wrote it? Then leave it out: weights = { energy = 0 } in [fit] (in Python "
+                "also Frame.without_labels(energy=True))"
+            )
+        return [f"{self.source}: {text}" for text in said]
+
+    def _other_family(self) -> list[str]:
+        """REF_energy was named and REF_forces is there, but forces were read under their usual name."""
+        said = []
+        for label, key in self.named:
+            like = likeness(key)
+            prefix = key[: like.start] if like else ""
+            own_label = "stress" if label == "virial" else label
+            for other, own in self.passed_over.items() if prefix else ():
+                mates = [name for name in own if name.startswith(prefix)]
+                elsewhere = self.count(other) and not any(name.startswith(prefix) for name in self.found[other])
+                if mates and elsewhere and other != own_label:
+                    said.append(
+                        f"{label} is read from {_short(key)}, but {other} from {_listed(self.found[other])}, although "
+                        f"there is {_listed(mates)}: do they belong together?"
+                    )
+        return said
+
+    def told(self) -> list[str]:
+        """Notes, a sentence each."""
+        said = [f"{self.source}: {text} ({_times(n, first)})" for text, (n, first) in self.notes.items()]
+        if 0 < self.zero_energies < self.count("energy"):
+            zeros = count_text(self.zero_energies, "frame")
+            said.append(f"{self.source}: the energy is exactly 0 in {zeros} with forces")
+        return said
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "source": self.source, "frames": self.frames, "line": self.line(),
+            "found": {label: dict(self.found[label]) for label in LABELS}, "left_out": dict(self.left_out),
+            "named": [{"label": label, "key": key, "frames": n} for (label, key), n in self.named.items()],
+            "passed_over": {
+                label: {name: {"frames": n, "without_the_label": without} for name, (n, without) in own.items()}
+                for label, own in self.passed_over.items()
+            },
+            "notes": self.told(), "warnings": self.warnings(),
+        }  # fmt: skip
+
+
+def _times(n: int, first: str) -> str:
+    return f"{count_text(n, 'frame')}, the first: {first}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:40]}…"
+
+
+def _listed(names: Iterable[str]) -> str:
+    short = [_short(name) for name in names]
+    return ", ".join(short[:MOST_SHOWN]) + (f" and {len(short) - MOST_SHOWN} more" if len(short) > MOST_SHOWN else "")
+
+
+def _missed(label: str, missed: dict[str, int], own: SourceLabels) -> str:
+    names = _listed(f"{_short(name)} ({n})" for name, n in missed.items())
+    if label == "lattice":
+        return (
+            f"frames without a Lattice are isolated molecules; passed over, in how many of them: {names}. Extended XYZ "
+            "keeps the lattice vectors under Lattice, as nine numbers"
+        )
+    without = own.frames - own.count(label)
+    said = f"{without} of {own.frames} frames are without {label}; passed over, in how many of them: {names}. "
+    said += "If that is meant, "
+    best = max(missed, key=lambda name: missed[name])
+    if best.endswith(WORD):
+        return f"{said}write it as {label}=number"
+    like = likeness(best)
+    option = like.label if like and label == "stress" else label
+    return f"{said}{takes(option, best[:40], 'reads it')}"
+
+
+@dataclass(frozen=True, repr=False)
+class LabelSummary(Shown):
+    """Which labels were found where; made by :func:`summarise_labels`."""
+
+    sources: tuple[SourceLabels, ...]
+
+    def text(self) -> str:
+        """A line for each source, then notes and warnings."""
+        return labels_text(self.as_dict())
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is likely wrong, a sentence each, in the order of the sources."""
+        return tuple(said for source in self.sources for said in source.warnings())
+
+    def as_dict(self) -> list[dict[str, Any]]:
+        """For JSON: one object a source."""
+        return [source.as_dict() for source in self.sources]
+
+
+def summarise_labels(frames: Iterable[Frame]) -> LabelSummary:
+    """How many frames of each source have which label, under which keys, and what was passed over.
+
+    Parameters
+    ----------
+    frames : of any reader; those made in Python count as one source, ``frames made in Python``.
+    """
+    kinds: dict[tuple[LabelOrigin | None, bool, bool, bool], list[Any]] = {}
+    zeros: Counter[str] = Counter()
+    for frame in frames:
+        has = (frame.labels, frame.energy is not None, frame.forces is not None, frame.stress is not None)
+        if (kind := kinds.get(has)) is None:
+            kinds[has] = [1, frame.origin]
+        else:
+            kind[0] += 1
+        if frame.energy == 0.0 and frame.forces is not None and frame.forces.any():
+            zeros[_source(frame.labels)] += 1
+    sources: dict[str, SourceLabels] = {}
+    for (origin, *has_label), (n, first) in kinds.items():
+        source = sources.setdefault(_source(origin), SourceLabels(_source(origin)))
+        _enter(source, origin or LabelOrigin(""), dict(zip(LABELS, has_label, strict=True)), n, first)
+    for name, n in zeros.items():
+        sources[name].zero_energies = n
+    return LabelSummary(tuple(sources.values()))
+
+
+def _source(origin: LabelOrigin | None) -> str:
+    return "frames made in Python" if origin is None else origin.source
+
+
+def _enter(source: SourceLabels, origin: LabelOrigin, has: dict[str, bool], n: int, first: str) -> None:
+    """Count ``n`` frames that were read alike."""
+    source.frames += n
+    keys: dict[str, str] = {}
+    for label, key in origin.keys:
+        keys[label] = f"{keys[label]} and {key}" if label in keys else key
+    for label in LABELS:
+        if has[label]:
+            source.found[label][keys.get(label, "")] += n
+        elif label in keys:
+            source.left_out[label] += n
+    for label, key in origin.named:
+        met = ("stress" if label == "virial" else label, key) in origin.keys
+        source.named[label, key] = source.named.get((label, key), 0) + met * n
+    for label, name in origin.passed_over:
+        counts = source.passed_over.setdefault(label, {}).setdefault(name, [0, 0])
+        counts[0] += n
+        # what was read and not kept is not missed
+        counts[1] += n * (not has.get(label, False) and label not in keys)
+    for texts, kept in ((origin.notes, source.notes), (origin.doubts, source.doubts)):
+        for text in texts:
+            before, earliest = kept.get(text, (0, first))
+            kept[text] = (before + n, earliest)
+
+
+def labels_text(sources: Iterable[Mapping[str, Any]]) -> str:
+    """The text of :meth:`LabelSummary.as_dict`."""
+    sources = list(sources)
+    parts = (
+        ("source", "", [source["line"] for source in sources]),
+        ("note", "  note: ", [one for source in sources for one in source["notes"]]),
+        ("warning", "  warning: ", [one for source in sources for one in source["warnings"]]),
+    )
+    said = []
+    for what, before, own in parts:
+        said += [before + one for one in own[:MOST_SHOWN]]
+        if (more := len(own) - MOST_SHOWN) > 0:
+            said.append(f"  … and {more} more {what}s")
+    return "\n".join(said)

@@ -1,0 +1,142 @@
+"""The tables of a fit or an evaluation as CSV files, for spreadsheets and scripts: full digits, a number a cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..files.paths import replacing
+from ..fitting.mean_model import QUANTITIES
+from .report import unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..evaluation.energies import Coverage
+    from ..model.solution import Solution
+    from .report import Errors, FrameResidual
+
+ERRORS_HEADER: Final = (
+    "model", "frames_of", "by", "name", "quantity", "unit", "frames", "frames_out_of_range", "atoms", "labels",
+    "size_of_labels", "rmse", "mae", "max", "rmse_of_mean", "worse_than_mean",
+)  # fmt: skip
+"""``by`` is composition, group or all; ``size_of_labels`` the RMS of forces and stresses, the standard deviation of
+energies per atom; ``rmse_of_mean`` the RMSE of a model that predicts the mean of the labels; ``worse_than_mean``
+whether the RMSE is above it, yes or no, which is not judged by fewer than ten labels."""
+
+COVERAGE_HEADER: Final = (
+    "model", "block", "pair", "fitted_from_Å", "fitted_to_Å", "used_from_Å", "used_to_Å", "frames", "frames_beyond"
+)  # fmt: skip
+
+BLOCKS_HEADER: Final = (
+    "block", "blocks_fitted", "frozen", "columns", "rows", "counted_rows", "rank", "nonzeros", "rmse", "condition",
+    "method", "objective", "regulariser", "weights", "hyperparameters",
+)  # fmt: skip
+
+
+BLOCKS, ERRORS, FRAMES, COVERAGE = NAMES = ("blocks.csv", "errors.csv", "frames.csv", "coverage.csv")
+"""Of all files of tables."""
+
+
+@dataclass(frozen=True, eq=False)
+class CsvTable:
+    """One file: its name, titles and rows."""
+
+    name: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def write(self, folder: Path) -> Path:
+        """Write it into a folder, which is made, so that a reader sees the old file or the new one; returns its path.
+
+        Numbers have all digits; what is not there (NaN) is an empty cell. UTF-8, commas, a line feed after each row.
+        """
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.header)
+        writer.writerows([_cell(v) for v in row] for row in self.rows)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / self.name
+        with replacing(path) as stream:
+            stream.write(text.getvalue().encode())
+        return path
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(float(value))
+    return value
+
+
+def errors_csv(
+    compositions: Mapping[str, Mapping[str, Mapping[str, Errors]]],
+    groups: Mapping[str, Mapping[str, Mapping[str, Errors]]], units: str,
+) -> CsvTable:  # fmt: skip
+    """``errors.csv``: by model, set of frames, composition and group, and kind of label.
+
+    Parameters
+    ----------
+    compositions, groups : ``{model: {set of frames: {name: Errors}}}``.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for by, tables in (("composition", compositions), ("group", groups)):
+        for model, sets in tables.items():
+            for frames_of, table in sets.items():
+                for name, errors in table.items():
+                    kind = "all" if by == "composition" and name == "all" else by
+                    rows += _error_rows((model, frames_of, kind, name), errors, units)
+    return CsvTable(ERRORS, ERRORS_HEADER, tuple(rows))
+
+
+def _error_rows(first: tuple[str, ...], errors: Errors, units: str) -> list[tuple[Any, ...]]:
+    rows = []
+    for kind in QUANTITIES:
+        own, (unit, factor) = errors.of(kind), unit_of(kind, units)
+        numbers = [x * factor for x in (own.size, own.rmse, own.mae, own.max)]
+        judged = ("yes" if own.worse else "no") if own.labels else ""
+        counts = (errors.frames, errors.out_of_range, errors.atoms, own.labels)
+        rows.append((*first, kind, unit, *counts, *numbers, own.spread * factor, judged))
+    return rows
+
+
+def frames_csv(listed: Mapping[str, Mapping[str, Sequence[FrameResidual]]], units: str) -> CsvTable:
+    """``frames.csv``: by model and set of frames, the errors of each frame, and what is out of range in it."""
+    titles = [f"{kind}_{'error' if kind == 'energy' else 'rmse'}_{unit_of(kind, units)[0]}" for kind in QUANTITIES]
+    header = ("model", "frames_of", "index", "origin", "group", "composition", *titles, "out_of_range")
+    factors = [unit_of(kind, units)[1] for kind in QUANTITIES]
+    rows = [
+        (
+            model, frames_of, f.index, f.origin, f.group, f.composition,
+            *(x * factor for x, factor in zip((f.force, f.energy, f.stress), factors, strict=True)),
+            "; ".join(f.out_of_range),
+        )
+        for model, sets in listed.items() for frames_of, frames in sets.items() for f in frames
+    ]  # fmt: skip
+    return CsvTable(FRAMES, header, tuple(rows))
+
+
+def coverage_csv(listed: Mapping[str, Sequence[Coverage]]) -> CsvTable:
+    """``coverage.csv``: by model, block and pair of elements, the distances fitted on and used on."""
+    rows = [
+        (model, c.block, c.pair, *map(float, (*c.fitted, *c.used)), c.frames, c.beyond)
+        for model, own in listed.items() for c in own
+    ]  # fmt: skip
+    return CsvTable(COVERAGE, COVERAGE_HEADER, tuple(rows))
+
+
+def blocks_csv(solutions: Mapping[str, Solution]) -> CsvTable:
+    """``blocks.csv``: each fit, and what it was conditioned on; tables are JSON."""
+    rows = [
+        (
+            name, " ".join(s.blocks), "; ".join(s.frozen), s.n_columns, s.rows, s.n_counted, s.rank, s.nonzeros,
+            float(s.rmse), float(s.condition), s.method, s.objective,
+            *(json.dumps(dict(t)) for t in (s.regulariser, s.weights, s.hyperparameters)),
+        )
+        for name, s in solutions.items()
+    ]  # fmt: skip
+    return CsvTable(BLOCKS, BLOCKS_HEADER, tuple(rows))

@@ -1,0 +1,288 @@
+"""Figures: parity of model and labels, and what all figures share — colours, a legend that fits, a PDF beside a PNG.
+
+Needs matplotlib (``pip install "hiertl-dist[plot]"``), which is imported when a figure is drawn.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..errors import InputError
+from ..fitting.mean_model import QUANTITIES
+from ..text.display import number_text
+from ..units import KCAL_PER_A3_IN_GPA
+from .report import errors_of, unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..evaluation.energies import Evaluation
+    from ..fitting.mean_model import Kind
+    from ..frames.frame import Frame
+    from .report import Errors
+
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""That colour-blind people tell apart: those of Okabe and Ito, https://jfly.uni-koeln.de/color (2008), but black and
+yellow."""
+
+GREY: Final = "#999999"
+MARKERS: Final = ("o", "^", "s", "D")
+
+MANY: Final = 2000
+"""Points of a panel above which it shows their density: they would lie on one another."""
+
+BINS: Final = 150
+MOST_RINGS: Final = 500
+"""Rings about points of frames that are out of range; more would hide what is below them."""
+
+DPI: Final = 150
+
+
+def need_matplotlib() -> None:
+    """Raise ModuleNotFoundError, saying what to install, unless matplotlib is there; before anything is computed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            f'figures need matplotlib: pip install "hiertl-dist[plot]" ({error})', name="matplotlib"
+        ) from error
+
+
+def refuse_format(path: str | Path, option: str) -> None:
+    """Raise InputError, naming the option, for the ending of a figure that matplotlib does not write; before anything
+    is computed. Raises ModuleNotFoundError without matplotlib."""
+    need_matplotlib()
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    ending = figure_files(path)[0].suffix.removeprefix(".")
+    if ending.lower() not in known:
+        raise InputError(
+            f"{option} {path}: expected a name with one of the endings {', '.join(known)}, found {ending!r}; a name "
+            "without a dot becomes a .png"
+        )
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of so many inches that needs no display."""
+    need_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def figure_files(path: str | Path) -> tuple[Path, ...]:
+    """The files of a figure: ``.png`` where its name has no ending, and a PDF beside it."""
+    first = Path(path) if Path(path).suffix else Path(path).with_suffix(".png")
+    return tuple(dict.fromkeys((first, first.with_suffix(".pdf"))))
+
+
+def save_figure(figure: Any, path: str | Path) -> tuple[Path, ...]:
+    """Write a figure as :func:`figure_files` names it; returns the paths."""
+    import matplotlib
+
+    paths = figure_files(path)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    # the same figure is the same file
+    metadata = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        for name in paths:
+            figure.savefig(name, dpi=DPI, metadata=metadata.get(name.suffix.lower()))
+    return paths
+
+
+def add_legend(figure: Any, handles: Mapping[str, Any]) -> None:
+    """A legend below all panels, in as many columns as the figure is wide enough for."""
+    if not handles:
+        return
+    for columns in range(min(len(handles), 8), 0, -1):
+        legend = figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize="small"
+        )
+        figure.canvas.draw()
+        if columns == 1 or legend.get_window_extent().width <= 0.98 * figure.bbox.width:
+            return
+        legend.remove()
+
+
+# ---- parity
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Labels and what the model says, of one kind of label in one panel, in the units of the figure."""
+
+    labels: NDArray[np.float64]
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    of: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    ringed: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+
+
+def plot_parity(
+    path: str | Path, sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal"
+) -> tuple[Path, ...]:
+    """Write :func:`parity_figure` as a PNG and a PDF; returns their paths. Raises ImportError without matplotlib."""
+    return save_figure(parity_figure(sets, units), path)
+
+
+def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal") -> Any:
+    """Parity of forces, energies and stresses: a row of panels each, a column for each set of frames.
+
+    The panels of a row have the same axes, so that sets and models are compared at sight; each says its number of
+    labels, RMSE and mean absolute error. A row with many labels shows their density, in logarithmic colours; otherwise
+    colours and markers are compositions. Energies are relative to the mean label of each composition, whose offsets
+    would hide the errors. Labels of frames that are out of range are ringed, as long as these are few.
+
+    Parameters
+    ----------
+    sets : by title of a column, frames and what a model says of them.
+    units : ``"kcal"`` or ``"eV"``.
+
+    Returns
+    -------
+    A matplotlib figure.
+    """
+    points = {(k, s): _points_of(k, *sets[s], units) for k in QUANTITIES for s in sets}
+    kinds = [k for k in QUANTITIES if any(len(points[k, name].labels) for name in sets)] or ["force"]
+    names = sorted({n for p in points.values() for n in p.names}, key=lambda c: (len(c), c))
+    looks = [(c, m) for m, c in product(MARKERS, COLOURS)]
+    styles = dict(zip(names, looks, strict=False)) if len(names) <= len(looks) else {}
+    errors = [errors_of(frames, found) for frames, found in sets.values()]
+    figure = new_figure(3.6 * len(sets) + 0.7, 3.6 * len(kinds) + 0.5)
+    axes = figure.subplots(len(kinds), len(sets), squeeze=False, sharex="row", sharey="row")
+    handles: dict[str, Any] = {}
+    for row, kind in zip(axes, kinds, strict=True):
+        drawn = [points[kind, name] for name in sets]
+        if any(len(p.labels) > MANY for p in drawn):
+            _draw_density(figure, row, drawn)
+        else:
+            for ax, own in zip(row, drawn, strict=True):
+                handles |= _draw_points(ax, own, styles)
+        for ax, own, table in zip(row, drawn, errors, strict=True):
+            handles |= _draw_rings(ax, own)
+            _say(ax, kind, table, units)
+        _same_axes(row, drawn)
+        what = "energy − mean" if kind == "energy" else kind
+        unit = unit_of(kind, units)[0]
+        for ax in row:
+            ax.set_xlabel(f"reference {what}, {unit}")
+        row[0].set_ylabel(f"model {what}, {unit}")
+    for ax, name in zip(axes[0], sets, strict=True):
+        ax.set_title(name)
+    # compositions in order, then what is not one
+    add_legend(figure, {n: handles[n] for n in (*(n for n in names if n in handles), *(set(handles) - set(names)))})
+    return figure
+
+
+def _points_of(kind: Kind, frames: Sequence[Frame], found: Sequence[Evaluation], units: str) -> _Points:
+    factor = unit_of(kind, units)[1]
+    energies: dict[str, list[float]] = defaultdict(list)
+    for frame in frames:
+        if frame.energy is not None:
+            energies[frame.composition].append(frame.energy / len(frame))
+    labels, values, of, ringed = [], [], [], []
+    names: dict[str, int] = {}
+    for frame, e in zip(frames, found, strict=True):
+        if kind == "force" and frame.forces is not None:
+            pair = frame.forces.ravel(), e.forces.ravel()
+        elif kind == "energy" and frame.energy is not None:
+            both = np.array([frame.energy, e.energy]) / len(frame) - np.mean(energies[frame.composition])
+            pair = both[:1], both[1:]
+        elif kind == "stress" and frame.stress is not None:
+            there = np.isfinite(frame.stress)
+            pair = frame.stress[there] * KCAL_PER_A3_IN_GPA, e.stress[there] * KCAL_PER_A3_IN_GPA
+        else:
+            continue
+        labels.append(pair[0] * factor)
+        values.append(pair[1] * factor)
+        of.append(np.full(len(pair[0]), names.setdefault(frame.composition, len(names))))
+        ringed.append(np.full(len(pair[0]), bool(e.out_of_range)))
+    if not labels:
+        return _Points(np.empty(0), np.empty(0), ())
+    return _Points(
+        np.concatenate(labels), np.concatenate(values), tuple(names), np.concatenate(of), np.concatenate(ringed)
+    )
+
+
+def _limits(drawn: Sequence[_Points]) -> tuple[float, float]:
+    """The range of all labels and values, with a margin; of nothing, 0 to 1."""
+    numbers = np.concatenate([np.empty(0), *(x for p in drawn for x in (p.labels, p.values))])
+    numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers):
+        return 0.0, 1.0
+    low, high = float(numbers.min()), float(numbers.max())
+    margin = 0.04 * (high - low) or 0.5 * abs(high) or 0.5
+    return low - margin, high + margin
+
+
+def _same_axes(row: Sequence[Any], drawn: Sequence[_Points]) -> None:
+    limits = _limits(drawn)
+    for ax in row:
+        ax.set(xlim=limits, ylim=limits)
+        ax.plot(limits, limits, lw=0.8, color="k", zorder=0)
+        ax.set_aspect("equal")
+        ax.tick_params(labelleft=True)
+        ax.locator_params(nbins=4)
+
+
+def _draw_points(ax: Any, own: _Points, styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """Points by composition; with more compositions than there are styles, of one colour, and no legend."""
+    from matplotlib.lines import Line2D
+
+    handles = {}
+    for i, name in enumerate(own.names):
+        here = own.of == i
+        colour, marker = styles.get(name, (COLOURS[0], "o"))
+        ax.plot(
+            own.labels[here], own.values[here], marker, ms=3.5, mew=0, alpha=0.6, color=colour,
+            rasterized=len(own.labels) > 500,
+        )  # fmt: skip
+        if name in styles:
+            handles[name] = Line2D([], [], ls="", marker=marker, color=colour, ms=6)
+    return handles
+
+
+def _draw_density(figure: Any, row: Sequence[Any], drawn: Sequence[_Points]) -> None:
+    """Labels per cell of a grid that the panels of a row share, with the colours of one scale."""
+    from matplotlib.colors import LogNorm
+
+    edges = np.linspace(*_limits(drawn), BINS + 1)
+    counts = [np.histogram2d(p.labels, p.values, (edges, edges))[0] for p in drawn]
+    norm = LogNorm(1, max(2.0, *(float(c.max()) for c in counts)))
+    for ax, count in zip(row, counts, strict=True):
+        shown = np.ma.masked_equal(count.T, 0)
+        mesh = ax.pcolormesh(edges, edges, shown, norm=norm, cmap="viridis", rasterized=True)
+    figure.colorbar(mesh, ax=list(row), label="labels in a cell", fraction=0.03, pad=0.01)
+
+
+def _draw_rings(ax: Any, own: _Points) -> dict[str, Any]:
+    count = int(own.ringed.sum())
+    if not 0 < count <= MOST_RINGS:
+        return {}
+    x, y = own.labels[own.ringed], own.values[own.ringed]
+    (line,) = ax.plot(x, y, "o", ms=6, mfc="none", mec="k", mew=0.6)
+    return {"frame out of range": line}
+
+
+def _say(ax: Any, kind: Kind, errors: Errors, units: str) -> None:
+    """Number and error in the corner of a panel that parity leaves empty."""
+    unit, factor = unit_of(kind, units)
+    own = errors.of(kind)
+    text = "no labels"
+    if own.labels:
+        text = f"RMSE {number_text(own.rmse * factor)} {unit}\nMAE {number_text(own.mae * factor)}\nN = {own.labels}"
+        if errors.out_of_range:
+            text += f"\n{errors.out_of_range} of {errors.frames} frames out of range"
+    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5}
+    ax.text(0.03, 0.97, text, transform=ax.transAxes, va="top", ha="left", fontsize="small", bbox=box)

@@ -1,0 +1,385 @@
+"""What the commands do, as functions: plan, assemble, fit, evaluate, merge. Each returns what ``--json`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..dataset.holding_out import equal_frames_notes
+from ..design_matrix.assembly import assemble
+from ..design_matrix.planning import Need, Plan, all_needs, check_resources, make_plan
+from ..design_matrix.store_places import store_folder
+from ..errors import InputError
+from ..evaluation.compiling import compile_kernels
+from ..evaluation.contacts import TITLES, Contact, check_contacts
+from ..evaluation.energies import Model, coverage_report, read_parts, sum_evaluations
+from ..files.paths import move_aside
+from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
+from ..fitting.hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
+from ..fitting.leaves import cut_leaves, leaf_bytes
+from ..fitting.reduction import solve_bytes
+from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
+from ..model.basis import cluster_name, split_symbols
+from ..model.blocks import blocks_of
+from ..model.parameters import Parameters, refuse_shared_types
+from ..model.solution import Solution
+from ..model.told_energies import uncovered_frames, without_offsets
+from ..text.display import number_text, table_text
+from ..text.words import count_text
+from .figures import need_matplotlib
+from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
+from .input_file import tell_labels
+from .outputs import (
+    MODEL,
+    PARITY,
+    REPORT,
+    TOGETHER,
+    Results,
+    Writer,
+    figure_writer,
+    file_writer,
+    solution_writers,
+    table_writer,
+    write_json_file,
+    write_model,
+    write_outputs,
+    write_plot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ..executors.base import Executor
+    from ..fitting.block_fit import BlockFit
+    from ..frames.frame import Frame
+    from .input_file import Input
+
+
+def options_of(job: Input) -> HierarchyOptions:
+    """The options of an input file in the terms of the hierarchy."""
+    store = job.design_store() if job.keep_rows else None
+    for block, own in job.block_fits.items():
+        if store is not None and own.policy != job.fit.policy:
+            raise InputError(
+                f"fit.blocks.{block}.policy is {own.policy!r}, fit.policy is {job.fit.policy!r}: a store keeps rows "
+                "of one policy; set store.keep_rows = false, or one policy for all"
+            )
+    return HierarchyOptions(job.fit, job.block_fits, job.partial, job.only, store, job.memory)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What a fit will want: frames, frozen models, and by blocks fitted together in a solve, the rows needed."""
+
+    frames: list[Frame]
+    held_out: list[Frame]
+    frozen: list[Parameters]
+    fits: dict[tuple[str, ...], set[Need]]
+    notes: list[str]
+    labels: LabelSummary
+
+    @property
+    def needs(self) -> set[Need]:
+        return set().union(*self.fits.values())
+
+
+def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
+    """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
+    frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    frozen = [read_parts(p) for p in job.frozen]
+    notes = [*job.notes, *(note for model in frozen for note in model.notes)]
+    labels = summarise_labels([*frames, *held_out])
+    notes += equal_frames_notes(frames, held_out)
+    if all_at_once:
+        held = {b for f in frozen for b in blocks_in(f)}
+        names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
+        return _Work(frames, held_out, frozen, {names: all_needs(frames, names, job.basis)}, notes, labels)
+    options = options_of(job).normal()
+    wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
+    fits: dict[tuple[str, ...], set[Need]] = {}
+    for block in wanted:
+        sets, blocks = options.sets_of(block, frames), options.together(block)
+        fits[blocks] = {(cluster_name(s), b) for s in sets for b in blocks if set(split_symbols(b)) <= s}
+    return _Work(frames, held_out, frozen, fits, notes, labels)
+
+
+def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
+    """Plan a job: nothing is computed but neighbour counts, nothing is written.
+
+    Raises ResourceError, with both numbers, if it cannot fit, and what a climb would refuse before its first block.
+    """
+    work = _work(job, executor, all_at_once)
+    policy = job.fit.policy
+    if not all_at_once:
+        options = options_of(job).normal()
+        check_climb_contacts(work.frames, job.basis, [f[0] for f in work.fits], work.frozen, options, executor)
+        # by the policy of each block; what it is for others is not to be refused here
+        policy = policy if all(options.of(f[0]).policy == policy for f in work.fits) else "damp"
+    memory = executor.memory() if job.memory is None else job.memory
+    plan = make_plan(
+        work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
+        frozen=work.frozen, policy=policy, executor=executor, memory=memory,
+        store=job.design_store() if job.keep_rows else None,
+    )  # fmt: skip
+    walls = walls_of_plan(plan, work.fits, work.frozen, options_of(job).normal(), all_at_once=all_at_once)
+    reduce_bytes = solving = 0
+    for blocks in work.fits:
+        width = sum(plan.columns[b] for b in blocks) + 1 + len(work.frozen)
+        members = set(split_symbols(blocks[0]))
+        own = [s for s in plan.segments if all_at_once or set(split_symbols(s.elements)) <= members]
+        methods = ("gram", "rfactor") if job.fit.method == "auto" else (job.fit.method,)
+        leaves = cut_leaves(own, width)
+        reduce_bytes = max(reduce_bytes, *(leaf_bytes(leaves, width, method) for method in methods))
+        solving = max(solving, solve_bytes(width, job.fit.regulariser["kind"]))
+    check_resources(reduce_bytes, "reduction", workers=executor.workers, memory=memory)
+    check_resources(solving, "solve", workers=1, memory=memory)
+    found = plan.as_dict() | {
+        "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
+        "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
+        "solve_bytes": solving, "labels": work.labels.as_dict(),
+        "notes": [*walls, *work.notes],
+    }  # fmt: skip
+    return plan, found
+
+
+def plan_text(found: dict[str, Any]) -> str:
+    """A plan for people."""
+
+    def mib(size: int) -> str:
+        return number_text(size / 2**20)
+
+    rows = [
+        [name, b["frames"], b["tiles"], b["rows"], b["columns"], b["nonzeros"], b["bytes"] / 2**20, b["cpu_seconds"]]
+        for name, b in found["blocks"].items()
+    ]
+    lines = [
+        table_text(["block", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s (estimate)"], rows),
+        f"disk {mib(found['disk_bytes'])} MiB; peak memory per worker "
+        f"{mib(found['assemble_bytes_per_worker'])} MiB to assemble, "
+        f"{mib(found['reduce_bytes_per_worker'])} MiB to reduce, {mib(found['solve_bytes'])} MiB once to "
+        f"solve; {count_text(found['workers'], 'worker')} ({found['executor']})",
+    ]
+    held = found["held_out_frames"]
+    if held:
+        lines.append(
+            f"{count_text(held, 'frame')} held out: counted neither above nor among the distances below"
+        )
+    lines.append(labels_text(found["labels"]))
+    for key, what in (
+        ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
+        ("unlabelled_frames", "frames without labels"), ("notes", "notes"),
+    ):  # fmt: skip
+        if found[key]:
+            shown = "\n  ".join(str(x) for x in found[key][:8])
+            lines.append(f"{what} ({len(found[key])}):\n  {shown}")
+    if found["inactive_types"]:
+        lines.append(f"never active (rmin = rmax), columns of zeros: {', '.join(found['inactive_types'])}")
+    if found["inner_cutoffs"]:
+        lines += ["", f"shortest distances in the {found['frames']} frames to be fitted"]
+        lines += [table_text(TITLES, [Contact.from_dict(c).cells() for c in found["inner_cutoffs"]])]
+    return "\n".join(lines)
+
+
+def assemble_job(
+    job: Input, executor: Executor, *, all_at_once: bool = False, verify: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the design store of a job. Frozen contributions that depend on blocks not fitted yet come with the fit."""
+    work = _work(job, executor, all_at_once)
+    compile_kernels(job.basis, executor, tell, models=bool(work.frozen))
+    store = job.design_store()
+    done = assemble(
+        work.frames, job.basis, store, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
+        frozen=work.frozen, policy=job.fit.policy, executor=executor, verify=verify, memory=job.memory,
+    )  # fmt: skip
+    return {
+        "store": str(store), "computed": done.computed, "present": done.present,
+        "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
+        "labels": work.labels.as_dict(), "notes": work.notes,
+    }  # fmt: skip
+
+
+def renew(place: Path, executor: Executor, tell: Callable[[str], None]) -> None:
+    """Rename a store that is there, so that a new one takes its place; nothing is deleted."""
+    aside = executor.once(partial(move_aside, place), what=f"rename {place}")
+    if aside is not None:
+        tell(f"{place}: a new store is made; the one that was there is {aside} now, to be deleted when nobody needs it")
+
+
+def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> None:
+    """Rename the design store that a job would go on with."""
+    if job.keep_rows:
+        renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
+
+
+def fit_job(
+    job: Input,
+    executor: Executor,
+    *,
+    hierarchical: bool = True,
+    all_at_once: bool = False,
+    plot: bool = False,
+    tables: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> FitResult:
+    """Fit a job and write its results: block files, merged model, solutions, ``report.json``; if asked for, parity
+    plots (``parity.png`` and ``.pdf``, models beside one another) and the tables of the report as CSV.
+
+    Files of a block are written as soon as it is fitted, so that a later failure loses nothing.
+
+    Raises
+    ------
+    InputError
+        Nothing is to be fitted; and what a climb refuses (:func:`~hiertl_dist.fit_hierarchy`).
+    ModuleNotFoundError
+        A plot is asked for and matplotlib is not there; before anything is computed.
+    """
+    if not hierarchical and not all_at_once:
+        raise InputError("nothing to fit: neither hierarchical nor all at once")
+    if plot:
+        need_matplotlib()
+    frames, held_out = job.read_frames(executor.watch)
+    labels = tell_labels(frames, tell, held_out)
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    frozen = read_frozen(job, tell)
+    options = options_of(job)
+    results = Results.of(job, frozen, executor, tell, climb=hierarchical, all_at_once=all_at_once)
+    compile_kernels(job.basis, executor, tell)
+    files: list[Path] = []
+    models: dict[str, Model] = {}
+    if hierarchical and all_at_once and job.fit.policy == "refuse":  # not only after the climb
+        _check_together(frames, job, frozen, executor)
+
+    def done(fit: BlockFit) -> None:
+        files.extend(results.write(solution_writers(fit.solution.block, fit.solution, job.output)))
+        tell_solution(fit.solution, tell)
+
+    climb = together = None
+    if hierarchical:
+        climb = fit_hierarchy(
+            frames, job.basis, frozen=frozen, options=options, executor=executor, tell=tell, done=done
+        )
+        models["hierarchical"] = climb.model
+        files += results.write([file_writer(job.output / MODEL, write_model, climb.model, ())])
+    if all_at_once:
+        options = _general(options, tell) if hierarchical else options
+        together = _fit_together(frames, job, frozen, options, executor, tell)
+        files += results.write(solution_writers(TOGETHER, together.solution, job.output))
+        models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
+    sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
+    evaluations = {n: {s: m.evaluate(own, executor=executor) for s, own in sets.items()} for n, m in models.items()}
+    result = FitResult(climb, together, tuple(files), sets, models, evaluations)
+    written = results.write(_report_writers(result, labels, job, plot=plot, tables=tables))
+    return replace(result, files=(*files, *written))
+
+
+def _general(options: HierarchyOptions, tell: Callable[[str], None]) -> HierarchyOptions:
+    """The options that hold for all blocks at once, where others are for a climb beside it."""
+    if not (options.block_settings or options.partial or options.only):
+        return options
+    tell("  note: all at once every block is free, with the general settings")
+    return replace(options, block_settings={}, partial={}, only=None)
+
+
+def _fit_together(
+    frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], options: HierarchyOptions, executor: Executor,
+    tell: Callable[[str], None],
+) -> BlockFit:  # fmt: skip
+    tell("all blocks at once")
+    fit = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
+    tell_solution(fit.solution, tell)
+    return fit
+
+
+def _report_writers(
+    result: FitResult, labels: LabelSummary, job: Input, *, plot: bool, tables: bool
+) -> list[Writer]:
+    """What writes the report, and tables and figures if asked for."""
+    # first, so that it is there even if a figure fails
+    report = fit_dict(result) | {"labels": labels.as_dict()}
+    writers: list[Writer] = [file_writer(job.output / REPORT, write_json_file, report)]
+    if tables:
+        writers += [table_writer(job.output, table) for table in fit_tables(result, job.units)]
+    if plot:
+        drawn = {
+            f"{name}, {s}": (result.sets[s], e) for name, found in result.evaluations.items() for s, e in found.items()
+        }
+        writers.append(figure_writer(job.output / PARITY, write_plot, drawn, job.units))
+    return writers
+
+
+def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
+    """The frozen models of a job; what their reader passed over or guessed is told."""
+    frozen = [read_parts(p) for p in job.frozen]
+    for model in frozen:
+        for note in model.notes:
+            tell(f"note: {note}")
+    return frozen
+
+
+def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:
+    held = {b for f in frozen for b in blocks_in(f)}
+    names = [b.name for b in blocks_of(job.basis) if b.name not in held]
+    sets = {cluster_name(f.elements) for f in frames}
+    check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
+
+
+def evaluate_job(
+    models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
+    add: bool = False, units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
+) -> EvaluationReport:  # fmt: skip
+    """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``,
+    over those that are there.
+
+    Raises
+    ------
+    MismatchError
+        Two models have a cluster type, and it is not said with ``add`` that both count.
+    FrameError
+        A frame has an element that no model knows, unless such atoms are to be left out.
+    """
+    # parts of a sum know only their own elements; what none of them knows is refused unless asked for
+    if not add:
+        refuse_shared_types([m.parameters for m in models])
+    known = set().union(*(m.elements for m in models))
+    ignore = ignore_other_elements or all(f.elements <= known for f in frames)
+    parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
+    covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
+    whole = [m.parameters for m in models]
+    untold, uncovered = uncovered_frames(whole, frames)
+    report = EvaluationReport(
+        frames, sum_evaluations(parts, [m.coverage for m in models]), covered,
+        set().union(*(m.coverage for m in models)), no_offsets=without_offsets(whole, frames),
+        untold=untold, untold_frames=uncovered,
+    )  # fmt: skip
+    writers: list[Writer] = []
+    if plot is not None:
+        writers.append(figure_writer(plot, write_plot, {"": (frames, report.found)}, units))
+    if tables is not None:
+        writers += [table_writer(tables, table) for table in report.tables(units)]
+    write_outputs(executor, writers)
+    return replace(report, files=tuple(f for w in writers for f in w.files))
+
+
+def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
+    tell(
+        f"  {count_text(solution.n_columns, 'column')}, {count_text(solution.rows, 'row')}, rank {solution.rank}, "
+        f"condition {solution.condition:.2g}, {solution.nonzeros} nonzero, "
+        f"RMSE {number_text(solution.rmse)} over counted rows (kcal/mol, Å; all kinds)"
+    )
+    for note in solution.notes:
+        tell(f"  note: {note}")
+
+
+def known_frames(
+    models: Collection[Model], sets: Mapping[str, list[Frame]], tell: Callable[[str], None]
+) -> dict[str, list[Frame]]:
+    """The frames, by set, whose elements every model has: with some blocks only, a model lacks elements."""
+    known = set.intersection(*(set(m.elements) for m in models))
+    found = {s: [f for f in own if f.elements <= known] for s, own in sets.items()}
+    if left_out := sum(map(len, sets.values())) - sum(map(len, found.values())):
+        tell(f"{count_text(left_out, 'frame')} not evaluated, with elements that the model lacks")
+    return {s: own for s, own in found.items() if own}

@@ -1,0 +1,214 @@
+"""``Input``: a whole job as one TOML file, or the same thing in Python.
+
+::
+
+    fm_setup = "fm_setup.in"        # instead of [basis] and [[data]], for users of chimes_lsq
+    [basis]      …                  # see Basis.from_dict
+    [[data]]     path = "*.extxyz"  # and any option of read_frames
+    [hold_out]   groups = ["t03*"]  # patterns of group names that are kept out of the fit
+                 fraction = 0.1, or every = 10    # and of the other frames a tenth, see hold_out
+    [fit]        regulariser, weights, objective, method, policy, include_fewer, penalty, partial, only
+    [fit.blocks.CN]  the same keys but only, for one block
+    [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
+    [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
+    [output]     folder, units
+    [executor]   kind, workers
+    [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
+
+Paths are relative to the file's folder. A key that is not known is an error that names it, and the key that was perhaps
+meant; all that is wrong is told at once. American spelling is taken (``regularizer``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
+from ..design_matrix.store_places import store_folder
+from ..errors import HiertlError, InputError, joined
+from ..files.paths import require_file
+from ..fitting.settings import FitSettings
+from ..frames.label_summary import LabelSummary, summarise_labels
+from ..frames.rows import n_rows
+from ..io import iter_frames, read_fm_setup
+from ..model.one_body import MISSING_ENERGIES
+from ..text.cards import input_card
+from ..text.display import Shown
+from ..text.table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OUTPUT, STORE, TABLE, TEXTS, TOP
+from ..text.words import toml_table
+from .input_tables import EXECUTORS, UNITS, Reading, fit_settings, refuse_overlaps
+from .table_checks import bytes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..frames.frame import Frame
+    from ..model.basis import Basis
+    from ..model_selection.search_settings import SearchSettings
+
+__all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings"]
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Input(Shown, card=input_card):
+    """A job: basis, data, how to fit, where results go.
+
+    Attributes
+    ----------
+    data : keyword arguments of :func:`~hiertl_dist.read_frames`, one mapping per source.
+    fm_setup : path of a chimes_lsq input that gives basis and frames instead.
+    hold_out : patterns of group names whose frames are not fitted; hold_out_fraction, hold_out_every : which part, or
+        each how manieth, of the other frames is not; see :func:`~hiertl_dist.hold_out`.
+    fit : settings of every block; block_fits : those of single blocks.
+    partial : per block, lower blocks that are fitted together with it.
+    only : blocks to fit; default: all that are not frozen.
+    frozen : parameter or solution files of blocks that are not fitted.
+    store : folder of design stores, see :meth:`design_store`; keep_rows : whether rows are written there.
+    search : what ``hiertl-dist search`` varies, if there is such a table; summaries : folder of summary stores.
+    """
+
+    basis: Basis
+    data: tuple[Mapping[str, Any], ...] = ()
+    fm_setup: Path | None = None
+    hold_out: tuple[str, ...] = ()
+    fit: FitSettings = field(default_factory=FitSettings)
+    block_fits: Mapping[str, FitSettings] = field(default_factory=dict)
+    partial: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    only: tuple[str, ...] | None = None
+    frozen: tuple[Path, ...] = ()
+    store: Path = Path("design.zarr")
+    keep_rows: bool = True
+    memory: int | None = None
+    output: Path = Path("hiertl_results")
+    units: str = "kcal"
+    executor: str = "auto"
+    workers: int | None = None
+    notes: tuple[str, ...] = ()
+    search: SearchSettings | None = None
+    summaries: Path = Path("summaries")
+    hold_out_fraction: float | None = None
+    hold_out_every: int | None = None
+
+    @classmethod
+    def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
+        """Read an input file.
+
+        Parameters
+        ----------
+        look_for_files : also say which of the files that it names are not there, instead of when they are read.
+
+        Raises
+        ------
+        InputError, BasisError
+            Naming the file and every key at fault, a line for each.
+        MissingFileError
+            There is no such file.
+        """
+        path = require_file(path, "input file")
+        table = toml_table(path, InputError)
+        try:
+            return cls.from_dict(table, path.parent, look_for_files=look_for_files)
+        except HiertlError as error:
+            if error.problems:
+                raise joined(error.problems, type(error), f"{path}: ") from error
+            raise type(error)(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any], folder: Path = Path(), *, look_for_files: bool = False) -> Input:
+        """The content of an input file; relative paths are taken from ``folder``. Errors as of :meth:`from_toml`."""
+        reading = Reading(table, folder)
+        setup, basis, notes = reading.basis()
+        data = reading.data(setup)
+        fit, store, output, run, held, frozen = (
+            reading.table(name, kinds)
+            for name, kinds in (
+                ("fit", FIT | {"blocks": TABLE, "only": TEXTS}), ("store", STORE), ("output", OUTPUT),
+                ("executor", EXECUTOR), ("hold_out", HOLD_OUT), ("frozen", FROZEN),
+            )
+        )  # fmt: skip
+        reading.one_of("output.units", output.get("units", "kcal"), UNITS)
+        reading.one_of("executor.kind", run.get("kind", "auto"), EXECUTORS)
+        if run.get("workers", 1) < 1:
+            reading.problems.add(f"executor.workers: expected at least 1, found {run['workers']}")
+        search, summaries = reading.search()
+        # chimes_lsq's weights are ones, and whoever hands us its input gets them
+        general, fits, partial_of = reading.fits(({} if setup is None else {"weights": {}}) | fit, basis, data)
+        missing = frozen.get("energies", "refuse")
+        reading.one_of("frozen.energies", missing, MISSING_ENERGIES)
+        with reading.problems.noting():
+            check_hold_out(held.get("fraction"), held.get("every"))
+        if held.get("fraction") is not None or held.get("every") is not None:
+            notes = (*notes, NEIGHBOURS)
+        memory = None
+        with reading.problems.noting():
+            memory = bytes_of(store["memory"], "store.memory", BYTES) if "memory" in store else None
+        files = tuple(reading.path(f, "frozen.files") for f in frozen.get("files", ()))
+        rows = reading.path(store.get("path", "design.zarr"), "store.path")
+        results = reading.path(output.get("folder", "hiertl_results"), "output.folder")
+        kept = reading.path(summaries, "search.summaries")
+        if look_for_files:
+            reading.look_for(data, files)
+        reading.problems.settle()
+        assert basis is not None
+        general = replace(general, missing_energies=missing)
+        fits = {name: replace(own, missing_energies=missing) for name, own in fits.items()}
+        return cls(
+            basis, data, setup, tuple(held.get("groups", ())), general, fits, partial_of,
+            tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
+            output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
+            held.get("fraction"), held.get("every"),
+        )  # fmt: skip
+
+    def design_store(self) -> Path:
+        """Folder of the design store of this basis and policy: the one in :attr:`store` that is named by them, or that
+        folder itself if it is a store of theirs. Raises StoreError where it is another's, naming what differs."""
+        return store_folder(self.store, self.basis, self.fit.policy)
+
+    def read_frames(
+        self, watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames
+    ) -> tuple[list[Frame], list[Frame]]:
+        """The frames to fit and those held out.
+
+        Parameters
+        ----------
+        watch : wraps the frames as they are read, to show progress.
+
+        Raises
+        ------
+        InputError
+            A hold-out pattern matches no group, a source has no frames, a file is named twice, or no frame has a label.
+        """
+        if self.fm_setup is not None:
+            frames = list(read_fm_setup(self.fm_setup).frames)
+        else:
+            frames = []
+            refuse_overlaps(self.data)
+            for source in self.data:
+                own = list(watch(iter_frames(**source), f"read {', '.join(source['path'])}"))
+                if not own:
+                    raise InputError(f"data: no frames from {source['path']} with {source}")
+                frames += own
+        if not any(n_rows(f) for f in frames):
+            raise InputError(
+                f"none of the {len(frames)} frames has an energy, forces or a stress; energy_key, forces_key, "
+                "stress_key and virial_key in [[data]] say where extended XYZ keeps them\n"
+                + summarise_labels(frames).text()
+            )
+        return hold_out(
+            frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every
+        )
+
+
+def tell_labels(
+    frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()
+) -> LabelSummary:
+    """Say which labels the frames have, a line for each source, with notes and warnings, and which are there more than
+    once; the labels are given back for reports."""
+    labels = summarise_labels([*frames, *held_out])
+    for line in labels.text().splitlines():
+        tell(line)
+    for note in equal_frames_notes(frames, held_out):
+        tell(f"note: {note}")
+    return labels

@@ -1,0 +1,292 @@
+"""What ``hiertl-dist search`` and ``summarise`` do with an input file; each returns what ``--json`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from ..dataset.holding_out import each_once
+from ..errors import Problems
+from ..evaluation.compiling import compile_kernels
+from ..fitting.stored_summaries import ask_store
+from ..fitting.summary_store import SummaryStore
+from ..frames.rows import person_kind
+from ..model.basis import cluster_name
+from ..model_selection.search_plan import SearchPlan, plan_search
+from ..model_selection.search_settings import SearchSettings
+from ..model_selection.search_stages import SearchResult, search, summarise_for, summary_place
+from ..text.display import table_text
+from ..text.words import count_text
+from .figures import need_matplotlib
+from .fit_job import known_frames, options_of, read_frozen, renew, tell_solution
+from .input_file import tell_labels
+from .outputs import (
+    MODEL,
+    SEARCH,
+    SEARCH_FIGURE,
+    TOGETHER,
+    Results,
+    figure_writer,
+    file_writer,
+    solution_writers,
+    write_json_file,
+    write_model,
+)
+from .report import (
+    Errors,
+    details_text,
+    errors_by_composition,
+    errors_by_group,
+    errors_text,
+    frame_errors,
+    warnings_text,
+)
+from .search_report import plot_search, search_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ..evaluation.energies import Evaluation
+    from ..executors.base import Executor
+    from ..fitting.block_order import HierarchyOptions
+    from ..frames.frame import Frame
+    from ..model.parameters import Parameters
+    from ..model_selection.search_stages import Stage
+    from .input_file import Input
+
+
+@dataclass(frozen=True, eq=False)
+class SearchReport:
+    """What a search of an input file made.
+
+    Attributes
+    ----------
+    files : what was written; sets : the frames that the chosen model was evaluated on, ``fitted`` and ``held out``.
+    errors : of the chosen model, by set and composition.
+    """
+
+    result: SearchResult
+    files: tuple[Path, ...]
+    sets: dict[str, list[Frame]]
+    errors: dict[str, dict[str, Errors]]
+    evaluations: dict[str, list[Evaluation]]
+
+    @property
+    def group_errors(self) -> dict[str, dict[str, Errors]]:
+        """As ``errors``, by group."""
+        return {s: errors_by_group(self.sets[s], e) for s, e in self.evaluations.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **self.result.as_dict(),
+            "errors": {s: {c: e.as_dict() for c, e in table.items()} for s, table in self.errors.items()},
+            "group_errors": {s: {g: e.as_dict() for g, e in table.items()} for s, table in self.group_errors.items()},
+            "out_of_range": {
+                s: [vars(f) for f in frame_errors(self.sets[s], e) if f.out_of_range]
+                for s, e in self.evaluations.items()
+            },
+            "files": [str(f) for f in self.files],
+        }
+
+    def text(self, units: str) -> str:
+        """For people."""
+        parts = [search_text(self.result, units)]
+        groups = self.group_errors
+        for s, table in self.errors.items():
+            parts.append(f"the chosen model, {s} frames\n" + errors_text({"": table}, units))
+            parts.append(details_text({"": table}, {"": groups[s]}, units))
+            listed = frame_errors(self.sets[s], self.evaluations[s])
+            parts.append(f"{s}: " + warnings_text(listed, units, 5, self.result.model.coverage))
+        return "\n\n".join(parts)
+
+
+def search_job(
+    job: Input,
+    executor: Executor,
+    *,
+    all_at_once: bool = False,
+    plot: bool | None = None,
+    fresh: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> SearchReport:
+    """Search a job and write what was chosen: block files, merged model, solutions, ``search.json``, ``search.png`` and
+    ``search.pdf``.
+
+    Parameters
+    ----------
+    plot : ``None``: if matplotlib is there.
+    fresh : make a new summary store; the one that is there gets another name.
+
+    Raises
+    ------
+    InputError
+        The input has no ``[search]`` table; and what :func:`~hiertl_dist.search` raises. All of it is
+        told at once.
+    ModuleNotFoundError
+        A plot is asked for and matplotlib is not there; before anything is computed.
+    """
+    drawn = _drawn(plot, tell)
+    frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    frames = _told_once(frames, held_out, tell)
+    frozen = read_frozen(job, tell)
+    compile_kernels(job.basis, executor, tell)
+    results = Results.of(
+        job, frozen, executor, tell, climb=not all_at_once, all_at_once=all_at_once, model=True
+    )
+    files: list[Path] = []
+
+    def done(stage: Stage) -> None:
+        name = TOGETHER if all_at_once else stage.name
+        files.extend(results.write(solution_writers(name, stage.solution, job.output)))
+        tell_solution(stage.solution, tell)
+
+    options = search_options(job)
+    settings, plan = _planned(job, frames, frozen, options, all_at_once)
+    if fresh:
+        renew_summaries(job, plan, settings, executor, tell)
+    result = search(
+        frames, job.basis, settings, frozen=frozen, options=options, store=job.summaries,
+        rows=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
+        all_at_once=all_at_once, tell=tell, done=done,
+    )  # fmt: skip
+    files += results.write([file_writer(job.output / MODEL, write_model, result.model, ())])
+    sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)
+    evaluations = {s: result.model.evaluate(own, executor=executor) for s, own in sets.items()}
+    errors = {s: errors_by_composition(sets[s], e) for s, e in evaluations.items()}
+    if drawn:
+        files += results.write([figure_writer(job.output / SEARCH_FIGURE, _plot, result)])
+    report = SearchReport(result, (*files, job.output / SEARCH), sets, errors, evaluations)
+    results.write([file_writer(job.output / SEARCH, write_json_file, report.as_dict())])
+    return report
+
+
+def _told_once(
+    frames: Sequence[Frame], held_out: Sequence[Frame], tell: Callable[[str], None]
+) -> list[Frame]:  # fmt: skip
+    """The frames to be fitted, each once; which labels they have, and what is there again, is told."""
+    found, again = each_once(frames)
+    tell_labels(found, tell, held_out)
+    for note in again:
+        tell(f"note: {note}")
+    return found
+
+
+def _planned(
+    job: Input, frames: Sequence[Frame], frozen: Sequence[Parameters], options: HierarchyOptions, all_at_once: bool
+) -> tuple[SearchSettings, SearchPlan]:
+    """What a job wants searched, and the plan of it. Raises for all that is wrong with both."""
+    problems = Problems()
+    if job.search is None:
+        problems.add(
+            'search: expected a [search] table, found none; [search.grid] regulariser = { kind = "ridge", alpha = '
+            "[1e-4, 1e-3, 1e-2] } compares three strengths"
+        )
+    settings = job.search or SearchSettings()
+    with problems.noting():
+        plan = plan_search(frames, job.basis, settings, frozen=frozen, options=options, all_at_once=all_at_once)
+    problems.settle()
+    return settings, plan
+
+
+def _drawn(plot: bool | None, tell: Callable[[str], None]) -> bool:
+    """Whether a figure will be drawn; that one can't is an error where it is asked for, and else told."""
+    if plot:
+        need_matplotlib()
+    if plot is not None:
+        return plot
+    if not (drawn := find_spec("matplotlib") is not None):
+        tell('note: no search.png, for matplotlib is not there (pip install "hiertl-dist[plot]")')
+    return drawn
+
+
+def _plot(result: SearchResult, path: Path) -> None:
+    plot_search(path, result)
+
+
+def search_options(job: Input) -> HierarchyOptions:
+    """The options of a search: those of a fit, but that no store is named there."""
+    return replace(options_of(replace(job, keep_rows=False)), store=None)
+
+
+def summarise_job(
+    job: Input, executor: Executor, *, all_at_once: bool = False, fresh: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
+    settings = job.search or SearchSettings()
+    frames, held_out = job.read_frames(executor.watch)
+    executor.require_alike([f.digest for f in frames], "frames")
+    frames = _told_once(frames, held_out, tell)
+    frozen = read_frozen(job, tell)
+    compile_kernels(job.basis, executor, tell, models=bool(frozen))
+    # grids are no matter of the pass
+    plan = plan_search(
+        frames, job.basis, SearchSettings(folds=settings.folds), frozen=frozen, options=search_options(job),
+        all_at_once=all_at_once, tell=tell,
+    )  # fmt: skip
+    if fresh:
+        renew_summaries(job, plan, settings, executor, tell)
+    store = summary_place(plan, settings, job.summaries, executor)
+    before = ask_store(executor, partial(_ids, store), what=f"look at {store}")
+    rows = job.design_store() if job.keep_rows else None
+    summaries, _ = summarise_for(plan, settings, store=store, rows=rows, executor=executor)
+    found: dict[str, Any] = ask_store(executor, partial(_contents, store), what=f"look at {store}")
+    counts: dict[str, dict[str, int]] = {}
+    for group in summaries.groups:
+        own = counts.setdefault(cluster_name(group.elements), {})
+        own["groups"] = own.get("groups", 0) + 1
+        kind = person_kind(group.kind)
+        own[kind] = own.get(kind, 0) + summaries.rows(group)
+    new = [i for i in found["batches"] if i not in before]
+    return found | {"store": str(store), "element_sets": counts, "new_batches": new}
+
+
+def renew_summaries(
+    job: Input, plan: SearchPlan, settings: SearchSettings, executor: Executor, tell: Callable[[str], None]
+) -> None:
+    """Rename the summary store that a pass would go on with."""
+    place = summary_place(plan, settings, job.summaries, executor, check=False)
+    renew(place, executor, tell)
+
+
+def _ids(store: Path) -> list[str]:
+    return [b.id for b in SummaryStore.open(store).batches()] if (store / "index.json").exists() else []
+
+
+def _contents(path: Path) -> dict[str, Any]:
+    store = SummaryStore.open(path)
+    batches = store.batches()
+    sizes: dict[int, int] = {}
+    for batch in batches:
+        for frame in batch.frames:
+            sizes[frame.fold] = sizes.get(frame.fold, 0) + 1
+    return {
+        "batches": {b.id: {"elements": b.elements, "blocks": list(b.blocks), "frames": len(b.frames)} for b in batches},
+        "groups": sum(len(b.groups) for b in batches), "rows": sum(e.rows for b in batches for e in b.groups),
+        "bytes": store.nbytes(), "folds": {**store.settings["folds"], "frames": [sizes[k] for k in sorted(sizes)]},
+    }  # fmt: skip
+
+
+def summarise_text(found: dict[str, Any]) -> str:
+    """A summary store for people."""
+    kinds = [k for k in ("force", "stress", "energy") if any(k in own for own in found["element_sets"].values())]
+    frames: dict[str, int] = {}
+    for batch in found["batches"].values():
+        frames[batch["elements"]] = frames.get(batch["elements"], 0) + batch["frames"]
+    rows = [
+        [name, frames.get(name, 0), own["groups"], *(own.get(k, 0) for k in kinds)]
+        for name, own in found["element_sets"].items()
+    ]
+    folds = found["folds"]
+    return "\n".join([
+        f"{found['store']}: {count_text(found['groups'], 'group')} of {count_text(found['rows'], 'row')}, "
+        f"{found['bytes'] / 2**20:.1f} MiB, {len(found['new_batches'])} of {len(found['batches'])} batches new",
+        table_text(["frames of", "frames", "groups", *(f"{k} rows" for k in kinds)], rows),
+        f"{folds['count']} folds by {folds['split']}, seed {folds['seed']}"
+        f"{', stratified by composition' if folds['stratify'] else ''}: {', '.join(map(str, folds['frames']))} frames",
+    ])  # fmt: skip

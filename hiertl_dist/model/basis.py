@@ -1,0 +1,219 @@
+"""``Basis``: which clusters a model sees, how far, and with how many Chebyshev polynomials.
+
+One naming for Python and TOML: :meth:`Basis.from_dict` takes what the ``[basis]`` table of an input
+file holds, :meth:`Basis.to_dict` gives it back, complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BasisError, joined
+from ..files.paths import require_file
+from ..text.cards import basis_card
+from ..text.display import Shown
+from ..text.words import shown, toml_table
+from .basis_table import given_energies, read_table
+from .cluster_types import (
+    TRANSFORMS,
+    ClusterType,
+    Cutoff,
+    Edge,
+    Elements,
+    Pair,
+    check_number,
+    cluster_name,
+    edges_of,
+    element_faults,
+    energy_faults,
+    mass_faults,
+    split_symbols,
+    type_faults,
+    type_rank,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "TRANSFORMS", "Basis", "ClusterType", "Cutoff", "Edge", "Elements", "Pair", "cluster_name", "edges_of",
+    "split_symbols", "type_rank",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class Basis(Shown, card=basis_card):
+    """What a ChIMES model is linear in.
+
+    Attributes
+    ----------
+    elements : in the order of the input (it fixes the order of cluster types and columns); names of other types of
+        atoms, such as ``C1`` or a bead's, are as good, see :mod:`~hiertl_dist.frames.type_names`.
+    pairs : one :class:`Pair` for each pair of elements that a cluster type joins.
+    types : the :class:`ClusterType` that the model has, in chimes_lsq's order.
+    cutoff : the cutoff factor of every edge.
+    energies : energies of free atoms in kcal/mol that are given and not fitted, as (element, energy); a fit holds the
+        one-body coefficients of these elements there. Rows of a design matrix don't depend on them.
+    masses : in u, of types that are no chemical elements or not of their mass. No energy depends on them, nor does the
+        digest: parameter files carry them along for molecular dynamics.
+    """
+
+    elements: Elements
+    pairs: tuple[Pair, ...]
+    types: tuple[ClusterType, ...]
+    cutoff: Cutoff = Cutoff()  # noqa: RUF009  it is frozen
+    energies: tuple[tuple[str, float], ...] = ()
+    masses: Mapping[str, float] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "energies", _checked_energies(self))
+        self._check_names()
+        check_number(len(self.elements), 2)
+        wanted = {tuple(sorted(p)) for p in itertools.combinations_with_replacement(self.elements, 2)}
+        found = {p.elements for p in self.pairs}
+        if missing := {e.elements for t in self.types for e in t.edges} - found:
+            raise BasisError(f"pairs: missing {', '.join(sorted(map(cluster_name, missing)))}")
+        if extra := found - wanted:
+            raise BasisError(f"pairs: {', '.join(sorted(map(cluster_name, extra)))} not among the elements")
+        for kind in self.types:
+            if unknown := set(kind.elements) - set(self.elements):
+                raise BasisError(f"type {kind.name}: {sorted(unknown)} not among the elements {self.elements}")
+        own = {p.elements: p for p in self.pairs}
+        for kind in self.types:
+            for edge, fault in type_faults(kind, own):
+                raise BasisError(f"type {kind.name}, edge {edge.name}: {fault}")
+        names = [t.elements for t in self.types]
+        if len(set(names)) != len(names):
+            twice = sorted({cluster_name(n) for n in names if names.count(n) > 1})
+            raise BasisError(f"cluster types given twice: {twice}")
+        for name, members in (("pairs", self.pairs), ("types", self.types)):
+            ordered = sorted(members, key=lambda m: type_rank(m.elements, self.elements))
+            object.__setattr__(self, name, tuple(ordered))
+
+    def _check_names(self) -> None:
+        object.__setattr__(self, "masses", dict(self.masses))
+        for fault in (*element_faults(self.elements), *mass_faults(self.masses, self.elements)):
+            raise BasisError(fault)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Basis:
+        """Read the ``[basis]`` table of a TOML file. Raises BasisError naming the file and the key."""
+        table = toml_table(require_file(path, "input file"), BasisError)
+        if "basis" not in table:
+            raise BasisError(f"{path}: expected a [basis] table, found {shown(sorted(table))}")
+        try:
+            return cls.from_dict(table["basis"])
+        except BasisError as error:
+            if error.problems:
+                raise joined(error.problems, BasisError, f"{path}: ") from error
+            raise BasisError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Basis:
+        """Build a basis from the content of a ``[basis]`` table.
+
+        Keys: ``elements``; ``orders`` [n2, n3, n4] as PAIRTYP has them; ``transform``; ``cutoff``;
+        ``pairs.XY`` with ``rmin``, ``rmax``, ``lambda``; and optional ``three_body``/``four_body`` with
+        ``rmin``/``rmax``; ``blocks.XY.orders``; ``types.XYZ`` with ``order``, ``rmin``, ``rmax`` (a number,
+        or a table by pair); ``one_body``; ``exclude``; ``masses`` of types that are no elements; ``energies``, those of
+        free atoms by element that are given and not fitted, with ``unit = "eV"`` (the default) or ``"kcal"`` (kcal/mol)
+        beside them. Many-body cutoffs default to those of the pair, and a pair with rmin = rmax is inactive. ``XYZ``
+        stands for names of elements run together; other names of types have hyphens between them: ``pairs.C1-C1``.
+        """
+        return cls(*read_table(table))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole basis as a ``[basis]`` table that :meth:`from_dict` reads back to an equal one."""
+        pairs = {
+            p.name: {"rmin": p.rmin, "rmax": p.rmax, "transform": p.transform}
+            | ({} if p.morse_lambda is None else {"lambda": p.morse_lambda})
+            for p in self.pairs
+        }
+        types = {
+            t.name: {
+                "order": t.order,
+                "rmin": {e.name: e.rmin for e in t.edges},
+                "rmax": {e.name: e.rmax for e in t.edges},
+            }
+            for t in self.types
+            if t.body > 1
+        }
+        ones = [t.elements[0] for t in self.types if t.body == 1]
+        more: dict[str, Any] = {"masses": dict(self.masses)} if self.masses else {}
+        if self.energies:
+            more["energies"] = {**dict(self.energies), "unit": "kcal"}
+        return {
+            "elements": list(self.elements), "cutoff": str(self.cutoff), "orders": [0, 0, 0],
+            "pairs": pairs, "types": types, "one_body": ones,
+        } | more  # fmt: skip
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what rows depend on, and so neither of masses nor of energies that are given; equal bases have
+        equal digests, whatever file they came from."""
+        content = {key: value for key, value in self.to_dict().items() if key not in ("masses", "energies")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def reach(self) -> float:
+        """The largest outer cutoff in Å: how far neighbours are needed. 0 with one-body types alone."""
+        return max((e.rmax for t in self.types for e in t.edges), default=0.0)
+
+    def pair(self, a: str, b: str) -> Pair:
+        """The pair of two elements."""
+        key = tuple(sorted((a, b)))
+        return next(p for p in self.pairs if p.elements == key)
+
+    def type_named(self, elements: Iterable[str]) -> ClusterType | None:
+        """The cluster type of these elements (or of this name), or ``None``."""
+        key = split_symbols(elements) if isinstance(elements, str) else tuple(sorted(elements))
+        return next((t for t in self.types if t.elements == key), None)
+
+    def with_energies(self, energies: Mapping[str, float], unit: str = "eV") -> Basis:
+        """The same basis with energies of free atoms that are given and not fitted.
+
+        Parameters
+        ----------
+        energies : by element; {} gives none.
+        unit : ``"eV"`` or ``"kcal"`` (kcal/mol).
+        """
+        return replace(self, energies=given_energies({**energies, "unit": unit}, "energies"))
+
+    def with_types(self, types: Iterable[ClusterType]) -> Basis:
+        """The same elements, pairs and cutoff function with other cluster types."""
+        kept = tuple(types)
+        ones = {t.elements[0] for t in kept if t.body == 1}
+        return replace(self, types=kept, energies=tuple((e, x) for e, x in self.energies if e in ones))
+
+    def restricted(self, elements: Iterable[str]) -> Basis:
+        """The part that involves only these elements (or those of this name)."""
+        wanted = set(split_symbols(elements) if isinstance(elements, str) else elements)
+        keep = [e for e in self.elements if e in wanted]
+        return Basis(
+            tuple(keep),
+            tuple(p for p in self.pairs if set(p.elements) <= set(keep)),
+            tuple(t for t in self.types if set(t.elements) <= set(keep)),
+            self.cutoff,
+            tuple((e, x) for e, x in self.energies if e in keep),
+            {e: mass for e, mass in self.masses.items() if e in keep},
+        )
+
+
+def _checked_energies(basis: Basis) -> tuple[tuple[str, float], ...]:
+    """The energies that are given, elements sorted. Raises BasisError where one is no number or has no column."""
+    ones = {t.elements[0] for t in basis.types if t.body == 1}
+    for fault in energy_faults((e for e, _ in basis.energies), ones):
+        raise BasisError(fault)
+    for element, energy in basis.energies:
+        if not math.isfinite(energy):
+            raise BasisError(f"energies.{element}: expected a finite number, found {energy}")
+    if len(dict(basis.energies)) < len(basis.energies):
+        raise BasisError(f"energies: expected each element once, found {[e for e, _ in basis.energies]}")
+    return tuple(sorted((e, float(x)) for e, x in basis.energies))

@@ -1,0 +1,198 @@
+"""Blocks and columns: the basis functions of each element set, in a documented order.
+
+Within a block: two-, three-, four-body types in chimes_lsq's order, powers in the order in which its
+loops meet them, then the one-body column. A column stands for one orbit of powers under permutations
+of atoms of the same element; its basis function is the sum over the distinct permuted sets.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..text.cards import block_card
+from ..text.display import Shown
+from .basis import Basis, ClusterType, Elements, cluster_name, edges_of, split_symbols, type_rank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+
+class Column(NamedTuple):
+    """Label of one column: block, sorted elements of the cluster, lexicographically smallest powers of its orbit.
+
+    Powers are in the edge order 01 02 12 or 01 02 03 12 13 23 of the sorted atoms; a one-body column has none.
+    """
+
+    block: str
+    elements: Elements
+    powers: tuple[int, ...]
+
+
+class Columns(tuple[Column, ...]):
+    """A tuple of :class:`Column` that remembers the order of the elements in the basis."""
+
+    elements: Elements
+
+    def __new__(cls, columns: Iterable[Column], elements: Sequence[str]) -> Columns:
+        self = super().__new__(cls, columns)
+        self.elements = tuple(elements)
+        return self
+
+    def __reduce__(self) -> tuple[type[Columns], tuple[tuple[Column, ...], Elements]]:
+        return Columns, (tuple(self), self.elements)
+
+
+@dataclass(frozen=True)
+class Orbits:
+    """The orbits of a many-body cluster type.
+
+    Attributes
+    ----------
+    powers : (columns, edges) smallest powers of each orbit, in column order.
+    column : (order,) * edges, the column of each raw set of powers; −1 where a set is not allowed.
+    """
+
+    powers: NDArray[np.int64]
+    column: NDArray[np.int32]
+
+
+def pattern_of(elements: Elements) -> tuple[int, ...]:
+    """Which atoms of a sorted cluster share an element: ``C C N`` → ``(0, 0, 1)``."""
+    return tuple(sorted(set(elements)).index(e) for e in elements)
+
+
+@lru_cache(maxsize=64)
+def orbits(pattern: tuple[int, ...], order: int) -> Orbits:
+    """Orbits of the powers 0…order−1 on the edges of a 3- or 4-body cluster.
+
+    Allowed are the sets in which every atom touches an edge of nonzero power; atom permutations within
+    an element induce edge permutations. Loops run with the last edge fastest, so the first set met
+    of an orbit is its lexicographically smallest.
+    """
+    body = len(pattern)
+    edges = edges_of(body)
+    raw = np.indices((order,) * len(edges)).reshape(len(edges), -1).T
+    touched = np.ones(len(raw), bool)
+    for atom in range(body):
+        touched &= raw[:, [e for e, ab in enumerate(edges) if atom in ab]].any(axis=1)
+    place = order ** np.arange(len(edges) - 1, -1, -1)
+    smallest = raw @ place
+    for permutation in itertools.permutations(range(body)):
+        if all(pattern[permutation[a]] == pattern[a] for a in range(body)):
+            moved = [edges.index(tuple(sorted((permutation[a], permutation[b])))) for a, b in edges]  # type: ignore[arg-type]
+            smallest = np.minimum(smallest, raw[:, moved] @ place)
+    codes = np.unique(smallest[touched])
+    column = np.full(len(raw), -1, np.int32)
+    column[touched] = np.searchsorted(codes, smallest[touched])
+    column = column.reshape((order,) * len(edges))
+    column.setflags(write=False)
+    return Orbits(raw[codes], column)
+
+
+def type_powers(kind: ClusterType) -> list[tuple[int, ...]]:
+    """Powers of each column of a cluster type, in column order."""
+    if kind.body == 1:
+        return [()]
+    if kind.body == 2:
+        return [(a,) for a in range(1, kind.order + 1)]
+    return [tuple(int(p) for p in row) for row in orbits(pattern_of(kind.elements), kind.order).powers]
+
+
+def n_type_columns(kind: ClusterType) -> int:
+    """Number of columns of a cluster type."""
+    if kind.body <= 2:
+        return kind.order
+    return len(orbits(pattern_of(kind.elements), kind.order).powers)
+
+
+@dataclass(frozen=True, repr=False)
+class Block(Shown, card=block_card):
+    """An element set and the cluster types whose elements are exactly that set."""
+
+    elements: Elements
+    types: tuple[ClusterType, ...]
+
+    @property
+    def name(self) -> str:
+        return cluster_name(self.elements)
+
+    @property
+    def n_columns(self) -> int:
+        return sum(n_type_columns(t) for t in self.types)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(Column(self.name, t.elements, p) for t in self.types for p in type_powers(t))
+
+    def spans(self) -> Iterator[tuple[ClusterType, slice]]:
+        """Each type with the slice of the block's columns that it fills."""
+        start = 0
+        for kind in self.types:
+            stop = start + n_type_columns(kind)
+            yield kind, slice(start, stop)
+            start = stop
+
+
+def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, ...]:
+    """The blocks of a basis, smaller element sets first, or those named (in the same order).
+
+    Raises
+    ------
+    KeyError, BasisError
+        A name that the basis has no block for, or that is none; elements may stand in any order.
+    """
+    found = {}
+    for size in range(1, 5):
+        for combination in itertools.combinations(basis.elements, size):
+            elements = tuple(sorted(combination))
+            types = tuple(t for t in basis.types if t.block == cluster_name(elements))
+            if types:
+                found[cluster_name(elements)] = Block(elements, types)
+    if names is None:
+        return tuple(found.values())
+    wanted = [cluster_name(split_symbols(n)) for n in ([names] if isinstance(names, str) else names)]
+    for name in wanted:
+        if name not in found:
+            raise KeyError(f"no block {name!r}; the basis has {', '.join(found)}")
+    return tuple(block for name, block in found.items() if name in wanted)
+
+
+def sets_used(there: Iterable[frozenset[str]], blocks: Sequence[str], fewer: bool) -> frozenset[frozenset[str]]:
+    """The element sets whose frames a fit of some blocks uses, of those that there are.
+
+    Those of exactly all its elements; with ``fewer`` (``include_fewer``) also those of fewer that have all elements of
+    one of the blocks: frames without a free column would only be counted.
+    """
+    members = [frozenset(split_symbols(b)) for b in blocks]
+    whole = frozenset().union(*members)
+    return frozenset(s for s in there if s == whole or (fewer and s < whole and any(m <= s for m in members)))
+
+
+def columns_of(basis: Basis, names: Iterable[str] | None = None) -> Columns:
+    """All columns of the blocks named (default: every block), in order."""
+    return Columns((c for block in blocks_of(basis, names) for c in block.columns), basis.elements)
+
+
+def lsq_order(columns: Sequence[Column], elements: Sequence[str] | None = None) -> NDArray[np.intp]:
+    """Indices that put columns into chimes_lsq's order: ``matrix[:, lsq_order(columns)]``.
+
+    Two-body (like pairs in input order, then unlike), three-body, four-body, then one-body columns.
+
+    Parameters
+    ----------
+    columns : as :func:`columns_of` or ``design_rows`` give them.
+    elements : order of the elements in the input; default: the one that ``columns`` remembers, else
+        the order of first appearance.
+    """
+    if elements is None:
+        elements = getattr(columns, "elements", None) or tuple(dict.fromkeys(e for c in columns for e in c[1]))
+    order = list(elements)
+    ranks = [type_rank(c[1], order) for c in columns]
+    return np.array(sorted(range(len(columns)), key=ranks.__getitem__), np.intp)

@@ -1,0 +1,388 @@
+"""Energies of free atoms in a fit: which are given, frozen, fitted or left open, and what is taken off the labels
+first.
+
+The one-body coefficient of an element counts its atoms in the energy of a frame, so frames that lack energies, or whose
+compositions don't tell elements apart, don't determine it. Such coefficients are left open for a larger block whose
+frames can, and are never zero without a word.
+
+Labels are total energies, whose zero is a choice of the program that made them and may be 1e5 times what a model
+describes. Before anything is reduced, each frame's energy loses ``zeros[e]`` for each of its atoms: the energy that is
+given or frozen, else an estimate from the labels. What is fitted is the rest, so that no digit is lost to the zero.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from ..errors import InputError, MismatchError
+from ..frames.rows import SUMMARY_KINDS, kind_codes, row_targets
+from .blocks import Column
+from .told_energies import reference_notes, untold_notes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..frames.frame import Frame
+    from .basis import Basis
+    from .parameters import Parameters
+
+MissingEnergies = Literal["refuse", "fit", "zero"]
+"""What happens where energies are fitted upon frozen models that say nothing of an element's one-body energy."""
+
+MISSING_ENERGIES: Final = ("refuse", "fit", "zero")
+
+SAME: Final = 1e-9
+"""Relative difference up to which an energy that is given and one that is frozen are the same."""
+
+SEEN: Final = 1e-6
+"""Part of an element in the undetermined directions, squared, above which it counts as undetermined."""
+
+
+@dataclass(frozen=True, eq=False)
+class OpenEnergies:
+    """One-body energies that frames so far did not determine.
+
+    Attributes
+    ----------
+    elements : whose energies are open.
+    directions : (elements, k) orthonormal; energies may still move along them by any amount. A unit vector where an
+        element's energy is open on its own; fewer directions than elements where a combination of them is known.
+    base : kcal/mol by element, the values that the known combinations were fitted with; elements without any are
+        absent.
+    """
+
+    elements: tuple[str, ...] = ()
+    directions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    base: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """k, the number of directions."""
+        return int(self.directions.shape[1])
+
+    @classmethod
+    def of(cls, elements: Iterable[str]) -> OpenEnergies:
+        """Elements each of whose energies is open on its own."""
+        listed = tuple(elements)
+        return cls(listed, np.eye(len(listed)))
+
+    def within(self, elements: Iterable[str]) -> OpenEnergies:
+        """The part that frames of some elements can tell: directions that move these. What moves with them of other
+        elements, because a combination is known, is a part of it."""
+        inside = [e in set(elements) for e in self.elements]
+        if all(inside):
+            return self
+        _, s, vt = np.linalg.svd(self.directions[inside])
+        kept = self.directions @ vt[: int(np.count_nonzero(s > SEEN))].T
+        return replace(self, directions=kept)._trimmed()
+
+    def without(self, elements: Collection[str]) -> OpenEnergies:
+        """What is open where the energies of some elements are fitted on their own: it moves the others alone."""
+        others = [e not in elements for e in self.elements]
+        if all(others):
+            return self
+        u, s, _ = np.linalg.svd(self.directions[others], full_matrices=False)
+        kept = tuple(e for e, other in zip(self.elements, others, strict=True) if other)
+        base = {e: x for e, x in self.base.items() if e in kept}
+        return OpenEnergies(kept, u[:, s > SEEN], base)._trimmed()
+
+    def _trimmed(self) -> OpenEnergies:
+        """Without elements that no direction moves."""
+        moved = np.vecdot(self.directions, self.directions) > SEEN
+        chosen = tuple(e for e, own in zip(self.elements, moved, strict=True) if own)
+        return OpenEnergies(chosen, self.directions[moved], {e: x for e, x in self.base.items() if e in chosen})
+
+    def replaced(self, part: OpenEnergies, after: OpenEnergies) -> OpenEnergies:
+        """What is open where a fit has moved a ``part`` of this (:meth:`within`) and has left ``after`` open."""
+        elements = tuple(dict.fromkeys((*self.elements, *part.elements, *after.elements)))
+        before, moved, left = (_placed(one, elements) for one in (self, part, after))
+        rest = before - moved @ (moved.T @ before)
+        u, s, _ = np.linalg.svd(rest, full_matrices=False)
+        base = {e: x for e, x in self.base.items() if e not in part.elements} | dict(after.base)
+        return OpenEnergies(elements, np.hstack([u[:, s > 0.5], left]), base)._trimmed()
+
+    def together(self, other: OpenEnergies) -> OpenEnergies:
+        """Both, of different elements."""
+        k, m = len(self.elements), len(other.elements)
+        both = np.zeros((k + m, self.count + other.count))
+        both[:k, : self.count], both[k:, self.count :] = self.directions, other.directions
+        return OpenEnergies((*self.elements, *other.elements), both, {**self.base, **other.base})
+
+    def alone(self) -> tuple[str, ...]:
+        """The elements of which nothing at all is known."""
+        own = np.vecdot(self.directions, self.directions)
+        return tuple(e for e, part in zip(self.elements, own, strict=True) if part > 1.0 - SEEN)
+
+    def rows(self, frames: Sequence[Frame]) -> NDArray[np.float64]:
+        """(frames, k): what each direction adds to the energy of a frame."""
+        return counts_of(frames, self.elements) @ self.directions
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Labels of the directions: that of the element, or of the elements joined by ``+`` where several move
+        together."""
+        found = []
+        for direction in self.directions.T:
+            moved = [e for e, x in zip(self.elements, direction, strict=True) if x**2 > SEEN]
+            found.append(Column("+".join(moved), tuple(moved), ()))
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyTerms:
+    """How a fit treats one-body energies.
+
+    Attributes
+    ----------
+    zeros : kcal/mol by element, taken off each frame's energy for each atom before rows are reduced.
+    fixed : energies that the basis gives, of elements whose one-body column is among the fitted blocks'; stated : such
+        energies of other elements of the frames, which no frozen model states.
+    open : of lower blocks, fitted together with this one.
+    notes : what the reader of a report should know.
+    """
+
+    zeros: Mapping[str, float] = field(default_factory=dict)
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    stated: Mapping[str, float] = field(default_factory=dict)
+    open: OpenEnergies = field(default_factory=OpenEnergies)
+    notes: tuple[str, ...] = ()
+
+
+def _placed(given: OpenEnergies, elements: Sequence[str]) -> NDArray[np.float64]:
+    """(elements, k) directions among more elements."""
+    found = np.zeros((len(elements), given.count))
+    found[[elements.index(e) for e in given.elements]] = given.directions
+    return found
+
+
+def counts_of(frames: Sequence[Frame], elements: Sequence[str]) -> NDArray[np.float64]:
+    """(frames, elements) number of atoms."""
+    found = np.zeros((len(frames), len(elements)))
+    for i, frame in enumerate(frames):
+        number = Counter(frame.species)
+        found[i] = [number[e] for e in elements]
+    return found
+
+
+def energy_zeros(
+    frames: Iterable[Frame], known: Mapping[str, float], elements: Iterable[str]
+) -> dict[str, float]:
+    """Per-atom energies, kcal/mol, that leave little of the frames' energies: the known ones, and whole numbers of
+    kcal/mol by least squares for the others.
+
+    Parameters
+    ----------
+    known : of the elements whose energies are given or frozen.
+    elements : the others that have a one-body term.
+    """
+    labelled = [f for f in frames if f.energy is not None]
+    others = sorted(set(elements) - set(known))
+    zeros = {**dict.fromkeys(others, 0.0), **known}
+    if not labelled or not others:
+        return zeros
+    told = sorted(known)
+    left = np.array([f.energy for f in labelled]) - counts_of(labelled, told) @ np.array([known[e] for e in told])
+    counts = counts_of(labelled, others)
+    found = np.linalg.lstsq(counts, left, rcond=1e-8)[0]
+    # whole numbers times numbers of atoms are exact, and so is what is taken off, on any machine
+    return zeros | {e: float(np.round(x)) + 0.0 for e, x in zip(others, found, strict=True)}
+
+
+def labels_above_zero(frames: Sequence[Frame], terms: EnergyTerms) -> NDArray[np.float64]:
+    """(rows, directions + 1) of some frames: what open energies add to each row, and its label above the zeros."""
+    energies = np.concatenate([kind_codes(f) for f in frames]) == SUMMARY_KINDS.index("energy")
+    labelled = [f for f in frames if f.energy is not None]
+    found = np.zeros((len(energies), terms.open.count + 1))
+    found[:, -1] = np.concatenate([row_targets(f) for f in frames])
+    found[energies, :-1] = terms.open.rows(labelled)
+    elements = sorted(terms.zeros)
+    found[energies, -1] -= counts_of(labelled, elements) @ np.array([terms.zeros[e] for e in elements])
+    return found
+
+
+def one_body_columns(columns: Sequence[Column]) -> list[int]:
+    """Indices of the columns that count atoms."""
+    return [i for i, c in enumerate(columns) if not c.powers]
+
+
+def one_body_values(models: Iterable[Parameters]) -> dict[str, float]:
+    """One-body coefficients, kcal/mol, of some models by element."""
+    return {c.elements[0]: v for m in models for c, v in m.as_dict().items() if len(c.elements) == 1}  # type: ignore[attr-defined]
+
+
+def without_one_body(models: Iterable[Parameters], elements: Iterable[str] | None = None) -> list[Parameters]:
+    """The models without one-body terms (of some elements); those of which nothing is left are dropped."""
+    chosen = None if elements is None else set(elements)
+    found = []
+    for model in models:
+        types = [t for t in model.basis.types if t.body > 1 or (chosen is not None and t.elements[0] not in chosen)]
+        if len(types) == len(model.basis.types):
+            found.append(model)
+        elif types:
+            found.append(model.with_types(types))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Who says the energy of a free atom of each element.
+
+    Attributes
+    ----------
+    own : elements whose one-body column is among the free blocks'.
+    given : energies of the basis; held : those of frozen models, kcal/mol by element.
+    opened : elements of neither that are fitted all the same; zero : those that are zero, as was asked for.
+    """
+
+    own: tuple[str, ...]
+    given: Mapping[str, float]
+    held: Mapping[str, float]
+    opened: tuple[str, ...]
+    zero: tuple[str, ...]
+
+
+def settled_energies(
+    basis: Basis, blocks: Sequence[str], frozen: Sequence[Parameters], there: Collection[str],
+    missing: MissingEnergies, left_open: Collection[str], where: str, left_out: Collection[str],
+) -> Settled:  # fmt: skip
+    """Settle who says the one-body energies in a fit of some blocks upon frozen models.
+
+    Parameters
+    ----------
+    there : elements of the frames whose energies are fitted.
+    missing : what happens to those of whose energy neither the blocks nor frozen models nor the basis say anything.
+    left_open : elements whose energies lower blocks left open, which are fitted.
+    where : what is fitted, for messages.
+    left_out : elements whose own block is fitted: where the basis has no one-body term of one, that is on purpose.
+
+    Raises
+    ------
+    InputError
+        Energies are missing and ``missing`` is ``"refuse"``; the elements and frozen models are named.
+    MismatchError
+        The basis gives an energy and a frozen model has another.
+    """
+    ones = {t.elements[0]: t.block for t in basis.types if t.body == 1}
+    given, held = dict(basis.energies), one_body_values(frozen)
+    _check_same(given, frozen)
+    own = tuple(e for e in ones if ones[e] in blocks)
+    # fm_setup.in excludes one-body terms where a frozen file is to have them
+    asked = [*ones, *sorted(set(there) - set(ones) - set(left_out))]
+    others = [e for e in asked if e in there and e not in own and e not in held and e not in given]
+    lacking = [e for e in others if e not in left_open]
+    if lacking and missing == "refuse":
+        raise InputError(_refusal(lacking, frozen, where))
+    opened = tuple(e for e in others if e in left_open or missing == "fit")
+    return Settled(own, given, held, opened, tuple(lacking) if missing == "zero" else ())
+
+
+def zero_notes(elements: Sequence[str]) -> tuple[str, ...]:
+    """What is said of energies that are zero."""
+    said = f"energies of free atoms of {', '.join(elements)} are taken to be zero, as was asked for"
+    return (said,) if elements else ()
+
+
+def energy_terms(
+    frames: Sequence[Frame], basis: Basis, blocks: Sequence[str], frozen: Sequence[Parameters], *,
+    left_open: OpenEnergies | None = None, missing: MissingEnergies = "refuse", where: str = "", centred: bool = True,
+    left_out: Collection[str] | None = None,
+) -> EnergyTerms:  # fmt: skip
+    """How a fit of some blocks to some frames treats one-body energies; raises as :func:`settled_energies`.
+
+    Parameters
+    ----------
+    frames : that are fitted.
+    blocks : names of those that are free.
+    left_open : energies that fits of lower blocks left open.
+    missing, where, left_out : as for :func:`settled_energies`; default of the last: those of whose own block the basis
+        has any terms.
+    centred : whether an estimate is taken off for energies that are fitted; not where they are penalised, which is
+        their size above zero.
+    """
+    before = OpenEnergies() if left_open is None else left_open
+    labelled = [f for f in frames if f.energy is not None]
+    there = {e for f in labelled for e in f.elements}
+    if left_out is None:
+        left_out = {e for t in basis.types for e in t.elements if len(set(t.elements)) == 1}
+    found = settled_energies(basis, blocks, frozen, there, missing, before.elements, where, left_out)
+    before = before.without(found.own)  # a column of its own and an open one would share what is one energy
+    still = before.within(there) if before.elements else before
+    still = still.together(OpenEnergies.of(e for e in found.opened if e not in before.elements))
+    here = {e for f in frames for e in f.elements}
+    stated = {e: x for e, x in found.given.items() if e in here and e not in found.own and e not in found.held}
+    known = {**found.held, **found.given, **still.base}
+    fitted = [*found.own, *still.elements] if centred else []
+    zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in there or e in still.elements}, fitted)
+    fixed = {e: x for e, x in found.given.items() if e in found.own}
+    free = {*found.own, *still.elements} - set(fixed)
+    told = energies_against_labels(labelled, found.given, frozen, free, where or "the frames")
+    return EnergyTerms(zeros, fixed, stated, still, (*told, *zero_notes(found.zero)))
+
+
+def energies_against_labels(
+    frames: Sequence[Frame], given: Mapping[str, float], frozen: Sequence[Parameters], fitted: Collection[str],
+    where: str,
+) -> tuple[str, ...]:  # fmt: skip
+    """Warnings where energies of free atoms that a fit takes as they are don't go with the labels of its frames.
+
+    Parameters
+    ----------
+    given : of the basis, kcal/mol by element.
+    fitted : elements whose energies the fit finds.
+    """
+    labelled = [f for f in frames if f.energy is not None]
+    elements = sorted({e for f in labelled for e in f.elements})
+    energies = np.array([f.energy for f in labelled], np.float64)
+    told = reference_notes(
+        counts_of(labelled, elements), energies, elements, given=given, held=one_body_values(frozen), fitted=fitted,
+        where=where,
+    )  # fmt: skip
+    return (*told, *untold_notes(labelled, frozen, where))
+
+
+def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> None:
+    for model in frozen:
+        for element, value in one_body_values([model]).items():
+            if element in given and abs(value - given[element]) > SAME * max(abs(value), abs(given[element]), 1.0):
+                raise MismatchError(
+                    f"energies.{element}: the basis gives {given[element]:.10g} kcal/mol, {model.source} has "
+                    f"{value:.10g}; leave one of them out"
+                )
+
+
+def _refusal(lacking: Sequence[str], frozen: Sequence[Parameters], where: str) -> str:
+    sources = [m.source for m in frozen if any({e} == set(t.elements) for t in m.basis.types for e in lacking)]
+    found = f"{', '.join(sources)} without one" if sources else "no model that has one"
+    named = ", ".join(lacking)
+    return (
+        f"{where or 'fit'}: frames with energies of {named} need the energy of a free atom of {named}, found {found}; "
+        "say energies = \"fit\" in [frozen] (missing_energies in Python) to fit it here, energies = \"zero\" if zero "
+        f"is meant, give it as [basis] energies = {{ {lacking[0]} = … }}, or freeze a file that has it"
+    )
+
+
+def undetermined_energies(
+    elements: Sequence[str], still: OpenEnergies, directions: NDArray[np.float64], values: Mapping[str, float]
+) -> OpenEnergies:
+    """What a fit left open.
+
+    Parameters
+    ----------
+    elements : whose one-body columns were fitted on their own; then come the directions of ``still``.
+    directions : (elements and directions of ``still``, k) that its rows say nothing about.
+    values : one-body energies that were fitted, kcal/mol by element.
+    """
+    n = len(elements)
+    spread = np.zeros((n + len(still.elements), directions.shape[0]))
+    spread[:n, :n], spread[n:, n:] = np.eye(n), still.directions
+    found = OpenEnergies((*elements, *still.elements), spread @ directions)._trimmed()
+    unknown = set(found.alone())
+    base = {e: values[e] for e in found.elements if e in values and e not in unknown}
+    return OpenEnergies(found.elements, found.directions, base)

@@ -1,0 +1,239 @@
+"""``Parameters``: a basis with a value for each of its columns — what a ChIMES parameter file holds."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ..errors import MismatchError, ParameterFileError
+from ..text.cards import parameters_card
+from ..text.display import Shown
+from .basis import Basis
+from .blocks import Columns, columns_of
+from .untold import combined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .basis import ClusterType
+    from .untold import Direction
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """Two-body wall A (rmin + d − r)³ for r < rmin + d, on pairs that have a two-body type.
+
+    Attributes
+    ----------
+    scale : A in kcal/mol/Å³; chimes_calculator's default where a file is silent is 1e4.
+    distance : d in Å; default 0.01.
+    """
+
+    scale: float = 1.0e4
+    distance: float = 0.01
+
+    def __str__(self) -> str:
+        return f"scale {self.scale}, distance {self.distance}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Parameters(Shown, card=parameters_card):
+    """Coefficients of every column of a basis.
+
+    Attributes
+    ----------
+    basis : its types are those that have parameters; excluded ones are absent.
+    coefficients : (columns,) kcal/mol, in the order of :func:`hiertl_dist.model.blocks.columns_of`.
+    penalty : the wall below the inner cutoffs.
+    coverage : ``"block:pair"`` → the range of distances in Å of that pair of elements in the frames that the
+        block was fitted on, as far as the block's terms reach: ``{"CN:CC": (1.05, 5.0)}``; empty where unknown.
+    source : where it came from, for messages.
+    notes : what its reader passed over or guessed, one sentence each.
+    untold : directions in the energies of free atoms that no label told, see :mod:`hiertl_dist.model.untold`:
+        energies of
+        what has numbers of atoms along one of them lack a constant.
+    """
+
+    basis: Basis
+    coefficients: NDArray[np.float64]
+    penalty: Penalty = Penalty()
+    coverage: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    source: str = "parameters"
+    notes: tuple[str, ...] = ()
+    untold: tuple[Direction, ...] = ()
+
+    def __post_init__(self) -> None:
+        values = np.array(self.coefficients, np.float64)
+        expected = len(self.columns)
+        if values.shape != (expected,):
+            raise ParameterFileError(
+                f"{self.source}: expected {expected} coefficients for this basis, found shape {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            column = self.columns[int(np.flatnonzero(~np.isfinite(values))[0])]
+            raise ParameterFileError(f"{self.source}: the coefficient of {column} is not finite")
+        values.setflags(write=False)
+        object.__setattr__(self, "coefficients", values)
+
+    @property
+    def columns(self) -> Columns:
+        return columns_of(self.basis)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what evaluations depend on: basis, coefficients, penalty."""
+        wall = np.array([self.penalty.scale, self.penalty.distance])
+        return hashlib.sha256(self.basis.digest.encode() + self.coefficients.tobytes() + wall.tobytes()).hexdigest()
+
+    def as_dict(self) -> dict[tuple[str, tuple[str, ...], tuple[int, ...]], float]:
+        """Coefficient by column."""
+        return dict(zip(self.columns, (float(c) for c in self.coefficients), strict=True))
+
+    def with_types(self, types: Iterable[ClusterType]) -> Parameters:
+        """The part of some cluster types only; blocks whose types remain in part keep their coverage."""
+        basis = self.basis.with_types(types)
+        values, blocks = self.as_dict(), {t.block for t in basis.types if t.body > 1}
+        coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
+        coefficients = np.array([values[c] for c in columns_of(basis)])
+        untold = _untold_of(self, basis)
+        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage, untold=untold)
+
+    def restricted(self, blocks: set[str]) -> Parameters:
+        """The part of some blocks only (by name)."""
+        basis = self.basis.with_types(t for t in self.basis.types if t.block in blocks)
+        values = self.as_dict()
+        coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
+        # solutions keep frozen models apart by their source
+        whole = {t.block for t in self.basis.types} <= blocks
+        source = self.source if whole else f"{self.source} ({', '.join(sorted(blocks))})"
+        coefficients = np.array([values[c] for c in columns_of(basis)])
+        untold = _untold_of(self, basis)
+        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, untold)
+
+
+def _untold_of(whole: Parameters, basis: Basis) -> tuple[Direction, ...]:
+    """The directions of a model that a part of it moves along."""
+    stated = {t.elements[0] for t in basis.types if t.body == 1}
+    moved = {e for d in whole.untold for e in d}
+    return whole.untold if moved <= stated else combined(whole.untold, stated)
+
+
+def merge_parameters(
+    parts: Sequence[Parameters], *, overlap: str = "refuse", penalty: Penalty | None = None
+) -> Parameters:
+    """One set of parameters that is the sum of its parts.
+
+    Parameters
+    ----------
+    parts : blocks or models; pairs, cutoff functions and penalties must agree.
+    overlap : what happens to cluster types that two parts have: ``"refuse"``, or ``"add"`` coefficients (an
+        additive residual such as al_driver's ALC files). Nothing is ever replaced.
+    penalty : the wall of the result; needed where the parts have different ones.
+
+    Raises
+    ------
+    MismatchError
+        Naming the two parts and both values.
+    """
+    if overlap not in ("refuse", "add"):
+        raise ValueError(f"overlap: expected 'refuse' or 'add', found {overlap!r}")
+    if not parts:
+        raise ValueError("merge: expected at least one part, found none")
+    if overlap == "refuse":
+        refuse_shared_types(parts)
+    types: dict[tuple[str, ...], tuple[ClusterType, str]] = {}
+    pairs = {}
+    values: dict[tuple[str, tuple[str, ...], tuple[int, ...]], float] = {}
+    coverage: dict[str, tuple[float, float]] = {}
+    for index, part in enumerate(parts):
+        for earlier in parts[:index]:
+            check_same_pairs(earlier.basis, part.basis, earlier.source, part.source)
+            if penalty is None and part.penalty != earlier.penalty:
+                raise MismatchError(different_walls(earlier, part, "--penalty SCALE DISTANCE (in Python penalty=)"))
+        pairs.update({p.elements: p for p in part.basis.pairs})
+        for kind in part.basis.types:
+            known, owner = types.get(kind.elements, (kind, part.source))
+            if kind.elements in types:
+                check_same_cutoffs(known, kind, owner, part.source)
+            types[kind.elements] = (max(known, kind, key=lambda t: t.order), owner)
+        for column, value in part.as_dict().items():
+            values[column] = values.get(column, 0.0) + value
+        for key, (low, high) in part.coverage.items():
+            before = coverage.get(key, (low, high))
+            # parts of one block add up, so it is as sure of a pair as the part that saw least of it
+            coverage[key] = (max(low, before[0]), min(high, before[1]))
+    elements = tuple(dict.fromkeys(e for part in parts for e in part.basis.elements))
+    kinds, cutoff = tuple(t for t, _ in types.values()), parts[0].basis.cutoff
+    basis = Basis(elements, tuple(pairs.values()), kinds, cutoff, masses=_merged_masses(parts))
+    coefficients = np.array([values.get(c, 0.0) for c in columns_of(basis)])
+    source = " + ".join(p.source for p in parts)
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    untold = combined(d for part in parts for d in part.untold)
+    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes, untold)
+
+
+def refuse_shared_types(parts: Sequence[Parameters]) -> None:
+    """Raise MismatchError, naming both files, where two parts have a cluster type, whose terms a sum counts twice."""
+    owners: dict[tuple[str, ...], str] = {}
+    for part in parts:
+        for kind in part.basis.types:
+            if kind.elements in owners:
+                raise MismatchError(
+                    f"type {kind.name} is in {owners[kind.elements]} and in {part.source}: "
+                    "its terms would count twice; --add sums their coefficients (in Python overlap='add')"
+                )
+            owners[kind.elements] = part.source
+
+
+def different_walls(a: Parameters, b: Parameters, option: str) -> str:
+    """What to say of two parts whose walls differ; ``option`` is what says which holds."""
+    return f"penalty: {a.source} has {a.penalty}, {b.source} has {b.penalty}; {option} says which holds"
+
+
+IN_FIT: Final = "penalty = { scale = …, distance = … } in [fit] (in Python FitSettings(penalty=Penalty(…)))"
+"""What says which wall a fitted model has."""
+
+
+def _merged_masses(parts: Sequence[Parameters]) -> dict[str, float]:
+    """The masses that the parts state; two of one type must agree."""
+    found: dict[str, tuple[float, str]] = {}
+    for part in parts:
+        for element, mass in part.basis.masses.items():
+            known, owner = found.setdefault(element, (mass, part.source))
+            if known != mass:
+                raise MismatchError(f"mass of {element} (u): {owner} has {known}, {part.source} has {mass}")
+    return {element: mass for element, (mass, _) in found.items()}
+
+
+def check_same_pairs(a: Basis, b: Basis, a_name: str, b_name: str) -> None:
+    """Raise MismatchError unless pairs that both bases have, and the cutoff function, agree.
+
+    Both values are named. Numbers are compared as numbers.
+    """
+    if a.cutoff != b.cutoff:
+        raise MismatchError(f"cutoff function: {a_name} has {a.cutoff}, {b_name} has {b.cutoff}")
+    other = {p.elements: p for p in b.pairs}
+    for pair in a.pairs:
+        if pair.elements in other:
+            for key, what in (
+                ("rmin", "rmin (Å)"), ("rmax", "rmax (Å)"), ("transform", "transform"), ("morse_lambda", "λ (Å)")
+            ):  # fmt: skip
+                mine, theirs = getattr(pair, key), getattr(other[pair.elements], key)
+                if mine != theirs:
+                    raise MismatchError(f"pair {pair.name}, {what}: {a_name} has {mine}, {b_name} has {theirs}")
+
+
+def check_same_cutoffs(a: ClusterType, b: ClusterType, a_name: str, b_name: str) -> None:
+    """Raise MismatchError unless two types of the same elements have the same cutoffs."""
+    for mine, theirs in zip(a.edges, b.edges, strict=True):
+        for side in ("rmin", "rmax"):
+            x, y = getattr(mine, side), getattr(theirs, side)
+            if x != y:
+                raise MismatchError(
+                    f"type {a.name}, {side} (Å) of its {mine.name} edges: {a_name} has {x}, {b_name} has {y}"
+                )

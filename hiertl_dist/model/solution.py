@@ -1,0 +1,139 @@
+"""``Solution``: coefficients of the blocks that were fitted, with everything they were conditioned on; one file."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..errors import ParameterFileError
+from ..files.paths import replacing, require_file
+from ..text.display import Shown
+from ..text.result_cards import solution_card
+from .basis import Basis
+from .parameters import Parameters, Penalty
+from .untold import untold_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class GroupResidual:
+    """How well one group of rows is fitted: its number of rows and the RMS of target and residual (its own units)."""
+
+    rows: int
+    target_rms: float
+    rmse: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Solution(Shown, card=solution_card):
+    """A fit of one or several blocks.
+
+    Attributes
+    ----------
+    parameters : coefficients of the blocks that were free, with the range of distances they were fitted on.
+    blocks : their names; block : the element set whose frames they were fitted on.
+    frozen : name → digest of each frozen model.
+    regulariser, weights, objective : as in the input.
+    method : the summary that was solved, ``rfactor`` or ``gram``.
+    condition : estimate for the regularised, column-equilibrated problem; rank, nonzeros : of the coefficients.
+    n_counted : rows that the objective counts.
+    residuals : per group of rows, unweighted.
+    rmse : over all rows that the objective counts, unweighted.
+    notes : what the solver wants known.
+    hyperparameters : what the solver chose or was held to: tolerance; or alpha, noise (standard deviation of a row of
+        weight 1), effective_parameters, log_evidence.
+    """
+
+    parameters: Parameters
+    block: str
+    blocks: tuple[str, ...]
+    frozen: Mapping[str, str]
+    regulariser: Mapping[str, Any]
+    weights: Mapping[str, float]
+    objective: str
+    method: str
+    rank: int
+    condition: float
+    nonzeros: int
+    n_counted: int
+    rmse: float
+    residuals: Mapping[str, GroupResidual] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def n_columns(self) -> int:
+        return len(self.parameters.coefficients)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the design matrix."""
+        return sum(r.rows for r in self.residuals.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the coefficients, for JSON."""
+        return {
+            "block": self.block, "blocks": list(self.blocks), "columns": self.n_columns, "rows": self.rows,
+            "frozen": dict(self.frozen), "regulariser": dict(self.regulariser), "weights": dict(self.weights),
+            "objective": self.objective, "method": self.method, "rank": self.rank, "condition": self.condition,
+            "nonzeros": self.nonzeros, "n_counted": self.n_counted, "rmse": self.rmse, "notes": list(self.notes),
+            "hyperparameters": dict(self.hyperparameters),
+            "residuals": {g: vars(r) for g, r in self.residuals.items()},
+            "coverage": {p: list(r) for p, r in self.parameters.coverage.items()},
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> None:
+        """Write one ``.npz`` file, atomically; coefficients are kept to the bit."""
+        path = Path(path)
+        penalty = self.parameters.penalty
+        meta = self.as_dict() | {
+            "hiertl_dist_solution": FORMAT, "basis": self.parameters.basis.to_dict(),
+            "penalty": [penalty.scale, penalty.distance], "untold": [dict(d) for d in self.parameters.untold],
+        }  # fmt: skip
+        with replacing(path) as stream:
+            np.savez(stream, coefficients=self.parameters.coefficients, meta=np.array(json.dumps(meta)))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Solution:
+        """Read what :meth:`save` wrote. Raises ParameterFileError naming the file."""
+        require_file(path, "solution file")
+        try:
+            # np.load leaves the file open where it is no archive
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as data:
+                return cls._of(json.loads(str(data["meta"])), data["coefficients"], str(path))
+        except (FileNotFoundError, ParameterFileError):
+            raise
+        except (
+            KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile
+        ) as error:  # fmt: skip
+            raise ParameterFileError(f"{path}: expected a solution file, but: {error!r}") from error
+
+    @classmethod
+    def _of(cls, meta: dict[str, Any], coefficients: NDArray[np.float64], source: str) -> Solution:
+        if meta.get("hiertl_dist_solution") != FORMAT:
+            raise ParameterFileError(
+                f"{source}: expected solution format {FORMAT}, found {meta.get('hiertl_dist_solution')}"
+            )
+        coverage = {p: (float(a), float(b)) for p, (a, b) in meta["coverage"].items()}
+        untold = tuple({str(e): float(x) for e, x in d.items()} for d in meta.get("untold", ()))
+        said = (f"{source}: {untold_text(untold)}",) if untold else ()
+        parameters = Parameters(
+            Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, source, said, untold
+        )
+        return cls(
+            parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],
+            meta["objective"], meta["method"], meta["rank"], meta["condition"], meta["nonzeros"], meta["n_counted"],
+            meta["rmse"], {g: GroupResidual(**r) for g, r in meta["residuals"].items()}, tuple(meta["notes"]),
+            meta.get("hyperparameters", {}),
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Which model: cross-validation, its errors, and searches over grids."""

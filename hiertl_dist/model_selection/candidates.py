@@ -1,0 +1,311 @@
+"""The work of a search: models with the same columns are cross-validated together, and what is found is kept in files.
+
+What one item holds, and so how its sums are grouped and rounded, follows from the grid alone: neither workers nor an
+interruption change a bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..design_matrix.planning import PROCESS_BYTES, check_resources
+from ..design_matrix.store import jsonable, write_json
+from ..errors import HiertlError
+from ..evaluation.costs import model_cost, scan_some
+from ..fitting.view_solutions import as_regulariser
+from ..fitting.views import View, view
+from ..model.basis import Basis, ClusterType, Elements, split_symbols
+from ..text.words import count_text
+from .choice import Candidate, failed, scored
+from .cross_validation import CrossValidation, Pools, cross_validate
+from .held_out_errors import HeldOut
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ..dataset.folds import Folds
+    from ..executors.base import Executor
+    from ..fitting.reduction import Summaries
+    from ..model.one_body import MissingEnergies
+    from ..model.parameters import Parameters
+    from .search_parts import Columns, Part
+    from .search_settings import Choice
+
+FORMAT: Final = 1
+
+VIEWS: Final = 4
+"""Weightings of one item, at most: more would share more (a tenth of the time, with all together), and fewer workers
+could take part. It does not depend on their number, or bits would."""
+
+ITEM_BYTES: Final = 2**30
+"""Of an item's factors, one for each weighting and fold, unless one weighting alone needs more."""
+
+FRAMES_SCANNED: Final = 20
+"""For the cost of evaluation."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What all models of a stage have in common: free blocks, element sets of the frames, frozen models, folds; and
+    what becomes of energies that neither says, and of those that lower stages left open."""
+
+    blocks: tuple[str, ...]
+    sets: tuple[str, ...]
+    frozen: tuple[Parameters, ...]
+    folds: Folds
+    importance: Mapping[str, float] | None
+    missing_energies: MissingEnergies = "refuse"
+    left_open: tuple[str, ...] = ()
+
+    def view_options(
+        self, orders: Any, exclude: Sequence[str], weights: Mapping[str, float] | str, objective: str
+    ) -> dict[str, Any]:
+        """The arguments of :func:`~hiertl_dist.view`."""
+        return {
+            "blocks": self.blocks, "sets": self.sets, "frozen": self.frozen, "orders": orders, "exclude": exclude,
+            "weights": weights, "objective": objective, "missing_energies": self.missing_energies,
+            "left_open": self.left_open,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Summaries, what names them, bytes of pooled factors that a thread may keep, and bytes of all workers.
+
+    A copy in another process has pools of its own, kept as long as the copy is.
+    """
+
+    summaries: Summaries
+    identity: Mapping[str, Any]
+    pool_bytes: int
+    memory: int
+
+    @cached_property
+    def _own(self) -> threading.local:
+        return threading.local()
+
+    @property
+    def pools(self) -> Pools:
+        if not hasattr(self._own, "pools"):
+            self._own.pools = Pools(self.summaries, self.pool_bytes)
+        found: Pools = self._own.pools
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_own"}
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """Models that are cross-validated together: the same columns, some weightings, and the regularisers of each."""
+
+    columns: Columns
+    orders: Any
+    exclude: tuple[str, ...]
+    weightings: tuple[tuple[Mapping[str, float] | str, str], ...]
+    regularisers: tuple[Mapping[str, Any], ...]
+    places: tuple[int, ...]
+
+    @property
+    def cost(self) -> float:
+        """Roughly in proportion to its CPU seconds."""
+        return float(self.columns.count) ** 3 * (6 + len(self.weightings) * (8 + len(self.regularisers)))
+
+    def digest(self, setup: Setup, source: Source) -> str:
+        """SHA-256 of everything that determines what comes of it."""
+        summaries = {k: v for k, v in source.identity.items() if k not in ("path", "batches")}
+        summaries["batches"] = sorted(i for i, s in source.identity.get("batches", {}).items() if s in setup.sets)
+        content = {
+            "format": FORMAT, "version": package_version("hiertl-dist"), "summaries": summaries,
+            "frozen_files": [f.digest for f in source.summaries.frozen], "blocks": setup.blocks, "sets": setup.sets,
+            "frozen": [f.digest for f in setup.frozen], "folds": setup.folds.as_dict(),
+            "basis": self.columns.basis.digest, "energies": source.summaries.basis.energies,
+            "missing_energies": setup.missing_energies, "left_open": setup.left_open,
+            "weightings": self.weightings, "regularisers": self.regularisers,
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def package_version(package: str) -> str:
+    """The version that is installed, or ``"unknown"``."""
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "unknown"
+
+
+# ---- cross-validation
+
+
+def items_of(models: Sequence[tuple[Choice, Columns]], folds: int) -> list[Item]:
+    """Items of models with the same columns; the places of their models among those given, regularisers fastest."""
+    by_columns: dict[str, list[int]] = {}
+    for i, (_, columns) in enumerate(models):
+        by_columns.setdefault(columns.basis.digest, []).append(i)
+    found = []
+    for places in by_columns.values():
+        columns = models[places[0]][1]
+        # weightings that have the same regularisers go together
+        weightings: dict[str, list[int]] = {}
+        for i in places:
+            choice = models[i][0]
+            weightings.setdefault(json.dumps([choice.weights, choice.objective], sort_keys=True), []).append(i)
+        alike: dict[str, list[list[int]]] = {}
+        for own in weightings.values():
+            alike.setdefault(json.dumps([dict(models[i][0].regulariser) for i in own]), []).append(own)
+        most = max(1, min(VIEWS, ITEM_BYTES // (2 * folds * 8 * (columns.count + 1) ** 2)))
+        for group in alike.values():
+            parts = -(-len(group) // most)
+            for part in range(parts):
+                some = group[part * len(group) // parts : (part + 1) * len(group) // parts]
+                first = models[some[0][0]][0]
+                found.append(Item(
+                    columns, first.orders, first.exclude,
+                    tuple((models[own[0]][0].weights, models[own[0]][0].objective) for own in some),
+                    tuple(models[i][0].regulariser for i in some[0]), tuple(i for own in some for i in own),
+                ))  # fmt: skip
+    return found
+
+
+def cross_validated(
+    models: Sequence[tuple[Choice, Columns]], part: Part, setup: Setup, frozen: Sequence[Parameters], source: Source,
+    folder: Path | None, runner: Executor, tell: Callable[[str], None],
+) -> list[Candidate]:  # fmt: skip
+    """A candidate for each model, in order; what files of ``folder`` hold is not computed again."""
+    items = items_of(models, setup.folds.count)
+    keys = [item.digest(setup, source) for item in items]
+    kept: dict[str, Any] = {}
+    if folder is not None:
+        kept = runner.once(partial(_read_results, folder, keys), what=f"look at {folder}")
+    todo = [(key, item) for key, item in zip(keys, items, strict=True) if key not in kept]
+    ready = f", {len(items) - len(todo)} of which are there already" if len(todo) < len(items) else ""
+    folds, cut = count_text(setup.folds.count, "fold"), count_text(len(items), "part")
+    tell(f"  {count_text(len(models), 'model')}, {folds} each, in {cut}{ready}")
+    if todo:
+        check_resources(
+            max(_item_bytes(item, setup.folds.count) for _, item in todo) + source.pool_bytes,
+            f"cross-validation of {count_text(max(item.columns.count for _, item in todo), 'column')}",
+            memory=source.memory, workers=min(runner.workers, len(todo)),
+        )  # fmt: skip
+    task = partial(_run_item, setup=setup, source=source, folder=folder)
+    made = runner.run(task, todo, label=_label, what=f"search {part.name}", cost=lambda pair: pair[1].cost)
+    kept |= {key: found for (key, _), found in zip(todo, made, strict=True)}
+    finish = partial(_candidates, models, items, [kept[k] for k in keys], part, setup, frozen)
+    # once, so that all processes choose the same
+    return list(runner.once(finish, what=f"score the models of {part.name}"))
+
+
+def _label(pair: tuple[str, Item]) -> str:
+    item = pair[1]
+    return f"{count_text(len(item.places), 'model')} of {count_text(item.columns.count, 'column')}"
+
+
+def _item_bytes(item: Item, folds: int) -> int:
+    square = 8 * (item.columns.count + 1) ** 2
+    return PROCESS_BYTES + square * (2 * folds * len(item.weightings) + 10)
+
+
+def _read_results(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """What is in the files of earlier searches; one that cannot be read is as good as none."""
+    found = {}
+    for key in keys:
+        try:
+            content = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            continue
+        if isinstance(content, dict) and content.get("key") == key:
+            found[key] = content
+    return found
+
+
+def _run_item(pair: tuple[str, Item], *, setup: Setup, source: Source, folder: Path | None) -> Any:
+    key, item = pair
+    views = [
+        view(source.summaries, **setup.view_options(item.orders, item.exclude, weights, objective))
+        for weights, objective in item.weightings
+    ]
+    cells: Any = None
+    models: list[dict[str, Any]] = []
+    for one in _validated(views, item.regularisers, source.pools):
+        if one.errors is None:
+            models.append({"failed": one.failed})
+            continue
+        if not np.isfinite(one.errors.squares).all():
+            models.append({"failed": "held-out errors are not finite"})
+            continue
+        table = one.errors.as_dict()
+        cells = {"cells": table["cells"], "rows": table["rows"]}
+        models.append({"squares": table["squares"], "nonzeros": one.nonzeros, "conditions": one.conditions})
+    result = {"key": key, **(cells or {}), "models": models}
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{key}.json", result)
+    # as a file gives it back, so that an interruption changes nothing
+    return json.loads(json.dumps(jsonable(result)))
+
+
+def _validated(
+    views: Sequence[View], regularisers: Sequence[Mapping[str, Any]], pools: Pools
+) -> list[CrossValidation]:
+    """One that a solver refuses does not take the others with it."""
+    try:
+        return cross_validate(views, regularisers, pools=pools)
+    except HiertlError:
+        raise
+    except ValueError as error:
+        if len(views) == len(regularisers) == 1:
+            return [CrossValidation(views[0], as_regulariser(regularisers[0]), None, failed=f"ValueError: {error}")]
+        return [m for v in views for r in regularisers for m in _validated([v], [r], pools)]
+
+
+def _candidates(
+    models: Sequence[tuple[Choice, Columns]], items: Sequence[Item], results: Sequence[Any], part: Part, setup: Setup,
+    frozen: Sequence[Parameters],
+) -> list[Candidate]:  # fmt: skip
+    prices = _costs({c.basis.digest: c.basis for _, c in models}, part, (*frozen, *setup.frozen))
+    found: dict[int, Candidate] = {}
+    for item, result in zip(items, results, strict=True):
+        cost = prices[item.columns.basis.digest]
+        for place, one in zip(item.places, result["models"], strict=True):
+            choice, count = models[place][0], item.columns.count
+            if "failed" in one:
+                found[place] = failed(choice, count, cost, one["failed"])
+                continue
+            errors = HeldOut.from_dict({"cells": result["cells"], "rows": result["rows"], "squares": one["squares"]})
+            conditions = [np.inf if k is None else k for k in one["conditions"]]
+            found[place] = scored(choice, count, cost, errors, setup.importance, one["nonzeros"], conditions)
+    return [found[i] for i in range(len(models))]
+
+
+def _costs(bases: Mapping[str, Basis], part: Part, frozen: Sequence[Parameters]) -> dict[str, float]:
+    """CPU seconds per atom of evaluating each basis together with the frozen models, on frames of the stage."""
+    elements = set(part.basis.elements)
+    frozen_types: dict[Elements, ClusterType] = {}
+    for model in frozen:
+        for kind in model.basis.types:
+            if set(kind.elements) <= elements and (part.all_at_once or _below(kind.block, part.name)):
+                known = frozen_types.get(kind.elements, kind)
+                frozen_types[kind.elements] = max(known, kind, key=lambda t: t.order)
+    pairs = {p.elements: p for model in frozen for p in model.basis.pairs if set(p.elements) <= elements}
+    pairs |= {p.elements: p for p in part.basis.pairs}
+
+    def whole(basis: Basis) -> Basis:
+        return Basis(basis.elements, tuple(pairs.values()), (*basis.types, *frozen_types.values()), basis.cutoff)
+
+    free = part.basis.with_types(t for t in part.basis.types if t.block in part.blocks)
+    scanned = scan_some(part.frames, whole(free), FRAMES_SCANNED)
+    return {digest: model_cost(whole(basis), scanned) for digest, basis in bases.items()}
+
+
+def _below(block: str, other: str) -> bool:
+    return set(split_symbols(block)) < set(split_symbols(other))

@@ -1,0 +1,160 @@
+"""``choose``: which of several cross-validated models to take, by score, standard error and cost of evaluation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..text.display import Shown
+from .held_out_errors import HeldOut
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from .search_settings import Choice, Rule
+
+Scores = dict[str, tuple[float, float]]
+"""By kind or composition, a score and its standard error (NaN with fewer than two folds)."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Candidate(Shown):
+    """One model of a search, cross-validated.
+
+    Attributes
+    ----------
+    choice : what it is; columns : their number; cost : CPU seconds per atom of evaluating it with the frozen blocks.
+    score, standard_error : see :meth:`~hiertl_dist.HeldOut.score`; NaN where the fit failed.
+    kinds : RMSE of each kind of rows in the units of :data:`~hiertl_dist.model_selection.held_out_errors.UNITS`;
+        compositions : score of each.
+    table : RMSE by composition and kind.
+    nonzeros, conditions : of each fold's fit.
+    failed : why there is no score; rejected : why the guard does not let it be chosen.
+    """
+
+    choice: Choice
+    columns: int
+    cost: float
+    score: float = math.nan
+    standard_error: float = math.nan
+    kinds: Scores = field(default_factory=dict)
+    compositions: Scores = field(default_factory=dict)
+    table: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    nonzeros: tuple[int, ...] = ()
+    conditions: tuple[float, ...] = ()
+    failed: str = ""
+    rejected: str = ""
+
+    @property
+    def mean_nonzeros(self) -> float:
+        """Of the folds' fits."""
+        return sum(self.nonzeros) / len(self.nonzeros) if self.nonzeros else math.nan
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            **self.choice.as_dict(), "columns": self.columns, "cost_seconds_per_atom": self.cost, "score": self.score,
+            "standard_error": self.standard_error,
+            "errors": {k: {"rmse": v, "standard_error": s} for k, (v, s) in self.kinds.items()},
+            "compositions": {
+                c: {"score": v, "standard_error": s, "errors": dict(self.table.get(c, {}))}
+                for c, (v, s) in self.compositions.items()
+            },
+            "nonzeros": list(self.nonzeros), "conditions": list(self.conditions), "failed": self.failed,
+            "rejected": self.rejected,
+        }  # fmt: skip
+
+
+def scored(
+    choice: Choice, columns: int, cost: float, errors: HeldOut, importance: Mapping[str, float] | None,
+    nonzeros: Sequence[int], conditions: Sequence[float],
+) -> Candidate:  # fmt: skip
+    """A candidate from the held-out errors of its folds' fits."""
+    pooled = errors.pooled()
+    kinds = {k: _value(_only(pooled, {k}), {k: 1.0}, {}) for k in pooled.values("kind")}
+    # a composition, or a fold, without rows of a kind that counts has no score
+    counted = _only(pooled, {k for k in kinds if importance is None or importance.get(k, 0.0) > 0.0})
+    compositions = {c: _value(counted, importance, {"composition": c}) for c in counted.values("composition")}
+    score, error = _value(counted, importance, {})
+    if not math.isfinite(score):
+        return failed(choice, columns, cost, f"held-out errors are not finite: {score}")
+    return Candidate(
+        choice, columns, cost, score, error, kinds, compositions, pooled.table("composition"), tuple(nonzeros),
+        tuple(conditions),
+    )  # fmt: skip
+
+
+def _only(errors: HeldOut, kinds: Collection[str]) -> HeldOut:
+    """The errors of some kinds of rows."""
+    here = [i for i, cell in enumerate(errors.cells) if cell.kind in kinds]
+    return HeldOut(tuple(errors.cells[i] for i in here), errors.rows[here], errors.squares[here])
+
+
+def _value(errors: HeldOut, importance: Mapping[str, float] | None, where: dict[str, Any]) -> tuple[float, float]:
+    return errors.score(importance, **where), errors.standard_error(importance, **where)
+
+
+def failed(choice: Choice, columns: int, cost: float, why: str) -> Candidate:
+    """A candidate that could not be fitted."""
+    return Candidate(choice, columns, cost, failed=why)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Chosen(Shown):
+    """What :func:`choose` found: the candidates, those that the guard rejects marked, and two places among them."""
+
+    candidates: tuple[Candidate, ...]
+    best: int
+    chosen: int
+
+
+def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -> Chosen:
+    """Choose a model.
+
+    ``best`` is the lowest score, the first of several. ``one_se`` looks at those whose score exceeds that by no more
+    than its standard error (Hastie, Tibshirani, Friedman, Elements of Statistical Learning, 7.10) and of which no
+    composition's score exceeds the best model's score of that composition by more than that one's own standard error;
+    where it has none, fewer than two folds having such rows, not at all. Of these it takes the one that costs least to
+    evaluate; of several that with fewest nonzero coefficients, then lowest score, then the first.
+
+    Raises
+    ------
+    InputError
+        Every candidate failed; the reasons are named.
+    """
+    fine = [i for i, c in enumerate(candidates) if not c.failed]
+    if not fine:
+        reasons = list(dict.fromkeys(c.failed for c in candidates))
+        raise InputError(
+            f"{where}: none of {len(candidates)} models could be fitted: {'; '.join(reasons[:3])}"
+            f"{' …' * (len(reasons) > 3)}"
+        )
+    best = min(fine, key=lambda i: (candidates[i].score, i))
+    if rule == "best":
+        return Chosen(tuple(candidates), best, best)
+    top = candidates[best]
+    limit = top.score + _margin(top.standard_error)
+    near = [i for i in fine if candidates[i].score <= limit]
+    marked = list(candidates)
+    for i in near:
+        marked[i] = replace(candidates[i], rejected="; ".join(_worse(candidates[i], top)))
+    kept = [i for i in near if not marked[i].rejected]
+    chosen = min(kept, key=lambda i: (marked[i].cost, marked[i].mean_nonzeros, marked[i].score, i))
+    return Chosen(tuple(marked), best, chosen)
+
+
+def _margin(standard_error: float) -> float:
+    return 0.0 if math.isnan(standard_error) else standard_error
+
+
+def _worse(candidate: Candidate, best: Candidate) -> list[str]:
+    """The compositions of which a model is worse than the best one by more than that one's standard error."""
+    found = []
+    for name, (score, error) in best.compositions.items():
+        own = candidate.compositions[name][0]
+        if own > score + _margin(error):
+            bar = "no standard error: rows in one fold only" if math.isnan(error) else f"± {error:.4g}"
+            found.append(f"{name}: {own:.4g}, the best model {score:.4g} ({bar})")
+    return found

@@ -1,0 +1,202 @@
+"""``HeldOut``: errors of a model on rows that it was not fitted on, as sums of squares that can be pooled exactly.
+
+Energies count per atom, stresses in GPa; a sum is kept for each kind, source, composition and fold, so that every RMSE,
+the score of a model and its standard error follow without the rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from ..frames.rows import KINDS, Group, person_kind
+from ..text.display import Shown
+from ..text.result_cards import held_out_card
+from ..units import KCAL_PER_A3_IN_GPA
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NEGLIGIBLE: Final = 1e-6
+
+UNITS: Final = {"force": "kcal/mol/Å", "stress": "GPa", "energy": "kcal/mol/atom"}
+
+
+class Cell(NamedTuple):
+    """What rows have in common whose errors are summed: kind as a person names it, source, composition, fold."""
+
+    kind: str
+    source: str
+    composition: str
+    fold: int
+
+
+def cell_of(group: Group) -> tuple[Cell, float]:
+    """The cell of a group's rows, and the factor that makes their residuals those of :data:`UNITS`."""
+    kind = person_kind(group.kind)
+    factor = {"force": 1.0, "stress": KCAL_PER_A3_IN_GPA, "energy": 1.0 / max(group.atoms, 1)}[kind]
+    return Cell(kind, group.source, group.composition, group.fold), factor
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeldOut(Shown, card=held_out_card):
+    """Held-out errors of one model.
+
+    Attributes
+    ----------
+    cells : which rows; rows : (cells,) how many; squares : (cells,) sums of squared residuals in :data:`UNITS`.
+    """
+
+    cells: tuple[Cell, ...]
+    rows: NDArray[np.int64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, groups: Mapping[Group, tuple[int, float]]) -> HeldOut:
+        """From (rows, sum of squared residuals in kcal/mol and Å) of each group."""
+        rows: dict[Cell, int] = {}
+        squares: dict[Cell, float] = {}
+        for group, (count, square) in groups.items():
+            cell, factor = cell_of(group)
+            rows[cell] = rows.get(cell, 0) + count
+            squares[cell] = squares.get(cell, 0.0) + factor**2 * square
+        return cls(tuple(rows), np.array(list(rows.values()), np.int64), np.array(list(squares.values())))
+
+    def _chosen(self, where: Mapping[str, Any]) -> NDArray[np.bool_]:
+        wanted = {k: v for k, v in where.items() if v is not None}
+        if unknown := set(wanted) - set(Cell._fields):
+            raise ValueError(f"expected some of {Cell._fields}, found {sorted(unknown)}")
+        chosen = np.ones(len(self.cells), bool)
+        for key, value in wanted.items():
+            match = self._fields[key] == value
+            if key != "kind" and not match.any():
+                raise ValueError(f"{key}: expected one of {self.values(key)}, found {value!r}")
+            chosen &= match
+        return chosen
+
+    @cached_property
+    def _fields(self) -> dict[str, NDArray[np.object_]]:
+        """(cells,) values of each field: a search asks for some hundred errors of each model."""
+        return {k: np.array([getattr(c, k) for c in self.cells], object) for k in Cell._fields}
+
+    def rmse(self, kind: str, **where: Any) -> float:
+        """RMSE of a kind of rows, over those of a ``source``, ``composition``, ``fold``; NaN where there are none.
+
+        Raises ValueError for a kind that is none, or a source, composition or fold that no row has.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+        chosen = self._chosen({"kind": kind, **where})
+        rows = int(self.rows[chosen].sum())
+        return math.sqrt(float(self.squares[chosen].sum()) / rows) if rows else math.nan
+
+    def values(self, field: str) -> list[Any]:
+        """What there is of a field of :class:`Cell`, sorted; kinds in their usual order."""
+        found = {getattr(c, field) for c in self.cells}
+        return [k for k in KINDS if k in found] if field == "kind" else sorted(found)
+
+    def table(self, by: str = "composition") -> dict[Any, dict[str, float]]:
+        """RMSE of each kind by composition, source or fold, and of all under ``"all"``."""
+        kinds = self.values("kind")
+        found: dict[Any, dict[str, float]] = {
+            v: {k: self.rmse(k, **{by: v}) for k in kinds} for v in self.values(by)
+        }
+        return found | {"all": {k: self.rmse(k) for k in kinds}}
+
+    def score(self, importance: Mapping[str, float] | None = None, **where: Any) -> float:
+        """Geometric mean of the RMSEs of the kinds of rows, by which the models of a search are compared.
+
+        It needs no scale for each kind: a model that halves the error of forces and doubles that of energies scores
+        the same. An RMSE below ``NEGLIGIBLE`` of that over all rows of its kind counts as so much: forces that are zero
+        by symmetry, as in perfect crystals, leave rounding, whose ratios mean nothing.
+
+        Parameters
+        ----------
+        importance : exponent of each kind, relative to one another; default: all alike. Zero leaves a kind out.
+        where : as for :meth:`rmse`.
+
+        Raises
+        ------
+        ValueError
+            No rows of a kind that counts, or an importance that is no finite number ≥ 0.
+        """
+        shares = self._shares(importance)
+        total = weighted = 0.0
+        for kind, share in shares.items():
+            error = self.rmse(kind, **where)
+            if share and not math.isnan(error):
+                total += share
+                weighted += share * math.log(max(error, NEGLIGIBLE * self.rmse(kind), 1e-300))
+        if not total:
+            raise ValueError(f"score: no held-out rows of the kinds {', '.join(k for k, s in shares.items() if s)}")
+        return math.exp(weighted / total)
+
+    def _shares(self, importance: Mapping[str, float] | None) -> dict[str, float]:
+        """Exponent of each kind; raises as :meth:`score` does."""
+        shares = dict.fromkeys(self.values("kind"), 1.0) if importance is None else dict(importance)
+        for kind, share in shares.items():
+            if not (kind in KINDS and math.isfinite(share) and share >= 0.0):
+                raise ValueError(f"importance: expected numbers ≥ 0 by {KINDS}, found {kind}: {share}")
+        return shares
+
+    def fold_scores(self, importance: Mapping[str, float] | None = None, **where: Any) -> NDArray[np.float64]:
+        """(folds,) score of each fold that has such rows of a kind that counts.
+
+        A fold that lacks a kind is scored by the others, relative to their errors in all folds: the mean of fewer kinds
+        has another scale.
+        """
+        shares = {k: s for k, s in self._shares(importance).items() if s}
+        pooled = {k: self.rmse(k, **{**where, "fold": None}) for k in shares}
+        whole = [k for k in shares if not math.isnan(pooled[k])]
+        found = []
+        for fold in self.values("fold") if where.get("fold") is None else [where["fold"]]:
+            own = {**where, "fold": fold}
+            kinds = [k for k in whole if self._chosen({"kind": k, **own}).any()]
+            if kinds == whole:
+                found.append(self.score(importance, **own))
+            elif kinds:
+                here = {k: shares[k] for k in kinds}
+                ratio = self.score(here, **own) / self.score(here, **{**where, "fold": None})
+                found.append(self.score(importance, **{**where, "fold": None}) * ratio)
+        return np.array(found)
+
+    def standard_error(self, importance: Mapping[str, float] | None = None, **where: Any) -> float:
+        """Standard error of the score: the spread of the folds' scores over the root of their number.
+
+        Of its logarithm, times the score, for scores are ratios. NaN with fewer than two folds. Folds share most of
+        what they are fitted on, so that it is a rough guide: Hastie, Tibshirani, Friedman, Elements of Statistical
+        Learning, 7.10.
+        """
+        scores = np.log(self.fold_scores(importance, **where))
+        if len(scores) < 2:
+            return math.nan
+        return float(self.score(importance, **where) * np.std(scores, ddof=1) / math.sqrt(len(scores)))
+
+    def pooled(self, fields: Iterable[str] = ("kind", "composition", "fold")) -> HeldOut:
+        """The same errors, fewer fields kept apart: the others become ``""``."""
+        kept = set(fields)
+        rows: dict[Cell, int] = {}
+        squares: dict[Cell, float] = {}
+        for cell, count, square in zip(self.cells, self.rows, self.squares, strict=True):
+            own = Cell(
+                cell.kind, cell.source if "source" in kept else "", cell.composition if "composition" in kept else "",
+                cell.fold if "fold" in kept else -1,
+            )  # fmt: skip
+            rows[own] = rows.get(own, 0) + int(count)
+            squares[own] = squares.get(own, 0.0) + float(square)
+        return HeldOut(tuple(rows), np.array(list(rows.values()), np.int64), np.array(list(squares.values())))
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; :meth:`from_dict` gives it back."""
+        return {"cells": [list(c) for c in self.cells], "rows": self.rows.tolist(), "squares": self.squares.tolist()}
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> HeldOut:
+        """What :meth:`as_dict` made."""
+        cells = tuple(Cell(*c) for c in table["cells"])
+        return cls(cells, np.array(table["rows"], np.int64), np.array(table["squares"], np.float64))

@@ -1,0 +1,350 @@
+"""``SearchSettings``: what a search varies, in which order, and by which rule it chooses; the ``[search]`` table.
+
+A grid has axes: every list is one, a value that is no list is fixed, and what is not named is as in ``[fit]`` and
+``[basis]``. ``{ kind = "ridge", alpha = [0.1, 1.0] }`` is two ridges; a list of such tables is all of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from ..algebra import regulariser_faults, regulariser_from_dict, regulariser_to_dict
+from ..dataset.folds import Folds
+from ..errors import HiertlError, InputError, Problems, joined, respelled, unknown_keys_message
+from ..fitting.weights import AUTO, explicit
+from ..frames.rows import KINDS, OBJECTIVES
+from ..model.basis import cluster_name, split_symbols
+from ..text.display import Shown
+from ..text.table_keys import AXES, SEARCH
+from ..text.words import shown
+
+if TYPE_CHECKING:
+    from ..fitting.settings import FitSettings
+
+Strategy = Literal["grid", "ladder"]
+Rule = Literal["one_se", "best"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Choice(Shown):
+    """One model of a search: all that is chosen.
+
+    Attributes
+    ----------
+    regulariser : as :func:`~hiertl_dist.algebra.regulariser_to_dict` gives it.
+    weights, objective, orders, exclude : as :func:`~hiertl_dist.view` takes them; orders ``None`` are those of
+        the basis.
+    """
+
+    regulariser: Mapping[str, Any]
+    weights: Mapping[str, float] | str = field(default_factory=dict)
+    objective: str = "lsq"
+    orders: Any = None
+    exclude: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "exclude": list(self.exclude)}
+
+    @cached_property
+    def key(self) -> str:
+        """The same for equal choices."""
+        return json.dumps(self.as_dict(), sort_keys=True)
+
+    def changed(self, axis: str, value: Any) -> Choice:
+        """With another value of an axis, which is a field, or one of the weights as ``"weights.energy"``."""
+        name, _, part = axis.partition(".")
+        changes: dict[str, Any] = {name: {**explicit(self.weights), part: value} if part else value}
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Grid(Shown):
+    """What is varied.
+
+    Attributes
+    ----------
+    axes : the values of each axis, in the order of the table: those of :data:`~hiertl_dist.text.table_keys.AXES`, or
+        of one weight as ``"weights.energy"``; a fixed value is an axis with one.
+    """
+
+    axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, table: Any, where: str = "search.grid") -> Grid:
+        """The content of a ``[search.grid]`` table. Raises InputError naming the key."""
+        problems = Problems()
+        axes: dict[str, tuple[Any, ...]] = {}
+        with problems.noting():
+            _known({} if isinstance(table, dict) else table, AXES, where)
+            table = respelled(table, AXES, where)
+            _known(table, AXES, where)
+        for key in [k for k in table if k in _READERS] if isinstance(table, dict) else ():
+            with problems.noting():
+                axes |= _READERS[key](table[key], f"{where}.{key}")
+        problems.settle()
+        return cls(axes)
+
+    def start(self, fit: FitSettings) -> Choice:
+        """The first value of every axis; what has none is as in the settings of a fit."""
+        first = Choice(
+            regulariser_to_dict(regulariser_from_dict(dict(fit.regulariser))),
+            {} if any(a.startswith("weights") for a in self.axes) else fit.weights, fit.objective,
+        )  # fmt: skip
+        for axis, values in self.axes.items():
+            first = first.changed(axis, values[0])
+        return first
+
+    def choices(self, fit: FitSettings) -> list[Choice]:
+        """Every combination of the axes' values, the last axis fastest."""
+        found = []
+        for values in itertools.product(*self.axes.values()):
+            one = self.start(fit)
+            for axis, value in zip(self.axes, values, strict=True):
+                one = one.changed(axis, value)
+            found.append(one)
+        return found
+
+    def rungs(self) -> list[str]:
+        """The axes that have something to choose from."""
+        return [axis for axis, values in self.axes.items() if len(values) > 1]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchSettings(Shown):
+    """How a search goes about it.
+
+    Attributes
+    ----------
+    grid : what is varied; blocks : other grids for single blocks of a search block by block.
+    folds : how frames are shared out for cross-validation, settled with the pass over the rows.
+    strategy : ``grid``: every combination; ``ladder``: one axis after the other in the order of the table, each with
+        the lowest score on those before; the rule then chooses among all that were met.
+    rule : ``best``: the lowest score; ``one_se``: the cheapest to evaluate of those within one standard error of it;
+        see :func:`~hiertl_dist.model_selection.choice.choose`.
+    importance : exponent of each kind of rows in the score, see :meth:`~hiertl_dist.HeldOut.score`; ``None``:
+        all alike.
+    """
+
+    grid: Grid = field(default_factory=Grid)
+    blocks: Mapping[str, Grid] = field(default_factory=dict)
+    folds: Folds = field(default_factory=Folds)
+    strategy: Strategy = "grid"
+    rule: Rule = "one_se"
+    importance: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        for key, known in (("strategy", get_args(Strategy)), ("rule", get_args(Rule))):
+            if getattr(self, key) not in known:
+                expected = " or ".join(map(repr, known))
+                raise InputError(f"search.{key}: expected {expected}, found {getattr(self, key)!r}")
+        if self.importance is not None:
+            shares = _numbers(self.importance, "search.importance")
+            if unknown := [k for k in shares if k not in KINDS]:
+                raise InputError(f"search.importance: {unknown_keys_message(unknown, KINDS)}")
+            if not any(shares.values()):
+                raise InputError(f"search.importance: expected a number above 0, found {dict(self.importance)}")
+        if not isinstance(self.folds, Folds):
+            raise InputError(f"search.folds: expected Folds, found {self.folds!r}")
+
+    @classmethod
+    def from_dict(cls, table: Any) -> SearchSettings:
+        """The content of a ``[search]`` table but for ``summaries``. Raises InputError naming the key."""
+        problems = Problems()
+        with problems.noting():
+            _known(table, SEARCH, "search")
+        table = table if isinstance(table, dict) else {}
+        found: dict[str, Any] = {}
+        for key in ("strategy", "rule", "importance"):
+            with problems.noting():
+                if key in table:  # looked at by itself, for the first that is wrong ends it
+                    cls(**{key: table[key]})
+                    found[key] = table[key]
+        with problems.noting():
+            if "folds" in table:
+                found["folds"] = _folds(table["folds"])
+        blocks: dict[str, Grid] = {}
+        given = table.get("blocks", {})
+        if not isinstance(given, dict):
+            problems.add(f"search.blocks: expected a table, found {shown(given)}")
+            given = {}
+        for key, own in given.items():
+            with problems.noting():
+                name = cluster_name(split_symbols(key))
+                if name in blocks:
+                    raise InputError(f"search.blocks: {name} is given twice, the second time as {key!r}")
+                blocks[name] = Grid.from_dict(own, f"search.blocks.{key}")
+        grid = Grid()
+        with problems.noting():
+            grid = Grid.from_dict(table.get("grid", {}))
+        problems.settle()
+        return cls(grid, blocks, **found)
+
+    def of(self, block: str) -> Grid:
+        """The grid of a block: an axis of its own table takes the place of the general one, others are added."""
+        own, names = (self.blocks[block].axes if block in self.blocks else {}), self.own_axes(block)
+        axes: dict[str, tuple[Any, ...]] = {}
+        for axis, values in self.grid.axes.items():
+            name = axis.partition(".")[0]
+            axes |= {a: v for a, v in own.items() if a.partition(".")[0] == name} if name in names else {axis: values}
+        return Grid(axes | dict(own))
+
+    def own_axes(self, block: str) -> frozenset[str]:
+        """The axes that a block has a table of its own for."""
+        return frozenset(a.partition(".")[0] for a in self.blocks[block].axes) if block in self.blocks else frozenset()
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "strategy": self.strategy, "rule": self.rule, "folds": self.folds.as_dict(),
+            "importance": None if self.importance is None else dict(self.importance),
+            "grid": {a: list(v) for a, v in self.grid.axes.items()},
+            "blocks": {b: {a: list(v) for a, v in g.axes.items()} for b, g in self.blocks.items()},
+        }  # fmt: skip
+
+
+def _known(table: Any, keys: Sequence[str], where: str) -> None:
+    if not isinstance(table, dict):
+        raise InputError(f"{where}: expected a table, found {shown(table)}")
+    if unknown := set(table) - set(keys):
+        raise InputError(f"{where}: {unknown_keys_message(unknown, sorted(keys))}")
+
+
+def _folds(value: Any) -> Folds:
+    try:
+        return Folds.from_dict(value) if isinstance(value, dict) else Folds(value)
+    except InputError as error:
+        if error.problems:
+            raise joined([f"search.{text}" for text in error.problems], InputError) from error
+        raise InputError(f"search.{error}") from error
+
+
+def _numbers(table: Any, where: str) -> dict[str, float]:
+    """A table of finite numbers ≥ 0."""
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where}: expected a table of numbers, found {table!r}")
+    problems, found = Problems(), {}
+    for key, value in table.items():
+        with problems.noting():
+            found[str(key)] = _number(value, f"{where}.{key}")
+    problems.settle()
+    return found
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1e300:
+        raise InputError(f"{where}: expected a finite number ≥ 0, found {shown(value)}")
+    return float(value)
+
+
+def _axis(values: Sequence[Any], where: str) -> tuple[Any, ...]:
+    """The values of an axis, each once."""
+    if not values:
+        raise InputError(f"{where}: expected at least one value, found an empty list")
+    found: dict[str, Any] = {}
+    for value in values:
+        found.setdefault(json.dumps(value, sort_keys=True, default=list), value)
+    return tuple(found.values())
+
+
+def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
+    found: list[dict[str, object]] = []
+    problems = Problems()
+    for i, table in enumerate(value if isinstance(value, list) else [value]):
+        place = f"{where}[{i}]" if isinstance(value, list) else where
+        if not isinstance(table, dict):
+            problems.add(f"{place}: expected a table such as {{kind = 'ridge', alpha = [0.1, 1]}}, found {table!r}")
+            continue
+        parts = [_axis(v, f"{place}.{k}") if isinstance(v, list) else (v,) for k, v in table.items()]
+        for values in itertools.product(*parts):
+            one = dict(zip(table, values, strict=True))
+            for fault in (faults := regulariser_faults(one)):
+                problems.add(f"{place}: {fault}")
+            if not faults:
+                found.append(regulariser_to_dict(regulariser_from_dict(one)))
+    problems.settle()
+    return {"regulariser": _axis(found, where)}
+
+
+def _weights(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
+    if value == AUTO:
+        return {"weights": (AUTO,)}
+    if isinstance(value, list):
+        tables: list[dict[str, float] | str] = []
+        for i, table in enumerate(value):
+            if table == AUTO:
+                tables.append(AUTO)
+                continue
+            if not isinstance(table, dict):
+                raise InputError(f'{where}[{i}]: expected a table of numbers or "auto", found {table!r}')
+            own = _weights(table, f"{where}[{i}]") if table else {}
+            names = [a.partition(".")[2] for a in own]
+            tables += [dict(zip(names, v, strict=True)) for v in itertools.product(*own.values())]
+        return {"weights": _axis(tables, where)}
+    if not isinstance(value, dict):
+        raise InputError(f'{where}: expected "auto", a table of numbers or a list of such tables, found {value!r}')
+    if not value:
+        return {"weights": ({},)}
+    return {
+        f"weights.{k}": _axis([_number(x, f"{where}.{k}") for x in (v if isinstance(v, list) else [v])], f"{where}.{k}")
+        for k, v in value.items()
+    }
+
+
+def _objectives(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
+    listed = value if isinstance(value, list) else [value]
+    for one in listed:
+        if not isinstance(one, str) or one not in OBJECTIVES:
+            raise InputError(f"{where}: expected some of {sorted(OBJECTIVES)}, found {one!r}")
+    return {"objective": _axis(listed, where)}
+
+
+def _orders(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
+    listed = value if isinstance(value, list) and not _three(value) else [value]
+    for one in listed:
+        table = isinstance(one, dict) and all(_whole(v) or _three(v) for v in one.values())
+        if not (table or _three(one)):
+            raise InputError(
+                f"{where}: expected [n2, n3, n4], a table of such or of numbers by block or type, or a list of these, "
+                f"found {one!r}"
+            )
+    return {"orders": _axis(listed, where)}
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _three(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(_whole, value))
+
+
+def _exclude(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
+    if not isinstance(value, list):
+        raise InputError(f"{where}: expected a list of types, or a list of such lists, found {value!r}")
+    listed = value if value and all(isinstance(v, list) for v in value) else [value]
+    for one in listed:
+        if not all(isinstance(name, str) for name in one):
+            raise InputError(f"{where}: expected types such as 'CCCN' or '4B', found {one!r}")
+        for name in one:
+            _type_name(name, where)
+    return {"exclude": _axis([tuple(one) for one in listed], where)}
+
+
+def _type_name(name: str, where: str) -> None:
+    if name not in ("1B", "2B", "3B", "4B"):
+        try:
+            split_symbols(name)
+        except HiertlError as error:
+            raise InputError(f"{where}: expected types such as 'CCCN' or '4B', found {name!r}") from error
+
+
+_READERS: Final[Mapping[str, Callable[[Any, str], dict[str, tuple[Any, ...]]]]] = {
+    "regulariser": _regularisers, "weights": _weights, "objective": _objectives, "orders": _orders,
+    "exclude": _exclude,
+}  # fmt: skip

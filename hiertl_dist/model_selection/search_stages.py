@@ -1,0 +1,358 @@
+"""``search``: choose weights, regulariser, orders and exclusions by cross-validation, block by block or all at once.
+
+The rows are reduced once (:func:`~hiertl_dist.summarise`); every model is then made of factors. A stage is
+a fit with others frozen: a block on the frames of exactly its elements, upon the blocks that were chosen before; or
+all blocks on all frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..algebra import ConvergenceError
+from ..errors import HiertlError, StoreError
+from ..evaluation.energies import Model
+from ..executors import borrowed
+from ..fitting.block_order import HierarchyOptions, below_of, less
+from ..fitting.hierarchy import merged_model
+from ..fitting.stored_summaries import ask_store, store_settings, summary_folder
+from ..fitting.summary_pass import summarise
+from ..fitting.summary_store import SummaryStore
+from ..fitting.view_solutions import solve
+from ..fitting.views import view
+from ..frames.frame import frames_digest
+from ..frames.rows import KINDS, person_kind
+from ..model.basis import split_symbols
+from ..model.blocks import blocks_of
+from ..model.one_body import one_body_values
+from ..model.solution import Solution
+from ..text.display import Shown
+from ..text.result_cards import search_card, stage_card
+from .candidates import Setup, Source, cross_validated, package_version
+from .choice import Candidate, Chosen, choose
+from .search_parts import Part
+from .search_plan import SearchPlan, plan_search
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..executors.base import Executor
+    from ..fitting.reduction import Summaries
+    from ..frames.frame import Frame
+    from ..model.basis import Basis
+    from ..model.parameters import Parameters
+    from .search_settings import Choice, SearchSettings
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stage(Shown, card=stage_card):
+    """One fit of a search: what was tried, what was chosen, and what it was conditioned on.
+
+    Attributes
+    ----------
+    name : of the block, or the elements of all blocks together; blocks : that are free.
+    frozen : the models whose predictions are subtracted, those of files included.
+    found : the candidates, and which of them is best and which is chosen.
+    solution : the chosen one, fitted on all folds.
+    rows : of each kind, on all folds; frames : how many.
+    """
+
+    name: str
+    blocks: tuple[str, ...]
+    frozen: tuple[Parameters, ...]
+    found: Chosen
+    solution: Solution
+    rows: Mapping[str, int]
+    frames: int
+
+    @property
+    def chosen(self) -> Candidate:
+        return self.found.candidates[self.found.chosen]
+
+    @property
+    def best(self) -> Candidate:
+        """The lowest score."""
+        return self.found.candidates[self.found.best]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        basis = self.solution.parameters.basis
+        return {
+            "name": self.name, "blocks": list(self.blocks), "frames": self.frames, "rows": dict(self.rows),
+            "frozen": [{"source": p.source, "digest": p.digest} for p in self.frozen],
+            "candidates": [c.as_dict() for c in self.found.candidates],
+            "best": self.found.best,
+            "chosen": {
+                "index": self.found.chosen, **self.chosen.as_dict(), "solution": self.solution.as_dict(),
+                "basis": basis.to_dict(), "basis_digest": basis.digest,
+            },
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SearchResult(Shown, card=search_card):
+    """What :func:`search` found.
+
+    Attributes
+    ----------
+    stages : in the order in which they were fitted; model : the sum of the chosen solutions and the frozen files.
+    summaries : what all of it was made from; identity : the store's path and the ids of its batches, or a digest of
+        what was reduced in memory.
+    """
+
+    settings: SearchSettings
+    stages: tuple[Stage, ...]
+    model: Model
+    summaries: Summaries
+    identity: Mapping[str, Any]
+    all_at_once: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: every candidate, and all that the chosen ones were conditioned on."""
+        return {
+            "versions": {p: package_version(p) for p in ("hiertl-dist", "numpy", "scipy")},
+            "settings": self.settings.as_dict(), "all_at_once": self.all_at_once,
+            "summaries": {
+                **self.identity, "frozen": [{"source": f.source, "digest": f.digest} for f in self.summaries.frozen],
+                "notes": list(self.summaries.notes),
+            },
+            "stages": [s.as_dict() for s in self.stages],
+            "model": {"digest": self.model.parameters.digest, "columns": len(self.model.parameters.coefficients)},
+        }  # fmt: skip
+
+
+def search(
+    frames: Sequence[Frame],
+    basis: Basis,
+    settings: SearchSettings,
+    *,
+    frozen: Sequence[Parameters] = (),
+    options: HierarchyOptions | None = None,
+    store: str | Path | None = None,
+    rows: str | Path | None = None,
+    output: str | Path | None = None,
+    executor: Executor | None = None,
+    all_at_once: bool = False,
+    tell: Tell = lambda _: None,
+    done: Callable[[Stage], None] = lambda _: None,
+) -> SearchResult:
+    """Cross-validate the models of a grid and choose one; block by block, each upon those that were chosen before.
+
+    Parameters
+    ----------
+    frames : labelled ones, none of them held out; block by block each is used by the block of exactly its elements.
+    basis : with the highest orders and all types of the search.
+    frozen : models of blocks that are not searched.
+    options : settings of what the grid does not name, blocks to search (``only``), those that are fitted together
+        (``partial``, with ``include_fewer`` also on frames of fewer elements), memory.
+    store : folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
+    rows : folder of the design store, see :func:`~hiertl_dist.summarise`.
+    output : folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.
+    tell : called with a line about each step; done : called with each stage as soon as it has a solution.
+
+    Raises
+    ------
+    InputError
+        Before anything is computed: the grid names what is not there, or what a climb would refuse
+        (:func:`~hiertl_dist.fitting.block_order.choose_blocks`); the store has frames that were not given; in a
+        stage no model can
+        be fitted.
+    StoreError, MismatchError, ResourceError, TaskFailed
+        As of :func:`~hiertl_dist.summarise`.
+    """
+    plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
+    with borrowed(executor) as runner:
+        if store is not None:
+            store = summary_place(plan, settings, Path(store), runner)
+        summaries, source = summarise_for(plan, settings, store=store, rows=rows, executor=runner)
+        folder = None if output is None else Path(output) / "search"
+        stages: list[Stage] = []
+        for part in plan.parts:
+            setup = _setup(part, stages, settings)
+            sources = [p.source for p in frozen_of(part, setup, plan)]
+            what = f"{', '.join(part.blocks)} together" if len(part.blocks) > 1 else part.name
+            tell(f"{what}: {', '.join(sources) or 'nothing'} frozen")
+            stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
+            done(stages[-1])
+    model = merged_model([*plan.frozen, *current_models(stages)], basis, plan.wall)
+    return SearchResult(settings, tuple(stages), model, summaries, source.identity, all_at_once)
+
+
+def current_models(stages: Sequence[Stage]) -> list[Parameters]:
+    """What was chosen so far, less what a later stage has fitted anew."""
+    found: list[Parameters] = []
+    for stage in stages:
+        found = [*less(found, set(stage.blocks)), stage.solution.parameters]
+    return found
+
+
+def frozen_of(part: Part, setup: Setup, plan: SearchPlan) -> tuple[Parameters, ...]:
+    """The models that are subtracted in a stage, those of files first."""
+    given = plan.frozen if part.all_at_once else below_of(part.name, plan.frozen, ())
+    return (*given, *setup.frozen)
+
+
+def _setup(part: Part, stages: Sequence[Stage], settings: SearchSettings) -> Setup:
+    below = below_of(part.name, current_models(stages), part.blocks)
+    return Setup(
+        part.blocks, part.sets, tuple(below), settings.folds, settings.importance, part.fit.missing_energies,
+        left_open_by(stages),
+    )  # fmt: skip
+
+
+def left_open_by(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """Elements whose block was fitted, and whose energy no stage has."""
+    fitted = {b for s in stages for b in s.solution.blocks}
+    known = one_body_values([s.solution.parameters for s in stages])
+    singles = {split_symbols(b)[0] for b in fitted if len(split_symbols(b)) == 1}
+    return tuple(sorted(singles - set(known)))
+
+
+# ---- the pass
+
+
+def summarise_for(
+    plan: SearchPlan, settings: SearchSettings, *, store: str | Path | None, rows: str | Path | None, executor: Executor
+) -> tuple[Summaries, Source]:
+    """The pass over the rows that a search needs, and what names its outcome."""
+    if store is not None:
+        ask_store(executor, partial(_refuse_strangers, Path(store), plan.given), what=f"look at {store}")
+    memory = plan.options.memory
+    summaries = summarise(
+        plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, store=store, rows=rows, frozen=plan.frozen,
+        policy=plan.options.settings.policy, executor=executor, memory=memory,
+    )  # fmt: skip
+    identity: dict[str, Any]
+    if store is None:
+        identity = {
+            "frames": frames_digest(plan.frames), "basis": plan.basis.digest, "blocks": list(plan.blocks),
+            "folds": settings.folds.as_dict(), "frozen": [f.digest for f in plan.frozen],
+            "policy": plan.options.settings.policy,
+        }  # fmt: skip
+    else:
+        wanted = {s for p in plan.parts for s in p.sets}
+        found = ask_store(executor, partial(_batches, Path(store)), what=f"look at {store}")
+        identity = {"path": str(store), "batches": {i: s for i, s in found.items() if s in wanted}}
+    if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
+        identity["energies"] = dict(plan.basis.energies)
+    there = executor.memory() if memory is None else memory
+    return summaries, Source(summaries, identity, there // (4 * executor.workers), there)
+
+
+def summary_place(
+    plan: SearchPlan, settings: SearchSettings, path: Path, executor: Executor, *, check: bool = True
+) -> Path:
+    """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
+    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
+    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
+    return Path(ask_store(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
+
+
+def _batches(store: Path) -> dict[str, str]:
+    """The element set of each batch of a store, by id."""
+    return {batch.id: batch.elements for batch in SummaryStore.open(store).batches()}
+
+
+def _refuse_strangers(store: Path, frames: Sequence[Frame]) -> None:
+    """Frames that a store has and that were not given, such as held-out ones, would be fitted all the same."""
+    if not (store / "index.json").exists():
+        return
+    given = {f.digest for f in frames}
+    if strange := [r for r in SummaryStore.open(store).frames().values() if r.digest not in given]:
+        shown = "; ".join(r.origin for r in strange[:5]) + " …" * (len(strange) > 5)
+        raise StoreError(
+            f"{store}: the store has {len(strange)} frames that are not among those to be fitted (held out since?) and "
+            f"would be fitted all the same: {shown}; go on with --fresh, which makes a new "
+            "store and renames this one, or name another folder as search.summaries"
+        )
+
+
+# ---- one stage
+
+
+def _stage(
+    part: Part, setup: Setup, plan: SearchPlan, settings: SearchSettings, source: Source, folder: Path | None,
+    runner: Executor, tell: Tell,
+) -> Stage:  # fmt: skip
+    known: dict[str, Candidate] = {}
+
+    def evaluated(choices: Sequence[Choice]) -> list[str]:
+        """Keys of the choices' candidates, those that are new computed."""
+        listed = part.columns(choices)
+        new = {columns.key(c): (c, columns) for c, columns in listed}
+        missing = {k: v for k, v in new.items() if k not in known}
+        if missing:
+            found = cross_validated(list(missing.values()), part, setup, plan.frozen, source, folder, runner, tell)
+            known.update(zip(missing, found, strict=True))
+        return [columns.key(c) for c, columns in listed]
+
+    where = f"search, {part.name}"
+    if settings.strategy == "grid":
+        keys = list(dict.fromkeys(evaluated(part.grid.choices(part.fit))))
+        found = choose([known[k] for k in keys], settings.rule, where)
+    else:
+        found = _climb(part, settings, known, evaluated, where, tell)
+    failures = [c for c in found.candidates if c.failed]
+    if failures:
+        tell(f"  {len(failures)} of {len(found.candidates)} models could not be fitted, such as: {failures[0].failed}")
+    while True:
+        picked = found.candidates[found.chosen]
+        task = partial(_solved, picked.choice, part, setup, source.summaries)
+        solution = runner.once(task, what=f"solve {part.name}")
+        if isinstance(solution, Solution):
+            break
+        tell(f"  the model that was chosen cannot be fitted on all folds ({solution}); the next one is taken")
+        lost = replace(picked, failed=f"on all folds: {solution}", rejected="")
+        found = choose(
+            [lost if c is picked else replace(c, rejected="") for c in found.candidates], settings.rule, where
+        )
+    rows = _rows(picked.choice, part, setup, source.summaries)
+    return Stage(
+        part.name, part.blocks, frozen_of(part, setup, plan), found, solution, rows, len(part.frames)
+    )
+
+
+def _climb(
+    part: Part, settings: SearchSettings, known: dict[str, Candidate],
+    evaluated: Callable[[Sequence[Choice]], list[str]], where: str, tell: Tell,
+) -> Chosen:  # fmt: skip
+    """One axis after the other, each with the lowest score so far; the rule then chooses among all models met."""
+    current, rungs = part.grid.start(part.fit), part.grid.rungs()
+    if not rungs:
+        evaluated([current])
+    for axis in rungs:
+        rung = [current.changed(axis, value) for value in part.grid.axes[axis]]
+        keys = evaluated(rung)
+        # by the rule at each rung, standard errors would add up
+        best = choose([known[k] for k in keys], "best", f"{where}, {axis}").best
+        current = rung[best]
+        tell(f"  {axis}: {part.grid.axes[axis][best]}")
+    return choose(list(known.values()), settings.rule, where)
+
+
+def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> Solution | str:
+    """The fit on all folds, or why there is none."""
+    chosen = view(summaries, **setup.view_options(choice.orders, choice.exclude, choice.weights, choice.objective))
+    try:
+        return solve(chosen, choice.regulariser, penalty=part.fit.penalty, name=part.name, frames=part.frames)
+    except HiertlError:
+        raise
+    except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _rows(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> dict[str, int]:
+    chosen = view(summaries, **setup.view_options(choice.orders, choice.exclude, choice.weights, choice.objective))
+    found: dict[str, int] = {}
+    for group in chosen.factors:
+        kind = person_kind(group.kind)
+        found[kind] = found.get(kind, 0) + summaries.rows(group)
+    return {k: found[k] for k in KINDS if k in found}

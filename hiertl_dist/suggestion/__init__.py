@@ -1,0 +1,1 @@
+"""What is in a data set, and an input file for it."""

@@ -1,0 +1,285 @@
+"""Under which keys a data set keeps groups and labels, where nobody says: guesses, each of which is told.
+
+``inspect``, ``init`` and ``evaluate`` read with them, all three by :func:`read_guessed`.
+
+Extended XYZ has usual names (``energy``, ``forces``, ``stress``, ``virial``), and files that name the level of theory
+have others (``dft_energy``, ``REF_forces``). What looks like a label is the rule of
+:mod:`~hiertl_dist.frames.labels`. A look-alike is only taken where the usual name is in no frame and it is the only
+one; of
+several, one whose name says that it is the reference. Readers themselves never guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..frames.label_summary import LabelSummary, summarise_labels
+from ..frames.labels import ALIKE, SIZES, likeness, other_quantity, says_reference
+from ..io import iter_frames
+from ..io.comments import LISTS, parse_comment
+from ..io.extxyz import DEFAULT_PROPERTIES
+from ..io.files import find_files
+from ..io.lines import LineSource
+from ..text.words import whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from ..frames.frame import Frame
+
+GROUP_KEYS: Final = ("config_type", "group", "trajectory", "traj", "dataset", "structure_type", "system", "config")
+"""Keys that name a frame's group, the likeliest first; ``config_type`` is QUIP's, GAP's and FitSNAP's."""
+
+GROUPS: Final = "groups are told apart by the key"
+NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
+
+
+@dataclass
+class FileKeys:
+    """What the comment lines of an extended XYZ file name.
+
+    Attributes
+    ----------
+    frames : how many; keys : of the comment line, and in how many frames each is with a value.
+    sizes : per key, how many numbers its value has in each frame that has it; ``None`` where that differs or it is no
+        numbers.
+    columns : of three real numbers an atom, and in how many frames.
+    groups : of the keys in :data:`GROUP_KEYS`, their values.
+    """
+
+    path: Path
+    frames: int = 0
+    keys: Counter[str] = field(default_factory=Counter)
+    sizes: dict[str, int | None] = field(default_factory=dict)
+    columns: Counter[str] = field(default_factory=Counter)
+    groups: dict[str, Counter[str]] = field(default_factory=dict)
+
+
+def file_keys(path: Path) -> FileKeys:
+    """Read the comment lines of an extended XYZ file; a file that cannot be read is read as far as that goes.
+
+    Raises FrameError naming frame and line, or OSError, where the reader would.
+    """
+    found = FileKeys(path)
+    with LineSource(path) as source:
+        while (line := source.read_filled()) is not None and (n := whole_number(line.strip())):
+            source.frame += 1
+            comment = source.read()
+            if comment is None:
+                break
+            found.frames += 1
+            _enter(found, parse_comment(comment, LISTS, source.error).values)
+            for _ in range(n):
+                if source.read() is None:
+                    break
+    return found
+
+
+def _enter(found: FileKeys, info: Mapping[str, str]) -> None:
+    for key, value in info.items():
+        if not value:
+            continue
+        found.keys[key] += 1
+        words = re.sub(r"[\[\]{},]", " ", value).split()
+        size = len(words) if words and all(NUMBER.fullmatch(w) for w in words) else None
+        if found.sizes.setdefault(key, size) != size:
+            found.sizes[key] = None
+        if key in GROUP_KEYS:
+            found.groups.setdefault(key, Counter())[value] += 1
+    fields = info.get("Properties", DEFAULT_PROPERTIES).split(":")
+    for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+        if kind.upper() == "R" and width == "3":
+            found.columns[name] += 1
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """One ``[[data]]`` table: files that are read alike.
+
+    Attributes
+    ----------
+    paths : as they were given, patterns included; options : those of :func:`~hiertl_dist.read_frames`.
+    """
+
+    paths: tuple[str, ...]
+    options: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Keyword arguments of :func:`~hiertl_dist.read_frames`."""
+        return {"path": list(self.paths), **self.options}
+
+
+def guess_sources(
+    paths: Iterable[str], given: Mapping[str, str | None] | None = None
+) -> tuple[tuple[DataSource, ...], tuple[str, ...]]:
+    """How to read some files: keys of groups and labels that are not given are guessed from what the files name.
+
+    Parameters
+    ----------
+    paths : files and patterns.
+    given : options of :func:`~hiertl_dist.read_frames` that the user states, such as ``{"group_key": "traj"}``; an
+        empty ``group_key``: groups are the names of the files, and nothing is guessed.
+
+    Returns
+    -------
+    Sources, and a sentence for each guess and for each choice that was left to the user.
+
+    Raises
+    ------
+    FrameError, InputError, OSError
+        As of the reader.
+    """
+    own = {k: v for k, v in (given or {}).items() if v is not None}
+    paths = list(paths)
+    find_files(paths)  # refuses a file that is named twice
+    files = {path: [file for file, _ in find_files(path)] for path in paths}
+    all_files = [file for found in files.values() for file in found]
+    keys = {file: file_keys(file) for file in all_files if has_keys(file, own.get("format"))}
+    # a key that is named means those that have keys; where no file has, the reader refuses it
+    kept = {k: v for k, v in own.items() if v and (not keys or not k.endswith("_key"))}
+    notes: dict[str, list[str]] = {}
+    group = own.get("group_key")
+    if group is None and "group" not in own:
+        group = guess_group_key(list(keys.values()), notes)
+    options: dict[Path, dict[str, str]] = {}
+    for file in all_files:
+        named = dict(kept)
+        if file in keys:
+            named |= ({"group_key": group} if group else {}) | guess_label_keys(keys[file], own, notes)
+        options[file] = named
+    sources: list[DataSource] = []
+    for path, found in files.items():
+        alike = all(options[f] == options[found[0]] for f in found)
+        for one, use in [(path, options[found[0]])] if alike else [(str(f), options[f]) for f in found]:
+            same = next((s for s in sources if s.options == use), None)
+            if same is None:
+                sources.append(DataSource((str(one),), use))
+            else:
+                sources[sources.index(same)] = DataSource((*same.paths, str(one)), use)
+    said = (text if len(keys) == 1 else f"{text} ({_files(where)})" for text, where in notes.items())
+    return tuple(sources), tuple(said)
+
+
+@dataclass(frozen=True, eq=False)
+class GuessedFrames:
+    """Frames that were read with guesses.
+
+    Attributes
+    ----------
+    sources : how the files were read; notes : what was guessed about that; labels : what was found under which keys.
+    keyed, keyless : whether there are files of extended XYZ, and of ChIMES' own format.
+    """
+
+    frames: list[Frame]
+    sources: tuple[DataSource, ...]
+    notes: tuple[str, ...]
+    labels: LabelSummary
+    keyed: bool
+    keyless: bool
+
+    @property
+    def units(self) -> str:
+        """Of tables, where nobody says: ``"eV"``, as of extended XYZ, ``"kcal"`` where all files are ChIMES' own."""
+        return "eV" if self.keyed else "kcal"
+
+    def text(self) -> str:
+        """How everything was read, in the words of the command line."""
+        said = [f"note: {note}" for note in self.notes] + [self.labels.text()]
+        if self.keyed:
+            said.append(EXTXYZ_UNITS)
+        if self.keyless:
+            said.append(XYZF_UNITS)
+        if not any("group_key" in s.options for s in self.sources):
+            said.append("groups: the names of the files" + "; --group-key KEY takes them from the frames" * self.keyed)
+        elif any(note.startswith(GROUPS) for note in self.notes):
+            said.append("groups: --group-by-file takes the names of the files instead")
+        return "\n".join(said)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "sources": [s.as_dict() for s in self.sources], "labels": self.labels.as_dict(),
+            "notes": [*self.notes, *([EXTXYZ_UNITS] * self.keyed), *([XYZF_UNITS] * self.keyless)],
+        }  # fmt: skip
+
+
+EXTXYZ_UNITS: Final = (
+    "units of extended XYZ: taken for eV, eV/Å, eV/Å³ (stress) and eV (virial); labels in others must be "
+    "converted first; --energy-key, --forces-key, --stress-key, --virial-key name other keys"
+)
+XYZF_UNITS: Final = "units of .xyzf: ChIMES' own, energies in kcal/mol, forces in Hartree/Bohr, stresses in GPa"
+
+
+def read_guessed(
+    paths: Iterable[str],
+    given: Mapping[str, str | None] | None = None,
+    watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
+) -> GuessedFrames:
+    """Read files as :func:`guess_sources` says; parameters and errors as of that.
+
+    Parameters
+    ----------
+    watch : wraps the frames as they are read, to show progress.
+    """
+    sources, notes = guess_sources(paths, given)
+    frames = [f for s in sources for f in watch(iter_frames(**s.as_dict()), f"read {', '.join(s.paths)}")]
+    keyed = {has_keys(file, s.options.get("format")) for s in sources for p in s.paths for file, _ in find_files(p)}
+    return GuessedFrames(frames, sources, notes, summarise_labels(frames), True in keyed, False in keyed)
+
+
+def has_keys(file: Path, format: str | None = None) -> bool:
+    """Whether a file keeps its labels under keys: every format but ChIMES' own, which keeps them by position."""
+    return format != "xyzf" if format is not None else ".xyzf" not in (s.lower() for s in file.suffixes)
+
+
+def _files(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more files" if len(names) > 3 else "")
+
+
+def guess_group_key(files: Sequence[FileKeys], notes: dict[str, list[str]]) -> str | None:
+    """The key that every frame has and that parts the frames into groups, of several the likeliest; else ``None``."""
+    total = sum(f.frames for f in files)
+    for key in GROUP_KEYS:
+        values = sum((f.groups.get(key, Counter()) for f in files), Counter[str]())
+        if values.total() < total or not total:
+            continue
+        # one value tells nothing, and a value for each frame is a name of the frame
+        if len(values) < 2 or len(values) == total:
+            continue
+        notes.setdefault(f"{GROUPS} {key!r}: {len(values)} groups", []).append("all files")
+        return key
+    return None
+
+
+def guess_label_keys(
+    found: FileKeys, given: Mapping[str, str], notes: dict[str, list[str]]
+) -> dict[str, str]:  # fmt: skip
+    """``{"energy_key": …}`` of the labels of a file that have no usual name; given ones are handed on."""
+    keys = {f"{label}_key": given[f"{label}_key"] for label in ALIKE if f"{label}_key" in given}
+    for label in ALIKE:
+        usual = found.columns if label == "forces" else found.keys
+        twin = {"stress": "virial", "virial": "stress"}.get(label)
+        have = {label, twin} - {None}
+        if f"{label}_key" in keys or any(usual[str(name)] for name in have) or f"{twin}_key" in keys:
+            continue
+        if label == "forces":
+            names = list(found.columns)
+        else:
+            names = [k for k, size in found.sizes.items() if size in SIZES[label]]
+        like = {k: likeness(k) for k in names}
+        alike = [k for k, own in like.items() if own and own.label == label and not other_quantity(k)]
+        chosen = alike if len(alike) == 1 else [k for k in alike if says_reference(k)]
+        if len(chosen) == 1:
+            keys[f"{label}_key"] = chosen[0]
+            text = f"{label} read from {chosen[0]!r}, found in {usual[chosen[0]]} of {found.frames} frames"
+            notes.setdefault(text, []).append(found.path.name)
+        elif alike:
+            option = f"--{label}-key"
+            text = f"no {label}: {', '.join(map(repr, alike))} look alike; name one with {option}"
+            notes.setdefault(text, []).append(found.path.name)
+    return keys

@@ -1,0 +1,172 @@
+"""``suggest_input``: from what there is in a data set to an input that runs as it is, each choice with its reason.
+
+The choices that the literature leaves open were compared by cross-validation on four data sets
+(``benchmarks/init_rules.py``): liquid C/N, Si/C (crystals, amorphous Si, dimers), bcc Mo, fluid H.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import InputError
+from ..frames.rows import n_rows
+from .distances import REACH
+from .isolated_atoms import is_isolated
+from .suggested import HoldOut, SuggestedInput
+from .suggesting_basis import BlockChoice, PairChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
+from .suggesting_search import choose_search
+from .surveying import Survey, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..frames.frame import Frame
+
+ALPHA: Final = 1e-3
+"""Ridge strength, with forces in kcal/mol/Å of weight 1. Ten times as much or little changes held-out scores by 1 %
+(C/N, H) to 7 % (Mo); 0.01 is worse by 15 % for Si/C."""
+
+EVERY: Final = 10
+"""One frame in so many is held out where whole groups cannot be."""
+
+LEAST_GROUPS: Final = 5
+"""Groups that an element set needs before whole ones are held out, one in five."""
+
+
+def suggest_input(
+    frames: Sequence[Frame],
+    data: Iterable[Mapping[str, Any]] = (),
+    *,
+    found: Survey | None = None,
+    notes: Iterable[str] = (),
+) -> SuggestedInput:
+    """Choose basis, blocks, frames held out, weights and regulariser for a data set.
+
+    Parameters
+    ----------
+    frames : all of them; those held out count for closest contacts.
+    data : the ``[[data]]`` tables that read them.
+    found : what :func:`~hiertl_dist.survey` found in them, if that is known.
+    notes : what was guessed before, handed on.
+
+    Raises
+    ------
+    InputError
+        No frame has a label, or no two atoms are near one another in any frame.
+    """
+    labelled = [f for f in frames if n_rows(f)]
+    if not labelled:
+        raise InputError(f"none of the {len(frames)} frames has an energy, forces or a stress: there is nothing to fit")
+    known = survey(frames) if found is None else found
+    held = choose_hold_out(labelled)
+    pairs = choose_pairs(known.pairs)
+    cutoffs = choose_cutoffs(known.pairs)
+    blocks, together = choose_blocks(labelled, known.elements, pairs, cutoffs, held.frames / len(labelled))
+    own = {} if together else {name: orders for b in blocks for name, orders in b.orders.items()}
+    basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own)
+    fit: dict[str, Any] = {
+        "regulariser": {"kind": "ridge", "alpha": ALPHA}, "weights": "auto",
+        "penalty": {"scale": 1e4, "distance": wall_distance(pairs)},
+    }  # fmt: skip
+    if any(b.needs_only for b in blocks):
+        fit["only"] = [b.name for b in blocks]
+    if tables := {b.name: _block_table(b) for b in blocks if b.free and not together}:
+        fit["blocks"] = tables
+    table = {
+        "basis": basis, "data": [dict(d) for d in data],
+        "hold_out": dict(held.table), "fit": fit, "output": {"folder": "results", "units": "eV"},
+    }  # fmt: skip
+    table = {key: value for key, value in table.items() if value}
+    search = choose_search(table, frames, blocks, together)
+    if search.table:
+        table["search"] = search.table
+    said = _warnings(known, cutoffs.two_body, together)
+    return SuggestedInput(table, known, pairs, blocks, held, together, tuple(notes), tuple(said), search)
+
+
+def _block_table(block: BlockChoice) -> dict[str, Any]:
+    return {"partial": list(block.free)} | ({"include_fewer": True} if block.include_fewer else {})
+
+
+def _warnings(known: Survey, cutoff: float, together: bool) -> list[str]:
+    said = []
+    if thin := known.thinner(2.0 * cutoff):
+        said.append(
+            f"{thin} cells are thinner than twice the two-body cutoff of {cutoff} Å, so atoms meet several images of "
+            "one another; that is exact, but such frames say little of what lies beyond the cell"
+        )
+    if known.undetermined:
+        said.append(
+            f"the compositions do not tell the energies of single atoms of {', '.join(known.undetermined)} apart: "
+            "energies of other compositions than these would be wrong by a constant for each element"
+        )
+    for kind, of in (("energy", "energies"), ("force", "forces"), ("stress", "stresses")):
+        if known.label(kind) is None:
+            said.append(f"no frame has {of}: the model will not be fitted to any")
+    met = [p for p in known.pairs if p.shortest is not None]
+    if apart := [p.name for p in known.pairs if p.shortest is None]:
+        said.append(
+            f"no two atoms of {', '.join(apart)} come within {REACH} Å of one another in any frame: rmin and λ are "
+            f"means of those of {', '.join(p.name for p in met)}, and the model will know nothing of these pairs"
+        )
+    if together:
+        said.append(
+            "some frames have more elements than a block can have, which are four: all blocks are fitted at once, by "
+            "hiertl-dist fit --all-at-once"
+        )
+    return said
+
+
+def wall_distance(pairs: Iterable[PairChoice]) -> float:
+    """Å, how far beyond the inner cutoffs the repulsive wall of the parameter files reaches.
+
+    The wall adds ``scale`` (rmin + distance − r)³ below rmin + distance (ChIMES). It ends 0.02 Å below the closest
+    contact of each pair, so that it acts on no frame that is fitted or held out.
+    """
+    room = [p.shortest - p.rmin for p in pairs if p.shortest is not None]
+    return max(0.01, int(100 * (min(room, default=0.03) - 0.02) + 1e-9) / 100)
+
+
+def choose_hold_out(frames: Sequence[Frame]) -> HoldOut:
+    """What to hold out: whole groups where each element set has several, else single frames; nothing of very few.
+
+    Frames of one trajectory are nearly the same frame, so that errors of single frames held out are too good; whole
+    groups are a test. But a group that is the only one of its kind (surfaces, dimers) tells nothing of the others.
+    """
+    by_set: dict[frozenset[str], dict[str, int]] = defaultdict(dict)
+    # isolated atoms are in no trajectory
+    for frame in [f for f in frames if not is_isolated(f)] or frames:
+        own = by_set[frame.elements]
+        own[frame.group] = own.get(frame.group, 0) + 1
+    shared = [g for g in {f.group for f in frames} if sum(g in own for own in by_set.values()) > 1]
+    if len(frames) < EVERY:
+        return HoldOut({}, 0, f"{len(frames)} frames are too few to hold one out: the errors are those of the fit")
+    if not shared and all(len(own) >= LEAST_GROUPS and max(own.values()) <= sum(own.values()) / 4
+                          for own in by_set.values()):  # fmt: skip
+        chosen = [g for own in by_set.values() for g in _spread_groups(own)]
+        held = sum(own[g] for own in by_set.values() for g in chosen if g in own)
+        reason = (
+            f"{len(chosen)} of {sum(map(len, by_set.values()))} groups, {held} of {len(frames)} frames: every fifth "
+            "group of each element set, from the third"
+        )
+        return HoldOut({"groups": [glob.escape(g) for g in chosen]}, held, reason)
+    groups: dict[str, int] = {}
+    for own in by_set.values():
+        for group, count in own.items():
+            groups[group] = groups.get(group, 0) + count
+    optimistic = "errors of single frames are too good where frames follow one another in a trajectory"
+    if all(count >= EVERY for count in groups.values()):
+        held = sum(count // EVERY for count in groups.values())
+        reason = f"one frame in {EVERY} of each group, {held} of {len(frames)}; {optimistic}"
+        return HoldOut({"every": EVERY}, held, reason)
+    held = max(1, round(len(frames) / EVERY))
+    reason = f"a tenth of the frames, about {held} of {len(frames)}, of each group alike; {optimistic}"
+    return HoldOut({"fraction": 1.0 / EVERY}, held, reason)
+
+
+def _spread_groups(own: Mapping[str, int]) -> list[str]:
+    """Every fifth group in order of appearance, from the third."""
+    return list(own)[2::LEAST_GROUPS]

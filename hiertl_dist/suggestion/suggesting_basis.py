@@ -1,0 +1,337 @@
+"""Cutoffs, λ and orders for a data set: the rules behind :func:`~hiertl_dist.suggest_input`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..evaluation.compiled_basis import compile_recipe
+from ..evaluation.costs import tile_seconds
+from ..evaluation.frame_rows import scan_frame
+from ..frames.rows import frame_rows
+from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.blocks import blocks_of, sets_used
+from ..units import EV, KCAL_PER_A3_IN_GPA
+from .distances import REACH, PairDistances, sample_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ..frames.frame import Frame
+
+INNER: Final = 0.6
+"""rmin as a fraction of the closest contact. Just below it (0.98), where chimes_lsq's users set it, a contact that is
+shorter than any fitted one lies at the edge of the polynomials: held-out scores are then worse by 7 % (C/N), 48 % (H)
+and 250 % (Si/C with dimers), and better by 6 % for crystals (Mo). Between 0.5 and 0.7 they differ by 4 to 14 %."""
+
+Orders = tuple[int, int, int]
+"""Two-, three- and four-body orders, counted as in PAIRTYP."""
+
+LEVELS: Final[tuple[Orders, ...]] = (
+    (4, 0, 0), (6, 0, 0), (8, 3, 0), (10, 4, 0), (12, 5, 0), (12, 5, 2), (12, 6, 0), (12, 6, 2), (12, 6, 3), (12, 7, 3),
+    (16, 10, 3),
+)  # fmt: skip
+"""Orders to choose from: each is better on held-out frames than the one before it, on the mean of all data sets, but
+for the last, which is better by a third for Mo and worse by 3 % for C/N and H, by 70 % for Si/C."""
+
+THREE_BODY: Final = (8, 3, 0)
+"""What a block's own frames have to determine for it to be fitted by itself."""
+
+LABELS_A_COLUMN: Final = 4
+LABELS_A_COLUMN_OF_THE_LAST: Final = 100
+LABELS_A_COLUMN_ALONE: Final = 5
+"""Labels other than zero that a fit needs for each of its columns, for each of those of the last level, and that a
+block's own frames need for each column of :data:`THREE_BODY` if it is to be fitted by itself. Of 10, 5, 4, 3, 2 and 1
+for each column, 5 is best on a dozen frames of a liquid, 2 on the crystals of SiC. C/N, H and Mo have 19, 66 and 127
+for each column of the last level."""
+
+SECONDS: Final = 300.0
+"""CPU seconds that a fit may take by the estimate: some minutes on two cores."""
+
+FLOPS: Final = 1e10
+"""Of one core in the reduction of rows, each of which takes 2 n² for n columns."""
+
+SMALLEST_FORCE: Final = 1e-3 * EV
+SMALLEST_STRESS: Final = 1e-3 / KCAL_PER_A3_IN_GPA
+"""kcal/mol/Å and kcal/mol/Å³ (1 meV/Å, 1 MPa): labels below these are zero by symmetry and determine nothing."""
+
+MOST_ELEMENTS: Final = 4
+"""Elements of the largest block: a ChIMES cluster has at most four atoms."""
+
+
+@dataclass(frozen=True)
+class PairChoice:
+    """Inner cutoff and Morse λ (Å) of a pair of elements, beside the closest contact and the first peak seen."""
+
+    name: str
+    rmin: float
+    morse_lambda: float
+    shortest: float | None
+    peak: float | None
+
+
+class Cutoffs(NamedTuple):
+    """Outer cutoffs (Å) of two-, three- and four-body terms, of all pairs alike, and the distance they follow from."""
+
+    two_body: float
+    three_body: float
+    four_body: float
+    shell: float
+    longest: float
+
+
+@dataclass(frozen=True)
+class BlockChoice:
+    """The orders of a block, and what is fitted with it.
+
+    Attributes
+    ----------
+    name : of the block, or of all blocks that are fitted at once; free : lower blocks that are fitted together with it.
+    level : of the orders of all of these, see :func:`orders_of`.
+    columns : how many they have together; labels : numbers other than zero in their frames.
+    seconds : estimated CPU seconds.
+    include_fewer : whether frames of some of its elements are used too.
+    needs_only : whether a block must be kept from being fitted by itself.
+    """
+
+    name: str
+    free: tuple[str, ...]
+    level: Orders
+    columns: int = 0
+    labels: int = 0
+    seconds: float = 0.0
+    include_fewer: bool = False
+    needs_only: bool = False
+    at_once: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All blocks that are fitted together."""
+        return self.at_once or (self.name, *self.free)
+
+    @property
+    def orders(self) -> dict[str, Orders]:
+        """Orders of each of them."""
+        return {n: self.level if self.at_once else orders_of(n, self.level) for n in self.names}
+
+
+def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
+    """Inner cutoffs and λ.
+
+    λ is the position of the first peak of g(r), the usual choice of ChIMES: Lindsey, Fried, Goldman, J. Chem. Theory
+    Comput. 13, 6222 (2017); the authors' own files have 1.40 Å for C, 1.09 Å for N, 0.73 Å for H. 0.8 to 1.5 times that
+    changes held-out scores by 2 % at most, but worsens them by a third for Si/C. rmin: see :data:`INNER`. What no frame
+    tells is the mean of the like pairs, or of all.
+
+    Raises InputError where no pair was met at all.
+    """
+    listed = list(pairs)
+    met = {p.elements: p for p in listed if p.shortest is not None}
+    if not met:
+        raise InputError(
+            f"no two atoms come within {REACH} Å of one another in any frame: there is nothing but energies of single "
+            "atoms to fit; is the unit of the positions Å?"
+        )
+    inner = {e: math.floor(100 * INNER * (p.shortest or 0.0) + 1e-9) / 100 for e, p in met.items()}
+    lam = {e: round(p.peak if p.peak is not None else p.shortest or 1.0, 2) for e, p in met.items()}
+    found = []
+    for p in listed:
+        kin = [k for k in met if k[0] == k[1] and k[0] in p.elements] or list(met)
+        rmin = inner.get(p.elements, math.floor(100 * float(np.mean([inner[k] for k in kin])) + 1e-9) / 100)
+        found.append(
+            PairChoice(p.name, max(rmin, 0.01), lam.get(p.elements, round(float(np.mean([lam[k] for k in kin])), 2)),
+                       p.shortest, p.peak)
+        )  # fmt: skip
+    return tuple(found)
+
+
+def choose_cutoffs(pairs: Iterable[PairDistances]) -> Cutoffs:
+    """Outer cutoffs, from the first shell of the pairs that were met.
+
+    In units of the first peak (the mean of the pairs, by their numbers) they reach 2.6, 2.2 and 2.0, but not less than
+    6, 5 and 4 Å and not more than 8, 6 and 5.5 Å: short cutoffs cost much for Mo and Si/C, long ones a little for C/N.
+    Where no atoms are farther apart (molecules), half an ångström beyond the longest distance is enough.
+    """
+    met = [p for p in pairs if p.peak is not None]
+    weights = np.array([p.pairs for p in met], float)
+    shell = float(np.average([p.peak or 0.0 for p in met], weights=weights))
+    longest = max(p.longest or 0.0 for p in met)
+    most = longest + 0.5 if longest < REACH - 0.5 else REACH
+    two, three, four = (
+        round(min(max(factor * shell, least), largest, most), 1)
+        for factor, least, largest in ((2.6, 6.0, 8.0), (2.2, 5.0, 6.0), (2.0, 4.0, 5.5))
+    )
+    return Cutoffs(two, three, four, shell, longest)
+
+
+def basis_table(
+    elements: Sequence[str], pairs: Iterable[PairChoice], cutoffs: Cutoffs, orders: Orders, blocks: Mapping[str, Orders]
+) -> dict[str, Any]:
+    """A ``[basis]`` table of some orders, and of other ones for some blocks."""
+    own = {name: {"orders": list(o)} for name, o in blocks.items() if o != orders}
+    return {
+        "elements": list(elements), "orders": list(orders), "transform": "MORSE", "cutoff": "TERSOFF 0.75",
+        "pairs": {p.name: {"rmin": p.rmin, "rmax": cutoffs.two_body, "lambda": p.morse_lambda} for p in pairs},
+        "three_body": {"rmax": cutoffs.three_body}, "four_body": {"rmax": cutoffs.four_body},
+    } | ({"blocks": own} if own else {})  # fmt: skip
+
+
+def orders_of(block: str, level: Orders) -> Orders:
+    """The orders of a block at a level: a block of three or four elements has columns at any."""
+    size = len(split_symbols(block))
+    two, three, four = level
+    return two, max(three, 2 * (size > 2)), max(four, 2 * (size > 3))
+
+
+def informative(frame: Frame) -> int:
+    """How many labels of a frame can tell something: those that are not zero by symmetry."""
+    forces, stress, energy = frame_rows(frame)
+    found = int(energy)
+    if forces and frame.forces is not None:
+        found += int(np.count_nonzero(np.abs(frame.forces) > SMALLEST_FORCE))
+    if len(stress) and frame.stress is not None:
+        found += int(np.count_nonzero(np.abs(frame.stress[stress]) > SMALLEST_STRESS))
+    return found
+
+
+def choose_blocks(
+    frames: Sequence[Frame], elements: Sequence[str], pairs: Sequence[PairChoice], cutoffs: Cutoffs, held: float
+) -> tuple[tuple[BlockChoice, ...], bool]:
+    """Which blocks are fitted, which lower blocks with them, and their orders.
+
+    A block is fitted by itself where its own frames determine it (:data:`LABELS_A_COLUMN_ALONE` labels for each column
+    of :data:`THREE_BODY`); otherwise it is left free with the first block above it that is fitted. Orders are the
+    highest of :data:`LEVELS` for which the labels and :data:`SECONDS` suffice.
+
+    Parameters
+    ----------
+    held : the share of the frames that is held out.
+
+    Returns
+    -------
+    The blocks in the order in which they are fitted, and whether all are fitted at once, because no frames have at most
+    :data:`MOST_ELEMENTS` elements.
+    """
+    ladder = _Ladder(frames, elements, pairs, cutoffs, 1.0 - held)
+    present = sorted({f.elements for f in frames}, key=lambda s: (len(s), sorted(s)))
+    small = [cluster_name(s) for s in present if len(s) <= MOST_ELEMENTS]
+    if len(small) < len(present):
+        names = tuple(b.name for b in blocks_of(ladder.bases[LEVELS[-1]]))
+        whole = BlockChoice(cluster_name(elements), (), LEVELS[0], at_once=names)
+        return tuple(_within_budget([whole], ladder)), True
+    members = {name: set(split_symbols(name)) for name in small}
+
+    def above(block: str) -> list[str]:
+        return [b for b in small if set(split_symbols(block)) < members[b]]
+
+    fitted = [b for b in small if not above(b) or ladder.suffice((b,), False, THREE_BODY, LABELS_A_COLUMN_ALONE)]
+    lower = {
+        cluster_name(own) for b in fitted for n in range(1, len(members[b]))
+        for own in itertools.combinations(sorted(members[b]), n)
+    } - set(fitted)  # fmt: skip
+    free: dict[str, list[str]] = defaultdict(list)
+    for block in sorted(lower, key=lambda b: (len(split_symbols(b)), b)):
+        free[next(b for b in fitted if set(split_symbols(block)) < members[b])].append(block)
+    only = any(b in small for own in free.values() for b in own)
+    chosen = [
+        BlockChoice(b, tuple(free[b]), LEVELS[0], include_fewer=any(own in small for own in free[b]), needs_only=only)
+        for b in fitted
+    ]
+    return tuple(_within_budget(chosen, ladder)), False
+
+
+def _within_budget(chosen: Sequence[BlockChoice], ladder: _Ladder) -> list[BlockChoice]:
+    """The same with the highest orders for which labels and time suffice."""
+    levels = []
+    for block in chosen:
+        names, fewer = block.names, block.include_fewer
+        least = [LABELS_A_COLUMN] * (len(LEVELS) - 1) + [LABELS_A_COLUMN_OF_THE_LAST]
+        enough = [i for i, each in enumerate(least) if ladder.suffice(names, fewer, LEVELS[i], each)]
+        levels.append(max(enough, default=0))
+    found = [ladder.described(b, LEVELS[i]) for b, i in zip(chosen, levels, strict=True)]
+    while sum(b.seconds for b in found) > SECONDS and any(levels):
+        worst = max((k for k, i in enumerate(levels) if i), key=lambda k: found[k].seconds)
+        levels[worst] -= 1
+        found[worst] = ladder.described(chosen[worst], LEVELS[levels[worst]])
+    return found
+
+
+class _Ladder:
+    """The bases of all levels, the labels of each element set, and what each level would cost."""
+
+    def __init__(
+        self, frames: Sequence[Frame], elements: Sequence[str], pairs: Sequence[PairChoice], cutoffs: Cutoffs,
+        share: float,
+    ) -> None:  # fmt: skip
+        small = {
+            cluster_name(own) for s in {f.elements for f in frames} if len(s) <= MOST_ELEMENTS
+            for n in range(1, len(s) + 1) for own in itertools.combinations(sorted(s), n)
+        }  # fmt: skip
+        self.bases = {
+            level: Basis.from_dict(
+                basis_table(elements, pairs, cutoffs, level, {b: orders_of(b, level) for b in sorted(small)})
+            )
+            for level in LEVELS
+        }
+        self.share = share
+        self.labels: Counter[frozenset[str]] = Counter()
+        self.counts: Counter[frozenset[str]] = Counter()
+        for frame in frames:
+            self.labels[frame.elements] += informative(frame)
+            self.counts[frame.elements] += 1
+        self.samples: dict[frozenset[str], list[Any]] = defaultdict(list)
+        recipe = compile_recipe(self.bases[LEVELS[-1]])
+        for frame in sample_frames(frames, 5):
+            self.samples[frame.elements].append((frame, scan_frame(frame, recipe)))
+
+    def columns(self, names: Sequence[str], level: Orders) -> int:
+        return sum(b.n_columns for b in blocks_of(self.bases[level]) if b.name in names)
+
+    def sets(self, names: Sequence[str], fewer: bool) -> list[frozenset[str]]:
+        """Element sets whose frames a fit of these blocks uses."""
+        members = frozenset().union(*(split_symbols(n) for n in names))
+        used = sets_used(self.counts, names, fewer or len(members) > MOST_ELEMENTS)
+        return [s for s in self.counts if s in used]
+
+    def information(self, names: Sequence[str], fewer: bool) -> int:
+        """Labels that determine these blocks: those of frames that have all elements of one of them."""
+        used = [s for s in self.sets(names, fewer) if any(set(split_symbols(n)) <= s for n in names)]
+        return int(self.share * sum(self.labels[s] for s in used))
+
+    def suffice(self, names: Sequence[str], fewer: bool, level: Orders, each: int) -> bool:
+        """Whether there are ``each`` labels for every column of a level."""
+        return self.information(names, fewer) >= each * self.columns(names, level)
+
+    def described(self, block: BlockChoice, level: Orders) -> BlockChoice:
+        """The choice at a level, its columns, labels and seconds."""
+        columns = self.columns(block.names, level)
+        return replace(
+            block, level=level, columns=columns, labels=self.information(block.names, block.include_fewer),
+            seconds=self._seconds(block, level, columns),
+        )  # fmt: skip
+
+    def _seconds(self, block: BlockChoice, level: Orders, columns: int) -> float:
+        total = 0.0
+        there = {b.name for b in blocks_of(self.bases[level])}
+        for elements in self.sets(block.names, block.include_fewer):
+            own = tuple(n for n in block.names if set(split_symbols(n)) <= elements and n in there)
+            if not own:
+                continue
+            recipe = compile_recipe(self.bases[level], own)
+            each = [
+                tile_seconds(f, s, recipe) + sum(self._rows(f)) * 2.0 * columns**2 / FLOPS
+                for f, s in self.samples[elements]
+            ]
+            total += self.share * self.counts[elements] * float(sum(each)) / len(each)
+        return total
+
+    @staticmethod
+    def _rows(frame: Frame) -> tuple[int, int, int]:
+        forces, stress, energy = frame_rows(frame)
+        return 3 * len(frame) * forces, len(stress), int(energy)

@@ -1,0 +1,82 @@
+"""The ``[search]`` table of a suggested input: strengths of the regulariser by cross-validation, where that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..dataset.folds import assign_folds
+from ..dataset.holding_out import hold_out
+from ..errors import HiertlError
+from ..frames.rows import n_rows
+from ..jobs.input_file import Input
+from ..jobs.search_job import search_options
+from ..model.basis import split_symbols
+from ..model_selection.search_plan import plan_search
+from .suggesting_basis import LEVELS, orders_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..frames.frame import Frame
+    from .suggesting_basis import BlockChoice
+
+ALPHAS: Final = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Strengths of the ridge around the suggested one, see :data:`~hiertl_dist.suggestion.suggesting.ALPHA`."""
+
+FOLDS: Final = 5
+
+LEVELS_SHOWN: Final = 3
+
+
+class SearchChoice(NamedTuple):
+    """The ``[search]`` table, empty where ``why`` says that nothing can be searched; ``orders`` that could be an axis
+    too."""
+
+    table: dict[str, Any]
+    orders: tuple[tuple[int, int, int], ...]
+    why: str = ""
+
+
+def choose_search(
+    table: Mapping[str, Any], frames: Sequence[Frame], blocks: Sequence[BlockChoice], together: bool
+) -> SearchChoice:
+    """What ``hiertl-dist search`` is to compare: strengths of the ridge, in folds by group where groups are held out.
+
+    It is tried out on the frames as far as that costs nothing; what a search would refuse is no suggestion.
+
+    Parameters
+    ----------
+    table : the rest of the input; blocks : the fits, with their orders; together : whether all are fitted at once.
+    """
+    held = table.get("hold_out", {})
+    fitted, _ = hold_out(frames, **held)
+    split = "group" if "groups" in held else "frame"
+    units = {f.group if split == "group" else f.configuration for f in fitted if n_rows(f)}
+    search = {
+        "folds": {"count": max(2, min(FOLDS, len(units))), "split": split},
+        "grid": {"regulariser": {"kind": "ridge", "alpha": list(ALPHAS)}},
+    }  # fmt: skip
+    try:
+        job = Input.from_dict({**table, "data": [{"path": "data"}], "search": search})
+        settings = job.search
+        assert settings is not None
+        plan = plan_search(fitted, job.basis, settings, options=search_options(job), all_at_once=together)
+        assign_folds(plan.frames, settings.folds)
+        orders = lower_orders(blocks)
+        grid = replace(settings.grid, axes={**settings.grid.axes, "orders": tuple(map(list, orders))})
+        plan_search(
+            fitted, job.basis, replace(settings, grid=grid), options=search_options(job), all_at_once=together
+        )
+    except HiertlError as error:
+        return SearchChoice({}, (), str(error))
+    return SearchChoice(search, orders)
+
+
+def lower_orders(blocks: Sequence[BlockChoice]) -> tuple[tuple[int, int, int], ...]:
+    """The highest orders of the blocks and the next lower ones, such that the largest block has columns at each."""
+    largest = max((n for b in blocks for n in b.names), key=lambda n: len(split_symbols(n)))
+    top = LEVELS.index(max((b.level for b in blocks), key=LEVELS.index))
+    found = dict.fromkeys(orders_of(largest, level) for level in reversed(LEVELS[: top + 1]))
+    return tuple(found)[:LEVELS_SHOWN]

@@ -1,0 +1,265 @@
+"""``survey``: what there is in a data set, before anything is fitted; a :class:`Survey` tells it to people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..errors import FrameError
+from ..model.basis import cluster_name
+from ..text.cards import survey_card
+from ..text.display import Shown, table_text
+from ..text.words import count_text
+from ..units import EV, KCAL_PER_A3_IN_GPA
+from .distances import REACH, PairDistances, heights, pair_distances
+from .isolated_atoms import IsolatedAtom, agreed_energies, disagreements, isolated_atoms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from ..frames.frame import Frame
+
+LABEL_UNITS: Final = {
+    "eV": {"energy": ("eV/atom", EV), "force": ("eV/Å", EV), "stress": ("GPa", 1.0)},
+    "kcal": {"energy": ("kcal/mol/atom", 1.0), "force": ("kcal/mol/Å", 1.0), "stress": ("GPa", 1.0)},
+}
+"""By the units of a table: unit of each kind of label, and what one of it is in those of :class:`LabelSpread`."""
+
+MOST_SHOWN: Final = 20
+"""Groups and compositions that the text names."""
+
+
+@dataclass(frozen=True)
+class LabelSpread:
+    """How many labels of a kind there are, and how far they are spread: what a model has to describe.
+
+    Attributes
+    ----------
+    kind : ``force``, ``stress`` or ``energy``.
+    frames : that have the label; rows : numbers that are fitted.
+    rms : kcal/mol/Å of force components, GPa of stress components, kcal/mol/atom of energies after the best offsets of
+        the elements are taken away (see :func:`energy_offsets`).
+    largest : the largest in size of the same.
+    """
+
+    kind: str
+    frames: int
+    rows: int
+    rms: float
+    largest: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Survey(Shown, card=survey_card):
+    """What there is in a data set.
+
+    Attributes
+    ----------
+    frames, atoms : how many.
+    elements : sorted; groups, compositions, element_sets : with their numbers of frames.
+    labels : of each kind that occurs; unlabelled : frames without any.
+    offsets : kcal/mol an atom of each element: energies of atoms that describe the total energies best.
+    undetermined : elements whose offsets the compositions do not tell apart.
+    pairs : distances of each pair of elements.
+    crystals, slabs, molecules : frames that repeat in three directions, in one or two, in none.
+    thinnest : (repeating frames,) Å, distance of the nearest two faces of each cell.
+    copies : frames whose configuration an earlier frame has.
+    isolated : frames of one atom without neighbours, with an energy; isolated_notes : what was not taken for one.
+    label_text : under which keys the labels were found, as the readers say.
+    """
+
+    frames: int
+    atoms: int
+    elements: tuple[str, ...]
+    groups: Mapping[str, int]
+    element_sets: Mapping[str, int]
+    compositions: Mapping[str, int]
+    labels: tuple[LabelSpread, ...]
+    unlabelled: int
+    offsets: Mapping[str, float]
+    undetermined: tuple[str, ...]
+    pairs: tuple[PairDistances, ...]
+    crystals: int
+    slabs: int
+    molecules: int
+    thinnest: tuple[float, ...]
+    copies: int
+    isolated: tuple[IsolatedAtom, ...] = ()
+    isolated_notes: tuple[str, ...] = ()
+    label_text: str = ""
+
+    def label(self, kind: str) -> LabelSpread | None:
+        """The spread of one kind of label, or ``None``."""
+        return next((s for s in self.labels if s.kind == kind), None)
+
+    def thinner(self, cutoff: float) -> int:
+        """Repeating frames whose cell is thinner than ``cutoff`` (Å) in a direction: atoms meet their own images."""
+        return sum(t < cutoff for t in self.thinnest)
+
+    def text(self, units: str = "eV") -> str:
+        """For people."""
+        return "\n\n".join(
+            part for part in (self._what(), self._labels(units), self._pairs(), self._energies(units)) if part
+        )
+
+    def _what(self) -> str:
+        kinds = [(self.crystals, "periodic"), (self.slabs, "slabs or wires"), (self.molecules, "molecules")]
+        said = [
+            f"{count_text(self.frames, 'frame')} ({', '.join(f'{n} {what}' for n, what in kinds if n)}), "
+            f"{count_text(self.atoms, 'atom')} of {', '.join(self.elements)}",
+            f"element sets: {_counted(self.element_sets)}", f"compositions: {_counted(self.compositions)}",
+            f"groups: {_counted(self.groups)}",
+        ]  # fmt: skip
+        if self.thinnest:
+            said.append(
+                f"cells: the thinnest is {min(self.thinnest):.2f} Å from face to face, the median "
+                f"{float(np.median(self.thinnest)):.2f} Å"
+            )
+        if self.copies:
+            said.append(f"{count_text(self.copies, 'frame')} with the configuration of an earlier one")
+        return "\n".join(said)
+
+    def _labels(self, units: str) -> str:
+        rows = []
+        for s in self.labels:
+            unit, one = LABEL_UNITS[units][s.kind]
+            rows.append([s.kind, s.frames, s.rows, f"{s.rms / one:.4g}", f"{s.largest / one:.4g}", unit])
+        table = table_text(["label", "frames", "numbers", "rms", "largest", "unit"], rows) if rows else "no labels"
+        missing = [k for k in ("energy", "force", "stress") if self.label(k) is None]
+        said = [self.label_text] if self.label_text else []
+        said += [table]
+        if missing:
+            said.append(f"no frame has: {', '.join(missing)}")
+        if self.unlabelled:
+            said.append(f"{count_text(self.unlabelled, 'frame')} without any label")
+        return "\n".join(said)
+
+    def _pairs(self) -> str:
+        rows = []
+        for p in self.pairs:
+            numbers = [p.shortest, p.peak, p.valley]
+            rows.append([p.name, *(float("nan") if x is None else x for x in numbers), p.origin or "–"])
+        header = ["pair", "closest, Å", "first peak\nof g(r), Å", "minimum\nbehind, Å", "closest in"]
+        return table_text(header, rows)
+
+    def _energies(self, units: str) -> str:
+        if not self.offsets:
+            return ""
+        unit, one = LABEL_UNITS[units]["energy"]
+        own = ", ".join(f"{e} {v / one:.4f}" for e, v in self.offsets.items())
+        said = f"energies of single atoms that describe the total energies best, {unit}: {own}"
+        if self.undetermined:
+            said += f"\nthe compositions do not tell the energies of {', '.join(self.undetermined)} apart"
+        return "\n".join([said, *self._isolated(unit, one)])
+
+    def _isolated(self, unit: str, one: float) -> list[str]:
+        agreed = agreed_energies(self.isolated)
+        own = ", ".join(f"{a.element} {a.energy / one:.4f} ({a.origin})" for a in self.isolated if a.element in agreed)
+        said = [f"isolated atoms (none other within {REACH:g} Å), {unit}: {own}"] if own else []
+        return [*said, *disagreements(self.isolated, unit, one), *self.isolated_notes]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: energies in kcal/mol, distances in Å, stresses in GPa."""
+        return {
+            "frames": self.frames, "atoms": self.atoms, "elements": list(self.elements), "groups": dict(self.groups),
+            "element_sets": dict(self.element_sets), "compositions": dict(self.compositions),
+            "labels": {s.kind: {"frames": s.frames, "rows": s.rows, "rms": s.rms, "largest": s.largest}
+                       for s in self.labels},
+            "label_sources": self.label_text, "unlabelled_frames": self.unlabelled,
+            "energy_offsets": dict(self.offsets), "undetermined_offsets": list(self.undetermined),
+            "isolated_atoms": [a.as_dict() for a in self.isolated], "isolated_notes": list(self.isolated_notes),
+            "pairs": [p.as_dict() for p in self.pairs], "periodic": self.crystals, "slabs": self.slabs,
+            "molecules": self.molecules, "thinnest_cell": min(self.thinnest, default=None), "copies": self.copies,
+        }  # fmt: skip
+
+
+def survey(
+    frames: Sequence[Frame],
+    *,
+    watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
+) -> Survey:
+    """Look at all frames: elements, groups, labels and their spread, distances, cells.
+
+    Parameters
+    ----------
+    watch : wraps the frames as they are looked at, to show progress.
+
+    Raises
+    ------
+    FrameError
+        No frame.
+    """
+    if not frames:
+        raise FrameError("survey: expected at least one frame, found none")
+    offsets, undetermined, left = energy_offsets(frames)
+    labels = [
+        _spread("energy", [np.array([e]) for e in left]),
+        _spread("force", [f.forces for f in frames if f.forces is not None]),
+        _spread("stress", [KCAL_PER_A3_IN_GPA * f.stress for f in frames if f.stress is not None]),
+    ]
+    seen = Counter(f.configuration for f in frames)
+    return Survey(
+        len(frames), sum(map(len, frames)), tuple(sorted(set().union(*(f.elements for f in frames)))),
+        Counter(f.group for f in frames),
+        dict(_by_size(Counter(cluster_name(f.elements) for f in frames))),
+        dict(_by_size(Counter(f.composition for f in frames))),
+        tuple(s for s in labels if s is not None),
+        sum(f.energy is None and f.forces is None and f.stress is None for f in frames),
+        offsets, undetermined, pair_distances(frames, watch),
+        sum(f.periodic for f in frames), sum(f.cell is not None and not f.periodic for f in frames),
+        sum(f.cell is None for f in frames), tuple(t for f in frames if (t := thinnest(f)) is not None),
+        sum(n - 1 for n in seen.values()), *isolated_atoms(frames),
+    )  # fmt: skip
+
+
+def thinnest(frame: Frame) -> float | None:
+    """Å, how far apart the nearest two faces of a cell are that the frame repeats across; ``None`` for a molecule."""
+    found = heights(frame)
+    return float(found.min()) if len(found) else None
+
+
+def energy_offsets(frames: Sequence[Frame]) -> tuple[dict[str, float], tuple[str, ...], NDArray[np.float64]]:
+    """Energies of single atoms that describe the total energies of some frames best: least squares, per atom.
+
+    Returns
+    -------
+    kcal/mol of each element, the elements whose energies the compositions do not tell apart (theirs are the smallest
+    that do), and (frames with an energy,) kcal/mol an atom that is left.
+    """
+    known = [f for f in frames if f.energy is not None]
+    if not known:
+        return {}, (), np.empty(0)
+    elements = sorted(set().union(*(f.elements for f in known)))
+    shares = np.array([[f.species.count(e) / len(f) for e in elements] for f in known])
+    energies = np.array([f.energy / len(f) for f in known if f.energy is not None])
+    offsets, _, rank, _ = np.linalg.lstsq(shares, energies, rcond=1e-9)
+    loose: tuple[str, ...] = ()
+    if rank < len(elements):
+        _, _, directions = np.linalg.svd(shares)
+        free = np.abs(directions[rank:]).max(axis=0)
+        loose = tuple(e for e, f in zip(elements, free, strict=True) if f > 1e-6)
+    return dict(zip(elements, offsets.tolist(), strict=True)), loose, energies - shares @ offsets
+
+
+def _spread(kind: str, labels: Sequence[NDArray[np.float64]]) -> LabelSpread | None:
+    if not labels:
+        return None
+    values = np.concatenate([np.ravel(v) for v in labels])
+    values = values[np.isfinite(values)]
+    largest = float(np.abs(values).max(initial=0.0))
+    return LabelSpread(kind, len(labels), len(values), float(np.sqrt(np.mean(values**2))), largest)
+
+
+def _by_size(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (len(item[0]), item[0]))
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    shown = ", ".join(f"{name} {n}" for name, n in list(counts.items())[:MOST_SHOWN])
+    return shown + (f", … ({len(counts)} in all)" if len(counts) > MOST_SHOWN else "")

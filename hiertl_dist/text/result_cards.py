@@ -1,0 +1,206 @@
+"""What a repr and a notebook show of fits, searches, predictions and their errors, as ``cards`` do of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..units import EV, KCAL_PER_A3_IN_GPA
+from .cards import free_atoms, notes_of, parameters_card, rms_of, sources_text, weights_text
+from .display import Card, brief, listed, number_text, regulariser_text
+from .words import count_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def conditions_text(solution: Any, units: str = "kcal") -> str:
+    """What a fit was conditioned on, in one line: regulariser, weights, objective, energies of free atoms."""
+    penalty = regulariser_text(solution.regulariser) if solution.regulariser["kind"] != "none" else "no regulariser"
+    parts = [penalty, f"weights {weights_text(solution.weights)}", f"objective {solution.objective}"]
+    factor, unit = (1.0 / EV, "eV") if units == "eV" else (1.0, "kcal/mol")
+    if atoms := free_atoms(solution.parameters, factor):
+        parts.append(f"energies of free atoms in it, {unit}: {', '.join(atoms)}")
+    return "; ".join(parts)
+
+
+def solution_card(solution: Any) -> Card:
+    """A solution: what it was conditioned on, and what it leaves of each group of rows."""
+    chosen = [f"{k} {number_text(float(v))}" for k, v in solution.hyperparameters.items()]
+    facts = [
+        ("columns", f"{solution.n_columns}, rank {solution.rank}, {solution.nonzeros} not zero"),
+        ("rows", f"{solution.rows}, of which the objective counts {solution.n_counted}"),
+        ("RMSE of counted rows (kcal/mol, Å; all kinds)", number_text(solution.rmse)),
+        ("condition (estimate)", f"{number_text(float(solution.condition))}, solved by {solution.method}"),
+        ("frozen", listed(list(solution.frozen)) if solution.frozen else "nothing"),
+        ("conditioned on", conditions_text(solution)), *([("chosen", listed(chosen))] if chosen else []),
+        *notes_of(solution.notes),
+    ]  # fmt: skip
+    rows = tuple((name, r.rows, float(r.target_rms), float(r.rmse)) for name, r in solution.residuals.items())
+    title = f"Solution of {solution.block}: {', '.join(solution.blocks)} fitted"
+    return Card(title, tuple(facts), ("group of rows", "rows", "RMS of labels", "RMSE"), rows)
+
+
+def block_fit_card(fit: Any) -> Card:
+    """A fit of a block: its solution."""
+    own = solution_card(fit.solution)
+    return Card(own.title.replace("Solution", "BlockFit", 1), own.facts, own.header, own.rows)
+
+
+def hierarchy_card(fit: Any) -> Card:
+    """A climb: a row for each block."""
+    rows = tuple(
+        (name, s.n_columns, s.rows, s.rank, s.nonzeros, float(s.rmse), float(s.condition),
+         listed(list(s.frozen), 3) if s.frozen else "nothing")
+        for name, s in ((name, own.solution) for name, own in fit.fits.items())
+    )
+    model = parameters_card(fit.model.parameters).title
+    facts = [("frozen from the start", sources_text(fit.frozen)), ("model", model)]
+    if fit.left_open.elements:
+        facts.append(("energies of free atoms that no frame determines", listed(fit.left_open.elements)))
+    header = ("block", "columns", "rows", "rank", "nonzero", "RMSE", "condition", "frozen")
+    return Card(f"HierarchyFit of {listed(list(fit.fits))}", tuple(facts), header, rows)
+
+
+def evaluation_card(found: Any) -> Card:
+    """What a model says of a frame."""
+    most = float(np.abs(found.forces).max())
+    facts = [
+        ("forces", f"RMS {number_text(rms_of(found.forces))}, largest {number_text(most)} kcal/mol/Å"),
+        ("stress, GPa", ", ".join(number_text(float(x) * KCAL_PER_A3_IN_GPA) for x in found.stress)),
+        ("out of range", listed(found.out_of_range, 3)),
+    ]  # fmt: skip
+    return Card(f"Evaluation: {found.energy:.8g} kcal/mol, {len(found.forces)} atoms", tuple(facts))
+
+
+def prediction_card(found: Any) -> Card:
+    """A prediction with its standard deviations."""
+    mean, total = found.mean, found.total
+    facts = [
+        ("energy", f"{mean.energy:.8g} ± {number_text(float(total.energy))} kcal/mol"),
+        ("forces", f"RMS {number_text(rms_of(mean.forces))} ± {number_text(rms_of(total.forces))} kcal/mol/Å"),
+        ("stress", f"RMS {number_text(rms_of(mean.stress) * KCAL_PER_A3_IN_GPA)} ± "
+                   f"{number_text(rms_of(total.stress) * KCAL_PER_A3_IN_GPA)} GPa"),
+        ("leverage", f"sum {number_text(found.leverage_sum)}, largest {number_text(found.leverage_max)}"),
+        ("out of range", listed(mean.out_of_range, 3)),
+    ]  # fmt: skip
+    return Card(f"Prediction of {found.origin}, ± one standard deviation", tuple(facts))
+
+
+def posterior_card(found: Any) -> Card:
+    """A posterior: the solution, and the noise of each kind in a table."""
+    own = solution_card(found.solution)
+    units = {"force": "kcal/mol/Å", "stress": "kcal/mol/Å³", "energy": "kcal/mol/atom"}
+    rows = tuple(
+        (kind, float(n.noise), units[kind], float(n.scale), n.rows, "held out" if n.held_out else "the fit's own")
+        for kind, n in found.noise.items()
+    )
+    title = own.title.replace("Solution", "ModelPosterior", 1)
+    return Card(title, own.facts, ("kind", "noise", "", "scale", "rows", "told by rows"), rows)
+
+
+def committee_card(found: Any) -> Card:
+    """A committee: its members, and how far apart they are."""
+    values = np.array([m.coefficients for m in found.members])
+    apart = float(np.linalg.norm(values - values.mean(axis=0))) / max(float(np.linalg.norm(values)), 1e-300)
+    facts = [
+        ("members", listed([m.source for m in found.members], 3)), ("frozen", sources_text(found.frozen)),
+        ("spread of coefficients", f"{number_text(100.0 * apart)} % of their length"), *notes_of(found.notes),
+    ]  # fmt: skip
+    return Card(f"Committee of {len(found.members)}, by {found.kind}", tuple(facts))
+
+
+def held_out_card(found: Any) -> Card:
+    """Held-out errors by composition."""
+    kinds = found.values("kind")
+    rows = tuple((name, *(table[k] for k in kinds)) for name, table in found.table().items())
+    units = {"force": "kcal/mol/Å", "stress": "GPa", "energy": "kcal/mol/atom"}
+    folds = len([f for f in found.values("fold") if f >= 0])
+    title = f"HeldOut: RMSE of {int(found.rows.sum())} rows" + (f" in {folds} folds" if folds else "")
+    return Card(title, (), ("composition", *(f"{k}\n{units[k]}" for k in kinds)), rows)
+
+
+def validation_card(found: Any) -> Card:
+    """A cross-validated fit: held-out errors."""
+    facts = [("columns", str(len(found.view.kept))), ("nonzero, by fold", listed(found.nonzeros))]
+    title = f"CrossValidation of {brief(found.regulariser)}"
+    if found.errors is None:
+        return Card(title, (*facts, ("failed", found.failed)))
+    own = held_out_card(found.errors)
+    return Card(title, (*facts, ("errors", own.title)), own.header, own.rows)
+
+
+STAGE_HEADER: Final = (
+    "stage", "frames", "models", "not\nfitted", "lowest\nscore", "chosen\nscore", "nonzero", "µs/atom", "chosen"
+)  # fmt: skip
+
+
+def _stage_row(stage: Any) -> tuple[Any, ...]:
+    chosen = stage.chosen
+    lost = sum(1 for c in stage.found.candidates if c.failed)
+    return (
+        stage.name, stage.frames, len(stage.found.candidates), lost, float(stage.best.score), float(chosen.score),
+        float(chosen.mean_nonzeros), 1e6 * float(chosen.cost), regulariser_text(chosen.choice.regulariser),
+    )  # fmt: skip
+
+
+def search_card(found: Any) -> Card:
+    """A search: a row for each stage."""
+    settings = found.settings
+    facts = [
+        ("strategy", f"{settings.strategy}, rule {settings.rule}"), ("folds", brief(settings.folds)),
+        ("model", parameters_card(found.model.parameters).title),
+        ("scores", "geometric mean of held-out RMSE in kcal/mol, Å and GPa"),
+    ]  # fmt: skip
+    title = f"SearchResult: {count_text(len(found.stages), 'stage')}{', all at once' if found.all_at_once else ''}"
+    return Card(title, tuple(facts), STAGE_HEADER, tuple(map(_stage_row, found.stages)))
+
+
+def stage_card(stage: Any) -> Card:
+    """A stage of a search: the models with the lowest scores."""
+    fine = sorted((c for c in stage.found.candidates if not c.failed), key=lambda c: c.score)
+    rows = tuple(
+        ("chosen" if c is stage.chosen else "lowest" if c is stage.best else "", float(c.score),
+         float(c.standard_error), float(c.mean_nonzeros), 1e6 * float(c.cost), regulariser_text(c.choice.regulariser))
+        for c in fine
+    )  # fmt: skip
+    facts = (("blocks", listed(stage.blocks)), ("frozen", sources_text(stage.frozen)), ("frames", str(stage.frames)))
+    header = ("", "score", "±", "nonzero", "µs/atom", "regulariser")
+    return Card(f"Stage {stage.name}: {count_text(len(stage.found.candidates), 'model')}", facts, header, rows)
+
+
+SOME: Final = 10
+"""Points of a path or grid that are shown."""
+
+
+def lasso_path_card(found: Any) -> Card:
+    """A LASSO path: some of its knots, those with the lowest criteria among them."""
+    least = {name: found.best(name) for name in ("aic", "bic")}
+    columns = ("lams", "nonzeros", "degrees_of_freedom", "residual_norm2", "aic", "bic")
+    facts = (
+        ("λ", f"{number_text(float(found.lams[0]))} to {number_text(found.exact_to)}, exact in between"),
+        ("rows", str(found.rows)), ("columns", str(found.coefficients.shape[1])),
+    )  # fmt: skip
+    header = ("knot", "λ", "nonzero", "degrees of\nfreedom", "‖A c − b‖²", "AIC", "BIC", "lowest")
+    title = f"LassoPath: {count_text(len(found.lams), 'knot')}"
+    return Card(title, facts, header, _points(found, columns, least))
+
+
+def ridge_grid_card(found: Any) -> Card:
+    """A ridge grid: some of its alphas, the one with the lowest GCV among them."""
+    least = {"gcv": found.best} if np.isfinite(found.gcv).any() else {}
+    columns = ("alphas", "degrees_of_freedom", "residual_norm2", "gcv", "condition")
+    facts = (("rows counted", f"{found.n_counted:g}"), ("columns", str(found.coefficients.shape[1])))
+    header = ("point", "alpha", "degrees of\nfreedom", "‖A c − b‖²", "GCV", "condition", "lowest")
+    return Card(f"RidgeGrid: {count_text(len(found.alphas), 'alpha')}", facts, header, _points(found, columns, least))
+
+
+def _points(found: Any, columns: Sequence[str], least: Mapping[str, int]) -> tuple[tuple[Any, ...], ...]:
+    """Rows of a table: evenly spaced points and those where a criterion is lowest, which the last cell names."""
+    count = len(getattr(found, columns[0]))
+    spaced = np.linspace(0, count - 1, min(count, SOME)).round().astype(int).tolist()
+    return tuple(
+        (i, *(getattr(found, c)[i] for c in columns), ", ".join(name.upper() for name, at in least.items() if at == i))
+        for i in sorted({*spaced, *least.values()})
+    )

@@ -1,0 +1,1 @@
+"""How far to trust a model, and which frames to label next."""

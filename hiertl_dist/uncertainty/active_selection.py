@@ -1,0 +1,235 @@
+"""``select``: which frames of a pool to label next, and ``leverage``: how far frames lie outside of a fit.
+
+What rows a frame would add to a fit does not depend on its labels, so neither does what they would settle.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import psutil
+
+from ..algebra.d_optimal import d_optimal
+from ..algebra.posterior import Posterior
+from ..errors import InputError
+from ..evaluation.compiled_basis import compile_recipe
+from ..evaluation.frame_rows import answerable, check_elements, check_policy, frame_neighbours, pairs_inside
+from ..executors import InlineExecutor
+from ..fitting.weights import check_weights
+from ..frames.frame import Frame
+from ..frames.rows import KINDS, SUMMARY_KINDS, Group, kind_codes, person_kind
+from ..model.basis import Basis
+from ..model.blocks import blocks_of, columns_of
+from ..text.display import Shown
+from .predictive import ModelPosterior, RowMaker, each, with_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from ..evaluation.frame_rows import InnerPolicy
+    from ..executors.base import Executor
+
+SHARE: Final = 4
+"""Rows of a pool are kept in a quarter of the memory that is there."""
+
+
+@dataclass(frozen=True, repr=False)
+class Pick(Shown):
+    """A selected frame.
+
+    Attributes
+    ----------
+    index : in the pool; origin : of the frame.
+    gain : by how much its rows increase the logarithm of the determinant of the fit's precision, given those that were
+        selected before: twice the information in nats.
+    leverage : sum of its rows' leverages ‖T⁻ᵀa‖², given the same: how many coefficients' worth of them was unknown.
+    """
+
+    index: int
+    origin: str
+    gain: float
+    leverage: float
+
+
+@dataclass(frozen=True, repr=False)
+class Leverage(Shown):
+    """Leverages ‖T⁻ᵀa‖² of a frame's rows, weighted as in the fit.
+
+    A row of the fit has less than 1, and all rows of the fit together have as many as it has degrees of freedom.
+    Well above 1 a frame is extrapolated.
+
+    Attributes
+    ----------
+    highest, mean : over the rows; kind : of the highest row.
+    """
+
+    origin: str
+    highest: float
+    mean: float
+    kind: str
+
+
+def _weighted(frame: Frame, maker: RowMaker) -> NDArray[np.float64]:
+    """(rows with a weight, columns) of a frame, weighted, as if it had all labels; its own are not looked at."""
+    full = with_labels(frame)
+    weights = maker.weights(full)
+    used = weights > 0.0
+    return weights[used, np.newaxis] * maker.rows(full)[used]
+
+
+def select(
+    pool: Sequence[Frame],
+    count: int,
+    given: ModelPosterior | Basis,
+    *,
+    alpha: float | None = None,
+    blocks: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    objective: str = "lsq",
+    source: str = "",
+    policy: InnerPolicy = "refuse",
+    executor: Executor | None = None,
+    memory: int | None = None,
+) -> list[Pick]:
+    """Choose the frames whose labels would settle most of a model's coefficients.
+
+    Greedy D-optimal selection: the frame that increases log det(TᵀT + Σ AᵀA) most, again and again, where A are the
+    weighted rows of forces, stresses and energy of a frame and TᵀT is the precision of the fit so far
+    (:func:`~hiertl_dist.algebra.d_optimal.d_optimal`). It prefers frames with many atoms, which bring many rows.
+    Picks are in the order in which they were taken.
+
+    Parameters
+    ----------
+    pool : frames, which need no labels. Those that are in the fit already should not be among them.
+    given : the posterior of a fit, whose weights and objective are used; or a basis where nothing is fitted yet.
+        Columns that a posterior holds fixed (of a LASSO, or without data and penalty) count for nothing: use ridge.
+    alpha, blocks, objective : ridge penalty, free blocks and counting of the fit to come; only with a basis.
+    weights : of the pool's rows, by kind or composition; default: as in the posterior's fit. A row of weight w counts
+        as one whose error is 1 / w of that of a row of weight 1, and weights by which a fit is tuned may say
+        otherwise: where stresses weigh so much that they decide, frames of thermal disorder are passed over, and the
+        errors of forces grow. ``{"stress": 0.0, "energy": 0.0}`` selects by forces alone.
+    source : whose weights the rows of the pool have; default: those by kind and composition.
+    policy : for pairs inside an inner cutoff; ``skip_frame`` never selects such a frame. Frames far inside it are what
+        ``damp`` and ``lsq`` select first.
+    executor : who makes the first look at each frame; default: this process. What follows is done in one process.
+    memory : bytes of rows to keep for later looks; default: a quarter of what is available.
+
+    Raises
+    ------
+    InputError
+        Fewer frames than ``count``; options that don't go with ``given``; no kind of rows has a weight.
+    FrameError, InnerCutoffError
+        Naming the frame; with an executor TaskFailed, which has it as its cause.
+    """
+    check_policy(policy)
+    compositions = dict.fromkeys(f.composition for f in pool)
+    check_weights([Group(source, k, c) for k in SUMMARY_KINDS for c in compositions], weights or {})
+    maker, linear = _start(given, alpha, blocks, weights, objective, source, policy)
+    check_elements(pool, maker.basis.elements if isinstance(given, Basis) else sorted(given.elements))
+    candidates = _candidates(pool, maker, executor)
+    if not 0 <= count <= len(candidates):
+        raise InputError(f"select: expected a count of 0 … {len(candidates)}, the frames of the pool, found {count}")
+    gains = each(partial(_gain, maker=maker, linear=linear), [pool[i] for i in candidates], executor, "gains")
+    most = psutil.virtual_memory().available // SHARE if memory is None else memory
+    runner = InlineExecutor() if executor is None else executor
+    greedy = partial(_greedy, pool, candidates, count, maker, linear, gains, most)
+    found: list[Pick] = runner.once(greedy, what="select frames")
+    return found
+
+
+def _start(
+    given: ModelPosterior | Basis, alpha: float | None, blocks: Sequence[str] | None,
+    weights: Mapping[str, float] | None, objective: str, source: str, policy: InnerPolicy,
+) -> tuple[RowMaker, Posterior]:  # fmt: skip
+    if isinstance(given, ModelPosterior):
+        if alpha is not None or blocks is not None or objective != "lsq":
+            raise InputError("select: alpha, blocks and objective are those of the posterior")
+        maker = given.maker(policy, source)
+        maker = maker if weights is None else maker._replace(given=weights)
+        linear = given.linear
+    else:
+        if alpha is None or not 0.0 < alpha < np.inf:
+            raise InputError(f"select: with a basis, expected the alpha > 0 of the ridge to come, found {alpha}")
+        names = tuple(b.name for b in blocks_of(given, blocks))
+        kept = given.with_types(t for t in given.types if t.block in names)
+        maker = RowMaker(kept, names, weights or {}, objective, policy, source)
+        n = len(columns_of(kept, names))
+        linear = Posterior(np.sqrt(alpha) * np.eye(n), np.arange(n), n, 1.0, 0.0)
+    if all(maker.given.get(k, 1.0) == 0.0 for k in KINDS):
+        raise InputError("select: no kind of rows has a weight above zero")
+    return maker, linear
+
+
+def _candidates(pool: Sequence[Frame], maker: RowMaker, executor: Executor | None) -> list[int]:
+    """Indices of the frames that may be selected."""
+    if maker.policy != "skip_frame":
+        return list(range(len(pool)))
+    inside = each(partial(_inside, maker=maker), pool, executor, "inner cutoffs")
+    return [i for i, skipped in enumerate(inside) if not skipped]
+
+
+def _inside(frame: Frame, *, maker: RowMaker) -> bool:
+    recipe = compile_recipe(maker.basis, maker.blocks)
+    return bool(pairs_inside(frame, recipe, frame_neighbours(frame, recipe)))
+
+
+def _gain(frame: Frame, *, maker: RowMaker, linear: Posterior) -> float:
+    return linear.gain(_weighted(frame, maker))
+
+
+def _greedy(
+    pool: Sequence[Frame], candidates: Sequence[int], count: int, maker: RowMaker, linear: Posterior,
+    gains: Sequence[float], memory: int,
+) -> list[Pick]:  # fmt: skip
+    kept: OrderedDict[int, NDArray[np.float64]] = OrderedDict()
+    held = 0
+
+    def rows(index: int) -> NDArray[np.float64]:
+        nonlocal held
+        if index in kept:
+            kept.move_to_end(index)
+            return kept[index]
+        made = _weighted(pool[index], maker)
+        kept[index] = made
+        held += made.nbytes
+        while held > memory and len(kept) > 1:
+            held -= kept.popitem(last=False)[1].nbytes
+        return made
+
+    found = d_optimal(linear, candidates, count, rows, initial_gains=gains)
+    return [Pick(p.index, pool[p.index].origin, p.gain, p.leverage_sum) for p in found]
+
+
+def leverage(
+    frames: Sequence[Frame] | Frame,
+    given: ModelPosterior,
+    *,
+    source: str = "",
+    policy: InnerPolicy = "damp",
+    executor: Executor | None = None,
+) -> list[Leverage]:
+    """How far frames, which need no labels, lie outside of what a fit has seen; weights as in :func:`select`.
+
+    Raises
+    ------
+    FrameError, InnerCutoffError
+        Naming the frame; with an executor TaskFailed, which has it as its cause.
+    """
+    listed = answerable(frames, policy, "leverage", given.elements)
+    task = partial(_leverage, maker=given.maker(policy, source), linear=given.linear)
+    return each(task, listed, executor, "leverage")
+
+
+def _leverage(frame: Frame, *, maker: RowMaker, linear: Posterior) -> Leverage:
+    full = with_labels(frame)
+    found = maker.weights(full) ** 2 * linear.leverage(maker.rows(full))
+    top = int(found.argmax())
+    kind = person_kind(SUMMARY_KINDS[kind_codes(full)[top]])
+    return Leverage(frame.origin, float(found[top]), float(found.mean()), kind)

@@ -1,0 +1,214 @@
+"""What a fit's own errors add to the uncertainty of its coefficients, estimated from factors without reading a row.
+
+For :mod:`hiertl_dist.uncertainty.predictive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from ..algebra import ARD, BayesianRidge, ElasticNet, NoRegularisation, RFactor, Ridge, penalises_all
+from ..algebra.posterior import Posterior
+from ..algebra.posterior import posterior as linear_posterior
+from ..fitting.block_fit import rows_for
+from ..fitting.view_solutions import residual_squares, solved
+from ..fitting.views import View
+from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..algebra import LinearSolution, Regulariser
+
+WIDEST: Final = 1e6
+"""How many times larger or smaller than the mean variance of the coefficients a noise² is looked for."""
+
+PRIOR: Final = 4.0
+"""Variance of log scale² before any row is seen: a scale between 0.4 and 2.7 is likely."""
+
+
+@dataclass(frozen=True)
+class KindNoise:
+    """What a kind of rows adds to the uncertainty of the coefficients.
+
+    Attributes
+    ----------
+    noise : standard deviation of what no coefficients describe: kcal/mol/Å, kcal/mol/Å³, kcal/mol/atom; NaN where a fit
+        has no more rows of the kind than these took of its degrees of freedom, and no folds.
+    scale : factor of the standard deviations that the coefficients give: errors of the rows of a frame have to do with
+        one another, so that rows say less than as many independent ones would.
+    rows : that it was estimated from; held_out : whether these were left out of the fits.
+    """
+
+    noise: float
+    scale: float
+    rows: int
+    held_out: bool
+
+
+def kinds_of(given: View) -> list[str]:
+    return [k for k in KINDS if any(person_kind(g.kind) == k for g in given.factors)]
+
+
+def counted_rows(given: View, *, without: int | None = None) -> float:
+    """Rows that the objective counts, but for those of a fold."""
+    counts = OBJECTIVES[given.objective]
+    used = (g for g in given.factors if without is None or g.fold != without)
+    return float(sum(counts.count(g.kind) * given.summaries.rows(g) for g in used))
+
+
+def distribution(
+    given: View, factor: RFactor, regulariser: Regulariser, *, without: int | None = None,
+    known: NDArray[np.float64] | None = None,
+) -> tuple[Posterior, LinearSolution | None]:  # fmt: skip
+    """The Gaussian of a fit to a view, or to all but a fold of it; and the fit unless its coefficients are known."""
+    counted = counted_rows(given, without=without)
+    found = None
+    if known is None or isinstance(regulariser, BayesianRidge | ARD):
+        (found,) = solved(given, factor, [regulariser], rows_for(regulariser, factor, counted))
+    if known is None:
+        assert found is not None
+        known = found.coefficients
+    penalties: Any = 0.0
+    active = None
+    noise = None
+    match regulariser:
+        case NoRegularisation():
+            pass
+        case Ridge(alpha=alpha):
+            penalties = np.full(factor.n_columns, alpha)
+        case BayesianRidge() | ARD():
+            assert found is not None
+            penalties, noise = found.penalties, found.hyperparameters["noise"]
+        case _:
+            active = known != 0.0
+            active[given.unpenalised] |= not penalises_all(regulariser)
+            if isinstance(regulariser, ElasticNet):
+                lengths = factor.column_norms() if regulariser.normalize else 1.0
+                penalties = np.broadcast_to(
+                    regulariser.lam * counted * (1.0 - regulariser.l1_ratio) * np.square(lengths), known.shape
+                )
+    penalties = _with_free_energies(given, factor, regulariser, penalties)
+    own = linear_posterior(
+        factor, penalties=penalties, active=active, noise=noise, coefficients=known,
+        # each row once, however often the objective counts it: that is its weight; rows of no weight have no residual
+        n_counted=float(factor.rows),
+    )  # fmt: skip
+    return own, found
+
+
+def _with_free_energies(given: View, factor: RFactor, regulariser: Regulariser, penalties: Any) -> Any:
+    """The penalties (columns,) without those of one-body columns, unless these are penalised too.
+
+    What is left, 1e-16 of the column's square, makes the variance of a combination of them that no composition tells
+    very large instead of an error, and changes no other.
+    """
+    if penalises_all(regulariser) or not given.unpenalised:
+        return penalties
+    found = np.array(np.broadcast_to(penalties, (factor.n_columns,)), float)
+    found[given.unpenalised] = (1e-8 * factor.column_norms()[given.unpenalised]) ** 2
+    return found
+
+
+@dataclass
+class Cell:
+    """Rows of a kind, source, composition and fold: their number, Σ error² and Σ variance; energies per atom."""
+
+    kind: str
+    source: str
+    composition: str
+    fold: int
+    rows: int = 0
+    squares: float = 0.0
+    variances: float = 0.0
+
+
+def _leverage_of(given: View, group: Group, linear: Posterior) -> float:
+    """Σ ‖T⁻ᵀa‖² over the unweighted rows of a group."""
+    factor = given.summaries.groups[group]
+    assert isinstance(factor, RFactor)
+    layer = given.layer(group, factor)
+    # below the last free column a triangle has nothing but targets
+    last = int(layer.kept.max(initial=-1)) + 1 if factor.is_triangle else len(factor.r)
+    rows = np.zeros((last, len(given.kept)))
+    rows[:, layer.places] = factor.r[:last, layer.kept]
+    return float(linear.leverage(rows).sum())
+
+
+def held_out_cells(item: tuple[int, RFactor], *, given: View, regulariser: Regulariser) -> list[Cell]:
+    """Errors on one fold of the fit to all others, and the variances that this fit promised."""
+    fold, training = item
+    linear, found = distribution(given, training, regulariser, without=fold)
+    assert found is not None
+    groups = [g for g in given.factors if g.fold == fold]
+    squares, _ = residual_squares(given, found.coefficients[:, np.newaxis], groups)
+    cells: dict[tuple[str, str, str, int], Cell] = {}
+    for group in groups:
+        key = (person_kind(group.kind), group.source, group.composition, group.fold)
+        cell = cells.setdefault(key, Cell(*key))
+        per_atom = 1.0 / max(group.atoms, 1) ** 2
+        cell.rows += given.summaries.rows(group)
+        cell.squares += per_atom * float(squares[group][0])
+        cell.variances += per_atom * linear.noise**2 * _leverage_of(given, group, linear)
+    return list(cells.values())
+
+
+def fitted_noise(cells: Sequence[Cell]) -> KindNoise:
+    """Scale² and noise² such that e² / (scale² v + noise²) is 1 on average over the rows, and most likely so.
+
+    Along these pairs, ratio = noise² / scale², the log likelihood of Gaussian errors is looked through. Rows of a cell
+    have to do with one another, so a cell counts as one observation, of the weight that its share of the rows gives it;
+    log scale² has a prior of variance PRIOR around 0, which decides where the variances are all alike.
+    """
+    rows = np.array([c.rows for c in cells], float)
+    errors = np.array([c.squares for c in cells]) / rows
+    variances = np.array([c.variances for c in cells]) / rows
+    shares = rows / rows.sum()
+    typical = float(shares @ variances)
+    total = int(rows.sum())
+    if not typical > 0.0:
+        return KindNoise(float(np.sqrt(shares @ errors)), 1.0, total, True)
+
+    def scale2(ratio: float) -> float:
+        return max(float(shares @ (errors / (variances + ratio))), 1e-300)
+
+    def cost(log_ratio: float) -> float:
+        ratio = typical * np.exp(log_ratio)
+        own = np.log(scale2(ratio))
+        return float(len(cells) * (shares @ np.log(variances + ratio) + own) + own**2 / PRIOR)
+
+    limit = np.log(WIDEST)
+    # the likelihood may have two maxima: the best of a coarse look is followed up
+    coarse = np.linspace(-limit, limit, 57)
+    best = int(np.argmin([cost(x) for x in coarse]))
+    around = coarse[max(best - 1, 0)], coarse[min(best + 1, len(coarse) - 1)]
+    ratio = typical * np.exp(float(minimize_scalar(cost, bounds=around, method="bounded").x))
+    scale = np.sqrt(scale2(ratio))
+    return KindNoise(float(scale * np.sqrt(ratio)), float(scale), total, True)
+
+
+def noise_in_sample(given: View, linear: Posterior, values: NDArray[np.float64]) -> dict[str, KindNoise]:
+    """noise² = (Σ r² − Σ variance of rows without weight) / (rows − degrees of freedom that these took)."""
+    squares, _ = residual_squares(given, values[:, np.newaxis])
+    found = {}
+    for kind in kinds_of(given):
+        left = free = 0.0
+        rows = 0
+        for group in (g for g in given.factors if person_kind(g.kind) == kind):
+            weight = given.factors[group]
+            leverage = _leverage_of(given, group, linear)
+            per_atom = 1.0 / max(group.atoms, 1) ** 2
+            unseen = linear.noise**2 * leverage if weight == 0.0 else 0.0
+            left += per_atom * (float(squares[group][0]) - unseen)
+            free -= weight**2 * leverage
+            rows += given.summaries.rows(group)
+        free += rows
+        # rows that took as many degrees of freedom as there are say nothing about their noise
+        noise = np.sqrt(max(left, 0.0) / free) if free > 1e-9 * rows else np.nan
+        found[kind] = KindNoise(float(noise), 1.0, rows, False)
+    return found

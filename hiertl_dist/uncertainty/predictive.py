@@ -1,0 +1,391 @@
+"""``posterior`` and ``predict``: how far a fitted model can be trusted, frame by frame.
+
+A prediction errs for two reasons. The rows of the fit leave the coefficients uncertain: that part follows from the
+factor of the rows and is large where a frame is unlike those that were fitted. And no coefficients of the basis give
+the labels exactly: ChIMES models are limited by the model, not by noise in DFT labels. That part is one number for
+forces, stresses and energies each, and is had from the errors on folds that were left out, where there are folds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from ..algebra import TruncatedSVD, regulariser_from_dict
+from ..algebra.calibration import Reliability, coverage, reliability
+from ..algebra.posterior import Posterior
+from ..errors import InputError, MismatchError
+from ..evaluation.compiled_basis import compile_recipe
+from ..evaluation.energies import Evaluation, Model, sum_evaluations
+from ..evaluation.frame_rows import answerable, rows_of
+from ..executors import InlineExecutor
+from ..fitting.view_solutions import as_regulariser, residual_squares, solution_of
+from ..fitting.views import View, combine
+from ..fitting.weights import row_weights
+from ..frames.frame import Frame, working_on
+from ..frames.rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets, select_rows
+from ..model.solution import Solution
+from ..model_selection.cross_validation import training_factors
+from ..model_selection.held_out_errors import UNITS
+from ..text.display import Shown
+from ..text.result_cards import posterior_card, prediction_card
+from ..units import KCAL_PER_A3_IN_GPA
+from .noise import KindNoise, distribution, fitted_noise, held_out_cells, kinds_of, noise_in_sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from ..algebra import Regulariser
+    from ..evaluation.frame_rows import InnerPolicy
+    from ..executors.base import Executor
+    from ..model.basis import Basis
+
+LEVELS: Final = (0.6827, 0.9545)
+"""Probabilities of one and of two standard deviations."""
+
+
+class RowMaker(NamedTuple):
+    """How frames become rows of a fit, weighted as rows of a source; of an unknown one by kind and composition."""
+
+    basis: Basis
+    blocks: tuple[str, ...]
+    given: Mapping[str, float]
+    objective: str
+    policy: InnerPolicy
+    source: str = ""
+
+    def rows(self, frame: Frame) -> NDArray[np.float64]:
+        """(rows, columns) of a frame's labels, unweighted; good until this thread's next call."""
+        return rows_of([frame], compile_recipe(self.basis, self.blocks), self.policy, kept="uncertainty")
+
+    def weights(self, frame: Frame) -> NDArray[np.float64]:
+        """(rows,) weights of these rows."""
+        groups = [Group(self.source, kind, frame.composition) for kind in SUMMARY_KINDS]
+        return np.array(list(row_weights(groups, self.given, self.objective).values()))[kind_codes(frame)]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ModelPosterior(Shown, card=posterior_card):
+    """A fit of a view with the uncertainty of its coefficients: see :func:`posterior`.
+
+    Attributes
+    ----------
+    solution : the fit, the centre of the distribution.
+    linear : the Gaussian of the coefficients, in the order of ``view.columns``.
+    noise : by kind (force, stress, energy) of those that the view has rows of.
+    """
+
+    view: View
+    solution: Solution
+    linear: Posterior
+    noise: Mapping[str, KindNoise]
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The fitted blocks and the frozen models: their sum is the prediction."""
+        frozen = (*self.view.summaries.frozen, *self.view.frozen)
+        return Model(self.solution.parameters), *map(Model, frozen)
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """The elements that a frame may have."""
+        return frozenset(e for m in self.models for e in m.elements)
+
+    def maker(self, policy: InnerPolicy, source: str = "") -> RowMaker:
+        """How frames become rows of the fit: without its summaries, so that it is cheap to send."""
+        return RowMaker(self.view.basis, self.view.blocks, self.view.weights, self.view.objective, policy, source)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spread(Shown):
+    """Standard deviations of a frame's energy, kcal/mol, forces (n, 3), kcal/mol/Å, and stress (6,), kcal/mol/Å³.
+
+    The stress of a molecule is NaN, as is the total of a kind whose noise is not known.
+    """
+
+    energy: float
+    forces: NDArray[np.float64]
+    stress: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction(Shown, card=prediction_card):
+    """What a model says of one frame, and how surely.
+
+    Attributes
+    ----------
+    origin : of the frame.
+    mean : the model's energy, forces and stress, frozen blocks included.
+    coefficients : the part of the standard deviations that the fitted coefficients account for, √(noise² a (TᵀT)⁻¹ aᵀ).
+        Frozen models count as known.
+    total : of the difference from a label: that part, scaled, and the noise of the kind.
+    leverage_sum, leverage_max : of the frame's rows as weighted in the fit, ‖T⁻ᵀa‖²: the number of coefficients that
+        the frame would newly determine, and how far its strangest row lies outside of the fit (above 1: farther than
+        all that was fitted).
+    """
+
+    origin: str
+    mean: Evaluation
+    coefficients: Spread
+    total: Spread
+    leverage_sum: float
+    leverage_max: float
+
+
+def posterior(
+    given: View,
+    fit: Solution | Regulariser | Mapping[str, Any],
+    *,
+    held_out: bool | None = None,
+    executor: Executor | None = None,
+) -> ModelPosterior:
+    """The uncertainty of a fit, from the factors alone.
+
+    Coefficients are Gaussian with precision (RᵀR + penalties) / noise², R being the factor of all weighted rows of the
+    view and noise that of a row of weight 1; a row of weight w has noise / w (MacKay, Neural Computation 4, 415
+    (1992)). Penalties are ridge's alpha, those that evidence chose (Bayesian ridge, ARD), or none. Of a LASSO and its
+    relatives the columns that are not zero are free (with the squared part of an elastic net's penalty): how uncertain
+    the choice of columns is, and that it shrinks, is left out.
+
+    The noise of each kind is estimated apart. From held-out folds: with the mean squared error e² and the mean variance
+    v of each source, composition and fold, scale and noise are those for which e² / (scale² v + noise²) is 1 on average
+    over all rows, and of these the most likely ones. From the fit's own rows: noise² is the sum of squared residuals
+    over rows less degrees of freedom, and scale is 1.
+
+    Parameters
+    ----------
+    fit : a solution of the same view, or the regulariser of one.
+    held_out : estimate the noise from folds left out, which costs a fit for each; default: where there are two folds.
+        Errors of related frames are only honest where these share a fold: ``Folds(5, split="group")``.
+    executor : who does the folds; default: this process.
+
+    Raises
+    ------
+    InputError
+        Truncated SVD, which says nothing about what it cuts off; too few folds; summaries that don't keep sizes apart.
+    MismatchError
+        The solution is not one of this view.
+    LinAlgError, ValueError
+        Columns that depend on others and have no penalty; fewer rows than degrees of freedom.
+    """
+    regulariser = regulariser_from_dict(fit.regulariser) if isinstance(fit, Solution) else as_regulariser(fit)
+    if isinstance(regulariser, TruncatedSVD):
+        raise InputError("posterior: svd says nothing about the directions that it cuts off; use ridge")
+    if any(g.kind == "energy" and not g.atoms for g in given.factors):
+        raise InputError(
+            "posterior: the noise of energies is one per atom; use summaries of summarise(), which know it"
+        )
+    factor = combine(given)
+    known = _coefficients(given, fit) if isinstance(fit, Solution) else None
+    linear, found = distribution(given, factor, regulariser, known=known)
+    if isinstance(fit, Solution):
+        solution = fit
+    else:
+        assert found is not None
+        solution = solution_of(given, found, regulariser)
+    folds = {g.fold for g in given.factors} - {-1}
+    if held_out if held_out is not None else len(folds) > 1:
+        noise = _held_out_noise(given, regulariser, InlineExecutor() if executor is None else executor)
+    else:
+        noise = noise_in_sample(given, linear, _coefficients(given, solution))
+    return ModelPosterior(given, solution, linear, noise)
+
+
+def _held_out_noise(given: View, regulariser: Regulariser, runner: Executor) -> dict[str, KindNoise]:
+    items = [(fold, own) for fold, (own,) in training_factors([given], runner)]
+    task = partial(held_out_cells, given=given, regulariser=regulariser)
+    parts = runner.run(task, items, label=lambda item: f"fold {item[0]}", what="held-out variances")
+    cells = [c for part in parts for c in part]
+    return {k: fitted_noise([c for c in cells if c.kind == k]) for k in kinds_of(given)}
+
+
+def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
+    """(columns,) of a solution in the order of a view; MismatchError where it is not one of this view."""
+    values = solution.parameters.as_dict()
+    free = set(given.columns)
+    # one-body energies that the view holds where the basis gives them are in the solution too
+    fitted = {c for c in values if c in free or not (c[2] == () and c[1][0] in given.energies)}
+    # and those that its rows say nothing of are not
+    fitted |= {c for c in free if not c.powers and c not in values}
+    frozen = sorted(f.digest for f in (*given.summaries.frozen, *given.frozen))
+    for what, mine, theirs in (
+        ("columns", free, fitted), ("weights", dict(given.weights), dict(solution.weights)),
+        ("objective", given.objective, solution.objective), ("N", given.counted, solution.n_counted),
+        ("frozen models", frozen, sorted(solution.frozen.values())),
+    ):  # fmt: skip
+        if mine != theirs:
+            shown = (len(mine), len(theirs)) if isinstance(mine, set) else (mine, theirs)  # type: ignore[arg-type]
+            raise MismatchError(f"posterior: {what} of the view: {shown[0]}, of the solution: {shown[1]}")
+    found = np.array([values.get(c, zero) for c, zero in zip(given.columns, given.zeros, strict=True)]) - given.zeros
+    # the same numbers of rows may be other rows, such as other folds
+    squares, targets = residual_squares(given, found[:, np.newaxis])
+    counts = OBJECTIVES[given.objective]
+    total = sum(counts.count(g.kind) * float(s[0]) for g, s in squares.items())
+    rmse = float(np.sqrt(total / max(given.counted, 1)))
+    # residuals of labels without noise are rounding of the targets
+    rounding = 1e-9 * float(np.sqrt(sum(counts.count(g.kind) * t for g, t in targets.items()) / max(given.counted, 1)))
+    if not np.isclose(rmse, solution.rmse, rtol=1e-6, atol=rounding):
+        raise MismatchError(
+            f"posterior: RMSE over the counted rows of the view: {rmse:.8g}, of the solution: {solution.rmse:.8g}; it "
+            "was fitted on other rows"
+        )
+    return found
+
+
+def with_labels(frame: Frame) -> Frame:
+    """The frame with labels of zero for all that it can have, so that it has all rows; without a volume, no stress."""
+    stress = np.zeros(6) if frame.periodic else None
+    return replace(frame, energy=0.0, forces=np.zeros((len(frame), 3)), stress=stress)
+
+
+def each(task: Callable[[Frame], Any], frames: Sequence[Frame], executor: Executor | None, what: str) -> list[Any]:
+    """task(frame) of each frame, in this process where there is no executor."""
+    named = partial(_named, task)
+    if executor is None:
+        return [named(frame) for frame in frames]
+    return executor.run(named, frames, label=lambda f: f.origin, what=what, cost=len)
+
+
+def _named(task: Callable[[Frame], Any], frame: Frame) -> Any:
+    with working_on(frame):
+        return task(frame)
+
+
+def predict(
+    frames: Sequence[Frame] | Frame,
+    given: ModelPosterior,
+    *,
+    source: str = "",
+    policy: InnerPolicy = "damp",
+    executor: Executor | None = None,
+) -> list[Prediction]:
+    """Energy, forces and stress of frames, which need no labels, with standard deviations.
+
+    The rows of a frame are made, (3 n + 7) × columns × 8 bytes of them, in the task of that frame.
+
+    Parameters
+    ----------
+    source : whose weights the leverages are for; default: weights by kind and composition only.
+    policy : for pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
+    executor : who does it; default: this process.
+
+    Raises
+    ------
+    FrameError, InnerCutoffError
+        Naming the frame; with an executor TaskFailed, which has it as its cause.
+    """
+    listed = answerable(frames, policy, "predict", given.elements)
+    maker = given.maker(policy, source)
+    task = partial(_predict, maker=maker, linear=given.linear, noise=given.noise, models=given.models)
+    return each(task, listed, executor, "predict")
+
+
+def _predict(
+    frame: Frame, *, maker: RowMaker, linear: Posterior, noise: Mapping[str, KindNoise], models: Sequence[Model]
+) -> Prediction:
+    parts = [m.evaluate(frame, ignore_other_elements=True, policy=maker.policy) for m in models]
+    mean = sum_evaluations(parts, [m.coverage for m in models])[0]
+    full = with_labels(frame)
+    leverages = linear.leverage(maker.rows(full))
+    weighted = maker.weights(full) ** 2 * leverages
+    deviations = linear.noise * np.sqrt(leverages)
+    missing = KindNoise(np.nan, 1.0, 0, False)
+    own = [noise.get(person_kind(kind), missing) for kind in SUMMARY_KINDS]
+    codes = kind_codes(full)
+    floor = np.array([n.noise for n in own])[codes] * np.where(codes == 3, len(frame), 1)
+    total = np.hypot(np.array([n.scale for n in own])[codes] * deviations, floor)
+    return Prediction(
+        frame.origin, mean, spread_of(full, deviations), spread_of(full, total), float(weighted.sum()),
+        float(weighted.max()),
+    )  # fmt: skip
+
+
+def spread_of(frame: Frame, values: NDArray[np.float64]) -> Spread:
+    """(rows,) of a frame that has all of its labels, by what they belong to."""
+    n = 3 * len(frame)
+    stress = np.full(6, np.nan) if frame.stress is None else values[n:-1]
+    return Spread(float(values[-1]), values[:n].reshape(-1, 3), stress)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Shown):
+    """Errors of a kind against the standard deviations that were promised, in
+    :data:`~hiertl_dist.model_selection.held_out_errors.UNITS`.
+
+    Attributes
+    ----------
+    errors, sigmas : (labels,) prediction less label, and the total standard deviation.
+    reliability : both in bins of rising sigma; coverage : by level, the share of errors inside the interval that a
+        Gaussian has with that probability.
+    """
+
+    kind: str
+    errors: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
+    reliability: Reliability
+    coverage: Mapping[float, float]
+
+    @property
+    def rmse(self) -> float:
+        return float(np.sqrt(np.mean(np.square(self.errors))))
+
+    @property
+    def standardised(self) -> float:
+        """Root mean square of error / sigma: 1 where sigmas are right, above where they promise too much."""
+        return float(np.sqrt(np.mean(np.square(self.errors / self.sigmas))))
+
+
+def calibration(
+    predictions: Sequence[Prediction],
+    frames: Sequence[Frame],
+    *,
+    bins: int = 10,
+    levels: Sequence[float] = LEVELS,
+) -> dict[str, Calibration]:
+    """How predictions of labelled frames compare with their labels, by kind, where there are labels.
+
+    Parameters
+    ----------
+    predictions : of the same frames, in their order.
+    bins : of the reliability table, with as many labels each; fewer where there are fewer labels.
+    levels : probabilities whose coverage is counted.
+
+    Returns
+    -------
+    By kind (``"force"``, ``"stress"``, ``"energy"``) errors and total standard deviations, (labels,) each, in
+    kcal/mol/Å, GPa and kcal/mol/atom, and what they say together.
+
+    Raises
+    ------
+    ValueError
+        Frames and predictions are not as many, or not of one another.
+    """
+    if len(predictions) != len(frames):
+        raise ValueError(f"calibration: expected a prediction of each frame, found {len(predictions)} of {len(frames)}")
+    for frame, found in zip(frames, predictions, strict=True):
+        if (found.origin, found.mean.forces.shape) != (frame.origin, (len(frame), 3)):
+            raise ValueError(f"calibration: expected a prediction of {frame.origin}, found one of {found.origin}")
+    errors: dict[str, list[float]] = {}
+    sigmas: dict[str, list[float]] = {}
+    for frame, found in zip(frames, predictions, strict=True):
+        mean, total = found.mean, found.total
+        left = select_rows(frame, mean.forces, mean.stress, mean.energy) - row_targets(frame)
+        wide = select_rows(frame, total.forces, total.stress, total.energy)
+        for code, e, s in zip(kind_codes(frame), left, wide, strict=True):
+            kind = person_kind(SUMMARY_KINDS[code])
+            unit = {"force": 1.0, "stress": KCAL_PER_A3_IN_GPA, "energy": 1.0 / len(frame)}[kind]
+            errors.setdefault(kind, []).append(unit * float(e))
+            sigmas.setdefault(kind, []).append(unit * float(s))
+    return {
+        kind: Calibration(
+            kind, np.array(own), np.array(sigmas[kind]), reliability(own, sigmas[kind], min(bins, len(own))),
+            dict(zip(levels, coverage(own, sigmas[kind], levels).tolist(), strict=True)),
+        )
+        for kind, own in ((k, errors[k]) for k in UNITS if k in errors)
+    }  # fmt: skip

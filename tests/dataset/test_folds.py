@@ -1,0 +1,372 @@
+"""Folds: balanced, the same whatever the order, kept when frames are added, groups and configurations together."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from hiertl_dist import Frame
+from hiertl_dist.dataset.folds import Folds, assign_folds
+from hiertl_dist.errors import InputError
+
+SPECIES = (("C",), ("N",), ("C", "N"), ("C", "C", "C", "N"))
+
+
+def frame(number, kind=0, group="all", shared=False, energy=None):
+    """Frame ``number`` of a composition; equal arguments make equal frames.
+
+    Groups have configurations of their own, but those that are ``shared``, which are the same in every group.
+    """
+    species = SPECIES[kind]
+    own = 0 if group == "all" else 1 + int.from_bytes(group.encode())
+    at = np.arange(3.0 * len(species)).reshape(-1, 3) + 1e-3 * number + (-50 if shared else 10 * own)
+    energy = float(number) if energy is None else energy
+    return Frame(species, at, energy=energy, group=group, origin=f"frame {number} of {'-'.join(species)}")
+
+
+def some(*counts, group="all"):
+    """So many frames of each composition."""
+    return [frame(i, kind, group) for kind, count in enumerate(counts) for i in range(count)]
+
+
+def table(frames, found, count):
+    """(fold × composition) numbers of frames, one row a composition."""
+    names = sorted({f.composition for f in frames})
+    return {n: [sum(f.composition == n and k == fold for f, k in zip(frames, found, strict=True))
+                for fold in range(count)] for n in names}  # fmt: skip
+
+
+def spread(numbers):
+    return max(numbers) - min(numbers)
+
+
+def totals(found, count):
+    return [found.count(fold) for fold in range(count)]
+
+
+counts = st.lists(st.integers(0, 14), min_size=1, max_size=4)
+
+
+@given(counts, st.integers(2, 6), st.integers(0, 10**6))
+@settings(deadline=None, max_examples=60)
+def test_each_composition_and_all_frames_are_spread_evenly(numbers, count, seed):
+    frames = some(*numbers)
+    assume(len(frames) >= count)
+    found = assign_folds(frames, Folds(count, seed=seed))
+    assert all(spread(row) <= 1 for row in table(frames, found, count).values())
+    assert spread(totals(found, count)) <= 1
+    assert set(found) == set(range(count))
+
+
+@given(counts, st.integers(2, 6), st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_without_strata_all_frames_are_spread_evenly(numbers, count, seed):
+    frames = some(*numbers)
+    assume(len(frames) >= count)
+    assert spread(totals(assign_folds(frames, Folds(count, seed=seed, stratify=False)), count)) <= 1
+
+
+def test_without_strata_compositions_are_left_to_chance():
+    frames = some(40, 40)
+    rows = [
+        table(frames, assign_folds(frames, Folds(4, seed=seed, stratify=False)), 4)["C"] for seed in range(6)
+    ]
+    assert any(spread(row) > 1 for row in rows)
+
+
+def units_of(frames, split):
+    """What has to be in one fold: lists of numbers of frames. By asking every pair again until nothing changes."""
+    unit = list(range(len(frames)))
+
+    def together(a, b):
+        return a.configuration == b.configuration or (split == "group" and a.group == b.group)
+
+    changed = True
+    while changed:
+        changed = False
+        for i, a in enumerate(frames):
+            for j, b in enumerate(frames[:i]):
+                if unit[i] != unit[j] and together(a, b):
+                    unit[i] = unit[j] = min(unit[i], unit[j])
+                    changed = True
+    return [[i for i, u in enumerate(unit) if u == least] for least in sorted(set(unit))]
+
+
+# some configurations in several groups, with the same label or another
+datasets = st.lists(
+    st.builds(
+        frame, st.integers(0, 12), st.integers(0, 3), st.sampled_from("abcde"), st.sampled_from([False] * 9 + [True]),
+        st.sampled_from([None, None, 1.0]),
+    ),
+    min_size=8, max_size=40,
+)  # fmt: skip
+
+
+@given(datasets, st.sampled_from(["frame", "group"]), st.booleans(), st.integers(0, 99), st.randoms())
+@settings(deadline=None, max_examples=80)
+def test_the_order_of_the_frames_does_not_matter(frames, split, stratify, seed, random):
+    folds = Folds(2, split, seed, stratify)
+    units = units_of(frames, split)
+    assume(len(units) > 1)
+    found = assign_folds(frames, folds)
+    order = list(range(len(frames)))
+    random.shuffle(order)
+    assert assign_folds([frames[i] for i in order], folds) == [found[i] for i in order]
+    assert set(found) == {0, 1}
+    assert all(len({found[i] for i in unit}) == 1 for unit in units)
+
+
+@given(datasets, datasets, st.sampled_from(["frame", "group"]), st.booleans(), st.integers(0, 99))
+@settings(deadline=None, max_examples=80)
+def test_what_is_known_stays_when_frames_are_added(old, new, split, stratify, seed):
+    folds = Folds(2, split, seed, stratify)
+    assume(len(units_of(old, split)) > 1)
+    before = assign_folds(old, folds)
+    known = {f.digest: fold for f, fold in zip(old, before, strict=True)}
+    groups = {f.group: fold for f, fold in zip(old, before, strict=True)}
+    configurations = {f.configuration: fold for f, fold in zip(old, before, strict=True)}
+    compositions = {f.digest: f.composition for f in old}
+    units = units_of([*new, *old], split)
+    settled = [{before[i - len(new)] for i in unit if i >= len(new)} for unit in units]
+    if max(map(len, settled)) > 1:
+        # what is new ties together what is in two folds
+        for given in ([*new, *old], new):
+            with pytest.raises(InputError, match=r"in one fold, found .* known in fold 0 and .* known in fold 1"):
+                assign_folds(given, folds, known, groups, compositions, configurations)
+        return
+    after = assign_folds([*new, *old], folds, known)
+    assert after[len(new) :] == before
+    assert all(len({after[i] for i in unit}) == 1 for unit in units)
+    alone = assign_folds(new, folds, known, groups, compositions, configurations)
+    for unit, folds_of in zip(units, settled, strict=True):
+        assert len({alone[i] for i in unit if i < len(new)} | folds_of) == 1
+    if len({f.digest for f in old}) == len(old) and not {f.digest for f in old} & {f.digest for f in new}:
+        # frames at hand and frames of which only the composition is known count alike
+        assert alone == after[: len(new)]
+
+
+def test_new_frames_fill_up_what_has_fewest_of_their_composition():
+    old = some(10, 10)
+    known = {f.digest: (0 if f.composition == "C" else 1) for f in old}
+    new = [frame(100 + i, kind) for i in range(10) for kind in (0, 1)]
+    after = table([*old, *new], assign_folds([*old, *new], Folds(2), known), 2)
+    assert after == {"C": [10, 10], "N": [10, 10]}
+    with_compositions = assign_folds(new, Folds(2), known, {}, {f.digest: f.composition for f in old})
+    assert table(new, with_compositions, 2) == {"C": [0, 10], "N": [10, 0]}
+    # of known frames that are not at hand, only the number counts
+    assert totals(assign_folds(new, Folds(2), known), 2) == [10, 10]
+    lopsided = dict.fromkeys(list(known)[:9], 0) | {"another": 1}
+    assert totals(assign_folds([frame(100 + i, 3) for i in range(9)], Folds(2), lopsided), 2) == [4, 5]
+    many = {str(i): 0 for i in range(30)} | {"another": 1}
+    assert totals(assign_folds(some(9, 9), Folds(2, stratify=False), many), 2) == [0, 18]
+
+
+def test_groups_stay_together_and_are_spread_by_composition():
+    sizes = {"C": [8, 7, 6, 5, 4, 3, 3], "N": [9, 2, 2, 2, 1]}
+    frames = []
+    for kind, (name, own) in enumerate(sizes.items()):
+        for g, size in enumerate(own):
+            frames += [frame(i, kind, f"{name}{g}") for i in range(size)]
+    found = assign_folds(frames, Folds(3, "group"))
+    assert len({(f.group, fold) for f, fold in zip(frames, found, strict=True)}) == 12
+    rows = table(frames, found, 3)
+    # largest first into the emptiest: 8 + 3 + 3, 7 + 4, 6 + 5 and 9, 2 + 2, 2 + 1
+    assert sorted(rows["C"]) in ([11, 11, 14], [11, 12, 13])
+    assert sorted(rows["N"]) == [3, 4, 9]
+
+
+def test_a_group_may_hold_several_compositions():
+    frames = [frame(i, kind, f"t{g}") for g in range(6) for kind in range(3) for i in range(4 + (g % 2))]
+    found = assign_folds(frames, Folds(3, "group"))
+    assert len({(f.group, fold) for f, fold in zip(frames, found, strict=True)}) == 6
+    assert all(row == [9, 9, 9] for row in table(frames, found, 3).values())
+
+
+def test_rare_compositions_weigh_as_much_as_common_ones():
+    # the last group has to choose: a fold with all of the many common frames, or one with all of the few rare ones
+    frames = [frame(i, 0, "a") for i in range(50)] + [frame(i, 1, "b") for i in range(6)]
+    frames += [frame(100 + i, 0, "c") for i in range(2)] + [frame(100 + i, 1, "c") for i in range(3)]
+    found = dict(zip((f.group for f in frames), assign_folds(frames, Folds(2, "group")), strict=True))
+    assert found["a"] != found["b"]
+    # 2 × 50/50 of the common against 3 × 6/6 of the rare
+    assert found["c"] == found["a"]
+
+
+def test_folds_are_never_empty_where_there_are_enough():
+    # one group of each composition: any fold is as good by composition, and the empty one is taken
+    frames = [frame(i, kind, f"g{kind}") for kind in range(4) for i in range(1 + 5 * kind)]
+    assert sorted(set(assign_folds(frames, Folds(4, "group")))) == [0, 1, 2, 3]
+
+
+def test_seeds_differ_and_a_seed_says_it_all():
+    frames = some(20, 20)
+    found = [tuple(assign_folds(frames, Folds(5, seed=seed))) for seed in range(8)]
+    assert len(set(found)) == 8
+    assert found == [tuple(assign_folds(frames, Folds(5, seed=seed))) for seed in range(8)]
+    # fixed for good: factors of rows are kept by fold
+    assert assign_folds(some(7), Folds(3)) == [2, 0, 1, 0, 2, 0, 1]
+
+
+def test_identical_frames_share_a_fold():
+    frames = [*some(6, 6), *some(6), frame(3), frame(3)]
+    found = assign_folds(frames, Folds(4))
+    by_digest = Counter((f.digest, fold) for f, fold in zip(frames, found, strict=True))
+    assert len(by_digest) == len({f.digest for f in frames})
+    # four copies of frame 3 weigh as four frames
+    assert table(frames, found, 4)["C"].count(4) >= 1
+    assert spread(table(frames, found, 4)["C"]) <= 2
+
+
+def test_too_few_frames_or_groups_are_refused():
+    with pytest.raises(InputError, match="at least 5 frames to divide, found 4"):
+        assign_folds(some(4), Folds())
+    with pytest.raises(InputError, match="at least 5 frames to divide, found 4"):
+        assign_folds([*some(4), *some(4)], Folds())
+    with pytest.raises(InputError, match="at least 3 groups to divide, found 2"):
+        assign_folds([*some(9), *some(9, group="b")], Folds(3, "group"))
+    with pytest.raises(InputError, match="found 0"):
+        assign_folds([], Folds())
+    # frames that are known count too
+    known = {f.digest: k for k, f in enumerate(some(5))}
+    assert assign_folds([frame(9)], Folds(), known)[0] in range(5)
+    assert assign_folds([frame(9, 0, "c")], Folds(3, "group"), {}, {"a": 0, "b": 1}) == [2]
+
+
+def test_a_fold_that_would_be_empty_is_refused():
+    known = {f.digest: 0 for f in some(10)}
+    with pytest.raises(InputError, match=r"each of 5 folds, found none in \d, \d: .* too few new frames"):
+        assign_folds([frame(50), frame(51)], Folds(), known)
+    assert sorted(assign_folds([frame(50 + i) for i in range(4)], Folds(), known)) == [1, 2, 3, 4]
+
+
+def test_known_folds_that_contradict_are_refused():
+    old = some(4, group="a")
+    text = r"group 'a' in one fold, found frame 0 of C of group 'a' known in fold 0 and "
+    with pytest.raises(InputError, match=text + r"frame 1 of C of group 'a' known in fold 1"):
+        assign_folds(old, Folds(2, "group"), {old[0].digest: 0, old[1].digest: 1})
+    with pytest.raises(InputError, match=text + r"group 'a' known in fold 1"):
+        assign_folds(old, Folds(2, "group"), {old[0].digest: 0}, {"a": 1, "b": 0})
+    with pytest.raises(InputError, match=r"frame '[0-9a-f]{64}' is known to be in fold 5, of 0 … 4"):
+        assign_folds(old, Folds(), {old[0].digest: 5})
+    with pytest.raises(InputError, match=r"group 'a' is known to be in fold -1, of 0 … 1"):
+        assign_folds(old, Folds(2, "group"), {}, {"a": -1})
+    with pytest.raises(InputError, match=r"configuration 'x' is known to be in fold 2, of 0 … 1"):
+        assign_folds(old, Folds(2), {}, {}, {}, {"x": 2})
+
+
+def test_a_new_frame_of_a_known_group_follows_it():
+    known_groups = {"a": 0, "b": 1, "c": 1}
+    new = [frame(i, 0, name) for name in "abcd" for i in range(3)]
+    found = assign_folds(new, Folds(2, "group"), {}, known_groups)
+    assert found == [0] * 3 + [1] * 6 + [0] * 3
+    # by frame, groups have no say
+    assert spread(totals(assign_folds(new, Folds(2), {}, known_groups), 2)) == 0
+
+
+# ---- configurations
+
+
+@pytest.mark.parametrize("split", ["frame", "group"])
+@pytest.mark.parametrize("energy", [None, 7.5], ids=["equal labels", "another label"])
+def test_a_configuration_in_two_groups_is_in_one_fold(split, energy):
+    """Whatever the seed: the same positions in groups a and b; with groups together c follows b, d and e are alone."""
+    a, b = frame(1, 0, "a", True), frame(1, 0, "b", True, energy)
+    assert a.digest != b.digest
+    others = [frame(i, 0, name) for i in range(3) for name in "abcde"]
+    frames = [a, *others, b, frame(2, 1, "b", True), frame(2, 1, "c", True, energy)]
+    for seed in range(12):
+        found = assign_folds(frames, Folds(2, split, seed))
+        folds = {}
+        for f, fold in zip(frames, found, strict=True):
+            folds.setdefault(f.configuration, set()).add(fold)
+            folds.setdefault(f.group, set()).add(fold)
+        assert all(len(folds[f.configuration]) == 1 for f in frames)
+        if split == "group":
+            assert folds["a"] == folds["b"] == folds["c"] != folds["d"] == folds["e"]
+        # the same when b comes later, given what is known with a or without
+        first = [f for f in frames if f.group != "b"]
+        before = assign_folds(first, Folds(2, split, seed))
+        if split == "group" and before[first.index(a)] != before[first.index(frames[-1])]:
+            continue
+        known = dict(zip((f.digest for f in first), before, strict=True))
+        groups = dict(zip((f.group for f in first), before, strict=True))
+        configurations = dict(zip((f.configuration for f in first), before, strict=True))
+        assert assign_folds([b, a], Folds(2, split, seed), known, groups)[0] == known[a.digest]
+        assert assign_folds([b], Folds(2, split, seed), known, groups, {}, configurations) == [known[a.digest]]
+
+
+def test_what_ties_together_two_known_folds_is_refused():
+    a, b = frame(1, 0, "a", True), frame(1, 0, "b", True)
+    text = (r"frames of one configuration in one fold, found frame 1 of C of group 'a' known in fold 0 and "
+            r"frame 1 of C of group 'b' known in fold 1")  # fmt: skip
+    with pytest.raises(InputError, match=text):
+        assign_folds([b, a, *some(4)], Folds(2), {a.digest: 0, b.digest: 1})
+    text = (r"frames of one configuration in one fold, found frame 1 of C of group 'a' known in fold 0 and "
+            r"the configuration of frame 1 of C of group 'a' known in fold 1")  # fmt: skip
+    with pytest.raises(InputError, match=text):
+        assign_folds([a, *some(4)], Folds(2), {a.digest: 0}, {}, {}, {a.configuration: 1})
+    text = (r"frames of groups 'a', 'b', which share configurations, in one fold, found "
+            r"group 'b' known in fold 0 and group 'a' known in fold 1")  # fmt: skip
+    with pytest.raises(InputError, match=text):
+        assign_folds([a, b], Folds(2, "group"), {}, {"a": 1, "b": 0})
+    # by frame, groups have no say
+    found = assign_folds([a, b, *some(3)], Folds(2), {}, {"a": 1, "b": 0})
+    assert found[0] == found[1]
+
+
+def test_configurations_count_once():
+    copies = [frame(1, 0, name, True) for name in "abc"]
+    with pytest.raises(InputError, match="at least 2 frames to divide, found 1, where frames of one configuration"):
+        assign_folds(copies, Folds(2))
+    with pytest.raises(InputError, match="at least 3 groups to divide, found 2, where groups that share a config"):
+        assign_folds([*copies, frame(2, 0, "d")], Folds(3, "group"))
+
+
+def test_the_configuration_of_a_frame():
+    def made(**new):
+        table = {"species": ("C", "N"), "positions": [[0, 0, 0], [1, 2, 3]], "cell": 9 * np.eye(3), "energy": 1.0}
+        return Frame(**(table | new))
+
+    one = made().configuration
+    for new in ({"energy": None}, {"group": "b"}, {"origin": "x"}, {"forces": np.ones((2, 3))}, {"stress": np.ones(6)}):
+        assert made(**new).configuration == one
+    assert made(positions=[[-0.0, 0, -0.0], [1, 2, 3]]).configuration == one
+    others = [
+        {"species": ("N", "C")}, {"species": ("CN", "C")}, {"cell": None}, {"cell": 8 * np.eye(3)},
+        {"positions": [[0, 0, 0], [1, 2, np.nextafter(3, 4)]]}, {"positions": [[1, 2, 3], [0, 0, 0]]},
+    ]  # fmt: skip
+    assert len({made(**new).configuration for new in others} | {one}) == 1 + len(others)
+
+
+def test_tables_are_read_back():
+    folds = Folds(7, "group", 3, False)
+    assert folds.as_dict() == {"count": 7, "split": "group", "seed": 3, "stratify": False}
+    assert Folds.from_dict(json.loads(json.dumps(folds.as_dict()))) == folds
+    assert Folds.from_dict(tomllib.loads('split = "group"\nseed = 3')) == Folds(split="group", seed=3)
+    assert Folds.from_dict({}) == Folds()
+
+
+@pytest.mark.parametrize(
+    ("given_table", "message"),
+    [
+        ({"count": 1}, r"folds\.count: expected an integer of at least 2, found 1"),
+        ({"count": 2.0}, r"folds\.count: expected an integer of at least 2, found 2\.0"),
+        ({"count": True}, r"folds\.count: expected an integer"),
+        ({"seed": -1}, r"folds\.seed: expected an integer of at least 0, found -1"),
+        ({"seed": "x"}, r"folds\.seed: .* found 'x'"),
+        ({"split": "time"}, r"folds\.split: expected 'frame' or 'group', found 'time'"),
+        ({"split": []}, r"folds\.split: .* found \[\]"),
+        ({"stratify": 1}, r"folds\.stratify: expected true or false, found 1"),
+        ({"number": 5}, r"folds: unknown keys \['number'\]; known are \['count', 'split', 'seed', 'stratify'\]"),
+        (5, r"folds: expected a table, found 5"),
+    ],
+)
+def test_tables_that_mean_nothing_are_refused(given_table, message):
+    with pytest.raises(InputError, match=message):
+        Folds.from_dict(given_table)

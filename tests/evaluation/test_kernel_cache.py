@@ -1,0 +1,310 @@
+"""Compiled kernels of other sources are forgotten; where they can't be kept, or numba is broken, the rest goes on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from synthetic import HAS_MPI, MPIEXEC, environment
+
+import hiertl_dist
+from hiertl_dist.evaluation.compiling import DISPATCHERS
+from hiertl_dist.evaluation.kernels import cache
+from hiertl_dist.evaluation.kernels.cache import DIGEST, forget_other_sources, sources_digest
+
+PROGRAM = """
+from hiertl_dist import Basis, Frame, design_rows
+from hiertl_dist.evaluation.kernels.pairs import pair_rows
+import numpy as np
+pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
+basis = Basis.from_dict({"elements": ["C"], "orders": [3, 0, 0], "pairs": pairs})
+design_rows(Frame(("C", "C"), np.array([[0.0, 0, 0], [1.5, 0, 0]]), None, forces=np.zeros((2, 3))), basis)
+print(pair_rows.stats.cache_path, sum(pair_rows.stats.cache_hits.values()))
+"""
+
+
+def test_indices_of_other_sources_go_and_those_of_these_stay(tmp_path):
+    (tmp_path / "clusters.nbi").write_text("index")
+    assert forget_other_sources(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [DIGEST]
+    (tmp_path / "clusters.nbi").write_text("index")
+    assert not forget_other_sources(tmp_path)
+    assert (tmp_path / "clusters.nbi").exists()
+    (tmp_path / DIGEST).write_text(sources_digest()[::-1])
+    assert forget_other_sources(tmp_path)
+    assert not (tmp_path / "clusters.nbi").exists()
+    assert (tmp_path / DIGEST).read_text() == sources_digest()
+
+
+def test_a_folder_that_cannot_be_made_does_no_harm(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert forget_other_sources(tmp_path / "file" / "folder")
+
+
+def test_an_index_that_cannot_be_read_is_no_failure(tmp_path, monkeypatch):
+    """As after an upgrade, where an index names classes that are gone."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+
+    def run():
+        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=300)
+        folder, hits = done.stdout.rsplit(maxsplit=1)
+        return Path(folder), int(hits)
+
+    folder, hits = run()
+    assert hits == 0
+    assert run() == (folder, 1)
+    for index in folder.glob("*.nbi"):
+        version, _, rest = index.read_bytes().partition(b".")
+        index.write_bytes(version + b"." + rest[:40] + b"no pickle")
+    (folder / DIGEST).write_text("of older sources")
+    assert run() == (folder, 0)
+
+
+COMPILING = """
+import sys
+from hiertl_dist import Basis
+from hiertl_dist.evaluation.compiling import compile_kernels
+from hiertl_dist.executors import executor
+kind, *words = sys.argv[1:]
+if __name__ == "__main__":
+    pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
+    basis = Basis.from_dict({"elements": ["C"], "orders": [3, 2 if "wide" in words else 0, 0], "pairs": pairs})
+    with executor(kind, workers=None if kind in ("serial", "mpi") else 2) as runner:
+        tell = lambda line: print(line, file=runner.out(), flush=True)
+        compile_kernels(basis, runner, tell, models="models" in words)
+"""
+
+
+def test_kernels_are_compiled_before_and_that_is_told_where_it_happens(tmp_path):
+    """By every executor, those that are needed; not by a second process, nor for another CPU's."""
+    script = tmp_path / "script.py"
+    script.write_text(COMPILING)
+    variables = {k: v for k, v in environment().items() if not k.startswith(("PMI", "OMPI_", "SLURM_"))}
+
+    def said(*words, folder, before=(), **more):
+        done = subprocess.run(
+            [*before, sys.executable, str(script), *words], env=variables | {"NUMBA_CACHE_DIR": str(folder)} | more,
+            capture_output=True, text=True, check=True, timeout=300,
+        )  # fmt: skip
+        return done.stdout.splitlines()
+
+    def kernels(folder):
+        """Those of a folder that are called from Python."""
+        return {p.name.split("-")[0].split(".")[-1] for p in folder.rglob("*.nbi")} & set(DISPATCHERS)
+
+    once = "compiling kernels for this machine, once: "
+    started = {"serial": [], "processes": [], "dask": [], "mpi": [str(MPIEXEC), "-n", "2"]}
+    for kind, before in started.items():
+        if kind == "mpi" and not HAS_MPI:
+            continue
+        own = tmp_path / kind
+        assert said(kind, before=before, folder=own) == [once + "some seconds"]
+        assert kernels(own) == {"pair_rows"}
+        assert said(kind, before=before, folder=own) == [], "it is there"
+    own = tmp_path / "processes"
+    assert said("processes", "wide", "models", folder=own) == [once + "about half a minute"], "the basis has clusters"
+    assert kernels(own) == {"pair_rows", "cluster_rows", "pair_energy", "cluster_energy"}
+    assert said("serial", "wide", "models", folder=own) == []
+    own = tmp_path / "serial"
+    assert said("serial", folder=own, NUMBA_CPU_NAME="generic") == [once + "some seconds"]
+    (index,) = own.rglob("pairs.pair_rows*.nbi")
+    index.write_bytes(index.read_bytes()[:20])
+    assert said("serial", folder=own) == [once + "some seconds"], "what can't be read is not used"
+
+
+WITHOUT = {"HOME": "/dev/null/home", "XDG_CACHE_HOME": "/dev/null/cache", "PYTHONDONTWRITEBYTECODE": "1"}
+CHECK = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from hiertl_dist.evaluation.kernels.cache import kernel
+    from hiertl_dist.evaluation.kernels.edges import jit
+    from hiertl_dist.evaluation.kernels import pairs, neighbours, clusters
+@jit
+def add(a, b):
+    return a + b
+said = [str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)]
+print(add(1, 2), pairs.pair_rows.stats.cache_path, len(said), *said)
+"""
+
+
+@pytest.fixture
+def uncached(tmp_path):
+    """A copy of the package that no folder can be found for to cache kernels in; root may write anywhere, so a file is
+    where the folder would be."""
+    shutil.copytree(Path(hiertl_dist.__file__).parent, tmp_path / "hiertl_dist",
+                    ignore=shutil.ignore_patterns("__pycache__", "data"))  # fmt: skip
+    (tmp_path / "hiertl_dist" / "evaluation" / "kernels" / "__pycache__").touch()
+    return {**os.environ, **WITHOUT, "NUMBA_CACHE_DIR": "/dev/null/numba", "PYTHONPATH": str(tmp_path)}
+
+
+def test_without_a_folder_kernels_are_compiled_and_it_is_told_once(uncached, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], env=uncached, capture_output=True, text=True, check=True, timeout=300,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith("3 None 1 no folder can be written to cache compiled kernels in")
+    assert "set NUMBA_CACHE_DIR" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("where", [{"PMI_RANK": "1"}, {"OMPI_COMM_WORLD_RANK": "3"}])
+def test_one_rank_tells(uncached, tmp_path, where):
+    done = subprocess.run(
+        [sys.executable, "-c", CHECK], env=uncached | where, capture_output=True, text=True, check=True, timeout=300,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout == "3 None 0\n"
+
+
+def test_without_a_folder_it_is_told_that_kernels_are_not_kept(uncached, tmp_path):
+    (tmp_path / "script.py").write_text(COMPILING)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(tmp_path / "script.py"), "serial"], env=uncached, capture_output=True,
+        text=True, check=True, timeout=300, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith("compiling kernels, in each process anew, for there is no folder to keep them in: ")
+
+
+class Full:
+    """A cache on a full disk."""
+
+    cache_path = "/x"
+
+    def save_overload(self, *_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def load_overload(self, *_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_full_disk_is_told_once_and_borne(monkeypatch):
+    monkeypatch.setattr(cache, "_warned", [])
+    kernel = SimpleNamespace(_cache=Full())
+    cache._bear_full_disks(kernel)
+    assert kernel._cache.load_overload("sig", "context") is None
+    with pytest.warns(RuntimeWarning, match="No space left on device"):
+        kernel._cache.save_overload("sig", "data")
+    kernel._cache.save_overload("sig", "data")  # a second warning would be an error here
+
+
+def test_other_errors_of_the_compiler_are_not_taken_for_that(monkeypatch):
+    def njit(**_):
+        def compiled(_):
+            raise RuntimeError("another fault")
+
+        return compiled
+
+    monkeypatch.setattr(cache, "njit", njit)
+    with pytest.raises(RuntimeError, match="another fault"):
+        cache.kernel()(len)
+
+
+# ---- numba that can't be imported
+
+
+NEEDS = "Numba needs NumPy 2.2 or less. Got NumPy 2.9."
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Variables of a process in which numba can't be imported."""
+    (tmp_path / "numba").mkdir()
+    (tmp_path / "numba" / "__init__.py").write_text(f"raise ImportError({NEEDS!r})")
+    path = os.pathsep.join([str(tmp_path), str(Path(hiertl_dist.__file__).parents[1])])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def command(variables, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "hiertl_dist.cli", *words], env=variables, capture_output=True, text=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+
+
+def test_the_version_and_the_help_need_no_numba(broken):
+    for words in (["--version"], ["--help"], ["fit", "--help"]):
+        done = command(broken, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "hiertl-dist" in done.stdout
+
+
+def test_the_doctor_needs_no_numba(broken):
+    done = command(broken, "doctor", "--executor", "serial", "--json")
+    assert done.returncode == 4
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert found["here"]["cache"]["error"] == f"ImportError: {NEEDS}"
+    (problem,) = [p for p in found["problems"] if "numba" in p]
+    text = f"The self-check failed (ImportError: {NEEDS}): install numba, numpy and this package afresh."
+    assert problem == text
+    assert "numba can't be used: ImportError" in command(broken, "doctor", "--executor", "serial").stdout
+
+
+def test_other_commands_say_it_in_one_line(broken):
+    done = command(broken, "fit", "input.toml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"hiertl-dist: ImportError: {NEEDS}\n"
+
+
+# ---- processes that share the folder
+
+COUNTING = """
+import json
+from numba.core import event
+
+class Compiled(event.Listener):
+    names = []
+    def on_start(self, e):
+        if "hiertl_dist" in str(e.data["dispatcher"].py_func.__module__):
+            self.names.append(f"{e.data['dispatcher'].py_func.__name__} {e.data['args']}")
+    def on_end(self, e):
+        pass
+
+event.register("numba:compile", Compiled())
+import numpy as np
+from hiertl_dist import Basis, Frame, design_rows
+pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
+basis = Basis.from_dict({"elements": ["C"], "orders": [3, 2, 0], "pairs": pairs})
+frame = Frame(("C",) * 3, np.array([[0.0, 0, 0], [1.5, 0, 0], [0, 1.5, 0]]), None, forces=np.zeros((3, 3)))
+print(json.dumps([Compiled.names, float(np.abs(design_rows(frame, basis).matrix).sum())]))
+"""
+
+
+def test_processes_at_once_compile_each_kernel_once(tmp_path):
+    variables = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run(_):
+        return subprocess.run(
+            [sys.executable, "-c", COUNTING], env=variables, capture_output=True, text=True, check=True, timeout=300
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(3) as pool:
+        found = [json.loads(done.stdout) for done in pool.map(run, range(3))]
+    names = [name for compiled, _ in found for name in compiled]
+    assert any(name.startswith("cluster_rows") for name in names)
+    assert sorted(names) == sorted(set(names))
+    assert len({predicted for _, predicted in found}) == 1
+
+
+def test_without_locks_each_process_compiles(tmp_path, monkeypatch):
+    class NoLocks:
+        def __init__(self, path):
+            pass
+
+        def acquire(self):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(cache, "FileLock", NoLocks)
+    entered = False
+    with cache._alone(tmp_path / "x.lock"):
+        entered = True
+    assert entered
