@@ -21,7 +21,7 @@ EDGES = {body: list(itertools.combinations(range(body), 2)) for body in (1, 2, 3
 DAMPING = 0.01
 
 
-# ------------------------------------------------------------------------- the formula of chimes.md
+# ---------------------------------------------------------------- the formula of docs/theory.md, section 1
 
 
 def transformed(pair, r):

@@ -1,4 +1,5 @@
-"""The shape of the code (design.md §7): imports go down, files and functions stay small, one place knows of ranks."""
+"""The shape of the code (docs/architecture.md): imports go down, files and functions stay small, one place knows of
+ranks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moments of the clusters around a pair of atoms, for three and four bodies (design.md §3).
+"""Moments of the clusters around a pair of atoms, for three and four bodies (docs/theory.md, section 2).
 
 For a pair (i, j) and one choice of elements for the other atoms
 
