@@ -31,6 +31,8 @@ MOST_AT_THE_ROOT = 6
 
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 60
+"""Its docstring not counted."""
+
 HEAVY = ("mpi4py", "distributed", "matplotlib", "pandas")
 """What ``import hiertl_dist`` leaves alone: it starts MPI, takes a second, or may not be installed."""
 
@@ -221,13 +223,36 @@ def test_files_are_short(path):
     assert lines <= MOST_LINES
 
 
+def lines_of(function):
+    """Lines of a function from its ``def`` to its end without those of its docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    docstring = function.body[0]
+    return lines - (docstring.end_lineno - docstring.lineno + 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("def f():\n    return 1", 2),
+        ('def f():\n    """One line."""\n    return 1', 2),
+        ('@cache\ndef f(\n    a,\n):\n    """Summary.\n\n    More.\n    """\n\n    b = """text\n"""\n    return b', 7),
+        ('async def f():\n    a = 1\n    """no\n    docstring"""', 4),
+        ('def f():\n    """Own."""\n    def g():\n        """Of\n        another."""', 4),
+    ],
+)
+def test_lines_of_a_function_are_without_its_docstring(source, lines):
+    assert lines_of(ast.parse(source).body[0]) == lines
+
+
 @names
 def test_functions_are_short_or_say_why(path):
     text = path.read_text(encoding="utf-8").splitlines()
     long = []
     for function in functions(path):
         first = min([function.lineno, *(d.lineno for d in function.decorator_list)])
-        lines = function.end_lineno - function.lineno + 1
+        lines = lines_of(function)
         said = any(re.search(r"# long: \S", line) for line in text[max(first - 2, 0) : function.lineno])
         if lines > MOST_LINES_OF_A_FUNCTION and not said:
             long.append(f"{function.name}, line {function.lineno}: {lines} lines")
