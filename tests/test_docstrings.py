@@ -195,8 +195,9 @@ def test_a_complete_docstring_passes():
 
 @pytest.mark.parametrize(
     "text",
-    ["float", "ndarray of shape (n, 3), optional", "Mapping from str to float, default {}", '{"lsq", "plain"}', "ASE Atoms",
-     "str or Path", "int >= 0, default 0.5", "tuple of str or None", "iterable of Frame", "``None`` or Frame"],
+    ["float", "ndarray of shape (n, 3), optional", "Mapping from str to float, default {}", '{"lsq", "plain"}',
+     "ASE Atoms", "str or Path", "int >= 0, default 0.5", "tuple of str or None", "iterable of Frame",
+     "``None`` or Frame"],
 )  # fmt: skip
 def test_types_are_no_sentences(text):
     assert not SENTENCE.match(text)
