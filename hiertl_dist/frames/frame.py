@@ -30,29 +30,46 @@ SINGULAR = 1e-6
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Frame(Shown, card=frame_card):
-    """One configuration.
+    """One configuration of n atoms with its labels, in the package's units; arrays are copied and read-only.
 
     Attributes
     ----------
-    species : chemical symbols, or other names of types of atoms, one an atom.
-    positions : (n, 3) Å.
-    cell : (3, 3) Å, rows are lattice vectors; ``None`` for an isolated molecule. What the frame does not repeat along
-        has no meaning, and may be a vector of any length.
-    pbc : whether the frame repeats along each lattice vector; ``None``: along all where it has a cell. A slab repeats
+    species : tuple of str, n long
+        Chemical symbols, or other names of types of atoms, one for each atom.
+    positions : ndarray of shape (n, 3)
+        Cartesian coordinates, Å.
+    cell : ndarray of shape (3, 3) or None, default None
+        Lattice vectors as rows, Å; ``None`` for an isolated molecule. A vector along which the frame does not repeat
+        has no meaning, and may have any length.
+    energy : float or None, default None
+        Energy of the whole frame, not per atom, kcal/mol; ``None`` without.
+    forces : ndarray of shape (n, 3) or None, default None
+        Force on each atom, kcal/mol/Å; ``None`` without.
+    stress : ndarray of shape (6,) or None, default None
+        Stress in the order xx yy zz xy xz yz, kcal/mol/Å³, positive under compression (the sign of ChIMES; ASE's is the
+        opposite). NaN where the source has no such component; ``None`` without.
+    group : str, default "all"
+        Name of the data source that the frame belongs to.
+    origin : str, default "frame"
+        Where it came from, for messages (``file.xyz, frame 3``).
+    pbc : tuple of 3 bool or None, default None
+        Whether the frame repeats along each lattice vector; ``None``: along all where it has a cell. A slab repeats
         along two, a wire along one; neither has a volume, so neither has a stress. A frame that repeats along none has
         no cell.
-    energy : kcal/mol, or ``None``.
-    forces : (n, 3) kcal/mol/Å, or ``None``.
-    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression (the sign of
-        ChIMES; ASE's is the opposite); NaN where the source has no such component; ``None`` without.
-    group : name of the data source that the frame belongs to.
-    origin : where it came from, for messages (``file.xyz, frame 3``).
-    labels : under which keys a reader found the labels, and what it passed over; for people, not part of ``digest``.
+    labels : LabelOrigin or None, default None
+        Under which keys a reader found the labels, and what it passed over; for people, not part of ``digest``.
 
     Raises
     ------
     FrameError
-        Wrong shapes, non-finite numbers, a singular cell, or a stress without a cell.
+        No atoms, a name that no type of atoms can have, wrong shapes, non-finite numbers, a singular cell, ``pbc``
+        that contradicts the cell, or a stress of a frame that does not repeat in three directions.
+
+    Examples
+    --------
+    >>> frame = Frame(("C", "N"), [[0.0, 0.0, 0.0], [0.0, 0.0, 1.2]], energy=-150.0)
+    >>> frame
+    Frame(C1N1, energy, group='all', frame)
     """
 
     species: tuple[str, ...]
@@ -145,7 +162,7 @@ class Frame(Shown, card=frame_card):
 
     @property
     def elements(self) -> frozenset[str]:
-        """The set of elements that occur."""
+        """The set of elements (names of types of atoms) that occur."""
         return frozenset(self.species)
 
     @property
@@ -161,7 +178,7 @@ class Frame(Shown, card=frame_card):
 
     @property
     def repeats(self) -> NDArray[np.float64]:
-        """(0 to 3, 3) Å, the lattice vectors along which it repeats."""
+        """Lattice vectors along which the frame repeats, of shape (0 to 3, 3), Å."""
         return np.empty((0, 3)) if self.cell is None else self.cell[list(self.pbc or ())]
 
     @property
@@ -204,7 +221,22 @@ class Frame(Shown, card=frame_card):
         return h.hexdigest()
 
     def without_labels(self, *, energy: bool = False, forces: bool = False, stress: bool = False) -> Frame:
-        """A copy that lacks the labels named."""
+        """A copy that lacks the labels named.
+
+        Parameters
+        ----------
+        energy : bool, default False
+            Leave out the energy.
+        forces : bool, default False
+            Leave out the forces.
+        stress : bool, default False
+            Leave out the stress.
+
+        Returns
+        -------
+        Frame
+            The same atoms, cell and group with the other labels.
+        """
         return replace(
             self,
             energy=None if energy else self.energy,

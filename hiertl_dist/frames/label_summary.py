@@ -25,13 +25,22 @@ class SourceLabels:
 
     Attributes
     ----------
-    source : a file or pattern; frames : how many frames.
-    found : per label, the key that it was read under and in how many frames.
-    left_out : per label, in how many frames it was read but not kept (a molecule's stress, what FITENER leaves out).
-    named : keys that the user named, ``{label: key}``, and in how many frames each was found.
-    passed_over : per label, each look-alike with the number of frames that have it, and of those without the label.
-    notes, doubts : each with the number of frames and the origin of the first.
-    zero_energies : frames whose energy is exactly 0 although there are forces in it.
+    source : str
+        A file or pattern.
+    frames : int
+        How many frames.
+    found : dict from str to Counter
+        Per label, the key that it was read under and in how many frames.
+    left_out : Counter
+        Per label, in how many frames it was read but not kept (a molecule's stress, what FITENER leaves out).
+    named : dict from (str, str) to int
+        Keys that the user named, as (label, key), and in how many frames each was found.
+    passed_over : dict from str to dict
+        Per label, each look-alike with the number of frames that have it, and of those without the label.
+    notes, doubts : dict from str to (int, str)
+        Each with the number of frames and the origin of the first.
+    zero_energies : int
+        Frames whose energy is exactly 0 although there are forces in it.
     """
 
     source: str
@@ -153,20 +162,44 @@ def _missed(label: str, missed: dict[str, int], own: SourceLabels) -> str:
 
 @dataclass(frozen=True, repr=False)
 class LabelSummary(Shown):
-    """Which labels were found where; made by :func:`summarise_labels`."""
+    """Which labels were found where; made by :func:`summarise_labels`.
+
+    Attributes
+    ----------
+    sources : tuple of SourceLabels
+        The labels of each source (file, pattern, or ``frames made in Python``), in the order of first appearance.
+    """
 
     sources: tuple[SourceLabels, ...]
 
     def text(self) -> str:
-        """A line for each source, then notes and warnings."""
+        """What was found, for people.
+
+        Returns
+        -------
+        str
+            A line for each source, then notes and warnings, the first 20 of each.
+        """
         return labels_text(self.as_dict())
 
     def warnings(self) -> tuple[str, ...]:
-        """What is likely wrong, a sentence each, in the order of the sources."""
+        """What is likely wrong.
+
+        Returns
+        -------
+        tuple of str
+            A sentence each, in the order of the sources; empty where nothing is.
+        """
         return tuple(said for source in self.sources for said in source.warnings())
 
     def as_dict(self) -> list[dict[str, Any]]:
-        """For JSON: one object a source."""
+        """The summary as JSON can hold it.
+
+        Returns
+        -------
+        list of dict
+            One object for each source: its frames, keys, look-alikes, notes and warnings.
+        """
         return [source.as_dict() for source in self.sources]
 
 
@@ -175,7 +208,13 @@ def summarise_labels(frames: Iterable[Frame]) -> LabelSummary:
 
     Parameters
     ----------
-    frames : of any reader; those made in Python count as one source, ``frames made in Python``.
+    frames : iterable of Frame
+        Frames of any reader; those made in Python count as one source, ``frames made in Python``.
+
+    Returns
+    -------
+    LabelSummary
+        The labels of each source, in the order in which sources first appear.
     """
     kinds: dict[tuple[LabelOrigin | None, bool, bool, bool], list[Any]] = {}
     zeros: Counter[str] = Counter()

@@ -50,13 +50,19 @@ class LabelOrigin:
 
     Attributes
     ----------
-    source : the file, or the pattern, that was asked for.
-    keys : the key or column that each label was read under, ``(("energy", "energy"), ("stress", "virial"))``; an empty
+    source : str
+        The file, or the pattern, that was asked for.
+    keys : tuple of (str, str)
+        The key or column that each label was read under, ``(("energy", "energy"), ("stress", "virial"))``; an empty
         key is the format's own place.
-    named : of those labels whose key the user named, label (``energy``, ``forces``, ``stress``, ``virial``) and key.
-    passed_over : look-alikes that were not used, each with the label that it looks like.
-    notes : what the reader did with the frame that its file does not say.
-    doubts : notes of what is likely not meant.
+    named : tuple of (str, str)
+        Of those labels whose key the user named, label (``energy``, ``forces``, ``stress``, ``virial``) and key.
+    passed_over : tuple of (str, str)
+        Look-alikes that were not used, each with the label that it looks like.
+    notes : tuple of str
+        What the reader did with the frame that its file does not say.
+    doubts : tuple of str
+        Notes of what is likely not meant.
     """
 
     source: str
