@@ -39,12 +39,16 @@ class Folds:
 
     Attributes
     ----------
-    count : number of folds, at least 2.
-    split : ``frame`` divides by frame, and only those of one ``Frame.configuration`` stay together; ``group`` keeps the
+    count : int, default 5
+        Number of folds, at least 2.
+    split : {"frame", "group"}, default "frame"
+        ``frame`` divides by frame, and only those of one ``Frame.configuration`` stay together; ``group`` keeps the
         frames of one group together, as the frames of a trajectory have to be: neighbours in time are nearly the same
         frame, and one of them in a fit foretells the other. Groups that share a configuration are together too.
-    seed : decides between folds that are equally full.
-    stratify : each composition is spread over the folds as evenly as can be; otherwise all frames are, whatever their
+    seed : int, default 0
+        Decides between folds that are equally full; at least 0.
+    stratify : bool, default True
+        Each composition is spread over the folds as evenly as can be; otherwise all frames are, whatever their
         composition.
 
     Raises
@@ -69,12 +73,34 @@ class Folds:
             raise InputError(f"folds.stratify: expected true or false, found {self.stratify!r}")
 
     def as_dict(self) -> dict[str, Any]:
-        """All keys, as JSON and TOML can hold them; :meth:`from_dict` reads it back to an equal one."""
+        """All keys, as JSON and TOML can hold them.
+
+        Returns
+        -------
+        dict from str to Any
+            The attributes by name; :meth:`from_dict` reads it back to an equal one.
+        """
         return asdict(self)
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Folds:
-        """The content of a ``folds`` table; keys that are not given have their defaults. Raises InputError."""
+        """Make folds of the content of a ``folds`` table.
+
+        Parameters
+        ----------
+        table : dict from str to Any
+            The attributes by name; those that are not given have their defaults.
+
+        Returns
+        -------
+        Folds
+            As the table says.
+
+        Raises
+        ------
+        InputError
+            Naming every key that is unknown or wrong.
+        """
         if not isinstance(table, dict):
             raise InputError(f"folds: expected a table, found {table!r}")
         known, problems = [f.name for f in fields(cls)], Problems()
@@ -106,12 +132,25 @@ def assign_folds(
 
     Parameters
     ----------
-    known : digest of a frame → its fold, of frames that have one; they need not be among ``frames``.
-    known_groups : ``Frame.group`` → its fold. New frames of such a group follow it where groups stay together.
-    known_compositions : digest → ``Frame.composition`` of known frames that are not among ``frames``; without it they
-        count among all frames of a fold, and not among those of their composition.
-    known_configurations : ``Frame.configuration`` → its fold, of known frames that are not among ``frames``; without it
-        a new frame of the same configuration as one of them does not follow it.
+    frames : sequence of Frame
+        The frames that are assigned; their order does not matter.
+    folds : Folds
+        How they are divided.
+    known : Mapping from str to int
+        Digest of a frame → its fold, of frames that have one; they need not be among ``frames``.
+    known_groups : Mapping from str to int
+        ``Frame.group`` → its fold. New frames of such a group follow it where groups stay together.
+    known_compositions : Mapping from str to str
+        Digest → ``Frame.composition`` of known frames that are not among ``frames``; without it they count among all
+        frames of a fold, and not among those of their composition.
+    known_configurations : Mapping from str to int
+        ``Frame.configuration`` → its fold, of known frames that are not among ``frames``; without it a new frame of the
+        same configuration as one of them does not follow it.
+
+    Returns
+    -------
+    list of int
+        The fold of each frame, in the order of ``frames``.
 
     Raises
     ------

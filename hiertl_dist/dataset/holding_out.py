@@ -53,15 +53,25 @@ def hold_out(
 
     Parameters
     ----------
-    frames : labelled or not.
-    groups : patterns of ``Frame.group`` (``t03*``); all frames of a group that one of them matches are held out.
-    fraction : this part of the other frames, of each group and each of its element sets alike (the parts rounded so
-        that their sum is right); which ones is drawn by a hash of ``seed`` and the frame.
-    every : of each group, counted from its first frame, each frame whose number is a multiple of this.
+    frames : sequence of Frame
+        Labelled or not.
+    groups : sequence of str, default ()
+        Patterns of ``Frame.group`` (``t03*``); all frames of a group that one of them matches are held out.
+    fraction : float, optional
+        This part (above 0 and below 1) of the other frames, of each group and each of its element sets alike (the parts
+        rounded so that their sum is right); which ones is drawn by a hash of ``seed`` and the frame.
+    every : int, optional
+        Of each group, counted from its first frame, each frame whose number is a multiple of this, at least 2. It
+        cannot stand beside ``fraction``.
+    seed : int, default 0
+        What the draw of ``fraction`` follows from, with the frames; without effect on ``groups`` and ``every``.
 
     Returns
     -------
-    The frames to be fitted and those held out.
+    fitted : list of Frame
+        The frames to be fitted.
+    held_out : list of Frame
+        The frames that are held out.
 
     Raises
     ------

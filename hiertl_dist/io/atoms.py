@@ -46,10 +46,20 @@ def frames_from_ase(
 
     Parameters
     ----------
-    images : a sequence of Atoms, an open ASE trajectory, or one Atoms.
-    group : group of the frames, unless ``group_key`` names the key of ``atoms.info`` that holds it.
-    energy_key, forces_key, stress_key, virial_key : as for :func:`read_frames`; defaults ``energy``, ``forces``,
-        ``stress``, and ``virial`` (eV, −V × stress).
+    images : iterable of ASE Atoms, or ASE Atoms
+        A sequence of Atoms, an open ASE trajectory, or one Atoms.
+    group : str, default "ase"
+        Group of the frames, unless ``group_key`` is given.
+    group_key : str, optional
+        Key of ``atoms.info`` that holds the group of each frame; where that is empty, ``group`` is taken.
+    energy_key, forces_key, stress_key, virial_key : str, optional
+        As for :func:`read_frames`; defaults ``energy`` (eV), ``forces`` (eV/Å), ``stress`` (eV/Å³), and ``virial`` (eV,
+        −V × stress).
+
+    Returns
+    -------
+    list of Frame
+        In the order of the images and in the package's units (Å, kcal/mol; stress positive under compression).
 
     Warns
     -----

@@ -68,10 +68,14 @@ class FmSetup(Shown):
 
     Attributes
     ----------
-    basis : one-body types are there only if energies are fitted.
-    frames : in the order of the trajectories, with the labels that are fitted and no others; empty if
-        they were not read. The group is the name of the trajectory without its extension.
-    notes : what the file says that has no effect here, one sentence each.
+    basis : Basis
+        One-body types are there only if energies are fitted.
+    frames : tuple of Frame
+        In the order of the trajectories, with the labels that are fitted and no others; empty if they were not read.
+        The group is the name of the trajectory without its extension; where two files share it, with the label that the
+        list gives the file.
+    notes : tuple of str
+        What the file says that has no effect here, one sentence each.
     """
 
     basis: Basis
@@ -107,7 +111,15 @@ def read_fm_setup(path: str | Path, *, read_frames: bool = True) -> FmSetup:
 
     Parameters
     ----------
-    read_frames : False leaves the trajectories unopened.
+    path : str or Path
+        The ``fm_setup.in``.
+    read_frames : bool, default True
+        False leaves the trajectories unopened.
+
+    Returns
+    -------
+    FmSetup
+        Basis, frames, and notes of what has no effect here.
 
     Raises
     ------
@@ -117,6 +129,8 @@ def read_fm_setup(path: str | Path, *, read_frames: bool = True) -> FmSetup:
     FrameError
         A trajectory cannot be read, has another number of frames than the list says, or lacks a label
         that is asked for.
+    MissingFileError
+        There is no such file.
     OSError
         A file cannot be opened.
     """

@@ -49,17 +49,26 @@ def read_frames(
 
     Parameters
     ----------
-    path : a file, a glob pattern, or a sequence of them; plain, or packed with gzip, bzip2 or xz (zstandard where
-        Python can). Matches of a pattern are sorted.
-    format : ``"extxyz"`` or ``"xyzf"``; default: by extension (``.extxyz``, ``.exyz``, ``.xyz``, ``.xyzf``, in any
-        case, followed by ``.gz``, ``.bz2``, ``.xz``).
-    group : group of every frame; default: the file's name without its extensions.
-    group_key : a key of the comment line that holds the group of each frame (extended XYZ).
-    energy_key, forces_key, stress_key, virial_key : where extended XYZ keeps the labels; defaults
-        ``energy``, ``forces``, ``stress`` (eV/Å³, ASE's sign) and ``virial`` (eV, −V × stress). A label
-        whose default key is absent is absent; a key named here that no frame has is an error. Naming one leaves the
-        others under their usual names, but that of two keys of a stress only the one named is read.
-    start, stop : the slice of all frames, in order, to give back; those after ``stop`` are not read.
+    path : str, Path, or iterable of them
+        A file, a glob pattern, or several of them; plain, or packed with gzip, bzip2 or xz (zstandard where Python
+        can). Matches of a pattern are sorted.
+    format : {"extxyz", "xyzf"}, optional
+        Default: by extension (``.extxyz``, ``.exyz``, ``.xyz``, ``.xyzf``, in any case, followed by ``.gz``, ``.bz2``,
+        ``.xz``).
+    group : str, optional
+        Group of every frame; default: the file's name without its extensions.
+    group_key : str, optional
+        A key of the comment line that holds the group of each frame (extended XYZ).
+    energy_key, forces_key, stress_key, virial_key : str, optional
+        Where extended XYZ keeps the labels; defaults ``energy`` (eV), ``forces`` (eV/Å), ``stress`` (eV/Å³, ASE's sign)
+        and ``virial`` (eV, −V × stress). A label whose default key is absent is absent; a key named here that no frame
+        has is an error. Naming one leaves the others under their usual names, but that of two keys of a stress only the
+        one named is read.
+    start : int, default 0
+        Number of frames at the beginning, counted over all files in order, that are passed over.
+    stop : int, optional
+        The number, counted from 0, of the first frame that is not given back; it and those after it are not read.
+        Default: all are given back.
 
     Returns
     -------
@@ -83,6 +92,10 @@ def read_frames(
         There is no such file, or none of a pattern: where was looked and which names are similar is said.
     OSError
         A file cannot be opened.
+
+    Examples
+    --------
+    >>> frames = read_frames("data/*.extxyz", group_key="config_type")
     """
     frames = list(
         iter_frames(
@@ -115,7 +128,32 @@ def iter_frames(
     start: int = 0,
     stop: int | None = None,
 ) -> Iterator[Frame]:
-    """As :func:`read_frames`, one frame at a time and without a warning; options and patterns are checked at once."""
+    """As :func:`read_frames`, one frame at a time and without a warning; options and patterns are checked at once.
+
+    Parameters
+    ----------
+    path : str, Path, or iterable of them
+        As for :func:`read_frames`.
+    format : {"extxyz", "xyzf"}, optional
+        As for :func:`read_frames`.
+    group, group_key : str, optional
+        As for :func:`read_frames`.
+    energy_key, forces_key, stress_key, virial_key : str, optional
+        As for :func:`read_frames`.
+    start, stop : int, optional
+        As for :func:`read_frames`.
+
+    Returns
+    -------
+    iterator of Frame
+        The frames in order; a file is opened when its first frame is asked for.
+
+    Raises
+    ------
+    FrameError, InputError, MissingFileError, OSError
+        As :func:`read_frames` raises them: for options and paths at once, for what is in a file when its frames are
+        asked for. That a named key is in no frame shows after the last one.
+    """
     if group is not None and group_key is not None:
         raise InputError(
             f"group {group!r} and group_key {group_key!r} are both given; only one can name the group"

@@ -50,19 +50,31 @@ __all__ = [
 
 @dataclass(frozen=True, repr=False)
 class Basis(Shown, card=basis_card):
-    """What a ChIMES model is linear in.
+    """What a ChIMES model is linear in: its cluster types with their orders and cutoffs (docs/theory.md, section 1).
 
     Attributes
     ----------
-    elements : in the order of the input (it fixes the order of cluster types and columns); names of other types of
-        atoms, such as ``C1`` or a bead's, are as good, see :mod:`~hiertl_dist.frames.type_names`.
-    pairs : one :class:`Pair` for each pair of elements that a cluster type joins.
-    types : the :class:`ClusterType` that the model has, in chimes_lsq's order.
-    cutoff : the cutoff factor of every edge.
-    energies : energies of free atoms in kcal/mol that are given and not fitted, as (element, energy); a fit holds the
-        one-body coefficients of these elements there. Rows of a design matrix don't depend on them.
-    masses : in u, of types that are no chemical elements or not of their mass. No energy depends on them, nor does the
+    elements : tuple of str
+        Element symbols in the order of the input (it fixes the order of cluster types and columns); names of other
+        types of atoms, such as ``C1`` or a bead's, are as good, see :mod:`~hiertl_dist.frames.type_names`.
+    pairs : tuple of Pair
+        One for each pair of elements that a cluster type joins; others may be there too.
+    types : tuple of ClusterType
+        The cluster types that the model has; the basis keeps them in chimes_lsq's order.
+    cutoff : Cutoff, default CUBIC
+        The cutoff factor of every edge.
+    energies : tuple of (str, float), default ()
+        Energies of free atoms that are given and not fitted, as (element, kcal/mol); a fit holds the one-body
+        coefficients of these elements there. Rows of a design matrix don't depend on them.
+    masses : Mapping from str to float, default {}
+        Masses in u of types that are no chemical elements or not of their mass. No energy depends on them, nor does the
         digest: parameter files carry them along for molecular dynamics.
+
+    Raises
+    ------
+    BasisError
+        Names, pairs, cluster types, energies or masses that are missing, unknown, given twice, or contradict each
+        other; or two-body cutoffs that are not those of the pair.
     """
 
     elements: Elements
@@ -104,7 +116,25 @@ class Basis(Shown, card=basis_card):
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Basis:
-        """Read the ``[basis]`` table of a TOML file. Raises BasisError naming the file and the key."""
+        """Read the ``[basis]`` table of a TOML file.
+
+        Parameters
+        ----------
+        path : str or Path
+            An input file; its other tables are not looked at.
+
+        Returns
+        -------
+        Basis
+            What :meth:`from_dict` makes of the table.
+
+        Raises
+        ------
+        BasisError
+            Naming the file and every key that is wrong.
+        MissingFileError
+            There is no such file.
+        """
         table = toml_table(require_file(path, "input file"), BasisError)
         if "basis" not in table:
             raise BasisError(f"{path}: expected a [basis] table, found {shown(sorted(table))}")
@@ -119,6 +149,23 @@ class Basis(Shown, card=basis_card):
     def from_dict(cls, table: Mapping[str, Any]) -> Basis:
         """Build a basis from the content of a ``[basis]`` table.
 
+        Parameters
+        ----------
+        table : Mapping from str to Any
+            The keys below; what TOML gives for them.
+
+        Returns
+        -------
+        Basis
+            With every cluster type that the table asks for.
+
+        Raises
+        ------
+        BasisError
+            Naming every key that is wrong, what was expected and what was found.
+
+        Notes
+        -----
         Keys: ``elements``; ``orders`` [n2, n3, n4] as PAIRTYP has them; ``transform``; ``cutoff``;
         ``pairs.XY`` with ``rmin``, ``rmax``, ``lambda``; and optional ``three_body``/``four_body`` with
         ``rmin``/``rmax``; ``blocks.XY.orders``; ``types.XYZ`` with ``order``, ``rmin``, ``rmax`` (a number,
@@ -130,7 +177,13 @@ class Basis(Shown, card=basis_card):
         return cls(*read_table(table))
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole basis as a ``[basis]`` table that :meth:`from_dict` reads back to an equal one."""
+        """The whole basis as a ``[basis]`` table.
+
+        Returns
+        -------
+        dict from str to Any
+            The table, with numbers in Å and kcal/mol; :meth:`from_dict` reads it back to an equal basis.
+        """
         pairs = {
             p.name: {"rmin": p.rmin, "rmax": p.rmax, "transform": p.transform}
             | ({} if p.morse_lambda is None else {"lambda": p.morse_lambda})
@@ -167,12 +220,44 @@ class Basis(Shown, card=basis_card):
         return max((e.rmax for t in self.types for e in t.edges), default=0.0)
 
     def pair(self, a: str, b: str) -> Pair:
-        """The pair of two elements."""
+        """The pair of two elements.
+
+        Parameters
+        ----------
+        a, b : str
+            The elements, in any order.
+
+        Returns
+        -------
+        Pair
+            Its cutoffs (Å) and transform.
+
+        Raises
+        ------
+        StopIteration
+            The basis has no such pair.
+        """
         key = tuple(sorted((a, b)))
         return next(p for p in self.pairs if p.elements == key)
 
     def type_named(self, elements: Iterable[str]) -> ClusterType | None:
-        """The cluster type of these elements (or of this name), or ``None``."""
+        """The cluster type of some elements.
+
+        Parameters
+        ----------
+        elements : iterable of str, or str
+            The elements, each as often as it occurs, in any order; or the name of the type, such as ``"CCN"``.
+
+        Returns
+        -------
+        ClusterType or None
+            The type; ``None`` where the basis has none of these elements.
+
+        Raises
+        ------
+        BasisError
+            A name that no names of elements make.
+        """
         key = split_symbols(elements) if isinstance(elements, str) else tuple(sorted(elements))
         return next((t for t in self.types if t.elements == key), None)
 
@@ -181,19 +266,63 @@ class Basis(Shown, card=basis_card):
 
         Parameters
         ----------
-        energies : by element; {} gives none.
-        unit : ``"eV"`` or ``"kcal"`` (kcal/mol).
+        energies : Mapping from str to float
+            Energy of a free atom by element, in ``unit``; {} gives none. It replaces what was given before.
+        unit : {"eV", "kcal"}, default "eV"
+            Unit of the energies; ``"kcal"`` is kcal/mol.
+
+        Returns
+        -------
+        Basis
+            A copy; its ``energies`` are in kcal/mol.
+
+        Raises
+        ------
+        BasisError
+            An unknown unit, an energy that is no finite number, or an element without a one-body term.
         """
         return replace(self, energies=given_energies({**energies, "unit": unit}, "energies"))
 
     def with_types(self, types: Iterable[ClusterType]) -> Basis:
-        """The same elements, pairs and cutoff function with other cluster types."""
+        """The same elements, pairs and cutoff function with other cluster types.
+
+        Parameters
+        ----------
+        types : iterable of ClusterType
+            All types of the new basis, in any order.
+
+        Returns
+        -------
+        Basis
+            A copy; given energies remain of the elements that still have a one-body term.
+
+        Raises
+        ------
+        BasisError
+            A type is there twice, or does not fit elements and pairs.
+        """
         kept = tuple(types)
         ones = {t.elements[0] for t in kept if t.body == 1}
         return replace(self, types=kept, energies=tuple((e, x) for e, x in self.energies if e in ones))
 
     def restricted(self, elements: Iterable[str]) -> Basis:
-        """The part that involves only these elements (or those of this name)."""
+        """The part that involves only some elements.
+
+        Parameters
+        ----------
+        elements : iterable of str, or str
+            The elements that are kept, or a name such as ``"CN"``; those that the basis lacks have no effect.
+
+        Returns
+        -------
+        Basis
+            Pairs, types, energies and masses of these elements alone.
+
+        Raises
+        ------
+        BasisError
+            The basis has none of the elements.
+        """
         wanted = set(split_symbols(elements) if isinstance(elements, str) else elements)
         keep = [e for e in self.elements if e in wanted]
         return Basis(

@@ -25,9 +25,17 @@ if TYPE_CHECKING:
 
 
 class Column(NamedTuple):
-    """Label of one column: block, sorted elements of the cluster, lexicographically smallest powers of its orbit.
+    """Label of one column of a design matrix: which basis function it is (docs/theory.md, section 2).
 
-    Powers are in the edge order 01 02 12 or 01 02 03 12 13 23 of the sorted atoms; a one-body column has none.
+    Attributes
+    ----------
+    block : str
+        Name of the block.
+    elements : tuple of str
+        The elements of the cluster, sorted.
+    powers : tuple of int
+        The lexicographically smallest powers of the column's orbit, in the edge order 01 02 12 or 01 02 03 12 13 23 of
+        the sorted atoms; a one-body column has none.
     """
 
     block: str
@@ -55,8 +63,10 @@ class Orbits:
 
     Attributes
     ----------
-    powers : (columns, edges) smallest powers of each orbit, in column order.
-    column : (order,) * edges, the column of each raw set of powers; −1 where a set is not allowed.
+    powers : ndarray of int, of shape (columns, edges)
+        Smallest powers of each orbit, in column order.
+    column : ndarray of int, with an axis of length order for each edge
+        The column of each raw set of powers; −1 where a set is not allowed.
     """
 
     powers: NDArray[np.int64]
@@ -114,25 +124,42 @@ def n_type_columns(kind: ClusterType) -> int:
 
 @dataclass(frozen=True, repr=False)
 class Block(Shown, card=block_card):
-    """An element set and the cluster types whose elements are exactly that set."""
+    """An element set and the cluster types whose elements are exactly that set (docs/theory.md, section 4).
+
+    Attributes
+    ----------
+    elements : tuple of str
+        The elements, sorted, each once.
+    types : tuple of ClusterType
+        The cluster types, in the order of the basis.
+    """
 
     elements: Elements
     types: tuple[ClusterType, ...]
 
     @property
     def name(self) -> str:
+        """Name of the block: its elements, such as ``CN`` or ``C1-N``."""
         return cluster_name(self.elements)
 
     @property
     def n_columns(self) -> int:
+        """Number of columns of all its types."""
         return sum(n_type_columns(t) for t in self.types)
 
     @property
     def columns(self) -> tuple[Column, ...]:
+        """The columns, type by type."""
         return tuple(Column(self.name, t.elements, p) for t in self.types for p in type_powers(t))
 
     def spans(self) -> Iterator[tuple[ClusterType, slice]]:
-        """Each type with the slice of the block's columns that it fills."""
+        """Which of the block's columns belong to which type.
+
+        Yields
+        ------
+        (ClusterType, slice)
+            Each type with the slice of the block's columns that it fills.
+        """
         start = 0
         for kind in self.types:
             stop = start + n_type_columns(kind)
@@ -141,12 +168,26 @@ class Block(Shown, card=block_card):
 
 
 def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, ...]:
-    """The blocks of a basis, smaller element sets first, or those named (in the same order).
+    """The blocks of a basis, or those of them that are named (docs/theory.md, section 4).
+
+    Parameters
+    ----------
+    basis : Basis
+        Where the cluster types come from.
+    names : iterable of str, or str, optional
+        Names of blocks, their elements in any order; default: every block.
+
+    Returns
+    -------
+    tuple of Block
+        Smaller element sets first, then in the order of the basis's elements, whatever the order of ``names``.
 
     Raises
     ------
-    KeyError, BasisError
-        A name that the basis has no block for, or that is none; elements may stand in any order.
+    KeyError
+        The basis has no block of a name.
+    BasisError
+        A name that no names of elements make.
     """
     found = {}
     for size in range(1, 5):
@@ -176,7 +217,26 @@ def sets_used(there: Iterable[frozenset[str]], blocks: Sequence[str], fewer: boo
 
 
 def columns_of(basis: Basis, names: Iterable[str] | None = None) -> Columns:
-    """All columns of the blocks named (default: every block), in order."""
+    """The columns of blocks, in the order of a design matrix.
+
+    Parameters
+    ----------
+    basis : Basis
+        Where the blocks come from.
+    names : iterable of str, or str, optional
+        Names of blocks, as for :func:`blocks_of`; default: every block.
+
+    Returns
+    -------
+    tuple of Column
+        Block by block in the order of :func:`blocks_of`. It remembers the basis's order of elements (``.elements``),
+        which :func:`lsq_order` needs.
+
+    Raises
+    ------
+    KeyError, BasisError
+        As :func:`blocks_of` raises them.
+    """
     return Columns((c for block in blocks_of(basis, names) for c in block.columns), basis.elements)
 
 
@@ -187,9 +247,16 @@ def lsq_order(columns: Sequence[Column], elements: Sequence[str] | None = None) 
 
     Parameters
     ----------
-    columns : as :func:`columns_of` or ``design_rows`` give them.
-    elements : order of the elements in the input; default: the one that ``columns`` remembers, else
-        the order of first appearance.
+    columns : sequence of Column
+        As :func:`columns_of` or ``design_rows`` give them.
+    elements : sequence of str, optional
+        Order of the elements in the input; default: the one that ``columns`` remembers, else the order of first
+        appearance.
+
+    Returns
+    -------
+    ndarray of int, of shape (columns,)
+        The number of the column that comes first in chimes_lsq's order, then of the second, and so on.
     """
     if elements is None:
         elements = getattr(columns, "elements", None) or tuple(dict.fromkeys(e for c in columns for e in c[1]))

@@ -39,7 +39,23 @@ MOST_TYPES: Final = 200_000
 
 @dataclass(frozen=True)
 class Cutoff:
-    """The smooth cutoff factor of an edge: ``CUBIC`` (1 − r/rmax)³, or ``TERSOFF``, 1 below rmax (1 − fraction)."""
+    """The smooth cutoff factor f_c of an edge of length r, 1 … 0 (docs/theory.md, section 1).
+
+    ``CUBIC`` is (1 − r/rmax)³. ``TERSOFF`` is 1 below d = rmax (1 − fraction) and from there to rmax
+    ½ + ½ sin(π (r − d)/(rmax − d) + π/2). Both are 0 from rmax on.
+
+    Attributes
+    ----------
+    kind : {"CUBIC", "TERSOFF"}
+        Which function.
+    fraction : float
+        Of ``TERSOFF``, the part of rmax over which the factor falls, above 0 and up to 1; ``CUBIC`` has none.
+
+    Raises
+    ------
+    BasisError
+        Another kind, or a fraction of ``TERSOFF`` outside (0, 1].
+    """
 
     kind: str = "CUBIC"
     fraction: float = 0.0
@@ -52,7 +68,23 @@ class Cutoff:
 
     @classmethod
     def parse(cls, text: str) -> Cutoff:
-        """From ``"CUBIC"`` or ``"TERSOFF 0.75"``."""
+        """Read a cutoff factor as input files write it.
+
+        Parameters
+        ----------
+        text : str
+            ``"CUBIC"``, or ``"TERSOFF"`` and its fraction, as in ``"TERSOFF 0.75"``.
+
+        Returns
+        -------
+        Cutoff
+            ``str`` of it gives the text back.
+
+        Raises
+        ------
+        BasisError
+            Any other text, or a fraction outside (0, 1].
+        """
         words = text.split()
         if len(words) == 1 and words[0] == "CUBIC":
             return cls()
@@ -67,9 +99,26 @@ class Cutoff:
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair of elements: inner and outer cutoff (Å) of the two-body term, transform and its λ (Å, MORSE only).
+    """A pair of elements: cutoffs of its two-body term, and the transform of its distance (docs/theory.md, section 1).
 
     Equal cutoffs make an inactive pair, as chimes_lsq's users write one: its terms are zero at every distance.
+
+    Attributes
+    ----------
+    elements : tuple of 2 str
+        The two elements, sorted.
+    rmin, rmax : float
+        Inner and outer cutoff of the two-body term, Å; 0 ≤ rmin ≤ rmax ≤ 1000.
+    transform : {"MORSE", "INVRSE_R", "DEFAULT"}
+        What the Chebyshev polynomials take of the distance r: exp(−r/λ), 1/r, or r; for the edges of larger clusters
+        too.
+    morse_lambda : float or None
+        λ of ``MORSE``, Å, above 0; ``None`` for the other transforms, which drop it.
+
+    Raises
+    ------
+    BasisError
+        Cutoffs out of order or range, an unknown transform, or ``MORSE`` without a λ above 0.
     """
 
     elements: Elements
@@ -88,6 +137,7 @@ class Pair:
 
     @property
     def name(self) -> str:
+        """Name of the pair: its elements, such as ``CN`` or ``C1-N``."""
         return cluster_name(self.elements)
 
 
@@ -128,7 +178,15 @@ def check_number(elements: int, body: int) -> None:
 
 @dataclass(frozen=True)
 class Edge:
-    """Cutoffs (Å) that a cluster type uses for its edges between two elements."""
+    """Cutoffs that a cluster type uses for its edges between two elements.
+
+    Attributes
+    ----------
+    elements : tuple of 2 str
+        The two elements, sorted.
+    rmin, rmax : float
+        Inner and outer cutoff, Å. Equal ones make a type that is never active.
+    """
 
     elements: Elements
     rmin: float
@@ -136,6 +194,7 @@ class Edge:
 
     @property
     def name(self) -> str:
+        """Name of the pair: its elements, such as ``CN`` or ``C1-N``."""
         return cluster_name(self.elements)
 
 
@@ -143,7 +202,21 @@ class Edge:
 class ClusterType(Shown):
     """A multiset of 1 to 4 elements, its number of Chebyshev orders, and its own cutoffs per pair of elements.
 
-    ``order`` counts as in PAIRTYP: two-body powers run 1…order, many-body ones 0…order−1.
+    Attributes
+    ----------
+    elements : tuple of str
+        One to four elements, sorted, each as often as it occurs: ``("C", "C", "N")``.
+    order : int
+        Counts as in PAIRTYP: two-body powers run 1…order, many-body ones 0…order−1; 1 for a one-body type.
+    edges : tuple of Edge
+        The cutoffs for each pair of elements that the cluster has, each once, sorted by elements; none for a one-body
+        type.
+
+    Raises
+    ------
+    BasisError
+        Elements that are not 1 to 4 or not sorted, an order that no such type has, or edges that are missing, too many
+        or of wrong cutoffs.
     """
 
     elements: Elements
@@ -164,10 +237,12 @@ class ClusterType(Shown):
 
     @property
     def body(self) -> int:
+        """How many atoms a cluster has, 1 to 4."""
         return len(self.elements)
 
     @property
     def name(self) -> str:
+        """Name of the type: its elements, such as ``CCN`` or ``C1-C1-N``."""
         return cluster_name(self.elements)
 
     @property
@@ -176,7 +251,23 @@ class ClusterType(Shown):
         return cluster_name(set(self.elements))
 
     def edge(self, a: str, b: str) -> Edge:
-        """The cutoffs between two of its elements."""
+        """The cutoffs between two of its elements.
+
+        Parameters
+        ----------
+        a, b : str
+            The elements, in any order.
+
+        Returns
+        -------
+        Edge
+            Its cutoffs in Å.
+
+        Raises
+        ------
+        StopIteration
+            No edge of the cluster joins these elements.
+        """
         key = tuple(sorted((a, b)))
         return next(e for e in self.edges if e.elements == key)
 

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Penalty:
-    """Two-body wall A (rmin + d − r)³ for r < rmin + d, on pairs that have a two-body type.
+    """Two-body wall A (rmin + d − r)³ for r < rmin + d, on pairs that have a two-body type (docs/theory.md, section 1).
 
     Attributes
     ----------
-    scale : A in kcal/mol/Å³; chimes_calculator's default where a file is silent is 1e4.
-    distance : d in Å; default 0.01.
+    scale : float
+        A, kcal/mol/Å³; the default, 1e4, is chimes_calculator's where a file is silent.
+    distance : float
+        d, Å; default 0.01.
     """
 
     scale: float = 1.0e4
@@ -47,16 +49,27 @@ class Parameters(Shown, card=parameters_card):
 
     Attributes
     ----------
-    basis : its types are those that have parameters; excluded ones are absent.
-    coefficients : (columns,) kcal/mol, in the order of :func:`hiertl_dist.model.blocks.columns_of`.
-    penalty : the wall below the inner cutoffs.
-    coverage : ``"block:pair"`` → the range of distances in Å of that pair of elements in the frames that the
-        block was fitted on, as far as the block's terms reach: ``{"CN:CC": (1.05, 5.0)}``; empty where unknown.
-    source : where it came from, for messages.
-    notes : what its reader passed over or guessed, one sentence each.
-    untold : directions in the energies of free atoms that no label told, see :mod:`hiertl_dist.model.untold`:
-        energies of
-        what has numbers of atoms along one of them lack a constant.
+    basis : Basis
+        Its types are those that have parameters; excluded ones are absent.
+    coefficients : ndarray of shape (columns,)
+        One for each column, kcal/mol, in the order of :func:`~hiertl_dist.model.blocks.columns_of`; copied, read-only.
+    penalty : Penalty
+        The wall below the inner cutoffs.
+    coverage : Mapping from str to (float, float)
+        By ``"block:pair"`` the range of distances, Å, of that pair of elements in the frames that the block was fitted
+        on, as far as the block's terms reach: ``{"CN:CC": (1.05, 5.0)}``; empty where unknown.
+    source : str
+        Where it came from, for messages.
+    notes : tuple of str
+        What its reader passed over or guessed, one sentence each.
+    untold : tuple of Mapping from str to float
+        Directions (an amount by element) in the energies of free atoms that no label told, see
+        :mod:`hiertl_dist.model.untold`: energies of what has numbers of atoms along one of them lack a constant.
+
+    Raises
+    ------
+    ParameterFileError
+        A number of coefficients that is not that of the columns, or a coefficient that is not finite.
     """
 
     basis: Basis
@@ -82,6 +95,7 @@ class Parameters(Shown, card=parameters_card):
 
     @property
     def columns(self) -> Columns:
+        """Labels of the coefficients, in their order."""
         return columns_of(self.basis)
 
     @property
@@ -91,11 +105,33 @@ class Parameters(Shown, card=parameters_card):
         return hashlib.sha256(self.basis.digest.encode() + self.coefficients.tobytes() + wall.tobytes()).hexdigest()
 
     def as_dict(self) -> dict[tuple[str, tuple[str, ...], tuple[int, ...]], float]:
-        """Coefficient by column."""
+        """The coefficients by column.
+
+        Returns
+        -------
+        dict from Column to float
+            Each coefficient, kcal/mol, under its (block, elements, powers).
+        """
         return dict(zip(self.columns, (float(c) for c in self.coefficients), strict=True))
 
     def with_types(self, types: Iterable[ClusterType]) -> Parameters:
-        """The part of some cluster types only; blocks whose types remain in part keep their coverage."""
+        """The part of some cluster types only.
+
+        Parameters
+        ----------
+        types : iterable of ClusterType
+            Types of its basis, or such of lower order: their columns are among its own.
+
+        Returns
+        -------
+        Parameters
+            The coefficients of these types; blocks whose types remain in part keep their coverage.
+
+        Raises
+        ------
+        KeyError
+            A type has a column that this model lacks.
+        """
         basis = self.basis.with_types(types)
         values, blocks = self.as_dict(), {t.block for t in basis.types if t.body > 1}
         coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
@@ -104,7 +140,18 @@ class Parameters(Shown, card=parameters_card):
         return replace(self, basis=basis, coefficients=coefficients, coverage=coverage, untold=untold)
 
     def restricted(self, blocks: set[str]) -> Parameters:
-        """The part of some blocks only (by name)."""
+        """The part of some blocks only.
+
+        Parameters
+        ----------
+        blocks : set of str
+            Names of the blocks that are kept; others than its own have no effect.
+
+        Returns
+        -------
+        Parameters
+            Their coefficients and coverage; ``source`` names the blocks where it is not the whole model.
+        """
         basis = self.basis.with_types(t for t in self.basis.types if t.block in blocks)
         values = self.as_dict()
         coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}

@@ -28,7 +28,15 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True)
 class GroupResidual:
-    """How well one group of rows is fitted: its number of rows and the RMS of target and residual (its own units)."""
+    """How well one group of rows is fitted.
+
+    Attributes
+    ----------
+    rows : int
+        Number of rows.
+    target_rms, rmse : float
+        Root mean square of target and residual, in the unit of the rows: kcal/mol, kcal/mol/Å or kcal/mol/Å³.
+    """
 
     rows: int
     target_rms: float
@@ -37,22 +45,43 @@ class GroupResidual:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Solution(Shown, card=solution_card):
-    """A fit of one or several blocks.
+    """A fit of one or several blocks, with all that it was conditioned on (docs/theory.md, sections 4, 7 and 8).
 
     Attributes
     ----------
-    parameters : coefficients of the blocks that were free, with the range of distances they were fitted on.
-    blocks : their names; block : the element set whose frames they were fitted on.
-    frozen : name → digest of each frozen model.
-    regulariser, weights, objective : as in the input.
-    method : the summary that was solved, ``rfactor`` or ``gram``.
-    condition : estimate for the regularised, column-equilibrated problem; rank, nonzeros : of the coefficients.
-    n_counted : rows that the objective counts.
-    residuals : per group of rows, unweighted.
-    rmse : over all rows that the objective counts, unweighted.
-    notes : what the solver wants known.
-    hyperparameters : what the solver chose or was held to: tolerance; or alpha, noise (standard deviation of a row of
-        weight 1), effective_parameters, log_evidence.
+    parameters : Parameters
+        Coefficients of the blocks that were free, with the range of distances they were fitted on.
+    block : str
+        The element set whose frames they were fitted on.
+    blocks : tuple of str
+        Names of the blocks that were free.
+    frozen : Mapping from str to str
+        Digest of each frozen model, by its source.
+    regulariser : Mapping from str to Any
+        Kind and settings, as in the input.
+    weights : Mapping from str to float
+        Weight of rows by name of a kind, a source or both, which multiply rows and targets.
+    objective : {"lsq", "plain"}
+        How often kinds of rows count.
+    method : {"rfactor", "gram"}
+        The summary that was solved.
+    rank : int
+        Independent columns of the rows; of ``svd`` the singular values kept.
+    condition : float
+        Estimated condition number of the regularised, column-equilibrated problem.
+    nonzeros : int
+        Coefficients that are not 0.
+    n_counted : int
+        Rows, each as often as the objective counts it.
+    rmse : float
+        Root mean square residual over all rows that the objective counts, unweighted.
+    residuals : Mapping from str to GroupResidual
+        Of each group of rows (``source/kind``), unweighted.
+    notes : tuple of str
+        What the solver wants known.
+    hyperparameters : Mapping from str to float
+        What the solver chose or was held to: tolerance; or alpha, noise (standard deviation of a row of weight 1),
+        effective_parameters, log_evidence.
     """
 
     parameters: Parameters
@@ -74,6 +103,7 @@ class Solution(Shown, card=solution_card):
 
     @property
     def n_columns(self) -> int:
+        """Number of coefficients."""
         return len(self.parameters.coefficients)
 
     @property
@@ -82,7 +112,13 @@ class Solution(Shown, card=solution_card):
         return sum(r.rows for r in self.residuals.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the coefficients, for JSON."""
+        """Everything but the coefficients, for JSON.
+
+        Returns
+        -------
+        dict from str to Any
+            The attributes, the numbers of columns and rows, and the coverage (Å).
+        """
         return {
             "block": self.block, "blocks": list(self.blocks), "columns": self.n_columns, "rows": self.rows,
             "frozen": dict(self.frozen), "regulariser": dict(self.regulariser), "weights": dict(self.weights),
@@ -94,7 +130,13 @@ class Solution(Shown, card=solution_card):
         }  # fmt: skip
 
     def save(self, path: str | Path) -> None:
-        """Write one ``.npz`` file, atomically; coefficients are kept to the bit."""
+        """Write one ``.npz`` file, atomically; coefficients are kept to the bit.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; one that is there is replaced, folders that are missing are made.
+        """
         path = Path(path)
         penalty = self.parameters.penalty
         meta = self.as_dict() | {
@@ -106,7 +148,25 @@ class Solution(Shown, card=solution_card):
 
     @classmethod
     def load(cls, path: str | Path) -> Solution:
-        """Read what :meth:`save` wrote. Raises ParameterFileError naming the file."""
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Returns
+        -------
+        Solution
+            The one that was saved; ``parameters.source`` is the path.
+
+        Raises
+        ------
+        ParameterFileError
+            Naming the file: it is no solution file, or one of another format.
+        MissingFileError
+            There is no such file.
+        """
         require_file(path, "solution file")
         try:
             # np.load leaves the file open where it is no archive
