@@ -21,7 +21,8 @@ class HiertlError(Exception):
 
     Attributes
     ----------
-    problems : where one exception tells of several, the text of each.
+    problems : tuple of str
+        Where one exception tells of several problems, the text of each.
     """
 
     problems: tuple[str, ...] = ()
@@ -56,8 +57,8 @@ class InnerCutoffError(HiertlError, ValueError):
 
     Attributes
     ----------
-    contacts : where all frames were looked at, the :class:`~hiertl_dist.evaluation.contacts.Contact` of each pair of
-        elements.
+    contacts : tuple of Contact
+        Where all frames were looked at, the :class:`~hiertl_dist.evaluation.contacts.Contact` of each pair of elements.
     """
 
     contacts: tuple[Any, ...] = ()
@@ -89,7 +90,8 @@ class LaunchError(HiertlError, RuntimeError):
 
     Attributes
     ----------
-    speaks : whether this process is the one of all that meet the error that should tell of it.
+    speaks : bool
+        Whether this process is the one of all that meet the error that should tell of it.
     """
 
     def __init__(self, message: str, speaks: bool = True) -> None:
@@ -140,8 +142,10 @@ class Problems:
 
     Attributes
     ----------
-    found : the text of each problem, in the order in which they were met.
-    silent : names of keys of which nothing more is to be said.
+    found : list of str
+        The text of each problem, in the order in which they were met.
+    silent : tuple of str
+        Names of keys of which nothing more is to be said.
     """
 
     def __init__(self, kind: type[HiertlError] = InputError) -> None:

@@ -173,6 +173,13 @@ class Basis(Shown, card=basis_card):
         free atoms by element that are given and not fitted, with ``unit = "eV"`` (the default) or ``"kcal"`` (kcal/mol)
         beside them. Many-body cutoffs default to those of the pair, and a pair with rmin = rmax is inactive. ``XYZ``
         stands for names of elements run together; other names of types have hyphens between them: ``pairs.C1-C1``.
+
+        Examples
+        --------
+        >>> pair = {"rmin": 1.0, "rmax": 5.0, "lambda": 1.4}
+        >>> basis = Basis.from_dict({"elements": ["C"], "orders": [12, 6, 0], "pairs": {"CC": pair}})
+        >>> [t.name for t in basis.types]
+        ['CC', 'CCC', 'C']
         """
         return cls(*read_table(table))
 

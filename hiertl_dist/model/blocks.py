@@ -188,6 +188,11 @@ def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, 
         The basis has no block of a name.
     BasisError
         A name that no names of elements make.
+
+    Examples
+    --------
+    >>> [block.name for block in blocks_of(basis)]  # of a basis of the elements C and N
+    ['C', 'N', 'CN']
     """
     found = {}
     for size in range(1, 5):

@@ -177,15 +177,25 @@ def merge_parameters(
 
     Parameters
     ----------
-    parts : blocks or models; pairs, cutoff functions and penalties must agree.
-    overlap : what happens to cluster types that two parts have: ``"refuse"``, or ``"add"`` coefficients (an
-        additive residual such as al_driver's ALC files). Nothing is ever replaced.
-    penalty : the wall of the result; needed where the parts have different ones.
+    parts : sequence of Parameters
+        Blocks or models; pairs, cutoff functions and penalties must agree.
+    overlap : {"refuse", "add"}, default "refuse"
+        What happens to cluster types that two parts have: an error, or their coefficients are added (an additive
+        residual such as al_driver's ALC files). Nothing is ever replaced.
+    penalty : Penalty, optional
+        The wall of the result; needed where the parts have different ones.
+
+    Returns
+    -------
+    Parameters
+        Every cluster type of the parts. Of a pair that two parts of one block cover, the range that both do.
 
     Raises
     ------
     MismatchError
         Naming the two parts and both values.
+    ValueError
+        No parts, or another ``overlap``.
     """
     if overlap not in ("refuse", "add"):
         raise ValueError(f"overlap: expected 'refuse' or 'add', found {overlap!r}")

@@ -60,15 +60,17 @@ class Solution(Shown, card=solution_card):
     regulariser : Mapping from str to Any
         Kind and settings, as in the input.
     weights : Mapping from str to float
-        Weight of rows by name of a kind, a source or both, which multiply rows and targets.
+        Weights of rows by kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``), where compositions
+        are kept apart by these too; they multiply one another.
     objective : {"lsq", "plain"}
         How often kinds of rows count.
     method : {"rfactor", "gram"}
         The summary that was solved.
     rank : int
-        Independent columns of the rows; of ``svd`` the singular values kept.
+        Independent columns of the design matrix; of ``svd`` the singular values kept.
     condition : float
-        Estimated condition number of the regularised, column-equilibrated problem.
+        Estimated condition number of the regularised problem, columns scaled to length 1; exact and without that scaling
+        for ``svd``.
     nonzeros : int
         Coefficients that are not 0.
     n_counted : int
