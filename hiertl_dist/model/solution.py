@@ -60,8 +60,8 @@ class Solution(Shown, card=solution_card):
     regulariser : Mapping from str to Any
         Kind and settings, as in the input.
     weights : Mapping from str to float
-        Weights of rows by kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``), where compositions
-        are kept apart by these too; they multiply one another.
+        Weights of rows by kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``), and where
+        compositions are kept apart by these too; they multiply one another.
     objective : {"lsq", "plain"}
         How often kinds of rows count.
     method : {"rfactor", "gram"}
@@ -69,8 +69,8 @@ class Solution(Shown, card=solution_card):
     rank : int
         Independent columns of the design matrix; of ``svd`` the singular values kept.
     condition : float
-        Estimated condition number of the regularised problem, columns scaled to length 1; exact and without that scaling
-        for ``svd``.
+        Condition number of the regularised problem: an estimate with columns scaled to length 1; of ``svd``, and of
+        ridges that were solved together, exact and without that scaling.
     nonzeros : int
         Coefficients that are not 0.
     n_counted : int
