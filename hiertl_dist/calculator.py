@@ -50,35 +50,44 @@ class AtomsError(FrameError, ase_calculator.CalculatorSetupError):  # type: igno
 class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     """Energy (eV), forces (eV/Å) and stress (eV/Å³, ASE's sign and order xx yy zz yz xz xy) of a model.
 
-    The energy is the model's own: it holds the energy offsets of the parameters (one-body terms), if they have any,
-    and the wall below the inner cutoffs. Where it lacks the offset of an element, or knows offsets in combinations
-    alone that the atoms' composition is not among, the first energy asked for brings a HiertlWarning.
-    ``free_energy`` is the same number. Atoms that are periodic in no direction
-    are an isolated molecule, whatever their cell; those that are in one or two are a wire or a slab, with images in
-    these directions only. None of them has a volume, so that asking for their stress raises ASE's
-    PropertyNotImplementedError. A calculator keeps the last result and calculates again when positions, cell,
-    periodicity or elements have changed.
+    The energy is the model's own: it holds the energy offsets of the parameters (one-body terms), if they have any, and
+    the wall below the inner cutoffs. Where it lacks the offset of an element, or knows offsets in combinations alone
+    that the atoms' composition is not among, the first energy asked for brings a HiertlWarning. ``free_energy`` is the
+    same number. Atoms that are periodic in no direction are an isolated molecule, whatever their cell; those that are
+    in one or two are a wire or a slab, with images in these directions only. None of them has a volume, so that asking
+    for their stress raises ASE's PropertyNotImplementedError. A calculator keeps the last result and calculates again
+    when positions, cell, periodicity or elements have changed.
 
     Parameters
     ----------
-    model : a model, the path of a parameter or solution file, or a list of these, which are added up (C + N + CN).
-        Parts that overlap or have different walls: :meth:`Model.merge <hiertl_dist.Model.merge>` them first.
-    threads : over which the atoms of a cell are shared out.
-    policy : for pairs inside an inner cutoff: ``damp`` (as chimes_calculator), ``lsq`` or ``refuse``.
-    ignore_other_elements : leave atoms of other elements out (no energy, no force); otherwise they are refused.
-    extrapolation : for distances that no block was fitted on, as far as the parameters say: ``warn`` once for each
-        pair of elements, shorter and longer apart; ``record``; or ``refuse``.
-    types : for models with types of atoms that are no chemical elements: the type of each symbol, ``{"C": "C1"}``
-        (others stand for themselves), or the name of an array of ``atoms`` that holds the type of each atom,
+    model : Model, Parameters, Solution, str or Path, or a Sequence of these
+        A model, the path of a parameter or solution file, or a list of these, which are added up (C + N + CN). Parts
+        that overlap or have different walls: :meth:`Model.merge <hiertl_dist.Model.merge>` them first.
+    atoms : ase.Atoms, optional
+        To which the calculator is attached, if given.
+    threads : int
+        Over which the atoms of a cell are shared out; default: 1.
+    policy : {"damp", "lsq", "refuse"}
+        For pairs inside an inner cutoff; default: ``damp`` (as chimes_calculator).
+    ignore_other_elements : bool
+        Leave atoms of other elements out (no energy, no force); otherwise, by default, they are refused.
+    extrapolation : {"warn", "record", "refuse"}
+        For distances that no block was fitted on, as far as the parameters say. By default ``warn`` once for each pair
+        of elements, shorter and longer apart.
+    types : Mapping from str to str, or str, optional
+        For models with types of atoms that are no chemical elements: the type of each symbol, ``{"C": "C1"}`` (others
+        stand for themselves), or the name of an array of ``atoms`` that holds the type of each atom,
         ``atoms.arrays["types"]``.
-    atoms : to which the calculator is attached, if given.
 
     Attributes
     ----------
-    out_of_range : the worst pairs of atoms outside the fitted range in the last calculation, see
-        :class:`~hiertl_dist.Evaluation`.
-    extrapolated : number of calculations since the start in which there were such pairs, by pair of elements and side:
-        ``{("CN", "shorter"): 3}``.
+    model : Model
+        What is evaluated, the sum of the parts.
+    out_of_range : tuple of OutOfRange
+        The worst pairs of atoms outside the fitted range in the last calculation, see :class:`~hiertl_dist.Evaluation`.
+    extrapolated : dict from (str, str) to int
+        Number of calculations since the start in which there were such pairs, by pair of elements and side: ``{("CN",
+        "shorter"): 3}``.
 
     Raises
     ------
@@ -89,6 +98,11 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     AtomsError
         From a calculation: other elements, atoms on top of one another, what ``refuse`` refuses. It is ASE's
         CalculatorSetupError and a ValueError.
+
+    Examples
+    --------
+    >>> atoms.calc = hiertl_dist.Calculator(["C.txt", "N.txt", "CN.txt"])
+    >>> atoms.get_potential_energy()  # eV
     """
 
     name = "hiertl_dist"
@@ -114,7 +128,25 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         return cut(f"Calculator({brief(self.model)}{', ' if said else ''}{said})")
 
     def set(self, **options: Any) -> dict[str, Any]:
-        """Change options, and forget results if one of them is new; those that differ are returned."""
+        """Change options, and forget results if one of them is new.
+
+        Parameters
+        ----------
+        **options : object
+            Those of :class:`Calculator`, such as ``threads=4``.
+
+        Returns
+        -------
+        dict from str to object
+            The options that differ from what they were.
+
+        Raises
+        ------
+        TypeError
+            An option that there is not, or ``types`` that are neither a table nor a name.
+        ValueError
+            A value that an option can't have.
+        """
         if unknown := sorted(options.keys() - self.default_parameters.keys()):
             raise TypeError(f"Calculator: expected options {sorted(self.default_parameters)}, found {unknown}")
         new = {**self.parameters, **options}
@@ -132,7 +164,23 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = ase_calculator.all_changes,
     ) -> None:
-        """All properties at once, into ``results``; nothing if nothing has changed since they were calculated."""
+        """Calculate all properties at once, into ``results``; nothing if nothing has changed since they were
+        calculated.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms, optional
+            Default: those that the calculator has.
+        properties : Sequence of str
+            What ASE asks for; all are calculated whatever it says.
+        system_changes : Sequence of str
+            What has changed since the last calculation, in ASE's words.
+
+        Raises
+        ------
+        AtomsError
+            The model, or the calculator's options, do not allow these atoms.
+        """
         if self.results and not system_changes:
             return  # asked for what a molecule does not have: ASE says so
         super().calculate(atoms, properties, system_changes)
@@ -151,7 +199,30 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
             self.results["stress"] = -found.stress[VOIGT] / EV
 
     def get_property(self, name: str, atoms: Any = None, allow_calculation: bool = True) -> Any:
-        """A result, calculated if need be; says why there is no stress."""
+        """A result, calculated if need be; says why there is no stress.
+
+        Parameters
+        ----------
+        name : {"energy", "free_energy", "forces", "stress"}
+            Which one.
+        atoms : ase.Atoms, optional
+            Of which atoms; default: those that the calculator has.
+        allow_calculation : bool
+            Whether it is calculated if it is not there.
+
+        Returns
+        -------
+        float or ndarray or None
+            Energy in eV, forces (atoms, 3) in eV/Å, stress (6,) in eV/Å³; None where it is not there and may not be
+            calculated.
+
+        Raises
+        ------
+        ase.calculators.calculator.PropertyNotImplementedError
+            Another name, or the stress of atoms that have no volume.
+        AtomsError
+            As of :meth:`calculate`.
+        """
         try:
             found = super().get_property(name, atoms, allow_calculation)
         except ase_calculator.PropertyNotImplementedError as error:
@@ -168,7 +239,20 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         return found
 
     def check_state(self, atoms: Any, tol: float = 1e-15) -> list[str]:
-        """What has changed since the last calculation; ASE does not look at an array of types."""
+        """What has changed since the last calculation; ASE does not look at an array of types.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            To be compared with those of the last calculation.
+        tol : float
+            Numbers that differ by less count as the same (ASE's tolerance).
+
+        Returns
+        -------
+        list of str
+            Such as ``["positions"]``; ``"types"`` where only the array of types differs.
+        """
         changes: list[str] = super().check_state(atoms, tol)
         name = self.parameters.get("types")
         if isinstance(name, str) and not changes and _array(atoms, name) != _array(self.atoms, name):
@@ -210,7 +294,18 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
                 warnings.warn(said, RuntimeWarning, stacklevel=2)
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """What is written to trajectories and databases: where the model came from, its digest, and options."""
+        """What is written to trajectories and databases: where the model came from, its digest, and options.
+
+        Parameters
+        ----------
+        skip_default : bool
+            Leave out options that have their default.
+
+        Returns
+        -------
+        dict from str to object
+            ``source``, ``digest`` and ``elements`` of the model, and the options.
+        """
         parameters = self.model.parameters
         own = {"source": parameters.source, "digest": parameters.digest, "elements": list(self.model.elements)}
         return {**own, **super().todict(skip_default)}

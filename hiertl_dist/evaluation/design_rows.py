@@ -27,15 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DesignRows(Shown, card=rows_card):
-    """A design matrix with its labels.
+    """A design matrix with its labels; how rows are defined is in section 2 of docs/theory.md.
 
     Attributes
     ----------
-    matrix : (rows, columns), unweighted; kcal/mol/Å, kcal/mol/Å³ and kcal/mol per unit coefficient.
-    target : (rows,) labels in the same units.
-    rows : per row ``(frame, kind, atom or -1, component)``.
-    columns : per column ``(block, sorted elements, powers)``.
-    skipped : indices of frames that the policy left out.
+    matrix : ndarray of shape (rows, columns)
+        Unweighted; kcal/mol/Å, kcal/mol/Å³ and kcal/mol per unit coefficient.
+    target : ndarray of shape (rows,)
+        Labels in the same units.
+    rows : tuple of Row
+        Of each row ``(frame, kind, atom or -1, component)``.
+    columns : Columns
+        Of each column ``(block, sorted elements, powers)``.
+    skipped : tuple of int
+        Indices of frames that the policy left out.
     """
 
     matrix: NDArray[np.float64]
@@ -56,19 +61,41 @@ def design_rows(
     """Design rows of frames in memory.
 
     Per frame: forces atom by atom (x y z), the stress rows it has labels for (xx yy zz xy xz yz), one energy row; a
-    label that a frame lacks has no row.
+    label that a frame lacks has no row. See section 2 of docs/theory.md.
 
     Parameters
     ----------
-    blocks : names such as ``["C", "CN"]``; default: every block of the basis.
-    policy : for pairs inside an inner cutoff, see :data:`hiertl_dist.evaluation.frame_rows.InnerPolicy`.
-    ignore_other_elements : leave atoms that the basis does not know out of the clusters; otherwise they are refused.
+    frames : Sequence of Frame, or Frame
+        Whose rows are wanted.
+    basis : Basis
+        Whose columns are wanted.
+    blocks : Iterable of str, optional
+        Names such as ``["C", "CN"]``; default: every block of the basis.
+    policy : {"refuse", "skip_frame", "lsq", "damp"}
+        For pairs inside an inner cutoff, see :data:`hiertl_dist.evaluation.frame_rows.InnerPolicy`.
+    ignore_other_elements : bool
+        Leave atoms that the basis does not know out of the clusters; otherwise they are refused.
+
+    Returns
+    -------
+    DesignRows
+        Matrix, labels, and what each row and column is.
 
     Raises
     ------
-    InnerCutoffError, FrameError, KeyError
-        Naming the frame, or the block that the basis lacks; the first with the shortest distance of each pair of
-        elements over these frames.
+    InnerCutoffError
+        Names the frame, with the shortest distance of each pair of elements over these frames.
+    FrameError
+        Names the frame.
+    KeyError
+        Names the block that the basis lacks.
+    ValueError
+        An unknown policy.
+
+    Examples
+    --------
+    >>> found = hiertl_dist.design_rows(frames, basis, ["C"])
+    >>> residuals = found.matrix @ coefficients - found.target
     """
     check_policy(policy)
     listed = [frames] if isinstance(frames, Frame) else list(frames)

@@ -42,22 +42,41 @@ def executor(
 ) -> Executor:
     """The executor of a kind; close it, or use it as a context manager.
 
-    "auto" is "mpi" with a communicator or under mpirun, else "dask" with a client or where one is current,
-    else "serial" for one worker, else "dask" on a local cluster of its own. `workers` sizes what is started
-    here; a current dask client is used as it is.
+    Parameters
+    ----------
+    kind : {"auto", "serial", "processes", "dask", "mpi"}
+        "auto" is "mpi" with a communicator or under mpirun, else "dask" with a client or where one is current, else
+        "serial" for one worker, else "dask" on a local cluster of its own.
+    workers : int, optional
+        Sizes what is started here, by default one worker for each core; a current dask client is used as it is.
+        "serial" and "mpi" refuse another number than they have.
+    client : distributed.Client, optional
+        Of the cluster that does the work, for "dask".
+    comm : mpi4py.MPI.Comm, optional
+        Whose ranks do the work, for "mpi"; default: all of them.
+
+    Returns
+    -------
+    Executor
+        Who does the work; all kinds give the same bits.
 
     Raises
     ------
     ValueError
-        For an unknown kind, for `client` or `comm` with a kind that has no use for it, and for a number of
-        workers that the kind can't have.
+        For an unknown kind, for `client` or `comm` with a kind that has no use for it, and for a number of workers that
+        the kind can't have.
     ImportError, LaunchError
-        As of `MPIExecutor` and `DaskExecutor`.
+        As of `MPIExecutor`, `DaskExecutor` and `ProcessesExecutor`.
 
     Warns
     -----
     RuntimeWarning
         By the first of several processes that a launcher started, where each of them would do all the work.
+
+    Examples
+    --------
+    >>> with hiertl_dist.executor("processes", workers=4) as runner:
+    ...     fit = hiertl_dist.fit_hierarchy(frames, basis, executor=runner)
     """
     if kind == "auto":
         kind = _chosen(workers, client, comm)
