@@ -42,7 +42,15 @@ class Assembly(Shown, card=assembly_card):
 
     Attributes
     ----------
-    computed, present : number of tiles that this call computed, and found complete.
+    store : DesignStore
+        Where the rows are.
+    plan : Plan
+        What the store holds of it is complete.
+    computed : int
+        Number of parts that this call computed: rows of a tile, labels of a segment, or what a frozen model predicts of
+        one.
+    present : int
+        Number of parts that were complete before.
     """
 
     store: DesignStore
@@ -111,17 +119,37 @@ def assemble(
     memory: int | None = None,
     plan: Plan | None = None,
 ) -> Assembly:
-    """Compute design rows out-of-core.
+    """Compute design rows out-of-core: write what a plan wants and a design store lacks.
 
     Parameters
     ----------
-    store : folder of the zarr store; created, or continued if it was made with the same basis and policy.
-    blocks, needs, policy : as for :func:`~hiertl_dist.design_matrix.planning.make_plan`.
-    executor : who computes; default: mpirun's ranks, the current dask client, else a local cluster.
-    frozen : models whose predictions for each row are stored, but for energies of free atoms, which fits count.
-    verify : also compute again the tiles whose checksum does not match.
-    memory : bytes that all workers may take together; default: what is available.
-    plan : the plan, if it was made before.
+    frames : Sequence of Frame
+        To be fitted; not looked at where ``plan`` is given, which has its own.
+    basis : Basis
+        Whose columns are made.
+    store : str or Path
+        Folder of the zarr store; created, or continued if it was made with the same basis and policy.
+    blocks : Sequence of str, optional
+        Names of blocks, as for :func:`~hiertl_dist.plan`.
+    needs : Collection of (str, str), optional
+        Which blocks are wanted in which frames, as for :func:`~hiertl_dist.plan`.
+    frozen : Sequence of Parameters
+        Models whose predictions for each row are stored, but for energies of free atoms, which fits count.
+    policy : {"refuse", "skip_frame", "lsq", "damp"}
+        For pairs inside an inner cutoff, as for :func:`~hiertl_dist.plan`.
+    executor : Executor, optional
+        Who computes; default: mpirun's ranks, the current dask client, else a local cluster.
+    verify : bool
+        Also compute again the tiles whose checksum does not match.
+    memory : int, optional
+        Bytes that all workers may take together; default: what is available.
+    plan : Plan, optional
+        The plan, if it was made before, with the same basis and policy; it says which blocks and frames.
+
+    Returns
+    -------
+    Assembly
+        The complete store, its plan, and how much was computed.
 
     Raises
     ------

@@ -63,16 +63,9 @@ def chunk_rows(most: int, columns: int) -> int:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Segment(Shown):
-    """Consecutive frames of one element set: the rows that tiles of all blocks share.
-
-    Attributes
-    ----------
-    key : digest of its frames.
-    elements : name of the element set.
-    indices : of its frames in the data set.
-    frames : the frames.
-    groups : number of rows of each group.
-    """
+    """Consecutive frames of one element set, the rows that tiles of all blocks share: ``key``, a digest of its frames;
+    ``elements``, name of the element set; ``indices`` of its frames in the data set; ``groups``, the number of rows of
+    each group."""
 
     key: str
     elements: str
@@ -114,13 +107,26 @@ class Plan(Shown, card=plan_card):
 
     Attributes
     ----------
-    blocks : names of the blocks, in order.
-    columns : number of columns of each.
-    inside : pairs inside an inner cutoff.
-    skipped : origins of frames that the policy leaves out.
-    unlabelled : origins of frames without a label, which have no rows.
-    ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
-    contacts : the shortest distance of each pair of elements over the frames of the plan, and its inner cutoffs.
+    basis : Basis
+        Whose columns are made.
+    policy : {"refuse", "skip_frame", "lsq", "damp"}
+        For pairs inside an inner cutoff.
+    blocks : tuple of str
+        Names of the blocks, in order.
+    columns : dict from str to int
+        Number of columns of each.
+    segments : tuple of Segment
+        Runs of frames of one element set.
+    tiles : tuple of Tile
+        A segment × a block each.
+    inside : tuple of InnerPair
+        Pairs inside an inner cutoff.
+    skipped, unlabelled : tuple of str
+        Origins of frames that the policy leaves out; of those without a label, which have no rows.
+    ranges : dict from str to dict
+        By element set, shortest and longest distance (Å) of each ``"block:pair"``.
+    contacts : tuple of Contact
+        The shortest distance of each pair of elements over the frames of the plan, and its inner cutoffs.
     """
 
     basis: Basis
@@ -158,13 +164,30 @@ class Plan(Shown, card=plan_card):
         return float(sum(t.seconds for t in self.tiles))
 
     def coverage(self, blocks: Collection[str], sets: Collection[str] | None = None) -> dict[str, tuple[float, float]]:
-        """``"block:pair"`` → range of distances (Å) in all frames of the plan, or in those of some element sets, as far
-        as the block's edges reach."""
+        """Ranges of distances in all frames of the plan, or in those of some element sets, as far as a block's edges
+        reach.
+
+        Parameters
+        ----------
+        blocks, sets : Collection of str
+            Names of blocks; of element sets, by default all.
+
+        Returns
+        -------
+        dict from str to (float, float)
+            By ``"block:pair"``, shortest and longest distance (Å).
+        """
         everywhere = widest_ranges([r for s, r in self.ranges.items() if sets is None or s in sets])
         return {key: span for key, span in everywhere.items() if key.partition(":")[0] in blocks}
 
     def as_dict(self) -> dict[str, Any]:
-        """What a person or a script wants to know of it."""
+        """What a person or a script wants to know of it.
+
+        Returns
+        -------
+        dict from str to object
+            For JSON; sizes in bytes, distances in Å, times in CPU seconds.
+        """
         blocks = {}
         for name in self.blocks:
             tiles = [t for t in self.tiles if t.block == name]
@@ -223,15 +246,31 @@ def make_plan(
 
     Parameters
     ----------
-    frames : to be fitted, the first list of ``Input.read_frames()``; frames held out would be counted, too.
-    blocks : names of blocks; default: all of the basis.
-    needs : which blocks are wanted in which frames; default: each block wherever its elements occur, as for a fit of
-        all blocks at once; with by_block in the frames of exactly its elements, as for a fit block by block.
-    frozen : models that will be evaluated on the frames, whose inner cutoffs count too.
-    policy : for pairs inside an inner cutoff, see :data:`~hiertl_dist.evaluation.frame_rows.InnerPolicy`.
-    executor : who looks at the frames, and will do the work; default: this process.
-    memory : bytes that all workers may take together; default: what is available.
-    store : where rows will go, to compare their bytes with the free disk; default: nowhere.
+    frames : Sequence of Frame
+        To be fitted, the first list of ``Input.read_frames()``; frames held out would be counted, too.
+    basis : Basis
+        Whose columns are made.
+    blocks : Sequence of str, optional
+        Names of blocks; default: all of the basis.
+    needs : Collection of (str, str), optional
+        (element set of frames, block) for each block that is wanted in them; default: each block wherever its elements
+        occur, as for a fit of all blocks at once.
+    by_block : bool
+        Each block is wanted in the frames of exactly its elements, as for a fit block by block; not with ``needs``.
+    frozen : Sequence of Parameters
+        Models that will be evaluated on the frames, whose inner cutoffs count too.
+    policy : {"refuse", "skip_frame", "lsq", "damp"}
+        For pairs inside an inner cutoff, see :data:`~hiertl_dist.evaluation.frame_rows.InnerPolicy`.
+    executor : Executor, optional
+        Who looks at the frames, and will do the work; default: this process.
+    memory : int, optional
+        Bytes that all workers may take together; default: what is available.
+    store : str or Path, optional
+        Where rows will go, to compare their bytes with the free disk; default: nowhere.
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
@@ -241,6 +280,8 @@ def make_plan(
         Pairs lie inside an inner cutoff and ``policy`` is ``refuse``.
     KeyError, ResourceError
         A block that the basis lacks; it cannot fit in memory or on disk, with both numbers.
+    InputError, ValueError
+        ``needs`` and ``by_block`` are both given; an unknown policy.
     """
     check_policy(policy)
     if executor is not None:
@@ -343,19 +384,9 @@ def _segment(elements: str, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segm
 def check_resources(
     needed: int, what: str, *, workers: int, memory: int | None = None, disk_bytes: int = 0, disk: Path | None = None
 ) -> None:
-    """Refuse a plan that cannot fit, naming both numbers.
-
-    Parameters
-    ----------
-    needed : peak bytes of one worker.
-    workers : that share this machine's memory.
-    memory : bytes that all workers may take together; default: what is available now.
-    disk, disk_bytes : where bytes go, and how many.
-
-    Raises
-    ------
-    ResourceError
-    """
+    """Raise ResourceError, naming both numbers, for a plan that cannot fit: ``needed`` are peak bytes of each of some
+    ``workers`` that share this machine's memory, of which they may take ``memory`` together (default: what is available
+    now); ``disk_bytes`` go to ``disk``."""
     there = psutil.virtual_memory().available if memory is None else memory
     if needed * workers > there:
         raise ResourceError(

@@ -89,14 +89,30 @@ class DesignStore(Shown):
 
     Attributes
     ----------
-    path : folder of the zarr group.
+    path : Path
+        Folder of the zarr group.
     """
 
     path: Path
 
     @classmethod
     def open(cls, path: str | Path) -> DesignStore:
-        """Open an existing store. Raises StoreError if there is none, or of another format."""
+        """Open an existing store.
+
+        Parameters
+        ----------
+        path : str or Path
+            Folder of the zarr group.
+
+        Returns
+        -------
+        DesignStore
+
+        Raises
+        ------
+        StoreError
+            There is none, or of another format.
+        """
         store = cls(local_path(path, "design store"))
         if not (store.path / "zarr.json").exists() or "hiertl_dist" not in (attributes := store.attributes):
             below = ", ".join(p.name for p in stores_in(store.path))
@@ -285,20 +301,25 @@ class DesignStore(Shown):
     def read(
         self, array: str, key: str, layout: dict[str, Any] | None = None, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """A complete tile, (rows, columns), its checksum verified.
+        """A complete tile, its checksum verified.
 
         Parameters
         ----------
-        out : where to, (rows, columns) of the array's type, of any strides; default: a new array.
+        array, key : str
+            Name of the array, such as ``"blocks/CN"``; key of the tile, see :meth:`keys`.
+        layout : dict, optional
+            What :meth:`layout` gave; default: it is read.
+        out : ndarray of shape (rows, columns), optional
+            Where to, of the array's type, of any strides; default: a new array.
+
+        Returns
+        -------
+        ndarray of shape (rows, columns)
 
         Raises
         ------
-        IncompleteStoreError
-            The tile was never written.
-        StoreError
-            What is on disk is not what was written.
-        ValueError
-            ``out`` has another shape or type.
+        IncompleteStoreError, StoreError, ValueError
+            The tile was never written; what is on disk is not what was written; ``out`` has another shape or type.
         """
         chunks, first, rows = self._place(array, key, layout)
         name = f"{self.path}/{array}, tile {key[:12]}"
@@ -328,9 +349,7 @@ class DesignStore(Shown):
 
     def read_ahead(self, places: Iterable[tuple[str, str]]) -> Iterator[NDArray[Any]]:
         """Complete tiles, one by one in the order of (array, key); meanwhile the system fetches the next from disk.
-
-        Errors are those of :meth:`read`, raised in the turn of the tile that has them.
-        """
+        Errors of :meth:`read` are raised in the turn of the tile that has them."""
         # no thread: scipy's BLAS and LAPACK, which the tiles are read for, hold the interpreter's lock
         before: tuple[str, str] | None = None
         for place in places:
