@@ -70,13 +70,18 @@ class Evaluation(Shown, card=evaluation_card):
 
     Attributes
     ----------
-    energy : kcal/mol, energy offsets and penalty included.
-    forces : (n, 3) kcal/mol/Å; zero on atoms of elements that the model ignores.
-    stress : (6,) kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for what does not
-        repeat in three directions.
-    out_of_range : for each pair of elements, the worst pair of atoms at a distance that no block was fitted on
-        (shortest below, longest above the fitted range); empty if all are inside or the range is not known.
-    ranges : per ``"block:pair"`` of known coverage, shortest and longest distance (Å) that the block's edges join.
+    energy : float
+        kcal/mol, energy offsets and penalty included.
+    forces : ndarray of shape (atoms, 3)
+        kcal/mol/Å; zero on atoms of elements that the model ignores.
+    stress : ndarray of shape (6,)
+        kcal/mol/Å³, order xx yy zz xy xz yz, positive under compression; NaN for what does not repeat in three
+        directions.
+    out_of_range : tuple of OutOfRange
+        For each pair of elements, the worst pair of atoms at a distance that no block was fitted on (shortest below,
+        longest above the fitted range); empty if all are inside or the range is not known.
+    ranges : Mapping from str to (float, float)
+        By ``"block:pair"`` of known coverage, shortest and longest distance (Å) that the block's edges join.
     """
 
     energy: float
@@ -97,13 +102,23 @@ class _Tensors:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model(Shown, card=model_card):
-    """Coefficients of one or many blocks, ready to evaluate; see :class:`~hiertl_dist.Parameters`."""
+    """Coefficients of one or many blocks, ready to evaluate; ``parameters`` are :class:`~hiertl_dist.Parameters`."""
 
     parameters: Parameters
 
     @classmethod
     def read(cls, path: str | Path) -> Model:
-        """Read a ChIMES parameter file, full or reduced. Raises ParameterFileError naming file and line."""
+        """Read a ChIMES parameter file, full or reduced. Raises ParameterFileError naming file and line.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Returns
+        -------
+        Model
+        """
         return cls(read_parameters(path))
 
     def write(self, path: str | Path, *, reduced: bool = False, comments: Sequence[str] = ()) -> None:
@@ -121,10 +136,12 @@ class Model(Shown, card=model_card):
 
     @property
     def elements(self) -> tuple[str, ...]:
+        """Those of its basis."""
         return self.parameters.basis.elements
 
     @property
     def coverage(self) -> Mapping[str, tuple[float, float]]:
+        """By ``"block:pair"``, the range of distances (Å) that the block was fitted on, as far as it is known."""
         return self.parameters.coverage
 
     @cached_property
@@ -161,12 +178,22 @@ class Model(Shown, card=model_card):
 
         Parameters
         ----------
-        ignore_other_elements : evaluate the clusters made of the model's own elements and leave the other atoms
-            out, which is what subtracting a frozen block means; otherwise other elements are refused.
-        policy : for pairs inside an inner cutoff: ``damp`` (as chimes_calculator), ``lsq`` or ``refuse``.
-        executor : who does it; default: this process.
-        threads : that share the frames, or the atoms where there are fewer frames than threads; with an executor, the
-            atoms of a frame within each of its tasks. With shared atoms the last digits depend on their number.
+        frames : Sequence of Frame, or Frame
+            What to evaluate; labels are not looked at.
+        ignore_other_elements : bool
+            Evaluate the clusters made of the model's own elements and leave the other atoms out, which is what
+            subtracting a frozen block means; otherwise other elements are refused.
+        policy : {"damp", "lsq", "refuse"}
+            For pairs inside an inner cutoff; ``damp`` is as in chimes_calculator.
+        executor : Executor, optional
+            Who does it; default: this process.
+        threads : int
+            That share the frames, or the atoms where there are fewer frames than threads; with an executor, the atoms
+            of a frame within each of its tasks. With shared atoms the last digits depend on their number.
+
+        Returns
+        -------
+        list of Evaluation
 
         Raises
         ------
@@ -302,13 +329,8 @@ def _long(distance: float, high: float) -> bool:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The range of distances (Å) of a pair that a block was fitted on, against what it is now used on.
-
-    Attributes
-    ----------
-    frames : that have the block's elements; beyond : of them, those with a shorter or (by more than
-        :data:`LONG_TOLERANCE`) longer distance.
-    """
+    """The range of distances (Å) of a pair that a block was ``fitted`` on, against what it is ``used`` on in ``frames``
+    that have its elements, of which ``beyond`` have a shorter or (by more than :data:`LONG_TOLERANCE`) longer one."""
 
     block: str
     pair: str
@@ -339,12 +361,8 @@ def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
 def sum_evaluations(
     parts: Sequence[Sequence[Evaluation]], coverages: Sequence[Mapping[str, tuple[float, float]]]
 ) -> list[Evaluation]:
-    """The sum, frame by frame, of what several models say.
-
-    Parameters
-    ----------
-    parts : of each model, its evaluations of all frames; coverages : what each model was fitted on.
-    """
+    """The sum, frame by frame, of what several models say: ``parts`` has of each its evaluations of all frames,
+    ``coverages`` what it was fitted on."""
     return [
         Evaluation(
             sum(e.energy for e in own), np.sum([e.forces for e in own], axis=0),

@@ -62,11 +62,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BlockFit(Shown, card=block_fit_card):
-    """A solution with what it was made from: the plan, the summaries, and the store if rows were kept.
+    """A solution with what it was made from.
 
     Attributes
     ----------
-    left_open : one-body energies that its frames did not determine, for a larger block that can.
+    solution : Solution
+        Coefficients, residuals and notes.
+    plan : Plan
+        Which frames, segments and tiles.
+    summaries : Summaries
+        What the rows were reduced to.
+    assembly : Assembly or None
+        The store, if rows were kept.
+    left_open : OpenEnergies
+        One-body energies that its frames did not determine, for a larger block that can.
     """
 
     solution: Solution
@@ -93,16 +102,39 @@ def fit_block(
 ) -> BlockFit:
     """Fit one block on the frames that contain exactly its elements, other models frozen.
 
+    The problem that is solved is in section 4 of docs/theory.md.
+
     Parameters
     ----------
-    block : name of the element set, such as ``"CN"``.
-    free : lower blocks that are fitted together with it.
-    frozen : models whose contribution is subtracted: evaluated on the clusters of their own elements.
-    executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
-    store : folder of the design store; ``None`` streams, and never writes rows.
-    frame_sets : element sets whose frames are used instead; then exactly the blocks in ``free`` are fitted.
-    left_open : one-body energies that fits of lower blocks left open (:attr:`BlockFit.left_open`), to be fitted here.
-    left_out : elements that may lack a one-body term on purpose; default: those of whose own block the basis has terms.
+    frames : Sequence of Frame
+        With labels; those that the block does not use are passed over.
+    basis : Basis
+        That has the block's cluster types.
+    block : str
+        Name of the element set, such as ``"CN"``.
+    free : Sequence of str
+        Lower blocks that are fitted together with it.
+    frozen : Sequence of Parameters
+        Models whose contribution is subtracted: evaluated on the clusters of their own elements.
+    settings : FitSettings, optional
+        How it is fitted; default: ``FitSettings()``.
+    executor : Executor, optional
+        Who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
+    store : str or Path, optional
+        Folder of the design store; ``None`` streams, and never writes rows.
+    memory : int, optional
+        Bytes that all workers may take together; default: what is available.
+    frame_sets : Sequence of str, optional
+        Element sets whose frames are used instead; then exactly the blocks in ``free`` are fitted.
+    left_open : OpenEnergies, optional
+        One-body energies that fits of lower blocks left open (:attr:`BlockFit.left_open`), to be fitted here.
+    left_out : Collection of str, optional
+        Elements that may lack a one-body term on purpose; default: those of whose own block the basis has terms.
+
+    Returns
+    -------
+    BlockFit
+        The solution, and what it was made from.
 
     Raises
     ------
@@ -110,6 +142,8 @@ def fit_block(
         No frames, no columns; frozen models lack the energy of a free atom.
     MismatchError
         A frozen model does not fit the basis.
+    InnerCutoffError, ResourceError, TaskFailed
+        As of :func:`~hiertl_dist.plan` and :func:`~hiertl_dist.reduce_rows`.
     """
     settings = settings or FitSettings()
     block, free = cluster_name(split_symbols(block)), [cluster_name(split_symbols(b)) for b in free]

@@ -41,10 +41,18 @@ class HierarchyOptions(Shown):
 
     Attributes
     ----------
-    settings : of every block; block_settings : of single ones.
-    partial : per block, lower blocks that are left free when it is fitted.
-    only : blocks to fit; default: all that are not frozen.
-    store : folder of the design store; ``None`` streams.
+    settings : FitSettings
+        Of every block that has none of its own.
+    block_settings : Mapping from str to FitSettings
+        Of single blocks.
+    partial : Mapping from str to Sequence of str
+        By block, lower blocks that are left free when it is fitted.
+    only : Sequence of str or None
+        Blocks to fit; default: all that are not frozen.
+    store : str or Path or None
+        Folder of the design store; ``None`` streams.
+    memory : int or None
+        Bytes that all workers may take together; default: what is available.
     """
 
     settings: FitSettings = field(default_factory=FitSettings)
@@ -55,7 +63,12 @@ class HierarchyOptions(Shown):
     memory: int | None = None
 
     def normal(self) -> HierarchyOptions:
-        """The same with every block's name in sorted form. Raises BasisError where one is no name of elements."""
+        """The same with every block's name in sorted form. Raises BasisError where one is no name of elements.
+
+        Returns
+        -------
+        HierarchyOptions
+        """
         return replace(
             self,
             block_settings={_name(b): s for b, s in self.block_settings.items()},
@@ -64,14 +77,47 @@ class HierarchyOptions(Shown):
         )
 
     def of(self, block: str) -> FitSettings:
+        """The settings of a block.
+
+        Parameters
+        ----------
+        block : str
+            Its name, elements sorted.
+
+        Returns
+        -------
+        FitSettings
+        """
         return self.block_settings.get(block, self.settings)
 
     def together(self, block: str) -> tuple[str, ...]:
-        """The block and those that are left free when it is fitted."""
+        """The block and those that are left free when it is fitted.
+
+        Parameters
+        ----------
+        block : str
+            Its name, elements sorted.
+
+        Returns
+        -------
+        tuple of str
+        """
         return block, *self.partial.get(block, ())
 
     def sets_of(self, block: str, frames: Iterable[Frame]) -> frozenset[frozenset[str]]:
-        """The element sets whose frames the fit of a block uses."""
+        """The element sets whose frames the fit of a block uses.
+
+        Parameters
+        ----------
+        block : str
+            Its name, elements sorted.
+        frames : Iterable of Frame
+            All that there are.
+
+        Returns
+        -------
+        frozenset of frozenset of str
+        """
         return sets_used({f.elements for f in frames}, self.together(block), self.of(block).include_fewer)
 
 
@@ -101,14 +147,9 @@ def wanted_blocks(
     """The blocks that a climb would fit.
 
     Blocks that a frozen model holds are not fitted. A block that no frame has exactly the elements of is left out of
-    the model, and ``tell`` is told so, unless a larger block that is fitted stands on it.
-
-    Raises
-    ------
-    InputError
-        Nothing is left to fit; an option names a block that is not there; a block lacks its frames.
-    FrameError
-        A frame has an element that the basis lacks.
+    the model, and ``tell`` is told so, unless a larger block that is fitted stands on it. Raises InputError where
+    nothing is left to fit, an option names a block that is not there, or a block lacks its frames; FrameError where a
+    frame has an element that the basis lacks.
     """
     names = [b.name for b in blocks_of(basis)]
     _check_names(names, options, frozen)
@@ -143,13 +184,9 @@ def check_climb(
 ) -> None:  # fmt: skip
     """Look at all that a climb of some blocks would stumble over; frames that it does not use are told.
 
-    Raises
-    ------
-    InputError
-        An option names a source of rows that is not there, or contradicts another; a block lacks its lower blocks or
-        energies of free atoms.
-    MismatchError
-        A frozen model does not fit the basis, or penalties differ.
+    Raises InputError where an option names a source of rows that is not there, or contradicts another, or a block lacks
+    its lower blocks or energies of free atoms; MismatchError where a frozen model does not fit the basis, or penalties
+    differ.
     """
     names = [b.name for b in blocks_of(basis)]
     problems = Problems()
@@ -309,11 +346,9 @@ def check_climb_contacts(
     frames: Sequence[Frame], basis: Basis, wanted: Sequence[str], frozen: Sequence[Parameters],
     options: HierarchyOptions, executor: Executor | None,
 ) -> None:  # fmt: skip
-    """Refuse pairs of atoms inside inner cutoffs before the first block is fitted, naming those of all blocks at once.
-
-    Raises InnerCutoffError where the policy of a block is to refuse; see
-    :func:`~hiertl_dist.evaluation.contacts.check_contacts`.
-    """
+    """Refuse pairs of atoms inside inner cutoffs before the first block is fitted, naming those of all blocks at once:
+    InnerCutoffError where the policy of a block is to refuse; see
+    :func:`~hiertl_dist.evaluation.contacts.check_contacts`."""
     refused: set[str] = set()
     used: set[str] = set()
     for block in wanted:
@@ -332,12 +367,8 @@ def walls_of_plan(
     options: HierarchyOptions, *, all_at_once: bool,
 ) -> list[str]:  # fmt: skip
     """What fits will say of walls that act on their frames, see :func:`~hiertl_dist.model.frozen.wall_notes`, before
-    them.
-
-    Parameters
-    ----------
-    fits : by the blocks that are fitted together, of which the first has the settings, the rows that are wanted.
-    """
+    them; ``fits``: by the blocks that are fitted together, of which the first has the settings, the rows that are
+    wanted."""
     said = []
     for blocks, needs in fits.items():
         settings = options.settings if all_at_once else options.of(blocks[0])

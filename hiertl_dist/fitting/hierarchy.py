@@ -43,10 +43,14 @@ class HierarchyFit(Shown, card=hierarchy_card):
 
     Attributes
     ----------
-    fits : per block, in the order in which they were fitted.
-    frozen : models that were read, not fitted.
-    model : the sum of all blocks.
-    left_open : energies of free atoms that no frame determined, nor a combination of them: in the model they are zero.
+    fits : Mapping from str to BlockFit
+        Of each block, in the order in which they were fitted.
+    frozen : tuple of Parameters
+        Models that were read, not fitted.
+    model : Model
+        The sum of all blocks.
+    left_open : OpenEnergies
+        Energies of free atoms that no frame determined, nor a combination of them: in the model they are zero.
     """
 
     fits: Mapping[str, BlockFit]
@@ -67,13 +71,29 @@ def fit_hierarchy(
 ) -> HierarchyFit:
     """Fit the blocks of a basis from small element sets to large ones.
 
+    The hierarchy and the problem of a block are in section 4 of docs/theory.md.
+
     Parameters
     ----------
-    frames : labelled frames; each block uses those that contain exactly its elements.
-    frozen : models of blocks that are not fitted; a block that one of them holds is skipped.
-    executor : who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
-    tell : called with a line about each step; done : called with each block as soon as it is fitted, so that what
-        is computed is kept if a later one fails.
+    frames : Sequence of Frame
+        Labelled frames; each block uses those that contain exactly its elements, unless the options say otherwise.
+    basis : Basis
+        Whose blocks are fitted.
+    frozen : Sequence of Parameters
+        Models of blocks that are not fitted; a block that one of them holds is skipped.
+    options : HierarchyOptions, optional
+        Settings of all blocks and of single ones; default: ``HierarchyOptions()``.
+    executor : Executor, optional
+        Who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
+    tell : Callable from str to None
+        Called with a line about each step; default: nobody is told.
+    done : Callable from BlockFit to None
+        Called with each block as soon as it is fitted, so that what is computed is kept if a later one fails.
+
+    Returns
+    -------
+    HierarchyFit
+        The fits by block, and the model that is their sum.
 
     Raises
     ------
@@ -85,6 +105,11 @@ def fit_hierarchy(
     InnerCutoffError
         Before anything is computed too: pairs of atoms inside an inner cutoff of any block, see
         :func:`~hiertl_dist.evaluation.contacts.check_contacts`.
+
+    Examples
+    --------
+    >>> fit = hiertl_dist.fit_hierarchy(frames, basis, tell=print)
+    >>> fit.model.write("params.txt")
     """
     options = (options or HierarchyOptions()).normal()
     if executor is not None:  # before anything that ranks with other frames would judge differently
@@ -179,7 +204,33 @@ def fit_all_at_once(
     options: HierarchyOptions | None = None,
     executor: Executor | None = None,
 ) -> BlockFit:
-    """Fit every block of the basis that is not frozen together on all frames, for comparison with the hierarchy."""
+    """Fit every block of the basis that is not frozen together on all frames, for comparison with the hierarchy.
+
+    Parameters
+    ----------
+    frames : Sequence of Frame
+        All of them are used.
+    basis : Basis
+        Whose blocks are fitted.
+    frozen : Sequence of Parameters
+        Models of blocks that are not fitted.
+    options : HierarchyOptions, optional
+        Its ``settings``, ``store`` and ``memory`` count; what is for single blocks is refused.
+    executor : Executor, optional
+        Who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
+
+    Returns
+    -------
+    BlockFit
+        Of all blocks, named after the elements of all frames.
+
+    Raises
+    ------
+    InputError
+        Frozen models hold every block, or of a block only the energy of a free atom; options that would be ignored.
+    MismatchError
+        A frozen model does not fit the basis.
+    """
     options = options or HierarchyOptions()
     check_held(basis, frozen)
     held = {b for f in frozen for b in blocks_in(f)}

@@ -40,14 +40,24 @@ class Summaries(Shown, card=summaries_card):
 
     Attributes
     ----------
-    groups : summary of [A | b, offsets] of each group, unweighted; those of a group with a composition have the columns
-        of the blocks of its elements only, see :meth:`blocks_in`.
-    basis, blocks : what the columns are; frozen : the models whose predictions are the further targets.
-    folds : how frames were shared out for cross-validation, if they were.
-    ranges : per element set, shortest and longest distance (Å) of each ``"block:pair"``.
-    notes : what a user of the frames must know, such as pairs inside an inner cutoff.
-    energies : what was taken off the labels (``zeros``), and the one-body energies whose columns come after those of
-        the blocks (``open``).
+    groups : Mapping from Group to Summary
+        Summary of [A | b, offsets] of each group, unweighted; those of a group with a composition have the columns of
+        the blocks of its elements only, see :meth:`blocks_in`.
+    basis : Basis
+        What the columns are.
+    blocks : tuple of str
+        Names of the blocks that the columns are of.
+    frozen : tuple of Parameters
+        The models whose predictions are the further targets.
+    folds : Folds or None
+        How frames were shared out for cross-validation, if they were.
+    ranges : Mapping from str to Mapping
+        By element set, shortest and longest distance (Å) of each ``"block:pair"``.
+    notes : tuple of str
+        What a user of the frames must know, such as pairs inside an inner cutoff.
+    energies : EnergyTerms
+        What was taken off the labels (``zeros``), and the one-body energies whose columns come after those of the
+        blocks (``open``).
     """
 
     groups: Mapping[Group, Summary]
@@ -61,15 +71,37 @@ class Summaries(Shown, card=summaries_card):
 
     @cached_property
     def columns(self) -> Columns:
+        """Labels of all columns: those of the blocks, then those of one-body energies that lower blocks left open."""
         return Columns((*columns_of(self.basis, self.blocks), *self.energies.open.columns), self.basis.elements)
 
     def blocks_in(self, group: Group) -> tuple[str, ...]:
-        """The blocks whose columns a group's summary has."""
+        """The blocks whose columns a group's summary has.
+
+        Parameters
+        ----------
+        group : Group
+            One of ``groups``.
+
+        Returns
+        -------
+        tuple of str
+            Names, in the order of the columns.
+        """
         elements = group.elements
         return tuple(b for b in self.blocks if not elements or set(split_symbols(b)) <= elements)
 
     def rows(self, group: Group) -> int:
-        """Number of rows of a group; a store knows it without reading the group."""
+        """Number of rows of a group; a store knows it without reading the group.
+
+        Parameters
+        ----------
+        group : Group
+            One of ``groups``.
+
+        Returns
+        -------
+        int
+        """
         known = getattr(self.groups, "rows", None)
         return int(self.groups[group].rows if known is None else known(group))
 
@@ -83,12 +115,40 @@ class Summaries(Shown, card=summaries_card):
         return found
 
     def offset(self, group: Group) -> Summary:
-        """A group's summary with b − Σ offsets as its only target."""
+        """A group's summary with b − Σ offsets as its only target.
+
+        Parameters
+        ----------
+        group : Group
+            One of ``groups``.
+
+        Returns
+        -------
+        Summary
+            Of labels less what the frozen models predict, unweighted.
+        """
         found = self.groups[group]
         return found.offset([1.0] + [-1.0] * (found.n_targets - 1))
 
     def combined(self, weights: Mapping[Group, float]) -> Summary:
-        """All groups as one summary, weighted; weights multiply rows, so the objective holds their squares."""
+        """All groups as one summary, weighted.
+
+        Parameters
+        ----------
+        weights : Mapping from Group to float
+            They multiply rows, so the objective holds their squares; groups that are not named, or with 0, are left
+            out.
+
+        Returns
+        -------
+        Summary
+            With b − Σ offsets as its only target.
+
+        Raises
+        ------
+        ValueError
+            No group has a weight above zero.
+        """
         used = [g for g, w in weights.items() if w > 0.0]
         if not used:
             raise ValueError("no group of rows has a weight above zero")
@@ -115,20 +175,43 @@ def reduce_rows(
     regulariser: str | None = None,
     energies: EnergyTerms | None = None,
 ) -> Summaries:
-    """Reduce the rows of a plan in the columns of some blocks to one summary per group.
+    """Reduce the rows of a plan in the columns of some blocks to one summary per group; see section 6 of
+    docs/theory.md.
 
     Parameters
     ----------
-    store : where :func:`~hiertl_dist.assemble` put the rows; ``None`` makes them on the fly.
-    frozen : models whose predictions become further targets.
-    method : ``"rfactor"`` (TSQR) or ``"gram"`` (normal equations).
-    regulariser : kind of the solve that follows, whose memory is checked beforehand; ``None``: any.
-    energies : how one-body energies are treated; default: labels lose those of the frozen models.
+    plan : Plan
+        Whose rows are reduced.
+    blocks : Sequence of str
+        Names of the blocks whose columns are wanted.
+    store : DesignStore or None
+        Where :func:`~hiertl_dist.assemble` put the rows; ``None`` makes them on the fly.
+    frozen : Sequence of Parameters
+        Models whose predictions become further targets.
+    method : {"rfactor", "gram"}
+        TSQR, or normal equations.
+    executor : Executor
+        Who does the work.
+    memory : int, optional
+        Bytes that all workers may take together; default: what is available.
+    regulariser : str, optional
+        Kind of the solve that follows, whose memory is checked beforehand; ``None``: any.
+    energies : EnergyTerms, optional
+        How one-body energies are treated; default: labels lose those of the frozen models.
+
+    Returns
+    -------
+    Summaries
+        One summary for each source and kind of row.
 
     Raises
     ------
     TaskFailed
-        Naming the leaf; ResourceError if a leaf does not fit in memory.
+        Naming the leaf.
+    ResourceError
+        A leaf, or the solve that follows, does not fit in memory.
+    ValueError
+        The plan has no rows.
     """
     names = tuple(b.name for b in blocks_of(plan.basis, blocks))
     energies = EnergyTerms(one_body_values(frozen)) if energies is None else energies

@@ -29,18 +29,34 @@ class FitSettings(Shown):
 
     Attributes
     ----------
-    regulariser : ``{"kind": "none" | "svd" | "ridge" | "lasso", …}``, see
-        :func:`~hiertl_dist.algebra.regulariser_from_dict`.
-    weights : ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind of row, by source, or
-        ``source/kind``; they multiply rows, so the objective holds their squares. ``{}``: every row alike.
-    objective : ``lsq`` (chimes_lsq's counting) or ``plain``.
-    method : ``rfactor`` (TSQR), ``gram`` (normal equations, refused where unsafe) or ``auto``: Gram, and where that
-        is unsafe RFactor, which reads the rows (or, when streaming, makes them) once more.
-    policy : for pairs inside an inner cutoff.
-    include_fewer : also use frames that have only some of the block's elements.
-    penalty : the wall of the fitted block; default: that of the frozen models, else ChIMES's default.
-    missing_energies : where energies are fitted upon frozen models that lack the energy of a free atom: ``"refuse"``,
-        ``"fit"`` it with the block, or ``"zero"`` is meant.
+    regulariser : Mapping from str to object
+        ``{"kind": "ridge", "alpha": 1e-4}``; kinds are ``none`` (default), ``svd``, ``ridge``, ``lasso``,
+        ``elastic_net``, ``adaptive_lasso``, ``bayesian_ridge`` and ``ard``. See
+        :func:`~hiertl_dist.algebra.regulariser_from_dict` and section 7 of docs/theory.md.
+    weights : Mapping from str to float, or "auto"
+        ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind of row, by source, or
+        ``source/kind``; they multiply rows, so the objective holds their squares. ``{}``: every row alike. See section
+        8 of docs/theory.md.
+    objective : {"lsq", "plain"}
+        How often rows count: as in chimes_lsq, or once each.
+    method : {"rfactor", "gram", "auto"}
+        ``rfactor`` (TSQR), ``gram`` (normal equations, refused where unsafe) or ``auto``: Gram, and where that is
+        unsafe RFactor, which reads the rows (or, when streaming, makes them) once more. See section 6 of
+        docs/theory.md.
+    policy : {"refuse", "skip_frame", "lsq", "damp"}
+        For pairs inside an inner cutoff, see :data:`~hiertl_dist.evaluation.frame_rows.InnerPolicy`.
+    include_fewer : bool
+        Also use frames that have only some of the block's elements.
+    penalty : Penalty or None
+        The wall of the fitted block; default: that of the frozen models, else ChIMES's default.
+    missing_energies : {"refuse", "fit", "zero"}
+        Where energies are fitted upon frozen models that lack the energy of a free atom: ``"refuse"``, ``"fit"`` it
+        with the block, or ``"zero"`` is meant.
+
+    Raises
+    ------
+    InputError
+        A value that is none of these, named with what was expected.
     """
 
     regulariser: Mapping[str, Any] = field(default_factory=lambda: {"kind": "none"})

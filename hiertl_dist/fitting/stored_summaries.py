@@ -34,12 +34,19 @@ if TYPE_CHECKING:
 
 
 def open_summaries(store: str | Path, basis: Basis | None = None) -> Summaries:
-    """What :func:`summarise` put into a summary store; factors are read when they are asked for.
+    """What :func:`~hiertl_dist.summarise` put into a summary store; factors are read when they are asked for.
 
     Parameters
     ----------
-    basis : whose energies of free atoms and masses are meant, which no factor depends on; default: those that were
-        given when the store was made.
+    store : str or Path
+        Folder of the summary store.
+    basis : Basis, optional
+        Whose energies of free atoms and masses are meant, which no factor depends on; default: those that were given
+        when the store was made.
+
+    Returns
+    -------
+    Summaries
 
     Raises
     ------

@@ -72,17 +72,39 @@ def summarise(
 ) -> Summaries:
     """Reduce all rows of some frames once, each block in every frame that has its elements.
 
+    See section 6 of docs/theory.md. Views, cross-validation and uncertainty need no row again.
+
     Parameters
     ----------
-    blocks : names; default: every block of the basis that no frozen model holds.
-    folds : how, or into how many parts, frames are shared out for cross-validation; other folds need the rows again.
-    store : folder of the summary store, all of which is returned; what is there is not computed again. ``None``: none.
-    rows : folder of the design store: tiles that are complete are read, others written; ``None``: rows are not kept.
-    frozen : models of other blocks, whose predictions are subtracted from the targets of every fit.
-    policy : for pairs inside an inner cutoff.
-    missing_energies : of free atoms of which neither blocks nor frozen models nor the basis say any: ``"fit"`` keeps
-        columns of their own, so that views may fit them; ``"zero"``: none; ``"refuse"``: an error that names them.
-    executor : who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
+    frames : Sequence of Frame
+        Those that have a label and all elements of a block are used.
+    basis : Basis
+        Whose columns are wanted, in the highest orders that any fit will have.
+    blocks : Sequence of str, optional
+        Names; default: every block of the basis that no frozen model holds.
+    folds : Folds, int or None
+        How, or into how many parts, frames are shared out for cross-validation; other folds need the rows again.
+    store : str or Path, optional
+        Folder of the summary store, all of which is returned; what is there is not computed again. ``None``: none.
+    rows : str or Path, optional
+        Folder of the design store: tiles that are complete are read, others written; ``None``: rows are not kept.
+    frozen : Sequence of Parameters
+        Models of other blocks, whose predictions are subtracted from the targets of every fit.
+    policy : {"refuse", "skip_frame", "lsq", "damp"}
+        For pairs inside an inner cutoff.
+    missing_energies : {"zero", "fit", "refuse"}
+        Of free atoms of which neither blocks nor frozen models nor the basis say any: ``"fit"`` keeps columns of their
+        own, so that views may fit them; ``"zero"``: none; ``"refuse"``: an error that names them.
+    executor : Executor, optional
+        Who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
+    memory : int, optional
+        Bytes that all workers may take together; default: what is available.
+
+    Returns
+    -------
+    Summaries
+        A factor for each source, kind, composition and fold of rows; with a store they are read when asked
+        for.
 
     Raises
     ------

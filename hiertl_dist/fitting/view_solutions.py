@@ -50,20 +50,40 @@ def solve(
     given: View, regulariser: Regulariser | Mapping[str, Any], *, penalty: Penalty | None = None, name: str = "",
     frames: Sequence[Frame] = (),
 ) -> Solution:  # fmt: skip
-    """Fit a view.
+    """Fit a view; what is minimised for each regulariser is in section 7 of docs/theory.md.
 
     Parameters
     ----------
-    regulariser : such as ``{"kind": "ridge", "alpha": 1e-3}``.
-    penalty : the wall of the fitted blocks; default: that of the frozen models, else ChIMES's default.
-    name : of the solution; default: the elements of its blocks.
-    frames : of the view, where they are at hand: its notes then warn as those of a fit, which a view can't of all, for
-        it doesn't know their labels.
+    given : View
+        What to fit.
+    regulariser : Mapping from str to object, or a regulariser
+        Such as ``{"kind": "ridge", "alpha": 1e-3}``, see :func:`~hiertl_dist.algebra.regulariser_from_dict`.
+    penalty : Penalty, optional
+        The wall of the fitted blocks; default: that of the frozen models, else ChIMES's default.
+    name : str
+        Of the solution; default: the elements of its blocks.
+    frames : Sequence of Frame
+        Of the view, where they are at hand: its notes then warn as those of a fit, which a view can't of all, for it
+        doesn't know their labels.
+
+    Returns
+    -------
+    Solution
+        Coefficients of the free blocks, and residuals of each group of rows.
 
     Raises
     ------
-    ConvergenceError, ValueError, MismatchError
-        As of :func:`~hiertl_dist.solve`, and where frozen models have different walls.
+    ConvergenceError, ValueError
+        As of :func:`hiertl_dist.algebra.solve`.
+    MismatchError
+        Frozen models have different walls.
+    InputError
+        The summaries have no triangular factors.
+
+    Examples
+    --------
+    >>> summaries = hiertl_dist.summarise(frames, basis)
+    >>> carbon = hiertl_dist.solve(hiertl_dist.view(summaries, blocks=["C"]), {"kind": "ridge", "alpha": 1e-3})
     """
     wanted = as_regulariser(regulariser)
     factor = combine(given)
@@ -211,20 +231,32 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
 
     Parameters
     ----------
-    kind : ``"lasso"``: the whole path down to ``lam_min``, see :func:`~hiertl_dist.algebra.lasso_path.lasso_path`;
-        ``"ridge"``: a grid of ``alphas``, see :func:`~hiertl_dist.algebra.ridge_grid.ridge_grid`.
-
-    options : of these; ``penalise_one_body``: penalise one-body columns as well, as chimes_lsq does.
+    given : View
+        What to fit.
+    kind : {"lasso", "ridge"}
+        The whole path down to ``lam_min``, see :func:`~hiertl_dist.algebra.lasso_path.lasso_path`; or a grid of
+        ``alphas``, see :func:`~hiertl_dist.algebra.ridge_grid.ridge_grid`.
+    **options : object
+        Of these; ``penalise_one_body``: penalise one-body columns as well, as chimes_lsq does.
 
     Returns
     -------
-    Coefficients (points, columns) in the order of ``given.columns``, residuals, and what chooses among the points: AIC
-    and BIC with ``best("bic")`` and exact solutions in between with ``at(lam)``; or GCV with ``best``.
+    LassoPath or RidgeGrid
+        Coefficients (points, columns), kcal/mol, in the order of ``given.columns``, residuals, and what chooses among
+        the points: AIC and BIC with ``best("bic")`` and exact solutions in between with ``at(lam)``; or GCV with
+        ``best``.
 
     Raises
     ------
     ValueError
-        Another kind, or options that are out of range. ConvergenceError: the path is exact down to a λ that it names.
+        Another kind, or options that are out of range.
+    ConvergenceError
+        The path is exact down to a λ that it names.
+
+    Examples
+    --------
+    >>> found = hiertl_dist.path(given, lam_min=1e-3)
+    >>> coefficients = found.coefficients[found.best("bic")]
     """
     whole = bool(options.pop("penalise_one_body", False))
     free = [] if whole else given.unpenalised

@@ -45,14 +45,28 @@ class View(Shown, card=view_card):
 
     Attributes
     ----------
-    basis : types and orders of the free columns; blocks : their blocks.
-    kept : (columns,) indices of the free columns among those of the summaries.
-    frozen : models whose columns are taken from the target.
-    weights : of groups' rows by name; factors : by group, what its rows are multiplied by. Groups that the view leaves
-        out are in neither.
-    energies : of free atoms that the basis gives, kcal/mol by element.
-    automatic : where the weights come from, if nobody named them.
-    notes : what the reader of a report should know.
+    summaries : Summaries
+        What it is made of.
+    basis : Basis
+        Types and orders of the free columns.
+    blocks : tuple of str
+        Their blocks.
+    kept : ndarray of shape (columns,)
+        Indices of the free columns among those of the summaries.
+    frozen : tuple of Parameters
+        Models whose columns are taken from the target.
+    weights : Mapping from str to float
+        Of groups' rows by name; automatic ones, if nobody named any.
+    objective : {"lsq", "plain"}
+        How often rows count.
+    factors : Mapping from Group to float
+        By group, what its rows are multiplied by. Groups that the view leaves out are not in it.
+    energies : Mapping from str to float
+        Of free atoms that the basis gives, kcal/mol by element.
+    automatic : AutoWeights or None
+        Where the weights come from, if nobody named them.
+    notes : tuple of str
+        What the reader of a report should know.
     """
 
     summaries: Summaries
@@ -93,7 +107,22 @@ class View(Shown, card=view_card):
         return sum(counts.count(g.kind) * self.summaries.rows(g) for g in self.factors)
 
     def layer(self, group: Group, factor: RFactor, weight: float = 1.0) -> Layer:
-        """How a factor with a group's columns becomes a part of the view."""
+        """How a factor with a group's columns becomes a part of the view.
+
+        Parameters
+        ----------
+        group : Group
+            Whose columns the factor has.
+        factor : RFactor
+            Of [A | b, offsets], such as ``summaries.groups[group]``.
+        weight : float
+            Multiplies its rows.
+
+        Returns
+        -------
+        Layer
+            Which columns go where, and the target less what frozen models say.
+        """
         kept, places, frozen = self._places(self.summaries.blocks_in(group))
         target = np.zeros(factor.width)
         target[: len(frozen)] = -frozen
@@ -153,27 +182,45 @@ def view(
 
     Parameters
     ----------
-    blocks : that are free; default: all that are not frozen. A block that is neither is absent.
-    orders : lower orders, ``[n2, n3, n4]`` as PAIRTYP has them for every block, or a table by block
-        (``{"CN": [12, 5, 3]}``) or by cluster type (``{"CCN": 4}``); what is not named keeps its order.
-    exclude : cluster types (``"CCCN"``) or all of some number of atoms (``"4B"``) that are left out.
-    frozen : models whose contribution is subtracted; of the summaries' blocks, of any lower order.
-    sets : element sets whose frames are used. Default: for one block frames of exactly its elements, for several frames
+    summaries : Summaries
+        Of :func:`~hiertl_dist.summarise` or :func:`~hiertl_dist.open_summaries`.
+    blocks : Sequence of str, optional
+        That are free; default: all that are not frozen. A block that is neither is absent.
+    orders : Sequence of int or Mapping, optional
+        Lower orders, ``[n2, n3, n4]`` as PAIRTYP has them for every block, or a table by block (``{"CN": [12, 5, 3]}``)
+        or by cluster type (``{"CCN": 4}``); what is not named keeps its order.
+    exclude : Sequence of str
+        Cluster types (``"CCCN"``) or all of some number of atoms (``"4B"``) that are left out.
+    frozen : Sequence of Parameters or Solution
+        Models whose contribution is subtracted; of the summaries' blocks, of any lower order.
+    sets : Sequence of str, optional
+        Element sets whose frames are used. Default: for one block frames of exactly its elements, for several frames
         that have all elements of one of them, and no others than theirs.
-    without : patterns of sources or compositions that are left out.
-    folds : numbers of the folds that are used; default: all.
-    weights : ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind, source, composition,
+    without : Sequence of str
+        Patterns of sources or compositions that are left out.
+    folds : Collection of int, optional
+        Numbers of the folds that are used; default: all.
+    weights : Mapping from str to float, or "auto"
+        ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind, source, composition,
         ``source/kind`` or ``composition/kind``; they multiply rows, so the objective holds their squares.
-    objective : ``lsq`` (chimes_lsq's counting) or ``plain``.
-    missing_energies : where energies are fitted, and neither free blocks nor frozen models nor the basis say anything
-        of the energy of a free atom: ``"refuse"``, ``"fit"`` it, or ``"zero"`` is meant.
-    left_open : elements whose energies fits of lower blocks left open: they are fitted here.
+    objective : {"lsq", "plain"}
+        How often rows count: as in chimes_lsq, or once each.
+    missing_energies : {"refuse", "fit", "zero"}
+        Where energies are fitted, and neither free blocks nor frozen models nor the basis say anything of the energy of
+        a free atom: ``"refuse"``, ``"fit"`` it, or ``"zero"`` is meant.
+    left_open : Collection of str
+        Elements whose energies fits of lower blocks left open: they are fitted here.
+
+    Returns
+    -------
+    View
+        To be given to :func:`~hiertl_dist.solve` and :func:`~hiertl_dist.path`.
 
     Raises
     ------
     InputError
-        Something that is named is not there, an order above that of the summaries, nothing is left, or energies of
-        free atoms are missing.
+        Something that is named is not there, an order above that of the summaries, nothing is left, or energies of free
+        atoms are missing.
     MismatchError
         A frozen model does not fit the basis.
     """
