@@ -102,7 +102,13 @@ class _Tensors:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Model(Shown, card=model_card):
-    """Coefficients of one or many blocks, ready to evaluate; ``parameters`` are :class:`~hiertl_dist.Parameters`."""
+    """Coefficients of one or many blocks, ready to evaluate.
+
+    Attributes
+    ----------
+    parameters : Parameters
+        Coefficients in kcal/mol, their basis, the wall, and the distances that they were fitted on.
+    """
 
     parameters: Parameters
 
@@ -197,10 +203,8 @@ class Model(Shown, card=model_card):
 
         Raises
         ------
-        FrameError, InnerCutoffError
-            Naming the frame.
-        ValueError
-            An unknown policy, or fewer than one thread.
+        FrameError, InnerCutoffError, ValueError
+            Naming the frame; an unknown policy, or fewer than one thread.
         """
         listed = answerable(frames, policy, "evaluate")
         if not isinstance(threads, int) or threads < 1:
@@ -298,8 +302,8 @@ def out_of_range(
 ) -> tuple[dict[str, tuple[float, float]], tuple[OutOfRange, ...]]:
     """Ranges of distances by block and pair, and the atoms at a distance that no block was fitted on.
 
-    A distance counts as known if any block of the frame's elements was fitted on it. Blocks whose range is not
-    known have no say, and what is beyond the reach of all others is left to them.
+    A distance counts as known if any block of the frame's elements was fitted on it. Blocks whose range is not known
+    have no say, and what is beyond the reach of all others is left to them.
     """
     blocks = {b: r for b, r in model.block_recipes.items() if set(split_symbols(b)) <= frame.elements}
     ranges = block_ranges(frame, blocks, near)
@@ -376,10 +380,8 @@ def sum_evaluations(
 def _outside_all(
     own: Sequence[Evaluation], coverages: Sequence[Mapping[str, tuple[float, float]]]
 ) -> tuple[OutOfRange, ...]:
-    """Of what several models flag in a frame, what none of them was fitted on, each once, with the range of all.
-
-    As in :func:`out_of_range`, a distance counts as known if any block of the frame's elements was fitted on it.
-    """
+    """Of what several models flag in a frame, what none of them was fitted on, each once, with the range of all. As in
+    :func:`out_of_range`, a distance counts as known if any block of the frame's elements was fitted on it."""
     fitted: dict[str, tuple[float, float]] = {}
     for evaluation, coverage in zip(own, coverages, strict=True):
         for key in coverage.keys() & evaluation.ranges.keys():
