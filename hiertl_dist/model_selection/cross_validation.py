@@ -43,9 +43,18 @@ class CrossValidation(Shown, card=validation_card):
 
     Attributes
     ----------
-    errors : held out, by kind, source, composition and fold; ``None`` where a fold's fit failed.
-    nonzeros : coefficients of each fold's fit that are not zero; conditions : of each fold's problem.
-    failed : why there are no errors.
+    view : View
+        What was fitted.
+    regulariser : Regulariser
+        How it was regularised.
+    errors : HeldOut or None
+        Held-out errors by kind, source, composition and fold; ``None`` where a fold's fit failed.
+    nonzeros : tuple of int
+        Number of coefficients of each fold's fit that are not zero.
+    conditions : tuple of float
+        Condition number of each fold's problem.
+    failed : str
+        Why there are no errors.
     """
 
     view: View
@@ -108,21 +117,37 @@ def cross_validate(
 ) -> list[CrossValidation]:
     """Cross-validate fits over the folds that were chosen when the rows were summarised.
 
+    Each fold is left out in turn. The fit to the other folds and its errors on that fold are made of factors alone; no
+    row is read (docs/theory.md, section 9).
+
     Parameters
     ----------
-    given : a view, or several that differ in weights and objective alone, which share most of the work.
-    regularisers : those of each view.
-    executor : who makes the folds' factors and fits; default: this process. It pays where factors are large.
-    pools : what was kept of other views of the same summaries.
+    given : View or sequence of View
+        A view, or several that differ in weights and objective alone, which share most of the work.
+    regularisers : Regulariser, Mapping, or sequence of them
+        Those that each view is fitted with, such as ``{"kind": "ridge", "alpha": 1e-3}``.
+    executor : Executor, optional
+        Who makes the folds' factors and fits; default: this process. It pays where factors are large.
+    pools : Pools, optional
+        What was kept of other views of the same summaries; of use with one worker only, and ignored with more.
 
     Returns
     -------
-    One for each view and regulariser, regularisers fastest.
+    list of CrossValidation
+        One for each view and regulariser, regularisers fastest. A fit that fails does not raise: it says why in
+        ``failed``.
 
     Raises
     ------
     InputError
-        There are not at least two folds, views differ in more than weights, or pools are of other summaries.
+        There are not at least two folds, views differ in more than weights and objective, pools are of other summaries,
+        or there is no view or no regulariser.
+
+    Examples
+    --------
+    >>> ridges = [{"kind": "ridge", "alpha": a} for a in (1e-4, 1e-3, 1e-2)]
+    >>> found = cross_validate(view(summaries), ridges)
+    >>> min(found, key=lambda one: one.errors.score()).regulariser
     """
     views = [given] if isinstance(given, View) else list(given)
     listed = list(regularisers) if isinstance(regularisers, Sequence) else [regularisers]

@@ -49,7 +49,12 @@ class HeldOut(Shown, card=held_out_card):
 
     Attributes
     ----------
-    cells : which rows; rows : (cells,) how many; squares : (cells,) sums of squared residuals in :data:`UNITS`.
+    cells : tuple of Cell
+        Which rows: their kind, source, composition and fold.
+    rows : ndarray of int, shape (cells,)
+        How many rows each cell has.
+    squares : ndarray of shape (cells,)
+        Sums of squared residuals, in the squares of :data:`UNITS`: kcal/mol/Å, GPa, kcal/mol/atom.
     """
 
     cells: tuple[Cell, ...]
@@ -58,7 +63,19 @@ class HeldOut(Shown, card=held_out_card):
 
     @classmethod
     def of(cls, groups: Mapping[Group, tuple[int, float]]) -> HeldOut:
-        """From (rows, sum of squared residuals in kcal/mol and Å) of each group."""
+        """Errors from what is known of each group of rows.
+
+        Parameters
+        ----------
+        groups : Mapping from Group to tuple of (int, float)
+            Number of rows, and sum of squared residuals: (kcal/mol/Å)², (kcal/mol/Å³)², or (kcal/mol)² for energies of
+            whole frames.
+
+        Returns
+        -------
+        HeldOut
+            The same by cell, in :data:`UNITS`.
+        """
         rows: dict[Cell, int] = {}
         squares: dict[Cell, float] = {}
         for group, (count, square) in groups.items():
@@ -85,9 +102,28 @@ class HeldOut(Shown, card=held_out_card):
         return {k: np.array([getattr(c, k) for c in self.cells], object) for k in Cell._fields}
 
     def rmse(self, kind: str, **where: Any) -> float:
-        """RMSE of a kind of rows, over those of a ``source``, ``composition``, ``fold``; NaN where there are none.
+        """RMSE of a kind of rows, of all of them or of some.
 
-        Raises ValueError for a kind that is none, or a source, composition or fold that no row has.
+        Parameters
+        ----------
+        kind : {"force", "stress", "energy"}
+            Kind of rows.
+        **where : str or int
+            ``source``, ``composition`` and ``fold`` of the rows that count; what is ``None`` or not named is not asked.
+
+        Returns
+        -------
+        float
+            In kcal/mol/Å, GPa or kcal/mol/atom; NaN where there are no such rows.
+
+        Raises
+        ------
+        ValueError
+            A kind that is none, or a source, composition or fold that no row has.
+
+        Examples
+        --------
+        >>> errors.rmse("force", composition="C75N25")
         """
         if kind not in KINDS:
             raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
@@ -96,12 +132,35 @@ class HeldOut(Shown, card=held_out_card):
         return math.sqrt(float(self.squares[chosen].sum()) / rows) if rows else math.nan
 
     def values(self, field: str) -> list[Any]:
-        """What there is of a field of :class:`Cell`, sorted; kinds in their usual order."""
+        """What there is of a field of the cells.
+
+        Parameters
+        ----------
+        field : {"kind", "source", "composition", "fold"}
+            Which one.
+
+        Returns
+        -------
+        list of str or list of int
+            Its values, sorted; kinds in their usual order, force, stress, energy.
+        """
         found = {getattr(c, field) for c in self.cells}
         return [k for k in KINDS if k in found] if field == "kind" else sorted(found)
 
     def table(self, by: str = "composition") -> dict[Any, dict[str, float]]:
-        """RMSE of each kind by composition, source or fold, and of all under ``"all"``."""
+        """RMSE of each kind of rows, part by part.
+
+        Parameters
+        ----------
+        by : {"composition", "source", "fold"}, optional
+            What the parts are.
+
+        Returns
+        -------
+        dict from str or int to dict from str to float
+            By part and kind, in kcal/mol/Å, GPa and kcal/mol/atom, NaN where a part has no such rows; all of them
+            together under ``"all"``.
+        """
         kinds = self.values("kind")
         found: dict[Any, dict[str, float]] = {
             v: {k: self.rmse(k, **{by: v}) for k in kinds} for v in self.values(by)
@@ -117,13 +176,21 @@ class HeldOut(Shown, card=held_out_card):
 
         Parameters
         ----------
-        importance : exponent of each kind, relative to one another; default: all alike. Zero leaves a kind out.
-        where : as for :meth:`rmse`.
+        importance : Mapping from str to float, optional
+            Exponent of each kind, relative to one another; default: all alike. Zero leaves a kind out, as does a table
+            that does not name it.
+        **where : str or int
+            As for :meth:`rmse`.
+
+        Returns
+        -------
+        float
+            The score (docs/theory.md, section 9); lower is better.
 
         Raises
         ------
         ValueError
-            No rows of a kind that counts, or an importance that is no finite number ≥ 0.
+            No rows of a kind that counts, an importance that is no finite number ≥ 0, or as of :meth:`rmse`.
         """
         shares = self._shares(importance)
         total = weighted = 0.0
@@ -145,10 +212,27 @@ class HeldOut(Shown, card=held_out_card):
         return shares
 
     def fold_scores(self, importance: Mapping[str, float] | None = None, **where: Any) -> NDArray[np.float64]:
-        """(folds,) score of each fold that has such rows of a kind that counts.
+        """Score of each fold that has such rows of a kind that counts.
 
         A fold that lacks a kind is scored by the others, relative to their errors in all folds: the mean of fewer kinds
         has another scale.
+
+        Parameters
+        ----------
+        importance : Mapping from str to float, optional
+            Exponent of each kind, as for :meth:`score`.
+        **where : str or int
+            As for :meth:`rmse`.
+
+        Returns
+        -------
+        ndarray of shape (folds,)
+            In the order of the folds.
+
+        Raises
+        ------
+        ValueError
+            As of :meth:`score`.
         """
         shares = {k: s for k, s in self._shares(importance).items() if s}
         pooled = {k: self.rmse(k, **{**where, "fold": None}) for k in shares}
@@ -168,9 +252,25 @@ class HeldOut(Shown, card=held_out_card):
     def standard_error(self, importance: Mapping[str, float] | None = None, **where: Any) -> float:
         """Standard error of the score: the spread of the folds' scores over the root of their number.
 
-        Of its logarithm, times the score, for scores are ratios. NaN with fewer than two folds. Folds share most of
-        what they are fitted on, so that it is a rough guide: Hastie, Tibshirani, Friedman, Elements of Statistical
-        Learning, 7.10.
+        Of its logarithm, times the score, for scores are ratios. Folds share most of what they are fitted on, so it
+        is a rough guide: Hastie, Tibshirani, Friedman, Elements of Statistical Learning, 7.10.
+
+        Parameters
+        ----------
+        importance : Mapping from str to float, optional
+            Exponent of each kind, as for :meth:`score`.
+        **where : str or int
+            As for :meth:`rmse`.
+
+        Returns
+        -------
+        float
+            On the scale of the score (docs/theory.md, section 9); NaN with fewer than two folds.
+
+        Raises
+        ------
+        ValueError
+            As of :meth:`score`.
         """
         scores = np.log(self.fold_scores(importance, **where))
         if len(scores) < 2:
@@ -178,7 +278,18 @@ class HeldOut(Shown, card=held_out_card):
         return float(self.score(importance, **where) * np.std(scores, ddof=1) / math.sqrt(len(scores)))
 
     def pooled(self, fields: Iterable[str] = ("kind", "composition", "fold")) -> HeldOut:
-        """The same errors, fewer fields kept apart: the others become ``""``."""
+        """The same errors, fewer fields kept apart.
+
+        Parameters
+        ----------
+        fields : iterable of str, optional
+            Some of ``"source"``, ``"composition"``, ``"fold"``; kinds are always kept apart.
+
+        Returns
+        -------
+        HeldOut
+            Sources and compositions that are not kept apart are ``""`` in it, folds −1.
+        """
         kept = set(fields)
         rows: dict[Cell, int] = {}
         squares: dict[Cell, float] = {}
@@ -192,11 +303,28 @@ class HeldOut(Shown, card=held_out_card):
         return HeldOut(tuple(rows), np.array(list(rows.values()), np.int64), np.array(list(squares.values())))
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; :meth:`from_dict` gives it back."""
+        """The errors as JSON can hold them; :meth:`from_dict` gives them back.
+
+        Returns
+        -------
+        dict
+            ``cells``, ``rows`` and ``squares`` as lists.
+        """
         return {"cells": [list(c) for c in self.cells], "rows": self.rows.tolist(), "squares": self.squares.tolist()}
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> HeldOut:
-        """What :meth:`as_dict` made."""
+        """Errors from what :meth:`as_dict` made.
+
+        Parameters
+        ----------
+        table : Mapping from str to list
+            ``cells``, ``rows`` and ``squares``.
+
+        Returns
+        -------
+        HeldOut
+            The same errors.
+        """
         cells = tuple(Cell(*c) for c in table["cells"])
         return cls(cells, np.array(table["rows"], np.int64), np.array(table["squares"], np.float64))

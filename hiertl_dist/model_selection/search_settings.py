@@ -121,14 +121,20 @@ class SearchSettings(Shown):
 
     Attributes
     ----------
-    grid : what is varied; blocks : other grids for single blocks of a search block by block.
-    folds : how frames are shared out for cross-validation, settled with the pass over the rows.
-    strategy : ``grid``: every combination; ``ladder``: one axis after the other in the order of the table, each with
-        the lowest score on those before; the rule then chooses among all that were met.
-    rule : ``best``: the lowest score; ``one_se``: the cheapest to evaluate of those within one standard error of it;
-        see :func:`~hiertl_dist.model_selection.choice.choose`.
-    importance : exponent of each kind of rows in the score, see :meth:`~hiertl_dist.HeldOut.score`; ``None``:
-        all alike.
+    grid : Grid
+        What is varied.
+    blocks : Mapping from str to Grid
+        Other grids for single blocks of a search block by block.
+    folds : Folds
+        How frames are shared out for cross-validation, settled with the pass over the rows.
+    strategy : {"grid", "ladder"}
+        ``grid``: every combination; ``ladder``: one axis after the other in the order of the table, each with the
+        lowest score on those before; the rule then chooses among all that were met.
+    rule : {"one_se", "best"}
+        ``best``: the lowest score; ``one_se``: the cheapest to evaluate of those within one standard error of it; see
+        :func:`~hiertl_dist.model_selection.choice.choose`.
+    importance : Mapping from str to float, or None
+        Exponent of each kind of rows in the score, see :meth:`~hiertl_dist.HeldOut.score`; ``None``: all alike.
     """
 
     grid: Grid = field(default_factory=Grid)
@@ -154,7 +160,23 @@ class SearchSettings(Shown):
 
     @classmethod
     def from_dict(cls, table: Any) -> SearchSettings:
-        """The content of a ``[search]`` table but for ``summaries``. Raises InputError naming the key."""
+        """Settings from the content of a ``[search]`` table but for ``summaries``.
+
+        Parameters
+        ----------
+        table : Mapping from str to object
+            Keys as the attributes, each of which may be missing; in a grid each list is an axis.
+
+        Returns
+        -------
+        SearchSettings
+            What the table says; what it does not name has its default.
+
+        Raises
+        ------
+        InputError
+            Naming each key at fault.
+        """
         problems = Problems()
         with problems.noting():
             _known(table, SEARCH, "search")
@@ -186,7 +208,18 @@ class SearchSettings(Shown):
         return cls(grid, blocks, **found)
 
     def of(self, block: str) -> Grid:
-        """The grid of a block: an axis of its own table takes the place of the general one, others are added."""
+        """The grid of a block: an axis of its own table takes the place of the general one, others are added.
+
+        Parameters
+        ----------
+        block : str
+            Its name, such as ``"CN"``.
+
+        Returns
+        -------
+        Grid
+            The general one where the block has no table of its own.
+        """
         own, names = (self.blocks[block].axes if block in self.blocks else {}), self.own_axes(block)
         axes: dict[str, tuple[Any, ...]] = {}
         for axis, values in self.grid.axes.items():
@@ -195,11 +228,28 @@ class SearchSettings(Shown):
         return Grid(axes | dict(own))
 
     def own_axes(self, block: str) -> frozenset[str]:
-        """The axes that a block has a table of its own for."""
+        """The axes that a block's own table names.
+
+        Parameters
+        ----------
+        block : str
+            Its name, such as ``"CN"``.
+
+        Returns
+        -------
+        frozenset of str
+            Such as ``"weights"``, also where only one of the weights is named.
+        """
         return frozenset(a.partition(".")[0] for a in self.blocks[block].axes) if block in self.blocks else frozenset()
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The settings as JSON can hold them.
+
+        Returns
+        -------
+        dict
+            All settings; grids by axis.
+        """
         return {
             "strategy": self.strategy, "rule": self.rule, "folds": self.folds.as_dict(),
             "importance": None if self.importance is None else dict(self.importance),

@@ -103,9 +103,18 @@ class SearchResult(Shown, card=search_card):
 
     Attributes
     ----------
-    stages : in the order in which they were fitted; model : the sum of the chosen solutions and the frozen files.
-    summaries : what all of it was made from; identity : the store's path and the ids of its batches, or a digest of
-        what was reduced in memory.
+    settings : SearchSettings
+        What was varied, and how it was chosen.
+    stages : tuple of Stage
+        The fits in the order in which they were made, each with its candidates and the one that was chosen.
+    model : Model
+        The sum of the chosen solutions and the frozen files.
+    summaries : Summaries
+        What all of it was made from.
+    identity : Mapping from str to object
+        The store's path and the ids of its batches, or a digest of what was reduced in memory.
+    all_at_once : bool
+        Whether all blocks were fitted together.
     """
 
     settings: SearchSettings
@@ -116,7 +125,13 @@ class SearchResult(Shown, card=search_card):
     all_at_once: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: every candidate, and all that the chosen ones were conditioned on."""
+        """The outcome as JSON can hold it.
+
+        Returns
+        -------
+        dict
+            Every candidate, and all that the chosen ones were conditioned on.
+        """
         return {
             "versions": {p: package_version(p) for p in ("hiertl-dist", "numpy", "scipy")},
             "settings": self.settings.as_dict(), "all_at_once": self.all_at_once,
@@ -148,24 +163,45 @@ def search(
 
     Parameters
     ----------
-    frames : labelled ones, none of them held out; block by block each is used by the block of exactly its elements.
-    basis : with the highest orders and all types of the search.
-    frozen : models of blocks that are not searched.
-    options : settings of what the grid does not name, blocks to search (``only``), those that are fitted together
+    frames : sequence of Frame
+        Labelled ones, none of them held out; block by block each is used by the block of exactly its elements.
+    basis : Basis
+        With the highest orders and all types of the search.
+    settings : SearchSettings
+        The grid, the folds, and how a model is chosen.
+    frozen : sequence of Parameters, optional
+        Models of blocks that are not searched.
+    options : HierarchyOptions, optional
+        Settings of what the grid does not name, blocks to search (``only``), those that are fitted together
         (``partial``, with ``include_fewer`` also on frames of fewer elements), memory.
-    store : folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
-    rows : folder of the design store, see :func:`~hiertl_dist.summarise`.
-    output : folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.
-    tell : called with a line about each step; done : called with each stage as soon as it has a solution.
+    store : str or Path, optional
+        Folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
+    rows : str or Path, optional
+        Folder of the design store, see :func:`~hiertl_dist.summarise`.
+    output : str or Path, optional
+        Folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.
+    executor : Executor, optional
+        Who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
+    all_at_once : bool, optional
+        Fit all blocks together on all frames instead of block by block.
+    tell : callable taking str, optional
+        Called with a line about each step.
+    done : callable taking Stage, optional
+        Called with each stage as soon as it has a solution.
+
+    Returns
+    -------
+    SearchResult
+        The stages with all that was tried, and the chosen model.
 
     Raises
     ------
     InputError
         Before anything is computed: the grid names what is not there, or what a climb would refuse
-        (:func:`~hiertl_dist.fitting.block_order.choose_blocks`); the store has frames that were not given; in a
-        stage no model can
-        be fitted.
-    StoreError, MismatchError, ResourceError, TaskFailed
+        (:func:`~hiertl_dist.fitting.block_order.choose_blocks`). Later: in a stage no model can be fitted.
+    StoreError
+        The store has frames that were not given, or as of :func:`~hiertl_dist.summarise`.
+    MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.summarise`.
     """
     plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
