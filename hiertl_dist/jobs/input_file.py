@@ -57,16 +57,48 @@ class Input(Shown, card=input_card):
 
     Attributes
     ----------
-    data : keyword arguments of :func:`~hiertl_dist.read_frames`, one mapping per source.
-    fm_setup : path of a chimes_lsq input that gives basis and frames instead.
-    hold_out : patterns of group names whose frames are not fitted; hold_out_fraction, hold_out_every : which part, or
-        each how manieth, of the other frames is not; see :func:`~hiertl_dist.hold_out`.
-    fit : settings of every block; block_fits : those of single blocks.
-    partial : per block, lower blocks that are fitted together with it.
-    only : blocks to fit; default: all that are not frozen.
-    frozen : parameter or solution files of blocks that are not fitted.
-    store : folder of design stores, see :meth:`design_store`; keep_rows : whether rows are written there.
-    search : what ``hiertl-dist search`` varies, if there is such a table; summaries : folder of summary stores.
+    basis : Basis
+        Of all blocks.
+    data : tuple of Mapping from str to object
+        Keyword arguments of :func:`~hiertl_dist.read_frames`, one mapping per source.
+    fm_setup : Path or None
+        A chimes_lsq input that gives basis and frames instead.
+    hold_out : tuple of str
+        Patterns of group names whose frames are not fitted.
+    fit : FitSettings
+        Settings of every block.
+    block_fits : Mapping from str to FitSettings
+        Those of single blocks.
+    partial : Mapping from str to tuple of str
+        Per block, lower blocks that are fitted together with it.
+    only : tuple of str, or None
+        Blocks to fit; ``None``: all that are not frozen.
+    frozen : tuple of Path
+        Parameter or solution files of blocks that are not fitted.
+    store : Path
+        Folder of design stores, see :meth:`design_store`.
+    keep_rows : bool
+        Whether rows are written there.
+    memory : int or None
+        Bytes that all workers may take together; ``None``: what is available.
+    output : Path
+        Folder of the results.
+    units : {"kcal", "eV"}
+        Units of the results for people.
+    executor : {"auto", "serial", "processes", "dask", "mpi"}
+        Who works, see :func:`~hiertl_dist.executor`.
+    workers : int or None
+        How many; ``None``: as the executor has it.
+    notes : tuple of str
+        What was taken in a certain way when the input was read, for the report.
+    search : SearchSettings or None
+        What ``hiertl-dist search`` varies, if there is such a table.
+    summaries : Path
+        Folder of summary stores.
+    hold_out_fraction : float or None
+        Which part of the other frames is not fitted either, see :func:`~hiertl_dist.hold_out`.
+    hold_out_every : int or None
+        Each how manieth of the other frames of a group is not.
     """
 
     basis: Basis
@@ -97,14 +129,27 @@ class Input(Shown, card=input_card):
 
         Parameters
         ----------
-        look_for_files : also say which of the files that it names are not there, instead of when they are read.
+        path : str or Path
+            The file (TOML); relative paths in it are taken from its folder.
+        look_for_files : bool, optional
+            Also say which of the files that it names are not there, instead of when they are read.
+
+        Returns
+        -------
+        Input
+            The job; nothing of the data is read yet.
 
         Raises
         ------
         InputError, BasisError
             Naming the file and every key at fault, a line for each.
         MissingFileError
-            There is no such file.
+            There is no such file; or one that it names is not there, and nothing else is wrong.
+
+        Examples
+        --------
+        >>> job = Input.from_toml("input.toml")
+        >>> frames, held_out = job.read_frames()
         """
         path = require_file(path, "input file")
         table = toml_table(path, InputError)
@@ -117,7 +162,29 @@ class Input(Shown, card=input_card):
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], folder: Path = Path(), *, look_for_files: bool = False) -> Input:
-        """The content of an input file; relative paths are taken from ``folder``. Errors as of :meth:`from_toml`."""
+        """A job from the content of an input file.
+
+        Parameters
+        ----------
+        table : Mapping from str to object
+            Tables and keys as in the file.
+        folder : Path, optional
+            What relative paths are taken from.
+        look_for_files : bool, optional
+            As for :meth:`from_toml`.
+
+        Returns
+        -------
+        Input
+            The job.
+
+        Raises
+        ------
+        InputError, BasisError
+            Naming every key at fault, a line for each.
+        MissingFileError
+            All that is wrong is that a file is not there: ``fm_setup``, or with ``look_for_files`` any that is named.
+        """
         reading = Reading(table, folder)
         setup, basis, notes = reading.basis()
         data = reading.data(setup)
@@ -162,8 +229,18 @@ class Input(Shown, card=input_card):
         )  # fmt: skip
 
     def design_store(self) -> Path:
-        """Folder of the design store of this basis and policy: the one in :attr:`store` that is named by them, or that
-        folder itself if it is a store of theirs. Raises StoreError where it is another's, naming what differs."""
+        """Folder of the design store of this basis and policy.
+
+        Returns
+        -------
+        Path
+            The one in :attr:`store` that is named by them, or that folder itself if it is a store of theirs.
+
+        Raises
+        ------
+        StoreError
+            That folder is the store of another basis or policy; what differs is named.
+        """
         return store_folder(self.store, self.basis, self.fit.policy)
 
     def read_frames(
@@ -173,7 +250,13 @@ class Input(Shown, card=input_card):
 
         Parameters
         ----------
-        watch : wraps the frames as they are read, to show progress.
+        watch : callable taking an iterable of Frame and a str, optional
+            Wraps the frames as they are read, to show progress; the str says what is read. Not called for ``fm_setup``.
+
+        Returns
+        -------
+        tuple of (list of Frame, list of Frame)
+            Those to fit and those held out, each in the order of the data.
 
         Raises
         ------

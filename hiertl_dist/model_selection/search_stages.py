@@ -199,10 +199,9 @@ def search(
     InputError
         Before anything is computed: the grid names what is not there, or what a climb would refuse
         (:func:`~hiertl_dist.fitting.block_order.choose_blocks`). Later: in a stage no model can be fitted.
-    StoreError
-        The store has frames that were not given, or as of :func:`~hiertl_dist.summarise`.
-    MismatchError, ResourceError, TaskFailed
-        As of :func:`~hiertl_dist.summarise`.
+    StoreError, MismatchError, ResourceError, TaskFailed
+        As of :func:`~hiertl_dist.summarise`; TaskFailed, caused by a StoreError, also where the store has frames that
+        were not given.
     """
     plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
     with borrowed(executor) as runner:

@@ -50,12 +50,24 @@ class SuggestedInput(Shown, card=suggested_card):
 
     Attributes
     ----------
-    table : for :meth:`hiertl_dist.Input.from_dict`.
-    survey : of the frames that it was chosen from.
-    pairs, blocks, hold_out : the choices, with their reasons.
-    all_at_once : whether the fit needs ``--all-at-once``, because no block has exactly the elements of any frame.
-    guesses : how the files are read, where nobody said; warnings : what a user should know.
-    search : what ``hiertl-dist search`` would compare.
+    table : Mapping from str to object
+        The input, for :meth:`hiertl_dist.Input.from_dict`.
+    survey : Survey
+        Of the frames that it was chosen from.
+    pairs : tuple of PairChoice
+        Inner cutoff and λ of each pair of elements, in Å, beside the closest contact and the first peak of g(r).
+    blocks : tuple of BlockChoice
+        The orders of each block, what is fitted with it, and the estimated CPU seconds.
+    hold_out : HoldOut
+        What is held out, how many frames that is, and why.
+    all_at_once : bool
+        Whether the fit needs ``--all-at-once``, because some frames have more elements than a block can have (four).
+    guesses : tuple of str
+        How the files are read, where nobody said.
+    warnings : tuple of str
+        What a user should know.
+    search : SearchChoice
+        What ``hiertl-dist search`` would compare.
     """
 
     table: Mapping[str, Any]
@@ -79,11 +91,28 @@ class SuggestedInput(Shown, card=suggested_card):
         return sum(b.seconds for b in self.blocks)
 
     def toml(self, name: str = "input.toml") -> str:
-        """A commented input file, to be called ``name``, which :meth:`hiertl_dist.Input.from_toml` reads."""
+        """A commented input file, which :meth:`hiertl_dist.Input.from_toml` reads.
+
+        Parameters
+        ----------
+        name : str, optional
+            What the file will be called: its comments have commands with that name.
+
+        Returns
+        -------
+        str
+            The file's text, with the reason of each choice in a comment.
+        """
         return _toml(self, name)
 
     def text(self) -> str:
-        """The choices, for people."""
+        """The choices, for people.
+
+        Returns
+        -------
+        str
+            A table of the blocks, a line of what is held out, and a line for each warning.
+        """
         return _text(self)
 
 

@@ -47,15 +47,32 @@ def suggest_input(
 
     Parameters
     ----------
-    frames : all of them; those held out count for closest contacts.
-    data : the ``[[data]]`` tables that read them.
-    found : what :func:`~hiertl_dist.survey` found in them, if that is known.
-    notes : what was guessed before, handed on.
+    frames : sequence of Frame
+        All of them; those held out count for closest contacts.
+    data : iterable of Mapping, optional
+        The ``[[data]]`` tables that read them.
+    found : Survey, optional
+        What :func:`~hiertl_dist.survey` found in them, if that is known.
+    notes : iterable of str, optional
+        What was guessed before, handed on.
+
+    Returns
+    -------
+    SuggestedInput
+        The choices with their reasons, as a table, as TOML and as text.
 
     Raises
     ------
     InputError
         No frame has a label, or no two atoms are near one another in any frame.
+    FrameError
+        A cell without volume, naming the frame.
+
+    Examples
+    --------
+    >>> frames = read_frames("*.extxyz")
+    >>> suggested = suggest_input(frames, [{"path": "*.extxyz"}])
+    >>> Path("input.toml").write_text(suggested.toml(), encoding="utf-8")
     """
     labelled = [f for f in frames if n_rows(f)]
     if not labelled:

@@ -61,17 +61,44 @@ class Survey(Shown, card=survey_card):
 
     Attributes
     ----------
-    frames, atoms : how many.
-    elements : sorted; groups, compositions, element_sets : with their numbers of frames.
-    labels : of each kind that occurs; unlabelled : frames without any.
-    offsets : kcal/mol an atom of each element: energies of atoms that describe the total energies best.
-    undetermined : elements whose offsets the compositions do not tell apart.
-    pairs : distances of each pair of elements.
-    crystals, slabs, molecules : frames that repeat in three directions, in one or two, in none.
-    thinnest : (repeating frames,) Å, distance of the nearest two faces of each cell.
-    copies : frames whose configuration an earlier frame has.
-    isolated : frames of one atom without neighbours, with an energy; isolated_notes : what was not taken for one.
-    label_text : under which keys the labels were found, as the readers say.
+    frames : int
+        How many.
+    atoms : int
+        How many in all frames together.
+    elements : tuple of str
+        Sorted symbols.
+    groups : Mapping from str to int
+        Number of frames of each group.
+    element_sets : Mapping from str to int
+        Number of frames of each set of elements (``"CN"``).
+    compositions : Mapping from str to int
+        Number of frames of each composition (``"C75N25"``).
+    labels : tuple of LabelSpread
+        Of each kind that occurs.
+    unlabelled : int
+        Frames without any label.
+    offsets : Mapping from str to float
+        kcal/mol for an atom of each element: energies of atoms that describe the total energies best.
+    undetermined : tuple of str
+        Elements whose offsets the compositions do not tell apart.
+    pairs : tuple of PairDistances
+        Distances of each pair of elements, in Å.
+    crystals : int
+        Frames that repeat in three directions.
+    slabs : int
+        Frames that repeat in one or two.
+    molecules : int
+        Frames that repeat in none.
+    thinnest : tuple of float
+        Å, distance of the nearest two faces of each cell of a repeating frame.
+    copies : int
+        Frames whose configuration an earlier frame has.
+    isolated : tuple of IsolatedAtom
+        Frames of one atom without neighbours, with an energy.
+    isolated_notes : tuple of str
+        What was not taken for such a frame.
+    label_text : str
+        Under which keys the labels were found, as the readers say.
     """
 
     frames: int
@@ -95,15 +122,48 @@ class Survey(Shown, card=survey_card):
     label_text: str = ""
 
     def label(self, kind: str) -> LabelSpread | None:
-        """The spread of one kind of label, or ``None``."""
+        """The spread of one kind of label.
+
+        Parameters
+        ----------
+        kind : {"force", "stress", "energy"}
+            Kind of label.
+
+        Returns
+        -------
+        LabelSpread or None
+            ``None`` where no frame has such a label.
+        """
         return next((s for s in self.labels if s.kind == kind), None)
 
     def thinner(self, cutoff: float) -> int:
-        """Repeating frames whose cell is thinner than ``cutoff`` (Å) in a direction: atoms meet their own images."""
+        """Repeating frames whose cell is thinner than a cutoff in a direction: atoms meet their own images.
+
+        Parameters
+        ----------
+        cutoff : float
+            Å.
+
+        Returns
+        -------
+        int
+            How many.
+        """
         return sum(t < cutoff for t in self.thinnest)
 
     def text(self, units: str = "eV") -> str:
-        """For people."""
+        """What there is, for people.
+
+        Parameters
+        ----------
+        units : {"eV", "kcal"}, optional
+            Of energies and forces; stresses are in GPa with either.
+
+        Returns
+        -------
+        str
+            Several lines: frames and groups, a table of labels, a table of pairs, energies of single atoms.
+        """
         return "\n\n".join(
             part for part in (self._what(), self._labels(units), self._pairs(), self._energies(units)) if part
         )
@@ -165,7 +225,13 @@ class Survey(Shown, card=survey_card):
         return [*said, *disagreements(self.isolated, unit, one), *self.isolated_notes]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: energies in kcal/mol, distances in Å, stresses in GPa."""
+        """The survey as JSON can hold it.
+
+        Returns
+        -------
+        dict
+            Energies in kcal/mol, forces in kcal/mol/Å, distances in Å, stresses in GPa.
+        """
         return {
             "frames": self.frames, "atoms": self.atoms, "elements": list(self.elements), "groups": dict(self.groups),
             "element_sets": dict(self.element_sets), "compositions": dict(self.compositions),
@@ -188,12 +254,20 @@ def survey(
 
     Parameters
     ----------
-    watch : wraps the frames as they are looked at, to show progress.
+    frames : sequence of Frame
+        All of the data set, labelled or not.
+    watch : callable taking an iterable of Frame and a str, optional
+        Wraps the frames as they are looked at, to show progress; the str says what is done.
+
+    Returns
+    -------
+    Survey
+        What there is in them; ``text()`` tells it to people.
 
     Raises
     ------
     FrameError
-        No frame.
+        No frame, or a cell without volume, naming the frame.
     """
     if not frames:
         raise FrameError("survey: expected at least one frame, found none")

@@ -46,10 +46,15 @@ class Pick(Shown):
 
     Attributes
     ----------
-    index : in the pool; origin : of the frame.
-    gain : by how much its rows increase the logarithm of the determinant of the fit's precision, given those that were
+    index : int
+        Its place in the pool.
+    origin : str
+        Where the frame is from.
+    gain : float
+        By how much its rows increase the logarithm of the determinant of the fit's precision, given those that were
         selected before: twice the information in nats.
-    leverage : sum of its rows' leverages ‖T⁻ᵀa‖², given the same: how many coefficients' worth of them was unknown.
+    leverage : float
+        Sum of its rows' leverages ‖T⁻ᵀa‖², given the same: how many coefficients' worth of them was unknown.
     """
 
     index: int
@@ -67,7 +72,14 @@ class Leverage(Shown):
 
     Attributes
     ----------
-    highest, mean : over the rows; kind : of the highest row.
+    origin : str
+        Where the frame is from.
+    highest : float
+        Of the row that is farthest outside.
+    mean : float
+        Over the rows.
+    kind : {"force", "stress", "energy"}
+        Of the highest row.
     """
 
     origin: str
@@ -102,31 +114,53 @@ def select(
 
     Greedy D-optimal selection: the frame that increases log det(TᵀT + Σ AᵀA) most, again and again, where A are the
     weighted rows of forces, stresses and energy of a frame and TᵀT is the precision of the fit so far
-    (:func:`~hiertl_dist.algebra.d_optimal.d_optimal`). It prefers frames with many atoms, which bring many rows.
-    Picks are in the order in which they were taken.
+    (docs/theory.md, section 10; :func:`~hiertl_dist.algebra.d_optimal.d_optimal`). It prefers frames with many atoms,
+    which bring many rows.
 
     Parameters
     ----------
-    pool : frames, which need no labels. Those that are in the fit already should not be among them.
-    given : the posterior of a fit, whose weights and objective are used; or a basis where nothing is fitted yet.
-        Columns that a posterior holds fixed (of a LASSO, or without data and penalty) count for nothing: use ridge.
-    alpha, blocks, objective : ridge penalty, free blocks and counting of the fit to come; only with a basis.
-    weights : of the pool's rows, by kind or composition; default: as in the posterior's fit. A row of weight w counts
-        as one whose error is 1 / w of that of a row of weight 1, and weights by which a fit is tuned may say
+    pool : sequence of Frame
+        Frames, which need no labels. Those that are in the fit already should not be among them.
+    count : int
+        How many to select, at most as many as the pool has; 0 selects none.
+    given : ModelPosterior or Basis
+        The posterior of a fit, whose weights and objective are used; or a basis where nothing is fitted yet. Columns
+        that a posterior holds fixed (of a LASSO, or without data and penalty) count for nothing: use ridge.
+    alpha : float, optional
+        Ridge penalty of the fit to come, above 0; needed with a basis, and only with one.
+    blocks : sequence of str, optional
+        Free blocks of the fit to come; default: all. Only with a basis.
+    weights : Mapping from str to float, optional
+        Of the pool's rows, by kind or composition; default: as in the posterior's fit, with a basis 1. A row of weight
+        w counts as one whose error is 1 / w of that of a row of weight 1, and weights by which a fit is tuned may say
         otherwise: where stresses weigh so much that they decide, frames of thermal disorder are passed over, and the
         errors of forces grow. ``{"stress": 0.0, "energy": 0.0}`` selects by forces alone.
-    source : whose weights the rows of the pool have; default: those by kind and composition.
-    policy : for pairs inside an inner cutoff; ``skip_frame`` never selects such a frame. Frames far inside it are what
+    objective : {"lsq", "plain"}, optional
+        How the fit to come counts rows; another than the default only with a basis.
+    source : str, optional
+        Whose weights the rows of the pool have; default: those by kind and composition.
+    policy : {"refuse", "skip_frame", "lsq", "damp"}, optional
+        For pairs inside an inner cutoff; ``skip_frame`` never selects such a frame. Frames far inside it are what
         ``damp`` and ``lsq`` select first.
-    executor : who makes the first look at each frame; default: this process. What follows is done in one process.
-    memory : bytes of rows to keep for later looks; default: a quarter of what is available.
+    executor : Executor, optional
+        Who makes the first look at each frame; default: this process. What follows is done in one process.
+    memory : int, optional
+        Bytes of rows to keep for later looks; default: a quarter of what is available.
+
+    Returns
+    -------
+    list of Pick
+        In the order in which they were taken.
 
     Raises
     ------
     InputError
-        Fewer frames than ``count``; options that don't go with ``given``; no kind of rows has a weight.
+        Fewer frames than ``count``; options that don't go with ``given``; weights of no kind or composition, or no kind
+        of rows with a weight.
     FrameError, InnerCutoffError
         Naming the frame; with an executor TaskFailed, which has it as its cause.
+    ValueError
+        An unknown policy.
     """
     check_policy(policy)
     compositions = dict.fromkeys(f.composition for f in pool)
@@ -215,12 +249,32 @@ def leverage(
     policy: InnerPolicy = "damp",
     executor: Executor | None = None,
 ) -> list[Leverage]:
-    """How far frames, which need no labels, lie outside of what a fit has seen; weights as in :func:`select`.
+    """How far frames lie outside of what a fit has seen; the formula is in docs/theory.md, section 10.
+
+    Parameters
+    ----------
+    frames : Frame or sequence of Frame
+        Frames, which need no labels.
+    given : ModelPosterior
+        The fit.
+    source : str, optional
+        Whose weights the rows have; default: those by kind and composition.
+    policy : {"damp", "lsq", "refuse"}, optional
+        For pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
+    executor : Executor, optional
+        Who does it; default: this process.
+
+    Returns
+    -------
+    list of Leverage
+        One for each frame.
 
     Raises
     ------
     FrameError, InnerCutoffError
         Naming the frame; with an executor TaskFailed, which has it as its cause.
+    ValueError
+        A policy that is none, or ``skip_frame``, which would leave a frame without an answer.
     """
     listed = answerable(frames, policy, "leverage", given.elements)
     task = partial(_leverage, maker=given.maker(policy, source), linear=given.linear)

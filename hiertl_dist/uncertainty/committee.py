@@ -61,8 +61,12 @@ class Opinion(Shown):
 
     Attributes
     ----------
-    mean : of the members, frozen models included; deviation : their spread, scaled to a standard error of the fit to
-        all rows, see :class:`Committee`.
+    origin : str
+        Where the frame is from.
+    mean : Evaluation
+        Of the members, frozen models included.
+    deviation : Spread
+        Their spread, scaled to a standard error of the fit to all rows, see :class:`Committee`.
     """
 
     origin: str
@@ -80,12 +84,19 @@ class Committee(Shown, card=committee_card):
       Shao & Tu, The Jackknife and Bootstrap, 1995, 2.3): members share most of their rows and differ by too little
     - ``"bootstrap"``: √(Σ (x_i − x̄)² / (members − 1)) (Efron, Ann. Statist. 7, 1 (1979))
 
-    Either is the standard error of the prediction that comes from the choice of data. What no coefficients describe is
+    (docs/theory.md, section 10). Either is the standard error of the prediction that comes from the choice of data. What no coefficients describe is
     not in it, see :func:`~hiertl_dist.predict`; nor is what frozen models don't know.
 
     Attributes
     ----------
-    members : parameters of the free blocks, one fit each; frozen : models whose sum with a member is the prediction.
+    kind : {"folds", "bootstrap"}
+        How the members' rows differ.
+    members : tuple of Parameters
+        Parameters of the free blocks, one fit each.
+    frozen : tuple of Parameters
+        Models whose sum with a member is the prediction.
+    notes : tuple of str
+        What the reader of a report should know: frames that every member has.
     """
 
     kind: CommitteeKind
@@ -114,13 +125,24 @@ class Committee(Shown, card=committee_card):
 
         Parameters
         ----------
-        policy : for pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
-        executor : who does it; default: this process.
+        frames : Frame or sequence of Frame
+            Frames of the committee's elements.
+        policy : {"damp", "lsq", "refuse"}, optional
+            For pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
+        executor : Executor, optional
+            Who does it; default: this process.
+
+        Returns
+        -------
+        list of Opinion
+            One for each frame: energies in kcal/mol, forces (n, 3) in kcal/mol/Å, stresses (6,) in kcal/mol/Å³.
 
         Raises
         ------
         FrameError, InnerCutoffError
             Naming the frame; with an executor TaskFailed, which has it as its cause.
+        ValueError
+            A policy that is none, or ``skip_frame``, which would leave a frame without an answer.
         """
         listed = answerable(frames, policy, "evaluate", self.elements)
         values = np.array([m.coefficients for m in self.members])
@@ -158,9 +180,25 @@ def committee(
 
     Parameters
     ----------
-    members : of a bootstrap; default 20. seed : of what is drawn.
-    penalty : the wall of the fitted blocks, as for :func:`~hiertl_dist.solve`.
-    executor : who makes the fits; default: this process.
+    given : View
+        What is fitted.
+    regulariser : Regulariser or Mapping
+        Of every member, such as ``{"kind": "ridge", "alpha": 1e-3}``.
+    kind : {"folds", "bootstrap"}, optional
+        How the members' rows differ.
+    members : int, optional
+        How many a bootstrap has; default: 20. Folds have as many as there are folds.
+    seed : int, optional
+        Of what is drawn; the same seed draws the same.
+    penalty : Penalty, optional
+        The wall of the fitted blocks, as for :func:`~hiertl_dist.solve`.
+    executor : Executor, optional
+        Who makes the fits; default: this process.
+
+    Returns
+    -------
+    Committee
+        The members, and notes of frames that every one of them has.
 
     Raises
     ------
@@ -168,6 +206,11 @@ def committee(
         An unknown kind; fewer than two folds; nothing to draw among; fewer than two members, or a number for folds.
     ConvergenceError, ValueError
         As of :func:`~hiertl_dist.solve`; with an executor as the cause of TaskFailed, which names the member.
+
+    Examples
+    --------
+    >>> found = committee(view(summaries), {"kind": "ridge", "alpha": 1e-3}, kind="bootstrap")
+    >>> found.evaluate(frame)[0].deviation.forces
     """
     wanted = as_regulariser(regulariser)
     if kind not in KINDS:
