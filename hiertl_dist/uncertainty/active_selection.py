@@ -131,10 +131,10 @@ def select(
     blocks : sequence of str, optional
         Free blocks of the fit to come; default: all. Only with a basis.
     weights : Mapping from str to float, optional
-        Of the pool's rows, by kind or composition; default: as in the posterior's fit, with a basis 1. A row of weight
-        w counts as one whose error is 1 / w of that of a row of weight 1, and weights by which a fit is tuned may say
-        otherwise: where stresses weigh so much that they decide, frames of thermal disorder are passed over, and the
-        errors of forces grow. ``{"stress": 0.0, "energy": 0.0}`` selects by forces alone.
+        Of the pool's rows, by kind, composition or source; default: as in the posterior's fit, with a basis 1. A row
+        of weight w counts as one whose error is 1 / w of that of a row of weight 1, and weights by which a fit is tuned
+        may say otherwise: where stresses weigh so much that they decide, frames of thermal disorder are passed over,
+        and the errors of forces grow. ``{"stress": 0.0, "energy": 0.0}`` selects by forces alone.
     objective : {"lsq", "plain"}, optional
         How the fit to come counts rows; another than the default only with a basis.
     source : str, optional
@@ -155,12 +155,12 @@ def select(
     Raises
     ------
     InputError
-        Fewer frames than ``count``; options that don't go with ``given``; weights of no kind or composition, or no kind
-        of rows with a weight.
+        Fewer frames than ``count``; options that don't go with ``given``; a weight that names no rows or is no finite
+        number ≥ 0; no kind of rows has a weight.
     FrameError, InnerCutoffError
         Naming the frame; with an executor TaskFailed, which has it as its cause.
     ValueError
-        An unknown policy.
+        An unknown policy or objective.
     """
     check_policy(policy)
     compositions = dict.fromkeys(f.composition for f in pool)

@@ -84,8 +84,8 @@ class Committee(Shown, card=committee_card):
       Shao & Tu, The Jackknife and Bootstrap, 1995, 2.3): members share most of their rows and differ by too little
     - ``"bootstrap"``: √(Σ (x_i − x̄)² / (members − 1)) (Efron, Ann. Statist. 7, 1 (1979))
 
-    (docs/theory.md, section 10). Either is the standard error of the prediction that comes from the choice of data. What no coefficients describe is
-    not in it, see :func:`~hiertl_dist.predict`; nor is what frozen models don't know.
+    Either is the standard error of the prediction that comes from the choice of data (docs/theory.md, section 10). What
+    no coefficients describe is not in it, see :func:`~hiertl_dist.predict`; nor is what frozen models don't know.
 
     Attributes
     ----------

@@ -38,11 +38,17 @@ class KindNoise:
 
     Attributes
     ----------
-    noise : standard deviation of what no coefficients describe: kcal/mol/Å, kcal/mol/Å³, kcal/mol/atom; NaN where a fit
-        has no more rows of the kind than these took of its degrees of freedom, and no folds.
-    scale : factor of the standard deviations that the coefficients give: errors of the rows of a frame have to do with
-        one another, so that rows say less than as many independent ones would.
-    rows : that it was estimated from; held_out : whether these were left out of the fits.
+    noise : float
+        Standard deviation of what no coefficients describe: kcal/mol/Å, kcal/mol/Å³, kcal/mol/atom. It is one number
+        for a kind, for ChIMES models are limited by the model, not by noise in DFT labels. NaN where a fit has no more
+        rows of the kind than these took of its degrees of freedom, and no folds.
+    scale : float
+        Factor of the standard deviations that the coefficients give: errors of the rows of a frame have to do with one
+        another, so that rows say less than as many independent ones would; 1 without folds.
+    rows : int
+        That it was estimated from.
+    held_out : bool
+        Whether these were left out of the fits.
     """
 
     noise: float

@@ -1,10 +1,4 @@
-"""``posterior`` and ``predict``: how far a fitted model can be trusted, frame by frame.
-
-A prediction errs for two reasons. The rows of the fit leave the coefficients uncertain: that part follows from the
-factor of the rows and is large where a frame is unlike those that were fitted. And no coefficients of the basis give
-the labels exactly: ChIMES models are limited by the model, not by noise in DFT labels. That part is one number for
-forces, stresses and energies each, and is had from the errors on folds that were left out, where there are folds.
-"""
+"""``posterior`` and ``predict``: how far a fitted model can be trusted, frame by frame (docs/theory.md, section 10)."""
 
 from __future__ import annotations
 
@@ -47,7 +41,6 @@ if TYPE_CHECKING:
     from ..model.basis import Basis
 
 LEVELS: Final = (0.6827, 0.9545)
-"""Probabilities of one and of two standard deviations."""
 
 
 class RowMaker(NamedTuple):
@@ -148,22 +141,27 @@ def posterior(
     """The uncertainty of a fit, from the factors alone.
 
     Coefficients are Gaussian with precision (RᵀR + penalties) / noise², R being the factor of all weighted rows of the
-    view and noise that of a row of weight 1; a row of weight w has noise / w (MacKay, Neural Computation 4, 415
-    (1992)). Penalties are ridge's alpha, those that evidence chose (Bayesian ridge, ARD), or none. Of a LASSO and its
-    relatives the columns that are not zero are free (with the squared part of an elastic net's penalty): how uncertain
-    the choice of columns is, and that it shrinks, is left out.
-
-    The noise of each kind is estimated apart. From held-out folds: with the mean squared error e² and the mean variance
-    v of each source, composition and fold, scale and noise are those for which e² / (scale² v + noise²) is 1 on average
-    over all rows, and of these the most likely ones. From the fit's own rows: noise² is the sum of squared residuals
-    over rows less degrees of freedom, and scale is 1.
+    view and noise that of a row of weight 1; a row of weight w has noise / w (docs/theory.md, section 10). Penalties
+    are ridge's alpha, those that evidence chose (Bayesian ridge, ARD), or none. Of a LASSO and its relatives columns
+    that are not zero are free: how uncertain their choice is, and that it shrinks, is left out. The noise of each kind
+    is estimated apart, from folds left out or from the fit's own rows.
 
     Parameters
     ----------
-    fit : a solution of the same view, or the regulariser of one.
-    held_out : estimate the noise from folds left out, which costs a fit for each; default: where there are two folds.
-        Errors of related frames are only honest where these share a fold: ``Folds(5, split="group")``.
-    executor : who does the folds; default: this process.
+    given : View
+        What was fitted.
+    fit : Solution, Regulariser or Mapping
+        A solution of the same view, or the regulariser of one.
+    held_out : bool, optional
+        Estimate the noise from folds left out, which costs a fit for each; default: where there are two folds. Errors
+        of related frames are only honest where these share a fold: ``Folds(5, split="group")``.
+    executor : Executor, optional
+        Who does the folds; default: this process.
+
+    Returns
+    -------
+    ModelPosterior
+        The fit with the Gaussian of its coefficients and the noise of each kind, for :func:`predict`.
 
     Raises
     ------
@@ -265,15 +263,25 @@ def predict(
     policy: InnerPolicy = "damp",
     executor: Executor | None = None,
 ) -> list[Prediction]:
-    """Energy, forces and stress of frames, which need no labels, with standard deviations.
-
-    The rows of a frame are made, (3 n + 7) × columns × 8 bytes of them, in the task of that frame.
+    """Energy, forces and stress of frames with standard deviations.
 
     Parameters
     ----------
-    source : whose weights the leverages are for; default: weights by kind and composition only.
-    policy : for pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
-    executor : who does it; default: this process.
+    frames : Frame or sequence of Frame
+        Frames, which need no labels.
+    given : ModelPosterior
+        The fit.
+    source : str, optional
+        Whose weights the leverages are for; default: weights by kind and composition only.
+    policy : {"damp", "lsq", "refuse"}, optional
+        For pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
+    executor : Executor, optional
+        Who makes the rows, (3 n + 7) × columns × 8 bytes in the task of a frame; default: this process.
+
+    Returns
+    -------
+    list of Prediction
+        One for each frame.
 
     Raises
     ------
@@ -315,14 +323,10 @@ def spread_of(frame: Frame, values: NDArray[np.float64]) -> Spread:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration(Shown):
-    """Errors of a kind against the standard deviations that were promised, in
-    :data:`~hiertl_dist.model_selection.held_out_errors.UNITS`.
+    """Errors of a kind against the standard deviations that were promised, in kcal/mol/Å, GPa and kcal/mol/atom.
 
-    Attributes
-    ----------
-    errors, sigmas : (labels,) prediction less label, and the total standard deviation.
-    reliability : both in bins of rising sigma; coverage : by level, the share of errors inside the interval that a
-        Gaussian has with that probability.
+    ``errors`` and ``sigmas``, (labels,), are prediction less label, and the total standard deviation; ``reliability``
+    has both in bins of rising sigma, ``coverage`` by level the share of errors in a Gaussian's interval of that level.
     """
 
     kind: str
@@ -352,19 +356,24 @@ def calibration(
 
     Parameters
     ----------
-    predictions : of the same frames, in their order.
-    bins : of the reliability table, with as many labels each; fewer where there are fewer labels.
-    levels : probabilities whose coverage is counted.
+    predictions : sequence of Prediction
+        Of the same frames, in their order.
+    frames : sequence of Frame
+        The frames, with their labels.
+    bins : int, optional
+        Of the reliability table, with as many labels each; fewer where there are fewer labels.
+    levels : sequence of float, optional
+        Probabilities whose coverage is counted; default: those of one and of two standard deviations.
 
     Returns
     -------
-    By kind (``"force"``, ``"stress"``, ``"energy"``) errors and total standard deviations, (labels,) each, in
-    kcal/mol/Å, GPa and kcal/mol/atom, and what they say together.
+    dict from str to Calibration
+        By kind, ``"force"``, ``"stress"``, ``"energy"``, of those that have labels.
 
     Raises
     ------
     ValueError
-        Frames and predictions are not as many, or not of one another.
+        Frames and predictions are not as many, or not of one another; a total standard deviation is NaN.
     """
     if len(predictions) != len(frames):
         raise ValueError(f"calibration: expected a prediction of each frame, found {len(predictions)} of {len(frames)}")
