@@ -25,13 +25,30 @@ class Candidate(Shown):
 
     Attributes
     ----------
-    choice : what it is; columns : their number; cost : CPU seconds per atom of evaluating it with the frozen blocks.
-    score, standard_error : see :meth:`~hiertl_dist.HeldOut.score`; NaN where the fit failed.
-    kinds : RMSE of each kind of rows in the units of :data:`~hiertl_dist.model_selection.held_out_errors.UNITS`;
-        compositions : score of each.
-    table : RMSE by composition and kind.
-    nonzeros, conditions : of each fold's fit.
-    failed : why there is no score; rejected : why the guard does not let it be chosen.
+    choice : Choice
+        What it is: regulariser, weights, objective, orders, exclusions.
+    columns : int
+        Their number.
+    cost : float
+        CPU seconds per atom of evaluating it with the frozen blocks.
+    score : float
+        See :meth:`~hiertl_dist.HeldOut.score`; NaN where the fit failed.
+    standard_error : float
+        See :meth:`~hiertl_dist.HeldOut.standard_error`; NaN where the fit failed, or with fewer than two folds.
+    kinds : dict from str to tuple of (float, float)
+        RMSE of each kind of rows and its standard error, in kcal/mol/Å, GPa and kcal/mol/atom.
+    compositions : dict from str to tuple of (float, float)
+        Score of each composition and its standard error.
+    table : Mapping from str to Mapping from str to float
+        RMSE by composition and kind, in the same units.
+    nonzeros : tuple of int
+        Number of coefficients of each fold's fit that are not zero.
+    conditions : tuple of float
+        Condition number of each fold's problem.
+    failed : str
+        Why there is no score.
+    rejected : str
+        Why the guard does not let it be chosen.
     """
 
     choice: Choice
@@ -103,7 +120,17 @@ def failed(choice: Choice, columns: int, cost: float, why: str) -> Candidate:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Chosen(Shown):
-    """What :func:`choose` found: the candidates, those that the guard rejects marked, and two places among them."""
+    """What :func:`choose` found.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        All of them, those that the guard rejects marked.
+    best : int
+        Place of the lowest score among them.
+    chosen : int
+        Place of the one that the rule takes.
+    """
 
     candidates: tuple[Candidate, ...]
     best: int

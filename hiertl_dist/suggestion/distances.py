@@ -51,13 +51,22 @@ class PairDistances:
 
     Attributes
     ----------
-    elements : sorted.
-    pairs : pairs within :data:`REACH` in the frames that were counted; frames : how many of these frames have one.
-    shortest : Å, the closest contact in all frames; ``None``: none within :data:`REACH`.
-    origin : the frame that has it.
-    longest : Å, the longest distance counted, at most :data:`REACH`.
-    peak : Å, the first maximum of g(r); ``None`` without pairs.
-    valley : Å, the minimum behind it, where the first shell ends; ``None`` where the shells are not parted.
+    elements : tuple of str
+        The two, sorted.
+    pairs : int
+        Pairs within :data:`REACH` in the frames that were counted.
+    frames : int
+        How many of these frames have one.
+    shortest : float or None
+        Å, the closest contact in all frames; ``None``: none within :data:`REACH`.
+    origin : str
+        The frame that has it.
+    longest : float or None
+        Å, the longest distance counted, at most :data:`REACH`.
+    peak : float or None
+        Å, the first maximum of g(r); ``None`` without pairs.
+    valley : float or None
+        Å, the minimum behind it, where the first shell ends; ``None`` where the shells are not parted.
     """
 
     elements: Elements

@@ -34,7 +34,12 @@ class IsolatedAtom:
 
     Attributes
     ----------
-    energy : kcal/mol, its label.
+    element : str
+        Its symbol.
+    energy : float
+        kcal/mol, its label.
+    origin : str
+        Where the frame is from.
     """
 
     element: str

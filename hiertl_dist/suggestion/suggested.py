@@ -37,7 +37,17 @@ atoms among what is held out and dimers the most of the error, factors are 0.83,
 
 @dataclass(frozen=True)
 class HoldOut:
-    """What is held out: the ``[hold_out]`` table, how many frames, and why."""
+    """What is held out.
+
+    Attributes
+    ----------
+    table : Mapping from str to object
+        The ``[hold_out]`` table; empty where nothing is held out.
+    frames : int
+        How many frames are held out.
+    reason : str
+        Why these.
+    """
 
     table: Mapping[str, Any]
     frames: int

@@ -67,7 +67,21 @@ MOST_ELEMENTS: Final = 4
 
 @dataclass(frozen=True)
 class PairChoice:
-    """Inner cutoff and Morse λ (Å) of a pair of elements, beside the closest contact and the first peak seen."""
+    """Inner cutoff and Morse λ of a pair of elements, beside the closest contact and the first peak seen.
+
+    Attributes
+    ----------
+    name : str
+        Of the pair, such as ``"CN"``.
+    rmin : float
+        Å, the inner cutoff.
+    morse_lambda : float
+        Å, the length of the Morse transform.
+    shortest : float or None
+        Å, the closest contact in all frames; ``None``: never met.
+    peak : float or None
+        Å, the first maximum of g(r); ``None`` without pairs.
+    """
 
     name: str
     rmin: float
@@ -92,12 +106,24 @@ class BlockChoice:
 
     Attributes
     ----------
-    name : of the block, or of all blocks that are fitted at once; free : lower blocks that are fitted together with it.
-    level : of the orders of all of these, see :func:`orders_of`.
-    columns : how many they have together; labels : numbers other than zero in their frames.
-    seconds : estimated CPU seconds.
-    include_fewer : whether frames of some of its elements are used too.
-    needs_only : whether a block must be kept from being fitted by itself.
+    name : str
+        Of the block, or the elements of all blocks that are fitted at once.
+    free : tuple of str
+        Lower blocks that are fitted together with it.
+    level : tuple of (int, int, int)
+        Of the orders of all of these, see :func:`orders_of`.
+    columns : int
+        How many they have together.
+    labels : int
+        Numbers other than zero in their frames.
+    seconds : float
+        Estimated CPU seconds.
+    include_fewer : bool
+        Whether frames of some of its elements are used too.
+    needs_only : bool
+        Whether a block must be kept from being fitted by itself.
+    at_once : tuple of str
+        All blocks, where they are fitted at once; otherwise empty.
     """
 
     name: str

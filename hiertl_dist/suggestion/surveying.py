@@ -41,11 +41,17 @@ class LabelSpread:
 
     Attributes
     ----------
-    kind : ``force``, ``stress`` or ``energy``.
-    frames : that have the label; rows : numbers that are fitted.
-    rms : kcal/mol/Å of force components, GPa of stress components, kcal/mol/atom of energies after the best offsets of
+    kind : {"force", "stress", "energy"}
+        Kind of label.
+    frames : int
+        Frames that have the label.
+    rows : int
+        Numbers that are fitted.
+    rms : float
+        kcal/mol/Å of force components, GPa of stress components, kcal/mol/atom of energies after the best offsets of
         the elements are taken away (see :func:`energy_offsets`).
-    largest : the largest in size of the same.
+    largest : float
+        The largest in size of the same.
     """
 
     kind: str
