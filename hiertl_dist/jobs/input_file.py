@@ -84,13 +84,13 @@ class Input(Shown, card=input_card):
     output : Path
         Folder of the results.
     units : {"kcal", "eV"}
-        Units of the results for people.
+        Units of reports, tables and figures.
     executor : {"auto", "serial", "processes", "dask", "mpi"}
         Who works, see :func:`~hiertl_dist.executor`.
     workers : int or None
-        How many; ``None``: as the executor has it.
+        How many; ``None``: as many as that executor starts or has by itself.
     notes : tuple of str
-        What was taken in a certain way when the input was read, for the report.
+        What the report should say of the input: of ``fm_setup.in``, and of frames held out one by one.
     search : SearchSettings or None
         What ``hiertl-dist search`` varies, if there is such a table.
     summaries : Path
@@ -98,7 +98,7 @@ class Input(Shown, card=input_card):
     hold_out_fraction : float or None
         Which part of the other frames is not fitted either, see :func:`~hiertl_dist.hold_out`.
     hold_out_every : int or None
-        Each how manieth of the other frames of a group is not.
+        Of the other frames of each group every so manieth is not fitted, see :func:`~hiertl_dist.hold_out`.
     """
 
     basis: Basis
