@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from measure import ROOT, machine, machine_lines, measure
 
-from hiertl_dist.design_matrix.store import jsonable
+from hiertl_dist.files.json_files import jsonable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -33,7 +33,7 @@ from .units import EV, SYMBOLS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .evaluation.energies import OutOfRange
+    from .evaluation.coverage import OutOfRange
     from .frames.frame import Frame
 
 Part = Model | Parameters | Solution | str | Path

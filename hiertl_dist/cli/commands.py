@@ -123,7 +123,7 @@ def _client(address: str) -> Any:
 
 
 def _print(arguments: argparse.Namespace, runner: Executor | None, found: Any, text: str) -> None:
-    from ..design_matrix.store import jsonable
+    from ..files.json_files import jsonable
 
     stream = sys.stdout if runner is None else runner.out()
     print(json.dumps(jsonable(found), allow_nan=False) if arguments.json else text, file=stream, flush=True)

@@ -47,8 +47,8 @@ def look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def look(arguments: argparse.Namespace) -> int:
     """Run one of the two; returns its exit code."""
-    from ..design_matrix.store import jsonable
     from ..executors import SerialExecutor, refuse_many
+    from ..files.json_files import jsonable
     from .look_job import look_job
 
     output = getattr(arguments, "output", None)

@@ -19,6 +19,7 @@ from ..evaluation.compiled_basis import compile_recipe, never_active
 from ..evaluation.contacts import Contact, contacts_of, frames_label, refusal, scan_frames
 from ..evaluation.costs import structural_nonzeros, tile_seconds
 from ..evaluation.frame_rows import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
+from ..files.paths import free_disk
 from ..frames.frame import frames_digest
 from ..frames.rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from ..model.basis import cluster_name
@@ -26,7 +27,6 @@ from ..model.blocks import blocks_of
 from ..text.cards import plan_card
 from ..text.display import Shown
 from ..text.words import count_text
-from .store import free_disk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

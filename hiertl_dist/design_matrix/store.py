@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import deepcopy
@@ -32,8 +31,9 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from ..errors import IncompleteStoreError, StoreError
+from ..files.json_files import write_json
 from ..files.locks import locked
-from ..files.paths import difference_lines, local_path, replacing
+from ..files.paths import difference_lines, local_path
 from ..text.display import Shown
 from .chunks import ChunkedRows, expect, read_tile, writing
 
@@ -54,21 +54,6 @@ class TileSpec:
     key: str
     rows: int
     columns: int
-
-
-def jsonable(value: Any) -> Any:
-    """The same value with numbers that JSON lacks (NaN, infinities) as ``null``, and keys as text."""
-    if isinstance(value, dict):
-        return {str(k): jsonable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a part."""
-    with replacing(path) as stream:
-        stream.write(json.dumps(jsonable(value), allow_nan=False).encode())
 
 
 @lru_cache(maxsize=8)
@@ -389,11 +374,3 @@ _WAYS_ON: Final = (
 )
 
 _REPAIR: Final = "hiertl-dist assemble --verify (in Python assemble with verify=True) computes damaged tiles again"
-
-
-def free_disk(path: str | Path) -> int:
-    """Free bytes on the disk that would hold ``path``."""
-    folder = local_path(path).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

@@ -15,7 +15,6 @@ from ..frames.frame import Frame, working_on
 from ..frames.rows import select_rows
 from ..io.params_read import read_parameters
 from ..io.params_write import write_parameters
-from ..model.basis import split_symbols
 from ..model.blocks import blocks_of
 from ..model.parameters import Parameters, Penalty, merge_parameters
 from ..model.solution import Solution
@@ -23,12 +22,11 @@ from ..text.cards import model_card
 from ..text.display import Shown
 from ..text.result_cards import evaluation_card
 from .compiled_basis import Recipe, compile_recipe
+from .coverage import OutOfRange, is_long, out_of_range
 from .frame_rows import (
     InnerPolicy,
     answerable,
-    block_ranges,
     frame_neighbours,
-    joined_pairs,
     pairs_inside,
     widest_ranges,
 )
@@ -44,24 +42,6 @@ if TYPE_CHECKING:
 
     from ..executors.base import Executor
     from .kernels.neighbours import Neighbours
-
-
-@dataclass(frozen=True)
-class OutOfRange:
-    """A pair of atoms at a distance (Å) that the model's blocks were not fitted on."""
-
-    pair: str
-    atoms: tuple[int, int]
-    distance: float
-    fitted: tuple[float, float]
-
-    def __str__(self) -> str:
-        side = "shorter" if self.distance < self.fitted[0] else "longer"
-        low, high = self.fitted
-        return (
-            f"{self.pair} {self.distance:.3f} Å (atoms {self.atoms[0]}, {self.atoms[1]}), {side} than any it was "
-            f"fitted on ({low:.3f}–{high:.3f} Å)"
-        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -251,7 +231,7 @@ def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, th
                 codes, near, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial, room
             )
     energy += _add_clusters(recipe, tensors, codes, near, threads, forces, virial)
-    ranges, outside = out_of_range(frame, model, near)
+    ranges, outside = out_of_range(frame, model.coverage, model.block_recipes, near)
     return Evaluation(energy, forces, virial / frame.volume, outside, ranges)
 
 
@@ -292,71 +272,6 @@ def read_parts(path: str | Path) -> Parameters:
     return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
 
 
-LONG_TOLERANCE = 0.1
-"""Å by which a distance may exceed the longest fitted one unremarked: near the outer cutoff every term vanishes
-smoothly, and the longest distance of a frame is mere chance. Short contacts have no tolerance."""
-
-
-def out_of_range(
-    frame: Frame, model: Model, near: Neighbours
-) -> tuple[dict[str, tuple[float, float]], tuple[OutOfRange, ...]]:
-    """Ranges of distances by block and pair, and the atoms at a distance that no block was fitted on.
-
-    A distance counts as known if any block of the frame's elements was fitted on it. Blocks whose range is not known
-    have no say, and what is beyond the reach of all others is left to them.
-    """
-    blocks = {b: r for b, r in model.block_recipes.items() if set(split_symbols(b)) <= frame.elements}
-    ranges = block_ranges(frame, blocks, near)
-    known: dict[str, list[tuple[str, tuple[float, float]]]] = {}
-    for key, fitted in model.coverage.items():
-        block, _, pair = key.partition(":")
-        if key in ranges:
-            known.setdefault(pair, []).append((block, fitted))
-    found = []
-    for pair, fits in known.items():
-        low, high = min(f[0] for _, f in fits), max(f[1] for _, f in fits)
-        # the block that reaches farthest joins every pair of atoms that the others do
-        widest = max(fits, key=lambda fit: ranges[f"{fit[0]}:{pair}"][1])[0]
-        indices = joined_pairs(frame, blocks[widest], near)[pair]
-        distances = near.dist[indices]
-        # the shortest alone can be too short; in a dimer it is the longest, too
-        outside = ((distances.argmin(), distances.min() < low), (distances.argmax(), _long(distances.max(), high)))
-        for worst in (int(k) for k, is_out in outside if is_out):
-            a, r = int(indices[worst]), float(distances[worst])
-            found.append(OutOfRange(pair, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
-    return ranges, tuple(found)
-
-
-def _long(distance: float, high: float) -> bool:
-    return bool(distance > high + LONG_TOLERANCE)
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """The range of distances (Å) of a pair that a block was ``fitted`` on, against what it is ``used`` on in ``frames``
-    that have its elements, of which ``beyond`` have a shorter or (by more than :data:`LONG_TOLERANCE`) longer one."""
-
-    block: str
-    pair: str
-    fitted: tuple[float, float]
-    used: tuple[float, float]
-    frames: int
-    beyond: int
-
-
-def coverage_report(model: Model, found: Sequence[Evaluation]) -> list[Coverage]:
-    """For each block and pair of elements: distances it was fitted on, and those it is used on in some frames."""
-    report = []
-    for key, (low, high) in model.coverage.items():
-        block, _, pair = key.partition(":")
-        used = [e.ranges[key] for e in found if key in e.ranges]
-        if used:
-            beyond = sum(a < low or b > high + LONG_TOLERANCE for a, b in used)
-            span = (min(a for a, _ in used), max(b for _, b in used))
-            report.append(Coverage(block, pair, (low, high), span, len(used), beyond))
-    return report
-
-
 def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
     """An evaluation in the frame's row order, (rows,): what is subtracted from its targets."""
     return select_rows(frame, evaluation.forces, evaluation.stress, evaluation.energy)
@@ -392,7 +307,7 @@ def _outside_all(
     for flag in (flag for e in own for flag in e.out_of_range):
         low, high = fitted[flag.pair]
         short = flag.distance < low
-        if short or _long(flag.distance, high):
+        if short or is_long(flag.distance, high):
             kept = worst.setdefault((flag.pair, short), flag)
             if flag.distance < kept.distance if short else flag.distance > kept.distance:
                 worst[flag.pair, short] = flag

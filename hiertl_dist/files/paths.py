@@ -7,6 +7,7 @@ import difflib
 import itertools
 import json
 import re
+import shutil
 import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -239,3 +240,11 @@ def _said(value: Any) -> str:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def free_disk(path: str | Path) -> int:
+    """Free bytes on the disk that would hold ``path``."""
+    folder = local_path(path).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

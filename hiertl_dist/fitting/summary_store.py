@@ -35,8 +35,8 @@ import numpy as np
 from ..algebra import RFactor
 from ..algebra.lapack import Vector
 from ..design_matrix.chunks import crc32c
-from ..design_matrix.store import write_json
 from ..errors import StoreError
+from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path, replacing
 from ..frames.rows import Group

@@ -17,7 +17,7 @@ from .report import unit_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..evaluation.energies import Coverage
+    from ..evaluation.coverage import Coverage
     from ..model.solution import Solution
     from .report import Errors, FrameResidual
 

@@ -14,7 +14,8 @@ from ..design_matrix.store_places import store_folder
 from ..errors import InputError
 from ..evaluation.compiling import compile_kernels
 from ..evaluation.contacts import TITLES, Contact, check_contacts
-from ..evaluation.energies import Model, coverage_report, read_parts, sum_evaluations
+from ..evaluation.coverage import coverage_report
+from ..evaluation.energies import Model, read_parts, sum_evaluations
 from ..files.paths import move_aside
 from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
 from ..fitting.hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
@@ -347,7 +348,9 @@ def evaluate_job(
     known = set().union(*(m.elements for m in models))
     ignore = ignore_other_elements or all(f.elements <= known for f in frames)
     parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
-    covered = [c for m, own in zip(models, parts, strict=True) for c in coverage_report(m, own)]
+    covered = [
+        c for m, own in zip(models, parts, strict=True) for c in coverage_report(m.coverage, [e.ranges for e in own])
+    ]
     whole = [m.parameters for m in models]
     untold, uncovered = uncovered_frames(whole, frames)
     report = EvaluationReport(

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..evaluation.energies import coverage_report
+from ..evaluation.coverage import coverage_report
 from ..fitting.mean_model import QUANTITIES
 from ..text.display import Shown, table_text
 from ..text.result_cards import conditions_text
@@ -29,7 +29,8 @@ from .report import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from ..evaluation.energies import Coverage, Evaluation, Model
+    from ..evaluation.coverage import Coverage
+    from ..evaluation.energies import Evaluation, Model
     from ..fitting.block_fit import BlockFit
     from ..fitting.hierarchy import HierarchyFit
     from ..frames.frame import Frame
@@ -83,7 +84,7 @@ def solutions_of(result: FitResult) -> dict[str, Solution]:
 def _coverage(result: FitResult) -> dict[str, list[Coverage]]:
     """By model, distances that its blocks were fitted on and are used on in all frames."""
     return {
-        name: coverage_report(result.models[name], [e for own in found.values() for e in own])
+        name: coverage_report(result.models[name].coverage, [e.ranges for own in found.values() for e in own])
         for name, found in result.evaluations.items()
     }
 

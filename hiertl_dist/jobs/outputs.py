@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..design_matrix.store import write_json
 from ..errors import InputError
 from ..evaluation.energies import Model
+from ..files.json_files import write_json
 from ..files.paths import move_to_earlier, replacing
 from ..fitting.block_order import blocks_in
 from ..model.blocks import blocks_of

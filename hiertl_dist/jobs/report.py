@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..evaluation.energies import Coverage, Evaluation
+    from ..evaluation.coverage import Coverage
+    from ..evaluation.energies import Evaluation
     from ..frames.frame import Frame
 
 FORCE_UNITS: Final = {"kcal": ("kcal/mol/Å", 1.0), "eV": ("eV/Å", 1.0 / EV)}

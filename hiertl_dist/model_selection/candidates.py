@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..design_matrix.planning import PROCESS_BYTES, check_resources
-from ..design_matrix.store import jsonable, write_json
 from ..errors import HiertlError
 from ..evaluation.costs import model_cost, scan_some
+from ..files.json_files import jsonable, write_json
 from ..fitting.view_solutions import as_regulariser
 from ..fitting.views import View, view
 from ..model.basis import Basis, ClusterType, Elements, split_symbols

@@ -19,7 +19,8 @@ from hiertl_dist.cli.command_line import parser
 from hiertl_dist.cli.commands import _executor
 from hiertl_dist.cli.look_commands import reading_options
 from hiertl_dist.errors import InputError
-from hiertl_dist.evaluation.energies import coverage_report, sum_evaluations
+from hiertl_dist.evaluation.coverage import coverage_report
+from hiertl_dist.evaluation.energies import sum_evaluations
 from hiertl_dist.model.parameters import Parameters
 from hiertl_dist.suggestion.guessing import read_guessed
 from hiertl_dist.units import EV
@@ -177,7 +178,7 @@ def test_files_of_a_sum_know_what_the_merged_model_knows(distance, flags):
     assert [str(f) for f in total.out_of_range] == [str(f) for f in merged.out_of_range]
     assert len(total.out_of_range) == flags
     assert total.ranges == merged.ranges
-    assert len(coverage_report(Model.merge(parts), [total])) == 2
+    assert len(coverage_report(Model.merge(parts).coverage, [total.ranges])) == 2
 
 
 # ---- files that are there

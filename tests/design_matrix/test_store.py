@@ -14,8 +14,9 @@ import pytest
 import zarr
 
 from hiertl_dist.design_matrix.chunks import TileWriter, crc32c
-from hiertl_dist.design_matrix.store import LABEL_ARRAYS, DesignStore, TileSpec, free_disk
+from hiertl_dist.design_matrix.store import LABEL_ARRAYS, DesignStore, TileSpec
 from hiertl_dist.errors import IncompleteStoreError, StoreError
+from hiertl_dist.files.paths import free_disk
 
 ARRAY = "blocks/CN"
 CHUNK = 4

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
 
-from hiertl_dist.design_matrix.store import jsonable
 from hiertl_dist.evaluation.energies import Evaluation
+from hiertl_dist.files.json_files import jsonable
 from hiertl_dist.fitting.mean_model import FEW, LEAST, NAN, NOISE, KindErrors, far_groups, spread_of_labels
 from hiertl_dist.jobs.csv_tables import errors_csv
 from hiertl_dist.jobs.fit_report import EvaluationReport

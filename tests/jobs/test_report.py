@@ -14,7 +14,8 @@ import pytest
 from synthetic import random_frame, random_frames, random_parameters, small_basis
 
 from hiertl_dist import Frame, Model
-from hiertl_dist.evaluation.energies import Coverage, Evaluation, OutOfRange
+from hiertl_dist.evaluation.coverage import Coverage, OutOfRange
+from hiertl_dist.evaluation.energies import Evaluation
 from hiertl_dist.jobs import figures
 from hiertl_dist.jobs.csv_tables import coverage_csv, errors_csv, frames_csv
 from hiertl_dist.jobs.figures import parity_figure, plot_parity

@@ -14,8 +14,9 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 
 from hiertl_dist import FitSettings, HierarchyOptions, Model, fit_hierarchy, solve, summarise, view
 from hiertl_dist.errors import HiertlWarning, ParameterFileError
+from hiertl_dist.evaluation.energies import read_parts
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.jobs.fit_job import evaluate_job, read_parts
+from hiertl_dist.jobs.fit_job import evaluate_job
 from hiertl_dist.jobs.fit_report import EvaluationReport
 from hiertl_dist.model.one_body import energy_terms
 from hiertl_dist.model.solution import Solution

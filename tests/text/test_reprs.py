@@ -17,7 +17,7 @@ from synthetic import assemble, environment, labelled, random_frames, random_par
 
 import hiertl_dist as hd
 from hiertl_dist.algebra import Ridge
-from hiertl_dist.evaluation.energies import OutOfRange
+from hiertl_dist.evaluation.coverage import OutOfRange
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.jobs.report import errors_by_composition
 from hiertl_dist.model_selection.search_settings import Grid

@@ -1,0 +1,135 @@
+"""Distances that a model is used on against those that it was fitted on: where it extrapolates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..model.basis import split_symbols
+from .frame_rows import block_ranges, joined_pairs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..frames.frame import Frame
+    from .compiled_basis import Recipe
+    from .kernels.neighbours import Neighbours
+
+
+@dataclass(frozen=True)
+class OutOfRange:
+    """A pair of atoms at a distance (Å) that the model's blocks were not fitted on."""
+
+    pair: str
+    atoms: tuple[int, int]
+    distance: float
+    fitted: tuple[float, float]
+
+    def __str__(self) -> str:
+        side = "shorter" if self.distance < self.fitted[0] else "longer"
+        low, high = self.fitted
+        return (
+            f"{self.pair} {self.distance:.3f} Å (atoms {self.atoms[0]}, {self.atoms[1]}), {side} than any it was "
+            f"fitted on ({low:.3f}–{high:.3f} Å)"
+        )
+
+
+LONG_TOLERANCE = 0.1
+"""Å by which a distance may exceed the longest fitted one unremarked: near the outer cutoff every term vanishes
+smoothly, and the longest distance of a frame is mere chance. Short contacts have no tolerance."""
+
+
+def out_of_range(
+    frame: Frame, coverage: Mapping[str, tuple[float, float]], recipes: Mapping[str, Recipe], near: Neighbours
+) -> tuple[dict[str, tuple[float, float]], tuple[OutOfRange, ...]]:
+    """Ranges of distances by block and pair, and the atoms at a distance that no block was fitted on.
+
+    A distance counts as known if any block of the frame's elements was fitted on it. Blocks whose range is not known
+    have no say, and what is beyond the reach of all others is left to them.
+
+    Parameters
+    ----------
+    coverage : Mapping from str to tuple of float
+        Shortest and longest distance, Å, that each ``"block:pair"`` was fitted on.
+    recipes : Mapping from str to Recipe
+        Of the blocks whose ranges are known, by name.
+    """
+    blocks = {b: r for b, r in recipes.items() if set(split_symbols(b)) <= frame.elements}
+    ranges = block_ranges(frame, blocks, near)
+    known: dict[str, list[tuple[str, tuple[float, float]]]] = {}
+    for key, fitted in coverage.items():
+        block, _, pair = key.partition(":")
+        if key in ranges:
+            known.setdefault(pair, []).append((block, fitted))
+    found = []
+    for pair, fits in known.items():
+        low, high = min(f[0] for _, f in fits), max(f[1] for _, f in fits)
+        # the block that reaches farthest joins every pair of atoms that the others do
+        widest = max(fits, key=lambda fit: ranges[f"{fit[0]}:{pair}"][1])[0]
+        indices = joined_pairs(frame, blocks[widest], near)[pair]
+        distances = near.dist[indices]
+        # the shortest alone can be too short; in a dimer it is the longest, too
+        outside = ((distances.argmin(), distances.min() < low), (distances.argmax(), is_long(distances.max(), high)))
+        for worst in (int(k) for k, is_out in outside if is_out):
+            a, r = int(indices[worst]), float(distances[worst])
+            found.append(OutOfRange(pair, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
+    return ranges, tuple(found)
+
+
+def is_long(distance: float, high: float) -> bool:
+    """Whether a distance is beyond the longest fitted one by more than :data:`LONG_TOLERANCE`."""
+    return bool(distance > high + LONG_TOLERANCE)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The range of distances of a pair that a block was fitted on, against what it is now used on.
+
+    Attributes
+    ----------
+    block : str
+        Name of the block.
+    pair : str
+        Name of the pair of elements.
+    fitted, used : tuple of float
+        Shortest and longest distance, Å.
+    frames : int
+        Number of frames that have the block's elements.
+    beyond : int
+        Of these, frames with a shorter distance, or one longer by more than :data:`LONG_TOLERANCE`.
+    """
+
+    block: str
+    pair: str
+    fitted: tuple[float, float]
+    used: tuple[float, float]
+    frames: int
+    beyond: int
+
+
+def coverage_report(
+    coverage: Mapping[str, tuple[float, float]], ranges: Sequence[Mapping[str, tuple[float, float]]]
+) -> list[Coverage]:
+    """For each block and pair of elements: distances it was fitted on, and those it is used on in some frames.
+
+    Parameters
+    ----------
+    coverage : Mapping from str to tuple of float
+        Of a model: shortest and longest distance, Å, of each ``"block:pair"``.
+    ranges : list of Mapping
+        The same of the blocks in each frame, see ``Evaluation.ranges``.
+
+    Returns
+    -------
+    list of Coverage
+        Without pairs that no frame has.
+    """
+    report = []
+    for key, (low, high) in coverage.items():
+        block, _, pair = key.partition(":")
+        used = [own[key] for own in ranges if key in own]
+        if used:
+            beyond = sum(a < low or b > high + LONG_TOLERANCE for a, b in used)
+            span = (min(a for a, _ in used), max(b for _, b in used))
+            report.append(Coverage(block, pair, (low, high), span, len(used), beyond))
+    return report
