@@ -35,8 +35,9 @@ from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.views import view
 from hiertl_dist.model.basis import cluster_name
 from hiertl_dist.model_selection.held_out_errors import UNITS
+from hiertl_dist.uncertainty.calibration import LEVELS, Calibration, calibration
 from hiertl_dist.uncertainty.committee import Opinion, committee
-from hiertl_dist.uncertainty.predictive import LEVELS, Calibration, Prediction, Spread, calibration, posterior, predict
+from hiertl_dist.uncertainty.predictive import Prediction, Spread, posterior, predict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -50,8 +50,9 @@ if TYPE_CHECKING:
     from .suggestion.suggesting import suggest_input
     from .suggestion.surveying import Survey, survey
     from .uncertainty.active_selection import leverage, select
+    from .uncertainty.calibration import calibration
     from .uncertainty.committee import Committee, committee
-    from .uncertainty.predictive import ModelPosterior, Prediction, calibration, posterior, predict
+    from .uncertainty.predictive import ModelPosterior, Prediction, posterior, predict
 
 try:
     __version__ = version("hiertl-dist")
@@ -105,8 +106,9 @@ _PLACES: Final = {
     "suggestion.suggesting": "suggest_input",
     "suggestion.surveying": "Survey survey",
     "uncertainty.active_selection": "leverage select",
+    "uncertainty.calibration": "calibration",
     "uncertainty.committee": "Committee committee",
-    "uncertainty.predictive": "ModelPosterior Prediction calibration posterior predict",
+    "uncertainty.predictive": "ModelPosterior Prediction posterior predict",
 }
 """Where each name is: module → names, ``theirs=ours`` where they differ."""
 

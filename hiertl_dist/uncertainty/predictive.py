@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..algebra import TruncatedSVD, regulariser_from_dict
-from ..algebra.calibration import Reliability, coverage, reliability
 from ..algebra.posterior import Posterior
 from ..errors import InputError, MismatchError
 from ..evaluation.compiled_basis import compile_recipe
@@ -21,13 +20,11 @@ from ..fitting.view_solutions import as_regulariser, residual_squares, solution_
 from ..fitting.views import View, combine
 from ..fitting.weights import row_weights
 from ..frames.frame import Frame, working_on
-from ..frames.rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind, row_targets, select_rows
+from ..frames.rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind
 from ..model.solution import Solution
 from ..model_selection.cross_validation import training_factors
-from ..model_selection.held_out_errors import UNITS
 from ..text.display import Shown
 from ..text.result_cards import posterior_card, prediction_card
-from ..units import KCAL_PER_A3_IN_GPA
 from .noise import KindNoise, distribution, fitted_noise, held_out_cells, kinds_of, noise_in_sample
 
 if TYPE_CHECKING:
@@ -39,8 +36,6 @@ if TYPE_CHECKING:
     from ..evaluation.frame_rows import InnerPolicy
     from ..executors.base import Executor
     from ..model.basis import Basis
-
-LEVELS: Final = (0.6827, 0.9545)
 
 
 class RowMaker(NamedTuple):
@@ -69,9 +64,14 @@ class ModelPosterior(Shown, card=posterior_card):
 
     Attributes
     ----------
-    solution : the fit, the centre of the distribution.
-    linear : the Gaussian of the coefficients, in the order of ``view.columns``.
-    noise : by kind (force, stress, energy) of those that the view has rows of.
+    view : View
+        What was fitted.
+    solution : Solution
+        The fit, the centre of the distribution.
+    linear : Posterior
+        The Gaussian of the coefficients, in the order of ``view.columns``.
+    noise : Mapping from str to KindNoise
+        By kind (``"force"``, ``"stress"``, ``"energy"``) of those that the view has rows of.
     """
 
     view: View
@@ -91,7 +91,20 @@ class ModelPosterior(Shown, card=posterior_card):
         return frozenset(e for m in self.models for e in m.elements)
 
     def maker(self, policy: InnerPolicy, source: str = "") -> RowMaker:
-        """How frames become rows of the fit: without its summaries, so that it is cheap to send."""
+        """How frames become rows of the fit: without its summaries, so that it is cheap to send.
+
+        Parameters
+        ----------
+        policy : {"refuse", "skip_frame", "lsq", "damp"}
+            For pairs inside an inner cutoff.
+        source : str, optional
+            Whose weights the rows have; default: those by kind and composition.
+
+        Returns
+        -------
+        RowMaker
+            With the basis, blocks, weights and objective of the view.
+        """
         return RowMaker(self.view.basis, self.view.blocks, self.view.weights, self.view.objective, policy, source)
 
 
@@ -113,14 +126,19 @@ class Prediction(Shown, card=prediction_card):
 
     Attributes
     ----------
-    origin : of the frame.
-    mean : the model's energy, forces and stress, frozen blocks included.
-    coefficients : the part of the standard deviations that the fitted coefficients account for, √(noise² a (TᵀT)⁻¹ aᵀ).
-        Frozen models count as known.
-    total : of the difference from a label: that part, scaled, and the noise of the kind.
-    leverage_sum, leverage_max : of the frame's rows as weighted in the fit, ‖T⁻ᵀa‖²: the number of coefficients that
-        the frame would newly determine, and how far its strangest row lies outside of the fit (above 1: farther than
-        all that was fitted).
+    origin : str
+        Where the frame is from.
+    mean : Evaluation
+        The model's energy, forces and stress, frozen blocks included.
+    coefficients : Spread
+        The part of the standard deviations that the fitted coefficients account for, √(noise² a (TᵀT)⁻¹ aᵀ). Frozen
+        models count as known.
+    total : Spread
+        Standard deviations of the difference from a label: that part, scaled, and the noise of the kind.
+    leverage_sum, leverage_max : float
+        Sum and maximum of ‖T⁻ᵀa‖² over the frame's rows, weighted as in the fit: the number of coefficients that the
+        frame would newly determine, and how far its strangest row lies outside of the fit (above 1: farther than all
+        that was fitted).
     """
 
     origin: str
@@ -319,82 +337,3 @@ def spread_of(frame: Frame, values: NDArray[np.float64]) -> Spread:
     n = 3 * len(frame)
     stress = np.full(6, np.nan) if frame.stress is None else values[n:-1]
     return Spread(float(values[-1]), values[:n].reshape(-1, 3), stress)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Calibration(Shown):
-    """Errors of a kind against the standard deviations that were promised, in kcal/mol/Å, GPa and kcal/mol/atom.
-
-    ``errors`` and ``sigmas``, (labels,), are prediction less label, and the total standard deviation; ``reliability``
-    has both in bins of rising sigma, ``coverage`` by level the share of errors in a Gaussian's interval of that level.
-    """
-
-    kind: str
-    errors: NDArray[np.float64]
-    sigmas: NDArray[np.float64]
-    reliability: Reliability
-    coverage: Mapping[float, float]
-
-    @property
-    def rmse(self) -> float:
-        return float(np.sqrt(np.mean(np.square(self.errors))))
-
-    @property
-    def standardised(self) -> float:
-        """Root mean square of error / sigma: 1 where sigmas are right, above where they promise too much."""
-        return float(np.sqrt(np.mean(np.square(self.errors / self.sigmas))))
-
-
-def calibration(
-    predictions: Sequence[Prediction],
-    frames: Sequence[Frame],
-    *,
-    bins: int = 10,
-    levels: Sequence[float] = LEVELS,
-) -> dict[str, Calibration]:
-    """How predictions of labelled frames compare with their labels, by kind, where there are labels.
-
-    Parameters
-    ----------
-    predictions : sequence of Prediction
-        Of the same frames, in their order.
-    frames : sequence of Frame
-        The frames, with their labels.
-    bins : int, optional
-        Of the reliability table, with as many labels each; fewer where there are fewer labels.
-    levels : sequence of float, optional
-        Probabilities whose coverage is counted; default: those of one and of two standard deviations.
-
-    Returns
-    -------
-    dict from str to Calibration
-        By kind, ``"force"``, ``"stress"``, ``"energy"``, of those that have labels.
-
-    Raises
-    ------
-    ValueError
-        Frames and predictions are not as many, or not of one another; a total standard deviation is NaN.
-    """
-    if len(predictions) != len(frames):
-        raise ValueError(f"calibration: expected a prediction of each frame, found {len(predictions)} of {len(frames)}")
-    for frame, found in zip(frames, predictions, strict=True):
-        if (found.origin, found.mean.forces.shape) != (frame.origin, (len(frame), 3)):
-            raise ValueError(f"calibration: expected a prediction of {frame.origin}, found one of {found.origin}")
-    errors: dict[str, list[float]] = {}
-    sigmas: dict[str, list[float]] = {}
-    for frame, found in zip(frames, predictions, strict=True):
-        mean, total = found.mean, found.total
-        left = select_rows(frame, mean.forces, mean.stress, mean.energy) - row_targets(frame)
-        wide = select_rows(frame, total.forces, total.stress, total.energy)
-        for code, e, s in zip(kind_codes(frame), left, wide, strict=True):
-            kind = person_kind(SUMMARY_KINDS[code])
-            unit = {"force": 1.0, "stress": KCAL_PER_A3_IN_GPA, "energy": 1.0 / len(frame)}[kind]
-            errors.setdefault(kind, []).append(unit * float(e))
-            sigmas.setdefault(kind, []).append(unit * float(s))
-    return {
-        kind: Calibration(
-            kind, np.array(own), np.array(sigmas[kind]), reliability(own, sigmas[kind], min(bins, len(own))),
-            dict(zip(levels, coverage(own, sigmas[kind], levels).tolist(), strict=True)),
-        )
-        for kind, own in ((k, errors[k]) for k in UNITS if k in errors)
-    }  # fmt: skip

@@ -30,8 +30,9 @@ from hiertl_dist.fitting.reduction import reduce_rows
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.view_solutions import solve
 from hiertl_dist.model.parameters import Parameters, merge_parameters
+from hiertl_dist.uncertainty.calibration import calibration
 from hiertl_dist.uncertainty.noise import Cell, fitted_noise
-from hiertl_dist.uncertainty.predictive import Prediction, Spread, calibration, posterior, predict
+from hiertl_dist.uncertainty.predictive import Prediction, Spread, posterior, predict
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
 
 SERIAL = SerialExecutor()
