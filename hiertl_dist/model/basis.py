@@ -33,6 +33,7 @@ from .cluster_types import (
     edges_of,
     element_faults,
     energy_faults,
+    joining,
     mass_faults,
     split_symbols,
     type_faults,
@@ -241,11 +242,10 @@ class Basis(Shown, card=basis_card):
 
         Raises
         ------
-        StopIteration
-            The basis has no such pair.
+        BasisError
+            The basis has no such pair: it and the pairs that there are are named.
         """
-        key = tuple(sorted((a, b)))
-        return next(p for p in self.pairs if p.elements == key)
+        return joining("basis", self.pairs, a, b)
 
     def type_named(self, elements: Iterable[str]) -> ClusterType | None:
         """The cluster type of some elements.

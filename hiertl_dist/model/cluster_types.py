@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import BasisError
 from ..frames.type_names import Elements, cluster_name, name_fault, split_symbols
@@ -198,6 +198,9 @@ class Edge:
         return cluster_name(self.elements)
 
 
+Joint = TypeVar("Joint", "Pair", Edge)
+
+
 @dataclass(frozen=True, repr=False)
 class ClusterType(Shown):
     """A multiset of 1 to 4 elements, its number of Chebyshev orders, and its own cutoffs per pair of elements.
@@ -265,11 +268,20 @@ class ClusterType(Shown):
 
         Raises
         ------
-        StopIteration
-            No edge of the cluster joins these elements.
+        BasisError
+            No edge of the cluster joins these elements: they and the edges that there are are named.
         """
-        key = tuple(sorted((a, b)))
-        return next(e for e in self.edges if e.elements == key)
+        return joining(f"cluster type {self.name}", self.edges, a, b)
+
+
+def joining(name: str, among: Sequence[Joint], a: str, b: str) -> Joint:
+    """The pair or edge of two elements, in any order; BasisError, which says of what (``name``), if there is none."""
+    key = tuple(sorted((a, b)))
+    for one in among:
+        if one.elements == key:
+            return one
+    there = ", ".join("-".join(one.elements) for one in among) or "none"
+    raise BasisError(f"{name}: expected two elements that are a pair of it ({there}), found {shown(a)} and {shown(b)}")
 
 
 def type_faults(kind: ClusterType, pairs: Mapping[Elements, Pair]) -> Iterator[tuple[Edge, str]]:

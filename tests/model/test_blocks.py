@@ -185,6 +185,15 @@ class TestBasisTable:
         ]  # fmt: skip
         assert Basis.from_dict(table()).pair("N", "C") == Pair(("C", "N"), 0.9, 5.0, "MORSE", 1.34)
 
+    def test_a_pair_or_edge_that_is_not_there_is_named_with_those_that_are(self):
+        found = Basis.from_dict(table())
+        with pytest.raises(BasisError, match=r"^basis: .*\(N-N, C-C, C-N\), found 'O' and 'C'$"):
+            found.pair("O", "C")
+        with pytest.raises(BasisError, match=r"^cluster type CNN: .*\(C-N, N-N\), found 'C' and 'C'$"):
+            found.type_named("CNN").edge("C", "C")
+        with pytest.raises(BasisError, match=r"^cluster type C: .*\(none\), found 'C' and 'C'$"):
+            cluster_type("C", 1).edge("C", "C")
+
     def test_reach_is_the_largest_outer_cutoff(self):
         assert Basis.from_dict(table()).reach == 8.0
         assert Basis.from_dict(table()).restricted(["C"]).reach == 5.0
