@@ -94,7 +94,7 @@ class Model(Shown, card=model_card):
 
     @classmethod
     def read(cls, path: str | Path) -> Model:
-        """Read a ChIMES parameter file, full or reduced. Raises ParameterFileError naming file and line.
+        """Read a ChIMES parameter file, full or reduced.
 
         Parameters
         ----------
@@ -104,17 +104,63 @@ class Model(Shown, card=model_card):
         Returns
         -------
         Model
+            Its coefficients, those that a reduced file leaves out being zero.
+
+        Raises
+        ------
+        ParameterFileError, MissingFileError
+            It is no such file, naming it and the line; there is none.
         """
         return cls(read_parameters(path))
 
     def write(self, path: str | Path, *, reduced: bool = False, comments: Sequence[str] = ()) -> None:
-        """Write a ChIMES parameter file; ``reduced`` drops many-body values of at most 1e-6, as chimes_lsq does."""
+        """Write a ChIMES parameter file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; one of that name is replaced once the new one is complete.
+        reduced : bool, default False
+            Leave out many-body values of at most 1e-6, as chimes_lsq does: read back, they are zero.
+        comments : sequence of str, optional
+            Lines to put at the top, without their comment mark.
+
+        Raises
+        ------
+        ParameterFileError
+            A comment, order, penalty, coverage or name that such a file cannot hold; it is named.
+        OSError
+            The file cannot be written.
+        """
         write_parameters(self.parameters, path, reduced=reduced, comments=comments)
 
     @classmethod
     def merge(cls, models: Sequence[Model], *, overlap: str = "refuse", penalty: Penalty | None = None) -> Model:
-        """The sum of models; see :func:`~hiertl_dist.model.parameters.merge_parameters`. Raises TypeError for
-        others."""
+        """The sum of models, as one.
+
+        Parameters
+        ----------
+        models : sequence of Model
+            Blocks or models; pairs, cutoff functions and penalties must agree.
+        overlap : {"refuse", "add"}, default "refuse"
+            What happens to cluster types that two models have: an error, or their coefficients are added.
+        penalty : Penalty, optional
+            The wall of the result; needed where the models have different ones.
+
+        Returns
+        -------
+        Model
+            Of every cluster type of the models, see :func:`~hiertl_dist.model.parameters.merge_parameters`.
+
+        Raises
+        ------
+        TypeError
+            One of them is no Model.
+        MismatchError
+            Two of them don't fit, naming both and their values.
+        ValueError
+            No models, or another ``overlap``.
+        """
         for m in models:
             if not isinstance(m, Model):
                 raise TypeError(f"merge: expected Models, found {type(m).__name__}: Model(parameters) makes one")
@@ -132,6 +178,7 @@ class Model(Shown, card=model_card):
 
     @cached_property
     def recipe(self) -> Recipe:
+        """The basis, compiled for the kernels."""
         return compile_recipe(self.parameters.basis)
 
     @cached_property
@@ -180,6 +227,7 @@ class Model(Shown, card=model_card):
         Returns
         -------
         list of Evaluation
+            One for each frame, in their order.
 
         Raises
         ------
