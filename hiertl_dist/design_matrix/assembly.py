@@ -22,7 +22,8 @@ from ..model.one_body import without_one_body
 from ..text.cards import assembly_card
 from ..text.display import Shown
 from .planning import Need, Plan, Segment, check_plan, chunk_rows, make_plan
-from .store import LABEL_ARRAYS, DesignStore, TileSpec
+from .store import DesignStore
+from .store_layout import LABEL_ARRAYS, TileSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

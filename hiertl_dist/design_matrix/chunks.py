@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +25,7 @@ from ..errors import StoreError
 from ..files.paths import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -160,6 +161,17 @@ class TileWriter:
             room = self._chunks.rows - self.rows % self._chunks.rows
             self._fill(part[:room])
             part = part[room:]
+
+    def append_all(self, parts: Iterable[NDArray[Any]]) -> None:
+        """Write parts in order, each in a thread while the next is being made; errors as of :meth:`append`."""
+        with ThreadPoolExecutor(1, "write rows") as thread:
+            written = None
+            for part in parts:
+                if written is not None:
+                    written.result()
+                written = thread.submit(self.append, part)
+            if written is not None:
+                written.result()
 
     def _fill(self, rows: NDArray[Any]) -> None:
         """Rows that go into one chunk."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..files.paths import ASIDE
-from .store import DesignStore, stores_in
+from .store import DesignStore
+from .store_layout import stores_in
 
 if TYPE_CHECKING:
     from pathlib import Path

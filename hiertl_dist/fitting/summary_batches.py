@@ -19,7 +19,7 @@ from ..algebra import RFactor
 from ..algebra.lapack import Vector, column_norms
 from ..algebra.packed import pack_upper, unpack_upper
 from ..design_matrix.chunks import crc32c
-from ..design_matrix.store import what_rows_depend_on
+from ..design_matrix.store_layout import what_rows_depend_on
 from ..errors import StoreError
 from ..files.paths import difference_lines
 from ..frames.rows import Group

@@ -28,7 +28,8 @@ from hiertl_dist import Model, design_rows
 from hiertl_dist.design_matrix import assembly, planning
 from hiertl_dist.design_matrix.assembly import block_array, offset_array, row_parts
 from hiertl_dist.design_matrix.planning import make_plan
-from hiertl_dist.design_matrix.store import LABEL_ARRAYS, DesignStore
+from hiertl_dist.design_matrix.store import DesignStore
+from hiertl_dist.design_matrix.store_layout import LABEL_ARRAYS
 from hiertl_dist.errors import InnerCutoffError, StoreError
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
 from hiertl_dist.evaluation.frame_rows import rows_of

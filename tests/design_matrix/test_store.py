@@ -14,7 +14,8 @@ import pytest
 import zarr
 
 from hiertl_dist.design_matrix.chunks import TileWriter, crc32c
-from hiertl_dist.design_matrix.store import LABEL_ARRAYS, DesignStore, TileSpec
+from hiertl_dist.design_matrix.store import DesignStore
+from hiertl_dist.design_matrix.store_layout import LABEL_ARRAYS, TileSpec
 from hiertl_dist.errors import IncompleteStoreError, StoreError
 from hiertl_dist.files.paths import free_disk
 
