@@ -101,6 +101,7 @@ class Summaries(Shown, card=summaries_card):
         Returns
         -------
         int
+            How many the group has.
         """
         known = getattr(self.groups, "rows", None)
         return int(self.groups[group].rows if known is None else known(group))

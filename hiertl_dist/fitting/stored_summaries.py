@@ -47,6 +47,7 @@ def open_summaries(store: str | Path, basis: Basis | None = None) -> Summaries:
     Returns
     -------
     Summaries
+        Their factors by group, for :func:`view`.
 
     Raises
     ------
