@@ -51,11 +51,17 @@ def summary_faults(doc, said):
 
 
 def parameters_of(function):
-    names = list(inspect.signature(function).parameters)
-    return [n for n in names if n not in ("self", "cls") and not n.startswith("_")]
+    parameters = inspect.signature(function).parameters
+    return {n: p for n, p in parameters.items() if n not in ("self", "cls") and not n.startswith("_")}
 
 
 def compared(documented, there):
+    """What is not documented, and what is and isn't there. ``**options`` may be documented one by one."""
+    if options := [n for n, p in there.items() if p.kind is inspect.Parameter.VAR_KEYWORD]:
+        named = {n for n in there if n not in options}
+        return [f"{n}: not documented" for n in named if n not in documented] + (
+            [] if set(documented) - named else [f"{n}: not documented" for n in options]
+        )
     missing = [f"{name}: not documented" for name in there if name not in documented]
     return missing + [f"{name}: documented, but there is none" for name in documented if name not in there]
 
@@ -67,7 +73,9 @@ def function_faults(function):
     given = [*doc["Returns"], *doc["Yields"]]
     if inspect.signature(function).return_annotation not in NOTHING and not given:
         faults.append("no Returns or Yields")
-    return faults + [f for entry in given for f in unclear({entry.name or "what is returned": entry})]
+    found = [f for entry in given for f in unclear({entry.name or "what is returned": entry})]
+    # of one thing that is returned the summary may say all
+    return faults + [f for f in found if len(given) > 1 or doc["Yields"] or not f.endswith("no sentence")]
 
 
 def fields_of(cls):
@@ -85,7 +93,7 @@ def class_faults(cls):
         faults = [f"{name}: not documented" for name in there if name not in documented]
     else:
         own = "__init__" in vars(cls)
-        faults = compared(entries(doc, "Parameters"), parameters_of(cls.__init__) if own else [])
+        faults = compared(entries(doc, "Parameters"), parameters_of(cls.__init__) if own else {})
     return [*summary_faults(doc, said), *faults, *unclear(documented)]
 
 
@@ -242,7 +250,27 @@ def test_what_is_wrong_with_a_class_is_seen():
             pass
 
     assert class_faults(Point) == ["y: not documented", "x: a sentence where its type belongs: 'Å.'", "x: no sentence"]
+    class Options(Made):
+        """Made of options.
+
+        Parameters
+        ----------
+        **options : Any
+            Whatever.
+        """
+
+        def __init__(self, **options):
+            pass
+
+    class Silent(Made):
+        """Made of options."""
+
+        def __init__(self, **options):
+            pass
+
     assert class_faults(Made) == ["b: not documented"]
+    assert class_faults(Options) == []
+    assert class_faults(Silent) == ["options: not documented"]
 
 
 def test_only_docstrings_of_other_packages_are_inherited():
