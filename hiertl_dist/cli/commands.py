@@ -283,12 +283,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from ..jobs.report import units_in_words
     from ..suggestion.guessing import read_guessed
 
-    sources = [*arguments.models, *(file for file, _ in find_files(arguments.frames))]
     if arguments.plot is not None:
         from ..jobs.figures import figure_files, refuse_format
 
-        refuse_overwriting(figure_files(arguments.plot), arguments.overwrite, "--plot", sources)
         refuse_format(arguments.plot, "--plot")
+    sources = [*arguments.models, *(file for file, _ in find_files(arguments.frames))]
+    if arguments.plot is not None:
+        refuse_overwriting(figure_files(arguments.plot), arguments.overwrite, "--plot", sources)
     if arguments.csv is not None:
         tables = [arguments.csv / name for name in EVALUATION_TABLES]
         refuse_overwriting(tables, arguments.overwrite, "--csv", sources)

@@ -401,7 +401,7 @@ def test_tab_completion_shows_public_names_alone():
     code = (
         "import hiertl_dist as hd, hiertl_dist.design_matrix.planning, hiertl_dist.jobs.report\n"
         "assert {n for n in dir(hd) if not n.startswith('_')} == set(hd.__all__), dir(hd)\n"
-        "assert hd.planning.make_plan is hd.plan\n"
+        "assert hd.design_matrix.planning.make_plan is hd.plan\n"
     )
     run(code)
 
