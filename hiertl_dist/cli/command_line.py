@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..executors import KINDS
 from .look_commands import add_overwrite, look_parsers, reading_parser
-
-KINDS = ("auto", "serial", "processes", "dask", "mpi")
 
 
 # long: a line for each option

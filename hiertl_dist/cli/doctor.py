@@ -27,7 +27,7 @@ import numpy as np
 import psutil
 import threadpoolctl
 
-from ..executors import under_mpirun
+from ..executors import KINDS, under_mpirun
 from ..executors.dask import current_client
 from ..executors.launch import MPIFacts, fatal_mismatch
 from ..executors.mpi import all_ranks, mpi_facts
@@ -76,8 +76,8 @@ def diagnose(kind: str = "auto", *, comm: Any = None) -> Report:
     ValueError
         For an unknown kind, and for `comm` with a kind that has no use for it.
     """
-    if kind not in ("auto", "serial", "processes", "dask", "mpi"):
-        raise ValueError(f"there is no executor {kind!r}: choose from auto, serial, processes, dask, mpi")
+    if kind not in KINDS:
+        raise ValueError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")
     if comm is not None and kind not in ("auto", "mpi"):
         raise ValueError(f"an MPI communicator is of no use to the executor {kind!r}")
     started = any(name in os.environ for name in LAUNCHER)

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
 from hiertl_dist.executors.dask import DaskExecutor, current_client
@@ -17,6 +17,7 @@ from hiertl_dist.executors.serial import InlineExecutor, SerialExecutor
 from hiertl_dist.text.words import count_text
 
 __all__ = [
+    "KINDS",
     "DaskExecutor",
     "Executor",
     "InlineExecutor",
@@ -35,6 +36,9 @@ __all__ = [
 ]
 
 Kind = Literal["auto", "serial", "processes", "dask", "mpi"]
+
+KINDS: Final[tuple[str, ...]] = get_args(Kind)
+"""What ``executor`` takes, and so do input files and commands."""
 
 
 def executor(
@@ -98,7 +102,7 @@ def executor(
         return DaskExecutor(client, workers)
     if kind == "mpi":
         return _sized(MPIExecutor(comm), workers)
-    raise ValueError(f"there is no executor {kind!r}: choose from auto, serial, processes, dask, mpi")
+    raise ValueError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")
 
 
 @contextmanager

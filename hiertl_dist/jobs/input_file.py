@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError, joined
+from ..executors import KINDS
 from ..files.paths import require_file
 from ..fitting.settings import FitSettings
 from ..frames.label_summary import LabelSummary, summarise_labels
@@ -39,7 +40,7 @@ from ..text.cards import input_card
 from ..text.display import Shown
 from ..text.table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OUTPUT, STORE, TABLE, TEXTS, TOP
 from ..text.words import toml_table
-from .input_tables import EXECUTORS, UNITS, Reading, fit_settings, refuse_overlaps
+from .input_tables import UNITS, Reading, fit_settings, refuse_overlaps
 from .table_checks import bytes_of
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Input(Shown, card=input_card):
             )
         )  # fmt: skip
         reading.one_of("output.units", output.get("units", "kcal"), UNITS)
-        reading.one_of("executor.kind", run.get("kind", "auto"), EXECUTORS)
+        reading.one_of("executor.kind", run.get("kind", "auto"), KINDS)
         if run.get("workers", 1) < 1:
             reading.problems.add(f"executor.workers: expected at least 1, found {run['workers']}")
         search, summaries = reading.search()

@@ -61,7 +61,6 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
 """What a value may be, in words for messages, and whether it is that."""
 
 UNITS: Final = ("kcal", "eV")
-EXECUTORS: Final = ("auto", "serial", "processes", "dask", "mpi")
 
 
 class Reading:
