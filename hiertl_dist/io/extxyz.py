@@ -7,6 +7,7 @@ follows is passed over.
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -90,8 +91,12 @@ class LabelKeys:
             if label not in self.seen:
                 there = sorted(self.offered)
                 more = f" and {len(there) - 20} more" if len(there) > 20 else ""
+                lower = {name.lower(): name for name in there}
+                close = difflib.get_close_matches(key.lower(), lower, 1)
+                meant = f"; did you mean {lower[close[0]][:40]!r}?" if close else ""
                 raise FrameError(
                     f"{files}: no frame has the {label} key {key!r}; there are {[n[:40] for n in there[:20]]}{more}"
+                    f"{meant}"
                 )
 
 

@@ -15,7 +15,7 @@ from job_files import job_frames, write_job
 
 from hiertl_dist import Frame, read_frames
 from hiertl_dist.cli import commands as cli
-from hiertl_dist.errors import HiertlWarning
+from hiertl_dist.errors import FrameError, HiertlWarning
 from hiertl_dist.frames.label_summary import labels_text, summarise_labels
 from hiertl_dist.frames.labels import LabelOrigin
 from hiertl_dist.io import iter_frames
@@ -259,3 +259,15 @@ def test_a_job_without_any_label_says_what_was_passed_over(capsys, job):
     err = capsys.readouterr().err
     assert "none of the 18 frames has an energy, forces or a stress" in err
     assert "passed over: Energy, Stress, force" in err
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("Energy", "energy"), ("enrgy", "energy"), ("Lattices", "Lattice"), ("E0", None)]
+)
+def test_a_key_that_no_frame_has_is_answered_with_one_like_it(tmp_path, key, meant):
+    path = tmp_path / "a.extxyz"
+    path.write_text('1\nLattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3 energy=1.0\nC 0 0 0\n')
+    with pytest.raises(FrameError, match=f"no frame has the energy key '{key}'") as caught:
+        read_frames(path, energy_key=key)
+    assert (f"did you mean '{meant}'?" in str(caught.value)) == (meant is not None)
+    assert ("did you mean" in str(caught.value)) == (meant is not None)
