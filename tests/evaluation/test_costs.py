@@ -13,7 +13,7 @@ from synthetic import random_frame, random_frames, random_parameters, small_basi
 from hiertl_dist import Frame, Model, blocks_of
 from hiertl_dist.errors import FrameError
 from hiertl_dist.evaluation import costs
-from hiertl_dist.evaluation import energies as evaluation
+from hiertl_dist.evaluation import coverage as coverage_module
 from hiertl_dist.evaluation import frame_rows as tiles
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
 from hiertl_dist.evaluation.costs import (
@@ -118,7 +118,7 @@ def test_the_check_of_distances_is_counted_by_its_looks(monkeypatch):
         return real(frame, recipe, near)
 
     monkeypatch.setattr(tiles, "joined_pairs", counted)
-    monkeypatch.setattr(evaluation, "joined_pairs", counted)
+    monkeypatch.setattr(coverage_module, "joined_pairs", counted)
     model.evaluate(frame)
     assert sum(looks) == turns_of(frame, basis)["look"]
 
