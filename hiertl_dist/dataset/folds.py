@@ -114,6 +114,7 @@ class Folds:
         return cls(**table)
 
 
+# long: its parameters are documented
 def assign_folds(
     frames: Sequence[Frame],
     folds: Folds,

@@ -38,6 +38,7 @@ def check_hold_out(fraction: object, every: object) -> None:
         raise InputError(f"hold_out.every: expected an integer of at least 2, found {shown(every)}")
 
 
+# long: its parameters are documented
 def hold_out(
     frames: Sequence[Frame],
     *,

@@ -106,6 +106,7 @@ def block_array(block: str) -> str:
     return f"blocks/{block}"
 
 
+# long: its parameters are documented
 def assemble(
     frames: Sequence[Frame],
     basis: Basis,

@@ -229,6 +229,7 @@ def _wanted(
     return {(s, b) for s, b in found if s == b} if by_block else found
 
 
+# long: its parameters are documented
 def make_plan(
     frames: Sequence[Frame],
     basis: Basis,
@@ -274,14 +275,12 @@ def make_plan(
 
     Raises
     ------
-    FrameError
-        A frame has an element that the basis lacks.
-    InnerCutoffError
-        Pairs lie inside an inner cutoff and ``policy`` is ``refuse``.
-    KeyError, ResourceError
-        A block that the basis lacks; it cannot fit in memory or on disk, with both numbers.
-    InputError, ValueError
-        ``needs`` and ``by_block`` are both given; an unknown policy.
+    FrameError, InnerCutoffError
+        A frame has an element that the basis lacks; pairs inside an inner cutoff, where ``policy`` is ``refuse``.
+    KeyError, InputError, ValueError
+        A block that the basis lacks; ``needs`` and ``by_block`` are both given; an unknown policy.
+    ResourceError
+        It cannot fit in memory or on disk, with both numbers.
     """
     check_policy(policy)
     if executor is not None:

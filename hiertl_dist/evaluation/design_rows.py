@@ -50,6 +50,7 @@ class DesignRows(Shown, card=rows_card):
     skipped: tuple[int, ...] = ()
 
 
+# long: its parameters are documented
 def design_rows(
     frames: Sequence[Frame] | Frame,
     basis: Basis,

@@ -41,6 +41,7 @@ KINDS: Final[tuple[str, ...]] = get_args(Kind)
 """What ``executor`` takes, and so do input files and commands."""
 
 
+# long: its parameters are documented
 def executor(
     kind: Kind | str = "auto", *, workers: int | None = None, client: Any = None, comm: Any = None
 ) -> Executor:

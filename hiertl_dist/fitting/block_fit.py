@@ -85,6 +85,7 @@ class BlockFit(Shown, card=block_fit_card):
     left_open: OpenEnergies = field(default_factory=OpenEnergies)
 
 
+# long: its parameters are documented
 def fit_block(
     frames: Sequence[Frame],
     basis: Basis,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..model.basis import Basis
+    from ..model.solution import Solution
 
 __all__ = ["HierarchyFit", "HierarchyOptions", "fit_all_at_once", "fit_hierarchy"]
 
@@ -59,6 +60,7 @@ class HierarchyFit(Shown, card=hierarchy_card):
     left_open: OpenEnergies = field(default_factory=OpenEnergies)
 
 
+# long: its parameters are documented
 def fit_hierarchy(
     frames: Sequence[Frame],
     basis: Basis,
@@ -116,13 +118,14 @@ def fit_hierarchy(
         executor.require_alike([f.digest for f in frames], "frames")
     wanted = choose_blocks(frames, basis, frozen, options, tell)
     fits: dict[str, BlockFit] = {}
-    current: dict[str, Parameters] = {}
+    current: list[Parameters] = []
+    fitted: set[str] = set()
     left_open = OpenEnergies()
     with borrowed(executor) as runner:
         check_climb_contacts(frames, basis, wanted, frozen, options, runner)
         for block in wanted:
             free = tuple(options.partial.get(block, ()))
-            below = below_of(block, (*less(frozen, set(current)), *current.values()), free)
+            below = below_of(block, (*less(frozen, fitted), *current), free)
             left_open = left_open.without([b for b in free if len(split_symbols(b)) == 1])
             movable = left_open.within(split_symbols(block))
             below = without_one_body(below, movable.elements)  # what may still move is this block's to say
@@ -136,9 +139,10 @@ def fit_hierarchy(
             fits[block] = fit
             done(fit)
             left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
-            current = _with_fit(current, fit)
+            current = with_fit(current, fit.solution)
+            fitted |= set(fit.solution.blocks)
     _tell_open(left_open, tell)
-    model = merged_model([*less(frozen, set(current)), *current.values()], basis, _wall(options, wanted))
+    model = merged_model([*less(frozen, fitted), *current], basis, _wall(options, wanted))
     return HierarchyFit(fits, tuple(frozen), model, left_open)
 
 
@@ -157,29 +161,15 @@ def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:
         )
 
 
-def _with_fit(current: Mapping[str, Parameters], fit: BlockFit) -> dict[str, Parameters]:
-    """The current models by block with those of a fit, which states the energies of free atoms anew that it moved.
+def with_fit(current: Sequence[Parameters], fit: Solution) -> list[Parameters]:
+    """Models so far and what a fit says: less the blocks that it fits anew, and the energies of free atoms that it
+    states.
 
-    Energies stay together with the block whose fit told them: apart, nobody would know which combinations it told.
-    Those that a block had told which is fitted anew, and which this fit does not state, are kept.
+    Energies that a block has told of atoms of other blocks outlive it. Those of a fit stay together: apart, nobody
+    would know which combinations it told.
     """
-    parameters, fitted = fit.solution.parameters, set(fit.solution.blocks)
-    stated = one_body_values([parameters])
-    kept = {name: own for name, model in current.items() for own in without_one_body([model], stated)}
-    for name in fitted & set(kept):
-        told = [t for t in kept[name].basis.types if t.block not in fitted]
-        if told:
-            part = f"{kept[name].source}, energies told before {fit.solution.block}"
-            kept[part] = replace(kept[name].with_types(told), source=part)
-        del kept[name]
-    for name in fit.solution.blocks:
-        own = name == fit.solution.block
-        types = [t for t in parameters.basis.types if (t.block == name and t.body > 1) or (own and t.body == 1)]
-        if types:
-            # solutions keep frozen models apart by their source
-            source = parameters.source if len(fitted) == 1 else f"{parameters.source} ({name})"
-            kept[name] = replace(parameters.with_types(types), source=source)
-    return kept
+    kept = without_one_body(current, one_body_values([fit.parameters]))
+    return [*less(kept, set(fit.blocks)), fit.parameters]
 
 
 def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None) -> Model:

@@ -164,6 +164,7 @@ def solve_bytes(width: int, regulariser: str | None = None) -> int:
     return PROCESS_BYTES + int(8 * squares * width**2)
 
 
+# long: its parameters are documented
 def reduce_rows(
     plan: Plan,
     blocks: Sequence[str],

@@ -163,6 +163,7 @@ class View(Shown, card=view_card):
         return self._known_places[blocks]
 
 
+# long: its parameters are documented
 def view(
     summaries: Summaries,
     *,

@@ -32,6 +32,7 @@ MOST_WARNINGS: Final = 20
 """Sentences of one warning."""
 
 
+# long: its parameters are documented
 def read_frames(
     path: str | Path | Iterable[str | Path],
     *,

@@ -170,6 +170,7 @@ def _untold_of(whole: Parameters, basis: Basis) -> tuple[Direction, ...]:
     return whole.untold if moved <= stated else combined(whole.untold, stated)
 
 
+# long: its parameters are documented
 def merge_parameters(
     parts: Sequence[Parameters], *, overlap: str = "refuse", penalty: Penalty | None = None
 ) -> Parameters:

@@ -19,8 +19,8 @@ from ..algebra import ConvergenceError
 from ..errors import HiertlError, StoreError
 from ..evaluation.energies import Model
 from ..executors import borrowed
-from ..fitting.block_order import HierarchyOptions, below_of, less
-from ..fitting.hierarchy import merged_model
+from ..fitting.block_order import HierarchyOptions, below_of
+from ..fitting.hierarchy import merged_model, with_fit
 from ..fitting.stored_summaries import ask_store, store_settings, summary_folder
 from ..fitting.summary_pass import summarise
 from ..fitting.summary_store import SummaryStore
@@ -144,6 +144,7 @@ class SearchResult(Shown, card=search_card):
         }  # fmt: skip
 
 
+# long: its parameters are documented
 def search(
     frames: Sequence[Frame],
     basis: Basis,
@@ -164,7 +165,8 @@ def search(
     Parameters
     ----------
     frames : sequence of Frame
-        Labelled ones, none of them held out; block by block each is used by the block of exactly its elements.
+        Labelled ones, none of them held out; block by block each is used by the block of exactly its elements, with
+        ``include_fewer`` also by larger ones.
     basis : Basis
         With the highest orders and all types of the search.
     settings : SearchSettings
@@ -200,8 +202,7 @@ def search(
         Before anything is computed: the grid names what is not there, or what a climb would refuse
         (:func:`~hiertl_dist.fitting.block_order.choose_blocks`). Later: in a stage no model can be fitted.
     StoreError, MismatchError, ResourceError, TaskFailed
-        As of :func:`~hiertl_dist.summarise`; TaskFailed, caused by a StoreError, also where the store has frames that
-        were not given.
+        As of :func:`~hiertl_dist.summarise`; StoreError also where the store has frames that were not given.
     """
     plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
     with borrowed(executor) as runner:
@@ -225,7 +226,7 @@ def current_models(stages: Sequence[Stage]) -> list[Parameters]:
     """What was chosen so far, less what a later stage has fitted anew."""
     found: list[Parameters] = []
     for stage in stages:
-        found = [*less(found, set(stage.blocks)), stage.solution.parameters]
+        found = with_fit(found, stage.solution)
     return found
 
 

@@ -96,6 +96,7 @@ def _weighted(frame: Frame, maker: RowMaker) -> NDArray[np.float64]:
     return weights[used, np.newaxis] * maker.rows(full)[used]
 
 
+# long: its parameters are documented
 def select(
     pool: Sequence[Frame],
     count: int,

@@ -160,6 +160,7 @@ def _opinion(frame: Frame, *, models: Sequence[Model], apart: NDArray[np.float64
     return Opinion(frame.origin, mean, spread_of(full, np.linalg.norm(rows @ apart, axis=1)))
 
 
+# long: its parameters are documented
 def committee(
     given: View,
     regulariser: Regulariser | Mapping[str, Any],

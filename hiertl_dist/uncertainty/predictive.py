@@ -149,6 +149,7 @@ class Prediction(Shown, card=prediction_card):
     leverage_max: float
 
 
+# long: its parameters are documented
 def posterior(
     given: View,
     fit: Solution | Regulariser | Mapping[str, Any],
