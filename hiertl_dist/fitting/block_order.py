@@ -316,7 +316,8 @@ def _check_weights(wanted: Sequence[str], frames: Sequence[Frame], options: Hier
     for block in wanted:
         if unknown := [k for k in explicit(options.of(block).weights) if k not in known]:
             raise InputError(unknown_weight(unknown[0], sources))
-        own = [f for f in frames if f.elements in options.sets_of(block, frames)]
+        sets = options.sets_of(block, frames)
+        own = [f for f in frames if f.elements in sets]
         check_fit_weights(summary_group_counts(own), own_weights(options, block, frames).weights, f"block {block}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BasisError, InputError
@@ -64,6 +65,11 @@ class Part:
     searched: tuple[str, ...]
     all_at_once: bool
 
+    @cached_property
+    def near(self) -> frozenset[str]:
+        """What weights may name that the stage's own frames have."""
+        return weighable(self.frames)
+
     def columns(self, choices: Sequence[Choice]) -> list[tuple[Choice, Columns]]:
         """The choices as they are for this stage's blocks, with their columns. Raises InputError naming the key."""
         return columns_of_choices(self, choices)
@@ -109,7 +115,6 @@ def _own_choice(part: Part, choice: Choice) -> Choice:
         here |= {t.block for t in types}
         there |= {t.block for t in others}
         orders = {n: v for n, v in orders.items() if _plain(n) in here or _plain(n) not in there}
-    near = weighable(part.frames)
     weights = {}
     if isinstance(choice.weights, str):
         return replace(choice, exclude=exclude, orders=orders)
@@ -120,7 +125,7 @@ def _own_choice(part: Part, choice: Choice) -> Choice:
                 f"search.grid.weights: {name!r} names no kind, source or composition that has such rows; there are "
                 f"{', '.join(sources[:20])}{' …' * (len(sources) > 20)}"
             )
-        if name in near:
+        if name in part.near:
             weights[name] = value
     return replace(choice, exclude=exclude, orders=orders, weights=weights)
 

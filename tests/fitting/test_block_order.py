@@ -199,3 +199,16 @@ def test_ranges_end_where_each_block_does():
     for key, (low, high) in one.ranges.items():
         assert model.coverage[key][0] <= low <= high <= model.coverage[key][1]
     np.testing.assert_array_less(0.9, [low for low, _ in one.ranges.values()])
+
+
+def test_what_is_looked_at_before_a_climb_grows_with_frames_not_with_their_square(monkeypatch):
+    asked = []
+    sets_of = HierarchyOptions.sets_of
+    monkeypatch.setattr(HierarchyOptions, "sets_of", lambda *a: asked.append(a[1]) or sets_of(*a))
+    counts = []
+    for n in (2, 20):
+        asked.clear()
+        frames = labelled(random_frames(dict.fromkeys(("C", "N", "CN"), n)), random_parameters(BASIS))
+        choose_blocks(frames, BASIS, [], HierarchyOptions().normal())
+        counts.append(len(asked))
+    assert 0 < counts[0] == counts[1]
