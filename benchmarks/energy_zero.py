@@ -81,16 +81,12 @@ def predicted(frames: Sequence[Frame], given: Parameters) -> dict[str, NDArray[n
     }  # fmt: skip
 
 
-def apart(
-    frames: Sequence[Frame], one: Parameters, other: Parameters, zeros: Mapping[str, float]
-) -> dict[str, float]:
+def apart(frames: Sequence[Frame], one: Parameters, other: Parameters, zeros: Mapping[str, float]) -> dict[str, float]:
     """Largest differences: of forces and stresses relative to their root mean squares, of energies in eV/atom."""
     a, b = predicted(frames, one), predicted(frames, other)
     shift = EV * np.array([sum(zeros[s] for s in f.species) for f in frames])
     energies = np.abs(b["energy"] - shift - a["energy"]) / np.array([len(f) for f in frames]) / EV
-    relative = {
-        k: float(np.abs(a[k] - b[k]).max() / np.sqrt(np.mean(np.square(a[k])))) for k in ("force", "stress")
-    }
+    relative = {k: float(np.abs(a[k] - b[k]).max() / np.sqrt(np.mean(np.square(a[k])))) for k in ("force", "stress")}
     return relative | {"energy": float(energies.max())}
 
 

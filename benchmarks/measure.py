@@ -210,6 +210,7 @@ def _looking() -> Callable[[], dict[str, Any]]:
 
 def commit() -> str:
     """The commit of this checkout, with ``+changes`` where files differ from it."""
+
     def git(*words: str) -> str:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else ""

@@ -16,6 +16,7 @@ from .text.words import shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+
 class HiertlError(Exception):
     """Base of every exception that this package raises on purpose.
 

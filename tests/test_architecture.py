@@ -267,7 +267,10 @@ def test_every_module_says_what_it_is(path):
     assert ast.get_docstring(tree(path)), "no docstring"
 
 
-@pytest.mark.parametrize("command", [["ruff", "check", "."], ["mypy"]], ids=["ruff", "mypy"])
+CHECKERS = {"lint": ["ruff", "check", "."], "format": ["ruff", "format", "--check", "."], "types": ["mypy"]}
+
+
+@pytest.mark.parametrize("command", CHECKERS.values(), ids=CHECKERS)
 def test_checkers_are_content(command):
     pytest.importorskip(command[0])
     done = subprocess.run(

@@ -250,6 +250,7 @@ def test_what_is_wrong_with_a_class_is_seen():
             pass
 
     assert class_faults(Point) == ["y: not documented", "x: a sentence where its type belongs: 'Å.'", "x: no sentence"]
+
     class Options(Made):
         """Made of options.
 

@@ -132,9 +132,7 @@ def triangular_condition(u: Matrix) -> float:
         return 1.0
     if not np.diagonal(u).all():
         return math.inf
-    below = _inverse_norm(
-        n, lambda b: solve_triangular(u, b), lambda b: solve_triangular(u, b, transposed=True)
-    )
+    below = _inverse_norm(n, lambda b: solve_triangular(u, b), lambda b: solve_triangular(u, b, transposed=True))
     return max(1.0, float(lapack.dlantr("1", u, uplo="U")) * below)
 
 

@@ -94,8 +94,7 @@ class Summary(ABC):
             targets = targets[:, np.newaxis]
         if rows.ndim != 2 or targets.ndim != 2 or len(rows) != len(targets) or targets.shape[1] < 1:
             raise ValueError(
-                f"expected A of shape (m, n) and b of shape (m,) or (m, t), t ≥ 1; "
-                f"found {rows.shape} and {np.shape(b)}"
+                f"expected A of shape (m, n) and b of shape (m,) or (m, t), t ≥ 1; found {rows.shape} and {np.shape(b)}"
             )
         n = rows.shape[1]
         buffer = np.empty((len(rows), n + targets.shape[1]), order="F")
@@ -200,9 +199,7 @@ def buffer_of(buffer: npt.NDArray[np.float64], n_targets: int) -> Matrix:
     """`buffer` checked for what every `of_buffer` needs: two dimensions, room for the targets, finite."""
     matrix = np.asarray(buffer, dtype=np.float64)
     if matrix.ndim != 2 or not 1 <= n_targets <= matrix.shape[1]:
-        raise ValueError(
-            f"expected a buffer (m, n + t) with 1 ≤ t = {n_targets} ≤ n + t, found shape {matrix.shape}"
-        )
+        raise ValueError(f"expected a buffer (m, n + t) with 1 ≤ t = {n_targets} ≤ n + t, found shape {matrix.shape}")
     require_finite(matrix, "rows [A | T]")
     return matrix
 
@@ -225,8 +222,6 @@ def saved(arrays: Mapping[str, npt.ArrayLike], matrix: str) -> tuple[Matrix, int
     """(matrix, rows, n_targets) out of saved arrays; ValueError naming what is missing."""
     missing = [key for key in (matrix, "rows", "n_targets") if key not in arrays]
     if missing:
-        raise ValueError(
-            f"saved summary: expected arrays {matrix}, rows, n_targets; missing {', '.join(missing)}"
-        )
+        raise ValueError(f"saved summary: expected arrays {matrix}, rows, n_targets; missing {', '.join(missing)}")
     a = np.asfortranarray(arrays[matrix], dtype=np.float64)
     return a, int(np.asarray(arrays["rows"]).item()), int(np.asarray(arrays["n_targets"]).item())

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..jobs.input_file import Input
 
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code and prints errors as one message, not as a traceback."""
     from ..errors import HiertlError, LaunchError, ResourceError

@@ -166,7 +166,14 @@ def assemble(
     with borrowed(executor) as runner:
         if plan is None:
             plan = make_plan(
-                frames, basis, blocks=blocks, needs=needs, frozen=frozen, policy=policy, executor=runner, memory=memory,
+                frames,
+                basis,
+                blocks=blocks,
+                needs=needs,
+                frozen=frozen,
+                policy=policy,
+                executor=runner,
+                memory=memory,
                 store=store,
             )
         else:

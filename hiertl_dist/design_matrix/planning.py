@@ -353,9 +353,7 @@ def _cut(
     return tuple(segments), tuple(tiles)
 
 
-def _runs(
-    items: Sequence[tuple[int, Frame, FrameScan]], limit: int
-) -> Iterator[list[tuple[int, Frame, FrameScan]]]:
+def _runs(items: Sequence[tuple[int, Frame, FrameScan]], limit: int) -> Iterator[list[tuple[int, Frame, FrameScan]]]:
     """Consecutive frames of at most ``limit`` rows together; a frame that has more stands alone."""
     run: list[tuple[int, Frame, FrameScan]] = []
     rows = 0

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+
 @dataclass(frozen=True, repr=False)
 class DesignStore(Shown):
     """A design store on disk; see the module's text for its layout.

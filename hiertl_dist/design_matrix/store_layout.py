@@ -81,9 +81,7 @@ def plan_tile(layout: dict[str, Any], spec: TileSpec, chunk_rows: dict[str, int]
         spec.array, {"chunk_rows": chunk_rows[spec.array], "columns": spec.columns, "slots": 0, "tiles": {}}
     )
     if entry["columns"] != spec.columns:
-        raise StoreError(
-            f"{path}/{spec.array}: it has {entry['columns']} columns, this assembly {spec.columns}"
-        )
+        raise StoreError(f"{path}/{spec.array}: it has {entry['columns']} columns, this assembly {spec.columns}")
     if spec.key not in entry["tiles"]:
         slots = -(-spec.rows // entry["chunk_rows"])
         entry["tiles"][spec.key] = [entry["slots"], slots, spec.rows]

@@ -47,9 +47,7 @@ DISPATCHERS: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
-def compile_kernels(
-    basis: Basis, executor: Executor, tell: Callable[[str], None], *, models: bool = True
-) -> None:
+def compile_kernels(basis: Basis, executor: Executor, tell: Callable[[str], None], *, models: bool = True) -> None:
     """Have the kernels that a basis needs compiled by the workers, where whoever does the work lacks them; say so
     before.
 

@@ -262,17 +262,13 @@ def _recipes(
     return here, others
 
 
-def _scan(
-    frame: Frame, *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]
-) -> FrameScan:
+def _scan(frame: Frame, *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]) -> FrameScan:
     here, others = _recipes(frame, basis, names, frozen)
     blocks = {b: compile_recipe(basis, (b,)) for b in here}
     return scan_frame(frame, compile_recipe(basis, here), blocks, others)
 
 
-def _any_inside(
-    frame: Frame, *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]
-) -> bool:
+def _any_inside(frame: Frame, *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]) -> bool:
     """Whether two atoms are inside an inner cutoff of the basis or of a frozen model."""
     here, others = _recipes(frame, basis, names, frozen)
     recipes = [compile_recipe(basis, here), *others.values()]

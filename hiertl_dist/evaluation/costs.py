@@ -67,9 +67,7 @@ def _atoms(frame: Frame, recipe: Recipe) -> NDArray[np.int64]:
     return np.array([np.count_nonzero(codes == e) for e in range(len(recipe.elements))], np.int64)
 
 
-def _search_turns(
-    frame: Frame, scan: FrameScan, recipe: Recipe, atoms: NDArray[np.int64]
-) -> defaultdict[str, float]:
+def _search_turns(frame: Frame, scan: FrameScan, recipe: Recipe, atoms: NDArray[np.int64]) -> defaultdict[str, float]:
     """What finding a frame's neighbours takes."""
     turns = defaultdict(float, {"frame": 1.0})
     longest = {(a, b): float(recipe.outer[a, b]) for a, b in np.argwhere(np.triu(recipe.outer) > 0)}

@@ -153,9 +153,7 @@ def block_ranges(frame: Frame, blocks: Mapping[str, Recipe], near: Neighbours) -
     return _ranges({block: joined_pairs(frame, recipe, near) for block, recipe in blocks.items()}, near)
 
 
-def _ranges(
-    blocks: Mapping[str, Mapping[str, NDArray[np.intp]]], near: Neighbours
-) -> dict[str, tuple[float, float]]:
+def _ranges(blocks: Mapping[str, Mapping[str, NDArray[np.intp]]], near: Neighbours) -> dict[str, tuple[float, float]]:
     return {
         f"{block}:{pair}": (float(near.dist[p].min()), float(near.dist[p].max()))
         for block, joined in blocks.items()
@@ -257,9 +255,7 @@ def frame_neighbours(
     return near
 
 
-def fill_rows(
-    frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: InnerPolicy = "refuse"
-) -> None:
+def fill_rows(frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: InnerPolicy = "refuse") -> None:
     """Write a frame's design rows, unweighted, in the order of :mod:`hiertl_dist.frames.rows`.
 
     Parameters

@@ -388,9 +388,7 @@ class Executor(ABC):
     def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]: ...
 
     @abstractmethod
-    def _reduce(
-        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
-    ) -> Any: ...
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any: ...
 
 
 def cores() -> int:

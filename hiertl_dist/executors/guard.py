@@ -67,7 +67,7 @@ def unguarded() -> bool:
 def message(where: str = "the script") -> str:
     """What to tell of a script without a guard."""
     return (
-        f'{where}: worker processes import this script, and would do its work again: put the work under '
+        f"{where}: worker processes import this script, and would do its work again: put the work under "
         f'if __name__ == "__main__": (what is defined above may stay), or use executor("serial")'
     )
 

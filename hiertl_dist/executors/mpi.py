@@ -171,9 +171,7 @@ class MPIExecutor(Executor):
                 values[i] = value
         return values
 
-    def _reduce(
-        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
-    ) -> Any:
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any:
         faults = _Faults(self._comm, items, telling)
         owners = fair_runs(self._comm.bcast(costs), self.workers)
         walk = _Walk(self._comm, faults, leaf, merge, items, owners)

@@ -76,9 +76,7 @@ class PoolExecutor(Executor):
         _raise_any(faults, items, telling)
         return results
 
-    def _reduce(
-        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
-    ) -> Any:
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any:
         parents = {child: node for node in tree(len(items)) if not node.is_leaf for child in node.children}
         held: dict[Node, Any] = {}
         merging = replace(telling, what=f"merge {telling.what}", kind=None).task_name(None)
@@ -98,9 +96,7 @@ class PoolExecutor(Executor):
             return crew.fetch(held[Node(0, len(items))])
 
 
-def drive(
-    crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None]
-) -> list[tuple[Node, Fault]]:
+def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None]) -> list[tuple[Node, Fault]]:
     """Have the crew do the jobs and those that follow from them; after a fault start no more, and see the
     rest end."""
     faults: list[tuple[Node, Fault]] = []

@@ -29,9 +29,7 @@ class SerialExecutor(Executor):
                 bar.update()
         return results
 
-    def _reduce(
-        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
-    ) -> Any:
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any:
         values: list[Any] = []
         with telling.bar(2 * len(items) - 1) as bar:
             for node in tree(len(items)):
@@ -59,9 +57,7 @@ class InlineExecutor(SerialExecutor):
         with one_thread:
             return [task(item) for item in items]
 
-    def _reduce(
-        self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]
-    ) -> Any:
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any:
         values: list[Any] = []
         with one_thread:
             for node in tree(len(items)):

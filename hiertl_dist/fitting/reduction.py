@@ -34,6 +34,7 @@ SOLVE_SQUARES: Final = {
 """Squares of the width that combining and solving need; 3.1 (4.1 where columns depend on others), 4.1, 6.0, 7.0, 6.9
 with nearly all columns active, 9.0, 10.1 and 10.1 were measured, the summary of one large group included."""
 
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Summaries(Shown, card=summaries_card):
     """One summary per group of rows, with what their columns mean: all that fits need to know of the data.

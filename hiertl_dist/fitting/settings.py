@@ -81,5 +81,3 @@ class FitSettings(Shown):
             places = "".join(f"; {key!r} is a key of {place}" for key, place in known.items())
             texts = [f"regulariser: {fault}{places if 'expected keys' in fault else ''}" for fault in faults]
             raise InputError(texts[0]) if len(texts) == 1 else joined(texts, InputError)
-
-

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from .summary_store import Batch
 
+
 # long: its parameters are documented
 def summarise(
     frames: Sequence[Frame],

@@ -91,9 +91,7 @@ def solve(
     return solution_of(given, linear, wanted, penalty=penalty, name=name, frames=frames)
 
 
-def solved(
-    given: View, factor: RFactor, regularisers: Sequence[Regulariser], counted: float
-) -> list[LinearSolution]:
+def solved(given: View, factor: RFactor, regularisers: Sequence[Regulariser], counted: float) -> list[LinearSolution]:
     """The answers of :func:`~hiertl_dist.algebra.solve_all` to a factor of a view's rows, or of some of them.
 
     One-body coefficients are those above ``given.zeros``, whether they are penalised, which acts on the whole, or not.

@@ -150,9 +150,7 @@ class View(Shown, card=view_card):
     def _known_places(self) -> dict[tuple[str, ...], tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
         return {}
 
-    def _places(
-        self, blocks: tuple[str, ...]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    def _places(self, blocks: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
         """Of a factor with the columns of some blocks: indices of free ones, their places here, frozen values."""
         if blocks not in self._known_places:
             own = np.concatenate([np.empty(0, np.intp), *(np.array(self.summaries.starts[b], np.intp) for b in blocks)])
@@ -249,9 +247,7 @@ def _factors(groups: Sequence[Group], weights: Mapping[str, float] | str, object
     return row_weights(groups, explicit(weights), objective)
 
 
-def _free_blocks(
-    summaries: Summaries, blocks: Sequence[str] | None, frozen: Sequence[Parameters]
-) -> tuple[Block, ...]:
+def _free_blocks(summaries: Summaries, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[Block, ...]:
     """The blocks that are free, if the frozen models go with them."""
     held = {t.block for f in frozen for t in f.basis.types}
     free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
@@ -283,7 +279,7 @@ def _energies(
     if absent := [e for e in found.opened if e not in columns]:
         raise InputError(
             f"view: the energies of free atoms of {', '.join(absent)} can't be fitted: the summaries have the blocks "
-            f"{', '.join(summaries.blocks)} alone; say missing_energies=\"fit\" to summarise, which keeps a column each"
+            f'{", ".join(summaries.blocks)} alone; say missing_energies="fit" to summarise, which keeps a column each'
         )
     own = [t for t in basis.types if t.body == 1]
     fitted = {t.elements[0] for t in own if t.elements[0] in there and t.elements[0] not in found.given}

@@ -32,7 +32,7 @@ RESERVED: Final = (
 )  # fmt: skip
 """Words that stand for bodies, totals, kinds of rows or the end of a file wherever a type could be named."""
 
-FORBIDDEN: Final = "/\\:,;=!#\"|<>"
+FORBIDDEN: Final = '/\\:,;=!#"|<>'
 """Characters that separate, quote or start a comment in files, paths or options."""
 
 SYMBOL: Final = re.compile(r"[A-Z][a-z]?")

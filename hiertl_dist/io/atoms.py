@@ -118,9 +118,7 @@ def _is_atoms(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("get_positions", "get_chemical_symbols", "pbc", "cell", "info"))
 
 
-def _labelled(
-    atoms: Any, origin: str, keys: LabelKeys, group: str, group_key: str | None, source: str
-) -> Frame:
+def _labelled(atoms: Any, origin: str, keys: LabelKeys, group: str, group_key: str | None, source: str) -> Frame:
     bare = frame_from_ase(atoms, group, origin)
     fault = geometry_fault(bare)
     if fault is not None:

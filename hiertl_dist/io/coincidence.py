@@ -93,10 +93,7 @@ def coinciding_atoms(
         grids = [np.where(repeats, grid % np.where(repeats, bins, 1.0), grid) for grid in grids]
     hashed = np.array(grids).astype(np.int64) * np.array([1, 1_000_003, 998_244_353_111])
     keys = np.array(
-        [
-            hashed[a, :, 0] + hashed[b, :, 1] + hashed[c, :, 2]
-            for a, b, c in itertools.product((0, 1), repeat=3)
-        ]
+        [hashed[a, :, 0] + hashed[b, :, 1] + hashed[c, :, 2] for a, b, c in itertools.product((0, 1), repeat=3)]
     )
     if not (np.diff(np.sort(keys, axis=1), axis=1) == 0).any():
         return None

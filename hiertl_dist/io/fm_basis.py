@@ -83,21 +83,16 @@ def _edges(
     rmin: Mapping[Elements, float],
     rmax: Mapping[Elements, float],
 ) -> tuple[Edge, ...]:
-    return tuple(
-        Edge(e, rmin.get(e, pairs[e].rmin), rmax.get(e, pairs[e].rmax)) for e in _edge_names(cluster)
-    )
+    return tuple(Edge(e, rmin.get(e, pairs[e].rmin), rmax.get(e, pairs[e].rmax)) for e in _edge_names(cluster))
 
 
 def _orders(sections: Sections) -> tuple[int, int, int]:
     line = sections.need("PAIRTYP")
     if line.words[0] != "CHEBYSHEV":
-        sections.fail(
-            f"PAIRTYP: expected CHEBYSHEV, found {line.words[0]!r}; other pair types are not supported", line
-        )
+        sections.fail(f"PAIRTYP: expected CHEBYSHEV, found {line.words[0]!r}; other pair types are not supported", line)
     names = ("the two-body order", "the three-body order", "the four-body order")
     n2, n3, n4 = (
-        sections.integer(line, k + 1, name) if k == 0 or k + 1 < len(line.words) else 0
-        for k, name in enumerate(names)
+        sections.integer(line, k + 1, name) if k == 0 or k + 1 < len(line.words) else 0 for k, name in enumerate(names)
     )
     for body, order in zip((2, 3, 4), (n2, n3, n4), strict=True):
         if order > MOST_ORDERS[body]:
@@ -174,9 +169,7 @@ def _pairs(sections: Sections, elements: Elements, transform: str) -> dict[Eleme
     pairs: dict[Elements, Pair] = {}
     for row in sections.pair_rows:
         if len(row.words) < (7 if transform == "MORSE" else 5):
-            sections.fail(
-                f"expected index, two elements, rmin, rmax, delta and lambda, found {str(row)!r}", row
-            )
+            sections.fail(f"expected index, two elements, rmin, rmax, delta and lambda, found {str(row)!r}", row)
         a, b = row.words[1:3]
         key = (min(a, b), max(a, b))
         if unknown := {a, b} - set(elements):
@@ -187,9 +180,7 @@ def _pairs(sections: Sections, elements: Elements, transform: str) -> dict[Eleme
             sections.fail(f"USEOVRP of {cluster_name(key)} is true: overcoordination is not supported", row)
         lam = sections.real(row, 6, "MORSE_LAMBDA") if transform == "MORSE" else None
         try:
-            pairs[key] = Pair(
-                key, sections.real(row, 3, "S_MINIM"), sections.real(row, 4, "S_MAXIM"), transform, lam
-            )
+            pairs[key] = Pair(key, sections.real(row, 3, "S_MINIM"), sections.real(row, 4, "S_MAXIM"), transform, lam)
         except BasisError as error:
             sections.fail(str(error), row)
     return pairs
@@ -208,9 +199,7 @@ def _excluded(sections: Sections, elements: Elements) -> set[Elements]:
             if len(row.words) != body:
                 sections.fail(f"expected {body} elements to exclude, found {str(row)!r}", row)
             if unknown := set(cluster) - set(elements):
-                sections.fail(
-                    f"{sorted(unknown)} are not elements of TYPEIDX, which has {list(elements)}", row
-                )
+                sections.fail(f"{sorted(unknown)} are not elements of TYPEIDX, which has {list(elements)}", row)
             excluded.add(cluster)
     return excluded
 
@@ -225,9 +214,7 @@ def _special(sections: Sections, body: int, side: str, elements: Elements) -> Sp
     special: Special = {}
     for row in rows:
         if len(row.words) != 2 * n_pairs + 1:
-            sections.fail(
-                f"expected a name, {n_pairs} pairs and {n_pairs} values, found {len(row.words)} words", row
-            )
+            sections.fail(f"expected a name, {n_pairs} pairs and {n_pairs} values, found {len(row.words)} words", row)
         cluster = _cluster_of(sections, row, elements, body)
         _assign(sections, row, cluster, elements, special.setdefault(cluster, {}))
     return special
@@ -263,8 +250,7 @@ def _assign(
         value = sections.real(row, half + 1 + k, f"the cutoff of {name}")
         if values.setdefault(pair, value) != value:
             sections.fail(
-                f"the type {cluster_name(cluster)} has two values for the pair {name}: "
-                f"{values[pair]} and {value}",
+                f"the type {cluster_name(cluster)} has two values for the pair {name}: {values[pair]} and {value}",
                 row,
             )
     if missing := [cluster_name(pair) for pair in wanted if pair not in values]:

@@ -138,10 +138,7 @@ def read_fm_setup(path: str | Path, *, read_frames: bool = True) -> FmSetup:
     for key, what in REFUSED.items():
         if sections.flag(key):
             sections.fail(f"{key} is true: {what} is not supported", sections.values[key])
-    if (
-        "SKPFRMS" in sections.values
-        and sections.integer(sections.values["SKPFRMS"], 0, "SKPFRMS", least=-1) > 1
-    ):
+    if "SKPFRMS" in sections.values and sections.integer(sections.values["SKPFRMS"], 0, "SKPFRMS", least=-1) > 1:
         sections.fail("SKPFRMS above 1: skipping frames is not supported", sections.values["SKPFRMS"])
     wanted = _wanted(sections)
     basis = basis_of(sections, wanted.energy)
@@ -164,9 +161,7 @@ def _wanted(sections: Sections) -> Wanted:
         if word in FIRST + FIRST_ALL:
             n_stress = sections.integer(line, 1, "the number of frames of FITSTRS")
         elif word not in ALL + TRUE + FALSE:
-            sections.fail(
-                f"FITSTRS: expected true, false, FIRST n, ALL or FIRSTALL n, found {shown(str(line))}", line
-            )
+            sections.fail(f"FITSTRS: expected true, false, FIRST n, ALL or FIRSTALL n, found {shown(str(line))}", line)
         stress = "full" if word in ALL + FIRST_ALL else "none" if word in FALSE else "diagonal"
     energy, n_energy = False, None
     if "FITENER" in sections.values:
@@ -291,9 +286,7 @@ def _read(trajectory: Trajectory, notes: list[str]) -> list[Frame]:
 def _labelled(frame: Frame, index: int, wanted: Wanted, basis: Basis) -> Frame:
     """The frame with the labels that are fitted; ``index`` counts over all trajectories."""
     if unknown := frame.elements - set(basis.elements):
-        raise FrameError(
-            f"{frame.origin}: {sorted(unknown)} are not elements of TYPEIDX, {list(basis.elements)}"
-        )
+        raise FrameError(f"{frame.origin}: {sorted(unknown)} are not elements of TYPEIDX, {list(basis.elements)}")
     if frame.forces is None:
         raise FrameError(f"{frame.origin}: expected forces, which are always fitted, found none")
     with_stress = wanted.stress != "none" and (wanted.n_stress is None or index < wanted.n_stress)
@@ -308,7 +301,5 @@ def _labelled(frame: Frame, index: int, wanted: Wanted, basis: Basis) -> Frame:
         if wanted.stress == "diagonal":
             stress[3:] = np.nan
         elif np.isnan(stress).any():
-            raise FrameError(
-                f"{frame.origin}: expected the full stress (FITSTRS ALL), found its diagonal only"
-            )
+            raise FrameError(f"{frame.origin}: expected the full stress (FITSTRS ALL), found its diagonal only")
     return replace(frame, stress=stress, energy=frame.energy if with_energy else None)

@@ -183,9 +183,7 @@ def read_atoms(
     return AtomTable(species, numbers, first_line, max(widths) - expected)
 
 
-def _numbers(
-    source: LineSource, rows: list[list[str]], columns: Sequence[int], first_line: int
-) -> NDArray[np.float64]:
+def _numbers(source: LineSource, rows: list[list[str]], columns: Sequence[int], first_line: int) -> NDArray[np.float64]:
     words = list(itertools.chain.from_iterable(map(itemgetter(*columns), rows)))
     # float() takes "nan", "1_0" and digits of other scripts: anything odd goes the slow way,
     # which knows the line.
@@ -197,10 +195,7 @@ def _numbers(
     except ValueError:
         pass
     return np.array(
-        [
-            [number(source, row[c], f"column {c + 1}", first_line + k) for c in columns]
-            for k, row in enumerate(rows)
-        ]
+        [[number(source, row[c], f"column {c + 1}", first_line + k) for c in columns] for k, row in enumerate(rows)]
     )
 
 

@@ -91,9 +91,7 @@ class _Builder:
         for row in self.said.pairs:
             elements = tuple(sorted(row.atoms))
             if not set(elements) <= set(self.said.elements) or elements in pairs:
-                self.said.fail(
-                    row.line, f"each pair of {' '.join(self.said.elements)} once", " ".join(row.atoms)
-                )
+                self.said.fail(row.line, f"each pair of {' '.join(self.said.elements)} once", " ".join(row.atoms))
             try:
                 pairs[elements] = Pair(elements, row.rmin, row.rmax, row.transform, row.morse_lambda)
             except BasisError as error:
@@ -230,18 +228,14 @@ class _Builder:
                 types[elements] = self._type(section, elements, order, pairs)
         return list(types.values())
 
-    def _type(
-        self, section: Section, elements: Elements, order: int, pairs: dict[Elements, Pair]
-    ) -> ClusterType:
+    def _type(self, section: Section, elements: Elements, order: int, pairs: dict[Elements, Pair]) -> ClusterType:
         cutoffs = self._cutoffs(elements, pairs)
         try:
             return ClusterType(elements, order, tuple(Edge(e, *cutoffs[e]) for e in sorted(cutoffs)))
         except BasisError as error:
             raise ParameterFileError(f"{self.said.path}, line {section.line}: {error}") from error
 
-    def _cutoffs(
-        self, elements: Elements, pairs: dict[Elements, Pair]
-    ) -> dict[Elements, tuple[float, float]]:
+    def _cutoffs(self, elements: Elements, pairs: dict[Elements, Pair]) -> dict[Elements, tuple[float, float]]:
         edges = sorted({(elements[a], elements[b]) for a, b in edges_of(len(elements))})
         sides = {e: {"rmin": pairs[e].rmin, "rmax": pairs[e].rmax} for e in edges}
         given: dict[str, int] = {}

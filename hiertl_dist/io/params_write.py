@@ -105,9 +105,7 @@ class _Writer:
         self.present: dict[Elements, ClusterType] = {t.elements: t for t in self.basis.types}
         orders = {b: max((t.order for t in self.basis.types if t.body == b), default=0) for b in (1, 2, 3, 4)}
         if orders[1] > 1:
-            raise ParameterFileError(
-                f"{parameters.source}: expected one-body types of order 1, found {orders[1]}"
-            )
+            raise ParameterFileError(f"{parameters.source}: expected one-body types of order 1, found {orders[1]}")
         # chimes_calculator sets T_1 whatever the order is; with 0 it would write past the end of its array.
         self.orders = orders | {2: max(orders[2], 1)}
 

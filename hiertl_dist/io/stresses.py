@@ -42,9 +42,7 @@ def six_of(values: NDArray[np.float64], key: str, error: Callable[[str], Excepti
     for a, b in ((0, 1), (0, 2), (1, 2)):
         if abs(matrix[a, b] - matrix[b, a]) > ASYMMETRY * np.abs(matrix).max():
             name = "xyz"[a] + "xyz"[b]
-            raise error(
-                f"{key} is not symmetric: {name} is {matrix[a, b]:.10g}, {name[::-1]} is {matrix[b, a]:.10g}"
-            )
+            raise error(f"{key} is not symmetric: {name} is {matrix[a, b]:.10g}, {name[::-1]} is {matrix[b, a]:.10g}")
     matrix = 0.5 * (matrix + matrix.T)
     return np.array([matrix[0, 0], matrix[1, 1], matrix[2, 2], matrix[0, 1], matrix[0, 2], matrix[1, 2]])
 

@@ -156,9 +156,7 @@ def iter_frames(
         asked for. That a named key is in no frame shows after the last one.
     """
     if group is not None and group_key is not None:
-        raise InputError(
-            f"group {group!r} and group_key {group_key!r} are both given; only one can name the group"
-        )
+        raise InputError(f"group {group!r} and group_key {group_key!r} are both given; only one can name the group")
     if start < 0 or (stop is not None and stop < start):
         raise InputError(f"expected 0 ≤ start ≤ stop, found start {start}, stop {stop}")
     files = [(file, _format(file, format), asked) for file, asked in find_files(path)]

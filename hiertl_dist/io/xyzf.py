@@ -86,9 +86,7 @@ def _header(
     tail = values[n_lattice:]
     if len(values) < n_lattice or len(tail) not in TAILS:
         lattice = "nine lattice components" if general else "three box lengths"
-        raise source.error(
-            f"expected {lattice} followed by 0, 1, 3, 4, 6 or 7 numbers, found {len(values)} numbers"
-        )
+        raise source.error(f"expected {lattice} followed by 0, 1, 3, 4, 6 or 7 numbers, found {len(values)} numbers")
     if general:
         cell = np.array(values[:9]).reshape(3, 3)
     else:

@@ -118,6 +118,7 @@ def add_legend(figure: Any, handles: Mapping[str, Any]) -> None:
 
 # ---- parity
 
+
 @dataclass(frozen=True, eq=False)
 class _Points:
     """Labels and what the model says, of one kind of label in one panel, in the units of the figure."""

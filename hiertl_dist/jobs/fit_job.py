@@ -165,9 +165,7 @@ def plan_text(found: dict[str, Any]) -> str:
     ]
     held = found["held_out_frames"]
     if held:
-        lines.append(
-            f"{count_text(held, 'frame')} held out: counted neither above nor among the distances below"
-        )
+        lines.append(f"{count_text(held, 'frame')} held out: counted neither above nor among the distances below")
     lines.append(labels_text(found["labels"]))
     for key, what in (
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
@@ -295,9 +293,7 @@ def _fit_together(
     return fit
 
 
-def _report_writers(
-    result: FitResult, labels: LabelSummary, job: Input, *, plot: bool, tables: bool
-) -> list[Writer]:
+def _report_writers(result: FitResult, labels: LabelSummary, job: Input, *, plot: bool, tables: bool) -> list[Writer]:
     """What writes the report, and tables and figures if asked for."""
     # first, so that it is there even if a figure fails
     report = fit_dict(result) | {"labels": labels.as_dict()}

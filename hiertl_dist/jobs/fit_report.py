@@ -97,9 +97,7 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
         "errors": errors_dict(result.errors),
         "group_errors": errors_dict(result.group_errors),
         "out_of_range": {
-            name: {
-                s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in found.items()
-            }
+            name: {s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in found.items()}
             for name, found in result.evaluations.items()
         },
         "files": [str(f) for f in result.files],

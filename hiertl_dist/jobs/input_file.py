@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings"]
 
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Input(Shown, card=input_card):
     """A job: basis, data, how to fit, where results go.
@@ -281,14 +282,10 @@ class Input(Shown, card=input_card):
                 "stress_key and virial_key in [[data]] say where extended XYZ keeps them\n"
                 + summarise_labels(frames).text()
             )
-        return hold_out(
-            frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every
-        )
+        return hold_out(frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every)
 
 
-def tell_labels(
-    frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()
-) -> LabelSummary:
+def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()) -> LabelSummary:
     """Say which labels the frames have, a line for each source, with notes and warnings, and which are there more than
     once; the labels are given back for reports."""
     labels = summarise_labels([*frames, *held_out])

@@ -309,7 +309,5 @@ def _checked(table: Any, kinds: Mapping[str, str], where: str, problems: Problem
         _known(found, kinds, where)
     for key in [k for k in found if k in kinds]:
         if not KINDS[kinds[key]](found[key]):
-            problems.add(
-                f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {shown(found.pop(key))}"
-            )
+            problems.add(f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {shown(found.pop(key))}")
     return {k: v for k, v in found.items() if k in kinds}

@@ -170,9 +170,7 @@ def errors_of(frames: Sequence[Frame], found: Sequence[Evaluation]) -> Errors:
     return Errors(frames=len(frames), atoms=sum(len(f) for f in frames), out_of_range=flagged, **table)
 
 
-def _errors_by(
-    frames: Sequence[Frame], found: Sequence[Evaluation], name: Callable[[Frame], str]
-) -> dict[str, Errors]:
+def _errors_by(frames: Sequence[Frame], found: Sequence[Evaluation], name: Callable[[Frame], str]) -> dict[str, Errors]:
     parts: dict[str, list[int]] = defaultdict(list)
     for i, frame in enumerate(frames):
         parts[name(frame)].append(i)
@@ -277,9 +275,7 @@ def _details_of(
     return text if more <= 0 else f"{text}\n… and {more} groups with smaller errors; report.json and --csv have all"
 
 
-def _detail_rows(
-    prefix: str, kind: Kind, tables: Mapping[str, Mapping[str, Errors]], factor: float
-) -> list[list[Any]]:
+def _detail_rows(prefix: str, kind: Kind, tables: Mapping[str, Mapping[str, Errors]], factor: float) -> list[list[Any]]:
     """Name, number and spread of the labels, errors of each model."""
     rows = []
     for key in dict.fromkeys(k for t in tables.values() for k in t):

@@ -135,9 +135,7 @@ def search_job(
     frames = _told_once(frames, held_out, tell)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell)
-    results = Results.of(
-        job, frozen, executor, tell, climb=not all_at_once, all_at_once=all_at_once, model=True
-    )
+    results = Results.of(job, frozen, executor, tell, climb=not all_at_once, all_at_once=all_at_once, model=True)
     files: list[Path] = []
 
     def done(stage: Stage) -> None:

@@ -25,6 +25,7 @@ TRANSFORMS: Final = ("MORSE", "INVRSE_R", "DEFAULT")
 MOST_ORDERS: Final = {1: 1, 2: 10_000, 3: 100, 4: 10}
 """The largest order of a body: a million sets of powers in a type. A damaged number must not take all the memory."""
 
+
 def edges_of(body: int) -> list[tuple[int, int]]:
     """Edges of a cluster in ChIMES order: 01 02 12 and 01 02 03 12 13 23."""
     return list(itertools.combinations(range(body), 2))
@@ -232,9 +233,7 @@ class ClusterType(Shown):
         check_order(self.name, self.body, self.order)
         wanted = sorted({tuple(sorted(p)) for p in itertools.combinations(self.elements, 2)})
         if [e.elements for e in self.edges] != wanted:
-            raise BasisError(
-                f"{self.name}: expected cutoffs for {wanted}, found {[e.elements for e in self.edges]}"
-            )
+            raise BasisError(f"{self.name}: expected cutoffs for {wanted}, found {[e.elements for e in self.edges]}")
         for edge in self.edges:
             check_cutoffs(f"{self.name}, edge {edge.name}", edge.rmin, edge.rmax)
 
@@ -289,10 +288,8 @@ def type_faults(kind: ClusterType, pairs: Mapping[Elements, Pair]) -> Iterator[t
     for edge in kind.edges:
         pair = pairs[edge.elements]
         if kind.body == 2 and (edge.rmin, edge.rmax) != (pair.rmin, pair.rmax):
-            yield edge, (
-                f"two-body terms have the cutoffs of their pair, {pair.rmin} and {pair.rmax} Å, found {edge.rmin} and "
-                f"{edge.rmax}"
-            )
+            own = f"{pair.rmin} and {pair.rmax} Å"
+            yield edge, f"two-body terms have the cutoffs of their pair, {own}, found {edge.rmin} and {edge.rmax}"
         if pair.transform == "INVRSE_R" and edge.rmin <= 0.0:
             yield edge, f"INVRSE_R needs rmin above 0, found {edge.rmin}"
 

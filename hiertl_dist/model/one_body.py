@@ -171,9 +171,7 @@ def counts_of(frames: Sequence[Frame], elements: Sequence[str]) -> NDArray[np.fl
     return found
 
 
-def energy_zeros(
-    frames: Iterable[Frame], known: Mapping[str, float], elements: Iterable[str]
-) -> dict[str, float]:
+def energy_zeros(frames: Iterable[Frame], known: Mapping[str, float], elements: Iterable[str]) -> dict[str, float]:
     """Per-atom energies, kcal/mol, that leave little of the frames' energies: the known ones, and whole numbers of
     kcal/mol by least squares for the others.
 
@@ -363,7 +361,7 @@ def _refusal(lacking: Sequence[str], frozen: Sequence[Parameters], where: str) -
     named = ", ".join(lacking)
     return (
         f"{where or 'fit'}: frames with energies of {named} need the energy of a free atom of {named}, found {found}; "
-        "say energies = \"fit\" in [frozen] (missing_energies in Python) to fit it here, energies = \"zero\" if zero "
+        'say energies = "fit" in [frozen] (missing_energies in Python) to fit it here, energies = "zero" if zero '
         f"is meant, give it as [basis] energies = {{ {lacking[0]} = … }}, or freeze a file that has it"
     )
 

@@ -130,8 +130,7 @@ def reference_notes(
     )
     return (
         f"WARNING: energies of free atoms that are not fitted are {number_text(off)} eV an atom from the energies of "
-        f"{where}, more than binding explains: {values}"
-        + f"{units}; {remedy}",
+        f"{where}, more than binding explains: {values}" + f"{units}; {remedy}",
     )
 
 

@@ -28,9 +28,7 @@ SAME: Final = 1e-6
 def directions_of(elements: Iterable[str], columns: NDArray[np.float64]) -> tuple[Direction, ...]:
     """Directions from the columns of a matrix (elements, k); amounts of zero are left out."""
     named = list(elements)
-    return tuple(
-        {e: float(x) for e, x in zip(named, column, strict=True) if abs(x) > SAME} for column in columns.T
-    )
+    return tuple({e: float(x) for e, x in zip(named, column, strict=True) if abs(x) > SAME} for column in columns.T)
 
 
 def combined(directions: Iterable[Direction], elements: Collection[str] | None = None) -> tuple[Direction, ...]:

@@ -254,9 +254,7 @@ def _run_item(pair: tuple[str, Item], *, setup: Setup, source: Source, folder: P
     return json.loads(json.dumps(jsonable(result)))
 
 
-def _validated(
-    views: Sequence[View], regularisers: Sequence[Mapping[str, Any]], pools: Pools
-) -> list[CrossValidation]:
+def _validated(views: Sequence[View], regularisers: Sequence[Mapping[str, Any]], pools: Pools) -> list[CrossValidation]:
     """One that a solver refuses does not take the others with it."""
     try:
         return cross_validate(views, regularisers, pools=pools)

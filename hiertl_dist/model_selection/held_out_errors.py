@@ -162,9 +162,7 @@ class HeldOut(Shown, card=held_out_card):
             together under ``"all"``.
         """
         kinds = self.values("kind")
-        found: dict[Any, dict[str, float]] = {
-            v: {k: self.rmse(k, **{by: v}) for k in kinds} for v in self.values(by)
-        }
+        found: dict[Any, dict[str, float]] = {v: {k: self.rmse(k, **{by: v}) for k in kinds} for v in self.values(by)}
         return found | {"all": {k: self.rmse(k) for k in kinds}}
 
     def score(self, importance: Mapping[str, float] | None = None, **where: Any) -> float:

@@ -176,9 +176,7 @@ def _check_tables(settings: SearchSettings, wanted: Sequence[str], options: Hier
     problems.settle()
 
 
-def _look_at(
-    part: Part, settings: SearchSettings, options: HierarchyOptions, problems: Problems, tell: Tell
-) -> None:
+def _look_at(part: Part, settings: SearchSettings, options: HierarchyOptions, problems: Problems, tell: Tell) -> None:
     """Note what is wrong with a stage: its frames, its settings, each of its models."""
     fit, grid = part.fit, part.grid
     with problems.noting():

@@ -351,9 +351,7 @@ def _stage(
             [lost if c is picked else replace(c, rejected="") for c in found.candidates], settings.rule, where
         )
     rows = _rows(picked.choice, part, setup, source.summaries)
-    return Stage(
-        part.name, part.blocks, frozen_of(part, setup, plan), found, solution, rows, len(part.frames)
-    )
+    return Stage(part.name, part.blocks, frozen_of(part, setup, plan), found, solution, rows, len(part.frames))
 
 
 def _climb(

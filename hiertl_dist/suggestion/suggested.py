@@ -203,11 +203,12 @@ def _energies(known: Survey) -> list[str]:
     agreed = agreed_energies(known.isolated)
     said = list(disagreements(known.isolated, "eV", EV))
     if agreed:
-        said.insert(0, (
+        first = (
             f"Energies of free atoms are fitted. The data have isolated atoms of {', '.join(agreed)}: the next line "
             "holds the energies at their labels, so that the model is right where atoms are far apart (Batatia et al., "
             f"arXiv:2205.06643); it costs elsewhere: {COST_OF_ENERGIES}."
-        ))
+        )
+        said = [first, *said]
     given = {e: float(f"{x / EV:.12g}") for e, x in agreed.items()}
     line = [f"# energies = {_value({**given, 'unit': 'eV'})}"] if given else []
     return [_comment(*said), *line] if said else []

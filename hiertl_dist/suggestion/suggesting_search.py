@@ -66,9 +66,7 @@ def choose_search(
         assign_folds(plan.frames, settings.folds)
         orders = lower_orders(blocks)
         grid = replace(settings.grid, axes={**settings.grid.axes, "orders": tuple(map(list, orders))})
-        plan_search(
-            fitted, job.basis, replace(settings, grid=grid), options=search_options(job), all_at_once=together
-        )
+        plan_search(fitted, job.basis, replace(settings, grid=grid), options=search_options(job), all_at_once=together)
     except HiertlError as error:
         return SearchChoice({}, (), str(error))
     return SearchChoice(search, orders)

@@ -116,9 +116,7 @@ class Card:
         if self.rows:
             head = "".join(f"<th>{escape(h).replace(chr(10), '<br>')}</th>" for h in self.header)
             shown = self.rows[:MOST_HTML_ROWS]
-            body = "".join(
-                "<tr>" + "".join(f"<td>{escape(cell_text(v))}</td>" for v in row) + "</tr>" for row in shown
-            )
+            body = "".join("<tr>" + "".join(f"<td>{escape(cell_text(v))}</td>" for v in row) + "</tr>" for row in shown)
             parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
             if len(self.rows) > len(shown):
                 parts.append(f"<p>… and {len(self.rows) - len(shown)} more</p>")

@@ -51,8 +51,16 @@ def block_fit_card(fit: Any) -> Card:
 def hierarchy_card(fit: Any) -> Card:
     """A climb: a row for each block."""
     rows = tuple(
-        (name, s.n_columns, s.rows, s.rank, s.nonzeros, float(s.rmse), float(s.condition),
-         listed(list(s.frozen), 3) if s.frozen else "nothing")
+        (
+            name,
+            s.n_columns,
+            s.rows,
+            s.rank,
+            s.nonzeros,
+            float(s.rmse),
+            float(s.condition),
+            listed(list(s.frozen), 3) if s.frozen else "nothing",
+        )
         for name, s in ((name, own.solution) for name, own in fit.fits.items())
     )
     model = parameters_card(fit.model.parameters).title

@@ -24,7 +24,8 @@ BYTES: Final = "bytes such as '8 GiB'"
 LISTED: Final = "[[…]] tables"
 
 TOP: Final = dict.fromkeys(("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search"), TABLE) | {
-    "fm_setup": TEXT, "data": LISTED
+    "fm_setup": TEXT,
+    "data": LISTED,
 }
 DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys(
     ("format", "group", "group_key", "energy_key", "forces_key", "stress_key", "virial_key"), TEXT

@@ -148,9 +148,7 @@ def test_a_missed_optimum_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lasso_module._ActiveSet, "run", lambda self: None)
     monkeypatch.setattr(lasso_module, "near_optimum", lambda R, z, mu: np.zeros(6))
     A, b = problem(30, 6)
-    with pytest.raises(
-        ConvergenceError, match="expected a violation of optimality of at most 1e-08"
-    ) as failure:
+    with pytest.raises(ConvergenceError, match="expected a violation of optimality of at most 1e-08") as failure:
         solve(RFactor.of(A, b), Lasso(1e-3))
     assert failure.value.gap > 1.0
 

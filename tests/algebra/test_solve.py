@@ -44,8 +44,7 @@ def exact_least_squares(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     target = [Fraction(x) for x in b.tolist()]
     n = A.shape[1]
     system = [
-        [sum(r[i] * r[j] for r in rows) for j in range(n)]
-        + [sum(r[i] * t for r, t in zip(rows, target, strict=True))]
+        [sum(r[i] * r[j] for r in rows) for j in range(n)] + [sum(r[i] * t for r, t in zip(rows, target, strict=True))]
         for i in range(n)
     ]
     for i in range(n):
@@ -83,9 +82,7 @@ def test_gram_refuses_where_rfactor_solves(condition: float) -> None:
     b = A @ c
     found = solve(RFactor.of(A, b), NoRegularisation())
     assert np.linalg.norm(found.coefficients - c) < 1e3 * np.finfo(float).eps * condition
-    with pytest.raises(
-        UnsafeGram, match=r'condition number .* 1e\+06.*method = "rfactor" or "auto"'
-    ) as refusal:
+    with pytest.raises(UnsafeGram, match=r'condition number .* 1e\+06.*method = "rfactor" or "auto"') as refusal:
         solve(Gram.of(A, b), NoRegularisation())
     assert refusal.value.condition > GRAM_CONDITION_LIMIT
     again = pickle.loads(pickle.dumps(refusal.value))

@@ -115,9 +115,7 @@ def test_rows_beyond_the_buffer_are_reduced_on_the_way(monkeypatch):
     """Many loose layers are more than one buffer, whose rows are never all at once in memory."""
     largest = []
     original = stacking.qr_triangle
-    monkeypatch.setattr(
-        stacking, "qr_triangle", lambda a, **more: largest.append(len(a)) or original(a, **more)
-    )
+    monkeypatch.setattr(stacking, "qr_triangle", lambda a, **more: largest.append(len(a)) or original(a, **more))
     rng = np.random.default_rng(2)
     n = 5
     check([layer_of(rng, 11, 7, 1, [6, 1, 2], [0, 4, 3]) for _ in range(40)], n)

@@ -54,9 +54,7 @@ class TestSummary:
 
     @bounded
     @given(shape=shapes)
-    def test_merge_is_the_summary_of_stacked_rows(
-        self, kind: type[Summary], shape: tuple[int, int, int, int]
-    ) -> None:
+    def test_merge_is_the_summary_of_stacked_rows(self, kind: type[Summary], shape: tuple[int, int, int, int]) -> None:
         m1, m2, n, t = shape
         (A, S), (B, T) = rows(m1, n, t), rows(m2, n, t, seed=1)
         merged = kind.of(A, S).merge(kind.of(B, T))
@@ -108,9 +106,7 @@ class TestSummary:
         left = a.merge(b).merge(c).merge(d)
         right = a.merge(b.merge(c.merge(d)))
         probe, _ = rows(30, 7, seed=99)
-        np.testing.assert_allclose(
-            probe @ coefficients(left), probe @ coefficients(right), rtol=0, atol=1e-10
-        )
+        np.testing.assert_allclose(probe @ coefficients(left), probe @ coefficients(right), rtol=0, atol=1e-10)
 
     def test_scale_weights_the_rows(self, kind: type[Summary]) -> None:
         (A, S), (B, T) = rows(15, 5), rows(9, 5, seed=1)

@@ -228,7 +228,8 @@ def test_what_is_read_is_not_written_over(command, model, linked, tmp_path, name
     os.link(model, tmp_path / "hard.txt")
     other = tmp_path / ending.replace("data", "model")
     for words in (
-        ("init", linked, "-o", tmp_path / name), ("init", tmp_path / "d*.extxyz", "-o", tmp_path / name),
+        ("init", linked, "-o", tmp_path / name),
+        ("init", tmp_path / "d*.extxyz", "-o", tmp_path / name),
         ("merge", model, "-o", other),
     ):
         for more in ((), ("--overwrite",)):

@@ -74,9 +74,7 @@ def test_without_strata_all_frames_are_spread_evenly(numbers, count, seed):
 
 def test_without_strata_compositions_are_left_to_chance():
     frames = some(40, 40)
-    rows = [
-        table(frames, assign_folds(frames, Folds(4, seed=seed, stratify=False)), 4)["C"] for seed in range(6)
-    ]
+    rows = [table(frames, assign_folds(frames, Folds(4, seed=seed, stratify=False)), 4)["C"] for seed in range(6)]
     assert any(spread(row) > 1 for row in rows)
 
 

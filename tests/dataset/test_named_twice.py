@@ -134,5 +134,3 @@ def test_a_fit_says_so(tmp_path, capsys):
     doubled(path)
     assert cli.main(["fit", str(path), "--executor", "serial"]) == 0
     assert "of an earlier one, with the same labels" in capsys.readouterr().out
-
-

@@ -287,9 +287,7 @@ class TestSymmetry:
     """Rows follow rotations and relabelling; the choice of origin, images and lattice vectors is free."""
 
     def check(self, basis, frame, forces, stress, energy):
-        for found, expected in zip(
-            split(design_rows(frame, basis).matrix), (forces, stress, energy), strict=True
-        ):
+        for found, expected in zip(split(design_rows(frame, basis).matrix), (forces, stress, energy), strict=True):
             columns = expected.shape[-1]
             assert worst(found.reshape(-1, columns), expected.reshape(-1, columns)) < 1e-9
 

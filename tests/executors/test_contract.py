@@ -253,8 +253,7 @@ class TestFactory:
     def test_slow_imports_wait(self) -> None:
         ended = python(
             "-c",
-            "import sys, hiertl_dist.executors\n"
-            "print(sorted({'mpi4py', 'distributed'} & set(sys.modules)))",
+            "import sys, hiertl_dist.executors\nprint(sorted({'mpi4py', 'distributed'} & set(sys.modules)))",
         )
         assert (ended.stdout, ended.stderr) == ("[]\n", "")
 

@@ -166,7 +166,8 @@ class TestMPI:
 
     def test_ranks_with_other_frames(self, tmp_path: Path) -> None:
         script = tmp_path / "script.py"
-        script.write_text(textwrap.dedent("""
+        script.write_text(
+            textwrap.dedent("""
             import sys
             from mpi4py import MPI
             from synthetic import random_frames, small_basis
@@ -198,7 +199,8 @@ class TestMPI:
                     if rank == 0:
                         print(len(set(told)), told[0])
                 runner.require_alike([], "frames")
-        """))
+        """)
+        )
         ended = python("-W", "error", script, ranks=4)
         assert ended.returncode == 0, ended.stderr
         said = (
@@ -213,7 +215,8 @@ class TestMPI:
         """As on nodes with different files under one name."""
         path = write_job(tmp_path, random_frames({"C": 4}), executor={"kind": "mpi"})
         script = tmp_path / "script.py"
-        script.write_text(textwrap.dedent(f"""
+        script.write_text(
+            textwrap.dedent(f"""
             import os, sys
             from hiertl_dist.cli import commands as cli
             from hiertl_dist.jobs.input_file import Input
@@ -223,7 +226,8 @@ class TestMPI:
                 return (fitted[:-1] if os.environ["PMI_RANK"] == "1" else fitted), held
             Input.read_frames = part
             sys.exit(cli.main(["fit", {str(path)!r}]))
-        """))
+        """)
+        )
         ended = python(script, ranks=2)
         assert ended.returncode != 0
         assert "rank 0 has 4, rank 1 has 3, which differ from number 4 on" in ended.stderr
@@ -345,8 +349,6 @@ def test_what_cannot_be_read_is_not_judged(tmp_path: Path, text: str) -> None:
     script.write_text(text)
     assert not guard._lacks_guard(script, 5)
     assert not guard._lacks_guard(tmp_path / "none.py", 1)
-
-
 
 
 @pytest.mark.parametrize("kind", ["processes", "dask"])

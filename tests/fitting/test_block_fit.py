@@ -288,9 +288,7 @@ def test_the_same_basis_and_lower_orders_may_be_frozen(serial):
     # missing coefficients are zero: the same as a frozen model that says so
     values = lower.as_dict()
     padded = replace(changed(), coefficients=[values.get(c, 0.0) for c in changed().columns])
-    low, high = (
-        fit_block(NOISY, BASIS, "CN", frozen=[f], settings=ZERO, executor=serial) for f in (lower, padded)
-    )
+    low, high = (fit_block(NOISY, BASIS, "CN", frozen=[f], settings=ZERO, executor=serial) for f in (lower, padded))
     np.testing.assert_allclose(coefficients(low), coefficients(high), rtol=1e-9, atol=0)
 
 

@@ -53,9 +53,7 @@ def noisy(frames, scale=0.3):
 
 
 def largest_force_error(model, frames):
-    return max(
-        np.abs(e.forces - f.forces).max() for f, e in zip(frames, model.evaluate(frames), strict=True)
-    )
+    return max(np.abs(e.forces - f.forces).max() for f, e in zip(frames, model.evaluate(frames), strict=True))
 
 
 # ---- what is fitted
@@ -348,9 +346,7 @@ def test_blocks_that_share_no_pair_make_a_file(serial, tmp_path):
 def test_the_model_is_the_sum_of_its_blocks(serial):
     fit = fit_hierarchy(noisy(FRAMES), BASIS, executor=serial)
     whole = fit.model.evaluate(FRAMES)
-    parts = [
-        Model(f.solution.parameters).evaluate(FRAMES, ignore_other_elements=True) for f in fit.fits.values()
-    ]
+    parts = [Model(f.solution.parameters).evaluate(FRAMES, ignore_other_elements=True) for f in fit.fits.values()]
     for i, found in enumerate(whole):
         for what in ("energy", "forces", "stress"):
             total = sum(getattr(p[i], what) for p in parts)
@@ -372,8 +368,7 @@ def test_all_at_once_fits_the_noise_better(serial):
         Model(fit_all_at_once(frames, BASIS, executor=serial).solution.parameters),
     ]
     hierarchical, together = (
-        sum(((e.forces - f.forces) ** 2).sum() for f, e in zip(frames, m.evaluate(frames), strict=True))
-        for m in models
+        sum(((e.forces - f.forces) ** 2).sum() for f, e in zip(frames, m.evaluate(frames), strict=True)) for m in models
     )
     assert together < hierarchical < 2.0 * together
 

@@ -151,9 +151,7 @@ def test_a_group_far_above_the_others_is_named():
     rms = errors_of(FRAMES, off(FRAMES)).force_rms
     found = off(FRAMES, force={"a": 0.11 * rms, "b": 0.01 * rms, "c": 0.01 * rms})
     details = texts(FRAMES, found)[1]
-    assert details.splitlines()[-1] == (
-        "more than 5 times the median error of the groups: force of a (11.00 times)"
-    )
+    assert details.splitlines()[-1] == ("more than 5 times the median error of the groups: force of a (11.00 times)")
     assert "more than" not in texts(FRAMES, off(FRAMES, force={"a": 0.04 * rms, "b": 0.01 * rms, "c": 0.01 * rms}))[1]
     two = [f for f in FRAMES if f.group != "c"]
     assert "more than" not in texts(two, off(two, force={"a": 0.11 * rms, "b": 0.01 * rms}))[1], "two are no others"

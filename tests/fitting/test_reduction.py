@@ -124,9 +124,11 @@ WEIGHTS = {
     "both": ({"liquid/energy": 7.0}, lambda g: 7.0 if g[:2] == ("liquid", "energy") else 1.0),
     "product": (
         {"force": 0.5, "solid": 3.0, "solid/force": 0.7},
-        lambda g: (0.5 if g.kind == "force" else 1.0)
-        * (3.0 if g.source == "solid" else 1.0)
-        * (0.7 if g[:2] == ("solid", "force") else 1.0),
+        lambda g: (
+            (0.5 if g.kind == "force" else 1.0)
+            * (3.0 if g.source == "solid" else 1.0)
+            * (0.7 if g[:2] == ("solid", "force") else 1.0)
+        ),
     ),
     "zero": ({"liquid/energy": 0.0}, lambda g: 0.0 if g[:2] == ("liquid", "energy") else 1.0),
 }

@@ -39,9 +39,7 @@ FRAMES = [
 ]
 FRAMES[1] = FRAMES[1].without_labels(energy=True)
 FRAMES[2] = FRAMES[2].without_labels(stress=True)
-FRAMES[-1] = replace(
-    FRAMES[-1], stress=np.where(np.arange(6) < 3, FRAMES[-1].stress, np.nan)
-)
+FRAMES[-1] = replace(FRAMES[-1], stress=np.where(np.arange(6) < 3, FRAMES[-1].stress, np.nan))
 FOLDS = 2
 C = random_parameters(BASIS, 1).restricted({"C"})
 N = random_parameters(BASIS, 2).restricted({"N"})

@@ -151,9 +151,7 @@ def test_blocks_that_are_free_others_absent(summaries, free):
 def test_frozen_blocks(summaries, models, free, held):
     frozen = [models[b] for b in held]
     found = view(summaries, blocks=free, frozen=frozen)
-    solution = check(
-        found, ALL, kept_columns(ALL, free), ALL.used(elements=default_sets(free)), frozen=frozen
-    )
+    solution = check(found, ALL, kept_columns(ALL, free), ALL.used(elements=default_sets(free)), frozen=frozen)
     assert solution.frozen == {f.source: f.digest for f in frozen}
 
 

@@ -107,9 +107,9 @@ class TestRows:
         frame = atoms_in(pbc)
         cell = np.array(frame.cell)
         for row in np.flatnonzero(np.logical_not(pbc)):
-            cell[row] = {"parallel": cell[pbc.index(True)], "reversed": -cell[row]}[other] if isinstance(
-                other, str
-            ) else other
+            cell[row] = (
+                {"parallel": cell[pbc.index(True)], "reversed": -cell[row]}[other] if isinstance(other, str) else other
+            )
         found = design_rows(replace(frame, cell=cell), basis).matrix
         np.testing.assert_array_equal(found, design_rows(frame, basis).matrix)
 

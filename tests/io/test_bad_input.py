@@ -114,8 +114,12 @@ for what, change, line, said in [
     ("another unit", ("energy=-1.5", "energy=-1.5 Ha"), 6, "expected an energy in eV, found energy='-1.5 Ha'"),
     ("no value", ("energy=-1.5", "energy="), 6, "expected a finite number for the energy energy, found ''"),
     ("two energies", ("energy=-1.5", "energy=-1.5 energy=2"), 6, "the key 'energy' is given twice, as '-1.5'"),
-    ("no name of a type", ("N 1.5", "1.5 1.5"), 8,
-     "expected a chemical symbol or the name of a type of atoms, found '1.5'"),
+    (
+        "no name of a type",
+        ("N 1.5", "1.5 1.5"),
+        8,
+        "expected a chemical symbol or the name of a type of atoms, found '1.5'",
+    ),
     ("a singular cell", ("0 9 0 0 0 9", "9 0 0 0 0 9"), 6, "singular cell, volume 0 Å³"),
     ("a singular slab", ("0 9 0 0 0 9", '9 0 0 0 0 9" pbc="T T F'), 6, "singular cell: pbc is T T F"),
     ("a periodicity that is none", ("energy", "pbc=y energy"), 6, "expected three of T and F in pbc, found 'y'"),
@@ -207,8 +211,16 @@ def _(folder):
     return make_plan([replace(FRAMES[-1], origin="run 7")], small_basis(ORDERS, ("C",)))
 
 
-@kind("frames", "a pair inside an inner cutoff", InnerCutoffError, ValueError, "1 pair of atoms",
-      "run 7: atoms 0 (C) and 1 (N) are 0.8000 Å apart", "inner cutoff of 0.9000 Å", "skip_frame, lsq or damp")
+@kind(
+    "frames",
+    "a pair inside an inner cutoff",
+    InnerCutoffError,
+    ValueError,
+    "1 pair of atoms",
+    "run 7: atoms 0 (C) and 1 (N) are 0.8000 Å apart",
+    "inner cutoff of 0.9000 Å",
+    "skip_frame, lsq or damp",
+)
 def _(folder):
     frame = Frame(("C", "N"), np.array([[0, 0, 0], [0.8, 0, 0]]), np.eye(3) * 9, 1.0, origin="run 7")
     return make_plan([frame], BASIS)

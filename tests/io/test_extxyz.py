@@ -333,9 +333,7 @@ def test_shared_files_as_ase_reads_them(name):
         assert frame.energy == pytest.approx(image.get_potential_energy() * EV, rel=1e-14)
         assert np.allclose(frame.forces, image.get_forces() * EV, rtol=1e-14)
         stress = -EV * image.get_stress(voigt=False)
-        assert np.allclose(
-            frame.stress, stress[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]], rtol=1e-12, atol=1e-12
-        )
+        assert np.allclose(frame.stress, stress[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.shared

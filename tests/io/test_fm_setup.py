@@ -48,9 +48,7 @@ def test_defaults_of_chimes_lsq(tmp_path):
     assert {(f.energy, f.stress is None, f.forces is None) for f in read.frames} == {(None, True, False)}
 
 
-@pytest.mark.parametrize(
-    ("word", "transform"), [("INVRSE_R", "INVRSE_R"), ("DEFAULT", "DEFAULT"), ("NONE", "DEFAULT")]
-)
+@pytest.mark.parametrize(("word", "transform"), [("INVRSE_R", "INVRSE_R"), ("DEFAULT", "DEFAULT"), ("NONE", "DEFAULT")])
 def test_transforms(tmp_path, word, transform):
     basis = read_fm_setup(setup(tmp_path, ("    MORSE", word))).basis
     assert {(p.transform, p.morse_lambda) for p in basis.pairs} == {(transform, None)}
@@ -106,9 +104,7 @@ def test_fitstrs(tmp_path, word, diagonal, full):
             assert frame.stress is None
 
 
-@pytest.mark.parametrize(
-    ("word", "n"), [("false", 0), ("TRUE", 3), ("FIRST 2", 2), ("first 0", 0), ("FIRST 7", 3)]
-)
+@pytest.mark.parametrize(("word", "n"), [("false", 0), ("TRUE", 3), ("FIRST 2", 2), ("first 0", 0), ("FIRST 7", 3)])
 def test_fitener(tmp_path, word, n):
     read = read_fm_setup(setup(tmp_path, ("    true   of every frame", word)))
     assert [frame.energy for frame in read.frames] == [-float(k) if k < n else None for k in range(3)]
@@ -169,9 +165,7 @@ def test_notes(tmp_path):
         "FITSTRS",
     ):
         assert len([note for note in notes if note.startswith(word)]) == 1
-    unused = setup(
-        tmp_path, (" 6 4 3 -1 1", " 6 4 0"), add("SPECIAL 4B S_MAXIM: ALL 2\nEXCLUDE 4B INTERACTION: 0")
-    )
+    unused = setup(tmp_path, (" 6 4 3 -1 1", " 6 4 0"), add("SPECIAL 4B S_MAXIM: ALL 2\nEXCLUDE 4B INTERACTION: 0"))
     named = [note for note in read_fm_setup(unused).notes if "no 4-body functions" in note]
     assert [note.split(":")[0] for note in named] == ["SPECIAL 4B S_MAXIM", "EXCLUDE 4B"]
 
@@ -243,9 +237,7 @@ def test_refusals_name_file_and_line(tmp_path, old, new, line, what):
 @pytest.mark.parametrize("body", [1, 2])
 def test_exclusions_that_chimes_lsq_would_ignore(tmp_path, body):
     text = f"EXCLUDE {body}B INTERACTION: 1\n{' '.join('C' * body)}"
-    with pytest.raises(
-        InputError, match=rf"line 30: EXCLUDE {body}B has an effect only with # HIERARC # true"
-    ):
+    with pytest.raises(InputError, match=rf"line 30: EXCLUDE {body}B has an effect only with # HIERARC # true"):
         read_fm_setup(setup(tmp_path, ("# HIERARC #\n    true", "# HIERARC #\n    false"), add(text)))
     read_fm_setup(setup(tmp_path, ("# HIERARC #\n    true", ""), add(f"EXCLUDE {body}B INTERACTION: 0")))
 

@@ -158,7 +158,8 @@ def test_names_that_run_together_to_the_same_word_are_not_written(tmp_path: Path
 def test_a_special_line_whose_pairs_may_be_two_is_refused(read: Any) -> None:
     special = "SPECIAL 3B S_MAXIM: SPECIFIC 1\nOOOOOOOOOOOO OOOO OOOO OOOO 3 3 3\n"
     changes = (
-        ("ATOM TYPES: 2", "ATOM TYPES: 3"), ("1\t\tTi\t\t0\t\t47.867\n", "1\t\tOO\t\t0\t\t1\n2\t\tOOO\t\t0\t\t1\n"),
+        ("ATOM TYPES: 2", "ATOM TYPES: 3"),
+        ("1\t\tTi\t\t0\t\t47.867\n", "1\t\tOO\t\t0\t\t1\n2\t\tOOO\t\t0\t\t1\n"),
         ("\nATOM PAIR TRIPLETS", f"\n{special}ATOM PAIR TRIPLETS"),
     )
     with pytest.raises(ParameterFileError, match=r"line 25: expected a pair of O OO OOO, .* O-OOO or OO-OO"):
@@ -212,10 +213,13 @@ def test_equal_cutoffs_make_an_inactive_pair(read: Any, cutoff: str, transform: 
 @pytest.mark.parametrize(
     "head",
     [
-        "False\n", "\n\n  False\n\n", "srun: job 123 queued and waiting for resources\nsrun\n",
+        "False\n",
+        "\n\n  False\n\n",
+        "srun: job 123 queued and waiting for resources\nsrun\n",
         "[node17:04312] mca_base_component: 3 warnings\n4 processes\n2024-05-01 12:00:01 start\n",
         "/opt/chimes_lsq.py:33: RuntimeWarning: overflow encountered\n  x = y\nWARNING: 2 of 4\n",
-        "USEFOO: false\n", "\ufeff",
+        "USEFOO: false\n",
+        "\ufeff",
     ],
 )
 def test_captured_text_at_the_head_is_passed_over(read: Any, head: str) -> None:

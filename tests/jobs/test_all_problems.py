@@ -88,8 +88,10 @@ def apart(one, other):
         return False
     if (one in cutoffs and other in upon) or (other in cutoffs and one in upon):
         return False
-    return not any(a.startswith(b) or a.rpartition(".")[0] == b.rpartition(".")[0] or
-                   (b in above and a.startswith("basis.")) for a, b in ((one, other), (other, one)))
+    return not any(
+        a.startswith(b) or a.rpartition(".")[0] == b.rpartition(".")[0] or (b in above and a.startswith("basis."))
+        for a, b in ((one, other), (other, one))
+    )
 
 
 def test_any_two_are_told_together():

@@ -40,8 +40,9 @@ def fitted(tmp_path_factory):
     path = write_job(folder, frames, hold_out={"groups": ["slab"]}, fit=fit, output={"units": "eV"})
     lines = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hiertl_dist.cli.commands._print", lambda arguments, runner, found, text: lines.extend([text,
-        found]))
+        patch.setattr(
+            "hiertl_dist.cli.commands._print", lambda arguments, runner, found, text: lines.extend([text, found])
+        )
         assert cli.main(["fit", str(path), "--csv", "--all-at-once", "--also-hierarchical"]) == 0
     text, found = lines
     return folder, frames, text, found

@@ -200,7 +200,7 @@ class TestInput:
             ("data.path", 5, "a string or a list of strings"),
             ("data.start", "1", "an integer"),
             ("fit.regulariser", "ridge", "a table such as {kind = 'ridge', alpha = 1e-4}"),
-            ("fit.weights", {"force": "x"}, 'a table of numbers or \"auto\"'),
+            ("fit.weights", {"force": "x"}, 'a table of numbers or "auto"'),
             ("fit.objective", ["lsq"], "a string"),
             ("fit.include_fewer", "yes", "true or false"),
             ("fit.penalty", {"scale": True}, "a table of numbers"),
@@ -265,7 +265,6 @@ class TestInput:
         with pytest.raises(InputError) as caught:
             Input.from_dict(minimal | {"store": {"memory": value}})
         assert str(caught.value) == f"store.memory: expected bytes such as '8 GiB', found {value!r}"
-
 
     @pytest.mark.parametrize("value", ["9" * 5000, "9" * 5000 + " GiB", "G" * 5000])
     def test_memory_of_5000_digits_is_cut_in_the_message(self, minimal, value):

@@ -45,9 +45,7 @@ class TestCounts:
     def test_columns_of_a_cluster_type(self, elements, order, columns):
         assert n_type_columns(cluster_type(elements, order)) == columns
 
-    @pytest.mark.parametrize(
-        ("elements", "columns"), [("C", 492), ("CN", 4731), ("CNO", 19818), ("CNOH", 56715)]
-    )
+    @pytest.mark.parametrize(("elements", "columns"), [("C", 492), ("CN", 4731), ("CNO", 19818), ("CNOH", 56715)])
     def test_columns_of_all_blocks_at_orders_25_10_4(self, elements, columns):
         blocks = blocks_of(basis_of(elements, (25, 10, 4)))
         assert sum(b.n_columns for b in blocks) == columns

@@ -99,9 +99,10 @@ def test_energies_of_isolated_atoms_are_not_warned_of(binding, zero):
     given = {"C": EV * zero, "N": EV * 1.7 * zero}
     for used in (slice(0, 2), slice(2, 3), slice(0, 4)):
         for held, where in ((given, {}), ({}, given)):
-            assert reference_notes(
-                counts[used], energies[used], ["C", "N"], given=held, held=where, fitted=(), where="x"
-            ) == ()
+            assert (
+                reference_notes(counts[used], energies[used], ["C", "N"], given=held, held=where, fitted=(), where="x")
+                == ()
+            )
 
 
 def test_only_elements_that_are_far_are_named_and_only_as_far_as_compositions_tell():

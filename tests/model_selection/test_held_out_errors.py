@@ -28,7 +28,8 @@ def residuals(draw):
     chosen = draw(st.lists(groups, min_size=1, max_size=20, unique=True))
     return {
         # only energy rows are kept apart by the number of atoms
-        g if g.kind == "energy" else g._replace(atoms=0): rng.normal(size=draw(st.integers(1, 6))) for g in chosen
+        g if g.kind == "energy" else g._replace(atoms=0): rng.normal(size=draw(st.integers(1, 6)))
+        for g in chosen
     }
 
 

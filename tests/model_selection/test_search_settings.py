@@ -242,9 +242,7 @@ def test_all_that_is_wrong_is_told_at_once():
 
 
 def test_orders_that_only_another_block_has_are_lowered_and_told():
-    basis = BASIS.with_types(
-        replace(t, order=3) if t.block != "C" and t.body == 2 else t for t in BASIS.types
-    )
+    basis = BASIS.with_types(replace(t, order=3) if t.block != "C" and t.body == 2 else t for t in BASIS.types)
     settings = SearchSettings.from_dict({"grid": {"orders": [[4, 3, 2], [3, 2, 2], [2, 2, 2]]}})
     told = []
     parts = plan_search(FRAMES, basis, settings, tell=told.append).parts

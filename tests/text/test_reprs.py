@@ -112,6 +112,7 @@ EXAMPLES = {
 }  # fmt: skip
 """One of each public class."""
 
+
 def setup_of(folder):
     write_fm_setup(folder, list(frames()))
     return hd.read_fm_setup(folder / "fm_setup.in")

@@ -26,9 +26,7 @@ FOLDS = 4
 ALPHA = 0.05
 C, N = (random_parameters(BASIS, 3).restricted({b}) for b in ("C", "N"))
 WEIGHTS = {"energy": 0.5, "stress": 20.0, "solid": 1.5}
-FRAMES = [
-    f for i in range(6) for f in frames_of({"C": 2, "N": 1, "CN": 3}, group=f"run{i}" if i else "solid", seed=i)
-]
+FRAMES = [f for i in range(6) for f in frames_of({"C": 2, "N": 1, "CN": 3}, group=f"run{i}" if i else "solid", seed=i)]
 ALL = dense(FRAMES, BASIS, folds=FOLDS)
 NEW = [random_frame(("C", "N"), (98, i), 9, "new") for i in range(2)]
 

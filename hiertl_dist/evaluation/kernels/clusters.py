@@ -93,9 +93,7 @@ def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out, ro
     for t in range(types):
         place[t + 1] = place[t] + padded(family.columns[t], WIDE)
     width = place[types]
-    sums = _Sums(
-        place, width, carve(room, TILE * width), carve(room, 2 * TILE * width), carve(room, width * LANES)
-    )
+    sums = _Sums(place, width, carve(room, TILE * width), carve(room, 2 * TILE * width), carve(room, width * LANES))
     variants, js, targets = rarer(family.others, element), np.empty(s.most, np.int64), np.empty(3, np.int64)
     once = erow >= 0 or srow.max() >= 0
     for i in range(len(near.start) - 1):

@@ -136,8 +136,7 @@ def _check_width(positions: NDArray[np.float64], axes: NDArray[np.float64], what
         most = int(extents.argmax())
         ends = sorted((int(along[:, most].argmin()), int(along[:, most].argmax())))
         raise ValueError(
-            f"expected {what} of at most 1e5 Å, found one {extent:.3g} Å across, from atom {ends[0]} to atom "
-            f"{ends[1]}"
+            f"expected {what} of at most 1e5 Å, found one {extent:.3g} Å across, from atom {ends[0]} to atom {ends[1]}"
         )
 
 
