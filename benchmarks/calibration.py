@@ -32,7 +32,7 @@ from hiertl_dist import Basis, Frame, read_frames
 from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.summary_pass import summarise
-from hiertl_dist.fitting.views import view
+from hiertl_dist.fitting.view_choice import view
 from hiertl_dist.model.basis import cluster_name
 from hiertl_dist.model_selection.held_out_errors import UNITS
 from hiertl_dist.uncertainty.calibration import LEVELS, Calibration, calibration

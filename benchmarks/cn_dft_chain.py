@@ -173,7 +173,7 @@ def solving(kept: Path) -> Callable[[], LinearSolution]:
     with kept.open("rb") as stream:
         summaries = pickle.load(stream)
     runner = executor("serial")
-    return lambda: solve_summaries(summaries, Ridge(ALPHA), SETTINGS, runner).linear
+    return lambda: solve_summaries(summaries, Ridge(ALPHA), SETTINGS, runner)[1]
 
 
 def filling_rows(options: Options) -> Callable[[], None]:

@@ -23,7 +23,7 @@ from hiertl_dist.algebra import Lasso, RFactor, solve
 from hiertl_dist.algebra.factor import factor_of_rows
 from hiertl_dist.algebra.lars import library_knots, segment_gaps
 from hiertl_dist.algebra.proximal import kkt_gap
-from hiertl_dist.fitting.weights import group_weights
+from hiertl_dist.fitting.views import combine, whole_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,10 +63,10 @@ def streaming(options: Options) -> Callable[[], tuple[RFactor, float]]:
     def work() -> tuple[RFactor, float]:
         with executor("serial") as runner:
             found = reduce_rows(planned, [chain.BLOCK], store=None, frozen=problem.frozen, executor=runner)
-        weights, counted = group_weights(found.groups, {})
-        summary = found.combined(weights)
+        whole = whole_view(found, {})
+        summary = combine(whole)
         assert isinstance(summary, RFactor)
-        return summary, float(counted)
+        return summary, float(whole.counted)
 
     return work
 

@@ -36,7 +36,7 @@ from paper_frames import (
 )
 
 from hiertl_dist import FitSettings, HierarchyOptions, Model, executor, fit_hierarchy
-from hiertl_dist.fitting.weights import group_weights
+from hiertl_dist.fitting.views import whole_view
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def fit_all(options: Options, mode: str, kind: str, workers: int) -> dict[str, A
 
 def column_norms(fit: BlockFit) -> dict[Any, float]:
     """Euclidean norm of each column over the weighted rows, as the LASSO scales it."""
-    weights, _ = group_weights(fit.summaries.groups, WEIGHTS)
+    weights = whole_view(fit.summaries, WEIGHTS).factors
     squares = sum((weights[g] * s.column_norms()) ** 2 for g, s in fit.summaries.groups.items())
     return dict(zip(fit.summaries.columns, np.sqrt(squares).tolist(), strict=True))
 
@@ -120,7 +120,7 @@ def describe(fit: BlockFit, runner: Clocked, cpu: float) -> dict[str, Any]:
     """Steps and answer of a block; the rest is what is done between the executor's verbs."""
     steps = runner.taken()
     rest = {"what": "rest", "cpu": cpu - sum(s["cpu"] for s in steps), "wall": None, "peak": largest_peak()}
-    solved = runner.solved.pop().linear
+    solved = runner.solved.pop()[0]
     solution = fit.solution
     return {
         "cpu": cpu, "steps": [*steps, rest], "kkt_gap": solved.kkt_gap, "nonzeros": solution.nonzeros,

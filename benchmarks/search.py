@@ -25,10 +25,10 @@ from hiertl_dist.algebra import RFactor, regulariser_from_dict, solve
 from hiertl_dist.dataset.folds import assign_folds
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.summary_pass import summarise
-from hiertl_dist.fitting.views import lower_basis
 from hiertl_dist.fitting.weights import row_weights
 from hiertl_dist.frames.rows import SUMMARY_KINDS, Group, kind_codes
 from hiertl_dist.model.one_body import one_body_columns
+from hiertl_dist.model.truncation import lower_basis
 from hiertl_dist.model_selection.held_out_errors import HeldOut
 from hiertl_dist.model_selection.search_settings import SearchSettings
 from hiertl_dist.model_selection.search_stages import search

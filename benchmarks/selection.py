@@ -25,8 +25,8 @@ from hiertl_dist import Basis, Frame, Model, columns_of, read_frames
 from hiertl_dist.algebra import Ridge
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.fitting.view_choice import view
 from hiertl_dist.fitting.view_solutions import solve
-from hiertl_dist.fitting.views import view
 from hiertl_dist.model_selection.cross_validation import cross_validate
 from hiertl_dist.uncertainty.active_selection import select
 

@@ -31,8 +31,8 @@ from hiertl_dist.fitting.block_fit import solve_summaries
 from hiertl_dist.fitting.stored_summaries import open_summaries
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.summary_store import SummaryStore
+from hiertl_dist.fitting.view_choice import view
 from hiertl_dist.fitting.view_solutions import solve
-from hiertl_dist.fitting.views import view
 from hiertl_dist.frames.rows import n_rows
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
 
@@ -65,7 +65,7 @@ class Case:
     ----------
     store : ``whole``, one pass over all frames; ``appended``, three quarters of them, then all; ``added``, CN with C
         frozen, then N too.
-    view : options of :func:`~hiertl_dist.fitting.views.view`; ``frozen`` there names files of :mod:`cn_dft_chain`.
+    view : options of :func:`~hiertl_dist.view`; ``frozen`` there names files of :mod:`cn_dft_chain`.
     orders, without_type, weights, without_fold, free, frozen : of the direct fit.
     """
 
@@ -212,8 +212,7 @@ def selecting(options: Options) -> Callable[[], list[dict[str, Any]]]:
             lasso = Lasso(lam, normalize=True)
             ours, seconds = timed(partial(of_view, options, case, lasso))
             plain = FitSettings(weights={})
-            answer, longer = timed(partial(solve_summaries, direct.summaries, lasso, plain, runner))
-            linear = answer.linear
+            (_, linear), longer = timed(partial(solve_summaries, direct.summaries, lasso, plain, runner))
             # both are in the order of the columns: one block and all its types
             mine, theirs = ours.parameters.coefficients, linear.coefficients
             fitted = replace(ours.parameters, coefficients=theirs)

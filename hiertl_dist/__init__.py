@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from .fitting.stored_summaries import open_summaries
     from .fitting.summary_pass import summarise
     from .fitting.summary_pass import summarise as summarize  # noqa: F401  the other spelling
+    from .fitting.view_choice import view
     from .fitting.view_solutions import path, solve
-    from .fitting.views import View, view
+    from .fitting.views import View
     from .frames.frame import Frame
     from .frames.label_summary import LabelSummary, summarise_labels
     from .io import frames_from_ase, iter_frames, read_fm_setup, read_frames
@@ -89,7 +90,8 @@ _PLACES: Final = {
     "fitting.stored_summaries": "open_summaries",
     "fitting.summary_pass": "summarise summarise=summarize",
     "fitting.view_solutions": "path solve",
-    "fitting.views": "View view",
+    "fitting.view_choice": "view",
+    "fitting.views": "View",
     "frames.frame": "Frame",
     "frames.label_summary": "LabelSummary summarise_labels",
     "io": "frames_from_ase iter_frames read_fm_setup read_frames",

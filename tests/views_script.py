@@ -19,8 +19,8 @@ from hiertl_dist.design_matrix import planning
 from hiertl_dist.executors import executor
 from hiertl_dist.fitting import leaves as leaf_module
 from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.fitting.view_choice import view
 from hiertl_dist.fitting.view_solutions import solve
-from hiertl_dist.fitting.views import view
 from hiertl_dist.model_selection.cross_validation import cross_validate
 
 BASIS = small_basis((4, 3, 2))
@@ -54,9 +54,9 @@ def report(runner, folder, leaves):
 def main(folder, name, kind, counts):
     planning.SEGMENT_ROWS = 31
     leaf_module.LEAF_ROWS = 1
-    module, leaves = sys.modules[summarise.__module__], []
-    cut = module.cut_leaves
-    module.cut_leaves = lambda *args: leaves.append(len(found := cut(*args))) or found
+    leaves = []
+    cut = leaf_module.cut_leaves
+    leaf_module.cut_leaves = lambda *args: leaves.append(len(found := cut(*args))) or found
     with executor(kind, workers=counts[0]) as runner:
         text = report(runner, folder / f"{name}.summaries", leaves)
     (folder / name).mkdir(exist_ok=True)

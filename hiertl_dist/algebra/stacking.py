@@ -8,36 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from hiertl_dist.algebra.gram import Gram
 from hiertl_dist.algebra.lapack import Matrix, Vector, qr_triangle, stack_below
 from hiertl_dist.algebra.rfactor import RFactor
-from hiertl_dist.algebra.summary import checked_weight
+from hiertl_dist.algebra.summary import Summary, checked_weight
 
 #: Rows that are put together for one QR, in multiples of the width: more would not be cheaper, only larger.
 ROWS_AT_ONCE = 6
 
+Kind = TypeVar("Kind", bound=Summary, covariant=True)
+
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """A factor [A | T] and what becomes of it: columns `kept` of A go to columns `places` of the stack, and its target
-    is [A | T] @ `target`.
+class Layer(Generic[Kind]):
+    """A summary of [A | T] and what becomes of it: some columns of A, elsewhere, and another target.
 
-    - `kept`, `places` (k,): `places` without repetition
-    - `target` (n + t,): (0, …, 0, 1, −1) is b less one offset, entries −c_j at the columns j take frozen ones away
+    - `kept`, `places` (k,): columns `kept` of A go to columns `places`, without repetition
+    - `target` (n + t,): the target is [A | T] @ `target`. (0, …, 0, 1, −1) is b less one offset, entries −c_j at the
+      columns j take frozen ones away
     - `weight` ≥ 0 multiplies all rows
     """
 
-    factor: RFactor
+    factor: Kind
     kept: npt.NDArray[np.intp]
     places: npt.NDArray[np.intp]
     target: Vector
     weight: float = 1.0
 
 
-def stack(layers: Iterable[Layer], n: int) -> RFactor:
+def stack(layers: Iterable[Layer[RFactor]], n: int) -> RFactor:
     """The factor of [A | b] (rows, n + 1) of all layers on top of each other; columns that a layer lacks are zero.
 
     Never a down-date: columns are left out of factors and what is left is made triangular anew. `rows` is the sum over
@@ -59,12 +63,29 @@ def stack(layers: Iterable[Layer], n: int) -> RFactor:
     return RFactor(_padded(total, min(rows, width)), rows)
 
 
-def _is_whole(layer: Layer, n: int) -> bool:
+def residuals(layer: Layer[Summary], coefficients: Matrix) -> tuple[Vector, float]:
+    """‖A c − b‖² of a layer's unweighted rows for each column c of `coefficients` (columns of the stack, models), and
+    ‖b‖²."""
+    found = layer.factor
+    own = coefficients[layer.places]
+    if isinstance(found, RFactor):
+        target = found.r @ layer.target
+        left = target[:, np.newaxis] - found.r[:, layer.kept] @ own
+        return np.einsum("ij,ij->j", left, left), float(target @ target)
+    assert isinstance(found, Gram)
+    signed = np.repeat(layer.target[:, np.newaxis], own.shape[1] + 1, axis=1)
+    signed[layer.kept, 1:] -= own
+    # differences of large numbers, good to about 1e-15 ‖b‖²
+    squares = np.maximum(np.einsum("ij,ij->j", signed, found.g @ signed), 0.0)
+    return squares[1:], float(squares[0])
+
+
+def _is_whole(layer: Layer[RFactor], n: int) -> bool:
     """Whether a layer is a triangle that stays one: columns in place, and merged by a structured QR."""
     return layer.factor.is_triangle and len(layer.kept) == n and np.array_equal(layer.kept, layer.places)
 
 
-def _whole(layer: Layer, n: int) -> Matrix:
+def _whole(layer: Layer[RFactor], n: int) -> Matrix:
     """The triangle (n + 1, n + 1) of such a layer."""
     r = layer.factor.r
     triangle = np.zeros((n + 1, n + 1), order="F")
@@ -76,7 +97,7 @@ def _whole(layer: Layer, n: int) -> Matrix:
     return np.asarray(triangle * layer.weight) if layer.weight != 1.0 else triangle
 
 
-def _pieces(layer: Layer) -> Iterator[tuple[Matrix, npt.NDArray[np.intp], Vector]]:
+def _pieces(layer: Layer[RFactor]) -> Iterator[tuple[Matrix, npt.NDArray[np.intp], Vector]]:
     """Rows (m, k) of a layer's columns, where they go, and the target (m,), weighted; rows without columns as one."""
     r = layer.factor.r
     column = r @ layer.target

@@ -1,63 +1,41 @@
-"""``fit_block``: plan, assemble, reduce and solve one block with other models frozen."""
+"""``fit_block``: one block with other models frozen: a plan, a pass over its rows into summaries, a view, a solve."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..algebra import ARD, BayesianRidge, UnsafeGram, penalises_all, regulariser_from_dict, solve
+from ..algebra import UnsafeGram, penalises_all
 from ..design_matrix.assembly import Assembly, assemble
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
 from ..executors import borrowed
 from ..model.basis import cluster_name, split_symbols
-from ..model.blocks import blocks_of, columns_of, sets_used
-from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
-from ..model.frozen import absent_pairs_notes, check_frozen, fitted_parameters, wall_of
-from ..model.one_body import (
-    EnergyTerms,
-    OpenEnergies,
-    energy_terms,
-    one_body_columns,
-    undetermined_energies,
-    without_one_body,
-)
+from ..model.blocks import blocks_of, sets_used
+from ..model.frozen import absent_pairs_notes, check_frozen, wall_of
+from ..model.one_body import EnergyTerms, OpenEnergies, energy_terms, without_one_body
 from ..model.solution import Solution
-from ..model.untold import directions_of
 from ..text.display import Shown
 from ..text.result_cards import block_fit_card
-from ..text.words import count_text
-from .built_solution import built_solution
 from .reduction import Summaries, reduce_rows
 from .settings import FitSettings
-from .unlearnt import fits_of_frames, unlearnt_notes
-from .weights import (
-    AUTO,
-    AutoWeights,
-    auto_weights,
-    by_kind,
-    check_fit_weights,
-    explicit,
-    group_weights,
-    row_weights,
-    shares_note,
-)
+from .view_solutions import as_regulariser, energies_of, solution_of, solved_whole
+from .views import weighted, whole_view, with_automatic
+from .weights import AUTO, check_fit_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from ..algebra import LinearSolution, Regulariser, Summary
+    from ..algebra import LinearSolution, Regulariser
+    from ..design_matrix.store import DesignStore
     from ..executors.base import Executor
     from ..frames.frame import Frame
-    from ..frames.rows import Group
     from ..model.basis import Basis
-    from ..model.parameters import Parameters, Penalty
+    from ..model.parameters import Parameters
+    from .views import View
+    from .weights import AutoWeights
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -154,7 +132,7 @@ def fit_block(
     chosen, needs = _choose_frames(frames, basis, block, names, settings, frame_sets)
     energies = energy_terms(
         chosen, basis, names, frozen, left_open=left_open, left_out=left_out, missing=settings.missing_energies,
-        where=f"block {block}", centred=not penalises_all(regulariser_from_dict(dict(settings.regulariser))),
+        where=f"block {block}", centred=not penalises_all(as_regulariser(settings.regulariser)),
     )  # fmt: skip
     shapes = without_one_body(frozen)
     with borrowed(executor) as runner:
@@ -164,13 +142,16 @@ def fit_block(
         assembly = None if store is None else assemble(
             chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
         )  # fmt: skip
-        summaries, solved, notes = _solve(
+        given, linear, fallback = _reduce_and_solve(
             plan, names, settings, frozen=shapes, executor=runner, memory=memory, energies=energies,
             store=None if assembly is None else assembly.store,
         )  # fmt: skip
-    notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *notes)
-    solution, still_open = _solution(block, summaries, solved, settings, plan, frozen, penalty, notes)
-    return BlockFit(solution, plan, summaries, assembly, still_open)
+    notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
+    solution = solution_of(
+        replace(given, notes=(*notes, *given.notes)), linear, as_regulariser(settings.regulariser), penalty=penalty,
+        name=block, frames=[f for s in plan.segments for f in s.frames], frozen=frozen,
+    )  # fmt: skip
+    return BlockFit(solution, plan, given.summaries, assembly, energies_of(given, linear)[1])
 
 
 def _refitted(block: str, free: Sequence[str], settings: FitSettings) -> tuple[str, ...]:
@@ -198,11 +179,11 @@ def _choose_frames(
     return chosen, {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
 
 
-def _solve(
+def _reduce_and_solve(
     plan: Plan, names: Sequence[str], settings: FitSettings, *, frozen: Sequence[Parameters], executor: Executor,
-    memory: int | None, store: Any, energies: EnergyTerms,
-) -> tuple[Summaries, Solved, tuple[str, ...]]:  # fmt: skip
-    regulariser = regulariser_from_dict(dict(settings.regulariser))
+    memory: int | None, store: DesignStore | None, energies: EnergyTerms,
+) -> tuple[View, LinearSolution, tuple[str, ...]]:  # fmt: skip
+    """What was solved, the answer, and a note where method ``auto`` had to reduce the rows again."""
     kinds = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
     notes: tuple[str, ...] = ()
     for kind in kinds:
@@ -211,122 +192,34 @@ def _solve(
             regulariser=settings.regulariser["kind"], energies=energies,
         )  # fmt: skip
         try:
-            return summaries, solve_summaries(summaries, regulariser, settings, executor), notes
+            given, linear = solve_summaries(summaries, as_regulariser(settings.regulariser), settings, executor)
         except UnsafeGram as error:
             if kind == kinds[-1]:
                 raise
             notes = (f"method auto: fell back from gram to rfactor: {error}",)
+        else:
+            return given, linear, notes
     raise AssertionError("unreachable: the last method returns or raises")
-
-
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """A weighted solve of summaries.
-
-    Attributes
-    ----------
-    linear : in the order of ``summaries.columns``; one-body coefficients are those above the zeros of the energies.
-    weights : of groups of rows by name; automatic : where they come from, if nobody named them.
-    """
-
-    linear: LinearSolution
-    weights: Mapping[str, float]
-    automatic: AutoWeights | None
 
 
 def solve_summaries(
     summaries: Summaries, regulariser: Regulariser, settings: FitSettings, executor: Executor
-) -> Solved:
-    """Weighted solve of the combined groups; one item, so that every process gets the same bits."""
-    task = partial(_solve_combined, summaries=summaries, settings=settings)
+) -> tuple[View, LinearSolution]:
+    """The whole view of summaries, weighted, and its answer; one item, so that every process gets the same bits."""
+    given = whole_view(summaries, settings.weights, settings.objective)
+    task = partial(_weigh_and_solve, given=given, automatic=settings.weights == AUTO)
     found = executor.run(task, [regulariser], label=str, what=f"solve {'+'.join(summaries.blocks)}")[0]
     if isinstance(found, UnsafeGram):
         raise found
-    solved: Solved = found
-    return solved
+    linear, weights = found
+    return (given if weights is None else with_automatic(given, weights)), linear
 
 
-def _solve_combined(regulariser: Regulariser, *, summaries: Summaries, settings: FitSettings) -> Solved | UnsafeGram:
-    fixed = summaries.energies.fixed
-    columns = summaries.columns
-    # energies that are given are taken off the labels: what is left of them is zero, and not fitted
-    kept = np.array([i for i, c in enumerate(columns) if c.powers or c.elements[0] not in fixed], np.intp)
-    unpenalised = one_body_columns([columns[i] for i in kept])
+def _weigh_and_solve(
+    regulariser: Regulariser, *, given: View, automatic: bool
+) -> tuple[LinearSolution, AutoWeights | None] | UnsafeGram:
     try:
-        automatic = None
-        weights = explicit(settings.weights)
-        if settings.weights == AUTO:
-            groups = {g: summaries.offset(g).columns(kept) for g in summaries.groups}
-            automatic = auto_weights(by_kind(groups, settings.objective), unpenalised)
-            weights = automatic.weights
-        factors, counted = group_weights(summaries.groups, weights, settings.objective)
-        combined = summaries.combined(factors).columns(kept)
-        linear = solve(combined, regulariser, rows_for(regulariser, combined, counted), unpenalised)
+        given = weighted(given) if automatic else given
+        return solved_whole(given, regulariser), given.automatic
     except UnsafeGram as error:  # an answer, not a failure of the task: method "auto" goes on from it
         return error
-    coefficients = np.zeros(len(columns))
-    coefficients[kept] = linear.coefficients
-    return Solved(replace(linear, coefficients=coefficients), weights, automatic)
-
-
-def rows_for(regulariser: Regulariser, summary: Summary, counted: float) -> float:
-    """N of a regulariser: the rows that the objective counts; evidence counts each row of weight above 0 once."""
-    return float(summary.rows) if isinstance(regulariser, BayesianRidge | ARD) else counted
-
-
-def _solution(
-    block: str, summaries: Summaries, solved: Solved, settings: FitSettings, plan: Plan,
-    frozen: Sequence[Parameters], penalty: Penalty, notes: tuple[str, ...],
-) -> tuple[Solution, OpenEnergies]:  # fmt: skip
-    linear = solved.linear
-    offsets: dict[Group, Summary] = {g: summaries.offset(g) for g in summaries.groups}
-    sums = {g: (s.rows, s.target_norm2(), s.residual_norm2(linear.coefficients)) for g, s in offsets.items()}
-    if plan.inside:
-        shown = "; ".join(str(p) for p in plan.inside[:5]) + " …" * (len(plan.inside) > 5)
-        inside = count_text(len(plan.inside), "pair")
-        notes = (*notes, f"{inside} inside an inner cutoff, policy {plan.policy}: {shown}")
-    for what, origins in (("left out by the policy", plan.skipped), ("without a label", plan.unlabelled)):
-        if origins:
-            shown = "; ".join(origins[:5]) + " …" * (len(origins) > 5)
-            notes = (*notes, f"{count_text(len(origins), 'frame')} {what}: {shown}")
-    energies, still_open = _energies(summaries, linear)
-    factors = row_weights(offsets, solved.weights, settings.objective)
-    alone = still_open.alone()
-    told = fitted_notes([e for e in summaries.energies.open.elements if e not in alone])
-    left = undetermined_notes(still_open, block, energy_labels(factors))
-    notes = (*notes, *summaries.energies.notes, *told, *left, *linear.notes)
-    if solved.automatic is not None:
-        notes = (*notes, solved.automatic.text(), *solved.automatic.notes)
-    else:
-        notes = (*notes, *shares_note({g: before for g, (_, before, _) in sums.items()}, factors))
-    used = {g: after for g, (_, _, after) in sums.items() if factors[g] > 0.0}
-    fits = fits_of_frames([f for s in plan.segments for f in s.frames], used, {g: sums[g][0] for g in used})
-    weights = None if solved.automatic is None else solved.automatic.weights
-    notes = (*unlearnt_notes(fits, weights, block), *notes)
-    parameters = fitted_parameters(
-        plan.basis, summaries.columns, linear.coefficients, energies, penalty, plan.coverage(summaries.blocks),
-        f"fit of {block}",
-    )  # fmt: skip
-    partly = still_open.without(alone)
-    parameters = replace(parameters, untold=directions_of(partly.elements, partly.directions))
-    solution = built_solution(
-        parameters, linear, sums, name=block, blocks=summaries.blocks, frozen=frozen,
-        regulariser=regulariser_from_dict(dict(settings.regulariser)), weights=solved.weights,
-        objective=settings.objective, notes=notes,
-    )  # fmt: skip
-    return solution, still_open
-
-
-def _energies(summaries: Summaries, linear: LinearSolution) -> tuple[dict[str, float], OpenEnergies]:
-    """One-body energies, kcal/mol by element, that a fit says, and those that it leaves open."""
-    terms, columns = summaries.energies, summaries.columns
-    values = dict(zip(columns, linear.coefficients.tolist(), strict=True))
-    own = [c.elements[0] for c in columns_of(summaries.basis, summaries.blocks) if not c.powers]
-    found = {e: terms.zeros.get(e, 0.0) + values[c] for c in columns for e in c.elements if not c.powers and e in own}
-    moved: NDArray[np.float64] = terms.open.directions @ np.array([values[c] for c in terms.open.columns])
-    found |= {e: terms.zeros.get(e, 0.0) + float(x) for e, x in zip(terms.open.elements, moved, strict=True)}
-    found |= terms.fixed  # whether frames have energies or not
-    free = [e for e in own if e not in terms.fixed]
-    still_open = undetermined_energies(free, terms.open, linear.undetermined, found)
-    unknown = set(still_open.alone())
-    return {e: x for e, x in {**found, **terms.stated}.items() if e not in unknown}, still_open

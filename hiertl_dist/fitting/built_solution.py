@@ -1,4 +1,4 @@
-"""A ``Solution`` from what a linear solve found, whether rows were reduced for it alone or a view was made."""
+"""A ``Solution`` from what the solve of a view found."""
 
 from __future__ import annotations
 

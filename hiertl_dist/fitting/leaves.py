@@ -7,13 +7,14 @@ fixed binary tree.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..algebra import Gram, RFactor, Summary
 from ..design_matrix.assembly import block_array, frozen_rows, offset_array
-from ..design_matrix.planning import PROCESS_BYTES
+from ..design_matrix.planning import PROCESS_BYTES, check_resources
 from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.frame_rows import rows_of
 from ..frames.rows import SUMMARY_KINDS, Group, kind_codes
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..design_matrix.planning import Plan, Segment
     from ..design_matrix.store import DesignStore
     from ..evaluation.frame_rows import InnerPolicy
+    from ..executors.base import Executor
     from ..model.basis import Basis
     from ..model.parameters import Parameters
 
@@ -263,6 +265,74 @@ def _add_squares(total: NDArray[np.float64], pieces: Sequence[Piece], index: NDA
         for start in range(0, len(index), PORTION):
             rows = piece[index[start : start + PORTION]]
             total[columns] += np.einsum("ij,ij->j", rows, rows)
+
+
+def reduce_segments(
+    plan: Plan, source: RowSource, *, executor: Executor, memory: int | None, what: str, method: str = "rfactor",
+    shares: Mapping[str, int] | None = None,
+) -> dict[Group, Reduced]:  # fmt: skip
+    """One pass over the rows of a plan: every leaf is reduced, and groups are merged up the executor's tree.
+
+    Parameters
+    ----------
+    plan : Plan
+        Whose segments are reduced; of a compact source each element set by itself.
+    source : RowSource
+        Where rows come from.
+    executor : Executor
+        Who works.
+    memory : int or None
+        Bytes that all workers may take together; ``None``: what is available.
+    what : str
+        For messages and progress.
+    method : {"rfactor", "gram"}
+        What groups are reduced to.
+    shares : Mapping from str to int, optional
+        As of :func:`grouped_rows`.
+
+    Returns
+    -------
+    dict from Group to Reduced
+        Whatever the workers, with the same bits.
+
+    Raises
+    ------
+    ResourceError
+        A leaf, or what is merged of all groups, does not fit in memory.
+    """
+    names = dict.fromkeys(s.elements for s in plan.segments)
+    alike = [[s for s in plan.segments if s.elements == e] for e in names] if source.compact else [plan.segments]
+    leaves: list[tuple[Segment, ...]] = []
+    needed = values = 0
+    for segments in alike:
+        width = source.width_of(segments[0].elements)
+        sizes = [] if shares is None else _sizes(segments, shares)
+        cut = cut_leaves(segments, width, max(1, sum(n >= width for n in sizes)))
+        needed = max(needed, leaf_bytes(cut, width, method))
+        values += 8 * width * sum(min(n, width) for n in sizes)
+        leaves += cut
+    there = executor.memory() if memory is None else memory
+    workers = min(executor.workers, len(leaves))
+    check_resources(needed + 2 * values, f"reduction of {source.width} columns", memory=there, workers=workers)
+    leaf = partial(reduce_leaf, source=source, method=method, shares=shares)
+    groups: dict[Group, Reduced] = executor.reduce(
+        leaf, merge_groups, leaves, label=leaf_label, what=what, cost=leaf_cost(plan, source),
+        kind=_set_of if source.compact else None,
+    )  # fmt: skip
+    return groups
+
+
+def _sizes(segments: Sequence[Segment], shares: Mapping[str, int]) -> list[int]:
+    """Numbers of rows of the groups of some segments."""
+    found: dict[Group, int] = {}
+    for segment in segments:
+        for group, chosen in grouped_rows(segment, shares).items():
+            found[group] = found.get(group, 0) + len(chosen)
+    return list(found.values())
+
+
+def _set_of(leaf: Sequence[Segment]) -> str:
+    return leaf[0].elements
 
 
 def merge_groups(a: Mapping[Group, Any], b: Mapping[Group, Any]) -> dict[Group, Any]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, partial, reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Final
 
 from ..algebra import Summary
@@ -15,7 +15,8 @@ from ..model.blocks import Columns, blocks_of, columns_of
 from ..model.one_body import EnergyTerms, one_body_values, without_one_body
 from ..text.cards import summaries_card
 from ..text.display import Shown
-from .leaves import RowSource, cut_leaves, leaf_bytes, leaf_cost, leaf_label, merge_groups, reduce_leaf
+from .leaves import RowSource, reduce_segments
+from .pass_notes import inside_notes, left_out_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,6 +107,11 @@ class Summaries(Shown, card=summaries_card):
         """
         known = getattr(self.groups, "rows", None)
         return int(self.groups[group].rows if known is None else known(group))
+
+    @cached_property
+    def n_of_blocks(self) -> int:
+        """Columns of the blocks: those of one-body energies that lower blocks left open follow."""
+        return len(self.columns) - self.energies.open.count
 
     @cached_property
     def starts(self) -> Mapping[str, range]:
@@ -223,16 +229,16 @@ def reduce_rows(
         plan.basis, plan.policy, names, tuple(frozen), store,
         frozenset((t.segment.elements, t.block) for t in plan.tiles), energies=energies,
     )  # fmt: skip
-    leaves = cut_leaves(plan.segments, source.width)
-    if not leaves:
+    if not plan.segments:
         raise ValueError(f"no rows to fit blocks {', '.join(names)} on")
     memory = executor.memory() if memory is None else memory
-    workers = min(executor.workers, len(leaves))
-    reducing, solving = leaf_bytes(leaves, source.width, method), solve_bytes(source.width, regulariser)
-    check_resources(reducing, f"reduction of {source.width} columns", memory=memory, workers=workers)
+    solving = solve_bytes(source.width, regulariser)
     check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)
-    leaf = partial(reduce_leaf, source=source, method=method)
-    cost = leaf_cost(plan, source)
-    reduced = executor.reduce(leaf, merge_groups, leaves, label=leaf_label, what=f"reduce {'+'.join(names)}", cost=cost)
+    reduced = reduce_segments(
+        plan, source, executor=executor, memory=memory, what=f"reduce {'+'.join(names)}", method=method
+    )
     groups = {group: found.summary for group, found in reduced.items()}
-    return Summaries(groups, plan.basis, names, tuple(frozen), energies=source.energies)
+    notes = (*inside_notes(plan.inside, plan.policy), *left_out_notes(plan.skipped, plan.unlabelled))
+    return Summaries(
+        groups, plan.basis, names, tuple(frozen), ranges=plan.ranges, notes=notes, energies=source.energies
+    )

@@ -17,7 +17,7 @@ from ..algebra import RFactor
 from ..dataset.folds import Folds, assign_folds
 from ..dataset.holding_out import each_once
 from ..design_matrix.assembly import assemble
-from ..design_matrix.planning import check_resources, make_plan
+from ..design_matrix.planning import make_plan
 from ..errors import InputError, StoreError
 from ..evaluation.frame_rows import check_elements
 from ..executors import borrowed
@@ -29,19 +29,8 @@ from ..model.frozen import check_frozen
 from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
 from ..model.parameters import Parameters
 from ..model.truncation import with_energy_columns
-from ..text.words import count_text
-from .leaves import (
-    Reduced,
-    RowSource,
-    cut_leaves,
-    factor_in,
-    grouped_rows,
-    leaf_bytes,
-    leaf_cost,
-    leaf_label,
-    merge_groups,
-    reduce_leaf,
-)
+from .leaves import Reduced, RowSource, factor_in, grouped_rows, reduce_segments
+from .pass_notes import inside_notes, left_out_notes
 from .reduction import Summaries
 from .stored_summaries import ask_store, lacking_blocks, names_with, open_summaries, store_settings
 from .summary_batches import require_one_fold
@@ -208,10 +197,7 @@ def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[str]) -> tupl
     """What is said of frames that have all elements of a block and are not used."""
     members = [set(split_symbols(b)) for b in names]
     bare = [f.origin for f in frames if not n_rows(f) and any(m <= f.elements for m in members)]
-    return tuple(
-        f"{count_text(len(origins), 'frame')} {why}: {'; '.join(origins[:5])}{' …' * (len(origins) > 5)}"
-        for why, origins in (("left out by the policy", plan.skipped), ("without a label", bare)) if origins
-    )  # fmt: skip
+    return left_out_notes(plan.skipped, bare)
 
 
 def _share(frames: Sequence[Frame], folds: Folds | None, batches: Sequence[Batch]) -> dict[str, int]:
@@ -284,27 +270,7 @@ def _reduce(
         frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
         energies=energies,
     )  # fmt: skip
-    leaves: list[tuple[Segment, ...]] = []
-    needed = value = 0
-    for elements in dict.fromkeys(s.elements for s in plan.segments):
-        own = [s for s in plan.segments if s.elements == elements]
-        width = source.width_of(elements)
-        sizes: dict[Group, int] = {}
-        for segment in own:
-            for group, chosen in grouped_rows(segment, shares).items():
-                sizes[group] = sizes.get(group, 0) + len(chosen)
-        cut = cut_leaves(own, width, max(1, sum(n >= width for n in sizes.values())))
-        needed = max(needed, leaf_bytes(cut, width))
-        value += 8 * width * sum(min(n, width) for n in sizes.values())
-        leaves += cut
-    there = runner.memory() if memory is None else memory
-    workers = min(runner.workers, len(leaves))
-    check_resources(needed + 2 * value, "reduction of all groups", memory=there, workers=workers)
-    task = partial(reduce_leaf, source=source, shares=shares)
-    groups = runner.reduce(
-        task, merge_groups, leaves, label=leaf_label, what="summarise", cost=leaf_cost(plan, source),
-        kind=lambda leaf: leaf[0].elements,
-    )  # fmt: skip
+    groups = reduce_segments(plan, source, executor=runner, memory=memory, what="summarise", shares=shares)
     fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
     return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
 
@@ -315,11 +281,7 @@ def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, 
     tiles = tuple(f"{t.segment.key}:{t.block}" for t in plan.tiles if t.segment.elements == elements)
     blocks = tuple(b for b in source.blocks if (elements, b) in source.present)
     origins = {f.origin for s in segments for f in s.frames}
-    inside = [str(p) for p in plan.inside if p.frame in origins]
-    notes: tuple[str, ...] = ()
-    if inside:
-        shown = "; ".join(inside[:5]) + " …" * (len(inside) > 5)
-        notes = (f"{count_text(len(inside), 'pair')} inside an inner cutoff, policy {plan.policy}: {shown}",)
+    notes = inside_notes([p for p in plan.inside if p.frame in origins], plan.policy)
     own = {g: r for g, r in groups.items() if g.elements == members}
     zeros = {e: x for e, x in source.energies.zeros.items() if e in members}
     return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes, zeros)

@@ -1,4 +1,7 @@
-"""``solve`` and ``path``: fits of a view, and what they leave of each group of rows."""
+"""``solve`` and ``path``: fits of a view, and what they leave of each group of rows.
+
+There is no other road from rows to coefficients: ``fit_block`` solves a view of what it has reduced.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import algebra
-from ..algebra import RFactor, penalises_all, regulariser_from_dict
+from ..algebra import ARD, BayesianRidge, RFactor, penalises_all, regulariser_from_dict
 from ..algebra.lasso_path import LassoPath as KnotsOfPath
 from ..algebra.lasso_path import lasso_path
 from ..algebra.ridge_grid import RidgeGrid as PointsOfGrid
 from ..algebra.ridge_grid import ridge_grid
+from ..algebra.stacking import residuals
 from ..evaluation.frame_rows import widest_ranges
 from ..frames.rows import Group
 from ..model.basis import cluster_name, split_symbols
-from ..model.energy_notes import energy_labels, undetermined_notes
+from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
 from ..model.frozen import fitted_parameters, wall_of
 from ..model.one_body import (
     OpenEnergies,
     energies_against_labels,
     one_body_columns,
-    one_body_values,
     undetermined_energies,
 )
 from ..model.parameters import Parameters, Penalty
@@ -31,10 +34,9 @@ from ..model.solution import Solution
 from ..model.untold import directions_of
 from ..text.display import Shown
 from ..text.result_cards import lasso_path_card, ridge_grid_card
-from .block_fit import rows_for
 from .built_solution import built_solution
 from .unlearnt import fits_of_factors, fits_of_frames, unlearnt_notes
-from .views import View, combine, factor_of
+from .views import View, combine, combined_factor
 from .weights import shares_note
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..algebra import LinearSolution, Regulariser
+    from ..algebra import LinearSolution, Regulariser, Summary
     from ..frames.frame import Frame
 
 
@@ -86,13 +88,23 @@ def solve(
     >>> carbon = hiertl_dist.solve(hiertl_dist.view(summaries, blocks=["C"]), {"kind": "ridge", "alpha": 1e-3})
     """
     wanted = as_regulariser(regulariser)
-    factor = combine(given)
-    (linear,) = solved(given, factor, [wanted], rows_for(wanted, factor, given.counted))
-    return solution_of(given, linear, wanted, penalty=penalty, name=name, frames=frames)
+    return solution_of(given, solved_whole(given, wanted), wanted, penalty=penalty, name=name, frames=frames)
 
 
-def solved(given: View, factor: RFactor, regularisers: Sequence[Regulariser], counted: float) -> list[LinearSolution]:
-    """The answers of :func:`~hiertl_dist.algebra.solve_all` to a factor of a view's rows, or of some of them.
+def solved_whole(given: View, regulariser: Regulariser) -> LinearSolution:
+    """The answer to all weighted rows of a view; see :func:`solved`."""
+    rows = combine(given)
+    (found,) = solved(given, rows, [regulariser], rows_for(regulariser, rows, given.counted))
+    return found
+
+
+def rows_for(regulariser: Regulariser, summary: Summary, counted: float) -> float:
+    """N of a regulariser: the rows that the objective counts; evidence counts each row of weight above 0 once."""
+    return float(summary.rows) if isinstance(regulariser, BayesianRidge | ARD) else counted
+
+
+def solved(given: View, rows: Summary, regularisers: Sequence[Regulariser], counted: float) -> list[LinearSolution]:
+    """The answers of :func:`~hiertl_dist.algebra.solve_all` to the summary of a view's rows, or of some of them.
 
     One-body coefficients are those above ``given.zeros``, whether they are penalised, which acts on the whole, or not.
     """
@@ -101,19 +113,23 @@ def solved(given: View, factor: RFactor, regularisers: Sequence[Regulariser], co
         own = [i for i, r in enumerate(regularisers) if penalises_all(r) == whole]
         if not own:
             continue
-        rows = _with_zeros(given, factor) if whole else factor
-        answers = algebra.solve_all(rows, [regularisers[i] for i in own], counted, given.unpenalised)
-        if whole:
+        chosen = [regularisers[i] for i in own]
+        if whole and given.zeros.any():
+            if not isinstance(rows, RFactor):
+                raise TypeError(f"expected a triangular factor (method rfactor), found {rows.kind}")
+            answers = algebra.solve_all(_with_zeros(given, rows), chosen, counted, given.unpenalised)
             answers = [replace(a, coefficients=a.coefficients - given.zeros) for a in answers]
+        else:
+            answers = algebra.solve_all(rows, chosen, counted, given.unpenalised)
         found |= zip(own, answers, strict=True)
     return [found[i] for i in range(len(regularisers))]
 
 
-def _with_zeros(given: View, factor: RFactor) -> RFactor:
-    """A factor of a view's rows whose target is the labels' energies and not those above the zeros."""
-    r = np.array(factor.r, order="F")
+def _with_zeros(given: View, rows: RFactor) -> RFactor:
+    """The factor of a view's rows whose target is the labels' energies and not those above the zeros."""
+    r = np.array(rows.r, order="F")
     r[:, -1] += r[:, :-1] @ given.zeros
-    return replace(factor, r=r)
+    return replace(rows, r=r)
 
 
 def as_regulariser(given: Regulariser | Mapping[str, Any]) -> Regulariser:
@@ -123,28 +139,67 @@ def as_regulariser(given: Regulariser | Mapping[str, Any]) -> Regulariser:
 
 def solution_of(
     given: View, linear: LinearSolution, regulariser: Regulariser, *, penalty: Penalty | None = None, name: str = "",
-    frames: Sequence[Frame] = (),
+    frames: Sequence[Frame] = (), frozen: Sequence[Parameters] | None = None,
 ) -> Solution:  # fmt: skip
-    """What :func:`solve` makes of the linear problem's answer."""
+    """What :func:`solve` makes of the linear problem's answer.
+
+    Parameters
+    ----------
+    given, linear, regulariser, penalty, name, frames
+        As of :func:`solve`, and its answer.
+    frozen : Sequence of Parameters, optional
+        The models that are frozen, as they were given; default: those of the view and its summaries.
+    """
+    frozen = (*given.summaries.frozen, *given.frozen) if frozen is None else frozen
     squares, targets = residual_squares(given, linear.coefficients[:, np.newaxis])
     sums = {g: (given.summaries.rows(g), targets[g], float(squares[g][0])) for g in given.factors}
-    elements = [given.columns[i].elements[0] for i in given.unpenalised]
-    apart = undetermined_energies(elements, OpenEnergies(), linear.undetermined, {})
-    parameters = parameters_of_fit(given, linear.coefficients, penalty=penalty, name=name, unknown=apart.alone())
-    partly = apart.without(apart.alone())
+    energies, still = energies_of(given, linear)
+    alone, where = still.alone(), name or block_name(given)
+    parameters = _parameters(given, linear.coefficients, energies, wall_of(penalty, frozen), name)
+    partly = still.without(alone)
     parameters = replace(parameters, untold=directions_of(partly.elements, partly.directions))
-    frozen = (*given.summaries.frozen, *given.frozen)
-    said = shares_note(targets, given.factors)
-    automatic = said if given.automatic is None else (given.automatic.text(), *given.automatic.notes)
-    notes = (*given.notes, *undetermined_notes(apart, block_name(given), energy_labels(given.factors)), *automatic)
-    if frames:
-        notes = (*energies_against_labels(frames, given.energies, frozen, elements, block_name(given)), *notes)
-    notes = (*_unlearnt(given, {g: float(s[0]) for g, s in squares.items()}, frames), *notes)
+    stated = dict(given.summaries.basis.energies)
+    fitted = {e for i in given.unpenalised for e in given.columns[i].elements}
+    notes = (
+        *_unlearnt(given, {g: float(s[0]) for g, s in squares.items()}, frames),
+        *given.summaries.notes,
+        *energies_against_labels(frames, stated, frozen, fitted, f"block {where}"),
+        *given.notes,
+        *fitted_notes([e for e in given.summaries.energies.open.elements if e not in alone]),
+        *undetermined_notes(still, where, energy_labels(given.factors)),
+        *_weights_notes(given, targets),
+        *linear.notes,
+    )
     return built_solution(
-        parameters, linear, sums, name=name or block_name(given), blocks=given.blocks, frozen=frozen,
-        regulariser=regulariser, weights=given.weights, objective=given.objective,
-        notes=(*given.summaries.notes, *notes, *linear.notes),
+        parameters, linear, sums, name=where, blocks=given.blocks, frozen=frozen, regulariser=regulariser,
+        weights=given.weights, objective=given.objective, notes=notes,
     )  # fmt: skip
+
+
+def _weights_notes(given: View, targets: Mapping[Group, float]) -> tuple[str, ...]:
+    if given.automatic is None:
+        return shares_note(targets, given.factors)
+    return (given.automatic.text(), *given.automatic.notes)
+
+
+def energies_of(given: View, linear: LinearSolution) -> tuple[dict[str, float], OpenEnergies]:
+    """One-body energies, kcal/mol by element, that a solve of a view says, and those that it leaves open."""
+    before = given.summaries.energies.open
+    found = _energies(given, linear.coefficients)
+    own = [given.columns[i].elements[0] for i in given.unpenalised if i < given.own]
+    still = undetermined_energies(own, before, linear.undetermined, found)
+    unknown = set(still.alone())
+    return {e: x for e, x in found.items() if e not in unknown}, still
+
+
+def _energies(given: View, coefficients: NDArray[np.float64]) -> dict[str, float]:
+    """One-body energies, kcal/mol by element: those fitted, those that lower blocks left open, and those given."""
+    before, zeros = given.summaries.energies.open, given.summaries.energies.zeros
+    whole = coefficients + given.zeros
+    found = {given.columns[i].elements[0]: float(whole[i]) for i in given.unpenalised if i < given.own}
+    moved = before.directions @ coefficients[given.own :]
+    found |= {e: zeros.get(e, 0.0) + float(x) for e, x in zip(before.elements, moved, strict=True)}
+    return {**found, **given.energies}
 
 
 def _unlearnt(given: View, squares: Mapping[Group, float], frames: Sequence[Frame]) -> tuple[str, ...]:
@@ -156,8 +211,12 @@ def _unlearnt(given: View, squares: Mapping[Group, float], frames: Sequence[Fram
         return unlearnt_notes(fits_of_frames(frames, used, rows), weights, block_name(given))
     factors = {}
     for group in used:
-        factor = factor_of(given, group)
+        factor = given.summaries.groups[group]
         n = factor.n_columns
+        if not isinstance(factor, RFactor):  # the labels' squares are all that is asked of it
+            length = np.sqrt(factor.target_norm2())
+            factors[group] = np.array([[length]]), -1
+            continue
         starts, blocks = given.summaries.starts, given.summaries.blocks_in(group)
         columns = [given.summaries.columns[i] for b in blocks for i in starts[b]]
         counting = [i for i in one_body_columns(columns) if factor.r[:, i].any()]
@@ -171,26 +230,26 @@ def block_name(given: View) -> str:
 
 
 def parameters_of_fit(
-    given: View, coefficients: NDArray[np.float64], *, penalty: Penalty | None = None, name: str = "",
-    unknown: Sequence[str] = (),
-) -> Parameters:  # fmt: skip
+    given: View, coefficients: NDArray[np.float64], *, penalty: Penalty | None = None, name: str = ""
+) -> Parameters:
     """Coefficients (columns,) of a view, of energies those above its zeros, as parameters, with the distances that they
-    were fitted on; without the energies of ``unknown`` elements."""
-    used = {cluster_name(g.elements) if g.elements else "" for g in given.factors}
-    everywhere = widest_ranges(r for s, r in given.summaries.ranges.items() if s in used)
-    coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}
+    were fitted on."""
     wall = wall_of(penalty, (*given.summaries.frozen, *given.frozen))
-    source = f"fit of {name or block_name(given)}"
+    return _parameters(given, coefficients, _energies(given, coefficients), wall, name)
+
+
+def _parameters(
+    given: View, coefficients: NDArray[np.float64], energies: Mapping[str, float], wall: Penalty, name: str
+) -> Parameters:
+    used = {cluster_name(g.elements) for g in given.factors if g.elements}
+    ranges = given.summaries.ranges
+    everywhere = widest_ranges(r for s, r in ranges.items() if s in used or given.whole)
+    coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}
     ones = [t for t in given.summaries.basis.types if t.body == 1]
-    held = one_body_values((*given.summaries.frozen, *given.frozen))
-    here = {e for g in given.factors for e in g.elements} | {e for b in given.blocks for e in split_symbols(b)}
-    energies = {e: x for e, x in given.energies.items() if e in here and e not in held}
-    whole = coefficients + given.zeros
-    energies |= {given.columns[i].elements[0]: float(whole[i]) for i in given.unpenalised}
-    energies = {e: x for e, x in energies.items() if e not in unknown}
     more = [t for t in ones if t.elements[0] in energies and t not in given.basis.types]
     basis = given.basis.with_types((*given.basis.types, *more))
-    return fitted_parameters(basis, given.columns, whole, energies, wall, coverage, source)
+    source = f"fit of {name or block_name(given)}"
+    return fitted_parameters(basis, given.columns, coefficients + given.zeros, energies, wall, coverage, source)
 
 
 def residual_squares(
@@ -200,17 +259,14 @@ def residual_squares(
 
     Parameters
     ----------
-    coefficients : (columns, models) of the free columns.
-    groups : default: all of the view; others of the same summaries may be asked for too.
+    coefficients : ndarray of shape (columns, models)
+        Of the free columns.
+    groups : Iterable of Group, optional
+        Default: all of the view; others of the same summaries may be asked for too.
     """
     squares, targets = {}, {}
     for group in given.factors if groups is None else groups:
-        factor = factor_of(given, group)
-        layer = given.layer(group, factor)
-        target = factor.r @ layer.target
-        left = target[:, np.newaxis] - factor.r[:, layer.kept] @ coefficients[layer.places]
-        squares[group] = np.einsum("ij,ij->j", left, left)
-        targets[group] = float(target @ target)
+        squares[group], targets[group] = residuals(given.layer(group, given.summaries.groups[group]), coefficients)
     return squares, targets
 
 
@@ -258,8 +314,8 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
     """
     whole = bool(options.pop("penalise_one_body", False))
     free = [] if whole else given.unpenalised
-    factor = combine(given)
-    rows = _with_zeros(given, factor) if whole else factor
+    rows = combined_factor(given)
+    rows = _with_zeros(given, rows) if whole else rows
     found: LassoPath | RidgeGrid
     if kind == "lasso":
         found = LassoPath(**vars(lasso_path(rows, given.counted, unpenalised=free, **options)))

@@ -1,54 +1,51 @@
-"""``view``: which columns, weights and groups of kept-apart summaries make a fit.
+"""``View``: which columns, weights and groups of summaries make a fit, and the rows of all of them as one summary.
 
-Nothing here reads a row: a view is made of the groups' factors alone. Columns that are left out and frozen are taken
-from each factor, which are then made triangular together anew.
+A fit is a pass over the rows into summaries, a view of these, and a solve of the view (:mod:`.view_solutions`). What
+``fit_block`` reduces for one fit is seen whole (:func:`whole_view`); of what ``summarise`` keeps apart any part may be
+chosen (:func:`~hiertl_dist.fitting.view_choice.view`). Nothing here reads a row: a view is made of the groups'
+summaries alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..algebra import RFactor
+from ..algebra import RFactor, Summary
 from ..algebra.stacking import Layer, stack
 from ..errors import InputError
 from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind
-from ..model.basis import Basis, cluster_name, split_symbols
-from ..model.blocks import blocks_of, columns_of
-from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
-from ..model.frozen import check_frozen
-from ..model.one_body import MissingEnergies, OpenEnergies, one_body_columns, settled_energies, zero_notes
+from ..model.basis import Basis
+from ..model.blocks import Columns
+from ..model.one_body import one_body_columns
 from ..model.parameters import Parameters
-from ..model.solution import Solution
-from ..model.truncation import lower_basis
 from ..text.cards import view_card
 from ..text.display import Shown
 from .reduction import Summaries
-from .weights import AUTO, AutoWeights, KindRows, auto_weights, check_fit_weights, checked_choice, explicit, row_weights
+from .weights import AUTO, AutoWeights, KindRows, auto_weights, by_kind, check_fit_weights, explicit, row_weights
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from ..model.blocks import Block, Columns
+Kind = TypeVar("Kind", bound=Summary)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class View(Shown, card=view_card):
-    """A fit that can be made of summaries: see :func:`view`.
+    """A fit that can be made of summaries: see :func:`~hiertl_dist.view`.
 
     Attributes
     ----------
     summaries : Summaries
         What it is made of.
     basis : Basis
-        Types and orders of the free columns.
+        Types and orders of the free columns of blocks.
     blocks : tuple of str
         Their blocks.
     kept : ndarray of shape (columns,)
@@ -62,7 +59,7 @@ class View(Shown, card=view_card):
     factors : Mapping from Group to float
         By group, what its rows are multiplied by. Groups that the view leaves out are not in it.
     energies : Mapping from str to float
-        Of free atoms that the basis gives, kcal/mol by element.
+        Of free atoms that the basis gives, kcal/mol by element, of the elements that the fit speaks of.
     automatic : AutoWeights or None
         Where the weights come from, if nobody named them.
     notes : tuple of str
@@ -84,7 +81,13 @@ class View(Shown, card=view_card):
     @property
     def columns(self) -> Columns:
         """Labels of the free columns."""
-        return columns_of(self.basis)
+        every = self.summaries.columns
+        return Columns((every[i] for i in self.kept.tolist()), every.elements)
+
+    @cached_property
+    def own(self) -> int:
+        """How many free columns are of the blocks: those of one-body energies that lower blocks left open follow."""
+        return int(np.count_nonzero(self.kept < self.summaries.n_of_blocks))
 
     @cached_property
     def unpenalised(self) -> list[int]:
@@ -95,10 +98,13 @@ class View(Shown, card=view_card):
     def zeros(self) -> NDArray[np.float64]:
         """(columns,) kcal/mol: what the summaries took off the labels for each one-body column, 0 for the others.
 
-        Coefficients of one-body columns that the view's factors give are those above these.
+        Coefficients of one-body columns that the view's rows give are those above these. What lower blocks left open
+        moves beside their values, and has none.
         """
         taken = self.summaries.energies.zeros
-        return np.array([0.0 if c.powers else taken.get(c.elements[0], 0.0) for c in self.columns])
+        columns = self.columns[: self.own]
+        values = [0.0 if c.powers else taken.get(c.elements[0], 0.0) for c in columns]
+        return np.array([*values, *[0.0] * (len(self.kept) - self.own)])
 
     @cached_property
     def counted(self) -> int:
@@ -106,14 +112,19 @@ class View(Shown, card=view_card):
         counts = OBJECTIVES[self.objective]
         return sum(counts.count(g.kind) * self.summaries.rows(g) for g in self.factors)
 
-    def layer(self, group: Group, factor: RFactor, weight: float = 1.0) -> Layer:
-        """How a factor with a group's columns becomes a part of the view.
+    @cached_property
+    def whole(self) -> bool:
+        """Whether all groups have the same columns, and nothing but the models that were summarised is taken off."""
+        return not any(g.elements for g in self.factors) and not self._frozen_values.any()
+
+    def layer(self, group: Group, factor: Kind, weight: float = 1.0) -> Layer[Kind]:
+        """How a summary with a group's columns becomes a part of the view.
 
         Parameters
         ----------
         group : Group
             Whose columns the factor has.
-        factor : RFactor
+        factor : Summary
             Of [A | b, offsets], such as ``summaries.groups[group]``.
         weight : float
             Multiplies its rows.
@@ -134,10 +145,9 @@ class View(Shown, card=view_card):
     def _frozen_values(self) -> NDArray[np.float64]:
         """(all columns,) what is known of each column of the summaries; of energies what is above their zeros."""
         values = np.zeros(len(self.summaries.columns))
-        own = {c: i for i, c in enumerate(self.summaries.columns)}
         free = set(self.kept.tolist())
         known: dict[Any, float] = {c: v for model in self.frozen for c, v in model.as_dict().items()}
-        for column, i in own.items():
+        for i, column in enumerate(self.summaries.columns):
             if column.powers:
                 values[i] = known.get(column, 0.0)
             elif i not in free:
@@ -151,9 +161,11 @@ class View(Shown, card=view_card):
         return {}
 
     def _places(self, blocks: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-        """Of a factor with the columns of some blocks: indices of free ones, their places here, frozen values."""
+        """Of a summary with the columns of some blocks: indices of free ones, their places here, frozen values."""
         if blocks not in self._known_places:
-            own = np.concatenate([np.empty(0, np.intp), *(np.array(self.summaries.starts[b], np.intp) for b in blocks)])
+            every = np.arange(len(self.summaries.columns))
+            last = every[self.summaries.n_of_blocks :]
+            own = np.concatenate([*(every[self.summaries.starts[b]] for b in blocks), last])
             place = np.full(len(self.summaries.columns), -1, np.intp)
             place[self.kept] = np.arange(len(self.kept))
             here = np.flatnonzero(place[own] >= 0)
@@ -161,223 +173,87 @@ class View(Shown, card=view_card):
         return self._known_places[blocks]
 
 
-# long: its parameters are documented
-def view(
-    summaries: Summaries,
-    *,
-    blocks: Sequence[str] | None = None,
-    orders: Any = None,
-    exclude: Sequence[str] = (),
-    frozen: Sequence[Parameters | Solution] = (),
-    sets: Sequence[str] | None = None,
-    without: Sequence[str] = (),
-    folds: Collection[int] | None = None,
-    weights: Mapping[str, float] | str = AUTO,
-    objective: str = "lsq",
-    missing_energies: MissingEnergies = "refuse",
-    left_open: Collection[str] = (),
-) -> View:
-    """Choose what to fit.
+def whole_view(summaries: Summaries, weights: Mapping[str, float] | str = AUTO, objective: str = "lsq") -> View:
+    """The view of summaries that were reduced for one fit: every group, and every column but energies that are given.
 
     Parameters
     ----------
     summaries : Summaries
-        Of :func:`~hiertl_dist.summarise` or :func:`~hiertl_dist.open_summaries`.
-    blocks : Sequence of str, optional
-        That are free; default: all that are not frozen. A block that is neither is absent.
-    orders : Sequence of int or Mapping, optional
-        Lower orders, ``[n2, n3, n4]`` as PAIRTYP has them for every block, or a table by block (``{"CN": [12, 5, 3]}``)
-        or by cluster type (``{"CCN": 4}``); what is not named keeps its order.
-    exclude : Sequence of str
-        Cluster types (``"CCCN"``) or all of some number of atoms (``"4B"``) that are left out.
-    frozen : Sequence of Parameters or Solution
-        Models whose contribution is subtracted; of the summaries' blocks, of any lower order.
-    sets : Sequence of str, optional
-        Element sets whose frames are used. Default: for one block frames of exactly its elements, for several frames
-        that have all elements of one of them, and no others than theirs.
-    without : Sequence of str
-        Patterns of sources or compositions that are left out.
-    folds : Collection of int, optional
-        Numbers of the folds that are used; default: all.
+        Of :func:`~hiertl_dist.reduce_rows`.
     weights : Mapping from str to float, or "auto"
-        ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind, source, composition,
-        ``source/kind`` or ``composition/kind``; they multiply rows, so the objective holds their squares.
+        As of :func:`~hiertl_dist.view`.
     objective : {"lsq", "plain"}
-        How often rows count: as in chimes_lsq, or once each.
-    missing_energies : {"refuse", "fit", "zero"}
-        Where energies are fitted, and neither free blocks nor frozen models nor the basis say anything of the energy of
-        a free atom: ``"refuse"``, ``"fit"`` it, or ``"zero"`` is meant.
-    left_open : Collection of str
-        Elements whose energies fits of lower blocks left open: they are fitted here.
+        How often rows count.
 
     Returns
     -------
     View
-        To be given to :func:`~hiertl_dist.solve` and :func:`~hiertl_dist.path`.
-
-    Raises
-    ------
-    InputError
-        Something that is named is not there, an order above that of the summaries, nothing is left, or energies of free
-        atoms are missing.
-    MismatchError
-        A frozen model does not fit the basis.
+        Automatic weights are ones still, see :func:`weighted`.
     """
-    held_fast = [f.parameters if isinstance(f, Solution) else f for f in frozen]
-    sets, exclude, without = _listed(sets), _listed(exclude) or (), _listed(without) or ()
-    free = _free_blocks(summaries, blocks, held_fast)
-    basis = lower_basis(summaries.basis, tuple(b.name for b in free), orders, exclude)
-    names = tuple(b.name for b in free if any(t.block == b.name for t in basis.types))
-    used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
-    factors = _factors(_choose_groups(summaries, used, without, folds), weights, objective)
-    basis, notes = _energies(summaries, basis, free, held_fast, factors, missing_energies, left_open)
-    own = {c: i for i, c in enumerate(summaries.columns)}
-    kept = np.array([own[c] for c in columns_of(basis)], np.intp)
-    found = View(
-        summaries, basis, names, kept, tuple(held_fast), dict(explicit(weights)), objective, factors,
-        dict(summaries.basis.energies), notes=notes,
+    given = summaries.energies
+    # energies that are given are taken off the labels: what is left of them is zero, and not fitted
+    kept = [i for i, c in enumerate(summaries.columns) if c.powers or c.elements[0] not in given.fixed]
+    return View(
+        summaries, summaries.basis, summaries.blocks, np.array(kept, np.intp), (), dict(explicit(weights)), objective,
+        group_factors(summaries.groups, weights, objective, "fit"), {**given.fixed, **given.stated}, notes=given.notes,
     )  # fmt: skip
-    return found if weights != AUTO else _weighted(found)
 
 
-def _factors(groups: Sequence[Group], weights: Mapping[str, float] | str, objective: str) -> dict[Group, float]:
-    """What rows of each group are multiplied by, automatic weights being ones still."""
-    checked_choice(weights)
-    check_fit_weights(groups, weights, "view")
+def group_factors(
+    groups: Collection[Group], weights: Mapping[str, float] | str, objective: str, where: str
+) -> dict[Group, float]:
+    """What rows of each group are multiplied by, automatic weights being ones still; InputError names ``where``."""
+    check_fit_weights(groups, weights, where)
     return row_weights(groups, explicit(weights), objective)
 
 
-def _free_blocks(summaries: Summaries, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[Block, ...]:
-    """The blocks that are free, if the frozen models go with them."""
-    held = {t.block for f in frozen for t in f.basis.types}
-    free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
-    names = tuple(b.name for b in free)
-    if lacking := sorted(set(names) - set(summaries.blocks)):
-        raise InputError(f"blocks: the summaries have {', '.join(summaries.blocks)}, not {', '.join(lacking)}")
-    check_frozen(summaries.basis, names, frozen)
-    _check_held(summaries, frozen)
-    return free
-
-
-def _energies(
-    summaries: Summaries, basis: Basis, blocks: Sequence[Block], frozen: Sequence[Parameters],
-    factors: Mapping[Group, float], missing: MissingEnergies, left_open: Collection[str],
-) -> tuple[Basis, tuple[str, ...]]:  # fmt: skip
-    """The types of a view with the one-body terms that it fits, and what is said of them."""
-    free = [b.name for b in blocks]
-    ones = {t.elements[0] for t in summaries.basis.types if t.body == 1}
-    columns = {c.elements[0] for c in summaries.columns if not c.powers}
-    energetic = [g for g in factors if g.kind == "energy"]
-    weightless = missing == "refuse" and not any(factors[g] for g in energetic)
-    if weightless:
-        missing = "zero"
-    # whatever the weights, lest views that differ in them have other columns; summaries that don't keep compositions
-    # apart may have any of the elements
-    there = {e for g in energetic for e in (g.elements or ones)}
-    held = (*summaries.frozen, *frozen)
-    found = settled_energies(summaries.basis, free, held, there, missing, left_open, "view", summaries.blocks)
-    if absent := [e for e in found.opened if e not in columns]:
-        raise InputError(
-            f"view: the energies of free atoms of {', '.join(absent)} can't be fitted: the summaries have the blocks "
-            f'{", ".join(summaries.blocks)} alone; say missing_energies="fit" to summarise, which keeps a column each'
-        )
-    own = [t for t in basis.types if t.body == 1]
-    fitted = {t.elements[0] for t in own if t.elements[0] in there and t.elements[0] not in found.given}
-    unseen = [t.elements[0] for t in own if t.elements[0] not in there and t.elements[0] not in found.given]
-    kept = [t for t in basis.types if t.body > 1 or t.elements[0] in fitted]
-    kept += [t for t in summaries.basis.types if t.body == 1 and t.elements[0] in found.opened]
-    if not kept:
-        raise InputError("nothing is left to fit but one-body terms, and no frame has an energy that tells them")
-    said: tuple[str, ...] = () if weightless else zero_notes(found.zero)
-    if weightless and found.zero:
-        said = (f"energies have weight 0, and the model has none of free atoms of {', '.join(found.zero)}",)
-    told = fitted_notes(found.opened) if energy_labels(factors) == "some" else ()
-    notes = (*said, *told, *undetermined_notes(OpenEnergies.of(unseen), cluster_name(free)))
-    return summaries.basis.with_types(kept).with_energies({}), notes
-
-
-def _weighted(given: View) -> View:
+def weighted(given: View) -> View:
     """The view with automatic weights."""
+    return with_automatic(given, auto_weights(_rows_by_kind(given), given.unpenalised))
+
+
+def with_automatic(given: View, found: AutoWeights) -> View:
+    """The view with automatic weights that were found for it."""
+    factors = row_weights(given.factors, found.weights, given.objective)
+    return replace(given, weights=dict(found.weights), factors=factors, automatic=found)
+
+
+def _rows_by_kind(given: View) -> Sequence[KindRows]:
+    """All rows of each kind together, each as often as the objective counts it."""
+    if given.whole:
+        offsets = {g: given.summaries.offset(g).columns(given.kept) for g in given.factors}
+        return by_kind(offsets, given.objective)
     counts = OBJECTIVES[given.objective]
-    layers: dict[str, list[Layer]] = {}
+    layers: dict[str, list[Layer[RFactor]]] = {}
     counted: dict[str, int] = {}
     for group in given.factors:
         kind, times = person_kind(group.kind), counts.count(group.kind)
         layers.setdefault(kind, []).append(given.layer(group, factor_of(given, group), float(np.sqrt(times))))
         counted[kind] = counted.get(kind, 0) + times * given.summaries.rows(group)
-    kinds = [KindRows(k, stack(layers[k], len(given.kept)), counted[k]) for k in KINDS if k in layers]
-    found = auto_weights(kinds, given.unpenalised)
-    factors = row_weights(given.factors, found.weights, given.objective)
-    return replace(given, weights=dict(found.weights), factors=factors, automatic=found)
+    return [KindRows(k, stack(layers[k], len(given.kept)), counted[k]) for k in KINDS if k in layers]
 
 
-def _listed(given: Sequence[str] | None) -> Sequence[str] | None:
-    """One name given as a text is a list of one, and not of its letters."""
-    return [given] if isinstance(given, str) else given
+def combine(given: View) -> Summary:
+    """All weighted rows of a view as one summary: its free columns, and as target what frozen models leave of it.
 
-
-def _check_held(summaries: Summaries, frozen: Sequence[Parameters]) -> None:
-    """Raise InputError where the summaries lack columns that a frozen model has."""
-    for model in frozen:
-        # an energy that the basis gives is off the labels, and an earlier fit may have stated it
-        given = {t for t in model.basis.types if t.body == 1 and t.elements[0] in dict(summaries.basis.energies)}
-        if beyond := sorted({t.block for t in set(model.basis.types) - given} - set(summaries.blocks)):
-            raise InputError(
-                f"frozen: the summaries have {', '.join(summaries.blocks)}, not {', '.join(beyond)}; models of other "
-                "blocks are frozen when rows are summarised"
-            )
-        if gone := [t.name for t in model.basis.types if summaries.basis.type_named(t.elements) is None]:
-            raise InputError(
-                f"frozen: {model.source} has {', '.join(gone)} terms, which the summaries leave out; freeze it when "
-                "rows are summarised"
-            )
-
-
-def free_sets(
-    summaries: Summaries, free: Sequence[tuple[str, ...]], sets: Sequence[str] | None
-) -> frozenset[frozenset[str]]:
-    """The element sets whose frames a fit of some blocks uses; see :func:`view`."""
-    known = {g.elements for g in summaries.groups}
-    if sets is not None:
-        wanted = {frozenset(split_symbols(s)) for s in sets}
-        if gone := sorted(cluster_name(s) for s in wanted - known):
-            have = sorted(cluster_name(s) for s in known)
-            raise InputError(f"sets: no frames of exactly {', '.join(gone)}; there are {', '.join(have)}")
-        return frozenset(wanted)
-    elements = frozenset().union(*free)
-    if len(free) == 1 and elements in known:
-        return frozenset({elements})
-    # what has no free column would only be counted
-    return frozenset(s for s in known if s <= elements and (not s or any(s >= set(own) for own in free)))
-
-
-def _choose_groups(
-    summaries: Summaries, sets: Collection[frozenset[str]], without: Sequence[str], folds: Collection[int] | None
-) -> list[Group]:
-    there = {g.fold for g in summaries.groups}
-    if folds is not None and not set(folds) <= there:
-        raise InputError(f"folds: expected some of {sorted(there)}, found {sorted(folds)}")
-    for pattern in without:
-        if not any(fnmatchcase(n, pattern) for g in summaries.groups for n in (g.source, g.composition)):
-            raise InputError(f"without: {pattern!r} matches no source or composition")
-    chosen = [
-        # sorted, so that summaries in memory and in a store give the same bits
-        g for g in sorted(summaries.groups)
-        if g.elements in sets and (folds is None or g.fold in folds)
-        and not any(fnmatchcase(n, p) for p in without for n in (g.source, g.composition))
-    ]  # fmt: skip
-    if not chosen:
-        raise InputError("no group of rows is left to fit")
-    return chosen
-
-
-def combine(given: View) -> RFactor:
-    """The factor of all weighted rows of a view: its free columns, and as target what frozen models leave of it."""
+    Groups that have the same columns are merged as they are, which is the cheaper and does for normal equations too.
+    """
+    if given.whole:
+        return given.summaries.combined(given.factors).columns(given.kept)
     used = [(g, w) for g, w in given.factors.items() if w > 0.0]
     return stack((given.layer(g, factor_of(given, g), w) for g, w in used), len(given.kept))
 
 
+def combined_factor(given: View) -> RFactor:
+    """As :func:`combine`, for what needs a triangular factor. Raises InputError where there are normal equations."""
+    found = combine(given)
+    if not isinstance(found, RFactor):
+        raise InputError(f"views need triangular factors (method rfactor), found {found.kind}")
+    return found
+
+
 def factor_of(given: View, group: Group) -> RFactor:
+    """The triangular factor of a group's rows. Raises InputError where there are normal equations."""
     found = given.summaries.groups[group]
     if not isinstance(found, RFactor):
         raise InputError(f"group {group.name}: views need triangular factors (method rfactor), found {found.kind}")

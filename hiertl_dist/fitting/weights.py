@@ -97,32 +97,29 @@ def check_fit_weights(groups: Collection[Group], weights: Mapping[str, float] | 
         raise InputError(f"{where}: weights: no group of rows has a weight above zero: {said} leave nothing to fit")
 
 
-def group_weights(
-    groups: Mapping[Group, Summary], weights: Mapping[str, float], objective: str = "lsq"
-) -> tuple[dict[Group, float], int]:
-    """The factor of each group's rows, and N, the number of rows that the objective counts, whatever the weights.
+def row_weights(groups: Iterable[Group], weights: Mapping[str, float], objective: str) -> dict[Group, float]:
+    """The factor of each group's rows: its weights, and the root of how often the objective counts a row.
 
     Parameters
     ----------
-    weights : by kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``), where compositions are
-        kept apart by these too (``"C75N25"``, ``"C75N25/energy"``); they multiply.
-    objective : name in :data:`~hiertl_dist.frames.rows.OBJECTIVES`.
+    groups : Iterable of Group
+        Whose rows are weighted.
+    weights : Mapping from str to float
+        By kind (``"force"``), by source (``"liquid"``) or by both (``"liquid/energy"``), where compositions are kept
+        apart by these too (``"C75N25"``, ``"C75N25/energy"``); they multiply.
+    objective : str
+        Name in :data:`~hiertl_dist.frames.rows.OBJECTIVES`.
+
+    Returns
+    -------
+    dict from Group to float
+        By which rows are multiplied.
 
     Raises
     ------
-    InputError
-        A weight that names no group, or is negative.
     ValueError
         An unknown objective.
     """
-    check_weights(groups, weights)
-    found = row_weights(groups, weights, objective)
-    counts = OBJECTIVES[objective]
-    return found, sum(counts.count(group.kind) * summary.rows for group, summary in groups.items())
-
-
-def row_weights(groups: Iterable[Group], weights: Mapping[str, float], objective: str) -> dict[Group, float]:
-    """The factor of each group's rows: its weights, and the root of how often the objective counts a row."""
     if objective not in OBJECTIVES:
         raise ValueError(f"objective: expected one of {sorted(OBJECTIVES)}, found {objective!r}")
     counts = OBJECTIVES[objective]

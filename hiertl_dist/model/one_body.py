@@ -319,9 +319,7 @@ def energy_terms(
     fitted = [*found.own, *still.elements] if centred else []
     zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in there or e in still.elements}, fitted)
     fixed = {e: x for e, x in found.given.items() if e in found.own}
-    free = {*found.own, *still.elements} - set(fixed)
-    told = energies_against_labels(labelled, found.given, frozen, free, where or "the frames")
-    return EnergyTerms(zeros, fixed, stated, still, (*told, *zero_notes(found.zero)))
+    return EnergyTerms(zeros, fixed, stated, still, zero_notes(found.zero))
 
 
 def energies_against_labels(

@@ -21,8 +21,9 @@ from ..design_matrix.planning import PROCESS_BYTES, check_resources
 from ..errors import HiertlError
 from ..evaluation.costs import model_cost, scan_some
 from ..files.json_files import jsonable, write_json
+from ..fitting.view_choice import view
 from ..fitting.view_solutions import as_regulariser
-from ..fitting.views import View, view
+from ..fitting.views import View
 from ..model.basis import Basis, ClusterType, Elements, split_symbols
 from ..text.words import count_text
 from .choice import Candidate, failed, scored

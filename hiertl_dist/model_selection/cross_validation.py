@@ -19,8 +19,7 @@ from ..algebra import ConvergenceError, RFactor
 from ..algebra.stacking import Layer, stack
 from ..errors import InputError
 from ..executors import InlineExecutor
-from ..fitting.block_fit import rows_for
-from ..fitting.view_solutions import as_regulariser, solved
+from ..fitting.view_solutions import as_regulariser, rows_for, solved
 from ..fitting.views import View
 from ..frames.rows import OBJECTIVES, Group
 from ..text.display import Shown
@@ -215,7 +214,7 @@ def _fold_factors(fold: int, *, views: Sequence[View], pools: Pools | None) -> l
     """The factor of one fold's weighted rows, for each view."""
     first, n = views[0], len(views[0].kept)
     pools = Pools(first.summaries, 0) if pools is None else pools
-    by_weight: dict[tuple[float, ...], list[Layer]] = {}
+    by_weight: dict[tuple[float, ...], list[Layer[RFactor]]] = {}
     for (_, factors), groups in _classes(views, fold).items():
         by_weight.setdefault(factors, []).append(first.layer(groups[0], pools.of(groups)))
     # what has the same weights in every view is made triangular once

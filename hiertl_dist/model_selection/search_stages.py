@@ -24,8 +24,8 @@ from ..fitting.hierarchy import merged_model, with_fit
 from ..fitting.stored_summaries import ask_store, store_settings, summary_folder
 from ..fitting.summary_pass import summarise
 from ..fitting.summary_store import SummaryStore
+from ..fitting.view_choice import view
 from ..fitting.view_solutions import solve
-from ..fitting.views import view
 from ..frames.frame import frames_digest
 from ..frames.rows import KINDS, person_kind
 from ..model.basis import split_symbols

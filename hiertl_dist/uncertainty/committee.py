@@ -18,8 +18,7 @@ from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.energies import Evaluation, Model, sum_evaluations
 from ..evaluation.frame_rows import answerable, rows_of
 from ..executors import InlineExecutor
-from ..fitting.block_fit import rows_for
-from ..fitting.view_solutions import as_regulariser, parameters_of_fit, solved
+from ..fitting.view_solutions import as_regulariser, parameters_of_fit, rows_for, solved
 from ..fitting.views import View, combine
 from ..frames.frame import Frame
 from ..frames.rows import OBJECTIVES, Group

@@ -15,8 +15,7 @@ from scipy.optimize import minimize_scalar
 from ..algebra import ARD, BayesianRidge, ElasticNet, NoRegularisation, RFactor, Ridge, penalises_all
 from ..algebra.posterior import Posterior
 from ..algebra.posterior import posterior as linear_posterior
-from ..fitting.block_fit import rows_for
-from ..fitting.view_solutions import residual_squares, solved
+from ..fitting.view_solutions import residual_squares, rows_for, solved
 from ..fitting.views import View
 from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind
 

@@ -17,7 +17,7 @@ from ..evaluation.energies import Evaluation, Model, sum_evaluations
 from ..evaluation.frame_rows import answerable, rows_of
 from ..executors import InlineExecutor
 from ..fitting.view_solutions import as_regulariser, residual_squares, solution_of
-from ..fitting.views import View, combine
+from ..fitting.views import View, combined_factor
 from ..fitting.weights import row_weights
 from ..frames.frame import Frame, working_on
 from ..frames.rows import OBJECTIVES, SUMMARY_KINDS, Group, kind_codes, person_kind
@@ -198,7 +198,7 @@ def posterior(
         raise InputError(
             "posterior: the noise of energies is one per atom; use summaries of summarise(), which know it"
         )
-    factor = combine(given)
+    factor = combined_factor(given)
     known = _coefficients(given, fit) if isinstance(fit, Solution) else None
     linear, found = distribution(given, factor, regulariser, known=known)
     if isinstance(fit, Solution):

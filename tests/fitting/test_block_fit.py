@@ -16,7 +16,7 @@ from hiertl_dist.errors import InnerCutoffError, InputError, MismatchError, Para
 from hiertl_dist.executors import SerialExecutor, executor
 from hiertl_dist.fitting.block_fit import FitSettings, check_frozen, fit_block
 from hiertl_dist.fitting.reduction import reduce_rows
-from hiertl_dist.fitting.weights import group_weights
+from hiertl_dist.fitting.views import combine, whole_view
 from hiertl_dist.frames.rows import kind_codes
 from hiertl_dist.model.parameters import Parameters, Penalty
 from hiertl_dist.model.solution import Solution
@@ -88,11 +88,11 @@ def test_offsets_equal_freezing_the_columns_of_a_summary(serial):
     fit = fit_block(NOISY, BASIS, "CN", frozen=FROZEN, settings=FitSettings(weights={}), executor=serial)
     plan = make_plan([f for f in NOISY if f.elements == {"C", "N"}], BASIS)
     found = reduce_rows(plan, ["C", "N", "CN"], store=None, executor=serial)
-    weights, counted = group_weights(found.groups, {})
+    whole = whole_view(found, {})
     lower = [i for i, c in enumerate(found.columns) if c.block != "CN"]
     by_columns = solve(
-        found.combined(weights).freeze(lower, [TRUTH.as_dict()[found.columns[i]] for i in lower]),
-        NoRegularisation(), counted,
+        combine(whole).freeze(lower, [TRUTH.as_dict()[found.columns[i]] for i in lower]),
+        NoRegularisation(), whole.counted,
     )  # fmt: skip
     kept = [c for c in found.columns if c.block == "CN"]
     assert list(columns_of(fit.solution.parameters.basis)) == kept

@@ -16,7 +16,8 @@ from hiertl_dist.executors import TaskFailed, executor
 from hiertl_dist.fitting import leaves, reduction
 from hiertl_dist.fitting.leaves import cut_leaves, grouped_rows, leaf_bytes
 from hiertl_dist.fitting.reduction import reduce_rows, solve_bytes
-from hiertl_dist.fitting.weights import group_weights
+from hiertl_dist.fitting.views import whole_view
+from hiertl_dist.fitting.weights import row_weights
 from hiertl_dist.frames.rows import SUMMARY_KINDS, Group, kind_codes, n_rows, summary_group_counts
 
 BASIS = small_basis()
@@ -139,23 +140,23 @@ WEIGHTS = {
 def test_weighted_fits_equal_least_squares_of_weighted_rows(plan, serial, weights, objective):
     given, weight_of = WEIGHTS[weights]
     found = reduce_rows(plan, ["C", "N", "CN"], store=None, executor=serial)
-    factors, counted = group_weights(found.groups, given, objective)
+    whole = whole_view(found, given, objective)
     A, b, groups = dense(plan, ["C", "N", "CN"])
     counts = np.array([COUNTS[g.kind] if objective == "lsq" else 1 for g in groups])
     own = np.array([weight_of(g) for g in groups])
     # the rows as chimes_lsq writes them: repeated, each times its weight
     repeat = np.repeat(np.arange(len(b)), counts)
     x = np.linalg.lstsq(A[repeat] * own[repeat, None], b[repeat] * own[repeat], rcond=1e-14)[0]
-    solution = solve(found.combined(factors), NoRegularisation(), counted)
+    solution = solve(found.combined(whole.factors), NoRegularisation(), whole.counted)
     # chimes_lsq's N has rows of zero weight too
-    assert counted == counts.sum()
+    assert whole.counted == counts.sum()
     np.testing.assert_allclose(solution.coefficients, x, rtol=0, atol=1e-9 * abs(x).max())
 
 
 def test_weights_change_the_fit(plan, serial):
     found = reduce_rows(plan, ["C", "N", "CN"], store=None, executor=serial)
     fits = [
-        solve(found.combined(group_weights(found.groups, given, objective)[0]), NoRegularisation()).coefficients
+        solve(found.combined(whole_view(found, given, objective).factors), NoRegularisation()).coefficients
         for given, objective in [({}, "lsq"), ({}, "plain"), ({"energy": 5.0}, "lsq"), ({"solid": 5.0}, "lsq")]
     ]
     for i, a in enumerate(fits):
@@ -166,33 +167,33 @@ def test_weights_change_the_fit(plan, serial):
 def test_a_weight_that_names_nothing_is_refused(plan, serial, name):
     found = reduce_rows(plan, ["C"], store=None, executor=serial)
     with pytest.raises(ValueError, match=rf"weights: '{name}' names no kind or source .*'liquid/energy'"):
-        group_weights(found.groups, {name: 1.0})
+        whole_view(found, {name: 1.0})
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
 def test_a_weight_that_is_no_weight_is_refused(plan, serial, value):
     found = reduce_rows(plan, ["C"], store=None, executor=serial)
     with pytest.raises(ValueError, match=rf"weights\.energy: expected a finite number ≥ 0, found {value}"):
-        group_weights(found.groups, {"energy": value})
+        whole_view(found, {"energy": value})
 
 
 def test_weights_that_leave_nothing_are_refused(plan, serial):
     found = reduce_rows(plan, ["C"], store=None, executor=serial)
-    factors, _ = group_weights(found.groups, {"liquid": 0.0, "solid": 0.0})
+    factors = row_weights(found.groups, {"liquid": 0.0, "solid": 0.0}, "lsq")
     with pytest.raises(ValueError, match="no group of rows has a weight above zero"):
         found.combined(factors)
 
 
 def test_an_unknown_objective_is_refused():
     with pytest.raises(ValueError, match=r"objective: expected one of \['lsq', 'plain'\], found 'square'"):
-        group_weights({}, {}, "square")
+        row_weights({}, {}, "square")
 
 
 def test_a_kind_that_no_frame_has_may_have_a_weight(serial):
     frames = [f.without_labels(stress=True) for f in FRAMES]
     found = reduce_rows(make_plan(frames, BASIS), ["C"], store=None, executor=serial)
     assert {g.kind for g in found.groups} == {"force", "energy"}
-    assert group_weights(found.groups, {"stress": 5.0}) == group_weights(found.groups, {})
+    assert whole_view(found, {"stress": 5.0}).factors == whole_view(found, {}).factors
 
 
 # ------------------------------------------------------------------------- leaves
@@ -230,13 +231,13 @@ def test_memory_closes_a_leaf_but_never_below_as_many_rows_as_columns(plan, monk
 
 def test_leaves_are_the_same_for_any_number_of_workers(plan, monkeypatch):
     cuts = []
-    original = reduction.cut_leaves
+    original = leaves.cut_leaves
 
-    def noted(segments, width):
-        cuts.append([[s.key for s in leaf] for leaf in original(segments, width)])
-        return original(segments, width)
+    def noted(segments, width, parts):
+        cuts.append([[s.key for s in leaf] for leaf in original(segments, width, parts)])
+        return original(segments, width, parts)
 
-    monkeypatch.setattr(reduction, "cut_leaves", noted)
+    monkeypatch.setattr(leaves, "cut_leaves", noted)
     with executor("processes", workers=2) as two, executor("serial") as one:
         found = [reduce_rows(plan, ["CN"], store=None, executor=e) for e in (one, two)]
     assert cuts[0] == cuts[1]
@@ -244,11 +245,15 @@ def test_leaves_are_the_same_for_any_number_of_workers(plan, monkeypatch):
     assert arrays_of(found[0]) == arrays_of(found[1])
 
 
-def test_a_leaf_that_does_not_fit_is_refused_with_both_numbers(plan, serial):
+def test_a_leaf_that_does_not_fit_is_refused_with_both_numbers(plan, serial, monkeypatch):
     width = n_columns(BASIS, ["CN"]) + 1
     needed = leaf_bytes(cut_leaves(plan.segments, width), width)
-    with pytest.raises(ResourceError, match=rf"reduction of {width} columns: .*= {needed / 2**20:.0f} MiB .* 1 MiB"):
-        reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2**20)
+    with monkeypatch.context() as patch:
+        patch.setattr(reduction, "solve_bytes", lambda *_: 0)
+        with pytest.raises(
+            ResourceError, match=rf"reduction of {width} columns: .*= {needed / 2**20:.0f} MiB .* 1 MiB"
+        ):
+            reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2**20)
     reduce_rows(plan, ["CN"], store=None, executor=serial, memory=max(needed, solve_bytes(width)))
 
 
@@ -265,7 +270,7 @@ def test_a_gram_needs_a_square_for_each_group_and_no_buffers(plan, monkeypatch):
 def test_the_memory_of_a_solve_depends_on_the_regulariser(plan, serial, monkeypatch):
     monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
     monkeypatch.setattr(leaves, "PROCESS_BYTES", 0)
-    monkeypatch.setattr(reduction, "leaf_bytes", lambda *_: 0)
+    monkeypatch.setattr(leaves, "leaf_bytes", lambda *_: 0)
     width = n_columns(BASIS, ["CN"]) + 1
     memory = solve_bytes(width, "ridge")
     assert memory < solve_bytes(width, "lasso") < solve_bytes(width, "svd") < solve_bytes(width)

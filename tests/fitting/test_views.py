@@ -22,9 +22,10 @@ from hiertl_dist.fitting.block_fit import FitSettings
 from hiertl_dist.fitting.reduction import reduce_rows
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.view_solutions import path, residual_squares, solve
-from hiertl_dist.fitting.views import combine, lower_basis
+from hiertl_dist.fitting.views import combine
 from hiertl_dist.model.parameters import Penalty
 from hiertl_dist.model.solution import Solution
+from hiertl_dist.model.truncation import lower_basis
 
 SERIAL = SerialExecutor()
 ORDERS = {2: 4, 3: 3, 4: 2}
@@ -498,11 +499,22 @@ def test_blocks_that_were_not_summarised(offset):
         view(offset, frozen=[TRUTH["C"]])
 
 
-def test_gram_has_no_views():
-    plan = make_plan(random_frames({"C": 3}), BASIS, blocks=["C"])
-    found = reduce_rows(plan, ["C"], store=None, method="gram", executor=SERIAL)
-    with pytest.raises(InputError, match=r"group all/energy: views need triangular factors .* found gram"):
-        combine(view(found, sets=None, blocks=["C"]))
+def test_a_view_of_normal_equations_is_solved_whole_and_not_in_parts():
+    plan = make_plan(random_frames({"C": 9}), BASIS, blocks=["C"])
+    gram, factor = (reduce_rows(plan, ["C"], store=None, method=m, executor=SERIAL) for m in ("gram", "rfactor"))
+    whole = view(gram, blocks=["C"], weights={"energy": 3.0})
+    one = solve(whole, Ridge(1e-2))
+    other = solve(view(factor, blocks=["C"], weights={"energy": 3.0}), Ridge(1e-2))
+    np.testing.assert_allclose(one.parameters.coefficients, other.parameters.coefficients, rtol=1e-6, atol=1e-9)
+    for name, residual in other.residuals.items():
+        assert one.residuals[name].rmse == pytest.approx(residual.rmse, rel=1e-6, abs=1e-9)
+    with pytest.raises(InputError, match=r"views need triangular factors .* found gram"):
+        path(whole)
+    frozen = one.parameters.restricted({"C"})
+    joined = make_plan(random_frames({"CN": 3}), BASIS)
+    grams = reduce_rows(joined, ["C", "N", "CN"], store=None, method="gram", executor=SERIAL)
+    with pytest.raises(InputError, match=r"group all/\w+: views need triangular factors .* found gram"):
+        combine(view(grams, blocks=["N", "CN"], frozen=[frozen], weights={}))
 
 
 def test_summaries_of_a_fit_have_views_too(summaries):

@@ -18,7 +18,7 @@ from hiertl_dist.evaluation.energies import read_parts
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.jobs.fit_job import evaluate_job
 from hiertl_dist.jobs.fit_report import EvaluationReport
-from hiertl_dist.model.one_body import energy_terms
+from hiertl_dist.model.one_body import energies_against_labels
 from hiertl_dist.model.solution import Solution
 from hiertl_dist.model.told_energies import reference_notes
 from hiertl_dist.model.untold import combined, tells
@@ -238,14 +238,14 @@ def test_evaluate_counts_the_frames_that_a_combination_does_not_cover(partly):
 def test_a_fit_upon_a_combination_says_so(partly):
     model = partly[0].model.parameters
     frames = labelled(FRAMES, TRUTH)
-    (said,) = energy_terms(frames, BASIS, (), [model], where="block CN").notes
+    (said,) = energies_against_labels(frames, {}, [model], (), "block CN")
     off = sum(Counter(f.species) != Counter("CCCCNNNNN") for f in frames)
     assert "WARNING: " in said
     assert "only combinations are known" in said
     assert f"{off} frames of block CN" in said
     covered = [f for f in labelled(random_frames({"CN": 60}, atoms=9), TRUTH) if f.species.count("C") == 4]
     assert covered
-    assert energy_terms(covered, BASIS, (), [model]).notes == ()
+    assert energies_against_labels(covered, {}, [model], (), "block CN") == ()
 
 
 def test_a_calculator_warns_once_of_energies_and_not_of_forces(partly, tmp_path):

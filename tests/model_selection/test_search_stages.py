@@ -30,11 +30,11 @@ from hiertl_dist.errors import InputError, StoreError
 from hiertl_dist.executors import ProcessesExecutor, SerialExecutor
 from hiertl_dist.fitting.block_fit import FitSettings
 from hiertl_dist.fitting.hierarchy import HierarchyOptions, fit_hierarchy
-from hiertl_dist.fitting.views import lower_basis
 from hiertl_dist.frames.rows import OBJECTIVES, SUMMARY_KINDS, kind_codes
 from hiertl_dist.jobs.search_report import edge_text, pm, search_text
 from hiertl_dist.model.parameters import merge_parameters
 from hiertl_dist.model.solution import Solution
+from hiertl_dist.model.truncation import lower_basis
 from hiertl_dist.model_selection import candidates as search_items
 from hiertl_dist.model_selection import search_stages as stages
 from hiertl_dist.model_selection.candidates import Item, Setup, Source, items_of

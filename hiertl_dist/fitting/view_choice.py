@@ -1,0 +1,230 @@
+"""``view``: choose which columns, frozen models, groups and weights of kept-apart summaries make a fit.
+
+Columns that are left out and frozen are taken from each group's factor when the view is solved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..frames.rows import Group
+from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.blocks import blocks_of, columns_of
+from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
+from ..model.frozen import check_frozen
+from ..model.one_body import MissingEnergies, OpenEnergies, one_body_values, settled_energies, zero_notes
+from ..model.parameters import Parameters
+from ..model.solution import Solution
+from ..model.truncation import lower_basis
+from .reduction import Summaries
+from .views import View, group_factors, weighted
+from .weights import AUTO, checked_choice, explicit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ..model.blocks import Block
+
+
+# long: its parameters are documented
+def view(
+    summaries: Summaries,
+    *,
+    blocks: Sequence[str] | None = None,
+    orders: Any = None,
+    exclude: Sequence[str] = (),
+    frozen: Sequence[Parameters | Solution] = (),
+    sets: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+    folds: Collection[int] | None = None,
+    weights: Mapping[str, float] | str = AUTO,
+    objective: str = "lsq",
+    missing_energies: MissingEnergies = "refuse",
+    left_open: Collection[str] = (),
+) -> View:
+    """Choose what to fit.
+
+    Parameters
+    ----------
+    summaries : Summaries
+        Of :func:`~hiertl_dist.summarise` or :func:`~hiertl_dist.open_summaries`.
+    blocks : Sequence of str, optional
+        That are free; default: all that are not frozen. A block that is neither is absent.
+    orders : Sequence of int or Mapping, optional
+        Lower orders, ``[n2, n3, n4]`` as PAIRTYP has them for every block, or a table by block (``{"CN": [12, 5, 3]}``)
+        or by cluster type (``{"CCN": 4}``); what is not named keeps its order.
+    exclude : Sequence of str
+        Cluster types (``"CCCN"``) or all of some number of atoms (``"4B"``) that are left out.
+    frozen : Sequence of Parameters or Solution
+        Models whose contribution is subtracted; of the summaries' blocks, of any lower order.
+    sets : Sequence of str, optional
+        Element sets whose frames are used. Default: for one block frames of exactly its elements, for several frames
+        that have all elements of one of them, and no others than theirs.
+    without : Sequence of str
+        Patterns of sources or compositions that are left out.
+    folds : Collection of int, optional
+        Numbers of the folds that are used; default: all.
+    weights : Mapping from str to float, or "auto"
+        ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind, source, composition,
+        ``source/kind`` or ``composition/kind``; they multiply rows, so the objective holds their squares.
+    objective : {"lsq", "plain"}
+        How often rows count: as in chimes_lsq, or once each.
+    missing_energies : {"refuse", "fit", "zero"}
+        Where energies are fitted, and neither free blocks nor frozen models nor the basis say anything of the energy of
+        a free atom: ``"refuse"``, ``"fit"`` it, or ``"zero"`` is meant.
+    left_open : Collection of str
+        Elements whose energies fits of lower blocks left open: they are fitted here.
+
+    Returns
+    -------
+    View
+        To be given to :func:`~hiertl_dist.solve` and :func:`~hiertl_dist.path`.
+
+    Raises
+    ------
+    InputError
+        Something that is named is not there, an order above that of the summaries, nothing is left, or energies of free
+        atoms are missing.
+    MismatchError
+        A frozen model does not fit the basis.
+    """
+    held_fast = [f.parameters if isinstance(f, Solution) else f for f in frozen]
+    sets, exclude, without = _listed(sets), _listed(exclude) or (), _listed(without) or ()
+    free = _free_blocks(summaries, blocks, held_fast)
+    basis = lower_basis(summaries.basis, tuple(b.name for b in free), orders, exclude)
+    names = tuple(b.name for b in free if any(t.block == b.name for t in basis.types))
+    used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
+    checked_choice(weights)
+    factors = group_factors(_choose_groups(summaries, used, without, folds), weights, objective, "view")
+    basis, notes = _energies(summaries, basis, free, held_fast, factors, missing_energies, left_open)
+    own = {c: i for i, c in enumerate(summaries.columns)}
+    kept = np.array([own[c] for c in columns_of(basis)], np.intp)
+    energies = _given_energies(summaries, factors, names, held_fast)
+    found = View(
+        summaries, basis, names, kept, tuple(held_fast), dict(explicit(weights)), objective, factors, energies,
+        notes=notes,
+    )  # fmt: skip
+    return found if weights != AUTO else weighted(found)
+
+
+def _given_energies(
+    summaries: Summaries, groups: Collection[Group], blocks: Sequence[str], frozen: Sequence[Parameters]
+) -> dict[str, float]:
+    """Energies that the basis gives, of the elements of these groups and blocks; frozen models say their own."""
+    held = one_body_values((*summaries.frozen, *frozen))
+    here = {e for g in groups for e in g.elements} | {e for b in blocks for e in split_symbols(b)}
+    return {e: x for e, x in summaries.basis.energies if e in here and e not in held}
+
+
+def _free_blocks(summaries: Summaries, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[Block, ...]:
+    """The blocks that are free, if the frozen models go with them."""
+    held = {t.block for f in frozen for t in f.basis.types}
+    free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
+    names = tuple(b.name for b in free)
+    if lacking := sorted(set(names) - set(summaries.blocks)):
+        raise InputError(f"blocks: the summaries have {', '.join(summaries.blocks)}, not {', '.join(lacking)}")
+    check_frozen(summaries.basis, names, frozen)
+    _check_held(summaries, frozen)
+    return free
+
+
+def _energies(
+    summaries: Summaries, basis: Basis, blocks: Sequence[Block], frozen: Sequence[Parameters],
+    factors: Mapping[Group, float], missing: MissingEnergies, left_open: Collection[str],
+) -> tuple[Basis, tuple[str, ...]]:  # fmt: skip
+    """The types of a view with the one-body terms that it fits, and what is said of them."""
+    free = [b.name for b in blocks]
+    ones = {t.elements[0] for t in summaries.basis.types if t.body == 1}
+    columns = {c.elements[0] for c in summaries.columns if not c.powers}
+    energetic = [g for g in factors if g.kind == "energy"]
+    weightless = missing == "refuse" and not any(factors[g] for g in energetic)
+    if weightless:
+        missing = "zero"
+    # whatever the weights, lest views that differ in them have other columns; summaries that don't keep compositions
+    # apart may have any of the elements
+    there = {e for g in energetic for e in (g.elements or ones)}
+    held = (*summaries.frozen, *frozen)
+    found = settled_energies(summaries.basis, free, held, there, missing, left_open, "view", summaries.blocks)
+    if absent := [e for e in found.opened if e not in columns]:
+        raise InputError(
+            f"view: the energies of free atoms of {', '.join(absent)} can't be fitted: the summaries have the blocks "
+            f'{", ".join(summaries.blocks)} alone; say missing_energies="fit" to summarise, which keeps a column each'
+        )
+    own = [t for t in basis.types if t.body == 1]
+    fitted = {t.elements[0] for t in own if t.elements[0] in there and t.elements[0] not in found.given}
+    unseen = [t.elements[0] for t in own if t.elements[0] not in there and t.elements[0] not in found.given]
+    kept = [t for t in basis.types if t.body > 1 or t.elements[0] in fitted]
+    kept += [t for t in summaries.basis.types if t.body == 1 and t.elements[0] in found.opened]
+    if not kept:
+        raise InputError("nothing is left to fit but one-body terms, and no frame has an energy that tells them")
+    said: tuple[str, ...] = () if weightless else zero_notes(found.zero)
+    if weightless and found.zero:
+        said = (f"energies have weight 0, and the model has none of free atoms of {', '.join(found.zero)}",)
+    told = fitted_notes(found.opened) if energy_labels(factors) == "some" else ()
+    notes = (*said, *told, *undetermined_notes(OpenEnergies.of(unseen), cluster_name(free)))
+    return summaries.basis.with_types(kept).with_energies({}), notes
+
+
+def _listed(given: Sequence[str] | None) -> Sequence[str] | None:
+    """One name given as a text is a list of one, and not of its letters."""
+    return [given] if isinstance(given, str) else given
+
+
+def _check_held(summaries: Summaries, frozen: Sequence[Parameters]) -> None:
+    """Raise InputError where the summaries lack columns that a frozen model has."""
+    for model in frozen:
+        # an energy that the basis gives is off the labels, and an earlier fit may have stated it
+        given = {t for t in model.basis.types if t.body == 1 and t.elements[0] in dict(summaries.basis.energies)}
+        if beyond := sorted({t.block for t in set(model.basis.types) - given} - set(summaries.blocks)):
+            raise InputError(
+                f"frozen: the summaries have {', '.join(summaries.blocks)}, not {', '.join(beyond)}; models of other "
+                "blocks are frozen when rows are summarised"
+            )
+        if gone := [t.name for t in model.basis.types if summaries.basis.type_named(t.elements) is None]:
+            raise InputError(
+                f"frozen: {model.source} has {', '.join(gone)} terms, which the summaries leave out; freeze it when "
+                "rows are summarised"
+            )
+
+
+def free_sets(
+    summaries: Summaries, free: Sequence[tuple[str, ...]], sets: Sequence[str] | None
+) -> frozenset[frozenset[str]]:
+    """The element sets whose frames a fit of some blocks uses; see :func:`view`."""
+    known = {g.elements for g in summaries.groups}
+    if sets is not None:
+        wanted = {frozenset(split_symbols(s)) for s in sets}
+        if gone := sorted(cluster_name(s) for s in wanted - known):
+            have = sorted(cluster_name(s) for s in known)
+            raise InputError(f"sets: no frames of exactly {', '.join(gone)}; there are {', '.join(have)}")
+        return frozenset(wanted)
+    elements = frozenset().union(*free)
+    if len(free) == 1 and elements in known:
+        return frozenset({elements})
+    # what has no free column would only be counted
+    return frozenset(s for s in known if s <= elements and (not s or any(s >= set(own) for own in free)))
+
+
+def _choose_groups(
+    summaries: Summaries, sets: Collection[frozenset[str]], without: Sequence[str], folds: Collection[int] | None
+) -> list[Group]:
+    there = {g.fold for g in summaries.groups}
+    if folds is not None and not set(folds) <= there:
+        raise InputError(f"folds: expected some of {sorted(there)}, found {sorted(folds)}")
+    for pattern in without:
+        if not any(fnmatchcase(n, pattern) for g in summaries.groups for n in (g.source, g.composition)):
+            raise InputError(f"without: {pattern!r} matches no source or composition")
+    chosen = [
+        # sorted, so that summaries in memory and in a store give the same bits
+        g for g in sorted(summaries.groups)
+        if g.elements in sets and (folds is None or g.fold in folds)
+        and not any(fnmatchcase(n, p) for p in without for n in (g.source, g.composition))
+    ]  # fmt: skip
+    if not chosen:
+        raise InputError("no group of rows is left to fit")
+    return chosen
