@@ -1,7 +1,7 @@
 """Whether predicted standard deviations are as large as the errors that were made.
 
 A predicted deviation is that of the whole error: √(variance of the prediction + noise² / w²) for an observation of
-weight w. How well deviations order errors is `scipy.stats.spearmanr`.
+weight w. How well deviations order errors is ``scipy.stats.spearmanr``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,17 @@ from hiertl_dist.algebra.lapack import Vector
 class Reliability:
     """A reliability diagram: bins of predictions by rising predicted deviation, equally full up to one.
 
-    - `sigma` (bins,): mean predicted deviation of a bin
-    - `rms_sigma` (bins,): its root mean square, which equals `rms_error` where the prediction is right: it is
-      squares that add up, so the mean alone would look overconfident in wide bins
-    - `rms_error` (bins,): root mean square error that was made
-    - `count` (bins,): predictions
+    Attributes
+    ----------
+    sigma : ndarray of shape (bins,)
+        Mean predicted deviation of a bin, in the units of the errors.
+    rms_sigma : ndarray of shape (bins,)
+        Its root mean square, which equals ``rms_error`` where the prediction is right: it is squares that add up, so
+        the mean alone would look overconfident in wide bins.
+    rms_error : ndarray of shape (bins,)
+        Root mean square of the errors that were made.
+    count : ndarray of int, shape (bins,)
+        Predictions in a bin.
     """
 
     sigma: Vector
@@ -43,11 +49,27 @@ class Reliability:
 
 
 def reliability(errors: npt.ArrayLike, sigmas: npt.ArrayLike, bins: int) -> Reliability:
-    """The reliability diagram of `errors` (m,) whose standard deviations were predicted as `sigmas` (m,).
+    """The reliability diagram of errors whose standard deviations were predicted.
 
-    Predictions are ordered by sigma (equal ones as they come) and cut into `bins` of m / bins, the first ones one
-    larger where that is not whole. Raises ValueError for fewer predictions than bins, for errors that are not finite
-    and for sigmas that are not finite and ≥ 0.
+    Parameters
+    ----------
+    errors : array_like of shape (m,)
+        Errors that were made, in any units.
+    sigmas : array_like of shape (m,)
+        Their predicted standard deviations, in the same units.
+    bins : int
+        Number of bins. Predictions are ordered by sigma (equal ones as they come) and cut into bins of m / bins, the
+        first ones one larger where that is not whole.
+
+    Returns
+    -------
+    Reliability
+        The bins, in the order of rising sigma.
+
+    Raises
+    ------
+    ValueError
+        Fewer predictions than bins, errors that are not finite, or sigmas that are not finite and ≥ 0.
     """
     e, s = _checked(errors, sigmas)
     if not 1 <= bins <= len(e):
@@ -62,11 +84,28 @@ def reliability(errors: npt.ArrayLike, sigmas: npt.ArrayLike, bins: int) -> Reli
 
 
 def coverage(errors: npt.ArrayLike, sigmas: npt.ArrayLike, levels: npt.ArrayLike) -> Vector:
-    """For each of `levels` (p,) in 0 … 1, the fraction of `errors` (m,) inside the central interval of that
-    probability of a Gaussian with standard deviation `sigmas` (m,); shape (p,).
+    """The fraction of errors inside central intervals of the predicted Gaussians.
 
-    Where deviations are right and errors Gaussian it equals the level. Raises ValueError as `reliability` does, and
-    for levels outside of 0 < level < 1.
+    Where deviations are right and errors Gaussian it equals the level.
+
+    Parameters
+    ----------
+    errors : array_like of shape (m,)
+        Errors that were made, in any units.
+    sigmas : array_like of shape (m,)
+        Their predicted standard deviations, in the same units.
+    levels : array_like of shape (p,)
+        Probabilities of the central intervals, 0 < level < 1.
+
+    Returns
+    -------
+    ndarray of shape (p,)
+        The fraction for each level, 0 … 1.
+
+    Raises
+    ------
+    ValueError
+        As ``reliability``, and for levels that are out of range.
     """
     e, s = _checked(errors, sigmas)
     p = np.asarray(levels, dtype=np.float64)

@@ -25,16 +25,37 @@ SHORTEST_RUN = 16
 
 
 class Collector(ABC, Generic[S]):
-    """Takes `rows` rows of [A | T], `width` = n + t numbers each, in as many steps as one likes."""
+    """Takes rows of [A | T] in as many steps as one likes, for their summary.
+
+    Parameters
+    ----------
+    rows : int
+        Rows that will come, all steps together.
+    width : int
+        Numbers of a row, n + t.
+    n_targets : int
+        How many of them are targets, t.
+    """
 
     def __init__(self, rows: int, width: int, n_targets: int) -> None:
         self.rows, self.width, self.n_targets = rows, width, n_targets
         self.filled = 0
 
     def add(self, pieces: Sequence[Piece], chosen: npt.NDArray[np.intp]) -> None:
-        """Take the rows `chosen` (increasing indices) of a tile; columns that no piece has are zero there.
+        """Take some rows of a tile.
 
-        Raises ValueError where there are more rows than announced, or a piece does not fit.
+        Parameters
+        ----------
+        pieces : sequence of tuple (int, ndarray of shape (m, k))
+            Rows of the tile, each piece with the column of [A | T] at which it begins. Columns that no piece has are
+            zero.
+        chosen : ndarray of int
+            The rows to be taken, increasing.
+
+        Raises
+        ------
+        ValueError
+            More rows than announced, or a piece that does not fit.
         """
         if self.filled + len(chosen) > self.rows:
             raise ValueError(f"expected {self.rows} rows, found {self.filled + len(chosen)}")
@@ -57,7 +78,7 @@ class Collector(ABC, Generic[S]):
 
     @abstractmethod
     def _room(self, most: int) -> Matrix:
-        """Where the next rows go: at least one, at most `most`, as many as are well copied at once."""
+        """Where the next rows go: at least one, at most ``most``, as many as are well copied at once."""
 
     @abstractmethod
     def _finish(self) -> S:
@@ -65,7 +86,7 @@ class Collector(ABC, Generic[S]):
 
 
 def _runs(chosen: npt.NDArray[np.intp]) -> Iterator[range | npt.NDArray[np.intp]]:
-    """`chosen` as runs of consecutive indices, where these are long: copying them needs no second copy."""
+    """``chosen`` as runs of consecutive indices, where these are long: copying them needs no second copy."""
     breaks = np.flatnonzero(np.diff(chosen) != 1) + 1
     if (len(breaks) + 1) * SHORTEST_RUN > len(chosen):
         yield chosen

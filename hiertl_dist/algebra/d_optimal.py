@@ -25,10 +25,16 @@ TIE = 1e-9
 
 @dataclass(frozen=True)
 class Pick:
-    """One selected candidate: `index` of it, and what its rows added when it was taken.
+    """One selected candidate, and what its rows added when it was taken.
 
-    - `gain`: logdet(I + A (TᵀT)⁻¹ Aᵀ) given the rows of the fit and of the earlier picks
-    - `leverage_sum`: trace of A (TᵀT)⁻¹ Aᵀ given the same, the sum of its rows' leverages
+    Attributes
+    ----------
+    index : int
+        Which candidate.
+    gain : float
+        logdet(I + A (TᵀT)⁻¹ Aᵀ) given the rows of the fit and of the earlier picks, in nats (twice the information).
+    leverage_sum : float
+        Trace of A (TᵀT)⁻¹ Aᵀ given the same: the sum of its rows' leverages.
     """
 
     index: int
@@ -36,6 +42,7 @@ class Pick:
     leverage_sum: float
 
 
+# long: its parameters are documented
 def d_optimal(
     posterior: Posterior,
     candidates: Sequence[int],
@@ -44,24 +51,41 @@ def d_optimal(
     *,
     initial_gains: npt.ArrayLike | None = None,
 ) -> list[Pick]:
-    """The `count` candidates that greedy selection takes, in the order in which it takes them.
-
-    - `candidates`: different integers, each known to `rows_of`; of candidates with equal gains (within TIE) the
-      one that comes first here is taken
-    - `rows_of`: the weighted rows (m, n) of a candidate, with the weights that the fit gives such rows. It is called
-      whenever they are needed and only one block is held, so it should compute them or keep them itself
-    - `initial_gains`: `posterior.gain(rows_of(i))` of every candidate, in their order, where workers elsewhere have
-      computed them; otherwise the first sweep is made here
+    """The candidates that greedy selection takes, in the order in which it takes them.
 
     The gain of a candidate never grows when others are taken, so an old gain is a bound, and only candidates whose
-    bound reaches the largest new gain are evaluated again (Minoux, in: Optimization Techniques, Springer, 1978,
-    p. 234). The result is that of evaluating all of them at each step, as long as rounding of a gain (2e-16 times
-    the condition number of T) stays below TIE.
+    bound reaches the largest new gain are evaluated again (Minoux, in: Optimization Techniques, Springer, 1978, p.
+    234). The result is that of evaluating all of them at each step, as long as rounding of a gain (2e-16 times the
+    condition number of T) stays below TIE.
 
-    Columns that the posterior holds fixed count for nothing: where candidates are to be taken because they
-    have what the fit has never seen, the fit needs a penalty on those columns (ridge).
+    Columns that the posterior holds fixed count for nothing: where candidates are to be taken because they have what
+    the fit has never seen, the fit needs a penalty on those columns (ridge).
 
-    Raises ValueError where there are fewer candidates than `count`, and for arguments that don't fit.
+    Parameters
+    ----------
+    posterior : Posterior
+        Of the fit, with n coefficients.
+    candidates : sequence of int
+        Different integers, each known to ``rows_of``. Of candidates with equal gains (within TIE) the one that comes
+        first here is taken.
+    count : int
+        How many to take.
+    rows_of : callable
+        ``rows_of(candidate)`` gives its rows, shape (m, n), with the weights that the fit gives such rows. It is called
+        whenever they are needed and only one block is held, so it should compute them or keep them itself.
+    initial_gains : array_like of shape (candidates,), optional
+        ``posterior.gain(rows_of(i))`` of every candidate, in their order, where workers elsewhere have computed them.
+        Otherwise the first sweep is made here.
+
+    Returns
+    -------
+    list of Pick
+        ``count`` of them.
+
+    Raises
+    ------
+    ValueError
+        Fewer candidates than ``count``, or arguments that don't fit.
     """
     names = _checked_candidates(candidates, count)
     if count == 0:
@@ -90,8 +114,10 @@ def _largest(
     fresh: npt.NDArray[np.bool_],
     free: npt.NDArray[np.bool_],
 ) -> int:
-    """Position of the free candidate with the largest gain; `gains` and `fresh` are brought up to date for those
-    whose old gain leaves it open."""
+    """Position of the free candidate with the largest gain.
+
+    ``gains`` and ``fresh`` are brought up to date for those whose old gain leaves it open.
+    """
     best = gains[fresh & free].max(initial=-np.inf)
     while True:
         bound = np.where(free & ~fresh, gains, -np.inf)

@@ -51,7 +51,19 @@ def least_squares(factor: Factor, tolerance: float) -> Answer:
 def truncated_svd(factor: Factor, tolerance: float, decomposition: tuple[Matrix, Vector, Matrix]) -> Answer:
     """V_k S_k⁻¹ U_kᵀ z over the singular values s > tolerance × s_0 of R, which are those of A.
 
-    `decomposition` is the thin (U, s, Vᵀ) of R.
+    Parameters
+    ----------
+    factor : Factor
+        R (p, n) and z (p,).
+    tolerance : float
+        Smallest singular value that is kept, relative to the largest.
+    decomposition : tuple of ndarray
+        The thin (U, s, Vᵀ) of R.
+
+    Returns
+    -------
+    Answer
+        With the singular values kept as its rank.
     """
     u, s, vt = decomposition
     rank = int(np.count_nonzero(s > tolerance * s[0]))

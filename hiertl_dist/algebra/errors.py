@@ -6,7 +6,12 @@ from __future__ import annotations
 class ConvergenceError(RuntimeError):
     """An iteration stopped before its answer met the promised accuracy.
 
-    `gap` is the largest violation of the optimality conditions that was left, relative to the penalty.
+    Parameters
+    ----------
+    message : str
+        What was expected and what was found.
+    gap : float
+        The largest violation of the optimality conditions that was left, relative to the penalty.
     """
 
     def __init__(self, message: str, gap: float) -> None:
@@ -20,7 +25,12 @@ class ConvergenceError(RuntimeError):
 class UnsafeGram(ArithmeticError):  # noqa: N818 - named for the state it reports, like ZeroDivision
     """Normal equations can't be trusted at this conditioning.
 
-    `condition` is the estimated condition number of the (regularised, column-equilibrated) design matrix.
+    Parameters
+    ----------
+    message : str
+        What was expected and what was found.
+    condition : float
+        The estimated condition number of the (regularised, column-equilibrated) design matrix.
     """
 
     def __init__(self, message: str, condition: float) -> None:

@@ -36,13 +36,22 @@ _LARGEST = 1e8
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What evidence chose; `answer` and `penalties` are in the units of the live columns of a `Problem`.
+    """What evidence chose, in the units of the live columns of a ``Problem``.
 
-    - `penalties`: what is added to the diagonal of AᵀA, inf where a column is taken out
-    - `alpha`: the one penalty, for columns of length 1 if the regulariser says so; None where each has its own
-    - `noise`: standard deviation of a row
-    - `effective_parameters`: Σ (1 − penalty_j H⁻¹_jj)
-    - `log_evidence`: log p(b), b being the (weighted) rows of the target
+    Attributes
+    ----------
+    answer : Answer
+        The solution with these penalties.
+    penalties : ndarray of shape (n,)
+        What is added to the diagonal of AᵀA, inf where a column is taken out.
+    alpha : float or None
+        The one penalty, for columns of length 1 if the regulariser says so; ``None`` where each has its own.
+    noise : float
+        Standard deviation of a row, in the units of the target.
+    effective_parameters : float
+        Σ (1 − penalty_j H⁻¹_jj).
+    log_evidence : float
+        log p(b), b being the (weighted) rows of the target.
     """
 
     answer: Answer
@@ -66,7 +75,16 @@ class Evidence:
 class Spectrum:
     """The evidence as a function of alpha alone, noise being its best: noise² = E / N.
 
-    `s2` (p,): squared singular values; `z2` (p,): squares of Uᵀz; `outside`: residual that no c reduces.
+    Attributes
+    ----------
+    s2 : ndarray of shape (p,)
+        Squared singular values.
+    z2 : ndarray of shape (p,)
+        Squares of Uᵀz.
+    outside : float
+        Squared residual that no c reduces.
+    counted : float
+        N, the rows that the caller counts.
     """
 
     s2: Vector
@@ -75,7 +93,7 @@ class Spectrum:
     counted: float
 
     def energy(self, alpha: Vector) -> Vector:
-        """E (k,) for `alpha` (k,)."""
+        """The energy E, shape (k,), for ``alpha`` (k,)."""
         a = alpha[:, np.newaxis]
         return np.asarray(self.outside + np.sum(self.z2 * (a / (self.s2 + a)), axis=1))
 
@@ -84,7 +102,7 @@ class Spectrum:
         return np.asarray(np.sum(self.s2 / (self.s2 + alpha[:, np.newaxis]), axis=1))
 
     def log_evidence(self, alpha: Vector) -> Vector:
-        """log p(b) (k,)."""
+        """The logarithm of p(b), shape (k,), for ``alpha`` (k,)."""
         volume = np.sum(np.log1p(self.s2 / alpha[:, np.newaxis]), axis=1)
         return log_evidence(self.counted, self.energy(alpha), volume)
 
@@ -96,14 +114,46 @@ class Spectrum:
 
 
 def log_evidence(counted: float, energy: Vector, volume: Vector) -> Vector:
-    """log p(b) with noise² = E / N; `volume` is log |H| − Σ log penalty."""
+    """The logarithm of p(b) with noise² = E / N.
+
+    Parameters
+    ----------
+    counted : float
+        N, the rows that the caller counts.
+    energy : ndarray of shape (k,)
+        E.
+    volume : ndarray of shape (k,)
+        log |H| − Σ log penalty.
+
+    Returns
+    -------
+    ndarray of shape (k,)
+        log p(b) of each.
+    """
     return np.asarray(-0.5 * (counted * (np.log(2 * math.pi * energy / counted) + 1.0) + volume))
 
 
 def spectrum_of(problem: Problem, factor: Factor) -> Spectrum:
-    """The spectrum of `factor`, which is the problem's with its columns scaled; ValueError where N is too small.
+    """The spectrum of a factor.
 
     Singular values that are rounding of the largest are zero: what they would fit is residual.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    factor : Factor
+        That of the problem, with its columns scaled.
+
+    Returns
+    -------
+    Spectrum
+        The evidence as a function of alpha.
+
+    Raises
+    ------
+    ValueError
+        N is smaller than the number of independent rows.
     """
     u, s, _ = problem.svd if factor is problem.factor else svd(factor.R)
     s = np.where(s > len(s) * EPS * s[0], s, 0.0)
@@ -121,13 +171,31 @@ def normalised(problem: Problem) -> Factor:
 def bayesian_ridge(problem: Problem, settings: BayesianRidge) -> Evidence:
     """The alpha and noise that maximise the evidence, and the ridge solution with that alpha.
 
-    Stationary points are the fixed points of MacKay's updates (Neural Comput. 4, 415 (1992)), alpha =
-    noise² γ / ‖c‖² and noise² = ‖A c − b‖² / (N − γ). Together they say γ E = N alpha ‖c‖², one equation in
-    alpha: the evidence is looked at over all alphas that matter and the root beside its largest value found by
-    bracketing, so that neither a slow iteration nor a lesser maximum can end it.
+    Stationary points are the fixed points of MacKay's updates (Neural Comput. 4, 415 (1992)), alpha = noise² γ / ‖c‖²
+    and noise² = ‖A c − b‖² / (N − γ). Together they say γ E = N alpha ‖c‖², one equation in alpha: the evidence is
+    looked at over all alphas that matter and the root beside its largest value found by bracketing, so that neither a
+    slow iteration nor a lesser maximum can end it.
 
-    Raises ConvergenceError where `max_iter` steps don't find it to `tolerance`, ValueError for an N below the
-    number of independent rows, UnsafeGram as `solve`.
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    settings : BayesianRidge
+        Accuracy, most steps, and whether columns are scaled.
+
+    Returns
+    -------
+    Evidence
+        Alpha, noise and the solution.
+
+    Raises
+    ------
+    ConvergenceError
+        ``max_iter`` steps don't find alpha to ``tolerance``.
+    ValueError
+        An N below the number of independent rows.
+    UnsafeGram
+        As ``solve``.
     """
     if problem.live.n_columns == 0:
         return nothing_found(problem, math.inf)

@@ -32,7 +32,15 @@ _REFINEMENTS = 4
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """Upper trapezoidal `R` (p, n), p = min(rows, n), and `z` (p,)."""
+    """The triangle and the target of a least-squares problem, p = min(rows, n).
+
+    Attributes
+    ----------
+    R : ndarray of shape (p, n)
+        Upper trapezoidal.
+    z : ndarray of shape (p,)
+        Its target.
+    """
 
     R: Matrix
     z: Vector
@@ -44,7 +52,21 @@ class Factor:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a solver found: a `LinearSolution` without what can be told from the summary alone."""
+    """What a solver found: a ``LinearSolution`` without what can be told from the summary alone.
+
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n,)
+        The answer.
+    rank : int
+        Columns or singular values that it has.
+    condition : float
+        Condition number of what was inverted.
+    kkt_gap : float or None
+        Largest violation of the optimality conditions, relative to the penalty, where there are any.
+    notes : tuple of str
+        What the reader of a report should know.
+    """
 
     coefficients: Vector
     rank: int
@@ -63,7 +85,7 @@ def factor_of_rows(summary: RFactor) -> Factor:
 
 
 def factor_of_gram(summary: Gram) -> Factor:
-    """The Cholesky factor as R, z = R⁻ᵀ Aᵀb; raises UnsafeGram as `guarded_cholesky`."""
+    """The Cholesky factor as R, z = R⁻ᵀ Aᵀb; raises UnsafeGram as ``guarded_cholesky``."""
     u, _ = guarded_cholesky(summary, 0.0)
     n = summary.n_columns
     return Factor(u, solve_triangular(u, summary.g[:n, n], transposed=True))
@@ -94,7 +116,7 @@ def guarded_cholesky(summary: Gram, alpha: float | Vector) -> tuple[Matrix, floa
 
 
 def equilibrated(a: Matrix) -> tuple[Matrix, Vector]:
-    """(`a` with columns of length 1, their lengths); zero columns stay zero and count as 1."""
+    """(``a`` with columns of length 1, their lengths); zero columns stay zero and count as 1."""
     lengths = column_norms(a)
     lengths[lengths == 0.0] = 1.0
     return np.asfortranarray(a / lengths), lengths
@@ -106,9 +128,24 @@ def equilibrated_condition(u: Matrix) -> float:
 
 
 def refine(gradient: Callable[[Vector], Vector], u: Matrix, c: Vector) -> Vector:
-    """`c` after corrected semi-normal steps UᵀU d = gradient(c), for as long as they shrink the gradient.
+    """Coefficients after corrected semi-normal steps UᵀU d = gradient(c).
 
-    Björck, Linear Algebra Appl. 88/89, 31 (1987): one step gives what a stored Q would have given.
+    Steps are taken for as long as they shrink the gradient. Björck, Linear Algebra Appl. 88/89, 31 (1987): one step
+    gives what a stored Q would have given.
+
+    Parameters
+    ----------
+    gradient : callable
+        ``gradient(c)``, shape (n,), zero at the minimum.
+    u : ndarray of shape (n, n)
+        The triangle U.
+    c : ndarray of shape (n,)
+        Where to start.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The best coefficients found.
     """
     slope = gradient(c)
     for _ in range(_REFINEMENTS):

@@ -1,6 +1,6 @@
-"""`Gram`: the normal equations [A | T]ᵀ[A | T]; half of `RFactor`'s arithmetic, the condition number squared.
+"""``Gram``: the normal equations [A | T]ᵀ[A | T]; half of ``RFactor``'s arithmetic, the condition number squared.
 
-Right where the problem is well conditioned or well regularised; `solve` checks, and refuses otherwise.
+Right where the problem is well conditioned or well regularised; ``solve`` checks, and refuses otherwise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ BLOCK_ROWS = 192
 
 @dataclass(frozen=True, eq=False)
 class Gram(Summary):
-    """`g` (n + t, n + t) = [A | T]ᵀ[A | T], symmetric, both triangles filled."""
+    """The normal equations of [A | T].
+
+    Attributes
+    ----------
+    g : ndarray of shape (n + t, n + t)
+        [A | T]ᵀ[A | T], symmetric, both triangles filled; in the squared units of the rows.
+    rows : int
+        Rows that were added up, m.
+    n_targets : int
+        Targets, t.
+    """
 
     g: Matrix
     rows: int
@@ -44,23 +54,26 @@ class Gram(Summary):
 
     @classmethod
     def of_buffer(cls, buffer: Matrix, n_targets: int = 1, *, overwrite: bool = False) -> Self:
-        """One rank-m update; see `Summary.of_buffer`. The buffer is only read, row- or column-major alike."""
+        """The summary of a filled buffer, by one rank-m update: as ``Summary.of_buffer``.
+
+        The buffer is only read, row- or column-major alike.
+        """
         rows = buffer_of(buffer, n_targets)
         return cls(symmetric_product(rows), len(rows), n_targets)
 
     @classmethod
     def collector(cls, rows: int, width: int, n_targets: int = 1) -> Collector[Gram]:
-        """See `Summary.collector`; rows are added up as they come, and no buffer of all of them is needed."""
+        """As ``Summary.collector``; rows are added up as they come, and no buffer of all of them is needed."""
         return _GramCollector(rows, width, n_targets)
 
     def merge(self, other: Summary) -> Self:
-        """The sum; see `Summary.merge`."""
+        """The sum of two matrices: as ``Summary.merge``."""
         self._require_mergeable(other)
         assert isinstance(other, Gram)
         return type(self)(self.g + other.g, self.rows + other.rows, self.n_targets)
 
     def scale(self, weight: float) -> Self:
-        """`g` times weight²; see `Summary.scale`."""
+        """The summary with its matrix times weight²: as ``Summary.scale``."""
         return type(self)(self.g * checked_weight(weight) ** 2, self.rows, self.n_targets)
 
     def _recombine(self, keep: npt.NDArray[np.intp], targets: Matrix) -> Self:
@@ -76,16 +89,16 @@ class Gram(Summary):
         return type(self)(mixed, self.rows, targets.shape[1])
 
     def column_norms(self) -> Vector:
-        """See `Summary.column_norms`."""
+        """As ``Summary.column_norms``, shape (n,)."""
         return np.asarray(np.sqrt(np.diagonal(self.g)[: self.n_columns]))
 
     def gradient(self, c: npt.ArrayLike) -> Vector:
-        """See `Summary.gradient`."""
+        """As ``Summary.gradient``, shape (n,)."""
         n = self.n_columns
         return np.asarray(self.g[:n, n] - self.g[:n, :n] @ self._coefficients(c))
 
     def residual_norm2(self, c: npt.ArrayLike) -> float:
-        """See `Summary.residual_norm2`; a difference of large numbers, good to about 1e-15 ‖b‖², ≥ 0."""
+        """As ``Summary.residual_norm2``; a difference of large numbers, good to about 1e-15 ‖b‖², ≥ 0."""
         n = self.n_columns
         signed = np.zeros(n + 1)
         signed[:n] = self._coefficients(c)
@@ -93,12 +106,12 @@ class Gram(Summary):
         return max(0.0, float(signed @ (self.g[: n + 1, : n + 1] @ signed)))
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """{"g", "rows", "n_targets"}; see `Summary.to_arrays`."""
+        """Arrays "g", "rows" and "n_targets": as ``Summary.to_arrays``."""
         return {"g": self.g, "rows": np.asarray(self.rows), "n_targets": np.asarray(self.n_targets)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.ArrayLike]) -> Self:
-        """See `Summary.from_arrays`."""
+        """As ``Summary.from_arrays``; also refuses a matrix that is not symmetric."""
         g, rows, n_targets = saved(arrays, "g")
         if g.shape == g.T.shape and not np.array_equal(g, g.T):
             raise ValueError("g: expected a symmetric matrix, found different triangles")

@@ -1,4 +1,4 @@
-"""Checked LAPACK and BLAS calls: with `packed` the only module of the package that sees an `info` code.
+"""Checked LAPACK and BLAS calls: with ``packed`` the only module of the package that sees an ``info`` code.
 
 Every function takes and returns float64 arrays. Matrices come back column-major, as LAPACK wants them.
 All are deterministic: the same input gives the same bits when the caller keeps the number of BLAS threads.
@@ -39,16 +39,26 @@ def stack_panel(n: int) -> int:
 
 
 def zero_lower(a: Matrix) -> Matrix:
-    """Zero what lies below the diagonal of `a` (m, n), in place."""
+    """Zero what lies below the diagonal of ``a`` (m, n), in place."""
     for column in range(min(a.shape)):
         a[column + 1 :, column] = 0.0
     return a
 
 
 def qr_triangle(a: Matrix, *, overwrite: bool = False) -> Matrix:
-    """R of `a` = QR, shape (min(m, n), n); signs as Householder reflections leave them (dgeqrt).
+    """R of a = QR, with signs as Householder reflections leave them (dgeqrt).
 
-    `overwrite` lets a column-major `a` be destroyed instead of copied.
+    Parameters
+    ----------
+    a : ndarray of shape (m, n)
+        Any matrix.
+    overwrite : bool, default False
+        Let a column-major ``a`` be destroyed instead of copied.
+
+    Returns
+    -------
+    ndarray of shape (min(m, n), n)
+        Upper triangular or trapezoidal.
     """
     m, n = a.shape
     k = min(m, n)
@@ -60,10 +70,23 @@ def qr_triangle(a: Matrix, *, overwrite: bool = False) -> Matrix:
 
 
 def stack_below(triangle: Matrix, below: Matrix, *, trapezoid: int, overwrite: bool = False) -> Matrix:
-    """R (n, n) of `triangle` (n, n), zero below its diagonal, stacked on `below` (m, n) (dtpqrt).
+    """R of a triangle stacked on other rows (dtpqrt).
 
-    The last `trapezoid` rows of `below` are known to be upper trapezoidal: m for a triangle, 0 for general
-    rows. `overwrite` lets both, where column-major, be destroyed instead of copied; the first becomes R.
+    Parameters
+    ----------
+    triangle : ndarray of shape (n, n)
+        Zero below its diagonal.
+    below : ndarray of shape (m, n)
+        The other rows.
+    trapezoid : int
+        How many of the last rows of ``below`` are known to be upper trapezoidal: m for a triangle, 0 for general rows.
+    overwrite : bool, default False
+        Let both, where column-major, be destroyed instead of copied; the first becomes R.
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+        Upper triangular.
     """
     n = triangle.shape[1]
     if n == 0 or len(below) == 0:
@@ -76,7 +99,7 @@ def stack_below(triangle: Matrix, below: Matrix, *, trapezoid: int, overwrite: b
 
 
 def solve_triangular(u: Matrix, b: Vector, *, transposed: bool = False) -> Vector:
-    """x with U x = b, or Uᵀ x = b; an exactly zero diagonal entry raises LinAlgError (dtrtrs)."""
+    """The x (n,) with U x = b, or Uᵀ x = b; an exactly zero diagonal entry raises LinAlgError (dtrtrs)."""
     if len(b) == 0:
         return np.zeros(0)
     x, info = lapack.dtrtrs(u, b[:, np.newaxis], trans=int(transposed))
@@ -87,9 +110,28 @@ def solve_triangular(u: Matrix, b: Vector, *, transposed: bool = False) -> Vecto
 
 
 def solve_triangular_many(u: Matrix, b: Matrix, *, transposed: bool = False, overwrite: bool = False) -> Matrix:
-    """X (k, m) with U X = b, or Uᵀ X = b, for `b` (k, m); otherwise as `solve_triangular`.
+    """X (k, m) with U X = b, or Uᵀ X = b (dtrtrs).
 
-    `overwrite` lets a column-major `b` be destroyed instead of copied (dtrtrs).
+    Parameters
+    ----------
+    u : ndarray of shape (k, k)
+        Upper triangular.
+    b : ndarray of shape (k, m)
+        Right sides, one in each column.
+    transposed : bool, default False
+        Solve with Uᵀ.
+    overwrite : bool, default False
+        Let a column-major ``b`` be destroyed instead of copied.
+
+    Returns
+    -------
+    ndarray of shape (k, m)
+        The solutions.
+
+    Raises
+    ------
+    LinAlgError
+        A diagonal entry of U is exactly zero.
     """
     if b.size == 0:
         return np.zeros(b.shape, order="F")
@@ -154,7 +196,7 @@ def _inverse_norm(n: int, solve: Callable[[Vector], Vector], transposed: Callabl
 
 
 def cholesky(g: Matrix) -> Matrix | None:
-    """U with UᵀU = `g`; None where `g` is not positive definite. The caller decides what that means (dpotrf)."""
+    """U with UᵀU = ``g``; None where ``g`` is not positive definite. The caller decides what that means (dpotrf)."""
     if g.shape[0] == 0:
         return np.zeros((0, 0), order="F")
     u, info = lapack.dpotrf(g, lower=0, clean=1)
@@ -165,7 +207,7 @@ def cholesky(g: Matrix) -> Matrix | None:
 
 
 def definite_condition(g: Matrix, u: Matrix) -> float:
-    """Estimate of cond_1 of `g` = UᵀU, as `triangular_condition`."""
+    """Estimate of cond_1 of ``g`` = UᵀU, as ``triangular_condition``."""
     n = g.shape[0]
     if n == 0:
         return 1.0
@@ -179,7 +221,7 @@ def definite_condition(g: Matrix, u: Matrix) -> float:
 
 
 def solve_definite(g: Matrix, b: Vector) -> Vector | None:
-    """x with `g` x = `b`, `g` column-major and destroyed; None where it is not positive definite (dposv)."""
+    """The x with g x = b; None where g is not positive definite (dposv). g is column-major and destroyed."""
     if len(b) == 0:
         return np.zeros(0)
     _, x, info = lapack.dposv(g, b[:, np.newaxis], overwrite_a=True)
@@ -202,7 +244,13 @@ def pivoted_qr(a: Matrix, b: Vector) -> tuple[Matrix, npt.NDArray[np.intp], Vect
 
 
 class RowSpace:
-    """The trapezoid `a` (r, n), r ≤ n, of full row rank as [T 0] Z with orthogonal Z (dtzrzf)."""
+    """A trapezoid of full row rank as [T 0] Z with orthogonal Z (dtzrzf).
+
+    Parameters
+    ----------
+    a : ndarray of shape (r, n)
+        Upper trapezoidal, r ≤ n.
+    """
 
     def __init__(self, a: Matrix) -> None:
         self.rank, self.columns = a.shape
@@ -216,7 +264,7 @@ class RowSpace:
             self.triangle = a
 
     def least_norm(self, b: Vector) -> Vector:
-        """The shortest x (n,) with `a` x = `b`."""
+        """The shortest x (n,) with a x = b, for ``b`` (r,)."""
         y = np.zeros((self.columns, 1))
         y[: self.rank, 0] = solve_triangular(self.triangle, b)
         if self._wide:
@@ -226,16 +274,26 @@ class RowSpace:
 
 
 def svd(a: Matrix) -> tuple[Matrix, Vector, Matrix]:
-    """Thin (U, s, Vᵀ) of `a`, s falling (dgesdd)."""
+    """Thin (U, s, Vᵀ) of ``a``, s falling (dgesdd)."""
     u, s, vt, info = lapack.dgesdd(a, full_matrices=0)
     _check("dgesdd", info)
     return np.asarray(u), np.asarray(s), np.asarray(vt)
 
 
 def add_symmetric_product(total: Matrix, rows: Matrix) -> Matrix:
-    """The upper triangle of the column-major `total` (n, n) plus that of rowsᵀrows, in place (dsyrk).
+    """Add rowsᵀrows to a matrix, in the upper triangle and in place (dsyrk).
 
-    Contiguous `rows` (m, n), row- or column-major, are not copied.
+    Parameters
+    ----------
+    total : ndarray of shape (n, n)
+        Column-major; only its upper triangle is read and written.
+    rows : ndarray of shape (m, n)
+        Contiguous ones, row- or column-major, are not copied.
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+        ``total`` itself.
     """
     if rows.size == 0:
         return total
@@ -244,7 +302,7 @@ def add_symmetric_product(total: Matrix, rows: Matrix) -> Matrix:
 
 
 def mirror_upper(a: Matrix) -> Matrix:
-    """Fill what lies below the diagonal of `a` (n, n) with what lies above it, in place."""
+    """Fill what lies below the diagonal of ``a`` (n, n) with what lies above it, in place."""
     n = len(a)
     for start in range(0, n, PANEL):
         stop = min(start + PANEL, n)
@@ -261,5 +319,5 @@ def symmetric_product(rows: Matrix) -> Matrix:
 
 
 def column_norms(a: Matrix) -> Vector:
-    """Euclidean lengths of the columns of a column-major `a` (m, n), shape (n,), without a second matrix."""
+    """Euclidean lengths of the columns of a column-major ``a`` (m, n), shape (n,), without a second matrix."""
     return np.asarray(np.sqrt(np.vecdot(a.T, a.T)))

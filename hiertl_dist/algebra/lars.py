@@ -31,7 +31,15 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, eq=False)
 class Knots:
-    """`mus` (k,) falling, `y` (k, n)."""
+    """Where the path of a LASSO bends.
+
+    Attributes
+    ----------
+    mus : ndarray of shape (k,)
+        Penalties, falling.
+    y : ndarray of shape (k, n)
+        The coefficients at each.
+    """
 
     mus: Vector
     y: Matrix
@@ -65,10 +73,24 @@ def segment_gaps(X: Matrix, z: Vector, knots: Knots) -> tuple[Vector, Vector]:
 
 
 def library_knots(X: Matrix, z: Vector, mu_min: float) -> Knots:
-    """Those of scikit-learn's `lars_path` down to `mu_min`; wrong from where it went astray, which it may not say.
+    """Those of scikit-learn's ``lars_path``; wrong from where it went astray, which it may not say.
 
-    It drops a column whose pivot is below 1e-7, whatever the length of columns, and then takes one column for
-    another; it stops at 500 steps unless told, and within 1.2e-7 of alpha_min. So X and z come scaled.
+    It drops a column whose pivot is below 1e-7, whatever the length of columns, and then takes one column for another;
+    it stops at 500 steps unless told, and within 1.2e-7 of alpha_min. So X and z come scaled.
+
+    Parameters
+    ----------
+    X : ndarray of shape (p, n)
+        The columns.
+    z : ndarray of shape (p,)
+        The target.
+    mu_min : float
+        The penalty down to which knots are wanted.
+
+    Returns
+    -------
+    Knots
+        Those that were found.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import lars_path
@@ -92,7 +114,7 @@ def library_knots(X: Matrix, z: Vector, mu_min: float) -> Knots:
 
 
 def ended(knots: Knots, mu_min: float) -> Knots:
-    """The same without what lies below `mu_min`, which becomes the last knot if it was passed."""
+    """The same without what lies below ``mu_min``, which becomes the last knot if it was passed."""
     below = np.flatnonzero(knots.mus < mu_min)
     if len(below) == 0 or below[0] == 0:
         return knots
@@ -105,7 +127,7 @@ def ended(knots: Knots, mu_min: float) -> Knots:
 
 
 def without_remains(y: Matrix) -> Matrix:
-    """`y` (k, n), in place, with 0 for what rounding left of a coefficient where its column leaves."""
+    """``y`` (k, n), in place, with 0 for what rounding left of a coefficient where its column leaves."""
     for before, here, after in zip(y[:-2], y[1:-1], y[2:], strict=True):
         # the last point is interpolated, so that some of the remains is in it too
         gone = (np.abs(after) <= np.abs(here)) & (np.abs(here) <= 1e-8 * np.abs(before))
@@ -114,7 +136,26 @@ def without_remains(y: Matrix) -> Matrix:
 
 
 def walked_knots(X: Matrix, z: Vector, mu: float, y: Vector, mu_min: float) -> Knots:
-    """Knots below the one at `mu`, whose coefficients are `y`, down to `mu_min`; fewer where the walk can't go on."""
+    """Knots below one that is known; fewer where the walk can't go on.
+
+    Parameters
+    ----------
+    X : ndarray of shape (p, n)
+        The columns.
+    z : ndarray of shape (p,)
+        The target.
+    mu : float
+        The penalty of the known knot.
+    y : ndarray of shape (n,)
+        The coefficients there.
+    mu_min : float
+        The penalty down to which knots are wanted.
+
+    Returns
+    -------
+    Knots
+        Without the known one.
+    """
     mus: list[float] = []
     ys: list[Vector] = []
     # dependent columns that are all active: there is no one way on
@@ -160,13 +201,13 @@ class _Walk:
         self.u, self.changes = u, 0
 
     def _solve(self, right: Vector) -> Vector:
-        """b with X_Aᵀ X_A b = right: semi-normal equations, corrected on X."""
+        """The b with X_Aᵀ X_A b = right: semi-normal equations, corrected on X."""
         own = self.X[:, self.active]
         start = solve_triangular(self.u, solve_triangular(self.u, right, transposed=True))
         return refine(lambda b: np.asarray(right - own.T @ (own @ b)), self.u, start)
 
     def step(self, mu_min: float) -> None:
-        """To the next knot, or to `mu_min`."""
+        """To the next knot, or to ``mu_min``."""
         if self.changes > CHANGES:
             self._renew()
         active = np.array(self.active, dtype=np.intp)

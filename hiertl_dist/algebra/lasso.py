@@ -24,8 +24,25 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 def lasso(factor: Factor, mu: float) -> Answer:
-    """Coefficients with violation of optimality ≤ GAP_LIMIT; rank is the number of nonzeros, condition is
-    cond_1 of their (equilibrated) columns. Raises ConvergenceError carrying the gap."""
+    """The minimum of ½‖R c − z‖² + mu ‖c‖₁, with violation of optimality ≤ GAP_LIMIT.
+
+    Parameters
+    ----------
+    factor : Factor
+        R (p, n) and z (p,).
+    mu : float
+        The penalty, N λ.
+
+    Returns
+    -------
+    Answer
+        Its rank is the number of nonzeros, its condition cond_1 of their (equilibrated) columns.
+
+    Raises
+    ------
+    ConvergenceError
+        The violation can't be made small enough; the error carries it.
+    """
     R, z = factor.R, factor.z
     start = near_optimum(R, z, mu) if np.abs(R.T @ z).max() > mu else np.zeros(R.shape[1])
     search = _ActiveSet(R, z, mu, start)
@@ -50,9 +67,23 @@ def require_optimal(gap: float, rounding: float) -> tuple[str, ...]:
 
 
 def rounding_gap(norms: Vector, z: Vector, mu: npt.ArrayLike, c: npt.NDArray[np.float64]) -> Vector:
-    """What rounding of `c` (…, n) and of the residual alone may contribute to the gap at `mu` (…).
+    """What rounding of c and of the residual alone may contribute to the gap.
 
-    `norms` (n,) are the lengths of the columns of R.
+    Parameters
+    ----------
+    norms : ndarray of shape (n,)
+        Lengths of the columns of R.
+    z : ndarray of shape (p,)
+        The target.
+    mu : array_like of shape (…)
+        Penalties.
+    c : ndarray of shape (…, n)
+        The coefficients at each.
+
+    Returns
+    -------
+    ndarray of shape (…)
+        The gap relative to the penalty.
     """
     lengths = np.linalg.norm(z) + np.linalg.norm(norms * c, axis=-1)
     return np.asarray(8 * _EPS * norms.max(initial=0.0) * lengths / mu)

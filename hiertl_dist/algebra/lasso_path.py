@@ -1,7 +1,7 @@
 """The whole LASSO path of a factor: every knot with its errors, degrees of freedom, AIC and BIC, and exact in between.
 
-A path costs little more than its last point, so λ is chosen after it and not before. Knots come from `lars`; here they
-are checked, all of them and what lies between, against the conditions of optimality.
+A path costs little more than its last point, so λ is chosen after it and not before. Knots come from ``lars``; here
+they are checked, all of them and what lies between, against the conditions of optimality.
 """
 
 from __future__ import annotations
@@ -29,17 +29,30 @@ PATH_GAP_LIMIT = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class LassoPath:
-    """The minima of (1/2N) ‖A c − b‖² + λ Σ_j w_j |c_j| + ½ l2 ‖c‖² for all λ from where c = 0 down to `exact_to`.
+    """The minima of (1/2N) ‖A c − b‖² + λ Σ_j w_j |c_j| + ½ l2 ‖c‖² for all λ from where c = 0 down to the last.
 
-    - `lams` (k,) falling: the knots, the first the smallest λ with c = 0, the last the λ asked for
-    - `coefficients` (k, n), of the columns given, also with `normalize`
-    - `residual_norm2` (k,): ‖A c − b‖² over the weighted rows
-    - `nonzeros` (k,); `degrees_of_freedom` (k,) of the fit: the nonzeros (Zou, Hastie, Tibshirani, Ann. Stat. 35, 2173
-      (2007)), with l2 the trace of the ridge's hat matrix of the nonzero columns (Tibshirani, Taylor, Ann. Stat. 40,
-      1198 (2012))
-    - `aic`, `bic` (k,): see `information_criteria`, with `rows`, the true number of rows
-    - `gaps` (k,): largest violation of the optimality conditions at a knot and on the way to the next, relative to N λ
-    - `exact_to`: the λ down to which that was found to be at most PATH_GAP_LIMIT (or what rounding explains)
+    Attributes
+    ----------
+    lams : ndarray of shape (k,)
+        The knots, falling: the first the smallest λ with c = 0, the last the λ asked for.
+    coefficients : ndarray of shape (k, n)
+        Those of the columns given, also with ``normalize``.
+    residual_norm2 : ndarray of shape (k,)
+        ‖A c − b‖² over the weighted rows.
+    nonzeros : ndarray of int, shape (k,)
+        How many coefficients are not zero.
+    degrees_of_freedom : ndarray of shape (k,)
+        Those of the fit: the nonzeros (Zou, Hastie, Tibshirani, Ann. Stat. 35, 2173 (2007)), with l2 the trace of the
+        ridge's hat matrix of the nonzero columns (Tibshirani, Taylor, Ann. Stat. 40, 1198 (2012)).
+    aic : ndarray of shape (k,)
+        As ``information_criteria``.
+    bic : ndarray of shape (k,)
+        As ``information_criteria``.
+    gaps : ndarray of shape (k,)
+        Largest violation of the optimality conditions at a knot and on the way to the next, relative to N λ. Down to
+        ``exact_to`` it is at most PATH_GAP_LIMIT, or what rounding explains.
+    rows : int
+        The true number of rows, as the criteria take it.
     """
 
     lams: Vector
@@ -58,9 +71,24 @@ class LassoPath:
         return float(self.lams[-1])
 
     def at(self, lam: float) -> Vector:
-        """The coefficients (n,) at `lam`: linear between knots, which is exact, and those of the first above it.
+        """The coefficients at one λ.
 
-        Raises ValueError below `exact_to`.
+        They are linear between knots, which is exact; above the first knot they are those of the first.
+
+        Parameters
+        ----------
+        lam : float
+            The λ, at least ``exact_to``.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The coefficients.
+
+        Raises
+        ------
+        ValueError
+            A λ below ``exact_to``.
         """
         if not (math.isfinite(lam) and lam >= self.exact_to):
             raise ValueError(f"lam: expected a finite number ≥ {self.exact_to:g}, where the path ends, found {lam}")
@@ -81,11 +109,28 @@ class LassoPath:
 def information_criteria(
     residual_norm2: npt.ArrayLike, degrees_of_freedom: npt.ArrayLike, rows: int
 ) -> tuple[Vector, Vector]:
-    """(AIC, BIC) = N log(RSS / N) + df × 2 or × log N: normal errors of unknown size, without the constant.
+    """AIC and BIC = N log(RSS / N) + df × 2 or × log N: normal errors of unknown size, without the constant.
 
-    RSS is the sum of squares over the weighted rows, N = `rows` the number of independent ones: not the rows of a
-    triangular factor, nor a number that counts some twice. Both are +inf where df ≥ N, since nothing is then left to
-    tell the errors' size from. Shapes are those of the arrays given.
+    Both are +inf where df ≥ N, since nothing is then left to tell the errors' size from.
+
+    Parameters
+    ----------
+    residual_norm2 : array_like
+        RSS, the sum of squares over the weighted rows.
+    degrees_of_freedom : array_like
+        df of each, of a shape that fits.
+    rows : int
+        N, the number of independent rows: not the rows of a triangular factor, nor a number that counts some twice.
+
+    Returns
+    -------
+    aic, bic : ndarray
+        Of the shape of the arrays given.
+
+    Raises
+    ------
+    ValueError
+        Numbers that are negative, or no rows.
     """
     rss, df = np.broadcast_arrays(np.asarray(residual_norm2, np.float64), np.asarray(degrees_of_freedom, np.float64))
     if rows < 1:
@@ -98,31 +143,46 @@ def information_criteria(
     return np.where(saturated, np.inf, fit + 2.0 * df), np.where(saturated, np.inf, fit + df * math.log(rows))
 
 
+# long: its parameters are documented
 def lasso_path(
     summary: RFactor, n_counted: float | None = None, *, lam_min: float, normalize: bool = False,
     weights: npt.ArrayLike | None = None, l2: float = 0.0, partial: bool = False, unpenalised: Columns = (),
 ) -> LassoPath:  # fmt: skip
-    """The LASSO path of target 0 of `summary` down to `lam_min`.
+    """The LASSO path of target 0 of a summary.
 
     Parameters
     ----------
-    n_counted : the N of the objective, by default the rows of the summary. AIC and BIC always use the summary's rows.
-    lam_min : > 0; where it is above the smallest λ with c = 0, that is the only knot.
-    normalize : as for `Lasso`; weights and l2 then act on the scaled coefficients too.
-    weights : (n,) factors > 0 of λ for each column, such as 1 / |p_j|^γ of the adaptive LASSO; inf keeps c_j at 0.
-    l2 : of the elastic net, `lam` (1 − `l1_ratio`) of `ElasticNet`, the same all along the path (LARS-EN).
-    partial : return what is exact where the rest of the path can't be found, instead of raising.
-    unpenalised : columns, as indices or a mask (n,), that λ does not act on: each takes a degree of freedom.
+    summary : RFactor
+        Of the rows [A | T].
+    n_counted : float, optional
+        The N of the objective, by default the rows of the summary. AIC and BIC always use the summary's rows.
+    lam_min : float
+        Where the path ends, > 0; where it is above the smallest λ with c = 0, that is the only knot.
+    normalize : bool, default False
+        As for ``Lasso``; weights and l2 then act on the scaled coefficients too.
+    weights : array_like of shape (n,), optional
+        Factors > 0 of λ for each column, such as 1 / |p_j|^γ of the adaptive LASSO; inf keeps c_j at 0.
+    l2 : float, default 0
+        That of the elastic net, ``lam`` (1 − ``l1_ratio``) of ``ElasticNet``, the same all along the path (LARS-EN).
+    partial : bool, default False
+        Return what is exact where the rest of the path can't be found, instead of raising.
+    unpenalised : sequence of int or mask of shape (n,), optional
+        Columns that λ does not act on: each takes a degree of freedom.
+
+    Returns
+    -------
+    LassoPath
+        All knots from where c = 0 down to ``lam_min``.
 
     Raises
     ------
     ValueError
         A number that is out of range.
     TypeError
-        A summary that is not an `RFactor`: normal equations lose the digits that a path needs.
+        A summary that is not an ``RFactor``: normal equations lose the digits that a path needs.
     ConvergenceError
-        A part of the path that violates optimality by more than PATH_GAP_LIMIT and can't be repaired; the message
-        names the λ down to which it is exact.
+        A part of the path that violates optimality by more than PATH_GAP_LIMIT and can't be repaired; the message names
+        the λ down to which it is exact.
     """
     _require_factor(summary)
     counted = float(summary.rows if n_counted is None else n_counted)
@@ -184,9 +244,27 @@ def _joined(summary: RFactor, apart: Apart, part: LassoPath) -> LassoPath:
 
 
 def exact_knots(X: Matrix, z: Vector, mu_min: float) -> tuple[Knots, Vector, float]:
-    """(knots, their gaps, the gap found after the last): min ½‖X y − z‖² + μ‖y‖₁ as far down to `mu_min` as is exact.
+    """Knots of min ½‖X y − z‖² + μ‖y‖₁, as far down as they are exact.
 
-    scikit-learn's as long as they are right, then those of a walk of our own.
+    They are scikit-learn's as long as these are right, then those of a walk of our own.
+
+    Parameters
+    ----------
+    X : ndarray of shape (p, n)
+        The columns.
+    z : ndarray of shape (p,)
+        The target.
+    mu_min : float
+        The penalty down to which knots are wanted.
+
+    Returns
+    -------
+    knots : Knots
+        Those that are exact.
+    gaps : ndarray of shape (k,)
+        The violation of optimality at each, and on the way to the next.
+    beyond : float
+        The violation that was found after the last, NaN where none was.
     """
     n = X.shape[1]
     # ‖z − X y‖ ≤ ‖z‖, so the others stay 0 down to mu_min
@@ -206,7 +284,7 @@ def exact_knots(X: Matrix, z: Vector, mu_min: float) -> tuple[Knots, Vector, flo
 def _right(X: Matrix, z: Vector, knots: Knots) -> tuple[Knots, Vector, float]:
     """The knots before the first that is wrong, their gaps, and the gap that ended them (NaN where none did).
 
-    `gaps` are largest at a knot and on the way to the next.
+    ``gaps`` are largest at a knot and on the way to the next.
     """
     gaps, segments = segment_gaps(X, z, knots)
     rounding = rounding_gap(column_norms(X), z, knots.mus, knots.y)
@@ -260,6 +338,6 @@ def _residual_norms2(summary: RFactor, coefficients: Matrix) -> Vector:
 
 
 def _ridge_freedom(factor: Factor, y: Matrix, mu2: float) -> Vector:
-    """Trace of R_A (R_AᵀR_A + mu2 I)⁻¹ R_Aᵀ (k,), A being the nonzeros of each row of `y` (k, n)."""
+    """Trace of R_A (R_AᵀR_A + mu2 I)⁻¹ R_Aᵀ (k,), A being the nonzeros of each row of ``y`` (k, n)."""
     squares = [np.linalg.svd(factor.R[:, own != 0.0], compute_uv=False) ** 2 for own in y]
     return np.array([float(np.sum(s / (s + mu2))) for s in squares])

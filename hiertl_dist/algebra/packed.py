@@ -19,10 +19,23 @@ def packed_size(n: int) -> int:
 
 
 def pack_upper(a: Matrix) -> Vector:
-    """The upper triangle of `a` (n, n), column by column, (n (n + 1) / 2,), every bit kept (dtrttp).
+    """The upper triangle of a matrix, column by column, every bit kept (dtrttp).
 
-    Raises ValueError where `a` is not square, is wider than `WIDEST`, or has a number other than zero below its
-    diagonal, with its row and column.
+    Parameters
+    ----------
+    a : ndarray of shape (n, n)
+        Zero below its diagonal.
+
+    Returns
+    -------
+    ndarray of shape (n (n + 1) / 2,)
+        The triangle alone.
+
+    Raises
+    ------
+    ValueError
+        A matrix that is not square, is wider than ``WIDEST``, or has a number other than zero below its diagonal, with
+        its row and column.
     """
     n = a.shape[-1]
     if a.shape != (n, n) or n > WIDEST:
@@ -41,9 +54,22 @@ def pack_upper(a: Matrix) -> Vector:
 
 
 def unpack_upper(packed: Vector) -> Matrix:
-    """The column-major triangle (n, n), zero below its diagonal, that `pack_upper` made `packed` of (dtpttr).
+    """The column-major triangle that ``pack_upper`` packed (dtpttr).
 
-    Raises ValueError where no triangle has so many numbers.
+    Parameters
+    ----------
+    packed : ndarray of shape (n (n + 1) / 2,)
+        The triangle alone.
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+        Zero below its diagonal.
+
+    Raises
+    ------
+    ValueError
+        No triangle has so many numbers.
     """
     n = (math.isqrt(8 * packed.size + 1) - 1) // 2
     if packed.shape != (packed_size(n),) or n > WIDEST:

@@ -14,12 +14,30 @@ from hiertl_dist.algebra.proximal import kkt_gap
 
 
 def elastic_net(factor: Factor, mu1: float, mu2: float) -> Answer:
-    """min ½‖R c − z‖² + `mu1` ‖c‖₁ + ½ `mu2` ‖c‖², as the LASSO of R stacked on √mu2 I.
+    """The minimum of ½‖R c − z‖² + mu1 ‖c‖₁ + ½ mu2 ‖c‖², as the LASSO of R stacked on √mu2 I.
 
     Zou, Hastie, J. R. Stat. Soc. B 67, 301 (2005), lemma 1, without their rescaling ("naïve" elastic net).
-    `kkt_gap` is the largest violation, relative to mu1, of: s_j = mu1 sign(c_j) where c_j ≠ 0 and |s_j| ≤ mu1
-    elsewhere, s being Rᵀ(z − R c) − mu2 c with the R given. Rank is the number of nonzeros, condition that of
-    their columns with the penalty's rows. mu2 = 0 is `lasso`. Raises ConvergenceError as `lasso`.
+
+    Parameters
+    ----------
+    factor : Factor
+        R (p, n) and z (p,).
+    mu1 : float
+        The penalty on lengths, > 0.
+    mu2 : float
+        The penalty on squares, ≥ 0; 0 is ``lasso``.
+
+    Returns
+    -------
+    Answer
+        Its ``kkt_gap`` is the largest violation, relative to mu1, of: s_j = mu1 sign(c_j) where c_j ≠ 0 and |s_j| ≤ mu1
+        elsewhere, s being Rᵀ(z − R c) − mu2 c with the R given. Its rank is the number of nonzeros, its condition that
+        of their columns with the penalty's rows.
+
+    Raises
+    ------
+    ConvergenceError
+        As ``lasso``.
     """
     if mu2 == 0.0:
         return lasso(factor, mu1)
@@ -33,12 +51,33 @@ def elastic_net(factor: Factor, mu1: float, mu2: float) -> Answer:
 
 
 def adaptive_lasso(factor: Factor, mu: float, alpha: float, gamma: float) -> Answer:
-    """min ½‖R c − z‖² + `mu` Σ_j |c_j| / |p_j|^`gamma`, p minimising ‖R p − z‖² + `alpha` ‖p‖².
+    """The minimum of ½‖R c − z‖² + mu Σ_j |c_j| / |p_j|^gamma, p minimising ‖R p − z‖² + alpha ‖p‖².
 
     Zou, J. Am. Stat. Assoc. 101, 1418 (2006): a LASSO in columns multiplied by |p_j|^gamma. c_j = 0 where p_j = 0.
-    `kkt_gap` is that LASSO's: the violation of each column's condition relative to its own penalty
-    mu / |p_j|^gamma. Rank is the number of nonzeros, condition that of their columns. Raises ConvergenceError as
-    `lasso`, ValueError where |p_j|^gamma exceeds the range of numbers.
+
+    Parameters
+    ----------
+    factor : Factor
+        R (p, n) and z (p,).
+    mu : float
+        The penalty, N λ.
+    alpha : float
+        The penalty of the ridge solution p.
+    gamma : float
+        The exponent.
+
+    Returns
+    -------
+    Answer
+        Its ``kkt_gap`` is that LASSO's: the violation of each column's condition relative to its own penalty mu /
+        |p_j|^gamma. Its rank is the number of nonzeros, its condition that of their columns.
+
+    Raises
+    ------
+    ConvergenceError
+        As ``lasso``.
+    ValueError
+        |p_j|^gamma exceeds the range of numbers.
     """
     factors = adaptive_factors(factor, alpha, gamma)
     n = factor.R.shape[1]
@@ -53,7 +92,7 @@ def adaptive_lasso(factor: Factor, mu: float, alpha: float, gamma: float) -> Ans
 
 
 def adaptive_factors(factor: Factor, alpha: float, gamma: float) -> Vector:
-    """|p_j|^`gamma` (n,), p being the ridge solution with `alpha`: what the adaptive LASSO scales columns by."""
+    """|p_j|^``gamma`` (n,), p being the ridge solution with ``alpha``: what the adaptive LASSO scales columns by."""
     first = np.abs(ridge(factor, alpha).coefficients)
     with np.errstate(over="ignore", under="ignore"):
         factors = first**gamma
@@ -64,7 +103,7 @@ def adaptive_factors(factor: Factor, alpha: float, gamma: float) -> Vector:
 
 
 def stacked_on_identity(factor: Factor, mu2: float) -> Factor:
-    """The triangle (n, n), and target, of R and z stacked on √`mu2` I and zeros."""
+    """The triangle (n, n), and target, of R and z stacked on √``mu2`` I and zeros."""
     n = factor.R.shape[1]
     u = on_penalty_rows(factor, mu2)
     return Factor(np.asfortranarray(u[:n, :n]), u[:n, n].copy())

@@ -1,4 +1,4 @@
-"""`Posterior`: how well the rows of a fit determine its coefficients, and hence its predictions.
+"""``Posterior``: how well the rows of a fit determine its coefficients, and hence its predictions.
 
 For Gaussian errors of the rows and a Gaussian prior that the penalties stand for, the coefficients given the rows
 are Gaussian, with precision (AᵀA + diag(penalties)) / noise² (MacKay, Neural Computation 4, 415 (1992)). Only a
@@ -40,14 +40,23 @@ _EPS = float(np.finfo(np.float64).eps)
 class Posterior:
     """The Gaussian of the coefficients of a fit: precision TᵀT / noise² on the columns that may move.
 
-    - `triangle` T (k, k), upper, with a positive diagonal; read-only
-    - `columns` (k,): which of the `n` coefficients may move; the others are known without doubt here
-    - `noise`: standard deviation of the target of a row of weight 1, in the units of the rows' target
-    - `degrees_of_freedom`: trace of the hat matrix of the fit, between 0 and k
-    - `notes`: what the reader of a report should know
-
     Rows that are asked about are (m, n), in the units of the fit's rows at weight 1 unless said otherwise. What they
     hold in columns that can't move adds nothing: a posterior can't know the variance of what the fit left out.
+
+    Attributes
+    ----------
+    triangle : ndarray of shape (k, k)
+        T, upper, with a positive diagonal; read-only.
+    columns : ndarray of int, shape (k,)
+        Which coefficients may move; the others are known without doubt here.
+    n : int
+        Coefficients, moving or not.
+    noise : float
+        Standard deviation of the target of a row of weight 1, in the units of the rows' target.
+    degrees_of_freedom : float
+        Trace of the hat matrix of the fit, between 0 and k.
+    notes : tuple of str
+        What the reader of a report should know.
     """
 
     triangle: Matrix
@@ -90,10 +99,10 @@ class Posterior:
         return deviations
 
     def leverage(self, rows: npt.ArrayLike) -> Vector:
-        """‖T⁻ᵀa‖² of each row a of `rows` (m, n), shape (m,), without units.
+        """‖T⁻ᵀa‖² of each row a of ``rows`` (m, n), shape (m,), without units.
 
         For a row of the fit (with its weight) it is in 0 … 1, and the sum over all of them is
-        `degrees_of_freedom`. For a new row it is how far the row lies outside of what the fit has seen: above
+        ``degrees_of_freedom``. For a new row it is how far the row lies outside of what the fit has seen: above
         about 1, one observation of it would say more than the whole fit does.
         """
         found = self._checked(rows)
@@ -103,19 +112,19 @@ class Posterior:
         return leverages
 
     def variance(self, rows: npt.ArrayLike) -> Vector:
-        """Variance of the prediction a·c for each row of `rows` (m, n) at weight 1, shape (m,).
+        """Variance of the prediction a·c for each row of ``rows`` (m, n) at weight 1, shape (m,).
 
-        noise² × `leverage`: what the coefficients' uncertainty alone contributes. To be compared with the error
+        noise² × ``leverage``: what the coefficients' uncertainty alone contributes. To be compared with the error
         of an observation of weight w, add that observation's own noise² / w².
         """
         return self.noise**2 * self.leverage(rows)
 
     def covariance_of(self, rows: npt.ArrayLike) -> Matrix:
-        """Covariance of the predictions for `rows` (m, n), shape (m, m); its diagonal is `variance`."""
+        """Covariance of the predictions for ``rows`` (m, n), shape (m, m); its diagonal is ``variance``."""
         return self.noise**2 * symmetric_product(self._whitened(self._checked(rows)))
 
     def gain(self, rows: npt.ArrayLike) -> float:
-        """logdet(I + A (TᵀT)⁻¹ Aᵀ) for the weighted rows A = `rows` (m, n): twice the information in nats.
+        """logdet(I + A (TᵀT)⁻¹ Aᵀ) for the weighted rows A = ``rows`` (m, n): twice the information in nats.
 
         It is by how much the logarithm of det(TᵀT) would grow if the rows were observed, whatever the targets
         turn out to be (Fedorov, Theory of Optimal Experiments, 1972; MacKay 1992). Costs m k² for m ≤ k/2, else
@@ -130,16 +139,16 @@ class Posterior:
         return self._gain_of_many(found)
 
     def updated(self, rows: npt.ArrayLike) -> Posterior:
-        """The posterior after the weighted rows A = `rows` (m, n) too: T'ᵀT' = TᵀT + AᵀA, by QR.
+        """The posterior after the weighted rows A = ``rows`` (m, n) too: T'ᵀT' = TᵀT + AᵀA, by QR.
 
-        `noise` and `degrees_of_freedom` stay those of the fit: targets of the new rows are not known yet.
+        ``noise`` and ``degrees_of_freedom`` stay those of the fit: targets of the new rows are not known yet.
         """
         return replace(self, triangle=self._stacked(self._checked(rows)))
 
     def sample(self, count: int, seed: int, coefficients: npt.ArrayLike) -> Matrix:
-        """Draws (count, n) of the coefficients around `coefficients` (n,); the same `seed` gives the same draws.
+        """Draws (count, n) of the coefficients around ``coefficients`` (n,); the same ``seed`` gives the same draws.
 
-        Columns that can't move keep their coefficient. The first draws don't depend on `count`, up to rounding.
+        Columns that can't move keep their coefficient. The first draws don't depend on ``count``, up to rounding.
         """
         if count < 0:
             raise ValueError(f"count: expected ≥ 0, found {count}")
@@ -168,7 +177,7 @@ class Posterior:
         return np.asarray(np.vecdot(white, white))
 
     def _stacked(self, rows: Matrix) -> Matrix:
-        """The triangle of T on top of `rows`; the diagonal stays positive."""
+        """The triangle of T on top of ``rows``; the diagonal stays positive."""
         below = np.asfortranarray(np.take(rows, self.columns, axis=1))
         merged = stack_below(np.array(self.triangle, order="F"), below, trapezoid=0, overwrite=True)
         return _upright(merged)
@@ -194,22 +203,43 @@ def posterior(
     noise: float | None = None,
     coefficients: npt.ArrayLike | None = None,
 ) -> Posterior:
-    """The posterior of the coefficients of a fit to `summary`, target 0 of it, under Gaussian `penalties`.
-
-    - `penalties`: what the fit added to the squared residual per squared coefficient, one number (ridge's
-      alpha) or (n,) (ARD: noise² times each precision); inf holds a column at its value
-    - `active`: the columns that may move, as indices or a mask (n,); all by default. For a LASSO, its nonzero
-      columns without penalties: that answers how well the rows determine the coefficients that were kept. It leaves
-      out that the choice of columns is uncertain itself, and that the LASSO shrinks; real errors are larger
-    - `noise`: standard deviation of a row of weight 1; by default √(‖A c − b‖² / (N − dof)) with the fit's
-      `coefficients` c (n,), N = `n_counted` (by default the rows of the summary; give the rows of the data where
-      some of them have no weight), dof = ‖R T⁻¹‖_F², the trace of the hat matrix
+    """The posterior of the coefficients of a fit to target 0 of a summary.
 
     A column that is zero (or less than the rounding of the largest) and has no penalty is held too, with a note: the
     rows say nothing about it, so its variance would be infinite. Give it a penalty to have a finite one.
 
-    Raises ValueError where N ≤ dof, where the noise can't be had (neither it nor coefficients given) and for
-    arguments that don't fit; LinAlgError naming the columns that depend on others and have too small a penalty.
+    Parameters
+    ----------
+    summary : RFactor
+        Of the weighted rows of the fit.
+    penalties : float or array_like of shape (n,), default 0
+        What the fit added to the squared residual per squared coefficient: ridge's alpha, or ARD's noise² times each
+        precision; inf holds a column at its value.
+    active : sequence of int or mask of shape (n,), optional
+        The columns that may move; all by default. For a LASSO, its nonzero columns without penalties: that answers how
+        well the rows determine the coefficients that were kept. It leaves out that the choice of columns is uncertain
+        itself, and that the LASSO shrinks; real errors are larger.
+    n_counted : float, optional
+        N, by default the rows of the summary; give the rows of the data where some of them have no weight.
+    noise : float, optional
+        Standard deviation of a row of weight 1; by default √(‖A c − b‖² / (N − dof)), dof = ‖R T⁻¹‖_F² being the trace
+        of the hat matrix.
+    coefficients : array_like of shape (n,), optional
+        The fit's c, needed for the noise where that is not given.
+
+    Returns
+    -------
+    Posterior
+        That of the coefficients.
+
+    Raises
+    ------
+    TypeError
+        A summary that is not an ``RFactor``.
+    ValueError
+        N ≤ dof, no way to the noise (neither it nor coefficients given), or arguments that don't fit.
+    LinAlgError
+        Columns that depend on others and have too small a penalty; the message names them.
     """
     if not isinstance(summary, RFactor):
         raise TypeError(f"expected an RFactor, which keeps the conditioning, found {type(summary).__name__}")
@@ -254,7 +284,7 @@ def _moving(summary: RFactor, alphas: Vector, active: Columns | None) -> tuple[n
 
 
 def _penalised(r: Matrix, alphas: Vector) -> Matrix:
-    """T (k, k) of `r` (p, k) on top of √penalties: QR of stacked triangles."""
+    """T (k, k) of ``r`` (p, k) on top of √penalties: QR of stacked triangles."""
     p, k = r.shape
     above = np.zeros((k, k), order="F")
     above[:p] = r
@@ -266,7 +296,7 @@ def _penalised(r: Matrix, alphas: Vector) -> Matrix:
 
 
 def _require_independent(triangle: Matrix, alphas: Vector, columns: npt.NDArray[np.intp], tolerance: float) -> None:
-    """Raise LinAlgError unless T is regular, with `tolerance` on columns of length 1 as in `least_squares`.
+    """Raise LinAlgError unless T is regular, with ``tolerance`` on columns of length 1 as in ``least_squares``.
 
     Two cheap bounds leave a pivoted QR to the doubtful cases: TᵀT ≥ diag(penalties), and the condition estimate.
     """
@@ -315,7 +345,7 @@ def _checked_noise(noise: float) -> float:
 
 
 def _upright(triangle: Matrix) -> Matrix:
-    """`triangle` with rows of negative diagonal turned round, in place: then it is the only one with its TᵀT."""
+    """``triangle`` with rows of negative diagonal turned round, in place: then it is the only one with its TᵀT."""
     triangle *= np.where(np.diagonal(triangle) < 0.0, -1.0, 1.0)[:, np.newaxis]
     return triangle
 

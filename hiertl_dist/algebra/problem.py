@@ -1,4 +1,4 @@
-"""`Problem`: one summary made ready to be solved, with what several regularisers share."""
+"""``Problem``: one summary made ready to be solved, with what several regularisers share."""
 
 from __future__ import annotations
 
@@ -20,12 +20,21 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """min ‖A c − b‖² over the columns of `summary` that hold anything, b being its target 0.
+    """Minimise ‖A c − b‖² over the columns that hold anything, b being target 0.
 
-    - `live`: the summary of the columns that `alive` (n,) marks; the others are zero, or less than the rounding
-      of the largest, and get coefficient 0
-    - `lengths`: Euclidean lengths of the live columns
-    - `n_counted`: N, the rows that the caller counts
+    Attributes
+    ----------
+    summary : Summary
+        All columns.
+    live : Summary
+        The columns that ``alive`` marks; the others are zero, or less than the rounding of the largest, and get
+        coefficient 0.
+    alive : ndarray of bool, shape (n,)
+        Which columns hold anything.
+    lengths : ndarray of shape (live columns,)
+        Euclidean lengths of the live columns.
+    n_counted : float
+        N, the rows that the caller counts.
     """
 
     summary: Summary
@@ -41,7 +50,7 @@ class Problem:
 
     @cached_property
     def factor(self) -> Factor:
-        """R and z of the live columns; raises UnsafeGram as `factor_of_gram`."""
+        """R and z of the live columns; raises UnsafeGram as ``factor_of_gram``."""
         if isinstance(self.live, RFactor):
             return factor_of_rows(self.live)
         if isinstance(self.live, Gram):
@@ -57,7 +66,7 @@ class Problem:
     def outside(self) -> float:
         """What no coefficients can reduce: ‖A c − b‖² − ‖R c − z‖².
 
-        Exact for an `RFactor`; for a `Gram` a difference of large numbers, good to about 1e-15 ‖b‖².
+        Exact for an ``RFactor``; for a ``Gram`` a difference of large numbers, good to about 1e-15 ‖b‖².
         """
         if isinstance(self.live, RFactor):
             # with one target the factor is a triangle as soon as anything can be outside
@@ -71,7 +80,7 @@ class Problem:
         """Independent columns, to max(rows, n) × 2.2e-16 of columns of length 1, whatever a penalty does about others.
 
         A triangle that has no small number on its diagonal is taken for regular, the others go through a pivoted QR. Of
-        a `Gram` singular values below 1e-8 can't be told from zero.
+        a ``Gram`` singular values below 1e-8 can't be told from zero.
         """
         n = self.live.n_columns
         tolerance = max(self.live.rows, n) * _EPS
@@ -87,20 +96,20 @@ class Problem:
         return int(np.count_nonzero(diagonal > tolerance * diagonal[:1]))
 
     def counted(self) -> float:
-        """`n_counted`; ValueError where it is not a finite number > 0."""
+        """``n_counted``; ValueError where it is not a finite number > 0."""
         if not (math.isfinite(self.n_counted) and self.n_counted > 0):
             raise ValueError(f"n_counted: expected a finite number > 0, found {self.n_counted}")
         return self.n_counted
 
     def spread(self, values: npt.ArrayLike, rest: float) -> Vector:
-        """`values` of the live columns and `rest` for the others, shape (n,)."""
+        """``values`` of the live columns and ``rest`` for the others, shape (n,)."""
         whole = np.full(self.summary.n_columns, rest)
         whole[self.alive] = values
         return whole
 
 
 def problem_of(summary: Summary, n_counted: float | None = None) -> Problem:
-    """The problem of `summary`; N is its number of rows unless `n_counted` says otherwise."""
+    """The problem of ``summary``; N is its number of rows unless ``n_counted`` says otherwise."""
     counted = float(summary.rows if n_counted is None else n_counted)
     lengths = summary.column_norms()
     # what is lost in the rounding of the largest column is zero too: scaled to length 1 it would count as much as any

@@ -31,7 +31,7 @@ _SHORTEST_STEP = 1e-8
 
 
 def near_optimum(R: Matrix, z: Vector, mu: float) -> Vector:
-    """c (n,) near the minimum of ½‖R c − z‖² + mu ‖c‖₁, exactly zero where a coefficient is.
+    """Coefficients near the minimum of ½‖R c − z‖² + mu ‖c‖₁, exactly zero where one is; shape (n,).
 
     Only its support and signs matter much; where σ ends before the violation falls below NEAR it is less near.
     """
@@ -55,7 +55,7 @@ def near_optimum(R: Matrix, z: Vector, mu: float) -> Vector:
 
 
 def kkt_gap(R: Matrix, z: Vector, mu: float, c: Vector, l2: float = 0.0) -> float:
-    """Largest violation of the optimality conditions by `c`, divided by mu; with ½ `l2` ‖c‖² in the objective."""
+    """Largest violation of the optimality conditions by ``c``, divided by mu; with ½ ``l2`` ‖c‖² in the objective."""
     s = R.T @ (z - R @ c)
     if l2 != 0.0:
         s -= l2 * c
@@ -65,7 +65,7 @@ def kkt_gap(R: Matrix, z: Vector, mu: float, c: Vector, l2: float = 0.0) -> floa
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """R with columns divided by `lengths`, the target, the penalty of each column, and the normal matrix."""
+    """R with columns divided by ``lengths``, the target, the penalty of each column, and the normal matrix."""
 
     R: Matrix
     z: Vector

@@ -1,7 +1,8 @@
 """What is added to, or taken from, a least-squares problem to make its answer well defined: nouns.
 
-They hold numbers only; `solve` knows what to do with them. N is the number of rows that the caller counts. Columns that
-the caller says are unpenalised (energies of free atoms) are left out of every penalty, unless `penalise_one_body`.
+They hold numbers only; ``solve`` knows what to do with them. N is the number of rows that the caller counts. Columns
+that the caller says are unpenalised (energies of free atoms) are left out of every penalty, unless
+``penalise_one_body``.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ def _require(name: str, value: float, *, positive: bool, below: float = math.inf
 
 @dataclass(frozen=True)
 class NoRegularisation:
-    """min ‖A x − b‖², the shortest x where it is not unique.
+    """Minimise ‖A x − b‖²; the shortest x where it is not unique.
 
-    `tolerance`: a column counts as dependent when what is left of it, after scaling every column to length
-    1, is at most this; None is max(rows, n) × 2.2e-16.
+    Attributes
+    ----------
+    tolerance : float or None
+        A column counts as dependent when what is left of it, after scaling every column to length 1, is at most this;
+        ``None`` is max(rows, n) × 2.2e-16.
     """
 
     tolerance: float | None = None
@@ -43,7 +47,13 @@ class NoRegularisation:
 
 @dataclass(frozen=True)
 class TruncatedSVD:
-    """min ‖A x − b‖² within the singular vectors whose values exceed `tolerance` × the largest one."""
+    """Minimise ‖A x − b‖² within the singular vectors whose values are large enough.
+
+    Attributes
+    ----------
+    tolerance : float
+        What the values exceed, relative to the largest one.
+    """
 
     tolerance: float
 
@@ -53,7 +63,15 @@ class TruncatedSVD:
 
 @dataclass(frozen=True)
 class Ridge:
-    """min ‖A x − b‖² + `alpha` ‖x‖²; alpha has the units of b² / x²."""
+    """Minimise ‖A x − b‖² + alpha ‖x‖².
+
+    Attributes
+    ----------
+    alpha : float
+        The penalty > 0, in the units of b² / x².
+    penalise_one_body : bool
+        Whether it acts on columns that the caller says are unpenalised, too.
+    """
 
     alpha: float
     penalise_one_body: bool = False
@@ -65,10 +83,18 @@ class Ridge:
 
 @dataclass(frozen=True)
 class Lasso:
-    """min (1/2N) ‖A x − b‖² + `lam` ‖x‖₁, N being the rows that the caller counts.
+    """Minimise (1/2N) ‖A x − b‖² + lam ‖x‖₁, N being the rows that the caller counts.
 
-    With `normalize`, columns are divided by their Euclidean norm over all weighted rows and `lam` acts on
-    the scaled coefficients. Columns and target are never centred.
+    Columns and target are never centred.
+
+    Attributes
+    ----------
+    lam : float
+        The penalty > 0.
+    normalize : bool
+        Divide columns by their Euclidean norm over all weighted rows; ``lam`` acts on the scaled coefficients.
+    penalise_one_body : bool
+        Whether it acts on columns that the caller says are unpenalised, too.
     """
 
     lam: float
@@ -84,9 +110,20 @@ class Lasso:
 
 @dataclass(frozen=True)
 class ElasticNet:
-    """min (1/2N) ‖A x − b‖² + `lam` `l1_ratio` ‖x‖₁ + ½ `lam` (1 − `l1_ratio`) ‖x‖²; `normalize` as for `Lasso`.
+    """Minimise (1/2N) ‖A x − b‖² + lam l1_ratio ‖x‖₁ + ½ lam (1 − l1_ratio) ‖x‖².
 
     Zou, Hastie, J. R. Stat. Soc. B 67, 301 (2005), in scikit-learn's parametrisation.
+
+    Attributes
+    ----------
+    lam : float
+        The penalty > 0.
+    l1_ratio : float
+        Its part that acts on lengths, not on squares.
+    normalize : bool
+        As for ``Lasso``.
+    penalise_one_body : bool
+        Whether it acts on columns that the caller says are unpenalised, too.
     """
 
     lam: float
@@ -106,9 +143,22 @@ class ElasticNet:
 
 @dataclass(frozen=True)
 class AdaptiveLasso:
-    """min (1/2N) ‖A x − b‖² + `lam` Σ_j |x_j| / |p_j|^`gamma`, p being the ridge solution with `alpha`.
+    """Minimise (1/2N) ‖A x − b‖² + lam Σ_j |x_j| / |p_j|^gamma, p being the ridge solution with alpha.
 
-    Zou, J. Am. Stat. Assoc. 101, 1418 (2006). With `normalize`, both steps are in columns of length 1.
+    Zou, J. Am. Stat. Assoc. 101, 1418 (2006).
+
+    Attributes
+    ----------
+    lam : float
+        The penalty > 0.
+    alpha : float
+        That of the ridge solution, > 0.
+    gamma : float
+        The exponent.
+    normalize : bool
+        Take both steps in columns of length 1.
+    penalise_one_body : bool
+        Whether it acts on columns that the caller says are unpenalised, too.
     """
 
     lam: float
@@ -130,8 +180,18 @@ class AdaptiveLasso:
 class BayesianRidge:
     """Ridge whose alpha and noise maximise the evidence of the N rows, one alpha for all coefficients.
 
-    MacKay, Neural Comput. 4, 415 (1992). `tolerance` is the relative accuracy of alpha, `max_iter` the most steps. With
-    `normalize`, alpha acts on coefficients of columns of length 1.
+    MacKay, Neural Comput. 4, 415 (1992).
+
+    Attributes
+    ----------
+    tolerance : float
+        Relative accuracy of alpha.
+    max_iter : int
+        The most steps.
+    normalize : bool
+        Let alpha act on coefficients of columns of length 1.
+    penalise_one_body : bool
+        Whether it acts on columns that the caller says are unpenalised, too.
     """
 
     tolerance: float = 1e-6
@@ -146,10 +206,20 @@ class BayesianRidge:
 
 @dataclass(frozen=True)
 class ARD:
-    """As `BayesianRidge` with an alpha of its own for each coefficient: automatic relevance determination.
+    """As ``BayesianRidge`` with an alpha of its own for each coefficient: automatic relevance determination.
 
-    Tipping, J. Mach. Learn. Res. 1, 211 (2001). A coefficient whose alpha exceeds `prune` times the noise's precision
-    (with columns of length 1) is zero. `tolerance` is the change of the alphas' logarithms that ends the iteration.
+    Tipping, J. Mach. Learn. Res. 1, 211 (2001).
+
+    Attributes
+    ----------
+    tolerance : float
+        The change of the alphas' logarithms that ends the iteration.
+    max_iter : int
+        The most steps.
+    prune : float
+        A coefficient whose alpha exceeds this times the noise's precision (with columns of length 1) is zero.
+    penalise_one_body : bool
+        Whether it acts on columns that the caller says are unpenalised, too.
     """
 
     tolerance: float = 1e-6
@@ -191,10 +261,23 @@ _KINDS: dict[str, type[Regulariser]] = {
 
 
 def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
-    """The regulariser of {"kind": "ridge", "alpha": 1e-4}: kinds none, svd, ridge, lasso, elastic_net,
-    adaptive_lasso, bayesian_ridge, ard; keys as their fields.
+    """The regulariser of settings such as {"kind": "ridge", "alpha": 1e-4}.
 
-    Raises ValueError on an unknown kind, an unknown or missing key, or a value that is out of range.
+    Parameters
+    ----------
+    settings : mapping from str to object
+        The kind, one of none, svd, ridge, lasso, elastic_net, adaptive_lasso, bayesian_ridge, ard; the other keys are
+        the fields of its class.
+
+    Returns
+    -------
+    Regulariser
+        An instance of that class.
+
+    Raises
+    ------
+    ValueError
+        An unknown kind, an unknown or missing key, or a value that is out of range.
     """
     if faults := regulariser_faults(settings):
         raise ValueError("; ".join(faults))
@@ -204,8 +287,10 @@ def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
 
 
 def regulariser_faults(settings: Mapping[str, object]) -> list[str]:
-    """All that is wrong with the settings of a regulariser; of a kind that is not known the one that is most like it
-    says what they should be."""
+    """All that is wrong with the settings of a regulariser.
+
+    Of a kind that is not known the one that is most like it says what they should be.
+    """
     kind, faults = settings.get("kind"), []
     noun = _KINDS.get(kind) if isinstance(kind, str) else None
     if noun is None:
@@ -253,7 +338,7 @@ def _respelled(given: dict[str, object], known: Collection[str]) -> dict[str, ob
 
 
 def regulariser_to_dict(regulariser: Regulariser) -> dict[str, object]:
-    """What `regulariser_from_dict` makes the same regulariser of."""
+    """What ``regulariser_from_dict`` makes the same regulariser of."""
     kind = next(kind for kind, noun in _KINDS.items() if noun is type(regulariser))
     table = asdict(regulariser)
     if not table.get("penalise_one_body", True):

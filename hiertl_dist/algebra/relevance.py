@@ -1,6 +1,6 @@
 """Automatic relevance determination (ARD) by evidence: a penalty of its own for each coefficient.
 
-The model of `evidence`, with c_j ~ N(0, noise²/d_j): Tipping, J. Mach. Learn. Res. 1, 211 (2001). In terms of
+The model of ``evidence``, with c_j ~ N(0, noise²/d_j): Tipping, J. Mach. Learn. Res. 1, 211 (2001). In terms of
 the penalties d_j and of H = AᵀA + diag(d) the best noise is known, noise² = E / N, and needs no iteration:
 
     −2 log p(b) = N log E + log |H| − Σ log d_j + const
@@ -66,7 +66,7 @@ class _Rows:
     largest: float
 
     def reduced(self, active: Index) -> Matrix:
-        """The triangle (a + 1, a + 1) of the `active` columns and the target, padded with zero rows."""
+        """The triangle (a + 1, a + 1) of the ``active`` columns and the target, padded with zero rows."""
         a = len(active)
         both = np.empty((len(self.factor.R), a + 1), order="F")
         both[:, :a], both[:, a] = self.factor.R[:, active], self.factor.z
@@ -80,7 +80,7 @@ class _Rows:
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """`active` columns (a,), rising, with log penalties `x` (a,): triangle, solution and evidence there."""
+    """``active`` columns (a,), rising, with log penalties ``x`` (a,): triangle, solution and evidence there."""
 
     rows: _Rows
     active: Index
@@ -93,7 +93,7 @@ class _Point:
 
     @cached_property
     def penalties(self) -> Vector:
-        """d (a,)."""
+        """The penalties d, shape (a,)."""
         return np.asarray(np.exp(self.x))
 
     @cached_property
@@ -183,9 +183,28 @@ def _point(rows: _Rows, active: Index, x: Vector, reduced: Matrix | None = None)
 def automatic_relevance(problem: Problem, settings: ARD) -> Evidence:
     """Penalties at a maximum of the evidence that no single column can raise, and their solution.
 
-    A step is one Newton step, or one exchange of columns. Raises ConvergenceError naming the change of log d
-    that was left where `max_iter` of them don't end with a step below `tolerance`; ValueError and UnsafeGram as
-    `bayesian_ridge`.
+    A step is one Newton step, or one exchange of columns.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is to be solved.
+    settings : ARD
+        Accuracy, most steps, and when a column is taken out.
+
+    Returns
+    -------
+    Evidence
+        With one penalty for each column.
+
+    Raises
+    ------
+    ConvergenceError
+        ``max_iter`` steps don't end with one below ``tolerance``; the message names the change of log d that was left.
+    ValueError
+        As ``bayesian_ridge``.
+    UnsafeGram
+        As ``bayesian_ridge``.
     """
     start = bayesian_ridge(problem, BayesianRidge(normalize=True))
     n = problem.live.n_columns
@@ -221,7 +240,7 @@ def automatic_relevance(problem: Problem, settings: ARD) -> Evidence:
 
 
 def _gentle(point: _Point) -> tuple[_Point, float]:
-    """MacKay's update d_j = noise² γ_j / c_j², no more than `_LONGEST` in log d."""
+    """MacKay's update d_j = noise² γ_j / c_j², no more than ``_LONGEST`` in log d."""
     with np.errstate(divide="ignore"):
         move = np.log(1.0 - point.loose) - np.log(point.pull)
     move = np.clip(np.nan_to_num(move, nan=0.0), -_LONGEST, _LONGEST)
@@ -253,7 +272,7 @@ def _newton(point: _Point, damping: float) -> tuple[_Point, float, float]:
 
 
 def _curvature(point: _Point, free: Index) -> tuple[Matrix, Vector]:
-    """(−2 × the Hessian of the log evidence in log d, a scale for damping its diagonal) of `free` penalties.
+    """(−2 × the Hessian of the log evidence in log d, a scale for damping its diagonal) of ``free`` penalties.
 
     With h = H⁻¹: d(d_j h_jj) = δ d_j h_jj − d_i d_j h_ij², d(d_j c_j²) = δ d_j c_j² − 2 d_i d_j c_i c_j h_ij and
     dE = d_i c_i², each per change of log d_i.
@@ -303,7 +322,7 @@ def _changed(point: _Point, chosen: Index, best: Vector, beyond: npt.NDArray[np.
 
 
 def _with_another(point: _Point, refused: set[int]) -> _Point | None:
-    """The point with columns that raise the evidence; a column that did not, once tried, is `refused` for good."""
+    """The point with columns that raise the evidence; a column that did not, once tried, is ``refused`` for good."""
     columns, x = point.entrants()
     keep = np.array([int(j) not in refused for j in columns], dtype=np.bool_)
     columns, x = columns[keep], x[keep]

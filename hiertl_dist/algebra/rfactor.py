@@ -1,4 +1,4 @@
-"""`RFactor`: the triangular factor of [A | T], which loses nothing of the rows' conditioning (TSQR).
+"""``RFactor``: the triangular factor of [A | T], which loses nothing of the rows' conditioning (TSQR).
 
 Demmel, Grigori, Hoemmen, Langou, SIAM J. Sci. Comput. 34, A206 (2012): the factor of stacked rows is the
 factor of their stacked factors, so a tree of small QRs is one QR of everything.
@@ -23,10 +23,18 @@ ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True, eq=False)
 class RFactor(Summary):
-    """`r` (k, n + t) with rᵀr = [A | T]ᵀ[A | T], k = min(rows, n + t).
+    """The triangular factor of [A | T].
 
-    Upper triangular where rows ≥ n + t; with fewer rows, `r` is just those rows, which is smaller and exact.
-    The signs of its rows mean nothing.
+    Upper triangular where rows ≥ n + t; with fewer rows it is just those rows, which is smaller and exact.
+
+    Attributes
+    ----------
+    r : ndarray of shape (k, n + t)
+        The factor, k = min(rows, n + t), with rᵀr = [A | T]ᵀ[A | T]. The signs of its rows mean nothing.
+    rows : int
+        Rows that it stands for, m.
+    n_targets : int
+        Targets, t.
     """
 
     r: Matrix
@@ -51,22 +59,22 @@ class RFactor(Summary):
 
     @property
     def is_triangle(self) -> bool:
-        """Whether `r` is a triangle rather than the rows themselves."""
+        """Whether ``r`` is a triangle rather than the rows themselves."""
         return self.rows >= self.width
 
     @classmethod
     def of_buffer(cls, buffer: Matrix, n_targets: int = 1, *, overwrite: bool = False) -> Self:
-        """One QR of the buffer (m, n + t); see `Summary.of_buffer`. m ≥ 6 (n + t) is economical."""
+        """One QR of the buffer (m, n + t); see ``Summary.of_buffer``. m ≥ 6 (n + t) is economical."""
         rows = buffer_of(buffer, n_targets)
         return cls(_reduced(rows, overwrite=overwrite), len(rows), n_targets)
 
     @classmethod
     def collector(cls, rows: int, width: int, n_targets: int = 1) -> Collector[RFactor]:
-        """See `Summary.collector`; all rows wait in one column-major buffer for one QR."""
+        """See ``Summary.collector``; all rows wait in one column-major buffer for one QR."""
         return _RowBuffer(rows, width, n_targets)
 
     def merge(self, other: Summary) -> Self:
-        """QR of the two factors on top of each other; see `Summary.merge`."""
+        """QR of the two factors on top of each other; see ``Summary.merge``."""
         self._require_mergeable(other)
         assert isinstance(other, RFactor)
         top, below = (other, self) if other.is_triangle and not self.is_triangle else (self, other)
@@ -77,7 +85,7 @@ class RFactor(Summary):
         return type(self)(merged, self.rows + other.rows, self.n_targets)
 
     def scale(self, weight: float) -> Self:
-        """`r` times weight; see `Summary.scale`."""
+        """``r`` times weight; see ``Summary.scale``."""
         return type(self)(self.r * checked_weight(weight), self.rows, self.n_targets)
 
     def _recombine(self, keep: npt.NDArray[np.intp], targets: Matrix) -> Self:
@@ -97,15 +105,15 @@ class RFactor(Summary):
         return type(self)(triangle, self.rows, targets.shape[1])
 
     def column_norms(self) -> Vector:
-        """See `Summary.column_norms`."""
+        """See ``Summary.column_norms``."""
         return column_norms(self.r[:, : self.n_columns])
 
     def gradient(self, c: npt.ArrayLike) -> Vector:
-        """See `Summary.gradient`; the residual is formed first, so nothing is squared."""
+        """See ``Summary.gradient``; the residual is formed first, so nothing is squared."""
         return np.asarray(self.r[:, : self.n_columns].T @ self._residual(c))
 
     def residual_norm2(self, c: npt.ArrayLike) -> float:
-        """See `Summary.residual_norm2`."""
+        """See ``Summary.residual_norm2``."""
         residual = self._residual(c)
         return float(residual @ residual)
 
@@ -114,12 +122,12 @@ class RFactor(Summary):
         return np.asarray(self.r[:, n] - self.r[:, :n] @ self._coefficients(c))
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """{"r", "rows", "n_targets"}; see `Summary.to_arrays`."""
+        """{"r", "rows", "n_targets"}; see ``Summary.to_arrays``."""
         return {"r": self.r, "rows": np.asarray(self.rows), "n_targets": np.asarray(self.n_targets)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.ArrayLike]) -> Self:
-        """See `Summary.from_arrays`; also refuses a factor that should be a triangle and is not."""
+        """See ``Summary.from_arrays``; also refuses a factor that should be a triangle and is not."""
         r, rows, n_targets = saved(arrays, "r")
         factor = cls(r, rows, n_targets)
         if factor.is_triangle and np.tril(r, -1).any():
@@ -144,7 +152,7 @@ class _RowBuffer(Collector[RFactor]):
 
 
 def _reduced(a: Matrix, *, overwrite: bool = False) -> Matrix:
-    """`a` itself where it has fewer rows than columns, else its triangle; `overwrite` gives `a` away."""
+    """``a`` itself where it has fewer rows than columns, else its triangle; ``overwrite`` gives ``a`` away."""
     if a.shape[0] >= a.shape[1]:
         return qr_triangle(a, overwrite=overwrite)
     return a if overwrite and a.flags.f_contiguous else np.array(a, order="F")

@@ -17,13 +17,24 @@ from hiertl_dist.algebra.unpenalised import set_apart
 
 @dataclass(frozen=True, eq=False)
 class RidgeGrid:
-    """Ridge solutions for `alphas` (k,), in the order that they were given in.
+    """Ridge solutions for many alphas, in the order that they were given in.
 
-    - `coefficients` (k, n): of min ‖A c − b‖² + alpha ‖c‖²; 0 for columns that are zero
-    - `residual_norm2` (k,): ‖A c − b‖² over all (weighted) rows, without the penalty
-    - `degrees_of_freedom` (k,): Σ s²/(s² + alpha) over the singular values s of A, and 1 for each unpenalised column
-    - `gcv` (k,): N ‖A c − b‖² / (N − degrees of freedom)², N = `n_counted`; inf where N does not exceed them
-    - `condition` (k,): exact cond_2 of A stacked on √alpha I, columns not scaled
+    Attributes
+    ----------
+    alphas : ndarray of shape (k,)
+        The penalties.
+    coefficients : ndarray of shape (k, n)
+        Those of min ‖A c − b‖² + alpha ‖c‖²; 0 for columns that are zero.
+    residual_norm2 : ndarray of shape (k,)
+        ‖A c − b‖² over all (weighted) rows, without the penalty.
+    degrees_of_freedom : ndarray of shape (k,)
+        Σ s²/(s² + alpha) over the singular values s of A, and 1 for each unpenalised column.
+    gcv : ndarray of shape (k,)
+        N ‖A c − b‖² / (N − degrees of freedom)²; inf where N does not exceed them.
+    condition : ndarray of shape (k,)
+        Exact cond_2 of A stacked on √alpha I, columns not scaled.
+    n_counted : float
+        N, the rows that the caller counts.
     """
 
     alphas: Vector
@@ -49,16 +60,35 @@ class RidgeGrid:
 def ridge_grid(
     summary: Summary, alphas: npt.ArrayLike, n_counted: float | None = None, unpenalised: Columns = ()
 ) -> RidgeGrid:
-    """Minimise ‖A c − b‖² + alpha ‖c‖² for each of `alphas` (k,), b being target 0 of `summary`.
+    """Minimise ‖A c − b‖² + alpha ‖c‖² for many alphas, b being target 0 of a summary.
 
-    One SVD of R serves all. GCV is that of Golub, Heath and
-    Wahba, Technometrics 21, 215 (1979); its residual includes what is outside the range of A. N is the rows of
-    the summary unless `n_counted` says otherwise. A `Gram` goes through its guarded Cholesky factor, with all columns
-    penalised; of an `RFactor` the `unpenalised` columns (indices or a mask) are set apart as in `solve`, and each
-    independent one takes a degree of freedom.
+    One SVD of R serves all. GCV is that of Golub, Heath and Wahba, Technometrics 21, 215 (1979); its residual includes
+    what is outside the range of A. A ``Gram`` goes through its guarded Cholesky factor, with all columns penalised.
 
-    Raises ValueError for alphas that are not finite numbers > 0, or an `n_counted` that isn't one; UnsafeGram
-    where a `Gram` can't be trusted without a penalty; TypeError where columns of a `Gram` are to be unpenalised.
+    Parameters
+    ----------
+    summary : Summary
+        Of the rows [A | T].
+    alphas : array_like of shape (k,)
+        The penalties.
+    n_counted : float, optional
+        N, by default the rows of the summary.
+    unpenalised : sequence of int or mask of shape (n,), optional
+        Columns of an ``RFactor`` that are set apart as in ``solve``; each independent one takes a degree of freedom.
+
+    Returns
+    -------
+    RidgeGrid
+        The solutions.
+
+    Raises
+    ------
+    ValueError
+        Alphas that are not finite numbers > 0, or an ``n_counted`` that isn't one.
+    UnsafeGram
+        A ``Gram`` that can't be trusted without a penalty.
+    TypeError
+        Columns of a ``Gram`` that are to be unpenalised.
     """
     grid = np.array(alphas, dtype=np.float64)
     if grid.ndim != 1 or not np.all(np.isfinite(grid) & (grid > 0.0)):
@@ -75,7 +105,7 @@ def ridge_grid(
 
 
 def _grid_of(problem: Problem, grid: Vector, taken: int = 0) -> RidgeGrid:
-    """The grid of a problem, `taken` degrees of freedom of whose rows are gone already."""
+    """The grid of a problem, ``taken`` degrees of freedom of whose rows are gone already."""
     summary, counted = problem.summary, problem.counted()
     k, n = len(grid), summary.n_columns
     if problem.live.n_columns == 0 or k == 0:
@@ -103,9 +133,23 @@ def _grid(alphas: Vector, c: Matrix, norm2: Vector, df: Vector, gcv: Vector, con
 
 
 def ridge_solutions(factor: Factor, decomposition: tuple[Matrix, Vector, Matrix], alphas: Vector) -> Matrix:
-    """Coefficients (k, n) for `alphas` (k,): V s/(s² + alpha) Uᵀz, with the thin SVD (U, s, Vᵀ) of `factor.R`.
+    """Coefficients for many alphas: V s/(s² + alpha) Uᵀz.
 
     Refinement on the gradient, as after a QR, was tried: at conditions to 1e12 it finds nothing left to improve.
+
+    Parameters
+    ----------
+    factor : Factor
+        R (p, n) and z (p,).
+    decomposition : tuple of ndarray
+        The thin SVD (U, s, Vᵀ) of R.
+    alphas : ndarray of shape (k,)
+        The penalties.
+
+    Returns
+    -------
+    ndarray of shape (k, n)
+        The coefficients of each.
     """
     u, s, vt = decomposition
     filtered = s * (u.T @ factor.z) / (s**2 + alphas[:, np.newaxis])

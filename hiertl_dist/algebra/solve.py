@@ -1,4 +1,4 @@
-"""`solve`: coefficients from a summary and a regulariser, with what is needed to trust them."""
+"""``solve``: coefficients from a summary and a regulariser, with what is needed to trust them."""
 
 from __future__ import annotations
 
@@ -52,27 +52,41 @@ _Penalised = Lasso | ElasticNet | AdaptiveLasso
 class LinearSolution:
     """The answer to one linear problem.
 
-    - `coefficients` (n,), read-only; columns that are zero, or less than the rounding of the largest, get 0
-    - `rank`: singular values kept (svd); else the independent columns of A, whatever the penalty: see `Problem.rank`
-    - `condition` of what was inverted: an estimate of cond_1 of the column-equilibrated triangle (none; ridge,
-      bayesian_ridge, ard, elastic net: with the penalty's rows; LASSOs and ard: the nonzero columns); √cond_1 of the
-      equilibrated normal matrix for ridge on a `Gram`; for svd the exact ratio of the singular values kept, not
-      equilibrated, and so, with the penalty's rows, for ridges that `solve_all` found together. Of the penalised
-      columns alone where others are set apart
-    - `residual_norm2`: ‖A c − b‖² over the weighted rows, without the penalty
-    - `gradient_norm` (none, ridge, bayesian_ridge, ard): ‖Aᵀ(b − A c) − penalties c‖ / ‖Aᵀb‖ over the columns that are
-      not taken out
-    - `kkt_gap` (LASSOs, elastic net): largest violation of the optimality conditions relative to N lam
-    - `method`: "rfactor" or "gram"; `notes`: what the reader of a report should know
-    - `hyperparameters`: what the solver chose itself. none, svd: "tolerance", below which what is left of a column
-      (relative to its length), or a singular value (relative to the largest), counts as zero. bayesian_ridge: "alpha"
-      of min ‖A c − b‖² + alpha ‖c‖² (`Ridge(alpha)` gives the same answer; for columns of length 1 with `normalize`;
-      inf where nothing but noise was found). bayesian_ridge, ard: "noise", the standard deviation of a row;
-      "effective_parameters"; "log_evidence" of the (weighted) rows
-    - `penalties` (n,), read-only: what was added to the diagonal of AᵀA, inf where a column was held at 0 (ridge,
-      bayesian_ridge, ard); None for the others
-    - `undetermined` (f, k): orthonormal directions of the coefficients of the unpenalised columns, in the order in
-      which they were named, that the rows say nothing about; the coefficients given have no part in them
+    Attributes
+    ----------
+    coefficients : ndarray of shape (n,)
+        Read-only; columns that are zero, or less than the rounding of the largest, get 0.
+    rank : int
+        Singular values kept (svd); else the independent columns of A, whatever the penalty: see ``Problem.rank``.
+    condition : float
+        Condition number of what was inverted: an estimate of cond_1 of the column-equilibrated triangle (none; ridge,
+        bayesian_ridge, ard, elastic net: with the penalty's rows; LASSOs and ard: the nonzero columns); √cond_1 of the
+        equilibrated normal matrix for ridge on a ``Gram``; for svd the exact ratio of the singular values kept, not
+        equilibrated, and so, with the penalty's rows, for ridges that ``solve_all`` found together. Of the penalised
+        columns alone where others are set apart.
+    residual_norm2 : float
+        ‖A c − b‖² over the weighted rows, without the penalty.
+    nonzeros : int
+        How many coefficients are not zero.
+    gradient_norm : float or None
+        ‖Aᵀ(b − A c) − penalties c‖ / ‖Aᵀb‖ over the columns that are not taken out (none, ridge, bayesian_ridge, ard).
+    kkt_gap : float or None
+        Largest violation of the optimality conditions relative to N lam (LASSOs, elastic net).
+    method : {"rfactor", "gram"}
+        Which kind of summary was solved.
+    notes : tuple of str
+        What the reader of a report should know.
+    hyperparameters : mapping from str to float
+        What the solver chose itself. none, svd: "tolerance", below which what is left of a column (relative to its
+        length), or a singular value (relative to the largest), counts as zero. bayesian_ridge: "alpha" of min ‖A c −
+        b‖² + alpha ‖c‖² (``Ridge(alpha)`` gives the same answer; for columns of length 1 with ``normalize``; inf where
+        nothing but noise was found). bayesian_ridge, ard: "noise", the standard deviation of a row;
+        "effective_parameters"; "log_evidence" of the (weighted) rows.
+    penalties : ndarray of shape (n,) or None
+        Read-only: what was added to the diagonal of AᵀA, inf where a column was held at 0 (ridge, bayesian_ridge, ard).
+    undetermined : ndarray of shape (f, k)
+        Orthonormal directions of the coefficients of the unpenalised columns, in the order in which they were named,
+        that the rows say nothing about; the coefficients given have no part in them.
     """
 
     coefficients: Vector
@@ -92,19 +106,35 @@ class LinearSolution:
 def solve(
     summary: Summary, regulariser: Regulariser, n_counted: float | None = None, unpenalised: Columns = ()
 ) -> LinearSolution:
-    """Minimise ‖A c − b‖² under `regulariser`, b being target 0 of `summary`.
+    """Minimise ‖A c − b‖² under a regulariser, b being target 0 of a summary.
 
-    No penalty, and no choice of a shortest solution, acts on the `unpenalised` columns (indices or a mask), unless the
-    regulariser has `penalise_one_body`: adding A[:, unpenalised] x to b adds x to their coefficients and changes no
-    other. Evidence counts as many rows less as these columns fit.
+    Parameters
+    ----------
+    summary : Summary
+        Of the weighted rows [A | T].
+    regulariser : Regulariser
+        What is added to the squares.
+    n_counted : float, optional
+        The N of the LASSO's and its relatives' objectives and of the evidence of bayesian_ridge and ard, by default the
+        rows of the summary; the others ignore it. Evidence needs the rows that say something: those of weight 0 don't.
+    unpenalised : sequence of int or mask of shape (n,), optional
+        Columns on which no penalty, and no choice of a shortest solution, acts, unless the regulariser has
+        ``penalise_one_body``: adding A[:, unpenalised] x to b adds x to their coefficients and changes no other.
+        Evidence counts as many rows less as these columns fit.
 
-    `n_counted` is the N of the LASSO's and its relatives' objectives and of the evidence of bayesian_ridge and ard,
-    by default the rows of the summary; the others ignore it. Evidence needs the rows that say something:
-    those of weight 0 don't.
+    Returns
+    -------
+    LinearSolution
+        Coefficients (n,), and what is needed to trust them.
 
-    Raises UnsafeGram where a `Gram` is too ill-conditioned to be solved, ConvergenceError where the LASSO
-    misses its optimality conditions or evidence does not settle, ValueError for an `n_counted` that is not a
-    finite number > 0 (for evidence: at least the number of independent rows).
+    Raises
+    ------
+    UnsafeGram
+        A ``Gram`` that is too ill-conditioned to be solved.
+    ConvergenceError
+        The LASSO misses its optimality conditions, or evidence does not settle.
+    ValueError
+        An ``n_counted`` that is not a finite number > 0 (for evidence: at least the number of independent rows).
     """
     return solve_all(summary, [regulariser], n_counted, unpenalised)[0]
 
@@ -112,11 +142,27 @@ def solve(
 def solve_all(
     summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None = None, unpenalised: Columns = ()
 ) -> list[LinearSolution]:
-    """The answers of `solve` to each of `regularisers`, in their order; work that they share is done once.
+    """The answers of ``solve`` to many regularisers, in their order; work that they share is done once.
 
-    Many ridges on an `RFactor` come from one SVD: predictions are those of `solve` to 1e-10 as long as √alpha is not
-    below 1e-6 of the largest singular value, and else to what rounding leaves of either; `condition` is then the
-    exact one of the unscaled columns with the penalty's rows. Raises what `solve` raises.
+    Many ridges on an ``RFactor`` come from one SVD: predictions are those of ``solve`` to 1e-10 as long as √alpha is
+    not below 1e-6 of the largest singular value, and else to what rounding leaves of either; ``condition`` is then the
+    exact one of the unscaled columns with the penalty's rows. Raises what ``solve`` raises.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of the weighted rows [A | T].
+    regularisers : sequence of Regulariser
+        What to solve with.
+    n_counted : float, optional
+        As for ``solve``.
+    unpenalised : sequence of int or mask of shape (n,), optional
+        As for ``solve``.
+
+    Returns
+    -------
+    list of LinearSolution
+        One for each regulariser.
     """
     free = column_index(unpenalised, summary.n_columns)
     whole = [i for i, r in enumerate(regularisers) if len(free) == 0 or penalises_all(r)]
@@ -153,7 +199,7 @@ def _undetermined(summary: Summary, free: npt.NDArray[np.intp]) -> Matrix:
 def _solved_apart(
     summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None, free: npt.NDArray[np.intp]
 ) -> list[LinearSolution]:
-    """With the columns `free` set apart; a `Gram` goes through its guarded Cholesky factor."""
+    """With the columns ``free`` set apart; a ``Gram`` goes through its guarded Cholesky factor."""
     counted = float(summary.rows if n_counted is None else n_counted)
     if isinstance(summary, Gram):
         return [_solved_gram_apart(summary, r, counted, free) for r in regularisers]
@@ -211,7 +257,7 @@ def _joined(summary: Summary, apart: Apart, part: LinearSolution) -> LinearSolut
 
 
 def _ridges_together(problem: Problem, regularisers: Sequence[Regulariser]) -> dict[int, Answer]:
-    """Answers of the ridges among `regularisers`, by place, where one SVD for all of them is cheaper."""
+    """Answers of the ridges among ``regularisers``, by place, where one SVD for all of them is cheaper."""
     alphas = {i: r.alpha for i, r in enumerate(regularisers) if isinstance(r, Ridge)}
     n = problem.live.n_columns
     least = next(count for columns, count in _SVD_PAYS if n < columns)
@@ -286,7 +332,7 @@ def _tolerance(problem: Problem, regulariser: NoRegularisation | TruncatedSVD) -
 
 
 def _penalised(problem: Problem, regulariser: _Penalised) -> Answer:
-    """Penalties on |c_j|, in columns of length 1 where `normalize` says so."""
+    """Penalties on |c_j|, in columns of length 1 where ``normalize`` says so."""
     counted, factor = problem.counted(), problem.factor
     if not regulariser.normalize:
         return _penalty_solver(regulariser, counted)(factor)

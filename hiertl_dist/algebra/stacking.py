@@ -1,4 +1,4 @@
-"""`stack`: one factor out of many, each with columns of its own, a weight, and a target of its own making.
+"""``stack``: one factor out of many, each with columns of its own, a weight, and a target of its own making.
 
 Everything that is asked of kept-apart factors (subsets of columns, frozen columns, weights, groups left out) is one
 multiplication of each from the right, [A | T] E, and one QR of all of them on top of each other.
@@ -26,12 +26,21 @@ Kind = TypeVar("Kind", bound=Summary, covariant=True)
 
 @dataclass(frozen=True, eq=False)
 class Layer(Generic[Kind]):
-    """A summary of [A | T] and what becomes of it: some columns of A, elsewhere, and another target.
+    """A summary of [A | T], and which of its columns go where in a stack.
 
-    - `kept`, `places` (k,): columns `kept` of A go to columns `places`, without repetition
-    - `target` (n + t,): the target is [A | T] @ `target`. (0, …, 0, 1, −1) is b less one offset, entries −c_j at the
-      columns j take frozen ones away
-    - `weight` ≥ 0 multiplies all rows
+    Attributes
+    ----------
+    factor : Summary
+        What the rows are reduced to.
+    kept : ndarray of int, shape (k,)
+        Columns of A that are kept.
+    places : ndarray of int, shape (k,)
+        Columns of the stack that they go to, without repetition.
+    target : ndarray of shape (n + t,)
+        What the layer's target is: [A | T] @ ``target``. (0, …, 0, 1, −1) is b less one offset; entries −c_j at the
+        columns j take frozen ones away.
+    weight : float
+        A factor ≥ 0 of all rows.
     """
 
     factor: Kind
@@ -42,10 +51,22 @@ class Layer(Generic[Kind]):
 
 
 def stack(layers: Iterable[Layer[RFactor]], n: int) -> RFactor:
-    """The factor of [A | b] (rows, n + 1) of all layers on top of each other; columns that a layer lacks are zero.
+    """The factor of [A | b] of all layers on top of each other.
 
-    Never a down-date: columns are left out of factors and what is left is made triangular anew. `rows` is the sum over
-    all layers with a weight above zero; it depends on the order of the layers in its last digits only.
+    Never a down-date: columns are left out of factors and what is left is made triangular anew. The result depends on
+    the order of the layers in its last digits only.
+
+    Parameters
+    ----------
+    layers : iterable of Layer
+        What to stack; columns that a layer lacks are zero in it.
+    n : int
+        Columns of the stack.
+
+    Returns
+    -------
+    RFactor
+        Of n columns and one target; its rows are the sum over all layers with a weight above zero.
     """
     width = n + 1
     rows, total, loose = 0, np.zeros((0, width), order="F"), _Loose(width)
@@ -64,8 +85,20 @@ def stack(layers: Iterable[Layer[RFactor]], n: int) -> RFactor:
 
 
 def residuals(layer: Layer[Summary], coefficients: Matrix) -> tuple[Vector, float]:
-    """‖A c − b‖² of a layer's unweighted rows for each column c of `coefficients` (columns of the stack, models), and
-    ‖b‖²."""
+    """‖A c − b‖² of a layer's unweighted rows for each of some models, and ‖b‖².
+
+    Parameters
+    ----------
+    layer : Layer
+        Whose rows are meant; its weight does not count.
+    coefficients : ndarray of shape (columns of the stack, models)
+        One model a column.
+
+    Returns
+    -------
+    ndarray of shape (models,), float
+        Both of a ``Gram`` good to about 1e-15 ‖b‖².
+    """
     found = layer.factor
     own = coefficients[layer.places]
     if isinstance(found, RFactor):
@@ -142,7 +175,7 @@ class _Loose:
 
 
 def _onto(total: Matrix, below: Matrix, *, trapezoid: bool) -> Matrix:
-    """The triangle of `total`, a triangle or fewer rows, and of `below`; neither is of use afterwards."""
+    """The triangle of ``total``, a triangle or fewer rows, and of ``below``; neither is of use afterwards."""
     width = total.shape[1]
     if len(total) == width:
         if not trapezoid and len(below) >= width:
@@ -155,7 +188,7 @@ def _onto(total: Matrix, below: Matrix, *, trapezoid: bool) -> Matrix:
 
 
 def _padded(r: Matrix, rows: int) -> Matrix:
-    """`r` with rows of zeros below, so that there are `rows`; a trapezoid where that makes it a triangle."""
+    """``r`` with rows of zeros below, so that there are ``rows``; a trapezoid where that makes it a triangle."""
     width = r.shape[1]
     if len(r) == rows:
         return r

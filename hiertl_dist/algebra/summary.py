@@ -26,7 +26,7 @@ Columns = Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
 
 def require_finite(a: npt.NDArray[np.float64], what: str) -> None:
-    """Raise ValueError naming the first row and column of `a` (m, n) that is NaN or infinite."""
+    """Raise ValueError naming the first row and column of ``a`` (m, n) that is NaN or infinite."""
     # One pass without a second matrix: no sum of squares with such a number in it is finite.
     flat = a.ravel(order="K")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -38,7 +38,7 @@ def require_finite(a: npt.NDArray[np.float64], what: str) -> None:
 
 
 def column_index(columns: Columns, n: int) -> npt.NDArray[np.intp]:
-    """`columns` (indices or a mask of length n) as indices; ValueError where they repeat or don't exist."""
+    """``columns`` (indices or a mask of length n) as indices; ValueError where they repeat or don't exist."""
     index = np.asarray(columns)
     if index.dtype == np.bool_:
         if index.shape != (n,):
@@ -65,7 +65,17 @@ def _vector(values: npt.ArrayLike, length: int, what: str) -> Vector:
 
 
 class Summary(ABC):
-    """A mergeable reduction of the rows [A | T]; see the module docstring. Kinds: `RFactor`, `Gram`."""
+    """A mergeable reduction of the rows [A | T]: m rows, n columns and t targets (see the text of this module).
+
+    Attributes
+    ----------
+    kind : str
+        "rfactor" (``RFactor``) or "gram" (``Gram``).
+    rows : int
+        Rows that it stands for, m.
+    n_targets : int
+        Targets, t.
+    """
 
     kind: ClassVar[str]
     rows: int
@@ -83,10 +93,25 @@ class Summary(ABC):
 
     @classmethod
     def of(cls, A: npt.ArrayLike, b: npt.ArrayLike) -> Self:
-        """The summary of `A` (m, n) and `b` (m,) or targets (m, t), any m ≥ 0; the rows are copied once.
+        """The summary of a matrix and its targets; the rows are copied once.
 
-        Raises ValueError on shapes that don't fit and, with its row and column, on the first non-finite
-        number (columns n … n+t−1 are the targets).
+        Parameters
+        ----------
+        A : array_like of shape (m, n)
+            Any m ≥ 0.
+        b : array_like of shape (m,) or (m, t)
+            The target, or several.
+
+        Returns
+        -------
+        Summary
+            Of the class that was asked.
+
+        Raises
+        ------
+        ValueError
+            Shapes that don't fit or, with its row and column, the first number that is not finite (columns n … n+t−1
+            are the targets).
         """
         rows = np.asarray(A, dtype=np.float64)
         targets = np.asarray(b, dtype=np.float64)
@@ -105,31 +130,77 @@ class Summary(ABC):
     @classmethod
     @abstractmethod
     def of_buffer(cls, buffer: Matrix, n_targets: int = 1, *, overwrite: bool = False) -> Self:
-        """The summary of a buffer (m, n + t) that the caller filled with [A | T].
+        """The summary of a buffer that the caller filled with [A | T].
 
-        `overwrite` allows the buffer (column-major float64, else it is copied) to be destroyed. Raises
-        ValueError as `of` does.
+        Parameters
+        ----------
+        buffer : ndarray of shape (m, n + t)
+            The rows; what is not column-major float64 is copied.
+        n_targets : int, default 1
+            How many of its columns are targets, t.
+        overwrite : bool, default False
+            Let the buffer be destroyed instead of copied.
+
+        Returns
+        -------
+        Summary
+            Of the class that was asked.
+
+        Raises
+        ------
+        ValueError
+            As ``of``.
         """
 
     @classmethod
     @abstractmethod
     def collector(cls, rows: int, width: int, n_targets: int = 1) -> Collector[Any]:
-        """What takes `rows` rows [A | T] of `width` = n + t numbers piece by piece, for their summary."""
+        """What takes rows [A | T] piece by piece, for their summary.
+
+        Parameters
+        ----------
+        rows : int
+            Rows that will come.
+        width : int
+            Numbers of a row, n + t.
+        n_targets : int, default 1
+            How many of them are targets, t.
+
+        Returns
+        -------
+        Collector
+            Its ``finish`` gives the summary.
+        """
 
     @abstractmethod
     def merge(self, other: Summary) -> Self:
         """The summary of both sets of rows; associative up to rounding.
 
-        Raises ValueError naming both shapes where they differ, TypeError where the kinds differ.
+        Parameters
+        ----------
+        other : Summary
+            Of the same kind, columns and targets.
+
+        Returns
+        -------
+        Summary
+            Of all rows.
+
+        Raises
+        ------
+        ValueError
+            Numbers of columns or targets that differ; the message has both.
+        TypeError
+            Kinds that differ.
         """
 
     @abstractmethod
     def scale(self, weight: float) -> Self:
-        """The summary of all rows times `weight` ≥ 0 (the objective holds weight²); `rows` stays."""
+        """The summary of all rows times a weight ≥ 0 (the objective holds weight²); ``rows`` stays."""
 
     @abstractmethod
     def _recombine(self, keep: npt.NDArray[np.intp], targets: Matrix) -> Self:
-        """The summary of [A[:, keep] | [A | T] @ targets], `targets` being (n + t, t')."""
+        """The summary of [A[:, keep] | [A | T] @ targets], ``targets`` being (n + t, t')."""
 
     @abstractmethod
     def column_norms(self) -> Vector:
@@ -145,12 +216,12 @@ class Summary(ABC):
 
     @abstractmethod
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Plain arrays that `from_arrays` makes the same summary of, bit for bit."""
+        """Plain arrays that ``from_arrays`` makes the same summary of, bit for bit."""
 
     @classmethod
     @abstractmethod
     def from_arrays(cls, arrays: Mapping[str, npt.ArrayLike]) -> Self:
-        """The summary that `to_arrays` wrote; ValueError where an array is missing or doesn't fit."""
+        """The summary that ``to_arrays`` wrote; ValueError where an array is missing or doesn't fit."""
 
     def target_norm2(self) -> float:
         """‖b‖² over all (weighted) rows."""
@@ -196,7 +267,7 @@ class Summary(ABC):
 
 
 def buffer_of(buffer: npt.NDArray[np.float64], n_targets: int) -> Matrix:
-    """`buffer` checked for what every `of_buffer` needs: two dimensions, room for the targets, finite."""
+    """``buffer`` checked for what every ``of_buffer`` needs: two dimensions, room for the targets, finite."""
     matrix = np.asarray(buffer, dtype=np.float64)
     if matrix.ndim != 2 or not 1 <= n_targets <= matrix.shape[1]:
         raise ValueError(f"expected a buffer (m, n + t) with 1 ≤ t = {n_targets} ≤ n + t, found shape {matrix.shape}")
@@ -205,7 +276,7 @@ def buffer_of(buffer: npt.NDArray[np.float64], n_targets: int) -> Matrix:
 
 
 def checked_weight(weight: float) -> float:
-    """`weight` if it is finite and not negative, else ValueError."""
+    """``weight`` if it is finite and not negative, else ValueError."""
     if not (math.isfinite(weight) and weight >= 0.0):
         raise ValueError(f"weight: expected a finite number ≥ 0, found {weight}")
     return float(weight)

@@ -30,13 +30,26 @@ _NOTHING = 64 * _EPS
 
 @dataclass(frozen=True, eq=False)
 class Apart:
-    """A summary in two: see the module's text.
+    """A summary in two, as the text of this module says.
 
-    - `rest`: R₂₂ and z₂; its rows are those of the summary less the `rank` of F
-    - `free` (f,), `others` (p,): the columns of F and of P among those of the summary
-    - `span` (f, q): directions of f that the rows determine; `undetermined` (f, f − q): those that they say nothing
-      about. Together orthonormal
-    - `triangle` (q, q), `coupling` (q, p), `target` (q,): R₁₁, R₁₂ and z₁ of F @ `span`
+    Attributes
+    ----------
+    rest : RFactor
+        R₂₂ and z₂; its rows are those of the summary less the ``rank`` of F.
+    free : ndarray of int, shape (f,)
+        The columns of F among those of the summary.
+    others : ndarray of int, shape (p,)
+        The columns of P among those of the summary.
+    span : ndarray of shape (f, q)
+        Orthonormal directions of F that the rows determine.
+    undetermined : ndarray of shape (f, f − q)
+        Those that they say nothing about, orthonormal to each other and to ``span``.
+    triangle : ndarray of shape (q, q)
+        R₁₁ of F @ ``span``.
+    coupling : ndarray of shape (q, p)
+        R₁₂.
+    target : ndarray of shape (q,)
+        z₁.
     """
 
     rest: RFactor
@@ -62,7 +75,7 @@ class Apart:
         return found
 
     def spread(self, penalised: npt.ArrayLike, free: float) -> Vector:
-        """(n,): `penalised` (p,) at the columns of P, `free` at those of F."""
+        """One number for each column, shape (n,): ``penalised`` (p,) at the columns of P, ``free`` at those of F."""
         found = np.full(len(self.free) + len(self.others), free)
         found[self.others] = penalised
         return found
@@ -92,9 +105,23 @@ def set_apart(summary: RFactor, columns: Sequence[int] | npt.NDArray[np.integer]
 
 
 def determined(columns: Matrix, rows: int) -> tuple[Matrix, Matrix]:
-    """Orthonormal directions (f, q) in which `columns` (k, f) say something, and those (f, f − q) in which not.
+    """Orthonormal directions in which columns say something, and those in which not.
 
-    A direction says nothing where its singular value is at most max(`rows`, f) × 2.2e-16 of the largest.
+    A direction says nothing where its singular value is at most max(rows, f) × 2.2e-16 of the largest.
+
+    Parameters
+    ----------
+    columns : ndarray of shape (k, f)
+        The triangle, or rows, of the columns.
+    rows : int
+        Rows that they stand for.
+
+    Returns
+    -------
+    span : ndarray of shape (f, q)
+        Directions in which they say something.
+    undetermined : ndarray of shape (f, f − q)
+        The others.
     """
     f = columns.shape[1]
     if f == 0 or not columns.any():
