@@ -1,4 +1,4 @@
-"""Who runs the work: one verb pair, `run` and `reduce`, on four executors that give the same bits."""
+"""Who runs the work: one verb pair, ``run`` and ``reduce``, on four executors that give the same bits."""
 
 from __future__ import annotations
 
@@ -66,12 +66,11 @@ def executor(
         Who does the work; all kinds give the same bits.
 
     Raises
-    ------
-    ValueError
-        For an unknown kind, for `client` or `comm` with a kind that has no use for it, and for a number of workers that
-        the kind can't have.
+    ------ ValueError
+        For an unknown kind, for ``client`` or ``comm`` with a kind that has no use for it, and for a number of workers
+        that the kind can't have.
     ImportError, LaunchError
-        As of `MPIExecutor`, `DaskExecutor` and `ProcessesExecutor`.
+        As of ``MPIExecutor``, ``DaskExecutor`` and ``ProcessesExecutor``.
 
     Warns
     -----

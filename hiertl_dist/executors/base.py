@@ -1,9 +1,9 @@
-"""The two verbs that run work, `run` and `reduce`, and everything the executors share.
+"""The two verbs that run work, ``run`` and ``reduce``, and everything the executors share.
 
 An executor decides where calls are made, never what they give. What makes the answers the same everywhere
-lives here: the shape of the reduction tree (`tree`), the single BLAS thread under which each call runs
-(`attempt`), how a failure is named and raised (`Fault`, `task_failed`), and when calls are started where a
-pool of workers takes them (`drive`).
+lives here: the shape of the reduction tree (``tree``), the single BLAS thread under which each call runs
+(``attempt``), how a failure is named and raised (``Fault``, ``task_failed``), and when calls are started where a
+pool of workers takes them (``drive``).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _costs(items: Sequence[Any], cost: Cost, label: Label) -> list[float]:
 class TaskFailed(RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
     """An item failed, or the worker that had it was lost. The message names the item and says why.
 
-    Raised by `Executor.run` and `Executor.reduce`, on every calling process alike. `__cause__` is the
+    Raised by ``Executor.run`` and ``Executor.reduce``, on every calling process alike. ``__cause__`` is the
     original exception where there is one that can be had; where it comes from another process, its traceback
     is a note.
     """
@@ -57,29 +57,27 @@ class TaskFailed(RuntimeError):  # noqa: N818  it is what happened that it names
 
 @dataclass(frozen=True, order=True)
 class Node:
-    """Items lo up to but not including hi of a reduction: a leaf where that is one item, else a merge of two
-    halves."""
+    """Items lo up to but not including hi of a reduction: a leaf of one item, or a merge of two halves."""
 
     lo: int
     hi: int
 
     @property
     def is_leaf(self) -> bool:
+        """Whether it is one item."""
         return self.hi - self.lo == 1
 
     @property
     def children(self) -> tuple[Node, Node]:
-        """Left and right; the left one has the largest power of two of items that leaves the right one
-        any."""
+        """Left and right; left is the largest power of two of items that leaves the right one any."""
         mid = self.lo + (1 << ((self.hi - self.lo - 1).bit_length() - 1))
         return Node(self.lo, mid), Node(mid, self.hi)
 
 
 def tree(n: int) -> Iterator[Node]:
-    """Every node of the reduction of n items, children before parents, left before right. It depends on n
-    only.
+    """Every node of the reduction of n items, children before parents, left before right.
 
-    Walked in this order with a stack, no more than log2(n) + 2 values are held at a time.
+    It depends on n only. Walked in this order with a stack, no more than log2(n) + 2 values are held at a time.
     """
     stack = [(Node(0, n), False)] if n > 0 else []
     while stack:
@@ -92,14 +90,16 @@ def tree(n: int) -> Iterator[Node]:
 
 
 def pack(things: Any) -> bytes:
-    """Functions with all that they carry, lambdas and partials too; `pickle.loads` unpacks them."""
+    """Functions with all that they carry, lambdas and partials too; ``pickle.loads`` unpacks them."""
     packed: bytes = cloudpickle.dumps(things, protocol=5)
     return packed
 
 
 class _OneThread:
-    """The process-wide limit of one thread for BLAS and OpenMP, counted, for calls may run in threads of one
-    process."""
+    """The process-wide limit of one thread for BLAS and OpenMP.
+
+    It is counted, for calls may run in threads of one process.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -137,8 +137,10 @@ one_thread = _OneThread()
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a call failed, in a form that crosses processes: `live` stays behind, `pickled` travels if it
-    can; `frame` is the one at fault of those that the call handled, where it is known."""
+    """Why a call failed, in a form that crosses processes: ``live`` stays behind, ``pickled`` travels if it can.
+
+    ``frame`` is the one at fault of those that the call handled, where it is known.
+    """
 
     text: str
     trace: str
@@ -161,6 +163,7 @@ class Fault:
 
     @classmethod
     def of(cls, error: BaseException, *, lost: bool = False, text: str = "") -> Fault:
+        """The fault of an exception; ``text`` instead of what it says."""
         try:
             pickled = pickle.dumps(error)
         except Exception:
@@ -228,8 +231,7 @@ def fault_of(error: BaseException) -> Fault:
 
 
 def task_failed(what: str, faults: Iterable[Fault]) -> TaskFailed:
-    """The exception for these (named) faults: the first in the order of the items speaks, the others are
-    notes."""
+    """The exception for (named) faults: the first in the order of the items speaks, the others are notes."""
     first, *others = sorted(faults, key=lambda fault: (fault.lost, fault.node))
     if first.lost:
         names = " or ".join(fault.name for fault in (first, *others))
@@ -268,8 +270,8 @@ class Telling:
 class Executor(ABC):
     """Runs tasks and reduces their values; a context manager that gives back what it holds.
 
-    Each calling process gets the same result, and the same bits from every executor. `task`, `leaf` and
-    `merge` must depend on their arguments only and leave them as they are; they may be called again if a
+    Each calling process gets the same result, and the same bits from every executor. ``task``, ``leaf`` and
+    ``merge`` must depend on their arguments only and leave them as they are; they may be called again if a
     worker is lost, so what they write must bear being written twice. Large static arguments belong in a
     functools.partial, which goes to each worker once. After a failure nothing new is started, what runs is
     left to finish, and the executor can be used again.
@@ -293,8 +295,8 @@ class Executor(ABC):
     ) -> list[Any]:  # fmt: skip
         """task(item) of each item, in order; the same list on every calling process.
 
-        `label` names an item where it fails; `kind`, such as its block, where a scheduler shows its tasks. `cost` of
-        an item, in any unit, is what it is expected to take: costly items are begun first, or shared out so that all
+        ``label`` names an item where it fails; ``kind``, such as its block, where a scheduler shows its tasks. ``cost``
+        of an item, in any unit, is what it is expected to take: costly items are begun first, or shared out so that all
         workers finish together. ValueError where one is no finite number ≥ 0.
 
         Raises
@@ -313,8 +315,8 @@ class Executor(ABC):
     ) -> Any:  # fmt: skip
         """The value of a binary tree with leaf(item) at its leaves and merge(left, right) at its nodes.
 
-        The tree is that of `tree`: a node of m > 1 items splits after the largest power of two below m. It
-        does not depend on the `cost` of the items, which is as in `run`, and so is `kind`.
+        The tree is that of ``tree``: a node of m > 1 items splits after the largest power of two below m. It
+        does not depend on the ``cost`` of the items, which is as in ``run``, and so is ``kind``.
 
         Raises
         ------
@@ -332,7 +334,7 @@ class Executor(ABC):
     def once(self, call: Callable[[], Any], *, what: str) -> Any:
         """call() in one calling process, where what it carries already is; the same result on each of them.
 
-        For what is large here and would only be sent away by `run`, such as writing the value of `reduce`.
+        For what is large here and would only be sent away by ``run``, such as writing the value of ``reduce``.
 
         Raises
         ------
@@ -366,8 +368,7 @@ class Executor(ABC):
                 bar.update()
 
     def out(self) -> TextIO:
-        """The stream that a person reads: stdout on the one process that speaks for all, nowhere on the
-        others."""
+        """The stream that a person reads: stdout on the one process that speaks for all, nowhere on the others."""
         return sys.stdout
 
     def close(self) -> None:  # noqa: B027  most have something to give back, the serial one has not

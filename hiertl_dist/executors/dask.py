@@ -1,6 +1,6 @@
 """The executor that hands calls to a dask cluster: one that is there already, or a local one of its own.
 
-`distributed` is imported when an executor is made, not before: it takes half a second.
+``distributed`` is imported when an executor is made, not before: it takes half a second.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ _TRIES_TO_SEND = 3
 class DaskExecutor(PoolExecutor):
     """Calls on the workers of a dask cluster, which may come and go.
 
-    The cluster is that of `client`; else that of the current client; else a local one of `workers` processes
-    with a thread each, bound to 127.0.0.1, which `close` ends. A cluster that was there before stays as it
+    The cluster is that of ``client``; else that of the current client; else a local one of ``workers`` processes
+    with a thread each, bound to 127.0.0.1, which ``close`` ends. A cluster that was there before stays as it
     was.
 
     No more than two calls a thread are in flight. The functions are sent to each worker once, also to
     workers that come later. The values of a reduction stay on the workers. Where a worker is lost, dask
     makes its calls again elsewhere, and gives up on a call that was on more than
-    `distributed.scheduler.allowed-failures` (3) lost workers; it can't tell a call that killed its worker
+    ``distributed.scheduler.allowed-failures`` (3) lost workers; it can't tell a call that killed its worker
     from one that waited there, so all such are named. Exceptions are not retried.
 
     Raises
     ------
     LaunchError
-        When a cluster is to be started and the script that is run has no `if __name__ == "__main__":`.
+        When a cluster is to be started and the script that is run has no ``if __name__ == "__main__":``.
     ValueError
-        When `workers` is given beside `client`, is less than 1, or when the client is asynchronous.
+        When ``workers`` is given beside ``client``, is less than 1, or when the client is asynchronous.
     """
 
     name: ClassVar[str] = "dask"
@@ -61,6 +61,7 @@ class DaskExecutor(PoolExecutor):
 
     @property
     def workers(self) -> int:
+        """Threads of all of dask's workers together, at least 1."""
         threads: dict[str, int] = self._client.nthreads()
         return max(1, sum(threads.values()))
 
@@ -82,6 +83,7 @@ class DaskExecutor(PoolExecutor):
         return self._client
 
     def close(self) -> None:
+        """Close the cluster and its client, if they were started here."""
         if self._cluster is not None:
             self._client.close()
             self._cluster.close()
@@ -233,8 +235,10 @@ def _fault(future: Any) -> Fault:
 
 
 class _Shipped:
-    """The functions of a verb, pickled until a call wants them: what fails to load then fails that call, not
-    the worker."""
+    """The functions of a verb, pickled until a call wants them.
+
+    What fails to load then fails that call, not the worker.
+    """
 
     def __init__(self, blob: bytes) -> None:
         self._blob = blob

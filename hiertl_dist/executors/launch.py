@@ -93,10 +93,14 @@ class MPIFacts:
 
     Attributes
     ----------
-    library : the library's own version string.
-    size : ranks of COMM_WORLD; 1 with a mismatch.
-    mismatch : why the launcher and the library can't belong together, or None.
-    speaks : whether this process speaks for all; true of one also where each thinks itself alone.
+    library : str
+        The library's own version string.
+    size : int
+        Ranks of COMM_WORLD; 1 with a mismatch.
+    mismatch : str or None
+        Why the launcher and the library can't belong together.
+    speaks : bool
+        Whether this process speaks for all; true of one also where each thinks itself alone.
     """
 
     library: str

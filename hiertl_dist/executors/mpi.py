@@ -52,8 +52,8 @@ class MPIExecutor(Executor):
     of the right child sends its value there and goes on with its own items. A rank with a fault tells the
     others, who start nothing more.
 
-    With more than one rank, `sys.excepthook` is set so that an exception that nobody catches, on any one
-    rank, is printed and ends the job (`COMM_WORLD.Abort(1)`) instead of leaving the others to wait for ever.
+    With more than one rank, ``sys.excepthook`` is set so that an exception that nobody catches, on any one
+    rank, is printed and ends the job (``COMM_WORLD.Abort(1)``) instead of leaving the others to wait for ever.
     SystemExit is not such an exception, and exit codes are as ever. A TaskFailed, which all ranks raise, is
     printed by one.
 
@@ -98,6 +98,7 @@ class MPIExecutor(Executor):
         return f"MPIExecutor: rank {self._rank} of {self._workers}{closed}"
 
     def out(self) -> TextIO:
+        """As ``Executor.out``: stdout on the first rank."""
         if self._rank == 0:
             return sys.stdout
         if self._nowhere is None:
@@ -105,6 +106,7 @@ class MPIExecutor(Executor):
         return self._nowhere
 
     def close(self) -> None:
+        """Free the communicator; all ranks call it."""
         self._close_nowhere()
         if self._comm is not None:
             self._comm.Free()
@@ -124,9 +126,11 @@ class MPIExecutor(Executor):
             self._nowhere = None
 
     def once(self, call: Call, *, what: str) -> Any:
+        """As ``Executor.once``: one rank calls, all get the value."""
         return self.run(lambda _: call(), ["it"], what=what)[0]
 
     def require_alike(self, digests: Sequence[str], what: str) -> None:
+        """As ``Executor.require_alike``: all ranks compare their digests."""
         whole = hashlib.sha256("\0".join(digests).encode()).hexdigest()
         said = self._comm.allgather((len(digests), whole))
         if len(set(said)) == 1:
@@ -208,8 +212,11 @@ def abandon(code: int) -> None:
 
 
 def let_first_speak() -> None:
-    """On other ranks than the first under mpirun, give the first time to tell of an error and end the job: most errors
-    outside the verbs, as of an input file, are met by all ranks. A rank that is still there afterwards met it alone."""
+    """On other ranks than the first under mpirun, give the first time to tell of an error and end the job.
+
+    Most errors outside the verbs, as of an input file, are met by all ranks. A rank still there afterwards met it
+    alone.
+    """
     if not under_mpirun() or launched_first():
         return
     with suppress(ImportError, RuntimeError):
@@ -242,16 +249,17 @@ def _check_startable() -> None:
 
 
 def _sendable(call: Call, *args: Any) -> Any:
-    """call(*args), refused where it can't be pickled: to find out during a collective would hang the other
-    ranks."""
+    """Do call(*args), refused where its value can't be pickled.
+
+    To find that out during a collective would hang the other ranks.
+    """
     value = call(*args)
     pickle.dumps(value, protocol=5, buffer_callback=lambda buffer: None)
     return value
 
 
 class _Faults:
-    """The faults of one verb: kept here, told to the other ranks at once, and raised by all ranks
-    together."""
+    """The faults of one verb: kept here, told to the other ranks at once, and raised by all together."""
 
     def __init__(self, comm: Any, items: list[Any], telling: Telling) -> None:
         self._comm, self._items, self._telling = comm, items, telling
@@ -289,12 +297,11 @@ class _Faults:
 
 
 class _Walk:
-    """One rank's way through the tree. All ranks see the nodes in the same order, so messages meet without a
-    deadlock.
+    """One rank's way through the tree.
 
-    A rank that waits for a right child has no items of its own behind that node, for its items are
-    contiguous; and one that sends does not wait. Each value goes with whether it is one: after a fault the
-    messages still match.
+    All ranks see the nodes in the same order, so messages meet without a deadlock. A rank that waits for a right child
+    has no items of its own behind that node, for its items are contiguous; and one that sends does not wait. Each value
+    goes with whether it is one: after a fault the messages still match.
     """
 
     def __init__(
@@ -348,8 +355,7 @@ class _Walk:
 
 @dataclass(frozen=True)
 class _AbortHook:
-    """What becomes of an exception that nobody caught, under more than one rank: it is printed, and ends the
-    job."""
+    """Prints an exception that nobody caught and ends the job, under more than one rank."""
 
     former: Callable[..., Any]
     speaks: bool

@@ -1,5 +1,7 @@
-"""What the executors that hand calls to a pool of workers share: when a call is started, and what follows
-from its end."""
+"""What the executors that hand calls to a pool of workers share.
+
+When a call is started, and what follows from its end.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,7 @@ class PoolExecutor(Executor):
 
     @abstractmethod
     def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
-        """Workers for one verb; `keep`: values stay with the workers, and handles stand for them."""
+        """Workers for one verb; ``keep``: values stay with the workers, and handles stand for them."""
 
     def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
         results: list[Any] = [None] * len(items)
@@ -97,8 +99,10 @@ class PoolExecutor(Executor):
 
 
 def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None]) -> list[tuple[Node, Fault]]:
-    """Have the crew do the jobs and those that follow from them; after a fault start no more, and see the
-    rest end."""
+    """Have the crew do the jobs and those that follow from them.
+
+    After a fault no more are started, and the rest is seen to its end.
+    """
     faults: list[tuple[Node, Fault]] = []
     ready: list[Job] = []
     flying = 0

@@ -1,6 +1,6 @@
 """The executor that makes calls in processes of this machine, with nothing but the standard library between.
 
-Scripts that use it need `if __name__ == "__main__":`, as with anything that spawns processes.
+Scripts that use it need ``if __name__ == "__main__":``, as with anything that spawns processes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIED = "the process died (killed from outside, out of memory, a crash in compil
 
 
 class ProcessesExecutor(PoolExecutor):
-    """Calls in spawned processes that are started when first needed and kept until `close`.
+    """Calls in spawned processes that are started when first needed and kept until ``close``.
 
     As many calls are in flight as there are workers. The functions are pickled once, to a file that each
     worker reads once and remembers until the next verb; values of a reduction go from worker to worker
@@ -48,6 +48,7 @@ class ProcessesExecutor(PoolExecutor):
         return f"ProcessesExecutor: {self.workers} processes of this machine, {len(self._idle)} of them started"
 
     def close(self) -> None:
+        """End the processes that wait for work."""
         while self._idle:
             self._idle.pop().shutdown()
 

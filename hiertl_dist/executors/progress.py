@@ -24,7 +24,8 @@ NOTEBOOK: Final = any(c.__name__ == "tqdm_notebook" for c in tqdm.__mro__)
 class Progress(Protocol):
     """What work calls when an item is done."""
 
-    def update(self, n: int = 1) -> Any: ...
+    def update(self, n: int = 1) -> Any:
+        """Tell that n more items are done."""
 
 
 class _Silent:
@@ -79,8 +80,17 @@ def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Progress]
 
     Parameters
     ----------
-    what : is done; total : items, 0 where nobody knows.
-    shown : not by processes that speak for nobody.
+    what : str
+        What is done.
+    total : int
+        Items, 0 where nobody knows.
+    shown : bool, default True
+        Not by processes that speak for nobody.
+
+    Yields
+    ------
+    Progress
+        Its ``update`` is told of items that are done.
     """
     stream = sys.stderr
     if not shown or stream is None:

@@ -1,5 +1,7 @@
-"""The executor that makes every call here and now, one after the other: the one to debug with, and what
-others must equal."""
+"""The executor that makes every call here and now, one after the other.
+
+It is the one to debug with, and what others must equal.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,10 @@ from hiertl_dist.executors.base import Call, CallFailed, Executor, Node, Telling
 
 
 class SerialExecutor(Executor):
-    """Calls in this process, in order. The first failure ends the verb. `reduce` holds log2(n) + 2 values at
-    most."""
+    """Calls in this process, in order.
+
+    The first failure ends the verb. ``reduce`` holds log2(n) + 2 values at most.
+    """
 
     name: ClassVar[str] = "serial"
 
@@ -44,12 +48,15 @@ class SerialExecutor(Executor):
 
 
 class InlineExecutor(SerialExecutor):
-    """As SerialExecutor and with the same bits, for work inside a task or asked for without an executor: exceptions are
-    raised as they are, and no progress is shown."""
+    """As SerialExecutor and with the same bits, for work inside a task or asked for without an executor.
+
+    Exceptions are raised as they are, and no progress is shown.
+    """
 
     name: ClassVar[str] = "inline"
 
     def once(self, call: Call, *, what: str) -> Any:
+        """As ``Executor.once``: call() here, with one thread for BLAS."""
         with one_thread:
             return call()
 
