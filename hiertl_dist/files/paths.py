@@ -1,5 +1,7 @@
-"""Files and folders of this machine: what is no path is refused, what is missing is looked for, what is written appears
-whole."""
+"""Files and folders of this machine.
+
+What is no path is refused, what is missing is looked for, what is written appears whole.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,11 @@ URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def local_path(path: str | Path, what: str = "path") -> Path:
-    """The path, if it is one of a file system. Raises InputError, naming what it is of, for the URL of an object store
-    (``s3://…``) or of anything else: ``pathlib`` would make a folder ``s3:`` of it."""
+    """The path, if it is one of a file system.
+
+    Raises InputError, naming what it is of, for the URL of an object store (``s3://…``) or of anything else:
+    ``pathlib`` would make a folder ``s3:`` of it.
+    """
     text = str(path)
     if (found := URL.search(text)) and (found.start() == 0 or text[found.start() - 1] in "/\\"):
         raise InputError(
@@ -118,12 +123,23 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read: Iterable[Path] = ()) -> None:
-    """Raise InputError where a file that is to be written is there already; ``option`` is what names another.
+    """Raise InputError where a file that is to be written is there already.
 
     Parameters
     ----------
-    overwrite : write over such files, but neither over one that is read nor over a folder.
-    read : the files that are read, which may have another name there, by a link.
+    paths : iterable of Path
+        The files that are to be written.
+    overwrite : bool
+        Write over such files, but neither over one that is read nor over a folder.
+    option : str
+        What names another place, for the message.
+    read : iterable of Path, optional
+        The files that are read, which may have another name there, by a link.
+
+    Raises
+    ------
+    InputError
+        A file is there already, is one that is read, or would lie in a file.
     """
     named, sources = list(paths), list(read)
     for path in named:
@@ -204,8 +220,10 @@ def _next_earlier(folder: Path) -> Path:
 
 
 def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Every value in which two nested tables, as JSON has them, differ: its dotted name, the stored value and the one
-    asked for, each :data:`ABSENT` where there is none."""
+    """Every value in which two nested tables, as JSON has them, differ.
+
+    Yields its dotted name, the stored value and the one asked for, each :data:``ABSENT`` where there is none.
+    """
     if isinstance(stored, dict) and isinstance(asked, dict):
         for key in dict.fromkeys((*stored, *asked)):
             own = f"{name}.{key}" if name else str(key)

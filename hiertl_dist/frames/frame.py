@@ -172,8 +172,10 @@ class Frame(Shown, card=frame_card):
 
     @property
     def composition(self) -> str:
-        """Atomic percentages such as ``C75N25``; one element alone is just its symbol. Types that are no symbols:
-        ``C1_75-N_25``, see :func:`~hiertl_dist.frames.type_names.composition_name`."""
+        """Atomic percentages such as ``C75N25``; one element alone is just its symbol.
+
+        Types that are no symbols: ``C1_75-N_25``, see :func:``~hiertl_dist.frames.type_names.composition_name``.
+        """
         return composition_name({e: round(100 * self.species.count(e) / len(self)) for e in self.elements})
 
     @property
@@ -202,8 +204,10 @@ class Frame(Shown, card=frame_card):
         return h.hexdigest()
 
     def _partial_pbc(self) -> bytes:
-        """What tells a slab from the crystal with its cell; nothing for others, whose digests are as before there were
-        slabs."""
+        """What tells a slab from the crystal with its cell; nothing for others.
+
+        Digests of those are as before there were slabs.
+        """
         return b"" if self.periodic or self.cell is None else repr(self.pbc).encode()
 
     @cached_property

@@ -1,13 +1,12 @@
 """``LabelOrigin``: under which keys the labels of a frame were read, and which look-alikes were passed over.
 
-One rule says which names look like a label: :func:`likeness`, by a part of the name in any case, and the number of
-numbers, :data:`SIZES`: ``free_energy``, ``REF_energy``, ``force``, ``virials``, ``Energy``, ``TOTEN``, but not
+One rule says which names look like a label: :func:``likeness``, by a part of the name in any case, and the number of
+numbers, :data:``SIZES``: ``free_energy``, ``REF_energy``, ``force``, ``virials``, ``Energy``, ``TOTEN``, but not
 ``forces_max`` or ``energy_converged=T``. Readers never take such a name by themselves, for nobody but the user knows
-which of several energies is meant; :mod:`~hiertl_dist.frames.label_summary` tells of it, and warns where the label
-itself is
-missing. ``init`` takes the only one, or the only one that says it is the reference, and says so, but no name that tells
-of another quantity (:func:`other_quantity`). A name looks like a lattice when a part of it is ``lattice``, ``cell`` or
-``box``.
+which of several energies is meant; :mod:``~hiertl_dist.frames.label_summary`` tells of it, and warns where the label
+itself is missing. ``init`` takes the only one, or the only one that says it is the reference, and says so, but no name
+that tells of another quantity (:func:``other_quantity``). A name looks like a lattice when a part of it is ``lattice``,
+``cell`` or ``box``.
 """
 
 from __future__ import annotations
@@ -85,7 +84,17 @@ def look_alikes(
 
     Parameters
     ----------
-    fits : whether what has a name, the second argument, has the form of a label, the first.
+    names : iterable of str
+        What there is.
+    used : iterable of str
+        Those of them that were used.
+    fits : callable
+        ``fits(label, name)``: whether what has the name has the form of the label.
+
+    Returns
+    -------
+    tuple of tuple (str, str)
+        The pairs.
     """
     left = [name for name in dict.fromkeys(names) if name not in set(used)]
     found = [(_READ_AS.get(like.label, like.label), name) for name in left if (like := likeness(name))]

@@ -64,8 +64,16 @@ def toml_table(path: Path, error: type[Exception]) -> dict[str, Any]:
 
     Parameters
     ----------
-    error : what to raise, naming the file, where it is no valid TOML. ``tomllib`` itself raises several things: its own
+    path : Path
+        The file.
+    error : type of Exception
+        What to raise, naming the file, where it is no valid TOML. ``tomllib`` itself raises several things: its own
         error for grammar, ValueError for an integer of more than 4300 digits, RecursionError for a thousand brackets.
+
+    Returns
+    -------
+    dict
+        As ``tomllib`` gives it.
 
     Raises
     ------
