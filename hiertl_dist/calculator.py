@@ -164,8 +164,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = ase_calculator.all_changes,
     ) -> None:
-        """Calculate all properties at once, into ``results``; nothing if nothing has changed since they were
-        calculated.
+        """Calculate all properties at once, into ``results``, if anything has changed since the last time.
 
         Parameters
         ----------

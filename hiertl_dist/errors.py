@@ -86,8 +86,9 @@ class ResourceError(HiertlError, RuntimeError):
 
 
 class LaunchError(HiertlError, RuntimeError):
-    """Processes were started in a way in which they can't work together: by another MPI's mpirun, or by a script
-    whose work is not under ``if __name__ == "__main__":``.
+    """Processes were started in a way in which they can't work together.
+
+    By another MPI's mpirun, or by a script whose work is not under ``if __name__ == "__main__":``.
 
     Attributes
     ----------
