@@ -34,7 +34,7 @@ BOOLEANS: Final = {
 def settled_cell(
     lattice: NDArray[np.float64] | None, stated: Periodicity | None, error: Callable[[str], Exception]
 ) -> tuple[NDArray[np.float64] | None, Periodicity, tuple[str, ...], tuple[str, ...]]:
-    """The cell of a frame from what its source says: cell, periodicity, notes, doubts.
+    """The cell of a frame from what its source says.
 
     Without a statement, what has a lattice repeats along all of it and what has none, or one of zeros, is an isolated
     molecule. The vectors along which nothing repeats only have to make the cell nonsingular; where they do not (ASE
@@ -42,9 +42,21 @@ def settled_cell(
 
     Parameters
     ----------
-    lattice : (3, 3) Å, rows are vectors; ``None`` where the source has none.
-    stated : the periodicity, if the source states it.
-    error : makes the exception to raise.
+    lattice : ndarray of shape (3, 3) or None
+        The lattice vectors, Å, as rows; ``None`` where the source has none.
+    stated : tuple of bool or None
+        The periodicity, if the source states it.
+    error : callable
+        Makes the exception to raise of its text, where they contradict each other or the cell is singular.
+
+    Returns
+    -------
+    cell : ndarray of shape (3, 3) or None
+        The lattice vectors, Å, as rows; ``None`` for an isolated molecule.
+    pbc : tuple of bool
+        Along which of them the frame repeats.
+    notes, doubts : tuple of str
+        What was taken for granted, and what may be wrong.
     """
     empty = lattice is None or not lattice.any()
     if empty and stated is not None and any(stated):

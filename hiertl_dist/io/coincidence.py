@@ -65,15 +65,27 @@ def coinciding_atoms(
     pbc: Periodicity | None = None,
     closer: float = COINCIDING,
 ) -> tuple[int, int, float] | None:
-    """The first pair of atoms closer than ``closer`` Å, as (i, j, distance); None where there is none.
+    """The first pair of atoms that are too close, if there is one.
 
-    Atoms are dropped into bins at least 2 × ``closer`` wide, on grids shifted by half a bin along each
-    axis: of two atoms that close, at least one grid of the eight has both in one bin. That is linear in
-    the number of atoms; a neighbour list with so short a cutoff spends its time on empty cells.
+    Atoms are dropped into bins at least 2 × ``closer`` wide, on grids shifted by half a bin along each axis: of two
+    atoms that close, at least one grid of the eight has both in one bin. That is linear in the number of atoms; a
+    neighbour list with so short a cutoff spends its time on empty cells.
 
     Parameters
     ----------
-    pbc : along which lattice vectors there are images; default: along all of the cell.
+    positions : ndarray of shape (n, 3)
+        Where the atoms are, Å.
+    cell : ndarray of shape (3, 3) or None
+        The lattice vectors, Å, as rows.
+    pbc : tuple of bool, optional
+        Along which of them there are images; default: along all of the cell.
+    closer : float, default COINCIDING
+        The distance, Å, below which atoms are too close.
+
+    Returns
+    -------
+    tuple (int, int, float) or None
+        Both atoms, numbered from 0, and their distance in Å.
     """
     if len(positions) < 2:
         return None

@@ -43,10 +43,14 @@ class Comment:
 
     Attributes
     ----------
-    values : the text of each key's value; the last one of a key that is given more than once.
-    differing : of keys that are given with different values, all of them.
-    after : the word that follows the bare value of a key, where one does.
-    words : names of look-alikes of a label among the words: those that a number follows, ``energy -1``, ``energy:-1``.
+    values : dict from str to str
+        The text of each key's value; the last one of a key that is given more than once.
+    differing : dict from str to list of str
+        Of keys that are given with different values, all of them.
+    after : dict from str to str
+        The word that follows the bare value of a key, where one does.
+    words : list of str
+        Names of look-alikes of a label among the words: those that a number follows, ``energy -1``, ``energy:-1``.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -68,8 +72,17 @@ def parse_comment(line: str, lists: Collection[str], error: Callable[[str], Exce
 
     Parameters
     ----------
-    lists : keys whose values are lists of numbers or booleans.
-    error : makes the exception to raise, where a quote or a bracket after ``=`` is not closed.
+    line : str
+        The line.
+    lists : collection of str
+        Keys whose values are lists of numbers or booleans.
+    error : callable
+        Makes the exception to raise of its text, where a quote or a bracket after ``=`` is not closed.
+
+    Returns
+    -------
+    Comment
+        Keys, values and words.
     """
     comment = Comment()
     at, end = 0, len(line)

@@ -144,18 +144,15 @@ def iter_extxyz(
 
     A frame without a lattice, with one of zeros, or that ``pbc`` says repeats in no direction is an isolated molecule;
     one that repeats in one or two directions a wire or a slab. Neither has a stress: theirs is dropped, and noted in
-    ``Frame.labels`` like all else that the file does not say.
-
-    Parameters
-    ----------
-    group : group of the frames, unless ``group_key`` names the key of the comment line that holds it.
-    asked : the pattern or path that stands for the file; default: its path.
+    ``Frame.labels`` like all else that the file does not say. Frames are of ``group``, or of the group that
+    ``group_key`` of their comment line names; ``asked`` is the pattern or path that stands for the file, by default its
+    path.
 
     Raises
     ------
     FrameError
-        Naming file, frame and line: whatever cannot be read, an asymmetric stress, a key that is used and given
-        twice with different values, an energy in another unit, a frame without ``group_key``.
+        Naming file, frame and line: whatever cannot be read, an asymmetric stress, a key that is used and given twice
+        with different values, an energy in another unit, a frame without ``group_key``.
     """
     file = _File(source, keys, group, group_key, str(source.path) if asked is None else asked)
     yield from frames_in(source, lambda n: _frame(file, n))

@@ -124,7 +124,8 @@ def refuse_twice(files: Iterable[tuple[Path, str]]) -> None:
 
     Parameters
     ----------
-    files : each with what named it, for the message.
+    files : iterable of tuple (Path, str)
+        Each file with what named it, for the message.
     """
     known: dict[tuple[int, int], tuple[Path, str]] = {}
     for file, asked in files:

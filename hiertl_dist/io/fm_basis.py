@@ -39,7 +39,15 @@ def basis_of(sections: Sections, one_body: bool) -> Basis:
 
     Parameters
     ----------
-    one_body : whether energies are fitted, which is when chimes_lsq has one-body columns.
+    sections : Sections
+        What the input file says.
+    one_body : bool
+        Whether energies are fitted, which is when chimes_lsq has one-body columns.
+
+    Returns
+    -------
+    Basis
+        With all types that the file does not exclude.
 
     Raises
     ------

@@ -63,17 +63,26 @@ class Line:
 
 @dataclass
 class Sections:
-    """What an input file says, by keyword; ``path`` is for messages.
+    """What an input file says, by keyword.
 
     Attributes
     ----------
-    values : keyword → its value line.
-    type_rows, pair_rows : rows of the TYPEIDX and PAIRIDX tables.
-    pair_header : the line above the PAIRIDX table.
-    exclude : body → (the line that opens the list, its rows).
-    special : (body, ``S_MINIM`` or ``S_MAXIM``) → (the line that opens it, its rows).
-    charge_constraints : the line that opens them.
-    unknown : keywords that chimes_lsq may know and this package does not, each with its rows.
+    path : Path
+        The file, for messages.
+    values : dict from str to Line
+        The value line of each keyword.
+    type_rows, pair_rows : list of Line
+        Rows of the TYPEIDX and PAIRIDX tables.
+    pair_header : Line or None
+        The line above the PAIRIDX table.
+    exclude : dict from int to tuple (Line, list of Line)
+        By body, the line that opens the list, and its rows.
+    special : dict from (int, str) to tuple (Line, list of Line)
+        By body and ``S_MINIM`` or ``S_MAXIM``, the line that opens the list, and its rows.
+    charge_constraints : Line or None
+        The line that opens them.
+    unknown : list of tuple (str, Line, list of Line)
+        Keywords that chimes_lsq may know and this package does not, each with its rows.
     """
 
     path: Path

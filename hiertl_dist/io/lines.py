@@ -1,7 +1,7 @@
-"""What the trajectory readers share: numbered lines of a file in any packing, numbers that know the
-line they stand on, atom tables, and the checks that every frame passes.
+"""What the trajectory readers share.
 
-Every error names the file, the frame (counted from 1) and the line.
+Numbered lines of a file in any packing, numbers that know the line they stand on, atom tables, and the checks that
+every frame passes. Every error names the file, the frame (counted from 1) and the line.
 """
 
 from __future__ import annotations
@@ -159,10 +159,25 @@ def read_atoms(
 
     Parameters
     ----------
-    width : number of columns that every line must have, from the words of the first.
-    columns : which columns are numbers to return, given that width.
-    more : lines may have more columns than that, which are passed over.
-    named : the types of the atoms have names; False leaves it to the caller to look at their words.
+    source : LineSource
+        Before the first of the lines.
+    n : int
+        Number of atoms.
+    width : callable
+        ``width(words)``: number of columns that every line must have, from the words of the first.
+    species_column : int
+        Which column holds the types of the atoms.
+    columns : callable
+        ``columns(width)``: which columns are numbers to return.
+    more : bool, default False
+        Lines may have more columns than that, which are passed over.
+    named : bool, default True
+        The types of the atoms have names; False leaves it to the caller to look at their words.
+
+    Returns
+    -------
+    AtomTable
+        Types and numbers of the atoms, in the order of the lines.
     """
     rows = source.read_rows(n)
     first_line = source.first_line

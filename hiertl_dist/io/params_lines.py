@@ -22,14 +22,27 @@ KNOWN_SWITCH: Final = re.compile(r"(?i:(USE|FIT)(COUL|POVR)|USE[34]BCH|EXCLD?[12
 class ParameterLines:
     """Walks over the lines of a file once.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+
     Attributes
     ----------
-    line, text : number of the line that was read last, and its words with single blanks.
-    held : whether that line is to be read again.
-    out : what the file says; ``fail`` names file and line.
-    seen : keyword → its line.
-    passed_over : lines of other text.
-    listed : the list that was read last: the line that announces it, of how many, what they are.
+    line : int
+        Number of the line that was read last, from 1.
+    text : str
+        Its words with single blanks.
+    held : bool
+        Whether that line is to be read again.
+    out : Sections
+        What the file says; ``fail`` names file and line.
+    seen : dict from str to int
+        The line of each keyword.
+    passed_over : list of tuple (int, str)
+        Lines of other text, with their numbers.
+    listed : tuple (int, int, str) or None
+        The list that was read last: the line that announces it, of how many, what they are.
     """
 
     def __init__(self, path: Path) -> None:

@@ -45,20 +45,24 @@ def write_parameters(
 ) -> None:
     """Write a parameter file; a file of that name is replaced only once the new one is complete.
 
-    Values are in kcal/mol and Å with 17 significant digits, so that :func:`read_parameters` gives back the
-    same basis and the same coefficients to the bit. Masses are those of the basis, else of the elements; 0 and a
-    comment stand for one that is not known. Two-body and one-body types that the basis leaves out are written as
-    zeros (the other programs read a fixed number of lines) and named in a comment. Note that those programs put the
-    penalty on every pair, also on those. chimes_calculator knows MORSE only and refuses a file with another
-    transform; chimes_md reads it.
+    Values are in kcal/mol and Å with 17 significant digits, so that :func:`read_parameters` gives back the same basis
+    and the same coefficients to the bit. Masses are those of the basis, else of the elements; 0 and a comment stand for
+    one that is not known. Two-body and one-body types that the basis leaves out are written as zeros (the other
+    programs read a fixed number of lines) and named in a comment. Note that those programs put the penalty on every
+    pair, also on those. chimes_calculator knows MORSE only and refuses a file with another transform; chimes_md reads
+    it.
 
     Parameters
     ----------
-    parameters : what to write.
-    path : the file.
-    reduced : leave out many-body parameters of size 1e-6 or less, which makes the file smaller and the
-        other programs faster. These values are lost: read back, they are zero.
-    comments : lines to put at the top, without their comment mark.
+    parameters : Parameters
+        What to write.
+    path : str or Path
+        The file.
+    reduced : bool, default False
+        Leave out many-body parameters of size 1e-6 or less, which makes the file smaller and the other programs faster.
+        These values are lost: read back, they are zero.
+    comments : iterable of str, optional
+        Lines to put at the top, without their comment mark.
 
     Raises
     ------

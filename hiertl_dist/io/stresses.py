@@ -23,12 +23,21 @@ VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 def six_of(values: NDArray[np.float64], key: str, error: Callable[[str], Exception]) -> NDArray[np.float64]:
-    """Nine numbers, or six in ASE's order, → xx yy zz xy xz yz.
+    """Six numbers, xx yy zz xy xz yz, from nine, or from six in ASE's order.
 
     Parameters
     ----------
-    values : of any shape.
-    error : makes the exception to raise where there are other numbers of them, or the tensor is not symmetric.
+    values : ndarray
+        The numbers, of any shape.
+    key : str
+        What holds them, for the message.
+    error : callable
+        Makes the exception to raise of its text, where there are other numbers of them, or the tensor is not symmetric.
+
+    Returns
+    -------
+    ndarray of shape (6,)
+        In the units of ``values``.
     """
     values = values.ravel()
     matrix = np.zeros((3, 3))
@@ -50,11 +59,21 @@ def six_of(values: NDArray[np.float64], key: str, error: Callable[[str], Excepti
 def stress_of(
     found: Mapping[str, NDArray[np.float64]], cell: NDArray[np.float64], error: Callable[[str], Exception]
 ) -> NDArray[np.float64] | None:
-    """(6,) kcal/mol/Å³ in ChIMES' order and sign, from a stress (eV/Å³, ASE's sign), a virial (eV), or both.
+    """The stress in ChIMES' order and sign, from a stress, a virial, or both.
 
     Parameters
     ----------
-    found : ``"stress"`` and ``"virial"``, those that there are, as :func:`six_of` gives them.
+    found : mapping from str to ndarray of shape (6,)
+        ``"stress"`` (eV/Å³, ASE's sign) and ``"virial"`` (eV), those that there are, as :func:`six_of` gives them.
+    cell : ndarray of shape (3, 3)
+        The lattice vectors, Å, as rows.
+    error : callable
+        Makes the exception to raise of its text, where both disagree or the cell has no volume.
+
+    Returns
+    -------
+    ndarray of shape (6,) or None
+        xx yy zz xy xz yz, kcal/mol/Å³; ``None`` where there is none.
     """
     stresses = {}
     if "stress" in found:

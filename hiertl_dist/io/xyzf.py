@@ -36,7 +36,17 @@ def iter_xyzf(source: LineSource, group: str, asked: str | None = None) -> Itera
 
     Parameters
     ----------
-    asked : the pattern or path that stands for the file; default: its path.
+    source : LineSource
+        The lines of the file.
+    group : str
+        The group of the frames.
+    asked : str, optional
+        The pattern or path that stands for the file; default: its path.
+
+    Yields
+    ------
+    Frame
+        One after the other, as they are read.
 
     Raises
     ------
