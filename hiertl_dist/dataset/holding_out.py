@@ -110,8 +110,10 @@ def hold_out(
 
 
 def equal_frames_notes(fitted: Sequence[Frame], held_out: Sequence[Frame] = ()) -> tuple[str, ...]:
-    """Notes of frames that are there more than once, by species, positions and cell alone: how many, and whether some
-    that are held out are fitted as well."""
+    """Notes of frames that are there more than once, by species, positions and cell alone.
+
+    They say how many, and whether some that are held out are fitted as well.
+    """
     first: dict[str, Frame] = {}
     again: list[tuple[Frame, Frame]] = []
     labels: set[str] = set()
@@ -136,8 +138,10 @@ def equal_frames_notes(fitted: Sequence[Frame], held_out: Sequence[Frame] = ()) 
 
 
 def each_once(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
-    """The frames without those that are an earlier one in all that rows depend on, labels and group included; and what
-    is said of these."""
+    """The frames without repetitions, and what is said of these.
+
+    A repetition is an earlier frame in all that rows depend on, labels and group included.
+    """
     first: dict[str, Frame] = {}
     again = [(f, earlier) for f in frames if (earlier := first.setdefault(f.digest, f)) is not f]
     if not again:
