@@ -38,16 +38,27 @@ class Recipe:
 
     Attributes
     ----------
-    elements : symbols; an atom's code is its index here, −1 for others.
-    edges : (edges, 8) edge table.
-    pair_fn, pair_order, pair_first : (elements, elements) two-body edge, number of columns and first column.
-    one_body : (elements,) column of each element's one-body term, or −1.
-    families : many-body types; maps : per family, (roles, sets, n), the column of each set of powers within its type,
-        the pair's own power last, and the number of columns where there is none.
-    inner : (elements, elements) Å, the largest inner cutoff that any active edge of the two elements has.
-    outer : (elements, elements) Å, the largest outer cutoff; 0 where no edge joins them.
-    n_columns : number of columns.
-    idle : (first, number) of the columns of types that are never active, see :func:`never_active`: they are zero.
+    elements : tuple of str
+        Symbols; an atom's code is its index here, −1 for others.
+    edges : ndarray of shape (edges, 8)
+        The edge table.
+    pair_fn, pair_order, pair_first : ndarray of int, shape (elements, elements)
+        Two-body edge, number of columns and first column.
+    one_body : ndarray of int, shape (elements,)
+        Column of each element's one-body term, or −1.
+    families : tuple of Family
+        Many-body types that are computed together.
+    maps : tuple of ndarray of int, shape (roles, sets, n)
+        Per family, the column of each set of powers within its type, the pair's own power last, and the number of
+        columns where there is none.
+    inner : ndarray of shape (elements, elements)
+        The largest inner cutoff, Å, that any active edge of the two elements has.
+    outer : ndarray of shape (elements, elements)
+        The largest outer cutoff, Å; 0 where no edge joins them.
+    n_columns : int
+        Number of columns.
+    idle : tuple of tuple (int, int)
+        First and number of the columns of types that are never active, see :func:`never_active`: they are zero.
     """
 
     elements: tuple[str, ...]

@@ -48,14 +48,20 @@ DISPATCHERS: Final[dict[str, Any]] = {
 
 
 def compile_kernels(basis: Basis, executor: Executor, tell: Callable[[str], None], *, models: bool = True) -> None:
-    """Have the kernels that a basis needs compiled by the workers, where whoever does the work lacks them; say so
-    before.
+    """Have the kernels that a basis needs compiled by the workers, where whoever does the work lacks them.
 
     Where there is no folder to keep them in, each process compiles what it comes to need, and that alone is said.
 
     Parameters
     ----------
-    models : whether models will be evaluated too, and not only rows be made.
+    basis : Basis
+        What rows, and models, are made of.
+    executor : Executor
+        Who does the work.
+    tell : callable
+        Takes a line for a person, said before anything is compiled.
+    models : bool, default True
+        Whether models will be evaluated too, and not only rows be made.
     """
     widest = max((t.body for t in basis.types), default=0)
     wanted = [k for k in KERNELS if k.body <= widest and (models or k.name.endswith("rows"))]

@@ -47,9 +47,21 @@ class Contact:
 
     Attributes
     ----------
-    pair : of elements; rmin : Å, of its edges in ``types``; source : the frozen model that has them, else ``""``.
-    distance : Å, in the frames that have all elements of one of the types; NaN where the pair is in reach in none.
-    frame, atoms : where it is shortest, atoms numbered from 0.
+    pair : str
+        The two elements, ``"CN"``.
+    rmin : float
+        The inner cutoff of the pair's edges in ``types``, Å.
+    types : tuple of str
+        Cluster types with that cutoff.
+    source : str
+        The frozen model that has them, else ``""``.
+    distance : float
+        The shortest distance, Å, in the frames that have all elements of one of the types; NaN where the pair is in
+        reach in none.
+    frame : str
+        Where it is shortest.
+    atoms : tuple (int, int)
+        The two atoms there, numbered from 0.
     """
 
     pair: str
@@ -199,15 +211,23 @@ def check_contacts(
 
     Parameters
     ----------
-    frames : of all fits; those without a label are passed over.
-    blocks : names of the blocks that are fitted, whose inner cutoffs count in every frame with their elements.
-    refused : names of the element sets whose frames the policy ``refuse`` applies to.
-    frozen : models whose inner cutoffs count too.
+    frames : sequence of Frame
+        Those of all fits; those without a label are passed over.
+    basis : Basis
+        All blocks.
+    blocks : collection of str
+        Names of the blocks that are fitted, whose inner cutoffs count in every frame with their elements.
+    refused : collection of str
+        Names of the element sets whose frames the policy ``refuse`` applies to.
+    frozen : sequence of Parameters, optional
+        Models whose inner cutoffs count too.
+    executor : Executor, optional
+        Who looks at the frames.
 
     Raises
     ------
     InnerCutoffError
-        Naming pairs of atoms, and the shortest distance of each pair of elements in these frames; see `refusal`.
+        Naming pairs of atoms, and the shortest distance of each pair of elements in these frames; see ``refusal``.
     FrameError
         A frame has an element that the basis lacks, or cannot be looked at.
     """

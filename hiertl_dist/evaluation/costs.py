@@ -155,8 +155,17 @@ def evaluation_seconds(frame: Frame, scan: FrameScan, recipe: Recipe) -> float:
 
     Parameters
     ----------
-    scan : of the frame, by this recipe or by one of the same elements that has all of its edges.
-    recipe : of all blocks of the model.
+    frame : Frame
+        The frame.
+    scan : FrameScan
+        That of the frame, by this recipe or by one of the same elements that has all of its edges.
+    recipe : Recipe
+        That of all blocks of the model.
+
+    Returns
+    -------
+    float
+        Seconds.
 
     Raises
     ------
@@ -253,7 +262,12 @@ class ScannedFrames:
 
     Attributes
     ----------
-    elements : of the basis, in its order.
+    elements : tuple of str
+        Those of the basis, in its order.
+    frames : tuple of Frame
+        The frames.
+    scans : tuple of FrameScan
+        One for each frame.
     """
 
     elements: tuple[str, ...]
@@ -292,8 +306,16 @@ def model_cost(basis: Basis, frames: Sequence[Frame] | ScannedFrames) -> float:
 
     Parameters
     ----------
-    frames : at most 20 of them are scanned; or what :func:`scan_some` made with this basis, or with one that this one
-        is reduced from (types with lower orders, types left out), so that many bases cost one scan.
+    basis : Basis
+        That of the model.
+    frames : sequence of Frame, or ScannedFrames
+        At most 20 of them are scanned; or what :func:`scan_some` made with this basis, or with one that this one is
+        reduced from (types with lower orders, types left out), so that many bases cost one scan.
+
+    Returns
+    -------
+    float
+        Seconds per atom.
 
     Raises
     ------

@@ -49,10 +49,21 @@ def out_of_range(
 
     Parameters
     ----------
+    frame : Frame
+        The frame.
     coverage : Mapping from str to tuple of float
         Shortest and longest distance, Å, that each ``"block:pair"`` was fitted on.
     recipes : Mapping from str to Recipe
         Of the blocks whose ranges are known, by name.
+    near : Neighbours
+        Those of the frame's atoms.
+
+    Returns
+    -------
+    ranges : dict from str to tuple (float, float)
+        Shortest and longest distance, Å, in the frame, by ``"block:pair"``.
+    outside : tuple of OutOfRange
+        The worst pairs of atoms outside.
     """
     blocks = {b: r for b, r in recipes.items() if set(split_symbols(b)) <= frame.elements}
     ranges = block_ranges(frame, blocks, near)

@@ -328,8 +328,10 @@ def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
 def sum_evaluations(
     parts: Sequence[Sequence[Evaluation]], coverages: Sequence[Mapping[str, tuple[float, float]]]
 ) -> list[Evaluation]:
-    """The sum, frame by frame, of what several models say: ``parts`` has of each its evaluations of all frames,
-    ``coverages`` what it was fitted on."""
+    """The sum, frame by frame, of what several models say.
+
+    ``parts`` has of each its evaluations of all frames, ``coverages`` what it was fitted on.
+    """
     return [
         Evaluation(
             sum(e.energy for e in own), np.sum([e.forces for e in own], axis=0),
@@ -343,8 +345,11 @@ def sum_evaluations(
 def _outside_all(
     own: Sequence[Evaluation], coverages: Sequence[Mapping[str, tuple[float, float]]]
 ) -> tuple[OutOfRange, ...]:
-    """Of what several models flag in a frame, what none of them was fitted on, each once, with the range of all. As in
-    :func:`out_of_range`, a distance counts as known if any block of the frame's elements was fitted on it."""
+    """Of what several models flag in a frame, what none of them was fitted on.
+
+    Each once, with the range of all. As in :func:`out_of_range`, a distance counts as known if any block of the frame's
+    elements was fitted on it.
+    """
     fitted: dict[str, tuple[float, float]] = {}
     for evaluation, coverage in zip(own, coverages, strict=True):
         for key in coverage.keys() & evaluation.ranges.keys():

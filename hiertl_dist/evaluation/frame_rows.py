@@ -58,11 +58,16 @@ class FrameScan:
 
     Attributes
     ----------
-    inside : pairs inside an inner cutoff, of the recipe or of a frozen model.
-    ranges : per ``"block:pair"``, shortest and longest distance (Å) that the block's own edges join.
-    pairs : number of pairs of atoms by (codes of their elements, outer cutoff of an edge in Å), those within it.
-    overlap : per family, the share of an atom's neighbours that one of its neighbours has too, from a few atoms.
-    closest : per pair of elements, the shortest distance (Å) within reach and the two atoms, numbered from 0.
+    inside : tuple of InnerPair
+        Pairs inside an inner cutoff, of the recipe or of a frozen model.
+    ranges : dict from str to tuple (float, float)
+        Per ``"block:pair"``, shortest and longest distance (Å) that the block's own edges join.
+    pairs : dict from (int, int, float) to int
+        Number of pairs of atoms by codes of their elements and an edge's outer cutoff in Å: those within it.
+    overlap : dict from float to float
+        Per family, the share of an atom's neighbours that one of its neighbours has too, from a few atoms.
+    closest : dict from str to tuple (float, (int, int))
+        Per pair of elements, the shortest distance (Å) within reach and the two atoms, numbered from 0.
     """
 
     inside: tuple[InnerPair, ...]
@@ -75,12 +80,28 @@ class FrameScan:
 def scan_frame(
     frame: Frame, recipe: Recipe, blocks: Mapping[str, Recipe] | None = None, frozen: Mapping[str, Recipe] | None = None
 ) -> FrameScan:
-    """Find a frame's contacts. Raises FrameError for atoms on top of one another.
+    """Find a frame's contacts.
 
     Parameters
     ----------
-    blocks : recipes of single blocks by name, whose ranges are wanted.
-    frozen : recipes of frozen models by their source, whose inner cutoffs count too.
+    frame : Frame
+        The frame.
+    recipe : Recipe
+        Whose edges count.
+    blocks : mapping from str to Recipe, optional
+        Recipes of single blocks by name, whose ranges are wanted.
+    frozen : mapping from str to Recipe, optional
+        Recipes of frozen models by their source, whose inner cutoffs count too.
+
+    Returns
+    -------
+    FrameScan
+        Contacts, ranges and numbers of pairs.
+
+    Raises
+    ------
+    FrameError
+        Atoms are on top of one another.
     """
     frozen = frozen or {}
     near = frame_neighbours(frame, recipe, max((float(r.inner.max(initial=0.0)) for r in frozen.values()), default=0.0))
@@ -232,10 +253,10 @@ def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, ND
 def frame_neighbours(
     frame: Frame, recipe: Recipe, least: float | None = None, *, within: float | None = None
 ) -> Neighbours:
-    """The pairs of atoms that some edge of the recipe joins; with ``least`` (Å) all pairs, up to the longest of both,
-    and with ``within`` (Å) all up to that.
+    """The pairs of atoms that some edge of the recipe joins.
 
-    Raises FrameError for atoms on top of one another, or too far apart, or a cell that is too long and thin.
+    With ``least`` (Å) all pairs, up to the longest of both, and with ``within`` (Å) all up to that. Raises FrameError
+    for atoms on top of one another, or too far apart, or a cell that is too long and thin.
     """
     codes, kinds, outer = recipe.codes(frame), None, None
     reach = recipe.reach if within is None else within
@@ -260,8 +281,15 @@ def fill_rows(frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: In
 
     Parameters
     ----------
-    out : (n_rows(frame), recipe.n_columns), overwritten.
-    policy : for pairs inside an inner cutoff; ``skip_frame`` is the caller's business and refused here too.
+    frame : Frame
+        The frame.
+    recipe : Recipe
+        What the columns are.
+    out : ndarray of shape (n_rows(frame), recipe.n_columns)
+        Overwritten, with forces (kcal/mol/Å), stresses (kcal/mol/Å³) and energies (kcal/mol) per unit of each
+        coefficient.
+    policy : {"refuse", "damp", "lsq"}, default "refuse"
+        What becomes of pairs inside an inner cutoff; ``skip_frame`` is the caller's business and refused here too.
 
     Raises
     ------

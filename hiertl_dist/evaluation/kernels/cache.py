@@ -37,7 +37,7 @@ _warned: list[str] = []
 
 
 def kernel(**options: Any) -> Callable[[Any], Any]:
-    """numba's ``njit`` with these options and its cache; without the cache where that has no place."""
+    """A decorator: numba's ``njit`` with these options and its cache; without the cache where that has no place."""
 
     def compiled(function: Any) -> Any:
         try:
@@ -74,8 +74,10 @@ def keeps_kernels(dispatcher: Any) -> bool:
 
 
 def _bear_full_disks(dispatcher: Any) -> None:
-    """Have a kernel be used all the same where numba can't read or write its file (disk full, over quota, no right, cut
-    short)."""
+    """Have a kernel be used all the same where numba can't read or write its file.
+
+    That is where the disk is full or over quota, there is no right to it, or the file is cut short.
+    """
     cache = dispatcher._cache
     save, load = cache.save_overload, cache.load_overload
 

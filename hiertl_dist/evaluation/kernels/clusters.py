@@ -52,8 +52,11 @@ class Family(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """Up to 8 pairs of one centre: their moments by type, as rows and then as lanes; powers (n, g' and g, 8); unit
-    vectors and stress weights (8, 4), (8, 8); derivatives of a chunk of columns, by column and by pair."""
+    """Up to 8 pairs of one centre.
+
+    Their moments by type, as rows and then as lanes; powers (n, g' and g, 8); unit vectors and stress weights (8, 4),
+    (8, 8); derivatives of a chunk of columns, by column and by pair.
+    """
 
     m: np.ndarray
     alive: np.ndarray
@@ -66,8 +69,10 @@ class _Batch(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """Force rows of a centre (4, width), stress rows (8, width), energy row by lane (width, 8) of a frame; the columns
-    of type t begin at place[t]."""
+    """The sums of a centre and of a frame; the columns of type t begin at place[t].
+
+    Force rows of a centre (4, width), stress rows (8, width), energy row by lane (width, 8) of a frame.
+    """
 
     place: np.ndarray
     width: int

@@ -147,8 +147,10 @@ def lane_room(n, room):
 
 @helper
 def edge_functions(edge, dist, pairs, rows, n, ld, work, g, dg):
-    """g_a(r) and g'_a(r), a = 0…n−1, of up to 8 ``pairs`` within one edge's outer cutoff, into those ``rows`` of ld
-    numbers, the last of which are zero."""
+    """Fill in g_a(r) and g'_a(r), a = 0…n−1, of up to 8 pairs within one edge's outer cutoff.
+
+    They go into those ``rows`` of ld numbers, the last of which are zero.
+    """
     s, ds, f, df = work[:LANES], work[LANES : 2 * LANES], work[2 * LANES : 3 * LANES], work[3 * LANES : 4 * LANES]
     rise, decay = work[4 * LANES : 5 * LANES], work[5 * LANES : 6 * LANES]
     t, dt = work[6 * LANES : (6 + n) * LANES], work[(6 + n) * LANES : (6 + 2 * n) * LANES]
@@ -183,8 +185,10 @@ def edge_functions(edge, dist, pairs, rows, n, ld, work, g, dg):
 
 @helper
 def _mapped(edge, r):
-    """s(r) in [−1, 1] and its derivative, both at rmin where r is below it; and then what continues a function y
-    smoothly: y + rise y', decay y'."""
+    """The mapped distance s(r) in [−1, 1] and its derivative, both at rmin where r is below it.
+
+    And then what continues a function y smoothly: y + rise y', decay y'.
+    """
     at = max(r, edge[2])
     kind = int(edge[0])
     if kind == MORSE:

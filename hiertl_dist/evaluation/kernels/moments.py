@@ -49,8 +49,11 @@ class Scratch(NamedTuple):
 
 @jit
 def moment_layout(body, n):
-    """How moments are stored, as numbers of doubles: row of X; row and whole of Y_k = Σ_l g_f(r_kl) X_l[c, e], whose
-    rows are f; row and whole of M. The two of Y are 0 for three bodies."""
+    """How moments are stored, as numbers of doubles.
+
+    Row of X; row and whole of Y_k = Σ_l g_f(r_kl) X_l[c, e], whose rows are f; row and whole of M. The two of Y are 0
+    for three bodies.
+    """
     if body == 3:
         ld = padded(n, LANES)
         return 0, 0, 0, ld, padded(n, TILE) * ld

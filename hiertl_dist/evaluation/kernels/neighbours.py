@@ -19,15 +19,23 @@ class Neighbours(NamedTuple):
 
     Attributes
     ----------
-    start : (n + 1,) neighbours of atom i are start[i]:start[i + 1].
-    atom : (N,) index of the neighbour in the cell.
-    vec : (N, 3) Å from the centre to the neighbour.
-    dist : (N,) Å.
-    half : (N,) true for exactly one of the two directions of each pair.
-    reverse : (N,) index of the other direction.
-    code : (N,) the cell that the neighbour is in as one number, |code| ≤ cells // 2, with every atom of the centre's
-        cell moved into it; the code of a sum of two shifts is the sum of their codes.
-    cells : number of possible codes.
+    start : ndarray of int, shape (n + 1,)
+        Neighbours of atom i are start[i]:start[i + 1].
+    atom : ndarray of int, shape (N,)
+        Index of the neighbour in the cell.
+    vec : ndarray of shape (N, 3)
+        From the centre to the neighbour, Å.
+    dist : ndarray of shape (N,)
+        Its length, Å.
+    half : ndarray of bool, shape (N,)
+        True for exactly one of the two directions of each pair.
+    reverse : ndarray of int, shape (N,)
+        Index of the other direction.
+    code : ndarray of int, shape (N,)
+        The cell that the neighbour is in as one number, |code| ≤ cells // 2, with every atom of the centre's cell moved
+        into it; the code of a sum of two shifts is the sum of their codes.
+    cells : int
+        Number of possible codes.
     """
 
     start: NDArray[np.int64]
