@@ -1,6 +1,6 @@
 """How close atoms of each two elements come in the frames to be fitted, against the inner cutoffs of all blocks.
 
-Every such frame's neighbours are looked at once before anything is computed (`scan_frames`); what a plan prints of
+Every such frame's neighbours are looked at once before anything is computed (``scan_frames``); what a plan prints of
 contacts, and what a refusal says, is made of that.
 """
 
@@ -79,7 +79,7 @@ class Contact:
 
     @property
     def largest_rmin(self) -> float:
-        """Å: an inner cutoff that would do, the shortest distance less `MARGIN` rounded down to two decimals."""
+        """Å: an inner cutoff that would do, the shortest distance less ``MARGIN`` rounded down to two decimals."""
         if math.isnan(self.distance):
             return math.nan
         return max(math.floor(100.0 * (self.distance - MARGIN)), 0) / 100.0
@@ -94,7 +94,7 @@ class Contact:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Contact:
-        """What :meth:`as_dict` made."""
+        """What :meth:``as_dict`` made."""
         distance = math.nan if table["shortest"] is None else table["shortest"]
         return cls(
             table["pair"], table["rmin"], tuple(table["types"]), table["source"], distance, table["frame"],
@@ -102,7 +102,7 @@ class Contact:
         )  # fmt: skip
 
     def cells(self) -> list[Any]:
-        """A row of a table, see :data:`TITLES`."""
+        """A row of a table, see :data:``TITLES``."""
         where = f"{self.frame} ({self.atoms[0]}, {self.atoms[1]})" if self.frame else "none within reach"
         return [self.pair, self.distance, where, self.rmin, self.largest_rmin, self.owner]
 
@@ -244,7 +244,7 @@ def refuse_all(
     frames: Sequence[Frame], basis: Basis, blocks: Sequence[str], *, refused: Collection[str] | None = None,
     frozen: Sequence[Parameters] = (), executor: Executor | None = None,
 ) -> None:  # fmt: skip
-    """Raise the refusal of all pairs inside an inner cutoff in some frames, if there are any; see `check_contacts`."""
+    """Raise the refusal of all pairs inside an inner cutoff in some frames, if there are any: ``check_contacts``."""
     scans = list(zip(frames, scan_frames(frames, basis, tuple(blocks), frozen, executor), strict=True))
     inside = [p for f, s in scans if refused is None or cluster_name(f.elements) in refused for p in s.inside]
     if inside:

@@ -35,7 +35,7 @@ class Table(NamedTuple):
     """Edge functions of a family for every directed neighbour of a frame, and who is joined by them.
 
     g, dg (neighbours × ld): rows of n numbers and zeros; the joined neighbours of atom i are
-    first[i]:first[i + 1] of `directed` (in the full list) and `cell` (atom × cells + code).
+    first[i]:first[i + 1] of ``directed`` (in the full list) and ``cell`` (atom × cells + code).
     """
 
     ld: int
@@ -72,7 +72,7 @@ def carve(room, n, clear=True):
 
 @helper
 def carve_indices(room, n):
-    """As `carve`, n integers of any value."""
+    """As ``carve``, n integers of any value."""
     return carve(room, n, False).view(np.int64)
 
 
@@ -93,7 +93,7 @@ def longest(near):
 
 @inlined
 def multiply(c, i, ldc, a, ia, lda, left, b, ldb, right, count, width):
-    """Four rows of C, ``width`` wide, from rows of A (from column ia) and of B; see `tile16`."""
+    """Four rows of C, ``width`` wide, from rows of A (from column ia) and of B; see ``tile16``."""
     column = 0
     while width - column > LANES:
         tile16(c, i + column, ldc, a, ia, lda, left, 0, b, column, ldb, right, 0, count)
@@ -104,7 +104,7 @@ def multiply(c, i, ldc, a, ia, lda, left, b, ldb, right, count, width):
 
 @helper
 def edge_table(element, near, fn, edges, n, room):
-    """The :class:`Table` of the edges of ``fn`` to order n."""
+    """The :class:``Table`` of the edges of ``fn`` to order n."""
     start, atom, dist, reverse, code, cells = near.start, near.atom, near.dist, near.reverse, near.code, near.cells
     ld = padded(n, LANES)
     g, dg = carve(room, len(atom) * ld, False), carve(room, len(atom) * ld, False)
@@ -141,7 +141,7 @@ def edge_table(element, near, fn, edges, n, room):
 
 @helper
 def lane_room(n, room):
-    """Room for `edge_functions` to work."""
+    """Room for ``edge_functions`` to work."""
     return carve(room, (6 + 2 * n) * LANES)
 
 

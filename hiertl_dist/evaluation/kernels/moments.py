@@ -5,10 +5,10 @@ For a pair (i, j) and one choice of elements for the other atoms
     three-body   M[b; c]          = Σ_k  g_b(r_ik) g_c(r_jk)
     four-body    M[b, d; f, c, e] = Σ_kl X_k[b, d] g_f(r_kl) X_l[c, e],   X_k[b, d] = g_b(r_ik) g_d(r_jk)
 
-as a padded matrix (`moment_layout`); k, l are common neighbours, periodic images in their own right. Where k and l have
-the same element the sum runs over k < l, and M has to be added to its transpose [c, e; f, b, d].
+as a padded matrix (``moment_layout``); k, l are common neighbours, periodic images in their own right. Where k and l
+have the same element the sum runs over k < l, and M has to be added to its transpose [c, e; f, b, d].
 
-family   cluster types that can share their edge functions; `fn[e, f]` is the edge-table row of two elements, or −1
+family   cluster types that can share their edge functions; ``fn[e, f]`` is the edge-table row of two elements, or −1
          where the family has no such edge.
 variant  1 where the roles of k and l are exchanged, which is cheaper where a frame has fewer atoms of l's element.
 """
@@ -68,7 +68,7 @@ def moment_layout(body, n):
 
 @helper
 def make_scratch(body, n, elements, near, table, room):
-    """The :class:`Scratch` of a frame with so many elements."""
+    """The :class:``Scratch`` of a frame with so many elements."""
     most = 1
     for i in range(len(near.start) - 1):
         most = max(most, table.first[i + 1] - table.first[i] + 1)

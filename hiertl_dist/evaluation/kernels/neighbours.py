@@ -137,7 +137,7 @@ def closed_cell(
 
 
 def _check_width(positions: NDArray[np.float64], axes: NDArray[np.float64], what: str) -> None:
-    """Raise ValueError for atoms more than `WIDEST` apart along one of some axes, (n, 3)."""
+    """Raise ValueError for atoms more than ``WIDEST`` apart along one of some axes, (n, 3)."""
     along = positions @ axes.T
     extents = np.ptp(along, axis=0)
     if (extent := float(extents.max())) > WIDEST:
@@ -149,7 +149,7 @@ def _check_width(positions: NDArray[np.float64], axes: NDArray[np.float64], what
 
 
 def _check_bins(positions: NDArray[np.float64], box: NDArray[np.float64] | None, cutoff: float) -> None:
-    """Raise ValueError where vesin, which shares out no more than `MOST_BINS` in proportion, gets to none."""
+    """Raise ValueError where vesin, which shares out no more than ``MOST_BINS`` in proportion, gets to none."""
     if box is None:
         _check_width(positions, np.eye(3), "a molecule")
         widths = [max(1.01 * float(w), 1.0) for w in np.ptp(positions, axis=0)]
@@ -180,7 +180,7 @@ def _codes(
     i: NDArray[np.int64], j: NDArray[np.int64], shift: NDArray[np.int64], positions: NDArray[np.float64],
     cell: NDArray[np.float64] | None, pbc: tuple[bool, bool, bool],
 ) -> tuple[NDArray[np.int64], int]:  # fmt: skip
-    """See :class:`Neighbours`: atoms are moved into one cell first, so that positions far from it cost nothing."""
+    """See :class:``Neighbours``: atoms are moved into one cell first, so that positions far from it cost nothing."""
     if cell is None:
         return np.zeros(len(shift), np.int64), 1
     away = np.floor(np.linalg.solve(cell.T, positions.T).T)

@@ -1,6 +1,6 @@
 """Two-body design rows and energies.
 
-rows         `frow` first force row or −1, `srow` (6) stress rows or −1, `erow` energy row or −1.
+rows         ``frow`` first force row or −1, ``srow`` (6) stress rows or −1, ``erow`` energy row or −1.
 
 D_ij of a column is the derivative of its basis function by r_ij; forces F_i += D û_ij over all neighbours j; stress
 −(1/V) D r_a r_b / r, once a pair.

@@ -123,13 +123,13 @@ def tile16(typing, c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count):
 
 @intrinsic
 def tile8(typing, c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count):
-    """As `tile16`, C (4, 8)."""
+    """As ``tile16``, C (4, 8)."""
     return _void(lambda m, *v: _tile(m, 1, *v), c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count)
 
 
 @intrinsic
 def add_tile16(typing, c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count):
-    """As `tile16`, added to C."""
+    """As ``tile16``, added to C."""
     return _void(lambda m, *v: _tile(m, 2, *v, add=True), c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count)
 
 
@@ -196,7 +196,7 @@ def orbit_sums(typing, d, i, e, k, terms, it, length, columns, lanes, il, g, ig)
 
 @intrinsic
 def orbit_forces(typing, d, i, terms, it, length, columns, lanes, il, g, ig):
-    """As `orbit_sums`, but only d."""
+    """As ``orbit_sums``, but only d."""
     return _void(lambda m, d, i, *v: _orbit_sums(m, d, i, None, None, *v), d, i, terms, it, length, columns, lanes, il,
                  g, ig)  # fmt: skip
 
