@@ -1,8 +1,8 @@
 """Distances between atoms of a data set: closest contacts, first peak and minimum of g(r), for each pair of elements.
 
-g(r) is normalised by the pair's own number within :data:`REACH`: 1 is what as many pairs spread evenly over that sphere
-would have. That needs no volume, so it is the same for crystals, slabs and molecules, and its peaks are where those of
-the usual g(r) are.
+g(r) is normalised by the pair's own number within :data:``REACH``: 1 is what as many pairs spread evenly over that
+sphere would have. That needs no volume, so it is the same for crystals, slabs and molecules, and its peaks are where
+those of the usual g(r) are.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ class PairDistances:
     elements : tuple of str
         The two, sorted.
     pairs : int
-        Pairs within :data:`REACH` in the frames that were counted.
+        Pairs within :data:``REACH`` in the frames that were counted.
     frames : int
         How many of these frames have one.
     shortest : float or None
-        Å, the closest contact in all frames; ``None``: none within :data:`REACH`.
+        Å, the closest contact in all frames; ``None``: none within :data:``REACH``.
     origin : str
         The frame that has it.
     longest : float or None
-        Å, the longest distance counted, at most :data:`REACH`.
+        Å, the longest distance counted, at most :data:``REACH``.
     peak : float or None
         Å, the first maximum of g(r); ``None`` without pairs.
     valley : float or None
@@ -80,6 +80,7 @@ class PairDistances:
 
     @property
     def name(self) -> str:
+        """The pair, ``CN``."""
         return cluster_name(self.elements)
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,11 +98,15 @@ def pair_distances(
 
     Parameters
     ----------
-    watch : wraps the frames as they are looked at, to show progress.
+    frames : sequence of Frame
+        The frames.
+    watch : callable, optional
+        Wraps the frames as they are looked at, with a word for it, to show progress.
 
     Returns
     -------
-    One for each pair of elements, like pairs first for each element, whether or not two such atoms are near.
+    tuple of PairDistances
+        One for each pair of elements, like pairs first for each element, whether or not two such atoms are near.
     """
     by_pair: dict[Elements, list[tuple[str, NDArray[np.float64]]]] = defaultdict(list)
     for frame in watch(sample_frames(frames), "count pairs"):
@@ -129,11 +134,17 @@ def sample_frames(frames: Iterable[Frame], most: int = SAMPLE) -> list[Frame]:
 
 
 def shells(distances: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """First maximum of g(r), and the minimum behind it that parts it from the next shell, in Å.
+    """First maximum of g(r), and the minimum behind it that parts it from the next shell.
 
     Parameters
     ----------
-    distances : (pairs,) Å, of which those up to :data:`REACH` count, each pair once.
+    distances : ndarray of shape (pairs,)
+        Distances, Å, of which those up to :data:``REACH`` count, each pair once.
+
+    Returns
+    -------
+    peak, valley : float or None
+        Å; ``None`` where there is none.
     """
     counts, edges = np.histogram(distances, np.arange(0.0, REACH + BIN / 2, BIN))
     r = 0.5 * (edges[1:] + edges[:-1])

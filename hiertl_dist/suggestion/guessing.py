@@ -1,10 +1,10 @@
 """Under which keys a data set keeps groups and labels, where nobody says: guesses, each of which is told.
 
-``inspect``, ``init`` and ``evaluate`` read with them, all three by :func:`read_guessed`.
+``inspect``, ``init`` and ``evaluate`` read with them, all three by :func:``read_guessed``.
 
 Extended XYZ has usual names (``energy``, ``forces``, ``stress``, ``virial``), and files that name the level of theory
 have others (``dft_energy``, ``REF_forces``). What looks like a label is the rule of
-:mod:`~hiertl_dist.frames.labels`. A look-alike is only taken where the usual name is in no frame and it is the only
+:mod:``~hiertl_dist.frames.labels``. A look-alike is only taken where the usual name is in no frame and it is the only
 one; of
 several, one whose name says that it is the reference. Readers themselves never guess.
 """
@@ -45,11 +45,19 @@ class FileKeys:
 
     Attributes
     ----------
-    frames : how many; keys : of the comment line, and in how many frames each is with a value.
-    sizes : per key, how many numbers its value has in each frame that has it; ``None`` where that differs or it is no
+    path : Path
+        The file.
+    frames : int
+        How many there are.
+    keys : Counter
+        Keys of the comment line, and in how many frames each is with a value.
+    sizes : dict from str to int or None
+        Per key, how many numbers its value has in each frame that has it; ``None`` where that differs or it is no
         numbers.
-    columns : of three real numbers an atom, and in how many frames.
-    groups : of the keys in :data:`GROUP_KEYS`, their values.
+    columns : Counter
+        Columns of three real numbers an atom, and in how many frames.
+    groups : dict from str to Counter
+        Of the keys in :data:``GROUP_KEYS``, their values.
     """
 
     path: Path
@@ -103,14 +111,17 @@ class DataSource:
 
     Attributes
     ----------
-    paths : as they were given, patterns included; options : those of :func:`~hiertl_dist.read_frames`.
+    paths : tuple of str
+        As they were given, patterns included.
+    options : mapping from str to str
+        Those of :func:``~hiertl_dist.read_frames``.
     """
 
     paths: tuple[str, ...]
     options: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Keyword arguments of :func:`~hiertl_dist.read_frames`."""
+        """Keyword arguments of :func:``~hiertl_dist.read_frames``."""
         return {"path": list(self.paths), **self.options}
 
 
@@ -121,13 +132,18 @@ def guess_sources(
 
     Parameters
     ----------
-    paths : files and patterns.
-    given : options of :func:`~hiertl_dist.read_frames` that the user states, such as ``{"group_key": "traj"}``; an
-        empty ``group_key``: groups are the names of the files, and nothing is guessed.
+    paths : iterable of str
+        Files and patterns.
+    given : mapping from str to str or None, optional
+        Options of :func:``~hiertl_dist.read_frames`` that the user states, such as ``{"group_key": "traj"}``; an empty
+        ``group_key``: groups are the names of the files, and nothing is guessed.
 
     Returns
     -------
-    Sources, and a sentence for each guess and for each choice that was left to the user.
+    sources : tuple of DataSource
+        How the files are read.
+    notes : tuple of str
+        A sentence for each guess and for each choice that was left to the user.
 
     Raises
     ------
@@ -171,8 +187,16 @@ class GuessedFrames:
 
     Attributes
     ----------
-    sources : how the files were read; notes : what was guessed about that; labels : what was found under which keys.
-    keyed, keyless : whether there are files of extended XYZ, and of ChIMES' own format.
+    frames : list of Frame
+        The frames of all files.
+    sources : tuple of DataSource
+        How the files were read.
+    notes : tuple of str
+        What was guessed about that.
+    labels : LabelSummary
+        What was found under which keys.
+    keyed, keyless : bool
+        Whether there are files of extended XYZ, and of ChIMES' own format.
     """
 
     frames: list[Frame]
@@ -220,11 +244,21 @@ def read_guessed(
     given: Mapping[str, str | None] | None = None,
     watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
 ) -> GuessedFrames:
-    """Read files as :func:`guess_sources` says; parameters and errors as of that.
+    """Read files as :func:``guess_sources`` says; it raises what that raises.
 
     Parameters
     ----------
-    watch : wraps the frames as they are read, to show progress.
+    paths : iterable of str
+        Files and patterns.
+    given : mapping from str to str or None, optional
+        As for :func:``guess_sources``.
+    watch : callable, optional
+        Wraps the frames as they are read, with a word for it, to show progress.
+
+    Returns
+    -------
+    GuessedFrames
+        The frames, and what was guessed.
     """
     sources, notes = guess_sources(paths, given)
     frames = [f for s in sources for f in watch(iter_frames(**s.as_dict()), f"read {', '.join(s.paths)}")]

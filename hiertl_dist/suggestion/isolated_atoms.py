@@ -29,15 +29,16 @@ NAMED: Final = re.compile(r"(isolated|free)[-_ ]?atom", re.I)
 
 @dataclass(frozen=True)
 class IsolatedAtom:
-    """A frame of one atom, without another or an image of itself within
-    :data:`~hiertl_dist.suggestion.distances.REACH`.
+    """A frame of one atom, far from any other and from its own images.
+
+    They are not within :data:``~hiertl_dist.suggestion.distances.REACH``.
 
     Attributes
     ----------
     element : str
         Its symbol.
     energy : float
-        kcal/mol, its label.
+        Its label, kcal/mol.
     origin : str
         Where the frame is from.
     """

@@ -31,8 +31,10 @@ LEVELS_SHOWN: Final = 3
 
 
 class SearchChoice(NamedTuple):
-    """The ``[search]`` table, empty where ``why`` says that nothing can be searched; ``orders`` that could be an axis
-    too."""
+    """The ``[search]`` table, empty where ``why`` says that nothing can be searched.
+
+    ``orders`` are those that could be an axis too.
+    """
 
     table: dict[str, Any]
     orders: tuple[tuple[int, int, int], ...]
@@ -48,7 +50,19 @@ def choose_search(
 
     Parameters
     ----------
-    table : the rest of the input; blocks : the fits, with their orders; together : whether all are fitted at once.
+    table : mapping from str to object
+        The rest of the input.
+    frames : sequence of Frame
+        All frames.
+    blocks : sequence of BlockChoice
+        The fits, with their orders.
+    together : bool
+        Whether all are fitted at once.
+
+    Returns
+    -------
+    SearchChoice
+        The table, or why there is none.
     """
     held = table.get("hold_out", {})
     fitted, _ = hold_out(frames, **held)

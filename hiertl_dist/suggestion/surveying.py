@@ -1,4 +1,4 @@
-"""``survey``: what there is in a data set, before anything is fitted; a :class:`Survey` tells it to people."""
+"""``survey``: what there is in a data set, before anything is fitted; a :class:``Survey`` tells it to people."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LabelSpread:
         Numbers that are fitted.
     rms : float
         kcal/mol/Å of force components, GPa of stress components, kcal/mol/atom of energies after the best offsets of
-        the elements are taken away (see :func:`energy_offsets`).
+        the elements are taken away (see :func:``energy_offsets``).
     largest : float
         The largest in size of the same.
     """
@@ -307,10 +307,19 @@ def thinnest(frame: Frame) -> float | None:
 def energy_offsets(frames: Sequence[Frame]) -> tuple[dict[str, float], tuple[str, ...], NDArray[np.float64]]:
     """Energies of single atoms that describe the total energies of some frames best: least squares, per atom.
 
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Those without an energy are passed over.
+
     Returns
     -------
-    kcal/mol of each element, the elements whose energies the compositions do not tell apart (theirs are the smallest
-    that do), and (frames with an energy,) kcal/mol an atom that is left.
+    offsets : dict from str to float
+        Energy of an atom of each element, kcal/mol.
+    untold : tuple of str
+        Elements whose energies the compositions do not tell apart; theirs are the smallest that do.
+    left : ndarray of shape (frames with an energy,)
+        What is left of each frame's energy, kcal/mol an atom.
     """
     known = [f for f in frames if f.energy is not None]
     if not known:
