@@ -25,8 +25,10 @@ def demo_input(folder: Path) -> Input:
 
 
 def write_demo_input(folder: Path, executor: Executor, tell: Callable[[str], None]) -> None:
-    """Write the input file of the demonstration into ``folder``, with the path of the data, so that it can be changed
-    and run again; one that was changed is moved to a folder ``earlier_…``."""
+    """Write the input file of the demonstration into ``folder``, so that it can be changed and run again.
+
+    It has the path of the data; one that was changed is moved to a folder ``earlier_…``.
+    """
     write_text_anew(executor, _text(), folder.absolute() / "input.toml", tell)
 
 

@@ -1,7 +1,7 @@
 """What is installed here, what it runs on, and what is wrong with it: the command ``hiertl-dist doctor``.
 
-Each process looks at itself (`look`); under mpirun all ranks are asked, with a current dask client all of its
-workers. What is wrong is judged afterwards (`health`), from what they said, so that a fault of one node among
+Each process looks at itself (``look``); under mpirun all ranks are asked, with a current dask client all of its
+workers. What is wrong is judged afterwards (``health``), from what they said, so that a fault of one node among
 many is named.
 """
 
@@ -74,7 +74,7 @@ def diagnose(kind: str = "auto", *, comm: Any = None) -> Report:
     Raises
     ------
     ValueError
-        For an unknown kind, and for `comm` with a kind that has no use for it.
+        For an unknown kind, and for ``comm`` with a kind that has no use for it.
     """
     if kind not in KINDS:
         raise ValueError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")
@@ -105,7 +105,7 @@ def diagnose(kind: str = "auto", *, comm: Any = None) -> Report:
 
 
 def look() -> Process:
-    """This process, as it finds itself; compiles the kernels where they are not cached."""
+    """What this process is, as it finds itself; compiles the kernels where they are not cached."""
     from distributed.system import MEMORY_LIMIT  # half a second, and it sets dask's configuration of workers
 
     folder = Path.cwd()

@@ -1,6 +1,6 @@
-"""What `doctor` found, what is wrong with it, and how it reads. Nothing here looks at anything.
+"""What ``doctor`` found, what is wrong with it, and how it reads. Nothing here looks at anything.
 
-Processes are judged apart (`problems_of`) and together (`shared_problems`), from what they said of themselves.
+Processes are judged apart (``problems_of``) and together (``shared_problems``), from what they said of themselves.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCRATCH: Final = GIB
 
 @dataclass(frozen=True)
 class Blas:
-    """A BLAS library that is loaded; `architecture`: the core type whose kernels it chose, where it says."""
+    """A BLAS library that is loaded; ``architecture``: the core type whose kernels it chose, where it says."""
 
     name: str
     version: str | None
@@ -34,8 +34,11 @@ class Blas:
 
 @dataclass(frozen=True)
 class Cache:
-    """Numba's cache of this package's kernels: how many it had before they were used, and for which CPU. Without a
-    folder none can be written. error: why numba can't be used."""
+    """Numba's cache of this package's kernels.
+
+    How many it had before they were used, and for which CPU. Without a folder none can be written. error: why numba
+    can't be used.
+    """
 
     folder: str
     writable: bool
@@ -56,7 +59,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Process:
-    """What a process finds when it looks at itself. Bytes; `memory` is no more than its cgroup allows."""
+    """What a process finds when it looks at itself. Bytes; ``memory`` is no more than its cgroup allows."""
 
     host: str
     python: str
@@ -80,7 +83,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Mpi:
-    """What MPI says; `size` is None where only its library was asked, apart from this process."""
+    """What MPI says; ``size`` is None where only its library was asked, apart from this process."""
 
     library: str | None = None
     size: int | None = None
@@ -105,9 +108,9 @@ class Dask:
 
 @dataclass(frozen=True)
 class Report:
-    """What `diagnose` found. Each of `problems` is a sentence with a remedy; `notes` are good to know.
+    """What ``diagnose`` found. Each of ``problems`` is a sentence with a remedy; ``notes`` are good to know.
 
-    `speaks` is true of one process alone, also under mpirun: print there. All ranks have the same problems.
+    ``speaks`` is true of one process alone, also under mpirun: print there. All ranks have the same problems.
     """
 
     kind: str
@@ -207,7 +210,7 @@ def gathered(processes: Mapping[str, Process], judge: Callable[[Process], list[s
 def shared_problems(here: Process, others: Sequence[Process], workers: int) -> list[str]:
     """What is wrong between processes: cores and memory that they share, and where they are not alike.
 
-    Where there are no others yet, `workers` are assumed to share the memory of this host.
+    Where there are no others yet, ``workers`` are assumed to share the memory of this host.
     """
     found = []
     for host in dict.fromkeys(p.host for p in others or [here]):

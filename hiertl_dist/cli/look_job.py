@@ -28,9 +28,18 @@ class Look:
 
     Attributes
     ----------
-    sources : how the files are read; notes : what was guessed about that.
-    suggested : an input for these data; ``None`` where there is nothing to fit, and ``why`` says why.
-    output : the input file that was written.
+    sources : tuple of DataSource
+        How the files are read.
+    notes : tuple of str
+        What was guessed about that.
+    survey : Survey
+        What the data are.
+    suggested : SuggestedInput or None
+        An input for these data; ``None`` where there is nothing to fit.
+    why : str
+        Why there is nothing to fit.
+    output : Path or None
+        The input file that was written.
     """
 
     sources: tuple[DataSource, ...]
@@ -77,9 +86,21 @@ def look_job(
 
     Parameters
     ----------
-    paths : files and patterns, from the current folder.
-    options : those of :func:`~hiertl_dist.read_frames` that the user states; keys that are not given are guessed.
-    overwrite : write over a file that is there.
+    paths : sequence of str
+        Files and patterns, from the current folder.
+    options : mapping from str to str or None, optional
+        Those of :func:``~hiertl_dist.read_frames`` that the user states; keys that are not given are guessed.
+    output : Path, optional
+        The input file to write.
+    overwrite : bool, default False
+        Write over a file that is there.
+    watch : callable, optional
+        Wraps the frames as they are looked at, with a word for it, to show progress.
+
+    Returns
+    -------
+    Look
+        What was found, and what was written.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """What a fit's own errors add to the uncertainty of its coefficients, estimated from factors without reading a row.
 
-For :mod:`hiertl_dist.uncertainty.predictive`.
+For :mod:``hiertl_dist.uncertainty.predictive``.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class KindNoise:
 
 
 def kinds_of(given: View) -> list[str]:
+    """Kinds of labels that a view has, of ``KINDS``."""
     return [k for k in KINDS if any(person_kind(g.kind) == k for g in given.factors)]
 
 
