@@ -81,7 +81,15 @@ def errors_csv(
 
     Parameters
     ----------
-    compositions, groups : ``{model: {set of frames: {name: Errors}}}``.
+    compositions, groups : mapping
+        ``{model: {set of frames: {name: Errors}}}``.
+    units : {"kcal", "eV"}
+        Units of energies in the table.
+
+    Returns
+    -------
+    CsvTable
+        Its name, header and rows.
     """
     rows: list[tuple[Any, ...]] = []
     for by, tables in (("composition", compositions), ("group", groups)):

@@ -57,8 +57,10 @@ def need_matplotlib() -> None:
 
 
 def refuse_format(path: str | Path, option: str) -> None:
-    """Raise InputError, naming the option, for the ending of a figure that matplotlib does not write; before anything
-    is computed. Raises ModuleNotFoundError without matplotlib."""
+    """Raise InputError for the ending of a figure that matplotlib does not write, naming the option.
+
+    Before anything is computed. Raises ModuleNotFoundError without matplotlib.
+    """
     need_matplotlib()
     from matplotlib.backend_bases import FigureCanvasBase
 
@@ -89,7 +91,7 @@ def figure_files(path: str | Path) -> tuple[Path, ...]:
 
 
 def save_figure(figure: Any, path: str | Path) -> tuple[Path, ...]:
-    """Write a figure as :func:`figure_files` names it; returns the paths."""
+    """Write a figure as :func:``figure_files`` names it; returns the paths."""
     import matplotlib
 
     paths = figure_files(path)
@@ -133,7 +135,7 @@ class _Points:
 def plot_parity(
     path: str | Path, sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal"
 ) -> tuple[Path, ...]:
-    """Write :func:`parity_figure` as a PNG and a PDF; returns their paths. Raises ImportError without matplotlib."""
+    """Write :func:``parity_figure`` as a PNG and a PDF; returns their paths. Raises ImportError without matplotlib."""
     return save_figure(parity_figure(sets, units), path)
 
 
@@ -147,12 +149,15 @@ def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]
 
     Parameters
     ----------
-    sets : by title of a column, frames and what a model says of them.
-    units : ``"kcal"`` or ``"eV"``.
+    sets : mapping from str to tuple (sequence of Frame, sequence of Evaluation)
+        By title of a column, frames and what a model says of them.
+    units : {"kcal", "eV"}, default "kcal"
+        Units of energies.
 
     Returns
     -------
-    A matplotlib figure.
+    matplotlib.figure.Figure
+        Not yet written.
     """
     points = {(k, s): _points_of(k, *sets[s], units) for k in QUANTITIES for s in sets}
     kinds = [k for k in QUANTITIES if any(len(points[k, name].labels) for name in sets)] or ["force"]

@@ -224,15 +224,15 @@ def fit_job(
     tables: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> FitResult:
-    """Fit a job and write its results: block files, merged model, solutions, ``report.json``; if asked for, parity
-    plots (``parity.png`` and ``.pdf``, models beside one another) and the tables of the report as CSV.
+    """Fit a job and write its results: block files, merged model, solutions, ``report.json``.
 
-    Files of a block are written as soon as it is fitted, so that a later failure loses nothing.
+    If asked for, also parity plots (``parity.png`` and ``.pdf``, models beside one another) and the tables of the
+    report as CSV. Files of a block are written as soon as it is fitted, so that a later failure loses nothing.
 
     Raises
     ------
     InputError
-        Nothing is to be fitted; and what a climb refuses (:func:`~hiertl_dist.fit_hierarchy`).
+        Nothing is to be fitted; and what a climb refuses (:func:``~hiertl_dist.fit_hierarchy``).
     ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """
@@ -328,8 +328,9 @@ def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
     add: bool = False, units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
 ) -> EvaluationReport:  # fmt: skip
-    """Evaluate the sum of models on labelled frames; write a figure, and CSV files into the folder ``tables``,
-    over those that are there.
+    """Evaluate the sum of models on labelled frames.
+
+    If asked for, write a figure, and CSV files into the folder ``tables``, over those that are there.
 
     Raises
     ------
@@ -364,6 +365,7 @@ def evaluate_job(
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
+    """Say what a fit came to: columns, rows, rank, condition, RMSE and notes."""
     tell(
         f"  {count_text(solution.n_columns, 'column')}, {count_text(solution.rows, 'row')}, rank {solution.rank}, "
         f"condition {solution.condition:.2g}, {solution.nonzeros} nonzero, "

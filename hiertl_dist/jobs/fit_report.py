@@ -45,10 +45,18 @@ class FitResult(Shown):
 
     Attributes
     ----------
-    hierarchy : the climb, or ``None`` for an all-at-once fit alone; together : the all-at-once fit, if asked for.
-    files : what was written.
-    sets : the frames that were evaluated, by name: ``fitted`` and, if there are any, ``held out``.
-    models : ``hierarchical``, ``all at once`` or both; evaluations : by model and set, one for each frame.
+    hierarchy : HierarchyFit or None
+        The climb; ``None`` for an all-at-once fit alone.
+    together : BlockFit or None
+        The all-at-once fit, if asked for.
+    files : tuple of Path
+        What was written.
+    sets : dict from str to list of Frame
+        The frames that were evaluated, by name: ``fitted`` and, if there are any, ``held out``.
+    models : dict from str to Model
+        ``hierarchical``, ``all at once`` or both.
+    evaluations : dict from str to dict from str to list of Evaluation
+        By model and set, one for each frame.
     """
 
     hierarchy: HierarchyFit | None
@@ -164,11 +172,22 @@ class EvaluationReport(Shown):
 
     Attributes
     ----------
-    coverage : of each model's blocks; known : the ``"block:pair"`` whose fitted range is known.
-    files : what was written.
-    no_offsets : elements of frames with energies for which no model has the energy of a free atom.
-    untold : elements of whose energies models know combinations alone; untold_frames : how many frames with energies
-        have compositions that these do not cover.
+    frames : sequence of Frame
+        What was evaluated.
+    found : sequence of Evaluation
+        One for each frame.
+    coverage : sequence of Coverage
+        Of each model's blocks.
+    known : collection of str
+        The ``"block:pair"`` whose fitted range is known.
+    files : tuple of Path
+        What was written.
+    no_offsets : tuple of str
+        Elements of frames with energies for which no model has the energy of a free atom.
+    untold : tuple of str
+        Elements of whose energies models know combinations alone.
+    untold_frames : int
+        How many frames with energies have compositions that these do not cover.
     """
 
     frames: Sequence[Frame]
@@ -208,7 +227,7 @@ class EvaluationReport(Shown):
         }  # fmt: skip
 
     def tables(self, units: str) -> list[CsvTable]:
-        """As CSV, of the names :data:`EVALUATION_TABLES`."""
+        """As CSV, of the names :data:``EVALUATION_TABLES``."""
         name, s = "sum of models", "given"
         table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
         return [

@@ -92,6 +92,7 @@ class Reading:
         return self.folder / text
 
     def one_of(self, where: str, value: str, known: tuple[str, ...]) -> None:
+        """Note a problem where a value is not one of those that are known."""
         if value not in known:
             self.problems.add(f"{where}: expected one of {known}, found {shown(value)}")
 
@@ -210,8 +211,10 @@ class Reading:
 
 
 def refuse_overlaps(data: Sequence[Mapping[str, Any]]) -> None:
-    """Raise InputError where two ``[[data]]`` tables read the same frames of a file; parts of it that start and stop
-    keep apart are no fault. A file that is not there is told elsewhere."""
+    """Raise InputError where two ``[[data]]`` tables read the same frames of a file.
+
+    Parts of it that start and stop keep apart are no fault. A file that is not there is told elsewhere.
+    """
     tables: list[tuple[str, Mapping[str, Any], list[Path]]] = []
     for number, source in enumerate(data, 1):
         files: list[Path] = []
@@ -238,7 +241,7 @@ def source_name(number: int, total: int, source: Any) -> str:
 
 
 def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
-    """:class:`~hiertl_dist.FitSettings` from a ``[fit]`` table. Raises InputError for all that is wrong."""
+    """:class:``~hiertl_dist.FitSettings`` from a ``[fit]`` table. Raises InputError for all that is wrong."""
     problems = Problems()
     own = _checked(table, FIT, where, problems)
     own.pop("partial", None)

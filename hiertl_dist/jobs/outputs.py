@@ -1,5 +1,7 @@
-"""Files of results: what writes each, and writing them once, whatever the number of calling processes; what was there
-before is moved, never lost."""
+"""Files of results: what writes each, and writing them once, whatever the number of calling processes.
+
+What was there before is moved, never lost.
+"""
 
 from __future__ import annotations
 
@@ -73,22 +75,33 @@ def solution_files(name: str, folder: Path) -> tuple[Path, Path]:
 
 
 def files_of_results(folder: Path) -> list[Path]:
-    """What runs of ``fit`` and ``search`` left in a folder, whatever their blocks; nothing that others put there, such
-    as a parameter file without its solution, and no store."""
+    """What runs of ``fit`` and ``search`` left in a folder, whatever their blocks.
+
+    Nothing that others put there, such as a parameter file without its solution, and no store.
+    """
     solutions = sorted(p.name.removesuffix(ENDINGS[0]) for p in folder.glob(f"*{ENDINGS[0]}"))
     names = [folder / name for name in FIXED]
     return [p for p in (*names, *(f for n in solutions for f in solution_files(n, folder))) if p.is_file()]
 
 
 class Results:
-    """The folder of a run's results. Before the first file is written all that earlier runs left there is moved to a
-    folder ``earlier_1`` (2, 3, …) in it: nothing is lost, and no file of another run stands beside those of this one.
+    """The folder of a run's results.
+
+    Before the first file is written all that earlier runs left there is moved to a folder ``earlier_1`` (2, 3, …) in
+    it: nothing is lost, and no file of another run stands beside those of this one.
 
     Parameters
     ----------
-    planned : files that may be written.
-    named : files that the input names, such as frozen models: they stay where they are.
-    tell : is told where files were moved.
+    folder : Path
+        Where results go.
+    planned : iterable of Path
+        Files that may be written.
+    named : iterable of Path
+        Files that the input names, such as frozen models: they stay where they are.
+    executor : Executor
+        Lets one process write.
+    tell : callable
+        Is told where files were moved.
 
     Raises
     ------
@@ -111,8 +124,10 @@ class Results:
         cls, job: Input, frozen: Sequence[Parameters], executor: Executor, tell: Callable[[str], None], *,
         climb: bool, all_at_once: bool, model: bool = False,
     ) -> Results:  # fmt: skip
-        """Of a job: of a climb, of all blocks at once, or of both; ``model``: a merged one will be written, as it is
-        of a climb."""
+        """Of a job: of a climb, of all blocks at once, or of both.
+
+        ``model``: a merged one will be written, as it is of a climb.
+        """
         held = {b for f in frozen for b in blocks_in(f)}
         names = [b.name for b in blocks_of(job.basis) if b.name not in held] if climb else []
         names += [TOGETHER] if all_at_once else []
@@ -185,11 +200,13 @@ def _write_solution(solution: Solution, path: Path) -> None:
 
 
 def write_model(model: Model, comments: tuple[str, ...], path: Path) -> None:
+    """Write a model's parameter file, in a folder that is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     model.write(path, comments=comments)
 
 
 def write_json_file(value: Any, path: Path) -> None:
+    """Write a JSON file: :func:``write_json`` with the path last, as writers have it."""
     write_json(path, value)
 
 
@@ -201,6 +218,7 @@ def _solution_comments(solution: Solution) -> tuple[str, ...]:
 
 
 def solution_writers(name: str, solution: Solution, folder: Path) -> list[Writer]:
+    """What writes a solution and its parameter file."""
     whole, parameters = solution_files(name, folder)
     return [
         file_writer(whole, _write_solution, solution),
@@ -209,4 +227,5 @@ def solution_writers(name: str, solution: Solution, folder: Path) -> list[Writer
 
 
 def write_plot(drawn: Any, units: str, path: Path) -> None:
+    """Draw a parity plot into a file."""
     plot_parity(path, drawn, units)

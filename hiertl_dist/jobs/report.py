@@ -43,7 +43,7 @@ NAN: Final = float("nan")
 
 
 def unit_of(kind: Kind, units: str) -> tuple[str, float]:
-    """The unit of a kind of error in tables in ``"kcal"`` or ``"eV"``, and the factor to it from :class:`Errors`."""
+    """The unit of a kind of error in tables in ``"kcal"`` or ``"eV"``, and the factor to it from :class:``Errors``."""
     return {"force": FORCE_UNITS[units], "energy": ENERGY_UNITS[units], "stress": STRESS_UNIT}[kind]
 
 
@@ -58,15 +58,28 @@ class Errors:
 
     Attributes
     ----------
-    frames, atoms : how many.
-    force, energy, stress : RMSE of force components, kcal/mol/Å, of energies, kcal/mol/atom, and of the stress
-        components that are there, GPa; ``…_mae`` and ``…_max`` : mean and largest absolute error of these;
-        ``…_labels`` : how many of them there are.
-    force_rms, stress_rms : of the labels; energy_spread : standard deviation of energies per atom, if there are two.
-    force_of_mean, energy_of_mean, stress_of_mean : RMSE of a model that predicts the mean of the labels: forces zero,
-        energies per atom the mean of each composition, stresses that of each component; ``…_freedom`` : number of
-        labels less these means.
-    out_of_range : frames with a distance that the model was not fitted on.
+    frames, atoms : int
+        How many.
+    force, energy, stress : float
+        RMSE of force components, kcal/mol/Å, of energies, kcal/mol/atom, and of the stress components that are there,
+        GPa.
+    force_mae, energy_mae, stress_mae : float
+        Mean absolute error of these.
+    force_max, energy_max, stress_max : float
+        Largest absolute error of these.
+    force_labels, energy_labels, stress_labels : int
+        How many of them there are.
+    force_rms, stress_rms : float
+        Root mean square of the labels.
+    energy_spread : float
+        Standard deviation of energies per atom, if there are two.
+    force_of_mean, energy_of_mean, stress_of_mean : float
+        RMSE of a model that predicts the mean of the labels: forces zero, energies per atom the mean of each
+        composition, stresses that of each component.
+    force_freedom, energy_freedom, stress_freedom : int
+        Number of labels less these means.
+    out_of_range : int
+        Frames with a distance that the model was not fitted on.
     """
 
     frames: int
@@ -109,7 +122,7 @@ class Errors:
 
 @dataclass(frozen=True)
 class FrameResidual:
-    """One frame's errors, in the units of :class:`Errors`, and what is out of range in it."""
+    """One frame's errors, in the units of :class:``Errors``, and what is out of range in it."""
 
     index: int
     origin: str
@@ -130,7 +143,7 @@ def _rms(values: NDArray[np.float64]) -> float:
 
 
 def _differences(frame: Frame, found: Evaluation) -> dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """By kind of label that a frame has, errors and labels in the units of :class:`Errors`."""
+    """By kind of label that a frame has, errors and labels in the units of :class:``Errors``."""
     parts: dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     if frame.forces is not None:
         parts["force"] = found.forces - frame.forces, frame.forces
@@ -230,8 +243,11 @@ def no_offsets_text(elements: Sequence[str]) -> str:
 
 
 def untold_frames_text(elements: Sequence[str], count: int) -> str:
-    """What to say beside errors of energies where models know combinations of energies of free atoms alone, and some
-    frames are of other compositions."""
+    """What to say beside errors of energies that are off for some frames.
+
+    That is where models know combinations of energies of free atoms alone, and ``count`` frames are of other
+    compositions.
+    """
     return (
         f"WARNING: of the energies of free atoms of {', '.join(elements)} the files know combinations alone, those of "
         f"the compositions that were fitted: energies of {count_text(count, 'frame')} of other compositions are off "
@@ -242,12 +258,22 @@ def untold_frames_text(elements: Sequence[str], count: int) -> str:
 def details_text(
     compositions: Mapping[str, Mapping[str, Errors]], groups: Mapping[str, Mapping[str, Errors]], units: str = "kcal"
 ) -> str:
-    """Of each kind of labels a table: their number, RMSE, mean and largest absolute error, by composition and group;
-    below them what is worse than a model that predicts the mean, and which groups are far worse than others.
+    """Of each kind of labels a table: their number, RMSE, mean and largest absolute error.
+
+    By composition and group; below them what is worse than a model that predicts the mean, and which groups are far
+    worse than others.
 
     Parameters
     ----------
-    compositions, groups : by model, :func:`errors_by_composition` and :func:`errors_by_group` of the same frames.
+    compositions, groups : mapping from str to mapping from str to Errors
+        By model, :func:``errors_by_composition`` and :func:``errors_by_group`` of the same frames.
+    units : {"kcal", "eV"}, default "kcal"
+        Units of energies.
+
+    Returns
+    -------
+    str
+        The tables and what is below them.
     """
     texts = [_details_of(kind, compositions, groups, units) for kind in QUANTITIES]
     return "\n\n".join(text for text in (*texts, judgement_text(compositions, groups)) if text)

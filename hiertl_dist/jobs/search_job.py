@@ -64,8 +64,16 @@ class SearchReport:
 
     Attributes
     ----------
-    files : what was written; sets : the frames that the chosen model was evaluated on, ``fitted`` and ``held out``.
-    errors : of the chosen model, by set and composition.
+    result : SearchResult
+        What the search found.
+    files : tuple of Path
+        What was written.
+    sets : dict from str to list of Frame
+        The frames that the chosen model was evaluated on, ``fitted`` and ``held out``.
+    errors : dict from str to dict from str to Errors
+        Those of the chosen model, by set and composition.
+    evaluations : dict from str to list of Evaluation
+        What it says of the frames, by set.
     """
 
     result: SearchResult
@@ -104,6 +112,7 @@ class SearchReport:
         return "\n\n".join(parts)
 
 
+# long: its parameters are documented
 def search_job(
     job: Input,
     executor: Executor,
@@ -113,19 +122,34 @@ def search_job(
     fresh: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> SearchReport:
-    """Search a job and write what was chosen: block files, merged model, solutions, ``search.json``, ``search.png`` and
-    ``search.pdf``.
+    """Search a job and write what was chosen.
+
+    That is block files, merged model, solutions, ``search.json``, ``search.png`` and ``search.pdf``.
 
     Parameters
     ----------
-    plot : ``None``: if matplotlib is there.
-    fresh : make a new summary store; the one that is there gets another name.
+    job : Input
+        An input with a ``[search]`` table.
+    executor : Executor
+        Who does the work.
+    all_at_once : bool, default False
+        Search the fit of all blocks at once, not the climb.
+    plot : bool, optional
+        Draw a figure; default: if matplotlib is there.
+    fresh : bool, default False
+        Make a new summary store; the one that is there gets another name.
+    tell : callable, optional
+        Takes lines for a person.
+
+    Returns
+    -------
+    SearchReport
+        What was found and what was written.
 
     Raises
     ------
     InputError
-        The input has no ``[search]`` table; and what :func:`~hiertl_dist.search` raises. All of it is
-        told at once.
+        The input has no ``[search]`` table; and what :func:``~hiertl_dist.search`` raises. All of it is told at once.
     ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """
