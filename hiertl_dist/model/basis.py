@@ -217,8 +217,10 @@ class Basis(Shown, card=basis_card):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what rows depend on, and so neither of masses nor of energies that are given; equal bases have
-        equal digests, whatever file they came from."""
+        """SHA-256 of what rows depend on, and so neither of masses nor of energies that are given.
+
+        Equal bases have equal digests, whatever file they came from.
+        """
         content = {key: value for key, value in self.to_dict().items() if key not in ("masses", "energies")}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

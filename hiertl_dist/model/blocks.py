@@ -49,6 +49,7 @@ class Columns(tuple[Column, ...]):
     elements: Elements
 
     def __new__(cls, columns: Iterable[Column], elements: Sequence[str]) -> Columns:
+        """The labels as a tuple that knows the elements of their basis."""
         self = super().__new__(cls, columns)
         self.elements = tuple(elements)
         return self

@@ -321,8 +321,10 @@ def energy_faults(names: Iterable[str], ones: Iterable[str]) -> Iterator[str]:
 
 
 def type_rank(elements: Elements, order: Sequence[str]) -> tuple[int, ...]:
-    """Sort key of a cluster type in chimes_lsq's order: 2, 3, 4, then 1 body; like pairs before unlike ones;
-    many-body types as loops over the elements in input order meet them first."""
+    """Sort key of a cluster type in chimes_lsq's order: 2, 3, 4, then 1 body.
+
+    Like pairs come before unlike ones, many-body types as loops over the elements in input order meet them first.
+    """
     index = sorted(order.index(e) for e in elements)
     body = {2: 0, 3: 1, 4: 2, 1: 3}[len(elements)]
     unlike = (int(index[0] != index[1]),) if len(elements) == 2 else ()

@@ -27,8 +27,10 @@ def energy_labels(factors: Mapping[Group, float]) -> EnergyLabels:
 
 
 def undetermined_notes(still: OpenEnergies, where: str, labels: EnergyLabels = "some") -> tuple[str, ...]:
-    """What is said of energies that a fit left open; ``labels`` says whether its frames have energies, and whether
-    these have weights above zero."""
+    """What is said of energies that a fit left open.
+
+    ``labels`` says whether its frames have energies, and whether these have weights above zero.
+    """
     alone = still.alone()
     notes = []
     if alone:

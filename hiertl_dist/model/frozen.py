@@ -1,5 +1,7 @@
-"""Models that stay as they are while others are fitted: whether they fit the basis, their wall, and a fit as a
-model."""
+"""Models that stay as they are while others are fitted.
+
+Whether they fit the basis, their wall, and a fit as a model.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +57,10 @@ def check_frozen(basis: Basis, free: Collection[str], frozen: Sequence[Parameter
 
 
 def absent_pairs_notes(basis: Basis, frozen: Sequence[Parameters], frames: Sequence[Frame]) -> tuple[str, ...]:
-    """A sentence where pairs of elements of some frames have no two-body terms, neither in the basis nor in a frozen
-    model."""
+    """A sentence where pairs of elements of some frames have no two-body terms.
+
+    Neither in the basis nor in a frozen model.
+    """
     elements = sorted(set().union(*(f.elements for f in frames)))
     pairs = list(combinations_with_replacement(elements, 2))
     bases = (basis, *(f.basis for f in frozen))
@@ -119,9 +123,25 @@ def fitted_parameters(
 
     Parameters
     ----------
-    basis : whose types with columns the result has, and no others of more than one atom.
-    columns, values : labels and coefficients, kcal/mol; those of one-body columns are passed over.
-    energies : of free atoms, kcal/mol by element; the result has these one-body terms and no others.
+    basis : Basis
+        Whose types with columns the result has, and no others of more than one atom.
+    columns : sequence of Column
+        Labels of the coefficients; one-body columns are passed over.
+    values : sequence of float
+        Coefficients, kcal/mol.
+    energies : mapping from str to float
+        Energies of free atoms, kcal/mol by element; the result has these one-body terms and no others.
+    penalty : Penalty
+        The wall.
+    coverage : mapping from str to tuple (float, float)
+        By ``"block:pair"``, shortest and longest distance (Å) that was fitted.
+    source : str
+        What the result is, for messages.
+
+    Returns
+    -------
+    fitted : Parameters
+        The fit alone, without what it was made upon.
 
     Raises
     ------

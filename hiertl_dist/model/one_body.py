@@ -1,5 +1,4 @@
-"""Energies of free atoms in a fit: which are given, frozen, fitted or left open, and what is taken off the labels
-first.
+"""Energies of free atoms in a fit: which are given, frozen, fitted or left open, and what is taken off the labels.
 
 The one-body coefficient of an element counts its atoms in the energy of a frame, so frames that lack energies, or whose
 compositions don't tell elements apart, don't determine it. Such coefficients are left open for a larger block whose
@@ -51,11 +50,13 @@ class OpenEnergies:
 
     Attributes
     ----------
-    elements : whose energies are open.
-    directions : (elements, k) orthonormal; energies may still move along them by any amount. A unit vector where an
-        element's energy is open on its own; fewer directions than elements where a combination of them is known.
-    base : kcal/mol by element, the values that the known combinations were fitted with; elements without any are
-        absent.
+    elements : tuple of str
+        Whose energies are open.
+    directions : ndarray of shape (elements, k)
+        Orthonormal; energies may still move along them by any amount. A unit vector where an element's energy is open
+        on its own; fewer directions than elements where a combination of them is known.
+    base : mapping from str to float
+        kcal/mol by element, the values that the known combinations were fitted with; elements without any are absent.
     """
 
     elements: tuple[str, ...] = ()
@@ -74,8 +75,7 @@ class OpenEnergies:
         return cls(listed, np.eye(len(listed)))
 
     def within(self, elements: Iterable[str]) -> OpenEnergies:
-        """The part that frames of some elements can tell: directions that move these. What moves with them of other
-        elements, because a combination is known, is a part of it."""
+        """The part that frames of some elements can tell: directions that move these, and what moves with them."""
         inside = [e in set(elements) for e in self.elements]
         if all(inside):
             return self
@@ -126,8 +126,7 @@ class OpenEnergies:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Labels of the directions: that of the element, or of the elements joined by ``+`` where several move
-        together."""
+        """Labels of the directions: the element's, or the elements joined by ``+`` where several move together."""
         found = []
         for direction in self.directions.T:
             moved = [e for e, x in zip(self.elements, direction, strict=True) if x**2 > SEEN]
@@ -137,15 +136,19 @@ class OpenEnergies:
 
 @dataclass(frozen=True, eq=False)
 class EnergyTerms:
-    """How a fit treats one-body energies.
+    """How a fit treats one-body energies, kcal/mol by element.
 
     Attributes
     ----------
-    zeros : kcal/mol by element, taken off each frame's energy for each atom before rows are reduced.
-    fixed : energies that the basis gives, of elements whose one-body column is among the fitted blocks'; stated : such
-        energies of other elements of the frames, which no frozen model states.
-    open : of lower blocks, fitted together with this one.
-    notes : what the reader of a report should know.
+    zeros : mapping from str to float
+        Taken off each frame's energy for each atom before rows are reduced.
+    fixed, stated : mapping from str to float
+        Energies that the basis gives: of elements whose one-body column is among the fitted blocks', and of other
+        elements of the frames, which no frozen model states.
+    open : OpenEnergies
+        Those of lower blocks, fitted together with this one.
+    notes : tuple of str
+        What the reader of a report should know.
     """
 
     zeros: Mapping[str, float] = field(default_factory=dict)
@@ -172,13 +175,9 @@ def counts_of(frames: Sequence[Frame], elements: Sequence[str]) -> NDArray[np.fl
 
 
 def energy_zeros(frames: Iterable[Frame], known: Mapping[str, float], elements: Iterable[str]) -> dict[str, float]:
-    """Per-atom energies, kcal/mol, that leave little of the frames' energies: the known ones, and whole numbers of
-    kcal/mol by least squares for the others.
+    """Per-atom energies, kcal/mol by element, that leave little of the frames' energies.
 
-    Parameters
-    ----------
-    known : of the elements whose energies are given or frozen.
-    elements : the others that have a one-body term.
+    The ``known`` ones as they are, and whole numbers of kcal/mol by least squares for the other ``elements``.
     """
     labelled = [f for f in frames if f.energy is not None]
     others = sorted(set(elements) - set(known))
@@ -234,9 +233,12 @@ class Settled:
 
     Attributes
     ----------
-    own : elements whose one-body column is among the free blocks'.
-    given : energies of the basis; held : those of frozen models, kcal/mol by element.
-    opened : elements of neither that are fitted all the same; zero : those that are zero, as was asked for.
+    own : tuple of str
+        Elements whose one-body column is among the free blocks'.
+    given, held : mapping from str to float
+        Energies of the basis, and those of frozen models, kcal/mol by element.
+    opened, zero : tuple of str
+        Elements of neither that are fitted all the same, and those that are zero, as was asked for.
     """
 
     own: tuple[str, ...]
@@ -252,13 +254,10 @@ def settled_energies(
 ) -> Settled:  # fmt: skip
     """Settle who says the one-body energies in a fit of some blocks upon frozen models.
 
-    Parameters
-    ----------
-    there : elements of the frames whose energies are fitted.
-    missing : what happens to those of whose energy neither the blocks nor frozen models nor the basis say anything.
-    left_open : elements whose energies lower blocks left open, which are fitted.
-    where : what is fitted, for messages.
-    left_out : elements whose own block is fitted: where the basis has no one-body term of one, that is on purpose.
+    ``there`` are elements of the frames whose energies are fitted, ``missing`` says what happens to those of whose
+    energy neither the blocks nor frozen models nor the basis say anything. ``left_open`` are elements whose energies
+    lower blocks left open, which are fitted; ``left_out`` those whose own block is fitted: where the basis has no
+    one-body term of one, that is on purpose. ``where`` is what is fitted, for messages.
 
     Raises
     ------
@@ -294,15 +293,9 @@ def energy_terms(
 ) -> EnergyTerms:  # fmt: skip
     """How a fit of some blocks to some frames treats one-body energies; raises as :func:`settled_energies`.
 
-    Parameters
-    ----------
-    frames : that are fitted.
-    blocks : names of those that are free.
-    left_open : energies that fits of lower blocks left open.
-    missing, where, left_out : as for :func:`settled_energies`; default of the last: those of whose own block the basis
-        has any terms.
-    centred : whether an estimate is taken off for energies that are fitted; not where they are penalised, which is
-        their size above zero.
+    ``left_open`` are energies that fits of lower blocks left open; by default ``left_out`` are those of whose own block
+    the basis has any terms. With ``centred`` an estimate is taken off for energies that are fitted; not where they are
+    penalised, which is their size above zero.
     """
     before = OpenEnergies() if left_open is None else left_open
     labelled = [f for f in frames if f.energy is not None]
@@ -328,10 +321,7 @@ def energies_against_labels(
 ) -> tuple[str, ...]:  # fmt: skip
     """Warnings where energies of free atoms that a fit takes as they are don't go with the labels of its frames.
 
-    Parameters
-    ----------
-    given : of the basis, kcal/mol by element.
-    fitted : elements whose energies the fit finds.
+    ``given`` are those of the basis, kcal/mol by element, ``fitted`` the elements whose energies the fit finds.
     """
     labelled = [f for f in frames if f.energy is not None]
     elements = sorted({e for f in labelled for e in f.elements})
@@ -367,13 +357,10 @@ def _refusal(lacking: Sequence[str], frozen: Sequence[Parameters], where: str) -
 def undetermined_energies(
     elements: Sequence[str], still: OpenEnergies, directions: NDArray[np.float64], values: Mapping[str, float]
 ) -> OpenEnergies:
-    """What a fit left open.
+    """What a fit left open, of ``elements`` whose columns were fitted on their own and of the directions of ``still``.
 
-    Parameters
-    ----------
-    elements : whose one-body columns were fitted on their own; then come the directions of ``still``.
-    directions : (elements and directions of ``still``, k) that its rows say nothing about.
-    values : one-body energies that were fitted, kcal/mol by element.
+    ``directions``, (elements and directions of ``still``, k), are those that its rows say nothing about; ``values`` are
+    the energies that were fitted, kcal/mol by element.
     """
     n = len(elements)
     spread = np.zeros((n + len(still.elements), directions.shape[0]))

@@ -124,7 +124,7 @@ class Parameters(Shown, card=parameters_card):
 
         Returns
         -------
-        Parameters
+        part : Parameters
             The coefficients of these types; blocks whose types remain in part keep their coverage.
 
         Raises
@@ -149,7 +149,7 @@ class Parameters(Shown, card=parameters_card):
 
         Returns
         -------
-        Parameters
+        part : Parameters
             Their coefficients and coverage; ``source`` names the blocks where it is not the whole model.
         """
         basis = self.basis.with_types(t for t in self.basis.types if t.block in blocks)
@@ -188,7 +188,7 @@ def merge_parameters(
 
     Returns
     -------
-    Parameters
+    merged : Parameters
         Every cluster type of the parts. Of a pair that two parts of one block cover, the range that both do.
 
     Raises

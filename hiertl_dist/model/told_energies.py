@@ -65,8 +65,10 @@ def untold_notes(frames: Sequence[Frame], frozen: Sequence[Parameters], where: s
 
 
 def uncovered_frames(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[tuple[str, ...], int]:
-    """Elements of whose energies the sum of models knows combinations alone, and the number of frames with energies
-    whose compositions are not among these."""
+    """Elements of whose energies the sum of models knows combinations alone, and how many frames that leaves out.
+
+    Those are the frames with energies whose compositions are not among these combinations.
+    """
     untold = combined(d for m in models for d in m.untold)
     off = sum(1 for f in frames if f.energy is not None and not tells(untold, Counter(f.species)))
     return elements_of(untold), off
@@ -82,8 +84,10 @@ def without_offsets(models: Iterable[Parameters], frames: Iterable[Frame]) -> tu
 
 @dataclass(frozen=True, eq=False)
 class _Labels:
-    """Mole fractions of the elements that are held fast, and energies, eV an atom, means of each composition; what
-    energies that are fitted describe is taken off both."""
+    """Mole fractions of the elements that are held fast, and energies, eV an atom: means of each composition.
+
+    What energies that are fitted describe is taken off both.
+    """
 
     fractions: NDArray[np.float64]
     energies: NDArray[np.float64]
@@ -100,9 +104,23 @@ def reference_notes(
 
     Parameters
     ----------
-    counts : (frames, elements) numbers of atoms; energies : (frames,) labels, kcal/mol.
-    given, held : by element, kcal/mol, of the basis and of frozen models; of elements of neither the energy is zero.
-    fitted : elements whose energies are fitted, which may be anything.
+    counts : ndarray of shape (frames, elements)
+        Numbers of atoms.
+    energies : ndarray of shape (frames,)
+        Labels, kcal/mol.
+    elements : sequence of str
+        What the columns of ``counts`` are.
+    given, held : mapping from str to float
+        By element, kcal/mol, of the basis and of frozen models; of elements of neither the energy is zero.
+    fitted : collection of str
+        Elements whose energies are fitted, which may be anything.
+    where : str
+        What is fitted, for the warning.
+
+    Returns
+    -------
+    tuple of str
+        The warning; empty where all is well.
     """
     fast = [e for e in elements if e not in fitted]
     if not fast or not len(energies):

@@ -43,8 +43,10 @@ def lower_basis(basis: Basis, blocks: Collection[str], orders: Any = None, exclu
 
 
 def with_energy_columns(basis: Basis, elements: Collection[str]) -> Basis:
-    """The basis with the energy of a free atom as all that the own block of some elements has: where a frozen model
-    holds the rest of the block, this is what may still be fitted of it."""
+    """The basis with the energy of a free atom as all that the own block of some elements has.
+
+    Where a frozen model holds the rest of the block, this is what may still be fitted of it.
+    """
     wanted = sorted(set(elements))
     own = {cluster_name((e,)) for e in wanted}
     kept = [t for t in basis.types if t.block not in own]
