@@ -332,11 +332,19 @@ def frozen_rows(frames: Sequence[Frame], frozen: Parameters, policy: InnerPolicy
 
 
 def label_columns(segment: Segment, numbers: Sequence[tuple[int, int]]) -> dict[str, NDArray[Any]]:
-    """Target, kind, frame, atom and group of each row of a segment, (rows,) each.
+    """Target, kind, frame, atom and group of each row of a segment.
 
     Parameters
     ----------
-    numbers : of each frame and of its group, in the store's layout.
+    segment : Segment
+        Frames and their rows.
+    numbers : sequence of tuple (int, int)
+        The number of each frame and of its group, in the store's layout.
+
+    Returns
+    -------
+    dict from str to ndarray of shape (rows,)
+        By the name of the label.
     """
     kinds = [kind_codes(f) for f in segment.frames]
     counts = [len(k) for k in kinds]

@@ -80,8 +80,14 @@ class ChunkedRows:
 
     Attributes
     ----------
-    rows, columns : of a chunk.
-    dtype : of its numbers, little-endian; fill : what rows that nobody wrote hold.
+    folder : Path
+        The folder of the array.
+    rows, columns : int
+        Those of a chunk.
+    dtype : dtype
+        That of its numbers, little-endian.
+    fill : float
+        What rows that nobody wrote hold.
     """
 
     folder: Path
@@ -115,6 +121,7 @@ class ChunkedRows:
         return self.rows * self.columns * self.dtype.itemsize
 
     def path(self, number: int) -> Path:
+        """The file of a chunk."""
         return self.folder / "c" / str(number) / "0"
 
     def blocks(self, rows: int) -> Iterator[slice]:
@@ -133,7 +140,10 @@ class TileWriter:
 
     Attributes
     ----------
-    rows : how many have been written; crc : their CRC32C.
+    rows : int
+        How many have been written.
+    crc : int
+        Their CRC32C.
     """
 
     def __init__(self, chunks: ChunkedRows, streams: list[BinaryIO], rows: int, name: str) -> None:
@@ -217,7 +227,19 @@ def writing(chunks: ChunkedRows, first: int, rows: int, name: str) -> Iterator[T
 
     Parameters
     ----------
-    name : of the tile, for errors.
+    chunks : ChunkedRows
+        The array.
+    first : int
+        The number of the first chunk.
+    rows : int
+        Rows of the tile.
+    name : str
+        Name of the tile, for errors.
+
+    Yields
+    ------
+    TileWriter
+        Takes the rows.
     """
     with ExitStack() as stack:
         numbers = range(first, first + -(-rows // chunks.rows))
@@ -232,7 +254,17 @@ def read_tile(chunks: ChunkedRows, first: int, out: NDArray[Any]) -> int:
 
     Parameters
     ----------
-    out : (rows, columns) of the chunks' type, overwritten; there is no copy where it is C-contiguous.
+    chunks : ChunkedRows
+        The array.
+    first : int
+        The number of the first chunk.
+    out : ndarray of shape (rows, columns)
+        Of the chunks' type, overwritten; there is no copy where it is C-contiguous.
+
+    Returns
+    -------
+    int
+        The CRC32C.
 
     Raises
     ------

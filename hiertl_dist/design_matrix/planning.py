@@ -44,12 +44,10 @@ CHUNK_BYTES: Final = 64 * 2**20
 """A tile larger than this is stored as several chunks."""
 
 SEGMENT_ROWS: Final = 8192
-"""Nor does a segment have more rows than this, so that narrow blocks still make enough tiles to share out: a second's
-work with 487 columns."""
+"""Nor has a segment more rows than this: narrow blocks still make enough tiles, a second's work with 487 columns."""
 
 PROCESS_BYTES: Final = 340 * 2**20
-"""What a worker needs before it holds any data: 193 MB bare and 338 MB once it has compiled the kernels were measured
-(``benchmarks/cn_dft_chain.py``)."""
+"""What a worker needs without data: 193 MB bare, 338 MB with compiled kernels (``benchmarks/cn_dft_chain.py``)."""
 
 Need = tuple[str, str]
 """(element set of frames, block): rows of these frames are wanted in the columns of this block."""
@@ -63,9 +61,10 @@ def chunk_rows(most: int, columns: int) -> int:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Segment(Shown):
-    """Consecutive frames of one element set, the rows that tiles of all blocks share: ``key``, a digest of its frames;
-    ``elements``, name of the element set; ``indices`` of its frames in the data set; ``groups``, the number of rows of
-    each group."""
+    """Consecutive frames of one element set: the rows that tiles of all blocks share.
+
+    ``key`` is a digest of its frames, ``indices`` are their places in the data set, ``groups`` the rows of each group.
+    """
 
     key: str
     elements: str
@@ -75,10 +74,12 @@ class Segment(Shown):
 
     @property
     def rows(self) -> int:
+        """Number of rows."""
         return sum(n for _, n in self.groups)
 
     @property
     def label(self) -> str:
+        """Its frames, for messages."""
         return frames_label(self.frames)
 
 
@@ -94,10 +95,12 @@ class Tile(Shown):
 
     @property
     def nbytes(self) -> int:
+        """Bytes of its numbers."""
         return 8 * self.segment.rows * self.columns
 
     @property
     def label(self) -> str:
+        """What it is, for messages."""
         return f"tile {self.segment.key[:12]} of block {self.block} ({self.segment.label})"
 
 
@@ -154,8 +157,7 @@ class Plan(Shown, card=plan_card):
 
     @property
     def worker_bytes(self) -> int:
-        """Peak memory of a worker that assembles: two tiles; it holds less where a tile has several frames, for it
-        makes and writes a tile in parts of whole frames."""
+        """Peak memory of a worker that assembles: two tiles; less where tiles of several frames are made in parts."""
         return PROCESS_BYTES + 2 * max((t.nbytes for t in self.tiles), default=0)
 
     @property
@@ -164,8 +166,7 @@ class Plan(Shown, card=plan_card):
         return float(sum(t.seconds for t in self.tiles))
 
     def coverage(self, blocks: Collection[str], sets: Collection[str] | None = None) -> dict[str, tuple[float, float]]:
-        """Ranges of distances in all frames of the plan, or in those of some element sets, as far as a block's edges
-        reach.
+        """Ranges of distances in all frames of the plan, or of some element sets, as far as a block's edges reach.
 
         Parameters
         ----------
@@ -381,9 +382,11 @@ def _segment(elements: str, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segm
 def check_resources(
     needed: int, what: str, *, workers: int, memory: int | None = None, disk_bytes: int = 0, disk: Path | None = None
 ) -> None:
-    """Raise ResourceError, naming both numbers, for a plan that cannot fit: ``needed`` are peak bytes of each of some
-    ``workers`` that share this machine's memory, of which they may take ``memory`` together (default: what is available
-    now); ``disk_bytes`` go to ``disk``."""
+    """Raise ResourceError, naming both numbers, for a plan that cannot fit.
+
+    ``needed`` are peak bytes of each of some ``workers`` that share this machine's memory, of which they may take
+    ``memory`` together (default: what is available now); ``disk_bytes`` go to ``disk``.
+    """
     there = psutil.virtual_memory().available if memory is None else memory
     if needed * workers > there:
         raise ResourceError(

@@ -1,5 +1,8 @@
-"""Where the stores of an input file are: below the folder that it names, one for each basis (or for each settings of a
-pass), named by a digest, so that a change of the input makes a store beside the old one and needs no folder removed."""
+"""Where the stores of an input file are: below the folder that it names.
+
+One for each basis (or for each settings of a pass), named by a digest, so that a change of the input makes a store
+beside the old one and needs no folder removed.
+"""
 
 from __future__ import annotations
 
