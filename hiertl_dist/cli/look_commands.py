@@ -11,7 +11,7 @@ LABELS = ("energy", "forces", "stress", "virial")
 
 
 def reading_parser() -> argparse.ArgumentParser:
-    """The options that say how trajectories are read; :func:``reading_options`` takes them from there."""
+    """The options that say how trajectories are read; :func:`reading_options` takes them from there."""
     one = argparse.ArgumentParser(add_help=False)
     one.add_argument("--format", choices=("extxyz", "xyzf"), help="of all files (default: by extension)")
     groups = one.add_mutually_exclusive_group()
@@ -25,7 +25,7 @@ def reading_parser() -> argparse.ArgumentParser:
 
 
 def reading_options(arguments: argparse.Namespace) -> dict[str, str | None]:
-    """For :func:``~hiertl_dist.suggestion.guessing.read_guessed``."""
+    """For :func:`~hiertl_dist.suggestion.guessing.read_guessed`."""
     return {"format": arguments.format} | {f"{k}_key": getattr(arguments, f"{k}_key") for k in (*LABELS, "group")}
 
 

@@ -89,7 +89,7 @@ def look_job(
     paths : sequence of str
         Files and patterns, from the current folder.
     options : mapping from str to str or None, optional
-        Those of :func:``~hiertl_dist.read_frames`` that the user states; keys that are not given are guessed.
+        Those of :func:`~hiertl_dist.read_frames` that the user states; keys that are not given are guessed.
     output : Path, optional
         The input file to write.
     overwrite : bool, default False

@@ -78,7 +78,7 @@ class Folds:
         Returns
         -------
         dict from str to Any
-            The attributes by name; :meth:``from_dict`` reads it back to an equal one.
+            The attributes by name; :meth:`from_dict` reads it back to an equal one.
         """
         return asdict(self)
 

@@ -58,7 +58,7 @@ class Recipe:
     n_columns : int
         Number of columns.
     idle : tuple of tuple (int, int)
-        First and number of the columns of types that are never active, see :func:``never_active``: they are zero.
+        First and number of the columns of types that are never active, see :func:`never_active`: they are zero.
     """
 
     elements: tuple[str, ...]
@@ -147,7 +147,7 @@ def never_active(kind: ClusterType) -> bool:
 
 @lru_cache(maxsize=32)
 def compile_recipe(basis: Basis, names: tuple[str, ...] | None = None) -> Recipe:
-    """The recipe of the blocks named (default: all); columns as :func:``~hiertl_dist.columns_of`` has them."""
+    """The recipe of the blocks named (default: all); columns as :func:`~hiertl_dist.columns_of` has them."""
     table = _EdgeTable(basis)
     code = {e: c for c, e in enumerate(basis.elements)}
     size = len(code)

@@ -94,7 +94,7 @@ class Contact:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Contact:
-        """What :meth:``as_dict`` made."""
+        """What :meth:`as_dict` made."""
         distance = math.nan if table["shortest"] is None else table["shortest"]
         return cls(
             table["pair"], table["rmin"], tuple(table["types"]), table["source"], distance, table["frame"],
@@ -102,7 +102,7 @@ class Contact:
         )  # fmt: skip
 
     def cells(self) -> list[Any]:
-        """A row of a table, see :data:``TITLES``."""
+        """A row of a table, see :data:`TITLES`."""
         where = f"{self.frame} ({self.atoms[0]}, {self.atoms[1]})" if self.frame else "none within reach"
         return [self.pair, self.distance, where, self.rmin, self.largest_rmin, self.owner]
 

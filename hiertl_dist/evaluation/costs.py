@@ -48,7 +48,7 @@ def tile_seconds(frame: Frame, scan: FrameScan, recipe: Recipe) -> float:
 
 
 def count_turns(frame: Frame, scan: FrameScan, recipe: Recipe) -> dict[str, float]:
-    """How often the loops behind one frame's rows turn, by the names in :data:``NANOSECONDS``."""
+    """How often the loops behind one frame's rows turn, by the names in :data:`NANOSECONDS`."""
     atoms = _atoms(frame, recipe)
     turns = _search_turns(frame, scan, recipe, atoms)
     for a, b in np.argwhere(np.triu(recipe.pair_fn >= 0)):
@@ -151,7 +151,7 @@ made or chosen by ``benchmarks/cost_model.py``."""
 
 
 def evaluation_seconds(frame: Frame, scan: FrameScan, recipe: Recipe) -> float:
-    """Estimated CPU seconds of :meth:``~hiertl_dist.Model.evaluate`` on one frame, in one thread.
+    """Estimated CPU seconds of :meth:`~hiertl_dist.Model.evaluate` on one frame, in one thread.
 
     Parameters
     ----------
@@ -177,9 +177,9 @@ def evaluation_seconds(frame: Frame, scan: FrameScan, recipe: Recipe) -> float:
 
 
 def evaluation_turns(frame: Frame, scan: FrameScan, recipe: Recipe) -> dict[str, float]:
-    """How often the loops behind an evaluation turn, by the names in :data:``EVALUATION_NANOSECONDS``.
+    """How often the loops behind an evaluation turn, by the names in :data:`EVALUATION_NANOSECONDS`.
 
-    Raises ValueError as :func:``evaluation_seconds`` does.
+    Raises ValueError as :func:`evaluation_seconds` does.
     """
     if missing := recipe.cutoffs - set(scan.pairs):
         a, b, cutoff = min(missing)
@@ -309,7 +309,7 @@ def model_cost(basis: Basis, frames: Sequence[Frame] | ScannedFrames) -> float:
     basis : Basis
         That of the model.
     frames : sequence of Frame, or ScannedFrames
-        At most 20 of them are scanned; or what :func:``scan_some`` made with this basis, or with one that this one is
+        At most 20 of them are scanned; or what :func:`scan_some` made with this basis, or with one that this one is
         reduced from (types with lower orders, types left out), so that many bases cost one scan.
 
     Returns

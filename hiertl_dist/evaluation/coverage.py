@@ -88,7 +88,7 @@ def out_of_range(
 
 
 def is_long(distance: float, high: float) -> bool:
-    """Whether a distance is beyond the longest fitted one by more than :data:``LONG_TOLERANCE``."""
+    """Whether a distance is beyond the longest fitted one by more than :data:`LONG_TOLERANCE`."""
     return bool(distance > high + LONG_TOLERANCE)
 
 
@@ -107,7 +107,7 @@ class Coverage:
     frames : int
         Number of frames that have the block's elements.
     beyond : int
-        Of these, frames with a shorter distance, or one longer by more than :data:``LONG_TOLERANCE``.
+        Of these, frames with a shorter distance, or one longer by more than :data:`LONG_TOLERANCE`.
     """
 
     block: str

@@ -73,7 +73,7 @@ def design_rows(
     blocks : Iterable of str, optional
         Names such as ``["C", "CN"]``; default: every block of the basis.
     policy : {"refuse", "skip_frame", "lsq", "damp"}
-        For pairs inside an inner cutoff, see :data:``hiertl_dist.evaluation.frame_rows.InnerPolicy``.
+        For pairs inside an inner cutoff, see :data:`hiertl_dist.evaluation.frame_rows.InnerPolicy`.
     ignore_other_elements : bool
         Leave atoms that the basis does not know out of the clusters; otherwise they are refused.
 

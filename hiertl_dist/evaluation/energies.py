@@ -150,7 +150,7 @@ class Model(Shown, card=model_card):
         Returns
         -------
         Model
-            Of every cluster type of the models, see :func:``~hiertl_dist.model.parameters.merge_parameters``.
+            Of every cluster type of the models, see :func:`~hiertl_dist.model.parameters.merge_parameters`.
 
         Raises
         ------
@@ -347,7 +347,7 @@ def _outside_all(
 ) -> tuple[OutOfRange, ...]:
     """Of what several models flag in a frame, what none of them was fitted on.
 
-    Each once, with the range of all. As in :func:``out_of_range``, a distance counts as known if any block of the
+    Each once, with the range of all. As in :func:`out_of_range`, a distance counts as known if any block of the
     frame's elements was fitted on it.
     """
     fitted: dict[str, tuple[float, float]] = {}

@@ -200,7 +200,7 @@ def check_elements(frames: Iterable[Frame], elements: Sequence[str]) -> None:
 
 
 def check_policy(policy: str) -> None:
-    """Raise ValueError unless ``policy`` is one of :data:``InnerPolicy``."""
+    """Raise ValueError unless ``policy`` is one of :data:`InnerPolicy`."""
     if policy not in INNER_POLICIES:
         raise ValueError(f"policy for pairs inside an inner cutoff: expected one of {INNER_POLICIES}, found {policy!r}")
 
@@ -277,7 +277,7 @@ def frame_neighbours(
 
 
 def fill_rows(frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: InnerPolicy = "refuse") -> None:
-    """Write a frame's design rows, unweighted, in the order of :mod:``hiertl_dist.frames.rows``.
+    """Write a frame's design rows, unweighted, in the order of :mod:`hiertl_dist.frames.rows`.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def require_main_guard() -> None:
     LaunchError
         They would: the script and its line are named. Or they could not import it, as there is no such file.
     SystemExit
-        This is such a process: it ends without a word, and the one that started it tells (:func:``unguarded``).
+        This is such a process: it ends without a word, and the one that started it tells (:func:`unguarded`).
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):  # it imports the script at this moment
         with suppress(OSError, KeyError):

@@ -44,7 +44,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises
     ------
     LockError
-        The file system has no locks; or another process has it, and :data:``NO_WAIT`` is set: who, and since when.
+        The file system has no locks; or another process has it, and :data:`NO_WAIT` is set: who, and since when.
     """
     lock = FileLock(folder / LOCK)
     try:

@@ -222,7 +222,7 @@ def _next_earlier(folder: Path) -> Path:
 def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Every value in which two nested tables, as JSON has them, differ.
 
-    Yields its dotted name, the stored value and the one asked for, each :data:``ABSENT`` where there is none.
+    Yields its dotted name, the stored value and the one asked for, each :data:`ABSENT` where there is none.
     """
     if isinstance(stored, dict) and isinstance(asked, dict):
         for key in dict.fromkeys((*stored, *asked)):

@@ -174,7 +174,7 @@ class Frame(Shown, card=frame_card):
     def composition(self) -> str:
         """Atomic percentages such as ``C75N25``; one element alone is just its symbol.
 
-        Types that are no symbols: ``C1_75-N_25``, see :func:``~hiertl_dist.frames.type_names.composition_name``.
+        Types that are no symbols: ``C1_75-N_25``, see :func:`~hiertl_dist.frames.type_names.composition_name`.
         """
         return composition_name({e: round(100 * self.species.count(e) / len(self)) for e in self.elements})
 

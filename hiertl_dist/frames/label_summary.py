@@ -162,7 +162,7 @@ def _missed(label: str, missed: dict[str, int], own: SourceLabels) -> str:
 
 @dataclass(frozen=True, repr=False)
 class LabelSummary(Shown):
-    """Which labels were found where; made by :func:``summarise_labels``.
+    """Which labels were found where; made by :func:`summarise_labels`.
 
     Attributes
     ----------
@@ -265,7 +265,7 @@ def _enter(source: SourceLabels, origin: LabelOrigin, has: dict[str, bool], n: i
 
 
 def labels_text(sources: Iterable[Mapping[str, Any]]) -> str:
-    """The text of :meth:``LabelSummary.as_dict``."""
+    """The text of :meth:`LabelSummary.as_dict`."""
     sources = list(sources)
     parts = (
         ("source", "", [source["line"] for source in sources]),

@@ -1,11 +1,11 @@
 """``LabelOrigin``: under which keys the labels of a frame were read, and which look-alikes were passed over.
 
-One rule says which names look like a label: :func:``likeness``, by a part of the name in any case, and the number of
-numbers, :data:``SIZES``: ``free_energy``, ``REF_energy``, ``force``, ``virials``, ``Energy``, ``TOTEN``, but not
+One rule says which names look like a label: :func:`likeness`, by a part of the name in any case, and the number of
+numbers, :data:`SIZES`: ``free_energy``, ``REF_energy``, ``force``, ``virials``, ``Energy``, ``TOTEN``, but not
 ``forces_max`` or ``energy_converged=T``. Readers never take such a name by themselves, for nobody but the user knows
-which of several energies is meant; :mod:``~hiertl_dist.frames.label_summary`` tells of it, and warns where the label
+which of several energies is meant; :mod:`~hiertl_dist.frames.label_summary` tells of it, and warns where the label
 itself is missing. ``init`` takes the only one, or the only one that says it is the reference, and says so, but no name
-that tells of another quantity (:func:``other_quantity``). A name looks like a lattice when a part of it is ``lattice``,
+that tells of another quantity (:func:`other_quantity`). A name looks like a lattice when a part of it is ``lattice``,
 ``cell`` or ``box``.
 """
 

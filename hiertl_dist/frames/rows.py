@@ -88,7 +88,7 @@ OBJECTIVES: Final = {
 
 
 def person_kind(summary_kind: str) -> str:
-    """The kind that a person names for a kind of :data:``SUMMARY_KINDS``."""
+    """The kind that a person names for a kind of :data:`SUMMARY_KINDS`."""
     return "stress" if summary_kind.startswith("stress") else summary_kind
 
 
@@ -144,7 +144,7 @@ def select_rows(
 
 
 def kind_codes(frame: Frame) -> NDArray[np.int8]:
-    """Code of each row's kind, an index into :data:``SUMMARY_KINDS``, in row order."""
+    """Code of each row's kind, an index into :data:`SUMMARY_KINDS`, in row order."""
     forces, stress, energy = frame_rows(frame)
     codes = [0] * (3 * len(frame) * forces) + [1 if c < 3 else 2 for c in stress] + [3] * energy
     return np.array(codes, np.int8)

@@ -78,7 +78,7 @@ def cluster_name(elements: Iterable[str]) -> str:
 def split_symbols(name: str) -> Elements:
     """``"CCN"`` or ``"C-C-N"`` → ``("C", "C", "N")``, ``"C1-N"`` → ``("C1", "N")``, sorted.
 
-    It takes apart what :func:``cluster_name`` makes. Whether there are such types is for the caller to know: a word
+    It takes apart what :func:`cluster_name` makes. Whether there are such types is for the caller to know: a word
     that is no run of symbols is one type of that name.
 
     Raises
@@ -127,7 +127,7 @@ def formula_name(amounts: Mapping[str, int]) -> str:
 
 @lru_cache(maxsize=4096)
 def elements_of_composition(composition: str) -> frozenset[str]:
-    """The types of a composition that :func:``composition_name`` made; none of an empty one.
+    """The types of a composition that :func:`composition_name` made; none of an empty one.
 
     Raises
     ------

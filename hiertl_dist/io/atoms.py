@@ -37,7 +37,7 @@ def frames_from_ase(
     stress_key: str | None = None,
     virial_key: str | None = None,
 ) -> list[Frame]:
-    """Frames of ASE ``Atoms`` (Å, eV, eV/Å, eV/Å³), as :func:``read_frames`` makes them of a file that ASE writes.
+    """Frames of ASE ``Atoms`` (Å, eV, eV/Å, eV/Å³), as :func:`read_frames` makes them of a file that ASE writes.
 
     A label is looked for in the results of the calculator, in ``atoms.info`` and in ``atoms.arrays``; nothing is
     calculated. ASE's stress has the opposite sign and the order xx yy zz yz xz xy. Of ``energy`` and ``free_energy``
@@ -53,7 +53,7 @@ def frames_from_ase(
     group_key : str, optional
         Key of ``atoms.info`` that holds the group of each frame; where that is empty, ``group`` is taken.
     energy_key, forces_key, stress_key, virial_key : str, optional
-        As for :func:``read_frames``; defaults ``energy`` (eV), ``forces`` (eV/Å), ``stress`` (eV/Å³), and ``virial``
+        As for :func:`read_frames`; defaults ``energy`` (eV), ``forces`` (eV/Å), ``stress`` (eV/Å³), and ``virial``
         (eV, −V × stress).
 
     Returns
@@ -64,7 +64,7 @@ def frames_from_ase(
     Warns
     -----
     HiertlWarning
-        As :func:``read_frames`` does: look-alikes passed over, a key in some images only, a stress or a cell dropped,
+        As :func:`read_frames` does: look-alikes passed over, a key in some images only, a stress or a cell dropped,
         energies that are all exactly 0 (as of ASE's readers of dumps that have none).
 
     Raises
@@ -72,7 +72,7 @@ def frames_from_ase(
     FrameError
         Naming the image: labels of a calculator whose atoms have changed since the calculation (ASE gives none
         either), a label that is given twice and differs, or has another shape; coinciding atoms, or what
-        :class:``~hiertl_dist.Frame`` refuses. A named key that no image has, or something that is no Atoms.
+        :class:`~hiertl_dist.Frame` refuses. A named key that no image has, or something that is no Atoms.
     """
     keys = LabelKeys(energy_key, forces_key, stress_key, virial_key)
     source = "ASE Atoms" if group == "ase" else f"ASE Atoms of {group!r}"

@@ -61,7 +61,7 @@ APART: Final = 1e-3
 class LabelKeys:
     """Under which keys a file keeps its labels; ``None`` is the usual name, and then it may be absent.
 
-    A key that was named and that no frame had is an error, which :meth:``check_seen`` raises. Naming one key leaves the
+    A key that was named and that no frame had is an error, which :meth:`check_seen` raises. Naming one key leaves the
     others under their usual names; but who names the key of a stress or of a virial means that one.
     """
 

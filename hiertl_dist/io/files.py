@@ -42,7 +42,7 @@ def stem(path: Path) -> str:
 def open_text(path: Path) -> tuple[IO[str], str]:
     """The text of a file that may be packed with gzip, bzip2, xz or zstandard, known by its content, and its packing.
 
-    Bytes that are not UTF-8 become surrogates, which :class:``~hiertl_dist.io.lines.LineSource`` reads as Latin-1.
+    Bytes that are not UTF-8 become surrogates, which :class:`~hiertl_dist.io.lines.LineSource` reads as Latin-1.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
     Raises
     ------
     MissingFileError
-        There is no such file (:func:``~hiertl_dist.files.paths.require_file``), or a pattern matches none.
+        There is no such file (:func:`~hiertl_dist.files.paths.require_file`), or a pattern matches none.
     FrameError
         There is no path at all.
     InputError

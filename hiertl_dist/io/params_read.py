@@ -1,7 +1,7 @@
 """Reading ChIMES parameter files, full and reduced, into ``Parameters``.
 
-The text is taken apart by :mod:``.params_scan``; here it is checked against itself, and powers are brought
-from the atoms' order in the file to the sorted atoms of a :class:``~hiertl_dist.Column``.
+The text is taken apart by :mod:`.params_scan`; here it is checked against itself, and powers are brought
+from the atoms' order in the file to the sorted atoms of a :class:`~hiertl_dist.Column`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a ChIMES parameter file says, section by section, with the lines where it says it.
 
-:mod:``.params_scan`` fills these from text, :mod:``.params_read`` turns them into ``Parameters``; the words of
+:mod:`.params_scan` fills these from text, :mod:`.params_read` turns them into ``Parameters``; the words of
 the format that reader and writer share are here too.
 """
 

@@ -45,7 +45,7 @@ def write_parameters(
 ) -> None:
     """Write a parameter file; a file of that name is replaced only once the new one is complete.
 
-    Values are in kcal/mol and Å with 17 significant digits, so that :func:``read_parameters`` gives back the same basis
+    Values are in kcal/mol and Å with 17 significant digits, so that :func:`read_parameters` gives back the same basis
     and the same coefficients to the bit. Masses are those of the basis, else of the elements; 0 and a comment stand for
     one that is not known. Two-body and one-body types that the basis leaves out are written as zeros (the other
     programs read a fixed number of lines) and named in a comment. Note that those programs put the penalty on every

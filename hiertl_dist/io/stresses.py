@@ -64,7 +64,7 @@ def stress_of(
     Parameters
     ----------
     found : mapping from str to ndarray of shape (6,)
-        ``"stress"`` (eV/Å³, ASE's sign) and ``"virial"`` (eV), those that there are, as :func:``six_of`` gives them.
+        ``"stress"`` (eV/Å³, ASE's sign) and ``"virial"`` (eV), those that there are, as :func:`six_of` gives them.
     cell : ndarray of shape (3, 3)
         The lattice vectors, Å, as rows.
     error : callable

@@ -74,7 +74,7 @@ def read_frames(
     Returns
     -------
     list of Frame
-        Each says in ``Frame.labels`` where its labels come from; :func:``summarise_labels`` counts that.
+        Each says in ``Frame.labels`` where its labels come from; :func:`summarise_labels` counts that.
 
     Warns
     -----
@@ -129,20 +129,20 @@ def iter_frames(
     start: int = 0,
     stop: int | None = None,
 ) -> Iterator[Frame]:
-    """As :func:``read_frames``, one frame at a time and without a warning; options and patterns are checked at once.
+    """As :func:`read_frames`, one frame at a time and without a warning; options and patterns are checked at once.
 
     Parameters
     ----------
     path : str, Path, or iterable of them
-        As for :func:``read_frames``.
+        As for :func:`read_frames`.
     format : {"extxyz", "xyzf"}, optional
-        As for :func:``read_frames``.
+        As for :func:`read_frames`.
     group, group_key : str, optional
-        As for :func:``read_frames``.
+        As for :func:`read_frames`.
     energy_key, forces_key, stress_key, virial_key : str, optional
-        As for :func:``read_frames``.
+        As for :func:`read_frames`.
     start, stop : int, optional
-        As for :func:``read_frames``.
+        As for :func:`read_frames`.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def iter_frames(
     Raises
     ------
     FrameError, InputError, MissingFileError, OSError
-        As :func:``read_frames`` raises them: for options and paths at once, for what is in a file when its frames are
+        As :func:`read_frames` raises them: for options and paths at once, for what is in a file when its frames are
         asked for. That a named key is in no frame shows after the last one.
     """
     if group is not None and group_key is not None:

@@ -91,7 +91,7 @@ def figure_files(path: str | Path) -> tuple[Path, ...]:
 
 
 def save_figure(figure: Any, path: str | Path) -> tuple[Path, ...]:
-    """Write a figure as :func:``figure_files`` names it; returns the paths."""
+    """Write a figure as :func:`figure_files` names it; returns the paths."""
     import matplotlib
 
     paths = figure_files(path)
@@ -135,7 +135,7 @@ class _Points:
 def plot_parity(
     path: str | Path, sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal"
 ) -> tuple[Path, ...]:
-    """Write :func:``parity_figure`` as a PNG and a PDF; returns their paths. Raises ImportError without matplotlib."""
+    """Write :func:`parity_figure` as a PNG and a PDF; returns their paths. Raises ImportError without matplotlib."""
     return save_figure(parity_figure(sets, units), path)
 
 

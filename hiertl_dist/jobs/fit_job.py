@@ -232,7 +232,7 @@ def fit_job(
     Raises
     ------
     InputError
-        Nothing is to be fitted; and what a climb refuses (:func:``~hiertl_dist.fit_hierarchy``).
+        Nothing is to be fitted; and what a climb refuses (:func:`~hiertl_dist.fit_hierarchy`).
     ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """

@@ -227,7 +227,7 @@ class EvaluationReport(Shown):
         }  # fmt: skip
 
     def tables(self, units: str) -> list[CsvTable]:
-        """As CSV, of the names :data:``EVALUATION_TABLES``."""
+        """As CSV, of the names :data:`EVALUATION_TABLES`."""
         name, s = "sum of models", "given"
         table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
         return [

@@ -62,7 +62,7 @@ class Input(Shown, card=input_card):
     basis : Basis
         Of all blocks.
     data : tuple of Mapping from str to object
-        Keyword arguments of :func:``~hiertl_dist.read_frames``, one mapping per source.
+        Keyword arguments of :func:`~hiertl_dist.read_frames`, one mapping per source.
     fm_setup : Path or None
         A chimes_lsq input that gives basis and frames instead.
     hold_out : tuple of str
@@ -78,7 +78,7 @@ class Input(Shown, card=input_card):
     frozen : tuple of Path
         Parameter or solution files of blocks that are not fitted.
     store : Path
-        Folder of design stores, see :meth:``design_store``.
+        Folder of design stores, see :meth:`design_store`.
     keep_rows : bool
         Whether rows are written there.
     memory : int or None
@@ -88,7 +88,7 @@ class Input(Shown, card=input_card):
     units : {"kcal", "eV"}
         Units of reports, tables and figures.
     executor : {"auto", "serial", "processes", "dask", "mpi"}
-        Who works, see :func:``~hiertl_dist.executor``.
+        Who works, see :func:`~hiertl_dist.executor`.
     workers : int or None
         How many; ``None``: as many as that executor starts or has by itself.
     notes : tuple of str
@@ -98,9 +98,9 @@ class Input(Shown, card=input_card):
     summaries : Path
         Folder of summary stores.
     hold_out_fraction : float or None
-        Which part of the other frames is not fitted either, see :func:``~hiertl_dist.hold_out``.
+        Which part of the other frames is not fitted either, see :func:`~hiertl_dist.hold_out`.
     hold_out_every : int or None
-        Of the other frames of each group every so manieth is not fitted, see :func:``~hiertl_dist.hold_out``.
+        Of the other frames of each group every so manieth is not fitted, see :func:`~hiertl_dist.hold_out`.
     """
 
     basis: Basis
@@ -174,7 +174,7 @@ class Input(Shown, card=input_card):
         folder : Path, optional
             What relative paths are taken from.
         look_for_files : bool, optional
-            As for :meth:``from_toml``.
+            As for :meth:`from_toml`.
 
         Returns
         -------
@@ -237,7 +237,7 @@ class Input(Shown, card=input_card):
         Returns
         -------
         Path
-            The one in :attr:``store`` that is named by them, or that folder itself if it is a store of theirs.
+            The one in :attr:`store` that is named by them, or that folder itself if it is a store of theirs.
 
         Raises
         ------

@@ -241,7 +241,7 @@ def source_name(number: int, total: int, source: Any) -> str:
 
 
 def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
-    """:class:``~hiertl_dist.FitSettings`` from a ``[fit]`` table. Raises InputError for all that is wrong."""
+    """:class:`~hiertl_dist.FitSettings` from a ``[fit]`` table. Raises InputError for all that is wrong."""
     problems = Problems()
     own = _checked(table, FIT, where, problems)
     own.pop("partial", None)

@@ -206,7 +206,7 @@ def write_model(model: Model, comments: tuple[str, ...], path: Path) -> None:
 
 
 def write_json_file(value: Any, path: Path) -> None:
-    """Write a JSON file: :func:``write_json`` with the path last, as writers have it."""
+    """Write a JSON file: :func:`write_json` with the path last, as writers have it."""
     write_json(path, value)
 
 

@@ -43,7 +43,7 @@ NAN: Final = float("nan")
 
 
 def unit_of(kind: Kind, units: str) -> tuple[str, float]:
-    """The unit of a kind of error in tables in ``"kcal"`` or ``"eV"``, and the factor to it from :class:``Errors``."""
+    """The unit of a kind of error in tables in ``"kcal"`` or ``"eV"``, and the factor to it from :class:`Errors`."""
     return {"force": FORCE_UNITS[units], "energy": ENERGY_UNITS[units], "stress": STRESS_UNIT}[kind]
 
 
@@ -122,7 +122,7 @@ class Errors:
 
 @dataclass(frozen=True)
 class FrameResidual:
-    """One frame's errors, in the units of :class:``Errors``, and what is out of range in it."""
+    """One frame's errors, in the units of :class:`Errors`, and what is out of range in it."""
 
     index: int
     origin: str
@@ -143,7 +143,7 @@ def _rms(values: NDArray[np.float64]) -> float:
 
 
 def _differences(frame: Frame, found: Evaluation) -> dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """By kind of label that a frame has, errors and labels in the units of :class:``Errors``."""
+    """By kind of label that a frame has, errors and labels in the units of :class:`Errors`."""
     parts: dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     if frame.forces is not None:
         parts["force"] = found.forces - frame.forces, frame.forces
@@ -266,7 +266,7 @@ def details_text(
     Parameters
     ----------
     compositions, groups : mapping from str to mapping from str to Errors
-        By model, :func:``errors_by_composition`` and :func:``errors_by_group`` of the same frames.
+        By model, :func:`errors_by_composition` and :func:`errors_by_group` of the same frames.
     units : {"kcal", "eV"}, default "kcal"
         Units of energies.
 

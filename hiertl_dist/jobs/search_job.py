@@ -149,7 +149,7 @@ def search_job(
     Raises
     ------
     InputError
-        The input has no ``[search]`` table; and what :func:``~hiertl_dist.search`` raises. All of it is told at once.
+        The input has no ``[search]`` table; and what :func:`~hiertl_dist.search` raises. All of it is told at once.
     ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """

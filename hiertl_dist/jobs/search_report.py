@@ -145,7 +145,7 @@ def _orders(value: Any) -> str:
 
 
 def plot_search(path: Path, result: SearchResult) -> tuple[Path, ...]:
-    """Write :func:``search_figure`` as a PNG and a PDF; returns their paths. Needs matplotlib."""
+    """Write :func:`search_figure` as a PNG and a PDF; returns their paths. Needs matplotlib."""
     return save_figure(search_figure(result), path)
 
 

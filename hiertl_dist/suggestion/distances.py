@@ -1,6 +1,6 @@
 """Distances between atoms of a data set: closest contacts, first peak and minimum of g(r), for each pair of elements.
 
-g(r) is normalised by the pair's own number within :data:``REACH``: 1 is what as many pairs spread evenly over that
+g(r) is normalised by the pair's own number within :data:`REACH`: 1 is what as many pairs spread evenly over that
 sphere would have. That needs no volume, so it is the same for crystals, slabs and molecules, and its peaks are where
 those of the usual g(r) are.
 """
@@ -54,15 +54,15 @@ class PairDistances:
     elements : tuple of str
         The two, sorted.
     pairs : int
-        Pairs within :data:``REACH`` in the frames that were counted.
+        Pairs within :data:`REACH` in the frames that were counted.
     frames : int
         How many of these frames have one.
     shortest : float or None
-        Å, the closest contact in all frames; ``None``: none within :data:``REACH``.
+        Å, the closest contact in all frames; ``None``: none within :data:`REACH`.
     origin : str
         The frame that has it.
     longest : float or None
-        Å, the longest distance counted, at most :data:``REACH``.
+        Å, the longest distance counted, at most :data:`REACH`.
     peak : float or None
         Å, the first maximum of g(r); ``None`` without pairs.
     valley : float or None
@@ -139,7 +139,7 @@ def shells(distances: NDArray[np.float64]) -> tuple[float | None, float | None]:
     Parameters
     ----------
     distances : ndarray of shape (pairs,)
-        Distances, Å, of which those up to :data:``REACH`` count, each pair once.
+        Distances, Å, of which those up to :data:`REACH` count, each pair once.
 
     Returns
     -------

@@ -1,10 +1,10 @@
 """Under which keys a data set keeps groups and labels, where nobody says: guesses, each of which is told.
 
-``inspect``, ``init`` and ``evaluate`` read with them, all three by :func:``read_guessed``.
+``inspect``, ``init`` and ``evaluate`` read with them, all three by :func:`read_guessed`.
 
 Extended XYZ has usual names (``energy``, ``forces``, ``stress``, ``virial``), and files that name the level of theory
 have others (``dft_energy``, ``REF_forces``). What looks like a label is the rule of
-:mod:``~hiertl_dist.frames.labels``. A look-alike is only taken where the usual name is in no frame and it is the only
+:mod:`~hiertl_dist.frames.labels`. A look-alike is only taken where the usual name is in no frame and it is the only
 one; of
 several, one whose name says that it is the reference. Readers themselves never guess.
 """
@@ -57,7 +57,7 @@ class FileKeys:
     columns : Counter
         Columns of three real numbers an atom, and in how many frames.
     groups : dict from str to Counter
-        Of the keys in :data:``GROUP_KEYS``, their values.
+        Of the keys in :data:`GROUP_KEYS`, their values.
     """
 
     path: Path
@@ -114,14 +114,14 @@ class DataSource:
     paths : tuple of str
         As they were given, patterns included.
     options : mapping from str to str
-        Those of :func:``~hiertl_dist.read_frames``.
+        Those of :func:`~hiertl_dist.read_frames`.
     """
 
     paths: tuple[str, ...]
     options: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Keyword arguments of :func:``~hiertl_dist.read_frames``."""
+        """Keyword arguments of :func:`~hiertl_dist.read_frames`."""
         return {"path": list(self.paths), **self.options}
 
 
@@ -135,7 +135,7 @@ def guess_sources(
     paths : iterable of str
         Files and patterns.
     given : mapping from str to str or None, optional
-        Options of :func:``~hiertl_dist.read_frames`` that the user states, such as ``{"group_key": "traj"}``; an empty
+        Options of :func:`~hiertl_dist.read_frames` that the user states, such as ``{"group_key": "traj"}``; an empty
         ``group_key``: groups are the names of the files, and nothing is guessed.
 
     Returns
@@ -244,14 +244,14 @@ def read_guessed(
     given: Mapping[str, str | None] | None = None,
     watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
 ) -> GuessedFrames:
-    """Read files as :func:``guess_sources`` says; it raises what that raises.
+    """Read files as :func:`guess_sources` says; it raises what that raises.
 
     Parameters
     ----------
     paths : iterable of str
         Files and patterns.
     given : mapping from str to str or None, optional
-        As for :func:``guess_sources``.
+        As for :func:`guess_sources`.
     watch : callable, optional
         Wraps the frames as they are read, with a word for it, to show progress.
 

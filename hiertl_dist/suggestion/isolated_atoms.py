@@ -31,7 +31,7 @@ NAMED: Final = re.compile(r"(isolated|free)[-_ ]?atom", re.I)
 class IsolatedAtom:
     """A frame of one atom, far from any other and from its own images.
 
-    They are not within :data:``~hiertl_dist.suggestion.distances.REACH``.
+    They are not within :data:`~hiertl_dist.suggestion.distances.REACH`.
 
     Attributes
     ----------

@@ -61,7 +61,7 @@ class SuggestedInput(Shown, card=suggested_card):
     Attributes
     ----------
     table : Mapping from str to object
-        The input, for :meth:``hiertl_dist.Input.from_dict``.
+        The input, for :meth:`hiertl_dist.Input.from_dict`.
     survey : Survey
         Of the frames that it was chosen from.
     pairs : tuple of PairChoice
@@ -101,7 +101,7 @@ class SuggestedInput(Shown, card=suggested_card):
         return sum(b.seconds for b in self.blocks)
 
     def toml(self, name: str = "input.toml") -> str:
-        """A commented input file, which :meth:``hiertl_dist.Input.from_toml`` reads.
+        """A commented input file, which :meth:`hiertl_dist.Input.from_toml` reads.
 
         Parameters
         ----------

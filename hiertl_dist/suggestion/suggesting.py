@@ -53,7 +53,7 @@ def suggest_input(
     data : iterable of Mapping, optional
         The ``[[data]]`` tables that read them.
     found : Survey, optional
-        What :func:``~hiertl_dist.survey`` found in them, if that is known.
+        What :func:`~hiertl_dist.survey` found in them, if that is known.
     notes : iterable of str, optional
         What was guessed before, handed on.
 

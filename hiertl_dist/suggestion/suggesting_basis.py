@@ -1,4 +1,4 @@
-"""Cutoffs, λ and orders for a data set: the rules behind :func:``~hiertl_dist.suggest_input``."""
+"""Cutoffs, λ and orders for a data set: the rules behind :func:`~hiertl_dist.suggest_input`."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class BlockChoice:
     free : tuple of str
         Lower blocks that are fitted together with it.
     level : tuple of (int, int, int)
-        Of the orders of all of these, see :func:``orders_of``.
+        Of the orders of all of these, see :func:`orders_of`.
     columns : int
         How many they have together.
     labels : int
@@ -152,7 +152,7 @@ def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
 
     λ is the position of the first peak of g(r), the usual choice of ChIMES: Lindsey, Fried, Goldman, J. Chem. Theory
     Comput. 13, 6222 (2017); the authors' own files have 1.40 Å for C, 1.09 Å for N, 0.73 Å for H. 0.8 to 1.5 times that
-    changes held-out scores by 2 % at most, but worsens them by a third for Si/C. rmin: see :data:``INNER``. What no
+    changes held-out scores by 2 % at most, but worsens them by a third for Si/C. rmin: see :data:`INNER`. What no
     frame tells is the mean of the like pairs, or of all.
 
     Raises InputError where no pair was met at all.
@@ -231,9 +231,9 @@ def choose_blocks(
 ) -> tuple[tuple[BlockChoice, ...], bool]:
     """Which blocks are fitted, which lower blocks with them, and their orders.
 
-    A block is fitted by itself where its own frames determine it (:data:``LABELS_A_COLUMN_ALONE`` labels for each
-    column of :data:``THREE_BODY``); otherwise it is left free with the first block above it that is fitted. Orders are
-    the highest of :data:``LEVELS`` for which the labels and :data:``SECONDS`` suffice.
+    A block is fitted by itself where its own frames determine it (:data:`LABELS_A_COLUMN_ALONE` labels for each
+    column of :data:`THREE_BODY`); otherwise it is left free with the first block above it that is fitted. Orders are
+    the highest of :data:`LEVELS` for which the labels and :data:`SECONDS` suffice.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def choose_blocks(
     blocks : tuple of BlockChoice
         In the order in which they are fitted.
     together : bool
-        Whether all are fitted at once, because no frames have at most :data:``MOST_ELEMENTS`` elements.
+        Whether all are fitted at once, because no frames have at most :data:`MOST_ELEMENTS` elements.
     """
     ladder = _Ladder(frames, elements, pairs, cutoffs, 1.0 - held)
     present = sorted({f.elements for f in frames}, key=lambda s: (len(s), sorted(s)))

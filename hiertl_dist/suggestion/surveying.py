@@ -1,4 +1,4 @@
-"""``survey``: what there is in a data set, before anything is fitted; a :class:``Survey`` tells it to people."""
+"""``survey``: what there is in a data set, before anything is fitted; a :class:`Survey` tells it to people."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LabelSpread:
         Numbers that are fitted.
     rms : float
         kcal/mol/Å of force components, GPa of stress components, kcal/mol/atom of energies after the best offsets of
-        the elements are taken away (see :func:``energy_offsets``).
+        the elements are taken away (see :func:`energy_offsets`).
     largest : float
         The largest in size of the same.
     """

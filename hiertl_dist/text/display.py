@@ -41,7 +41,7 @@ def number_text(value: float) -> str:
 
 
 def cell_text(value: Any) -> str:
-    """What a cell of a table says: numbers as :func:``number_text``, integers with spaces between thousands."""
+    """What a cell of a table says: numbers as :func:`number_text`, integers with spaces between thousands."""
     if isinstance(value, float | np.floating):
         return number_text(float(value))
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
@@ -97,7 +97,7 @@ class Card:
     rows: tuple[tuple[Any, ...], ...] = ()
 
     def text(self) -> str:
-        """At most :data:``MOST_LINES`` lines of at most :data:``WIDTH`` characters."""
+        """At most :data:`MOST_LINES` lines of at most :data:`WIDTH` characters."""
         lines = [self.title, *(f"  {name}: {value}" for name, value in self.facts)]
         if len(lines) > MOST_LINES:
             lines = [*lines[: MOST_LINES - 1], f"  … and {len(lines) - MOST_LINES + 1} more"]
@@ -133,7 +133,7 @@ class Card:
 class Shown:
     """What has a repr of at most 20 lines, and a table in a notebook; a dataclass that is one says ``repr=False``.
 
-    ``class Plan(Shown, card=plan_card)`` shows what :mod:``hiertl_dist.text.cards`` says of a plan. Without a card
+    ``class Plan(Shown, card=plan_card)`` shows what :mod:`hiertl_dist.text.cards` says of a plan. Without a card
     fields are
     shown, in one line where they fit.
     """
@@ -169,7 +169,7 @@ Shown._card_of = staticmethod(fields_card)
 
 
 class _Brief(reprlib.Repr):
-    """Values in half a line: containers cut short, an array by its shape, what is :class:``Shown`` by its title."""
+    """Values in half a line: containers cut short, an array by its shape, what is :class:`Shown` by its title."""
 
     def __init__(self) -> None:
         super().__init__()

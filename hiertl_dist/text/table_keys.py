@@ -1,6 +1,6 @@
 """The keys of each table of an input file, and in words for messages what their values are.
 
-A key that stands in the wrong table is found here: :func:``elsewhere``.
+A key that stands in the wrong table is found here: :func:`elsewhere`.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def select(
 
     Greedy D-optimal selection: the frame that increases log det(TᵀT + Σ AᵀA) most, again and again, where A are the
     weighted rows of forces, stresses and energy of a frame and TᵀT is the precision of the fit so far
-    (docs/theory.md, section 10; :func:``~hiertl_dist.algebra.d_optimal.d_optimal``). It prefers frames with many atoms,
+    (docs/theory.md, section 10; :func:`~hiertl_dist.algebra.d_optimal.d_optimal`). It prefers frames with many atoms,
     which bring many rows.
 
     Parameters
@@ -261,7 +261,7 @@ def leverage(
     source : str, optional
         Whose weights the rows have; default: those by kind and composition.
     policy : {"damp", "lsq", "refuse"}, optional
-        For pairs inside an inner cutoff, as in :meth:``~hiertl_dist.Model.evaluate``.
+        For pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
     executor : Executor, optional
         Who does it; default: this process.
 

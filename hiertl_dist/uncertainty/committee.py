@@ -65,7 +65,7 @@ class Opinion(Shown):
     mean : Evaluation
         Of the members, frozen models included.
     deviation : Spread
-        Their spread, scaled to a standard error of the fit to all rows, see :class:``Committee``.
+        Their spread, scaled to a standard error of the fit to all rows, see :class:`Committee`.
     """
 
     origin: str
@@ -75,7 +75,7 @@ class Opinion(Shown):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Committee(Shown, card=committee_card):
-    """Fits of one view to other rows: see :func:``committee``.
+    """Fits of one view to other rows: see :func:`committee`.
 
     With the members' predictions x_i and their mean x̄ the deviation is
 
@@ -84,7 +84,7 @@ class Committee(Shown, card=committee_card):
     - ``"bootstrap"``: √(Σ (x_i − x̄)² / (members − 1)) (Efron, Ann. Statist. 7, 1 (1979))
 
     Either is the standard error of the prediction that comes from the choice of data (docs/theory.md, section 10). What
-    no coefficients describe is not in it, see :func:``~hiertl_dist.predict``; nor is what frozen models don't know.
+    no coefficients describe is not in it, see :func:`~hiertl_dist.predict`; nor is what frozen models don't know.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class Committee(Shown, card=committee_card):
         frames : Frame or sequence of Frame
             Frames of the committee's elements.
         policy : {"damp", "lsq", "refuse"}, optional
-            For pairs inside an inner cutoff, as in :meth:``~hiertl_dist.Model.evaluate``.
+            For pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
         executor : Executor, optional
             Who does it; default: this process.
 
@@ -191,7 +191,7 @@ def committee(
     seed : int, optional
         Of what is drawn; the same seed draws the same.
     penalty : Penalty, optional
-        The wall of the fitted blocks, as for :func:``~hiertl_dist.solve``.
+        The wall of the fitted blocks, as for :func:`~hiertl_dist.solve`.
     executor : Executor, optional
         Who makes the fits; default: this process.
 
@@ -205,7 +205,7 @@ def committee(
     InputError
         An unknown kind; fewer than two folds; nothing to draw among; fewer than two members, or a number for folds.
     ConvergenceError, ValueError
-        As of :func:``~hiertl_dist.solve``; with an executor as the cause of TaskFailed, which names the member.
+        As of :func:`~hiertl_dist.solve`; with an executor as the cause of TaskFailed, which names the member.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """What a fit's own errors add to the uncertainty of its coefficients, estimated from factors without reading a row.
 
-For :mod:``hiertl_dist.uncertainty.predictive``.
+For :mod:`hiertl_dist.uncertainty.predictive`.
 """
 
 from __future__ import annotations

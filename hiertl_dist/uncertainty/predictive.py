@@ -60,7 +60,7 @@ class RowMaker(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ModelPosterior(Shown, card=posterior_card):
-    """A fit of a view with the uncertainty of its coefficients: see :func:``posterior``.
+    """A fit of a view with the uncertainty of its coefficients: see :func:`posterior`.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ def posterior(
     Returns
     -------
     ModelPosterior
-        The fit with the Gaussian of its coefficients and the noise of each kind, for :func:``predict``.
+        The fit with the Gaussian of its coefficients and the noise of each kind, for :func:`predict`.
 
     Raises
     ------
@@ -293,7 +293,7 @@ def predict(
     source : str, optional
         Whose weights the leverages are for; default: weights by kind and composition only.
     policy : {"damp", "lsq", "refuse"}, optional
-        For pairs inside an inner cutoff, as in :meth:``~hiertl_dist.Model.evaluate``.
+        For pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
     executor : Executor, optional
         Who makes the rows, (3 n + 7) × columns × 8 bytes in the task of a frame; default: this process.
 

@@ -1,6 +1,6 @@
 """Three- and four-body design rows and energies from moments.
 
-family   see ``moments.py``; a :class:``Family`` of arrays is made by ``recipe.py``.
+family   see ``moments.py``; a :class:`Family` of arrays is made by ``recipe.py``.
 role     (cluster type; elements of i and j): which elements the other atoms have, and how its columns are made of
          moments: ``terms``, for which see ``orbit_sums``.
 rows     see ``pairs.py``; a cluster's energy is shared evenly by its edges (1, 3 or 6).

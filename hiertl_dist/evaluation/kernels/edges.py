@@ -104,7 +104,7 @@ def multiply(c, i, ldc, a, ia, lda, left, b, ldb, right, count, width):
 
 @helper
 def edge_table(element, near, fn, edges, n, room):
-    """The :class:``Table`` of the edges of ``fn`` to order n."""
+    """The :class:`Table` of the edges of ``fn`` to order n."""
     start, atom, dist, reverse, code, cells = near.start, near.atom, near.dist, near.reverse, near.code, near.cells
     ld = padded(n, LANES)
     g, dg = carve(room, len(atom) * ld, False), carve(room, len(atom) * ld, False)

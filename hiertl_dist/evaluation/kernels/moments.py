@@ -68,7 +68,7 @@ def moment_layout(body, n):
 
 @helper
 def make_scratch(body, n, elements, near, table, room):
-    """The :class:``Scratch`` of a frame with so many elements."""
+    """The :class:`Scratch` of a frame with so many elements."""
     most = 1
     for i in range(len(near.start) - 1):
         most = max(most, table.first[i + 1] - table.first[i] + 1)

@@ -180,7 +180,7 @@ def _codes(
     i: NDArray[np.int64], j: NDArray[np.int64], shift: NDArray[np.int64], positions: NDArray[np.float64],
     cell: NDArray[np.float64] | None, pbc: tuple[bool, bool, bool],
 ) -> tuple[NDArray[np.int64], int]:  # fmt: skip
-    """See :class:``Neighbours``: atoms are moved into one cell first, so that positions far from it cost nothing."""
+    """See :class:`Neighbours`: atoms are moved into one cell first, so that positions far from it cost nothing."""
     if cell is None:
         return np.zeros(len(shift), np.int64), 1
     away = np.floor(np.linalg.solve(cell.T, positions.T).T)
