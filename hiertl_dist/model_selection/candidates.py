@@ -57,8 +57,10 @@ FRAMES_SCANNED: Final = 20
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What all models of a stage have in common: free blocks, element sets of the frames, frozen models, folds; and
-    what becomes of energies that neither says, and of those that lower stages left open."""
+    """What all models of a stage have in common: free blocks, element sets of the frames, frozen models, folds.
+
+    And what becomes of energies that neither says, and of those that lower stages left open.
+    """
 
     blocks: tuple[str, ...]
     sets: tuple[str, ...]
@@ -97,6 +99,7 @@ class Source:
 
     @property
     def pools(self) -> Pools:
+        """Factors of groups together, kept in this process."""
         if not hasattr(self._own, "pools"):
             self._own.pools = Pools(self.summaries, self.pool_bytes)
         found: Pools = self._own.pools

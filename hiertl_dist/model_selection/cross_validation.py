@@ -69,7 +69,10 @@ class Pools:
 
     Parameters
     ----------
-    most : bytes to keep; default: a quarter of what is available.
+    summaries : Summaries
+        The groups' factors.
+    most : int, optional
+        Bytes to keep; default: a quarter of what is available.
     """
 
     def __init__(self, summaries: Summaries, most: int | None = None) -> None:

@@ -46,11 +46,28 @@ class Part:
 
     Attributes
     ----------
-    name : of the block, or the elements of all blocks together; blocks : that are free.
-    sets : element sets of its frames; frames : those with labels.
-    fit : settings of what the grid does not name; own : the axes that the block has a table of its own for.
-    names : what weights may name: kinds, sources and compositions of all frames.
-    searched : the blocks of all stages; all_at_once : whether this is the only one, of all blocks.
+    name : str
+        The block, or the elements of all blocks together.
+    blocks : tuple of str
+        Names of the blocks that are free.
+    sets : tuple of str
+        Element sets of its frames.
+    frames : tuple of Frame
+        Those with labels.
+    fit : FitSettings
+        Settings of what the grid does not name.
+    grid : Grid
+        What is varied.
+    own : frozenset of str
+        The axes that the block has a table of its own for.
+    basis : Basis
+        All blocks.
+    names : frozenset of str
+        What weights may name: kinds, sources and compositions of all frames.
+    searched : tuple of str
+        The blocks of all stages.
+    all_at_once : bool
+        Whether this is the only one, of all blocks.
     """
 
     name: str

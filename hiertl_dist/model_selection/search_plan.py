@@ -208,8 +208,10 @@ def _tell_weights(grid: Grid, fit: FitSettings, frames: Sequence[Frame], name: s
 
 
 def _check_energies(parts: Sequence[Part], basis: Basis, frozen: Sequence[Parameters]) -> None:
-    """Raise InputError where a fit would settle what a search can't: energies of free atoms that a stage knows only a
-    combination of, which frames of a later one tell apart."""
+    """Raise InputError where a fit would settle what a search can't.
+
+    That is energies of free atoms that a stage knows only a combination of, which frames of a later one tell apart.
+    """
     given = dict(basis.energies)
     told = {*given, *one_body_values(frozen), *(b for part in parts for b in part.blocks)}
     ones = {t.elements[0] for t in basis.types if t.body == 1}

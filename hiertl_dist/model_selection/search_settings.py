@@ -34,11 +34,8 @@ Rule = Literal["one_se", "best"]
 class Choice(Shown):
     """One model of a search: all that is chosen.
 
-    Attributes
-    ----------
-    regulariser : as :func:`~hiertl_dist.algebra.regulariser_to_dict` gives it.
-    weights, objective, orders, exclude : as :func:`~hiertl_dist.view` takes them; orders ``None`` are those of
-        the basis.
+    The regulariser is as :func:`~hiertl_dist.algebra.regulariser_to_dict` gives it, the others are as
+    :func:`~hiertl_dist.view` takes them; orders ``None`` are those of the basis.
     """
 
     regulariser: Mapping[str, Any]
@@ -69,8 +66,9 @@ class Grid(Shown):
 
     Attributes
     ----------
-    axes : the values of each axis, in the order of the table: those of :data:`~hiertl_dist.text.table_keys.AXES`, or
-        of one weight as ``"weights.energy"``; a fixed value is an axis with one.
+    axes : Mapping from str to tuple
+        The values of each axis, in the order of the table: those of :data:`~hiertl_dist.text.table_keys.AXES`, or of
+        one weight as ``"weights.energy"``; a fixed value is an axis with one.
     """
 
     axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)

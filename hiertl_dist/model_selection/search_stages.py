@@ -56,13 +56,10 @@ Tell = Callable[[str], None]
 class Stage(Shown, card=stage_card):
     """One fit of a search: what was tried, what was chosen, and what it was conditioned on.
 
-    Attributes
-    ----------
-    name : of the block, or the elements of all blocks together; blocks : that are free.
-    frozen : the models whose predictions are subtracted, those of files included.
-    found : the candidates, and which of them is best and which is chosen.
-    solution : the chosen one, fitted on all folds.
-    rows : of each kind, on all folds; frames : how many.
+    ``name`` is the block, or the elements of all blocks together, and ``blocks`` are those that are free. ``frozen``
+    are the models whose predictions are subtracted, those of files included. ``found`` has the candidates, and which of
+    them is best and which is chosen; ``solution`` is the chosen one, fitted on all folds of ``frames`` frames with so
+    many ``rows`` of each kind.
     """
 
     name: str
@@ -75,6 +72,7 @@ class Stage(Shown, card=stage_card):
 
     @property
     def chosen(self) -> Candidate:
+        """The one that the rule chose."""
         return self.found.candidates[self.found.chosen]
 
     @property
