@@ -133,8 +133,7 @@ def choose_blocks(
     options: HierarchyOptions,
     tell: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
-    """The blocks that a climb fits, small element sets first: :func:`wanted_blocks`, if :func:`check_climb` finds
-    nothing. Raises what these raise; several problems as one InputError."""
+    """The :func:`wanted_blocks`, if :func:`check_climb` finds nothing; several problems are told as one InputError."""
     wanted = wanted_blocks(frames, basis, frozen, options, tell)
     check_climb(wanted, frames, basis, frozen, options, tell)
     return wanted
@@ -225,8 +224,7 @@ def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequen
 
 
 def check_held(basis: Basis, frozen: Sequence[Parameters]) -> None:
-    """Raise InputError where the energy of a free atom is all that frozen models have of a block of the basis: the rest
-    of the block would neither be fitted nor be frozen."""
+    """Raise InputError where frozen models have of a block the energy of a free atom alone: its rest is nobody's."""
     whole = {t.block for f in frozen for t in f.basis.types if t.body > 1}
     for kind in basis.types:
         source = next((f.source for f in frozen if kind.block in blocks_in(f)), None)
@@ -241,8 +239,10 @@ def check_held(basis: Basis, frozen: Sequence[Parameters]) -> None:
 def _check_partial(
     wanted: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters], tell: Callable[[str], None]
 ) -> None:
-    """A block may change with one other only, and not after a third was fitted on what it was before; a frozen file is
-    of use, and what is fitted in place of a part of it is told."""
+    """A block may change with one other only, and not after a third was fitted on what it was before.
+
+    A frozen file is of use, and what is fitted in place of a part of it is told.
+    """
     free = {lower for block in wanted for lower in options.partial.get(block, ())}
     for model in frozen:
         own = blocks_in(model)
@@ -322,8 +322,7 @@ def _check_weights(wanted: Sequence[str], frames: Sequence[Frame], options: Hier
 
 
 def own_weights(options: HierarchyOptions, block: str, frames: Sequence[Frame]) -> FitSettings:
-    """A block's settings without weights of sources that only other blocks' frames come from; those of none are
-    refused."""
+    """A block's settings without weights of sources of other blocks' frames alone; those of none are refused."""
     settings, sets = options.of(block), options.sets_of(block, frames)
     own = {f.group for f in frames if f.elements in sets}
     others = {f.group for f in frames} - own
@@ -347,9 +346,7 @@ def check_climb_contacts(
     frames: Sequence[Frame], basis: Basis, wanted: Sequence[str], frozen: Sequence[Parameters],
     options: HierarchyOptions, executor: Executor | None,
 ) -> None:  # fmt: skip
-    """Refuse pairs of atoms inside inner cutoffs before the first block is fitted, naming those of all blocks at once:
-    InnerCutoffError where the policy of a block is to refuse; see
-    :func:`~hiertl_dist.evaluation.contacts.check_contacts`."""
+    """Refuse pairs inside inner cutoffs, of all blocks at once, before the first is fitted: :func:`check_contacts`."""
     refused: set[str] = set()
     used: set[str] = set()
     for block in wanted:
@@ -367,9 +364,10 @@ def walls_of_plan(
     plan: Plan, fits: Mapping[tuple[str, ...], Collection[Need]], frozen: Sequence[Parameters],
     options: HierarchyOptions, *, all_at_once: bool,
 ) -> list[str]:  # fmt: skip
-    """What fits will say of walls that act on their frames, see :func:`~hiertl_dist.model.frozen.wall_notes`, before
-    them; ``fits``: by the blocks that are fitted together, of which the first has the settings, the rows that are
-    wanted."""
+    """What fits will say of walls that act on their frames, before them: :func:`~hiertl_dist.model.frozen.wall_notes`.
+
+    ``fits``: the rows that are wanted, by the blocks that are fitted together, of which the first has the settings.
+    """
     said = []
     for blocks, needs in fits.items():
         settings = options.settings if all_at_once else options.of(blocks[0])

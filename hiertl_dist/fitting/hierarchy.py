@@ -162,11 +162,11 @@ def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:
 
 
 def with_fit(current: Sequence[Parameters], fit: Solution) -> list[Parameters]:
-    """Models so far and what a fit says: less the blocks that it fits anew, and the energies of free atoms that it
-    states.
+    """Models so far and what a fit says, without what it replaces.
 
-    Energies that a block has told of atoms of other blocks outlive it. Those of a fit stay together: apart, nobody
-    would know which combinations it told.
+    That is the blocks that it fits anew, and the energies of free atoms that it states. Energies that a block has told
+    of atoms of other blocks outlive it. Those of a fit stay together: apart, nobody would know which combinations it
+    told.
     """
     kept = without_one_body(current, one_body_values([fit.parameters]))
     return [*less(kept, set(fit.blocks)), fit.parameters]

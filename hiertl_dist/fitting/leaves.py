@@ -55,15 +55,27 @@ SUMMARIES: Final[dict[str, type[Summary]]] = {"rfactor": RFactor, "gram": Gram}
 
 @dataclass(frozen=True, eq=False)
 class RowSource:
-    """Where the rows of a fit come from: blocks of a store, or the kernels (``store`` is ``None``).
+    """Where the rows of a fit come from: blocks of a store, or the kernels.
 
     Attributes
     ----------
-    blocks : whose columns are fitted, in order; frozen : models whose predictions are further targets.
-    present : (element set, block) pairs that have a tile; elsewhere a block's columns are zero.
-    compact : columns of blocks without a tile are not zero but left out, so that each element set has its own.
-    energies : what is taken off the labels, and directions of one-body energies that are fitted beside the blocks:
-        their columns come after those of the blocks.
+    basis : Basis
+        All blocks.
+    policy : {"refuse", "skip_frame", "lsq", "damp"}
+        For pairs inside an inner cutoff.
+    blocks : tuple of str
+        Names of those whose columns are fitted, in order.
+    frozen : tuple of Parameters
+        Models whose predictions are further targets.
+    store : DesignStore or None
+        Where rows are read from; ``None``: the kernels make them.
+    present : frozenset of tuple (str, str)
+        (element set, block) pairs that have a tile; elsewhere a block's columns are zero.
+    compact : bool
+        Columns of blocks without a tile are not zero but left out, so that each element set has its own.
+    energies : EnergyTerms
+        What is taken off the labels, and directions of one-body energies that are fitted beside the blocks: their
+        columns come after those of the blocks.
     """
 
     basis: Basis
@@ -82,6 +94,7 @@ class RowSource:
 
     @property
     def width(self) -> int:
+        """Columns and targets of the rows of a frame that has all blocks."""
         return sum(b.n_columns for b in blocks_of(self.basis, self.blocks)) + self.others
 
     def width_of(self, elements: str) -> int:
@@ -155,8 +168,10 @@ def cut_leaves(segments: Sequence[Segment], width: int, parts: int = 1) -> list[
 
 
 def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int, method: str = "rfactor") -> int:
-    """Peak bytes of a worker that reduces: a leaf's buffers, its widest tile, two triangles and their merge; for
-    ``"gram"`` no buffers, but a square for each group of rows in both of two values and in their merge."""
+    """Peak bytes of a worker that reduces: a leaf's buffers, its widest tile, two triangles and their merge.
+
+    For ``"gram"`` no buffers, but a square for each group of rows in both of two values and in their merge.
+    """
     tile = max((s.rows for leaf in leaves for s in leaf), default=0)
     if method == "gram":
         groups = len({g for leaf in leaves for s in leaf for g, _ in s.groups})
@@ -186,6 +201,7 @@ def _row_seconds(plan: Plan, blocks: Collection[str]) -> dict[str, float]:
 
 
 def leaf_label(leaf: Sequence[Segment]) -> str:
+    """A leaf for messages; without segments it is a merge."""
     return f"leaf of {len(leaf)} tiles ({leaf[0].label} …)" if leaf else "merge"
 
 
@@ -194,8 +210,16 @@ def grouped_rows(segment: Segment, shares: Mapping[str, int] | None = None) -> d
 
     Parameters
     ----------
-    shares : fold of each frame, by digest. With them compositions, folds and numbers of atoms are kept apart too, and
-        not only sources and kinds.
+    segment : Segment
+        The frames.
+    shares : mapping from str to int, optional
+        Fold of each frame, by digest. With them compositions, folds and numbers of atoms are kept apart too, and not
+        only sources and kinds.
+
+    Returns
+    -------
+    dict from Group to ndarray of int
+        Rows of the segment, rising.
     """
     found: dict[Group, list[NDArray[np.intp]]] = {}
     start = 0
@@ -238,8 +262,19 @@ def reduce_leaf(
 
     Parameters
     ----------
-    method : ``"rfactor"`` or ``"gram"``.
-    shares : as of :func:`grouped_rows`; squares of columns are added up with them alone.
+    segments : sequence of Segment
+        Their frames.
+    source : RowSource
+        Where the rows come from.
+    method : {"rfactor", "gram"}, default "rfactor"
+        The kind of summary.
+    shares : mapping from str to int, optional
+        As of :func:`grouped_rows`; squares of columns are added up with them alone.
+
+    Returns
+    -------
+    dict from Group to Reduced
+        What each group's rows came to.
     """
     chosen = [grouped_rows(segment, shares) for segment in segments]
     totals: dict[Group, int] = {}

@@ -59,11 +59,17 @@ class KindErrors:
 
     Attributes
     ----------
-    labels : how many numbers there are: components of forces and of stresses, energies of frames.
-    rmse, mae, max : root of the mean square, mean and maximum of the absolute error.
-    size : of the labels themselves: RMS of forces and stresses, of energies per atom the standard deviation, which
-        knows no zero of energy.
-    spread : RMSE of a model that predicts the mean of the labels; worse : whether the RMSE is above it.
+    labels : int
+        How many numbers there are: components of forces and of stresses, energies of frames.
+    rmse, mae, max : float
+        Root of the mean square, mean and maximum of the absolute error.
+    size : float
+        Of the labels themselves: RMS of forces and stresses, of energies per atom the standard deviation, which knows
+        no zero of energy.
+    spread : float
+        RMSE of a model that predicts the mean of the labels.
+    worse : bool
+        Whether the RMSE is above it.
     """
 
     labels: int
@@ -78,14 +84,31 @@ class KindErrors:
 class HasErrors(Protocol):
     """Errors over some frames, by kind of label."""
 
-    def of(self, kind: Kind) -> KindErrors: ...
+    def of(self, kind: Kind) -> KindErrors:
+        """The errors of one kind of labels."""
 
 
 def spread_of_labels(
     labels: NDArray[np.float64], keys: Sequence[Hashable] | None, sizes: NDArray[np.float64] | None = None
 ) -> tuple[float, int]:
-    """Standard deviation of labels about the mean of those with the same key, about zero without keys, and how many
-    labels there are less the means that were taken off; NaN where none is left. ``sizes`` weigh the labels."""
+    """Standard deviation of labels about the mean of those with the same key, and its degrees of freedom.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n,)
+        The labels.
+    keys : sequence of hashable or None
+        One for each label; ``None``: the deviation is about zero.
+    sizes : ndarray of shape (n,), optional
+        Weights of the labels.
+
+    Returns
+    -------
+    spread : float
+        In the units of the labels; NaN where no label is left.
+    freedom : int
+        How many labels there are less the means that were taken off.
+    """
     weights = np.ones(len(labels)) if sizes is None else sizes**2 / np.mean(sizes**2)
     if keys is None:
         rest, left = labels, len(labels)
@@ -98,8 +121,10 @@ def spread_of_labels(
 
 
 def worse_than_mean(kind: Kind, rmse: float, spread: float, freedom: int) -> bool:
-    """Whether an error is above the spread of its labels, far above it where these are few; not where they are too few
-    to tell, nor for mere digits."""
+    """Whether an error is above the spread of its labels, far above it where these are few.
+
+    Not where they are too few to tell, nor for mere digits.
+    """
     above = rmse > spread if freedom >= LEAST else freedom >= FEW and rmse > FAR_ABOVE * spread
     return bool(above and rmse > NOISE[kind])
 
@@ -116,7 +141,13 @@ def judgement_text(
 
     Parameters
     ----------
-    compositions, groups : by model, errors by composition and by group of the same frames.
+    compositions, groups : mapping from str to mapping from str to HasErrors
+        By model, errors by composition and by group of the same frames.
+
+    Returns
+    -------
+    str
+        Lines for a person.
     """
     lines = []
     for model in compositions:

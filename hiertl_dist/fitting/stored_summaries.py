@@ -185,6 +185,7 @@ def block_digest(basis: Basis, block: str) -> str:
 
 
 def parameters_dict(given: Parameters) -> dict[str, Any]:
+    """A model as JSON has it, for :func:`parameters_of`."""
     return {
         "source": given.source, "digest": given.digest, "basis": given.basis.to_dict(),
         "coefficients": given.coefficients.tolist(), "penalty": [given.penalty.scale, given.penalty.distance],
@@ -194,6 +195,7 @@ def parameters_dict(given: Parameters) -> dict[str, Any]:
 
 
 def parameters_of(table: Mapping[str, Any]) -> Parameters:
+    """The model that :func:`parameters_dict` wrote."""
     return Parameters(
         Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
         {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],

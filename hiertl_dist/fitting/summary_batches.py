@@ -42,9 +42,16 @@ class FrameRecord:
 
     Attributes
     ----------
-    digest : of its content; fold : the part of the data for cross-validation that it belongs to, −1 for none.
-    origin : file and number, for people; group : its data source; composition : such as ``C75N25``.
-    configuration : ``Frame.configuration``; empty where nobody said.
+    digest : str
+        That of its content.
+    fold : int
+        The part of the data for cross-validation that it belongs to, −1 for none.
+    origin : str
+        File and number, for people.
+    group, composition : str
+        Its data source; what it consists of, such as ``C75N25``.
+    configuration : str
+        ``Frame.configuration``; empty where nobody said.
     """
 
     digest: str
@@ -59,9 +66,7 @@ class FrameRecord:
 class GroupEntry:
     """Where the factor of one group is: ``count`` numbers from number ``offset`` of the batch's file, and their CRC32C.
 
-    Attributes
-    ----------
-    rows : that were reduced; width : columns of [A | T]; n_targets : columns of T.
+    ``rows`` were reduced; [A | T] has ``width`` columns, T has ``n_targets``.
     """
 
     group: Group
@@ -77,9 +82,7 @@ class GroupEntry:
 class Batch:
     """The frames of one element set from one pass, reduced.
 
-    Attributes
-    ----------
-    elements : name of the set (``CN``); info : what else is known of the frames, as JSON has it.
+    ``elements`` is the name of the set (``CN``), ``info`` what else is known of the frames, as JSON has it.
     """
 
     id: str
@@ -107,14 +110,23 @@ class NewBatch:
 
     Attributes
     ----------
-    elements : name of the element set (``CN``); blocks : of the columns, in their order.
-    frames, tiles : what the factors have seen; both may be in one live batch only.
-    factors : of the rows [A | T] of each group, all with the same columns and targets.
-    squares : (width,) per group, the sum of squares of each column of [A | T], accumulated from the rows.
-    replaces : ids of batches that this one supersedes: it has their frames, in the same folds, and their blocks.
-        Their files are deleted when the index no longer names them.
-    rows : number of rows of each group, counted from the frames; compared with what the factors have seen.
-    info : what else is to be known of the frames, as JSON has it.
+    elements : str
+        Name of the element set (``CN``).
+    blocks : sequence of str
+        Blocks of the columns, in their order.
+    frames, tiles : sequence of FrameRecord, sequence of str
+        What the factors have seen; both may be in one live batch only.
+    factors : mapping from Group to RFactor
+        Those of the rows [A | T] of each group, all with the same columns and targets.
+    squares : mapping from Group to ndarray of shape (width,)
+        The sum of squares of each column of [A | T], accumulated from the rows.
+    replaces : sequence of str
+        Ids of batches that this one supersedes: it has their frames, in the same folds, and their blocks. Their files
+        are deleted when the index no longer names them.
+    rows : mapping from Group to int, or None
+        Number of rows of each group, counted from the frames; compared with what the factors have seen.
+    info : mapping from str to object, or None
+        What else is to be known of the frames, as JSON has it.
     """
 
     elements: str

@@ -146,8 +146,10 @@ def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Paramete
 def with_missing(
     basis: Basis, names: Sequence[str], frozen: Sequence[Parameters], frames: Sequence[Frame], missing: MissingEnergies
 ) -> tuple[Basis, tuple[str, ...]]:
-    """The basis and names of blocks with a column for each energy of a free atom that is missing and to be fitted; see
-    :func:`summarise`. Raises InputError where it is missing and refused."""
+    """The basis and names of blocks with a column for each energy of a free atom that is missing and to be fitted.
+
+    See :func:`summarise`. Raises InputError where it is missing and refused.
+    """
     members = [set(split_symbols(b)) for b in names]
     labelled = [f.elements for f in frames if f.energy is not None]
     there = {e for own in labelled if any(m <= own for m in members) for e in own}
@@ -172,8 +174,7 @@ def _in_memory(
 
 
 def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]]:
-    """Create a store or look into the one that is there: the blocks that it will have, those of before included, and
-    its batches.
+    """Create a store or look into the one that is there: all blocks that it will have, and its batches.
 
     New blocks become the store's when their columns are written, lest a pass that fails leaves it without them.
     """
@@ -185,8 +186,10 @@ def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[
 
 
 def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> tuple[list[Frame], tuple[str, ...]]:
-    """The frames that have a label, and all elements of a block, each once; and what is said of those that are there
-    again, which a store of what frames contain can't tell from the first."""
+    """The frames that have a label, and all elements of a block, each once.
+
+    And what is said of those that are there again, which a store of what frames contain can't tell from the first.
+    """
     check_elements(frames, basis.elements)
     members = [set(split_symbols(b)) for b in names]
     usable = [f for f in frames if n_rows(f) and any(m <= f.elements for m in members)]

@@ -75,7 +75,8 @@ class SummaryStore:
 
     Attributes
     ----------
-    path : folder of ``index.json``.
+    path : Path
+        The folder of ``index.json``.
     """
 
     path: Path
@@ -93,10 +94,18 @@ class SummaryStore:
 
         Parameters
         ----------
-        settings : what the rows depend on, as JSON has it. ``blocks`` maps the name of each block to the digest of its
+        path : str or Path
+            Its folder.
+        settings : mapping from str to object
+            What the rows depend on, as JSON has it. ``blocks`` maps the name of each block to the digest of its
             definition; blocks that are new to the store are added to its own, and ``basis``, the table that defines
             them, then takes the place of the store's, which it has to contain. Where no block is new the store's basis
             stands. ``folds`` says how folds were chosen.
+
+        Returns
+        -------
+        SummaryStore
+            New or as it is.
 
         Raises
         ------
@@ -176,7 +185,15 @@ class SummaryStore:
 
         Parameters
         ----------
-        settings : as of :meth:`create`; blocks that are new to the store become its own together with the batches.
+        new : sequence of NewBatch
+            What to write.
+        settings : mapping from str to object, optional
+            As of :meth:`create`; blocks that are new to the store become its own together with the batches.
+
+        Returns
+        -------
+        tuple of Batch
+            One for each, in their order.
 
         Raises
         ------
@@ -208,11 +225,23 @@ class SummaryStore:
         return factor, squares
 
     def read_all(self, batch_id: str, groups: Sequence[Group] | None = None) -> Iterator[tuple[Group, RFactor, Vector]]:
-        """Group, factor and sums of squares (width,) of each group of a batch; the file is opened once.
+        """Group, factor and sums of squares of each group of a batch; the file is opened once.
 
         Parameters
         ----------
-        groups : which ones, in this order; default: all of them, sorted.
+        batch_id : str
+            Id of the batch.
+        groups : sequence of Group, optional
+            Which ones, in this order; default: all of them, sorted.
+
+        Yields
+        ------
+        group : Group
+            The group.
+        factor : RFactor
+            The factor of its rows [A | T].
+        squares : ndarray of shape (width,)
+            The sum of squares of each of their columns.
 
         Raises
         ------

@@ -48,8 +48,10 @@ KCAL: Final[Mapping[Kind, float]] = {"force": 1.0, "energy": 1.0, "stress": KCAL
 
 @dataclass(frozen=True)
 class KindFit:
-    """What a fit leaves of a kind of labels, and their spread about their means: kcal/mol/Å, kcal/mol an atom,
-    kcal/mol/Å³; ``freedom`` counts labels less the means."""
+    """What a fit leaves of a kind of labels, and their spread about their means.
+
+    In kcal/mol/Å, kcal/mol an atom, kcal/mol/Å³; ``freedom`` counts labels less the means.
+    """
 
     rmse: float
     spread: float
@@ -59,8 +61,10 @@ class KindFit:
 def unlearnt_notes(
     fits: Mapping[Kind, KindFit], automatic: Mapping[str, float] | None, where: str
 ) -> tuple[str, ...]:  # fmt: skip
-    """A warning for each kind of labels that a fit describes no better than their mean; ``automatic`` are the weights
-    by kind, if nobody named them."""
+    """A warning for each kind of labels that a fit describes no better than their mean.
+
+    ``automatic`` are the weights by kind, if nobody named them.
+    """
     return tuple(
         _note(kind, fit.rmse, fit.spread, None if automatic is None else automatic.get(kind), where)
         for kind, fit in fits.items()
@@ -71,8 +75,10 @@ def unlearnt_notes(
 def fits_of_frames(
     frames: Sequence[Frame], squares: Mapping[Group, float], rows: Mapping[Group, int]
 ) -> dict[Kind, KindFit]:
-    """By kind, from the frames that were fitted and the squares that a fit leaves of groups of their rows; groups that
-    it left out, by a weight of 0, are not among them."""
+    """What a fit leaves of each kind, from the frames that were fitted and the squares of groups of their rows.
+
+    Groups that it left out, by a weight of 0, are not among them.
+    """
     found: dict[Kind, KindFit] = {}
     for kind in QUANTITIES:
         own = [g for g in squares if person_kind(g.kind) == kind]
@@ -86,13 +92,25 @@ def fits_of_frames(
 def fits_of_factors(
     factors: Mapping[Group, tuple[NDArray[np.float64], int]], squares: Mapping[Group, float], rows: Mapping[Group, int]
 ) -> dict[Kind, KindFit]:
-    """As :func:`fits_of_frames`, from groups that keep compositions apart. Spreads of stresses are about zero, for the
-    components are not apart; those of energies are told where there is a one-body column.
+    """As :func:`fits_of_frames`, from groups that keep compositions apart.
+
+    Spreads of stresses are about zero, for the components are not apart; those of energies are told where there is a
+    one-body column.
 
     Parameters
     ----------
-    factors : triangular factor of each group, its labels in the last column, and the index of a one-body column, which
-        is the same number in all its rows; −1 where there is none.
+    factors : mapping from Group to tuple (ndarray, int)
+        Triangular factor of each group, its labels in the last column, and the index of a one-body column, which is the
+        same number in all its rows; −1 where there is none.
+    squares : mapping from Group to float
+        Squared residual that the fit leaves of each group.
+    rows : mapping from Group to int
+        Number of rows of each group.
+
+    Returns
+    -------
+    dict from Kind to KindFit
+        By kind of labels.
     """
     found: dict[Kind, KindFit] = {}
     for kind in QUANTITIES:
@@ -136,11 +154,26 @@ def _note(kind: Kind, rmse: float, spread: float, weight: float | None, where: s
 
 
 def label_spread(kind: Kind, frames: Sequence[Frame]) -> tuple[float, int, float]:
-    """Spread of the labels of a kind about their means (kcal/mol/Å, kcal/mol an atom, kcal/mol/Å³), how many there are
-    less the means, and the number by which root mean squares of rows are divided to compare with it.
+    """The spread of the labels of a kind about their means, in the terms of rows.
 
     Energies of frames of several sizes are weighted with the number of atoms, as the rows of a fit are. Where nearly
     every frame has a composition of its own, it is what the numbers of atoms leave by least squares.
+
+    Parameters
+    ----------
+    kind : {"force", "energy", "stress"}
+        The kind of labels.
+    frames : sequence of Frame
+        The frames.
+
+    Returns
+    -------
+    spread : float
+        kcal/mol/Å, kcal/mol an atom or kcal/mol/Å³.
+    freedom : int
+        How many labels there are less the means.
+    size : float
+        The number by which root mean squares of rows are divided to compare with the spread.
     """
     if kind == "force":
         parts = [f.forces.ravel() for f in frames if f.forces is not None]
