@@ -66,7 +66,8 @@ def executor(
         Who does the work; all kinds give the same bits.
 
     Raises
-    ------ ValueError
+    ------
+    ValueError
         For an unknown kind, for ``client`` or ``comm`` with a kind that has no use for it, and for a number of workers
         that the kind can't have.
     ImportError, LaunchError
