@@ -46,7 +46,7 @@ class Factor:
     z: Vector
 
     def gradient(self, c: Vector) -> Vector:
-        """Rᵀ(z − R c)."""
+        """Minus the gradient of ½‖R c − z‖², Rᵀ(z − R c), shape (n,), for coefficients (n,)."""
         return np.asarray(self.R.T @ (self.z - self.R @ c))
 
 

@@ -143,7 +143,7 @@ def solve_triangular_many(u: Matrix, b: Matrix, *, transposed: bool = False, ove
 
 
 def inverse_triangle(u: Matrix) -> Matrix:
-    """U⁻¹, an upper triangle too; an exactly zero diagonal entry raises LinAlgError (dtrtri)."""
+    """U⁻¹ (n, n), an upper triangle too; an exactly zero diagonal entry raises LinAlgError (dtrtri)."""
     if u.shape[0] == 0:
         return np.zeros((0, 0), order="F")
     inverse, info = lapack.dtrtri(u)
@@ -196,7 +196,7 @@ def _inverse_norm(n: int, solve: Callable[[Vector], Vector], transposed: Callabl
 
 
 def cholesky(g: Matrix) -> Matrix | None:
-    """U with UᵀU = ``g``; None where ``g`` is not positive definite. The caller decides what that means (dpotrf)."""
+    """U (n, n) with UᵀU = g; None where g is not positive definite. The caller decides what that means (dpotrf)."""
     if g.shape[0] == 0:
         return np.zeros((0, 0), order="F")
     u, info = lapack.dpotrf(g, lower=0, clean=1)
@@ -221,7 +221,7 @@ def definite_condition(g: Matrix, u: Matrix) -> float:
 
 
 def solve_definite(g: Matrix, b: Vector) -> Vector | None:
-    """The x with g x = b; None where g is not positive definite (dposv). g is column-major and destroyed."""
+    """The x (n,) with g x = b; None where g is not positive definite (dposv). g is column-major and destroyed."""
     if len(b) == 0:
         return np.zeros(0)
     _, x, info = lapack.dposv(g, b[:, np.newaxis], overwrite_a=True)

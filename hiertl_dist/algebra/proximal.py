@@ -55,7 +55,26 @@ def near_optimum(R: Matrix, z: Vector, mu: float) -> Vector:
 
 
 def kkt_gap(R: Matrix, z: Vector, mu: float, c: Vector, l2: float = 0.0) -> float:
-    """Largest violation of the optimality conditions by ``c``, divided by mu; with ½ ``l2`` ‖c‖² in the objective."""
+    """Largest violation of the optimality conditions of ½‖R c − z‖² + mu ‖c‖₁ + ½ l2 ‖c‖², divided by mu.
+
+    Parameters
+    ----------
+    R : ndarray of shape (p, n)
+        The triangle.
+    z : ndarray of shape (p,)
+        Its target.
+    mu : float
+        The penalty on lengths, > 0.
+    c : ndarray of shape (n,)
+        The coefficients.
+    l2 : float, default 0
+        The penalty on squares.
+
+    Returns
+    -------
+    float
+        0 at the minimum.
+    """
     s = R.T @ (z - R @ c)
     if l2 != 0.0:
         s -= l2 * c

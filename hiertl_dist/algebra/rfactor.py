@@ -105,15 +105,15 @@ class RFactor(Summary):
         return type(self)(triangle, self.rows, targets.shape[1])
 
     def column_norms(self) -> Vector:
-        """See ``Summary.column_norms``."""
+        """As ``Summary.column_norms``, shape (n,)."""
         return column_norms(self.r[:, : self.n_columns])
 
     def gradient(self, c: npt.ArrayLike) -> Vector:
-        """See ``Summary.gradient``; the residual is formed first, so nothing is squared."""
+        """As ``Summary.gradient``, shape (n,); the residual is formed first, so nothing is squared."""
         return np.asarray(self.r[:, : self.n_columns].T @ self._residual(c))
 
     def residual_norm2(self, c: npt.ArrayLike) -> float:
-        """See ``Summary.residual_norm2``."""
+        """As ``Summary.residual_norm2``."""
         residual = self._residual(c)
         return float(residual @ residual)
 
@@ -122,12 +122,12 @@ class RFactor(Summary):
         return np.asarray(self.r[:, n] - self.r[:, :n] @ self._coefficients(c))
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """{"r", "rows", "n_targets"}; see ``Summary.to_arrays``."""
+        """Arrays "r", "rows" and "n_targets": as ``Summary.to_arrays``."""
         return {"r": self.r, "rows": np.asarray(self.rows), "n_targets": np.asarray(self.n_targets)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.ArrayLike]) -> Self:
-        """See ``Summary.from_arrays``; also refuses a factor that should be a triangle and is not."""
+        """As ``Summary.from_arrays``; also refuses a factor that should be a triangle and is not."""
         r, rows, n_targets = saved(arrays, "r")
         factor = cls(r, rows, n_targets)
         if factor.is_triangle and np.tril(r, -1).any():

@@ -38,7 +38,25 @@ def require_finite(a: npt.NDArray[np.float64], what: str) -> None:
 
 
 def column_index(columns: Columns, n: int) -> npt.NDArray[np.intp]:
-    """``columns`` (indices or a mask of length n) as indices; ValueError where they repeat or don't exist."""
+    """Columns as indices.
+
+    Parameters
+    ----------
+    columns : sequence of int or mask of shape (n,)
+        Which ones.
+    n : int
+        How many there are.
+
+    Returns
+    -------
+    ndarray of int
+        In the order given; those of a mask rise.
+
+    Raises
+    ------
+    ValueError
+        Indices that repeat or don't exist, or something else than integers.
+    """
     index = np.asarray(columns)
     if index.dtype == np.bool_:
         if index.shape != (n,):
@@ -232,7 +250,20 @@ class Summary(ABC):
         return self._recombine(column_index(subset, self.n_columns), self._targets_unchanged())
 
     def freeze(self, columns: Columns, values: npt.ArrayLike) -> Self:
-        """The summary with b − A[:, columns] @ values as target 0, and without those columns."""
+        """The summary without some columns, whose contribution is taken off target 0.
+
+        Parameters
+        ----------
+        columns : sequence of int or mask of shape (n,)
+            Which ones.
+        values : array_like of shape (columns,)
+            Their coefficients.
+
+        Returns
+        -------
+        Summary
+            Its target 0 is b − A[:, columns] @ values.
+        """
         frozen = column_index(columns, self.n_columns)
         targets = self._targets_unchanged()
         targets[frozen, 0] = -_vector(values, len(frozen), "frozen values")
