@@ -237,7 +237,7 @@ def pairs_inside(frame: Frame, recipe: Recipe, near: Neighbours) -> list[InnerPa
 
 
 def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, NDArray[np.intp]]:
-    """Indices of the neighbours that an edge of the recipe joins, each pair once, by pair of elements."""
+    """Indices into ``near`` of the neighbours that an edge of the recipe joins, each pair once, by pair of elements."""
     codes = recipe.codes(frame)
     i, j = codes[near.centre], codes[near.atom]
     use = near.half & (i >= 0) & (j >= 0)

@@ -30,12 +30,26 @@ WIDE = 2 * LANES
 class Family(NamedTuple):
     """Cluster types of one body order that share their edge functions.
 
-    body, n : order; fn (elements, elements) : edge-table row, or −1.
-    role (types, elements, elements) : role of a pair, or −1.
-    others (roles, 2) : elements of k and l (k twice for three bodies).
-    terms, begin (roles, 2), length (roles,) : orbit maps of the variants, (columns, length, 2) each.
-    twins : pairs of moments that are added where k and l are alike.
-    first, columns (types,) : where the columns of a type begin, and how many there are.
+    Attributes
+    ----------
+    body, n : int
+        Atoms of a cluster, and order.
+    fn : ndarray of int, shape (elements, elements)
+        Row of the edge table of each pair of elements, or −1.
+    role : ndarray of int, shape (types, elements, elements)
+        Role of a pair, or −1.
+    others : ndarray of int, shape (roles, 2)
+        Elements of k and l (k twice for three bodies).
+    terms : ndarray of int
+        Orbit maps of all roles' variants one after the other, (columns, length, 2) each.
+    begin : ndarray of int, shape (roles, 2)
+        Where the map of each variant begins.
+    length : ndarray of int, shape (roles,)
+        Terms of a column.
+    twins : ndarray of int
+        Pairs of moments that are added where k and l are alike.
+    first, columns : ndarray of int, shape (types,)
+        Where the columns of a type begin, and how many there are.
     """
 
     body: int
@@ -81,9 +95,32 @@ class _Sums(NamedTuple):
     energy: np.ndarray
 
 
+# long: its parameters are documented
 @jit
 def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out, room):
-    """Write the rows of one family in its columns: every force row, also where it is zero, stress and energy rows."""
+    """Write the rows of one family in its columns: every force row, also where it is zero, stress and energy rows.
+
+    Parameters
+    ----------
+    element : ndarray of int, shape (atoms,)
+        Code of each atom's element, −1 for others.
+    near : Neighbours
+        Those of the frame's atoms.
+    family : Family
+        The cluster types.
+    edges : ndarray of shape (edges, 8)
+        The edge table.
+    volume : float
+        Volume of the cell, Å³.
+    frow, erow : int
+        First force row and energy row, or −1.
+    srow : ndarray of int, shape (6,)
+        Stress rows, or −1.
+    out : ndarray of shape (rows, columns)
+        The design rows of the frame, into which is written.
+    room : ndarray
+        Scratch memory, see ``carve``.
+    """
     body, n, types = family.body, family.n, len(family.role)
     table = edge_table(element, near, family.fn, edges, n, room)
     s = make_scratch(body, n, len(family.fn), near, table, room)
@@ -214,9 +251,33 @@ def _write_sums(family, sums, rows, targets, out):
 
 @jit
 def cluster_energy(element, near, family, edges, values, low, high, forces, virial, room):
-    """Three- or four-body energy of a model, of the centres low:high; adds to ``forces`` (n, 3) and ``virial`` (6,).
+    """Three- or four-body energy of a model, of some centres; adds to forces and virial.
 
-    values (roles, 2, 4 × ⌈n/4⌉, moments): the coefficient of each power of the pair with each moment, by variant.
+    Parameters
+    ----------
+    element : ndarray of int, shape (atoms,)
+        Code of each atom's element, −1 for others.
+    near : Neighbours
+        Those of the frame's atoms.
+    family : Family
+        The cluster types.
+    edges : ndarray of shape (edges, 8)
+        The edge table.
+    values : ndarray of shape (roles, 2, 4 × ⌈n/4⌉, moments)
+        The coefficient of each power of the pair with each moment, by variant, kcal/mol.
+    low, high : int
+        The centres low:high.
+    forces : ndarray of shape (atoms, 3)
+        Forces are added to it, kcal/mol/Å.
+    virial : ndarray of shape (6,)
+        V × stress is added to it, kcal/mol.
+    room : ndarray
+        Scratch memory, see ``carve``.
+
+    Returns
+    -------
+    float
+        The energy, kcal/mol.
     """
     body, n = family.body, family.n
     table = edge_table(element, near, family.fn, edges, n, room)

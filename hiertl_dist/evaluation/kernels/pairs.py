@@ -29,12 +29,35 @@ def _joined(i, ej, element, near, edge, inside, once, js):
     return count
 
 
+# long: its parameters are documented
 @jit
 def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow, erow, out, room):
     """Write two-body rows: of forces where the atom has an element of the column's, of stress and energy.
 
-    ``order``, ``first`` (elements, elements): columns of a pair of elements and where they begin; ``inside``: whether
-    pairs at or below the inner cutoff count.
+    Parameters
+    ----------
+    element : ndarray of int, shape (atoms,)
+        Code of each atom's element, −1 for others.
+    near : Neighbours
+        Those of the frame's atoms.
+    fn : ndarray of int, shape (elements, elements)
+        Row of the edge table of each pair of elements, or −1.
+    order, first : ndarray of int, shape (elements, elements)
+        Number of columns of each pair of elements, and where they begin.
+    inside : bool
+        Whether pairs at or below the inner cutoff count.
+    edges : ndarray of shape (edges, 8)
+        The edge table.
+    volume : float
+        Volume of the cell, Å³.
+    frow, erow : int
+        First force row and energy row, or −1.
+    srow : ndarray of int, shape (6,)
+        Stress rows, or −1.
+    out : ndarray of shape (rows, columns)
+        The design rows of the frame, into which is written.
+    room : ndarray
+        Scratch memory, see ``carve``.
     """
     n, kinds, most = order.max() + 1, len(fn), longest(near)
     ld = padded(n, LANES)
@@ -94,9 +117,35 @@ def add_evaluated(i, j, u, r, d, forces, virial):
 
 @jit
 def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, room):
-    """Two-body energy of a model; adds to ``forces`` (n, 3) and ``virial`` (6,) = V × stress.
+    """Two-body energy of a model; adds to forces and virial.
 
-    values (elements, elements, n): coefficients of T_1…T_n; wall: [A, d] of the penalty A (rmin + d − r)³.
+    Parameters
+    ----------
+    element : ndarray of int, shape (atoms,)
+        Code of each atom's element, −1 for others.
+    near : Neighbours
+        Those of the frame's atoms.
+    fn : ndarray of int, shape (elements, elements)
+        Row of the edge table of each pair of elements, or −1.
+    values : ndarray of shape (elements, elements, n)
+        Coefficients of T_1…T_n, kcal/mol.
+    edges : ndarray of shape (edges, 8)
+        The edge table.
+    inside : bool
+        Whether pairs at or below the inner cutoff count; the penalty acts on them in any case.
+    wall : ndarray of shape (2,)
+        A and d of the penalty A (rmin + d − r)³, in kcal/mol/Å³ and Å.
+    forces : ndarray of shape (atoms, 3)
+        Forces are added to it, kcal/mol/Å.
+    virial : ndarray of shape (6,)
+        V × stress is added to it, kcal/mol.
+    room : ndarray
+        Scratch memory, see ``carve``.
+
+    Returns
+    -------
+    float
+        The energy, kcal/mol.
     """
     n, kinds, most, energy = values.shape[2] + 1, len(fn), longest(near), 0.0
     g, dg, work = carve(room, LANES * n), carve(room, LANES * n), lane_room(n, room)
