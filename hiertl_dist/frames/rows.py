@@ -144,14 +144,14 @@ def select_rows(
 
 
 def kind_codes(frame: Frame) -> NDArray[np.int8]:
-    """Code of each row's kind, an index into :data:`SUMMARY_KINDS`, in row order."""
+    """Code of each row's kind, an index into :data:`SUMMARY_KINDS`, in row order, (rows,)."""
     forces, stress, energy = frame_rows(frame)
     codes = [0] * (3 * len(frame) * forces) + [1 if c < 3 else 2 for c in stress] + [3] * energy
     return np.array(codes, np.int8)
 
 
 def atom_numbers(frame: Frame) -> NDArray[np.int32]:
-    """Atom of each row, −1 for stress and energy rows, in row order."""
+    """Atom of each row, −1 for stress and energy rows, in row order, (rows,)."""
     forces, stress, energy = frame_rows(frame)
     atoms = np.repeat(np.arange(len(frame)), 3) if forces else np.empty(0, np.int64)
     return np.concatenate([atoms, np.full(len(stress) + energy, -1)]).astype(np.int32)

@@ -84,7 +84,10 @@ def settled_cell(
 
 
 def with_normals(cell: NDArray[np.float64], keep: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The cell with unit vectors, normal to the vectors that are kept and to each other, for those that are not."""
+    """The cell (3, 3) with unit vectors in place of those that are not kept.
+
+    They are normal to the vectors that are kept and to each other.
+    """
     cell = np.array(cell, float)
     for k in np.flatnonzero(~keep):
         kept = cell[keep]

@@ -171,7 +171,7 @@ def shells(distances: NDArray[np.float64]) -> tuple[float | None, float | None]:
 
 
 def near_distances(frame: Frame, reach: float) -> dict[Elements, NDArray[np.float64]]:
-    """Distances (Å) within a reach, each pair of atoms once, by sorted elements."""
+    """Distances (Å) within a reach, (pairs,), each pair of atoms once, by sorted elements."""
     elements = sorted(frame.elements)
     codes = np.searchsorted(elements, frame.species)
     try:
