@@ -69,7 +69,7 @@ class Node:
 
     @property
     def children(self) -> tuple[Node, Node]:
-        """Left and right; left is the largest power of two of items that leaves the right one any."""
+        """Left and right; the left one has the largest power of two of items that leaves the right one any."""
         mid = self.lo + (1 << ((self.hi - self.lo - 1).bit_length() - 1))
         return Node(self.lo, mid), Node(mid, self.hi)
 

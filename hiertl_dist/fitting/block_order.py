@@ -224,7 +224,7 @@ def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequen
 
 
 def check_held(basis: Basis, frozen: Sequence[Parameters]) -> None:
-    """Raise InputError where frozen models have of a block the energy of a free atom alone: its rest is nobody's."""
+    """Raise InputError where frozen models have only the energy of a free atom of a block: its rest would be lost."""
     whole = {t.block for f in frozen for t in f.basis.types if t.body > 1}
     for kind in basis.types:
         source = next((f.source for f in frozen if kind.block in blocks_in(f)), None)
@@ -346,7 +346,7 @@ def check_climb_contacts(
     frames: Sequence[Frame], basis: Basis, wanted: Sequence[str], frozen: Sequence[Parameters],
     options: HierarchyOptions, executor: Executor | None,
 ) -> None:  # fmt: skip
-    """Refuse pairs inside inner cutoffs, of all blocks at once, before the first is fitted: :func:`check_contacts`."""
+    """Raise InnerCutoffError, before any fit, for pairs inside inner cutoffs of a block: :func:`check_contacts`."""
     refused: set[str] = set()
     used: set[str] = set()
     for block in wanted:

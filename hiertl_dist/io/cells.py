@@ -56,7 +56,7 @@ def settled_cell(
     pbc : tuple of bool
         Along which of them the frame repeats.
     notes, doubts : tuple of str
-        What was taken for granted, and what may be wrong.
+        What was made of the cell, and what may not have been meant.
     """
     empty = lattice is None or not lattice.any()
     if empty and stated is not None and any(stated):
