@@ -31,13 +31,26 @@ def built_solution(
 
     Parameters
     ----------
-    parameters : of the fitted blocks, kcal/mol.
-    linear : the answer of the linear problem.
-    sums : by group of rows, unweighted.
-    name : of the solution; blocks : that were free.
-    frozen : models that were subtracted.
-    weights : of groups by name; objective : how often kinds of rows count.
-    notes : what the reader of a report should know; what is to be said of the wall is put before them.
+    parameters : Parameters
+        Of the fitted blocks, kcal/mol.
+    linear : LinearSolution
+        The answer of the linear problem.
+    sums : mapping from Group to Sums
+        By group of rows, unweighted.
+    name : str
+        Of the solution.
+    blocks : sequence of str
+        Names of those that were free.
+    frozen : iterable of Parameters
+        Models that were subtracted.
+    regulariser : Regulariser
+        That the answer was found with.
+    weights : mapping from str to float
+        Of groups by name.
+    objective : {"lsq", "plain"}
+        How often kinds of rows count.
+    notes : iterable of str
+        What the reader of a report should know; what is to be said of the wall is put before them.
 
     Returns
     -------

@@ -1,5 +1,7 @@
-"""``reduce_rows``: the design rows of a fit, from a store or made on the fly, become one summary per group; and
-``Summaries``, what fits need to know of the data."""
+"""``reduce_rows``: the design rows of a fit become one summary per group; and ``Summaries``, what fits need to know.
+
+Rows come from a store, or are made on the fly.
+"""
 
 from __future__ import annotations
 
@@ -184,8 +186,9 @@ def reduce_rows(
     regulariser: str | None = None,
     energies: EnergyTerms | None = None,
 ) -> Summaries:
-    """Reduce the rows of a plan in the columns of some blocks to one summary per group; see section 6 of
-    docs/theory.md.
+    """Reduce the rows of a plan, in the columns of some blocks, to one summary per group.
+
+    See section 6 of docs/theory.md.
 
     Parameters
     ----------

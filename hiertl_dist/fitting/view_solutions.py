@@ -145,10 +145,25 @@ def solution_of(
 
     Parameters
     ----------
-    given, linear, regulariser, penalty, name, frames
-        As of :func:`solve`, and its answer.
+    given : View
+        What was fitted.
+    linear : LinearSolution
+        The answer, of energies what is above ``given.zeros``.
+    regulariser : Regulariser
+        That it was found with.
+    penalty : Penalty, optional
+        As of :func:`solve`.
+    name : str
+        As of :func:`solve`.
+    frames : Sequence of Frame
+        As of :func:`solve`.
     frozen : Sequence of Parameters, optional
         The models that are frozen, as they were given; default: those of the view and its summaries.
+
+    Returns
+    -------
+    Solution
+        As of :func:`solve`.
     """
     frozen = (*given.summaries.frozen, *given.frozen) if frozen is None else frozen
     squares, targets = residual_squares(given, linear.coefficients[:, np.newaxis])
@@ -232,8 +247,10 @@ def block_name(given: View) -> str:
 def parameters_of_fit(
     given: View, coefficients: NDArray[np.float64], *, penalty: Penalty | None = None, name: str = ""
 ) -> Parameters:
-    """Coefficients (columns,) of a view, of energies those above its zeros, as parameters, with the distances that they
-    were fitted on."""
+    """Coefficients (columns,) of a view, of energies those above its zeros, as parameters.
+
+    They have the distances that they were fitted on.
+    """
     wall = wall_of(penalty, (*given.summaries.frozen, *given.frozen))
     return _parameters(given, coefficients, _energies(given, coefficients), wall, name)
 
@@ -259,6 +276,8 @@ def residual_squares(
 
     Parameters
     ----------
+    given : View
+        Whose rows are meant.
     coefficients : ndarray of shape (columns, models)
         Of the free columns.
     groups : Iterable of Group, optional

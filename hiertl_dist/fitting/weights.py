@@ -86,8 +86,7 @@ def unknown_weight(name: str, sources: Iterable[str]) -> str:
 
 
 def check_fit_weights(groups: Collection[Group], weights: Mapping[str, float] | str, where: str) -> None:
-    """Raise InputError as :func:`check_weights` does, and where the weights leave no row of the groups in a fit, naming
-    those that are zero."""
+    """Raise InputError as :func:`check_weights` does, and where weights of zero leave no row in a fit."""
     given = explicit(weights)
     check_weights(groups, given)
     names = {weight_names(group) for group in groups}
@@ -151,8 +150,10 @@ def shares_note(squares: Mapping[Group, float], factors: Mapping[Group, float]) 
 
     Parameters
     ----------
-    squares : sum of squares of each group's labels, unweighted, energies above their zeros.
-    factors : what its rows are multiplied by.
+    squares : mapping from Group to float
+        Sum of squares of each group's labels, unweighted, energies above their zeros.
+    factors : mapping from Group to float
+        What its rows are multiplied by.
     """
     found: dict[str, float] = {}
     for group, factor in factors.items():
@@ -171,7 +172,12 @@ class KindRows:
 
     Attributes
     ----------
-    summary : of [A | b], each row as often as the objective counts it; counted : how many rows that makes.
+    kind : {"force", "stress", "energy"}
+        Which.
+    summary : Summary
+        Of [A | b], each row as often as the objective counts it.
+    counted : int
+        How many rows that makes.
     """
 
     kind: str
@@ -185,12 +191,17 @@ class AutoWeights:
 
     Attributes
     ----------
-    weights : of each kind; 1 for the reference kind (forces, where there are any).
-    rows : how many rows of it there are.
-    spreads : root mean square of the labels, frozen models subtracted, and of energies what one-body terms leave:
+    weights : mapping from str to float
+        Of each kind; 1 for the reference kind (forces, where there are any).
+    rows : mapping from str to int
+        How many rows of it there are.
+    spreads : mapping from str to float
+        Root mean square of the labels, frozen models subtracted, and of energies what one-body terms leave:
         kcal/mol/Å, kcal/mol/Å³, kcal/mol.
-    residuals : those of the first solve, per degree of freedom; absent where it could not be made.
-    notes : what could not be told.
+    residuals : mapping from str to float
+        Those of the first solve, per degree of freedom; absent where it could not be made.
+    notes : tuple of str
+        What could not be told.
     """
 
     weights: Mapping[str, float]
@@ -225,8 +236,15 @@ def auto_weights(kinds: Sequence[KindRows], unpenalised: Sequence[int]) -> AutoW
 
     Parameters
     ----------
-    kinds : rows of each kind that there is, see :func:`by_kind`.
-    unpenalised : indices of the one-body columns.
+    kinds : sequence of KindRows
+        Rows of each kind that there is, see :func:`by_kind`.
+    unpenalised : sequence of int
+        Indices of the one-body columns.
+
+    Returns
+    -------
+    AutoWeights
+        Weights of 1, and a note, where fewer than two kinds say anything of theirs.
     """
     parts, rows = {k.kind: k.summary for k in kinds}, {k.kind: k.summary.rows for k in kinds}
     counted = {k.kind: k.counted for k in kinds}
@@ -315,8 +333,7 @@ def _residuals(
 
 
 def _freedom(part: Summary, total: Summary, linear: LinearSolution, unpenalised: Sequence[int]) -> float:
-    """Degrees of freedom that the rows of a kind take of a fit, the sum of their leverages; 0 where they hardly
-    matter."""
+    """Degrees of freedom that the rows of a kind take of a fit, their leverages; 0 where they hardly matter."""
     n = total.n_columns
     if part.rows > MANY * n or not isinstance(total, RFactor) or not isinstance(part, RFactor):
         return 0.0
