@@ -85,10 +85,10 @@ def searching(folder: str, toy: bool) -> Callable[[], dict[str, Any]]:
 
     def work() -> dict[str, Any]:
         began = time.process_time()
-        summarise(frames, basis, folds=settings.folds, store=Path(folder) / "summaries", executor=executor)
+        summarise(frames, basis, folds=settings.folds, summaries=Path(folder) / "summaries", executor=executor)
         passed = time.process_time()
         found = search(
-            frames, basis, settings, store=Path(folder) / "summaries", output=Path(folder) / "results",
+            frames, basis, settings, summaries=Path(folder) / "summaries", output=Path(folder) / "results",
             executor=executor, all_at_once=True,
         )  # fmt: skip
         stage = found.stages[0]

@@ -126,15 +126,15 @@ def summarising(options: Options) -> Callable[[], dict[str, float]]:
 
     def work() -> dict[str, float]:
         passes: dict[str, Callable[[], Any]] = {
-            "whole": lambda: kept(frames, whole.basis, frozen=whole.frozen, store=stores["whole"]),
+            "whole": lambda: kept(frames, whole.basis, frozen=whole.frozen, summaries=stores["whole"]),
             "three quarters": lambda: kept(
-                frames[: 3 * len(frames) // 4], whole.basis, frozen=whole.frozen, store=stores["appended"]
+                frames[: 3 * len(frames) // 4], whole.basis, frozen=whole.frozen, summaries=stores["appended"]
             ),
-            "one quarter more": lambda: kept(frames, whole.basis, frozen=whole.frozen, store=stores["appended"]),
+            "one quarter more": lambda: kept(frames, whole.basis, frozen=whole.frozen, summaries=stores["appended"]),
             "CN, C frozen": lambda: kept(
-                frames, whole.basis, blocks=["CN"], frozen=added.frozen, store=stores["added"]
+                frames, whole.basis, blocks=["CN"], frozen=added.frozen, summaries=stores["added"]
             ),
-            "N added": lambda: kept(frames, added.basis, blocks=["N"], frozen=added.frozen, store=stores["added"]),
+            "N added": lambda: kept(frames, added.basis, blocks=["N"], frozen=added.frozen, summaries=stores["added"]),
         }
         return {name: timed(one)[1] for name, one in passes.items()}
 
@@ -262,7 +262,7 @@ def sizing(options: Options, name: str) -> Callable[[], dict[str, Any]]:
     folder = _folder(options, name)
 
     def work() -> dict[str, Any]:
-        found = _kept(options)(frames, basis, frozen=frozen, store=folder / "summaries", rows=folder / "rows")
+        found = _kept(options)(frames, basis, frozen=frozen, summaries=folder / "summaries", store=folder / "rows")
         record = {
             "frames": len(frames), "rows": sum(n_rows(f) for f in frames), "columns": len(found.columns),
             "blocks": list(found.blocks), "groups": len(found.groups), "folds": folds_of(options).count,
@@ -279,7 +279,7 @@ def anew(options: Options, name: str) -> Callable[[], float]:
     """All frames into a new summary store."""
     frames, basis, frozen = data_of(options, name)
     folder = _folder(options, name)
-    return lambda: timed(lambda: _kept(options)(frames, basis, frozen=frozen, store=folder / "summaries"))[1]
+    return lambda: timed(lambda: _kept(options)(frames, basis, frozen=frozen, summaries=folder / "summaries"))[1]
 
 
 def appending(options: Options, name: str) -> Callable[[], dict[str, float]]:
@@ -288,11 +288,11 @@ def appending(options: Options, name: str) -> Callable[[], dict[str, float]]:
     folder = _folder(options, name) / "summaries"
     later = {f.digest for f in frames[:: options.sized(LATER, 4)]}
     earlier = [f for f in frames if f.digest not in later]
-    _kept(options)(earlier, basis, frozen=frozen, store=folder)
+    _kept(options)(earlier, basis, frozen=frozen, summaries=folder)
     before = SummaryStore.open(folder).nbytes()
 
     def work() -> dict[str, float]:
-        seconds = timed(lambda: _kept(options)(frames, basis, frozen=frozen, store=folder))[1]
+        seconds = timed(lambda: _kept(options)(frames, basis, frozen=frozen, summaries=folder))[1]
         bytes_more = SummaryStore.open(folder).nbytes() - before
         return {"frames": len(later), "seconds": seconds, "bytes_more": bytes_more}
 

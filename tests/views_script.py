@@ -38,8 +38,8 @@ def of_groups(summaries):
 def report(runner, folder, leaves):
     frozen = [random_parameters(BASIS).restricted({"C"})]
     found = summarise(FRAMES, BASIS, folds=3, frozen=frozen, executor=runner)
-    summarise(FRAMES[:50], BASIS, folds=3, frozen=frozen, executor=runner, store=folder)
-    stored = summarise(FRAMES, BASIS, folds=3, frozen=frozen, executor=runner, store=folder)
+    summarise(FRAMES[:50], BASIS, folds=3, frozen=frozen, executor=runner, summaries=folder)
+    stored = summarise(FRAMES, BASIS, folds=3, frozen=frozen, executor=runner, summaries=folder)
     chosen = view(stored, weights={"energy": 0.5, "solid": 2.0}, exclude=["CNNN"])
     solution = solve(chosen, {"kind": "ridge", "alpha": 1e-4})
     ridges = [{"kind": "ridge", "alpha": a} for a in (1e-4, 1.0)]

@@ -22,6 +22,7 @@ from ..model.blocks import blocks_of, columns_of
 from ..model.one_body import EnergyTerms, one_body_values
 from ..model.parameters import Parameters, Penalty
 from .reduction import Summaries
+from .store_names import named_summaries
 from .summary_batches import agreed, as_json, digest_of
 from .summary_store import SummaryStore
 
@@ -33,16 +34,20 @@ if TYPE_CHECKING:
     from .summary_store import Batch
 
 
-def open_summaries(store: str | Path, basis: Basis | None = None) -> Summaries:
+def open_summaries(
+    summaries: str | Path | None = None, basis: Basis | None = None, *, store: str | Path | None = None
+) -> Summaries:
     """What :func:`~hiertl_dist.summarise` put into a summary store; factors are read when they are asked for.
 
     Parameters
     ----------
-    store : str or Path
+    summaries : str or Path
         Folder of the summary store.
     basis : Basis, optional
         Whose energies of free atoms and masses are meant, which no factor depends on; default: those that were given
         when the store was made.
+    store : str or Path, optional
+        What ``summaries`` was called before; a warning says so.
 
     Returns
     -------
@@ -52,9 +57,17 @@ def open_summaries(store: str | Path, basis: Basis | None = None) -> Summaries:
     Raises
     ------
     StoreError
-        There is no such store, or a pass that adds columns to it did not end.
+        There is no such store, or a pass that adds columns to it did not end; the folder has a design store.
+    InputError
+        No folder is given.
+
+    Warns
+    -----
+    HiertlWarning
+        Of the name that ``summaries`` had before.
     """
-    place = SummaryStore.open(store)
+    summaries = named_summaries("open_summaries", summaries, store)
+    place = SummaryStore.open(summaries)
     settings, batches = place.settings, place.batches()
     stored = Basis.from_dict(settings["basis"])
     names = tuple(b.name for b in blocks_of(stored, settings["blocks"]))
@@ -64,13 +77,13 @@ def open_summaries(store: str | Path, basis: Basis | None = None) -> Summaries:
         ranges[batch.elements] = widest_ranges([ranges.get(batch.elements, {}), own])
         if lacking := lacking_blocks(batch, names):
             raise StoreError(
-                f"{store}: frames of {batch.elements} lack the columns of blocks {', '.join(lacking)}: the pass that "
-                "adds them did not end; summarise the frames again"
+                f"{summaries}: frames of {batch.elements} lack the columns of blocks {', '.join(lacking)}: the pass "
+                "that adds them did not end; summarise the frames again"
             )
         if batch.blocks != tuple(b for b in names if b in batch.blocks):
             raise StoreError(
-                f"{store}: expected blocks in the order {', '.join(names)}, found {', '.join(batch.blocks)} in batch "
-                f"{batch.id[:12]}: its columns would be taken for others"
+                f"{summaries}: expected blocks in the order {', '.join(names)}, found {', '.join(batch.blocks)} in "
+                f"batch {batch.id[:12]}: its columns would be taken for others"
             )
     # frames that are given again with others are said again
     notes = tuple(dict.fromkeys(n for batch in batches for n in batch.info["notes"]))

@@ -21,7 +21,6 @@ from ..design_matrix.planning import make_plan
 from ..errors import InputError, StoreError
 from ..evaluation.frame_rows import check_elements
 from ..executors import borrowed
-from ..files.paths import local_path
 from ..frames.rows import Group, n_rows
 from ..model.basis import Basis, cluster_name, split_symbols
 from ..model.blocks import blocks_of
@@ -32,6 +31,7 @@ from ..model.truncation import with_energy_columns
 from .leaves import Reduced, RowSource, factor_in, grouped_rows, reduce_segments
 from .pass_notes import inside_notes, left_out_notes
 from .reduction import Summaries
+from .store_names import named_stores
 from .stored_summaries import ask_store, lacking_blocks, names_with, open_summaries, store_settings
 from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
@@ -53,13 +53,14 @@ def summarise(
     *,
     blocks: Sequence[str] | None = None,
     folds: Folds | int | None = 5,
+    summaries: str | Path | None = None,
     store: str | Path | None = None,
-    rows: str | Path | None = None,
     frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
     missing_energies: MissingEnergies = "zero",
     executor: Executor | None = None,
     memory: int | None = None,
+    rows: str | Path | None = None,
 ) -> Summaries:
     """Reduce all rows of some frames once, each block in every frame that has its elements.
 
@@ -75,9 +76,9 @@ def summarise(
         Names; default: every block of the basis that no frozen model holds.
     folds : Folds, int or None
         How, or into how many parts, frames are shared out for cross-validation; other folds need the rows again.
-    store : str or Path, optional
+    summaries : str or Path, optional
         Folder of the summary store, all of which is returned; what is there is not computed again. ``None``: none.
-    rows : str or Path, optional
+    store : str or Path, optional
         Folder of the design store: tiles that are complete are read, others written; ``None``: rows are not kept.
     frozen : Sequence of Parameters
         Models of other blocks, whose predictions are subtracted from the targets of every fit.
@@ -90,6 +91,8 @@ def summarise(
         Who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
     memory : int, optional
         Bytes that all workers may take together; default: what is available.
+    rows : str or Path, optional
+        What ``store`` was called before; ``store`` beside it is taken for ``summaries``, and a warning says so.
 
     Returns
     -------
@@ -100,18 +103,36 @@ def summarise(
     Raises
     ------
     StoreError
-        The store has other folds, basis, policy or frozen models, both named, or what another pass wrote meanwhile.
+        The store has other folds, basis, policy or frozen models, both named, or what another pass wrote meanwhile; a
+        folder has a store of the other kind.
     InputError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.fit_block`.
+
+    Warns
+    -----
+    HiertlWarning
+        Of names that ``summaries`` and ``store`` had before.
     """
-    _require_folders(store=store, rows=rows)
+    summaries, store = named_stores("summarise", summaries, store, rows)
+    return reduced_once(
+        frames, basis, blocks=blocks, folds=folds, summaries=summaries, store=store, frozen=frozen, policy=policy,
+        missing_energies=missing_energies, executor=executor, memory=memory,
+    )  # fmt: skip
+
+
+def reduced_once(
+    frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
+    summaries: str | Path | None, store: str | Path | None, frozen: Sequence[Parameters], policy: InnerPolicy,
+    missing_energies: MissingEnergies = "zero", executor: Executor | None, memory: int | None,
+) -> Summaries:  # fmt: skip
+    """What :func:`summarise` does, with the folders as they are called now."""
     how = Folds(folds) if isinstance(folds, int) else folds
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
     with borrowed(executor) as runner:
         batches: tuple[Batch, ...] = ()
-        if store is not None:
-            opening = partial(_open, Path(store), store_settings(basis, names, how, frozen, policy))
-            names, batches = ask_store(runner, opening, what=f"open {store}")
+        if summaries is not None:
+            opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy))
+            names, batches = ask_store(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
         usable, more = _usable(frames, basis, names)
         shares = _share(usable, how, batches)
@@ -121,20 +142,15 @@ def summarise(
         energies = EnergyTerms(energy_terms(todo, basis, names, frozen, missing="zero").zeros)
         if todo:
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
-                             store=rows)  # fmt: skip
-            fresh = _reduce(plan, frozen, rows, shares, runner, memory, more + _left_out(plan, frames, names), energies)
-        if store is not None:
+                             store=store)  # fmt: skip
+            more += _left_out(plan, frames, names)
+            fresh = _reduce(plan, frozen, store, shares, runner, memory, more, energies)
+        if summaries is not None:
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
-                ask_store(runner, partial(writing, Path(store)), what=f"write {store}")
-            return open_summaries(store, basis)
+                ask_store(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
+            return open_summaries(summaries, basis)
     return _in_memory(fresh, basis, names, frozen, how, energies)
-
-
-def _require_folders(**folders: str | Path | None) -> None:
-    for what, folder in folders.items():
-        if folder is not None:
-            local_path(folder, what)
 
 
 def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[str, ...]:
@@ -256,7 +272,7 @@ class _Fresh:
 
 
 def _reduce(
-    plan: Plan, frozen: Sequence[Parameters], rows: str | Path | None, shares: dict[str, int],
+    plan: Plan, frozen: Sequence[Parameters], store: str | Path | None, shares: dict[str, int],
     runner: Executor, memory: int | None, notes: tuple[str, ...], energies: EnergyTerms,
 ) -> list[_Fresh]:  # fmt: skip
     """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
@@ -264,9 +280,9 @@ def _reduce(
     if not plan.segments:
         return []
     kept = None
-    if rows is not None:
+    if store is not None:
         kept = assemble(
-            [], plan.basis, rows, frozen=frozen, policy=plan.policy, executor=runner, memory=memory, plan=plan
+            [], plan.basis, store, frozen=frozen, policy=plan.policy, executor=runner, memory=memory, plan=plan
         ).store
     source = RowSource(
         plan.basis, plan.policy, names, tuple(without_one_body(frozen)), kept,

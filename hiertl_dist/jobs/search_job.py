@@ -14,9 +14,10 @@ from ..fitting.stored_summaries import ask_store
 from ..fitting.summary_store import SummaryStore
 from ..frames.rows import person_kind
 from ..model.basis import cluster_name
+from ..model_selection.search_pass import summarise_for, summary_place
 from ..model_selection.search_plan import SearchPlan, plan_search
 from ..model_selection.search_settings import SearchSettings
-from ..model_selection.search_stages import SearchResult, search, summarise_for, summary_place
+from ..model_selection.search_stages import SearchResult, search
 from ..text.display import table_text
 from ..text.words import count_text
 from .figures import need_matplotlib
@@ -172,8 +173,8 @@ def search_job(
     if fresh:
         renew_summaries(job, plan, settings, executor, tell)
     result = search(
-        frames, job.basis, settings, frozen=frozen, options=options, store=job.summaries,
-        rows=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
+        frames, job.basis, settings, frozen=frozen, options=options, summaries=job.summaries,
+        store=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
         all_at_once=all_at_once, tell=tell, done=done,
     )  # fmt: skip
     files += results.write([file_writer(job.output / MODEL, write_model, result.model, ())])
@@ -253,11 +254,11 @@ def summarise_job(
     )  # fmt: skip
     if fresh:
         renew_summaries(job, plan, settings, executor, tell)
-    store = summary_place(plan, settings, job.summaries, executor)
-    before = ask_store(executor, partial(_ids, store), what=f"look at {store}")
-    rows = job.design_store() if job.keep_rows else None
-    summaries, _ = summarise_for(plan, settings, store=store, rows=rows, executor=executor)
-    found: dict[str, Any] = ask_store(executor, partial(_contents, store), what=f"look at {store}")
+    place = summary_place(plan, settings, job.summaries, executor)
+    before = ask_store(executor, partial(_ids, place), what=f"look at {place}")
+    store = job.design_store() if job.keep_rows else None
+    summaries, _ = summarise_for(plan, settings, summaries=place, store=store, executor=executor)
+    found: dict[str, Any] = ask_store(executor, partial(_contents, place), what=f"look at {place}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
         own = counts.setdefault(cluster_name(group.elements), {})
@@ -265,7 +266,7 @@ def summarise_job(
         kind = person_kind(group.kind)
         own[kind] = own.get(kind, 0) + summaries.rows(group)
     new = [i for i in found["batches"] if i not in before]
-    return found | {"store": str(store), "element_sets": counts, "new_batches": new}
+    return found | {"store": str(place), "element_sets": counts, "new_batches": new}
 
 
 def renew_summaries(

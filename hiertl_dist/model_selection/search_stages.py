@@ -16,20 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..algebra import ConvergenceError
-from ..errors import HiertlError, StoreError
+from ..errors import HiertlError
 from ..evaluation.energies import Model
 from ..executors import borrowed
 from ..fitting.block_order import HierarchyOptions, below_of
 from ..fitting.hierarchy import merged_model, with_fit
-from ..fitting.stored_summaries import ask_store, store_settings, summary_folder
-from ..fitting.summary_pass import summarise
-from ..fitting.summary_store import SummaryStore
+from ..fitting.store_names import named_stores
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import solve
-from ..frames.frame import frames_digest
 from ..frames.rows import KINDS, person_kind
 from ..model.basis import split_symbols
-from ..model.blocks import blocks_of
 from ..model.one_body import one_body_values
 from ..model.solution import Solution
 from ..text.display import Shown
@@ -37,6 +33,7 @@ from ..text.result_cards import search_card, stage_card
 from .candidates import Setup, Source, cross_validated, package_version
 from .choice import Candidate, Chosen, choose
 from .search_parts import Part
+from .search_pass import summarise_for, summary_place
 from .search_plan import SearchPlan, plan_search
 
 if TYPE_CHECKING:
@@ -150,13 +147,14 @@ def search(
     *,
     frozen: Sequence[Parameters] = (),
     options: HierarchyOptions | None = None,
+    summaries: str | Path | None = None,
     store: str | Path | None = None,
-    rows: str | Path | None = None,
     output: str | Path | None = None,
     executor: Executor | None = None,
     all_at_once: bool = False,
     tell: Tell = lambda _: None,
     done: Callable[[Stage], None] = lambda _: None,
+    rows: str | Path | None = None,
 ) -> SearchResult:
     """Cross-validate the models of a grid and choose one; block by block, each upon those that were chosen before.
 
@@ -174,9 +172,9 @@ def search(
     options : HierarchyOptions, optional
         Settings of what the grid does not name, blocks to search (``only``), those that are fitted together
         (``partial``, with ``include_fewer`` also on frames of fewer elements), memory.
-    store : str or Path, optional
+    summaries : str or Path, optional
         Folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
-    rows : str or Path, optional
+    store : str or Path, optional
         Folder of the design store, see :func:`~hiertl_dist.summarise`.
     output : str or Path, optional
         Folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.
@@ -188,6 +186,8 @@ def search(
         Called with a line about each step.
     done : callable taking Stage, optional
         Called with each stage as soon as it has a solution.
+    rows : str or Path, optional
+        What ``store`` was called before; ``store`` beside it is taken for ``summaries``, and a warning says so.
 
     Returns
     -------
@@ -201,12 +201,18 @@ def search(
         (:func:`~hiertl_dist.fitting.block_order.choose_blocks`). Later: in a stage no model can be fitted.
     StoreError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.summarise`; StoreError also where the store has frames that were not given.
+
+    Warns
+    -----
+    HiertlWarning
+        Of names that ``summaries`` and ``store`` had before.
     """
+    summaries, store = named_stores("search", summaries, store, rows)
     plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
     with borrowed(executor) as runner:
-        if store is not None:
-            store = summary_place(plan, settings, Path(store), runner)
-        summaries, source = summarise_for(plan, settings, store=store, rows=rows, executor=runner)
+        if summaries is not None:
+            summaries = summary_place(plan, settings, Path(summaries), runner)
+        found, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner)
         folder = None if output is None else Path(output) / "search"
         stages: list[Stage] = []
         for part in plan.parts:
@@ -217,7 +223,7 @@ def search(
             stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
             done(stages[-1])
     model = merged_model([*plan.frozen, *current_models(stages)], basis, plan.wall)
-    return SearchResult(settings, tuple(stages), model, summaries, source.identity, all_at_once)
+    return SearchResult(settings, tuple(stages), model, found, source.identity, all_at_once)
 
 
 def current_models(stages: Sequence[Stage]) -> list[Parameters]:
@@ -248,65 +254,6 @@ def left_open_by(stages: Sequence[Stage]) -> tuple[str, ...]:
     known = one_body_values([s.solution.parameters for s in stages])
     singles = {split_symbols(b)[0] for b in fitted if len(split_symbols(b)) == 1}
     return tuple(sorted(singles - set(known)))
-
-
-# ---- the pass
-
-
-def summarise_for(
-    plan: SearchPlan, settings: SearchSettings, *, store: str | Path | None, rows: str | Path | None, executor: Executor
-) -> tuple[Summaries, Source]:
-    """The pass over the rows that a search needs, and what names its outcome."""
-    if store is not None:
-        ask_store(executor, partial(_refuse_strangers, Path(store), plan.given), what=f"look at {store}")
-    memory = plan.options.memory
-    summaries = summarise(
-        plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, store=store, rows=rows, frozen=plan.frozen,
-        policy=plan.options.settings.policy, executor=executor, memory=memory,
-    )  # fmt: skip
-    identity: dict[str, Any]
-    if store is None:
-        identity = {
-            "frames": frames_digest(plan.frames), "basis": plan.basis.digest, "blocks": list(plan.blocks),
-            "folds": settings.folds.as_dict(), "frozen": [f.digest for f in plan.frozen],
-            "policy": plan.options.settings.policy,
-        }  # fmt: skip
-    else:
-        wanted = {s for p in plan.parts for s in p.sets}
-        found = ask_store(executor, partial(_batches, Path(store)), what=f"look at {store}")
-        identity = {"path": str(store), "batches": {i: s for i, s in found.items() if s in wanted}}
-    if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
-        identity["energies"] = dict(plan.basis.energies)
-    there = executor.memory() if memory is None else memory
-    return summaries, Source(summaries, identity, there // (4 * executor.workers), there)
-
-
-def summary_place(
-    plan: SearchPlan, settings: SearchSettings, path: Path, executor: Executor, *, check: bool = True
-) -> Path:
-    """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
-    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
-    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
-    return Path(ask_store(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
-
-
-def _batches(store: Path) -> dict[str, str]:
-    """The element set of each batch of a store, by id."""
-    return {batch.id: batch.elements for batch in SummaryStore.open(store).batches()}
-
-
-def _refuse_strangers(store: Path, frames: Sequence[Frame]) -> None:
-    """Frames that a store has and that were not given, such as held-out ones, would be fitted all the same."""
-    if not (store / "index.json").exists():
-        return
-    given = {f.digest for f in frames}
-    if strange := [r for r in SummaryStore.open(store).frames().values() if r.digest not in given]:
-        shown = "; ".join(r.origin for r in strange[:5]) + " …" * (len(strange) > 5)
-        raise StoreError(
-            f"{store}: the store has {len(strange)} frames that are not among those to be fitted (held out since?) and "
-            f"would be fitted all the same: {shown}; go on with --fresh, which makes a new "
-            "store and renames this one, or name another folder as search.summaries"
-        )
 
 
 # ---- one stage

@@ -177,7 +177,7 @@ def test_given_energies_in_python(tmp_path):
     with executor("serial") as runner:
         for energy in (-1.0, -2.0):
             basis = BASIS.with_energies({"C": energy})
-            made = summarise(job_frames()[0], basis, folds=2, store=tmp_path, executor=runner)
+            made = summarise(job_frames()[0], basis, folds=2, summaries=tmp_path, executor=runner)
             assert made.basis.energies == basis.energies
     assert open_summaries(tmp_path).basis.energies == BASIS.with_energies({"C": -1.0}).energies
     assert open_summaries(tmp_path, BASIS).basis.energies == ()

@@ -19,7 +19,15 @@ from hiertl_dist import columns_of
 from hiertl_dist.algebra import RFactor, Ridge
 from hiertl_dist.dataset.folds import Folds, assign_folds
 from hiertl_dist.design_matrix import planning
-from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, MismatchError, ResourceError, StoreError
+from hiertl_dist.errors import (
+    FrameError,
+    HiertlWarning,
+    InnerCutoffError,
+    InputError,
+    MismatchError,
+    ResourceError,
+    StoreError,
+)
 from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.fitting import leaves as leaf_module
 from hiertl_dist.fitting import summary_pass as summarising
@@ -177,7 +185,8 @@ def test_frames_without_labels_are_left_alone():
 def test_rows_from_a_design_store_give_the_same_bits(spy, tmp_path):
     streamed = summarise(FRAMES, BASIS, folds=FOLDS, frozen=[C], executor=SERIAL)
     spy.forget()
-    kept = summarise(FRAMES, BASIS, folds=FOLDS, frozen=[C], executor=SERIAL, rows=tmp_path / "rows")
+    with pytest.warns(HiertlWarning, match="store= is now the design store"):
+        kept = summarise(FRAMES, BASIS, folds=FOLDS, frozen=[C], executor=SERIAL, store=tmp_path / "rows")
     assert arrays_of(kept) == arrays_of(streamed)
     assert spy.rows == spy.offsets == []
     assert assemble(FRAMES, BASIS, tmp_path / "rows", blocks=["N", "CN"], frozen=[C]).computed == 0
@@ -212,12 +221,12 @@ def test_frames_that_the_policy_leaves_out_are_said(tmp_path):
     gone = [f.origin for f in frames if f.origin not in kept]
     assert kept
     assert gone
-    for store in (None, tmp_path / "store"):
-        found = summarise(frames, basis, folds=None, policy="skip_frame", store=store, executor=SERIAL)
+    for summaries in (None, tmp_path / "store"):
+        found = summarise(frames, basis, folds=None, policy="skip_frame", summaries=summaries, executor=SERIAL)
         text = " ".join(found.notes)
         assert f"{len(gone)} frames left out by the policy" in text
         assert gone[0] in text
-    again = summarise(frames, basis, folds=None, policy="skip_frame", store=tmp_path / "store", executor=SERIAL)
+    again = summarise(frames, basis, folds=None, policy="skip_frame", summaries=tmp_path / "store", executor=SERIAL)
     assert again.notes == found.notes
     bare = random_frame(tuple("CN"), 9).without_labels(energy=True, forces=True, stress=True)
     found = summarise([*FRAMES, bare], BASIS, folds=None, executor=SERIAL)
@@ -268,7 +277,7 @@ def test_frames_that_are_there_again_count_once_and_are_told():
 
 def test_a_store_gives_back_what_was_reduced(tmp_path, spy):
     memory = summarise(FRAMES, BASIS, folds=FOLDS, frozen=[C], executor=SERIAL)
-    stored = summarise(FRAMES, BASIS, folds=FOLDS, frozen=[C], executor=SERIAL, store=tmp_path / "s")
+    stored = summarise(FRAMES, BASIS, folds=FOLDS, frozen=[C], executor=SERIAL, summaries=tmp_path / "s")
     opened = open_summaries(tmp_path / "s")
     for found in (stored, opened, pickle.loads(pickle.dumps(opened))):
         assert arrays_of(found) == arrays_of(memory)
@@ -279,15 +288,15 @@ def test_a_store_gives_back_what_was_reduced(tmp_path, spy):
         assert isinstance(found.groups, StoredGroups)
         same_fit(found, memory)
     spy.forget()
-    summarise(FRAMES, BASIS, folds=FOLDS, frozen=[C], executor=SERIAL, store=tmp_path / "s")
+    summarise(FRAMES, BASIS, folds=FOLDS, frozen=[C], executor=SERIAL, summaries=tmp_path / "s")
     assert spy.rows == spy.offsets == []
 
 
 def test_fewer_frames_are_no_reason_to_compute(tmp_path, spy):
     """A store is asked for what it lacks; what else it has stays."""
-    summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
+    summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     spy.forget()
-    found = summarise(FRAMES[:5], BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
+    found = summarise(FRAMES[:5], BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     assert spy.rows == []
     check_groups(found, dense(FRAMES, BASIS, folds=FOLDS))
 
@@ -295,10 +304,10 @@ def test_fewer_frames_are_no_reason_to_compute(tmp_path, spy):
 @pytest.mark.parametrize("frozen", [(), (C,)], ids=["free", "frozen"])
 def test_appended_frames_equal_a_pass_over_all(tmp_path, spy, frozen):
     first = FRAMES[::2]
-    summarise(first, BASIS, folds=FOLDS, frozen=frozen, executor=SERIAL, store=tmp_path)
+    summarise(first, BASIS, folds=FOLDS, frozen=frozen, executor=SERIAL, summaries=tmp_path)
     files = {p.name: p.read_bytes() for p in tmp_path.glob("*.f64")}
     spy.forget()
-    found = summarise(FRAMES, BASIS, folds=FOLDS, frozen=frozen, executor=SERIAL, store=tmp_path)
+    found = summarise(FRAMES, BASIS, folds=FOLDS, frozen=frozen, executor=SERIAL, summaries=tmp_path)
     used = [f.origin for f in FRAMES[1::2] if not frozen or "N" in f.elements]
     assert set(spy.rows) == set(used)
     assert set(spy.offsets) == (set(used) if frozen else set())
@@ -324,19 +333,19 @@ def test_appended_frames_equal_a_pass_over_all(tmp_path, spy, frozen):
 def test_frames_of_a_known_group_follow_it(tmp_path):
     folds = Folds(2, split="group")
     sources = [replace(f, group=f"run {i % 6}") for i, f in enumerate(FRAMES)]
-    summarise(sources[:12], BASIS, folds=folds, executor=SERIAL, store=tmp_path)
-    summarise(sources[12:], BASIS, folds=folds, executor=SERIAL, store=tmp_path)
+    summarise(sources[:12], BASIS, folds=folds, executor=SERIAL, summaries=tmp_path)
+    summarise(sources[12:], BASIS, folds=folds, executor=SERIAL, summaries=tmp_path)
     records = SummaryStore.open(tmp_path).frames().values()
     assert len(records) == len(FRAMES)
     assert len({(r.group, r.fold) for r in records}) == 6
 
 
 def test_added_columns_equal_a_pass_with_all(tmp_path, spy):
-    summarise(FRAMES, BASIS, blocks=["N", "CN"], folds=FOLDS, executor=SERIAL, store=tmp_path)
+    summarise(FRAMES, BASIS, blocks=["N", "CN"], folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     before = {b.elements: b.id for b in SummaryStore.open(tmp_path).batches()}
     shares = {d: r.fold for d, r in SummaryStore.open(tmp_path).frames().items()}
     spy.forget()
-    found = summarise(FRAMES, BASIS, blocks=["C"], folds=FOLDS, executor=SERIAL, store=tmp_path)
+    found = summarise(FRAMES, BASIS, blocks=["C"], folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     assert found.blocks == ("C", "N", "CN")
     # frames of N alone have none of the new columns
     assert set(spy.rows) == {f.origin for f in FRAMES if "C" in f.elements}
@@ -352,10 +361,10 @@ def test_added_columns_equal_a_pass_with_all(tmp_path, spy):
 
 
 def test_added_columns_need_the_rows_of_frames_that_have_them(tmp_path):
-    summarise(FRAMES, BASIS, blocks=["N", "CN"], folds=FOLDS, executor=SERIAL, store=tmp_path)
+    summarise(FRAMES, BASIS, blocks=["N", "CN"], folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     lacking = [f for f in FRAMES if f.origin != FRAMES[-1].origin]
     with pytest.raises(StoreError, match=r"blocks C are new for frames of CN: .* of which 1 were not given: CN \(1,"):
-        summarise(lacking, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
+        summarise(lacking, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     # and the store is what it was
     found = open_summaries(tmp_path)
     assert found.blocks == ("N", "CN")
@@ -378,7 +387,7 @@ OTHERS = {
 @pytest.mark.parametrize("case", OTHERS)
 def test_a_store_of_something_else_is_refused(tmp_path, case):
     options, named = OTHERS[case]
-    given = {"basis": BASIS, "folds": FOLDS, "frozen": [C], "executor": SERIAL, "store": tmp_path}
+    given = {"basis": BASIS, "folds": FOLDS, "frozen": [C], "executor": SERIAL, "summaries": tmp_path}
     kept = summarise(FRAMES, **given)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     with pytest.raises(StoreError, match=f"(?s){named}.* in the store, .* now"):
@@ -388,33 +397,33 @@ def test_a_store_of_something_else_is_refused(tmp_path, case):
 
 
 def test_both_values_are_named(tmp_path):
-    summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
+    summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     with pytest.raises(StoreError, match=r"folds\.count: 2 in the store, 3 now"):
-        summarise(FRAMES, BASIS, folds=3, executor=SERIAL, store=tmp_path)
+        summarise(FRAMES, BASIS, folds=3, executor=SERIAL, summaries=tmp_path)
     with pytest.raises(StoreError, match='policy: "refuse" in the store, "lsq" now'):
-        summarise(FRAMES, BASIS, folds=FOLDS, policy="lsq", executor=SERIAL, store=tmp_path)
+        summarise(FRAMES, BASIS, folds=FOLDS, policy="lsq", executor=SERIAL, summaries=tmp_path)
 
 
 def test_a_basis_that_lacks_a_block_of_the_store(tmp_path):
-    summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
+    summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     lower = BASIS.with_types(t for t in BASIS.types if t.block != "N")
     with pytest.raises(StoreError, match="the store has the blocks N, which this basis lacks"):
-        summarise(FRAMES, lower, folds=FOLDS, executor=SERIAL, store=tmp_path)
+        summarise(FRAMES, lower, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
 
 
 def test_an_interrupted_pass_leaves_nothing_half_done(tmp_path, spy):
     spy.fail_after = 3
     with pytest.raises(TaskFailed, match="out of power"):
-        summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
+        summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     assert SummaryStore.open(tmp_path).batches() == ()
     spy.fail_after = None
-    found = summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
+    found = summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     check_groups(found, dense(FRAMES, BASIS, folds=FOLDS))
 
 
 def test_a_store_half_extended_says_so_and_is_mended(tmp_path):
     """The store has blocks that a batch lacks: never are factors without them taken for factors with them."""
-    given = {"folds": FOLDS, "executor": SERIAL, "store": tmp_path}
+    given = {"folds": FOLDS, "executor": SERIAL, "summaries": tmp_path}
     summarise(FRAMES, BASIS, blocks=["CN"], **given)
     SummaryStore.create(tmp_path, store_settings(BASIS, ["C", "N", "CN"], Folds(FOLDS), (), "refuse"))
     with pytest.raises(StoreError, match=r"frames of CN lack the columns of blocks C, N: the pass .* did not end"):
@@ -433,12 +442,12 @@ def test_a_kill_at_any_step_leaves_nothing_of_a_pass_or_all_of_it(tmp_path, what
     blocks = ["C", "N", "CN"]
 
     def do(folder):
-        summarise(some, SMALL, blocks=blocks, store=folder, **given)
+        summarise(some, SMALL, blocks=blocks, summaries=folder, **given)
 
     start, whole = tmp_path / "start", tmp_path / "whole"
     if what != "first":
         before = {"frames": (some[::3], blocks), "columns": (some, ["N"])}[what]
-        summarise(before[0], SMALL, blocks=before[1], store=start, **given)
+        summarise(before[0], SMALL, blocks=before[1], summaries=start, **given)
         shutil.copytree(start, whole)
     do(whole)
     expected = files(whole)
@@ -488,7 +497,7 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
         return [assign_folds([*others[:10], *new], folds, known, groups)[-1] for new in ([one], [*others[10:], two])]
 
     folds = next(f for f in (Folds(2, split, seed) for seed in range(30)) if len(set(chosen(f))) == 2)
-    given = {"basis": SMALL, "folds": folds, "executor": SERIAL, "store": tmp_path}
+    given = {"basis": SMALL, "folds": folds, "executor": SERIAL, "summaries": tmp_path}
     summarise(others[:10], **given)
     original, after = summarising._reduce, []
 
@@ -519,9 +528,9 @@ def test_a_configuration_of_two_sources_is_in_one_fold(tmp_path, split, relabell
     sources = [replace(f, group=f"run {i % 5}") for i, f in enumerate(frames_of({"C": 5, "N": 4, "CN": 7}))]
     copies = [replace(f, group=f"{f.group} again", energy=2.5 if relabelled else f.energy) for f in sources]
     folds = Folds(2, split)
-    summarise([*sources, *copies], SMALL, folds=folds, executor=SERIAL, store=tmp_path / "one")
-    summarise(sources, SMALL, folds=folds, executor=SERIAL, store=tmp_path / "two")
-    summarise(copies, SMALL, folds=folds, executor=SERIAL, store=tmp_path / "two")
+    summarise([*sources, *copies], SMALL, folds=folds, executor=SERIAL, summaries=tmp_path / "one")
+    summarise(sources, SMALL, folds=folds, executor=SERIAL, summaries=tmp_path / "two")
+    summarise(copies, SMALL, folds=folds, executor=SERIAL, summaries=tmp_path / "two")
     for name in ("one", "two"):
         records = SummaryStore.open(tmp_path / name).frames()
         assert {r.fold for r in records.values()} == {0, 1}
@@ -532,7 +541,7 @@ def test_a_configuration_of_two_sources_is_in_one_fold(tmp_path, split, relabell
 
 def test_a_store_whose_folds_contradict_is_not_extended(tmp_path, monkeypatch):
     sources = [replace(f, group=f"run {i % 4}") for i, f in enumerate(FRAMES)]
-    given = {"basis": SMALL, "folds": Folds(2, "group"), "executor": SERIAL, "store": tmp_path}
+    given = {"basis": SMALL, "folds": Folds(2, "group"), "executor": SERIAL, "summaries": tmp_path}
     with monkeypatch.context() as patch:
         patch.setattr(summarising, "assign_folds", lambda frames, *_: [i // 4 % 2 for i in range(len(frames))])
         patch.setattr(summary_store, "require_one_fold", lambda *_: None)
@@ -546,35 +555,35 @@ def test_an_interrupted_extension_leaves_a_store_that_works(tmp_path, spy, what)
     """The store is what it was before the pass that failed, and is extended by the next."""
     blocks = ["N", "CN"]
     first = FRAMES[::2] if what == "frames" else FRAMES
-    before = summarise(first, BASIS, blocks=blocks, folds=FOLDS, executor=SERIAL, store=tmp_path)
+    before = summarise(first, BASIS, blocks=blocks, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     expected, groups = predictions(before, blocks=["CN"]), arrays_of(before)
     more = {"blocks": blocks if what == "frames" else ["C", "N", "CN"], "folds": FOLDS, "executor": SERIAL}
     spy.fail_after = len(spy.rows) + 1
     with pytest.raises(TaskFailed, match="out of power"):
-        summarise(FRAMES, BASIS, store=tmp_path, **more)
+        summarise(FRAMES, BASIS, summaries=tmp_path, **more)
     spy.fail_after = None
     opened = open_summaries(tmp_path)
     assert opened.blocks == ("N", "CN")
     assert arrays_of(opened) == groups
     np.testing.assert_array_equal(predictions(opened, blocks=["CN"]), expected)
-    same_fit(summarise(FRAMES, BASIS, store=tmp_path, **more), summarise(FRAMES, BASIS, **more))
+    same_fit(summarise(FRAMES, BASIS, summaries=tmp_path, **more), summarise(FRAMES, BASIS, **more))
 
 
 def test_a_mistake_leaves_no_trace_in_the_store(tmp_path):
     """What is refused before a row is made does not change what the store says of itself."""
-    summarise(FRAMES, BASIS, blocks=["N", "CN"], folds=FOLDS, executor=SERIAL, store=tmp_path)
+    summarise(FRAMES, BASIS, blocks=["N", "CN"], folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     with pytest.raises(ResourceError):
-        summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path, memory=1000)
+        summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path, memory=1000)
     with pytest.raises(FrameError):
-        summarise([*FRAMES, random_frame("CH", 0)], BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
+        summarise([*FRAMES, random_frame("CH", 0)], BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
 def test_frames_that_the_policy_skips_may_be_given_again(tmp_path, spy):
     basis = small_basis((4, 3, 2), rmin=1.3)
     frames = [random_frame(tuple("CN"), (4, i), 12) for i in range(6)]
-    given = {"folds": None, "policy": "skip_frame", "executor": SERIAL, "store": tmp_path}
+    given = {"folds": None, "policy": "skip_frame", "executor": SERIAL, "summaries": tmp_path}
     found = arrays_of(summarise(frames, basis, **given))
     spy.forget()
     assert arrays_of(summarise(frames, basis, **given)) == found
@@ -582,8 +591,8 @@ def test_frames_that_the_policy_skips_may_be_given_again(tmp_path, spy):
 
 
 def test_no_frames_at_all_open_what_is_there(tmp_path):
-    kept = summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)
-    assert arrays_of(summarise([], BASIS, folds=FOLDS, executor=SERIAL, store=tmp_path)) == arrays_of(kept)
+    kept = summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
+    assert arrays_of(summarise([], BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)) == arrays_of(kept)
     with pytest.raises(StoreError, match="expected a summary store"):
         open_summaries(tmp_path / "nowhere")
 
@@ -629,7 +638,7 @@ def test_another_order_of_elements_is_refused(tmp_path):
     """Blocks, and so columns, stand in the order of the elements."""
     one, other = (small_basis((3, 2, 0), elements=e) for e in (("C", "N"), ("N", "C")))
     frames = random_frames({"C": 4, "N": 4})
-    summarise(frames, one, blocks=["C", "N"], folds=2, store=tmp_path / "s", executor=SERIAL)
+    summarise(frames, one, blocks=["C", "N"], folds=2, summaries=tmp_path / "s", executor=SERIAL)
     more = random_frames({"C": 2, "N": 2}, seed=5)
     with pytest.raises(StoreError, match=r"elements in the order \['C', 'N'\], this basis in the order \['N', 'C'\]"):
-        summarise(more, other, blocks=["C", "N"], folds=2, store=tmp_path / "s", executor=SERIAL)
+        summarise(more, other, blocks=["C", "N"], folds=2, summaries=tmp_path / "s", executor=SERIAL)

@@ -171,7 +171,7 @@ def test_summaries_views_committees_and_predictions(names, tmp_path):
     made = []
     for own in (PLAIN, names):
         basis, frames, store = Basis.from_dict(table_of(own)), frames_of(own), tmp_path / f"{len(made)}"
-        summaries = summarise(frames, basis, folds=None, store=store, rows=store / "rows", executor=SERIAL)
+        summaries = summarise(frames, basis, folds=None, summaries=store, store=store / "rows", executor=SERIAL)
         assert open_summaries(store).groups.keys() == summaries.groups.keys()
         assert {g.elements for g in summaries.groups} == {frozenset(own[:1]), frozenset(own[1:]), frozenset(own)}
         names_of = partial_names(own)

@@ -104,8 +104,8 @@ def test_the_zero_of_energies_in_summaries(regulariser, tmp_path):
     found = []
     for k, own in enumerate((NOISY, moved(NOISY, ZERO))):
         # more frames of another zero are one more batch, brought to that of the first
-        summarise(own[::2], BASIS, folds=2, store=tmp_path / str(k), executor=SERIAL)
-        summaries = summarise(own, BASIS, folds=2, store=tmp_path / str(k), executor=SERIAL)
+        summarise(own[::2], BASIS, folds=2, summaries=tmp_path / str(k), executor=SERIAL)
+        summaries = summarise(own, BASIS, folds=2, summaries=tmp_path / str(k), executor=SERIAL)
         found.append(solve(view(summaries), regulariser))
         direct = fit_all_at_once(
             own, BASIS, options=HierarchyOptions(FitSettings(regulariser)), executor=SERIAL
@@ -474,12 +474,14 @@ def test_a_store_is_of_the_energies_that_were_taken_off(tmp_path):
     bare, truth = without_one_body([TRUTH.restricted({"C"})]), energies(TRUTH)["C"]
     given_ = {x: BASIS.with_energies({"C": x}, "kcal") for x in (truth, truth + 500.0)}
     for x in given_:
-        summarise(FRAMES, given_[x], frozen=bare, folds=None, store=tmp_path / f"{x}", executor=SERIAL)
+        summarise(FRAMES, given_[x], frozen=bare, folds=None, summaries=tmp_path / f"{x}", executor=SERIAL)
     with pytest.raises(StoreError, match=r"energies\.C: .* in the store, .* now"):
-        summarise(FRAMES, given_[truth + 500.0], frozen=bare, folds=None, store=tmp_path / f"{truth}", executor=SERIAL)
+        summarise(
+            FRAMES, given_[truth + 500.0], frozen=bare, folds=None, summaries=tmp_path / f"{truth}", executor=SERIAL
+        )
     # those of elements with a column are no matter of the store
-    summarise(FRAMES, given_[truth], folds=None, store=tmp_path / "all", executor=SERIAL)
-    again = summarise(FRAMES, given_[truth + 500.0], folds=None, store=tmp_path / "all", executor=SERIAL)
+    summarise(FRAMES, given_[truth], folds=None, summaries=tmp_path / "all", executor=SERIAL)
+    again = summarise(FRAMES, given_[truth + 500.0], folds=None, summaries=tmp_path / "all", executor=SERIAL)
     assert energies(solve(view(again), {"kind": "none"}).parameters)["C"] == pytest.approx(truth + 500.0)
 
 
@@ -510,7 +512,7 @@ def test_a_search_fits_energies_that_frozen_files_lack(elements, together, tmp_p
     with pytest.raises(InputError, match="free atom of C"):
         search(FRAMES, BASIS, settings_, frozen=bare, executor=SERIAL, all_at_once=together)
     found = search(
-        FRAMES, BASIS, settings_, frozen=bare, executor=SERIAL, options=FIT, all_at_once=together, store=tmp_path
+        FRAMES, BASIS, settings_, frozen=bare, executor=SERIAL, options=FIT, all_at_once=together, summaries=tmp_path
     )
     assert found.stages[-1].solution.blocks == (("N", "CN") if together and elements == "C" else ("CN",))
     assert set(energies(found.stages[-1].solution.parameters)) >= set(elements)
@@ -523,7 +525,7 @@ def test_a_search_fits_energies_that_frozen_files_lack(elements, together, tmp_p
     for e, x in energies(fit.model).items():
         assert energies(found.model)[e] == pytest.approx(x, abs=1e-4)
     again = search(
-        FRAMES, BASIS, settings_, frozen=bare, executor=SERIAL, options=FIT, all_at_once=together, store=tmp_path
+        FRAMES, BASIS, settings_, frozen=bare, executor=SERIAL, options=FIT, all_at_once=together, summaries=tmp_path
     )
     assert again.model.parameters.digest == found.model.parameters.digest
 

@@ -474,9 +474,9 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path, monkeypatch, toget
 
 def test_more_frames_of_another_element_set_leave_results_as_they_are(tmp_path):
     some = [f for f in noisy_frames() if f.elements != {"C", "N"}]
-    run(frames=some, output=tmp_path, store=tmp_path / "summaries")
+    run(frames=some, output=tmp_path, summaries=tmp_path / "summaries")
     lines = []
-    run(output=tmp_path, store=tmp_path / "summaries", tell=lines.append)
+    run(output=tmp_path, summaries=tmp_path / "summaries", tell=lines.append)
     assert [line for line in lines if "parts" in line] == [
         *["  24 models, 3 folds each, in 4 parts, 4 of which are there already"] * 2,
         "  24 models, 3 folds each, in 4 parts",
@@ -490,8 +490,8 @@ def test_the_answer_is_that_of_one_process_to_the_bit(tmp_path):
     found = []
     for i, executor in enumerate((SerialExecutor(), ProcessesExecutor(2))):
         with executor:
-            store, rows = tmp_path / f"summaries{i}", tmp_path / f"design{i}.zarr"
-            found.append(search(noisy_frames(), BASIS, SETTINGS, executor=executor, store=store, rows=rows))
+            folders = {"summaries": tmp_path / f"summaries{i}", "store": tmp_path / f"design{i}.zarr"}
+            found.append(search(noisy_frames(), BASIS, SETTINGS, executor=executor, **folders))
     first, second = found
     assert digest(first) == digest(second)
     assert first.identity["batches"] == second.identity["batches"]
@@ -500,7 +500,7 @@ def test_the_answer_is_that_of_one_process_to_the_bit(tmp_path):
 
 
 def test_with_and_without_a_store_it_is_the_same_but_for_rounding(tmp_path, hierarchy):
-    found = run(store=tmp_path / "s")
+    found = run(summaries=tmp_path / "s")
     for ours, theirs in zip(found.stages, hierarchy.stages, strict=True):
         np.testing.assert_allclose(
             [c.score for c in ours.found.candidates], [c.score for c in theirs.found.candidates], rtol=1e-6
@@ -508,10 +508,10 @@ def test_with_and_without_a_store_it_is_the_same_but_for_rounding(tmp_path, hier
 
 
 def test_a_store_with_frames_that_are_held_out_since_is_refused(tmp_path):
-    run(store=tmp_path / "s", all_at_once=True)
+    run(summaries=tmp_path / "s", all_at_once=True)
     fewer = [f for f in noisy_frames() if f.group != "d"]
     with pytest.raises(StoreError, match="frames that are not among those to be fitted") as error:
-        run(frames=fewer, store=tmp_path / "s", all_at_once=True)
+        run(frames=fewer, summaries=tmp_path / "s", all_at_once=True)
     assert "search.summaries" in str(error.value)
 
 
@@ -612,8 +612,8 @@ def test_weights_that_the_grid_does_not_name_are_told():
 
 
 def test_blocks_can_be_named(tmp_path):
-    whole = run(store=tmp_path)
-    found = run(options=HierarchyOptions(only=("N",)), store=tmp_path)
+    whole = run(summaries=tmp_path)
+    found = run(options=HierarchyOptions(only=("N",)), summaries=tmp_path)
     assert [s.name for s in found.stages] == ["N"]
     assert found.stages[0].chosen.as_dict() == whole.stages[1].chosen.as_dict()
 

@@ -161,7 +161,7 @@ RETURNED = {
 
 
 def stored(folder):
-    hd.summarise(frames(), BASIS, folds=FOLDS, executor=SERIAL, store=folder / "kept")
+    hd.summarise(frames(), BASIS, folds=FOLDS, executor=SERIAL, summaries=folder / "kept")
     return hd.open_summaries(folder / "kept")
 
 

@@ -428,7 +428,7 @@ def test_sigmas_are_right_on_frames_that_were_not_fitted():
 
 
 def test_summaries_in_a_store_say_the_same(chosen, tmp_path):
-    kept = summarise(FRAMES, BASIS, folds=FOLDS, store=tmp_path / "kept", executor=SERIAL)
+    kept = summarise(FRAMES, BASIS, folds=FOLDS, summaries=tmp_path / "kept", executor=SERIAL)
     stored = view(kept, blocks=["CN"], frozen=[C, N], weights=WEIGHTS)
     found, expected = (predict(NEW, posterior(v, Ridge(ALPHA))) for v in (stored, chosen))
     for got, want in zip(found, expected, strict=True):

@@ -1,0 +1,97 @@
+"""Which folder is the summary store and which the design store, where both may be named; for one version also with the
+keywords of before, when ``store=`` was the summary store and ``rows=`` the design store."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from ..errors import HiertlWarning, InputError, StoreError
+from ..executors.launch import launched_first
+from ..files.paths import local_path
+
+Folder = str | Path | None
+
+
+def named_stores(verb: str, summaries: Folder, store: Folder, rows: Folder = None) -> tuple[Folder, Folder]:
+    """The folders of the summary store and of the design store that a public function was given.
+
+    To be called by that function itself: warnings are of the line that calls it.
+
+    Raises
+    ------
+    InputError
+        ``rows`` beside what it is called now; one folder for both stores; a URL.
+    StoreError
+        One of the folders has a store of the other kind.
+    """
+    for name, folder in (("summaries", summaries), ("store", store), ("rows", rows)):
+        if folder is not None:
+            local_path(folder, name)
+    if rows is not None:
+        if summaries is not None and store is not None:
+            raise InputError(f"{verb}: rows= is now called store=, which is given too; leave rows= out")
+        moved = "" if store is None else ", and what was store= is called summaries="
+        _warn(f"{verb}: rows= is now called store={moved}; the next version will not know the old names")
+        summaries, store = (store if summaries is None else summaries), rows
+    elif store is not None and summaries is None:
+        _require_no_summaries(verb, Path(store), "*/index.json")
+        if not _is_design_store(Path(store)):
+            _warn(
+                f"{verb}: store= is now the design store, in which rows are kept, and the new folder {store} will be "
+                "one; summaries are kept only with summaries=, the summary store, which was store= before"
+            )
+    if summaries is not None:
+        require_no_design_store(verb, summaries)
+    if store is not None:
+        _require_no_summaries(verb, Path(store))
+    if summaries is not None and store is not None and Path(summaries).absolute() == Path(store).absolute():
+        raise InputError(f"{verb}: summaries= and store= are the same folder, {store}; each needs its own")
+    return summaries, store
+
+
+def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Path:
+    """The folder of the summary store that a public function was given, ``store`` being its earlier name.
+
+    Raises
+    ------
+    InputError
+        None was given, or two.
+    StoreError
+        The folder has a design store.
+    """
+    if store is not None and summaries is None:
+        _warn(f"{verb}: store= is now called summaries=; the next version will not know the old name")
+        summaries = store
+    elif store is not None or summaries is None:
+        raise InputError(f"{verb}: expected the folder of one summary store as summaries=, found {summaries!r}")
+    require_no_design_store(verb, summaries)
+    return summaries
+
+
+def require_no_design_store(verb: str, folder: str | Path) -> None:
+    """Raise StoreError where the folder of a summary store has a design store."""
+    if _is_design_store(Path(folder)):
+        raise StoreError(
+            f"{verb}: summaries={str(folder)!r} is a design store, which is named as store=; name another folder for "
+            "the summary store"
+        )
+
+
+def _require_no_summaries(verb: str, folder: Path, *below: str) -> None:
+    """Raise StoreError where the folder of a design store is a summary store or has some, by these patterns."""
+    if any(found for pattern in ("index.json", *below) for found in folder.glob(pattern)):
+        raise StoreError(
+            f"{verb}: store={str(folder)!r} is a summary store, which is named as summaries= now; store= is the design "
+            "store, in which rows are kept"
+        )
+
+
+def _is_design_store(folder: Path) -> bool:
+    return (folder / "zarr.json").exists()
+
+
+def _warn(text: str) -> None:
+    """Warn of the line that calls the public function, by the first of a launcher's processes."""
+    if launched_first():
+        warnings.warn(text, HiertlWarning, stacklevel=4)

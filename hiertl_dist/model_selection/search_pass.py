@@ -1,0 +1,85 @@
+"""The pass over the rows that a search begins with, and the summary store that it goes to."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StoreError
+from ..fitting.stored_summaries import ask_store, store_settings, summary_folder
+from ..fitting.summary_pass import reduced_once
+from ..fitting.summary_store import SummaryStore
+from ..frames.frame import frames_digest
+from ..model.blocks import blocks_of
+from .candidates import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..executors.base import Executor
+    from ..fitting.reduction import Summaries
+    from ..frames.frame import Frame
+    from .search_plan import SearchPlan
+    from .search_settings import SearchSettings
+
+
+def summarise_for(
+    plan: SearchPlan,
+    settings: SearchSettings,
+    *,
+    summaries: str | Path | None,
+    store: str | Path | None,
+    executor: Executor,
+) -> tuple[Summaries, Source]:
+    """The pass over the rows that a search needs, and what names its outcome."""
+    if summaries is not None:
+        ask_store(executor, partial(_refuse_strangers, Path(summaries), plan.given), what=f"look at {summaries}")
+    memory = plan.options.memory
+    found = reduced_once(
+        plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
+        frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
+    )  # fmt: skip
+    identity: dict[str, Any]
+    if summaries is None:
+        identity = {
+            "frames": frames_digest(plan.frames), "basis": plan.basis.digest, "blocks": list(plan.blocks),
+            "folds": settings.folds.as_dict(), "frozen": [f.digest for f in plan.frozen],
+            "policy": plan.options.settings.policy,
+        }  # fmt: skip
+    else:
+        wanted = {s for p in plan.parts for s in p.sets}
+        batches = ask_store(executor, partial(_batches, Path(summaries)), what=f"look at {summaries}")
+        identity = {"path": str(summaries), "batches": {i: s for i, s in batches.items() if s in wanted}}
+    if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
+        identity["energies"] = dict(plan.basis.energies)
+    there = executor.memory() if memory is None else memory
+    return found, Source(found, identity, there // (4 * executor.workers), there)
+
+
+def summary_place(
+    plan: SearchPlan, settings: SearchSettings, path: Path, executor: Executor, *, check: bool = True
+) -> Path:
+    """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
+    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
+    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
+    return Path(ask_store(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
+
+
+def _batches(store: Path) -> dict[str, str]:
+    """The element set of each batch of a store, by id."""
+    return {batch.id: batch.elements for batch in SummaryStore.open(store).batches()}
+
+
+def _refuse_strangers(store: Path, frames: Sequence[Frame]) -> None:
+    """Frames that a store has and that were not given, such as held-out ones, would be fitted all the same."""
+    if not (store / "index.json").exists():
+        return
+    given = {f.digest for f in frames}
+    if strange := [r for r in SummaryStore.open(store).frames().values() if r.digest not in given]:
+        shown = "; ".join(r.origin for r in strange[:5]) + " …" * (len(strange) > 5)
+        raise StoreError(
+            f"{store}: the store has {len(strange)} frames that are not among those to be fitted (held out since?) and "
+            f"would be fitted all the same: {shown}; go on with --fresh, which makes a new "
+            "store and renames this one, or name another folder as search.summaries"
+        )
