@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from .algebra.errors import ConvergenceError, UnsafeGram
+    from .calculator import AtomsError as AtomsError
     from .calculator import Calculator as Calculator
     from .dataset.folds import Folds
     from .dataset.holding_out import hold_out
@@ -21,10 +23,27 @@ if TYPE_CHECKING:
     from .design_matrix.planning import Plan
     from .design_matrix.planning import make_plan as plan
     from .design_matrix.store import DesignStore
-    from .errors import HiertlWarning
+    from .errors import (
+        BasisError,
+        FrameError,
+        HiertlError,
+        HiertlWarning,
+        IncompleteStoreError,
+        InnerCutoffError,
+        InputError,
+        LaunchError,
+        LockError,
+        MismatchError,
+        MissingFileError,
+        ParameterFileError,
+        ResourceError,
+        StoreError,
+        UnknownBlockError,
+    )
     from .evaluation.design_rows import DesignRows, design_rows
     from .evaluation.energies import Evaluation, Model
     from .executors import executor
+    from .executors.base import TaskFailed
     from .fitting.block_fit import BlockFit, fit_block
     from .fitting.hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
     from .fitting.reduction import Summaries, reduce_rows
@@ -61,11 +80,13 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
-    "Assembly", "Basis", "Block", "BlockFit", "Calculator", "ClusterType", "Column", "Committee", "CrossValidation",
-    "Cutoff", "DesignRows", "DesignStore", "Edge", "Evaluation", "FitSettings", "Folds", "Frame", "HeldOut",
-    "HierarchyFit", "HierarchyOptions", "HiertlWarning", "Input", "LabelSummary", "Model", "ModelPosterior", "Pair",
-    "Parameters", "Penalty", "Plan",
-    "Prediction", "SearchResult", "SearchSettings", "Solution", "SuggestedInput", "Summaries", "Survey", "View",
+    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "Calculator", "ClusterType", "Column",
+    "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "DesignRows", "DesignStore", "Edge", "Evaluation",
+    "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError",
+    "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError",
+    "LockError", "MismatchError", "MissingFileError", "Model", "ModelPosterior", "Pair", "ParameterFileError",
+    "Parameters", "Penalty", "Plan", "Prediction", "ResourceError", "SearchResult", "SearchSettings", "Solution",
+    "StoreError", "SuggestedInput", "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
     "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
     "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
     "lsq_order", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup", "read_frames",
@@ -73,16 +94,21 @@ __all__ = [
 ]  # fmt: skip
 
 _PLACES: Final = {
-    "calculator": "Calculator",
+    "algebra.errors": "ConvergenceError UnsafeGram",
+    "calculator": "AtomsError Calculator",
     "dataset.folds": "Folds",
     "dataset.holding_out": "hold_out",
     "design_matrix.assembly": "Assembly assemble",
     "design_matrix.planning": "Plan make_plan=plan",
     "design_matrix.store": "DesignStore",
-    "errors": "HiertlWarning",
+    "errors": (
+        "BasisError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError InputError LaunchError "
+        "LockError MismatchError MissingFileError ParameterFileError ResourceError StoreError UnknownBlockError"
+    ),
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
     "executors": "executor",
+    "executors.base": "TaskFailed",
     "fitting.block_fit": "BlockFit fit_block",
     "fitting.hierarchy": "HierarchyFit HierarchyOptions fit_all_at_once fit_hierarchy",
     "fitting.reduction": "Summaries reduce_rows",
@@ -127,9 +153,9 @@ def __getattr__(name: str) -> object:
         try:
             found: object = getattr(import_module(f".{module}", __name__), theirs)
         except ImportError as error:
-            if name != "Calculator" or error.name != "ase":
+            if module != "calculator" or error.name != "ase":
                 raise
-            return _without_ase(str(error))
+            return _without_ase(name, str(error))
     elif not name.startswith("_") and find_spec(f".{name}", __name__) is not None:
         found = import_module(f".{name}", __name__)
     else:
@@ -138,13 +164,16 @@ def __getattr__(name: str) -> object:
     return found
 
 
-def _without_ase(reason: str) -> type:
-    """What stands for the calculator where ASE is not installed, so that ``import *`` works: it cannot be made."""
+def _without_ase(name: str, reason: str) -> type:
+    """What stands for the calculator, or its error, where ASE is not installed, so that ``import *`` works: it cannot
+    be made."""
+    from .errors import FrameError
 
     def refuse(self: object, *args: object, **options: object) -> None:
         raise ImportError(reason)
 
-    return type("Calculator", (), {"__init__": refuse, "__doc__": reason, "__module__": __name__})
+    bases = (FrameError,) if name == "AtomsError" else ()
+    return type(name, bases, {"__init__": refuse, "__doc__": reason, "__module__": __name__})
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,7 @@ except ImportError as missing:
         f"hiertl_dist.Calculator needs ASE: pip install 'hiertl-dist[ase]' ({missing})", name="ase"
     ) from missing
 
-from .errors import FrameError, HiertlWarning, InnerCutoffError, MismatchError
+from .errors import FrameError, HiertlWarning, InnerCutoffError, InputError, MismatchError
 from .evaluation.energies import Model, read_parts
 from .io.atoms import VOIGT, frame_from_ase
 from .model.parameters import Parameters, merge_parameters
@@ -151,7 +151,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
             raise TypeError(f"Calculator: expected options {sorted(self.default_parameters)}, found {unknown}")
         new = {**self.parameters, **options}
         if new["extrapolation"] not in EXTRAPOLATION:
-            raise ValueError(f"extrapolation: expected one of {EXTRAPOLATION}, found {new['extrapolation']!r}")
+            raise InputError(f"extrapolation: expected one of {EXTRAPOLATION}, found {new['extrapolation']!r}")
         if not (new["types"] is None or isinstance(new["types"], Mapping | str)):
             raise TypeError(f"types: expected a table of symbols or the name of an array, found {shown(new['types'])}")
         self.model.evaluate([], **_evaluate_options(new))  # which refuses what is wrong with the others

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from hiertl_dist.algebra.lapack import Vector
+from hiertl_dist.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def reliability(errors: npt.ArrayLike, sigmas: npt.ArrayLike, bins: int) -> Reli
     """
     e, s = _checked(errors, sigmas)
     if not 1 <= bins <= len(e):
-        raise ValueError(f"bins: expected 1 … {len(e)}, the number of predictions, found {bins}")
+        raise InputError(f"bins: expected 1 … {len(e)}, the number of predictions, found {bins}")
     parts = np.array_split(np.argsort(s, kind="stable"), bins)
     return Reliability(
         sigma=np.array([s[part].mean() for part in parts]),
@@ -110,7 +111,7 @@ def coverage(errors: npt.ArrayLike, sigmas: npt.ArrayLike, levels: npt.ArrayLike
     e, s = _checked(errors, sigmas)
     p = np.asarray(levels, dtype=np.float64)
     if p.ndim != 1 or not bool(((p > 0.0) & (p < 1.0)).all()):
-        raise ValueError(f"levels: expected a list of numbers between 0 and 1, found {levels!r}")
+        raise InputError(f"levels: expected a list of numbers between 0 and 1, found {levels!r}")
     if len(e) == 0:
         raise ValueError("errors: expected at least one, found none")
     return np.array([np.mean(np.abs(e) <= width * s) for width in ndtri(0.5 + 0.5 * p)])

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from hiertl_dist.algebra.lapack import Vector
 from hiertl_dist.algebra.posterior import Posterior
+from hiertl_dist.errors import InputError
 
 #: Gains that differ by less than this, relative to the largest (absolute below 1), count as equal: what rounding
 #: does to them must not decide, as it is another on every kind of processor.
@@ -138,9 +139,9 @@ def _tie(gain: float) -> float:
 def _checked_candidates(candidates: Sequence[int], count: int) -> list[int]:
     names = [int(candidate) for candidate in candidates]
     if count < 0:
-        raise ValueError(f"count: expected ≥ 0, found {count}")
+        raise InputError(f"count: expected ≥ 0, found {count}")
     if len(names) < count:
-        raise ValueError(f"can't select {count} of {len(names)} candidates")
+        raise InputError(f"can't select {count} of {len(names)} candidates")
     seen: set[int] = set()
     for name in names:
         if name in seen:

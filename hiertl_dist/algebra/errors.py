@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from hiertl_dist.errors import HiertlError
 
-class ConvergenceError(RuntimeError):
+
+class ConvergenceError(HiertlError, RuntimeError):
     """An iteration stopped before its answer met the promised accuracy.
 
     Parameters
@@ -22,7 +24,7 @@ class ConvergenceError(RuntimeError):
         return type(self), (str(self), self.gap)
 
 
-class UnsafeGram(ArithmeticError):  # noqa: N818 - named for the state it reports, like ZeroDivision
+class UnsafeGram(HiertlError, ArithmeticError):  # noqa: N818 - named for the state it reports, like ZeroDivision
     """Normal equations can't be trusted at this conditioning.
 
     Parameters
@@ -40,3 +42,7 @@ class UnsafeGram(ArithmeticError):  # noqa: N818 - named for the state it report
     def __reduce__(self) -> tuple[type[UnsafeGram], tuple[str, float]]:
         # Workers send exceptions to one another; the default would call __init__ without `condition`.
         return type(self), (str(self), self.condition)
+
+
+SOLVER_ERRORS = (ConvergenceError, UnsafeGram)
+"""What a model of those that are tried may meet; another may be fitted all the same."""

@@ -22,6 +22,7 @@ from hiertl_dist.algebra.penalised import stacked_on_identity
 from hiertl_dist.algebra.rfactor import RFactor
 from hiertl_dist.algebra.summary import Columns, column_index, locked
 from hiertl_dist.algebra.unpenalised import Apart, set_apart
+from hiertl_dist.errors import InputError
 
 #: Largest violation of optimality relative to μ = N λ that is let through at a knot, and so anywhere on the path.
 PATH_GAP_LIMIT = 1e-6
@@ -91,7 +92,7 @@ class LassoPath:
             A λ below ``exact_to``.
         """
         if not (math.isfinite(lam) and lam >= self.exact_to):
-            raise ValueError(f"lam: expected a finite number ≥ {self.exact_to:g}, where the path ends, found {lam}")
+            raise InputError(f"lam: expected a finite number ≥ {self.exact_to:g}, where the path ends, found {lam}")
         after = int(np.searchsorted(-self.lams, -lam, side="left"))
         if after == 0:
             return np.array(self.coefficients[0])
@@ -102,7 +103,7 @@ class LassoPath:
     def best(self, criterion: Literal["aic", "bic"]) -> int:
         """Index of the knot with the smallest criterion, the sparser one where they tie."""
         if criterion not in ("aic", "bic"):
-            raise ValueError(f"criterion: expected 'aic' or 'bic', found {criterion!r}")
+            raise InputError(f"criterion: expected 'aic' or 'bic', found {criterion!r}")
         return int(np.argmin(self.aic if criterion == "aic" else self.bic))
 
 
@@ -312,18 +313,18 @@ def _checked(
     """The factor of λ for each column (n,); raises ValueError on a number that is out of range."""
     for name, value in (("n_counted", counted), ("lam_min", lam_min)):
         if not (math.isfinite(value) and value > 0.0):
-            raise ValueError(f"{name}: expected a finite number > 0, found {value}")
+            raise InputError(f"{name}: expected a finite number > 0, found {value}")
     if not (math.isfinite(l2) and l2 >= 0.0):
-        raise ValueError(f"l2: expected a finite number ≥ 0, found {l2}")
+        raise InputError(f"l2: expected a finite number ≥ 0, found {l2}")
     n = summary.n_columns
     if weights is None:
         return np.ones(n)
     found = np.asarray(weights, np.float64)
     if found.shape != (n,):
-        raise ValueError(f"weights: expected one for each of the {n} columns, found shape {found.shape}")
+        raise InputError(f"weights: expected one for each of the {n} columns, found shape {found.shape}")
     if not (found > 0.0).all():
         j = int(np.flatnonzero(~(found > 0.0))[0])
-        raise ValueError(f"weights: expected numbers > 0, found {found[j]} for column {j}")
+        raise InputError(f"weights: expected numbers > 0, found {found[j]} for column {j}")
     return found
 
 

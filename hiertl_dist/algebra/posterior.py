@@ -28,6 +28,7 @@ from hiertl_dist.algebra.lapack import (
 )
 from hiertl_dist.algebra.rfactor import RFactor
 from hiertl_dist.algebra.summary import Columns, column_index, locked, require_finite
+from hiertl_dist.errors import InputError
 
 #: Rows whose T⁻ᵀa are held at once where only their lengths are asked for.
 ROWS_AT_ONCE = 1024
@@ -151,7 +152,7 @@ class Posterior:
         Columns that can't move keep their coefficient. The first draws don't depend on ``count``, up to rounding.
         """
         if count < 0:
-            raise ValueError(f"count: expected ≥ 0, found {count}")
+            raise InputError(f"count: expected ≥ 0, found {count}")
         center = np.asarray(coefficients, dtype=np.float64)
         if center.shape != (self.n,):
             raise ValueError(f"coefficients: expected shape ({self.n},), found {center.shape}")
@@ -326,7 +327,7 @@ def _degrees_of_freedom(r: Matrix, triangle: Matrix, alphas: Vector) -> float:
 
 def _noise_of(summary: RFactor, coefficients: npt.ArrayLike | None, dof: float, n_counted: float | None) -> float:
     if coefficients is None:
-        raise ValueError("noise: expected a number, or the coefficients of the fit to estimate it from; found neither")
+        raise InputError("noise: expected a number, or the coefficients of the fit to estimate it from; found neither")
     counted = float(summary.rows if n_counted is None else n_counted)
     if not (math.isfinite(counted) and counted > 0):
         raise ValueError(f"n_counted: expected a finite number > 0, found {counted}")
@@ -340,7 +341,7 @@ def _noise_of(summary: RFactor, coefficients: npt.ArrayLike | None, dof: float, 
 
 def _checked_noise(noise: float) -> float:
     if not (math.isfinite(noise) and noise >= 0.0):
-        raise ValueError(f"noise: expected a finite number ≥ 0, found {noise}")
+        raise InputError(f"noise: expected a finite number ≥ 0, found {noise}")
     return float(noise)
 
 

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 
+from hiertl_dist.errors import InputError
+
 
 def _require(name: str, value: float, *, positive: bool, below: float = math.inf, hint: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -280,7 +282,7 @@ def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
         An unknown kind, an unknown or missing key, or a value that is out of range.
     """
     if faults := regulariser_faults(settings):
-        raise ValueError("; ".join(faults))
+        raise InputError("; ".join(faults))
     noun = _KINDS[str(settings["kind"])]
     given = {str(key): value for key, value in settings.items() if key != "kind"}
     return noun(**_respelled(given, {field.name for field in fields(noun)}))  # type: ignore[arg-type]  # checked

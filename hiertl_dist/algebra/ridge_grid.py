@@ -13,6 +13,7 @@ from hiertl_dist.algebra.problem import Problem, problem_of
 from hiertl_dist.algebra.rfactor import RFactor
 from hiertl_dist.algebra.summary import Columns, Summary, column_index, locked
 from hiertl_dist.algebra.unpenalised import set_apart
+from hiertl_dist.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def ridge_grid(
     """
     grid = np.array(alphas, dtype=np.float64)
     if grid.ndim != 1 or not np.all(np.isfinite(grid) & (grid > 0.0)):
-        raise ValueError(f"alphas: expected a list of finite numbers > 0, found {alphas!r}")
+        raise InputError(f"alphas: expected a list of finite numbers > 0, found {alphas!r}")
     free = column_index(unpenalised, summary.n_columns)
     if len(free) == 0:
         return _grid_of(problem_of(summary, n_counted), grid)

@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ..errors import HiertlError, LaunchError, ResourceError
 
     arguments = parser().parse_args(argv)
-    from ..executors import TaskFailed  # after --version and --help, which need nothing of it
+    from ..algebra.errors import SOLVER_ERRORS, ConvergenceError  # after --version and --help, which need none of it
+    from ..executors import TaskFailed
     from ..files.paths import refuse_urls
 
     if getattr(arguments, "no_wait", False):
@@ -50,10 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has gone, as in `hiertl-dist … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (TaskFailed, ConvergenceError) as error:
+        cause = error.__cause__
+        return _fail(error, 2 if isinstance(cause, HiertlError) and not isinstance(cause, SOLVER_ERRORS) else 1)
     except (HiertlError, OSError, ImportError) as error:
         return _fail(error, 2)
-    except TaskFailed as error:
-        return _fail(error, 2 if isinstance(error.__cause__, HiertlError) else 1)
     except (ValueError, KeyError, ArithmeticError) as error:
         return _fail(error, 2)
     except KeyboardInterrupt:

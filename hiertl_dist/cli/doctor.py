@@ -27,6 +27,7 @@ import numpy as np
 import psutil
 import threadpoolctl
 
+from ..errors import InputError
 from ..executors import KINDS, under_mpirun
 from ..executors.dask import current_client
 from ..executors.launch import MPIFacts, fatal_mismatch
@@ -73,13 +74,13 @@ def diagnose(kind: str = "auto", *, comm: Any = None) -> Report:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown kind, and for ``comm`` with a kind that has no use for it.
     """
     if kind not in KINDS:
-        raise ValueError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")
+        raise InputError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")
     if comm is not None and kind not in ("auto", "mpi"):
-        raise ValueError(f"an MPI communicator is of no use to the executor {kind!r}")
+        raise InputError(f"an MPI communicator is of no use to the executor {kind!r}")
     started = any(name in os.environ for name in LAUNCHER)
     under_mpi = kind == "mpi" or comm is not None or (kind == "auto" and started)
     # MPI goes first: where it can't start, it ends the process, and should do so before kernels are compiled

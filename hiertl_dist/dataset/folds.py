@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from scipy.cluster.hierarchy import DisjointSet
 
-from ..errors import InputError, Problems, unknown_keys_message
+from ..errors import InputError
+from ..text.problems import Problems, unknown_keys_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -278,7 +278,7 @@ def make_plan(
     ------
     FrameError, InnerCutoffError
         A frame has an element that the basis lacks; pairs inside an inner cutoff, where ``policy`` is ``refuse``.
-    KeyError, InputError, ValueError
+    UnknownBlockError, InputError, ValueError
         A block that the basis lacks; ``needs`` and ``by_block`` are both given; an unknown policy.
     ResourceError
         It cannot fit in memory or on disk, with both numbers.

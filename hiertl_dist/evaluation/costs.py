@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..errors import InputError
 from ..frames.frame import working_on
 from ..frames.rows import frame_rows, n_rows
 from .compiled_basis import compile_recipe
@@ -286,7 +287,7 @@ def scan_some(frames: Sequence[Frame], basis: Basis, most: int = 20) -> ScannedF
         No frame.
     """
     if not frames or most < 1:
-        raise ValueError(f"expected at least one frame to scan, found {min(len(frames), most)}")
+        raise InputError(f"expected at least one frame to scan, found {min(len(frames), most)}")
     some = tuple(frames[:: -(-len(frames) // most)])
     check_elements(some, basis.elements)
     recipe = compile_recipe(basis)
@@ -326,7 +327,7 @@ def model_cost(basis: Basis, frames: Sequence[Frame] | ScannedFrames) -> float:
     """
     scanned = frames if isinstance(frames, ScannedFrames) else scan_some(frames, basis)
     if scanned.elements != basis.elements:
-        raise ValueError(f"expected frames scanned with the elements {basis.elements}, found {scanned.elements}")
+        raise InputError(f"expected frames scanned with the elements {basis.elements}, found {scanned.elements}")
     recipe = compile_recipe(basis)
     seconds = [evaluation_seconds(f, s, recipe) for f, s in zip(scanned.frames, scanned.scans, strict=True)]
     return sum(seconds) / sum(len(f) for f in scanned.frames)

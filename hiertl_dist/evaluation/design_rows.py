@@ -88,7 +88,7 @@ def design_rows(
         Names the frame, with the shortest distance of each pair of elements over these frames.
     FrameError
         Names the frame.
-    KeyError
+    UnknownBlockError
         Names the block that the basis lacks.
     ValueError
         An unknown policy.

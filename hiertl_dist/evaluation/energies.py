@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FrameError, InnerCutoffError
+from ..errors import FrameError, InnerCutoffError, InputError
 from ..files.paths import require_file
 from ..frames.frame import Frame, working_on
 from ..frames.rows import select_rows
@@ -236,7 +236,7 @@ class Model(Shown, card=model_card):
         """
         listed = answerable(frames, policy, "evaluate")
         if not isinstance(threads, int) or threads < 1:
-            raise ValueError(f"threads: expected a whole number of at least 1, found {threads!r}")
+            raise InputError(f"threads: expected a whole number of at least 1, found {threads!r}")
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is not None:
             executor.require_alike([f.digest for f in listed], "frames")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 
-from ..errors import FrameError, InnerCutoffError
+from ..errors import FrameError, InnerCutoffError, InputError
 from ..frames.frame import Frame, working_on
 from ..frames.rows import frame_rows, n_rows
 from ..model.basis import cluster_name
@@ -202,7 +202,7 @@ def check_elements(frames: Iterable[Frame], elements: Sequence[str]) -> None:
 def check_policy(policy: str) -> None:
     """Raise ValueError unless ``policy`` is one of :data:`InnerPolicy`."""
     if policy not in INNER_POLICIES:
-        raise ValueError(f"policy for pairs inside an inner cutoff: expected one of {INNER_POLICIES}, found {policy!r}")
+        raise InputError(f"policy for pairs inside an inner cutoff: expected one of {INNER_POLICIES}, found {policy!r}")
 
 
 def answerable(
@@ -214,7 +214,7 @@ def answerable(
     """
     check_policy(policy)
     if policy == "skip_frame":
-        raise ValueError(f"{verb}: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
+        raise InputError(f"{verb}: policy skip_frame would leave a frame without an answer; damp, lsq or refuse")
     listed = [frames] if isinstance(frames, Frame) else list(frames)
     if elements is not None:
         check_elements(listed, sorted(elements))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal, get_args
 
+from hiertl_dist.errors import InputError
 from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
 from hiertl_dist.executors.dask import DaskExecutor, current_client
 from hiertl_dist.executors.launch import launched_first, launched_size, refuse_many, under_mpirun
@@ -67,7 +68,7 @@ def executor(
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown kind, for ``client`` or ``comm`` with a kind that has no use for it, and for a number of workers
         that the kind can't have.
     ImportError, LaunchError
@@ -92,9 +93,9 @@ def executor(
             RuntimeWarning, stacklevel=2,
         )  # fmt: skip
     if client is not None and kind != "dask":
-        raise ValueError(f"a dask client is of no use to the executor {kind!r}")
+        raise InputError(f"a dask client is of no use to the executor {kind!r}")
     if comm is not None and kind != "mpi":
-        raise ValueError(f"an MPI communicator is of no use to the executor {kind!r}")
+        raise InputError(f"an MPI communicator is of no use to the executor {kind!r}")
     if kind == "serial":
         return _sized(SerialExecutor(), workers)
     if kind == "processes":
@@ -103,7 +104,7 @@ def executor(
         return DaskExecutor(client, workers)
     if kind == "mpi":
         return _sized(MPIExecutor(comm), workers)
-    raise ValueError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")
+    raise InputError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")
 
 
 @contextmanager
@@ -128,5 +129,5 @@ def _sized(made: Executor, workers: int | None) -> Executor:
     if workers not in (None, made.workers):
         has = made.workers
         made.close()
-        raise ValueError(f"workers: the executor {made.name!r} has {count_text(has, 'worker')} here, not {workers}")
+        raise InputError(f"workers: the executor {made.name!r} has {count_text(has, 'worker')} here, not {workers}")
     return made

@@ -27,6 +27,7 @@ import psutil
 import scipy.linalg  # noqa: F401  loaded now, so that the limit in `one_blas_thread` reaches its BLAS too
 import threadpoolctl
 
+from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.executors.progress import Progress, progress
 
 Call = Callable[..., Any]
@@ -46,7 +47,7 @@ def _costs(items: Sequence[Any], cost: Cost, label: Label) -> list[float]:
     return found
 
 
-class TaskFailed(RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
+class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
     """An item failed, or the worker that had it was lost. The message names the item and says why.
 
     Raised by ``Executor.run`` and ``Executor.reduce``, on every calling process alike. ``__cause__`` is the
@@ -281,7 +282,7 @@ class Executor(ABC):
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
-            raise ValueError(f"workers: expected at least 1, found {workers}")
+            raise InputError(f"workers: expected at least 1, found {workers}")
         self._workers = workers
 
     @property

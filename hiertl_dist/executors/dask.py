@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, ClassVar, Final
 
-from hiertl_dist.errors import LaunchError
+from hiertl_dist.errors import InputError, LaunchError
 from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
@@ -50,14 +50,14 @@ class DaskExecutor(PoolExecutor):
 
     def __init__(self, client: Any = None, workers: int | None = None) -> None:
         if client is not None and workers is not None:
-            raise ValueError("workers is for a local cluster: that of a client has the workers that it has")
+            raise InputError("workers is for a local cluster: that of a client has the workers that it has")
         super().__init__(cores() if workers is None else workers)
         self._cluster: Any = None
         self._client = client if client is not None else current_client()
         if self._client is None:
             self._cluster, self._client = _own_cluster(self._workers)
         elif self._client.asynchronous:
-            raise ValueError("the dask client is asynchronous: make one with asynchronous=False")
+            raise InputError("the dask client is asynchronous: make one with asynchronous=False")
 
     @property
     def workers(self) -> int:

@@ -154,7 +154,7 @@ class MPIExecutor(Executor):
     def _agree(self, n: int) -> None:
         counts = self._comm.allgather(n)
         if len(set(counts)) > 1:
-            raise ValueError(f"the ranks were given different numbers of items: {counts}")
+            raise InputError(f"the ranks were given different numbers of items: {counts}")
 
     def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
         # one rank's costs: elsewhere the same estimate may differ in its last digit

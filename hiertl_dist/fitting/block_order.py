@@ -6,16 +6,17 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, MismatchError, Problems
+from ..errors import InputError, MismatchError
 from ..evaluation.contacts import check_contacts
 from ..evaluation.frame_rows import check_elements
 from ..frames.rows import KINDS, summary_group_counts
-from ..model.basis import cluster_name, split_symbols
+from ..model.basis import Basis, cluster_name, split_symbols
 from ..model.blocks import blocks_of, sets_used
 from ..model.frozen import check_frozen, reaching_wall, wall_of
 from ..model.one_body import settled_energies
 from ..model.parameters import IN_FIT, different_walls
 from ..text.display import Shown
+from ..text.problems import Problems
 from ..text.words import count_text
 from .settings import FitSettings
 from .weights import check_fit_weights, explicit, unknown_weight
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ..design_matrix.planning import Need, Plan
     from ..executors.base import Executor
     from ..frames.frame import Frame
-    from ..model.basis import Basis
     from ..model.parameters import Parameters
 
 

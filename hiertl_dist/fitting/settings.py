@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..algebra import regulariser_faults
-from ..errors import InputError, joined
+from ..errors import InputError
 from ..frames.rows import OBJECTIVES
 from ..model.one_body import MISSING_ENERGIES
 from ..text.display import Shown
+from ..text.problems import joined
 from ..text.table_keys import REGULARISERS, elsewhere
 from .weights import AUTO, checked_choice
 

@@ -15,8 +15,9 @@ import numpy as np
 from ..algebra import Gram, RFactor, Ridge, UnsafeGram, solve
 from ..algebra.posterior import posterior
 from ..algebra.unpenalised import set_apart
-from ..errors import InputError, Problems
+from ..errors import InputError
 from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind
+from ..text.problems import Problems
 from ..text.words import count_text, percent_text, shown
 
 if TYPE_CHECKING:

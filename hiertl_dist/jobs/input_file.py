@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
 from ..design_matrix.store_places import store_folder
-from ..errors import HiertlError, InputError, joined
+from ..errors import HiertlError, InputError
 from ..executors import KINDS
 from ..files.paths import require_file
 from ..fitting.settings import FitSettings
@@ -38,6 +38,7 @@ from ..io import iter_frames, read_fm_setup
 from ..model.one_body import MISSING_ENERGIES
 from ..text.cards import input_card
 from ..text.display import Shown
+from ..text.problems import joined
 from ..text.table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OUTPUT, STORE, TABLE, TEXTS, TOP
 from ..text.words import toml_table
 from .input_tables import UNITS, Reading, fit_settings, refuse_overlaps

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import HiertlError, InputError, MissingFileError, Problems, respelled, unknown_keys_message
+from ..errors import HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
 from ..files.paths import local_path, require_file
 from ..fitting.settings import FitSettings
@@ -19,6 +19,7 @@ from ..io.files import find_files, refuse_twice, stem
 from ..model.basis import Basis, cluster_name, split_symbols
 from ..model.parameters import Penalty
 from ..model_selection.search_settings import SearchSettings
+from ..text.problems import Problems, respelled, unknown_keys_message
 from ..text.table_keys import (
     BYTES,
     DATA,

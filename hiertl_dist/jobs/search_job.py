@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.holding_out import each_once
-from ..errors import Problems
 from ..evaluation.compiling import compile_kernels
 from ..fitting.stored_summaries import ask_store
 from ..fitting.summary_store import SummaryStore
@@ -19,6 +18,7 @@ from ..model_selection.search_plan import SearchPlan, plan_search
 from ..model_selection.search_settings import SearchSettings
 from ..model_selection.search_stages import SearchResult, search
 from ..text.display import table_text
+from ..text.problems import Problems
 from ..text.words import count_text
 from .figures import need_matplotlib
 from .fit_job import known_frames, options_of, read_frozen, renew, tell_solution

@@ -15,10 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BasisError, joined
+from ..errors import BasisError
 from ..files.paths import require_file
 from ..text.cards import basis_card
 from ..text.display import Shown
+from ..text.problems import joined
 from ..text.words import shown, toml_table
 from .basis_table import given_energies, read_table
 from .cluster_types import (

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BasisError, Problems, unknown_keys_message
+from ..errors import BasisError
 from ..frames.type_names import SYMBOL
+from ..text.problems import Problems, unknown_keys_message
 from ..text.table_keys import BASIS, MANY_BODY, OF_BLOCK, PAIR, TYPE
 from ..text.words import shown
 from ..units import EV

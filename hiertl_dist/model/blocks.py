@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..errors import UnknownBlockError
 from ..text.cards import block_card
 from ..text.display import Shown
 from .basis import Basis, ClusterType, Elements, cluster_name, edges_of, split_symbols, type_rank
@@ -185,7 +186,7 @@ def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, 
 
     Raises
     ------
-    KeyError
+    UnknownBlockError
         The basis has no block of a name.
     BasisError
         A name that no names of elements make.
@@ -207,7 +208,7 @@ def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, 
     wanted = [cluster_name(split_symbols(n)) for n in ([names] if isinstance(names, str) else names)]
     for name in wanted:
         if name not in found:
-            raise KeyError(f"no block {name!r}; the basis has {', '.join(found)}")
+            raise UnknownBlockError(f"no block {name!r}; the basis has {', '.join(found)}")
     return tuple(block for name, block in found.items() if name in wanted)
 
 
@@ -240,7 +241,7 @@ def columns_of(basis: Basis, names: Iterable[str] | None = None) -> Columns:
 
     Raises
     ------
-    KeyError, BasisError
+    UnknownBlockError, BasisError
         As :func:`blocks_of` raises them.
     """
     return Columns((c for block in blocks_of(basis, names) for c in block.columns), basis.elements)

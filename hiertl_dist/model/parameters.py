@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..errors import MismatchError, ParameterFileError
+from ..errors import InputError, MismatchError, ParameterFileError
 from ..text.cards import parameters_card
 from ..text.display import Shown
 from .basis import Basis
@@ -129,7 +129,7 @@ class Parameters(Shown, card=parameters_card):
 
         Raises
         ------
-        KeyError
+        UnknownBlockError
             A type has a column that this model lacks.
         """
         basis = self.basis.with_types(types)
@@ -199,9 +199,9 @@ def merge_parameters(
         No parts, or another ``overlap``.
     """
     if overlap not in ("refuse", "add"):
-        raise ValueError(f"overlap: expected 'refuse' or 'add', found {overlap!r}")
+        raise InputError(f"overlap: expected 'refuse' or 'add', found {overlap!r}")
     if not parts:
-        raise ValueError("merge: expected at least one part, found none")
+        raise InputError("merge: expected at least one part, found none")
     if overlap == "refuse":
         refuse_shared_types(parts)
     types: dict[tuple[str, ...], tuple[ClusterType, str]] = {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
 from ..frames.rows import KINDS, Group, person_kind
 from ..text.display import Shown
 from ..text.result_cards import held_out_card
@@ -87,12 +88,12 @@ class HeldOut(Shown, card=held_out_card):
     def _chosen(self, where: Mapping[str, Any]) -> NDArray[np.bool_]:
         wanted = {k: v for k, v in where.items() if v is not None}
         if unknown := set(wanted) - set(Cell._fields):
-            raise ValueError(f"expected some of {Cell._fields}, found {sorted(unknown)}")
+            raise InputError(f"expected some of {Cell._fields}, found {sorted(unknown)}")
         chosen = np.ones(len(self.cells), bool)
         for key, value in wanted.items():
             match = self._fields[key] == value
             if key != "kind" and not match.any():
-                raise ValueError(f"{key}: expected one of {self.values(key)}, found {value!r}")
+                raise InputError(f"{key}: expected one of {self.values(key)}, found {value!r}")
             chosen &= match
         return chosen
 
@@ -126,7 +127,7 @@ class HeldOut(Shown, card=held_out_card):
         >>> errors.rmse("force", composition="C75N25")
         """
         if kind not in KINDS:
-            raise ValueError(f"kind: expected one of {KINDS}, found {kind!r}")
+            raise InputError(f"kind: expected one of {KINDS}, found {kind!r}")
         chosen = self._chosen({"kind": kind, **where})
         rows = int(self.rows[chosen].sum())
         return math.sqrt(float(self.squares[chosen].sum()) / rows) if rows else math.nan
@@ -198,7 +199,7 @@ class HeldOut(Shown, card=held_out_card):
                 total += share
                 weighted += share * math.log(max(error, NEGLIGIBLE * self.rmse(kind), 1e-300))
         if not total:
-            raise ValueError(f"score: no held-out rows of the kinds {', '.join(k for k, s in shares.items() if s)}")
+            raise InputError(f"score: no held-out rows of the kinds {', '.join(k for k, s in shares.items() if s)}")
         return math.exp(weighted / total)
 
     def _shares(self, importance: Mapping[str, float] | None) -> dict[str, float]:
@@ -206,7 +207,7 @@ class HeldOut(Shown, card=held_out_card):
         shares = dict.fromkeys(self.values("kind"), 1.0) if importance is None else dict(importance)
         for kind, share in shares.items():
             if not (kind in KINDS and math.isfinite(share) and share >= 0.0):
-                raise ValueError(f"importance: expected numbers ≥ 0 by {KINDS}, found {kind}: {share}")
+                raise InputError(f"importance: expected numbers ≥ 0 by {KINDS}, found {kind}: {share}")
         return shares
 
     def fold_scores(self, importance: Mapping[str, float] | None = None, **where: Any) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..errors import InputError, Problems
+from ..errors import InputError
 from ..fitting.block_order import (
     HierarchyOptions,
     blocks_in,
@@ -23,6 +23,7 @@ from ..frames.rows import KINDS, n_rows
 from ..model.basis import cluster_name, split_symbols
 from ..model.blocks import blocks_of
 from ..model.one_body import OpenEnergies, counts_of, one_body_values, settled_energies, undetermined_energies
+from ..text.problems import Problems
 from .search_parts import Part, Tell, kinds_of, tell_orders, weighable
 
 if TYPE_CHECKING:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ..algebra import regulariser_faults, regulariser_from_dict, regulariser_to_dict
 from ..dataset.folds import Folds
-from ..errors import HiertlError, InputError, Problems, joined, respelled, unknown_keys_message
+from ..errors import HiertlError, InputError
 from ..fitting.weights import AUTO, explicit
 from ..frames.rows import KINDS, OBJECTIVES
 from ..model.basis import cluster_name, split_symbols
 from ..text.display import Shown
+from ..text.problems import Problems, joined, respelled, unknown_keys_message
 from ..text.table_keys import AXES, SEARCH
 from ..text.words import shown
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..algebra import ConvergenceError
+from ..algebra.errors import SOLVER_ERRORS
 from ..errors import HiertlError
 from ..evaluation.energies import Model
 from ..executors import borrowed
@@ -322,9 +322,9 @@ def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> S
     chosen = view(summaries, **setup.view_options(choice.orders, choice.exclude, choice.weights, choice.objective))
     try:
         return solve(chosen, choice.regulariser, penalty=part.fit.penalty, name=part.name, frames=part.frames)
-    except HiertlError:
-        raise
-    except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
+    except (*SOLVER_ERRORS, ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
+        if isinstance(error, HiertlError) and not isinstance(error, SOLVER_ERRORS):
+            raise
         return f"{type(error).__name__}: {error}"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..algebra.calibration import Reliability, coverage, reliability
+from ..errors import InputError
 from ..frames.rows import SUMMARY_KINDS, kind_codes, person_kind, row_targets, select_rows
 from ..model_selection.held_out_errors import UNITS
 from ..text.display import Shown
@@ -91,10 +92,10 @@ def calibration(
         Frames and predictions are not as many, or not of one another; a total standard deviation is NaN.
     """
     if len(predictions) != len(frames):
-        raise ValueError(f"calibration: expected a prediction of each frame, found {len(predictions)} of {len(frames)}")
+        raise InputError(f"calibration: expected a prediction of each frame, found {len(predictions)} of {len(frames)}")
     for frame, found in zip(frames, predictions, strict=True):
         if (found.origin, found.mean.forces.shape) != (frame.origin, (len(frame), 3)):
-            raise ValueError(f"calibration: expected a prediction of {frame.origin}, found one of {found.origin}")
+            raise InputError(f"calibration: expected a prediction of {frame.origin}, found one of {found.origin}")
     errors: dict[str, list[float]] = {}
     sigmas: dict[str, list[float]] = {}
     for frame, found in zip(frames, predictions, strict=True):

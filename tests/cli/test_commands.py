@@ -15,7 +15,7 @@ import pytest
 from job_files import ORDERS, job_frames, unnamed, write_extxyz, write_fm_setup, write_job, write_toml
 from synthetic import environment, labelled, random_frames, random_parameters, small_basis
 
-from hiertl_dist import Model
+from hiertl_dist import ConvergenceError, InputError, Model, UnknownBlockError, UnsafeGram
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.cli import demo, doctor
 from hiertl_dist.executors import SerialExecutor, base, progress
@@ -650,7 +650,8 @@ def failing(error):
 @pytest.mark.parametrize(
     ("error", "code"),
     [(ValueError("no"), 2), (KeyError("no"), 2), (ZeroDivisionError("no"), 2), (FileNotFoundError("no"), 2),
-     (ModuleNotFoundError("no"), 2), (base.TaskFailed("no"), 1)],
+     (ModuleNotFoundError("no"), 2), (base.TaskFailed("no"), 1), (UnknownBlockError("no"), 2),
+     (ConvergenceError("no", 1.0), 1), (UnsafeGram("no", 1e9), 2)],
     ids=lambda v: type(v).__name__,
 )  # fmt: skip
 def test_an_error_is_one_line_and_a_code(run, tmp_path, monkeypatch, error, code):
@@ -658,6 +659,17 @@ def test_an_error_is_one_line_and_a_code(run, tmp_path, monkeypatch, error, code
     found, out, err = run("plan", write_job(tmp_path))
     assert (found, out) == (code, "")
     assert err == f"hiertl-dist: {type(error).__name__}: no\n"
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"), [(InputError("no"), 2), (ConvergenceError("no", 1.0), 1), (UnsafeGram("no", 1e9), 1)],
+    ids=lambda v: type(v).__name__,
+)  # fmt: skip
+def test_a_task_that_fails_for_wrong_input_has_its_code(run, tmp_path, monkeypatch, cause, code):
+    error = base.TaskFailed("no")
+    error.__cause__ = cause
+    monkeypatch.setattr(jobs, "plan_job", failing(error))
+    assert run("plan", write_job(tmp_path))[0] == code
 
 
 def test_interrupted(run, tmp_path, monkeypatch):

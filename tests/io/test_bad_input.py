@@ -37,6 +37,7 @@ from hiertl_dist.errors import (
     ParameterFileError,
     ResourceError,
     StoreError,
+    UnknownBlockError,
 )
 from hiertl_dist.executors import TaskFailed, executor
 from hiertl_dist.fitting.block_fit import FitSettings, fit_block
@@ -247,7 +248,7 @@ for what, change, said in [
     kind("basis", what, BasisError, ValueError, *said)(basis(**change))
 
 
-@kind("basis", "a block that is not there", KeyError, LookupError, "no block 'CO'", "the basis has C, N, CN")
+@kind("basis", "a block that is not there", UnknownBlockError, KeyError, "no block 'CO'", "the basis has C, N, CN")
 def _(folder):
     return design_rows(FRAMES[:1], BASIS, ["CO"])
 
@@ -411,7 +412,7 @@ def _(folder):
     return check_resources(1, "plan", workers=1, disk_bytes=2**60, disk=folder)
 
 
-@kind("plan", "an unknown policy", ValueError, Exception, "expected one of", "'skip_frame'", "'ignore'")
+@kind("plan", "an unknown policy", InputError, ValueError, "expected one of", "'skip_frame'", "'ignore'")
 def _(folder):
     return make_plan(FRAMES[:1], BASIS, policy="ignore")
 
@@ -540,7 +541,7 @@ def outcome(one, folder):
 
 
 def message(error):
-    return str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    return str(error)
 
 
 @pytest.mark.parametrize("one", KINDS, ids=lambda k: f"{k.area}: {k.name}")
@@ -565,7 +566,7 @@ def test_our_exceptions_are_builtins_too():
     for error in {k.error for k in KINDS} | {k.cause for k in KINDS if k.cause}:
         if error.__module__ == HiertlError.__module__:
             assert issubclass(error, HiertlError)
-            assert issubclass(error, (ValueError, RuntimeError, FileNotFoundError))
+            assert issubclass(error, (ValueError, RuntimeError, FileNotFoundError, KeyError))
 
 
 def main():

@@ -9,11 +9,12 @@ from dataclasses import fields
 import pytest
 
 from hiertl_dist.algebra import regularisers
-from hiertl_dist.errors import HiertlError, InputError, unknown_keys_message
+from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.fitting.settings import FitSettings
 from hiertl_dist.jobs.input_file import Input
 from hiertl_dist.jobs.input_tables import KINDS
 from hiertl_dist.text import table_keys
+from hiertl_dist.text.problems import unknown_keys_message
 
 GOOD = {
     "basis": {
