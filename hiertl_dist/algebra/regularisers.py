@@ -10,10 +10,12 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 
 from hiertl_dist.errors import InputError
+from hiertl_dist.text.problems import require_known, respelled
+from hiertl_dist.text.table_keys import OF_REGULARISER
 
 
 def _require(name: str, value: float, *, positive: bool, below: float = math.inf, hint: str = "") -> None:
@@ -285,7 +287,7 @@ def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
         raise InputError("; ".join(faults))
     noun = _KINDS[str(settings["kind"])]
     given = {str(key): value for key, value in settings.items() if key != "kind"}
-    return noun(**_respelled(given, {field.name for field in fields(noun)}))  # type: ignore[arg-type]  # checked
+    return noun(**respelled(given, {field.name for field in fields(noun)}, "regulariser"))  # checked
 
 
 def regulariser_faults(settings: Mapping[str, object]) -> list[str]:
@@ -305,18 +307,15 @@ def regulariser_faults(settings: Mapping[str, object]) -> list[str]:
     known = {field.name: field.default is MISSING for field in fields(noun)}
     given = {str(key): value for key, value in settings.items() if key != "kind"}
     try:
-        given = _respelled(given, known)
-    except ValueError as error:
+        given = respelled(given, known, "regulariser")
+    except InputError as error:
         return [*faults, str(error)]
-    unknown = sorted(set(given) - set(known))
-    missing = sorted(name for name, required in known.items() if required and name not in given)
-    if unknown or missing:
-        meant = [close[0] for name in unknown if (close := difflib.get_close_matches(name, known, 1))]
-        hint = f" (did you mean {', '.join(meant)}?)" if meant else ""
-        faults.append(
-            f"regulariser {kind!r}: expected keys {', '.join(known)}; unknown: {', '.join(unknown) or 'none'}{hint}; "
-            f"missing: {', '.join(missing) or 'none'}"
-        )
+    try:
+        require_known(given, known, f"regulariser {kind!r}", here=OF_REGULARISER)
+    except InputError as error:
+        faults.append(str(error))
+    if missing := sorted(name for name, required in known.items() if required and name not in given):
+        faults.append(f"regulariser {kind!r}: missing: {', '.join(missing)}; its keys are {', '.join(known)}")
     likely = {name: 0.5 for name, required in known.items() if required}
     for name in known:
         try:  # each by itself, for the first that is wrong ends it
@@ -325,18 +324,6 @@ def regulariser_faults(settings: Mapping[str, object]) -> list[str]:
         except ValueError as error:
             faults.append(str(error))
     return faults
-
-
-def _respelled(given: dict[str, object], known: Collection[str]) -> dict[str, object]:
-    """The settings with known keys as they are spelt here: normalise is normalize, penalize penalise."""
-    found: dict[str, object] = {}
-    for key, value in given.items():
-        others = (key.replace("is", "iz"), key.replace("iz", "is"))
-        name = key if key in known else next((o for o in others if o in known), key)
-        if name in found:
-            raise ValueError(f"regulariser: the key {name} is given in two spellings")
-        found[name] = value
-    return found
 
 
 def regulariser_to_dict(regulariser: Regulariser) -> dict[str, object]:

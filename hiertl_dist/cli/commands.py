@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import sys
 import warnings
@@ -126,10 +125,10 @@ def _client(address: str) -> Any:
 
 
 def _print(arguments: argparse.Namespace, runner: Executor | None, found: Any, text: str) -> None:
-    from ..files.json_files import jsonable
+    from ..files.json_files import json_text
 
     stream = sys.stdout if runner is None else runner.out()
-    print(json.dumps(jsonable(found), allow_nan=False) if arguments.json else text, file=stream, flush=True)
+    print(json_text(found) if arguments.json else text, file=stream, flush=True)
 
 
 def _job(arguments: argparse.Namespace) -> Input:

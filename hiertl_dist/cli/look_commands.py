@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ def look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
 def look(arguments: argparse.Namespace) -> int:
     """Run one of the two; returns its exit code."""
     from ..executors import SerialExecutor, refuse_many
-    from ..files.json_files import jsonable
+    from ..files.json_files import json_text
     from .look_job import look_job
 
     output = getattr(arguments, "output", None)
@@ -59,6 +58,6 @@ def look(arguments: argparse.Namespace) -> int:
             overwrite=getattr(arguments, "overwrite", False),
             watch=runner.watch,
         )  # fmt: skip
-        text = json.dumps(jsonable(found.as_dict()), allow_nan=False) if arguments.json else found.text(arguments.units)
+        text = json_text(found.as_dict()) if arguments.json else found.text(arguments.units)
         print(text, file=runner.out(), flush=True)
     return 0

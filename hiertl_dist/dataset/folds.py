@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from scipy.cluster.hierarchy import DisjointSet
 
 from ..errors import InputError
-from ..text.problems import Problems, unknown_keys_message
+from ..text.problems import Problems, require_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,8 +105,8 @@ class Folds:
         if not isinstance(table, dict):
             raise InputError(f"folds: expected a table, found {table!r}")
         known, problems = [f.name for f in fields(cls)], Problems()
-        if unknown := set(table) - set(known):
-            problems.add(f"folds: {unknown_keys_message(unknown, known)}")
+        with problems.noting():
+            require_known(table, known, "folds")
         for key in known:
             with problems.noting():
                 if key in table:  # by itself, for the first that is wrong ends it

@@ -20,7 +20,12 @@ def jsonable(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
+def json_text(value: Any) -> str:
+    """The value as JSON."""
+    return json.dumps(jsonable(value), allow_nan=False)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
     with replacing(path) as stream:
-        stream.write(json.dumps(jsonable(value), allow_nan=False).encode())
+        stream.write(json_text(value).encode())

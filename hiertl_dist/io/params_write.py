@@ -11,11 +11,10 @@ import itertools
 import math
 import os
 import re
-import secrets
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ParameterFileError
-from ..files.paths import local_path
+from ..files.paths import local_path, replacing
 from ..model.basis import cluster_name, edges_of
 from ..model.blocks import pattern_of, type_powers
 from .masses import MASSES
@@ -73,16 +72,10 @@ def write_parameters(
     """
     path = local_path(path, "parameter file")
     text = "\n".join(_Writer(parameters, reduced).lines(list(comments))) + "\n"
-    # A name of its own: two processes that write the same file must not share the temporary one.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as stream:
+        stream.write(text.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 class _Writer:

@@ -19,7 +19,7 @@ from ..io.files import find_files, refuse_twice, stem
 from ..model.basis import Basis, cluster_name, split_symbols
 from ..model.parameters import Penalty
 from ..model_selection.search_settings import SearchSettings
-from ..text.problems import Problems, respelled, unknown_keys_message
+from ..text.problems import Problems, require_known, respelled
 from ..text.table_keys import (
     BYTES,
     DATA,
@@ -43,7 +43,7 @@ from ..text.words import shown
 from .table_checks import without_wrong_numbers, wrong_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     TEXT: lambda v: isinstance(v, str),
@@ -251,7 +251,7 @@ def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
     if "penalty" in own:
         penalty = own.pop("penalty")
         with problems.noting():
-            _known(penalty, PENALTY, f"{where}.penalty")
+            require_known(penalty, PENALTY, f"{where}.penalty")
         own["penalty"] = Penalty(**{k: v for k, v in penalty.items() if k in PENALTY})
     settings = FitSettings()
     # each by itself, for the first that is wrong ends it
@@ -299,18 +299,13 @@ def _table(table: Any, where: str) -> Mapping[str, Any]:
     return table
 
 
-def _known(table: Any, keys: Iterable[str], where: str) -> None:
-    if unknown := sorted(set(_table(table, where)) - set(keys)):
-        raise InputError(f"{where or 'input'}: {unknown_keys_message(unknown, sorted(keys))}")
-
-
 def _checked(table: Any, kinds: Mapping[str, str], where: str, problems: Problems) -> dict[str, Any]:
     """The keys of a table that are known and whose value is of its kind; the others are problems."""
     found: dict[str, Any] = {}
     with problems.noting():
         found = respelled(_table(table, where), kinds, where)
     with problems.noting():
-        _known(found, kinds, where)
+        require_known(found, kinds, where or "input")
     for key in [k for k in found if k in kinds]:
         if not KINDS[kinds[key]](found[key]):
             problems.add(f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {shown(found.pop(key))}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BasisError
 from ..frames.type_names import SYMBOL
-from ..text.problems import Problems, unknown_keys_message
+from ..text.problems import Problems, require_known
 from ..text.table_keys import BASIS, MANY_BODY, OF_BLOCK, PAIR, TYPE
 from ..text.words import shown
 from ..units import EV
@@ -52,13 +52,6 @@ def read_table(
         Naming the key, what was expected and what was found.
     """
     return _Reader(table).read()
-
-
-def _known(table: Any, keys: tuple[str, ...], where: str) -> None:
-    if not isinstance(table, dict):
-        raise BasisError(f"{where}: expected a table, found {shown(table)}")
-    if unknown := set(table) - set(keys):
-        raise BasisError(f"{where}: {unknown_keys_message(unknown, sorted(keys))}")
 
 
 def _get(table: Mapping[str, Any], key: str, kind: type, where: str, default: Any = MISSING) -> Any:
@@ -106,7 +99,7 @@ class _Reader:
     def __init__(self, table: Mapping[str, Any]) -> None:
         self.problems = Problems(BasisError)
         with self.problems.noting():
-            _known(table, BASIS, "basis")
+            require_known(table, BASIS, "basis", BasisError)
         self.table: Mapping[str, Any] = table if isinstance(table, dict) else {}
         self.elements: Elements = ()
         with self.problems.noting():
@@ -136,7 +129,7 @@ class _Reader:
         for body in (3, 4):
             where = f"basis.{BODY_KEYS[body]}"
             with self.problems.noting():
-                _known(_get(self.table, BODY_KEYS[body], dict, "basis", {}), MANY_BODY, where)
+                require_known(_get(self.table, BODY_KEYS[body], dict, "basis", {}), MANY_BODY, where, BasisError)
         self._check_orders()
 
     def read(self) -> Parts:
@@ -182,7 +175,8 @@ class _Reader:
         found: dict[Elements, Mapping[str, Any]] = {}
         for key, own in self._named(what, (1, 2, 3, 4), {}).items():
             with self.problems.noting():
-                _known(own, () if what == "types" and len(key) == 1 else keys, f"basis.{what}.{cluster_name(key)}")
+                known = () if what == "types" and len(key) == 1 else keys
+                require_known(own, known, f"basis.{what}.{cluster_name(key)}", BasisError)
             found[key] = own if isinstance(own, dict) else {}
         return found
 
@@ -249,7 +243,7 @@ class _Reader:
         """A pair; None where its cutoffs are wrong. What is wrong is noted."""
         where = f"basis.pairs.{cluster_name(key)}"
         with self.problems.noting():
-            _known(own, PAIR, where)
+            require_known(own, PAIR, where, BasisError)
         if not isinstance(own, dict):
             return None
         transform = self.transform

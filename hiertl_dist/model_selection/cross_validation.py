@@ -6,16 +6,17 @@ taken away from a whole, which would lose digits. Held-out errors are those of t
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 
 from ..algebra import ConvergenceError, RFactor
+from ..algebra.kept import Kept
 from ..algebra.stacking import Layer, stack
 from ..errors import InputError
 from ..executors import InlineExecutor
@@ -77,22 +78,12 @@ class Pools:
 
     def __init__(self, summaries: Summaries, most: int | None = None) -> None:
         self.summaries = summaries
-        self._most = psutil.virtual_memory().available // 4 if most is None else most
-        self._kept: OrderedDict[tuple[Group, ...], RFactor] = OrderedDict()
-        self._bytes = 0
+        most = psutil.virtual_memory().available // 4 if most is None else most
+        self._kept: Kept[tuple[Group, ...], RFactor] = Kept(most, attrgetter("r.nbytes"))
 
     def of(self, groups: tuple[Group, ...]) -> RFactor:
         """The factor of all rows of some groups of one element set, with b less all offsets as its only target."""
-        if groups in self._kept:
-            self._kept.move_to_end(groups)
-            return self._kept[groups]
-        made = self._make(groups)
-        self._kept[groups] = made
-        self._bytes += made.r.nbytes
-        while self._bytes > self._most and len(self._kept) > 1:
-            _, old = self._kept.popitem(last=False)
-            self._bytes -= old.r.nbytes
-        return made
+        return self._kept.of(groups, self._make)
 
     def _make(self, groups: tuple[Group, ...]) -> RFactor:
         layers = []

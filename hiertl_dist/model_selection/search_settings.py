@@ -20,7 +20,7 @@ from ..fitting.weights import AUTO, explicit
 from ..frames.rows import KINDS, OBJECTIVES
 from ..model.basis import cluster_name, split_symbols
 from ..text.display import Shown
-from ..text.problems import Problems, joined, respelled, unknown_keys_message
+from ..text.problems import Problems, joined, require_known, respelled
 from ..text.table_keys import AXES, SEARCH
 from ..text.words import shown
 
@@ -80,9 +80,9 @@ class Grid(Shown):
         problems = Problems()
         axes: dict[str, tuple[Any, ...]] = {}
         with problems.noting():
-            _known({} if isinstance(table, dict) else table, AXES, where)
+            require_known({} if isinstance(table, dict) else table, AXES, where)
             table = respelled(table, AXES, where)
-            _known(table, AXES, where)
+            require_known(table, AXES, where)
         for key in [k for k in table if k in _READERS] if isinstance(table, dict) else ():
             with problems.noting():
                 axes |= _READERS[key](table[key], f"{where}.{key}")
@@ -150,8 +150,7 @@ class SearchSettings(Shown):
                 raise InputError(f"search.{key}: expected {expected}, found {getattr(self, key)!r}")
         if self.importance is not None:
             shares = _numbers(self.importance, "search.importance")
-            if unknown := [k for k in shares if k not in KINDS]:
-                raise InputError(f"search.importance: {unknown_keys_message(unknown, KINDS)}")
+            require_known(shares, KINDS, "search.importance")
             if not any(shares.values()):
                 raise InputError(f"search.importance: expected a number above 0, found {dict(self.importance)}")
         if not isinstance(self.folds, Folds):
@@ -178,7 +177,7 @@ class SearchSettings(Shown):
         """
         problems = Problems()
         with problems.noting():
-            _known(table, SEARCH, "search")
+            require_known(table, SEARCH, "search")
         table = table if isinstance(table, dict) else {}
         found: dict[str, Any] = {}
         for key in ("strategy", "rule", "importance"):
@@ -255,13 +254,6 @@ class SearchSettings(Shown):
             "grid": {a: list(v) for a, v in self.grid.axes.items()},
             "blocks": {b: {a: list(v) for a, v in g.axes.items()} for b, g in self.blocks.items()},
         }  # fmt: skip
-
-
-def _known(table: Any, keys: Sequence[str], where: str) -> None:
-    if not isinstance(table, dict):
-        raise InputError(f"{where}: expected a table, found {shown(table)}")
-    if unknown := set(table) - set(keys):
-        raise InputError(f"{where}: {unknown_keys_message(unknown, sorted(keys))}")
 
 
 def _folds(value: Any) -> Folds:

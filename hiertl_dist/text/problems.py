@@ -12,16 +12,29 @@ from .table_keys import elsewhere, spellings
 from .words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 # ---- keys
 
 
-def unknown_keys_message(unknown: Iterable[Any], known: Iterable[str]) -> str:
+def require_known(
+    table: Any, known: Collection[str], where: str, kind: type[HiertlError] = InputError, *, here: str = ""
+) -> None:
+    """Raise an error of a kind, naming the place, where a table is none or has keys that mean nothing.
+
+    ``here`` is what the table is called where the keys of all tables are listed, if it lacks some of them.
+    """
+    if not isinstance(table, dict):
+        raise kind(f"{where}: expected a table, found {shown(table)}")
+    if unknown := set(table) - set(known):
+        raise kind(f"{where}: {unknown_keys_message(unknown, sorted(known), here)}")
+
+
+def unknown_keys_message(unknown: Iterable[Any], known: Iterable[str], here: str = "") -> str:
     """What to say of keys that mean nothing: which they are, which are known, and which were perhaps meant."""
     wrong, right = sorted(map(str, unknown)), list(known)
-    other = elsewhere(wrong)
+    other = elsewhere(wrong, here)
     lower = {name.lower(): name for name in right}
     close = {key: difflib.get_close_matches(key.lower(), lower, 1) for key in wrong}
     likely = {key: lower[names[0]] for key, names in close.items() if names}

@@ -56,9 +56,11 @@ REGULARISERS: Final = (
 )  # fmt: skip
 """What :func:`~hiertl_dist.algebra.regulariser_from_dict` takes, of one kind or another."""
 
+OF_REGULARISER: Final = "the table of the regulariser, { kind = … }"
+
 TABLES: Final[Mapping[str, Collection[str]]] = {
     "the top of the file": TOP, "[basis]": BASIS, "[basis.pairs] XY": PAIR, "[basis.types] XYZ": TYPE, "[[data]]": DATA,
-    "[hold_out]": HOLD_OUT, "[fit]": {*FIT, "only"}, "the table of the regulariser, { kind = … }": REGULARISERS,
+    "[hold_out]": HOLD_OUT, "[fit]": {*FIT, "only"}, OF_REGULARISER: REGULARISERS,
     "[fit] penalty": PENALTY, "[frozen]": FROZEN, "[store]": STORE, "[output]": OUTPUT, "[executor]": EXECUTOR,
     "[search]": {*SEARCH, *SUMMARIES}, "[search.grid]": AXES,
 }  # fmt: skip
@@ -70,12 +72,12 @@ def spellings(key: Any) -> tuple[str, ...]:
     return (key.replace("iz", "is"), key.replace("is", "iz")) if isinstance(key, str) else ()
 
 
-def elsewhere(keys: Iterable[Any]) -> dict[str, str]:
-    """Of keys that a table does not have, those that other tables have, and which these are."""
+def elsewhere(keys: Iterable[Any], here: str = "") -> dict[str, str]:
+    """Of keys that a table does not have, those that other tables than ``here`` have, and which these are."""
     found: dict[str, str] = {}
     for key in keys:
         names = {key, *spellings(key)}
-        places = [table for table, known in TABLES.items() if names & set(known)]
+        places = [table for table, known in TABLES.items() if table != here and names & set(known)]
         if places:
             found[str(key)] = " and ".join(places)
     return found

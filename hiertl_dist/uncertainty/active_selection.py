@@ -5,16 +5,17 @@ What rows a frame would add to a fit does not depend on its labels, so neither d
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import psutil
 
 from ..algebra.d_optimal import d_optimal
+from ..algebra.kept import Kept
 from ..algebra.posterior import Posterior
 from ..errors import InputError
 from ..evaluation.compiled_basis import compile_recipe
@@ -223,22 +224,12 @@ def _greedy(
     pool: Sequence[Frame], candidates: Sequence[int], count: int, maker: RowMaker, linear: Posterior,
     gains: Sequence[float], memory: int,
 ) -> list[Pick]:  # fmt: skip
-    kept: OrderedDict[int, NDArray[np.float64]] = OrderedDict()
-    held = 0
+    kept: Kept[int, NDArray[np.float64]] = Kept(memory, attrgetter("nbytes"))
 
-    def rows(index: int) -> NDArray[np.float64]:
-        nonlocal held
-        if index in kept:
-            kept.move_to_end(index)
-            return kept[index]
-        made = _weighted(pool[index], maker)
-        kept[index] = made
-        held += made.nbytes
-        while held > memory and len(kept) > 1:
-            held -= kept.popitem(last=False)[1].nbytes
-        return made
+    def made(index: int) -> NDArray[np.float64]:
+        return _weighted(pool[index], maker)
 
-    found = d_optimal(linear, candidates, count, rows, initial_gains=gains)
+    found = d_optimal(linear, candidates, count, lambda index: kept.of(index, made), initial_gains=gains)
     return [Pick(p.index, pool[p.index].origin, p.gain, p.leverage_sum) for p in found]
 
 

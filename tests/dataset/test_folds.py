@@ -361,7 +361,7 @@ def test_tables_are_read_back():
         ({"split": "time"}, r"folds\.split: expected 'frame' or 'group', found 'time'"),
         ({"split": []}, r"folds\.split: .* found \[\]"),
         ({"stratify": 1}, r"folds\.stratify: expected true or false, found 1"),
-        ({"number": 5}, r"folds: unknown keys \['number'\]; known are \['count', 'split', 'seed', 'stratify'\]"),
+        ({"number": 5}, r"folds: unknown keys \['number'\]; known are \['count', 'seed', 'split', 'stratify'\]"),
         (5, r"folds: expected a table, found 5"),
     ],
 )
