@@ -19,17 +19,9 @@ import numpy as np
 from bench import Benchmark, Options, main, tell
 from measure import table
 
-from hiertl_dist.algebra import (
-    GRAM_CONDITION_LIMIT,
-    Gram,
-    NoRegularisation,
-    RFactor,
-    Ridge,
-    TruncatedSVD,
-    UnsafeGram,
-    ridge_grid,
-    solve,
-)
+from hiertl_dist.algebra import GRAM_CONDITION_LIMIT, Gram, NoRegularisation, RFactor, Ridge, TruncatedSVD, UnsafeGram
+from hiertl_dist.algebra.ridge_grid import ridge_grid
+from hiertl_dist.algebra.solve import solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,10 +19,11 @@ from bench import Benchmark, Options, main, tell
 from measure import MB, figure, measure, table
 
 from hiertl_dist import executor, plan, reduce_rows
-from hiertl_dist.algebra import Lasso, RFactor, solve
+from hiertl_dist.algebra import Lasso, RFactor
 from hiertl_dist.algebra.factor import factor_of_rows
 from hiertl_dist.algebra.lars import library_knots, segment_gaps
 from hiertl_dist.algebra.proximal import kkt_gap
+from hiertl_dist.algebra.solve import solve
 from hiertl_dist.fitting.views import combine, whole_view
 
 if TYPE_CHECKING:

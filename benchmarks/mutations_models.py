@@ -18,7 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from hiertl_dist.errors import HiertlError
-from hiertl_dist.io import read_fm_setup
+from hiertl_dist.io.fm_setup import read_fm_setup
 from hiertl_dist.io.params_read import read_parameters
 from hiertl_dist.jobs.input_file import Input
 from hiertl_dist.model.basis import Basis

@@ -27,7 +27,8 @@ from measure import MB, figure, measure, table, variables
 from peer_rows import ACE, SNAP
 from row_kernels import filling
 
-from hiertl_dist.algebra import Gram, Lasso, NoRegularisation, RFactor, Ridge, solve
+from hiertl_dist.algebra import Gram, Lasso, NoRegularisation, RFactor, Ridge
+from hiertl_dist.algebra.solve import solve
 from hiertl_dist.design_matrix.assembly import frozen_rows
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
 from hiertl_dist.evaluation.frame_rows import rows_of

@@ -23,8 +23,9 @@ from measure import figure, table
 from scipy.linalg import blas, lapack
 
 from hiertl_dist import Model, design_rows
-from hiertl_dist.algebra import Gram, Lasso, NoRegularisation, RFactor, Ridge, solve
+from hiertl_dist.algebra import Gram, Lasso, NoRegularisation, RFactor, Ridge
 from hiertl_dist.algebra.lapack import qr_panel, qr_triangle, stack_below
+from hiertl_dist.algebra.solve import solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

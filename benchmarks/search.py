@@ -21,7 +21,8 @@ from bench import Benchmark, Options, main, tell
 from measure import MB, figure, table
 
 from hiertl_dist import Basis, FitSettings, columns_of, design_rows, read_frames
-from hiertl_dist.algebra import RFactor, regulariser_from_dict, solve
+from hiertl_dist.algebra import RFactor, regulariser_from_dict
+from hiertl_dist.algebra.solve import solve
 from hiertl_dist.dataset.folds import assign_folds
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.summary_pass import summarise

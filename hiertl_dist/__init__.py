@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     from .fitting.views import View
     from .frames.frame import Frame
     from .frames.label_summary import LabelSummary, summarise_labels
-    from .io import frames_from_ase, iter_frames, read_fm_setup, read_frames
+    from .io.atoms import frames_from_ase
+    from .io.fm_setup import read_fm_setup
+    from .io.trajectories import iter_frames, read_frames
     from .jobs.input_file import Input
     from .model.basis import Basis, ClusterType, Cutoff, Edge, Pair
     from .model.blocks import Block, Column, blocks_of, columns_of, lsq_order
@@ -120,7 +122,9 @@ _PLACES: Final = {
     "fitting.views": "View",
     "frames.frame": "Frame",
     "frames.label_summary": "LabelSummary summarise_labels",
-    "io": "frames_from_ase iter_frames read_fm_setup read_frames",
+    "io.atoms": "frames_from_ase",
+    "io.fm_setup": "read_fm_setup",
+    "io.trajectories": "iter_frames read_frames",
     "jobs.input_file": "Input",
     "model.basis": "Basis ClusterType Cutoff Edge Pair",
     "model.blocks": "Block Column blocks_of columns_of lsq_order",

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import hiertl_dist
-from hiertl_dist import errors
+from hiertl_dist import algebra, errors
 from hiertl_dist.algebra.errors import SOLVER_ERRORS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -158,6 +158,18 @@ def test_no_module_imports_itself_in_a_circle():
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" → ".join(".".join(m) for m in error.args[1]))
+
+
+def test_no_folder_hands_on_a_name_that_hides_a_module():
+    hidden = []
+    for here, path in MODULES.items():
+        if path.name == "__init__.py":
+            own = () if here == ("__init__",) else here
+            handed = {a.asname or a.name for n in tree(path).body if isinstance(n, ast.ImportFrom) for a in n.names}
+            hidden += [(*own, name) for name in handed if (*own, name) in MODULES]
+    assert not hidden
+    # a module is what an import of it gives
+    assert all(importlib.import_module(f"hiertl_dist.algebra.{n}") is getattr(algebra, n) for n in ("solve", "lasso"))
 
 
 @names

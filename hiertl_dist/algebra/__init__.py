@@ -1,6 +1,7 @@
 """Mergeable summaries of least-squares rows, regularisers, and solving from summaries alone.
 
-Needs numpy and scipy, and nothing else of this package.
+Needs numpy and scipy, and of this package errors and words alone. What is handed on here hides no module: ``solve`` is
+in ``algebra/solve.py``.
 """
 
 from hiertl_dist.algebra.errors import ConvergenceError, UnsafeGram
@@ -22,8 +23,8 @@ from hiertl_dist.algebra.regularisers import (
     regulariser_to_dict,
 )
 from hiertl_dist.algebra.rfactor import RFactor
-from hiertl_dist.algebra.ridge_grid import RidgeGrid, ridge_grid
-from hiertl_dist.algebra.solve import LinearSolution, solve, solve_all
+from hiertl_dist.algebra.ridge_grid import RidgeGrid
+from hiertl_dist.algebra.solve import LinearSolution, solve_all
 from hiertl_dist.algebra.summary import Summary
 
 __all__ = [
@@ -48,7 +49,5 @@ __all__ = [
     "regulariser_faults",
     "regulariser_from_dict",
     "regulariser_to_dict",
-    "ridge_grid",
-    "solve",
     "solve_all",
 ]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..algebra import Gram, RFactor, Ridge, UnsafeGram, solve
+from ..algebra import Gram, RFactor, Ridge, UnsafeGram
 from ..algebra.posterior import posterior
+from ..algebra.solve import solve
 from ..algebra.unpenalised import set_apart
 from ..errors import InputError
 from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind

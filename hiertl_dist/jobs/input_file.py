@@ -34,7 +34,8 @@ from ..files.paths import require_file
 from ..fitting.settings import FitSettings
 from ..frames.label_summary import LabelSummary, summarise_labels
 from ..frames.rows import n_rows
-from ..io import iter_frames, read_fm_setup
+from ..io.fm_setup import read_fm_setup
+from ..io.trajectories import iter_frames
 from ..model.one_body import MISSING_ENERGIES
 from ..text.cards import input_card
 from ..text.display import Shown

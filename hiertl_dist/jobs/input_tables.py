@@ -14,8 +14,9 @@ from ..files.paths import local_path, require_file
 from ..fitting.settings import FitSettings
 from ..fitting.weights import AUTO, mistaken_kind, unknown_weight
 from ..frames.rows import KINDS as ROW_KINDS
-from ..io import iter_frames, read_fm_setup
 from ..io.files import find_files, refuse_twice, stem
+from ..io.fm_setup import read_fm_setup
+from ..io.trajectories import iter_frames
 from ..model.basis import Basis, cluster_name, split_symbols
 from ..model.parameters import Penalty
 from ..model_selection.search_settings import SearchSettings

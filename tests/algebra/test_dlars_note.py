@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hiertl_dist.algebra import Lasso, RFactor, solve
+from hiertl_dist.algebra import Lasso, RFactor
 from hiertl_dist.algebra.lasso_path import LassoPath, lasso_path
+from hiertl_dist.algebra.solve import solve
 
 LAM = 2e-3
 

@@ -20,10 +20,10 @@ from hiertl_dist.algebra import (
     Ridge,
     Summary,
     UnsafeGram,
-    solve,
 )
 from hiertl_dist.algebra.factor import Factor
 from hiertl_dist.algebra.relevance import _point, _Rows
+from hiertl_dist.algebra.solve import solve
 
 KINDS = [RFactor, Gram]
 

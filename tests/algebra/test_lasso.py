@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Lasso as CoordinateDescent
 
-from hiertl_dist.algebra import ConvergenceError, Gram, Lasso, RFactor, Summary, solve
+from hiertl_dist.algebra import ConvergenceError, Gram, Lasso, RFactor, Summary
 from hiertl_dist.algebra import lasso as lasso_module
+from hiertl_dist.algebra.solve import solve
 
 KINDS = [RFactor, Gram]
 

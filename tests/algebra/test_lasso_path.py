@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiertl_dist.algebra import ConvergenceError, Gram, Lasso, RFactor, solve
+from hiertl_dist.algebra import ConvergenceError, Gram, Lasso, RFactor
 from hiertl_dist.algebra import lasso_path as path_module
 from hiertl_dist.algebra.lars import Knots, ended, library_knots, segment_gaps, walked_knots, without_remains
 from hiertl_dist.algebra.lasso_path import LassoPath, information_criteria, lasso_path
+from hiertl_dist.algebra.solve import solve
 
 
 def problem(m: int, n: int, condition: float = 10.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiertl_dist.algebra import Gram, NoRegularisation, RFactor, Ridge, UnsafeGram, solve
+from hiertl_dist.algebra import Gram, NoRegularisation, RFactor, Ridge, UnsafeGram
 from hiertl_dist.algebra.posterior import ROWS_AT_ONCE, Posterior, posterior
+from hiertl_dist.algebra.solve import solve
 
 EPS = float(np.finfo(float).eps)
 

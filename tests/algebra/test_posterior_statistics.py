@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hiertl_dist.algebra import NoRegularisation, RFactor, solve
+from hiertl_dist.algebra import NoRegularisation, RFactor
 from hiertl_dist.algebra.posterior import posterior
+from hiertl_dist.algebra.solve import solve
 
 
 def test_bayesian_ridge_of_scikit_learn() -> None:

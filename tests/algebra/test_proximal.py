@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hiertl_dist.algebra import Lasso, RFactor, proximal, solve
+from hiertl_dist.algebra import Lasso, RFactor, proximal
 from hiertl_dist.algebra.proximal import NEAR, kkt_gap, near_optimum
+from hiertl_dist.algebra.solve import solve
 
 
 def problem(p: int, n: int, condition: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -18,10 +18,9 @@ from hiertl_dist.algebra import (
     Summary,
     TruncatedSVD,
     UnsafeGram,
-    ridge_grid,
-    solve,
-    solve_all,
 )
+from hiertl_dist.algebra.ridge_grid import ridge_grid
+from hiertl_dist.algebra.solve import solve, solve_all
 
 KINDS = [RFactor, Gram]
 SHAPES = [(60, 12), (12, 12), (7, 12), (1, 3), (13, 12)]

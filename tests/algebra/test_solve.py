@@ -23,8 +23,8 @@ from hiertl_dist.algebra import (
     Summary,
     TruncatedSVD,
     UnsafeGram,
-    solve,
 )
+from hiertl_dist.algebra.solve import solve
 
 KINDS = [RFactor, Gram]
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hiertl_dist.algebra import Gram, NoRegularisation, RFactor, Ridge, Summary, solve
+from hiertl_dist.algebra import Gram, NoRegularisation, RFactor, Ridge, Summary
+from hiertl_dist.algebra.solve import solve
 
 KINDS = [RFactor, Gram]
 

@@ -22,11 +22,10 @@ from hiertl_dist.algebra import (
     Summary,
     TruncatedSVD,
     UnsafeGram,
-    ridge_grid,
-    solve,
-    solve_all,
 )
 from hiertl_dist.algebra.lasso_path import lasso_path
+from hiertl_dist.algebra.ridge_grid import ridge_grid
+from hiertl_dist.algebra.solve import solve, solve_all
 from hiertl_dist.algebra.unpenalised import determined, set_apart
 
 FREE = [2, 5]

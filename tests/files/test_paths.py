@@ -22,7 +22,7 @@ from hiertl_dist.evaluation.kernels.cache import DIGEST, forget_other_sources
 from hiertl_dist.files.paths import ABSENT, beside, difference_lines, differences, local_path, move_aside, require_file
 from hiertl_dist.fitting.hierarchy import HierarchyOptions, fit_hierarchy
 from hiertl_dist.fitting.summary_store import SummaryStore
-from hiertl_dist.io import read_fm_setup
+from hiertl_dist.io.fm_setup import read_fm_setup
 from hiertl_dist.jobs.input_file import Input
 from hiertl_dist.model.solution import Solution
 from hiertl_dist.text.words import shown

@@ -10,7 +10,8 @@ from synthetic import labelled, n_columns, random_frames, random_parameters, sma
 
 from hiertl_dist import Basis, columns_of, design_rows, summarise, view
 from hiertl_dist import solve as solve_view
-from hiertl_dist.algebra import NoRegularisation, UnsafeGram, solve
+from hiertl_dist.algebra import NoRegularisation, UnsafeGram
+from hiertl_dist.algebra.solve import solve
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import InnerCutoffError, InputError, MismatchError, ParameterFileError
 from hiertl_dist.executors import SerialExecutor, executor

@@ -7,7 +7,8 @@ import pytest
 from synthetic import assemble, labelled, n_columns, random_frames, random_parameters, small_basis
 
 from hiertl_dist import design_rows
-from hiertl_dist.algebra import NoRegularisation, regularisers, solve
+from hiertl_dist.algebra import NoRegularisation, regularisers
+from hiertl_dist.algebra.solve import solve
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.design_matrix.assembly import frozen_rows
 from hiertl_dist.design_matrix.planning import make_plan

@@ -394,7 +394,7 @@ def test_evidence_counts_each_row_of_some_weight_once(summaries, regulariser):
     some = factors > 0.0
     rows = RFactor.of(factors[some, None] * ALL.matrix[some][:, kept], (factors * ALL.target)[some])
     free = [c for c, k in zip(ALL.columns, kept, strict=True) if k]
-    expected = algebra.solve(rows, regulariser, unpenalised=[not c.powers for c in free])
+    expected = algebra.solve.solve(rows, regulariser, unpenalised=[not c.powers for c in free])
     solution = solve(view(summaries, blocks=["C"], weights=weights), regulariser)
     np.testing.assert_allclose(solution.parameters.coefficients, expected.coefficients, rtol=1e-4, atol=1e-7)
     assert solution.hyperparameters["noise"] == pytest.approx(expected.hyperparameters["noise"], rel=1e-5)

@@ -10,7 +10,7 @@ import pytest
 from hiertl_dist import read_frames
 from hiertl_dist.errors import FrameError, HiertlWarning
 from hiertl_dist.frames.label_summary import summarise_labels
-from hiertl_dist.io import frames_from_ase
+from hiertl_dist.io.atoms import frames_from_ase
 from hiertl_dist.units import EV
 
 ase = pytest.importorskip("ase")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hiertl_dist.errors import FrameError, HiertlWarning
-from hiertl_dist.io import read_frames
+from hiertl_dist.io.trajectories import read_frames
 from hiertl_dist.units import EV
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

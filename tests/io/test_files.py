@@ -12,7 +12,7 @@ import pytest
 
 from hiertl_dist.errors import FrameError, HiertlError, InputError, MissingFileError
 from hiertl_dist.frames.label_summary import summarise_labels
-from hiertl_dist.io import read_frames
+from hiertl_dist.io.trajectories import read_frames
 
 EXTXYZ = '2\nLattice="8 0 0 0 9 0 0 0 10" author="Müller" energy=-1\nC 0 0 0\nN 1.5 0 0\n'
 XYZF = "2\n8 9 10 -1\nC 0 0 0\nN 1.5 0 0\n"

@@ -9,7 +9,8 @@ import pytest
 from fm_text import FRAME, SETUP, add, frames_text, setup
 
 from hiertl_dist.errors import FrameError, InputError
-from hiertl_dist.io import read_fm_setup, read_frames
+from hiertl_dist.io.fm_setup import read_fm_setup
+from hiertl_dist.io.trajectories import read_frames
 from hiertl_dist.model.basis import Cutoff
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
 

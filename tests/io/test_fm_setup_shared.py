@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hiertl_dist.io import read_fm_setup
+from hiertl_dist.io.fm_setup import read_fm_setup
 from hiertl_dist.model.blocks import columns_of
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

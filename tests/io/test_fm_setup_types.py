@@ -9,7 +9,7 @@ import pytest
 from fm_text import add, setup
 
 from hiertl_dist.errors import InputError
-from hiertl_dist.io import read_fm_setup
+from hiertl_dist.io.fm_setup import read_fm_setup
 
 NAMES = ("C1", "1", "X", "CH2", "c", "H+", "Cl-", "CO")
 

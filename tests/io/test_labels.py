@@ -18,7 +18,7 @@ from hiertl_dist.cli import commands as cli
 from hiertl_dist.errors import FrameError, HiertlWarning
 from hiertl_dist.frames.label_summary import labels_text, summarise_labels
 from hiertl_dist.frames.labels import LabelOrigin
-from hiertl_dist.io import iter_frames
+from hiertl_dist.io.trajectories import iter_frames
 
 LATTICE = 'Lattice="8 0 0 0 9 0 0 0 10"'
 NINE = "1 0 0 0 1 0 0 0 1"

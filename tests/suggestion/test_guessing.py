@@ -6,7 +6,7 @@ import pytest
 
 from hiertl_dist import read_frames
 from hiertl_dist.frames.labels import likeness
-from hiertl_dist.io import iter_frames
+from hiertl_dist.io.trajectories import iter_frames
 from hiertl_dist.suggestion.guessing import file_keys, guess_sources
 
 LATTICE = 'Lattice="4 0 0 0 4 0 0 0 4"'

@@ -13,7 +13,7 @@ from view_oracle import plain_view as view
 
 from hiertl_dist import Frame, Model
 from hiertl_dist.algebra import Lasso, RFactor, Ridge
-from hiertl_dist.algebra import solve as solve_linear
+from hiertl_dist.algebra.solve import solve as solve_linear
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError
 from hiertl_dist.executors import ProcessesExecutor, SerialExecutor, TaskFailed
 from hiertl_dist.fitting.summary_pass import summarise
