@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .fitting.view_choice import view
     from .fitting.view_solutions import path, solve
     from .fitting.views import View
+    from .frames.element_set import ElementSet
     from .frames.frame import Frame
     from .frames.label_summary import LabelSummary, summarise_labels
     from .io.atoms import frames_from_ase
@@ -83,8 +84,8 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 __all__ = [
     "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "Calculator", "ClusterType", "Column",
-    "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "DesignRows", "DesignStore", "Edge", "Evaluation",
-    "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError",
+    "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "DesignRows", "DesignStore", "Edge", "ElementSet",
+    "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError",
     "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError",
     "LockError", "MismatchError", "MissingFileError", "Model", "ModelPosterior", "Pair", "ParameterFileError",
     "Parameters", "Penalty", "Plan", "Prediction", "ResourceError", "SearchResult", "SearchSettings", "Solution",
@@ -120,6 +121,7 @@ _PLACES: Final = {
     "fitting.view_solutions": "path solve",
     "fitting.view_choice": "view",
     "fitting.views": "View",
+    "frames.element_set": "ElementSet",
     "frames.frame": "Frame",
     "frames.label_summary": "LabelSummary summarise_labels",
     "io.atoms": "frames_from_ase",

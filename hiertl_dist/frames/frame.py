@@ -15,6 +15,7 @@ from ..text.cards import frame_card
 from ..text.display import Shown, cut
 from ..text.words import shown
 from ..units import SYMBOLS
+from .element_set import ElementSet
 from .type_names import composition_name, formula_name, name_fault
 
 if TYPE_CHECKING:
@@ -164,6 +165,11 @@ class Frame(Shown, card=frame_card):
     def elements(self) -> frozenset[str]:
         """The set of elements (names of types of atoms) that occur."""
         return frozenset(self.species)
+
+    @cached_property
+    def element_set(self) -> ElementSet:
+        """The set of elements with its name, by which blocks and sets of frames are called."""
+        return ElementSet.of(self.elements)
 
     @property
     def formula(self) -> str:

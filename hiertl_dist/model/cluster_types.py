@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..errors import BasisError
+from ..frames.element_set import ElementSet
 from ..frames.type_names import Elements, cluster_name, name_fault, split_symbols
 from ..text.display import Shown
 from ..text.words import finite_number, shown
@@ -248,9 +249,9 @@ class ClusterType(Shown):
         return cluster_name(self.elements)
 
     @property
-    def block(self) -> str:
+    def block(self) -> ElementSet:
         """Name of the block that the type belongs to: its set of elements."""
-        return cluster_name(set(self.elements))
+        return ElementSet.of(self.elements)
 
     def edge(self, a: str, b: str) -> Edge:
         """The cutoffs between two of its elements.
