@@ -85,11 +85,11 @@ except PackageNotFoundError:  # a source tree that was never installed
 __all__ = [
     "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "Calculator", "ClusterType", "Column",
     "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "DesignRows", "DesignStore", "Edge", "ElementSet",
-    "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError",
-    "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError",
-    "LockError", "MismatchError", "MissingFileError", "Model", "ModelPosterior", "Pair", "ParameterFileError",
-    "Parameters", "Penalty", "Plan", "Prediction", "ResourceError", "SearchResult", "SearchSettings", "Solution",
-    "StoreError", "SuggestedInput", "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
+    "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit", "HierarchyOptions",
+    "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input", "InputError", "LabelSummary",
+    "LaunchError", "LockError", "MismatchError", "MissingFileError", "Model", "ModelPosterior", "Pair",
+    "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "ResourceError", "SearchResult",
+    "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
     "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
     "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
     "lsq_order", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup", "read_frames",
@@ -171,8 +171,7 @@ def __getattr__(name: str) -> object:
 
 
 def _without_ase(name: str, reason: str) -> type:
-    """What stands for the calculator, or its error, where ASE is not installed, so that ``import *`` works: it cannot
-    be made."""
+    """What stands for the calculator, or its error, where ASE is not installed: it can't be made, and ``*`` has it."""
     from .errors import FrameError
 
     def refuse(self: object, *args: object, **options: object) -> None:

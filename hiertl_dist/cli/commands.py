@@ -135,8 +135,8 @@ def _job(arguments: argparse.Namespace) -> Input:
     from dataclasses import replace
 
     from ..errors import InputError
+    from ..frames.element_set import ElementSet
     from ..jobs.input_file import Input
-    from ..model.basis import cluster_name, split_symbols
 
     job = Input.from_toml(arguments.input, look_for_files=True)
     if arguments.all_at_once and (arguments.blocks or arguments.partial):
@@ -149,8 +149,8 @@ def _job(arguments: argparse.Namespace) -> Input:
         block, _, lower = item.partition(":")
         if not lower:
             raise InputError(f"--partial: expected BLOCK:LOWER such as CN:C, found {item!r}")
-        block = cluster_name(split_symbols(block))
-        partial[block] = (*partial.get(block, ()), cluster_name(split_symbols(lower)))
+        block = ElementSet.parse(block)
+        partial[block] = (*partial.get(block, ()), ElementSet.parse(lower))
     return replace(
         job, partial=partial, frozen=(*job.frozen, *arguments.frozen),
         only=tuple(arguments.blocks) if arguments.blocks else job.only,

@@ -20,9 +20,9 @@ from ..evaluation.contacts import Contact, contacts_of, frames_label, refusal, s
 from ..evaluation.costs import structural_nonzeros, tile_seconds
 from ..evaluation.frame_rows import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
 from ..files.paths import free_disk
+from ..frames.element_set import ElementSet
 from ..frames.frame import frames_digest
 from ..frames.rows import SUMMARY_KINDS, Group, kind_codes, n_rows
-from ..model.basis import cluster_name
 from ..model.blocks import blocks_of
 from ..text.cards import plan_card
 from ..text.display import Shown
@@ -49,7 +49,7 @@ SEGMENT_ROWS: Final = 8192
 PROCESS_BYTES: Final = 340 * 2**20
 """What a worker needs without data: 193 MB bare, 338 MB with compiled kernels (``benchmarks/cn_dft_chain.py``)."""
 
-Need = tuple[str, str]
+Need = tuple[ElementSet, ElementSet]
 """(element set of frames, block): rows of these frames are wanted in the columns of this block."""
 
 
@@ -67,7 +67,7 @@ class Segment(Shown):
     """
 
     key: str
-    elements: str
+    elements: ElementSet
     indices: tuple[int, ...]
     frames: tuple[Frame, ...]
     groups: tuple[tuple[Group, int], ...]
@@ -88,7 +88,7 @@ class Tile(Shown):
     """One segment × one block: the unit of work and of storage."""
 
     segment: Segment
-    block: str
+    block: ElementSet
     columns: int
     nonzeros: int
     seconds: float
@@ -114,7 +114,7 @@ class Plan(Shown, card=plan_card):
         Whose columns are made.
     policy : {"refuse", "skip_frame", "lsq", "damp"}
         For pairs inside an inner cutoff.
-    blocks : tuple of str
+    blocks : tuple of ElementSet
         Names of the blocks, in order.
     columns : dict from str to int
         Number of columns of each.
@@ -134,7 +134,7 @@ class Plan(Shown, card=plan_card):
 
     basis: Basis
     policy: InnerPolicy
-    blocks: tuple[str, ...]
+    blocks: tuple[ElementSet, ...]
     columns: dict[str, int]
     segments: tuple[Segment, ...]
     tiles: tuple[Tile, ...]
@@ -213,19 +213,19 @@ class Plan(Shown, card=plan_card):
 
 def all_needs(frames: Sequence[Frame], blocks: Collection[str], basis: Basis) -> set[Need]:
     """Every block in every frame that has its elements: what an all-at-once fit wants."""
-    sets = {f.elements for f in frames}
-    members = {b.name: set(b.elements) for b in blocks_of(basis, blocks)}
-    return {(cluster_name(s), b) for s in sets for b, elements in members.items() if elements <= s}
+    sets, names = {f.element_set for f in frames}, [b.name for b in blocks_of(basis, blocks)]
+    return {(s, b) for s in sets for b in names if b.is_subset(s)}
 
 
 def _wanted(
-    frames: Sequence[Frame], names: Sequence[str], basis: Basis, needs: Collection[Need] | None, *, by_block: bool
-) -> set[Need]:
+    frames: Sequence[Frame], names: Sequence[ElementSet], basis: Basis, needs: Collection[tuple[str, str]] | None, *,
+    by_block: bool,
+) -> set[Need]:  # fmt: skip
     """The needs that options of :func:`make_plan` say."""
     if by_block and needs is not None:
         raise InputError("plan: needs and by_block both say in which frames a block is wanted; give one of them")
     if needs is not None:
-        return {n for n in needs if n[1] in names}
+        return {(ElementSet.parse(s), ElementSet.parse(b)) for s, b in needs if ElementSet.parse(b) in names}
     found = all_needs(frames, names, basis)
     return {(s, b) for s, b in found if s == b} if by_block else found
 
@@ -236,7 +236,7 @@ def make_plan(
     basis: Basis,
     *,
     blocks: Sequence[str] | None = None,
-    needs: Collection[Need] | None = None,
+    needs: Collection[tuple[str, str]] | None = None,
     by_block: bool = False,
     frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
@@ -278,8 +278,8 @@ def make_plan(
     ------
     FrameError, InnerCutoffError
         A frame has an element that the basis lacks; pairs inside an inner cutoff, where ``policy`` is ``refuse``.
-    UnknownBlockError, InputError, ValueError
-        A block that the basis lacks; ``needs`` and ``by_block`` are both given; an unknown policy.
+    UnknownBlockError, BasisError, InputError, ValueError
+        A block that the basis lacks, or no set of elements; ``needs`` and ``by_block`` are both given; another policy.
     ResourceError
         It cannot fit in memory or on disk, with both numbers.
     """
@@ -291,7 +291,7 @@ def make_plan(
     check_elements(frames, basis.elements)
     wanted = _wanted(frames, names, basis, needs, by_block=by_block)
     sets = {s for s, _ in wanted}
-    relevant = [(i, f) for i, f in enumerate(frames) if cluster_name(f.elements) in sets]
+    relevant = [(i, f) for i, f in enumerate(frames) if f.element_set in sets]
     used = [(i, f) for i, f in relevant if n_rows(f)]
     scans = scan_frames([f for _, f in used], basis, names, frozen, executor)
     contacts = contacts_of(zip((f for _, f in used), scans, strict=True), basis, names, frozen)
@@ -301,7 +301,7 @@ def make_plan(
     out = policy == "skip_frame"
     skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
     kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if not (s.inside and out)]
-    columns = {b.name: b.n_columns for b in found}
+    columns: dict[str, int] = {b.name: b.n_columns for b in found}
     segments, tiles = _cut(kept, basis, names, columns, wanted)
     unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
     plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, _ranges(kept), contacts)
@@ -313,7 +313,7 @@ def _ranges(kept: Sequence[tuple[int, Frame, FrameScan]]) -> dict[str, dict[str,
     """Per element set, the range of distances of each block and pair of elements."""
     by_set: dict[str, list[dict[str, tuple[float, float]]]] = defaultdict(list)
     for _, frame, scan in kept:
-        by_set[cluster_name(frame.elements)].append(scan.ranges)
+        by_set[frame.element_set].append(scan.ranges)
     return {elements: widest_ranges(ranges) for elements, ranges in by_set.items()}
 
 
@@ -329,19 +329,18 @@ def check_plan(
 
 
 def _cut(
-    kept: Sequence[tuple[int, Frame, FrameScan]], basis: Basis, names: tuple[str, ...], columns: dict[str, int],
-    wanted: Collection[Need],
+    kept: Sequence[tuple[int, Frame, FrameScan]], basis: Basis, names: tuple[ElementSet, ...],
+    columns: dict[str, int], wanted: Collection[Need],
 ) -> tuple[tuple[Segment, ...], tuple[Tile, ...]]:  # fmt: skip
     """Cut the frames of each element set into segments, and these into tiles."""
-    by_set: dict[str, list[tuple[int, Frame, FrameScan]]] = defaultdict(list)
+    by_set: dict[ElementSet, list[tuple[int, Frame, FrameScan]]] = defaultdict(list)
     for item in kept:
-        by_set[cluster_name(item[1].elements)].append(item)
+        by_set[item[1].element_set].append(item)
     segments, tiles = [], []
-    for elements in sorted(by_set, key=lambda s: (len(by_set[s][0][1].elements), s)):
+    for elements in sorted(by_set, key=lambda s: (len(s.elements), s)):
         here = [b for b in names if (elements, b) in wanted]
         # by the whole basis, so that fits of different blocks cut the same frames alike and share their tiles
-        members = set(by_set[elements][0][1].elements)
-        widest = max(b.n_columns for b in blocks_of(basis) if set(b.elements) <= members)
+        widest = max(b.n_columns for b in blocks_of(basis) if b.name.is_subset(elements))
         limit = min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
         for run in _runs(by_set[elements], limit):
             segment = _segment(elements, run)
@@ -368,7 +367,7 @@ def _runs(items: Sequence[tuple[int, Frame, FrameScan]], limit: int) -> Iterator
         yield run
 
 
-def _segment(elements: str, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segment:
+def _segment(elements: ElementSet, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segment:
     groups: dict[Group, int] = {}
     for _, frame, _ in run:
         for code, count in enumerate(np.bincount(kind_codes(frame), minlength=len(SUMMARY_KINDS))):

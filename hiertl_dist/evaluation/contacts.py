@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ..executors.base import Executor
+    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.parameters import Parameters
@@ -201,7 +202,7 @@ def check_contacts(
     basis: Basis,
     blocks: Collection[str],
     *,
-    refused: Collection[str],
+    refused: Collection[ElementSet],
     frozen: Sequence[Parameters] = (),
     executor: Executor | None = None,
 ) -> None:
@@ -234,19 +235,19 @@ def check_contacts(
     check_elements(frames, basis.elements)
     names = tuple(b.name for b in blocks_of(basis, blocks))
     used = [f for f in frames if n_rows(f)]
-    judged = [f for f in used if cluster_name(f.elements) in refused]
+    judged = [f for f in used if f.element_set in refused]
     models = tuple((f.source, f.basis) for f in frozen)
     if any(_look(partial(_any_inside, basis=basis, names=names, frozen=models), judged, executor)):
         refuse_all(used, basis, names, refused=refused, frozen=frozen, executor=executor)
 
 
 def refuse_all(
-    frames: Sequence[Frame], basis: Basis, blocks: Sequence[str], *, refused: Collection[str] | None = None,
+    frames: Sequence[Frame], basis: Basis, blocks: Sequence[str], *, refused: Collection[ElementSet] | None = None,
     frozen: Sequence[Parameters] = (), executor: Executor | None = None,
 ) -> None:  # fmt: skip
     """Raise the refusal of all pairs inside an inner cutoff in some frames, if there are any: ``check_contacts``."""
     scans = list(zip(frames, scan_frames(frames, basis, tuple(blocks), frozen, executor), strict=True))
-    inside = [p for f, s in scans if refused is None or cluster_name(f.elements) in refused for p in s.inside]
+    inside = [p for f, s in scans if refused is None or f.element_set in refused for p in s.inside]
     if inside:
         raise refusal(inside, contacts_of(scans, basis, blocks, frozen))
 
@@ -274,9 +275,9 @@ def _recipes(
     frame: Frame, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]
 ) -> tuple[tuple[str, ...], dict[str, Recipe]]:
     """The blocks that a frame has all elements of, and the recipes of these parts of frozen models, by source."""
-    here = tuple(b.name for b in blocks_of(basis, names) if set(b.elements) <= frame.elements)
+    here = tuple(b.name for b in blocks_of(basis, names) if b.name.is_subset(frame.element_set))
     others = {
-        source: compile_recipe(other, tuple(b.name for b in blocks_of(other) if set(b.elements) <= frame.elements))
+        source: compile_recipe(other, tuple(b.name for b in blocks_of(other) if b.name.is_subset(frame.element_set)))
         for source, other in frozen
     }
     return here, others

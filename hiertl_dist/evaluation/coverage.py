@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..model.basis import split_symbols
 from .frame_rows import block_ranges, joined_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
     from .compiled_basis import Recipe
     from .kernels.neighbours import Neighbours
@@ -40,7 +40,7 @@ smoothly, and the longest distance of a frame is mere chance. Short contacts hav
 
 
 def out_of_range(
-    frame: Frame, coverage: Mapping[str, tuple[float, float]], recipes: Mapping[str, Recipe], near: Neighbours
+    frame: Frame, coverage: Mapping[str, tuple[float, float]], recipes: Mapping[ElementSet, Recipe], near: Neighbours
 ) -> tuple[dict[str, tuple[float, float]], tuple[OutOfRange, ...]]:
     """Ranges of distances by block and pair, and the atoms at a distance that no block was fitted on.
 
@@ -53,7 +53,7 @@ def out_of_range(
         The frame.
     coverage : Mapping from str to tuple of float
         Shortest and longest distance, Å, that each ``"block:pair"`` was fitted on.
-    recipes : Mapping from str to Recipe
+    recipes : Mapping from ElementSet to Recipe
         Of the blocks whose ranges are known, by name.
     near : Neighbours
         Those of the frame's atoms.
@@ -65,7 +65,7 @@ def out_of_range(
     outside : tuple of OutOfRange
         The worst pairs of atoms outside.
     """
-    blocks = {b: r for b, r in recipes.items() if set(split_symbols(b)) <= frame.elements}
+    blocks: dict[str, Recipe] = {b: r for b, r in recipes.items() if b.is_subset(frame.element_set)}
     ranges = block_ranges(frame, blocks, near)
     known: dict[str, list[tuple[str, tuple[float, float]]]] = {}
     for key, fitted in coverage.items():

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..executors.base import Executor
+    from ..frames.element_set import ElementSet
     from .kernels.neighbours import Neighbours
 
 
@@ -182,7 +183,7 @@ class Model(Shown, card=model_card):
         return compile_recipe(self.parameters.basis)
 
     @cached_property
-    def block_recipes(self) -> dict[str, Recipe]:
+    def block_recipes(self) -> dict[ElementSet, Recipe]:
         """Recipes of the single blocks whose range of distances is known, by name."""
         basis = self.parameters.basis
         known = {key.partition(":")[0] for key in self.coverage}

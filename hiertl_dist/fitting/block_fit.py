@@ -11,7 +11,7 @@ from ..design_matrix.assembly import Assembly, assemble
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
 from ..executors import borrowed
-from ..model.basis import cluster_name, split_symbols
+from ..frames.element_set import ElementSet
 from ..model.blocks import blocks_of, sets_used
 from ..model.frozen import absent_pairs_notes, check_frozen, wall_of
 from ..model.one_body import EnergyTerms, OpenEnergies, energy_terms, without_one_body
@@ -125,11 +125,11 @@ def fit_block(
         As of :func:`~hiertl_dist.plan` and :func:`~hiertl_dist.reduce_rows`.
     """
     settings = settings or FitSettings()
-    block, free = cluster_name(split_symbols(block)), [cluster_name(split_symbols(b)) for b in free]
+    block, free = ElementSet.parse(block), list(map(ElementSet.parse, free))
     names = tuple(b.name for b in blocks_of(basis, free if block in free or frame_sets is not None else [*free, block]))
     check_frozen(basis, names, frozen)
     penalty = wall_of(settings.penalty, frozen)
-    chosen, needs = _choose_frames(frames, basis, block, names, settings, frame_sets)
+    chosen, needs = _choose_frames(frames, block, names, settings, frame_sets)
     energies = energy_terms(
         chosen, basis, names, frozen, left_open=left_open, left_out=left_out, missing=settings.missing_energies,
         where=f"block {block}", centred=not penalises_all(as_regulariser(settings.regulariser)),
@@ -162,21 +162,20 @@ def _refitted(block: str, free: Sequence[str], settings: FitSettings) -> tuple[s
 
 
 def _choose_frames(
-    frames: Sequence[Frame], basis: Basis, block: str, names: Sequence[str], settings: FitSettings,
+    frames: Sequence[Frame], block: str, names: Sequence[ElementSet], settings: FitSettings,
     frame_sets: Sequence[str] | None,
 ) -> tuple[list[Frame], set[Need]]:  # fmt: skip
     """The frames that a fit uses, and the blocks that are wanted in each set of them."""
-    members = {b.name: set(b.elements) for b in blocks_of(basis, names)}
-    elements = set().union(*members.values())
+    elements = ElementSet.union(names)
     if frame_sets is None:
-        used = sets_used({f.elements for f in frames}, names, settings.include_fewer)
-        frame_sets = sorted(cluster_name(s) for s in used | {frozenset(elements)})
-    chosen = [f for f in frames if cluster_name(f.elements) in frame_sets]
-    if not any(f.elements == elements for f in chosen) and (not chosen or len(frame_sets) == 1):
+        frame_sets = sorted(sets_used({f.element_set for f in frames}, names, settings.include_fewer) | {elements})
+    chosen = [f for f in frames if f.element_set in frame_sets]
+    if not any(f.element_set == elements for f in chosen) and (not chosen or len(frame_sets) == 1):
         raise InputError(
-            f"block {block}: no frame contains exactly {', '.join(sorted(elements))}; give such frames or freeze a file"
+            f"block {block}: no frame contains exactly {', '.join(sorted(elements.elements))}; give such frames or "
+            "freeze a file"
         )
-    return chosen, {(cluster_name(f.elements), b) for f in chosen for b, e in members.items() if e <= f.elements}
+    return chosen, {(f.element_set, b) for f in chosen for b in names if b.is_subset(f.element_set)}
 
 
 def _reduce_and_solve(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from ..errors import InputError, MismatchError
 from ..evaluation.contacts import check_contacts
 from ..evaluation.frame_rows import check_elements
+from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, summary_group_counts
-from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.basis import Basis
 from ..model.blocks import blocks_of, sets_used
 from ..model.frozen import check_frozen, reaching_wall, wall_of
 from ..model.one_body import settled_energies
@@ -23,16 +24,13 @@ from .weights import check_fit_weights, explicit, unknown_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from ..design_matrix.planning import Need, Plan
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..model.parameters import Parameters
-
-
-def _name(block: str) -> str:
-    return cluster_name(split_symbols(block))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,9 +69,9 @@ class HierarchyOptions(Shown):
         """
         return replace(
             self,
-            block_settings={_name(b): s for b, s in self.block_settings.items()},
-            partial={_name(b): tuple(map(_name, free)) for b, free in self.partial.items()},
-            only=None if self.only is None else tuple(map(_name, self.only)),
+            block_settings={ElementSet.parse(b): s for b, s in self.block_settings.items()},
+            partial={ElementSet.parse(b): _parsed(free) for b, free in self.partial.items()},
+            only=None if self.only is None else _parsed(self.only),
         )
 
     def of(self, block: str) -> FitSettings:
@@ -90,7 +88,7 @@ class HierarchyOptions(Shown):
         """
         return self.block_settings.get(block, self.settings)
 
-    def together(self, block: str) -> tuple[str, ...]:
+    def together(self, block: str) -> tuple[ElementSet, ...]:
         """The block and those that are left free when it is fitted.
 
         Parameters
@@ -100,11 +98,11 @@ class HierarchyOptions(Shown):
 
         Returns
         -------
-        tuple of str
+        tuple of ElementSet
         """
-        return block, *self.partial.get(block, ())
+        return _parsed((block, *self.partial.get(block, ())))
 
-    def sets_of(self, block: str, frames: Iterable[Frame]) -> frozenset[frozenset[str]]:
+    def sets_of(self, block: str, frames: Iterable[Frame]) -> frozenset[ElementSet]:
         """The element sets whose frames the fit of a block uses.
 
         Parameters
@@ -116,12 +114,16 @@ class HierarchyOptions(Shown):
 
         Returns
         -------
-        frozenset of frozenset of str
+        frozenset of ElementSet
         """
-        return sets_used({f.elements for f in frames}, self.together(block), self.of(block).include_fewer)
+        return sets_used({f.element_set for f in frames}, self.together(block), self.of(block).include_fewer)
 
 
-def blocks_in(parameters: Parameters) -> set[str]:
+def _parsed(names: Iterable[str]) -> tuple[ElementSet, ...]:
+    return tuple(map(ElementSet.parse, names))
+
+
+def blocks_in(parameters: Parameters) -> set[ElementSet]:
     """Names of the blocks that a model has terms of."""
     return {t.block for t in parameters.basis.types}
 
@@ -132,7 +134,7 @@ def choose_blocks(
     frozen: Sequence[Parameters],
     options: HierarchyOptions,
     tell: Callable[[str], None] = lambda _: None,
-) -> list[str]:
+) -> list[ElementSet]:
     """The :func:`wanted_blocks`, if :func:`check_climb` finds nothing; several problems are told as one InputError."""
     wanted = wanted_blocks(frames, basis, frozen, options, tell)
     check_climb(wanted, frames, basis, frozen, options, tell)
@@ -142,7 +144,7 @@ def choose_blocks(
 def wanted_blocks(
     frames: Sequence[Frame], basis: Basis, frozen: Sequence[Parameters], options: HierarchyOptions,
     tell: Callable[[str], None],
-) -> list[str]:  # fmt: skip
+) -> list[ElementSet]:  # fmt: skip
     """The blocks that a climb would fit.
 
     Blocks that a frozen model holds are not fitted. A block that no frame has exactly the elements of is left out of
@@ -157,17 +159,17 @@ def wanted_blocks(
     if not candidates:
         raise InputError(f"nothing to fit: frozen files hold every block of the basis, {', '.join(names)}")
     check_elements(frames, basis.elements)
-    there = {cluster_name(f.elements) for f in frames}
+    there = {f.element_set for f in frames}
     wanted = [b for b in candidates if b in there]
-    free = {lower for b in wanted for lower in options.partial.get(b, ())}
+    free = {lower for b in wanted for lower in options.together(b)[1:]}
     problems = Problems()
     for block in (b for b in candidates if b not in wanted and b not in free):
-        larger = [w for w in wanted if _stands_on(w, block)]
+        larger = [w for w in wanted if block.is_proper_subset(w)]
         if larger or options.only is not None:
             needed = f", and {larger[0]} stands on it" if larger else ""
             problems.add(
-                f"block {block}: no frame contains exactly {', '.join(split_symbols(block))}{needed}; give such frames "
-                "or freeze a file"
+                f"block {block}: no frame contains exactly {', '.join(sorted(block.elements))}{needed}; give such "
+                "frames or freeze a file"
             )
         else:
             tell(f"block {block} is left out of the model: no frame contains exactly its elements")
@@ -178,7 +180,7 @@ def wanted_blocks(
 
 
 def check_climb(
-    wanted: Sequence[str], frames: Sequence[Frame], basis: Basis, frozen: Sequence[Parameters],
+    wanted: Sequence[ElementSet], frames: Sequence[Frame], basis: Basis, frozen: Sequence[Parameters],
     options: HierarchyOptions, tell: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Look at all that a climb of some blocks would stumble over; frames that it does not use are told.
@@ -203,18 +205,14 @@ def check_climb(
     _tell_unused(frames, wanted, options, tell)
 
 
-def _stands_on(block: str, lower: str) -> bool:
-    return set(split_symbols(lower)) < set(split_symbols(block))
-
-
-def _check_names(names: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters]) -> None:
+def _check_names(names: Sequence[ElementSet], options: HierarchyOptions, frozen: Sequence[Parameters]) -> None:
     held = {b for f in frozen for b in blocks_in(f)}
     for what, given in (("only", options.only or ()), ("settings of blocks", options.block_settings)):
         if unknown := [b for b in given if b not in names]:
             raise InputError(f"{what}: {unknown} are not blocks of the basis, which has {names}")
-    for block, free in options.partial.items():
-        for lower in free:
-            if not _stands_on(block, lower):
+    for block in map(ElementSet.parse, options.partial):
+        for lower in options.together(block)[1:]:
+            if not lower.is_proper_subset(block):
                 raise InputError(f"partial: {lower} is not a lower block of {block}")
             if lower not in names:
                 raise InputError(
@@ -237,13 +235,13 @@ def check_held(basis: Basis, frozen: Sequence[Parameters]) -> None:
 
 
 def _check_partial(
-    wanted: Sequence[str], options: HierarchyOptions, frozen: Sequence[Parameters], tell: Callable[[str], None]
+    wanted: Sequence[ElementSet], options: HierarchyOptions, frozen: Sequence[Parameters], tell: Callable[[str], None]
 ) -> None:
     """A block may change with one other only, and not after a third was fitted on what it was before.
 
     A frozen file is of use, and what is fitted in place of a part of it is told.
     """
-    free = {lower for block in wanted for lower in options.partial.get(block, ())}
+    free = {lower for block in wanted for lower in options.together(block)[1:]}
     for model in frozen:
         own = blocks_in(model)
         if own <= free:
@@ -253,20 +251,21 @@ def _check_partial(
             )
         if own & free:
             tell(f"note: partial fits {', '.join(sorted(own & free))} anew, in place of what {model.source} has of it")
-    owner: dict[str, str] = {}
+    owner: dict[ElementSet, ElementSet] = {}
     for block in wanted:
-        for lower in options.partial.get(block, ()):
+        for lower in options.together(block)[1:]:
             if lower in owner:
                 raise InputError(f"partial: {lower} would be changed by {owner[lower]} and by {block}; leave one out")
             owner[lower] = block
             for earlier in wanted[: wanted.index(block)]:
-                if _stands_on(earlier, lower):
+                if lower.is_proper_subset(earlier):
                     raise InputError(f"partial: {block} would change {lower} after {earlier} was fitted on it")
 
 
 def _check_lower(
-    wanted: Sequence[str], names: Sequence[str], options: HierarchyOptions, basis: Basis, frozen: Sequence[Parameters]
-) -> None:
+    wanted: Sequence[ElementSet], names: Sequence[ElementSet], options: HierarchyOptions, basis: Basis,
+    frozen: Sequence[Parameters],
+) -> None:  # fmt: skip
     """Each block's lower blocks are to be had, the frozen ones fit the basis, and there is one wall."""
     held = {b for f in frozen for b in blocks_in(f)}
     walls = {p for b in wanted if (p := options.of(b).penalty) is not None}
@@ -277,10 +276,10 @@ def _check_lower(
         first, other = next((a, b) for a in frozen for b in frozen if a.penalty != b.penalty)
         raise MismatchError(different_walls(first, other, IN_FIT))
     for block in wanted:
-        free = tuple(options.partial.get(block, ()))
-        check_frozen(basis, (block, *free), below_of(block, less(frozen, set(wanted)), free))
-        lower = [n for n in names if _stands_on(block, n)]
-        refitted = {own for w in wanted[: wanted.index(block)] for own in options.partial.get(w, ())}
+        free = options.together(block)[1:]
+        check_frozen(basis, options.together(block), below_of(block, less(frozen, set(wanted)), free))
+        lower = [n for n in names if n.is_proper_subset(block)]
+        refitted = {own for w in wanted[: wanted.index(block)] for own in options.together(w)[1:]}
         if missing := [n for n in lower if n not in {*wanted, *held, *free, *refitted}]:
             raise InputError(
                 f"block {block}: its lower blocks {', '.join(missing)} are in the basis, but neither fitted here nor "
@@ -288,20 +287,20 @@ def _check_lower(
             )
 
 
-def fitted_blocks(wanted: Sequence[str], options: HierarchyOptions) -> set[str]:
+def fitted_blocks(wanted: Iterable[str], options: HierarchyOptions) -> set[ElementSet]:
     """The blocks of a climb and those that they leave free."""
     return {b for block in wanted for b in options.together(block)}
 
 
 def _check_energies(
-    wanted: Sequence[str], frames: Sequence[Frame], options: HierarchyOptions, basis: Basis,
+    wanted: Sequence[ElementSet], frames: Sequence[Frame], options: HierarchyOptions, basis: Basis,
     frozen: Sequence[Parameters],
 ) -> None:  # fmt: skip
     """Energies are not fitted upon frozen models that lack the energy of a free atom, unless settings say how."""
     fitted = fitted_blocks(wanted, options)
     for block in wanted:
-        free = tuple(options.partial.get(block, ()))
-        there = {e for f in frames if f.energy is not None and cluster_name(f.elements) == block for e in f.elements}
+        free = options.together(block)[1:]
+        there = {e for f in frames if f.energy is not None and f.element_set == block for e in f.elements}
         # those that blocks fitted here leave open are fitted with a larger block
         own = {t.elements[0] for t in basis.types if t.body == 1 and t.block in fitted}
         settled_energies(
@@ -310,21 +309,21 @@ def _check_energies(
         )  # fmt: skip
 
 
-def _check_weights(wanted: Sequence[str], frames: Sequence[Frame], options: HierarchyOptions) -> None:
+def _check_weights(wanted: Sequence[ElementSet], frames: Sequence[Frame], options: HierarchyOptions) -> None:
     sources = {f.group for f in frames}
     known = {*KINDS, *sources, *(f"{s}/{k}" for s in sources for k in KINDS)}
     for block in wanted:
         if unknown := [k for k in explicit(options.of(block).weights) if k not in known]:
             raise InputError(unknown_weight(unknown[0], sources))
         sets = options.sets_of(block, frames)
-        own = [f for f in frames if f.elements in sets]
+        own = [f for f in frames if f.element_set in sets]
         check_fit_weights(summary_group_counts(own), own_weights(options, block, frames).weights, f"block {block}")
 
 
-def own_weights(options: HierarchyOptions, block: str, frames: Sequence[Frame]) -> FitSettings:
+def own_weights(options: HierarchyOptions, block: ElementSet, frames: Sequence[Frame]) -> FitSettings:
     """A block's settings without weights of sources of other blocks' frames alone; those of none are refused."""
     settings, sets = options.of(block), options.sets_of(block, frames)
-    own = {f.group for f in frames if f.elements in sets}
+    own = {f.group for f in frames if f.element_set in sets}
     others = {f.group for f in frames} - own
     foreign = {name for s in others for name in (s, *(f"{s}/{kind}" for kind in KINDS))} - set(KINDS)
     if isinstance(settings.weights, str):
@@ -333,35 +332,35 @@ def own_weights(options: HierarchyOptions, block: str, frames: Sequence[Frame]) 
 
 
 def _tell_unused(
-    frames: Sequence[Frame], wanted: Sequence[str], options: HierarchyOptions, tell: Callable[[str], None]
+    frames: Sequence[Frame], wanted: Sequence[ElementSet], options: HierarchyOptions, tell: Callable[[str], None]
 ) -> None:
     """Frames that no block is fitted on are not passed over in silence."""
     used = frozenset().union(*(options.sets_of(b, frames) for b in wanted))
-    unused = Counter(cluster_name(f.elements) for f in frames if f.elements not in used)
+    unused = Counter(f.element_set for f in frames if f.element_set not in used)
     for elements, count in sorted(unused.items()):
         tell(f"{count_text(count, 'frame')} of {elements} not used: no block that is fitted has exactly these elements")
 
 
 def check_climb_contacts(
-    frames: Sequence[Frame], basis: Basis, wanted: Sequence[str], frozen: Sequence[Parameters],
+    frames: Sequence[Frame], basis: Basis, wanted: Sequence[ElementSet], frozen: Sequence[Parameters],
     options: HierarchyOptions, executor: Executor | None,
 ) -> None:  # fmt: skip
     """Raise InnerCutoffError, before any fit, for pairs inside inner cutoffs of a block: :func:`check_contacts`."""
-    refused: set[str] = set()
-    used: set[str] = set()
+    refused: set[ElementSet] = set()
+    used: set[ElementSet] = set()
     for block in wanted:
-        sets = set(map(cluster_name, options.sets_of(block, frames)))
+        sets = options.sets_of(block, frames)
         used |= sets
-        refused |= sets if options.of(block).policy == "refuse" else set()
+        refused |= sets if options.of(block).policy == "refuse" else frozenset()
     names = fitted_blocks(wanted, options)
     check_contacts(
-        [f for f in frames if cluster_name(f.elements) in used], basis, names, refused=refused,
+        [f for f in frames if f.element_set in used], basis, names, refused=refused,
         frozen=less(frozen, names), executor=executor,
     )  # fmt: skip
 
 
 def walls_of_plan(
-    plan: Plan, fits: Mapping[tuple[str, ...], Collection[Need]], frozen: Sequence[Parameters],
+    plan: Plan, fits: Mapping[tuple[ElementSet, ...], Collection[Need]], frozen: Sequence[Parameters],
     options: HierarchyOptions, *, all_at_once: bool,
 ) -> list[str]:  # fmt: skip
     """What fits will say of walls that act on their frames, before them: :func:`~hiertl_dist.model.frozen.wall_notes`.
@@ -379,18 +378,17 @@ def walls_of_plan(
     return said
 
 
-def less(models: Sequence[Parameters], blocks: set[str]) -> list[Parameters]:
+def less(models: Sequence[Parameters], blocks: AbstractSet[ElementSet]) -> list[Parameters]:
     """Frozen models without the blocks that were fitted since; those of which nothing is left are dropped."""
     kept = [(m, blocks_in(m) - blocks) for m in models]
     return [m if own == blocks_in(m) else m.restricted(own) for m, own in kept if own]
 
 
-def below_of(block: str, models: Sequence[Parameters], free: Sequence[str]) -> list[Parameters]:
+def below_of(block: ElementSet, models: Sequence[Parameters], free: Collection[str]) -> list[Parameters]:
     """The parts of models that stand on proper subsets of a block's elements, less the blocks left free."""
-    elements = set(split_symbols(block))
     found = []
     for model in models:
-        inside = {b for b in blocks_in(model) if set(split_symbols(b)) <= elements and b != block and b not in free}
+        inside = {b for b in blocks_in(model) if b.is_proper_subset(block) and b not in free}
         if inside == blocks_in(model):
             found.append(model)
         elif inside:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..evaluation.energies import Model
 from ..executors import borrowed
-from ..model.basis import cluster_name, split_symbols
+from ..frames.element_set import ElementSet
 from ..model.blocks import blocks_of
 from ..model.one_body import OpenEnergies, one_body_values, without_one_body
 from ..model.parameters import Parameters, Penalty, merge_parameters
@@ -119,15 +119,15 @@ def fit_hierarchy(
     wanted = choose_blocks(frames, basis, frozen, options, tell)
     fits: dict[str, BlockFit] = {}
     current: list[Parameters] = []
-    fitted: set[str] = set()
+    fitted: set[ElementSet] = set()
     left_open = OpenEnergies()
     with borrowed(executor) as runner:
         check_climb_contacts(frames, basis, wanted, frozen, options, runner)
         for block in wanted:
-            free = tuple(options.partial.get(block, ()))
+            free = options.together(block)[1:]
             below = below_of(block, (*less(frozen, fitted), *current), free)
-            left_open = left_open.without([b for b in free if len(split_symbols(b)) == 1])
-            movable = left_open.within(split_symbols(block))
+            left_open = left_open.without([e for b in free if len(b.elements) == 1 for e in b.elements])
+            movable = left_open.within(block.elements)
             below = without_one_body(below, movable.elements)  # what may still move is this block's to say
             left = f", {', '.join(free)} left free" if free else ""
             tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
@@ -140,7 +140,7 @@ def fit_hierarchy(
             done(fit)
             left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
             current = with_fit(current, fit.solution)
-            fitted |= set(fit.solution.blocks)
+            fitted |= set(map(ElementSet.parse, fit.solution.blocks))
     _tell_open(left_open, tell)
     model = merged_model([*less(frozen, fitted), *current], basis, _wall(options, wanted))
     return HierarchyFit(fits, tuple(frozen), model, left_open)
@@ -169,7 +169,7 @@ def with_fit(current: Sequence[Parameters], fit: Solution) -> list[Parameters]:
     told.
     """
     kept = without_one_body(current, one_body_values([fit.parameters]))
-    return [*less(kept, set(fit.blocks)), fit.parameters]
+    return [*less(kept, set(map(ElementSet.parse, fit.blocks))), fit.parameters]
 
 
 def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None) -> Model:
@@ -229,10 +229,9 @@ def fit_all_at_once(
         raise InputError("nothing to fit: frozen files hold every block of the basis")
     if ignored := [k for k in ("block_settings", "partial", "only") if getattr(options, k)]:
         raise InputError(f"all at once: every block is free and has the same settings, so {ignored} would be ignored")
-    sets = sorted({cluster_name(f.elements) for f in frames})
+    sets = {f.element_set for f in frames}
     with borrowed(executor) as runner:
         return fit_block(
-            frames, basis, cluster_name(set().union(*(f.elements for f in frames))), free=names, frozen=frozen,
-            settings=options.settings, executor=runner, store=options.store, memory=options.memory, frame_sets=sets,
-            left_out=names,
+            frames, basis, ElementSet.union(sets), free=names, frozen=frozen, settings=options.settings,
+            executor=runner, store=options.store, memory=options.memory, frame_sets=sorted(sets), left_out=names,
         )  # fmt: skip

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..algebra.collect import Piece
-    from ..design_matrix.planning import Plan, Segment
+    from ..design_matrix.planning import Need, Plan, Segment
     from ..design_matrix.store import DesignStore
     from ..evaluation.frame_rows import InnerPolicy
     from ..executors.base import Executor
+    from ..frames.element_set import ElementSet
     from ..model.basis import Basis
     from ..model.parameters import Parameters
 
@@ -80,10 +81,10 @@ class RowSource:
 
     basis: Basis
     policy: InnerPolicy
-    blocks: tuple[str, ...]
+    blocks: tuple[ElementSet, ...]
     frozen: tuple[Parameters, ...]
     store: DesignStore | None
-    present: frozenset[tuple[str, str]]
+    present: frozenset[Need]
     compact: bool = False
     energies: EnergyTerms = field(default_factory=EnergyTerms)
 
@@ -97,7 +98,7 @@ class RowSource:
         """Columns and targets of the rows of a frame that has all blocks."""
         return sum(b.n_columns for b in blocks_of(self.basis, self.blocks)) + self.others
 
-    def width_of(self, elements: str) -> int:
+    def width_of(self, elements: ElementSet) -> int:
         """Columns and targets of the rows of frames of an element set."""
         if not self.compact:
             return self.width

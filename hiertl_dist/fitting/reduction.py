@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..algebra import Summary
 from ..design_matrix.planning import PROCESS_BYTES, check_resources
+from ..frames.element_set import ElementSet
 from ..frames.rows import Group
-from ..model.basis import split_symbols
 from ..model.blocks import Columns, blocks_of, columns_of
 from ..model.one_body import EnergyTerms, one_body_values, without_one_body
 from ..text.cards import summaries_card
@@ -49,8 +49,8 @@ class Summaries(Shown, card=summaries_card):
         the blocks of its elements only, see :meth:`blocks_in`.
     basis : Basis
         What the columns are.
-    blocks : tuple of str
-        Names of the blocks that the columns are of.
+    blocks : tuple of ElementSet
+        The blocks that the columns are of.
     frozen : tuple of Parameters
         The models whose predictions are the further targets.
     folds : Folds or None
@@ -66,7 +66,7 @@ class Summaries(Shown, card=summaries_card):
 
     groups: Mapping[Group, Summary]
     basis: Basis
-    blocks: tuple[str, ...]
+    blocks: tuple[ElementSet, ...]
     frozen: tuple[Parameters, ...] = ()
     folds: Folds | None = None
     ranges: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Summaries(Shown, card=summaries_card):
         """Labels of all columns: those of the blocks, then those of one-body energies that lower blocks left open."""
         return Columns((*columns_of(self.basis, self.blocks), *self.energies.open.columns), self.basis.elements)
 
-    def blocks_in(self, group: Group) -> tuple[str, ...]:
+    def blocks_in(self, group: Group) -> tuple[ElementSet, ...]:
         """The blocks whose columns a group's summary has.
 
         Parameters
@@ -88,11 +88,11 @@ class Summaries(Shown, card=summaries_card):
 
         Returns
         -------
-        tuple of str
-            Names, in the order of the columns.
+        tuple of ElementSet
+            In the order of the columns.
         """
         elements = group.elements
-        return tuple(b for b in self.blocks if not elements or set(split_symbols(b)) <= elements)
+        return tuple(b for b in self.blocks if not elements or b.elements <= elements)
 
     def rows(self, group: Group) -> int:
         """Number of rows of a group; a store knows it without reading the group.
@@ -118,7 +118,8 @@ class Summaries(Shown, card=summaries_card):
     @cached_property
     def starts(self) -> Mapping[str, range]:
         """By block, the indices of its columns in :attr:`columns`."""
-        found, start = {}, 0
+        found: dict[str, range] = {}
+        start = 0
         for block in blocks_of(self.basis, self.blocks):
             found[block.name] = range(start, start + block.n_columns)
             start += block.n_columns

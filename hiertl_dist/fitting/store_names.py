@@ -1,5 +1,7 @@
-"""Which folder is the summary store and which the design store, where both may be named; for one version also with the
-keywords of before, when ``store=`` was the summary store and ``rows=`` the design store."""
+"""Which folder is the summary store and which the design store, where both may be named.
+
+For one version also with the keywords of before, when ``store=`` was the summary store and ``rows=`` the design store.
+"""
 
 from __future__ import annotations
 

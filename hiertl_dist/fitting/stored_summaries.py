@@ -16,8 +16,9 @@ from ..design_matrix.store_places import DIGITS
 from ..errors import StoreError
 from ..evaluation.frame_rows import widest_ranges
 from ..files.paths import ASIDE
+from ..frames.element_set import ElementSet
 from ..frames.rows import Group
-from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.basis import Basis
 from ..model.blocks import blocks_of, columns_of
 from ..model.one_body import EnergyTerms, one_body_values
 from ..model.parameters import Parameters, Penalty
@@ -103,10 +104,9 @@ def _given_as_in(stored: Basis, basis: Basis) -> Basis:
     )  # fmt: skip
 
 
-def lacking_blocks(batch: Batch, names: Sequence[str]) -> list[str]:
+def lacking_blocks(batch: Batch, names: Sequence[ElementSet]) -> list[ElementSet]:
     """The blocks among some that frames of a batch have the elements of, and its factors no columns."""
-    members = set(split_symbols(batch.elements))
-    return [b for b in names if set(split_symbols(b)) <= members and b not in batch.blocks]
+    return [b for b in names if b.is_subset(batch.elements) and b not in batch.blocks]
 
 
 class StoredGroups(Mapping[Group, RFactor]):
@@ -175,7 +175,7 @@ def merge_all(factors: Sequence[RFactor]) -> RFactor:
 
 
 def store_settings(
-    basis: Basis, names: Sequence[str], folds: Folds | None, frozen: Sequence[Parameters], policy: str
+    basis: Basis, names: Sequence[ElementSet], folds: Folds | None, frozen: Sequence[Parameters], policy: str
 ) -> dict[str, Any]:
     """What all batches of a store have in common.
 
@@ -183,7 +183,7 @@ def store_settings(
     taken off the labels for them can't be changed afterwards.
     """
     held = one_body_values(frozen)
-    taken = {e: x for e, x in basis.energies if cluster_name((e,)) not in names and e not in held}
+    taken = {e: x for e, x in basis.energies if ElementSet.of([e]) not in names and e not in held}
     return {
         "basis": basis.to_dict(), "blocks": {b: block_digest(basis, b) for b in names},
         "folds": None if folds is None else folds.as_dict(), "policy": policy,
@@ -191,10 +191,10 @@ def store_settings(
     }  # fmt: skip
 
 
-def block_digest(basis: Basis, block: str) -> str:
+def block_digest(basis: Basis, block: ElementSet) -> str:
     """SHA-256 of what a block's columns depend on: its types, the pairs of its elements, the cutoff function."""
     own = basis.with_types(t for t in basis.types if t.block == block)
-    return own.restricted(split_symbols(block)).digest
+    return own.restricted(block.elements).digest
 
 
 def parameters_dict(given: Parameters) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
     )  # fmt: skip
 
 
-def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[str, ...]:
+def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[ElementSet, ...]:
     """The blocks that a store of these settings will have with those of a pass, in the order of their columns.
 
     Raises StoreError where the pass does not fit to the store.

@@ -22,6 +22,7 @@ from ..design_matrix.chunks import crc32c
 from ..design_matrix.store_layout import what_rows_depend_on
 from ..errors import StoreError
 from ..files.paths import difference_lines
+from ..frames.element_set import ElementSet
 from ..frames.rows import Group
 
 if TYPE_CHECKING:
@@ -82,12 +83,12 @@ class GroupEntry:
 class Batch:
     """The frames of one element set from one pass, reduced.
 
-    ``elements`` is the name of the set (``CN``), ``info`` what else is known of the frames, as JSON has it.
+    ``elements`` is the set (``CN``), ``info`` what else is known of the frames, as JSON has it.
     """
 
     id: str
-    elements: str
-    blocks: tuple[str, ...]
+    elements: ElementSet
+    blocks: tuple[ElementSet, ...]
     frames: tuple[FrameRecord, ...]
     tiles: tuple[str, ...]
     groups: tuple[GroupEntry, ...]
@@ -110,8 +111,8 @@ class NewBatch:
 
     Attributes
     ----------
-    elements : str
-        Name of the element set (``CN``).
+    elements : ElementSet
+        The element set (``CN``).
     blocks : sequence of str
         Blocks of the columns, in their order.
     frames, tiles : sequence of FrameRecord, sequence of str
@@ -129,8 +130,8 @@ class NewBatch:
         What else is to be known of the frames, as JSON has it.
     """
 
-    elements: str
-    blocks: Sequence[str]
+    elements: ElementSet
+    blocks: Sequence[ElementSet]
     frames: Sequence[FrameRecord]
     tiles: Sequence[str]
     factors: Mapping[Group, RFactor]
@@ -172,8 +173,8 @@ def batch_from(content: Mapping[str, Any]) -> Batch:
     """The batch that :func:`content_of` wrote. Raises KeyError or TypeError where something else did."""
     return Batch(
         id=digest_of(content),
-        elements=content["elements"],
-        blocks=tuple(content["blocks"]),
+        elements=ElementSet.parse(content["elements"]),
+        blocks=tuple(map(ElementSet.parse, content["blocks"])),
         frames=tuple(FrameRecord(**frame) for frame in content["frames"]),
         tiles=tuple(content["tiles"]),
         groups=tuple(GroupEntry(**{**entry, "group": Group(*entry["group"])}) for entry in content["groups"]),

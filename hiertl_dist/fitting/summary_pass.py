@@ -21,8 +21,9 @@ from ..design_matrix.planning import make_plan
 from ..errors import InputError, StoreError
 from ..evaluation.frame_rows import check_elements
 from ..executors import borrowed
+from ..frames.element_set import ElementSet
 from ..frames.rows import Group, n_rows
-from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.basis import Basis
 from ..model.blocks import blocks_of
 from ..model.frozen import check_frozen
 from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
@@ -153,32 +154,32 @@ def reduced_once(
     return _in_memory(fresh, basis, names, frozen, how, energies)
 
 
-def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[str, ...]:
+def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[ElementSet, ...]:
     held = {t.block for f in frozen for t in f.basis.types}
     free = [b.name for b in blocks_of(basis) if b.name not in held]
     return tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
 
 
 def with_missing(
-    basis: Basis, names: Sequence[str], frozen: Sequence[Parameters], frames: Sequence[Frame], missing: MissingEnergies
-) -> tuple[Basis, tuple[str, ...]]:
+    basis: Basis, names: Sequence[ElementSet], frozen: Sequence[Parameters], frames: Sequence[Frame],
+    missing: MissingEnergies,
+) -> tuple[Basis, tuple[ElementSet, ...]]:  # fmt: skip
     """The basis and names of blocks with a column for each energy of a free atom that is missing and to be fitted.
 
     See :func:`summarise`. Raises InputError where it is missing and refused.
     """
-    members = [set(split_symbols(b)) for b in names]
-    labelled = [f.elements for f in frames if f.energy is not None]
-    there = {e for own in labelled if any(m <= own for m in members) for e in own}
+    labelled = [f.element_set for f in frames if f.energy is not None]
+    there = {e for own in labelled if any(b.is_subset(own) for b in names) for e in own.elements}
     wanted = settled_energies(basis, names, frozen, there, missing, (), "summarise", names).opened
     if not wanted:
         return basis, tuple(names)
     basis = with_energy_columns(basis, wanted)
-    return basis, tuple(b.name for b in blocks_of(basis, {*names, *(cluster_name((e,)) for e in wanted)}))
+    return basis, tuple(b.name for b in blocks_of(basis, {*names, *(ElementSet.of([e]) for e in wanted)}))
 
 
 def _in_memory(
-    fresh: Sequence[_Fresh], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters], folds: Folds | None,
-    energies: EnergyTerms,
+    fresh: Sequence[_Fresh], basis: Basis, names: tuple[ElementSet, ...], frozen: Sequence[Parameters],
+    folds: Folds | None, energies: EnergyTerms,
 ) -> Summaries:  # fmt: skip
     if not fresh:
         raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
@@ -189,7 +190,7 @@ def _in_memory(
     )  # fmt: skip
 
 
-def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[Batch, ...]]:
+def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[ElementSet, ...], tuple[Batch, ...]]:
     """Create a store or look into the one that is there: all blocks that it will have, and its batches.
 
     New blocks become the store's when their columns are written, lest a pass that fails leaves it without them.
@@ -201,21 +202,19 @@ def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[str, ...], tuple[
     return names, store.batches()
 
 
-def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[str]) -> tuple[list[Frame], tuple[str, ...]]:
+def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[ElementSet]) -> tuple[list[Frame], tuple[str, ...]]:
     """The frames that have a label, and all elements of a block, each once.
 
     And what is said of those that are there again, which a store of what frames contain can't tell from the first.
     """
     check_elements(frames, basis.elements)
-    members = [set(split_symbols(b)) for b in names]
-    usable = [f for f in frames if n_rows(f) and any(m <= f.elements for m in members)]
+    usable = [f for f in frames if n_rows(f) and any(b.is_subset(f.element_set) for b in names)]
     return each_once(usable)
 
 
-def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[str]) -> tuple[str, ...]:
+def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[ElementSet]) -> tuple[str, ...]:
     """What is said of frames that have all elements of a block and are not used."""
-    members = [set(split_symbols(b)) for b in names]
-    bare = [f.origin for f in frames if not n_rows(f) and any(m <= f.elements for m in members)]
+    bare = [f.origin for f in frames if not n_rows(f) and any(b.is_subset(f.element_set) for b in names)]
     return left_out_notes(plan.skipped, bare)
 
 
@@ -233,7 +232,7 @@ def _share(frames: Sequence[Frame], folds: Folds | None, batches: Sequence[Batch
 
 
 def _todo(
-    frames: Sequence[Frame], names: Sequence[str], batches: Sequence[Batch]
+    frames: Sequence[Frame], names: Sequence[ElementSet], batches: Sequence[Batch]
 ) -> tuple[list[Frame], dict[str, list[str]]]:
     """Frames whose rows are needed, and by element set the batches that lack columns and are made anew."""
     replaced: dict[str, list[str]] = {}
@@ -257,8 +256,8 @@ def _todo(
 class _Fresh:
     """What the pass found of one element set: a batch to be."""
 
-    elements: str
-    blocks: tuple[str, ...]
+    elements: ElementSet
+    blocks: tuple[ElementSet, ...]
     segments: tuple[Segment, ...]
     tiles: tuple[str, ...]
     groups: dict[Group, Reduced]
@@ -294,15 +293,14 @@ def _reduce(
     return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
 
 
-def _fresh(plan: Plan, elements: str, source: RowSource, groups: Mapping[Group, Reduced]) -> _Fresh:
-    members = frozenset(split_symbols(elements))
+def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[Group, Reduced]) -> _Fresh:
     segments = tuple(s for s in plan.segments if s.elements == elements)
     tiles = tuple(f"{t.segment.key}:{t.block}" for t in plan.tiles if t.segment.elements == elements)
     blocks = tuple(b for b in source.blocks if (elements, b) in source.present)
     origins = {f.origin for s in segments for f in s.frames}
     notes = inside_notes([p for p in plan.inside if p.frame in origins], plan.policy)
-    own = {g: r for g, r in groups.items() if g.elements == members}
-    zeros = {e: x for e, x in source.energies.zeros.items() if e in members}
+    own = {g: r for g, r in groups.items() if g.elements == elements.elements}
+    zeros = {e: x for e, x in source.energies.zeros.items() if e in elements.elements}
     return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes, zeros)
 
 

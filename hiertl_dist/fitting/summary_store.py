@@ -39,6 +39,7 @@ from ..errors import StoreError
 from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path, replacing
+from ..frames.element_set import ElementSet
 from ..frames.rows import Group
 from .summary_batches import (
     Batch,
@@ -174,7 +175,17 @@ class SummaryStore:
         info: Mapping[str, Any] | None = None,
     ) -> Batch:
         """Write one batch; see :meth:`add_all` and :class:`NewBatch`."""
-        new = NewBatch(elements, blocks, frames, tiles, factors, squares, replaces, rows, info)
+        new = NewBatch(
+            ElementSet.parse(elements),
+            list(map(ElementSet.parse, blocks)),
+            frames,
+            tiles,
+            factors,
+            squares,
+            replaces,
+            rows,
+            info,
+        )
         (batch,) = self.add_all([new])
         return batch
 

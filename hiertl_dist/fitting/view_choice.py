@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..frames.element_set import ElementSet
 from ..frames.rows import Group
-from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.basis import Basis
 from ..model.blocks import blocks_of, columns_of
 from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
 from ..model.frozen import check_frozen
@@ -113,11 +114,11 @@ def view(
 
 
 def _given_energies(
-    summaries: Summaries, groups: Collection[Group], blocks: Sequence[str], frozen: Sequence[Parameters]
+    summaries: Summaries, groups: Collection[Group], blocks: Sequence[ElementSet], frozen: Sequence[Parameters]
 ) -> dict[str, float]:
     """Energies that the basis gives, of the elements of these groups and blocks; frozen models say their own."""
     held = one_body_values((*summaries.frozen, *frozen))
-    here = {e for g in groups for e in g.elements} | {e for b in blocks for e in split_symbols(b)}
+    here = {e for g in groups for e in g.elements} | {e for b in blocks for e in b.elements}
     return {e: x for e, x in summaries.basis.energies if e in here and e not in held}
 
 
@@ -166,7 +167,7 @@ def _energies(
     if weightless and found.zero:
         said = (f"energies have weight 0, and the model has none of free atoms of {', '.join(found.zero)}",)
     told = fitted_notes(found.opened) if energy_labels(factors) == "some" else ()
-    notes = (*said, *told, *undetermined_notes(OpenEnergies.of(unseen), cluster_name(free)))
+    notes = (*said, *told, *undetermined_notes(OpenEnergies.of(unseen), ElementSet.union(free)))
     return summaries.basis.with_types(kept).with_energies({}), notes
 
 
@@ -198,9 +199,9 @@ def free_sets(
     """The element sets whose frames a fit of some blocks uses; see :func:`view`."""
     known = {g.elements for g in summaries.groups}
     if sets is not None:
-        wanted = {frozenset(split_symbols(s)) for s in sets}
-        if gone := sorted(cluster_name(s) for s in wanted - known):
-            have = sorted(cluster_name(s) for s in known)
+        wanted = {ElementSet.parse(s).elements for s in sets}
+        if gone := sorted(ElementSet.of(s) for s in wanted - known):
+            have = sorted(ElementSet.of(s) for s in known)
             raise InputError(f"sets: no frames of exactly {', '.join(gone)}; there are {', '.join(have)}")
         return frozenset(wanted)
     elements = frozenset().union(*free)

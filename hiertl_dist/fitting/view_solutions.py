@@ -19,8 +19,8 @@ from ..algebra.ridge_grid import RidgeGrid as PointsOfGrid
 from ..algebra.ridge_grid import ridge_grid
 from ..algebra.stacking import residuals
 from ..evaluation.frame_rows import widest_ranges
+from ..frames.element_set import ElementSet
 from ..frames.rows import Group
-from ..model.basis import cluster_name, split_symbols
 from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
 from ..model.frozen import fitted_parameters, wall_of
 from ..model.one_body import (
@@ -241,7 +241,7 @@ def _unlearnt(given: View, squares: Mapping[Group, float], frames: Sequence[Fram
 
 def block_name(given: View) -> str:
     """The elements of a view's blocks together."""
-    return cluster_name(frozenset().union(*(split_symbols(b) for b in given.blocks)))
+    return ElementSet.union(given.blocks)
 
 
 def parameters_of_fit(
@@ -258,7 +258,7 @@ def parameters_of_fit(
 def _parameters(
     given: View, coefficients: NDArray[np.float64], energies: Mapping[str, float], wall: Penalty, name: str
 ) -> Parameters:
-    used = {cluster_name(g.elements) for g in given.factors if g.elements}
+    used = {ElementSet.of(g.elements) for g in given.factors if g.elements}
     ranges = given.summaries.ranges
     everywhere = widest_ranges(r for s, r in ranges.items() if s in used or given.whole)
     coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}

@@ -18,6 +18,7 @@ import numpy as np
 from ..algebra import RFactor, Summary
 from ..algebra.stacking import Layer, stack
 from ..errors import InputError
+from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind
 from ..model.basis import Basis
 from ..model.blocks import Columns
@@ -46,7 +47,7 @@ class View(Shown, card=view_card):
         What it is made of.
     basis : Basis
         Types and orders of the free columns of blocks.
-    blocks : tuple of str
+    blocks : tuple of ElementSet
         Their blocks.
     kept : ndarray of shape (columns,)
         Indices of the free columns among those of the summaries.
@@ -68,7 +69,7 @@ class View(Shown, card=view_card):
 
     summaries: Summaries
     basis: Basis
-    blocks: tuple[str, ...]
+    blocks: tuple[ElementSet, ...]
     kept: NDArray[np.intp]
     frozen: tuple[Parameters, ...]
     weights: Mapping[str, float]

@@ -49,6 +49,7 @@ class ElementSet(str):
     _elements: frozenset[str]
 
     def __new__(cls, name: str) -> Self:
+        """As :meth:`parse`."""
         return cls._holding(_elements_named(name))
 
     @classmethod
@@ -102,6 +103,22 @@ class ElementSet(str):
             What can't be the name of an element.
         """
         return cls.parse(elements) if isinstance(elements, str) else _of(frozenset(elements))
+
+    @classmethod
+    def union(cls, sets: Iterable[ElementSet]) -> ElementSet:
+        """The set of all elements of some sets.
+
+        Parameters
+        ----------
+        sets : iterable of ElementSet
+            Any number of them.
+
+        Returns
+        -------
+        ElementSet
+            The smallest set that has all of them as subsets.
+        """
+        return cls.of(element for own in sets for element in own._elements)
 
     @property
     def elements(self) -> frozenset[str]:

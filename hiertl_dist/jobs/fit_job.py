@@ -22,7 +22,6 @@ from ..fitting.hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
 from ..fitting.leaves import cut_leaves, leaf_bytes
 from ..fitting.reduction import solve_bytes
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
-from ..model.basis import cluster_name, split_symbols
 from ..model.blocks import blocks_of
 from ..model.parameters import Parameters, refuse_shared_types
 from ..model.solution import Solution
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
 
     from ..executors.base import Executor
     from ..fitting.block_fit import BlockFit
+    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
     from .input_file import Input
 
@@ -77,7 +77,7 @@ class _Work:
     frames: list[Frame]
     held_out: list[Frame]
     frozen: list[Parameters]
-    fits: dict[tuple[str, ...], set[Need]]
+    fits: dict[tuple[ElementSet, ...], set[Need]]
     notes: list[str]
     labels: LabelSummary
 
@@ -100,10 +100,10 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
         return _Work(frames, held_out, frozen, {names: all_needs(frames, names, job.basis)}, notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
-    fits: dict[tuple[str, ...], set[Need]] = {}
+    fits: dict[tuple[ElementSet, ...], set[Need]] = {}
     for block in wanted:
         sets, blocks = options.sets_of(block, frames), options.together(block)
-        fits[blocks] = {(cluster_name(s), b) for s in sets for b in blocks if set(split_symbols(b)) <= s}
+        fits[blocks] = {(s, b) for s in sets for b in blocks if b.is_subset(s)}
     return _Work(frames, held_out, frozen, fits, notes, labels)
 
 
@@ -129,8 +129,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     reduce_bytes = solving = 0
     for blocks in work.fits:
         width = sum(plan.columns[b] for b in blocks) + 1 + len(work.frozen)
-        members = set(split_symbols(blocks[0]))
-        own = [s for s in plan.segments if all_at_once or set(split_symbols(s.elements)) <= members]
+        own = [s for s in plan.segments if all_at_once or s.elements.is_subset(blocks[0])]
         methods = ("gram", "rfactor") if job.fit.method == "auto" else (job.fit.method,)
         leaves = cut_leaves(own, width)
         reduce_bytes = max(reduce_bytes, *(leaf_bytes(leaves, width, method) for method in methods))
@@ -320,7 +319,7 @@ def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
 def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:
     held = {b for f in frozen for b in blocks_in(f)}
     names = [b.name for b in blocks_of(job.basis) if b.name not in held]
-    sets = {cluster_name(f.elements) for f in frames}
+    sets = {f.element_set for f in frames}
     check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
 
 

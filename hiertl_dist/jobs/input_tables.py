@@ -8,16 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import HiertlError, InputError, MissingFileError
+from ..errors import BasisError, HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
 from ..files.paths import local_path, require_file
 from ..fitting.settings import FitSettings
 from ..fitting.weights import AUTO, mistaken_kind, unknown_weight
+from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS as ROW_KINDS
 from ..io.files import find_files, refuse_twice, stem
 from ..io.fm_setup import read_fm_setup
 from ..io.trajectories import iter_frames
-from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.basis import Basis
 from ..model.parameters import Penalty
 from ..model_selection.search_settings import SearchSettings
 from ..text.problems import Problems, require_known, respelled
@@ -167,15 +168,15 @@ class Reading:
             _known_block(block, known, "fit.only", self.problems)
         return settings, fits, _partial(general, per_block, basis, self.problems)
 
-    def _block_tables(self, fit: Mapping[str, Any], known: set[str] | None) -> dict[str, Mapping[str, Any]]:
+    def _block_tables(self, fit: Mapping[str, Any], known: set[ElementSet] | None) -> dict[str, Mapping[str, Any]]:
         """The ``[fit.blocks]`` tables by the blocks' names; keys that name no block, or one twice, are problems."""
         found: dict[str, Mapping[str, Any]] = {}
         given = self.top.get("basis", {}).get("elements")
         elements = set(map(str, given)) if isinstance(given, list) else None  # told also where the basis is wrong
         for key, own in fit.get("blocks", {}).items():
             with self.problems.noting():
-                name = cluster_name(split_symbols(key))
-                if elements is not None and (others := set(split_symbols(key)) - elements):
+                name = _set_named(key, f"fit.blocks.{key}")
+                if elements is not None and (others := name.elements - elements):
                     raise InputError(f"fit.blocks.{key}: {sorted(others)} not among the elements {sorted(elements)}")
                 if known is not None and name not in known:
                     raise InputError(f"fit.blocks: {[name]} are not blocks of the basis, which has {sorted(known)}")
@@ -266,9 +267,16 @@ def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
     return FitSettings(**own) if own else settings
 
 
-def _known_block(given: str, known: set[str], where: str, problems: Problems) -> None:
+def _set_named(name: str, where: str) -> ElementSet:
+    try:
+        return ElementSet.parse(name)
+    except BasisError as error:
+        raise BasisError(f"{where}: {error}") from error
+
+
+def _known_block(given: str, known: set[ElementSet], where: str, problems: Problems) -> None:
     with problems.noting():
-        if cluster_name(split_symbols(given)) not in known:
+        if _set_named(given, where) not in known:
             raise InputError(f"{where}: {given!r} is no block of the basis, which has {sorted(known)}")
 
 
@@ -283,13 +291,13 @@ def _partial(
             _known_block(given, known, f"{where}.partial", problems)
     if len(problems.found) > before:
         return {}
-    found = {}
-    for name, elements in {t.block: set(t.elements) for t in basis.types}.items():
-        lower = [cluster_name(split_symbols(p)) for p in general.get("partial", ())]
+    found: dict[str, tuple[str, ...]] = {}
+    lower = [ElementSet.parse(p) for p in general.get("partial", ())]
+    for name in dict.fromkeys(t.block for t in basis.types):
         own = per_block.get(name, {}).get("partial")
         if own is not None:
-            found[name] = tuple(cluster_name(split_symbols(p)) for p in own)
-        elif free := tuple(p for p in lower if set(split_symbols(p)) < elements):
+            found[name] = tuple(map(ElementSet.parse, own))
+        elif free := tuple(p for p in lower if p.is_proper_subset(name)):
             found[name] = free
     return found
 

@@ -129,7 +129,7 @@ class Results:
         ``model``: a merged one will be written, as it is of a climb.
         """
         held = {b for f in frozen for b in blocks_in(f)}
-        names = [b.name for b in blocks_of(job.basis) if b.name not in held] if climb else []
+        names: list[str] = [b.name for b in blocks_of(job.basis) if b.name not in held] if climb else []
         names += [TOGETHER] if all_at_once else []
         planned = [f for name in names for f in solution_files(name, job.output)]
         planned += [job.output / MODEL] if climb or model else []

@@ -11,8 +11,8 @@ from ..dataset.holding_out import each_once
 from ..evaluation.compiling import compile_kernels
 from ..fitting.stored_summaries import ask_store
 from ..fitting.summary_store import SummaryStore
+from ..frames.element_set import ElementSet
 from ..frames.rows import person_kind
-from ..model.basis import cluster_name
 from ..model_selection.search_pass import summarise_for, summary_place
 from ..model_selection.search_plan import SearchPlan, plan_search
 from ..model_selection.search_settings import SearchSettings
@@ -261,7 +261,7 @@ def summarise_job(
     found: dict[str, Any] = ask_store(executor, partial(_contents, place), what=f"look at {place}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
-        own = counts.setdefault(cluster_name(group.elements), {})
+        own = counts.setdefault(ElementSet.of(group.elements), {})
         own["groups"] = own.get("groups", 0) + 1
         kind = person_kind(group.kind)
         own[kind] = own.get(kind, 0) + summaries.rows(group)

@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BasisError
+from ..frames.element_set import ElementSet
 from ..frames.type_names import SYMBOL
 from ..text.problems import Problems, require_known
 from ..text.table_keys import BASIS, MANY_BODY, OF_BLOCK, PAIR, TYPE
@@ -119,13 +120,13 @@ class _Reader:
         # a name that means no pair may be meant for one that is missing
         self.wrong_names = not isinstance(listed, dict) or len(found) < len(listed)
         self.types = self._tables("types", TYPE)
-        self.blocks: dict[Elements, Any] = {}
+        self.blocks: dict[ElementSet, Any] = {}
         for key, own in self._tables("blocks", OF_BLOCK).items():
-            if len(set(key)) != len(key):
-                name = cluster_name(key)
-                self.problems.add(f"basis.blocks.{name}: a block is a set of elements, each once")
+            name = ElementSet.of(key)
+            if len(name.elements) != len(key):
+                self.problems.add(f"basis.blocks.{cluster_name(key)}: a block is a set of elements, each once")
             else:
-                self.blocks[key] = own
+                self.blocks[name] = own
         for body in (3, 4):
             where = f"basis.{BODY_KEYS[body]}"
             with self.problems.noting():
@@ -272,7 +273,7 @@ class _Reader:
     def _check_orders(self) -> None:
         """Note each list of orders that is none, whether a type is made of it or not."""
         tables = [("basis.orders", self.table)]
-        tables += [(f"basis.blocks.{cluster_name(key)}.orders", own) for key, own in self.blocks.items()]
+        tables += [(f"basis.blocks.{name}.orders", own) for name, own in self.blocks.items()]
         for where, table in tables:
             orders = table.get("orders", [0, 0, 0])
             if not _are_orders(orders):
@@ -285,13 +286,13 @@ class _Reader:
         body = len(key)
         if body == 1:
             return int(key[0] in self._one_body())
-        own, block = self.types.get(key, {}), tuple(sorted(set(key)))
+        own, block = self.types.get(key, {}), ElementSet.of(key)
         in_block = "orders" in self.blocks.get(block, {})
         table = self.blocks[block] if in_block else self.table
         if "orders" not in table:
             raise BasisError("basis.orders: missing")
         orders = table["orders"]
-        where = f"basis.blocks.{cluster_name(block)}.orders" if in_block else "basis.orders"
+        where = f"basis.blocks.{block}.orders" if in_block else "basis.orders"
         found = orders[body - 2] if _are_orders(orders) else None
         if "order" in own:
             where = f"basis.types.{cluster_name(key)}.order"

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..errors import UnknownBlockError
+from ..frames.element_set import ElementSet
 from ..text.cards import block_card
 from ..text.display import Shown
-from .basis import Basis, ClusterType, Elements, cluster_name, edges_of, split_symbols, type_rank
+from .basis import Basis, ClusterType, Elements, edges_of, type_rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -140,9 +141,9 @@ class Block(Shown, card=block_card):
     types: tuple[ClusterType, ...]
 
     @property
-    def name(self) -> str:
+    def name(self) -> ElementSet:
         """Name of the block: its elements, such as ``CN`` or ``C1-N``."""
-        return cluster_name(self.elements)
+        return ElementSet.of(self.elements)
 
     @property
     def n_columns(self) -> int:
@@ -152,7 +153,8 @@ class Block(Shown, card=block_card):
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns, type by type."""
-        return tuple(Column(self.name, t.elements, p) for t in self.types for p in type_powers(t))
+        name = self.name
+        return tuple(Column(name, t.elements, p) for t in self.types for p in type_powers(t))
 
     def spans(self) -> Iterator[tuple[ClusterType, slice]]:
         """Which of the block's columns belong to which type.
@@ -189,38 +191,43 @@ def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, 
     UnknownBlockError
         The basis has no block of a name.
     BasisError
-        A name that no names of elements make.
+        A name that no names of elements make, or has one of them twice.
 
     Examples
     --------
     >>> [block.name for block in blocks_of(basis)]  # of a basis of the elements C and N
     ['C', 'N', 'CN']
     """
+    own: dict[ElementSet, list[ClusterType]] = {}
+    for kind in basis.types:
+        own.setdefault(kind.block, []).append(kind)
     found = {}
     for size in range(1, 5):
         for combination in itertools.combinations(basis.elements, size):
-            elements = tuple(sorted(combination))
-            types = tuple(t for t in basis.types if t.block == cluster_name(elements))
-            if types:
-                found[cluster_name(elements)] = Block(elements, types)
+            name = ElementSet.of(combination)
+            if name in own:
+                found[name] = Block(tuple(sorted(combination)), tuple(own[name]))
     if names is None:
         return tuple(found.values())
-    wanted = [cluster_name(split_symbols(n)) for n in ([names] if isinstance(names, str) else names)]
+    wanted = [ElementSet.parse(n) for n in ([names] if isinstance(names, str) else names)]
     for name in wanted:
         if name not in found:
             raise UnknownBlockError(f"no block {name!r}; the basis has {', '.join(found)}")
     return tuple(block for name, block in found.items() if name in wanted)
 
 
-def sets_used(there: Iterable[frozenset[str]], blocks: Sequence[str], fewer: bool) -> frozenset[frozenset[str]]:
+def sets_used(there: Iterable[ElementSet], blocks: Iterable[ElementSet], fewer: bool) -> frozenset[ElementSet]:
     """The element sets whose frames a fit of some blocks uses, of those that there are.
 
     Those of exactly all its elements; with ``fewer`` (``include_fewer``) also those of fewer that have all elements of
     one of the blocks: frames without a free column would only be counted.
     """
-    members = [frozenset(split_symbols(b)) for b in blocks]
-    whole = frozenset().union(*members)
-    return frozenset(s for s in there if s == whole or (fewer and s < whole and any(m <= s for m in members)))
+    free = tuple(blocks)
+    whole = ElementSet.union(free)
+    return frozenset(
+        s for s in there
+        if s == whole or (fewer and s.is_proper_subset(whole) and any(b.is_subset(s) for b in free))
+    )  # fmt: skip
 
 
 def columns_of(basis: Basis, names: Iterable[str] | None = None) -> Columns:

@@ -17,6 +17,7 @@ from .untold import combined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -139,7 +140,7 @@ class Parameters(Shown, card=parameters_card):
         untold = _untold_of(self, basis)
         return replace(self, basis=basis, coefficients=coefficients, coverage=coverage, untold=untold)
 
-    def restricted(self, blocks: set[str]) -> Parameters:
+    def restricted(self, blocks: AbstractSet[str]) -> Parameters:
         """The part of some blocks only.
 
         Parameters

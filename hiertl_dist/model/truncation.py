@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BasisError, InputError
+from ..frames.element_set import ElementSet
 from .basis import Basis, cluster_name, split_symbols
 from .cluster_types import ClusterType
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 
-def lower_basis(basis: Basis, blocks: Collection[str], orders: Any = None, exclude: Sequence[str] = ()) -> Basis:
+def lower_basis(basis: Basis, blocks: Collection[ElementSet], orders: Any = None, exclude: Sequence[str] = ()) -> Basis:
     """The part of a basis that some blocks have, with lower orders and without some types.
 
     Orders and exclusions are as :func:`~hiertl_dist.view` takes them.
@@ -48,7 +49,7 @@ def with_energy_columns(basis: Basis, elements: Collection[str]) -> Basis:
     Where a frozen model holds the rest of the block, this is what may still be fitted of it.
     """
     wanted = sorted(set(elements))
-    own = {cluster_name((e,)) for e in wanted}
+    own = {ElementSet.of([e]) for e in wanted}
     kept = [t for t in basis.types if t.block not in own]
     return basis.with_types((*(ClusterType((e,), 1, ()) for e in wanted), *kept))
 

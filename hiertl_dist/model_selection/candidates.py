@@ -24,7 +24,7 @@ from ..files.json_files import jsonable, write_json
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import as_regulariser
 from ..fitting.views import View
-from ..model.basis import Basis, ClusterType, Elements, split_symbols
+from ..model.basis import Basis, ClusterType, Elements
 from ..text.words import count_text
 from .choice import Candidate, failed, scored
 from .cross_validation import CrossValidation, Pools, cross_validate
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ..dataset.folds import Folds
     from ..executors.base import Executor
     from ..fitting.reduction import Summaries
+    from ..frames.element_set import ElementSet
     from ..model.one_body import MissingEnergies
     from ..model.parameters import Parameters
     from .search_parts import Columns, Part
@@ -62,8 +63,8 @@ class Setup:
     And what becomes of energies that neither says, and of those that lower stages left open.
     """
 
-    blocks: tuple[str, ...]
-    sets: tuple[str, ...]
+    blocks: tuple[ElementSet, ...]
+    sets: tuple[ElementSet, ...]
     frozen: tuple[Parameters, ...]
     folds: Folds
     importance: Mapping[str, float] | None
@@ -295,7 +296,7 @@ def _costs(bases: Mapping[str, Basis], part: Part, frozen: Sequence[Parameters])
     frozen_types: dict[Elements, ClusterType] = {}
     for model in frozen:
         for kind in model.basis.types:
-            if set(kind.elements) <= elements and (part.all_at_once or _below(kind.block, part.name)):
+            if set(kind.elements) <= elements and (part.all_at_once or kind.block.is_proper_subset(part.name)):
                 known = frozen_types.get(kind.elements, kind)
                 frozen_types[kind.elements] = max(known, kind, key=lambda t: t.order)
     pairs = {p.elements: p for model in frozen for p in model.basis.pairs if set(p.elements) <= elements}
@@ -307,7 +308,3 @@ def _costs(bases: Mapping[str, Basis], part: Part, frozen: Sequence[Parameters])
     free = part.basis.with_types(t for t in part.basis.types if t.block in part.blocks)
     scanned = scan_some(part.frames, whole(free), FRAMES_SCANNED)
     return {digest: model_cost(whole(basis), scanned) for digest, basis in bases.items()}
-
-
-def _below(block: str, other: str) -> bool:
-    return set(split_symbols(block)) < set(split_symbols(other))

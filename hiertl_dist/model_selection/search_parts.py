@@ -17,6 +17,7 @@ from ..model.truncation import lower_basis
 
 if TYPE_CHECKING:
     from ..fitting.settings import FitSettings
+    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.cluster_types import ClusterType
@@ -46,11 +47,11 @@ class Part:
 
     Attributes
     ----------
-    name : str
+    name : ElementSet
         The block, or the elements of all blocks together.
-    blocks : tuple of str
-        Names of the blocks that are free.
-    sets : tuple of str
+    blocks : tuple of ElementSet
+        Those that are free.
+    sets : tuple of ElementSet
         Element sets of its frames.
     frames : tuple of Frame
         Those with labels.
@@ -64,22 +65,22 @@ class Part:
         All blocks.
     names : frozenset of str
         What weights may name: kinds, sources and compositions of all frames.
-    searched : tuple of str
+    searched : tuple of ElementSet
         The blocks of all stages.
     all_at_once : bool
         Whether this is the only one, of all blocks.
     """
 
-    name: str
-    blocks: tuple[str, ...]
-    sets: tuple[str, ...]
+    name: ElementSet
+    blocks: tuple[ElementSet, ...]
+    sets: tuple[ElementSet, ...]
     frames: tuple[Frame, ...]
     fit: FitSettings
     grid: Grid
     own: frozenset[str]
     basis: Basis
     names: frozenset[str]
-    searched: tuple[str, ...]
+    searched: tuple[ElementSet, ...]
     all_at_once: bool
 
     @cached_property

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..executors.base import Executor
     from ..fitting.reduction import Summaries
+    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
     from .search_plan import SearchPlan
     from .search_settings import SearchSettings
@@ -66,7 +67,7 @@ def summary_place(
     return Path(ask_store(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
 
 
-def _batches(store: Path) -> dict[str, str]:
+def _batches(store: Path) -> dict[str, ElementSet]:
     """The element set of each batch of a store, by id."""
     return {batch.id: batch.elements for batch in SummaryStore.open(store).batches()}
 

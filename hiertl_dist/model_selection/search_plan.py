@@ -19,8 +19,8 @@ from ..fitting.block_order import (
     wanted_blocks,
 )
 from ..fitting.summary_pass import with_missing
+from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, n_rows
-from ..model.basis import cluster_name, split_symbols
 from ..model.blocks import blocks_of
 from ..model.one_body import OpenEnergies, counts_of, one_body_values, settled_energies, undetermined_energies
 from ..text.problems import Problems
@@ -48,7 +48,7 @@ class SearchPlan:
 
     parts: tuple[Part, ...]
     basis: Basis
-    blocks: tuple[str, ...]
+    blocks: tuple[ElementSet, ...]
     frames: tuple[Frame, ...]
     given: tuple[Frame, ...]
     frozen: tuple[Parameters, ...]
@@ -73,12 +73,12 @@ def plan_search(
     names = [b.name for b in blocks_of(basis)]
     if unknown := sorted(set(settings.blocks) - set(names)):
         problems.add(f"search.blocks: {unknown} are not blocks of the basis, which has {names}")
-    wanted: list[str] = []
-    stages: list[tuple[str, tuple[str, ...], frozenset[frozenset[str]]]] = []
+    wanted: list[ElementSet] = []
+    stages: list[tuple[ElementSet, tuple[ElementSet, ...], frozenset[ElementSet]]] = []
     with problems.noting():
         if all_at_once:
             wanted, sets = _together(frames, names, basis, settings, frozen, options)
-            stages = [(cluster_name({e for b in wanted for e in split_symbols(b)}), tuple(wanted), sets)]
+            stages = [(ElementSet.union(wanted), tuple(wanted), sets)]
         else:
             wanted = wanted_blocks(frames, basis, frozen, options, tell)
             stages = [(b, _in_order(basis, options.together(b)), options.sets_of(b, frames)) for b in wanted]
@@ -90,13 +90,13 @@ def plan_search(
     free = _in_order(basis, {b for _, blocks, _ in stages for b in blocks})
     parts = []
     for name, blocks, sets in stages:
-        own = tuple(f for f in labelled if f.elements in sets)
-        if not any(f.elements == set(split_symbols(name)) for f in own) and not all_at_once:
+        own = tuple(f for f in labelled if f.element_set in sets)
+        if not any(f.element_set == name for f in own) and not all_at_once:
             problems.add(f"block {name}: no frame of exactly its elements has an energy, forces or a stress")
             continue
         fit = options.settings if all_at_once else options.of(name)
         grid = settings.grid if all_at_once else settings.of(name)
-        there = tuple(sorted({cluster_name(f.elements) for f in own}))
+        there = tuple(sorted({f.element_set for f in own}))
         parts.append(Part(name, blocks, there, own, fit, grid, settings.own_axes(name), basis, weighable(labelled),
                           free, all_at_once))  # fmt: skip
     for part in parts:
@@ -110,18 +110,18 @@ def plan_search(
     whole, named = with_missing(basis, free, left, asking, "fit")
     used = {s for _, _, sets in stages for s in sets}
     return SearchPlan(
-        tuple(parts), whole, named, tuple(f for f in labelled if f.elements in used), tuple(frames), left, options
+        tuple(parts), whole, named, tuple(f for f in labelled if f.element_set in used), tuple(frames), left, options
     )
 
 
-def _in_order(basis: Basis, blocks: Collection[str]) -> tuple[str, ...]:
+def _in_order(basis: Basis, blocks: Collection[str]) -> tuple[ElementSet, ...]:
     return tuple(b.name for b in blocks_of(basis, blocks))
 
 
 def _together(
-    frames: Sequence[Frame], names: Sequence[str], basis: Basis, settings: SearchSettings,
+    frames: Sequence[Frame], names: Sequence[ElementSet], basis: Basis, settings: SearchSettings,
     frozen: Sequence[Parameters], options: HierarchyOptions,
-) -> tuple[list[str], frozenset[frozenset[str]]]:  # fmt: skip
+) -> tuple[list[ElementSet], frozenset[ElementSet]]:  # fmt: skip
     """Blocks and element sets of a search all at once."""
     problems = Problems()
     with problems.noting():
@@ -144,16 +144,14 @@ def _together(
     problems.settle()
     if not wanted:
         raise InputError("nothing to search: frozen files hold every block of the basis")
-    members = [frozenset(split_symbols(b)) for b in wanted]
-    elements = frozenset().union(*members)
-    sets = frozenset(
-        f.elements for f in frames if n_rows(f) and f.elements <= elements and any(m <= f.elements for m in members)
-    )
+    elements = ElementSet.union(wanted)
+    present = {f.element_set for f in frames if n_rows(f)}
+    sets = frozenset(s for s in present if s.is_subset(elements) and any(b.is_subset(s) for b in wanted))
     if not sets:
         raise InputError(
             f"nothing to search: no frame with labels has all elements of one of the blocks {', '.join(wanted)}"
         )
-    there = {e for f in frames if f.energy is not None and f.elements in sets for e in f.elements}
+    there = {e for f in frames if f.energy is not None and f.element_set in sets for e in f.elements}
     settled_energies(
         basis, wanted, less(frozen, set(wanted)), there, options.settings.missing_energies, (), "search all at once",
         wanted,
@@ -161,7 +159,9 @@ def _together(
     return wanted, sets
 
 
-def _check_tables(settings: SearchSettings, wanted: Sequence[str], options: HierarchyOptions, tell: Tell) -> None:
+def _check_tables(
+    settings: SearchSettings, wanted: Sequence[ElementSet], options: HierarchyOptions, tell: Tell
+) -> None:
     """Raise InputError for a table of a block that is fitted with another; tell of those of blocks not searched."""
     problems = Problems()
     for name in settings.blocks:

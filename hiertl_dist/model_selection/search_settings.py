@@ -17,8 +17,9 @@ from ..algebra import regulariser_faults, regulariser_from_dict, regulariser_to_
 from ..dataset.folds import Folds
 from ..errors import HiertlError, InputError
 from ..fitting.weights import AUTO, explicit
+from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, OBJECTIVES
-from ..model.basis import cluster_name, split_symbols
+from ..model.basis import split_symbols
 from ..text.display import Shown
 from ..text.problems import Problems, joined, require_known, respelled
 from ..text.table_keys import AXES, SEARCH
@@ -195,8 +196,7 @@ class SearchSettings(Shown):
             given = {}
         for key, own in given.items():
             with problems.noting():
-                name = cluster_name(split_symbols(key))
-                if name in blocks:
+                if (name := ElementSet.parse(key)) in blocks:
                     raise InputError(f"search.blocks: {name} is given twice, the second time as {key!r}")
                 blocks[name] = Grid.from_dict(own, f"search.blocks.{key}")
         grid = Grid()

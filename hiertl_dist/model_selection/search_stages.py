@@ -24,8 +24,8 @@ from ..fitting.hierarchy import merged_model, with_fit
 from ..fitting.store_names import named_stores
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import solve
+from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, person_kind
-from ..model.basis import split_symbols
 from ..model.one_body import one_body_values
 from ..model.solution import Solution
 from ..text.display import Shown
@@ -59,8 +59,8 @@ class Stage(Shown, card=stage_card):
     many ``rows`` of each kind.
     """
 
-    name: str
-    blocks: tuple[str, ...]
+    name: ElementSet
+    blocks: tuple[ElementSet, ...]
     frozen: tuple[Parameters, ...]
     found: Chosen
     solution: Solution
@@ -250,9 +250,9 @@ def _setup(part: Part, stages: Sequence[Stage], settings: SearchSettings) -> Set
 
 def left_open_by(stages: Sequence[Stage]) -> tuple[str, ...]:
     """Elements whose block was fitted, and whose energy no stage has."""
-    fitted = {b for s in stages for b in s.solution.blocks}
+    fitted = {ElementSet.parse(b) for s in stages for b in s.solution.blocks}
     known = one_body_values([s.solution.parameters for s in stages])
-    singles = {split_symbols(b)[0] for b in fitted if len(split_symbols(b)) == 1}
+    singles = {e for b in fitted if len(b.elements) == 1 for e in b.elements}
     return tuple(sorted(singles - set(known)))
 
 

@@ -14,8 +14,9 @@ from ..errors import InputError
 from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.costs import tile_seconds
 from ..evaluation.frame_rows import scan_frame
+from ..frames.element_set import ElementSet
 from ..frames.rows import frame_rows
-from ..model.basis import Basis, cluster_name, split_symbols
+from ..model.basis import Basis
 from ..model.blocks import blocks_of, sets_used
 from ..units import EV, KCAL_PER_A3_IN_GPA
 from .distances import REACH, PairDistances, sample_frames
@@ -106,9 +107,9 @@ class BlockChoice:
 
     Attributes
     ----------
-    name : str
-        Of the block, or the elements of all blocks that are fitted at once.
-    free : tuple of str
+    name : ElementSet
+        The block, or the elements of all blocks that are fitted at once.
+    free : tuple of ElementSet
         Lower blocks that are fitted together with it.
     level : tuple of (int, int, int)
         Of the orders of all of these, see :func:`orders_of`.
@@ -122,22 +123,22 @@ class BlockChoice:
         Whether frames of some of its elements are used too.
     needs_only : bool
         Whether a block must be kept from being fitted by itself.
-    at_once : tuple of str
+    at_once : tuple of ElementSet
         All blocks, where they are fitted at once; otherwise empty.
     """
 
-    name: str
-    free: tuple[str, ...]
+    name: ElementSet
+    free: tuple[ElementSet, ...]
     level: Orders
     columns: int = 0
     labels: int = 0
     seconds: float = 0.0
     include_fewer: bool = False
     needs_only: bool = False
-    at_once: tuple[str, ...] = ()
+    at_once: tuple[ElementSet, ...] = ()
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[ElementSet, ...]:
         """All blocks that are fitted together."""
         return self.at_once or (self.name, *self.free)
 
@@ -208,9 +209,9 @@ def basis_table(
     } | ({"blocks": own} if own else {})  # fmt: skip
 
 
-def orders_of(block: str, level: Orders) -> Orders:
+def orders_of(block: ElementSet, level: Orders) -> Orders:
     """The orders of a block at a level: a block of three or four elements has columns at any."""
-    size = len(split_symbols(block))
+    size = len(block.elements)
     two, three, four = level
     return two, max(three, 2 * (size > 2)), max(four, 2 * (size > 3))
 
@@ -256,25 +257,21 @@ def choose_blocks(
         Whether all are fitted at once, because no frames have at most :data:`MOST_ELEMENTS` elements.
     """
     ladder = _Ladder(frames, elements, pairs, cutoffs, 1.0 - held)
-    present = sorted({f.elements for f in frames}, key=lambda s: (len(s), sorted(s)))
-    small = [cluster_name(s) for s in present if len(s) <= MOST_ELEMENTS]
+    present = sorted({f.element_set for f in frames}, key=lambda s: (len(s.elements), sorted(s.elements)))
+    small = [s for s in present if len(s.elements) <= MOST_ELEMENTS]
     if len(small) < len(present):
         names = tuple(b.name for b in blocks_of(ladder.bases[LEVELS[-1]]))
-        whole = BlockChoice(cluster_name(elements), (), LEVELS[0], at_once=names)
+        whole = BlockChoice(ElementSet.of(elements), (), LEVELS[0], at_once=names)
         return tuple(_within_budget([whole], ladder)), True
-    members = {name: set(split_symbols(name)) for name in small}
-
-    def above(block: str) -> list[str]:
-        return [b for b in small if set(split_symbols(block)) < members[b]]
-
-    fitted = [b for b in small if not above(b) or ladder.suffice((b,), False, THREE_BODY, LABELS_A_COLUMN_ALONE)]
+    largest = {b for b in small if not any(b.is_proper_subset(s) for s in small)}
+    fitted = [b for b in small if b in largest or ladder.suffice((b,), False, THREE_BODY, LABELS_A_COLUMN_ALONE)]
     lower = {
-        cluster_name(own) for b in fitted for n in range(1, len(members[b]))
-        for own in itertools.combinations(sorted(members[b]), n)
+        ElementSet.of(own) for b in fitted for n in range(1, len(b.elements))
+        for own in itertools.combinations(sorted(b.elements), n)
     } - set(fitted)  # fmt: skip
-    free: dict[str, list[str]] = defaultdict(list)
-    for block in sorted(lower, key=lambda b: (len(split_symbols(b)), b)):
-        free[next(b for b in fitted if set(split_symbols(block)) < members[b])].append(block)
+    free: dict[ElementSet, list[ElementSet]] = defaultdict(list)
+    for block in sorted(lower, key=lambda b: (len(b.elements), b)):
+        free[next(b for b in fitted if block.is_proper_subset(b))].append(block)
     only = any(b in small for own in free.values() for b in own)
     chosen = [
         BlockChoice(b, tuple(free[b]), LEVELS[0], include_fewer=any(own in small for own in free[b]), needs_only=only)
@@ -307,7 +304,7 @@ class _Ladder:
         share: float,
     ) -> None:  # fmt: skip
         small = {
-            cluster_name(own) for s in {f.elements for f in frames} if len(s) <= MOST_ELEMENTS
+            ElementSet.of(own) for s in {f.elements for f in frames} if len(s) <= MOST_ELEMENTS
             for n in range(1, len(s) + 1) for own in itertools.combinations(sorted(s), n)
         }  # fmt: skip
         self.bases = {
@@ -317,31 +314,30 @@ class _Ladder:
             for level in LEVELS
         }
         self.share = share
-        self.labels: Counter[frozenset[str]] = Counter()
-        self.counts: Counter[frozenset[str]] = Counter()
+        self.labels: Counter[ElementSet] = Counter()
+        self.counts: Counter[ElementSet] = Counter()
         for frame in frames:
-            self.labels[frame.elements] += informative(frame)
-            self.counts[frame.elements] += 1
-        self.samples: dict[frozenset[str], list[Any]] = defaultdict(list)
+            self.labels[frame.element_set] += informative(frame)
+            self.counts[frame.element_set] += 1
+        self.samples: dict[ElementSet, list[Any]] = defaultdict(list)
         recipe = compile_recipe(self.bases[LEVELS[-1]])
         for frame in sample_frames(frames, 5):
-            self.samples[frame.elements].append((frame, scan_frame(frame, recipe)))
+            self.samples[frame.element_set].append((frame, scan_frame(frame, recipe)))
 
-    def columns(self, names: Sequence[str], level: Orders) -> int:
+    def columns(self, names: Sequence[ElementSet], level: Orders) -> int:
         return sum(b.n_columns for b in blocks_of(self.bases[level]) if b.name in names)
 
-    def sets(self, names: Sequence[str], fewer: bool) -> list[frozenset[str]]:
+    def sets(self, names: Sequence[ElementSet], fewer: bool) -> list[ElementSet]:
         """Element sets whose frames a fit of these blocks uses."""
-        members = frozenset().union(*(split_symbols(n) for n in names))
-        used = sets_used(self.counts, names, fewer or len(members) > MOST_ELEMENTS)
+        used = sets_used(self.counts, names, fewer or len(ElementSet.union(names).elements) > MOST_ELEMENTS)
         return [s for s in self.counts if s in used]
 
-    def information(self, names: Sequence[str], fewer: bool) -> int:
+    def information(self, names: Sequence[ElementSet], fewer: bool) -> int:
         """Labels that determine these blocks: those of frames that have all elements of one of them."""
-        used = [s for s in self.sets(names, fewer) if any(set(split_symbols(n)) <= s for n in names)]
+        used = [s for s in self.sets(names, fewer) if any(n.is_subset(s) for n in names)]
         return int(self.share * sum(self.labels[s] for s in used))
 
-    def suffice(self, names: Sequence[str], fewer: bool, level: Orders, each: int) -> bool:
+    def suffice(self, names: Sequence[ElementSet], fewer: bool, level: Orders, each: int) -> bool:
         """Whether there are ``each`` labels for every column of a level."""
         return self.information(names, fewer) >= each * self.columns(names, level)
 
@@ -357,7 +353,7 @@ class _Ladder:
         total = 0.0
         there = {b.name for b in blocks_of(self.bases[level])}
         for elements in self.sets(block.names, block.include_fewer):
-            own = tuple(n for n in block.names if set(split_symbols(n)) <= elements and n in there)
+            own = tuple(n for n in block.names if n.is_subset(elements) and n in there)
             if not own:
                 continue
             recipe = compile_recipe(self.bases[level], own)

@@ -12,7 +12,6 @@ from ..errors import HiertlError
 from ..frames.rows import n_rows
 from ..jobs.input_file import Input
 from ..jobs.search_job import search_options
-from ..model.basis import split_symbols
 from ..model_selection.search_plan import plan_search
 from .suggesting_basis import LEVELS, orders_of
 
@@ -88,7 +87,7 @@ def choose_search(
 
 def lower_orders(blocks: Sequence[BlockChoice]) -> tuple[tuple[int, int, int], ...]:
     """The highest orders of the blocks and the next lower ones, such that the largest block has columns at each."""
-    largest = max((n for b in blocks for n in b.names), key=lambda n: len(split_symbols(n)))
+    largest = max((n for b in blocks for n in b.names), key=lambda n: len(n.elements))
     top = LEVELS.index(max((b.level for b in blocks), key=LEVELS.index))
     found = dict.fromkeys(orders_of(largest, level) for level in reversed(LEVELS[: top + 1]))
     return tuple(found)[:LEVELS_SHOWN]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import FrameError
-from ..model.basis import cluster_name
 from ..text.cards import survey_card
 from ..text.display import Shown, table_text
 from ..text.words import count_text
@@ -287,7 +286,7 @@ def survey(
     return Survey(
         len(frames), sum(map(len, frames)), tuple(sorted(set().union(*(f.elements for f in frames)))),
         Counter(f.group for f in frames),
-        dict(_by_size(Counter(cluster_name(f.elements) for f in frames))),
+        dict(_by_size(Counter(f.element_set for f in frames))),
         dict(_by_size(Counter(f.composition for f in frames))),
         tuple(s for s in labels if s is not None),
         sum(f.energy is None and f.forces is None and f.stress is None for f in frames),

@@ -1,5 +1,4 @@
-"""What messages of several problems are made of: keys that mean nothing, and :class:`Problems`, which tells all that is
-wrong at once."""
+"""What messages of several problems are made of: :class:`Problems`, and what is said of keys that mean nothing."""
 
 from __future__ import annotations
 

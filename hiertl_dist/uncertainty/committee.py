@@ -20,9 +20,9 @@ from ..evaluation.frame_rows import answerable, rows_of
 from ..executors import InlineExecutor
 from ..fitting.view_solutions import as_regulariser, parameters_of_fit, rows_for, solved
 from ..fitting.views import View, combine
+from ..frames.element_set import ElementSet
 from ..frames.frame import Frame
 from ..frames.rows import OBJECTIVES, Group
-from ..model.basis import cluster_name
 from ..model.parameters import Parameters, Penalty
 from ..model_selection.cross_validation import training_factors
 from ..text.display import Shown
@@ -48,7 +48,7 @@ MEMBERS: Final = 20
 class Drawn(NamedTuple):
     """What is drawn as a whole: all rows of a source's frames of one composition in one fold."""
 
-    elements: str
+    elements: ElementSet
     source: str
     composition: str
     fold: int
@@ -236,12 +236,12 @@ def committee(
 
 
 def _drawn(group: Group) -> Drawn:
-    return Drawn(cluster_name(group.elements) if group.elements else "", group.source, group.composition, group.fold)
+    return Drawn(ElementSet.of(group.elements), group.source, group.composition, group.fold)
 
 
-def _strata(given: View) -> dict[str, list[Drawn]]:
+def _strata(given: View) -> dict[ElementSet, list[Drawn]]:
     """What is drawn, by element set, each sorted; only what has weight in the view."""
-    found: dict[str, list[Drawn]] = {}
+    found: dict[ElementSet, list[Drawn]] = {}
     for cell in sorted({_drawn(g) for g, w in given.factors.items() if w > 0.0}):
         found.setdefault(cell.elements, []).append(cell)
     return found
