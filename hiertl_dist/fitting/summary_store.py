@@ -175,17 +175,8 @@ class SummaryStore:
         info: Mapping[str, Any] | None = None,
     ) -> Batch:
         """Write one batch; see :meth:`add_all` and :class:`NewBatch`."""
-        new = NewBatch(
-            ElementSet.parse(elements),
-            list(map(ElementSet.parse, blocks)),
-            frames,
-            tiles,
-            factors,
-            squares,
-            replaces,
-            rows,
-            info,
-        )
+        columns = list(map(ElementSet.parse, blocks))
+        new = NewBatch(ElementSet.parse(elements), columns, frames, tiles, factors, squares, replaces, rows, info)
         (batch,) = self.add_all([new])
         return batch
 

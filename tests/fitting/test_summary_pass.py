@@ -36,6 +36,7 @@ from hiertl_dist.fitting.stored_summaries import StoredGroups, open_summaries, s
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.summary_store import SummaryStore
 from hiertl_dist.fitting.view_solutions import solve
+from hiertl_dist.frames.element_set import ElementSet
 from hiertl_dist.frames.rows import SUMMARY_KINDS, Group, n_rows
 from hiertl_dist.model.one_body import without_one_body
 
@@ -425,7 +426,9 @@ def test_a_store_half_extended_says_so_and_is_mended(tmp_path):
     """The store has blocks that a batch lacks: never are factors without them taken for factors with them."""
     given = {"folds": FOLDS, "executor": SERIAL, "summaries": tmp_path}
     summarise(FRAMES, BASIS, blocks=["CN"], **given)
-    SummaryStore.create(tmp_path, store_settings(BASIS, ["C", "N", "CN"], Folds(FOLDS), (), "refuse"))
+    SummaryStore.create(
+        tmp_path, store_settings(BASIS, list(map(ElementSet.parse, ("C", "N", "CN"))), Folds(FOLDS), (), "refuse")
+    )
     with pytest.raises(StoreError, match=r"frames of CN lack the columns of blocks C, N: the pass .* did not end"):
         open_summaries(tmp_path)
     same_fit(summarise(FRAMES, BASIS, **given), summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL))
