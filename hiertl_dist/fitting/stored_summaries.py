@@ -194,7 +194,7 @@ def store_settings(
 def block_digest(basis: Basis, block: ElementSet) -> str:
     """SHA-256 of what a block's columns depend on: its types, the pairs of its elements, the cutoff function."""
     own = basis.with_types(t for t in basis.types if t.block == block)
-    return own.restricted(block.elements).digest
+    return own.restricted(block).digest
 
 
 def parameters_dict(given: Parameters) -> dict[str, Any]:
