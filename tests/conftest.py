@@ -1,4 +1,4 @@
-"""Fixtures for every test."""
+"""Fixtures for every test, and what they inherit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+import scipy.linalg  # noqa: F401 - its BLAS is another one than numpy's, and is limited too
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parent.parent
+
+threadpool_limits(1, user_api="blas")
+"""In the process of the tests: problems are small, and threads that wait for others are CPU seconds."""
 
 
 @pytest.fixture(scope="session")

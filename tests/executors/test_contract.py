@@ -23,6 +23,7 @@ from typing import Any
 import dask
 import pytest
 from distributed import Client, LocalCluster
+from threadpoolctl import threadpool_limits
 
 from hiertl_dist.executors import (
     DaskExecutor,
@@ -120,6 +121,12 @@ class TestContract(Contract):
     @pytest.fixture
     def executor(self, every_executor: Executor) -> Executor:
         return every_executor
+
+    def test_one_blas_thread(self, executor: Executor, folder: Path) -> None:
+        with threadpool_limits(2, user_api="blas"):  # this process has one, as all tests
+            before = tasks.blas_threads(0)
+            super().test_one_blas_thread(executor, folder)
+            assert tasks.blas_threads(0) == before
 
     def test_unsendable_value(self, executor: Executor, folder: Path) -> None:
         if executor.name == "processes":
