@@ -13,12 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from synthetic import HAS_MPI, MPIEXEC, environment
+from synthetic import HAS_MPI, MPIEXEC, environment, small_basis
 
 import hiertl_dist
-from hiertl_dist.evaluation.compiling import DISPATCHERS
+from hiertl_dist.evaluation import compiling
+from hiertl_dist.evaluation.compiling import DISPATCHERS, KERNELS, compile_kernels
 from hiertl_dist.evaluation.kernels import cache
 from hiertl_dist.evaluation.kernels.cache import DIGEST, forget_other_sources, sources_digest
+from hiertl_dist.executors import SerialExecutor
 
 PROGRAM = """
 from hiertl_dist import Basis, Frame, design_rows
@@ -49,25 +51,6 @@ def test_a_folder_that_cannot_be_made_does_no_harm(tmp_path):
     assert forget_other_sources(tmp_path / "file" / "folder")
 
 
-def test_an_index_that_cannot_be_read_is_no_failure(tmp_path, monkeypatch):
-    """As after an upgrade, where an index names classes that are gone."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-
-    def run():
-        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True, timeout=300)
-        folder, hits = done.stdout.rsplit(maxsplit=1)
-        return Path(folder), int(hits)
-
-    folder, hits = run()
-    assert hits == 0
-    assert run() == (folder, 1)
-    for index in folder.glob("*.nbi"):
-        version, _, rest = index.read_bytes().partition(b".")
-        index.write_bytes(version + b"." + rest[:40] + b"no pickle")
-    (folder / DIGEST).write_text("of older sources")
-    assert run() == (folder, 0)
-
-
 COMPILING = """
 import sys
 from hiertl_dist import Basis
@@ -76,48 +59,131 @@ from hiertl_dist.executors import executor
 kind, *words = sys.argv[1:]
 if __name__ == "__main__":
     pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
-    basis = Basis.from_dict({"elements": ["C"], "orders": [3, 2 if "wide" in words else 0, 0], "pairs": pairs})
+    basis = Basis.from_dict({"elements": ["C"], "orders": [3, 0, 0], "pairs": pairs})
     with executor(kind, workers=None if kind in ("serial", "mpi") else 2) as runner:
         tell = lambda line: print(line, file=runner.out(), flush=True)
-        compile_kernels(basis, runner, tell, models="models" in words)
+        for _ in range(2):  # the second time there is nothing to compile, and nothing to say
+            compile_kernels(basis, runner, tell, models="models" in words)
+"""
+ONCE = "compiling kernels for this machine, once: "
+
+
+def run(*words, folder, before=(), **more):
+    """What Python prints, with its kernels in a folder: for this CPU, and started by no launcher but one before it."""
+    others = ("PMI", "OMPI_", "SLURM_", "NUMBA_CPU_")
+    variables = {k: v for k, v in environment().items() if not k.startswith(others)}
+    done = subprocess.run(
+        [*before, sys.executable, *map(str, words)], env=variables | {"NUMBA_CACHE_DIR": str(folder)} | more,
+        capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    return done.stdout
+
+
+def kernels(folder):
+    """Those of a folder that are called from Python."""
+    return {p.name.split("-")[0].split(".")[-1] for p in folder.rglob("*.nbi")} & set(DISPATCHERS)
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("script") / "script.py"
+    path.write_text(COMPILING)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compiled(script, tmp_path_factory):
+    """A folder in which a process has compiled the kernel of pairs, and what it said."""
+    folder = tmp_path_factory.mktemp("kernels")
+    return folder, run(script, "serial", folder=folder)
+
+
+@pytest.fixture
+def kept(compiled, tmp_path):
+    """A copy of that folder."""
+    return Path(shutil.copytree(compiled[0], tmp_path / "kernels"))
+
+
+def test_an_index_that_cannot_be_read_is_no_failure(kept):
+    """As after an upgrade, where an index names classes that are gone."""
+
+    def rows():
+        folder, hits = run("-c", PROGRAM, folder=kept).rsplit(maxsplit=1)
+        return Path(folder), int(hits)
+
+    folder, hits = rows()
+    assert folder.is_relative_to(kept)
+    assert hits == 1
+    for index in folder.glob("*.nbi"):
+        version, _, rest = index.read_bytes().partition(b".")
+        index.write_bytes(version + b"." + rest[:40] + b"no pickle")
+    (folder / DIGEST).write_text("of older sources")
+    assert rows() == (folder, 0)
+
+
+ASKING = """
+from hiertl_dist.evaluation.kernels.cache import is_compiled
+from hiertl_dist.evaluation.kernels.pairs import pair_rows
+print(is_compiled(pair_rows))
+"""
+CUTTING = """
+from pathlib import Path
+(index,) = Path(pair_rows.stats.cache_path).glob("pairs.pair_rows*.nbi")
+index.write_bytes(index.read_bytes()[:20])
+print(is_compiled(pair_rows))
 """
 
 
-def test_kernels_are_compiled_before_and_that_is_told_where_it_happens(tmp_path):
-    """By every executor, those that are needed; not by a second process, nor for another CPU's."""
-    script = tmp_path / "script.py"
-    script.write_text(COMPILING)
-    variables = {k: v for k, v in environment().items() if not k.startswith(("PMI", "OMPI_", "SLURM_"))}
+def test_kernels_of_another_cpu_and_those_cut_short_are_not_taken_for_compiled(kept):
+    assert run("-c", ASKING, folder=kept, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="") == "False\n"
+    assert run("-c", ASKING + CUTTING, folder=kept) == "True\nFalse\n"
 
-    def said(*words, folder, before=(), **more):
-        done = subprocess.run(
-            [*before, sys.executable, str(script), *words], env=variables | {"NUMBA_CACHE_DIR": str(folder)} | more,
-            capture_output=True, text=True, check=True, timeout=300,
-        )  # fmt: skip
-        return done.stdout.splitlines()
 
-    def kernels(folder):
-        """Those of a folder that are called from Python."""
-        return {p.name.split("-")[0].split(".")[-1] for p in folder.rglob("*.nbi")} & set(DISPATCHERS)
+def test_one_process_says_what_it_compiles(compiled):
+    folder, said = compiled
+    assert said == ONCE + "some seconds\n"
+    assert kernels(folder) == {"pair_rows"}
 
-    once = "compiling kernels for this machine, once: "
-    started = {"serial": [], "processes": [], "dask": [], "mpi": [str(MPIEXEC), "-n", "2"]}
-    for kind, before in started.items():
-        if kind == "mpi" and not HAS_MPI:
-            continue
-        own = tmp_path / kind
-        assert said(kind, before=before, folder=own) == [once + "some seconds"]
-        assert kernels(own) == {"pair_rows"}
-        assert said(kind, before=before, folder=own) == [], "it is there"
-    own = tmp_path / "processes"
-    assert said("processes", "wide", "models", folder=own) == [once + "about half a minute"], "the basis has clusters"
-    assert kernels(own) == {"pair_rows", "cluster_rows", "pair_energy", "cluster_energy"}
-    assert said("serial", "wide", "models", folder=own) == []
-    own = tmp_path / "serial"
-    assert said("serial", folder=own, NUMBA_CPU_NAME="generic") == [once + "some seconds"]
-    (index,) = own.rglob("pairs.pair_rows*.nbi")
-    index.write_bytes(index.read_bytes()[:20])
-    assert said("serial", folder=own) == [once + "some seconds"], "what can't be read is not used"
+
+STARTED = {"processes": ([], ["models"]), "dask": ([], []), "mpi": ([str(MPIEXEC), "-n", "2"], [])}
+
+
+@pytest.mark.parametrize("kind", [k for k in STARTED if k != "mpi" or HAS_MPI])
+def test_kernels_are_compiled_before_and_that_is_told_where_it_happens(script, tmp_path, kind):
+    before, words = STARTED[kind]
+    said = run(script, kind, *words, before=before, folder=tmp_path)
+    assert said == ONCE + ("about half a minute\n" if words else "some seconds\n")
+    assert kernels(tmp_path) == ({"pair_rows", "pair_energy"} if words else {"pair_rows"})
+
+
+@pytest.mark.parametrize("models", [True, False])
+@pytest.mark.parametrize("orders", [(2, 0, 0), (2, 2, 0), (2, 0, 2)])
+def test_the_kernels_that_a_basis_needs_are_shared_out(monkeypatch, orders, models):
+    """Those that are not there yet, the longest first."""
+    monkeypatch.setattr(compiling, "is_compiled", lambda kernel: kernel is DISPATCHERS["pair_rows"])
+    monkeypatch.setattr(compiling, "_compile", lambda kernel: names.append(kernel.name))
+    names, lines = [], []
+    with SerialExecutor() as executor:
+        compile_kernels(small_basis(orders), executor, lines.append, models=models)
+    wide = ["cluster_energy", "cluster_rows"] if any(orders[1:]) else []
+    expected = [n for n in (*wide, "pair_energy") if models or n.endswith("rows")]
+    assert names == expected
+    assert lines == ([ONCE + ("about half a minute" if wide else "some seconds")] if expected else [])
+
+
+USING = """
+from hiertl_dist.evaluation.compiling import DISPATCHERS, KERNELS, _compile
+for kernel in KERNELS[::-1]:
+    _compile(kernel)
+    print(*(name for name, dispatcher in DISPATCHERS.items() if dispatcher.signatures))
+"""
+
+
+def test_a_kernel_is_compiled_and_no_other():
+    done = subprocess.run([sys.executable, "-c", USING], env=environment(), capture_output=True, text=True, check=True)
+    seen = [set(line.split()) for line in done.stdout.splitlines()]
+    assert [len(s) for s in seen] == [1, 2, 3, 4]
+    assert [s - t for s, t in zip(seen, [set(), *seen[:-1]], strict=True)] == [{k.name} for k in KERNELS[::-1]]
 
 
 WITHOUT = {"HOME": "/dev/null/home", "XDG_CACHE_HOME": "/dev/null/cache", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -231,7 +297,7 @@ def command(variables, *words):
 
 
 def test_the_version_and_the_help_need_no_numba(broken):
-    for words in (["--version"], ["--help"], ["fit", "--help"]):
+    for words in (["--version"], ["fit", "--help"]):
         done = command(broken, *words)
         assert (done.returncode, done.stderr) == (0, "")
         assert "hiertl-dist" in done.stdout
@@ -273,24 +339,17 @@ event.register("numba:compile", Compiled())
 import numpy as np
 from hiertl_dist import Basis, Frame, design_rows
 pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
-basis = Basis.from_dict({"elements": ["C"], "orders": [3, 2, 0], "pairs": pairs})
+basis = Basis.from_dict({"elements": ["C"], "orders": [3, 0, 0], "pairs": pairs})
 frame = Frame(("C",) * 3, np.array([[0.0, 0, 0], [1.5, 0, 0], [0, 1.5, 0]]), None, forces=np.zeros((3, 3)))
 print(json.dumps([Compiled.names, float(np.abs(design_rows(frame, basis).matrix).sum())]))
 """
 
 
 def test_processes_at_once_compile_each_kernel_once(tmp_path):
-    variables = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-
-    def run(_):
-        return subprocess.run(
-            [sys.executable, "-c", COUNTING], env=variables, capture_output=True, text=True, check=True, timeout=300
-        )  # fmt: skip
-
     with ThreadPoolExecutor(3) as pool:
-        found = [json.loads(done.stdout) for done in pool.map(run, range(3))]
+        found = [json.loads(said) for said in pool.map(lambda _: run("-c", COUNTING, folder=tmp_path), range(3))]
     names = [name for compiled, _ in found for name in compiled]
-    assert any(name.startswith("cluster_rows") for name in names)
+    assert any(name.startswith("pair_rows") for name in names)
     assert sorted(names) == sorted(set(names))
     assert len({predicted for _, predicted in found}) == 1
 
