@@ -29,7 +29,7 @@ def report(runner, store):
     basis = small_basis()
     truth = random_parameters(basis)
     fit = fit_block(
-        random_frames({"C": 3, "CN": 120}, groups=("liquid", "solid")), basis, "CN",
+        random_frames({"C": 3, "CN": 60}, groups=("liquid", "solid")), basis, "CN",
         frozen=[truth.restricted({"C"}), truth.restricted({"N"})],
         settings=FitSettings({"kind": "ridge", "alpha": 1e-8}, {"energy": 0.5, "solid": 2.0}),
         executor=runner, store=store,

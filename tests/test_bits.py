@@ -8,11 +8,9 @@ from synthetic import HAS_MPI, files_below, run_script
 RUNS = {
     "serial": ("serial", [1], 0),
     "processes": ("processes", [2], 0),
-    "dask": ("dask", [1, 2, 3], 0),
-    "mpirun-1": ("mpi", [], 1),
+    "dask": ("dask", [3], 0),
     "mpirun-2": ("mpi", [], 2),
     "mpirun-3": ("mpi", [], 3),
-    "mpirun-5": ("mpi", [], 5),
 }
 
 

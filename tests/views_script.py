@@ -24,7 +24,7 @@ from hiertl_dist.fitting.view_solutions import solve
 from hiertl_dist.model_selection.cross_validation import cross_validate
 
 BASIS = small_basis((4, 3, 2))
-FRAMES = [*frames_of({"C": 6, "N": 6, "CN": 60}), *frames_of({"CN": 6}, atoms=12, group="solid", seed=1)]
+FRAMES = [*frames_of({"C": 6, "N": 6, "CN": 30}), *frames_of({"CN": 6}, atoms=12, group="solid", seed=1)]
 
 
 def digest(*arrays):
@@ -38,7 +38,7 @@ def of_groups(summaries):
 def report(runner, folder, leaves):
     frozen = [random_parameters(BASIS).restricted({"C"})]
     found = summarise(FRAMES, BASIS, folds=3, frozen=frozen, executor=runner)
-    summarise(FRAMES[:50], BASIS, folds=3, frozen=frozen, executor=runner, summaries=folder)
+    summarise(FRAMES[:30], BASIS, folds=3, frozen=frozen, executor=runner, summaries=folder)
     stored = summarise(FRAMES, BASIS, folds=3, frozen=frozen, executor=runner, summaries=folder)
     chosen = view(stored, weights={"energy": 0.5, "solid": 2.0}, exclude=["CNNN"])
     solution = solve(chosen, {"kind": "ridge", "alpha": 1e-4})

@@ -437,7 +437,7 @@ def test_demo_is_a_job_that_can_be_changed(tmp_path):
 
 @pytest.fixture
 def small_demo(monkeypatch):
-    """The demo with a tenth of its columns and every third frame."""
+    """The demo with a tenth of its columns and every sixth frame."""
     whole, read = demo.demo_input, Input.read_frames
 
     def small(folder):
@@ -446,7 +446,7 @@ def small_demo(monkeypatch):
         return replace(job, basis=job.basis.with_types(types))
 
     monkeypatch.setattr(demo, "demo_input", small)
-    monkeypatch.setattr(Input, "read_frames", lambda job, *watch: tuple(part[::3] for part in read(job, *watch)))
+    monkeypatch.setattr(Input, "read_frames", lambda job, *watch: tuple(part[::6] for part in read(job, *watch)))
 
 
 def test_demo_without_matplotlib(run, tmp_path, small_demo, monkeypatch):

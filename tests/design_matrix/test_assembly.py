@@ -193,10 +193,10 @@ def test_one_block_after_another_is_the_same_as_all_at_once(tmp_path, done, froz
     assert set(store.keys("blocks/CN")) == set(done.store.keys("blocks/CN"))
 
 
-@pytest.mark.parametrize("kind", ["processes", "dask"])
-def test_every_executor_writes_the_same_store(done, frozen, tmp_path, kind):
-    with executor(kind, workers=2) as two:
-        other = assemble(FRAMES, BASIS, tmp_path / kind, frozen=[frozen], executor=two)
+def test_processes_write_the_same_store(done, frozen, tmp_path):
+    """As other executors do, in test_bits.py."""
+    with executor("processes", workers=2) as two:
+        other = assemble(FRAMES, BASIS, tmp_path / "two", frozen=[frozen], executor=two)
     assert files_below(other.store.path, *ARRAYS) == files_below(done.store.path, *ARRAYS)
     assert other.store.layout() == done.store.layout()
 
@@ -309,16 +309,16 @@ def check_ledger(folder):
     return len(tiles), sum(tiles)
 
 
-def test_ten_kills_and_a_resume_leave_the_uninterrupted_store(tmp_path, monkeypatch):
+def test_kills_and_a_resume_leave_the_uninterrupted_store(tmp_path, monkeypatch):
     frames, basis, frozen = data_set()
     monkeypatch.setattr(planning, "TILE_BYTES", tile_bytes(basis))
     run_script("assembly_script.py", tmp_path / "whole", 1)
     total = check_ledger(tmp_path / "whole")
     folder, rng, complete = tmp_path / "killed", np.random.default_rng(7), [(0, 0)]
-    for number in range(10):
+    for number in range(6):
         process = started(folder, 2 if number % 3 == 1 else 1)
         # a part of what is left, so that each kill finds it at work, however fast the machine is at the moment
-        wanted = complete[-1][0] + rng.uniform(0.0, 0.3) * (total[0] - complete[-1][0])
+        wanted = complete[-1][0] + rng.uniform(0.0, 0.4) * (total[0] - complete[-1][0])
         while len(list((folder / "ledger").glob("*/*"))) < wanted and process.poll() is None:
             time.sleep(0.002)
         assert kill(process) == -signal.SIGKILL

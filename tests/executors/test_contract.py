@@ -99,7 +99,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="class", params=["serial", "processes-2", "dask-1", "dask-2", "dask-3", "dask-threads"])
+@pytest.fixture(scope="class", params=["serial", "processes-2", "dask-3", "dask-threads"])
 def every_executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     kind, _, workers = request.param.partition("-")
     if workers == "threads":
@@ -139,7 +139,7 @@ class TestContract(Contract):
                 executor.run(repr, items)
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3, 5])
+@pytest.fixture(scope="module", params=[1, 2, 3])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each rank said of each test, from one mpiexec."""
     folder = tmp_path_factory.mktemp("mpi")

@@ -47,6 +47,8 @@ SEARCH = {"folds": {"count": 2}, "grid": {"regulariser": {"kind": "ridge", "alph
 SERIAL = SerialExecutor()
 
 labels = pytest.mark.parametrize("names", NAMES, ids=cluster_name)
+a_label = pytest.mark.parametrize("names", NAMES[1:2], ids=cluster_name)
+"""For what takes long: those whose names are most easily mistaken."""
 
 
 def cluster(names, plain):
@@ -130,7 +132,7 @@ def test_errors_are_told_by_composition(fitted, names):
     assert len(own) == len(plain)
 
 
-@labels
+@a_label
 def test_models_are_merged_and_evaluated_from_their_files(fitted, names, tmp_path):
     errors = []
     for own in (PLAIN, names):
@@ -145,7 +147,7 @@ def test_models_are_merged_and_evaluated_from_their_files(fitted, names, tmp_pat
     assert errors[0] == errors[1]
 
 
-@labels
+@a_label
 def test_all_at_once_and_partial_and_frozen(fitted, names, tmp_path):
     folder = fitted(names)[0]
     one, whole = cluster(names, "N"), cluster(names, "CN")
@@ -166,7 +168,7 @@ def test_all_at_once_and_partial_and_frozen(fitted, names, tmp_path):
     assert Solution.load(tmp_path / "partial" / f"{whole}.solution.npz").blocks == (one, whole)
 
 
-@labels
+@a_label
 def test_summaries_views_committees_and_predictions(names, tmp_path):
     made = []
     for own in (PLAIN, names):
@@ -191,7 +193,7 @@ def partial_names(own):
     return lambda plain: cluster(own, plain)
 
 
-@labels
+@a_label
 def test_a_search_of_labelled_types(fitted, names):
     folder = fitted(names)[0]
     found = command("search", folder / "input.toml", "--no-keep-rows")
