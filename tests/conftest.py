@@ -14,6 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 threadpool_limits(1, user_api="blas")
 """In the process of the tests: problems are small, and threads that wait for others are CPU seconds."""
 
+for name in [n for n in os.environ if n.startswith(("PMI", "OMPI_", "SLURM_", "MV2_", "MPI_LOCAL"))]:
+    del os.environ[name]  # as of an allocation in which the tests are run: those that are about launchers set their own
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -18,7 +18,9 @@ def benchmark(monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_nothing_but_energies_moves(benchmark, tmp_path):
+def test_nothing_but_energies_moves(benchmark, tmp_path, monkeypatch):
+    kinds = {how["kind"]: (name, how) for name, how in benchmark.REGULARISERS.items()}
+    monkeypatch.setattr(benchmark, "REGULARISERS", dict(kinds.values()))  # one of each kind
     options = importlib.import_module("bench").Options(tmp_path, data=tmp_path, toy=True, apart=False)
     record = benchmark.BENCHMARK.record(options)
     json.dumps(record)
