@@ -8,7 +8,7 @@ from synthetic import HAS_MPI, files_below, run_script
 RUNS = {
     "serial": ("serial", [1], 0),
     "processes": ("processes", [2], 0),
-    "dask": ("dask", [3], 0),
+    "dask": ("dask", [2], 0),
     "mpirun-2": ("mpi", [], 2),
     "mpirun-3": ("mpi", [], 3),
 }

@@ -145,7 +145,7 @@ def test_one_process_says_what_it_compiles(compiled):
     assert kernels(folder) == {"pair_rows"}
 
 
-STARTED = {"processes": ([], ["models"]), "dask": ([], []), "mpi": ([str(MPIEXEC), "-n", "2"], [])}
+STARTED = {"processes": ([], ["models"]), "mpi": ([str(MPIEXEC), "-n", "2"], [])}
 
 
 @pytest.mark.parametrize("kind", [k for k in STARTED if k != "mpi" or HAS_MPI])
