@@ -65,7 +65,7 @@ class Collector(ABC, Generic[S]):
         for run in _runs(chosen):
             start = 0
             while start < len(run):
-                out = self._room(len(run) - start)
+                out = self._next_rows(len(run) - start)
                 _place(out, pieces, run[start : start + len(out)])
                 start += len(out)
                 self.filled += len(out)
@@ -77,7 +77,7 @@ class Collector(ABC, Generic[S]):
         return self._finish()
 
     @abstractmethod
-    def _room(self, most: int) -> Matrix:
+    def _next_rows(self, most: int) -> Matrix:
         """Where the next rows go: at least one, at most ``most``, as many as are well copied at once."""
 
     @abstractmethod

@@ -127,7 +127,7 @@ class _GramCollector(Collector[Gram]):
         self._block = np.empty((min(BLOCK_ROWS, rows), width))
         self._multiplied = 0
 
-    def _room(self, most: int) -> Matrix:
+    def _next_rows(self, most: int) -> Matrix:
         if self.filled - self._multiplied == len(self._block):
             self._multiply()
         held = self.filled - self._multiplied

@@ -142,7 +142,7 @@ class _RowBuffer(Collector[RFactor]):
         super().__init__(rows, width, n_targets)
         self._buffer = np.empty((rows, width), order="F")
 
-    def _room(self, most: int) -> Matrix:
+    def _next_rows(self, most: int) -> Matrix:
         return self._buffer[self.filled : self.filled + min(most, ROWS_AT_ONCE)]
 
     def _finish(self) -> RFactor:

@@ -32,7 +32,7 @@ from .frame_rows import (
 )
 from .kernels.clusters import cluster_energy
 from .kernels.pairs import pair_energy
-from .kernels.scratch import work_room
+from .kernels.scratch import scratch_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -275,9 +275,9 @@ def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, th
     energy = float(tensors.one_body[codes[codes >= 0]].sum())
     if (recipe.pair_fn >= 0).any():
         wall = np.array([model.parameters.penalty.scale, model.parameters.penalty.distance])
-        with work_room() as room:
+        with scratch_buffer() as scratch:
             energy += pair_energy(
-                codes, near, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial, room
+                codes, near, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial, scratch
             )
     energy += _add_clusters(recipe, tensors, codes, near, threads, forces, virial)
     ranges, outside = out_of_range(frame, model.coverage, model.block_recipes, near)
@@ -295,9 +295,9 @@ def _add_clusters(
         own_forces, own_virial = np.zeros_like(forces), np.zeros_like(virial)
         energy = 0.0
         for family, values in families:
-            with work_room() as room:
+            with scratch_buffer() as scratch:
                 energy += cluster_energy(
-                    codes, near, family, recipe.edges, values, low, high, own_forces, own_virial, room
+                    codes, near, family, recipe.edges, values, low, high, own_forces, own_virial, scratch
                 )
         return energy, own_forces, own_virial
 

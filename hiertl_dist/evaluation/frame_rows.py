@@ -17,7 +17,7 @@ from ..model.basis import cluster_name
 from .kernels.clusters import cluster_rows
 from .kernels.neighbours import Neighbours, find_neighbours
 from .kernels.pairs import pair_rows
-from .kernels.scratch import kept_array, work_room
+from .kernels.scratch import kept_array, scratch_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -315,11 +315,13 @@ def fill_rows(frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: In
     if (recipe.pair_fn >= 0).any():
         for first, order in recipe.pair_columns:
             out[:, first : first + order] = 0.0
-        with work_room() as room:
-            pair_rows(codes, near, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", *rest, room)
+        with scratch_buffer() as scratch:
+            pair_rows(
+                codes, near, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", *rest, scratch
+            )
     for family in recipe.families:
-        with work_room() as room:
-            cluster_rows(codes, near, family, *rest, room)
+        with scratch_buffer() as scratch:
+            cluster_rows(codes, near, family, *rest, scratch)
     for first, number in recipe.idle:
         out[:, first : first + number] = 0.0
     for element, column in enumerate(recipe.one_body):

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from hiertl_dist.evaluation.kernels import scratch as room
+from hiertl_dist.evaluation.kernels import scratch as module
 from hiertl_dist.evaluation.kernels.edges import carve
-from hiertl_dist.evaluation.kernels.scratch import kept_array, work_room
+from hiertl_dist.evaluation.kernels.scratch import kept_array, scratch_buffer
 
 
 def test_the_same_memory_again_and_more_where_more_is_needed():
@@ -27,17 +27,17 @@ def test_each_thread_has_its_own():
 
 
 def test_what_is_too_large_is_not_kept(monkeypatch):
-    monkeypatch.setattr(room, "MOST", 50)
+    monkeypatch.setattr(module, "MOST", 50)
     assert not np.shares_memory(kept_array("large", 60), kept_array("large", 60))
 
 
-def test_room_grows_to_what_was_carved_out_of_it(monkeypatch):
-    monkeypatch.setattr(room, "_kept", room._Kept())
+def test_the_buffer_grows_to_what_was_carved_out_of_it(monkeypatch):
+    monkeypatch.setattr(module, "_kept", module._Kept())
 
     def arrays():
-        with work_room() as found:
-            parts = [carve(found, n) for n in (3, 1000, 17)]
-            inside = [np.shares_memory(p, found) for p in parts]
+        with scratch_buffer() as scratch:
+            parts = [carve(scratch, n) for n in (3, 1000, 17)]
+            inside = [np.shares_memory(p, scratch) for p in parts]
             assert all(p.ctypes.data % 64 == 0 and not p.any() for p in parts)
             for a in parts:
                 a += 1.0  # must not be seen by what is carved next

@@ -41,15 +41,15 @@ def kernel(**options: Any) -> Callable[[Any], Any]:
 
     def compiled(function: Any) -> Any:
         try:
-            found = njit(cache=True, **options)(function)
+            dispatcher = njit(cache=True, **options)(function)
         except RuntimeError as error:
             if "cannot cache" not in str(error):
                 raise
             _warn(f"no folder can be written to cache compiled kernels in, and each process compiles them: {REMEDY}")
             return njit(**options)(function)
-        _bear_full_disks(found)
-        _compile_once(found)
-        return found
+        _bear_full_disks(dispatcher)
+        _compile_once(dispatcher)
+        return dispatcher
 
     return compiled
 
@@ -60,11 +60,11 @@ def is_compiled(dispatcher: Any) -> bool:
         return True
     if not keeps_kernels(dispatcher):
         return False
-    kept = dispatcher._cache._cache_file
+    cache_file = dispatcher._cache._cache_file
     machine = dispatcher.targetctx.codegen().magic_tuple()
     with suppress(Exception):  # an index that can't be read is one that is not used
-        names = [name for (_, own, _), name in kept._load_index().items() if own == machine]
-        return any(Path(kept._data_path(name)).is_file() for name in names)
+        names = [name for (_, target, _), name in cache_file._load_index().items() if target == machine]
+        return any(Path(cache_file._data_path(name)).is_file() for name in names)
     return False
 
 
@@ -112,8 +112,8 @@ def _compile_once(dispatcher: Any) -> None:
             if signature in dispatcher.overloads:
                 return compiled(signature)
             # without the lock, lest many processes that start read their kernels one after another
-            if found := load(signature, dispatcher.targetctx):
-                ready[signature] = found
+            if overload := load(signature, dispatcher.targetctx):
+                ready[signature] = overload
                 return compiled(signature)
             with _alone(path):
                 return compiled(signature)
@@ -151,10 +151,10 @@ def _warn(text: str) -> None:
 
 def sources_digest() -> str:
     """SHA-256 of all files of this folder."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(SOURCES.glob("*.py")):
-        found.update(path.name.encode() + path.read_bytes())
-    return found.hexdigest()
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def forget_other_sources(folder: str | Path | None) -> bool:

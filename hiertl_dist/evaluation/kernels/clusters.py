@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .edges import carve, edge_table, helper, inlined, jit, padded, voigt
-from .moments import add_moments, look_around, look_at_pair, make_scratch, moment_layout, rarer
+from .moments import add_moments, look_around, look_at_pair, make_centre, moment_layout, rarer
 from .pairs import add_evaluated
 from .simd import LANES, TILE, add_rows, add_tile16, dots, orbit_forces, orbit_sums, transpose8
 
@@ -97,7 +97,7 @@ class _Sums(NamedTuple):
 
 # long: its parameters are documented
 @jit
-def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out, room):
+def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out, scratch):
     """Write the rows of one family in its columns: every force row, also where it is zero, stress and energy rows.
 
     Parameters
@@ -118,24 +118,26 @@ def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out, ro
         Stress rows, or −1.
     out : ndarray of shape (rows, columns)
         The design rows of the frame, into which is written.
-    room : ndarray
+    scratch : ndarray
         Scratch memory, see ``carve``.
     """
     body, n, types = family.body, family.n, len(family.role)
-    table = edge_table(element, near, family.fn, edges, n, room)
-    s = make_scratch(body, n, len(family.fn), near, table, room)
+    table = edge_table(element, near, family.fn, edges, n, scratch)
+    s = make_centre(body, n, len(family.fn), near, table, scratch)
     sets = moment_layout(body, n)[4]
     batch = _Batch(
         # rows of a power of two apart would share their places in the cache
-        carve(room, types * LANES * (sets + LANES)), np.zeros(types, np.bool_), carve(room, (sets + 1) * LANES),
-        carve(room, 2 * n * LANES), carve(room, LANES * TILE), carve(room, LANES * 2 * TILE),
-        carve(room, CHUNK * LANES), carve(room, LANES * CHUNK),
+        carve(scratch, types * LANES * (sets + LANES)), np.zeros(types, np.bool_), carve(scratch, (sets + 1) * LANES),
+        carve(scratch, 2 * n * LANES), carve(scratch, LANES * TILE), carve(scratch, LANES * 2 * TILE),
+        carve(scratch, CHUNK * LANES), carve(scratch, LANES * CHUNK),
     )  # fmt: skip
     place = np.zeros(types + 1, np.int64)
     for t in range(types):
         place[t + 1] = place[t] + padded(family.columns[t], WIDE)
     width = place[types]
-    sums = _Sums(place, width, carve(room, TILE * width), carve(room, 2 * TILE * width), carve(room, width * LANES))
+    sums = _Sums(
+        place, width, carve(scratch, TILE * width), carve(scratch, 2 * TILE * width), carve(scratch, width * LANES)
+    )
     variants, js, targets = rarer(family.others, element), np.empty(s.most, np.int64), np.empty(3, np.int64)
     once = erow >= 0 or srow.max() >= 0
     for i in range(len(near.start) - 1):
@@ -154,7 +156,7 @@ def cluster_rows(element, near, family, edges, volume, frow, srow, erow, out, ro
                 )
                 for t in range(types):
                     if batch.alive[t]:
-                        _add_batch(t, family.role[t, element[i], ej], variants, family, batch, s.own, frow >= 0,
+                        _add_batch(t, family.role[t, element[i], ej], variants, family, batch, s.identity, frow >= 0,
                                    paired, paired and erow >= 0, sums)  # fmt: skip
         if frow >= 0:
             for x in range(3):
@@ -212,7 +214,7 @@ def _fill_batch(js, i, ej, element, near, family, variants, table, s, once, volu
 
 
 @inlined
-def _add_batch(t, role, variants, family, batch, own, forces, stresses, energies, sums):
+def _add_batch(t, role, variants, family, batch, identity, forces, stresses, energies, sums):
     """Apply the orbit map of a type to a batch, and add what comes out to the rows."""
     sets, count, length = moment_layout(family.body, family.n)[4], family.columns[t], family.length[role]
     stride, begin = sets + LANES, family.begin[role, variants[role]]
@@ -231,11 +233,11 @@ def _add_batch(t, role, variants, family, batch, own, forces, stresses, energies
             transpose8(batch.turned, block, CHUNK, batch.d, block * LANES, LANES)
         for block in range(0, some, WIDE):
             if forces:
-                add_tile16(sums.force, place + block, sums.width, batch.u, 0, TILE, own, 0, batch.turned, block, CHUNK,
-                           own, 0, LANES)  # fmt: skip
+                add_tile16(sums.force, place + block, sums.width, batch.u, 0, TILE, identity, 0, batch.turned, block,
+                           CHUNK, identity, 0, LANES)  # fmt: skip
             for row in range(0, 2 * TILE if stresses else 0, TILE):
-                add_tile16(sums.stress, row * sums.width + place + block, sums.width, batch.w, row, 2 * TILE, own, 0,
-                           batch.turned, block, CHUNK, own, 0, LANES)  # fmt: skip
+                add_tile16(sums.stress, row * sums.width + place + block, sums.width, batch.w, row, 2 * TILE, identity,
+                           0, batch.turned, block, CHUNK, identity, 0, LANES)  # fmt: skip
 
 
 @helper
@@ -250,7 +252,7 @@ def _write_sums(family, sums, rows, targets, out):
 
 
 @jit
-def cluster_energy(element, near, family, edges, values, low, high, forces, virial, room):
+def cluster_energy(element, near, family, edges, values, low, high, forces, virial, scratch):
     """Three- or four-body energy of a model, of some centres; adds to forces and virial.
 
     Parameters
@@ -271,7 +273,7 @@ def cluster_energy(element, near, family, edges, values, low, high, forces, viri
         Forces are added to it, kcal/mol/Å.
     virial : ndarray of shape (6,)
         V × stress is added to it, kcal/mol.
-    room : ndarray
+    scratch : ndarray
         Scratch memory, see ``carve``.
 
     Returns
@@ -280,11 +282,11 @@ def cluster_energy(element, near, family, edges, values, low, high, forces, viri
         The energy, kcal/mol.
     """
     body, n = family.body, family.n
-    table = edge_table(element, near, family.fn, edges, n, room)
-    s = make_scratch(body, n, len(family.fn), near, table, room)
+    table = edge_table(element, near, family.fn, edges, n, scratch)
+    s = make_centre(body, n, len(family.fn), near, table, scratch)
     sets, powers = moment_layout(body, n)[4], padded(n, TILE)
     variants, flat = rarer(family.others, element), values.ravel()
-    m, inner = carve(room, sets), np.zeros(powers)
+    m, inner = carve(scratch, sets), np.zeros(powers)
     share, energy = 1.0 / (3.0 if body == 3 else 6.0), 0.0
     for i in range(low, high):
         around = look_around(i, element, near, table, s) if table.first[i + 1] > table.first[i] else 0

@@ -53,27 +53,27 @@ def padded(n, multiple):
 
 
 @jit
-def carve(room, n, clear=True):
+def carve(scratch, n, clear=True):
     """An array of n doubles that begins at a cache line: a vector across two lines takes twice the time.
 
-    It is cut out of ``room``, whose first number is the index of what is free, or made where that is not enough.
+    It is cut out of ``scratch``, whose first number is the index of what is free, or made where that is not enough.
     """
-    at = int(room[0])
-    room[0] = at + padded(n, LANES)
-    if at + n <= len(room):
-        found = room[at : at + n]
+    at = int(scratch[0])
+    scratch[0] = at + padded(n, LANES)
+    if at + n <= len(scratch):
+        part = scratch[at : at + n]
         if clear:
-            found.fill(0.0)
-        return found
-    own = np.zeros(n + LANES)
-    first = -(own.ctypes.data // 8) % LANES
-    return own[first : first + n]
+            part.fill(0.0)
+        return part
+    whole = np.zeros(n + LANES)
+    first = -(whole.ctypes.data // 8) % LANES
+    return whole[first : first + n]
 
 
 @helper
-def carve_indices(room, n):
+def carve_indices(scratch, n):
     """As ``carve``, n integers of any value."""
-    return carve(room, n, False).view(np.int64)
+    return carve(scratch, n, False).view(np.int64)
 
 
 @inlined
@@ -103,34 +103,38 @@ def multiply(c, i, ldc, a, ia, lda, left, b, ldb, right, count, width):
 
 
 @helper
-def edge_table(element, near, fn, edges, n, room):
+def edge_table(element, near, fn, edges, n, scratch):
     """The :class:`Table` of the edges of ``fn`` to order n."""
     start, atom, dist, reverse, code, cells = near.start, near.atom, near.dist, near.reverse, near.code, near.cells
     ld = padded(n, LANES)
-    g, dg = carve(room, len(atom) * ld, False), carve(room, len(atom) * ld, False)
-    directed, cell = carve_indices(room, len(atom)), carve_indices(room, len(atom))
+    g, dg = carve(scratch, len(atom) * ld, False), carve(scratch, len(atom) * ld, False)
+    directed, cell = carve_indices(scratch, len(atom)), carve_indices(scratch, len(atom))
     first = np.zeros(len(start), np.int64)
     # pairs wait for seven others of their kind, and are computed together
-    waiting, rows, work = np.zeros(len(edges), np.int64), np.empty((len(edges), LANES), np.int64), lane_room(n, room)
-    found = 0
+    waiting, rows, work = (
+        np.zeros(len(edges), np.int64),
+        np.empty((len(edges), LANES), np.int64),
+        lane_scratch(n, scratch),
+    )
+    count = 0
     for i in range(len(start) - 1):
         for a in range(start[i], start[i + 1]):
             f = fn[element[i], element[atom[a]]] if element[i] >= 0 and element[atom[a]] >= 0 else -1
             if f < 0 or dist[a] >= edges[f, 3]:
                 continue
-            directed[found] = a
-            cell[found] = atom[a] * cells + code[a]
-            found += 1
+            directed[count] = a
+            cell[count] = atom[a] * cells + code[a]
+            count += 1
             if a < reverse[a]:
                 rows[f, waiting[f]] = a
                 waiting[f] += 1
                 if waiting[f] == LANES:
                     edge_functions(edges[f], dist, rows[f], rows[f], n, ld, work, g, dg)
                     waiting[f] = 0
-        first[i + 1] = found
+        first[i + 1] = count
     for f in range(len(edges)):
         edge_functions(edges[f], dist, rows[f, : waiting[f]], rows[f], n, ld, work, g, dg)
-    for c in range(found):
+    for c in range(count):
         a = directed[c]
         if reverse[a] < a:
             for k in range(ld):
@@ -140,9 +144,9 @@ def edge_table(element, near, fn, edges, n, room):
 
 
 @helper
-def lane_room(n, room):
-    """Room for ``edge_functions`` to work."""
-    return carve(room, (6 + 2 * n) * LANES)
+def lane_scratch(n, scratch):
+    """Scratch memory for ``edge_functions``."""
+    return carve(scratch, (6 + 2 * n) * LANES)
 
 
 @helper

@@ -23,13 +23,13 @@ from .edges import carve, helper, inlined, jit, multiply, padded
 from .simd import LANES, TILE, products
 
 
-class Scratch(NamedTuple):
-    """What is known of one centre and then of one of its neighbours, and room to work.
+class Centre(NamedTuple):
+    """What is known of one centre and then of one of its neighbours, and scratch arrays.
 
     near[p]: neighbour p of the centre, those of element e being bounds[e]:bounds[e + 1]; partner[p × most + q]: the
     directed neighbour p → q, or −1; common[t]: the p that are joined to the other atom of the pair, those of element e
     being ends[e]:ends[e + 1]; slot (atoms × cells): which p is there, or most − 1; x, y: X_k and Σ_l g_f(r_kl) X_l of
-    each; left, right, used: lists of rows that are multiplied; own: 0, 1, 2 …
+    each; left, right, used: lists of rows that are multiplied; identity: 0, 1, 2 …
     """
 
     most: int
@@ -44,7 +44,7 @@ class Scratch(NamedTuple):
     left: np.ndarray
     right: np.ndarray
     used: np.ndarray
-    own: np.ndarray
+    identity: np.ndarray
 
 
 @jit
@@ -67,26 +67,26 @@ def moment_layout(body, n):
 
 
 @helper
-def make_scratch(body, n, elements, near, table, room):
-    """The :class:`Scratch` of a frame with so many elements."""
+def make_centre(body, n, elements, near, table, scratch):
+    """The :class:`Centre` of a frame with so many elements."""
     most = 1
     for i in range(len(near.start) - 1):
         most = max(most, table.first[i + 1] - table.first[i] + 1)
     xs, _, ys, _, _ = moment_layout(body, n)
-    return Scratch(
+    return Centre(
         most, np.empty(most, np.int64), np.zeros(elements + 1, np.int64),
         np.full((len(near.start) - 1) * near.cells, most - 1, np.int32), np.empty(most * most, np.int32),
-        np.empty(most + 1, np.int64), np.zeros(elements + 1, np.int64), carve(room, most * xs + LANES * LANES),
-        carve(room, most * ys), np.empty(most + 1, np.int64), np.empty(most + 1, np.int64),
+        np.empty(most + 1, np.int64), np.zeros(elements + 1, np.int64), carve(scratch, most * xs + LANES * LANES),
+        carve(scratch, most * ys), np.empty(most + 1, np.int64), np.empty(most + 1, np.int64),
         np.empty(most + 1, np.int64), np.arange(max(most, LANES)),
     )  # fmt: skip
 
 
 @helper
-def look_around(i, element, near, table, scratch):
+def look_around(i, element, near, table, centre):
     """Fill near, bounds and partner of a centre. Returns the number of its joined neighbours."""
     atom, code, first, directed, cell = near.atom, near.code, table.first, table.directed, table.cell
-    around, bounds, slot, partner, most = scratch.near, scratch.bounds, scratch.slot, scratch.partner, scratch.most
+    around, bounds, slot, partner, most = centre.near, centre.bounds, centre.slot, centre.partner, centre.most
     m, zero = 0, near.cells // 2
     for e in range(len(bounds) - 1):
         bounds[e] = m
@@ -109,20 +109,20 @@ def look_around(i, element, near, table, scratch):
 
 
 @inlined
-def look_at_pair(body, n, j, table, scratch):
+def look_at_pair(body, n, j, table, centre):
     """Fill common, ends and x for the pair of the centre and its neighbour j."""
-    bounds, partner, most = scratch.bounds, scratch.partner, scratch.most
-    around, common, ends, x, g, ld = scratch.near, scratch.common, scratch.ends, scratch.x, table.g, table.ld
-    found = 0
+    bounds, partner, most = centre.bounds, centre.partner, centre.most
+    around, common, ends, x, g, ld = centre.near, centre.common, centre.ends, centre.x, table.g, table.ld
+    count = 0
     for e in range(len(bounds) - 1):
-        ends[e] = found
+        ends[e] = count
         for k in range(bounds[e], bounds[e + 1]):
-            common[found] = k
-            found += partner[j * most + k] >= 0
-    ends[len(bounds) - 1] = found
+            common[count] = k
+            count += partner[j * most + k] >= 0
+    ends[len(bounds) - 1] = count
     if body == 4:
         xs, _, _, _, _ = moment_layout(body, n)
-        for t in range(found):
+        for t in range(count):
             k = common[t]
             products(x, k * xs, g, around[k] * ld, g, partner[j * most + k] * ld, n, ld // LANES)
 
@@ -150,9 +150,9 @@ def add_moments(body, n, j, other, variant, table, s, m, m0):
 
 
 @inlined
-def _moments3(j, n, table, scratch, low, high, m, m0):
-    g, ld, around, common, partner = table.g, table.ld, scratch.near, scratch.common, scratch.partner
-    left, right, row = scratch.left, scratch.right, j * scratch.most
+def _moments3(j, n, table, centre, low, high, m, m0):
+    g, ld, around, common, partner = table.g, table.ld, centre.near, centre.common, centre.partner
+    left, right, row = centre.left, centre.right, j * centre.most
     for t in range(low, high):
         left[t - low] = around[common[t]]
         right[t - low] = partner[row + common[t]]
@@ -163,10 +163,10 @@ def _moments3(j, n, table, scratch, low, high, m, m0):
 
 
 @inlined
-def _moments4(n, table, scratch, k_low, k_high, l_low, l_high, alike, m, m0):
+def _moments4(n, table, centre, k_low, k_high, l_low, l_high, alike, m, m0):
     xs, yl, ys, mw, _ = moment_layout(4, n)
-    g, ld, most, common, partner = table.g, table.ld, scratch.most, scratch.common, scratch.partner
-    x, y, left, right, used, own = scratch.x, scratch.y, scratch.left, scratch.right, scratch.used, scratch.own
+    g, ld, most, common, partner = table.g, table.ld, centre.most, centre.common, centre.partner
+    x, y, left, right, used, identity = centre.x, centre.y, centre.left, centre.right, centre.used, centre.identity
     count = 0
     for t in range(k_low, k_high):
         row, joined = common[t] * most, 0
@@ -182,5 +182,5 @@ def _moments4(n, table, scratch, k_low, k_high, l_low, l_high, alike, m, m0):
             count += 1
     if count:
         for bd in range(0, n * n, TILE):
-            multiply(m, m0 + bd * mw, mw, x, bd, xs, used, y, ys, own, count, mw)
+            multiply(m, m0 + bd * mw, mw, x, bd, xs, used, y, ys, identity, count, mw)
     return count > 0

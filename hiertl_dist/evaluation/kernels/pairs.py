@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .edges import carve, edge_functions, helper, jit, lane_room, longest, multiply, padded, voigt
+from .edges import carve, edge_functions, helper, jit, lane_scratch, longest, multiply, padded, voigt
 from .simd import LANES, TILE
 
 
@@ -31,7 +31,7 @@ def _joined(i, ej, element, near, edge, inside, once, js):
 
 # long: its parameters are documented
 @jit
-def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow, erow, out, room):
+def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow, erow, out, scratch):
     """Write two-body rows: of forces where the atom has an element of the column's, of stress and energy.
 
     Parameters
@@ -56,15 +56,15 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
         Stress rows, or −1.
     out : ndarray of shape (rows, columns)
         The design rows of the frame, into which is written.
-    room : ndarray
+    scratch : ndarray
         Scratch memory, see ``carve``.
     """
     n, kinds, most = order.max() + 1, len(fn), longest(near)
     ld = padded(n, LANES)
-    g, dg, work = carve(room, (most + LANES) * ld), carve(room, (most + LANES) * ld), lane_room(n, room)
-    own, js = np.arange(most + LANES), np.empty(most, np.int64)
+    g, dg, work = carve(scratch, (most + LANES) * ld), carve(scratch, (most + LANES) * ld), lane_scratch(n, scratch)
+    identity, js = np.arange(most + LANES), np.empty(most, np.int64)
     u, w = np.zeros(TILE * most), np.zeros(2 * TILE * most)
-    product, stress = carve(room, TILE * ld), np.zeros((kinds, kinds, 2 * TILE * ld))
+    product, stress = carve(scratch, TILE * ld), np.zeros((kinds, kinds, 2 * TILE * ld))
     energy = np.zeros((kinds, kinds, ld))
     for i in range(len(near.start) - 1):
         for ej in range(kinds if element[i] >= 0 else 0):
@@ -73,7 +73,7 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
             low, high, edge = min(element[i], ej), max(element[i], ej), edges[fn[element[i], ej]]
             count = _joined(i, ej, element, near, edge, inside, False, js)
             for b in range(0, count, LANES):
-                edge_functions(edge, near.dist, js[b : min(b + LANES, count)], own[b:], n, ld, work, g, dg)
+                edge_functions(edge, near.dist, js[b : min(b + LANES, count)], identity[b:], n, ld, work, g, dg)
             for t in range(count):
                 a = js[t]
                 r, once = near.dist[a], 1.0 if near.half[a] else 0.0
@@ -85,12 +85,12 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
                 for c in range(ld if near.half[a] else 0):
                     energy[low, high, c] += g[t * ld + c]
             if frow >= 0:
-                multiply(product, 0, ld, u, 0, TILE, own, dg, ld, own, count, ld)
+                multiply(product, 0, ld, u, 0, TILE, identity, dg, ld, identity, count, ld)
                 for x in range(3):
                     for c in range(order[low, high]):
                         out[frow + 3 * i + x, first[low, high] + c] = product[x * ld + c + 1]
             for row in range(0, 2 * TILE if srow.max() >= 0 else 0, TILE):
-                multiply(product, 0, ld, w, row, 2 * TILE, own, dg, ld, own, count, ld)
+                multiply(product, 0, ld, w, row, 2 * TILE, identity, dg, ld, identity, count, ld)
                 for c in range(TILE * ld):
                     stress[low, high, row * ld + c] += product[c]
     for a in range(kinds):
@@ -116,7 +116,7 @@ def add_evaluated(i, j, u, r, d, forces, virial):
 
 
 @jit
-def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, room):
+def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, scratch):
     """Two-body energy of a model; adds to forces and virial.
 
     Parameters
@@ -139,7 +139,7 @@ def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, 
         Forces are added to it, kcal/mol/Å.
     virial : ndarray of shape (6,)
         V × stress is added to it, kcal/mol.
-    room : ndarray
+    scratch : ndarray
         Scratch memory, see ``carve``.
 
     Returns
@@ -148,8 +148,8 @@ def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, 
         The energy, kcal/mol.
     """
     n, kinds, most, energy = values.shape[2] + 1, len(fn), longest(near), 0.0
-    g, dg, work = carve(room, LANES * n), carve(room, LANES * n), lane_room(n, room)
-    own, js = np.arange(LANES), np.empty(most, np.int64)
+    g, dg, work = carve(scratch, LANES * n), carve(scratch, LANES * n), lane_scratch(n, scratch)
+    identity, js = np.arange(LANES), np.empty(most, np.int64)
     for i in range(len(near.start) - 1):
         for ej in range(kinds if element[i] >= 0 else 0):
             if fn[element[i], ej] < 0:
@@ -159,7 +159,7 @@ def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, 
             for t in range(count):
                 a, row = js[t], t % LANES
                 if row == 0:
-                    edge_functions(edge, near.dist, js[t : min(t + LANES, count)], own, n, n, work, g, dg)
+                    edge_functions(edge, near.dist, js[t : min(t + LANES, count)], identity, n, n, work, g, dg)
                 r, derivative = near.dist[a], 0.0
                 if inside or r > edge[2]:
                     for k in range(1, n):

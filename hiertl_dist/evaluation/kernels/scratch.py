@@ -34,25 +34,25 @@ _kept = _Kept()
 
 def kept_array(name: str, size: int) -> NDArray[np.float64]:
     """(size,) doubles of any value, beginning at a cache line; the same memory at each call of a thread with a name."""
-    found = _kept.arrays.get(name)
-    if found is None or len(found) < size:
+    array = _kept.arrays.get(name)
+    if array is None or len(array) < size:
         whole = np.empty(size + LINE)
         first = -(whole.ctypes.data // 8) % LINE
-        found = whole[first : first + size]
+        array = whole[first : first + size]
         if size <= MOST:
-            _kept.arrays[name] = found
-    return found[:size]
+            _kept.arrays[name] = array
+    return array[:size]
 
 
 @contextmanager
-def work_room() -> Iterator[NDArray[np.float64]]:
-    """Room that kernels carve their scratch arrays from (``carve`` in ``kernels/edges.py``).
+def scratch_buffer() -> Iterator[NDArray[np.float64]]:
+    """Memory that kernels carve their scratch arrays from (``carve`` in ``kernels/edges.py``).
 
     Its first number is the index of what is free; kernels that need more than there is count it there all the same,
     make arrays of their own, and find enough the next time.
     """
-    room = kept_array("work", max(LINE, len(_kept.arrays.get("work", ()))))
-    room[0] = LINE
-    yield room
-    if room[0] > len(room):
-        kept_array("work", min(int(room[0]), MOST))
+    scratch = kept_array("work", max(LINE, len(_kept.arrays.get("work", ()))))
+    scratch[0] = LINE
+    yield scratch
+    if scratch[0] > len(scratch):
+        kept_array("work", min(int(scratch[0]), MOST))

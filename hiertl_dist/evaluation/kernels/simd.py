@@ -44,13 +44,13 @@ class _Emitter:
 
     def index(self, pointer: Any, *offsets: Any) -> Any:
         """The integer there, as 64 bits."""
-        found = self.b.load(self.at(pointer, *offsets))
-        return found if found.type == _I64 else self.b.sext(found, _I64)
+        value = self.b.load(self.at(pointer, *offsets))
+        return value if value.type == _I64 else self.b.sext(value, _I64)
 
     def load(self, pointer: Any, *offsets: Any) -> Any:
-        found = self.b.load(self.b.bitcast(self.at(pointer, *offsets), _VECTOR.as_pointer()))
-        found.align = 8
-        return found
+        value = self.b.load(self.b.bitcast(self.at(pointer, *offsets), _VECTOR.as_pointer()))
+        value.align = 8
+        return value
 
     def store(self, value: Any, pointer: Any, *offsets: Any) -> None:
         self.b.store(value, self.b.bitcast(self.at(pointer, *offsets), _VECTOR.as_pointer())).align = 8
