@@ -25,7 +25,7 @@ from .evaluation.energies import Model, read_parts
 from .io.atoms import VOIGT, frame_from_ase
 from .model.parameters import Parameters, merge_parameters
 from .model.solution import Solution
-from .model.untold import tells, untold_text
+from .model.undetermined import is_determined, undetermined_text
 from .text.display import brief, cut
 from .text.words import shown
 from .units import EV, SYMBOLS
@@ -344,7 +344,8 @@ def _lacking(parameters: Parameters, frame: Frame) -> str:
             f"{parameters.source}: no energy of a free atom of {named} (energy offset): energies lack a constant for "
             f"each atom of {named}; forces and stresses don't, nor differences at the same numbers of atoms"
         )
-    return "" if tells(parameters.untold, counts) else f"{parameters.source}: {untold_text(parameters.untold)}"
+    directions = parameters.undetermined
+    return "" if is_determined(directions, counts) else f"{parameters.source}: {undetermined_text(directions)}"
 
 
 def _array(atoms: Any, name: str) -> tuple[str, ...] | None:

@@ -203,7 +203,8 @@ def parameters_dict(given: Parameters) -> dict[str, Any]:
         "source": given.source, "digest": given.digest, "basis": given.basis.to_dict(),
         "coefficients": given.coefficients.tolist(), "penalty": [given.penalty.scale, given.penalty.distance],
         "coverage": {key: list(span) for key, span in given.coverage.items()},
-        **({"untold": [dict(d) for d in given.untold]} if given.untold else {}),
+        # its name of before: digests of settings name the folders of stores, and are compared with those there
+        **({"untold": [dict(d) for d in given.undetermined]} if given.undetermined else {}),
     }  # fmt: skip
 
 
@@ -212,7 +213,7 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
     return Parameters(
         Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
         {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],
-        untold=tuple(table.get("untold", ())),
+        undetermined=tuple(table.get("untold", ())),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from ..model.one_body import (
 )
 from ..model.parameters import Parameters, Penalty
 from ..model.solution import Solution
-from ..model.untold import directions_of
+from ..model.undetermined import directions_of
 from ..text.display import Shown
 from ..text.result_cards import lasso_path_card, ridge_grid_card
 from .built_solution import built_solution
@@ -172,7 +172,7 @@ def solution_of(
     alone, where = still.alone(), name or block_name(given)
     parameters = _parameters(given, linear.coefficients, energies, wall_of(penalty, frozen), name)
     partly = still.without(alone)
-    parameters = replace(parameters, untold=directions_of(partly.elements, partly.directions))
+    parameters = replace(parameters, undetermined=directions_of(partly.elements, partly.directions))
     stated = dict(given.summaries.basis.energies)
     fitted = {e for i in given.unpenalised for e in given.columns[i].elements}
     notes = (

@@ -14,7 +14,7 @@ from ..errors import BasisError, ParameterFileError
 from ..model.basis import Basis, ClusterType, Edge, Elements, Pair, cluster_name, edges_of, split_symbols
 from ..model.blocks import columns_of, orbits, pattern_of
 from ..model.parameters import Parameters, Penalty
-from ..model.untold import untold_text
+from ..model.undetermined import undetermined_text
 from ..text.words import finite_number, shown, whole_number
 from .masses import own_masses
 from .params_scan import scan
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 Values = dict[tuple[Elements, tuple[int, ...]], float]
 
-NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:", "UNTOLD:")
+NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:", "UNDETERMINED_ENERGIES:")
+RENAMED: Final = {"UNTOLD:": "UNDETERMINED_ENERGIES:"}
+"""What such comments were called before, in files that are read still."""
 
 
 def read_parameters(path: str | Path) -> Parameters:
@@ -58,7 +60,7 @@ class _Builder:
         self.orders: dict[Elements, tuple[int, int]] = {}
         self.left_out: dict[Elements, int] = {}
         self.coverage: dict[str, tuple[float, float]] = {}
-        self.untold: list[dict[str, float]] = []
+        self.undetermined: list[dict[str, float]] = []
 
     def parameters(self) -> Parameters:
         pairs = self._pairs()
@@ -72,9 +74,9 @@ class _Builder:
         columns = columns_of(basis)
         coefficients = np.array([self.values.get((c.elements, c.powers), 0.0) for c in columns], np.float64)
         wall, remarks = Penalty(**self.said.penalty), tuple(self.said.remarks)
-        if self.untold:
-            remarks += (f"{self.said.path}: {untold_text(self.untold)}",)
-        return Parameters(basis, coefficients, wall, self.coverage, self.said.path, remarks, tuple(self.untold))
+        if self.undetermined:
+            remarks += (f"{self.said.path}: {undetermined_text(self.undetermined)}",)
+        return Parameters(basis, coefficients, wall, self.coverage, self.said.path, remarks, tuple(self.undetermined))
 
     def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
         try:
@@ -99,16 +101,17 @@ class _Builder:
         return pairs
 
     def _notes(self, pairs: dict[Elements, Pair]) -> None:
-        for keyword, notes in self.said.notes.items():
+        for name, notes in self.said.notes.items():
+            keyword = RENAMED.get(name, name)
             if keyword not in NOTES:
-                self.said.fail(notes[0].line, f"a comment of {', '.join(NOTES)}", repr(keyword))
+                self.said.fail(notes[0].line, f"a comment of {', '.join(NOTES)}", repr(name))
             for line, words in notes:
                 if keyword == "EXCLUDED:":
                     self.left_out.update((self._cluster(line, w), line) for w in words)
                 elif keyword == "ORDERS:":
                     self._note_orders(line, words)
-                elif keyword == "UNTOLD:":
-                    self._note_untold(line, words)
+                elif keyword == "UNDETERMINED_ENERGIES:":
+                    self._note_undetermined(line, words)
                 else:
                     self._note_coverage(line, words, pairs)
         elements = self.said.elements
@@ -138,13 +141,13 @@ class _Builder:
             self.said.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
         self.coverage[f"{cluster_name(members)}:{cluster_name(elements)}"] = (low, high)
 
-    def _note_untold(self, line: int, words: list[str]) -> None:
+    def _note_undetermined(self, line: int, words: list[str]) -> None:
         named, amounts = words[::2], [finite_number(w) for w in words[1::2]]
         known = set(named) <= set(self.said.elements) and len(set(named)) == len(named)
         if len(words) % 2 or None in amounts or not known or not any(amounts):
-            wanted = "UNTOLD: elements of the file, each once with a number, which are not all zero"
+            wanted = "UNDETERMINED_ENERGIES: elements of the file, each once with a number, which are not all zero"
             self.said.fail(line, wanted, " ".join(words))
-        self.untold.append({e: x for e, x in zip(named, amounts, strict=True) if x is not None})
+        self.undetermined.append({e: x for e, x in zip(named, amounts, strict=True) if x is not None})
 
     def _cluster(self, line: int, name: str) -> Elements:
         try:

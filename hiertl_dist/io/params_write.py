@@ -2,7 +2,7 @@
 
 The layout is chimes_lsq's, row for row, because chimes_md counts lines. What the format has no place for
 (orders of single types, two- and one-body types that are left out, coverage, combinations of energies of free atoms
-that no label told) is kept in comments.
+that the data did not determine) is kept in comments.
 """
 
 from __future__ import annotations
@@ -156,8 +156,8 @@ class _Writer:
                     f"coverage: expected 'block:pair' and finite distances of {pairs}, found {key!r}: {low}, {high}"
                 )
             yield f"{NOTE}COVERAGE: {block} {name} {_number(low)} {_number(high)}"
-        for direction in self.parameters.untold:
-            yield f"{NOTE}UNTOLD: {' '.join(f'{e} {_number(x)}' for e, x in direction.items())}"
+        for direction in self.parameters.undetermined:
+            yield f"{NOTE}UNDETERMINED_ENERGIES: {' '.join(f'{e} {_number(x)}' for e, x in direction.items())}"
 
     # -- header -----------------------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ from ..fitting.reduction import solve_bytes
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..model.blocks import blocks_of
 from ..model.parameters import Parameters, refuse_shared_types
+from ..model.reference_energies import uncovered_frames, without_offsets
 from ..model.solution import Solution
-from ..model.told_energies import uncovered_frames, without_offsets
 from ..text.display import number_text, table_text
 from ..text.words import count_text
 from .figures import need_matplotlib
@@ -348,11 +348,11 @@ def evaluate_job(
         c for m, own in zip(models, parts, strict=True) for c in coverage_report(m.coverage, [e.ranges for e in own])
     ]
     whole = [m.parameters for m in models]
-    untold, uncovered = uncovered_frames(whole, frames)
+    undetermined, uncovered = uncovered_frames(whole, frames)
     report = EvaluationReport(
         frames, sum_evaluations(parts, [m.coverage for m in models]), covered,
         set().union(*(m.coverage for m in models)), no_offsets=without_offsets(whole, frames),
-        untold=untold, untold_frames=uncovered,
+        undetermined=undetermined, undetermined_frames=uncovered,
     )  # fmt: skip
     writers: list[Writer] = []
     if plot is not None:

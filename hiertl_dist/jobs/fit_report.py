@@ -21,8 +21,8 @@ from .report import (
     frame_errors,
     no_offsets_text,
     predictions,
+    undetermined_frames_text,
     unit_of,
-    untold_frames_text,
     warnings_text,
 )
 
@@ -184,9 +184,9 @@ class EvaluationReport(Shown):
         What was written.
     no_offsets : tuple of str
         Elements of frames with energies for which no model has the energy of a free atom.
-    untold : tuple of str
+    undetermined : tuple of str
         Elements of whose energies models know combinations alone.
-    untold_frames : int
+    undetermined_frames : int
         How many frames with energies have compositions that these do not cover.
     """
 
@@ -196,8 +196,8 @@ class EvaluationReport(Shown):
     known: Collection[str]
     files: tuple[Path, ...] = ()
     no_offsets: tuple[str, ...] = ()
-    untold: tuple[str, ...] = ()
-    untold_frames: int = 0
+    undetermined: tuple[str, ...] = ()
+    undetermined_frames: int = 0
 
     def text(self, units: str) -> str:
         """For people."""
@@ -207,8 +207,8 @@ class EvaluationReport(Shown):
             text = "no frame has a label to compare with; --json gives what the model predicts (frames)\n" + text
         if self.no_offsets:
             text += f"\n{no_offsets_text(self.no_offsets)}"
-        if self.untold_frames:
-            text += f"\n{untold_frames_text(self.untold, self.untold_frames)}"
+        if self.undetermined_frames:
+            text += f"\n{undetermined_frames_text(self.undetermined, self.undetermined_frames)}"
         text += "\n\n" + details_text({"": table}, {"": groups}, units)
         text += "\n\n" + warnings_text(frame_errors(self.frames, self.found), units, known=self.known)
         if self.coverage:
@@ -221,7 +221,7 @@ class EvaluationReport(Shown):
             "errors": {c: e.as_dict() for c, e in errors_by_composition(self.frames, self.found).items()},
             "group_errors": {g: e.as_dict() for g, e in errors_by_group(self.frames, self.found).items()},
             "units": {kind: unit_of(kind, "kcal")[0] for kind in QUANTITIES}, "no_energy_offsets": self.no_offsets,
-            "untold_energies": {"elements": self.untold, "frames": self.untold_frames},
+            "undetermined_energies": {"elements": self.undetermined, "frames": self.undetermined_frames},
             "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.found),
             "files": [str(f) for f in self.files],
         }  # fmt: skip

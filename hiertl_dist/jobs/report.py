@@ -242,7 +242,7 @@ def no_offsets_text(elements: Sequence[str]) -> str:
     )
 
 
-def untold_frames_text(elements: Sequence[str], count: int) -> str:
+def undetermined_frames_text(elements: Sequence[str], count: int) -> str:
     """What to say beside errors of energies that are off for some frames.
 
     That is where models know combinations of energies of free atoms alone, and ``count`` frames are of other

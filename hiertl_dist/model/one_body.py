@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import InputError, MismatchError
 from ..frames.rows import SUMMARY_KINDS, kind_codes, row_targets
 from .blocks import Column
-from .told_energies import reference_notes, untold_notes
+from .reference_energies import reference_notes, undetermined_frame_notes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -330,7 +330,7 @@ def energies_against_labels(
         counts_of(labelled, elements), energies, elements, given=given, held=one_body_values(frozen), fitted=fitted,
         where=where,
     )  # fmt: skip
-    return (*told, *untold_notes(labelled, frozen, where))
+    return (*told, *undetermined_frame_notes(labelled, frozen, where))
 
 
 def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> None:

@@ -13,7 +13,7 @@ from ..text.cards import parameters_card
 from ..text.display import Shown
 from .basis import Basis
 from .blocks import Columns, columns_of
-from .untold import combined
+from .undetermined import combined
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .basis import ClusterType
-    from .untold import Direction
+    from .undetermined import Direction
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Parameters(Shown, card=parameters_card):
         Where it came from, for messages.
     notes : tuple of str
         What its reader passed over or guessed, one sentence each.
-    untold : tuple of Mapping from str to float
-        Directions (an amount by element) in the energies of free atoms that no label told, see
-        :mod:`hiertl_dist.model.untold`: energies of what has numbers of atoms along one of them lack a constant.
+    undetermined : tuple of Mapping from str to float
+        Directions (an amount by element) in the energies of free atoms that the data did not determine, see
+        :mod:`hiertl_dist.model.undetermined`: energies of what has numbers of atoms along one of them lack a constant.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class Parameters(Shown, card=parameters_card):
     coverage: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     source: str = "parameters"
     notes: tuple[str, ...] = ()
-    untold: tuple[Direction, ...] = ()
+    undetermined: tuple[Direction, ...] = ()
 
     def __post_init__(self) -> None:
         values = np.array(self.coefficients, np.float64)
@@ -137,8 +137,8 @@ class Parameters(Shown, card=parameters_card):
         values, blocks = self.as_dict(), {t.block for t in basis.types if t.body > 1}
         coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
         coefficients = np.array([values[c] for c in columns_of(basis)])
-        untold = _untold_of(self, basis)
-        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage, untold=untold)
+        undetermined = _undetermined_of(self, basis)
+        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage, undetermined=undetermined)
 
     def restricted(self, blocks: AbstractSet[str]) -> Parameters:
         """The part of some blocks only.
@@ -160,15 +160,15 @@ class Parameters(Shown, card=parameters_card):
         whole = {t.block for t in self.basis.types} <= blocks
         source = self.source if whole else f"{self.source} ({', '.join(sorted(blocks))})"
         coefficients = np.array([values[c] for c in columns_of(basis)])
-        untold = _untold_of(self, basis)
-        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, untold)
+        undetermined = _undetermined_of(self, basis)
+        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, undetermined)
 
 
-def _untold_of(whole: Parameters, basis: Basis) -> tuple[Direction, ...]:
+def _undetermined_of(whole: Parameters, basis: Basis) -> tuple[Direction, ...]:
     """The directions of a model that a part of it moves along."""
     stated = {t.elements[0] for t in basis.types if t.body == 1}
-    moved = {e for d in whole.untold for e in d}
-    return whole.untold if moved <= stated else combined(whole.untold, stated)
+    moved = {e for d in whole.undetermined for e in d}
+    return whole.undetermined if moved <= stated else combined(whole.undetermined, stated)
 
 
 # long: its parameters are documented
@@ -232,8 +232,8 @@ def merge_parameters(
     coefficients = np.array([values.get(c, 0.0) for c in columns_of(basis)])
     source = " + ".join(p.source for p in parts)
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
-    untold = combined(d for part in parts for d in part.untold)
-    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes, untold)
+    undetermined = combined(d for part in parts for d in part.undetermined)
+    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes, undetermined)
 
 
 def refuse_shared_types(parts: Sequence[Parameters]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from ..text.display import number_text
 from ..text.words import count_text
 from ..units import EV
-from .untold import combined, elements_of, tells, untold_text
+from .undetermined import combined, elements_of, is_determined, undetermined_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -51,15 +51,16 @@ KNOWN: Final = 0.05
 apart."""
 
 
-def untold_notes(frames: Sequence[Frame], frozen: Sequence[Parameters], where: str) -> tuple[str, ...]:
+def undetermined_frame_notes(frames: Sequence[Frame], frozen: Sequence[Parameters], where: str) -> tuple[str, ...]:
     """A warning where frames with energies have compositions whose energies frozen models don't know."""
     found = []
     for model in frozen:
-        off = [f for f in frames if not tells(model.untold, Counter(f.species))]
+        off = [f for f in frames if not is_determined(model.undetermined, Counter(f.species))]
         if off:
             found.append(
-                f"WARNING: {model.source}: {untold_text(model.untold)}; so are {count_text(len(off), 'frame')} of "
-                f"{where or 'the fit'}, such as {off[0].origin}: fit its blocks again together with these"
+                f"WARNING: {model.source}: {undetermined_text(model.undetermined)}; so are "
+                f"{count_text(len(off), 'frame')} of {where or 'the fit'}, such as {off[0].origin}: "
+                "fit its blocks again together with these"
             )
     return tuple(found)
 
@@ -69,9 +70,9 @@ def uncovered_frames(models: Iterable[Parameters], frames: Iterable[Frame]) -> t
 
     Those are the frames with energies whose compositions are not among these combinations.
     """
-    untold = combined(d for m in models for d in m.untold)
-    off = sum(1 for f in frames if f.energy is not None and not tells(untold, Counter(f.species)))
-    return elements_of(untold), off
+    undetermined = combined(d for m in models for d in m.undetermined)
+    off = sum(1 for f in frames if f.energy is not None and not is_determined(undetermined, Counter(f.species)))
+    return elements_of(undetermined), off
 
 
 def without_offsets(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from ..text.display import Shown
 from ..text.result_cards import solution_card
 from .basis import Basis
 from .parameters import Parameters, Penalty
-from .untold import untold_text
+from .undetermined import undetermined_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,7 +143,8 @@ class Solution(Shown, card=solution_card):
         penalty = self.parameters.penalty
         meta = self.as_dict() | {
             "hiertl_dist_solution": FORMAT, "basis": self.parameters.basis.to_dict(),
-            "penalty": [penalty.scale, penalty.distance], "untold": [dict(d) for d in self.parameters.untold],
+            "penalty": [penalty.scale, penalty.distance],
+            "undetermined": [dict(d) for d in self.parameters.undetermined],
         }  # fmt: skip
         with replacing(path) as stream:
             np.savez(stream, coefficients=self.parameters.coefficients, meta=np.array(json.dumps(meta)))
@@ -188,10 +189,17 @@ class Solution(Shown, card=solution_card):
                 f"{source}: expected solution format {FORMAT}, found {meta.get('hiertl_dist_solution')}"
             )
         coverage = {p: (float(a), float(b)) for p, (a, b) in meta["coverage"].items()}
-        untold = tuple({str(e): float(x) for e, x in d.items()} for d in meta.get("untold", ()))
-        said = (f"{source}: {untold_text(untold)}",) if untold else ()
+        directions = meta.get("undetermined", meta.get("untold", ()))  # the latter is its name of before
+        undetermined = tuple({str(e): float(x) for e, x in d.items()} for d in directions)
+        said = (f"{source}: {undetermined_text(undetermined)}",) if undetermined else ()
         parameters = Parameters(
-            Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, source, said, untold
+            Basis.from_dict(meta["basis"]),
+            coefficients,
+            Penalty(*meta["penalty"]),
+            coverage,
+            source,
+            said,
+            undetermined,
         )
         return cls(
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],

@@ -49,13 +49,13 @@ def elements_of(directions: Iterable[Direction]) -> tuple[str, ...]:
     return tuple(sorted({e for d in directions for e in d}))
 
 
-def tells(directions: Iterable[Direction], counts: Mapping[str, int]) -> bool:
+def is_determined(directions: Iterable[Direction], counts: Mapping[str, int]) -> bool:
     """Whether energies of so many atoms of each element are known."""
     size = float(np.sqrt(sum(n**2 for n in counts.values())))
     return all(abs(sum(x * counts.get(e, 0) for e, x in d.items())) <= SAME * size for d in directions)
 
 
-def untold_text(directions: Iterable[Direction]) -> str:
+def undetermined_text(directions: Iterable[Direction]) -> str:
     """What to say of a model beside which these are."""
     named = ", ".join(elements_of(directions))
     return (

@@ -315,7 +315,7 @@ def energy_offsets(frames: Sequence[Frame]) -> tuple[dict[str, float], tuple[str
     -------
     offsets : dict from str to float
         Energy of an atom of each element, kcal/mol.
-    untold : tuple of str
+    undetermined : tuple of str
         Elements whose energies the compositions do not tell apart; theirs are the smallest that do.
     left : ndarray of shape (frames with an energy,)
         What is left of each frame's energy, kcal/mol an atom.

@@ -590,8 +590,8 @@ def test_what_a_fit_of_several_blocks_told_stays_as_it_was_told():
     frames = [f for f in without_energies(FRAMES, "C", "N") if len(f.elements) == 1 or sorted(f.species) == one]
     options = HierarchyOptions(FitSettings(include_fewer=True), partial={"CN": ["C", "N"]})
     fit = fit_hierarchy(frames, BASIS, options=options, executor=SERIAL)
-    (told,) = fit.fits["CN"].solution.parameters.untold
-    (whole,) = fit.model.parameters.untold
+    (told,) = fit.fits["CN"].solution.parameters.undetermined
+    (whole,) = fit.model.parameters.undetermined
     assert whole == pytest.approx(told)
     # the composition that was fitted is known
     assert sum(x * one.count(e) for e, x in whole.items()) == pytest.approx(0.0, abs=1e-9)

@@ -19,9 +19,9 @@ from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.jobs.fit_job import evaluate_job
 from hiertl_dist.jobs.fit_report import EvaluationReport
 from hiertl_dist.model.one_body import energies_against_labels
+from hiertl_dist.model.reference_energies import reference_notes
 from hiertl_dist.model.solution import Solution
-from hiertl_dist.model.told_energies import reference_notes
-from hiertl_dist.model.untold import combined, tells
+from hiertl_dist.model.undetermined import combined, is_determined
 from hiertl_dist.units import EV
 
 SERIAL = SerialExecutor()
@@ -204,32 +204,48 @@ def test_a_combination_goes_through_files_parts_and_sums(partly, tmp_path):
     assert any("C, N are not determined by any frame one by one, but in combination" in line for line in told)
     model = fit.model
     for species, known in (("CCCCNNNNN", True), ("C", False), ("CN", False), ("CCCCNNNNN" * 2, True)):
-        assert tells(model.parameters.untold, Counter(species)) == known
+        assert is_determined(model.parameters.undetermined, Counter(species)) == known
     model.write(tmp_path / "model.params.txt")
-    assert read_parts(tmp_path / "model.params.txt").untold == model.parameters.untold
+    assert read_parts(tmp_path / "model.params.txt").undetermined == model.parameters.undetermined
     solution = fit.fits["CN"].solution
     solution.save(tmp_path / "CN.npz")
     read = Solution.load(tmp_path / "CN.npz").parameters
-    assert read.untold == solution.parameters.untold == model.parameters.untold
+    assert read.undetermined == solution.parameters.undetermined == model.parameters.undetermined
     assert any("combinations are known" in n for n in read.notes)
     parts = [Model(f.solution.parameters) for f in fit.fits.values()]
-    assert Model.merge(parts).parameters.untold == model.parameters.untold
-    assert combined(read.restricted({"CN", "C"}).untold) == ({"C": 1.0},) or combined(
-        read.restricted({"CN", "C"}).untold
+    assert Model.merge(parts).parameters.undetermined == model.parameters.undetermined
+    assert combined(read.restricted({"CN", "C"}).undetermined) == ({"C": 1.0},) or combined(
+        read.restricted({"CN", "C"}).undetermined
     ) == ({"C": -1.0},)
-    assert read.restricted({"CN"}).untold == ()
+    assert read.restricted({"CN"}).undetermined == ()
     text = (tmp_path / "model.params.txt").read_text()
     for bad in ("Xx 1 N 1", "C 0 N 0", "C 0.0", "C 1 C 2", "C nan N 1", "C", ""):
-        (tmp_path / "bad.txt").write_text(re.sub("UNTOLD: .*", f"UNTOLD: {bad}", text))
-        with pytest.raises(ParameterFileError, match="UNTOLD: elements of the file, each once with a number, which"):
+        (tmp_path / "bad.txt").write_text(re.sub("UNDETERMINED_ENERGIES: .*", f"UNDETERMINED_ENERGIES: {bad}", text))
+        with pytest.raises(ParameterFileError, match="UNDETERMINED_ENERGIES: elements of the file, each once with a"):
             Model.read(tmp_path / "bad.txt")
+
+
+def test_files_that_have_the_names_of_before_are_read(partly, tmp_path):
+    fit = partly[0]
+    expected = fit.model.parameters.undetermined
+    fit.model.write(tmp_path / "model.params.txt")
+    text = (tmp_path / "model.params.txt").read_text()
+    (tmp_path / "before.params.txt").write_text(text.replace("UNDETERMINED_ENERGIES:", "UNTOLD:"))
+    assert Model.read(tmp_path / "before.params.txt").parameters.undetermined == expected
+    fit.fits["CN"].solution.save(tmp_path / "CN.npz")
+    with np.load(tmp_path / "CN.npz") as data:
+        coefficients, meta = data["coefficients"], str(data["meta"])
+    assert '"undetermined": ' in meta
+    meta = meta.replace('"undetermined": ', '"untold": ')
+    np.savez(tmp_path / "before.npz", coefficients=coefficients, meta=np.array(meta))
+    assert Solution.load(tmp_path / "before.npz").parameters.undetermined == expected
 
 
 def test_evaluate_counts_the_frames_that_a_combination_does_not_cover(partly):
     model = partly[0].model
     covered = [f for f in FRAMES if Counter(f.species) == Counter("CCCCNNNNN")]
     report = evaluate_job([model], FRAMES, SERIAL)
-    assert (report.untold, report.untold_frames) == (("C", "N"), len(FRAMES) - len(covered))
+    assert (report.undetermined, report.undetermined_frames) == (("C", "N"), len(FRAMES) - len(covered))
     assert "WARNING: of the energies of free atoms of C, N the files know combinations alone" in report.text("eV")
     assert "combinations alone" not in evaluate_job([Model(TRUTH)], FRAMES, SERIAL).text("eV")
     assert isinstance(report, EvaluationReport)
