@@ -244,10 +244,10 @@ def _items(parts: Sequence[_SegmentPart], layout: dict[str, Any]) -> list[_Work]
     for part in parts:
         by_segment[part.segment.key].append(part)
     items = []
-    for own in by_segment.values():
-        segment = own[0].segment
+    for of_segment in by_segment.values():
+        segment = of_segment[0].segment
         numbers = tuple((frames[f.digest], groups[f.group]) for f in segment.frames)
-        longest, *others = sorted(own, key=lambda p: -p.seconds)
+        longest, *others = sorted(of_segment, key=lambda p: -p.seconds)
         alone = [[p] for p in others if p.seconds >= SMALL_SECONDS]
         small = [p for p in others if p.seconds < SMALL_SECONDS]
         together, load = [[longest]], 0.0
@@ -258,9 +258,9 @@ def _items(parts: Sequence[_SegmentPart], layout: dict[str, Any]) -> list[_Work]
                 together.append([])
                 load = part.seconds
             together[-1].append(part)
-        for own_item in (*together, *alone):
-            names = tuple(p.part for p in own_item)
-            items.append(_Work(segment, names, sum(p.seconds for p in own_item), numbers))
+        for item_parts in (*together, *alone):
+            names = tuple(p.part for p in item_parts)
+            items.append(_Work(segment, names, sum(p.seconds for p in item_parts), numbers))
     return items
 
 
@@ -327,8 +327,8 @@ def frozen_rows(frames: Sequence[Frame], frozen: Parameters, policy: InnerPolicy
     """What a frozen model predicts for each row of some frames, (rows,): the clusters of its own elements."""
     # the plan has left out the frames that the policy skip_frame leaves out
     inside: InnerPolicy = "refuse" if policy == "skip_frame" else policy
-    found = Model(frozen).evaluate(frames, ignore_other_elements=True, policy=inside)
-    return np.concatenate([predicted_rows(f, e) for f, e in zip(frames, found, strict=True)])
+    evaluations = Model(frozen).evaluate(frames, ignore_other_elements=True, policy=inside)
+    return np.concatenate([predicted_rows(f, e) for f, e in zip(frames, evaluations, strict=True)])
 
 
 def label_columns(segment: Segment, numbers: Sequence[tuple[int, int]]) -> dict[str, NDArray[Any]]:

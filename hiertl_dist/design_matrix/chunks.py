@@ -101,13 +101,13 @@ class ChunkedRows:
         """Look at an array's ``zarr.json``. Raises StoreError if it is not there, or describes other chunks."""
         path = folder / "zarr.json"
         try:
-            found = json.loads(path.read_text())
-            rows, columns = found["chunk_grid"]["configuration"]["chunk_shape"]
-            dtype, fill, across = np.dtype(found["data_type"]), float(found["fill_value"]), found["shape"][1]
+            metadata = json.loads(path.read_text())
+            rows, columns = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+            dtype, fill, across = np.dtype(metadata["data_type"]), float(metadata["fill_value"]), metadata["shape"][1]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path}: expected an array of rows, found {type(error).__name__}: {error}") from error
-        codecs = [{k: v for k, v in codec.items() if v} for codec in found["codecs"]]
-        keys = found["chunk_key_encoding"]
+        codecs = [{k: v for k, v in codec.items() if v} for codec in metadata["codecs"]]
+        keys = metadata["chunk_key_encoding"]
         if codecs != CODECS or columns != across or keys != KEYS:
             raise StoreError(
                 f"{path}: expected chunks of {across} columns, codecs {CODECS}, keys {KEYS}; "
@@ -161,16 +161,16 @@ class TileWriter:
         StoreError
             They have other columns, are more than were planned, are not all finite, or of a type that would be cut.
         """
-        found = (self.rows + len(part), *part.shape[1:])
-        if found[1:] != self._expected[1:] or found[0] > self._expected[0]:
-            raise StoreError(f"{self._name}: expected shape {self._expected}, got {found}")
+        shape = (self.rows + len(part), *part.shape[1:])
+        if shape[1:] != self._expected[1:] or shape[0] > self._expected[0]:
+            raise StoreError(f"{self._name}: expected shape {self._expected}, got {shape}")
         if not np.can_cast(part.dtype, self._chunks.dtype):
             raise StoreError(f"{self._name}: expected numbers of type {self._chunks.dtype}, got {part.dtype}")
         part = np.ascontiguousarray(part, self._chunks.dtype)
         while len(part):
-            room = self._chunks.rows - self.rows % self._chunks.rows
-            self._fill(part[:room])
-            part = part[room:]
+            left = self._chunks.rows - self.rows % self._chunks.rows
+            self._fill(part[:left])
+            part = part[left:]
 
     def append_all(self, parts: Iterable[NDArray[Any]]) -> None:
         """Write parts in order, each in a thread while the next is being made; errors as of :meth:`append`."""
@@ -301,15 +301,15 @@ def _read_chunk(chunks: ChunkedRows, number: int, out: NDArray[Any]) -> int:
             raise ValueError(f"{path}: expected {expected} bytes, found {size}")
         rows_crc = 0
         for block in chunks.blocks(len(out)):
-            found = out[block] if direct else np.empty(out[block].shape, chunks.dtype)
-            stream.readinto(found.data)
-            rows_crc = crc32c(found, rows_crc)
+            data = out[block] if direct else np.empty(out[block].shape, chunks.dtype)
+            stream.readinto(data.data)
+            rows_crc = crc32c(data, rows_crc)
             if not direct:
-                out[block] = found
+                out[block] = data
         chunk_crc = rows_crc
-        for found in chunks.padding(chunks.rows - len(out)):
-            stream.readinto(found.data)
-            chunk_crc = crc32c(found, chunk_crc)
+        for data in chunks.padding(chunks.rows - len(out)):
+            stream.readinto(data.data)
+            chunk_crc = crc32c(data, chunk_crc)
         stored = int.from_bytes(stream.read(TRAILER), "little")
     if stored != chunk_crc:
         raise ValueError(f"{path}: expected CRC32C {stored:08x}, found {chunk_crc:08x}")

@@ -226,8 +226,8 @@ def _wanted(
         raise InputError("plan: needs and by_block both say in which frames a block is wanted; give one of them")
     if needs is not None:
         return {(ElementSet.parse(s), ElementSet.parse(b)) for s, b in needs if ElementSet.parse(b) in names}
-    found = all_needs(frames, names, basis)
-    return {(s, b) for s, b in found if s == b} if by_block else found
+    everywhere = all_needs(frames, names, basis)
+    return {(s, b) for s, b in everywhere if s == b} if by_block else everywhere
 
 
 # long: its parameters are documented
@@ -286,8 +286,8 @@ def make_plan(
     check_policy(policy)
     if executor is not None:
         executor.require_alike([f.digest for f in frames], "frames")
-    found = blocks_of(basis, blocks)
-    names = tuple(b.name for b in found)
+    chosen = blocks_of(basis, blocks)
+    names = tuple(b.name for b in chosen)
     check_elements(frames, basis.elements)
     wanted = _wanted(frames, names, basis, needs, by_block=by_block)
     sets = {s for s, _ in wanted}
@@ -301,7 +301,7 @@ def make_plan(
     out = policy == "skip_frame"
     skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
     kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if not (s.inside and out)]
-    columns: dict[str, int] = {b.name: b.n_columns for b in found}
+    columns: dict[str, int] = {b.name: b.n_columns for b in chosen}
     segments, tiles = _cut(kept, basis, names, columns, wanted)
     unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
     plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, _ranges(kept), contacts)
@@ -338,14 +338,14 @@ def _cut(
         by_set[item[1].element_set].append(item)
     segments, tiles = [], []
     for elements in sorted(by_set, key=lambda s: (len(s.elements), s)):
-        here = [b for b in names if (elements, b) in wanted]
+        blocks = [b for b in names if (elements, b) in wanted]
         # by the whole basis, so that fits of different blocks cut the same frames alike and share their tiles
         widest = max(b.n_columns for b in blocks_of(basis) if b.name.is_subset(elements))
         limit = min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
         for run in _runs(by_set[elements], limit):
             segment = _segment(elements, run)
             segments.append(segment)
-            for block in here:
+            for block in blocks:
                 recipe = compile_recipe(basis, (block,))
                 seconds = sum(tile_seconds(f, scan, recipe) for _, f, scan in run)
                 zeros = sum(structural_nonzeros(f, recipe) for _, f, _ in run)
@@ -386,11 +386,11 @@ def check_resources(
     ``needed`` are peak bytes of each of some ``workers`` that share this machine's memory, of which they may take
     ``memory`` together (default: what is available now); ``disk_bytes`` go to ``disk``.
     """
-    there = psutil.virtual_memory().available if memory is None else memory
-    if needed * workers > there:
+    available = psutil.virtual_memory().available if memory is None else memory
+    if needed * workers > available:
         raise ResourceError(
             f"{what}: {count_text(workers, 'worker')} × {needed / 2**20:.0f} MiB = {needed * workers / 2**20:.0f} MiB "
-            f"of memory needed, {there / 2**20:.0f} MiB available"
+            f"of memory needed, {available / 2**20:.0f} MiB available"
         )
     if disk is not None and disk_bytes > (free := free_disk(disk)):
         raise ResourceError(

@@ -48,8 +48,8 @@ class TileSpec:
 @lru_cache(maxsize=8)
 def _layout(path: Path, stamp: tuple[int, ...]) -> dict[str, Any]:
     """What is in ``layout.json``, which readers ask for with every tile, parsed once for each ``stamp`` of the file."""
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    layout: dict[str, Any] = json.loads(path.read_text())
+    return layout
 
 
 def read_layout(path: Path) -> dict[str, Any]:
@@ -110,12 +110,12 @@ def what_rows_depend_on(basis: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in basis.items() if key not in ("energies", "masses")}
 
 
-def differences(found: dict[str, Any], now: dict[str, Any]) -> str:
+def differences(made_with: dict[str, Any], now: dict[str, Any]) -> str:
     """Where what rows were made with, ``{"basis", "basis_digest", "policy"}``, is another now: a line for each key."""
-    if (found["basis_digest"], found["policy"]) == (now["basis_digest"], now["policy"]):
+    if (made_with["basis_digest"], made_with["policy"]) == (now["basis_digest"], now["policy"]):
         return ""
-    before, after = ({"basis": what_rows_depend_on(d["basis"]), "policy": d["policy"]} for d in (found, now))
-    digests = ({"basis_digest": d["basis_digest"]} for d in (found, now))
+    before, after = ({"basis": what_rows_depend_on(d["basis"]), "policy": d["policy"]} for d in (made_with, now))
+    digests = ({"basis_digest": d["basis_digest"]} for d in (made_with, now))
     return difference_lines(before, after) or difference_lines(*digests)
 
 

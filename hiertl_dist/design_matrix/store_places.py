@@ -44,8 +44,8 @@ def other_stores(path: Path, basis: Basis, policy: str) -> list[str]:
 
     Only where the one of this basis is not there yet: that is when somebody may wonder why rows are computed anew.
     """
-    own = store_folder(path, basis, policy, check=False)
-    if own.exists():
+    new_store = store_folder(path, basis, policy, check=False)
+    if new_store.exists():
         return []
     notes = []
     for folder in (s for s in stores_in(path) if ASIDE not in s.name):
@@ -53,5 +53,5 @@ def other_stores(path: Path, basis: Basis, policy: str) -> list[str]:
         lines = store.differs_from(basis.to_dict(), basis.digest, policy).strip().splitlines()
         differs = "; ".join(line.strip() for line in lines[:3]) + (" …" if len(lines) > 3 else "")
         size = store.nbytes() / 2**20
-        notes.append(f"rows go to the new store {own}; {folder} ({size:.0f} MiB) is of another basis: {differs}")
+        notes.append(f"rows go to the new store {new_store}; {folder} ({size:.0f} MiB) is of another basis: {differs}")
     return notes

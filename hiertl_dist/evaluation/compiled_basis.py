@@ -82,8 +82,8 @@ class Recipe:
     @property
     def pair_columns(self) -> list[tuple[int, int]]:
         """(first, number) of the columns of each pair of elements that has some."""
-        found = np.argwhere(np.triu(self.pair_fn >= 0))
-        return [(int(self.pair_first[a, b]), int(self.pair_order[a, b])) for a, b in found]
+        pairs = np.argwhere(np.triu(self.pair_fn >= 0))
+        return [(int(self.pair_first[a, b]), int(self.pair_order[a, b])) for a, b in pairs]
 
     @property
     def cutoffs(self) -> set[tuple[int, int, float]]:
@@ -190,14 +190,14 @@ def _families(many: Sequence[tuple[ClusterType, slice]]) -> list[list[tuple[Clus
     """Group types that can share edge functions: same body and order, no two cutoffs for one pair."""
     groups: list[tuple[tuple[int, int], dict[tuple[str, ...], Edge], list[tuple[ClusterType, slice]]]] = []
     for kind, place in many:
-        own = {e.elements: e for e in kind.edges}
+        edges = {e.elements: e for e in kind.edges}
         for key, shared, members in groups:
-            if key == (kind.body, kind.order) and all(shared.get(p, e) == e for p, e in own.items()):
-                shared.update(own)
+            if key == (kind.body, kind.order) and all(shared.get(p, e) == e for p, e in edges.items()):
+                shared.update(edges)
                 members.append((kind, place))
                 break
         else:
-            groups.append(((kind.body, kind.order), dict(own), [(kind, place)]))
+            groups.append(((kind.body, kind.order), dict(edges), [(kind, place)]))
     return [members for _, _, members in groups]
 
 
@@ -238,13 +238,13 @@ def _family(
 
 def _tensor(family: Family, maps: NDArray[np.int32], values: NDArray[np.float64]) -> NDArray[np.float64]:
     n, sets = family.n, moment_layout(family.body, family.n)[4]
-    found = np.zeros((len(maps), 2, padded(n, TILE), sets))
+    tensor = np.zeros((len(maps), 2, padded(n, TILE), sets))
     for r, cols in enumerate(maps):
         t = int(np.argwhere(family.role == r)[0][0])
-        own = np.append(values[family.first[t] : family.first[t] + family.columns[t]], 0.0)[cols]
+        coefficients = np.append(values[family.first[t] : family.first[t] + family.columns[t]], 0.0)[cols]
         for v, places in enumerate(_places(family.body, n)):
-            found[r, v, :n, places] = own
-    return found
+            tensor[r, v, :n, places] = coefficients
+    return tensor
 
 
 def _places(body: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -281,14 +281,14 @@ def _terms(body: int, n: int, cols: NDArray[np.int32], count: int, *, alike: boo
     sets, power, column = sets[order], power[order], column[order]
     sizes = np.bincount(column, minlength=count)
     rank = np.arange(len(column)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    found = []
+    by_variant = []
     for places in _places(body, n):
         terms = np.zeros((count, sizes.max(), 2), np.int32)
         terms[:, :, 0] = LANES * moment_layout(body, n)[4]
         terms[column, rank, 0] = LANES * places[sets]
         terms[column, rank, 1] = 2 * LANES * power
-        found.append(terms)
-    return found
+        by_variant.append(terms)
+    return by_variant
 
 
 def _orbit_map(kind: ClusterType, atoms: tuple[str, ...]) -> NDArray[np.int32]:
@@ -298,7 +298,7 @@ def _orbit_map(kind: ClusterType, atoms: tuple[str, ...]) -> NDArray[np.int32]:
     Any assignment of the atoms to the type's slots gives the same map, because orbits are closed under
     permutations of like atoms. Sets that are not allowed map to the spare column after the last.
     """
-    found = orbits(pattern_of(kind.elements), kind.order)
+    type_orbits = orbits(pattern_of(kind.elements), kind.order)
     slots, free = [], list(range(kind.body))
     for atom in atoms:
         slot = next(s for s in free if kind.elements[s] == atom)
@@ -307,5 +307,5 @@ def _orbit_map(kind: ClusterType, atoms: tuple[str, ...]) -> NDArray[np.int32]:
     number = {pair: e for e, pair in enumerate(edges_of(kind.body))}
     wanted = [(0, 2), (1, 2), (0, 1)] if kind.body == 3 else [(0, 2), (1, 2), (2, 3), (0, 3), (1, 3), (0, 1)]
     axes = [number[tuple(sorted((slots[a], slots[b])))] for a, b in wanted]  # type: ignore[index]
-    turned = np.transpose(found.column, axes).reshape(-1, kind.order)
-    return np.where(turned < 0, np.int32(len(found.powers)), turned).astype(np.int32)
+    turned = np.transpose(type_orbits.column, axes).reshape(-1, kind.order)
+    return np.where(turned < 0, np.int32(len(type_orbits.powers)), turned).astype(np.int32)

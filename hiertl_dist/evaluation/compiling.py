@@ -65,13 +65,13 @@ def compile_kernels(basis: Basis, executor: Executor, tell: Callable[[str], None
     """
     widest = max((t.body for t in basis.types), default=0)
     wanted = [k for k in KERNELS if k.body <= widest and (models or k.name.endswith("rows"))]
-    (found,) = executor.run(_lacking, [wanted], label=lambda _: "kernels", what="look for compiled kernels")
-    lacking, kept = found
+    (answer,) = executor.run(_lacking, [wanted], label=lambda _: "kernels", what="look for compiled kernels")
+    lacking, has_folder = answer
     if not lacking:
         return
     seconds = sum(k.seconds for k in lacking)
     how_long = "about half a minute" if seconds > 3.0 else "some seconds"
-    if not kept:
+    if not has_folder:
         tell(f"compiling kernels, in each process anew, for there is no folder to keep them in: {how_long}")
         return
     tell(f"compiling kernels for this machine, once: {how_long}")

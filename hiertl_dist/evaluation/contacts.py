@@ -136,11 +136,11 @@ def contacts_of(
     """
     shortest: dict[frozenset[str], dict[str, tuple[float, str, tuple[int, int]]]] = defaultdict(dict)
     for frame, scan in scans:
-        own = shortest[frame.elements]
+        closest = shortest[frame.elements]
         for pair, (distance, atoms) in scan.closest.items():
-            if pair not in own or distance < own[pair][0]:
-                own[pair] = distance, frame.origin, atoms
-    found = []
+            if pair not in closest or distance < closest[pair][0]:
+                closest[pair] = distance, frame.origin, atoms
+    contacts = []
     for source, part, names in (("", basis, blocks), *((f.source, f.basis, None) for f in frozen)):
         for (pair, rmin), types in _inner_cutoffs(part, names).items():
             near = [
@@ -148,19 +148,19 @@ def contacts_of(
                 if pair in known and any(set(t) <= elements for t in types)
             ]  # fmt: skip
             kinds = tuple(map(cluster_name, types))
-            found.append(Contact(pair, rmin, kinds, source, *min(near, default=())))
-    return tuple(found)
+            contacts.append(Contact(pair, rmin, kinds, source, *min(near, default=())))
+    return tuple(contacts)
 
 
 def _inner_cutoffs(basis: Basis, blocks: Sequence[str] | None) -> dict[tuple[str, float], list[tuple[str, ...]]]:
     """The types whose edges between a pair of elements have an inner cutoff, by both."""
     order = {p.name: i for i, p in enumerate(basis.pairs)}
     wanted = {b.name for b in blocks_of(basis, blocks)}
-    found: dict[tuple[str, float], list[tuple[str, ...]]] = defaultdict(list)
+    by_cutoff: dict[tuple[str, float], list[tuple[str, ...]]] = defaultdict(list)
     for kind in basis.types:
         for edge in kind.edges if kind.block in wanted and not never_active(kind) else ():
-            found[edge.name, edge.rmin].append(kind.elements)
-    return {key: found[key] for key in sorted(found, key=lambda k: (order[k[0]], k[1]))}
+            by_cutoff[edge.name, edge.rmin].append(kind.elements)
+    return {key: by_cutoff[key] for key in sorted(by_cutoff, key=lambda k: (order[k[0]], k[1]))}
 
 
 def refusal(pairs: Sequence[InnerPair], contacts: Sequence[Contact]) -> InnerCutoffError:
@@ -257,42 +257,42 @@ def _look(task: Any, frames: Sequence[Frame], executor: Executor | None) -> list
     whole = partial(_each, task=task)
     chunks = [frames[i : i + 64] for i in range(0, len(frames), 64)]
     if executor is None:
-        found = [whole(c) for c in chunks]
+        answers = [whole(c) for c in chunks]
     else:
-        found = executor.run(whole, chunks, label=frames_label, what="look at frames")
-    return list(itertools.chain.from_iterable(found))
+        answers = executor.run(whole, chunks, label=frames_label, what="look at frames")
+    return list(itertools.chain.from_iterable(answers))
 
 
 def _each(frames: Sequence[Frame], *, task: Any) -> list[Any]:
-    found = []
+    answers = []
     for frame in frames:
         with working_on(frame):
-            found.append(task(frame))
-    return found
+            answers.append(task(frame))
+    return answers
 
 
 def _recipes(
     frame: Frame, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]
 ) -> tuple[tuple[str, ...], dict[str, Recipe]]:
     """The blocks that a frame has all elements of, and the recipes of these parts of frozen models, by source."""
-    here = tuple(b.name for b in blocks_of(basis, names) if b.name.is_subset(frame.element_set))
+    present = tuple(b.name for b in blocks_of(basis, names) if b.name.is_subset(frame.element_set))
     others = {
         source: compile_recipe(other, tuple(b.name for b in blocks_of(other) if b.name.is_subset(frame.element_set)))
         for source, other in frozen
     }
-    return here, others
+    return present, others
 
 
 def _scan(frame: Frame, *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]) -> FrameScan:
-    here, others = _recipes(frame, basis, names, frozen)
-    blocks = {b: compile_recipe(basis, (b,)) for b in here}
-    return scan_frame(frame, compile_recipe(basis, here), blocks, others)
+    present, others = _recipes(frame, basis, names, frozen)
+    blocks = {b: compile_recipe(basis, (b,)) for b in present}
+    return scan_frame(frame, compile_recipe(basis, present), blocks, others)
 
 
 def _any_inside(frame: Frame, *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]) -> bool:
     """Whether two atoms are inside an inner cutoff of the basis or of a frozen model."""
-    here, others = _recipes(frame, basis, names, frozen)
-    recipes = [compile_recipe(basis, here), *others.values()]
+    present, others = _recipes(frame, basis, names, frozen)
+    recipes = [compile_recipe(basis, present), *others.values()]
     farthest = max(float(r.inner.max(initial=0.0)) for r in recipes)
     if farthest <= 0.0:
         return False

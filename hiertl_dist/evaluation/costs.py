@@ -208,9 +208,9 @@ def _looks(recipe: Recipe, atoms: NDArray[np.int64]) -> int:
     reach: dict[frozenset[int], dict[tuple[int, int], float]] = defaultdict(dict)
     for fn, role in [(recipe.pair_fn, None), *((f.fn, r) for f in recipe.families for r in f.role)]:
         joined = [(int(a), int(b)) for a, b in np.argwhere(np.triu((fn if role is None else role) >= 0))]
-        for own in [joined] if role is not None else [[pair] for pair in joined]:
-            block = reach[frozenset(e for pair in own for e in pair)]
-            for pair in own:
+        for pairs in [joined] if role is not None else [[pair] for pair in joined]:
+            block = reach[frozenset(e for pair in pairs for e in pair)]
+            for pair in pairs:
                 block[pair] = max(block.get(pair, 0.0), float(recipe.edges[fn[pair], 3]))
     blocks = [block for members, block in reach.items() if all(atoms[e] for e in members)]
     # each block once, and for each pair of elements the block that reaches farthest

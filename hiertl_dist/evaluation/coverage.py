@@ -72,7 +72,7 @@ def out_of_range(
         block, _, pair = key.partition(":")
         if key in ranges:
             known.setdefault(pair, []).append((block, fitted))
-    found = []
+    flagged = []
     for pair, fits in known.items():
         low, high = min(f[0] for _, f in fits), max(f[1] for _, f in fits)
         # the block that reaches farthest joins every pair of atoms that the others do
@@ -83,8 +83,8 @@ def out_of_range(
         outside = ((distances.argmin(), distances.min() < low), (distances.argmax(), is_long(distances.max(), high)))
         for worst in (int(k) for k, is_out in outside if is_out):
             a, r = int(indices[worst]), float(distances[worst])
-            found.append(OutOfRange(pair, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
-    return ranges, tuple(found)
+            flagged.append(OutOfRange(pair, (int(near.centre[a]), int(near.atom[a])), r, (low, high)))
+    return ranges, tuple(flagged)
 
 
 def is_long(distance: float, high: float) -> bool:
@@ -138,7 +138,7 @@ def coverage_report(
     report = []
     for key, (low, high) in coverage.items():
         block, _, pair = key.partition(":")
-        used = [own[key] for own in ranges if key in own]
+        used = [of_frame[key] for of_frame in ranges if key in of_frame]
         if used:
             beyond = sum(a < low or b > high + LONG_TOLERANCE for a, b in used)
             span = (min(a for a, _ in used), max(b for _, b in used))

@@ -95,8 +95,8 @@ def design_rows(
 
     Examples
     --------
-    >>> found = hiertl_dist.design_rows(frames, basis, ["C"])
-    >>> residuals = found.matrix @ coefficients - found.target
+    >>> rows = hiertl_dist.design_rows(frames, basis, ["C"])
+    >>> residuals = rows.matrix @ coefficients - rows.target
     """
     check_policy(policy)
     listed = [frames] if isinstance(frames, Frame) else list(frames)

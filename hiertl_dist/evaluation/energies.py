@@ -305,14 +305,14 @@ def _add_clusters(
     cuts = np.searchsorted(near.start, np.linspace(0, len(near.atom), threads + 1)).tolist()
     cuts[-1] = len(codes)
     if threads == 1:
-        found = [part(0, len(codes))]
+        parts = [part(0, len(codes))]
     else:
         with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(part, cuts[:-1], cuts[1:]))
-    for _, own_forces, own_virial in found:
+            parts = list(pool.map(part, cuts[:-1], cuts[1:]))
+    for _, own_forces, own_virial in parts:
         forces += own_forces
         virial += own_virial
-    return sum(energy for energy, _, _ in found)
+    return sum(energy for energy, _, _ in parts)
 
 
 def read_parts(path: str | Path) -> Parameters:
@@ -335,16 +335,16 @@ def sum_evaluations(
     """
     return [
         Evaluation(
-            sum(e.energy for e in own), np.sum([e.forces for e in own], axis=0),
-            np.sum([e.stress for e in own], axis=0),
-            _outside_all(own, coverages), widest_ranges([e.ranges for e in own]),
+            sum(e.energy for e in of_frame), np.sum([e.forces for e in of_frame], axis=0),
+            np.sum([e.stress for e in of_frame], axis=0),
+            _outside_all(of_frame, coverages), widest_ranges([e.ranges for e in of_frame]),
         )
-        for own in zip(*parts, strict=True)
+        for of_frame in zip(*parts, strict=True)
     ]  # fmt: skip
 
 
 def _outside_all(
-    own: Sequence[Evaluation], coverages: Sequence[Mapping[str, tuple[float, float]]]
+    of_frame: Sequence[Evaluation], coverages: Sequence[Mapping[str, tuple[float, float]]]
 ) -> tuple[OutOfRange, ...]:
     """Of what several models flag in a frame, what none of them was fitted on.
 
@@ -352,17 +352,17 @@ def _outside_all(
     frame's elements was fitted on it.
     """
     fitted: dict[str, tuple[float, float]] = {}
-    for evaluation, coverage in zip(own, coverages, strict=True):
+    for evaluation, coverage in zip(of_frame, coverages, strict=True):
         for key in coverage.keys() & evaluation.ranges.keys():
             pair, (low, high) = key.partition(":")[2], coverage[key]
             before = fitted.get(pair, (low, high))
             fitted[pair] = min(low, before[0]), max(high, before[1])
     worst: dict[tuple[str, bool], OutOfRange] = {}
-    for flag in (flag for e in own for flag in e.out_of_range):
+    for flag in (flag for e in of_frame for flag in e.out_of_range):
         low, high = fitted[flag.pair]
         short = flag.distance < low
         if short or is_long(flag.distance, high):
-            kept = worst.setdefault((flag.pair, short), flag)
-            if flag.distance < kept.distance if short else flag.distance > kept.distance:
+            extreme = worst.setdefault((flag.pair, short), flag)
+            if flag.distance < extreme.distance if short else flag.distance > extreme.distance:
                 worst[flag.pair, short] = flag
     return tuple(replace(flag, fitted=fitted[flag.pair]) for flag in worst.values())

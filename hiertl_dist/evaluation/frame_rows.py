@@ -139,11 +139,11 @@ def _closest(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, tuple[
 def _count_pairs(
     recipe: Recipe, joined: Mapping[str, NDArray[np.intp]], near: Neighbours
 ) -> dict[tuple[int, int, float], int]:
-    found = {}
+    counts = {}
     for a, b, cutoff in recipe.cutoffs:
         name = cluster_name((recipe.elements[a], recipe.elements[b]))
-        found[a, b, cutoff] = int(np.count_nonzero(near.dist[joined.get(name, [])] < cutoff))
-    return found
+        counts[a, b, cutoff] = int(np.count_nonzero(near.dist[joined.get(name, [])] < cutoff))
+    return counts
 
 
 SAMPLE: Final = 4
@@ -159,8 +159,8 @@ def _overlap(near: Neighbours, cutoff: float) -> float:
     joined = among = 0
     last = len(near.start) - 2
     for i in {last * k // max(SAMPLE - 1, 1) for k in range(SAMPLE)}:
-        own = slice(near.start[i], near.start[i + 1])
-        around = near.vec[own][near.dist[own] < cutoff]
+        neighbours = slice(near.start[i], near.start[i + 1])
+        around = near.vec[neighbours][near.dist[neighbours] < cutoff]
         around = around[:: max(1, len(around) // 100)]
         inner = around @ around.T
         squares = np.diagonal(inner)
@@ -184,12 +184,12 @@ def _ranges(blocks: Mapping[str, Mapping[str, NDArray[np.intp]]], near: Neighbou
 
 def widest_ranges(parts: Iterable[Mapping[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
     """The range that holds all ranges of a name."""
-    found: dict[str, tuple[float, float]] = {}
+    widest: dict[str, tuple[float, float]] = {}
     for part in parts:
         for name, (low, high) in part.items():
-            before = found.get(name, (low, high))
-            found[name] = (min(low, before[0]), max(high, before[1]))
-    return found
+            before = widest.get(name, (low, high))
+            widest[name] = (min(low, before[0]), max(high, before[1]))
+    return widest
 
 
 def check_elements(frames: Iterable[Frame], elements: Sequence[str]) -> None:
@@ -242,12 +242,12 @@ def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, ND
     i, j = codes[near.centre], codes[near.atom]
     use = near.half & (i >= 0) & (j >= 0)
     use &= near.dist < np.where(use, recipe.outer[i, j], 0.0)
-    found = {}
+    by_pair = {}
     for a, b in np.argwhere(np.triu(recipe.outer) > 0):
         pairs = np.flatnonzero(use & (((i == a) & (j == b)) | ((i == b) & (j == a))))
         if len(pairs):
-            found[cluster_name((recipe.elements[a], recipe.elements[b]))] = pairs
-    return found
+            by_pair[cluster_name((recipe.elements[a], recipe.elements[b]))] = pairs
+    return by_pair
 
 
 def frame_neighbours(
@@ -351,9 +351,9 @@ def rows_of(
 
 def skipped_frames(frames: Sequence[Frame], recipe: Recipe) -> frozenset[int]:
     """Indices of the frames that have a pair inside an inner cutoff: those that ``skip_frame`` leaves out."""
-    found = []
+    skipped = []
     for i, frame in enumerate(frames):
         with working_on(frame):
             if pairs_inside(frame, recipe, frame_neighbours(frame, recipe)):
-                found.append(i)
-    return frozenset(found)
+                skipped.append(i)
+    return frozenset(skipped)

@@ -91,17 +91,17 @@ class Basis(Shown, card=basis_card):
         self._check_names()
         check_number(len(self.elements), 2)
         wanted = {tuple(sorted(p)) for p in itertools.combinations_with_replacement(self.elements, 2)}
-        found = {p.elements for p in self.pairs}
-        if missing := {e.elements for t in self.types for e in t.edges} - found:
+        given = {p.elements for p in self.pairs}
+        if missing := {e.elements for t in self.types for e in t.edges} - given:
             raise BasisError(f"pairs: missing {', '.join(sorted(map(cluster_name, missing)))}")
-        if extra := found - wanted:
+        if extra := given - wanted:
             raise BasisError(f"pairs: {', '.join(sorted(map(cluster_name, extra)))} not among the elements")
         for kind in self.types:
             if unknown := set(kind.elements) - set(self.elements):
                 raise BasisError(f"type {kind.name}: {sorted(unknown)} not among the elements {self.elements}")
-        own = {p.elements: p for p in self.pairs}
+        by_elements = {p.elements: p for p in self.pairs}
         for kind in self.types:
-            for edge, fault in type_faults(kind, own):
+            for edge, fault in type_faults(kind, by_elements):
                 raise BasisError(f"type {kind.name}, edge {edge.name}: {fault}")
         names = [t.elements for t in self.types]
         if len(set(names)) != len(names):

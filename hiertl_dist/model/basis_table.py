@@ -73,18 +73,18 @@ def given_energies(table: Mapping[str, Any], where: str) -> tuple[tuple[str, flo
     if unit not in ("eV", "kcal"):
         problems.add(f"{where}.unit: expected 'eV' or 'kcal' (kcal/mol), found {shown(unit)}")
     factor = EV if unit == "eV" else 1.0
-    found = _numbers({e: x for e, x in table.items() if e != "unit"}, where, problems)
+    numbers = _numbers({e: x for e, x in table.items() if e != "unit"}, where, problems)
     problems.settle(BasisError)
-    return tuple((e, factor * x) for e, x in found.items())
+    return tuple((e, factor * x) for e, x in numbers.items())
 
 
 def _numbers(table: Mapping[str, Any], where: str, problems: Problems) -> dict[str, float]:
     """Those values of a table that are numbers; the others are problems."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for name, value in table.items():
         with problems.noting():
-            found[name] = _number(value, f"{where}.{name}", "a number")
-    return found
+            numbers[name] = _number(value, f"{where}.{name}", "a number")
+    return numbers
 
 
 def _number(value: Any, where: str, expected: str) -> float:
@@ -113,20 +113,20 @@ class _Reader:
         with self.problems.noting():
             self.transform = self._transform(_get(self.table, "transform", str, "basis", "MORSE"), "basis.transform")
         pairs = self._named("pairs", (2,), MISSING)
-        found = {k: self._pair(k, own) for k, own in pairs.items()}
-        self.pairs = {k: pair for k, pair in found.items() if pair is not None}
+        read_pairs = {k: self._pair(k, entry) for k, entry in pairs.items()}
+        self.pairs = {k: pair for k, pair in read_pairs.items() if pair is not None}
         listed = self.table.get("pairs")
-        self.told = set(found)
+        self.reported = set(read_pairs)
         # a name that means no pair may be meant for one that is missing
-        self.wrong_names = not isinstance(listed, dict) or len(found) < len(listed)
+        self.wrong_names = not isinstance(listed, dict) or len(read_pairs) < len(listed)
         self.types = self._tables("types", TYPE)
         self.blocks: dict[ElementSet, Any] = {}
-        for key, own in self._tables("blocks", OF_BLOCK).items():
+        for key, entry in self._tables("blocks", OF_BLOCK).items():
             name = ElementSet.of(key)
             if len(name.elements) != len(key):
                 self.problems.add(f"basis.blocks.{cluster_name(key)}: a block is a set of elements, each once")
             else:
-                self.blocks[name] = own
+                self.blocks[name] = entry
         for body in (3, 4):
             where = f"basis.{BODY_KEYS[body]}"
             with self.problems.noting():
@@ -173,13 +173,13 @@ class _Reader:
 
     def _tables(self, what: str, keys: tuple[str, ...]) -> dict[Elements, Mapping[str, Any]]:
         """A table of tables by sorted elements, whatever else is wrong with these."""
-        found: dict[Elements, Mapping[str, Any]] = {}
-        for key, own in self._named(what, (1, 2, 3, 4), {}).items():
+        tables: dict[Elements, Mapping[str, Any]] = {}
+        for key, entry in self._named(what, (1, 2, 3, 4), {}).items():
             with self.problems.noting():
                 known = () if what == "types" and len(key) == 1 else keys
-                require_known(own, known, f"basis.{what}.{cluster_name(key)}", BasisError)
-            found[key] = own if isinstance(own, dict) else {}
-        return found
+                require_known(entry, known, f"basis.{what}.{cluster_name(key)}", BasisError)
+            tables[key] = entry if isinstance(entry, dict) else {}
+        return tables
 
     def _transform(self, given: Any, where: str) -> str:
         transform = "DEFAULT" if given == "NONE" else given
@@ -198,23 +198,23 @@ class _Reader:
 
     def _may_have(self, body: int) -> bool:
         """Whether there may be a type of a body; many elements make too many clusters to ask them all."""
-        orders = [self.table.get("orders"), *(own.get("orders", [0, 0, 0]) for own in self.blocks.values())]
+        orders = [self.table.get("orders"), *(entry.get("orders", [0, 0, 0]) for entry in self.blocks.values())]
         none = all(isinstance(o, list) and len(o) == 3 and o[body - 2] == 0 for o in orders)
         return body <= 2 or not none or any(len(key) == body for key in self.types)
 
     def _named(self, what: str, bodies: tuple[int, ...], default: Any) -> dict[Elements, Any]:
         """A table of clusters by sorted elements; names that mean none, or mean one twice, are refused."""
-        found: dict[Elements, Any] = {}
+        named: dict[Elements, Any] = {}
         given: Mapping[str, Any] = {}
         with self.problems.noting():
             given = _get(self.table, what, dict, "basis", default)
-        for name, own in given.items():
+        for name, entry in given.items():
             with self.problems.noting():
                 key = self._cluster(name, bodies, f"basis.{what}.{name[:60]}")
-                if key in found:
+                if key in named:
                     raise BasisError(f"basis.{what}: {cluster_name(key)} is given twice, the second time as {name!r}")
-                found[key] = own
-        return found
+                named[key] = entry
+        return named
 
     def _cluster(self, name: Any, bodies: tuple[int, ...], where: str) -> Elements:
         if not isinstance(name, str):
@@ -234,46 +234,46 @@ class _Reader:
         return key
 
     def _excluded(self) -> set[Elements]:
-        found = set()
+        excluded = set()
         for name in _get(self.table, "exclude", list, "basis", []):
             with self.problems.noting():
-                found.add(self._cluster(name, (1, 2, 3, 4), "basis.exclude"))
-        return found
+                excluded.add(self._cluster(name, (1, 2, 3, 4), "basis.exclude"))
+        return excluded
 
-    def _pair(self, key: Elements, own: Any) -> Pair | None:
+    def _pair(self, key: Elements, entry: Any) -> Pair | None:
         """A pair; None where its cutoffs are wrong. What is wrong is noted."""
         where = f"basis.pairs.{cluster_name(key)}"
         with self.problems.noting():
-            require_known(own, PAIR, where, BasisError)
-        if not isinstance(own, dict):
+            require_known(entry, PAIR, where, BasisError)
+        if not isinstance(entry, dict):
             return None
         transform = self.transform
-        if "transform" in own:
+        if "transform" in entry:
             transform = None
             with self.problems.noting():
-                transform = self._transform(own["transform"], f"{where}.transform")
-        found: dict[str, float] = {}
-        for name in ("rmin", "rmax", *("lambda",) * ("lambda" in own or transform == "MORSE")):
+                transform = self._transform(entry["transform"], f"{where}.transform")
+        numbers: dict[str, float] = {}
+        for name in ("rmin", "rmax", *("lambda",) * ("lambda" in entry or transform == "MORSE")):
             with self.problems.noting():
-                found[name] = _get(own, name, float, where)
-        if "lambda" in found and transform in ("MORSE", None):
+                numbers[name] = _get(entry, name, float, where)
+        if "lambda" in numbers and transform in ("MORSE", None):
             with self.problems.noting():
-                lam = found.pop("lambda")
+                lam = numbers.pop("lambda")
                 check_lambda(f"{where}.lambda", lam)
-                found["lambda"] = lam
-        if "rmin" not in found or "rmax" not in found:
+                numbers["lambda"] = lam
+        if "rmin" not in numbers or "rmax" not in numbers:
             return None
         with self.problems.noting():
-            check_cutoffs(where, found["rmin"], found["rmax"])
-            if transform is not None and ("lambda" in found or transform != "MORSE"):
-                return Pair(key, found["rmin"], found["rmax"], transform, found.get("lambda"))
-            return Pair(key, found["rmin"], found["rmax"], "DEFAULT")  # for types to be judged by its cutoffs
+            check_cutoffs(where, numbers["rmin"], numbers["rmax"])
+            if transform is not None and ("lambda" in numbers or transform != "MORSE"):
+                return Pair(key, numbers["rmin"], numbers["rmax"], transform, numbers.get("lambda"))
+            return Pair(key, numbers["rmin"], numbers["rmax"], "DEFAULT")  # for types to be judged by its cutoffs
         return None
 
     def _check_orders(self) -> None:
         """Note each list of orders that is none, whether a type is made of it or not."""
         tables = [("basis.orders", self.table)]
-        tables += [(f"basis.blocks.{name}.orders", own) for name, own in self.blocks.items()]
+        tables += [(f"basis.blocks.{name}.orders", entry) for name, entry in self.blocks.items()]
         for where, table in tables:
             orders = table.get("orders", [0, 0, 0])
             if not _are_orders(orders):
@@ -286,21 +286,21 @@ class _Reader:
         body = len(key)
         if body == 1:
             return int(key[0] in self._one_body())
-        own, block = self.types.get(key, {}), ElementSet.of(key)
+        entry, block = self.types.get(key, {}), ElementSet.of(key)
         in_block = "orders" in self.blocks.get(block, {})
         table = self.blocks[block] if in_block else self.table
         if "orders" not in table:
             raise BasisError("basis.orders: missing")
         orders = table["orders"]
         where = f"basis.blocks.{block}.orders" if in_block else "basis.orders"
-        found = orders[body - 2] if _are_orders(orders) else None
-        if "order" in own:
+        order = orders[body - 2] if _are_orders(orders) else None
+        if "order" in entry:
             where = f"basis.types.{cluster_name(key)}.order"
-            found = int(_get(own, "order", int, f"basis.types.{cluster_name(key)}"))
+            order = int(_get(entry, "order", int, f"basis.types.{cluster_name(key)}"))
         # a many-body order of 1 has the power 0 alone, and that is in no column
-        if found is not None and found != 0 and not (body > 2 and found == 1):
-            check_order(where, body, found)
-        return found
+        if order is not None and order != 0 and not (body > 2 and order == 1):
+            check_order(where, body, order)
+        return order
 
     def _one_body(self) -> Elements:
         value = self.table.get("one_body", True)
@@ -322,32 +322,32 @@ class _Reader:
         places: dict[Elements, str] = {}
         for edge in wanted:
             with self.problems.noting():
-                if (found := self._edge(key, edge)) is not None:
-                    edges[edge], places[edge] = found
+                if (edge_and_place := self._edge(key, edge)) is not None:
+                    edges[edge], places[edge] = edge_and_place
         if order is None or len(edges) < len(wanted):
             return None
         kind = ClusterType(key, order, tuple(edges.values()))
-        for own, text in type_faults(kind, self.pairs):
-            self.problems.add(f"{places[own.elements]}: {text}")
+        for faulty, text in type_faults(kind, self.pairs):
+            self.problems.add(f"{places[faulty.elements]}: {text}")
         return kind
 
     def _edge(self, key: Elements, edge: Elements) -> tuple[Edge, str] | None:
         """An edge of a type and where its inner cutoff is given; None where its pair is wrong, which has been told."""
-        found, places = [], []
+        cutoffs, places = [], []
         for side in ("rmin", "rmax"):
             with self.problems.noting():
                 value, place = self._cutoff(side, key, edge)
                 if value is not None:
-                    found.append(value)
+                    cutoffs.append(value)
                     places.append(place)
         if edge not in self.pairs:
-            if self.wrong_names or edge in self.told:
+            if self.wrong_names or edge in self.reported:
                 return None
             raise BasisError(f"basis.pairs.{cluster_name(edge)}: missing")
-        if len(found) < 2:
+        if len(cutoffs) < 2:
             return None
-        check_cutoffs(f"{places[0]}, {places[1]}, edge {cluster_name(edge)}", *found)
-        return Edge(edge, *found), places[0]
+        check_cutoffs(f"{places[0]}, {places[1]}, edge {cluster_name(edge)}", *cutoffs)
+        return Edge(edge, *cutoffs), places[0]
 
     def _cutoff(self, side: str, key: Elements, edge: Elements) -> tuple[float | None, str]:
         """The type's own cutoff of an edge, else that of all types of its size, else the pair's; and its place."""
@@ -367,14 +367,14 @@ class _Reader:
         return None if pair is None else float(getattr(pair, side)), f"basis.pairs.{cluster_name(edge)}.{side}"
 
     def _by_pair(self, table: Mapping[str, Any], pairs: set[Elements], where: str) -> dict[Elements, Any]:
-        found: dict[Elements, Any] = {}
+        by_pair: dict[Elements, Any] = {}
         for name, value in table.items():
             with self.problems.noting():
                 pair = self._cluster(name, (2,), where)
                 if self.elements and pair not in pairs:
                     raise BasisError(f"{where}: {cluster_name(pair)} is no edge of this type")
-                found[pair] = value
-        return found
+                by_pair[pair] = value
+        return by_pair
 
 
 def _are_orders(value: Any) -> bool:

@@ -198,25 +198,25 @@ def blocks_of(basis: Basis, names: Iterable[str] | None = None) -> tuple[Block, 
     >>> [block.name for block in blocks_of(basis)]  # of a basis of the elements C and N
     ['C', 'N', 'CN']
     """
-    own: dict[ElementSet, list[ClusterType]] = {}
+    types: dict[ElementSet, list[ClusterType]] = {}
     for kind in basis.types:
-        own.setdefault(kind.block, []).append(kind)
-    found = {}
+        types.setdefault(kind.block, []).append(kind)
+    blocks = {}
     for size in range(1, 5):
         for combination in itertools.combinations(basis.elements, size):
             name = ElementSet.of(combination)
-            if name in own:
-                found[name] = Block(tuple(sorted(combination)), tuple(own[name]))
+            if name in types:
+                blocks[name] = Block(tuple(sorted(combination)), tuple(types[name]))
     if names is None:
-        return tuple(found.values())
+        return tuple(blocks.values())
     wanted = [ElementSet.parse(n) for n in ([names] if isinstance(names, str) else names)]
     for name in wanted:
-        if name not in found:
-            raise UnknownBlockError(f"no block {name!r}; the basis has {', '.join(found)}")
-    return tuple(block for name, block in found.items() if name in wanted)
+        if name not in blocks:
+            raise UnknownBlockError(f"no block {name!r}; the basis has {', '.join(blocks)}")
+    return tuple(block for name, block in blocks.items() if name in wanted)
 
 
-def sets_used(there: Iterable[ElementSet], blocks: Iterable[ElementSet], fewer: bool) -> frozenset[ElementSet]:
+def sets_used(present: Iterable[ElementSet], blocks: Iterable[ElementSet], fewer: bool) -> frozenset[ElementSet]:
     """The element sets whose frames a fit of some blocks uses, of those that there are.
 
     Those of exactly all its elements; with ``fewer`` (``include_fewer``) also those of fewer that have all elements of
@@ -225,7 +225,7 @@ def sets_used(there: Iterable[ElementSet], blocks: Iterable[ElementSet], fewer: 
     free = tuple(blocks)
     whole = ElementSet.union(free)
     return frozenset(
-        s for s in there
+        s for s in present
         if s == whole or (fewer and s.is_proper_subset(whole) and any(b.is_subset(s) for b in free))
     )  # fmt: skip
 

@@ -280,8 +280,8 @@ def joining(name: str, among: Sequence[Joint], a: str, b: str) -> Joint:
     for one in among:
         if one.elements == key:
             return one
-    there = ", ".join("-".join(one.elements) for one in among) or "none"
-    raise BasisError(f"{name}: expected two elements that are a pair of it ({there}), found {shown(a)} and {shown(b)}")
+    given = ", ".join("-".join(one.elements) for one in among) or "none"
+    raise BasisError(f"{name}: expected two elements that are a pair of it ({given}), found {shown(a)} and {shown(b)}")
 
 
 def type_faults(kind: ClusterType, pairs: Mapping[Elements, Pair]) -> Iterator[tuple[Edge, str]]:
@@ -289,8 +289,8 @@ def type_faults(kind: ClusterType, pairs: Mapping[Elements, Pair]) -> Iterator[t
     for edge in kind.edges:
         pair = pairs[edge.elements]
         if kind.body == 2 and (edge.rmin, edge.rmax) != (pair.rmin, pair.rmax):
-            own = f"{pair.rmin} and {pair.rmax} Å"
-            yield edge, f"two-body terms have the cutoffs of their pair, {own}, found {edge.rmin} and {edge.rmax}"
+            expected = f"{pair.rmin} and {pair.rmax} Å"
+            yield edge, f"two-body terms have the cutoffs of their pair, {expected}, found {edge.rmin} and {edge.rmax}"
         if pair.transform == "INVRSE_R" and edge.rmin <= 0.0:
             yield edge, f"INVRSE_R needs rmin above 0, found {edge.rmin}"
 

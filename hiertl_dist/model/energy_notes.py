@@ -16,14 +16,14 @@ EnergyLabels = Literal["none", "weightless", "some"]
 
 def fitted_notes(elements: Sequence[str]) -> tuple[str, ...]:
     """What is said of energies of other blocks that a fit tells."""
-    said = f"energies of free atoms of {', '.join(elements)}, which no frozen model has, are fitted here"
-    return (said,) if elements else ()
+    note = f"energies of free atoms of {', '.join(elements)}, which no frozen model has, are fitted here"
+    return (note,) if elements else ()
 
 
 def energy_labels(factors: Mapping[Group, float]) -> EnergyLabels:
     """As :data:`EnergyLabels`, from what rows of each group are multiplied by."""
-    own = [factor for group, factor in factors.items() if group.kind == "energy"]
-    return ("some" if any(own) else "weightless") if own else "none"
+    energy_factors = [factor for group, factor in factors.items() if group.kind == "energy"]
+    return ("some" if any(energy_factors) else "weightless") if energy_factors else "none"
 
 
 def undetermined_notes(still: OpenEnergies, where: str, labels: EnergyLabels = "some") -> tuple[str, ...]:

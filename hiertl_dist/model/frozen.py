@@ -77,11 +77,11 @@ def absent_pairs_notes(basis: Basis, frozen: Sequence[Parameters], frames: Seque
 
 def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:
     """The wall of a fitted block: the one given, else that of the frozen models, which must agree."""
-    found = {f.penalty for f in frozen}
-    if penalty is None and len(found) > 1:
+    walls = {f.penalty for f in frozen}
+    if penalty is None and len(walls) > 1:
         first, other = next((a, b) for a in frozen for b in frozen if a.penalty != b.penalty)
         raise MismatchError(different_walls(first, other, IN_FIT))
-    return penalty or next(iter(found), Penalty())
+    return penalty or next(iter(walls), Penalty())
 
 
 def wall_notes(fitted: Parameters) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def wall_notes(fitted: Parameters) -> tuple[str, ...]:
 
 def reaching_wall(wall: Penalty, basis: Basis, coverage: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
     """As :func:`wall_notes`, also of what is not fitted yet: ``coverage`` is of the frames that will be."""
-    room = float("inf")
+    margin = float("inf")
     reached: dict[str, float] = {}
     inner = {p.name: p.rmin for p in basis.pairs}
     for key, (shortest, _) in coverage.items():
@@ -99,7 +99,7 @@ def reaching_wall(wall: Penalty, basis: Basis, coverage: Mapping[str, tuple[floa
         deep = inner[pair] + wall.distance - shortest
         if wall.scale and deep > 0.0:
             reached[pair] = max(deep, reached.get(pair, 0.0))
-            room = min(room, shortest - inner[pair])
+            margin = min(margin, shortest - inner[pair])
     if not reached:
         return ()
     shown = ", ".join(
@@ -107,7 +107,7 @@ def reaching_wall(wall: Penalty, basis: Basis, coverage: Mapping[str, tuple[floa
         f"{3.0 * wall.scale * deep**2:.3g} kcal/mol/Å)"
         for pair, deep in reached.items()
     )
-    would_do = max(int(100.0 * room), 0) / 100.0
+    would_do = max(int(100.0 * margin), 0) / 100.0
     remedy = f"a distance of at most {would_do:g} Å, or smaller rmin" if would_do else "smaller rmin"
     return (
         f"WARNING: the wall of the model (penalty: {wall.scale:g} kcal/mol/Å³, {wall.distance:g} Å above rmin) acts on "
@@ -148,8 +148,8 @@ def fitted_parameters(
     InputError
         Nothing is left: one-body terms alone, and no energy to fit them to.
     """
-    found = {c: v for c, v in zip(columns, values, strict=True) if c.powers}
-    types = {c.elements for c in found}
+    by_column = {c: v for c, v in zip(columns, values, strict=True) if c.powers}
+    types = {c.elements for c in by_column}
     ones = {t.elements[0] for t in basis.types if t.body == 1}
     basis = basis.with_types((*(ClusterType((e,), 1, ()) for e in energies if e not in ones), *basis.types))
     kept = [t for t in basis.types if t.elements in types or (t.body == 1 and t.elements[0] in energies)]
@@ -158,5 +158,5 @@ def fitted_parameters(
     # a block is written and frozen by itself, so it keeps only the elements it has
     basis = basis.with_types(kept).with_energies({})
     basis = basis.restricted(set().union(*(t.elements for t in kept)))
-    numbers = [found[c] if c.powers else energies[c.elements[0]] for c in columns_of(basis)]
+    numbers = [by_column[c] if c.powers else energies[c.elements[0]] for c in columns_of(basis)]
     return Parameters(basis, np.array(numbers), penalty, coverage, source)

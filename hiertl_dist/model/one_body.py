@@ -96,7 +96,7 @@ class OpenEnergies:
     def _trimmed(self) -> OpenEnergies:
         """Without elements that no direction moves."""
         moved = np.vecdot(self.directions, self.directions) > SEEN
-        chosen = tuple(e for e, own in zip(self.elements, moved, strict=True) if own)
+        chosen = tuple(e for e, is_moved in zip(self.elements, moved, strict=True) if is_moved)
         return OpenEnergies(chosen, self.directions[moved], {e: x for e, x in self.base.items() if e in chosen})
 
     def replaced(self, part: OpenEnergies, after: OpenEnergies) -> OpenEnergies:
@@ -117,8 +117,8 @@ class OpenEnergies:
 
     def alone(self) -> tuple[str, ...]:
         """The elements of which nothing at all is known."""
-        own = np.vecdot(self.directions, self.directions)
-        return tuple(e for e, part in zip(self.elements, own, strict=True) if part > 1.0 - SEEN)
+        shares = np.vecdot(self.directions, self.directions)
+        return tuple(e for e, part in zip(self.elements, shares, strict=True) if part > 1.0 - SEEN)
 
     def rows(self, frames: Sequence[Frame]) -> NDArray[np.float64]:
         """(frames, k): what each direction adds to the energy of a frame."""
@@ -127,11 +127,11 @@ class OpenEnergies:
     @property
     def columns(self) -> tuple[Column, ...]:
         """Labels of the directions: the element's, or the elements joined by ``+`` where several move together."""
-        found = []
+        labels = []
         for direction in self.directions.T:
             moved = [e for e, x in zip(self.elements, direction, strict=True) if x**2 > SEEN]
-            found.append(Column("+".join(moved), tuple(moved), ()))
-        return tuple(found)
+            labels.append(Column("+".join(moved), tuple(moved), ()))
+        return tuple(labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,18 +160,18 @@ class EnergyTerms:
 
 def _placed(given: OpenEnergies, elements: Sequence[str]) -> NDArray[np.float64]:
     """(elements, k) directions among more elements."""
-    found = np.zeros((len(elements), given.count))
-    found[[elements.index(e) for e in given.elements]] = given.directions
-    return found
+    placed = np.zeros((len(elements), given.count))
+    placed[[elements.index(e) for e in given.elements]] = given.directions
+    return placed
 
 
 def counts_of(frames: Sequence[Frame], elements: Sequence[str]) -> NDArray[np.float64]:
     """(frames, elements) number of atoms."""
-    found = np.zeros((len(frames), len(elements)))
+    counts = np.zeros((len(frames), len(elements)))
     for i, frame in enumerate(frames):
         number = Counter(frame.species)
-        found[i] = [number[e] for e in elements]
-    return found
+        counts[i] = [number[e] for e in elements]
+    return counts
 
 
 def energy_zeros(frames: Iterable[Frame], known: Mapping[str, float], elements: Iterable[str]) -> dict[str, float]:
@@ -184,24 +184,24 @@ def energy_zeros(frames: Iterable[Frame], known: Mapping[str, float], elements: 
     zeros = {**dict.fromkeys(others, 0.0), **known}
     if not labelled or not others:
         return zeros
-    told = sorted(known)
-    left = np.array([f.energy for f in labelled]) - counts_of(labelled, told) @ np.array([known[e] for e in told])
+    fixed = sorted(known)
+    left = np.array([f.energy for f in labelled]) - counts_of(labelled, fixed) @ np.array([known[e] for e in fixed])
     counts = counts_of(labelled, others)
-    found = np.linalg.lstsq(counts, left, rcond=1e-8)[0]
+    estimates = np.linalg.lstsq(counts, left, rcond=1e-8)[0]
     # whole numbers times numbers of atoms are exact, and so is what is taken off, on any machine
-    return zeros | {e: float(np.round(x)) + 0.0 for e, x in zip(others, found, strict=True)}
+    return zeros | {e: float(np.round(x)) + 0.0 for e, x in zip(others, estimates, strict=True)}
 
 
 def labels_above_zero(frames: Sequence[Frame], terms: EnergyTerms) -> NDArray[np.float64]:
     """(rows, directions + 1) of some frames: what open energies add to each row, and its label above the zeros."""
     energies = np.concatenate([kind_codes(f) for f in frames]) == SUMMARY_KINDS.index("energy")
     labelled = [f for f in frames if f.energy is not None]
-    found = np.zeros((len(energies), terms.open.count + 1))
-    found[:, -1] = np.concatenate([row_targets(f) for f in frames])
-    found[energies, :-1] = terms.open.rows(labelled)
+    rows = np.zeros((len(energies), terms.open.count + 1))
+    rows[:, -1] = np.concatenate([row_targets(f) for f in frames])
+    rows[energies, :-1] = terms.open.rows(labelled)
     elements = sorted(terms.zeros)
-    found[energies, -1] -= counts_of(labelled, elements) @ np.array([terms.zeros[e] for e in elements])
-    return found
+    rows[energies, -1] -= counts_of(labelled, elements) @ np.array([terms.zeros[e] for e in elements])
+    return rows
 
 
 def one_body_columns(columns: Sequence[Column]) -> list[int]:
@@ -217,14 +217,14 @@ def one_body_values(models: Iterable[Parameters]) -> dict[str, float]:
 def without_one_body(models: Iterable[Parameters], elements: Iterable[str] | None = None) -> list[Parameters]:
     """The models without one-body terms (of some elements); those of which nothing is left are dropped."""
     chosen = None if elements is None else set(elements)
-    found = []
+    remaining = []
     for model in models:
         types = [t for t in model.basis.types if t.body > 1 or (chosen is not None and t.elements[0] not in chosen)]
         if len(types) == len(model.basis.types):
-            found.append(model)
+            remaining.append(model)
         elif types:
-            found.append(model.with_types(types))
-    return found
+            remaining.append(model.with_types(types))
+    return remaining
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,28 +233,28 @@ class Settled:
 
     Attributes
     ----------
-    own : tuple of str
+    free : tuple of str
         Elements whose one-body column is among the free blocks'.
-    given, held : mapping from str to float
+    given, frozen : mapping from str to float
         Energies of the basis, and those of frozen models, kcal/mol by element.
     opened, zero : tuple of str
         Elements of neither that are fitted all the same, and those that are zero, as was asked for.
     """
 
-    own: tuple[str, ...]
+    free: tuple[str, ...]
     given: Mapping[str, float]
-    held: Mapping[str, float]
+    frozen: Mapping[str, float]
     opened: tuple[str, ...]
     zero: tuple[str, ...]
 
 
 def settled_energies(
-    basis: Basis, blocks: Sequence[str], frozen: Sequence[Parameters], there: Collection[str],
+    basis: Basis, blocks: Sequence[str], frozen: Sequence[Parameters], labelled: Collection[str],
     missing: MissingEnergies, left_open: Collection[str], where: str, left_out: Collection[str],
 ) -> Settled:  # fmt: skip
     """Settle who says the one-body energies in a fit of some blocks upon frozen models.
 
-    ``there`` are elements of the frames whose energies are fitted, ``missing`` says what happens to those of whose
+    ``labelled`` are elements of the frames whose energies are fitted, ``missing`` says what happens to those of whose
     energy neither the blocks nor frozen models nor the basis say anything. ``left_open`` are elements whose energies
     lower blocks left open, which are fitted; ``left_out`` those whose own block is fitted: where the basis has no
     one-body term of one, that is on purpose. ``where`` is what is fitted, for messages.
@@ -267,23 +267,23 @@ def settled_energies(
         The basis gives an energy and a frozen model has another.
     """
     ones = {t.elements[0]: t.block for t in basis.types if t.body == 1}
-    given, held = dict(basis.energies), one_body_values(frozen)
+    given, frozen_values = dict(basis.energies), one_body_values(frozen)
     _check_same(given, frozen)
-    own = tuple(e for e in ones if ones[e] in blocks)
+    free = tuple(e for e in ones if ones[e] in blocks)
     # fm_setup.in excludes one-body terms where a frozen file is to have them
-    asked = [*ones, *sorted(set(there) - set(ones) - set(left_out))]
-    others = [e for e in asked if e in there and e not in own and e not in held and e not in given]
+    asked = [*ones, *sorted(set(labelled) - set(ones) - set(left_out))]
+    others = [e for e in asked if e in labelled and e not in free and e not in frozen_values and e not in given]
     lacking = [e for e in others if e not in left_open]
     if lacking and missing == "refuse":
         raise InputError(_refusal(lacking, frozen, where))
     opened = tuple(e for e in others if e in left_open or missing == "fit")
-    return Settled(own, given, held, opened, tuple(lacking) if missing == "zero" else ())
+    return Settled(free, given, frozen_values, opened, tuple(lacking) if missing == "zero" else ())
 
 
 def zero_notes(elements: Sequence[str]) -> tuple[str, ...]:
     """What is said of energies that are zero."""
-    said = f"energies of free atoms of {', '.join(elements)} are taken to be zero, as was asked for"
-    return (said,) if elements else ()
+    note = f"energies of free atoms of {', '.join(elements)} are taken to be zero, as was asked for"
+    return (note,) if elements else ()
 
 
 def energy_terms(
@@ -299,20 +299,24 @@ def energy_terms(
     """
     before = OpenEnergies() if left_open is None else left_open
     labelled = [f for f in frames if f.energy is not None]
-    there = {e for f in labelled for e in f.elements}
+    with_energies = {e for f in labelled for e in f.elements}
     if left_out is None:
         left_out = {e for t in basis.types for e in t.elements if len(set(t.elements)) == 1}
-    found = settled_energies(basis, blocks, frozen, there, missing, before.elements, where, left_out)
-    before = before.without(found.own)  # a column of its own and an open one would share what is one energy
-    still = before.within(there) if before.elements else before
-    still = still.together(OpenEnergies.of(e for e in found.opened if e not in before.elements))
-    here = {e for f in frames for e in f.elements}
-    stated = {e: x for e, x in found.given.items() if e in here and e not in found.own and e not in found.held}
-    known = {**found.held, **found.given, **still.base}
-    fitted = [*found.own, *still.elements] if centred else []
-    zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in there or e in still.elements}, fitted)
-    fixed = {e: x for e, x in found.given.items() if e in found.own}
-    return EnergyTerms(zeros, fixed, stated, still, zero_notes(found.zero))
+    settled = settled_energies(basis, blocks, frozen, with_energies, missing, before.elements, where, left_out)
+    before = before.without(settled.free)  # a column of its own and an open one would share what is one energy
+    still = before.within(with_energies) if before.elements else before
+    still = still.together(OpenEnergies.of(e for e in settled.opened if e not in before.elements))
+    present = {e for f in frames for e in f.elements}
+    stated = {
+        e: x for e, x in settled.given.items() if e in present and e not in settled.free and e not in settled.frozen
+    }
+    known = {**settled.frozen, **settled.given, **still.base}
+    fitted = [*settled.free, *still.elements] if centred else []
+    zeros = energy_zeros(
+        labelled, {e: x for e, x in known.items() if e in with_energies or e in still.elements}, fitted
+    )
+    fixed = {e: x for e, x in settled.given.items() if e in settled.free}
+    return EnergyTerms(zeros, fixed, stated, still, zero_notes(settled.zero))
 
 
 def energies_against_labels(
@@ -326,11 +330,11 @@ def energies_against_labels(
     labelled = [f for f in frames if f.energy is not None]
     elements = sorted({e for f in labelled for e in f.elements})
     energies = np.array([f.energy for f in labelled], np.float64)
-    told = reference_notes(
-        counts_of(labelled, elements), energies, elements, given=given, held=one_body_values(frozen), fitted=fitted,
+    notes = reference_notes(
+        counts_of(labelled, elements), energies, elements, given=given, frozen=one_body_values(frozen), fitted=fitted,
         where=where,
     )  # fmt: skip
-    return (*told, *undetermined_frame_notes(labelled, frozen, where))
+    return (*notes, *undetermined_frame_notes(labelled, frozen, where))
 
 
 def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> None:
@@ -365,7 +369,7 @@ def undetermined_energies(
     n = len(elements)
     spread = np.zeros((n + len(still.elements), directions.shape[0]))
     spread[:n, :n], spread[n:, n:] = np.eye(n), still.directions
-    found = OpenEnergies((*elements, *still.elements), spread @ directions)._trimmed()
-    unknown = set(found.alone())
-    base = {e: values[e] for e in found.elements if e in values and e not in unknown}
-    return OpenEnergies(found.elements, found.directions, base)
+    open_energies = OpenEnergies((*elements, *still.elements), spread @ directions)._trimmed()
+    unknown = set(open_energies.alone())
+    base = {e: values[e] for e in open_energies.elements if e in values and e not in unknown}
+    return OpenEnergies(open_energies.elements, open_energies.directions, base)

@@ -260,13 +260,13 @@ IN_FIT: Final = "penalty = { scale = …, distance = … } in [fit] (in Python F
 
 def _merged_masses(parts: Sequence[Parameters]) -> dict[str, float]:
     """The masses that the parts state; two of one type must agree."""
-    found: dict[str, tuple[float, str]] = {}
+    masses: dict[str, tuple[float, str]] = {}
     for part in parts:
         for element, mass in part.basis.masses.items():
-            known, owner = found.setdefault(element, (mass, part.source))
+            known, owner = masses.setdefault(element, (mass, part.source))
             if known != mass:
                 raise MismatchError(f"mass of {element} (u): {owner} has {known}, {part.source} has {mass}")
-    return {element: mass for element, (mass, _) in found.items()}
+    return {element: mass for element, (mass, _) in masses.items()}
 
 
 def check_same_pairs(a: Basis, b: Basis, a_name: str, b_name: str) -> None:

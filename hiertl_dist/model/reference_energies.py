@@ -1,4 +1,4 @@
-"""Energies of free atoms that a fit holds fast, compared with what the labels tell of them.
+"""Energies of free atoms that a fit takes as fixed, compared with what the labels say of them.
 
 What labels have above the energies of free atoms is binding: 0 to 9 eV an atom in solids and molecules (tungsten 8.9,
 diamond 7.4 eV; C. Kittel, Introduction to Solid State Physics, chapter 3), a few eV more where the atoms were not spin
@@ -53,16 +53,16 @@ apart."""
 
 def undetermined_frame_notes(frames: Sequence[Frame], frozen: Sequence[Parameters], where: str) -> tuple[str, ...]:
     """A warning where frames with energies have compositions whose energies frozen models don't know."""
-    found = []
+    notes = []
     for model in frozen:
         off = [f for f in frames if not is_determined(model.undetermined, Counter(f.species))]
         if off:
-            found.append(
+            notes.append(
                 f"WARNING: {model.source}: {undetermined_text(model.undetermined)}; so are "
                 f"{count_text(len(off), 'frame')} of {where or 'the fit'}, such as {off[0].origin}: "
                 "fit its blocks again together with these"
             )
-    return tuple(found)
+    return tuple(notes)
 
 
 def uncovered_frames(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[tuple[str, ...], int]:
@@ -78,14 +78,14 @@ def uncovered_frames(models: Iterable[Parameters], frames: Iterable[Frame]) -> t
 def without_offsets(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[str, ...]:
     """Elements of the frames with energies that models have terms of, but none the energy of a free atom."""
     bases = [m.basis for m in models]
-    here = {e for f in frames if f.energy is not None for e in f.elements}
+    labelled = {e for f in frames if f.energy is not None for e in f.elements}
     stated = {t.elements[0] for b in bases for t in b.types if t.body == 1}
-    return tuple(sorted((here & {e for b in bases for e in b.elements}) - stated))
+    return tuple(sorted((labelled & {e for b in bases for e in b.elements}) - stated))
 
 
 @dataclass(frozen=True, eq=False)
 class _Labels:
-    """Mole fractions of the elements that are held fast, and energies, eV an atom: means of each composition.
+    """Mole fractions of the elements whose energies are fixed, and energies, eV an atom: means of each composition.
 
     What energies that are fitted describe is taken off both.
     """
@@ -99,7 +99,7 @@ class _Labels:
 
 def reference_notes(
     counts: NDArray[np.float64], energies: NDArray[np.float64], elements: Sequence[str], *,
-    given: Mapping[str, float], held: Mapping[str, float], fitted: Collection[str], where: str,
+    given: Mapping[str, float], frozen: Mapping[str, float], fitted: Collection[str], where: str,
 ) -> tuple[str, ...]:  # fmt: skip
     """A warning where energies of free atoms that are not fitted are far from what the labels tell.
 
@@ -111,7 +111,7 @@ def reference_notes(
         Labels, kcal/mol.
     elements : sequence of str
         What the columns of ``counts`` are.
-    given, held : mapping from str to float
+    given, frozen : mapping from str to float
         By element, kcal/mol, of the basis and of frozen models; of elements of neither the energy is zero.
     fitted : collection of str
         Elements whose energies are fitted, which may be anything.
@@ -123,22 +123,22 @@ def reference_notes(
     tuple of str
         The warning; empty where all is well.
     """
-    fast = [e for e in elements if e not in fitted]
-    if not fast or not len(energies):
+    fixed = [e for e in elements if e not in fitted]
+    if not fixed or not len(energies):
         return ()
-    labels = _labels(counts, energies, [e in fast for e in elements])
-    known = {**held, **given}
-    references = np.array([known.get(e, 0.0) / EV for e in fast])
+    labels = _labels(counts, energies, [e in fixed for e in elements])
+    known = {**frozen, **given}
+    references = np.array([known.get(e, 0.0) / EV for e in fixed])
     off = float(np.abs(labels.above(references)).max())
-    units = _units(labels, references, np.array([e in given for e in fast]), off)
+    units = _units(labels, references, np.array([e in given for e in fixed]), off)
     if off <= (BINDING if units else FAR):
         return ()
-    told = references + np.linalg.pinv(labels.fractions, rcond=KNOWN) @ labels.above(references)
-    apart = np.linalg.matrix_rank(labels.fractions, tol=KNOWN * np.linalg.norm(labels.fractions, 2)) == len(fast)
-    named = [i for i in range(len(fast)) if abs(told[i] - references[i]) > BINDING] or list(range(len(fast)))
+    implied = references + np.linalg.pinv(labels.fractions, rcond=KNOWN) @ labels.above(references)
+    apart = np.linalg.matrix_rank(labels.fractions, tol=KNOWN * np.linalg.norm(labels.fractions, 2)) == len(fixed)
+    named = [i for i in range(len(fixed)) if abs(implied[i] - references[i]) > BINDING] or list(range(len(fixed)))
     values = ", ".join(
-        f"{fast[i]} {_origin(fast[i], given, held)} {number_text(references[i])} eV"
-        + (f", the labels tell about {number_text(told[i])} eV" if apart else "")
+        f"{fixed[i]} {_origin(fixed[i], given, frozen)} {number_text(references[i])} eV"
+        + (f", the labels tell about {number_text(implied[i])} eV" if apart else "")
         for i in named
     )
     if not apart:
@@ -153,13 +153,13 @@ def reference_notes(
     )
 
 
-def _labels(counts: NDArray[np.float64], energies: NDArray[np.float64], fast: Sequence[bool]) -> _Labels:
+def _labels(counts: NDArray[np.float64], energies: NDArray[np.float64], fixed: Sequence[bool]) -> _Labels:
     size = counts.sum(axis=1)
     kinds, place = np.unique(counts / size[:, np.newaxis], axis=0, return_inverse=True)
     means = np.bincount(place.ravel(), energies / size / EV) / np.bincount(place.ravel())
-    held = np.array(fast)
-    free = kinds[:, ~held]
-    both = np.column_stack([kinds[:, held], means])
+    is_fixed = np.array(fixed)
+    free = kinds[:, ~is_fixed]
+    both = np.column_stack([kinds[:, is_fixed], means])
     both -= free @ (np.linalg.pinv(free, rcond=1e-8) @ both)
     return _Labels(both[:, :-1], both[:, -1])
 
@@ -177,15 +177,15 @@ def _units(labels: _Labels, references: NDArray[np.float64], given: NDArray[np.b
         gaps += [factor * labels.energies - labels.fractions @ references] * (off > FAR)
         if min(float(np.abs(gap).max()) for gap in gaps) <= BINDING:
             sizes = ("large", "small") if factor > 1.0 else ("small", "large")
-            said = f"as if the energies given were too {sizes[0]}, or the labels too {sizes[1]}, by"
-            fits.setdefault(said, []).append(f"{number_text(max(factor, 1.0 / factor))} ({text})")
+            phrase = f"as if the energies given were too {sizes[0]}, or the labels too {sizes[1]}, by"
+            fits.setdefault(phrase, []).append(f"{number_text(max(factor, 1.0 / factor))} ({text})")
     if not fits:
         return ""
-    which = " or ".join(f"{said} {' or '.join(ratios)}" for said, ratios in fits.items())
+    which = " or ".join(f"{phrase} {' or '.join(ratios)}" for phrase, ratios in fits.items())
     return f"; the unit of either may be another than it was read in, {which}"
 
 
-def _origin(element: str, given: Mapping[str, float], held: Mapping[str, float]) -> str:
+def _origin(element: str, given: Mapping[str, float], frozen: Mapping[str, float]) -> str:
     if element in given:
         return "is given as"
-    return "is frozen at" if element in held else "has none, which is"
+    return "is frozen at" if element in frozen else "has none, which is"

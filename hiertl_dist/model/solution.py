@@ -191,16 +191,11 @@ class Solution(Shown, card=solution_card):
         coverage = {p: (float(a), float(b)) for p, (a, b) in meta["coverage"].items()}
         directions = meta.get("undetermined", meta.get("untold", ()))  # the latter is its name of before
         undetermined = tuple({str(e): float(x) for e, x in d.items()} for d in directions)
-        said = (f"{source}: {undetermined_text(undetermined)}",) if undetermined else ()
+        notes = (f"{source}: {undetermined_text(undetermined)}",) if undetermined else ()
         parameters = Parameters(
-            Basis.from_dict(meta["basis"]),
-            coefficients,
-            Penalty(*meta["penalty"]),
-            coverage,
-            source,
-            said,
+            Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, source, notes,
             undetermined,
-        )
+        )  # fmt: skip
         return cls(
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],
             meta["objective"], meta["method"], meta["rank"], meta["condition"], meta["nonzeros"], meta["n_counted"],

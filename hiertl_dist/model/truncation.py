@@ -21,11 +21,11 @@ def lower_basis(basis: Basis, blocks: Collection[ElementSet], orders: Any = None
 
     Raises InputError for an order above that of the basis, a name that is not there, or when nothing is left.
     """
-    own = [t for t in basis.types if t.block in blocks]
-    unwanted = _excluded(own, exclude)
-    table = _orders_table(own, orders)
+    types = [t for t in basis.types if t.block in blocks]
+    unwanted = _excluded(types, exclude)
+    table = _orders_table(types, orders)
     kinds = []
-    for kind in own:
+    for kind in types:
         order = table.get(kind.name, kind.order)
         if kind.name in unwanted or order == 0:
             continue
@@ -49,20 +49,20 @@ def with_energy_columns(basis: Basis, elements: Collection[str]) -> Basis:
     Where a frozen model holds the rest of the block, this is what may still be fitted of it.
     """
     wanted = sorted(set(elements))
-    own = {ElementSet.of([e]) for e in wanted}
-    kept = [t for t in basis.types if t.block not in own]
+    own_blocks = {ElementSet.of([e]) for e in wanted}
+    kept = [t for t in basis.types if t.block not in own_blocks]
     return basis.with_types((*(ClusterType((e,), 1, ()) for e in wanted), *kept))
 
 
 def _excluded(kinds: Sequence[ClusterType], exclude: Sequence[str]) -> set[str]:
-    found = set()
+    excluded = set()
     for name in exclude:
         bodies = name[:-1] if name in ("1B", "2B", "3B", "4B") else ""
         hit = {t.name for t in kinds if (str(t.body) == bodies if bodies else t.elements == split_symbols(name))}
         if not hit:
             raise InputError(f"exclude: {name!r} is none of the types {', '.join(t.name for t in kinds)}")
-        found |= hit
-    return found
+        excluded |= hit
+    return excluded
 
 
 def _orders_table(kinds: Sequence[ClusterType], orders: Any) -> dict[str, int]:
@@ -71,7 +71,7 @@ def _orders_table(kinds: Sequence[ClusterType], orders: Any) -> dict[str, int]:
         return {}
     if not isinstance(orders, dict):
         return _by_body(kinds, orders, "orders")
-    found: dict[str, int] = {}
+    by_type: dict[str, int] = {}
     blocks = {t.block for t in kinds}
     # what is said of a type goes before what is said of its block
     for key, value in sorted(orders.items(), key=lambda item: isinstance(item[1], int)):
@@ -79,12 +79,12 @@ def _orders_table(kinds: Sequence[ClusterType], orders: Any) -> dict[str, int]:
         if not isinstance(value, int):
             if name not in blocks:
                 raise InputError(f"orders.{key}: expected one of the blocks {', '.join(sorted(blocks))}")
-            found |= _by_body([t for t in kinds if t.block == name], value, f"orders.{key}")
+            by_type |= _by_body([t for t in kinds if t.block == name], value, f"orders.{key}")
         elif all(t.name != name for t in kinds):
             raise InputError(f"orders.{key}: expected one of the types {', '.join(t.name for t in kinds)}")
         else:
-            found[name] = _order(value, f"orders.{key}")
-    return found
+            by_type[name] = _order(value, f"orders.{key}")
+    return by_type
 
 
 def _by_body(kinds: Sequence[ClusterType], orders: Any, where: str) -> dict[str, int]:

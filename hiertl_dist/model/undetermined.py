@@ -34,14 +34,14 @@ def directions_of(elements: Iterable[str], columns: NDArray[np.float64]) -> tupl
 def combined(directions: Iterable[Direction], elements: Collection[str] | None = None) -> tuple[Direction, ...]:
     """Independent directions of unit length that span the given ones, of some elements alone if these are named."""
     given = list(dict.fromkeys(tuple(sorted(d.items())) for d in directions))
-    there = sorted({e for d in given for e, _ in d if elements is None or e in elements})
-    if not there:
+    moved = sorted({e for d in given for e, _ in d if elements is None or e in elements})
+    if not moved:
         return ()
-    matrix = np.array([[dict(d).get(e, 0.0) for d in given] for e in there])
+    matrix = np.array([[dict(d).get(e, 0.0) for d in given] for e in moved])
     if elements is None and np.allclose(matrix.T @ matrix, np.eye(len(given)), atol=1e-9):
-        return directions_of(there, matrix)  # as they are, to the bit
+        return directions_of(moved, matrix)  # as they are, to the bit
     u, s, _ = np.linalg.svd(matrix, full_matrices=False)
-    return directions_of(there, u[:, s > SMALL])
+    return directions_of(moved, u[:, s > SMALL])
 
 
 def elements_of(directions: Iterable[Direction]) -> tuple[str, ...]:

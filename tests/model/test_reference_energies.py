@@ -80,7 +80,7 @@ def test_labels_in_another_unit_are_no_reason_to_change_right_energies(zero, rat
     """Labels are read as eV and are Hartree, kcal/mol or kJ/mol; the energies given are right."""
     labels = 8.0 * (zero - 8.0) / ratio
     (said,) = reference_notes(
-        np.array([[8.0]]), EV * np.array([labels]), ["C"], given={"C": EV * zero}, held={}, fitted=(), where="x"
+        np.array([[8.0]]), EV * np.array([labels]), ["C"], given={"C": EV * zero}, frozen={}, fitted=(), where="x"
     )  # fmt: skip
     assert text in said
     assert "the unit of either may be another than it was read in" in said
@@ -98,11 +98,11 @@ def test_energies_of_isolated_atoms_are_not_warned_of(binding, zero):
     energies = EV * (counts @ atoms - binding * counts.sum(axis=1))
     given = {"C": EV * zero, "N": EV * 1.7 * zero}
     for used in (slice(0, 2), slice(2, 3), slice(0, 4)):
-        for held, where in ((given, {}), ({}, given)):
-            assert (
-                reference_notes(counts[used], energies[used], ["C", "N"], given=held, held=where, fitted=(), where="x")
-                == ()
+        for basis, frozen in ((given, {}), ({}, given)):
+            notes = reference_notes(
+                counts[used], energies[used], ["C", "N"], given=basis, frozen=frozen, fitted=(), where="x"
             )
+            assert notes == ()
 
 
 def test_only_elements_that_are_far_are_named_and_only_as_far_as_compositions_tell():
@@ -122,7 +122,7 @@ def test_only_elements_that_are_far_are_named_and_only_as_far_as_compositions_te
     assert notes(slice(0, 1)) == ()
     # what is fitted may be anything
     assert notes(slice(0, 2), given={"C": given["C"]}, fitted=["N"]) == ()
-    (said,) = notes(slice(0, 2), given={}, held={"C": given["C"]})
+    (said,) = notes(slice(0, 2), given={}, frozen={"C": given["C"]})
     assert "N has none, which is 0" in said
 
 
