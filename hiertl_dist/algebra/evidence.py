@@ -252,7 +252,7 @@ def _best(spectrum: Spectrum, settings: BayesianRidge) -> float:
     ends = spectrum.rise(grid[[left, right]])
     if not ends[0] > 0.0 > ends[1]:
         return float(grid[i])  # flat to rounding
-    found, result = brentq(
+    log_alpha, result = brentq(
         lambda x: float(spectrum.rise(np.exp(np.array([x])))[0]),
         math.log(grid[left]),
         math.log(grid[right]),
@@ -262,10 +262,10 @@ def _best(spectrum: Spectrum, settings: BayesianRidge) -> float:
         disp=False,
     )
     if not result.converged:
-        gap = abs(float(spectrum.rise(np.exp(np.array([found])))[0]))
+        gap = abs(float(spectrum.rise(np.exp(np.array([log_alpha])))[0]))
         raise ConvergenceError(
             f"Bayesian ridge: expected alpha to within {settings.tolerance:g} in {settings.max_iter} steps, found "
-            f"γ − N alpha ‖c‖²/E = {gap:.2e} at alpha = {math.exp(found):g}",
+            f"γ − N alpha ‖c‖²/E = {gap:.2e} at alpha = {math.exp(log_alpha):g}",
             gap,
         )
-    return math.exp(found)
+    return math.exp(log_alpha)

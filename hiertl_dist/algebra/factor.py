@@ -105,10 +105,10 @@ def guarded_cholesky(summary: Gram, alpha: float | Vector) -> tuple[Matrix, floa
     condition = math.inf if u is None else math.sqrt(definite_condition(scaled, u))
     if u is None or condition > GRAM_CONDITION_LIMIT:
         beyond = float(np.finfo(np.float64).eps) ** -0.5
-        found = f"estimated at {condition:.2g}" if u is not None else f"beyond {beyond:.1g} (Cholesky breaks down)"
+        estimate = f"estimated at {condition:.2g}" if u is not None else f"beyond {beyond:.1g} (Cholesky breaks down)"
         raise UnsafeGram(
             f"normal equations can't be trusted: the condition number of the regularised, "
-            f"column-equilibrated design matrix is {found}, the limit is {GRAM_CONDITION_LIMIT:.0e}; "
+            f"column-equilibrated design matrix is {estimate}, the limit is {GRAM_CONDITION_LIMIT:.0e}; "
             f'reduce the rows with method = "rfactor" or "auto", or regularise more strongly',
             condition,
         )

@@ -130,8 +130,8 @@ class _GramCollector(Collector[Gram]):
     def _next_rows(self, most: int) -> Matrix:
         if self.filled - self._multiplied == len(self._block):
             self._multiply()
-        held = self.filled - self._multiplied
-        return self._block[held : held + most]
+        start = self.filled - self._multiplied
+        return self._block[start : start + most]
 
     def _multiply(self) -> None:
         block = self._block[: self.filled - self._multiplied]

@@ -191,8 +191,8 @@ def _inverse_norm(n: int, solve: Callable[[Vector], Vector], transposed: Callabl
         least = max(float(np.abs(x).sum()) for x in ends)
         if not math.isfinite(least):
             return math.inf
-        found = onenormest(LinearOperator((n, n), matvec=solve, rmatvec=transposed, dtype=np.float64), t=1)
-    return max(least, float(found)) if math.isfinite(found) else math.inf
+        estimate = onenormest(LinearOperator((n, n), matvec=solve, rmatvec=transposed, dtype=np.float64), t=1)
+    return max(least, float(estimate)) if math.isfinite(estimate) else math.inf
 
 
 def cholesky(g: Matrix) -> Matrix | None:

@@ -202,9 +202,9 @@ class _Walk:
 
     def _solve(self, right: Vector) -> Vector:
         """The b with X_Aᵀ X_A b = right: semi-normal equations, corrected on X."""
-        own = self.X[:, self.active]
+        X_A = self.X[:, self.active]
         start = solve_triangular(self.u, solve_triangular(self.u, right, transposed=True))
-        return refine(lambda b: np.asarray(right - own.T @ (own @ b)), self.u, start)
+        return refine(lambda b: np.asarray(right - X_A.T @ (X_A @ b)), self.u, start)
 
     def step(self, mu_min: float) -> None:
         """To the next knot, or to ``mu_min``."""
@@ -242,15 +242,15 @@ class _Walk:
 
     def _settle(self) -> None:
         """Take what rounding left of s_A − μ signs from y, and make s = Xᵀ(z − X y) anew."""
-        own, signs = self.X[:, self.active], self.signs[self.active]
+        X_A, signs = self.X[:, self.active], self.signs[self.active]
 
         def slope(y: Vector) -> Vector:
-            return np.asarray(own.T @ (self.z - own @ y) - self.mu * signs)
+            return np.asarray(X_A.T @ (self.z - X_A @ y) - self.mu * signs)
 
         if self.active:
             y = refine(slope, self.u, self.y[self.active])
             self.y[self.active] = np.where(y * signs > 0.0, y, 0.0)
-        self.s = np.asarray(self.X.T @ (self.z - own @ self.y[self.active]))
+        self.s = np.asarray(self.X.T @ (self.z - X_A @ self.y[self.active]))
 
     def _leave(self, place: int) -> None:
         j = self.active.pop(place)
@@ -265,12 +265,12 @@ class _Walk:
 
     def _enter(self, j: int, sign: float) -> None:
         a, column = len(self.active), self.X[:, j]
-        own = self.X[:, self.active]
+        X_A = self.X[:, self.active]
         w, rest = np.zeros(a), column
         for _ in range(2):
             # twice is enough: Gram-Schmidt with the orthogonal factor X_A u⁻¹
-            more = solve_triangular(self.u, own.T @ rest, transposed=True)
-            w, rest = w + more, rest - own @ solve_triangular(self.u, more)
+            more = solve_triangular(self.u, X_A.T @ rest, transposed=True)
+            w, rest = w + more, rest - X_A @ solve_triangular(self.u, more)
         left = float(np.linalg.norm(rest))
         if left <= 10 * max(a, 1) * _EPS * self.norms[j] or a == len(self.z):
             self.barred[j] = True

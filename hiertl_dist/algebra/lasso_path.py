@@ -270,19 +270,19 @@ def exact_knots(X: Matrix, z: Vector, mu_min: float) -> tuple[Knots, Vector, flo
     n = X.shape[1]
     # ‖z − X y‖ ≤ ‖z‖, so the others stay 0 down to mu_min
     able = np.flatnonzero(column_norms(X) * np.linalg.norm(z) > mu_min)
-    own = X if len(able) == n else np.asfortranarray(X[:, able])
+    reduced = X if len(able) == n else np.asfortranarray(X[:, able])
     largest = float(np.abs(X.T @ z).max(initial=0.0))
     if largest <= mu_min:
         return Knots(np.array([largest]), np.zeros((1, n))), np.zeros(1), math.nan
-    knots, gaps, beyond = _right(own, z, library_knots(own, z, mu_min))
+    knots, gaps, beyond = _accurate_knots(reduced, z, library_knots(reduced, z, mu_min))
     if knots.mus[-1] > mu_min:
-        more = walked_knots(own, z, float(knots.mus[-1]), knots.y[-1], mu_min)
-        knots, gaps, after = _right(own, z, knots.then(more))
+        more = walked_knots(reduced, z, float(knots.mus[-1]), knots.y[-1], mu_min)
+        knots, gaps, after = _accurate_knots(reduced, z, knots.then(more))
         beyond = beyond if math.isnan(after) else after
     return _spread(knots, able, n), gaps, beyond
 
 
-def _right(X: Matrix, z: Vector, knots: Knots) -> tuple[Knots, Vector, float]:
+def _accurate_knots(X: Matrix, z: Vector, knots: Knots) -> tuple[Knots, Vector, float]:
     """The knots before the first that is wrong, their gaps, and the gap that ended them (NaN where none did).
 
     ``gaps`` are largest at a knot and on the way to the next.
@@ -319,26 +319,26 @@ def _checked(
     n = summary.n_columns
     if weights is None:
         return np.ones(n)
-    found = np.asarray(weights, np.float64)
-    if found.shape != (n,):
-        raise InputError(f"weights: expected one for each of the {n} columns, found shape {found.shape}")
-    if not (found > 0.0).all():
-        j = int(np.flatnonzero(~(found > 0.0))[0])
-        raise InputError(f"weights: expected numbers > 0, found {found[j]} for column {j}")
-    return found
+    factors = np.asarray(weights, np.float64)
+    if factors.shape != (n,):
+        raise InputError(f"weights: expected one for each of the {n} columns, found shape {factors.shape}")
+    if not (factors > 0.0).all():
+        j = int(np.flatnonzero(~(factors > 0.0))[0])
+        raise InputError(f"weights: expected numbers > 0, found {factors[j]} for column {j}")
+    return factors
 
 
 def _residual_norms2(summary: RFactor, coefficients: Matrix) -> Vector:
     """‖A c − b‖² (k,) of every knot."""
-    n, found = summary.n_columns, np.empty(len(coefficients))
-    for start in range(0, len(found), PORTION):
+    n, norms2 = summary.n_columns, np.empty(len(coefficients))
+    for start in range(0, len(norms2), PORTION):
         some = coefficients[start : start + PORTION]
         residual = summary.r[:, n : n + 1] - summary.r[:, :n] @ some.T
-        found[start : start + PORTION] = np.vecdot(residual.T, residual.T)
-    return found
+        norms2[start : start + PORTION] = np.vecdot(residual.T, residual.T)
+    return norms2
 
 
 def _ridge_freedom(factor: Factor, y: Matrix, mu2: float) -> Vector:
     """Trace of R_A (R_AᵀR_A + mu2 I)⁻¹ R_Aᵀ (k,), A being the nonzeros of each row of ``y`` (k, n)."""
-    squares = [np.linalg.svd(factor.R[:, own != 0.0], compute_uv=False) ** 2 for own in y]
+    squares = [np.linalg.svd(factor.R[:, row != 0.0], compute_uv=False) ** 2 for row in y]
     return np.array([float(np.sum(s / (s + mu2))) for s in squares])

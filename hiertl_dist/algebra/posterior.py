@@ -75,8 +75,8 @@ class Posterior:
         require_finite(self.triangle, "triangle")
         small = np.flatnonzero(~(np.diagonal(self.triangle) > 0.0))
         if len(small):
-            found = self.triangle[small[0], small[0]]
-            raise ValueError(f"triangle: expected a positive diagonal, found {found} for column {index[small[0]]}")
+            entry = self.triangle[small[0], small[0]]
+            raise ValueError(f"triangle: expected a positive diagonal, found {entry} for column {index[small[0]]}")
         object.__setattr__(self, "noise", _checked_noise(self.noise))
         object.__setattr__(self, "triangle", locked(np.asfortranarray(self.triangle)))
         object.__setattr__(self, "columns", index)
@@ -106,10 +106,10 @@ class Posterior:
         ``degrees_of_freedom``. For a new row it is how far the row lies outside of what the fit has seen: above
         about 1, one observation of it would say more than the whole fit does.
         """
-        found = self._checked(rows)
-        leverages = np.empty(len(found))
-        for start in range(0, len(found), ROWS_AT_ONCE):
-            leverages[start : start + ROWS_AT_ONCE] = self._lengths2(found[start : start + ROWS_AT_ONCE])
+        matrix = self._checked(rows)
+        leverages = np.empty(len(matrix))
+        for start in range(0, len(matrix), ROWS_AT_ONCE):
+            leverages[start : start + ROWS_AT_ONCE] = self._lengths2(matrix[start : start + ROWS_AT_ONCE])
         return leverages
 
     def variance(self, rows: npt.ArrayLike) -> Vector:
@@ -131,13 +131,13 @@ class Posterior:
         turn out to be (Fedorov, Theory of Optimal Experiments, 1972; MacKay 1992). Costs m k² for m ≤ k/2, else
         2 m k². Rounding is about 2e-16 times the condition number of T.
         """
-        found = self._checked(rows)
-        m, k = len(found), len(self.columns)
+        matrix = self._checked(rows)
+        m, k = len(matrix), len(self.columns)
         if m == 0 or k == 0:
             return 0.0
         if 2 * m <= k:
-            return self._gain_of_few(found)
-        return self._gain_of_many(found)
+            return self._gain_of_few(matrix)
+        return self._gain_of_many(matrix)
 
     def updated(self, rows: npt.ArrayLike) -> Posterior:
         """The posterior after the weighted rows A = ``rows`` (m, n) too: T'ᵀT' = TᵀT + AᵀA, by QR.
@@ -162,11 +162,11 @@ class Posterior:
         return draws
 
     def _checked(self, rows: npt.ArrayLike) -> Matrix:
-        found = np.asarray(rows, dtype=np.float64)
-        if found.ndim != 2 or found.shape[1] != self.n:
-            raise ValueError(f"rows: expected shape (m, {self.n}), found {found.shape}")
-        require_finite(found, "rows")
-        return found
+        matrix = np.asarray(rows, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.shape[1] != self.n:
+            raise ValueError(f"rows: expected shape (m, {self.n}), found {matrix.shape}")
+        require_finite(matrix, "rows")
+        return matrix
 
     def _whitened(self, rows: Matrix) -> Matrix:
         """T⁻ᵀaᵀ of every row, shape (k, m)."""

@@ -132,10 +132,10 @@ def _proximal_point(problem: _Problem, before: Vector, sigma: float, tolerance: 
         step = _newton_step(problem, slope, np.flatnonzero(x), sigma)
         if step is None:
             return None
-        step_pull, here, downhill = problem.back(step), dual(r, x), float(slope @ step)
+        step_pull, objective, downhill = problem.back(step), dual(r, x), float(slope @ step)
         for length in _halvings():
             x = primal(pull + length * step_pull)
-            if dual(r + length * step, x) <= here + _ARMIJO * length * downhill + 1e-15 * abs(here):
+            if dual(r + length * step, x) <= objective + _ARMIJO * length * downhill + 1e-15 * abs(objective):
                 break
         r, pull = r + length * step, pull + length * step_pull
     return None

@@ -27,8 +27,8 @@ def _require(name: str, value: float, *, positive: bool, below: float = math.inf
     high_enough = value > 0.0 if positive else value >= 0.0
     if not (value <= sys.float_info.max and low_enough and high_enough):  # an integer may be larger than any float
         bounds = f"{'> 0' if positive else '≥ 0'}" + (f" and < {below:g}" if below < math.inf else "")
-        found = value if isinstance(value, float) or abs(value) < 10**60 else "an integer of more than 60 digits"
-        raise ValueError(f"{name}: expected a finite number {bounds}, found {found}{hint}")
+        written = value if isinstance(value, float) or abs(value) < 10**60 else "an integer of more than 60 digits"
+        raise ValueError(f"{name}: expected a finite number {bounds}, found {written}{hint}")
 
 
 @dataclass(frozen=True)

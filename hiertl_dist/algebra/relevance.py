@@ -253,11 +253,11 @@ def _newton(point: _Point, damping: float) -> tuple[_Point, float, float]:
     free = np.flatnonzero(point.free)
     if len(free) == 0:
         return point, 0.0, damping
-    curvature, own = _curvature(point, free)
+    curvature, scale = _curvature(point, free)
     change = math.inf
     for _ in range(_DAMPINGS):
         damped = curvature.copy(order="F")
-        damped[np.diag_indices(len(free))] += damping * own
+        damped[np.diag_indices(len(free))] += damping * scale
         u = cholesky(damped)
         if u is not None:
             move = solve_triangular(u, solve_triangular(u, point.rise[free], transposed=True))
@@ -279,13 +279,13 @@ def _curvature(point: _Point, free: Index) -> tuple[Matrix, Vector]:
     """
     h = symmetric_product(np.asfortranarray(point.inverse[free].T))
     d, c = point.penalties[free], point.c[free]
-    own = point.loose[free] + point.pull[free]
+    diagonal = point.loose[free] + point.pull[free]
     h *= np.sqrt(d)
     h *= np.sqrt(d)[:, np.newaxis]
     pull = np.sqrt(point.pull[free]) * np.sign(c)
     curvature = -(h**2) - 2.0 * h * pull * pull[:, np.newaxis]
     curvature -= np.outer(point.pull[free], point.pull[free] / point.rows.counted)
-    curvature[np.diag_indices(len(free))] += own
+    curvature[np.diag_indices(len(free))] += diagonal
     # both vanish where a column hardly counts, as the curvature does
     return curvature, point.loose[free] * (1.0 - point.loose[free]) + point.pull[free]
 
@@ -344,12 +344,12 @@ def _evidence(problem: Problem, point: _Point) -> Evidence:
     coefficients, penalties = np.zeros(n), np.full(n, math.inf)
     coefficients[point.active] = point.c / lengths
     penalties[point.active] = point.penalties * lengths**2
-    held = int(np.count_nonzero(~point.free))
+    n_held = int(np.count_nonzero(~point.free))
     notes = [f"{n - len(point.active)} of {n} columns were taken out by evidence"] if len(point.active) < n else []
     if np.sum(1.0 - point.loose) > _SATURATED * point.rows.counted:
         notes.append("nearly as many effective parameters as rows: these rows don't tell the noise")
-    if held:
-        notes.append(f"{held} penalties are held at the smallest seen: the noise is at the rounding of the rows")
+    if n_held:
+        notes.append(f"{n_held} penalties are held at the smallest seen: the noise is at the rounding of the rows")
     return Evidence(
         Answer(coefficients, len(point.active), equilibrated_condition(point.triangle), notes=tuple(notes)),
         penalties,

@@ -101,8 +101,8 @@ def ridge_grid(
         raise TypeError(f"expected an RFactor where columns are unpenalised, found {type(summary).__name__}")
     apart = set_apart(summary, free)
     counted = problem_of(summary, n_counted).counted()
-    found = _grid_of(problem_of(apart.rest, counted), grid, apart.rank)
-    return replace(found, coefficients=locked(apart.joined(found.coefficients)))
+    penalised = _grid_of(problem_of(apart.rest, counted), grid, apart.rank)
+    return replace(penalised, coefficients=locked(apart.joined(penalised.coefficients)))
 
 
 def _grid_of(problem: Problem, grid: Vector, taken: int = 0) -> RidgeGrid:
@@ -114,10 +114,10 @@ def _grid_of(problem: Problem, grid: Vector, taken: int = 0) -> RidgeGrid:
         gcv = counted * norm2 / left**2 if left > 0.0 else np.full(k, np.inf)
         return _grid(grid, np.zeros((k, n)), norm2, np.full(k, float(taken)), gcv, np.ones(k), counted)
     factor, decomposition = problem.factor, problem.svd
-    found = ridge_solutions(factor, decomposition, grid)
+    solutions = ridge_solutions(factor, decomposition, grid)
     coefficients = np.zeros((k, n))
-    coefficients[:, problem.alive] = found
-    residual = factor.z[:, np.newaxis] - factor.R @ found.T
+    coefficients[:, problem.alive] = solutions
+    residual = factor.z[:, np.newaxis] - factor.R @ solutions.T
     norm2 = np.vecdot(residual.T, residual.T) + problem.outside
     s2 = decomposition[1] ** 2
     kept = grid[:, np.newaxis] / (s2 + grid[:, np.newaxis])

@@ -167,15 +167,15 @@ def solve_all(
     free = column_index(unpenalised, summary.n_columns)
     whole = [i for i, r in enumerate(regularisers) if len(free) == 0 or penalises_all(r)]
     parted = [i for i in range(len(regularisers)) if i not in set(whole)]
-    found: dict[int, LinearSolution] = {}
+    answers: dict[int, LinearSolution] = {}
     if whole:
         problem = problem_of(summary, n_counted)
         undetermined = _undetermined(summary, free)
         for i, one in zip(whole, _solved(problem, [regularisers[i] for i in whole]), strict=True):
-            found[i] = replace(one, undetermined=undetermined)
+            answers[i] = replace(one, undetermined=undetermined)
     if parted:
-        found |= zip(parted, _solved_apart(summary, [regularisers[i] for i in parted], n_counted, free), strict=True)
-    return [found[i] for i in range(len(regularisers))]
+        answers |= zip(parted, _solved_apart(summary, [regularisers[i] for i in parted], n_counted, free), strict=True)
+    return [answers[i] for i in range(len(regularisers))]
 
 
 def _solved(problem: Problem, regularisers: Sequence[Regulariser]) -> list[LinearSolution]:
@@ -205,12 +205,12 @@ def _solved_apart(
         return [_solved_gram_apart(summary, r, counted, free) for r in regularisers]
     assert isinstance(summary, RFactor)
     apart = set_apart(summary, free)
-    found: dict[int, LinearSolution] = {}
+    solutions: dict[int, LinearSolution] = {}
     for by_evidence in (False, True):
-        own = [i for i, r in enumerate(regularisers) if isinstance(r, BayesianRidge | ARD) == by_evidence]
+        places = [i for i, r in enumerate(regularisers) if isinstance(r, BayesianRidge | ARD) == by_evidence]
         problem = problem_of(apart.rest, counted - apart.rank * by_evidence)
-        found |= zip(own, _solved(problem, [regularisers[i] for i in own]), strict=True)
-    return [_joined(summary, apart, found[i]) for i in range(len(regularisers))]
+        solutions |= zip(places, _solved(problem, [regularisers[i] for i in places]), strict=True)
+    return [_joined(summary, apart, solutions[i]) for i in range(len(regularisers))]
 
 
 def _solved_gram_apart(
@@ -266,15 +266,15 @@ def _ridges_together(problem: Problem, regularisers: Sequence[Regulariser]) -> d
     if n == 0 or isinstance(problem.live, Gram) or len(alphas) < (2 if decomposed else least):
         return {}
     grid = np.array(list(alphas.values()))
-    found = ridge_solutions(problem.factor, problem.svd, grid)
+    coefficients = ridge_solutions(problem.factor, problem.svd, grid)
     conditions = ridge_conditions(problem.factor, problem.svd[1] ** 2, grid)
-    return {i: Answer(c, n, float(k)) for i, c, k in zip(alphas, found, conditions, strict=True)}
+    return {i: Answer(c, n, float(k)) for i, c, k in zip(alphas, coefficients, conditions, strict=True)}
 
 
 def _solution(
-    problem: Problem, regulariser: Regulariser, found: Answer | Evidence, alphas: Vector | None = None
+    problem: Problem, regulariser: Regulariser, result: Answer | Evidence, alphas: Vector | None = None
 ) -> LinearSolution:
-    answer, summary = (found.answer if isinstance(found, Evidence) else found), problem.summary
+    answer, summary = (result.answer if isinstance(result, Evidence) else result), problem.summary
     coefficients = problem.spread(answer.coefficients, 0.0)
     penalties: Vector | None = None
     hyperparameters: dict[str, float] = {}
@@ -283,11 +283,11 @@ def _solution(
             hyperparameters = {"tolerance": _tolerance(problem, regulariser)}
         case Ridge(alpha=alpha):
             penalties = np.full(summary.n_columns, alpha) if alphas is None else alphas
-    if isinstance(found, Evidence):
-        hyperparameters = found.hyperparameters()
+    if isinstance(result, Evidence):
+        hyperparameters = result.hyperparameters()
         # a column that no row speaks of keeps its prior, where one alpha for all columns says what that is
-        prior = np.inf if found.alpha is None or _normalised(regulariser) else found.alpha
-        penalties = problem.spread(found.penalties, prior)
+        prior = np.inf if result.alpha is None or _normalised(regulariser) else result.alpha
+        penalties = problem.spread(result.penalties, prior)
     solution = LinearSolution(
         coefficients=locked(coefficients),
         rank=answer.rank if isinstance(regulariser, NoRegularisation | TruncatedSVD) else problem.rank,

@@ -99,17 +99,17 @@ def residuals(layer: Layer[Summary], coefficients: Matrix) -> tuple[Vector, floa
     ndarray of shape (models,), float
         Both of a ``Gram`` good to about 1e-15 ‖b‖².
     """
-    found = layer.factor
-    own = coefficients[layer.places]
-    if isinstance(found, RFactor):
-        target = found.r @ layer.target
-        left = target[:, np.newaxis] - found.r[:, layer.kept] @ own
+    factor = layer.factor
+    selected = coefficients[layer.places]
+    if isinstance(factor, RFactor):
+        target = factor.r @ layer.target
+        left = target[:, np.newaxis] - factor.r[:, layer.kept] @ selected
         return np.einsum("ij,ij->j", left, left), float(target @ target)
-    assert isinstance(found, Gram)
-    signed = np.repeat(layer.target[:, np.newaxis], own.shape[1] + 1, axis=1)
-    signed[layer.kept, 1:] -= own
+    assert isinstance(factor, Gram)
+    signed = np.repeat(layer.target[:, np.newaxis], selected.shape[1] + 1, axis=1)
+    signed[layer.kept, 1:] -= selected
     # differences of large numbers, good to about 1e-15 ‖b‖²
-    squares = np.maximum(np.einsum("ij,ij->j", signed, found.g @ signed), 0.0)
+    squares = np.maximum(np.einsum("ij,ij->j", signed, factor.g @ signed), 0.0)
     return squares[1:], float(squares[0])
 
 

@@ -68,17 +68,17 @@ class Apart:
 
     def joined(self, penalised: Matrix) -> Matrix:
         """All coefficients (k, n) from those of P, (k, p)."""
-        found = np.zeros((len(penalised), len(self.free) + len(self.others)))
-        found[:, self.others] = penalised
+        coefficients = np.zeros((len(penalised), len(self.free) + len(self.others)))
+        coefficients[:, self.others] = penalised
         left = np.asfortranarray(self.target[:, np.newaxis] - self.coupling @ penalised.T)
-        found[:, self.free] = (self.span @ solve_triangular_many(self.triangle, left)).T
-        return found
+        coefficients[:, self.free] = (self.span @ solve_triangular_many(self.triangle, left)).T
+        return coefficients
 
     def spread(self, penalised: npt.ArrayLike, free: float) -> Vector:
         """One number for each column, shape (n,): ``penalised`` (p,) at the columns of P, ``free`` at those of F."""
-        found = np.full(len(self.free) + len(self.others), free)
-        found[self.others] = penalised
-        return found
+        values = np.full(len(self.free) + len(self.others), free)
+        values[self.others] = penalised
+        return values
 
 
 def set_apart(summary: RFactor, columns: Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Apart:
