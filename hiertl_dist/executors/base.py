@@ -35,16 +35,16 @@ Label = Callable[[Any], str]
 Cost = Callable[[Any], float]
 
 
-def _alike(item: Any) -> float:
+def _equal_cost(item: Any) -> float:
     return 0.0
 
 
 def _costs(items: Sequence[Any], cost: Cost, label: Label) -> list[float]:
-    found = [float(cost(item)) for item in items]
-    for item, value in zip(items, found, strict=True):
+    costs = [float(cost(item)) for item in items]
+    for item, value in zip(items, costs, strict=True):
         if not 0.0 <= value < math.inf:
             raise ValueError(f"cost of {_name(item, label)}: expected a finite number ≥ 0, found {value}")
-    return found
+    return costs
 
 
 class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
@@ -169,8 +169,8 @@ class Fault:
             pickled = pickle.dumps(error)
         except Exception:
             pickled = None
-        said = str(error)
-        text = text or (f"{type(error).__name__}: {said}" if said else type(error).__name__)
+        message = str(error)
+        text = text or (f"{type(error).__name__}: {message}" if message else type(error).__name__)
         frame = getattr(error, "frame_at_fault", "")
         return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost, frame=frame)
 
@@ -251,7 +251,7 @@ def task_failed(what: str, faults: Iterable[Fault]) -> TaskFailed:
 
 
 @dataclass(frozen=True)
-class Telling:
+class Reporting:
     """How a verb speaks of itself: what is being done, the name of an item, and its kind where they differ."""
 
     what: str
@@ -291,7 +291,7 @@ class Executor(ABC):
         return self._workers
 
     def run(
-        self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks", cost: Cost = _alike,
+        self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks", cost: Cost = _equal_cost,
         kind: Label | None = None,
     ) -> list[Any]:  # fmt: skip
         """task(item) of each item, in order; the same list on every calling process.
@@ -308,11 +308,11 @@ class Executor(ABC):
         """
         items = list(items)
         self._agree(len(items))
-        return self._run(task, items, Telling(what, label, kind), _costs(items, cost, label)) if items else []
+        return self._run(task, items, Reporting(what, label, kind), _costs(items, cost, label)) if items else []
 
     def reduce(
         self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction",
-        cost: Cost = _alike, kind: Label | None = None,
+        cost: Cost = _equal_cost, kind: Label | None = None,
     ) -> Any:  # fmt: skip
         """The value of a binary tree with leaf(item) at its leaves and merge(left, right) at its nodes.
 
@@ -330,7 +330,7 @@ class Executor(ABC):
         self._agree(len(items))
         if not items:
             raise ValueError(f"{what}: there are no items to reduce")
-        return self._reduce(leaf, merge, items, Telling(what, label, kind), _costs(items, cost, label))
+        return self._reduce(leaf, merge, items, Reporting(what, label, kind), _costs(items, cost, label))
 
     def once(self, call: Callable[[], Any], *, what: str) -> Any:
         """call() in one calling process, where what it carries already is; the same result on each of them.
@@ -363,7 +363,7 @@ class Executor(ABC):
 
     def watch(self, items: Iterable[Any], what: str) -> Iterator[Any]:
         """The items one by one, under a progress bar as the verbs show it."""
-        with Telling(what, str).bar(0, shown=self.out() is sys.stdout) as bar:
+        with Reporting(what, str).bar(0, shown=self.out() is sys.stdout) as bar:
             for item in items:
                 yield item
                 bar.update()
@@ -387,10 +387,10 @@ class Executor(ABC):
         """Make sure that all calling processes were given as many items."""
 
     @abstractmethod
-    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]: ...
+    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]: ...
 
     @abstractmethod
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any: ...
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any: ...
 
 
 def cores() -> int:

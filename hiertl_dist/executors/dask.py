@@ -153,7 +153,7 @@ class _DaskCrew(Crew):
         self._name = f"hiertl-{self._mark}"
         self._flying: dict[str, tuple[Job, Any]] = {}
         self._endings = as_completed(loop=self._client.loop)
-        self._room, self._room_until = 0, 0.0
+        self._capacity, self._capacity_until = 0, 0.0
         self._send(pack(calls))
 
     def _send(self, blob: bytes) -> None:
@@ -173,11 +173,11 @@ class _DaskCrew(Crew):
                     raise
                 time.sleep(1)
 
-    def room(self) -> int:
+    def capacity(self) -> int:
         now = time.monotonic()
-        if now > self._room_until:  # it asks the scheduler
-            self._room, self._room_until = JOBS_PER_THREAD * self._executor.workers, now + 1
-        return self._room
+        if now > self._capacity_until:  # it asks the scheduler
+            self._capacity, self._capacity_until = JOBS_PER_THREAD * self._executor.workers, now + 1
+        return self._capacity
 
     def start(self, job: Job) -> None:
         future = self._client.submit(

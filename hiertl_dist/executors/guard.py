@@ -23,7 +23,7 @@ MARK: Final = "HIERTL_DIST_UNGUARDED"
 
 EXIT_CODE: Final = 78
 
-_found: list[str] = []
+_marks: list[str] = []
 
 
 def require_main_guard() -> None:
@@ -58,10 +58,10 @@ def unguarded() -> bool:
     """Whether a process that was spawned found that the script has no guard."""
     mark = Path(os.environ.get(MARK, os.devnull))
     if mark.is_file():
-        _found.append(str(mark))
+        _marks.append(str(mark))
         with suppress(OSError):
             mark.unlink()
-    return bool(_found)
+    return bool(_marks)
 
 
 def message(where: str = "the script") -> str:

@@ -23,8 +23,8 @@ from hiertl_dist.executors.base import (
     Executor,
     Fault,
     Node,
+    Reporting,
     TaskFailed,
-    Telling,
     attempt,
     fault_of,
     task_failed,
@@ -132,22 +132,22 @@ class MPIExecutor(Executor):
     def require_alike(self, digests: Sequence[str], what: str) -> None:
         """As ``Executor.require_alike``: all ranks compare their digests."""
         whole = hashlib.sha256("\0".join(digests).encode()).hexdigest()
-        said = self._comm.allgather((len(digests), whole))
-        if len(set(said)) == 1:
+        reports = self._comm.allgather((len(digests), whole))
+        if len(set(reports)) == 1:
             return
         first = self._comm.bcast(list(digests))
         pairs = enumerate(zip(first, digests, strict=False))
         differs = self._comm.allgather(next((i for i, (a, b) in pairs if a != b), min(len(first), len(digests))))
         ranks: dict[tuple[int, str], list[int]] = {}
-        for rank, own in enumerate(said):
-            ranks.setdefault(own, []).append(rank)
+        for rank, report in enumerate(reports):
+            ranks.setdefault(report, []).append(rank)
         (_, like_0), *others = ranks.items()
         text = "; ".join(
-            f"{_named('rank', own)} {_has(own)} {n}, which differ from number {differs[own[0]] + 1} on"
-            for (n, _), own in others
+            f"{_named('rank', alike)} {_has(alike)} {n}, which differ from number {differs[alike[0]] + 1} on"
+            for (n, _), alike in others
         )
         raise InputError(
-            f"the ranks were given different {what}: {_named('rank', like_0)} {_has(like_0)} {said[0][0]}, {text}; "
+            f"the ranks were given different {what}: {_named('rank', like_0)} {_has(like_0)} {reports[0][0]}, {text}; "
             "each rank has to read the same files, whole and in the same order: the work is shared out afterwards"
         )
 
@@ -156,12 +156,12 @@ class MPIExecutor(Executor):
         if len(set(counts)) > 1:
             raise InputError(f"the ranks were given different numbers of items: {counts}")
 
-    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
+    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
         # one rank's costs: elsewhere the same estimate may differ in its last digit
         shares = fair_shares(self._comm.bcast(costs), self.workers)
-        faults = _Faults(self._comm, items, telling)
+        faults = _Faults(self._comm, items, reporting)
         mine = []
-        with telling.bar(len(shares[self._rank]), shown=self._rank == 0) as bar:
+        with reporting.bar(len(shares[self._rank]), shown=self._rank == 0) as bar:
             for i in shares[self._rank]:
                 ok, value = faults.catch(_sendable, (task, items[i]), Node(i, i + 1))
                 if not ok:
@@ -175,11 +175,11 @@ class MPIExecutor(Executor):
                 values[i] = value
         return values
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any:
-        faults = _Faults(self._comm, items, telling)
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
+        faults = _Faults(self._comm, items, reporting)
         owners = fair_runs(self._comm.bcast(costs), self.workers)
         walk = _Walk(self._comm, faults, leaf, merge, items, owners)
-        with telling.bar(owners.count(self._rank), shown=self._rank == 0) as bar:
+        with reporting.bar(owners.count(self._rank), shown=self._rank == 0) as bar:
             for node in tree(len(items)):
                 if walk.visit(node) and node.is_leaf:
                     bar.update()
@@ -261,11 +261,11 @@ def _sendable(call: Call, *args: Any) -> Any:
 class _Faults:
     """The faults of one verb: kept here, told to the other ranks at once, and raised by all together."""
 
-    def __init__(self, comm: Any, items: list[Any], telling: Telling) -> None:
-        self._comm, self._items, self._telling = comm, items, telling
+    def __init__(self, comm: Any, items: list[Any], reporting: Reporting) -> None:
+        self._comm, self._items, self._reporting = comm, items, reporting
         self._rank, self._size = comm.Get_rank(), comm.Get_size()
         self._mine: list[Fault] = []
-        self._told: list[Any] = []
+        self._stop_requests: list[Any] = []
 
     def catch(self, call: Call, args: tuple[Any, ...], node: Node) -> tuple[bool, Any]:
         """(True, value), or (False, None) where the call failed or nothing is to be started any more."""
@@ -280,8 +280,8 @@ class _Faults:
     def add(self, error: Exception, node: Node) -> None:
         if not self._mine:
             others = [rank for rank in range(self._size) if rank != self._rank]
-            self._told = [self._comm.Isend(b"", rank, tag=_STOP) for rank in others]
-        self._mine.append(fault_of(error).named(node, self._items, self._telling.label))
+            self._stop_requests = [self._comm.Isend(b"", rank, tag=_STOP) for rank in others]
+        self._mine.append(fault_of(error).named(node, self._items, self._reporting.label))
 
     def settle(self) -> None:
         """Collective: return on every rank, or raise the same TaskFailed on every rank."""
@@ -291,9 +291,9 @@ class _Faults:
         for rank, faults in enumerate(by_rank):
             if faults and rank != self._rank:
                 self._comm.Recv(bytearray(), rank, tag=_STOP)  # left unread, it would stop the next verb
-        MPI.Request.Waitall(self._told)
+        MPI.Request.Waitall(self._stop_requests)
         if any(by_rank):
-            raise task_failed(self._telling.what, [fault for faults in by_rank for fault in faults])
+            raise task_failed(self._reporting.what, [fault for faults in by_rank for fault in faults])
 
 
 class _Walk:

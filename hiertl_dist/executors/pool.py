@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hiertl_dist.executors.base import Call, Executor, Fault, Node, Telling, fault_of, task_failed, tree
+from hiertl_dist.executors.base import Call, Executor, Fault, Node, Reporting, fault_of, task_failed, tree
 from hiertl_dist.executors.shares import longest_first
 
 
@@ -38,7 +38,7 @@ class Crew(AbstractContextManager["Crew"]):
     """The workers of a pool during one verb, with the verb's functions sent to each of them once."""
 
     @abstractmethod
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many jobs may be in flight at a time, now."""
 
     @abstractmethod
@@ -65,37 +65,37 @@ class PoolExecutor(Executor):
     def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
         """Workers for one verb; ``keep``: values stay with the workers, and handles stand for them."""
 
-    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
+    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
         results: list[Any] = [None] * len(items)
-        jobs = (Job(Node(i, i + 1), 0, (items[i],), telling.task_name(items[i])) for i in longest_first(costs))
-        with self._crew((task,), keep=False) as crew, telling.bar(len(items)) as bar:
+        jobs = (Job(Node(i, i + 1), 0, (items[i],), reporting.task_name(items[i])) for i in longest_first(costs))
+        with self._crew((task,), keep=False) as crew, reporting.bar(len(items)) as bar:
 
             def ended(job: Job, handle: Any) -> None:
                 results[job.node.lo] = crew.fetch(handle)
                 bar.update()
 
             faults = drive(crew, jobs, ended)
-        _raise_any(faults, items, telling)
+        _raise_any(faults, items, reporting)
         return results
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any:
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
         parents = {child: node for node in tree(len(items)) if not node.is_leaf for child in node.children}
-        held: dict[Node, Any] = {}
-        merging = replace(telling, what=f"merge {telling.what}", kind=None).task_name(None)
-        jobs = (Job(Node(i, i + 1), 0, (item,), telling.task_name(item)) for i, item in enumerate(items))
-        with self._crew((leaf, merge), keep=True) as crew, telling.bar(2 * len(items) - 1) as bar:
+        handles: dict[Node, Any] = {}
+        merging = replace(reporting, what=f"merge {reporting.what}", kind=None).task_name(None)
+        jobs = (Job(Node(i, i + 1), 0, (item,), reporting.task_name(item)) for i, item in enumerate(items))
+        with self._crew((leaf, merge), keep=True) as crew, reporting.bar(2 * len(items) - 1) as bar:
 
             def ended(job: Job, handle: Any) -> Job | None:
-                held[job.node] = handle
+                handles[job.node] = handle
                 bar.update()
                 parent = parents.get(job.node)
-                if parent is None or not all(child in held for child in parent.children):
+                if parent is None or not all(child in handles for child in parent.children):
                     return None
-                return Job(parent, 1, tuple(held.pop(child) for child in parent.children), merging)
+                return Job(parent, 1, tuple(handles.pop(child) for child in parent.children), merging)
 
             faults = drive(crew, jobs, ended)
-            _raise_any(faults, items, telling)
-            return crew.fetch(held[Node(0, len(items))])
+            _raise_any(faults, items, reporting)
+            return crew.fetch(handles[Node(0, len(items))])
 
 
 def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None]) -> list[tuple[Node, Fault]]:
@@ -107,7 +107,7 @@ def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | Non
     ready: list[Job] = []
     flying = 0
     while True:
-        while not faults and flying < crew.room():
+        while not faults and flying < crew.capacity():
             job = ready.pop() if ready else next(jobs, None)
             if job is None:
                 break
@@ -129,6 +129,6 @@ def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | Non
                 faults.append((done.job.node, done.fault))
 
 
-def _raise_any(faults: list[tuple[Node, Fault]], items: list[Any], telling: Telling) -> None:
+def _raise_any(faults: list[tuple[Node, Fault]], items: list[Any], reporting: Reporting) -> None:
     if faults:
-        raise task_failed(telling.what, [fault.named(node, items, telling.label) for node, fault in faults])
+        raise task_failed(reporting.what, [fault.named(node, items, reporting.label) for node, fault in faults])

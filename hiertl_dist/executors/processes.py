@@ -67,7 +67,7 @@ class _ProcessCrew(Crew):
         self._calls = Path(self._folder.name) / f"calls-{uuid.uuid4().hex}"
         self._calls.write_bytes(packed)
 
-    def room(self) -> int:
+    def capacity(self) -> int:
         return self._workers
 
     def start(self, job: Job) -> None:

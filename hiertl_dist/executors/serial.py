@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from hiertl_dist.executors.base import Call, CallFailed, Executor, Node, Telling, attempt, one_thread, task_failed, tree
+from hiertl_dist.executors.base import (
+    Call,
+    CallFailed,
+    Executor,
+    Node,
+    Reporting,
+    attempt,
+    one_thread,
+    task_failed,
+    tree,
+)
 
 
 class SerialExecutor(Executor):
@@ -25,23 +35,23 @@ class SerialExecutor(Executor):
     def __repr__(self) -> str:
         return f"{type(self).__name__}: every call in this process"
 
-    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
+    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
         results = []
-        with telling.bar(len(items)) as bar:
+        with reporting.bar(len(items)) as bar:
             for i in range(len(items)):
-                results.append(_one(task, (items[i],), Node(i, i + 1), items, telling))
+                results.append(_call(task, (items[i],), Node(i, i + 1), items, reporting))
                 bar.update()
         return results
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any:
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
         values: list[Any] = []
-        with telling.bar(2 * len(items) - 1) as bar:
+        with reporting.bar(2 * len(items) - 1) as bar:
             for node in tree(len(items)):
                 if node.is_leaf:
-                    values.append(_one(leaf, (items[node.lo],), node, items, telling))
+                    values.append(_call(leaf, (items[node.lo],), node, items, reporting))
                 else:
                     right, left = values.pop(), values.pop()
-                    values.append(_one(merge, (left, right), node, items, telling))
+                    values.append(_call(merge, (left, right), node, items, reporting))
                     del left, right
                 bar.update()
         return values.pop()
@@ -60,11 +70,11 @@ class InlineExecutor(SerialExecutor):
         with one_thread:
             return call()
 
-    def _run(self, task: Call, items: list[Any], telling: Telling, costs: list[float]) -> list[Any]:
+    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
         with one_thread:
             return [task(item) for item in items]
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], telling: Telling, costs: list[float]) -> Any:
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
         values: list[Any] = []
         with one_thread:
             for node in tree(len(items)):
@@ -76,9 +86,9 @@ class InlineExecutor(SerialExecutor):
         return values.pop()
 
 
-def _one(call: Call, args: tuple[Any, ...], node: Node, items: Sequence[Any], telling: Telling) -> Any:
+def _call(call: Call, args: tuple[Any, ...], node: Node, items: Sequence[Any], reporting: Reporting) -> Any:
     try:
         return attempt(call, *args)
     except CallFailed as failed:
-        fault = failed.fault.named(node, items, telling.label)
-    raise task_failed(telling.what, [fault])
+        fault = failed.fault.named(node, items, reporting.label)
+    raise task_failed(reporting.what, [fault])

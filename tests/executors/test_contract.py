@@ -372,7 +372,7 @@ class TestProgress:
     ) -> str:  # fmt: skip
         stream = Stream(terminal=terminal)
         monkeypatch.setattr(sys, "stderr", stream)
-        with suppress(ZeroDivisionError), base.Telling("counting", str).bar(total, shown=shown) as bar:
+        with suppress(ZeroDivisionError), base.Reporting("counting", str).bar(total, shown=shown) as bar:
             bar.update()
             time.sleep(0.25)
             if fails:
@@ -413,13 +413,13 @@ class TestProgress:
         stream.close()
         monkeypatch.setattr(sys, "stderr", stream)
         monkeypatch.setattr(Stream, "isatty", lambda self: False)
-        with base.Telling("counting", str).bar(1) as bar:
+        with base.Reporting("counting", str).bar(1) as bar:
             time.sleep(0.15)
             bar.update()
 
     def test_no_stream_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", None)
-        with base.Telling("counting", str).bar(1) as bar:
+        with base.Reporting("counting", str).bar(1) as bar:
             bar.update()
 
     def test_a_notebook_has_its_own_bar(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,7 +442,7 @@ class TestProgress:
      ("look at frames", "", "look-at-frames"), ("assemble", "C1 C1N", "assemble-C1-C1N"), ("→", None, "task")],
 )  # fmt: skip
 def test_names_of_tasks(what: str, kind: str | None, name: str) -> None:
-    telling = base.Telling(what, str, None if kind is None else lambda item: kind)
+    telling = base.Reporting(what, str, None if kind is None else lambda item: kind)
     assert telling.task_name(3) == name
 
 
