@@ -68,7 +68,7 @@ def frame_card(frame: Any) -> Card:
 def _cell(frame: Any) -> str:
     if frame.cell is None:
         return "none: an isolated molecule"
-    along = [axis for axis, there in zip("abc", frame.pbc, strict=True) if there]
+    along = [axis for axis, repeats in zip("abc", frame.pbc, strict=True) if repeats]
     a, b, c = np.linalg.norm(frame.cell, axis=1)
     cosines = (frame.cell @ frame.cell.T)[[1, 0, 0], [2, 2, 1]] / np.array([b * c, a * c, a * b])
     angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
@@ -101,7 +101,7 @@ def _edges(kind: Any) -> str:
 
 def block_card(block: Any) -> Card:
     """A block: its types in a table."""
-    rows = tuple((kind.name, kind.order, own.stop - own.start, _edges(kind)) for kind, own in block.spans())
+    rows = tuple((kind.name, kind.order, columns.stop - columns.start, _edges(kind)) for kind, columns in block.spans())
     title = f"Block {block.name}: {count_text(block.n_columns, 'column')}"
     return Card(title, (), ("type", "order", "columns", "edges, Å"), rows)
 
@@ -124,8 +124,8 @@ def parameters_card(parameters: Any) -> Card:
 
 def model_card(model: Any) -> Card:
     """A model: its parameters."""
-    own = parameters_card(model.parameters)
-    return Card(own.title.replace("Parameters", "Model", 1), own.facts)
+    card = parameters_card(model.parameters)
+    return Card(card.title.replace("Parameters", "Model", 1), card.facts)
 
 
 def free_atoms(parameters: Any, factor: float) -> list[str]:
@@ -137,11 +137,11 @@ def free_atoms(parameters: Any, factor: float) -> list[str]:
 def input_card(job: Any) -> Card:
     """An input: where things come from and where they go."""
     data = [str(job.fm_setup)] if job.fm_setup is not None else [brief(dict(d)) for d in job.data]
-    held = [repr(g) for g in job.hold_out]
-    held += [f"every {job.hold_out_every}. frame"] if job.hold_out_every is not None else []
-    held += [f"{job.hold_out_fraction:g} of the frames"] if job.hold_out_fraction is not None else []
+    held_out = [repr(g) for g in job.hold_out]
+    held_out += [f"every {job.hold_out_every}. frame"] if job.hold_out_every is not None else []
+    held_out += [f"{job.hold_out_fraction:g} of the frames"] if job.hold_out_fraction is not None else []
     facts = [
-        ("basis", basis_card(job.basis).title), ("data", listed(data, 2)), ("held out", listed(held)),
+        ("basis", basis_card(job.basis).title), ("data", listed(data, 2)), ("held out", listed(held_out)),
         ("fit", brief(job.fit)), *((f"fit of {b}", brief(s)) for b, s in job.block_fits.items()),
         ("frozen", listed(job.frozen)), ("rows", str(job.store) if job.keep_rows else "not kept"),
         ("results", str(job.output)), ("executor", f"{job.executor}, {job.workers or 'one worker a core'}"),
@@ -150,35 +150,40 @@ def input_card(job: Any) -> Card:
     return Card("Input", tuple(facts))
 
 
-def survey_card(found: Any) -> Card:
+def survey_card(survey: Any) -> Card:
     """A survey: what a data set has, and the distances of its pairs."""
     units = {"force": "kcal/mol/Å", "stress": "GPa", "energy": "kcal/mol an atom, after the best offsets of elements"}
     facts = [
-        *((f"{what} of frames", listed([f"{k} ({n})" for k, n in own.items()]))
-          for what, own in (("compositions", found.compositions), ("groups", found.groups))),
+        *((f"{what} of frames", listed([f"{k} ({n})" for k, n in counts.items()]))
+          for what, counts in (("compositions", survey.compositions), ("groups", survey.groups))),
         *((s.kind, f"{s.rows} numbers of {s.frames} frames, RMS {number_text(s.rms)}, largest "
-                   f"{number_text(s.largest)} {units[s.kind]}") for s in found.labels),
-        *((("isolated atoms", listed([f"{a.element} {number_text(a.energy)} kcal/mol" for a in found.isolated])),)
-          if found.isolated else ()),
-        *((what, str(n)) for what, n in (("frames without labels", found.unlabelled), ("copies", found.copies)) if n),
+                   f"{number_text(s.largest)} {units[s.kind]}") for s in survey.labels),
+        *((("isolated atoms", listed([f"{a.element} {number_text(a.energy)} kcal/mol" for a in survey.isolated])),)
+          if survey.isolated else ()),
+        *((what, str(n)) for what, n in (("frames without labels", survey.unlabelled), ("copies", survey.copies)) if n),
     ]  # fmt: skip
     rows = tuple(
-        (p.name, *(math.nan if x is None else float(x) for x in (p.shortest, p.peak, p.valley))) for p in found.pairs
+        (p.name, *(math.nan if x is None else float(x) for x in (p.shortest, p.peak, p.valley))) for p in survey.pairs
     )
     header = ("pair", "closest, Å", "first peak\nof g(r), Å", "minimum\nbehind, Å")
-    frames, atoms = count_text(found.frames, "frame"), count_text(found.atoms, "atom")
-    title = f"Survey: {frames}, {atoms} of {listed(found.elements)}"
+    frames, atoms = count_text(survey.frames, "frame"), count_text(survey.atoms, "atom")
+    title = f"Survey: {frames}, {atoms} of {listed(survey.elements)}"
     return Card(title, tuple(facts), header, rows)
 
 
-def suggested_card(found: Any) -> Card:
+def suggested_card(suggested: Any) -> Card:
     """A suggested input: the fits that it asks for."""
     rows = tuple(
-        (" ".join(b.names), " ".join(map(str, b.level)), b.columns, b.labels, float(b.seconds)) for b in found.blocks
+        (" ".join(b.names), " ".join(map(str, b.level)), b.columns, b.labels, float(b.seconds))
+        for b in suggested.blocks
     )
-    facts = [("data", survey_card(found.survey).title), ("held out", found.hold_out.reason), *notes_of(found.notes)]
+    facts = [
+        ("data", survey_card(suggested.survey).title),
+        ("held out", suggested.hold_out.reason),
+        *notes_of(suggested.notes),
+    ]
     header = ("blocks fitted together", "orders", "columns", "labels", "CPU s (estimate)")
-    return Card(f"SuggestedInput{', all blocks at once' if found.all_at_once else ''}", tuple(facts), header, rows)
+    return Card(f"SuggestedInput{', all blocks at once' if suggested.all_at_once else ''}", tuple(facts), header, rows)
 
 
 # ---- what is planned and made
@@ -186,7 +191,7 @@ def suggested_card(found: Any) -> Card:
 
 def plan_card(plan: Any) -> Card:
     """A plan: blocks in a table, what it needs in lines."""
-    found = plan.as_dict()
+    table = plan.as_dict()
     left = (("inside an inner cutoff", plan.inside), ("frames left out", plan.skipped),
             ("frames without labels", plan.unlabelled))  # fmt: skip
     facts = [
@@ -195,24 +200,24 @@ def plan_card(plan: Any) -> Card:
         ("CPU time (estimate)", f"{number_text(plan.seconds)} s"),
         *((what, f"{len(some)}, such as {some[0]}") for what, some in left if some),
     ]  # fmt: skip
-    if any(set(b["frames_of"]) - {name} for name, b in found["blocks"].items()):
+    if any(set(b["frames_of"]) - {name} for name, b in table["blocks"].items()):
         facts.append(("all at once", "a fit block by block has only frames of exactly its elements: by_block=True"))
     rows = tuple(
         (name, listed(b["frames_of"], 4), *(b[k] for k in ("frames", "tiles", "rows", "columns", "nonzeros")),
          b["bytes"] / MIB, b["cpu_seconds"])
-        for name, b in found["blocks"].items()
+        for name, b in table["blocks"].items()
     )  # fmt: skip
-    segments, tiles = count_text(len(plan.segments), "segment"), count_text(found["tiles"], "tile")
-    title = f"Plan: {count_text(found['frames'], 'frame')} in {segments}, {tiles}, policy {plan.policy}"
+    segments, tiles = count_text(len(plan.segments), "segment"), count_text(table["tiles"], "tile")
+    title = f"Plan: {count_text(table['frames'], 'frame')} in {segments}, {tiles}, policy {plan.policy}"
     header = ("block", "frames of", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s")
     return Card(title, tuple(facts), header, rows)
 
 
 def assembly_card(assembly: Any) -> Card:
     """An assembly: the plan, and what of it was there."""
-    own = plan_card(assembly.plan)
+    card = plan_card(assembly.plan)
     done = f"{assembly.computed} tiles, labels and offsets computed, {assembly.present} were complete"
-    return Card(f"Assembly {assembly.store.path}: {done}", (("plan", own.title), *own.facts), own.header, own.rows)
+    return Card(f"Assembly {assembly.store.path}: {done}", (("plan", card.title), *card.facts), card.header, card.rows)
 
 
 def rows_card(rows: Any) -> Card:
@@ -234,8 +239,8 @@ def summaries_card(summaries: Any) -> Card:
     """Summaries: rows of each source in a table, without reading any."""
     table: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
-        own = table.setdefault(group.source, dict.fromkeys(KINDS, 0))
-        own["stress" if group.kind.startswith("stress") else group.kind] += summaries.rows(group)
+        counts = table.setdefault(group.source, dict.fromkeys(KINDS, 0))
+        counts["stress" if group.kind.startswith("stress") else group.kind] += summaries.rows(group)
     facts = [
         ("blocks", listed(summaries.blocks)), ("frozen", sources_text(summaries.frozen)),
         ("folds", brief(summaries.folds)),
@@ -243,7 +248,7 @@ def summaries_card(summaries: Any) -> Card:
     ]  # fmt: skip
     groups, columns = count_text(len(summaries.groups), "group of rows"), count_text(len(summaries.columns), "column")
     title = f"Summaries: {groups}, {columns}"
-    rows = tuple((source, *own.values()) for source, own in table.items())
+    rows = tuple((source, *counts.values()) for source, counts in table.items())
     return Card(title, tuple(facts), ("source", *(f"{k} rows" for k in KINDS)), rows)
 
 

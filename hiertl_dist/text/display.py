@@ -102,9 +102,9 @@ class Card:
         if len(lines) > MOST_LINES:
             lines = [*lines[: MOST_LINES - 1], f"  … and {len(lines) - MOST_LINES + 1} more"]
         heads = max((h.count("\n") for h in self.header), default=0) + 2
-        room = MOST_LINES - len(lines) - heads
-        if self.rows and room > 0:
-            shown = self.rows if len(self.rows) <= room else self.rows[: room - 1]
+        rows_left = MOST_LINES - len(lines) - heads
+        if self.rows and rows_left > 0:
+            shown = self.rows if len(self.rows) <= rows_left else self.rows[: rows_left - 1]
             more = len(self.rows) - len(shown)
             lines += table_text(self.header, shown).split("\n")
             lines += [f"… and {more} more"] if more else []
@@ -153,16 +153,16 @@ class Shown:
         return type(self)._card_of(self).html()
 
 
-def fields_card(thing: Any) -> Card:
+def fields_card(value: Any) -> Card:
     """The fields of a dataclass, in one line where they fit."""
-    name, line, own = _fields(thing)
-    return Card(line) if len(line) <= WIDTH else Card(name, own)
+    name, line, facts = _fields(value)
+    return Card(line) if len(line) <= WIDTH else Card(name, facts)
 
 
-def _fields(thing: Any) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    name = type(thing).__name__
-    own = tuple((f.name, brief(getattr(thing, f.name))) for f in fields(thing) if f.repr)
-    return name, f"{name}({', '.join(f'{k}={v}' for k, v in own)})", own
+def _fields(value: Any) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    name = type(value).__name__
+    facts = tuple((f.name, brief(getattr(value, f.name))) for f in fields(value) if f.repr)
+    return name, f"{name}({', '.join(f'{k}={v}' for k, v in facts)})", facts
 
 
 Shown._card_of = staticmethod(fields_card)
@@ -184,8 +184,8 @@ class _Brief(reprlib.Repr):
             return cut(_fields(x)[1] if plain else type(x)._card_of(x).title)
         if is_dataclass(x) and not isinstance(x, type):
             # its own repr has whole arrays in it
-            own = ", ".join(f"{f.name}={self.repr1(getattr(x, f.name), level - 1)}" for f in fields(x) if f.repr)
-            return cut(f"{type(x).__name__}({own})", self.maxother)
+            attributes = ", ".join(f"{f.name}={self.repr1(getattr(x, f.name), level - 1)}" for f in fields(x) if f.repr)
+            return cut(f"{type(x).__name__}({attributes})", self.maxother)
         if isinstance(x, Mapping) and not isinstance(x, dict):
             x = dict(x)
         return super().repr1(x, level)

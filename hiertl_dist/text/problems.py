@@ -49,14 +49,14 @@ def respelled(table: Mapping[str, Any], known: Iterable[str], where: str) -> dic
     Raises InputError where a key is given in both spellings.
     """
     names = set(known)
-    found: dict[str, Any] = {}
+    renamed: dict[str, Any] = {}
     for key, value in table.items():
         name = key if key in names else next((s for s in spellings(key) if s in names), key)
-        if name in found:
+        if name in renamed:
             both = " and ".join(repr(k) for k in table if k == name or (k not in names and name in spellings(k)))
             raise InputError(f"{where or 'input'}: {both} are the same key, given twice")
-        found[name] = value
-    return found
+        renamed[name] = value
+    return renamed
 
 
 # ---- all problems at once

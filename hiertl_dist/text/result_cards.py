@@ -44,8 +44,8 @@ def solution_card(solution: Any) -> Card:
 
 def block_fit_card(fit: Any) -> Card:
     """A fit of a block: its solution."""
-    own = solution_card(fit.solution)
-    return Card(own.title.replace("Solution", "BlockFit", 1), own.facts, own.header, own.rows)
+    card = solution_card(fit.solution)
+    return Card(card.title.replace("Solution", "BlockFit", 1), card.facts, card.header, card.rows)
 
 
 def hierarchy_card(fit: Any) -> Card:
@@ -61,7 +61,7 @@ def hierarchy_card(fit: Any) -> Card:
             float(s.condition),
             listed(list(s.frozen), 3) if s.frozen else "nothing",
         )
-        for name, s in ((name, own.solution) for name, own in fit.fits.items())
+        for name, s in ((name, fitted.solution) for name, fitted in fit.fits.items())
     )
     model = parameters_card(fit.model.parameters).title
     facts = [("frozen from the start", sources_text(fit.frozen)), ("model", model)]
@@ -71,72 +71,72 @@ def hierarchy_card(fit: Any) -> Card:
     return Card(f"HierarchyFit of {listed(list(fit.fits))}", tuple(facts), header, rows)
 
 
-def evaluation_card(found: Any) -> Card:
+def evaluation_card(evaluation: Any) -> Card:
     """What a model says of a frame."""
-    most = float(np.abs(found.forces).max())
+    most = float(np.abs(evaluation.forces).max())
     facts = [
-        ("forces", f"RMS {number_text(rms_of(found.forces))}, largest {number_text(most)} kcal/mol/Å"),
-        ("stress, GPa", ", ".join(number_text(float(x) * KCAL_PER_A3_IN_GPA) for x in found.stress)),
-        ("out of range", listed(found.out_of_range, 3)),
+        ("forces", f"RMS {number_text(rms_of(evaluation.forces))}, largest {number_text(most)} kcal/mol/Å"),
+        ("stress, GPa", ", ".join(number_text(float(x) * KCAL_PER_A3_IN_GPA) for x in evaluation.stress)),
+        ("out of range", listed(evaluation.out_of_range, 3)),
     ]  # fmt: skip
-    return Card(f"Evaluation: {found.energy:.8g} kcal/mol, {len(found.forces)} atoms", tuple(facts))
+    return Card(f"Evaluation: {evaluation.energy:.8g} kcal/mol, {len(evaluation.forces)} atoms", tuple(facts))
 
 
-def prediction_card(found: Any) -> Card:
+def prediction_card(prediction: Any) -> Card:
     """A prediction with its standard deviations."""
-    mean, total = found.mean, found.total
+    mean, total = prediction.mean, prediction.total
     facts = [
         ("energy", f"{mean.energy:.8g} ± {number_text(float(total.energy))} kcal/mol"),
         ("forces", f"RMS {number_text(rms_of(mean.forces))} ± {number_text(rms_of(total.forces))} kcal/mol/Å"),
         ("stress", f"RMS {number_text(rms_of(mean.stress) * KCAL_PER_A3_IN_GPA)} ± "
                    f"{number_text(rms_of(total.stress) * KCAL_PER_A3_IN_GPA)} GPa"),
-        ("leverage", f"sum {number_text(found.leverage_sum)}, largest {number_text(found.leverage_max)}"),
+        ("leverage", f"sum {number_text(prediction.leverage_sum)}, largest {number_text(prediction.leverage_max)}"),
         ("out of range", listed(mean.out_of_range, 3)),
     ]  # fmt: skip
-    return Card(f"Prediction of {found.origin}, ± one standard deviation", tuple(facts))
+    return Card(f"Prediction of {prediction.origin}, ± one standard deviation", tuple(facts))
 
 
-def posterior_card(found: Any) -> Card:
+def posterior_card(posterior: Any) -> Card:
     """A posterior: the solution, and the noise of each kind in a table."""
-    own = solution_card(found.solution)
+    card = solution_card(posterior.solution)
     units = {"force": "kcal/mol/Å", "stress": "kcal/mol/Å³", "energy": "kcal/mol/atom"}
     rows = tuple(
         (kind, float(n.noise), units[kind], float(n.scale), n.rows, "held out" if n.held_out else "the fit's own")
-        for kind, n in found.noise.items()
+        for kind, n in posterior.noise.items()
     )
-    title = own.title.replace("Solution", "ModelPosterior", 1)
-    return Card(title, own.facts, ("kind", "noise", "", "scale", "rows", "told by rows"), rows)
+    title = card.title.replace("Solution", "ModelPosterior", 1)
+    return Card(title, card.facts, ("kind", "noise", "", "scale", "rows", "told by rows"), rows)
 
 
-def committee_card(found: Any) -> Card:
+def committee_card(committee: Any) -> Card:
     """A committee: its members, and how far apart they are."""
-    values = np.array([m.coefficients for m in found.members])
+    values = np.array([m.coefficients for m in committee.members])
     apart = float(np.linalg.norm(values - values.mean(axis=0))) / max(float(np.linalg.norm(values)), 1e-300)
     facts = [
-        ("members", listed([m.source for m in found.members], 3)), ("frozen", sources_text(found.frozen)),
-        ("spread of coefficients", f"{number_text(100.0 * apart)} % of their length"), *notes_of(found.notes),
+        ("members", listed([m.source for m in committee.members], 3)), ("frozen", sources_text(committee.frozen)),
+        ("spread of coefficients", f"{number_text(100.0 * apart)} % of their length"), *notes_of(committee.notes),
     ]  # fmt: skip
-    return Card(f"Committee of {len(found.members)}, by {found.kind}", tuple(facts))
+    return Card(f"Committee of {len(committee.members)}, by {committee.kind}", tuple(facts))
 
 
-def held_out_card(found: Any) -> Card:
+def held_out_card(held_out: Any) -> Card:
     """Held-out errors by composition."""
-    kinds = found.values("kind")
-    rows = tuple((name, *(table[k] for k in kinds)) for name, table in found.table().items())
+    kinds = held_out.values("kind")
+    rows = tuple((name, *(table[k] for k in kinds)) for name, table in held_out.table().items())
     units = {"force": "kcal/mol/Å", "stress": "GPa", "energy": "kcal/mol/atom"}
-    folds = len([f for f in found.values("fold") if f >= 0])
-    title = f"HeldOut: RMSE of {int(found.rows.sum())} rows" + (f" in {folds} folds" if folds else "")
+    folds = len([f for f in held_out.values("fold") if f >= 0])
+    title = f"HeldOut: RMSE of {int(held_out.rows.sum())} rows" + (f" in {folds} folds" if folds else "")
     return Card(title, (), ("composition", *(f"{k}\n{units[k]}" for k in kinds)), rows)
 
 
-def validation_card(found: Any) -> Card:
+def validation_card(validation: Any) -> Card:
     """A cross-validated fit: held-out errors."""
-    facts = [("columns", str(len(found.view.kept))), ("nonzero, by fold", listed(found.nonzeros))]
-    title = f"CrossValidation of {brief(found.regulariser)}"
-    if found.errors is None:
-        return Card(title, (*facts, ("failed", found.failed)))
-    own = held_out_card(found.errors)
-    return Card(title, (*facts, ("errors", own.title)), own.header, own.rows)
+    facts = [("columns", str(len(validation.view.kept))), ("nonzero, by fold", listed(validation.nonzeros))]
+    title = f"CrossValidation of {brief(validation.regulariser)}"
+    if validation.errors is None:
+        return Card(title, (*facts, ("failed", validation.failed)))
+    card = held_out_card(validation.errors)
+    return Card(title, (*facts, ("errors", card.title)), card.header, card.rows)
 
 
 STAGE_HEADER: Final = (
@@ -153,16 +153,16 @@ def _stage_row(stage: Any) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def search_card(found: Any) -> Card:
+def search_card(result: Any) -> Card:
     """A search: a row for each stage."""
-    settings = found.settings
+    settings = result.settings
     facts = [
         ("strategy", f"{settings.strategy}, rule {settings.rule}"), ("folds", brief(settings.folds)),
-        ("model", parameters_card(found.model.parameters).title),
+        ("model", parameters_card(result.model.parameters).title),
         ("scores", "geometric mean of held-out RMSE in kcal/mol, Å and GPa"),
     ]  # fmt: skip
-    title = f"SearchResult: {count_text(len(found.stages), 'stage')}{', all at once' if found.all_at_once else ''}"
-    return Card(title, tuple(facts), STAGE_HEADER, tuple(map(_stage_row, found.stages)))
+    title = f"SearchResult: {count_text(len(result.stages), 'stage')}{', all at once' if result.all_at_once else ''}"
+    return Card(title, tuple(facts), STAGE_HEADER, tuple(map(_stage_row, result.stages)))
 
 
 def stage_card(stage: Any) -> Card:
@@ -182,33 +182,33 @@ SOME: Final = 10
 """Points of a path or grid that are shown."""
 
 
-def lasso_path_card(found: Any) -> Card:
+def lasso_path_card(path: Any) -> Card:
     """A LASSO path: some of its knots, those with the lowest criteria among them."""
-    least = {name: found.best(name) for name in ("aic", "bic")}
+    least = {name: path.best(name) for name in ("aic", "bic")}
     columns = ("lams", "nonzeros", "degrees_of_freedom", "residual_norm2", "aic", "bic")
     facts = (
-        ("λ", f"{number_text(float(found.lams[0]))} to {number_text(found.exact_to)}, exact in between"),
-        ("rows", str(found.rows)), ("columns", str(found.coefficients.shape[1])),
+        ("λ", f"{number_text(float(path.lams[0]))} to {number_text(path.exact_to)}, exact in between"),
+        ("rows", str(path.rows)), ("columns", str(path.coefficients.shape[1])),
     )  # fmt: skip
     header = ("knot", "λ", "nonzero", "degrees of\nfreedom", "‖A c − b‖²", "AIC", "BIC", "lowest")
-    title = f"LassoPath: {count_text(len(found.lams), 'knot')}"
-    return Card(title, facts, header, _points(found, columns, least))
+    title = f"LassoPath: {count_text(len(path.lams), 'knot')}"
+    return Card(title, facts, header, _points(path, columns, least))
 
 
-def ridge_grid_card(found: Any) -> Card:
+def ridge_grid_card(grid: Any) -> Card:
     """A ridge grid: some of its alphas, the one with the lowest GCV among them."""
-    least = {"gcv": found.best} if np.isfinite(found.gcv).any() else {}
+    least = {"gcv": grid.best} if np.isfinite(grid.gcv).any() else {}
     columns = ("alphas", "degrees_of_freedom", "residual_norm2", "gcv", "condition")
-    facts = (("rows counted", f"{found.n_counted:g}"), ("columns", str(found.coefficients.shape[1])))
+    facts = (("rows counted", f"{grid.n_counted:g}"), ("columns", str(grid.coefficients.shape[1])))
     header = ("point", "alpha", "degrees of\nfreedom", "‖A c − b‖²", "GCV", "condition", "lowest")
-    return Card(f"RidgeGrid: {count_text(len(found.alphas), 'alpha')}", facts, header, _points(found, columns, least))
+    return Card(f"RidgeGrid: {count_text(len(grid.alphas), 'alpha')}", facts, header, _points(grid, columns, least))
 
 
-def _points(found: Any, columns: Sequence[str], least: Mapping[str, int]) -> tuple[tuple[Any, ...], ...]:
+def _points(curve: Any, columns: Sequence[str], least: Mapping[str, int]) -> tuple[tuple[Any, ...], ...]:
     """Rows of a table: evenly spaced points and those where a criterion is lowest, which the last cell names."""
-    count = len(getattr(found, columns[0]))
+    count = len(getattr(curve, columns[0]))
     spaced = np.linspace(0, count - 1, min(count, SOME)).round().astype(int).tolist()
     return tuple(
-        (i, *(getattr(found, c)[i] for c in columns), ", ".join(name.upper() for name, at in least.items() if at == i))
+        (i, *(getattr(curve, c)[i] for c in columns), ", ".join(name.upper() for name, at in least.items() if at == i))
         for i in sorted({*spaced, *least.values()})
     )

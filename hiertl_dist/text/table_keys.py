@@ -74,10 +74,10 @@ def spellings(key: Any) -> tuple[str, ...]:
 
 def elsewhere(keys: Iterable[Any], here: str = "") -> dict[str, str]:
     """Of keys that a table does not have, those that other tables than ``here`` have, and which these are."""
-    found: dict[str, str] = {}
+    tables_of: dict[str, str] = {}
     for key in keys:
         names = {key, *spellings(key)}
         places = [table for table, known in TABLES.items() if table != here and names & set(known)]
         if places:
-            found[str(key)] = " and ".join(places)
-    return found
+            tables_of[str(key)] = " and ".join(places)
+    return tables_of

@@ -84,16 +84,16 @@ def toml_table(path: Path, error: type[Exception]) -> dict[str, Any]:
         content = stream.read()
     try:
         table = tomllib.loads(content.decode("utf-8-sig"))
-    except (ValueError, RecursionError, OverflowError) as found:
+    except (ValueError, RecursionError, OverflowError) as cause:
         # what people have before there is an input file
         other = "" if path.suffix == ".toml" else (
             '; an fm_setup.in is named in an input file (fm_setup = "fm_setup.in"), and of trajectories '
             "hiertl-dist init makes one"
         )  # fmt: skip
         # Python's own advice there is about a setting of the interpreter
-        long = "set_int_max_str_digits" in str(found)
-        said = f"{_long_integer(content)}: expected a number that a double holds" if long else str(found)[:200]
-        raise error(f"{path}: not valid TOML: {said}{other}") from found
+        long = "set_int_max_str_digits" in str(cause)
+        reason = f"{_long_integer(content)}: expected a number that a double holds" if long else str(cause)[:200]
+        raise error(f"{path}: not valid TOML: {reason}{other}") from cause
     return table
 
 
