@@ -89,9 +89,9 @@ def _sign(folder: Path) -> None:
 def holder(folder: Path) -> str:
     """Who holds a folder's lock, as far as it has said so."""
     try:
-        found = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(found["since"]))
-        return f"process {found['pid']} on {found['host']} since {since} ({found['command']})"
+        process = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process["since"]))
+        return f"process {process['pid']} on {process['host']} since {since} ({process['command']})"
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return "another process, which has not said who it is"
 
@@ -110,10 +110,10 @@ def lock_trouble(folder: Path) -> str | None:
     return None
 
 
-def no_locks(folder: Path, said: str) -> str:
+def no_locks(folder: Path, cause: str) -> str:
     """The advice for a file system without locks."""
     return (
-        f"{folder}: its file system has no file locks ({said}), which keep two runs from writing one store at a time: "
+        f"{folder}: its file system has no file locks ({cause}), which keep two runs from writing one store at a time: "
         "put [store] path and [search] summaries on another one, such as a local or scratch disk; Lustre has locks if "
         "it is mounted with flock, NFS if its lock service runs. With store.keep_rows = false there is no store"
     )

@@ -33,9 +33,9 @@ def local_path(path: str | Path, what: str = "path") -> Path:
     ``pathlib`` would make a folder ``s3:`` of it.
     """
     text = str(path)
-    if (found := URL.search(text)) and (found.start() == 0 or text[found.start() - 1] in "/\\"):
+    if (url := URL.search(text)) and (url.start() == 0 or text[url.start() - 1] in "/\\"):
         raise InputError(
-            f"{what}: expected a path on this machine, found the URL {shown(text[found.start() :])}: object stores and "
+            f"{what}: expected a path on this machine, found the URL {shown(text[url.start() :])}: object stores and "
             "downloads are not supported; name a folder of a file system, and copy from or to it"
         )
     if "\0" in text:
@@ -61,12 +61,12 @@ def require_file(path: str | Path, what: str) -> Path:
     InputError
         It is a folder, or a URL.
     """
-    found = local_path(path, what)
-    if found.is_dir():
-        raise InputError(f"{what}: expected a file, found the folder {found.absolute()}")
-    if not found.exists():
-        raise MissingFileError(f"{what}: there is no file {found.absolute()}{beside(found)}")
-    return found
+    file = local_path(path, what)
+    if file.is_dir():
+        raise InputError(f"{what}: expected a file, found the folder {file.absolute()}")
+    if not file.exists():
+        raise MissingFileError(f"{what}: there is no file {file.absolute()}{beside(file)}")
+    return file
 
 
 def beside(path: Path) -> str:
@@ -74,23 +74,23 @@ def beside(path: Path) -> str:
     place = path.absolute()
     if path.is_symlink():
         return f": it is a link to {path.readlink()}, which is not there"
-    there = next(p for p in place.parents if p.exists())
-    wanted, missing = (place.name, "") if there == place.parent else (
-        place.relative_to(there).parts[0], f"; there is no folder {place.parent}"
+    existing = next(p for p in place.parents if p.exists())
+    wanted, missing = (place.name, "") if existing == place.parent else (
+        place.relative_to(existing).parts[0], f"; there is no folder {place.parent}"
     )  # fmt: skip
     names: list[str] = []
     with suppress(OSError):
-        names = sorted(p.name for p in there.iterdir())
+        names = sorted(p.name for p in existing.iterdir())
     lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(wanted.lower(), lower, 3)
     if close:
-        return f"{missing}; similar names in {there}: {', '.join(lower[c] for c in close)}"
+        return f"{missing}; similar names in {existing}: {', '.join(lower[c] for c in close)}"
     if missing:
         return missing
     visible = [n for n in names if not n.startswith(".")]
     if not visible:
-        return f"; the folder {there} is empty"
-    return f"; {there} has {', '.join(visible[:5])}{' …' * (len(visible) > 5)}"
+        return f"; the folder {existing} is empty"
+    return f"; {existing} has {', '.join(visible[:5])}{' …' * (len(visible) > 5)}"
 
 
 MOST_LINES: Final = 12
@@ -154,11 +154,11 @@ def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read
             raise InputError(f"{option}: expected a folder {folder} for {path.name}, found a file; name another place")
         if path.is_dir():
             raise InputError(f"{option}: expected a file, found the folder {path}; name a file")
-    there = [str(path) for path in named if path.exists()]
-    if there and not overwrite:
+    existing = [str(path) for path in named if path.exists()]
+    if existing and not overwrite:
         raise InputError(
-            f"{', '.join(there)} {'is' if len(there) == 1 else 'are'} there already; --overwrite writes over "
-            f"{'it' if len(there) == 1 else 'them'}, {option} names another place"
+            f"{', '.join(existing)} {'is' if len(existing) == 1 else 'are'} there already; --overwrite writes over "
+            f"{'it' if len(existing) == 1 else 'them'}, {option} names another place"
         )
 
 
@@ -201,11 +201,11 @@ def move_to_earlier(files: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
         if path.is_file() or path.is_symlink():
             by_folder.setdefault(path.parent, []).append(path)
     moved = {}
-    for folder, own in by_folder.items():
+    for folder, members in by_folder.items():
         aside = _next_earlier(folder)
-        for path in own:
+        for path in members:
             path.rename(aside / path.name)
-        moved[aside] = tuple(path.name for path in own)
+        moved[aside] = tuple(path.name for path in members)
     return moved
 
 
@@ -226,11 +226,11 @@ def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, 
     """
     if isinstance(stored, dict) and isinstance(asked, dict):
         for key in dict.fromkeys((*stored, *asked)):
-            own = f"{name}.{key}" if name else str(key)
+            full_name = f"{name}.{key}" if name else str(key)
             if (key in stored) != (key in asked):
-                yield own, stored.get(key, ABSENT), asked.get(key, ABSENT)
+                yield full_name, stored.get(key, ABSENT), asked.get(key, ABSENT)
             else:
-                yield from differences(stored[key], asked[key], own)
+                yield from differences(stored[key], asked[key], full_name)
     elif isinstance(stored, list) and isinstance(asked, list) and _tables(stored) and len(stored) == len(asked):
         for i, (one, other) in enumerate(zip(stored, asked, strict=True)):
             yield from differences(one, other, f"{name}[{i}]")
@@ -244,16 +244,19 @@ def _tables(values: list[Any]) -> bool:
 
 def difference_lines(stored: Any, asked: Any) -> str:
     """A line for each difference of what is stored in JSON and what is asked for now; nothing if there is none."""
-    found = list(differences(stored, json.loads(json.dumps(asked))))
-    lines = [f"\n  {key}: {_said(has)} in the store, {_said(wanted)} now" for key, has, wanted in found[:MOST_LINES]]
-    return "".join(lines) + (f"\n  and {len(found) - MOST_LINES} more" if len(found) > MOST_LINES else "")
+    differing = list(differences(stored, json.loads(json.dumps(asked))))
+    lines = [
+        f"\n  {key}: {_value_text(has)} in the store, {_value_text(wanted)} now"
+        for key, has, wanted in differing[:MOST_LINES]
+    ]
+    return "".join(lines) + (f"\n  and {len(differing) - MOST_LINES} more" if len(differing) > MOST_LINES else "")
 
 
 LONGEST: Final = 60
 """Characters of a value in a line."""
 
 
-def _said(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if value is ABSENT:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False, sort_keys=True)
