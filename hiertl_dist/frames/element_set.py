@@ -118,7 +118,7 @@ class ElementSet(str):
         ElementSet
             The smallest set that has all of them as subsets.
         """
-        return cls.of(element for own in sets for element in own._elements)
+        return cls.of(element for each in sets for element in each._elements)
 
     @property
     def elements(self) -> frozenset[str]:
@@ -162,10 +162,10 @@ class ElementSet(str):
 
 
 def _elements_named(name: str) -> frozenset[str]:
-    found = split_symbols(name)
-    elements = frozenset(found)
-    if len(elements) < len(found):
-        twice = next(e for e in found if found.count(e) > 1)
+    names = split_symbols(name)
+    elements = frozenset(names)
+    if len(elements) < len(names):
+        twice = next(e for e in names if names.count(e) > 1)
         raise BasisError(
             f"expected a set of elements such as 'CN', each once, found {shown(name)}: {twice} is repeated"
         )

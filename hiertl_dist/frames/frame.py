@@ -123,8 +123,10 @@ class Frame(Shown, card=frame_card):
         if len(given) != 3:
             raise FrameError(f"{self.origin}: expected pbc of three directions, found {self.pbc!r}")
         if any(given) != (self.cell is not None):
-            found = "a cell" if self.cell is not None else "no cell"
-            raise FrameError(f"{self.origin}: expected a cell where and only where pbc is true, found {found}, {given}")
+            cell_text = "a cell" if self.cell is not None else "no cell"
+            raise FrameError(
+                f"{self.origin}: expected a cell where and only where pbc is true, found {cell_text}, {given}"
+            )
         object.__setattr__(self, "pbc", given)
 
     def _check_cell(self) -> None:

@@ -66,54 +66,54 @@ class SourceLabels:
                 f"{label} {self.count(label)}" + f" (key {keys})" * bool(keys)
                 + (f", read and left out {n}" if (n := self.left_out[label]) else "")
             )  # fmt: skip
-        alike = [_short(name) for own in self.passed_over.values() for name in own]
+        alike = [_short(name) for names in self.passed_over.values() for name in names]
         passed = f"; passed over: {_listed(alike)}" if alike else ""
         return f"{self.source}: {count_text(self.frames, 'frame')}; {', '.join(words)}{passed}"
 
     def warnings(self) -> list[str]:
         """What is likely wrong, a sentence each."""
-        said = [
+        messages = [
             f"the {label} key {shown(key)} was named and is in {n} of {self.frames} frames only"
             for (label, key), n in self.named.items()
             if n < self.frames
         ]
-        for label, own in self.passed_over.items():
-            if missed := {name: without for name, (_, without) in own.items() if without}:
-                said.append(_missed(label, missed, self))
-        said += self._other_family()
-        said += [f"{text} ({_times(n, first)})" for text, (n, first) in self.doubts.items()]
+        for label, names in self.passed_over.items():
+            if missed := {name: without for name, (_, without) in names.items() if without}:
+                messages.append(_missed(label, missed, self))
+        messages += self._other_family()
+        messages += [f"{text} ({_times(n, first)})" for text, (n, first) in self.doubts.items()]
         if self.zero_energies and self.zero_energies == self.count("energy"):
-            said.append(
+            messages.append(
                 f"the energy is exactly 0 in all {self.zero_energies} frames that have one, although there are forces: "
                 "made up by the program that wrote it? Then leave it out: weights = { energy = 0 } in [fit] (in Python "
                 "also Frame.without_labels(energy=True))"
             )
-        return [f"{self.source}: {text}" for text in said]
+        return [f"{self.source}: {text}" for text in messages]
 
     def _other_family(self) -> list[str]:
         """REF_energy was named and REF_forces is there, but forces were read under their usual name."""
-        said = []
+        messages = []
         for label, key in self.named:
             like = likeness(key)
             prefix = key[: like.start] if like else ""
             own_label = "stress" if label == "virial" else label
-            for other, own in self.passed_over.items() if prefix else ():
-                mates = [name for name in own if name.startswith(prefix)]
+            for other, names in self.passed_over.items() if prefix else ():
+                mates = [name for name in names if name.startswith(prefix)]
                 elsewhere = self.count(other) and not any(name.startswith(prefix) for name in self.found[other])
                 if mates and elsewhere and other != own_label:
-                    said.append(
+                    messages.append(
                         f"{label} is read from {_short(key)}, but {other} from {_listed(self.found[other])}, although "
                         f"there is {_listed(mates)}: do they belong together?"
                     )
-        return said
+        return messages
 
     def told(self) -> list[str]:
         """Notes, a sentence each."""
-        said = [f"{self.source}: {text} ({_times(n, first)})" for text, (n, first) in self.notes.items()]
+        texts = [f"{self.source}: {text} ({_times(n, first)})" for text, (n, first) in self.notes.items()]
         if 0 < self.zero_energies < self.count("energy"):
             zeros = count_text(self.zero_energies, "frame")
-            said.append(f"{self.source}: the energy is exactly 0 in {zeros} with forces")
-        return said
+            texts.append(f"{self.source}: the energy is exactly 0 in {zeros} with forces")
+        return texts
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -122,8 +122,8 @@ class SourceLabels:
             "found": {label: dict(self.found[label]) for label in LABELS}, "left_out": dict(self.left_out),
             "named": [{"label": label, "key": key, "frames": n} for (label, key), n in self.named.items()],
             "passed_over": {
-                label: {name: {"frames": n, "without_the_label": without} for name, (n, without) in own.items()}
-                for label, own in self.passed_over.items()
+                label: {name: {"frames": n, "without_the_label": without} for name, (n, without) in names.items()}
+                for label, names in self.passed_over.items()
             },
             "notes": self.told(), "warnings": self.warnings(),
         }  # fmt: skip
@@ -142,22 +142,22 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(short[:MOST_SHOWN]) + (f" and {len(short) - MOST_SHOWN} more" if len(short) > MOST_SHOWN else "")
 
 
-def _missed(label: str, missed: dict[str, int], own: SourceLabels) -> str:
+def _missed(label: str, missed: dict[str, int], source: SourceLabels) -> str:
     names = _listed(f"{_short(name)} ({n})" for name, n in missed.items())
     if label == "lattice":
         return (
             f"frames without a Lattice are isolated molecules; passed over, in how many of them: {names}. Extended XYZ "
             "keeps the lattice vectors under Lattice, as nine numbers"
         )
-    without = own.frames - own.count(label)
-    said = f"{without} of {own.frames} frames are without {label}; passed over, in how many of them: {names}. "
-    said += "If that is meant, "
+    without = source.frames - source.count(label)
+    text = f"{without} of {source.frames} frames are without {label}; passed over, in how many of them: {names}. "
+    text += "If that is meant, "
     best = max(missed, key=lambda name: missed[name])
     if best.endswith(WORD):
-        return f"{said}write it as {label}=number"
+        return f"{text}write it as {label}=number"
     like = likeness(best)
     option = like.label if like and label == "stress" else label
-    return f"{said}{takes(option, best[:40], 'reads it')}"
+    return f"{text}{takes(option, best[:40], 'reads it')}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,7 +190,7 @@ class LabelSummary(Shown):
         tuple of str
             A sentence each, in the order of the sources; empty where nothing is.
         """
-        return tuple(said for source in self.sources for said in source.warnings())
+        return tuple(text for source in self.sources for text in source.warnings())
 
     def as_dict(self) -> list[dict[str, Any]]:
         """The summary as JSON can hold it.
@@ -272,9 +272,9 @@ def labels_text(sources: Iterable[Mapping[str, Any]]) -> str:
         ("note", "  note: ", [one for source in sources for one in source["notes"]]),
         ("warning", "  warning: ", [one for source in sources for one in source["warnings"]]),
     )
-    said = []
-    for what, before, own in parts:
-        said += [before + one for one in own[:MOST_SHOWN]]
-        if (more := len(own) - MOST_SHOWN) > 0:
-            said.append(f"  … and {more} more {what}s")
-    return "\n".join(said)
+    lines = []
+    for what, before, texts in parts:
+        lines += [before + one for one in texts[:MOST_SHOWN]]
+        if (more := len(texts) - MOST_SHOWN) > 0:
+            lines.append(f"  … and {more} more {what}s")
+    return "\n".join(lines)

@@ -97,8 +97,8 @@ def look_alikes(
         The pairs.
     """
     left = [name for name in dict.fromkeys(names) if name not in set(used)]
-    found = [(_READ_AS.get(like.label, like.label), name) for name in left if (like := likeness(name))]
-    return tuple((label, name) for label, name in found if fits(label, name))
+    pairs = [(_READ_AS.get(like.label, like.label), name) for name in left if (like := likeness(name))]
+    return tuple((label, name) for label, name in pairs if fits(label, name))
 
 
 _READ_AS: Final = {"virial": "stress"}

@@ -89,11 +89,11 @@ def split_symbols(name: str) -> Elements:
     if _SYMBOLS.fullmatch(name):
         return tuple(sorted(SYMBOL.findall(name)))
     names = [name[1:]] if _is_marked(name, _SYMBOLS) else _split_hyphens(name)
-    for own in names:
-        if fault := name_fault(own):
+    for part in names:
+        if fault := name_fault(part):
             raise BasisError(
                 f"expected element symbols such as 'CN' or 'MoNb', or names of types with hyphens between them such as "
-                f"'C1-C1-N', found {shown(name)}: {shown(own)} is no name, {fault}"
+                f"'C1-C1-N', found {shown(name)}: {shown(part)} is no name, {fault}"
             )
     return tuple(sorted(names))
 
