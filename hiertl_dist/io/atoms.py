@@ -130,16 +130,16 @@ def _labelled(atoms: Any, origin: str, keys: LabelKeys, group: str, group_key: s
     used = [label for label in wanted if any(keys.key(label) in place for place in places.values())]
     if any(keys.key(label) in places["the calculator"] for label in used):
         _check_unchanged(atoms, origin)
-    found = {label: _label(label, keys.key(label), places, len(bare), origin) for label in used}
+    values = {label: _label(label, keys.key(label), places, len(bare), origin) for label in used}
     keys.seen.update(used)
     notes, doubts = bare.labels.notes if bare.labels else (), bare.labels.doubts if bare.labels else ()
-    if keys.key("energy") == "energy" and "energy" in found:
+    if keys.key("energy") == "energy" and "energy" in values:
         free = [p["free_energy"] for p in places.values() if "free_energy" in p]
-        energy = float(found["energy"][0])
-        apart = max((abs(_one(value, "free_energy", origin) - energy) for value in free), default=0.0)
-        notes += (ENERGIES_DIFFER,) * (0.0 < apart <= APART * len(bare))
-        doubts += (ENERGIES_DIFFER,) * (apart > APART * len(bare))
-    tensors = {label: found[label] for label in keys.stresses() if label in found}
+        energy = float(values["energy"][0])
+        difference = max((abs(_one_number(value, "free_energy", origin) - energy) for value in free), default=0.0)
+        notes += (ENERGIES_DIFFER,) * (0.0 < difference <= APART * len(bare))
+        doubts += (ENERGIES_DIFFER,) * (difference > APART * len(bare))
+    tensors = {label: values[label] for label in keys.stresses() if label in values}
     stress = None
     if tensors and bare.periodic and bare.cell is not None:
         stress = stress_of(tensors, bare.cell, lambda text: FrameError(f"{origin}: {text}"))
@@ -150,8 +150,8 @@ def _labelled(atoms: Any, origin: str, keys: LabelKeys, group: str, group_key: s
     keys.offered.update(names)
     passed = look_alikes(names, [key for _, key in read], lambda label, name: _fits(label, name, places, len(bare)))
     return Frame(
-        bare.species, bare.positions, bare.cell, float(found["energy"][0]) * EV if "energy" in found else None,
-        found["forces"] * EV if "forces" in found else None, stress, group, origin, bare.pbc,
+        bare.species, bare.positions, bare.cell, float(values["energy"][0]) * EV if "energy" in values else None,
+        values["forces"] * EV if "forces" in values else None, stress, group, origin, bare.pbc,
         LabelOrigin(source, read, tuple(keys.named().items()), passed, (*notes, *no_group), doubts),
     )  # fmt: skip
 
@@ -160,8 +160,8 @@ def _group(atoms: Any, origin: str, group: str, key: str | None) -> tuple[str, t
     if key is None:
         return group, ()
     if key not in atoms.info:
-        there = sorted(map(str, atoms.info))[:20]
-        raise FrameError(f"{origin}: expected the group key {key!r}, found in atoms.info {there}")
+        present = sorted(map(str, atoms.info))[:20]
+        raise FrameError(f"{origin}: expected the group key {key!r}, found in atoms.info {present}")
     name = str(atoms.info[key]).strip()
     return (name, ()) if name else (group, (NO_GROUP,))
 
@@ -197,7 +197,9 @@ def _label(
     label: str, key: str, places: Mapping[str, Mapping[str, Any]], n_atoms: int, origin: str
 ) -> NDArray[np.float64]:
     """A label as an array in ASE's units: (1,) energy, (n, 3) forces, (6,) xx yy zz xy xz yz of stress or virial."""
-    values = {place: _shaped(label, key, own[key], n_atoms, origin) for place, own in places.items() if key in own}
+    values = {
+        place: _shaped(label, key, entries[key], n_atoms, origin) for place, entries in places.items() if key in entries
+    }
     (first, value), *others = values.items()
     for place, other in others:
         if not np.allclose(value, other, rtol=1e-9, atol=1e-12):
@@ -211,7 +213,7 @@ def _label(
 
 def _shaped(label: str, key: str, value: Any, n_atoms: int, origin: str) -> NDArray[np.float64]:
     if label == "energy":
-        return np.array([_one(value, key, origin)])
+        return np.array([_one_number(value, key, origin)])
     array = _array(value, key, origin)
     if label == "forces":
         if array.shape != (n_atoms, 3):
@@ -235,7 +237,7 @@ def _are_numbers(value: Any) -> bool:
         return False
 
 
-def _one(value: Any, key: str, origin: str) -> float:
+def _one_number(value: Any, key: str, origin: str) -> float:
     array = _array(value, key, origin)
     if array.size != 1:
         raise FrameError(f"{origin}: expected one number for {key!r}, found an array of shape {array.shape}")

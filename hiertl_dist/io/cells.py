@@ -60,8 +60,8 @@ def settled_cell(
     """
     empty = lattice is None or not lattice.any()
     if empty and stated is not None and any(stated):
-        found = "there is no Lattice" if lattice is None else "the Lattice is zero"
-        raise error(f"pbc says periodic, {_flags(stated)}, but {found}")
+        lattice_text = "there is no Lattice" if lattice is None else "the Lattice is zero"
+        raise error(f"pbc says periodic, {_flags(stated)}, but {lattice_text}")
     if lattice is None or empty:
         return None, (False, False, False), () if lattice is None or stated is not None else (CELL_ZERO,), ()
     pbc = (True, True, True) if stated is None else stated

@@ -119,7 +119,7 @@ def _closest_in_bins(
     keys: NDArray[np.int64],
     closer: float,
 ) -> tuple[int, int, float] | None:
-    found: list[tuple[int, int, float]] = []
+    pairs: list[tuple[int, int, float]] = []
     for key in keys:
         order = np.argsort(key, kind="stable")
         edges = np.flatnonzero(np.diff(key[order])) + 1
@@ -131,6 +131,6 @@ def _closest_in_bins(
                     delta = (fraction - np.where(repeats, np.round(fraction), 0.0)) @ cell
                 distance = float(np.linalg.norm(delta))
                 if distance < closer:
-                    found.append((i, j, distance))
+                    pairs.append((i, j, distance))
                     break
-    return min(found, default=None)
+    return min(pairs, default=None)

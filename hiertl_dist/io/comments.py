@@ -118,8 +118,8 @@ def parse_comment(line: str, lists: Collection[str], error: Callable[[str], Exce
 
 
 def _blanks(line: str, at: int) -> int:
-    found = WHITE.match(line, at)
-    return found.end() if found else at
+    match = WHITE.match(line, at)
+    return match.end() if match else at
 
 
 def _number_follows(line: str, at: int) -> bool:
@@ -140,18 +140,18 @@ def _after_value(comment: Comment, key: str, word: str, lists: Collection[str]) 
 def _word(line: str, at: int) -> tuple[str, int]:
     """A word, which may be quoted or in brackets as a whole, and where it ends."""
     for form in (QUOTED, BRACKETED):
-        found = form.match(line, at)
-        if found is not None and re.match(r"[\s=,]|$", line[found.end() : found.end() + 1]):
-            return _inside(found), found.end()
+        match = form.match(line, at)
+        if match is not None and re.match(r"[\s=,]|$", line[match.end() : match.end() + 1]):
+            return _inside(match), match.end()
     if line[at] == "=":  # a line drawn with =, before any key
         at = at + len(line[at:]) - len(line[at:].lstrip("="))
-    found = BARE.match(line, at)
-    return ("", at) if found is None else (found[0], found.end())
+    match = BARE.match(line, at)
+    return ("", at) if match is None else (match[0], match.end())
 
 
-def _inside(found: re.Match[str]) -> str:
-    text = next((g for g in found.groups() if g is not None), "")
-    return ESCAPED.sub(r"\1", text) if found[0][0] == '"' else text
+def _inside(match: re.Match[str]) -> str:
+    text = next((g for g in match.groups() if g is not None), "")
+    return ESCAPED.sub(r"\1", text) if match[0][0] == '"' else text
 
 
 def _value(line: str, at: int, error: Callable[[str], Exception]) -> tuple[str, bool, int]:
@@ -162,13 +162,13 @@ def _value(line: str, at: int, error: Callable[[str], Exception]) -> tuple[str, 
     if at == len(line) or (at > start and NEXT_KEY.match(line, at)):
         return "", False, at
     if line[at] in "\"'{[":
-        found = (QUOTED if line[at] in "\"'" else BRACKETED).match(line, at)
-        if found is None:
+        match = (QUOTED if line[at] in "\"'" else BRACKETED).match(line, at)
+        if match is None:
             raise error(f"expected key=value pairs, found {shown(line[at:].strip())}, which is not closed")
-        after = line[found.end() : found.end() + 1]
+        after = line[match.end() : match.end() + 1]
         if after and not after.isspace() and after != ",":
-            raise error(f"expected key=value pairs, found {shown(line[at : found.end() + 20].strip())}")
-        return _inside(found), False, found.end()
+            raise error(f"expected key=value pairs, found {shown(line[at : match.end() + 20].strip())}")
+        return _inside(match), False, match.end()
     end = at
     while end < len(line) and not line[end].isspace():
         end += 1

@@ -89,13 +89,13 @@ class LabelKeys:
         """Raise FrameError if a key that was named is in no frame, saying which ones there are."""
         for label, key in self.named().items():
             if label not in self.seen:
-                there = sorted(self.offered)
-                more = f" and {len(there) - 20} more" if len(there) > 20 else ""
-                lower = {name.lower(): name for name in there}
+                offered = sorted(self.offered)
+                more = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
+                lower = {name.lower(): name for name in offered}
                 close = difflib.get_close_matches(key.lower(), lower, 1)
                 meant = f"; did you mean {lower[close[0]][:40]!r}?" if close else ""
                 raise FrameError(
-                    f"{files}: no frame has the {label} key {key!r}; there are {[n[:40] for n in there[:20]]}{more}"
+                    f"{files}: no frame has the {label} key {key!r}; there are {[n[:40] for n in offered[:20]]}{more}"
                     f"{meant}"
                 )
 
@@ -189,13 +189,13 @@ def _frame(file: _File, n: int) -> Frame:
     if layout.has_numbers:
         _check_numbers(source, atoms)
         atoms = atoms._replace(numbers=atoms.numbers[:, :-1])
-    found = [("energy", keys.key("energy"))] * (energy is not None)
-    found += [("forces", keys.key("forces"))] * layout.has_forces
-    found += [("stress", key) for key in stress_keys]
+    read = [("energy", keys.key("energy"))] * (energy is not None)
+    read += [("forces", keys.key("forces"))] * layout.has_forces
+    read += [("stress", key) for key in stress_keys]
     doubts += (STRESS_DROPPED,) * bool(stress_keys and stress is None)
-    apart = _apart(info, keys)
-    notes += (ENERGIES_DIFFER,) * (0 < apart <= APART * n)
-    doubts += (ENERGIES_DIFFER,) * (apart > APART * n)
+    difference = _energy_difference(info, keys)
+    notes += (ENERGIES_DIFFER,) * (0 < difference <= APART * n)
+    doubts += (ENERGIES_DIFFER,) * (difference > APART * n)
     # one more column may be a charge; three look like forces
     notes += (NAMELESS,) * (0 < atoms.more < 3)
     doubts += (NAMELESS,) * (atoms.more >= 3)
@@ -205,7 +205,7 @@ def _frame(file: _File, n: int) -> Frame:
             for key, value in info.items()
             if UNIT_KEY.fullmatch(key) and not OUR_UNITS.fullmatch(value)
         )
-    labels = _origin(file, comment, layout, tuple(found), (*notes, *no_group), doubts, cell is None)
+    labels = _origin(file, comment, layout, tuple(read), (*notes, *no_group), doubts, cell is None)
     return make_frame(
         source, atoms, header_line, positions=atoms.numbers[:, :3], cell=cell, pbc=pbc, energy=energy,
         forces=atoms.numbers[:, 3:] * EV if layout.has_forces else None, stress=stress, group=group, labels=labels,
@@ -222,7 +222,7 @@ def _group(file: _File, info: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
 
 
 def _origin(
-    file: _File, comment: Comment, layout: Layout, found: tuple[tuple[str, str], ...], notes: tuple[str, ...],
+    file: _File, comment: Comment, layout: Layout, read: tuple[tuple[str, str], ...], notes: tuple[str, ...],
     doubts: tuple[str, ...], molecule: bool,
 ) -> LabelOrigin:  # fmt: skip
     """Where the labels of a frame came from."""
@@ -233,14 +233,14 @@ def _origin(
     if molecule and "Lattice" not in info:
         cells = tuple(k for k in info if LATTICE_ALIKE.fullmatch(k) and len(_values(info[k])) in (3, 6, 9))
     seen = (*info, *layout.names, *comment.words)
-    alike = (seen, found, notes, doubts, cells)
+    alike = (seen, read, notes, doubts, cells)
     origin = file.origins.get(alike)
     if origin is None:
         file.keys.offered.update(seen)
         passed = look_alikes(seen, file.used, lambda label, name: _fits(label, name, comment, layout))
         passed += tuple(("lattice", key) for key in cells)
         named = tuple(file.keys.named().items())
-        origin = file.origins[alike] = LabelOrigin(file.asked, found, named, passed, notes, doubts)
+        origin = file.origins[alike] = LabelOrigin(file.asked, read, named, passed, notes, doubts)
     return origin
 
 
@@ -300,7 +300,7 @@ def _energy(source: LineSource, comment: Comment, keys: LabelKeys) -> float | No
     return number(source, words[0] if len(words) == 1 else text, f"the energy {key}") * EV
 
 
-def _apart(info: Mapping[str, str], keys: LabelKeys) -> float:
+def _energy_difference(info: Mapping[str, str], keys: LabelKeys) -> float:
     """By how much (eV) the free energy that is passed over differs from the energy, as far as it is a number."""
     energy, free = info.get("energy", ""), info.get("free_energy", "")
     if energy == free or keys.key("energy") != "energy" or not NUMBER.fullmatch(energy) or not NUMBER.fullmatch(free):
@@ -312,16 +312,16 @@ def _stress(
     source: LineSource, info: Mapping[str, str], keys: LabelKeys, cell: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64] | None, list[str]]:
     """(6,) kcal/mol/Å³ in ChIMES' order and sign, and the keys that hold it; dropped where there is no cell for it."""
-    held = [label for label in keys.stresses() if keys.key(label) in info]
-    keys.seen.update(held)
-    names = [keys.key(label) for label in held]
-    if cell is None or not held:
+    present = [label for label in keys.stresses() if keys.key(label) in info]
+    keys.seen.update(present)
+    names = [keys.key(label) for label in present]
+    if cell is None or not present:
         return None, names
-    found = {
+    tensors = {
         label: six_of(np.array([number(source, w, key) for w in _values(info[key])]), key, source.error)
-        for label, key in zip(held, names, strict=True)
+        for label, key in zip(present, names, strict=True)
     }
-    return stress_of(found, cell, source.error), names
+    return stress_of(tensors, cell, source.error), names
 
 
 def _symbols(source: LineSource, words: tuple[str, ...], first_line: int) -> tuple[str, ...]:
@@ -385,7 +385,7 @@ def _layout(source: LineSource, properties: str | None, keys: LabelKeys) -> Layo
     beside = columns.get("Z", ("", range(0))) if types == "species" and kind == "S" else ("", range(0))
     has_numbers = beside[0] == "I" and len(beside[1]) == 1
     numbers += beside[1] if has_numbers else ()
-    vectors = tuple(name for name, (kinds_of, own) in columns.items() if kinds_of in "RI" and len(own) == 3)
+    vectors = tuple(name for name, (kinds_of, span) in columns.items() if kinds_of in "RI" and len(span) == 3)
     return Layout(
         width, where[0], tuple(numbers), has_forces, kind == "I", has_numbers, tuple(columns), vectors,
         properties is None,

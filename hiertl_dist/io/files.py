@@ -99,19 +99,19 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
         A folder, or a URL; a file that is named twice.
     """
     if isinstance(path, str | Path):
-        found = [local_path(path, "trajectory")]
+        paths = [local_path(path, "trajectory")]
         # A file whose name has brackets in it is that file.
-        if not found[0].exists() and any(c in str(path) for c in "*?["):
+        if not paths[0].exists() and any(c in str(path) for c in "*?["):
             pattern = Path(path)
             anchor = Path(pattern.anchor)
             relative = pattern.relative_to(anchor) if pattern.anchor else pattern
-            found = sorted(file for file in anchor.glob(str(relative)) if file.is_file())
-            if not found:
+            paths = sorted(file for file in anchor.glob(str(relative)) if file.is_file())
+            if not paths:
                 raise MissingFileError(f"{path}: no file matches this pattern{beside(pattern)}")
-            refuse_twice([(file, repr(str(path))) for file in found])
+            refuse_twice([(file, repr(str(path))) for file in paths])
         else:
-            require_file(found[0], "trajectory")
-        return [(file, str(path)) for file in found]
+            require_file(paths[0], "trajectory")
+        return [(file, str(path)) for file in paths]
     files = [pair for one in path for pair in find_files(one)]
     if not files:
         raise FrameError("expected at least one file, found an empty sequence")
@@ -129,8 +129,8 @@ def refuse_twice(files: Iterable[tuple[Path, str]]) -> None:
     """
     known: dict[tuple[int, int], tuple[Path, str]] = {}
     for file, asked in files:
-        found = file.stat()
-        first, named = known.setdefault((found.st_dev, found.st_ino), (file, asked))
+        status = file.stat()
+        first, named = known.setdefault((status.st_dev, status.st_ino), (file, asked))
         if first is not file:
             other = "" if first == file else f", which is {first}"
             by = f"{named} and by {asked}" if named != asked else f"{named} alone" if other else named

@@ -105,8 +105,8 @@ def _orders(sections: Sections) -> tuple[int, int, int]:
     for body, order in zip((2, 3, 4), (n2, n3, n4), strict=True):
         if order > MOST_ORDERS[body]:
             sections.fail(f"PAIRTYP: expected {names[body - 2]}, up to {MOST_ORDERS[body]}, found {order}", line)
-    found = [sections.real(line, k, "the range") for k in range(4, min(len(line.words), 6))]
-    if any(a != b for a, b in zip(found, (-1.0, 1.0), strict=False)):
+    bounds = [sections.real(line, k, "the range") for k in range(4, min(len(line.words), 6))]
+    if any(a != b for a, b in zip(bounds, (-1.0, 1.0), strict=False)):
         sections.fail(
             f"PAIRTYP: expected the range -1 1, found {' '.join(line.words[4:6])}; "
             "distances are always mapped to [-1, 1]",
@@ -231,15 +231,15 @@ def _special(sections: Sections, body: int, side: str, elements: Elements) -> Sp
 def _cluster_of(sections: Sections, row: Line, elements: Elements, body: int) -> Elements:
     """The many-body type that a row names: the names of its pairs run together, its atoms in any order."""
     place = {element: k for k, element in enumerate(elements)}
-    found = set()
+    candidates = set()
     for atoms in itertools.product([e for e in elements if e in row.words[0]], repeat=body):
         pairs = ["".join(sorted(pair, key=place.__getitem__)) for pair in itertools.combinations(atoms, 2)]
         if "".join(pairs) == row.words[0]:
-            found.add(tuple(sorted(atoms)))
-    if len(found) == 1:
-        return found.pop()
-    if found:
-        meant = " or ".join(sorted(map(cluster_name, found)))
+            candidates.add(tuple(sorted(atoms)))
+    if len(candidates) == 1:
+        return candidates.pop()
+    if candidates:
+        meant = " or ".join(sorted(map(cluster_name, candidates)))
         sections.fail(f"{shown(row.words[0])} may be {meant}; give the types names that can be told apart", row)
     sections.fail(f"unknown type {shown(row.words[0])}; a {body}-body type is named by its pairs", row)
 

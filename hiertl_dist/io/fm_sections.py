@@ -110,8 +110,8 @@ class Sections:
         word = line.words[index] if index < len(line.words) else None
         value = whole_number(word or "")
         if value is None or value < least:
-            found = "nothing" if word is None else shown(word)
-            self.fail(f"expected {what}, a whole number ≥ {least}, found {found}", line)
+            text = "nothing" if word is None else shown(word)
+            self.fail(f"expected {what}, a whole number ≥ {least}, found {text}", line)
         if value > MOST:
             self.fail(f"expected {what}, a whole number up to {MOST}, found {shown(word)}", line)
         return value
@@ -241,8 +241,8 @@ def _keyword(sections: Sections, line: Line, rows: list[Line]) -> None:
         sections.values[key] = rows[0]
 
 
-def _once(sections: Sections, there: bool, line: Line) -> None:
-    if there:
+def _once(sections: Sections, given: bool, line: Line) -> None:
+    if given:
         sections.fail(f"given twice: {shown(str(line))}", line)
 
 

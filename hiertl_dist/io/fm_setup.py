@@ -256,8 +256,8 @@ def _listed(folder: Path, rows: list[Line], counts: list[int], notes: list[str])
     labels = [row.words[2] if len(row.words) in (3, 6) else "" for row in rows]
     for path, times in Counter(path.resolve() for path in paths).items():
         if times > 1:
-            said = "its frames count as often, as for chimes_lsq"
-            notes.append(f"{path.name} is {times} times in the list of TRJFILE: {said}")
+            consequence = "its frames count as often, as for chimes_lsq"
+            notes.append(f"{path.name} is {times} times in the list of TRJFILE: {consequence}")
     same = Counter(stem(path) for path in set(paths))
     for path, label, n in zip(paths, labels, counts, strict=True):
         if n == 0:

@@ -12,7 +12,7 @@ from .params_sections import KEYWORD_LIKE, NOTE, Note, Sections
 if TYPE_CHECKING:
     from pathlib import Path
 
-TOLD: Final = 5
+MOST_LISTED: Final = 5
 """Lines that were passed over, of which a note shows the text."""
 
 KNOWN_SWITCH: Final = re.compile(r"(?i:(USE|FIT)(COUL|POVR)|USE[34]BCH|EXCLD?[12]B)")
@@ -33,9 +33,9 @@ class ParameterLines:
         Number of the line that was read last, from 1.
     text : str
         Its words with single blanks.
-    held : bool
+    pushed_back : bool
         Whether that line is to be read again.
-    out : Sections
+    sections : Sections
         What the file says; ``fail`` names file and line.
     seen : dict from str to int
         The line of each keyword.
@@ -50,16 +50,16 @@ class ParameterLines:
         self.lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
         self.line = 0
         self.text = ""
-        self.held = False
-        self.out = Sections(str(path))
+        self.pushed_back = False
+        self.sections = Sections(str(path))
         self.seen: dict[str, int] = {}
         self.passed_over: list[tuple[int, str]] = []
         self.listed: tuple[int, int, str] | None = None
 
     def _advance(self) -> bool:
         """Go to the next line that is not blank once comments are removed; False at the end of the file."""
-        if self.held:
-            self.held = False
+        if self.pushed_back:
+            self.pushed_back = False
             return True
         while self.line < len(self.lines):
             raw = self.lines[self.line]
@@ -71,7 +71,7 @@ class ParameterLines:
                 return True
             if raw.startswith(NOTE):
                 word, *rest = raw[len(NOTE) :].split() or [""]
-                self.out.notes.setdefault(word, []).append(Note(self.line, rest))
+                self.sections.notes.setdefault(word, []).append(Note(self.line, rest))
             self.text = " ".join(raw.split("!")[0].split("##")[0].split())
             if self.text:
                 return True
@@ -84,10 +84,10 @@ class ParameterLines:
         return self.text.split()
 
     def _fail(self, expected: str, found: object) -> NoReturn:
-        self.out.fail(self.line, expected, found)
+        self.sections.fail(self.line, expected, found)
 
     def _truncated(self, what: str) -> NoReturn:
-        self.out.fail(len(self.lines), what, "the end of the file: it is truncated")
+        self.sections.fail(len(self.lines), what, "the end of the file: it is truncated")
 
     def _once(self, keyword: str) -> None:
         if keyword in self.seen:
@@ -118,8 +118,8 @@ class ParameterLines:
         row = bool(self.seen) and numbers
         if row and self.listed is not None:
             line, count, what = self.listed
-            said = f"line {line} announces {count} {what}, {ordinal(count + 1)} row follows"
-            self._fail(f"a keyword: {said}", shown(self.text))
+            reason = f"line {line} announces {count} {what}, {ordinal(count + 1)} row follows"
+            self._fail(f"a keyword: {reason}", shown(self.text))
         harmless = len(words) == 2 and words[1].lower() == "false" and not KNOWN_SWITCH.match(words[0])
         if row or (KEYWORD_LIKE.search(self.text) and not harmless):
             self._fail("a keyword of a ChIMES parameter file", shown(self.text))
@@ -127,8 +127,8 @@ class ParameterLines:
 
     def _note_passed_over(self) -> None:
         if self.passed_over:
-            told = [f"line {line} {shown(text)}" for line, text in self.passed_over[:TOLD]]
-            more = [f"{len(self.passed_over) - TOLD} more"] if len(self.passed_over) > TOLD else []
-            self.out.remarks.append(
-                f"{self.out.path}: passed over lines that are none of a parameter file: {', '.join(told + more)}"
+            named = [f"line {line} {shown(text)}" for line, text in self.passed_over[:MOST_LISTED]]
+            more = [f"{len(self.passed_over) - MOST_LISTED} more"] if len(self.passed_over) > MOST_LISTED else []
+            self.sections.remarks.append(
+                f"{self.sections.path}: passed over lines that are none of a parameter file: {', '.join(named + more)}"
             )

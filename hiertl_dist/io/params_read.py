@@ -55,7 +55,7 @@ class _Builder:
     """Turns the sections of one file into a basis and its coefficients."""
 
     def __init__(self, sections: Sections) -> None:
-        self.said = sections
+        self.sections = sections
         self.values: Values = {}
         self.orders: dict[Elements, tuple[int, int]] = {}
         self.left_out: dict[Elements, int] = {}
@@ -69,42 +69,44 @@ class _Builder:
         types = [*self._one_body(), *self._two_body(pairs), *self._many_body(pairs)]
         if unknown := set(self.orders) - {t.elements for t in types}:
             name = sorted(unknown)[0]
-            self.said.fail(self.orders[name][0], "ORDERS of types that the file has", cluster_name(name))
+            self.sections.fail(self.orders[name][0], "ORDERS of types that the file has", cluster_name(name))
         basis = self._basis(pairs, types)
         columns = columns_of(basis)
         coefficients = np.array([self.values.get((c.elements, c.powers), 0.0) for c in columns], np.float64)
-        wall, remarks = Penalty(**self.said.penalty), tuple(self.said.remarks)
+        wall, remarks = Penalty(**self.sections.penalty), tuple(self.sections.remarks)
         if self.undetermined:
-            remarks += (f"{self.said.path}: {undetermined_text(self.undetermined)}",)
-        return Parameters(basis, coefficients, wall, self.coverage, self.said.path, remarks, tuple(self.undetermined))
+            remarks += (f"{self.sections.path}: {undetermined_text(self.undetermined)}",)
+        return Parameters(basis, coefficients, wall, self.coverage, self.sections.path, remarks, tuple(self.undetermined))
 
     def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
         try:
-            masses = own_masses(self.said.masses)
-            elements, kinds = tuple(self.said.elements), tuple(types)
-            return Basis(elements, tuple(pairs.values()), kinds, self.said.cutoff, masses=masses)
+            masses = own_masses(self.sections.masses)
+            elements, kinds = tuple(self.sections.elements), tuple(types)
+            return Basis(elements, tuple(pairs.values()), kinds, self.sections.cutoff, masses=masses)
         except BasisError as error:
-            raise ParameterFileError(f"{self.said.path}: {error}") from error
+            raise ParameterFileError(f"{self.sections.path}: {error}") from error
 
     # -- header -----------------------------------------------------------------------------------
 
     def _pairs(self) -> dict[Elements, Pair]:
         pairs: dict[Elements, Pair] = {}
-        for row in self.said.pairs:
+        for row in self.sections.pairs:
             elements = tuple(sorted(row.atoms))
-            if not set(elements) <= set(self.said.elements) or elements in pairs:
-                self.said.fail(row.line, f"each pair of {' '.join(self.said.elements)} once", " ".join(row.atoms))
+            if not set(elements) <= set(self.sections.elements) or elements in pairs:
+                self.sections.fail(
+                    row.line, f"each pair of {' '.join(self.sections.elements)} once", " ".join(row.atoms)
+                )
             try:
                 pairs[elements] = Pair(elements, row.rmin, row.rmax, row.transform, row.morse_lambda)
             except BasisError as error:
-                raise ParameterFileError(f"{self.said.path}, line {row.line}: {error}") from error
+                raise ParameterFileError(f"{self.sections.path}, line {row.line}: {error}") from error
         return pairs
 
     def _notes(self, pairs: dict[Elements, Pair]) -> None:
-        for name, notes in self.said.notes.items():
+        for name, notes in self.sections.notes.items():
             keyword = RENAMED.get(name, name)
             if keyword not in NOTES:
-                self.said.fail(notes[0].line, f"a comment of {', '.join(NOTES)}", repr(name))
+                self.sections.fail(notes[0].line, f"a comment of {', '.join(NOTES)}", repr(name))
             for line, words in notes:
                 if keyword == "EXCLUDED:":
                     self.left_out.update((self._cluster(line, w), line) for w in words)
@@ -114,39 +116,39 @@ class _Builder:
                     self._note_undetermined(line, words)
                 else:
                     self._note_coverage(line, words, pairs)
-        elements = self.said.elements
-        for body, named in ((1, [(e,) for e in elements]), (2, [p.atoms for p in self.said.pairs])):
-            for index, line in self.said.excluded[body].items():
+        elements = self.sections.elements
+        for body, named in ((1, [(e,) for e in elements]), (2, [p.atoms for p in self.sections.pairs])):
+            for index, line in self.sections.excluded[body].items():
                 if not 0 <= index < len(named):
-                    self.said.fail(line, f"{body}-body types of 0 … {len(named) - 1}", index)
+                    self.sections.fail(line, f"{body}-body types of 0 … {len(named) - 1}", index)
                 self.left_out[tuple(sorted(named[index]))] = line
 
     def _note_orders(self, line: int, words: list[str]) -> None:
         orders = [whole_number(w) for w in words[1::2]]
         if len(words) % 2 or None in orders:
-            self.said.fail(line, "ORDERS: names of cluster types, each with its order", " ".join(words))
+            self.sections.fail(line, "ORDERS: names of cluster types, each with its order", " ".join(words))
         for name, order in zip(words[::2], orders, strict=True):
             elements = self._cluster(line, name)
-            largest = self.said.orders[len(elements) - 2] if 2 <= len(elements) <= 4 else 0
+            largest = self.sections.orders[len(elements) - 2] if 2 <= len(elements) <= 4 else 0
             if order is None or not 1 <= order <= largest:
-                self.said.fail(line, f"an order of 1 to {largest} (as PAIRTYP has it) for {name}", order)
+                self.sections.fail(line, f"an order of 1 to {largest} (as PAIRTYP has it) for {name}", order)
             self.orders[elements] = (line, order)
 
     def _note_coverage(self, line: int, words: list[str], pairs: dict[Elements, Pair]) -> None:
         low, high = map(finite_number, words[2:4]) if len(words) == 4 else (None, None)
         if low is None or high is None:
-            self.said.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
+            self.sections.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
         elements, members = self._cluster(line, words[1]), self._cluster(line, words[0])
         if elements not in pairs:
-            self.said.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
+            self.sections.fail(line, "COVERAGE: block, pair and two distances in Å", " ".join(words))
         self.coverage[f"{cluster_name(members)}:{cluster_name(elements)}"] = (low, high)
 
     def _note_undetermined(self, line: int, words: list[str]) -> None:
         named, amounts = words[::2], [finite_number(w) for w in words[1::2]]
-        known = set(named) <= set(self.said.elements) and len(set(named)) == len(named)
+        known = set(named) <= set(self.sections.elements) and len(set(named)) == len(named)
         if len(words) % 2 or None in amounts or not known or not any(amounts):
             wanted = "UNDETERMINED_ENERGIES: elements of the file, each once with a number, which are not all zero"
-            self.said.fail(line, wanted, " ".join(words))
+            self.sections.fail(line, wanted, " ".join(words))
         self.undetermined.append({e: x for e, x in zip(named, amounts, strict=True) if x is not None})
 
     def _cluster(self, line: int, name: str) -> Elements:
@@ -154,32 +156,32 @@ class _Builder:
             elements = split_symbols(name)
         except BasisError:
             elements = ()
-        if not elements or not set(elements) <= set(self.said.elements):
-            self.said.fail(line, f"a cluster of {' '.join(self.said.elements)}", shown(name))
+        if not elements or not set(elements) <= set(self.sections.elements):
+            self.sections.fail(line, f"a cluster of {' '.join(self.sections.elements)}", shown(name))
         return elements
 
     def _check_counts(self) -> None:
         """The other programs index the types by the declared number, and read bodies by the switches."""
-        for special in self.said.specials:
-            if special.elements is not None and not set(special.elements) <= set(self.said.elements):
-                wanted = f"the cutoffs of a cluster of {' '.join(self.said.elements)}"
-                self.said.fail(special.line, wanted, " ".join(special.elements))
+        for special in self.sections.specials:
+            if special.elements is not None and not set(special.elements) <= set(self.sections.elements):
+                wanted = f"the cutoffs of a cluster of {' '.join(self.sections.elements)}"
+                self.sections.fail(special.line, wanted, " ".join(special.elements))
         for body in (3, 4):
-            sections = self.said.types[body]
-            line, count = self.said.counts.get(COUNT_OF_BODY[body], (0, len(sections)))
-            if count != len(sections) and self.said.orders[body - 2] > 0:
-                self.said.fail(line, f"'{COUNT_OF_BODY[body]} {len(sections)}', as there are sections", count)
+            sections = self.sections.types[body]
+            line, count = self.sections.counts.get(COUNT_OF_BODY[body], (0, len(sections)))
+            if count != len(sections) and self.sections.orders[body - 2] > 0:
+                self.sections.fail(line, f"'{COUNT_OF_BODY[body]} {len(sections)}', as there are sections", count)
             present = [s for s in sections if not s.excluded]
-            if present and not self.said.switches.get(body, True):
+            if present and not self.sections.switches.get(body, True):
                 wanted = f"no {body}-body parameters, as USE{body}BCH is false"
-                self.said.fail(present[0].line, wanted, " ".join(present[0].atoms))
+                self.sections.fail(present[0].line, wanted, " ".join(present[0].atoms))
 
     # -- types ------------------------------------------------------------------------------------
 
     def _one_body(self) -> list[ClusterType]:
         types = []
-        for index, row in sorted(self.said.offsets.items()):
-            elements = (self.said.elements[index],)
+        for index, row in sorted(self.sections.offsets.items()):
+            elements = (self.sections.elements[index],)
             if elements in self.left_out:
                 self._only_zeros(elements, [row])
             else:
@@ -189,19 +191,19 @@ class _Builder:
 
     def _two_body(self, pairs: dict[Elements, Pair]) -> list[ClusterType]:
         types: dict[Elements, ClusterType] = {}
-        for section in self.said.types[2]:
+        for section in self.sections.types[2]:
             elements = tuple(sorted(section.atoms))
             order = self._order(elements)
             if elements in types:
-                self.said.fail(section.line, f"one section for the pair {cluster_name(elements)}", "another")
+                self.sections.fail(section.line, f"one section for the pair {cluster_name(elements)}", "another")
             if elements in self.left_out:
                 self._only_zeros(elements, section.rows)
                 continue
             for row in section.rows:
-                limit = self.said.orders[0]
+                limit = self.sections.orders[0]
                 if not 0 <= row.powers[0] < limit:
                     wanted = f"an index of 0 … {limit - 1} (PAIRTYP has {limit} two-body orders)"
-                    self.said.fail(row.line, wanted, row.powers[0])
+                    self.sections.fail(row.line, wanted, row.powers[0])
                 if row.powers[0] < order:
                     self._store(elements, (row.powers[0] + 1,), row)
                 else:
@@ -214,17 +216,17 @@ class _Builder:
     def _many_body(self, pairs: dict[Elements, Pair]) -> list[ClusterType]:
         types: dict[Elements, ClusterType] = {}
         seen: set[Elements] = set()
-        for section in (*self.said.types[3], *self.said.types[4]):
+        for section in (*self.sections.types[3], *self.sections.types[4]):
             elements = tuple(sorted(section.atoms))
-            if elements in seen or not set(elements) <= set(self.said.elements):
-                wanted = f"each cluster of {' '.join(self.said.elements)} once"
-                self.said.fail(section.line, wanted, " ".join(section.atoms))
+            if elements in seen or not set(elements) <= set(self.sections.elements):
+                wanted = f"each cluster of {' '.join(self.sections.elements)} once"
+                self.sections.fail(section.line, wanted, " ".join(section.atoms))
             seen.add(elements)
             if section.excluded:
                 continue
             if elements in self.left_out:
                 wanted = f"{cluster_name(elements)} to be EXCLUDED:, as line {self.left_out[elements]} says"
-                self.said.fail(section.line, wanted, "parameters")
+                self.sections.fail(section.line, wanted, "parameters")
             order = self._order(elements)
             self._rows(section, elements, order)
             if order:
@@ -236,19 +238,19 @@ class _Builder:
         try:
             return ClusterType(elements, order, tuple(Edge(e, *cutoffs[e]) for e in sorted(cutoffs)))
         except BasisError as error:
-            raise ParameterFileError(f"{self.said.path}, line {section.line}: {error}") from error
+            raise ParameterFileError(f"{self.sections.path}, line {section.line}: {error}") from error
 
     def _cutoffs(self, elements: Elements, pairs: dict[Elements, Pair]) -> dict[Elements, tuple[float, float]]:
         edges = sorted({(elements[a], elements[b]) for a, b in edges_of(len(elements))})
         sides = {e: {"rmin": pairs[e].rmin, "rmax": pairs[e].rmax} for e in edges}
         given: dict[str, int] = {}
-        for special in self.said.specials:
+        for special in self.sections.specials:
             if special.body != len(elements) or special.elements not in (None, elements):
                 continue
             for edge in edges:
                 value = special.values.get(edge, special.everywhere)
                 if special.side in given and sides[edge][special.side] != value:
-                    self.said.fail(
+                    self.sections.fail(
                         special.line,
                         f"the cutoffs of {cluster_name(elements)} as on line {given[special.side]}, "
                         f"{sides[edge][special.side]} for {cluster_name(edge)}",
@@ -259,7 +261,7 @@ class _Builder:
         return {e: (sides[e]["rmin"], sides[e]["rmax"]) for e in edges}
 
     def _order(self, elements: Elements) -> int:
-        return self.orders.get(elements, (0, self.said.orders[len(elements) - 2]))[1]
+        return self.orders.get(elements, (0, self.sections.orders[len(elements) - 2]))[1]
 
     # -- coefficients -----------------------------------------------------------------------------
 
@@ -269,7 +271,7 @@ class _Builder:
         table = orbits(pattern_of(elements), order) if order else None
         for row in section.rows:
             if table is None or not all(0 <= p < order for p in row.powers):
-                self.said.fail(
+                self.sections.fail(
                     row.line,
                     f"powers of 0 … {order - 1} for {cluster_name(elements)} (its order is {order})",
                     " ".join(map(str, row.powers)),
@@ -278,7 +280,7 @@ class _Builder:
             if column >= 0:
                 self._store(elements, tuple(int(p) for p in table.powers[column]), row)
             elif row.value != 0.0:
-                self.said.fail(
+                self.sections.fail(
                     row.line,
                     f"powers of {' '.join(section.atoms)} that touch every atom, or the value 0",
                     f"{' '.join(map(str, row.powers))} with {row.value!r}",
@@ -287,7 +289,7 @@ class _Builder:
     def _store(self, elements: Elements, powers: tuple[int, ...], row: Row) -> None:
         before = self.values.setdefault((elements, powers), row.value)
         if before != row.value:
-            self.said.fail(
+            self.sections.fail(
                 row.line,
                 f"the value {before!r} of an equivalent row before it ({cluster_name(elements)}, powers "
                 f"{' '.join(map(str, powers))} of the sorted atoms)",
@@ -298,4 +300,4 @@ class _Builder:
         for row in rows:
             if row.value != 0.0:
                 wanted = f"zero, as {cluster_name(elements)} is marked as left out or of a lower order"
-                self.said.fail(row.line, wanted, repr(row.value))
+                self.sections.fail(row.line, wanted, repr(row.value))

@@ -81,7 +81,7 @@ class _Scanner(ParameterLines):
             self.line = line
             self._specific(body, side, row)
         self._note_passed_over()
-        return self.out
+        return self.sections
 
     # -- header -----------------------------------------------------------------------------------
 
@@ -93,13 +93,13 @@ class _Scanner(ParameterLines):
     def _switch(self, keyword: str, words: list[str]) -> None:
         if words not in (["true"], ["false"]):
             self._fail(f"'{keyword}' true or false", shown(self.text))
-        self.out.switches[int(keyword[3])] = words == ["true"]
+        self.sections.switches[int(keyword[3])] = words == ["true"]
 
     def _excluded(self, keyword: str, words: list[str]) -> None:
         body = int(keyword[-3])
         if words != ["false"]:
-            found = (self._integer(w, f"the index of a {body}-body type that is left out") for w in words)
-            self.out.excluded[body].update((index, self.line) for index in found)
+            indices = (self._integer(w, f"the index of a {body}-body type that is left out") for w in words)
+            self.sections.excluded[body].update((index, self.line) for index in indices)
 
     def _title(self, keyword: str, words: list[str]) -> None:
         """A heading; it says nothing."""
@@ -119,17 +119,17 @@ class _Scanner(ParameterLines):
         most = tuple(MOST_ORDERS[body] for body in (2, 3, 4))
         if any(order > limit for order, limit in zip((two, three, four), most, strict=True)):
             self._fail(f"orders n2, n3, n4 up to {most[0]}, {most[1]} and {most[2]}", " ".join(numbers[:start]))
-        self.out.orders = (two, three, four)
+        self.sections.orders = (two, three, four)
 
     def _count(self, keyword: str, words: list[str]) -> None:
         self._size(words, (1,), f"'{keyword} n'")
         count = self._integer(words[0], f"the number of '{keyword}'")
-        self.out.counts[keyword] = (self.line, count)
+        self.sections.counts[keyword] = (self.line, count)
 
     def _declared(self, keyword: str) -> int:
-        if keyword not in self.out.counts:
+        if keyword not in self.sections.counts:
             self._fail(f"'{keyword} n' before this line", "none")
-        return self.out.counts[keyword][1]
+        return self.sections.counts[keyword][1]
 
     def _elements(self, keyword: str, words: list[str]) -> None:
         for index in range(self._declared("ATOM TYPES:")):
@@ -141,9 +141,9 @@ class _Scanner(ParameterLines):
                 self._fail(f"no charge on {row[1]} (this package has no Coulomb term)", row[2])
             if fault := name_fault(row[1]):
                 self._fail("a chemical symbol or the name of a type of atoms", f"{shown(row[1])}: {fault}")
-            self.out.masses[row[1]] = self._real(row[3], "a mass")
-            self.out.elements.append(row[1])
-        self.listed = (*self.out.counts["ATOM TYPES:"], "atom types")
+            self.sections.masses[row[1]] = self._real(row[3], "a mass")
+            self.sections.elements.append(row[1])
+        self.listed = (*self.sections.counts["ATOM TYPES:"], "atom types")
 
     def _pairs(self, keyword: str, words: list[str]) -> None:
         names = re.findall(r"# (\w+) #", self.text)
@@ -162,22 +162,22 @@ class _Scanner(ParameterLines):
             transform = TRANSFORM_OF[row[at]]
             if transform == "MORSE" and len(row) == at + 1:
                 self._fail(f"λ of the Morse transform in column {at + 2}", shown(self.text))
-            self.out.pairs.append(PairRow(
+            self.sections.pairs.append(PairRow(
                 self.line, (row[1], row[2]), self._real(row[3], "S_MINIM"), self._real(row[4], "S_MAXIM"),
                 transform, self._real(row[at + 1], "MORSE_LAMBDA") if transform == "MORSE" else None,
             ))  # fmt: skip
-        self.listed = (*self.out.counts["ATOM PAIRS:"], "pairs")
+        self.listed = (*self.sections.counts["ATOM PAIRS:"], "pairs")
 
     def _cutoff(self, keyword: str, words: list[str]) -> None:
         try:
-            self.out.cutoff = Cutoff.parse(" ".join(words))
+            self.sections.cutoff = Cutoff.parse(" ".join(words))
         except BasisError as error:
             self._fail("FCUT TYPE: CUBIC, or TERSOFF with a fraction in (0, 1]", f"{self.text!r} ({error})")
 
     def _penalty(self, keyword: str, words: list[str]) -> None:
         self._size(words, (1,), f"'{keyword} value'")
         key = "distance" if "DIST" in keyword else "scale"
-        self.out.penalty[key] = self._real(words[0], f"the {key} of the penalty")
+        self.sections.penalty[key] = self._real(words[0], f"the {key} of the penalty")
 
     def _cubic_scaling(self, keyword: str, words: list[str]) -> None:
         if len(words) != 1 or self._real(words[0], "the cubic scaling") != 1.0:
@@ -193,7 +193,7 @@ class _Scanner(ParameterLines):
         body, side = int(head[1]), "rmax" if head[2] == "MAXIM" else "rmin"
         if head[3] == "ALL":
             value = self._real(head[4], "a cutoff in Å")
-            self.out.specials.append(Special(self.line, body, side, None, {}, value))
+            self.sections.specials.append(Special(self.line, body, side, None, {}, value))
             return
         announced, count = self.line, self._integer(head[4], "the number of cluster types")
         for _ in range(count):
@@ -218,13 +218,13 @@ class _Scanner(ParameterLines):
             value = self._real(word, f"the cutoff of {name} in Å")
             if values.setdefault(pair, value) != value:
                 self._fail(f"one cutoff for the {name} edges of {row[0]}, {values[pair]}", word)
-        self.out.specials.append(Special(self.line, body, side, elements, values, math.nan))
+        self.sections.specials.append(Special(self.line, body, side, elements, values, math.nan))
 
     def _pair_named(self, name: str) -> Elements:
         """The pair of atom types whose names run together make this one, in either order."""
-        known = {tuple(sorted((a, b))) for a in self.out.elements for b in self.out.elements if a + b == name}
+        known = {tuple(sorted((a, b))) for a in self.sections.elements for b in self.sections.elements if a + b == name}
         if len(known) != 1:
-            wanted = f"a pair of {' '.join(self.out.elements)}"
+            wanted = f"a pair of {' '.join(self.sections.elements)}"
             meant = ", which may be " + " or ".join(sorted("-".join(pair) for pair in known)) if known else ""
             self._fail(wanted, f"{shown(name)}{meant}")
         (pair,) = known
@@ -237,21 +237,21 @@ class _Scanner(ParameterLines):
             self._fail(f"'{keyword}' index and two symbols (tabulated pairs are not supported)", shown(self.text))
         self._size(words, (3,), "'PAIRTYPE PARAMS: index symbol symbol'")
         index, start = self._integer(words[0], "the index of an atom pair"), self.line
-        if not 0 <= index < len(self.out.pairs) or sorted(self.out.pairs[index].atoms) != sorted(words[1:]):
-            known = ", ".join(f"{i} {' '.join(p.atoms)}" for i, p in enumerate(self.out.pairs))
+        if not 0 <= index < len(self.sections.pairs) or sorted(self.sections.pairs[index].atoms) != sorted(words[1:]):
+            known = ", ".join(f"{i} {' '.join(p.atoms)}" for i, p in enumerate(self.sections.pairs))
             self._fail(f"a pair of the header ({known})", " ".join(words))
         rows = []
         while True:
             if not self._advance():
                 self._truncated(f"the parameters of the pair {' '.join(words[1:])}")
             if not re.match(r"[+-]?\d", self.text):
-                self.held = True
+                self.pushed_back = True
                 break
             row = self.text.split()
             self._size(row, (2,), "index, parameter")
             power = self._integer(row[0], "the index of a two-body parameter")
             rows.append(Row(self.line, (power,), self._real(row[1], "a parameter")))
-        self.out.types[2].append(Section(start, tuple(words[1:]), False, rows))
+        self.sections.types[2].append(Section(start, tuple(words[1:]), False, rows))
 
     def _cluster(self, keyword: str, words: list[str]) -> None:
         body = next(b for b, k in SECTION_OF_BODY.items() if k == keyword)
@@ -260,7 +260,7 @@ class _Scanner(ParameterLines):
         if len(row) != 3 + body or row[0] != "INDEX:" or not re.fullmatch(r"[A-Z]+:", row[2]):
             self._fail(f"'INDEX: i ATOMS:' and {body} symbols", shown(self.text))
         if row[2] != "ATOMS:":
-            self.out.remarks.append(f"{self.out.path}, line {self.line}: {row[2]!r} stands for 'ATOMS:'")
+            self.sections.remarks.append(f"{self.sections.path}, line {self.line}: {row[2]!r} stands for 'ATOMS:'")
         atoms = tuple(row[3:])
         row = self._row(f"'PAIRS: …' of the cluster {' '.join(atoms)}")
         pairs, rest = row[1 : 1 + len(edges)], row[1 + len(edges) :]
@@ -270,13 +270,13 @@ class _Scanner(ParameterLines):
             if name not in (atoms[a] + atoms[b], atoms[b] + atoms[a]):
                 self._fail(f"{atoms[a] + atoms[b]} as the pair {a + 1}-{b + 1} of {' '.join(atoms)}", name)
         if rest[0] == "EXCLUDED:":
-            self.out.types[body].append(Section(start, atoms, True, []))
+            self.sections.types[body].append(Section(start, atoms, True, []))
             return
         if len(rest) != 4 or rest[0] != "UNIQUE:" or rest[2] != "TOTAL:":
             self._fail("'UNIQUE: u TOTAL: n' or 'EXCLUDED:' after the pairs", " ".join(rest))
         self._integer(rest[1], "the number of unique parameters (−1: unknown)")
         total = self._integer(rest[3], "the number of rows")
-        self.out.types[body].append(Section(start, atoms, False, self._cluster_rows(body, atoms, total)))
+        self.sections.types[body].append(Section(start, atoms, False, self._cluster_rows(body, atoms, total)))
 
     def _cluster_rows(self, body: int, atoms: tuple[str, ...], total: int) -> list[Row]:
         edges, rows = len(edges_of(body)), []
@@ -293,7 +293,7 @@ class _Scanner(ParameterLines):
             pass
         if re.match(r"[+-]?\d", self.text):
             self._fail(f"{total} rows (TOTAL) for the cluster {' '.join(atoms)}", "another row")
-        self.held = more
+        self.pushed_back = more
         return rows
 
     def _maps(self, keyword: str, words: list[str]) -> None:
@@ -309,15 +309,15 @@ class _Scanner(ParameterLines):
     def _offsets(self, keyword: str, words: list[str]) -> None:
         self._size(words, (1,), f"'{keyword} n'")
         count = self._integer(words[0], "the number of offsets")
-        if count not in (0, len(self.out.elements)):  # 0: none is stated, as where there is no such section
-            self._fail(f"{len(self.out.elements)} energy offsets, one for each atom type, or 0 for none", count)
+        if count not in (0, len(self.sections.elements)):  # 0: none is stated, as where there is no such section
+            self._fail(f"{len(self.sections.elements)} energy offsets, one for each atom type, or 0 for none", count)
         announced = self.line
         for _ in range(count):
             row = self._row("an energy offset")
             if len(row) != 4 or row[:2] != ["ENERGY", "OFFSET"]:
                 self._fail("'ENERGY OFFSET index value'", shown(self.text))
             index = self._integer(row[2], "the index of an atom type, from 1") - 1
-            if not 0 <= index < count or index in self.out.offsets:
+            if not 0 <= index < count or index in self.sections.offsets:
                 self._fail(f"each index of 1 … {count} once", row[2])
-            self.out.offsets[index] = Row(self.line, (), self._real(row[3], "an energy in kcal/mol"))
+            self.sections.offsets[index] = Row(self.line, (), self._real(row[3], "an energy in kcal/mol"))
         self.listed = (announced, count, "energy offsets")

@@ -57,13 +57,13 @@ def six_of(values: NDArray[np.float64], key: str, error: Callable[[str], Excepti
 
 
 def stress_of(
-    found: Mapping[str, NDArray[np.float64]], cell: NDArray[np.float64], error: Callable[[str], Exception]
+    tensors: Mapping[str, NDArray[np.float64]], cell: NDArray[np.float64], error: Callable[[str], Exception]
 ) -> NDArray[np.float64] | None:
     """The stress in ChIMES' order and sign, from a stress, a virial, or both.
 
     Parameters
     ----------
-    found : mapping from str to ndarray of shape (6,)
+    tensors : mapping from str to ndarray of shape (6,)
         ``"stress"`` (eV/Å³, ASE's sign) and ``"virial"`` (eV), those that there are, as :func:`six_of` gives them.
     cell : ndarray of shape (3, 3)
         The lattice vectors, Å, as rows.
@@ -76,13 +76,13 @@ def stress_of(
         xx yy zz xy xz yz, kcal/mol/Å³; ``None`` where there is none.
     """
     stresses = {}
-    if "stress" in found:
-        stresses["stress"] = EV * -found["stress"]
-    if "virial" in found:
+    if "stress" in tensors:
+        stresses["stress"] = EV * -tensors["stress"]
+    if "virial" in tensors:
         volume = abs(float(np.linalg.det(cell)))
         if volume == 0.0:
             raise error("singular cell: its volume is zero")
-        stresses["virial"] = EV * (found["virial"] / volume)
+        stresses["virial"] = EV * (tensors["virial"] / volume)
     if len(stresses) == 2:
         difference = np.abs(stresses["stress"] - stresses["virial"])
         k = int(np.argmax(difference))

@@ -110,9 +110,9 @@ def read_frames(
 
 def warn_of_labels(frames: list[Frame], caller: str) -> None:
     """One HiertlWarning, on the line that called ``caller``, of what is likely not meant of the frames' labels."""
-    if said := summarise_labels(frames).warnings():
-        more = [f"… and {len(said) - MOST_WARNINGS} more"] if len(said) > MOST_WARNINGS else []
-        text = "\n  ".join((f"{caller}:", *said[:MOST_WARNINGS], *more)) if len(said) > 1 else f"{caller}: {said[0]}"
+    if lines := summarise_labels(frames).warnings():
+        more = [f"… and {len(lines) - MOST_WARNINGS} more"] if len(lines) > MOST_WARNINGS else []
+        text = "\n  ".join((f"{caller}:", *lines[:MOST_WARNINGS], *more)) if len(lines) > 1 else f"{caller}: {lines[0]}"
         warnings.warn(text, HiertlWarning, stacklevel=3)
 
 

@@ -60,8 +60,8 @@ def iter_xyzf(source: LineSource, group: str, asked: str | None = None) -> Itera
 @cache
 def _origin(asked: str, energy: bool, forces: bool, stress: bool) -> LabelOrigin:
     """Where labels came from; an xyzf file has one place for each, and no keys."""
-    there = zip(LABELS, (energy, forces, stress), strict=True)
-    return LabelOrigin(asked, tuple((label, "") for label, has in there if has))
+    presence = zip(LABELS, (energy, forces, stress), strict=True)
+    return LabelOrigin(asked, tuple((label, "") for label, has in presence if has))
 
 
 def _frame(source: LineSource, n: int, group: str, asked: str) -> Frame:
