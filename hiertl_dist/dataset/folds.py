@@ -170,12 +170,12 @@ def assign_folds(
     for frame, unit in zip(frames, names, strict=True):
         units.setdefault(unit, []).append(frame)
     placed = _settled(units, together, known, groups, known_configurations)
-    here = {frame.digest for frame in frames}
-    absent = set(groups) - {f.group for f in frames} if together else set(known) - here
+    digests = {frame.digest for frame in frames}
+    absent = set(groups) - {f.group for f in frames} if together else set(known) - digests
     _require_enough(folds, len(units) + len(absent))
-    sizes = {unit: Counter(f.composition if folds.stratify else "" for f in own) for unit, own in units.items()}
+    sizes = {unit: Counter(f.composition if folds.stratify else "" for f in members) for unit, members in units.items()}
     full = _Fullness(folds, sizes)
-    for digest in sorted(set(known) - here):
+    for digest in sorted(set(known) - digests):
         full.add(known[digest], Counter([known_compositions.get(digest, UNKNOWN) if folds.stratify else ""]))
     for unit, fold in placed.items():
         full.add(fold, sizes[unit])
@@ -189,11 +189,11 @@ def assign_folds(
     return [int(placed[unit]) for unit in names]
 
 
-def _require_enough(folds: Folds, found: int) -> None:
-    if found < folds.count:
+def _require_enough(folds: Folds, n_units: int) -> None:
+    if n_units < folds.count:
         alike = "groups that share a configuration" if folds.split == "group" else "frames of one configuration"
         raise InputError(
-            f"folds.count: expected at least {folds.count} {folds.split}s to divide, found {found}, where {alike} "
+            f"folds.count: expected at least {folds.count} {folds.split}s to divide, found {n_units}, where {alike} "
             "count as one"
         )
 
@@ -210,12 +210,12 @@ def _units(frames: Sequence[Frame], together: bool) -> list[str]:
     """What each frame belongs to that is assigned as a whole: the least name of its groups, or of its digests."""
     sets: DisjointSet[str] = DisjointSet()
     first: dict[str, str] = {}
-    own = [frame.group if together else frame.digest for frame in frames]
-    for name, frame in zip(own, frames, strict=True):
+    keys = [frame.group if together else frame.digest for frame in frames]
+    for name, frame in zip(keys, frames, strict=True):
         sets.add(name)
         sets.merge(first.setdefault(frame.configuration, name), name)
     least = {name: min(members) for members in sets.subsets() for name in members}
-    return [least[name] for name in own]
+    return [least[name] for name in keys]
 
 
 class _Fullness:
@@ -223,12 +223,12 @@ class _Fullness:
 
     def __init__(self, folds: Folds, sizes: Mapping[str, Counter[str]]) -> None:
         self.folds, self.sizes = folds, sizes
-        self.own = [Counter[str]() for _ in range(folds.count)]
+        self.counts = [Counter[str]() for _ in range(folds.count)]
         self.totals = [0] * folds.count
         self.every: Counter[str] = Counter()
 
     def add(self, fold: int, compositions: Counter[str]) -> None:
-        self.own[fold].update(compositions)
+        self.counts[fold].update(compositions)
         self.totals[fold] += compositions.total()
         self.every.update(compositions)
 
@@ -238,7 +238,11 @@ class _Fullness:
         def rank(fold: int) -> tuple[Fraction, int, bytes]:
             # exact, so that equal shares are equal
             share = sum(
-                (Fraction(n * self.own[fold][c], self.every[c]) for c, n in self.sizes[unit].items() if self.every[c]),
+                (
+                    Fraction(n * self.counts[fold][c], self.every[c])
+                    for c, n in self.sizes[unit].items()
+                    if self.every[c]
+                ),
                 Fraction(0),
             )
             return share, self.totals[fold], _drawn(self.folds.seed, unit, fold)
@@ -268,9 +272,9 @@ def _settled(
 
     Raises InputError where these differ, naming two of them.
     """
-    found = {}
+    placed = {}
     for unit, frames in units.items():
-        own: dict[int, set[str]] = {}
+        reasons: dict[int, set[str]] = {}
         for f in frames:
             for key, folds, what in (
                 (f.digest, known, f"{f.origin} of group {f.group!r}"),
@@ -278,16 +282,16 @@ def _settled(
                 (f.configuration, configurations, f"the configuration of {f.origin} of group {f.group!r}"),
             ):
                 if key in folds:
-                    own.setdefault(int(folds[key]), set()).add(what)
-        if len(own) > 1:
+                    reasons.setdefault(int(folds[key]), set()).add(what)
+        if len(reasons) > 1:
             shared = sorted({f.group for f in frames})
             whole = f"all frames of group{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
             if not together:
                 whole = "frames of one configuration"
             elif len(shared) > 1:
                 whole += ", which share configurations,"
-            told = " and ".join(f"{min(own[fold])} known in fold {fold}" for fold in sorted(own)[:2])
-            raise InputError(f"folds.split: expected {whole} in one fold, found {told}")
-        if own:
-            (found[unit],) = own
-    return found
+            known_folds = " and ".join(f"{min(reasons[fold])} known in fold {fold}" for fold in sorted(reasons)[:2])
+            raise InputError(f"folds.split: expected {whole} in one fold, found {known_folds}")
+        if reasons:
+            (placed[unit],) = reasons
+    return placed

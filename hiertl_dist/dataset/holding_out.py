@@ -82,8 +82,8 @@ def hold_out(
     check_hold_out(fraction, every)
     for pattern in groups:
         if not any(fnmatchcase(f.group, pattern) for f in frames):
-            there = sorted({f.group for f in frames})
-            raise InputError(f"hold_out: {pattern!r} matches no group; there are {there[:20]}")
+            group_names = sorted({f.group for f in frames})
+            raise InputError(f"hold_out: {pattern!r} matches no group; there are {group_names[:20]}")
     whole = [any(fnmatchcase(f.group, p) for p in groups) for f in frames]
     others = [f for f, out in zip(frames, whole, strict=True) if not out]
     single: set[str] = set()
@@ -96,17 +96,17 @@ def hold_out(
             f"hold_out: none of {len(others)} frames would be held out by "
             f"{f'fraction = {fraction}' if fraction is not None else f'every = {every}'}"
         )
-    held = [out or f.configuration in single for f, out in zip(frames, whole, strict=True)]
-    if frames and all(held):
-        said = [f"groups = {list(groups)}"] * bool(groups) + [f"fraction = {fraction}"] * (fraction is not None)
-        said += [f"every = {every}"] * (every is not None)
-        there = sorted({f.group for f in frames})
+    held_out = [out or f.configuration in single for f, out in zip(frames, whole, strict=True)]
+    if frames and all(held_out):
+        options = [f"groups = {list(groups)}"] * bool(groups) + [f"fraction = {fraction}"] * (fraction is not None)
+        options += [f"every = {every}"] * (every is not None)
+        group_names = sorted({f.group for f in frames})
         raise InputError(
-            f"hold_out: {' and '.join(said)} would hold out all {len(frames)} frames, and leave none to fit; the "
-            f"groups are {there[:20]}"
+            f"hold_out: {' and '.join(options)} would hold out all {len(frames)} frames, and leave none to fit; the "
+            f"groups are {group_names[:20]}"
         )
-    fitted = [f for f, out in zip(frames, held, strict=True) if not out]
-    return fitted, [f for f, out in zip(frames, held, strict=True) if out]
+    fitted = [f for f, out in zip(frames, held_out, strict=True) if not out]
+    return fitted, [f for f, out in zip(frames, held_out, strict=True) if out]
 
 
 def equal_frames_notes(fitted: Sequence[Frame], held_out: Sequence[Frame] = ()) -> tuple[str, ...]:
@@ -160,8 +160,8 @@ def _same_labels(one: Frame, other: Frame) -> bool:
 
 
 def _same(pairs: Sequence[tuple[Frame, Frame]]) -> str:
-    said = "; ".join(f"{one.origin} is {other.origin}" for one, other in pairs[:3])
-    return f"{said} and {len(pairs) - 3} more" if len(pairs) > 3 else said
+    text = "; ".join(f"{one.origin} is {other.origin}" for one, other in pairs[:3])
+    return f"{text} and {len(pairs) - 3} more" if len(pairs) > 3 else text
 
 
 def _drawn(frames: Sequence[Frame], fraction: float, seed: int) -> set[str]:
@@ -172,21 +172,21 @@ def _drawn(frames: Sequence[Frame], fraction: float, seed: int) -> set[str]:
         stratum = home.setdefault(frame.configuration, (frame.group, tuple(sorted(frame.elements))))
         strata[stratum][frame.configuration] = None
     total = max(1, round(fraction * len(home))) if len(home) > 1 else 0
-    shares = {s: fraction * len(own) for s, own in strata.items()}
+    shares = {s: fraction * len(members) for s, members in strata.items()}
     counts = {s: math.floor(share) for s, share in shares.items()}
     # the longest remainders are rounded up; equal ones in an order that a hash gives
     order = sorted(shares, key=lambda s: (counts[s] - shares[s], _hash(seed, *s)))
     for stratum in order[: max(0, total - sum(counts.values()))]:
         counts[stratum] += 1
-    return {c for s, own in strata.items() for c in sorted(own, key=lambda c: _hash(seed, c))[: counts[s]]}
+    return {c for s, members in strata.items() for c in sorted(members, key=lambda c: _hash(seed, c))[: counts[s]]}
 
 
 def _counted(frames: Sequence[Frame], every: int) -> set[str]:
-    seen: dict[str, dict[str, None]] = defaultdict(dict)
+    by_group: dict[str, dict[str, None]] = defaultdict(dict)
     home: dict[str, str] = {}
     for frame in frames:
-        seen[home.setdefault(frame.configuration, frame.group)][frame.configuration] = None
-    return {c for own in seen.values() for c in list(own)[every - 1 :: every]}
+        by_group[home.setdefault(frame.configuration, frame.group)][frame.configuration] = None
+    return {c for members in by_group.values() for c in list(members)[every - 1 :: every]}
 
 
 def _hash(seed: int, *names: object) -> bytes:
