@@ -76,7 +76,9 @@ class _Builder:
         wall, remarks = Penalty(**self.sections.penalty), tuple(self.sections.remarks)
         if self.undetermined:
             remarks += (f"{self.sections.path}: {undetermined_text(self.undetermined)}",)
-        return Parameters(basis, coefficients, wall, self.coverage, self.sections.path, remarks, tuple(self.undetermined))
+        return Parameters(
+            basis, coefficients, wall, self.coverage, self.sections.path, remarks, tuple(self.undetermined)
+        )
 
     def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
         try:
