@@ -111,7 +111,7 @@ def test_only_elements_that_are_far_are_named_and_only_as_far_as_compositions_te
 
     def notes(used, **how):
         return reference_notes(counts[used], energies[used], ["C", "N"], **{
-            "given": given, "held": {}, "fitted": (), "where": "x", **how})  # fmt: skip
+            "given": given, "frozen": {}, "fitted": (), "where": "x", **how})  # fmt: skip
 
     (said,) = notes(slice(0, 2))
     assert "N is given as -100" in said
