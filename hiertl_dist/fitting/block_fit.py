@@ -157,8 +157,8 @@ def fit_block(
 def _refitted(block: str, free: Sequence[str], settings: FitSettings) -> tuple[str, ...]:
     if not free or block in free or settings.include_fewer:
         return ()
-    said = f"{', '.join(free)} refitted on frames of {block} alone"
-    return (f"{said}; include_fewer = true (--include-fewer) adds those of fewer elements",)
+    refitted = f"{', '.join(free)} refitted on frames of {block} alone"
+    return (f"{refitted}; include_fewer = true (--include-fewer) adds those of fewer elements",)
 
 
 def _choose_frames(
@@ -207,10 +207,10 @@ def solve_summaries(
     """The whole view of summaries, weighted, and its answer; one item, so that every process gets the same bits."""
     given = whole_view(summaries, settings.weights, settings.objective)
     task = partial(_weigh_and_solve, given=given, automatic=settings.weights == AUTO)
-    found = executor.run(task, [regulariser], label=str, what=f"solve {'+'.join(summaries.blocks)}")[0]
-    if isinstance(found, UnsafeGram):
-        raise found
-    linear, weights = found
+    answer = executor.run(task, [regulariser], label=str, what=f"solve {'+'.join(summaries.blocks)}")[0]
+    if isinstance(answer, UnsafeGram):
+        raise answer
+    linear, weights = answer
     return (given if weights is None else with_automatic(given, weights)), linear
 
 

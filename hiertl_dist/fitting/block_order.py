@@ -154,13 +154,13 @@ def wanted_blocks(
     """
     names = [b.name for b in blocks_of(basis)]
     _check_names(names, options, frozen)
-    held = {b for f in frozen for b in blocks_in(f)}
-    candidates = [b for b in names if (b not in held if options.only is None else b in options.only)]
+    frozen_blocks = {b for f in frozen for b in blocks_in(f)}
+    candidates = [b for b in names if (b not in frozen_blocks if options.only is None else b in options.only)]
     if not candidates:
         raise InputError(f"nothing to fit: frozen files hold every block of the basis, {', '.join(names)}")
     check_elements(frames, basis.elements)
-    there = {f.element_set for f in frames}
-    wanted = [b for b in candidates if b in there]
+    present = {f.element_set for f in frames}
+    wanted = [b for b in candidates if b in present]
     free = {lower for b in wanted for lower in options.together(b)[1:]}
     problems = Problems()
     for block in (b for b in candidates if b not in wanted and b not in free):
@@ -192,7 +192,7 @@ def check_climb(
     names = [b.name for b in blocks_of(basis)]
     problems = Problems()
     with problems.noting():
-        check_held(basis, frozen)
+        check_frozen_complete(basis, frozen)
     with problems.noting():
         _check_partial(wanted, options, frozen, tell)
     with problems.noting():
@@ -206,7 +206,7 @@ def check_climb(
 
 
 def _check_names(names: Sequence[ElementSet], options: HierarchyOptions, frozen: Sequence[Parameters]) -> None:
-    held = {b for f in frozen for b in blocks_in(f)}
+    frozen_blocks = {b for f in frozen for b in blocks_in(f)}
     for what, given in (("only", options.only or ()), ("settings of blocks", options.block_settings)):
         if unknown := [b for b in given if b not in names]:
             raise InputError(f"{what}: {unknown} are not blocks of the basis, which has {names}")
@@ -216,12 +216,13 @@ def _check_names(names: Sequence[ElementSet], options: HierarchyOptions, frozen:
                 raise InputError(f"partial: {lower} is not a lower block of {block}")
             if lower not in names:
                 raise InputError(
-                    f"partial: block {lower} is {'only in a frozen file' if lower in held else 'not in the basis'}; "
-                    f"to be left free it must be in the basis, which has {names}"
+                    f"partial: block {lower} is "
+                    f"{'only in a frozen file' if lower in frozen_blocks else 'not in the basis'}; to be left free it "
+                    f"must be in the basis, which has {names}"
                 )
 
 
-def check_held(basis: Basis, frozen: Sequence[Parameters]) -> None:
+def check_frozen_complete(basis: Basis, frozen: Sequence[Parameters]) -> None:
     """Raise InputError where frozen models have only the energy of a free atom of a block: its rest would be lost."""
     whole = {t.block for f in frozen for t in f.basis.types if t.body > 1}
     for kind in basis.types:
@@ -267,7 +268,7 @@ def _check_lower(
     frozen: Sequence[Parameters],
 ) -> None:  # fmt: skip
     """Each block's lower blocks are to be had, the frozen ones fit the basis, and there is one wall."""
-    held = {b for f in frozen for b in blocks_in(f)}
+    frozen_blocks = {b for f in frozen for b in blocks_in(f)}
     walls = {p for b in wanted if (p := options.of(b).penalty) is not None}
     if len(walls) > 1:
         named = " and ".join(sorted(map(str, walls)))
@@ -279,8 +280,8 @@ def _check_lower(
         free = options.together(block)[1:]
         check_frozen(basis, options.together(block), below_of(block, less(frozen, set(wanted)), free))
         lower = [n for n in names if n.is_proper_subset(block)]
-        refitted = {own for w in wanted[: wanted.index(block)] for own in options.together(w)[1:]}
-        if missing := [n for n in lower if n not in {*wanted, *held, *free, *refitted}]:
+        refitted = {b for w in wanted[: wanted.index(block)] for b in options.together(w)[1:]}
+        if missing := [n for n in lower if n not in {*wanted, *frozen_blocks, *free, *refitted}]:
             raise InputError(
                 f"block {block}: its lower blocks {', '.join(missing)} are in the basis, but neither fitted here nor "
                 "frozen; freeze their files, or leave their types out of the basis"
@@ -300,12 +301,12 @@ def _check_energies(
     fitted = fitted_blocks(wanted, options)
     for block in wanted:
         free = options.together(block)[1:]
-        there = {e for f in frames if f.energy is not None and f.element_set == block for e in f.elements}
+        labelled = {e for f in frames if f.energy is not None and f.element_set == block for e in f.elements}
         # those that blocks fitted here leave open are fitted with a larger block
-        own = {t.elements[0] for t in basis.types if t.body == 1 and t.block in fitted}
+        fitted_later = {t.elements[0] for t in basis.types if t.body == 1 and t.block in fitted}
         settled_energies(
-            basis, (block, *free), below_of(block, less(frozen, set(wanted)), free), there,
-            options.of(block).missing_energies, own, f"block {block}", fitted,
+            basis, (block, *free), below_of(block, less(frozen, set(wanted)), free), labelled,
+            options.of(block).missing_energies, fitted_later, f"block {block}", fitted,
         )  # fmt: skip
 
 
@@ -316,15 +317,15 @@ def _check_weights(wanted: Sequence[ElementSet], frames: Sequence[Frame], option
         if unknown := [k for k in explicit(options.of(block).weights) if k not in known]:
             raise InputError(unknown_weight(unknown[0], sources))
         sets = options.sets_of(block, frames)
-        own = [f for f in frames if f.element_set in sets]
-        check_fit_weights(summary_group_counts(own), own_weights(options, block, frames).weights, f"block {block}")
+        used = [f for f in frames if f.element_set in sets]
+        check_fit_weights(summary_group_counts(used), own_weights(options, block, frames).weights, f"block {block}")
 
 
 def own_weights(options: HierarchyOptions, block: ElementSet, frames: Sequence[Frame]) -> FitSettings:
     """A block's settings without weights of sources of other blocks' frames alone; those of none are refused."""
     settings, sets = options.of(block), options.sets_of(block, frames)
-    own = {f.group for f in frames if f.element_set in sets}
-    others = {f.group for f in frames} - own
+    sources = {f.group for f in frames if f.element_set in sets}
+    others = {f.group for f in frames} - sources
     foreign = {name for s in others for name in (s, *(f"{s}/{kind}" for kind in KINDS))} - set(KINDS)
     if isinstance(settings.weights, str):
         return settings
@@ -367,15 +368,17 @@ def walls_of_plan(
 
     ``fits``: the rows that are wanted, by the blocks that are fitted together, of which the first has the settings.
     """
-    said = []
+    notes = []
     for blocks, needs in fits.items():
         settings = options.settings if all_at_once else options.of(blocks[0])
         wall = wall_of(settings.penalty, frozen if all_at_once else below_of(blocks[0], frozen, blocks[1:]))
         coverage: dict[str, tuple[float, float]] = {}
         for block in blocks:
-            coverage |= plan.coverage({block}, {s for s, own in needs if own == block})
-        said += [("" if all_at_once else f"block {blocks[0]}: ") + n for n in reaching_wall(wall, plan.basis, coverage)]
-    return said
+            coverage |= plan.coverage({block}, {s for s, b in needs if b == block})
+        notes += [
+            ("" if all_at_once else f"block {blocks[0]}: ") + n for n in reaching_wall(wall, plan.basis, coverage)
+        ]
+    return notes
 
 
 def less(models: Sequence[Parameters], blocks: AbstractSet[ElementSet]) -> list[Parameters]:
@@ -386,11 +389,11 @@ def less(models: Sequence[Parameters], blocks: AbstractSet[ElementSet]) -> list[
 
 def below_of(block: ElementSet, models: Sequence[Parameters], free: Collection[str]) -> list[Parameters]:
     """The parts of models that stand on proper subsets of a block's elements, less the blocks left free."""
-    found = []
+    below = []
     for model in models:
         inside = {b for b in blocks_in(model) if b.is_proper_subset(block) and b not in free}
         if inside == blocks_in(model):
-            found.append(model)
+            below.append(model)
         elif inside:
-            found.append(model.restricted(inside))
-    return found
+            below.append(model.restricted(inside))
+    return below

@@ -60,15 +60,15 @@ def built_solution(
     counts = OBJECTIVES[objective]
     rows, squares = 0, 0.0
     by_name: dict[str, list[float]] = {}
-    for group, found in sums.items():
-        rows += counts.count(group.kind) * found[0]
-        squares += counts.count(group.kind) * found[2]
+    for group, group_sums in sums.items():
+        rows += counts.count(group.kind) * group_sums[0]
+        squares += counts.count(group.kind) * group_sums[2]
         total = by_name.setdefault(group.name, [0.0, 0.0, 0.0])
-        for i, value in enumerate(found):
+        for i, value in enumerate(group_sums):
             total[i] += value
     residuals = {
-        n: GroupResidual(int(own), float(np.sqrt(before / max(own, 1))), float(np.sqrt(after / max(own, 1))))
-        for n, (own, before, after) in by_name.items()
+        n: GroupResidual(int(count), float(np.sqrt(before / max(count, 1))), float(np.sqrt(after / max(count, 1))))
+        for n, (count, before, after) in by_name.items()
     }
     return Solution(
         parameters, name, tuple(blocks), {f.source: f.digest for f in frozen}, regulariser_to_dict(regulariser),

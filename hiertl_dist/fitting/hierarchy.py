@@ -20,7 +20,7 @@ from .block_order import (
     below_of,
     blocks_in,
     check_climb_contacts,
-    check_held,
+    check_frozen_complete,
     choose_blocks,
     fitted_blocks,
     less,
@@ -222,9 +222,9 @@ def fit_all_at_once(
         A frozen model does not fit the basis.
     """
     options = options or HierarchyOptions()
-    check_held(basis, frozen)
-    held = {b for f in frozen for b in blocks_in(f)}
-    names = [b.name for b in blocks_of(basis) if b.name not in held]
+    check_frozen_complete(basis, frozen)
+    frozen_blocks = {b for f in frozen for b in blocks_in(f)}
+    names = [b.name for b in blocks_of(basis) if b.name not in frozen_blocks]
     if not names:
         raise InputError("nothing to fit: frozen files hold every block of the basis")
     if ignored := [k for k in ("block_settings", "partial", "only") if getattr(options, k)]:

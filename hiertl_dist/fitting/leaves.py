@@ -102,17 +102,17 @@ class RowSource:
         """Columns and targets of the rows of frames of an element set."""
         if not self.compact:
             return self.width
-        own = [b.n_columns for b in blocks_of(self.basis, self.blocks) if (elements, b.name) in self.present]
-        return sum(own) + self.others
+        widths = [b.n_columns for b in blocks_of(self.basis, self.blocks) if (elements, b.name) in self.present]
+        return sum(widths) + self.others
 
     def _starts(self, segment: Segment) -> Iterator[tuple[int, str]]:
         """First column of each block that a segment has a tile of."""
         start = 0
         for block in blocks_of(self.basis, self.blocks):
-            there = (segment.elements, block.name) in self.present
-            if there:
+            has_tile = (segment.elements, block.name) in self.present
+            if has_tile:
                 yield start, block.name
-            start += block.n_columns * (there or not self.compact)
+            start += block.n_columns * (has_tile or not self.compact)
 
     def pieces(self, segments: Sequence[Segment]) -> Iterator[list[Piece]]:
         """[A | b, offsets] of each segment as (first column, rows); columns of blocks without a tile are left out.
@@ -123,11 +123,11 @@ class RowSource:
         kept = iter(()) if self.store is None else self.store.read_ahead(places)
         for segment in segments:
             if self.store is not None:
-                found = [(first, next(kept)) for first, _ in self._arrays(segment)]
+                pieces = [(first, next(kept)) for first, _ in self._arrays(segment)]
             else:
-                found = list(self._made(segment))
+                pieces = list(self._made(segment))
             place = self.width_of(segment.elements) - self.others
-            yield [*found, (place, labels_above_zero(segment.frames, self.energies))]
+            yield [*pieces, (place, labels_above_zero(segment.frames, self.energies))]
 
     def _arrays(self, segment: Segment) -> Iterator[tuple[int, str]]:
         """First column and array of each piece of a segment that a store has."""
@@ -194,11 +194,11 @@ def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], fl
 
 def _row_seconds(plan: Plan, blocks: Collection[str]) -> dict[str, float]:
     """Estimated CPU seconds of the rows of each segment, by its key."""
-    found: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for tile in plan.tiles:
         if tile.block in blocks:
-            found[tile.segment.key] = found.get(tile.segment.key, 0.0) + tile.seconds
-    return found
+            seconds[tile.segment.key] = seconds.get(tile.segment.key, 0.0) + tile.seconds
+    return seconds
 
 
 def leaf_label(leaf: Sequence[Segment]) -> str:
@@ -222,7 +222,7 @@ def grouped_rows(segment: Segment, shares: Mapping[str, int] | None = None) -> d
     dict from Group to ndarray of int
         Rows of the segment, rising.
     """
-    found: dict[Group, list[NDArray[np.intp]]] = {}
+    by_group: dict[Group, list[NDArray[np.intp]]] = {}
     start = 0
     for frame in segment.frames:
         codes = kind_codes(frame)
@@ -232,9 +232,9 @@ def grouped_rows(segment: Segment, shares: Mapping[str, int] | None = None) -> d
             if shares is not None:
                 atoms = len(frame) if kind == "energy" else 0
                 group = Group(frame.group, kind, frame.composition, shares[frame.digest], atoms)
-            found.setdefault(group, []).append(start + np.flatnonzero(codes == code))
+            by_group.setdefault(group, []).append(start + np.flatnonzero(codes == code))
         start += len(codes)
-    return {group: np.concatenate(parts) for group, parts in found.items()}
+    return {group: np.concatenate(parts) for group, parts in by_group.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,11 +249,11 @@ class Reduced:
         return Reduced(self.summary.merge(other.summary), self.squares + other.squares)
 
 
-def factor_in(found: Reduced) -> RFactor:
+def factor_in(reduced: Reduced) -> RFactor:
     """The triangular factor that was made of a group."""
-    if not isinstance(found.summary, RFactor):
-        raise TypeError(f"expected a triangular factor (method rfactor), found {found.summary.kind}")
-    return found.summary
+    if not isinstance(reduced.summary, RFactor):
+        raise TypeError(f"expected a triangular factor (method rfactor), found {reduced.summary.kind}")
+    return reduced.summary
 
 
 def reduce_leaf(
@@ -279,15 +279,15 @@ def reduce_leaf(
     """
     chosen = [grouped_rows(segment, shares) for segment in segments]
     totals: dict[Group, int] = {}
-    for own in chosen:
-        for group, index in own.items():
+    for indices in chosen:
+        for group, index in indices.items():
             totals[group] = totals.get(group, 0) + len(index)
     width = source.width_of(segments[0].elements)
     targets = 1 + len(source.frozen)
     collectors = {g: SUMMARIES[method].collector(count, width, targets) for g, count in totals.items()}
     squares = {g: np.zeros(width if shares is not None else 0) for g in totals}
-    for own, pieces in zip(chosen, source.pieces(segments), strict=True):
-        for group, index in own.items():
+    for indices, pieces in zip(chosen, source.pieces(segments), strict=True):
+        for group, index in indices.items():
             collectors[group].add(pieces, index)
             if shares is not None:
                 _add_squares(squares[group], pieces, index)
@@ -347,9 +347,9 @@ def reduce_segments(
         needed = max(needed, leaf_bytes(cut, width, method))
         values += 8 * width * sum(min(n, width) for n in sizes)
         leaves += cut
-    there = executor.memory() if memory is None else memory
+    available = executor.memory() if memory is None else memory
     workers = min(executor.workers, len(leaves))
-    check_resources(needed + 2 * values, f"reduction of {source.width} columns", memory=there, workers=workers)
+    check_resources(needed + 2 * values, f"reduction of {source.width} columns", memory=available, workers=workers)
     leaf = partial(reduce_leaf, source=source, method=method, shares=shares)
     groups: dict[Group, Reduced] = executor.reduce(
         leaf, merge_groups, leaves, label=leaf_label, what=what, cost=leaf_cost(plan, source),
@@ -360,11 +360,11 @@ def reduce_segments(
 
 def _sizes(segments: Sequence[Segment], shares: Mapping[str, int]) -> list[int]:
     """Numbers of rows of the groups of some segments."""
-    found: dict[Group, int] = {}
+    sizes: dict[Group, int] = {}
     for segment in segments:
         for group, chosen in grouped_rows(segment, shares).items():
-            found[group] = found.get(group, 0) + len(chosen)
-    return list(found.values())
+            sizes[group] = sizes.get(group, 0) + len(chosen)
+    return list(sizes.values())
 
 
 def _set_of(leaf: Sequence[Segment]) -> str:

@@ -162,28 +162,28 @@ def judgement_text(
 
 
 def _worse(compositions: Mapping[str, HasErrors], groups: Mapping[str, HasErrors]) -> list[str]:
-    said = []
+    phrases = []
     for kind in QUANTITIES:
         names = ["all frames" if name == "all" else name for name, e in compositions.items() if e.of(kind).worse]
         if len(groups) > 1:  # one group alone is all frames
             names += [f"group {name}" for name, e in groups.items() if e.of(kind).worse]
         if names:
-            said.append(f"{kind} of {listed(names, MOST_NAMED)}")
-    return said
+            phrases.append(f"{kind} of {listed(names, MOST_NAMED)}")
+    return phrases
 
 
 def far_groups(groups: Mapping[str, HasErrors]) -> list[str]:
     """By kind of label, the groups whose error is more than :data:`FAR` times the median of the groups, worst first."""
-    said = []
+    phrases = []
     for kind in QUANTITIES:
         # labels that are all zero, as forces of perfect crystals are, say nothing of what is usual
-        own = {name: e.of(kind) for name, e in groups.items()}
-        errors = {n: e.rmse for n, e in own.items() if e.labels and (kind == "energy" or e.size > NOISE[kind])}
+        of_kind = {name: e.of(kind) for name, e in groups.items()}
+        errors = {n: e.rmse for n, e in of_kind.items() if e.labels and (kind == "energy" or e.size > NOISE[kind])}
         if len(errors) < GROUPS:
             continue
         median = float(np.median(list(errors.values())))
         far = sorted((n for n, x in errors.items() if x > max(FAR * median, NOISE[kind])), key=lambda n: -errors[n])
         names = [f"{n} ({number_text(errors[n] / median)} times)" if median else n for n in far]
         if names:
-            said.append(f"{kind} of {listed(names, MOST_NAMED)}")
-    return said
+            phrases.append(f"{kind} of {listed(names, MOST_NAMED)}")
+    return phrases

@@ -118,12 +118,12 @@ class Summaries(Shown, card=summaries_card):
     @cached_property
     def starts(self) -> Mapping[str, range]:
         """By block, the indices of its columns in :attr:`columns`."""
-        found: dict[str, range] = {}
+        by_block: dict[str, range] = {}
         start = 0
         for block in blocks_of(self.basis, self.blocks):
-            found[block.name] = range(start, start + block.n_columns)
+            by_block[block.name] = range(start, start + block.n_columns)
             start += block.n_columns
-        return found
+        return by_block
 
     def offset(self, group: Group) -> Summary:
         """A group's summary with b − Σ offsets as its only target.
@@ -138,8 +138,8 @@ class Summaries(Shown, card=summaries_card):
         Summary
             Of labels less what the frozen models predict, unweighted.
         """
-        found = self.groups[group]
-        return found.offset([1.0] + [-1.0] * (found.n_targets - 1))
+        summary = self.groups[group]
+        return summary.offset([1.0] + [-1.0] * (summary.n_targets - 1))
 
     def combined(self, weights: Mapping[Group, float]) -> Summary:
         """All groups as one summary, weighted.
@@ -241,7 +241,7 @@ def reduce_rows(
     reduced = reduce_segments(
         plan, source, executor=executor, memory=memory, what=f"reduce {'+'.join(names)}", method=method
     )
-    groups = {group: found.summary for group, found in reduced.items()}
+    groups = {group: r.summary for group, r in reduced.items()}
     notes = (*inside_notes(plan.inside, plan.policy), *left_out_notes(plan.skipped, plan.unlabelled))
     return Summaries(
         groups, plan.basis, names, tuple(frozen), ranges=plan.ranges, notes=notes, energies=source.energies

@@ -82,7 +82,7 @@ def require_no_design_store(verb: str, folder: str | Path) -> None:
 
 def _require_no_summaries(verb: str, folder: Path, *below: str) -> None:
     """Raise StoreError where the folder of a design store is a summary store or has some, by these patterns."""
-    if any(found for pattern in ("index.json", *below) for found in folder.glob(pattern)):
+    if any(file for pattern in ("index.json", *below) for file in folder.glob(pattern)):
         raise StoreError(
             f"{verb}: store={str(folder)!r} is a summary store, which is named as summaries= now; store= is the design "
             "store, in which rows are kept"

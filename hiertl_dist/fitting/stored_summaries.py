@@ -91,8 +91,8 @@ def open_summaries(
     folds = None if settings["folds"] is None else Folds.from_dict(settings["folds"])
     frozen = tuple(parameters_of(f) for f in settings["frozen"])
     groups = StoredGroups(place.path)
-    here = stored if basis is None else _given_as_in(stored, basis)
-    return Summaries(groups, here, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros))
+    used = stored if basis is None else _given_as_in(stored, basis)
+    return Summaries(groups, used, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros))
 
 
 def _given_as_in(stored: Basis, basis: Basis) -> Basis:
@@ -133,16 +133,16 @@ class StoredGroups(Mapping[Group, RFactor]):
 
     def _moves_of(self, batch: Batch) -> list[tuple[int, float]]:
         """(one-body column, kcal/mol that an atom's energy is to lose besides) of a batch's factors."""
-        own = batch.info.get("zeros", {})
+        zeros = batch.info.get("zeros", {})
         basis = Basis.from_dict(self._store.settings["basis"])
         columns = columns_of(basis, batch.blocks) if batch.blocks else ()
         elements = {c.elements[0]: i for i, c in enumerate(columns) if not c.powers}
-        moves = {e: self.zeros.get(e, 0.0) - float(own.get(e, 0.0)) for e in elements}
+        moves = {e: self.zeros.get(e, 0.0) - float(zeros.get(e, 0.0)) for e in elements}
         return [(elements[e], move) for e, move in moves.items() if move]
 
     def __getitem__(self, group: Group) -> RFactor:
-        found = [self._above_zero(self._store.read(batch, group)[0], batch) for batch in self._batches[group]]
-        return merge_all(found)
+        factors = [self._above_zero(self._store.read(batch, group)[0], batch) for batch in self._batches[group]]
+        return merge_all(factors)
 
     def _above_zero(self, factor: RFactor, batch: str) -> RFactor:
         if not self._moves[batch]:
@@ -182,8 +182,8 @@ def store_settings(
     Among it the energies of free atoms that the basis gives, of elements without a column of their own here: what is
     taken off the labels for them can't be changed afterwards.
     """
-    held = one_body_values(frozen)
-    taken = {e: x for e, x in basis.energies if ElementSet.of([e]) not in names and e not in held}
+    frozen_energies = one_body_values(frozen)
+    taken = {e: x for e, x in basis.energies if ElementSet.of([e]) not in names and e not in frozen_energies}
     return {
         "basis": basis.to_dict(), "blocks": {b: block_digest(basis, b) for b in names},
         "folds": None if folds is None else folds.as_dict(), "policy": policy,
@@ -227,8 +227,8 @@ def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) 
         raise StoreError(f"{path}: the store has the blocks {', '.join(lost)}, which this basis lacks")
     # the order of blocks, and so of columns, is that of elements
     before = [e for e in stored["basis"]["elements"] if e in basis.elements]
-    if before != (here := [e for e in basis.elements if e in before]):
-        raise StoreError(f"{path}: the store has elements in the order {before}, this basis in the order {here}")
+    if before != (now := [e for e in basis.elements if e in before]):
+        raise StoreError(f"{path}: the store has elements in the order {before}, this basis in the order {now}")
     names = tuple(b.name for b in blocks_of(basis, {*stored["blocks"], *asked["blocks"]}))
     agreed(str(path), dict(stored), as_json({**asked, "blocks": {b: block_digest(basis, b) for b in names}}))
     return names
@@ -236,10 +236,10 @@ def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) 
 
 def ask_store(executor: Executor, call: Callable[[], Any], *, what: str) -> Any:
     """What ``call()`` says of a store, in one process. A StoreError is raised as it is, for no task has failed."""
-    found = executor.once(partial(_answer, call), what=what)
-    if isinstance(found, StoreError):
-        raise found
-    return found
+    answer = executor.once(partial(_answer, call), what=what)
+    if isinstance(answer, StoreError):
+        raise answer
+    return answer
 
 
 def _answer(call: Callable[[], Any]) -> Any:

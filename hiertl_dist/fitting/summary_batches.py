@@ -199,20 +199,20 @@ def reduced_batch(new: NewBatch) -> Batch:
             raise StoreError(f"{where}: group {label(unmatched[0])} is in {has} and not in {lacks}")
     entries: list[GroupEntry] = []
     for group in sorted(factors):
-        factor, here = factors[group], f"{where}, group {label(group)}"
+        factor, in_group = factors[group], f"{where}, group {label(group)}"
         shape, first = (factor.width, factor.n_targets), entries[0] if entries else None
         if first and shape != (first.width, first.n_targets):
             raise StoreError(
-                f"{here}: expected (width, targets) {(first.width, first.n_targets)}, as group {label(first.group)} "
-                f"has them, found {shape}"
+                f"{in_group}: expected (width, targets) {(first.width, first.n_targets)}, as group "
+                f"{label(first.group)} has them, found {shape}"
             )
         if rows is not None and rows[group] != factor.rows:
-            raise StoreError(f"{here}: expected {rows[group]} rows, found {factor.rows} in its factor")
-        require_all_rows(factor, squares[group], here)
+            raise StoreError(f"{in_group}: expected {rows[group]} rows, found {factor.rows} in its factor")
+        require_all_rows(factor, squares[group], in_group)
         try:
             parts = numbers_of(factor, squares[group])
         except ValueError as error:
-            raise StoreError(f"{here}: {error}") from error
+            raise StoreError(f"{in_group}: {error}") from error
         crc, count = 0, 0
         for part in parts:
             crc, count = crc32c(part, crc), count + part.size
@@ -327,16 +327,16 @@ def require_all_rows(factor: RFactor, squares: Vector, where: str) -> None:
     if np.shape(squares) != (factor.width,):
         raise StoreError(f"{where}: expected sums of squares of shape ({factor.width},), found {np.shape(squares)}")
     with np.errstate(over="ignore", invalid="ignore"):
-        found, expected = column_norms(factor.r), np.sqrt(squares)
+        norms, expected = column_norms(factor.r), np.sqrt(squares)
         lost = (factor.rows + len(factor.r)) * float(np.finfo(np.float64).smallest_subnormal)
         allowed = NORM_TOLERANCE * expected + np.sqrt(lost)
-        wrong = np.flatnonzero(~(np.isfinite(expected) & (np.abs(found - expected) <= allowed)))
+        wrong = np.flatnonzero(~(np.isfinite(expected) & (np.abs(norms - expected) <= allowed)))
     if len(wrong):
         i = int(wrong[0])
         column = f"column {i}" if i < factor.n_columns else f"target {i - factor.n_columns}"
         raise StoreError(
             f"{where}: {column}: expected the norm of its rows, √{squares[i]:.17g} = {expected[i]:.12g}, found "
-            f"{found[i]:.12g} in the factor of {factor.rows} rows: rows were lost or counted twice"
+            f"{norms[i]:.12g} in the factor of {factor.rows} rows: rows were lost or counted twice"
         )
 
 
@@ -345,15 +345,15 @@ def require_all_rows(factor: RFactor, squares: Vector, where: str) -> None:
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as they are read back. Raises ValueError naming the key where JSON can't hold the value."""
-    found = {}
+    plain = {}
     for key, value in settings.items():
         try:
-            found[str(key)] = json.loads(json.dumps(value, allow_nan=False))
+            plain[str(key)] = json.loads(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise ValueError(f"settings: {key}: expected what JSON can hold: {error}") from error
-    if not isinstance(found.get("blocks", {}), dict):
-        raise ValueError(f"settings: blocks: expected a mapping of names to digests, found {found['blocks']}")
-    return found
+    if not isinstance(plain.get("blocks", {}), dict):
+        raise ValueError(f"settings: blocks: expected a mapping of names to digests, found {plain['blocks']}")
+    return plain
 
 
 def agreed(where: str, stored: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:

@@ -155,8 +155,8 @@ def reduced_once(
 
 
 def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[ElementSet, ...]:
-    held = {t.block for f in frozen for t in f.basis.types}
-    free = [b.name for b in blocks_of(basis) if b.name not in held]
+    frozen_blocks = {t.block for f in frozen for t in f.basis.types}
+    free = [b.name for b in blocks_of(basis) if b.name not in frozen_blocks]
     return tuple(b.name for b in blocks_of(basis, free if blocks is None else blocks))
 
 
@@ -169,8 +169,8 @@ def with_missing(
     See :func:`summarise`. Raises InputError where it is missing and refused.
     """
     labelled = [f.element_set for f in frames if f.energy is not None]
-    there = {e for own in labelled if any(b.is_subset(own) for b in names) for e in own.elements}
-    wanted = settled_energies(basis, names, frozen, there, missing, (), "summarise", names).opened
+    elements = {e for own in labelled if any(b.is_subset(own) for b in names) for e in own.elements}
+    wanted = settled_energies(basis, names, frozen, elements, missing, (), "summarise", names).opened
     if not wanted:
         return basis, tuple(names)
     basis = with_energy_columns(basis, wanted)
@@ -227,8 +227,8 @@ def _share(frames: Sequence[Frame], folds: Folds | None, batches: Sequence[Batch
     known, groups = {r.digest: r.fold for r in records}, {r.group: r.fold for r in records}
     compositions = {r.digest: r.composition for r in records}
     configurations = {r.configuration: r.fold for r in records if r.configuration}
-    found = assign_folds(frames, folds, known, groups, compositions, configurations)
-    return known | dict(zip((f.digest for f in frames), found, strict=True))
+    assigned = assign_folds(frames, folds, known, groups, compositions, configurations)
+    return known | dict(zip((f.digest for f in frames), assigned, strict=True))
 
 
 def _todo(
@@ -299,9 +299,9 @@ def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[
     blocks = tuple(b for b in source.blocks if (elements, b) in source.present)
     origins = {f.origin for s in segments for f in s.frames}
     notes = inside_notes([p for p in plan.inside if p.frame in origins], plan.policy)
-    own = {g: r for g, r in groups.items() if g.elements == elements.elements}
+    own_groups = {g: r for g, r in groups.items() if g.elements == elements.elements}
     zeros = {e: x for e, x in source.energies.zeros.items() if e in elements.elements}
-    return _Fresh(elements, blocks, segments, tiles, own, plan.ranges[elements], notes, zeros)
+    return _Fresh(elements, blocks, segments, tiles, own_groups, plan.ranges[elements], notes, zeros)
 
 
 def _write(

@@ -125,8 +125,8 @@ class SummaryStore:
                 if merged != index["settings"]:
                     store._write_index(merged, index["batches"])
             else:
-                found = sorted(p.name for p in store.path.iterdir())
-                if other := [n for n in found if not n.startswith(".lock") and not _PARTIAL.fullmatch(n)]:
+                names = sorted(p.name for p in store.path.iterdir())
+                if other := [n for n in names if not n.startswith(".lock") and not _PARTIAL.fullmatch(n)]:
                     raise StoreError(f"{path}: expected an empty folder or a summary store, found {other[0]} there")
                 store._write_index(asked, [])
             store._remove_leftovers()
@@ -135,8 +135,8 @@ class SummaryStore:
     @property
     def settings(self) -> dict[str, Any]:
         """What the rows depend on, as :meth:`create` was told."""
-        found: dict[str, Any] = self._index()["settings"]
-        return found
+        settings: dict[str, Any] = self._index()["settings"]
+        return settings
 
     def batches(self) -> tuple[Batch, ...]:
         """The live batches, in the order of their ids, which does not depend on that of writing."""
@@ -155,11 +155,11 @@ class SummaryStore:
 
     def groups(self) -> dict[Group, list[str]]:
         """The ids of the live batches that have rows of each group."""
-        found: dict[Group, list[str]] = {}
+        by_group: dict[Group, list[str]] = {}
         for batch in self.batches():
             for entry in batch.groups:
-                found.setdefault(entry.group, []).append(batch.id)
-        return found
+                by_group.setdefault(entry.group, []).append(batch.id)
+        return by_group
 
     def add(
         self,
@@ -271,8 +271,8 @@ class SummaryStore:
                 where = f"{path}, group {label(group)}"
                 if size != numbers.nbytes:
                     raise StoreError(f"{where}: expected {numbers.nbytes} bytes, found {size}")
-                if (found := crc32c(numbers)) != entry.crc32c:
-                    raise StoreError(f"{where}: expected CRC32C {entry.crc32c:08x}, found {found:08x}")
+                if (crc := crc32c(numbers)) != entry.crc32c:
+                    raise StoreError(f"{where}: expected CRC32C {entry.crc32c:08x}, found {crc:08x}")
                 yield group, *factor_from(numbers, entry, where)
 
     def verify(self) -> None:
@@ -306,19 +306,19 @@ class SummaryStore:
     def _index(self) -> dict[str, Any]:
         path = self.path / _INDEX
         try:
-            found = _parsed(path)
+            index = _parsed(path)
         except FileNotFoundError as error:
             below = ", ".join(sorted(p.parent.name for p in self.path.glob(f"*/{_INDEX}")))
-            found_there = f"a folder of such: {below}" if below else "none"
-            raise StoreError(f"{self.path}: expected a summary store, found {found_there}") from error
-        if _KEY not in found:
+            instead = f"a folder of such: {below}" if below else "none"
+            raise StoreError(f"{self.path}: expected a summary store, found {instead}") from error
+        if _KEY not in index:
             raise StoreError(f"{self.path}: expected a summary store, found another {_INDEX}")
-        if found[_KEY] != FORMAT:
-            raise StoreError(f"{self.path}: expected summary store format {FORMAT}, found {found[_KEY]}")
-        expected = found.pop("sha256", None)
-        if expected != digest_of(found):
-            raise StoreError(f"{path}: expected SHA-256 {expected}, found {digest_of(found)}")
-        return found
+        if index[_KEY] != FORMAT:
+            raise StoreError(f"{self.path}: expected summary store format {FORMAT}, found {index[_KEY]}")
+        expected = index.pop("sha256", None)
+        if expected != digest_of(index):
+            raise StoreError(f"{path}: expected SHA-256 {expected}, found {digest_of(index)}")
+        return index
 
     def _write_index(self, settings: dict[str, Any], batches: list[str]) -> None:
         content = {_KEY: FORMAT, "settings": settings, "batches": batches}
@@ -374,22 +374,22 @@ def _require_known_blocks(path: Path, batch: Batch, settings: dict[str, Any]) ->
 def _parsed(path: Path) -> dict[str, Any]:
     """An object in a JSON file. Raises FileNotFoundError, and StoreError where it can't be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
     except (ValueError, OSError, RecursionError) as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise StoreError(f"{path}: expected an object, found {type(found).__name__}")
-    return found
+    if not isinstance(content, dict):
+        raise StoreError(f"{path}: expected an object, found {type(content).__name__}")
+    return content
 
 
 def _read_batch(folder: Path, batch_id: str) -> Batch:
     """The batch of a file. Raises FileNotFoundError, and StoreError where its content is not what its id tells."""
     path = folder / f"{batch_id}.json"
     content = _parsed(path)
-    if (found := digest_of(content)) != batch_id:
-        raise StoreError(f"{path}: expected SHA-256 {batch_id}, found {found}")
+    if (digest := digest_of(content)) != batch_id:
+        raise StoreError(f"{path}: expected SHA-256 {batch_id}, found {digest}")
     return batch_from(content)
 
 

@@ -79,14 +79,14 @@ def fits_of_frames(
 
     Groups that it left out, by a weight of 0, are not among them.
     """
-    found: dict[Kind, KindFit] = {}
+    fits: dict[Kind, KindFit] = {}
     for kind in QUANTITIES:
-        own = [g for g in squares if person_kind(g.kind) == kind]
-        count, sources = sum(rows[g] for g in own), {g.source for g in own}
+        groups = [g for g in squares if person_kind(g.kind) == kind]
+        count, sources = sum(rows[g] for g in groups), {g.source for g in groups}
         spread, freedom, size = label_spread(kind, [f for f in frames if f.group in sources])
         if count and freedom:
-            found[kind] = KindFit(float(np.sqrt(sum(squares[g] for g in own) / count)) / size, spread, freedom)
-    return found
+            fits[kind] = KindFit(float(np.sqrt(sum(squares[g] for g in groups) / count)) / size, spread, freedom)
+    return fits
 
 
 def fits_of_factors(
@@ -112,24 +112,24 @@ def fits_of_factors(
     dict from Kind to KindFit
         By kind of labels.
     """
-    found: dict[Kind, KindFit] = {}
+    fits: dict[Kind, KindFit] = {}
     for kind in QUANTITIES:
-        own = [g for g in squares if person_kind(g.kind) == kind and rows[g]]
-        count = sum(rows[g] for g in own)
-        left, freedom, size = sum(float(np.sum(factors[g][0][:, -1] ** 2)) for g in own), count, 1.0
+        groups = [g for g in squares if person_kind(g.kind) == kind and rows[g]]
+        count = sum(rows[g] for g in groups)
+        left, freedom, size = sum(float(np.sum(factors[g][0][:, -1] ** 2)) for g in groups), count, 1.0
         if kind == "energy":
-            if any(factors[g][1] < 0 or not g.atoms for g in own):  # or compositions are not kept apart
+            if any(factors[g][1] < 0 or not g.atoms for g in groups):  # or compositions are not kept apart
                 continue
             pools: dict[tuple[str, int], list[NDArray[np.float64]]] = {}
-            for g in own:
+            for g in groups:
                 r, i = factors[g]
                 pools.setdefault((g.composition, g.atoms), []).append(r[:, [i, -1]])
             left, freedom = sum(_about_mean(np.vstack(parts)) for parts in pools.values()), count - len(pools)
-            size = float(np.sqrt(sum(rows[g] * g.atoms**2 for g in own) / count)) if count else 1.0
+            size = float(np.sqrt(sum(rows[g] * g.atoms**2 for g in groups) / count)) if count else 1.0
         if freedom > 0:
-            rmse = float(np.sqrt(sum(squares[g] for g in own) / count)) / size
-            found[kind] = KindFit(rmse, float(np.sqrt(left / freedom)) / size, freedom)
-    return found
+            rmse = float(np.sqrt(sum(squares[g] for g in groups) / count)) / size
+            fits[kind] = KindFit(rmse, float(np.sqrt(left / freedom)) / size, freedom)
+    return fits
 
 
 def _about_mean(columns: NDArray[np.float64]) -> float:
@@ -141,14 +141,14 @@ def _about_mean(columns: NDArray[np.float64]) -> float:
 
 def _note(kind: Kind, rmse: float, spread: float, weight: float | None, where: str) -> str:
     unit, factor = UNIT[kind]
-    said, first = "", "their weight among the kinds (whose shares are told), "
+    effect, first = "", "their weight among the kinds (whose shares are told), "
     if weight is not None:
         first = ""
         if rmse > LITTLE * spread:
-            said = f"; the automatic weight {number_text(weight)} follows: these labels count for next to nothing"
+            effect = f"; the automatic weight {number_text(weight)} follows: these labels count for next to nothing"
     return (
         f"WARNING: {kind}: the fit of {where} leaves {number_text(rmse * factor)} {unit}, the labels' own "
-        f"spread is {number_text(spread * factor)}: it has not learned them{said}; look at {first}{LOOK[kind]}, or "
+        f"spread is {number_text(spread * factor)}: it has not learned them{effect}; look at {first}{LOOK[kind]}, or "
         "give the basis more terms"
     )
 
@@ -180,9 +180,9 @@ def label_spread(kind: Kind, frames: Sequence[Frame]) -> tuple[float, int, float
         return (*spread_of_labels(np.concatenate([np.empty(0), *parts]), None), 1.0)
     if kind == "stress":
         stresses = [f.stress for f in frames if f.stress is not None]
-        there = [np.flatnonzero(np.isfinite(s)) for s in stresses]
-        values = np.concatenate([np.empty(0), *(s[i] for s, i in zip(stresses, there, strict=True))])
-        return (*spread_of_labels(values, [c for i in there for c in i.tolist()]), 1.0)
+        finite = [np.flatnonzero(np.isfinite(s)) for s in stresses]
+        values = np.concatenate([np.empty(0), *(s[i] for s, i in zip(stresses, finite, strict=True))])
+        return (*spread_of_labels(values, [c for i in finite for c in i.tolist()]), 1.0)
     labelled = [f for f in frames if f.energy is not None]
     if not labelled:
         return float("nan"), 0, 1.0
@@ -194,7 +194,7 @@ def label_spread(kind: Kind, frames: Sequence[Frame]) -> tuple[float, int, float
         return spread, freedom, size
     elements = sorted({e for f in labelled for e in f.elements})
     counts = np.array([[f.species.count(e) for e in elements] for f in labelled], np.float64)
-    found, _, rank, _ = np.linalg.lstsq(counts, energies, rcond=1e-8)
+    per_atom, _, rank, _ = np.linalg.lstsq(counts, energies, rcond=1e-8)
     left = len(energies) - int(rank)
-    rest = energies - counts @ found
+    rest = energies - counts @ per_atom
     return (float(np.sqrt(rest @ rest / left)) / size if left else float("nan")), left, size

@@ -94,43 +94,45 @@ def view(
     MismatchError
         A frozen model does not fit the basis.
     """
-    held_fast = [f.parameters if isinstance(f, Solution) else f for f in frozen]
+    frozen_models = [f.parameters if isinstance(f, Solution) else f for f in frozen]
     sets, exclude, without = _listed(sets), _listed(exclude) or (), _listed(without) or ()
-    free = _free_blocks(summaries, blocks, held_fast)
+    free = _free_blocks(summaries, blocks, frozen_models)
     basis = lower_basis(summaries.basis, tuple(b.name for b in free), orders, exclude)
     names = tuple(b.name for b in free if any(t.block == b.name for t in basis.types))
     used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
     checked_choice(weights)
     factors = group_factors(_choose_groups(summaries, used, without, folds), weights, objective, "view")
-    basis, notes = _energies(summaries, basis, free, held_fast, factors, missing_energies, left_open)
-    own = {c: i for i, c in enumerate(summaries.columns)}
-    kept = np.array([own[c] for c in columns_of(basis)], np.intp)
-    energies = _given_energies(summaries, factors, names, held_fast)
-    found = View(
-        summaries, basis, names, kept, tuple(held_fast), dict(explicit(weights)), objective, factors, energies,
+    basis, notes = _energies(summaries, basis, free, frozen_models, factors, missing_energies, left_open)
+    index_of = {c: i for i, c in enumerate(summaries.columns)}
+    kept = np.array([index_of[c] for c in columns_of(basis)], np.intp)
+    energies = _given_energies(summaries, factors, names, frozen_models)
+    chosen = View(
+        summaries, basis, names, kept, tuple(frozen_models), dict(explicit(weights)), objective, factors, energies,
         notes=notes,
     )  # fmt: skip
-    return found if weights != AUTO else weighted(found)
+    return chosen if weights != AUTO else weighted(chosen)
 
 
 def _given_energies(
     summaries: Summaries, groups: Collection[Group], blocks: Sequence[ElementSet], frozen: Sequence[Parameters]
 ) -> dict[str, float]:
     """Energies that the basis gives, of the elements of these groups and blocks; frozen models say their own."""
-    held = one_body_values((*summaries.frozen, *frozen))
-    here = {e for g in groups for e in g.elements} | {e for b in blocks for e in b.elements}
-    return {e: x for e, x in summaries.basis.energies if e in here and e not in held}
+    frozen_energies = one_body_values((*summaries.frozen, *frozen))
+    elements = {e for g in groups for e in g.elements} | {e for b in blocks for e in b.elements}
+    return {e: x for e, x in summaries.basis.energies if e in elements and e not in frozen_energies}
 
 
 def _free_blocks(summaries: Summaries, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[Block, ...]:
     """The blocks that are free, if the frozen models go with them."""
-    held = {t.block for f in frozen for t in f.basis.types}
-    free = blocks_of(summaries.basis, [b for b in summaries.blocks if b not in held] if blocks is None else blocks)
+    frozen_blocks = {t.block for f in frozen for t in f.basis.types}
+    free = blocks_of(
+        summaries.basis, [b for b in summaries.blocks if b not in frozen_blocks] if blocks is None else blocks
+    )
     names = tuple(b.name for b in free)
     if lacking := sorted(set(names) - set(summaries.blocks)):
         raise InputError(f"blocks: the summaries have {', '.join(summaries.blocks)}, not {', '.join(lacking)}")
     check_frozen(summaries.basis, names, frozen)
-    _check_held(summaries, frozen)
+    _check_frozen_columns(summaries, frozen)
     return free
 
 
@@ -148,26 +150,28 @@ def _energies(
         missing = "zero"
     # whatever the weights, lest views that differ in them have other columns; summaries that don't keep compositions
     # apart may have any of the elements
-    there = {e for g in energetic for e in (g.elements or ones)}
-    held = (*summaries.frozen, *frozen)
-    found = settled_energies(summaries.basis, free, held, there, missing, left_open, "view", summaries.blocks)
-    if absent := [e for e in found.opened if e not in columns]:
+    labelled = {e for g in energetic for e in (g.elements or ones)}
+    all_frozen = (*summaries.frozen, *frozen)
+    settled = settled_energies(
+        summaries.basis, free, all_frozen, labelled, missing, left_open, "view", summaries.blocks
+    )
+    if absent := [e for e in settled.opened if e not in columns]:
         raise InputError(
             f"view: the energies of free atoms of {', '.join(absent)} can't be fitted: the summaries have the blocks "
             f'{", ".join(summaries.blocks)} alone; say missing_energies="fit" to summarise, which keeps a column each'
         )
-    own = [t for t in basis.types if t.body == 1]
-    fitted = {t.elements[0] for t in own if t.elements[0] in there and t.elements[0] not in found.given}
-    unseen = [t.elements[0] for t in own if t.elements[0] not in there and t.elements[0] not in found.given]
+    one_body = [t for t in basis.types if t.body == 1]
+    fitted = {t.elements[0] for t in one_body if t.elements[0] in labelled and t.elements[0] not in settled.given}
+    unseen = [t.elements[0] for t in one_body if t.elements[0] not in labelled and t.elements[0] not in settled.given]
     kept = [t for t in basis.types if t.body > 1 or t.elements[0] in fitted]
-    kept += [t for t in summaries.basis.types if t.body == 1 and t.elements[0] in found.opened]
+    kept += [t for t in summaries.basis.types if t.body == 1 and t.elements[0] in settled.opened]
     if not kept:
         raise InputError("nothing is left to fit but one-body terms, and no frame has an energy that tells them")
-    said: tuple[str, ...] = () if weightless else zero_notes(found.zero)
-    if weightless and found.zero:
-        said = (f"energies have weight 0, and the model has none of free atoms of {', '.join(found.zero)}",)
-    told = fitted_notes(found.opened) if energy_labels(factors) == "some" else ()
-    notes = (*said, *told, *undetermined_notes(OpenEnergies.of(unseen), ElementSet.union(free)))
+    of_zero: tuple[str, ...] = () if weightless else zero_notes(settled.zero)
+    if weightless and settled.zero:
+        of_zero = (f"energies have weight 0, and the model has none of free atoms of {', '.join(settled.zero)}",)
+    of_fitted = fitted_notes(settled.opened) if energy_labels(factors) == "some" else ()
+    notes = (*of_zero, *of_fitted, *undetermined_notes(OpenEnergies.of(unseen), ElementSet.union(free)))
     return summaries.basis.with_types(kept).with_energies({}), notes
 
 
@@ -176,7 +180,7 @@ def _listed(given: Sequence[str] | None) -> Sequence[str] | None:
     return [given] if isinstance(given, str) else given
 
 
-def _check_held(summaries: Summaries, frozen: Sequence[Parameters]) -> None:
+def _check_frozen_columns(summaries: Summaries, frozen: Sequence[Parameters]) -> None:
     """Raise InputError where the summaries lack columns that a frozen model has."""
     for model in frozen:
         # an energy that the basis gives is off the labels, and an earlier fit may have stated it
@@ -214,9 +218,9 @@ def free_sets(
 def _choose_groups(
     summaries: Summaries, sets: Collection[frozenset[str]], without: Sequence[str], folds: Collection[int] | None
 ) -> list[Group]:
-    there = {g.fold for g in summaries.groups}
-    if folds is not None and not set(folds) <= there:
-        raise InputError(f"folds: expected some of {sorted(there)}, found {sorted(folds)}")
+    all_folds = {g.fold for g in summaries.groups}
+    if folds is not None and not set(folds) <= all_folds:
+        raise InputError(f"folds: expected some of {sorted(all_folds)}, found {sorted(folds)}")
     for pattern in without:
         if not any(fnmatchcase(n, pattern) for g in summaries.groups for n in (g.source, g.composition)):
             raise InputError(f"without: {pattern!r} matches no source or composition")

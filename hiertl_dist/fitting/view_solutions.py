@@ -94,8 +94,8 @@ def solve(
 def solved_whole(given: View, regulariser: Regulariser) -> LinearSolution:
     """The answer to all weighted rows of a view; see :func:`solved`."""
     rows = combine(given)
-    (found,) = solved(given, rows, [regulariser], rows_for(regulariser, rows, given.counted))
-    return found
+    (answer,) = solved(given, rows, [regulariser], rows_for(regulariser, rows, given.counted))
+    return answer
 
 
 def rows_for(regulariser: Regulariser, summary: Summary, counted: float) -> float:
@@ -108,12 +108,12 @@ def solved(given: View, rows: Summary, regularisers: Sequence[Regulariser], coun
 
     One-body coefficients are those above ``given.zeros``, whether they are penalised, which acts on the whole, or not.
     """
-    found: dict[int, LinearSolution] = {}
+    by_place: dict[int, LinearSolution] = {}
     for whole in (False, True):
-        own = [i for i, r in enumerate(regularisers) if penalises_all(r) == whole]
-        if not own:
+        places = [i for i, r in enumerate(regularisers) if penalises_all(r) == whole]
+        if not places:
             continue
-        chosen = [regularisers[i] for i in own]
+        chosen = [regularisers[i] for i in places]
         if whole and given.zeros.any():
             if not isinstance(rows, RFactor):
                 raise TypeError(f"expected a triangular factor (method rfactor), found {rows.kind}")
@@ -121,8 +121,8 @@ def solved(given: View, rows: Summary, regularisers: Sequence[Regulariser], coun
             answers = [replace(a, coefficients=a.coefficients - given.zeros) for a in answers]
         else:
             answers = algebra.solve_all(rows, chosen, counted, given.unpenalised)
-        found |= zip(own, answers, strict=True)
-    return [found[i] for i in range(len(regularisers))]
+        by_place |= zip(places, answers, strict=True)
+    return [by_place[i] for i in range(len(regularisers))]
 
 
 def _with_zeros(given: View, rows: RFactor) -> RFactor:
@@ -200,21 +200,21 @@ def _weights_notes(given: View, targets: Mapping[Group, float]) -> tuple[str, ..
 def energies_of(given: View, linear: LinearSolution) -> tuple[dict[str, float], OpenEnergies]:
     """One-body energies, kcal/mol by element, that a solve of a view says, and those that it leaves open."""
     before = given.summaries.energies.open
-    found = _energies(given, linear.coefficients)
-    own = [given.columns[i].elements[0] for i in given.unpenalised if i < given.own]
-    still = undetermined_energies(own, before, linear.undetermined, found)
+    energies = _energies(given, linear.coefficients)
+    fitted = [given.columns[i].elements[0] for i in given.unpenalised if i < given.own]
+    still = undetermined_energies(fitted, before, linear.undetermined, energies)
     unknown = set(still.alone())
-    return {e: x for e, x in found.items() if e not in unknown}, still
+    return {e: x for e, x in energies.items() if e not in unknown}, still
 
 
 def _energies(given: View, coefficients: NDArray[np.float64]) -> dict[str, float]:
     """One-body energies, kcal/mol by element: those fitted, those that lower blocks left open, and those given."""
     before, zeros = given.summaries.energies.open, given.summaries.energies.zeros
     whole = coefficients + given.zeros
-    found = {given.columns[i].elements[0]: float(whole[i]) for i in given.unpenalised if i < given.own}
+    energies = {given.columns[i].elements[0]: float(whole[i]) for i in given.unpenalised if i < given.own}
     moved = before.directions @ coefficients[given.own :]
-    found |= {e: zeros.get(e, 0.0) + float(x) for e, x in zip(before.elements, moved, strict=True)}
-    return {**found, **given.energies}
+    energies |= {e: zeros.get(e, 0.0) + float(x) for e, x in zip(before.elements, moved, strict=True)}
+    return {**energies, **given.energies}
 
 
 def _unlearnt(given: View, squares: Mapping[Group, float], frames: Sequence[Frame]) -> tuple[str, ...]:
@@ -328,18 +328,18 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
 
     Examples
     --------
-    >>> found = hiertl_dist.path(given, lam_min=1e-3)
-    >>> coefficients = found.coefficients[found.best("bic")]
+    >>> lasso = hiertl_dist.path(given, lam_min=1e-3)
+    >>> coefficients = lasso.coefficients[lasso.best("bic")]
     """
     whole = bool(options.pop("penalise_one_body", False))
     free = [] if whole else given.unpenalised
     rows = combined_factor(given)
     rows = _with_zeros(given, rows) if whole else rows
-    found: LassoPath | RidgeGrid
+    solutions: LassoPath | RidgeGrid
     if kind == "lasso":
-        found = LassoPath(**vars(lasso_path(rows, given.counted, unpenalised=free, **options)))
+        solutions = LassoPath(**vars(lasso_path(rows, given.counted, unpenalised=free, **options)))
     elif kind == "ridge":
-        found = RidgeGrid(**vars(ridge_grid(rows, unpenalised=free, **options)))
+        solutions = RidgeGrid(**vars(ridge_grid(rows, unpenalised=free, **options)))
     else:
         raise ValueError(f"path: expected 'lasso' or 'ridge', found {kind!r}")
-    return found if whole else replace(found, coefficients=found.coefficients + given.zeros)
+    return solutions if whole else replace(solutions, coefficients=solutions.coefficients + given.zeros)

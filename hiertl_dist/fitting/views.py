@@ -166,11 +166,11 @@ class View(Shown, card=view_card):
         if blocks not in self._known_places:
             every = np.arange(len(self.summaries.columns))
             last = every[self.summaries.n_of_blocks :]
-            own = np.concatenate([*(every[self.summaries.starts[b]] for b in blocks), last])
+            columns = np.concatenate([*(every[self.summaries.starts[b]] for b in blocks), last])
             place = np.full(len(self.summaries.columns), -1, np.intp)
             place[self.kept] = np.arange(len(self.kept))
-            here = np.flatnonzero(place[own] >= 0)
-            self._known_places[blocks] = here, place[own][here], self._frozen_values[own]
+            free = np.flatnonzero(place[columns] >= 0)
+            self._known_places[blocks] = free, place[columns][free], self._frozen_values[columns]
         return self._known_places[blocks]
 
 
@@ -213,10 +213,10 @@ def weighted(given: View) -> View:
     return with_automatic(given, auto_weights(_rows_by_kind(given), given.unpenalised))
 
 
-def with_automatic(given: View, found: AutoWeights) -> View:
+def with_automatic(given: View, automatic: AutoWeights) -> View:
     """The view with automatic weights that were found for it."""
-    factors = row_weights(given.factors, found.weights, given.objective)
-    return replace(given, weights=dict(found.weights), factors=factors, automatic=found)
+    factors = row_weights(given.factors, automatic.weights, given.objective)
+    return replace(given, weights=dict(automatic.weights), factors=factors, automatic=automatic)
 
 
 def _rows_by_kind(given: View) -> Sequence[KindRows]:
@@ -247,15 +247,15 @@ def combine(given: View) -> Summary:
 
 def combined_factor(given: View) -> RFactor:
     """As :func:`combine`, for what needs a triangular factor. Raises InputError where there are normal equations."""
-    found = combine(given)
-    if not isinstance(found, RFactor):
-        raise InputError(f"views need triangular factors (method rfactor), found {found.kind}")
-    return found
+    rows = combine(given)
+    if not isinstance(rows, RFactor):
+        raise InputError(f"views need triangular factors (method rfactor), found {rows.kind}")
+    return rows
 
 
 def factor_of(given: View, group: Group) -> RFactor:
     """The triangular factor of a group's rows. Raises InputError where there are normal equations."""
-    found = given.summaries.groups[group]
-    if not isinstance(found, RFactor):
-        raise InputError(f"group {group.name}: views need triangular factors (method rfactor), found {found.kind}")
-    return found
+    summary = given.summaries.groups[group]
+    if not isinstance(summary, RFactor):
+        raise InputError(f"group {group.name}: views need triangular factors (method rfactor), found {summary.kind}")
+    return summary

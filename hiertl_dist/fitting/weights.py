@@ -79,12 +79,12 @@ def mistaken_kind(name: str) -> str | None:
 
 def unknown_weight(name: str, sources: Iterable[str]) -> str:
     """What to say of a weight that names no kind or source of rows."""
-    there = sorted({*sources} - {*KINDS})
+    others = sorted({*sources} - {*KINDS})
     kind = mistaken_kind(name)
     prefix = name[: name.rfind("/") + 1]
-    close = [prefix + kind] if kind else difflib.get_close_matches(name, [*KINDS, *there], 1)
+    close = [prefix + kind] if kind else difflib.get_close_matches(name, [*KINDS, *others], 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"weights: {name!r} names no kind or source of rows; there are {', '.join(KINDS)} and {there[:20]}{hint}"
+    return f"weights: {name!r} names no kind or source of rows; there are {', '.join(KINDS)} and {others[:20]}{hint}"
 
 
 def check_fit_weights(groups: Collection[Group], weights: Mapping[str, float] | str, where: str) -> None:
@@ -94,8 +94,8 @@ def check_fit_weights(groups: Collection[Group], weights: Mapping[str, float] | 
     names = {weight_names(group) for group in groups}
     if names and all(any(given.get(n, 1.0) == 0.0 for n in own) for own in names):
         zero = sorted({n for own in names for n in own if given.get(n, 1.0) == 0.0})
-        said = ", ".join(f"{n} = 0" for n in zero)
-        raise InputError(f"{where}: weights: no group of rows has a weight above zero: {said} leave nothing to fit")
+        zeros = ", ".join(f"{n} = 0" for n in zero)
+        raise InputError(f"{where}: weights: no group of rows has a weight above zero: {zeros} leave nothing to fit")
 
 
 def row_weights(groups: Iterable[Group], weights: Mapping[str, float], objective: str) -> dict[Group, float]:
@@ -133,8 +133,8 @@ def row_weights(groups: Iterable[Group], weights: Mapping[str, float], objective
 def weight_names(group: Group) -> tuple[str, ...]:
     """The names by which a person gives a weight to a group of rows."""
     kind = person_kind(group.kind)
-    own = [n for n in dict.fromkeys((group.source, group.composition)) if n]
-    return (kind, *(n for n in own if n != kind), *(f"{n}/{kind}" for n in own))
+    names = [n for n in dict.fromkeys((group.source, group.composition)) if n]
+    return (kind, *(n for n in names if n != kind), *(f"{n}/{kind}" for n in names))
 
 
 def check_weights(groups: Collection[Group], weights: Mapping[str, float]) -> None:
@@ -157,14 +157,14 @@ def shares_note(squares: Mapping[Group, float], factors: Mapping[Group, float]) 
     factors : mapping from Group to float
         What its rows are multiplied by.
     """
-    found: dict[str, float] = {}
+    sums: dict[str, float] = {}
     for group, factor in factors.items():
         kind = person_kind(group.kind)
-        found[kind] = found.get(kind, 0.0) + factor**2 * squares[group]
-    total = sum(found.values())
-    if len(found) < 2 or not total > 0.0:
+        sums[kind] = sums.get(kind, 0.0) + factor**2 * squares[group]
+    total = sum(sums.values())
+    if len(sums) < 2 or not total > 0.0:
         return ()
-    parts = [f"{k} {percent_text(found[k] / total)}" for k in KINDS if k in found]
+    parts = [f"{k} {percent_text(sums[k] / total)}" for k in KINDS if k in sums]
     return (f"with the weights given, the kinds' shares of the sum of squares are: {', '.join(parts)}",)
 
 
@@ -251,59 +251,59 @@ def auto_weights(kinds: Sequence[KindRows], unpenalised: Sequence[int]) -> AutoW
     parts, rows = {k.kind: k.summary for k in kinds}, {k.kind: k.summary.rows for k in kinds}
     counted = {k.kind: k.counted for k in kinds}
     spreads = {k: _spread(parts[k], counted[k], unpenalised if k == "energy" else ()) for k in parts}
-    told = [k for k, s in spreads.items() if s > FLAT[k]]
-    notes = [_said_of_equal(k, rows[k]) for k in parts if k not in told]
-    if len(told) < 2:
+    varying = [k for k, s in spreads.items() if s > FLAT[k]]
+    notes = [_note_on_equal(k, rows[k]) for k in parts if k not in varying]
+    if len(varying) < 2:
         return AutoWeights(dict.fromkeys(parts, 1.0), rows, spreads, notes=tuple(notes))
-    reference = "force" if "force" in told else max(told, key=lambda k: rows[k])
-    first = {k: spreads[reference] / spreads[k] if k in told else 1.0 for k in parts}
+    reference = "force" if "force" in varying else max(varying, key=lambda k: rows[k])
+    first = {k: spreads[reference] / spreads[k] if k in varying else 1.0 for k in parts}
     try:
         errors = _residuals(parts, counted, first, unpenalised)
     except UnsafeGram:
         note = "normal equations are unsafe without a stronger penalty: weights are from the spread of the labels alone"
         return AutoWeights(first, rows, spreads, notes=(*notes, note))
-    errors = {k: max(errors[k], SMALLEST * spreads[k]) for k in told}
+    errors = {k: max(errors[k], SMALLEST * spreads[k]) for k in varying}
     scale = errors[reference]
-    weights = {k: scale / errors[k] * (rows[reference] / rows[k]) ** SHARE if k in told else 1.0 for k in parts}
+    weights = {k: scale / errors[k] * (rows[reference] / rows[k]) ** SHARE if k in varying else 1.0 for k in parts}
     return AutoWeights(weights, rows, spreads, errors, tuple(notes))
 
 
-def _said_of_equal(kind: str, count: int) -> str:
+def _note_on_equal(kind: str, count: int) -> str:
     if count == 1:
-        found = "there is one label only"
+        reason = "there is one label only"
     elif kind == "energy":
-        found = f"all {count} labels are equal once the energies of free atoms are taken off"
+        reason = f"all {count} labels are equal once the energies of free atoms are taken off"
     else:
-        found = f"all {count} labels are zero"
-    return f"WARNING: {kind}: {found}; that says nothing of the weight of this kind, and weight 1 was taken"
+        reason = f"all {count} labels are zero"
+    return f"WARNING: {kind}: {reason}; that says nothing of the weight of this kind, and weight 1 was taken"
 
 
 def by_kind(groups: Mapping[Group, Summary], objective: str) -> list[KindRows]:
     """All rows of each kind together, from the summary of [A | b] of each group, frozen models subtracted from b."""
     counts = OBJECTIVES[objective]
-    found: dict[str, KindRows] = {}
+    merged: dict[str, KindRows] = {}
     # small groups first: rows are put below rows for nothing
     for group in sorted(groups, key=lambda g: (groups[g].rows, g)):
         kind, times = person_kind(group.kind), counts.count(group.kind)
-        own = groups[group].scale(float(np.sqrt(times)))
-        before = found.get(kind)
-        found[kind] = KindRows(
-            kind, own if before is None else before.summary.merge(own),
-            times * own.rows + (0 if before is None else before.counted),
+        scaled = groups[group].scale(float(np.sqrt(times)))
+        before = merged.get(kind)
+        merged[kind] = KindRows(
+            kind, scaled if before is None else before.summary.merge(scaled),
+            times * scaled.rows + (0 if before is None else before.counted),
         )  # fmt: skip
-    return [found[k] for k in KINDS if k in found and found[k].summary.rows]
+    return [merged[k] for k in KINDS if k in merged and merged[k].summary.rows]
 
 
 def _spread(part: Summary, counted: int, unpenalised: Sequence[int]) -> float:
     if not len(unpenalised):
         return float(np.sqrt(part.target_norm2() / counted))
     # total energies differ with composition first of all, and that one-body terms describe
-    own = part.columns(unpenalised)
-    if isinstance(own, RFactor):
-        apart = set_apart(own, np.arange(own.n_columns))
+    one_body = part.columns(unpenalised)
+    if isinstance(one_body, RFactor):
+        apart = set_apart(one_body, np.arange(one_body.n_columns))
         squares, rank = apart.rest.target_norm2(), apart.rank
     else:
-        squares, rank = _left_of_gram(own)
+        squares, rank = _left_of_gram(one_body)
     left = part.rows - rank
     return float(np.sqrt(squares / (counted * left / part.rows))) if left > 0 else 0.0
 
@@ -326,12 +326,12 @@ def _residuals(
     for other in ordered[1:]:
         total = total.merge(other)
     linear = solve(total, Ridge(FIRST_RIDGE), unpenalised=unpenalised)
-    found = {}
+    errors = {}
     for kind, part in parts.items():
         freedom = _freedom(scaled[kind], total, linear, unpenalised) * counted[kind] / part.rows
         left = max(counted[kind] - freedom, 0.1 * counted[kind])
-        found[kind] = float(np.sqrt(part.residual_norm2(linear.coefficients) / left))
-    return found
+        errors[kind] = float(np.sqrt(part.residual_norm2(linear.coefficients) / left))
+    return errors
 
 
 def _freedom(part: Summary, total: Summary, linear: LinearSolution, unpenalised: Sequence[int]) -> float:

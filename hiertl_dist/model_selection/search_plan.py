@@ -13,7 +13,7 @@ from ..fitting.block_order import (
     HierarchyOptions,
     blocks_in,
     check_climb,
-    check_held,
+    check_frozen_complete,
     fitted_blocks,
     less,
     wanted_blocks,
@@ -125,7 +125,7 @@ def _together(
     """Blocks and element sets of a search all at once."""
     problems = Problems()
     with problems.noting():
-        check_held(basis, frozen)
+        check_frozen_complete(basis, frozen)
     if settings.blocks:
         problems.add("search.blocks: all at once every block has the same grid; leave it out")
     held = {b for f in frozen for b in blocks_in(f)}
