@@ -95,10 +95,10 @@ def searching(folder: str, toy: bool) -> Callable[[], dict[str, Any]]:
         stage = found.stages[0]
         return {
             "pass_seconds": passed - began, "search_seconds": time.process_time() - passed,
-            "models": len(stage.found.candidates), "columns": len(columns_of(basis)), "rows": dict(stage.rows),
-            "widths": sorted({c.columns for c in stage.found.candidates}, reverse=True),
-            "failed": sum(1 for c in stage.found.candidates if c.failed), "frames": len(frames),
-            "folds": settings.folds.count, "scores": [c.score for c in stage.found.candidates],
+            "models": len(stage.selection.candidates), "columns": len(columns_of(basis)), "rows": dict(stage.rows),
+            "widths": sorted({c.columns for c in stage.selection.candidates}, reverse=True),
+            "failed": sum(1 for c in stage.selection.candidates if c.failed), "frames": len(frames),
+            "folds": settings.folds.count, "scores": [c.score for c in stage.selection.candidates],
             "best": stage.best.as_dict(), "chosen": stage.chosen.as_dict(),
             "store_bytes": sum(p.stat().st_size for p in (Path(folder) / "summaries").iterdir()),
         }  # fmt: skip

@@ -48,26 +48,29 @@ def search_text(result: SearchResult, units: str = "kcal", most: int = MOST) -> 
 
 
 def _stage_text(stage: Stage, units: str, most: int) -> str:
-    found = stage.found
-    tell = describer([c.choice for c in found.candidates])
+    selection = stage.selection
+    describe = describer([c.choice for c in selection.candidates])
     fine = sorted(
-        (i for i, c in enumerate(found.candidates) if not c.failed), key=lambda i: (found.candidates[i].score, i)
+        (i for i, c in enumerate(selection.candidates) if not c.failed),
+        key=lambda i: (selection.candidates[i].score, i),
     )
-    shown = fine[:most] + [found.chosen] * (found.chosen not in fine[:most])
+    shown = fine[:most] + [selection.chosen] * (selection.chosen not in fine[:most])
     factors = {"force": FORCE_UNITS[units][1], "energy": ENERGY_UNITS[units][1], "stress": 1.0}
-    kinds = list(found.candidates[found.best].kinds)
+    kinds = list(selection.candidates[selection.best].kinds)
     rows = []
     for i in shown:
-        c = found.candidates[i]
-        mark = MARKS["chosen"] if i == found.chosen else MARKS["best"] if i == found.best else "  "
+        c = selection.candidates[i]
+        mark = MARKS["chosen"] if i == selection.chosen else MARKS["best"] if i == selection.best else "  "
         errors = [pm(c.kinds[k][0] * factors[k], c.kinds[k][1] * factors[k]) for k in kinds]
         nonzeros = f"{c.mean_nonzeros:.0f} of {c.columns}"
-        rows.append([mark + tell(c.choice), pm(c.score, c.standard_error), *errors, nonzeros, f"{1e6 * c.cost:.3g}"])
+        rows.append(
+            [mark + describe(c.choice), pm(c.score, c.standard_error), *errors, nonzeros, f"{1e6 * c.cost:.3g}"]
+        )
     counts = ", ".join(f"{n:,} {k}".replace(",", " ") for k, n in stage.rows.items())
     frozen = ", ".join(p.source for p in stage.frozen) or "nothing"
     name = stage.name if len(stage.blocks) == 1 else f"{stage.name} ({', '.join(stage.blocks)} together)"
     text = [
-        f"{name}: {count_text(len(found.candidates), 'model')} on {count_text(stage.frames, 'frame')} "
+        f"{name}: {count_text(len(selection.candidates), 'model')} on {count_text(stage.frames, 'frame')} "
         f"({counts} rows), {frozen} frozen",
         table_text(["model", "score", *kinds, "nonzero", "µs/atom"], rows),
     ]
@@ -75,10 +78,10 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
         text.append(edge)
     if len(fine) > len(shown):
         text.append(f"… and {len(fine) - len(shown)} more with higher scores")
-    kept_out = [(c, c.rejected) for c in found.candidates if c.rejected]
-    lost = [(c, c.failed) for c in found.candidates if c.failed]
+    kept_out = [(c, c.rejected) for c in selection.candidates if c.rejected]
+    lost = [(c, c.failed) for c in selection.candidates if c.failed]
     for what, some in (("kept out, for a composition gets worse", kept_out), ("could not be fitted", lost)):
-        text += [f"{what}: {tell(c.choice)}: {why}" for c, why in some[:5]]
+        text += [f"{what}: {describe(c.choice)}: {why}" for c, why in some[:5]]
         if len(some) > 5:
             text.append(f"{what}: {len(some) - 5} more")
     return "\n".join(text)
@@ -86,15 +89,15 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
 
 def edge_text(stage: Stage) -> str:
     """What is said where the chosen strength of a regulariser is the first or last of those that were tried."""
-    tables = [dict(c.choice.regulariser) for c in stage.found.candidates]
+    tables = [dict(c.choice.regulariser) for c in stage.selection.candidates]
     chosen = dict(stage.chosen.choice.regulariser)
-    said = []
+    notes = []
     for key in ("alpha", "lam"):
         tried = sorted({t[key] for t in tables if t["kind"] == chosen["kind"] and key in t})
         if len(tried) > 2 and chosen.get(key) in (tried[0], tried[-1]):
             end, way = ("smallest", "smaller") if chosen[key] == tried[0] else ("largest", "larger")
-            said.append(f"{key} = {chosen[key]:g} is the {end} that was tried: add {way} ones to the grid")
-    return "; ".join(said)
+            notes.append(f"{key} = {chosen[key]:g} is the {end} that was tried: add {way} ones to the grid")
+    return "; ".join(notes)
 
 
 def pm(value: float, error: float) -> str:
@@ -118,20 +121,20 @@ def describer(choices: Sequence[Choice]) -> Any:
     moving = {n for n in names if len(tables) < len(plain) or len({t.get(n, 1.0) for t in tables}) > 1}
 
     def describe(choice: Choice) -> str:
-        said = []
+        parts = []
         if vary["orders"]:
-            said.append(_orders(choice.orders))
+            parts.append(_orders(choice.orders))
         if vary["exclude"]:
-            said.append("without " + "+".join(choice.exclude) if choice.exclude else "all types")
+            parts.append("without " + "+".join(choice.exclude) if choice.exclude else "all types")
         if isinstance(choice.weights, str):
-            said += [f"{choice.weights} weights"] * vary["weights"]
+            parts += [f"{choice.weights} weights"] * vary["weights"]
         else:
-            said += [f"{n} × {choice.weights.get(n, 1.0):g}" for n in sorted(moving)]
+            parts += [f"{n} × {choice.weights.get(n, 1.0):g}" for n in sorted(moving)]
         if vary["objective"]:
-            said.append(choice.objective)
-        if vary["regulariser"] or not said:
-            said.append(regulariser_text(choice.regulariser))
-        return ", ".join(said)
+            parts.append(choice.objective)
+        if vary["regulariser"] or not parts:
+            parts.append(regulariser_text(choice.regulariser))
+        return ", ".join(parts)
 
     return describe
 
@@ -171,14 +174,14 @@ def search_figure(result: SearchResult) -> Any:
 
 def _draw_stage(ax: Any, stage: Stage) -> dict[str, Any]:
     """What a panel has to say for the legend."""
-    found = stage.found
-    fine = [c for c in found.candidates if not c.failed]
+    selection = stage.selection
+    fine = [c for c in selection.candidates if not c.failed]
     handles: dict[str, Any] = {}
     looks = ((False, COLOURS[5], "models ± standard error"), (True, GREY, "kept out by the guard"))
     for kept_out, colour, label in looks:
-        own = [c for c in fine if bool(c.rejected) == kept_out]
-        if own:
-            handles[label] = ax.errorbar(*_points(own), fmt=".", ms=5, lw=0.7, alpha=0.7, color=colour, zorder=2)
+        shown = [c for c in fine if bool(c.rejected) == kept_out]
+        if shown:
+            handles[label] = ax.errorbar(*_points(shown), fmt=".", ms=5, lw=0.7, alpha=0.7, color=colour, zorder=2)
     front = pareto([c for c in fine if not c.rejected])
     # what costs more need not be worse than the last of them
     costs, scores = [c.cost for c in front] + [max(c.cost for c in fine)], [c.score for c in front] + [front[-1].score]
@@ -195,8 +198,8 @@ def _draw_stage(ax: Any, stage: Stage) -> dict[str, Any]:
         ("chosen", chosen, {"marker": "s", "ms": 12, "mec": COLOURS[1]}),
     ):
         (handles[label],) = ax.plot([1e6 * model.cost], [model.score], ls="", mfc="none", mew=1.6, zorder=4, **look)
-    lost = len(found.candidates) - len(fine)
-    title = f"{stage.name}: {count_text(len(found.candidates), 'model')}" + (f", {lost} not fitted" if lost else "")
+    lost = len(selection.candidates) - len(fine)
+    title = f"{stage.name}: {count_text(len(selection.candidates), 'model')}" + (f", {lost} not fitted" if lost else "")
     title += f"\nlowest {pm(best.score, best.standard_error)}, chosen {pm(chosen.score, chosen.standard_error)}"
     score = "held-out score (kcal/mol, Å, GPa)"
     ax.set_title(title, fontsize="medium")

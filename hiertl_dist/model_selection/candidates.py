@@ -103,8 +103,8 @@ class Source:
         """Factors of groups together, kept in this process."""
         if not hasattr(self._own, "pools"):
             self._own.pools = Pools(self.summaries, self.pool_bytes)
-        found: Pools = self._own.pools
-        return found
+        pools: Pools = self._own.pools
+        return pools
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_own"}
@@ -157,7 +157,7 @@ def items_of(models: Sequence[tuple[Choice, Columns]], folds: int) -> list[Item]
     by_columns: dict[str, list[int]] = {}
     for i, (_, columns) in enumerate(models):
         by_columns.setdefault(columns.basis.digest, []).append(i)
-    found = []
+    items = []
     for places in by_columns.values():
         columns = models[places[0]][1]
         # weightings that have the same regularisers go together
@@ -166,20 +166,20 @@ def items_of(models: Sequence[tuple[Choice, Columns]], folds: int) -> list[Item]
             choice = models[i][0]
             weightings.setdefault(json.dumps([choice.weights, choice.objective], sort_keys=True), []).append(i)
         alike: dict[str, list[list[int]]] = {}
-        for own in weightings.values():
-            alike.setdefault(json.dumps([dict(models[i][0].regulariser) for i in own]), []).append(own)
+        for members in weightings.values():
+            alike.setdefault(json.dumps([dict(models[i][0].regulariser) for i in members]), []).append(members)
         most = max(1, min(VIEWS, ITEM_BYTES // (2 * folds * 8 * (columns.count + 1) ** 2)))
         for group in alike.values():
             parts = -(-len(group) // most)
             for part in range(parts):
                 some = group[part * len(group) // parts : (part + 1) * len(group) // parts]
                 first = models[some[0][0]][0]
-                found.append(Item(
+                items.append(Item(
                     columns, first.orders, first.exclude,
-                    tuple((models[own[0]][0].weights, models[own[0]][0].objective) for own in some),
-                    tuple(models[i][0].regulariser for i in some[0]), tuple(i for own in some for i in own),
+                    tuple((models[members[0]][0].weights, models[members[0]][0].objective) for members in some),
+                    tuple(models[i][0].regulariser for i in some[0]), tuple(i for members in some for i in members),
                 ))  # fmt: skip
-    return found
+    return items
 
 
 def cross_validated(
@@ -204,7 +204,7 @@ def cross_validated(
         )  # fmt: skip
     task = partial(_run_item, setup=setup, source=source, folder=folder)
     made = runner.run(task, todo, label=_label, what=f"search {part.name}", cost=lambda pair: pair[1].cost)
-    kept |= {key: found for (key, _), found in zip(todo, made, strict=True)}
+    kept |= {key: result for (key, _), result in zip(todo, made, strict=True)}
     finish = partial(_candidates, models, items, [kept[k] for k in keys], part, setup, frozen)
     # once, so that all processes choose the same
     return list(runner.once(finish, what=f"score the models of {part.name}"))
@@ -222,15 +222,15 @@ def _item_bytes(item: Item, folds: int) -> int:
 
 def _read_results(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
     """What is in the files of earlier searches; one that cannot be read is as good as none."""
-    found = {}
+    results = {}
     for key in keys:
         try:
             content = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             continue
         if isinstance(content, dict) and content.get("key") == key:
-            found[key] = content
-    return found
+            results[key] = content
+    return results
 
 
 def _run_item(pair: tuple[str, Item], *, setup: Setup, source: Source, folder: Path | None) -> Any:
@@ -276,18 +276,18 @@ def _candidates(
     frozen: Sequence[Parameters],
 ) -> list[Candidate]:  # fmt: skip
     prices = _costs({c.basis.digest: c.basis for _, c in models}, part, (*frozen, *setup.frozen))
-    found: dict[int, Candidate] = {}
+    candidates: dict[int, Candidate] = {}
     for item, result in zip(items, results, strict=True):
         cost = prices[item.columns.basis.digest]
         for place, one in zip(item.places, result["models"], strict=True):
             choice, count = models[place][0], item.columns.count
             if "failed" in one:
-                found[place] = failed(choice, count, cost, one["failed"])
+                candidates[place] = failed(choice, count, cost, one["failed"])
                 continue
             errors = HeldOut.from_dict({"cells": result["cells"], "rows": result["rows"], "squares": one["squares"]})
             conditions = [np.inf if k is None else k for k in one["conditions"]]
-            found[place] = scored(choice, count, cost, errors, setup.importance, one["nonzeros"], conditions)
-    return [found[i] for i in range(len(models))]
+            candidates[place] = scored(choice, count, cost, errors, setup.importance, one["nonzeros"], conditions)
+    return [candidates[i] for i in range(len(models))]
 
 
 def _costs(bases: Mapping[str, Basis], part: Part, frozen: Sequence[Parameters]) -> dict[str, float]:

@@ -105,8 +105,8 @@ def scored(
 
 def _only(errors: HeldOut, kinds: Collection[str]) -> HeldOut:
     """The errors of some kinds of rows."""
-    here = [i for i, cell in enumerate(errors.cells) if cell.kind in kinds]
-    return HeldOut(tuple(errors.cells[i] for i in here), errors.rows[here], errors.squares[here])
+    chosen = [i for i, cell in enumerate(errors.cells) if cell.kind in kinds]
+    return HeldOut(tuple(errors.cells[i] for i in chosen), errors.rows[chosen], errors.squares[chosen])
 
 
 def _value(errors: HeldOut, importance: Mapping[str, float] | None, where: dict[str, Any]) -> tuple[float, float]:
@@ -178,10 +178,10 @@ def _margin(standard_error: float) -> float:
 
 def _worse(candidate: Candidate, best: Candidate) -> list[str]:
     """The compositions of which a model is worse than the best one by more than that one's standard error."""
-    found = []
+    worse = []
     for name, (score, error) in best.compositions.items():
         own = candidate.compositions[name][0]
         if own > score + _margin(error):
             bar = "no standard error: rows in one fold only" if math.isnan(error) else f"± {error:.4g}"
-            found.append(f"{name}: {own:.4g}, the best model {score:.4g} ({bar})")
-    return found
+            worse.append(f"{name}: {own:.4g}, the best model {score:.4g} ({bar})")
+    return worse

@@ -139,8 +139,8 @@ def cross_validate(
     Examples
     --------
     >>> ridges = [{"kind": "ridge", "alpha": a} for a in (1e-4, 1e-3, 1e-2)]
-    >>> found = cross_validate(view(summaries), ridges)
-    >>> min(found, key=lambda one: one.errors.score()).regulariser
+    >>> results = cross_validate(view(summaries), ridges)
+    >>> min(results, key=lambda one: one.errors.score()).regulariser
     """
     views = [given] if isinstance(given, View) else list(given)
     listed = list(regularisers) if isinstance(regularisers, Sequence) else [regularisers]
@@ -151,9 +151,9 @@ def cross_validate(
     shelf = pools if pools is not None and runner.workers == 1 else None
     items = training_factors(views, runner, shelf)
     task = partial(_validate_fold, views=views, regularisers=wanted, pools=shelf)
-    found = runner.run(task, items, label=lambda item: _fold(item[0]), what="cross-validate")
+    by_fold = runner.run(task, items, label=lambda item: _fold(item[0]), what="cross-validate")
     return [
-        _collected(view, regulariser, v * len(wanted) + r, found)
+        _collected(view, regulariser, v * len(wanted) + r, by_fold)
         for v, view in enumerate(views) for r, regulariser in enumerate(wanted)
     ]  # fmt: skip
 
@@ -167,8 +167,8 @@ def training_factors(
         raise InputError("cross-validation: expected pools of the summaries that the views are of, found others")
     folds = sorted({g.fold for g in views[0].factors})
     factors = runner.run(partial(_fold_factors, views=views, pools=pools), folds, label=_fold, what="factors of folds")
-    training = [_all_but_one([own[v] for own in factors]) for v in range(len(views))]
-    return [(fold, [own[i] for own in training]) for i, fold in enumerate(folds)]
+    training = [_all_but_one([of_views[v] for of_views in factors]) for v in range(len(views))]
+    return [(fold, [of_folds[i] for of_folds in training]) for i, fold in enumerate(folds)]
 
 
 def _fold(fold: int) -> str:
@@ -196,12 +196,12 @@ def _check_alike(views: Sequence[View]) -> None:
 
 def _classes(views: Sequence[View], fold: int) -> dict[tuple[Any, ...], tuple[Group, ...]]:
     """Groups of a fold that have the same columns and, in each view, the same weight."""
-    found: dict[tuple[Any, ...], list[Group]] = {}
+    classes: dict[tuple[Any, ...], list[Group]] = {}
     for group in views[0].factors:
         factors = tuple(v.factors[group] for v in views)
         if group.fold == fold and any(factors):
-            found.setdefault((views[0].summaries.blocks_in(group), factors), []).append(group)
-    return {key: tuple(own) for key, own in found.items()}
+            classes.setdefault((views[0].summaries.blocks_in(group), factors), []).append(group)
+    return {key: tuple(groups) for key, groups in classes.items()}
 
 
 def _fold_factors(fold: int, *, views: Sequence[View], pools: Pools | None) -> list[RFactor]:
@@ -227,14 +227,14 @@ def _all_but_one(factors: Sequence[RFactor]) -> list[RFactor]:
     for factor in factors[:-1]:
         last = before[-1]
         before.append(factor if last is None else last.merge(factor))
-    found: list[RFactor] = []
+    merged: list[RFactor] = []
     after: RFactor | None = None
     for i in range(len(factors) - 1, -1, -1):
         front = before.pop()
         both = [f for f in (front, after) if f is not None]
-        found.append(both[0] if len(both) == 1 else both[0].merge(both[1]))
+        merged.append(both[0] if len(both) == 1 else both[0].merge(both[1]))
         after = factors[i] if after is None else factors[i].merge(after)
-    return found[::-1]
+    return merged[::-1]
 
 
 Fitted = list["LinearSolution | str"]
@@ -271,24 +271,24 @@ def _solved(given: View, factor: RFactor, regularisers: Sequence[Regulariser], c
     by_rows: dict[float, list[int]] = {}
     for i, regulariser in enumerate(regularisers):
         by_rows.setdefault(rows_for(regulariser, factor, counted), []).append(i)
-    found: dict[int, LinearSolution | str] = {}
-    for rows, own in by_rows.items():
+    answers: dict[int, LinearSolution | str] = {}
+    for rows, places in by_rows.items():
         try:
-            found |= zip(own, solved(given, factor, [regularisers[i] for i in own], rows), strict=True)
+            answers |= zip(places, solved(given, factor, [regularisers[i] for i in places], rows), strict=True)
         except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError):
-            for i in own:
+            for i in places:
                 try:
-                    found[i] = solved(given, factor, [regularisers[i]], rows)[0]
+                    answers[i] = solved(given, factor, [regularisers[i]], rows)[0]
                 except (ConvergenceError, ArithmeticError, np.linalg.LinAlgError) as error:
-                    found[i] = f"{type(error).__name__}: {error}"
-    return [found[i] for i in range(len(regularisers))]
+                    answers[i] = f"{type(error).__name__}: {error}"
+    return [answers[i] for i in range(len(regularisers))]
 
 
-def _collected(view: View, regulariser: Regulariser, place: int, found: Sequence[Any]) -> CrossValidation:
-    facts = [own[place] for own, _ in found]
+def _collected(view: View, regulariser: Regulariser, place: int, by_fold: Sequence[Any]) -> CrossValidation:
+    facts = [of_models[place] for of_models, _ in by_fold]
     failed = "; ".join(f"fold {i}: {text}" for i, (_, _, text) in enumerate(facts) if text)
     if failed:
         return CrossValidation(view, regulariser, None, failed=failed)
-    groups = {g: (rows, float(s[place])) for _, squares in found for g, (rows, s) in squares.items()}
+    groups = {g: (rows, float(s[place])) for _, squares in by_fold for g, (rows, s) in squares.items()}
     nonzeros, conditions = tuple(n for n, _, _ in facts), tuple(c for _, c, _ in facts)
     return CrossValidation(view, regulariser, HeldOut.of(groups), nonzeros, conditions)

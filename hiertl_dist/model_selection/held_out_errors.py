@@ -145,8 +145,8 @@ class HeldOut(Shown, card=held_out_card):
         list of str or list of int
             Its values, sorted; kinds in their usual order, force, stress, energy.
         """
-        found = {getattr(c, field) for c in self.cells}
-        return [k for k in KINDS if k in found] if field == "kind" else sorted(found)
+        values = {getattr(c, field) for c in self.cells}
+        return [k for k in KINDS if k in values] if field == "kind" else sorted(values)
 
     def table(self, by: str = "composition") -> dict[Any, dict[str, float]]:
         """RMSE of each kind of rows, part by part.
@@ -163,8 +163,8 @@ class HeldOut(Shown, card=held_out_card):
             together under ``"all"``.
         """
         kinds = self.values("kind")
-        found: dict[Any, dict[str, float]] = {v: {k: self.rmse(k, **{by: v}) for k in kinds} for v in self.values(by)}
-        return found | {"all": {k: self.rmse(k) for k in kinds}}
+        table: dict[Any, dict[str, float]] = {v: {k: self.rmse(k, **{by: v}) for k in kinds} for v in self.values(by)}
+        return table | {"all": {k: self.rmse(k) for k in kinds}}
 
     def score(self, importance: Mapping[str, float] | None = None, **where: Any) -> float:
         """Geometric mean of the RMSEs of the kinds of rows, by which the models of a search are compared.
@@ -236,17 +236,17 @@ class HeldOut(Shown, card=held_out_card):
         shares = {k: s for k, s in self._shares(importance).items() if s}
         pooled = {k: self.rmse(k, **{**where, "fold": None}) for k in shares}
         whole = [k for k in shares if not math.isnan(pooled[k])]
-        found = []
+        scores = []
         for fold in self.values("fold") if where.get("fold") is None else [where["fold"]]:
-            own = {**where, "fold": fold}
-            kinds = [k for k in whole if self._chosen({"kind": k, **own}).any()]
+            of_fold = {**where, "fold": fold}
+            kinds = [k for k in whole if self._chosen({"kind": k, **of_fold}).any()]
             if kinds == whole:
-                found.append(self.score(importance, **own))
+                scores.append(self.score(importance, **of_fold))
             elif kinds:
-                here = {k: shares[k] for k in kinds}
-                ratio = self.score(here, **own) / self.score(here, **{**where, "fold": None})
-                found.append(self.score(importance, **{**where, "fold": None}) * ratio)
-        return np.array(found)
+                present = {k: shares[k] for k in kinds}
+                ratio = self.score(present, **of_fold) / self.score(present, **{**where, "fold": None})
+                scores.append(self.score(importance, **{**where, "fold": None}) * ratio)
+        return np.array(scores)
 
     def standard_error(self, importance: Mapping[str, float] | None = None, **where: Any) -> float:
         """Standard error of the score: the spread of the folds' scores over the root of their number.
@@ -293,12 +293,12 @@ class HeldOut(Shown, card=held_out_card):
         rows: dict[Cell, int] = {}
         squares: dict[Cell, float] = {}
         for cell, count, square in zip(self.cells, self.rows, self.squares, strict=True):
-            own = Cell(
+            pooled = Cell(
                 cell.kind, cell.source if "source" in kept else "", cell.composition if "composition" in kept else "",
                 cell.fold if "fold" in kept else -1,
             )  # fmt: skip
-            rows[own] = rows.get(own, 0) + int(count)
-            squares[own] = squares.get(own, 0.0) + float(square)
+            rows[pooled] = rows.get(pooled, 0) + int(count)
+            squares[pooled] = squares.get(pooled, 0.0) + float(square)
         return HeldOut(tuple(rows), np.array(list(rows.values()), np.int64), np.array(list(squares.values())))
 
     def as_dict(self) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def columns_of_choices(part: Part, choices: Sequence[Choice]) -> list[tuple[Choi
         A choice names what is not there, has an order above that of the basis, or leaves nothing.
     """
     known: dict[str, Columns] = {}
-    found = []
+    pairs = []
     for choice in choices:
         own = _own_choice(part, choice)
         key = json.dumps([own.orders, own.exclude])
@@ -115,24 +115,24 @@ def columns_of_choices(part: Part, choices: Sequence[Choice]) -> list[tuple[Choi
                 where = f"search.blocks.{part.name}" if part.own else "search.grid"
                 raise InputError(f"{where}, for {part.name}: {error}") from error
             known[key] = Columns(basis, len(columns_of(basis)))
-        found.append((own, known[key]))
-    return found
+        pairs.append((own, known[key]))
+    return pairs
 
 
 def _own_choice(part: Part, choice: Choice) -> Choice:
     """A choice without what concerns other blocks alone. Raises InputError for weights that name nothing."""
     types = [t for t in part.basis.types if t.block in part.blocks]
     others = [t for t in part.basis.types if t.block not in part.blocks]
-    here, there = _names(types), _names(others)
+    own_names, other_names = _names(types), _names(others)
     exclude, orders = choice.exclude, choice.orders
     if "exclude" not in part.own:
-        exclude = tuple(n for n in exclude if _plain(n) in here or _plain(n) not in there)
+        exclude = tuple(n for n in exclude if _plain(n) in own_names or _plain(n) not in other_names)
     if "orders" not in part.own and isinstance(orders, list):
         orders = _within(part, orders)
     elif "orders" not in part.own and isinstance(orders, dict):
-        here |= {t.block for t in types}
-        there |= {t.block for t in others}
-        orders = {n: v for n, v in orders.items() if _plain(n) in here or _plain(n) not in there}
+        own_names |= {t.block for t in types}
+        other_names |= {t.block for t in others}
+        orders = {n: v for n, v in orders.items() if _plain(n) in own_names or _plain(n) not in other_names}
     weights = {}
     if isinstance(choice.weights, str):
         return replace(choice, exclude=exclude, orders=orders)
@@ -182,8 +182,8 @@ def kinds_of(frame: Frame) -> list[str]:
 
 def weighable(frames: Sequence[Frame]) -> frozenset[str]:
     """What weights may name: every kind, and the sources and compositions, with the kinds that they have rows of."""
-    found = {n for f in frames for k in kinds_of(f) for n in weight_names(Group(f.group, k, f.composition))}
-    return frozenset(found | set(KINDS))
+    names = {n for f in frames for k in kinds_of(f) for n in weight_names(Group(f.group, k, f.composition))}
+    return frozenset(names | set(KINDS))
 
 
 def _names(types: Sequence[ClusterType]) -> set[str]:

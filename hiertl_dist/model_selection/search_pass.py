@@ -37,7 +37,7 @@ def summarise_for(
     if summaries is not None:
         ask_store(executor, partial(_refuse_strangers, Path(summaries), plan.given), what=f"look at {summaries}")
     memory = plan.options.memory
-    found = reduced_once(
+    reduced = reduced_once(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
         frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
     )  # fmt: skip
@@ -54,8 +54,8 @@ def summarise_for(
         identity = {"path": str(summaries), "batches": {i: s for i, s in batches.items() if s in wanted}}
     if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
         identity["energies"] = dict(plan.basis.energies)
-    there = executor.memory() if memory is None else memory
-    return found, Source(found, identity, there // (4 * executor.workers), there)
+    available = executor.memory() if memory is None else memory
+    return reduced, Source(reduced, identity, available // (4 * executor.workers), available)
 
 
 def summary_place(

@@ -90,15 +90,15 @@ def plan_search(
     free = _in_order(basis, {b for _, blocks, _ in stages for b in blocks})
     parts = []
     for name, blocks, sets in stages:
-        own = tuple(f for f in labelled if f.element_set in sets)
-        if not any(f.element_set == name for f in own) and not all_at_once:
+        stage_frames = tuple(f for f in labelled if f.element_set in sets)
+        if not any(f.element_set == name for f in stage_frames) and not all_at_once:
             problems.add(f"block {name}: no frame of exactly its elements has an energy, forces or a stress")
             continue
         fit = options.settings if all_at_once else options.of(name)
         grid = settings.grid if all_at_once else settings.of(name)
-        there = tuple(sorted({f.element_set for f in own}))
-        parts.append(Part(name, blocks, there, own, fit, grid, settings.own_axes(name), basis, weighable(labelled),
-                          free, all_at_once))  # fmt: skip
+        element_sets = tuple(sorted({f.element_set for f in stage_frames}))
+        parts.append(Part(name, blocks, element_sets, stage_frames, fit, grid, settings.own_axes(name), basis,
+                          weighable(labelled), free, all_at_once))  # fmt: skip
     for part in parts:
         _look_at(part, settings, options, problems, tell)
     left = tuple(less(frozen, set(free)))
@@ -128,8 +128,8 @@ def _together(
         check_frozen_complete(basis, frozen)
     if settings.blocks:
         problems.add("search.blocks: all at once every block has the same grid; leave it out")
-    held = {b for f in frozen for b in blocks_in(f)}
-    wanted = [n for n in names if n not in held]
+    frozen_blocks = {b for f in frozen for b in blocks_in(f)}
+    wanted = [n for n in names if n not in frozen_blocks]
     # which blocks are free, and of which frames, is as if these were not said; what else they say would be ignored
     if options.only is not None and (absent := sorted(set(wanted) - fitted_blocks(options.only, options))):
         problems.add(
@@ -151,9 +151,9 @@ def _together(
         raise InputError(
             f"nothing to search: no frame with labels has all elements of one of the blocks {', '.join(wanted)}"
         )
-    there = {e for f in frames if f.energy is not None and f.element_set in sets for e in f.elements}
+    labelled = {e for f in frames if f.energy is not None and f.element_set in sets for e in f.elements}
     settled_energies(
-        basis, wanted, less(frozen, set(wanted)), there, options.settings.missing_energies, (), "search all at once",
+        basis, wanted, less(frozen, set(wanted)), labelled, options.settings.missing_energies, (), "search all at once",
         wanted,
     )  # fmt: skip
     return wanted, sets
@@ -214,19 +214,19 @@ def _check_energies(parts: Sequence[Part], basis: Basis, frozen: Sequence[Parame
     That is energies of free atoms that a stage knows only a combination of, which frames of a later one tell apart.
     """
     given = dict(basis.energies)
-    told = {*given, *one_body_values(frozen), *(b for part in parts for b in part.blocks)}
+    known = {*given, *one_body_values(frozen), *(b for part in parts for b in part.blocks)}
     ones = {t.elements[0] for t in basis.types if t.body == 1}
     left = OpenEnergies()
     for part in parts:
         labelled = [f for f in part.frames if f.energy is not None]
-        there = {e for f in labelled for e in f.elements}
-        missing = there - told if part.fit.missing_energies == "fit" else set()
-        told |= missing
-        own = sorted(((set(part.blocks) & ones) - set(given)) | missing)
-        left = left.without(own)
-        movable = left.within(there)
-        counts = np.hstack([counts_of(labelled, own), movable.rows(labelled)])
-        refitted = counts_of(labelled, (*own, *movable.alone()))
+        elements = {e for f in labelled for e in f.elements}
+        missing = elements - known if part.fit.missing_energies == "fit" else set()
+        known |= missing
+        fitted = sorted(((set(part.blocks) & ones) - set(given)) | missing)
+        left = left.without(fitted)
+        movable = left.within(elements)
+        counts = np.hstack([counts_of(labelled, fitted), movable.rows(labelled)])
+        refitted = counts_of(labelled, (*fitted, *movable.alone()))
         together = [e for e in movable.elements if e not in movable.alone()]
         if together and _rank(counts) > _rank(refitted):
             raise InputError(
@@ -236,7 +236,7 @@ def _check_energies(parts: Sequence[Part], basis: Basis, frozen: Sequence[Parame
             )
         # R alone: U of all frames is as large as the square of their number
         _, _, vt = np.linalg.svd(np.linalg.qr(counts, mode="r"))
-        left = left.replaced(movable, undetermined_energies(own, movable, vt[_rank(counts) :].T, {}))
+        left = left.replaced(movable, undetermined_energies(fitted, movable, vt[_rank(counts) :].T, {}))
 
 
 def _rank(counts: NDArray[np.float64]) -> int:
@@ -248,11 +248,11 @@ def _rank(counts: NDArray[np.float64]) -> int:
 def _ladder_choices(grid: Grid, fit: FitSettings) -> list[Choice]:
     """Each value of each axis once, and all combinations of orders and exclusions, for these may leave nothing."""
     start = grid.start(fit)
-    found = [start.changed(axis, v) for axis, values in grid.axes.items() for v in values] or [start]
+    choices = [start.changed(axis, v) for axis, values in grid.axes.items() for v in values] or [start]
     for orders in grid.axes.get("orders", (start.orders,)):
         for exclude in grid.axes.get("exclude", (start.exclude,)):
-            found.append(replace(start, orders=orders, exclude=exclude))
-    return found
+            choices.append(replace(start, orders=orders, exclude=exclude))
+    return choices
 
 
 def _check_scores(frames: Sequence[Frame], name: str, settings: SearchSettings) -> None:

@@ -102,13 +102,13 @@ class Grid(Shown):
 
     def choices(self, fit: FitSettings) -> list[Choice]:
         """Every combination of the axes' values, the last axis fastest."""
-        found = []
+        choices = []
         for values in itertools.product(*self.axes.values()):
             one = self.start(fit)
             for axis, value in zip(self.axes, values, strict=True):
                 one = one.changed(axis, value)
-            found.append(one)
-        return found
+            choices.append(one)
+        return choices
 
     def rungs(self) -> list[str]:
         """The axes that have something to choose from."""
@@ -180,15 +180,15 @@ class SearchSettings(Shown):
         with problems.noting():
             require_known(table, SEARCH, "search")
         table = table if isinstance(table, dict) else {}
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for key in ("strategy", "rule", "importance"):
             with problems.noting():
                 if key in table:  # looked at by itself, for the first that is wrong ends it
                     cls(**{key: table[key]})
-                    found[key] = table[key]
+                    values[key] = table[key]
         with problems.noting():
             if "folds" in table:
-                found["folds"] = _folds(table["folds"])
+                values["folds"] = _folds(table["folds"])
         blocks: dict[str, Grid] = {}
         given = table.get("blocks", {})
         if not isinstance(given, dict):
@@ -203,7 +203,7 @@ class SearchSettings(Shown):
         with problems.noting():
             grid = Grid.from_dict(table.get("grid", {}))
         problems.settle()
-        return cls(grid, blocks, **found)
+        return cls(grid, blocks, **values)
 
     def of(self, block: str) -> Grid:
         """The grid of a block: an axis of its own table takes the place of the general one, others are added.
@@ -269,12 +269,12 @@ def _numbers(table: Any, where: str) -> dict[str, float]:
     """A table of finite numbers ≥ 0."""
     if not isinstance(table, Mapping):
         raise InputError(f"{where}: expected a table of numbers, found {table!r}")
-    problems, found = Problems(), {}
+    problems, numbers = Problems(), {}
     for key, value in table.items():
         with problems.noting():
-            found[str(key)] = _number(value, f"{where}.{key}")
+            numbers[str(key)] = _number(value, f"{where}.{key}")
     problems.settle()
-    return found
+    return numbers
 
 
 def _number(value: Any, where: str) -> float:
@@ -287,14 +287,14 @@ def _axis(values: Sequence[Any], where: str) -> tuple[Any, ...]:
     """The values of an axis, each once."""
     if not values:
         raise InputError(f"{where}: expected at least one value, found an empty list")
-    found: dict[str, Any] = {}
+    distinct: dict[str, Any] = {}
     for value in values:
-        found.setdefault(json.dumps(value, sort_keys=True, default=list), value)
-    return tuple(found.values())
+        distinct.setdefault(json.dumps(value, sort_keys=True, default=list), value)
+    return tuple(distinct.values())
 
 
 def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
-    found: list[dict[str, object]] = []
+    tables: list[dict[str, object]] = []
     problems = Problems()
     for i, table in enumerate(value if isinstance(value, list) else [value]):
         place = f"{where}[{i}]" if isinstance(value, list) else where
@@ -307,9 +307,9 @@ def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
             for fault in (faults := regulariser_faults(one)):
                 problems.add(f"{place}: {fault}")
             if not faults:
-                found.append(regulariser_to_dict(regulariser_from_dict(one)))
+                tables.append(regulariser_to_dict(regulariser_from_dict(one)))
     problems.settle()
-    return {"regulariser": _axis(found, where)}
+    return {"regulariser": _axis(tables, where)}
 
 
 def _weights(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
@@ -323,9 +323,9 @@ def _weights(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
                 continue
             if not isinstance(table, dict):
                 raise InputError(f'{where}[{i}]: expected a table of numbers or "auto", found {table!r}')
-            own = _weights(table, f"{where}[{i}]") if table else {}
-            names = [a.partition(".")[2] for a in own]
-            tables += [dict(zip(names, v, strict=True)) for v in itertools.product(*own.values())]
+            axes = _weights(table, f"{where}[{i}]") if table else {}
+            names = [a.partition(".")[2] for a in axes]
+            tables += [dict(zip(names, v, strict=True)) for v in itertools.product(*axes.values())]
         return {"weights": _axis(tables, where)}
     if not isinstance(value, dict):
         raise InputError(f'{where}: expected "auto", a table of numbers or a list of such tables, found {value!r}')

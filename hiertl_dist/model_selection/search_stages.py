@@ -54,15 +54,15 @@ class Stage(Shown, card=stage_card):
     """One fit of a search: what was tried, what was chosen, and what it was conditioned on.
 
     ``name`` is the block, or the elements of all blocks together, and ``blocks`` are those that are free. ``frozen``
-    are the models whose predictions are subtracted, those of files included. ``found`` has the candidates, and which of
-    them is best and which is chosen; ``solution`` is the chosen one, fitted on all folds of ``frames`` frames with so
-    many ``rows`` of each kind.
+    are the models whose predictions are subtracted, those of files included. ``selection`` has the candidates, and
+    which of them is best and which is chosen; ``solution`` is the chosen one, fitted on all folds of ``frames`` frames
+    with so many ``rows`` of each kind.
     """
 
     name: ElementSet
     blocks: tuple[ElementSet, ...]
     frozen: tuple[Parameters, ...]
-    found: Chosen
+    selection: Chosen
     solution: Solution
     rows: Mapping[str, int]
     frames: int
@@ -70,12 +70,12 @@ class Stage(Shown, card=stage_card):
     @property
     def chosen(self) -> Candidate:
         """The one that the rule chose."""
-        return self.found.candidates[self.found.chosen]
+        return self.selection.candidates[self.selection.chosen]
 
     @property
     def best(self) -> Candidate:
         """The lowest score."""
-        return self.found.candidates[self.found.best]
+        return self.selection.candidates[self.selection.best]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -83,10 +83,10 @@ class Stage(Shown, card=stage_card):
         return {
             "name": self.name, "blocks": list(self.blocks), "frames": self.frames, "rows": dict(self.rows),
             "frozen": [{"source": p.source, "digest": p.digest} for p in self.frozen],
-            "candidates": [c.as_dict() for c in self.found.candidates],
-            "best": self.found.best,
+            "candidates": [c.as_dict() for c in self.selection.candidates],
+            "best": self.selection.best,
             "chosen": {
-                "index": self.found.chosen, **self.chosen.as_dict(), "solution": self.solution.as_dict(),
+                "index": self.selection.chosen, **self.chosen.as_dict(), "solution": self.solution.as_dict(),
                 "basis": basis.to_dict(), "basis_digest": basis.digest,
             },
         }  # fmt: skip
@@ -212,7 +212,7 @@ def search(
     with borrowed(executor) as runner:
         if summaries is not None:
             summaries = summary_place(plan, settings, Path(summaries), runner)
-        found, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner)
+        reduced, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner)
         folder = None if output is None else Path(output) / "search"
         stages: list[Stage] = []
         for part in plan.parts:
@@ -223,15 +223,15 @@ def search(
             stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
             done(stages[-1])
     model = merged_model([*plan.frozen, *current_models(stages)], basis, plan.wall)
-    return SearchResult(settings, tuple(stages), model, found, source.identity, all_at_once)
+    return SearchResult(settings, tuple(stages), model, reduced, source.identity, all_at_once)
 
 
 def current_models(stages: Sequence[Stage]) -> list[Parameters]:
     """What was chosen so far, less what a later stage has fitted anew."""
-    found: list[Parameters] = []
+    models: list[Parameters] = []
     for stage in stages:
-        found = with_fit(found, stage.solution)
-    return found
+        models = with_fit(models, stage.solution)
+    return models
 
 
 def frozen_of(part: Part, setup: Setup, plan: SearchPlan) -> tuple[Parameters, ...]:
@@ -271,32 +271,35 @@ def _stage(
         new = {columns.key(c): (c, columns) for c, columns in listed}
         missing = {k: v for k, v in new.items() if k not in known}
         if missing:
-            found = cross_validated(list(missing.values()), part, setup, plan.frozen, source, folder, runner, tell)
-            known.update(zip(missing, found, strict=True))
+            candidates = cross_validated(list(missing.values()), part, setup, plan.frozen, source, folder, runner, tell)
+            known.update(zip(missing, candidates, strict=True))
         return [columns.key(c) for c, columns in listed]
 
     where = f"search, {part.name}"
     if settings.strategy == "grid":
         keys = list(dict.fromkeys(evaluated(part.grid.choices(part.fit))))
-        found = choose([known[k] for k in keys], settings.rule, where)
+        selection = choose([known[k] for k in keys], settings.rule, where)
     else:
-        found = _climb(part, settings, known, evaluated, where, tell)
-    failures = [c for c in found.candidates if c.failed]
+        selection = _climb(part, settings, known, evaluated, where, tell)
+    failures = [c for c in selection.candidates if c.failed]
     if failures:
-        tell(f"  {len(failures)} of {len(found.candidates)} models could not be fitted, such as: {failures[0].failed}")
+        tell(
+            f"  {len(failures)} of {len(selection.candidates)} models could not be fitted, such as: "
+            f"{failures[0].failed}"
+        )
     while True:
-        picked = found.candidates[found.chosen]
+        picked = selection.candidates[selection.chosen]
         task = partial(_solved, picked.choice, part, setup, source.summaries)
         solution = runner.once(task, what=f"solve {part.name}")
         if isinstance(solution, Solution):
             break
         tell(f"  the model that was chosen cannot be fitted on all folds ({solution}); the next one is taken")
         lost = replace(picked, failed=f"on all folds: {solution}", rejected="")
-        found = choose(
-            [lost if c is picked else replace(c, rejected="") for c in found.candidates], settings.rule, where
+        selection = choose(
+            [lost if c is picked else replace(c, rejected="") for c in selection.candidates], settings.rule, where
         )
     rows = _rows(picked.choice, part, setup, source.summaries)
-    return Stage(part.name, part.blocks, frozen_of(part, setup, plan), found, solution, rows, len(part.frames))
+    return Stage(part.name, part.blocks, frozen_of(part, setup, plan), selection, solution, rows, len(part.frames))
 
 
 def _climb(
@@ -330,8 +333,8 @@ def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> S
 
 def _rows(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> dict[str, int]:
     chosen = view(summaries, **setup.view_options(choice.orders, choice.exclude, choice.weights, choice.objective))
-    found: dict[str, int] = {}
+    rows: dict[str, int] = {}
     for group in chosen.factors:
         kind = person_kind(group.kind)
-        found[kind] = found.get(kind, 0) + summaries.rows(group)
-    return {k: found[k] for k in KINDS if k in found}
+        rows[kind] = rows.get(kind, 0) + summaries.rows(group)
+    return {k: rows[k] for k in KINDS if k in rows}

@@ -146,9 +146,9 @@ STAGE_HEADER: Final = (
 
 def _stage_row(stage: Any) -> tuple[Any, ...]:
     chosen = stage.chosen
-    lost = sum(1 for c in stage.found.candidates if c.failed)
+    lost = sum(1 for c in stage.selection.candidates if c.failed)
     return (
-        stage.name, stage.frames, len(stage.found.candidates), lost, float(stage.best.score), float(chosen.score),
+        stage.name, stage.frames, len(stage.selection.candidates), lost, float(stage.best.score), float(chosen.score),
         float(chosen.mean_nonzeros), 1e6 * float(chosen.cost), regulariser_text(chosen.choice.regulariser),
     )  # fmt: skip
 
@@ -167,7 +167,7 @@ def search_card(result: Any) -> Card:
 
 def stage_card(stage: Any) -> Card:
     """A stage of a search: the models with the lowest scores."""
-    fine = sorted((c for c in stage.found.candidates if not c.failed), key=lambda c: c.score)
+    fine = sorted((c for c in stage.selection.candidates if not c.failed), key=lambda c: c.score)
     rows = tuple(
         ("chosen" if c is stage.chosen else "lowest" if c is stage.best else "", float(c.score),
          float(c.standard_error), float(c.mean_nonzeros), 1e6 * float(c.cost), regulariser_text(c.choice.regulariser))
@@ -175,7 +175,7 @@ def stage_card(stage: Any) -> Card:
     )  # fmt: skip
     facts = (("blocks", listed(stage.blocks)), ("frozen", sources_text(stage.frozen)), ("frames", str(stage.frames)))
     header = ("", "score", "±", "nonzero", "µs/atom", "regulariser")
-    return Card(f"Stage {stage.name}: {count_text(len(stage.found.candidates), 'model')}", facts, header, rows)
+    return Card(f"Stage {stage.name}: {count_text(len(stage.selection.candidates), 'model')}", facts, header, rows)
 
 
 SOME: Final = 10

@@ -22,9 +22,9 @@ def model(cost, score, error=0.1, **more):
 
 
 def stage(candidates, name="CN"):
-    found = choose(candidates, "one_se")
-    chosen, best = found.candidates[found.chosen], found.candidates[found.best]
-    return SimpleNamespace(name=name, found=found, chosen=chosen, best=best)
+    selection = choose(candidates, "one_se")
+    chosen, best = selection.candidates[selection.chosen], selection.candidates[selection.best]
+    return SimpleNamespace(name=name, selection=selection, chosen=chosen, best=best)
 
 
 MODELS = [model(1e-6 * c, s) for c, s in ((1, 5.0), (2, 2.0), (3, 3.0), (4, 1.0), (5, 1.05), (5, 4.0))]
@@ -62,8 +62,8 @@ def test_the_line_of_the_front():
 def test_what_the_guard_keeps_out_is_not_on_the_front():
     kept_out = replace(MODELS[1], rejected="it is worse for C")
     given_stage = stage(MODELS)
-    found = replace(given_stage.found, candidates=(MODELS[0], kept_out, *MODELS[2:]))
-    (ax,) = (fig := figure(SimpleNamespace(**{**vars(given_stage), "found": found}))).axes
+    selection = replace(given_stage.selection, candidates=(MODELS[0], kept_out, *MODELS[2:]))
+    (ax,) = (fig := figure(SimpleNamespace(**{**vars(given_stage), "selection": selection}))).axes
     (line,) = [x for x in ax.lines if x.get_drawstyle() == "steps-post"]
     np.testing.assert_allclose(line.get_xydata(), [(1, 5.0), (3, 3.0), (4, 1.0), (5, 1.0)])
     assert "kept out by the guard" in labelled(fig)

@@ -158,10 +158,10 @@ def test_scores_block_by_block_are_those_of_fits_from_the_rows(hierarchy):
     lower = [s.solution.parameters for s in hierarchy.stages[:2]]
     for stage, frozen in zip(hierarchy.stages, ([], [], lower), strict=True):
         assert [p.digest for p in stage.frozen] == [p.digest for p in frozen]
-        assert len(stage.found.candidates) == 3 * 2 * 2 * 2
+        assert len(stage.selection.candidates) == 3 * 2 * 2 * 2
         frames = [f for f in noisy_frames() if f.elements == set(stage.name)]
         for place in (0, 5, 10, 15):
-            candidate = stage.found.candidates[place]
+            candidate = stage.selection.candidates[place]
             assert candidate.choice.regulariser["kind"] == "ridge"
             check(candidate, reference(frames, {stage.name}, candidate.choice, frozen))
 
@@ -170,7 +170,7 @@ def test_scores_all_at_once_are_those_of_fits_from_the_rows(together):
     (stage,) = together.stages
     assert stage.blocks == ("C", "N", "CN")
     for place in (0, 7, 14):
-        candidate = stage.found.candidates[place]
+        candidate = stage.selection.candidates[place]
         check(candidate, reference(noisy_frames(), {"C", "N", "CN"}, candidate.choice, []))
 
 
@@ -203,7 +203,7 @@ def lowered(stage, choice):
 
 def test_costs_rise_with_orders_and_types(hierarchy):
     costs = {}
-    for c in hierarchy.stages[2].found.candidates:
+    for c in hierarchy.stages[2].selection.candidates:
         costs.setdefault((c.choice.orders[0], bool(c.choice.exclude)), set()).add(c.cost)
     assert all(len(own) == 1 for own in costs.values()), "weights and regulariser cost nothing"
     (full,), (lean,) = costs[3, False], costs[3, True]
@@ -316,8 +316,8 @@ def test_a_model_that_cannot_be_fitted_is_a_row_with_its_reason(monkeypatch):
     monkeypatch.setattr(validation, "solved", failing)
     lines = []
     (stage,) = run(all_at_once=True, tell=lines.append).stages
-    lost = [c for c in stage.found.candidates if c.failed]
-    assert len(stage.found.candidates) == 24
+    lost = [c for c in stage.selection.candidates if c.failed]
+    assert len(stage.selection.candidates) == 24
     assert len(lost) == 8
     assert all(c.choice.regulariser == {"kind": "ridge", "alpha": 10.0} for c in lost)
     assert lost[0].failed.startswith("fold 0: ConvergenceError: it diverged; fold 1: ")
@@ -335,7 +335,7 @@ def test_a_solver_that_refuses_its_problem_does_not_take_others_with_it(monkeypa
 
     monkeypatch.setattr(validation, "solved", failing)
     (stage,) = run(all_at_once=True).stages
-    lost = [c for c in stage.found.candidates if c.failed]
+    lost = [c for c in stage.selection.candidates if c.failed]
     assert {c.choice.regulariser["kind"] for c in lost} == {"lasso"}
     assert len(lost) == 8
     assert lost[0].failed == "ValueError: n_counted: expected more rows"
@@ -344,7 +344,7 @@ def test_a_solver_that_refuses_its_problem_does_not_take_others_with_it(monkeypa
 def test_a_chosen_model_that_fails_on_all_folds_gives_way_to_the_next(monkeypatch, together):
     import hiertl_dist.model_selection.search_stages as module
 
-    first = together.stages[0].found.chosen
+    first = together.stages[0].selection.chosen
     lost = []
 
     def solve(given, regulariser, real=module.solve, **more):
@@ -355,8 +355,8 @@ def test_a_chosen_model_that_fails_on_all_folds_gives_way_to_the_next(monkeypatc
 
     monkeypatch.setattr(module, "solve", solve)
     (stage,) = run(all_at_once=True).stages
-    assert stage.found.candidates[first].failed == "on all folds: ConvergenceError: not this one"
-    assert stage.found.chosen != first
+    assert stage.selection.candidates[first].failed == "on all folds: ConvergenceError: not this one"
+    assert stage.selection.chosen != first
     assert stage.solution.regulariser == stage.chosen.choice.regulariser
 
 
@@ -367,7 +367,7 @@ def test_a_ladder_takes_one_axis_after_the_other():
     ladder = replace(SETTINGS, strategy="ladder", rule="best")
     (stage,) = run(ladder, all_at_once=True).stages
     (whole,) = run(replace(SETTINGS, rule="best"), all_at_once=True).stages
-    score = {c.choice.key: c.score for c in whole.found.candidates}
+    score = {c.choice.key: c.score for c in whole.selection.candidates}
     part = SETTINGS.grid
     current = part.start(FitSettings())
     tried = []
@@ -376,18 +376,20 @@ def test_a_ladder_takes_one_axis_after_the_other():
         tried += [c.key for c in rung]
         current = min(rung, key=lambda c: score[c.key])
     assert stage.chosen.choice.key == current.key
-    assert [c.choice.key for c in stage.found.candidates] == list(dict.fromkeys(tried))
+    assert [c.choice.key for c in stage.selection.candidates] == list(dict.fromkeys(tried))
     np.testing.assert_allclose(
-        [c.score for c in stage.found.candidates], [score[c.choice.key] for c in stage.found.candidates], rtol=1e-9
+        [c.score for c in stage.selection.candidates],
+        [score[c.choice.key] for c in stage.selection.candidates],
+        rtol=1e-9,
     )
-    assert stage.best.score == min(c.score for c in stage.found.candidates)
+    assert stage.best.score == min(c.score for c in stage.selection.candidates)
 
 
 # ---- kept results, interruption
 
 
 def digest(result):
-    return [c.as_dict() for s in result.stages for c in s.found.candidates], result.model.parameters.digest
+    return [c.as_dict() for s in result.stages for c in s.selection.candidates], result.model.parameters.digest
 
 
 def test_what_is_there_is_not_computed_again(tmp_path, monkeypatch, hierarchy):
@@ -410,7 +412,7 @@ def test_what_is_there_is_not_computed_again(tmp_path, monkeypatch, hierarchy):
     assert sum(there) == 10
     others = replace(SETTINGS, rule="best", importance={"force": 1.0})
     found = run(others, output=tmp_path)
-    assert found.stages[0].chosen.score == min(c.kinds["force"][0] for c in found.stages[0].found.candidates)
+    assert found.stages[0].chosen.score == min(c.kinds["force"][0] for c in found.stages[0].selection.candidates)
     assert len(calls) == 2 + 4, "a rule needs no fit, but of blocks upon others"
     run(replace(SETTINGS, folds=replace(SETTINGS.folds, seed=1)), output=tmp_path)
     assert len(calls) == 2 + 4 + 12, "other folds are other results"
@@ -503,7 +505,7 @@ def test_with_and_without_a_store_it_is_the_same_but_for_rounding(tmp_path, hier
     found = run(summaries=tmp_path / "s")
     for ours, theirs in zip(found.stages, hierarchy.stages, strict=True):
         np.testing.assert_allclose(
-            [c.score for c in ours.found.candidates], [c.score for c in theirs.found.candidates], rtol=1e-6
+            [c.score for c in ours.selection.candidates], [c.score for c in theirs.selection.candidates], rtol=1e-6
         )
 
 
@@ -521,10 +523,10 @@ def test_frozen_files_are_subtracted(hierarchy):
     assert [s.name for s in found.stages] == ["CN"]
     ours, theirs = found.stages[0], hierarchy.stages[2]
     frames = [f for f in noisy_frames() if f.elements == {"C", "N"}]
-    for candidate in ours.found.candidates[:16:5]:
+    for candidate in ours.selection.candidates[:16:5]:
         check(candidate, reference(frames, {"CN"}, candidate.choice, lower, folds_of(frames)))
     assert [p.digest for p in ours.frozen] == [p.digest for p in lower]
-    assert [c.cost for c in ours.found.candidates] == [c.cost for c in theirs.found.candidates]
+    assert [c.cost for c in ours.selection.candidates] == [c.cost for c in theirs.selection.candidates]
     assert set(found.model.elements) == {"C", "N"}
     parts = [*lower, ours.solution.parameters]
     assert len(found.model.parameters.columns) == sum(len(p.columns) for p in parts)
@@ -580,7 +582,7 @@ def test_scores_of_blocks_together_are_those_of_fits_from_the_rows():
     how = HierarchyOptions(partial={"CN": ("C",)}, block_settings=FEWER, only=("N", "CN"))
     found = run(options=how)
     frames = [f for f in noisy_frames() if "C" in f.elements]
-    for candidate in found.stages[1].found.candidates[:16:5]:
+    for candidate in found.stages[1].selection.candidates[:16:5]:
         check(candidate, reference(frames, {"C", "CN"}, candidate.choice, [found.stages[0].solution.parameters]))
     assert found.stages[1].frames == len(frames)
 
@@ -594,7 +596,7 @@ def test_a_frozen_file_of_which_a_part_is_fitted_anew(hierarchy):
     assert {t.block for p in stage.frozen for t in p.basis.types} == {"N"}
     frames = [f for f in noisy_frames() if f.elements == {"C", "N"}]
     lower = [hierarchy.stages[1].solution.parameters]
-    first = stage.found.candidates[0]
+    first = stage.selection.candidates[0]
     check(first, reference(frames, {"C", "CN"}, first.choice, lower, folds_of(frames)))
     values = stage.solution.parameters.as_dict()
     assert all(values[c] == v for c, v in found.model.parameters.as_dict().items() if c.block != "N")
@@ -620,7 +622,9 @@ def test_blocks_can_be_named(tmp_path):
 
 def test_importance_counts_in_the_score(hierarchy):
     found = run(replace(SETTINGS, importance={"force": 1.0}))
-    for ours, theirs in zip(found.stages[0].found.candidates, hierarchy.stages[0].found.candidates, strict=True):
+    for ours, theirs in zip(
+        found.stages[0].selection.candidates, hierarchy.stages[0].selection.candidates, strict=True
+    ):
         assert ours.score == pytest.approx(theirs.kinds["force"][0])
         assert ours.kinds == theirs.kinds
 
@@ -679,7 +683,7 @@ def test_under_mpirun_it_is_the_same_to_the_bit(tmp_path, hierarchy):
     assert done.stdout.count("\n") == 1, "one object on one line, from one of the ranks"
     found = json.loads(done.stdout)
     assert [s["name"] for s in found["stages"]] == ["C", "N", "CN"]
-    assert [s["chosen"]["index"] for s in found["stages"]] == [s.found.chosen for s in hierarchy.stages]
+    assert [s["chosen"]["index"] for s in found["stages"]] == [s.selection.chosen for s in hierarchy.stages]
     kept = Solution.load(tmp_path / "hiertl_results" / "CN.solution.npz").parameters
     assert Model(kept).parameters.digest == kept.digest
     ours = Solution.load(tmp_path / "hiertl_results" / "C.solution.npz").parameters.coefficients
@@ -692,8 +696,8 @@ def test_a_ladder_does_not_add_up_standard_errors(monkeypatch, together):
     (stage,) = run(ladder, all_at_once=True).stages
     limit = stage.best.score + stage.best.standard_error
     assert stage.chosen.score <= limit
-    again = choose([replace(c, rejected="") for c in stage.found.candidates], SETTINGS.rule)
-    assert again.chosen == stage.found.chosen
+    again = choose([replace(c, rejected="") for c in stage.selection.candidates], SETTINGS.rule)
+    assert again.chosen == stage.selection.chosen
 
 
 def test_each_list_of_a_ladder_goes_on_with_the_lowest_score():
@@ -717,7 +721,7 @@ def test_a_choice_at_the_edge_of_the_grid_is_told():
     def stage(alphas, best, kind="ridge"):
         tables = [{"kind": kind, "alpha": a} if kind == "ridge" else {"kind": kind} for a in alphas]
         candidates = [SimpleNamespace(choice=SimpleNamespace(regulariser=table)) for table in tables]
-        return SimpleNamespace(found=SimpleNamespace(candidates=candidates), chosen=candidates[best])
+        return SimpleNamespace(selection=SimpleNamespace(candidates=candidates), chosen=candidates[best])
 
     said = edge_text(stage([1e-3, 1e-2, 1e-1], 0))
     assert said == "alpha = 0.001 is the smallest that was tried: add smaller ones to the grid"
