@@ -176,8 +176,8 @@ def select(
     most = psutil.virtual_memory().available // SHARE if memory is None else memory
     runner = InlineExecutor() if executor is None else executor
     greedy = partial(_greedy, pool, candidates, count, maker, linear, gains, most)
-    found: list[Pick] = runner.once(greedy, what="select frames")
-    return found
+    picks: list[Pick] = runner.once(greedy, what="select frames")
+    return picks
 
 
 def _start(
@@ -229,8 +229,8 @@ def _greedy(
     def made(index: int) -> NDArray[np.float64]:
         return _weighted(pool[index], maker)
 
-    found = d_optimal(linear, candidates, count, lambda index: kept.of(index, made), initial_gains=gains)
-    return [Pick(p.index, pool[p.index].origin, p.gain, p.leverage_sum) for p in found]
+    picks = d_optimal(linear, candidates, count, lambda index: kept.of(index, made), initial_gains=gains)
+    return [Pick(p.index, pool[p.index].origin, p.gain, p.leverage_sum) for p in picks]
 
 
 def leverage(
@@ -275,7 +275,7 @@ def leverage(
 
 def _leverage(frame: Frame, *, maker: RowMaker, linear: Posterior) -> Leverage:
     full = with_labels(frame)
-    found = maker.weights(full) ** 2 * linear.leverage(maker.rows(full))
-    top = int(found.argmax())
+    leverages = maker.weights(full) ** 2 * linear.leverage(maker.rows(full))
+    top = int(leverages.argmax())
     kind = person_kind(SUMMARY_KINDS[kind_codes(full)[top]])
-    return Leverage(frame.origin, float(found[top]), float(found.mean()), kind)
+    return Leverage(frame.origin, float(leverages[top]), float(leverages.mean()), kind)

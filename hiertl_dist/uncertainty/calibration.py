@@ -93,13 +93,13 @@ def calibration(
     """
     if len(predictions) != len(frames):
         raise InputError(f"calibration: expected a prediction of each frame, found {len(predictions)} of {len(frames)}")
-    for frame, found in zip(frames, predictions, strict=True):
-        if (found.origin, found.mean.forces.shape) != (frame.origin, (len(frame), 3)):
-            raise InputError(f"calibration: expected a prediction of {frame.origin}, found one of {found.origin}")
+    for frame, prediction in zip(frames, predictions, strict=True):
+        if (prediction.origin, prediction.mean.forces.shape) != (frame.origin, (len(frame), 3)):
+            raise InputError(f"calibration: expected a prediction of {frame.origin}, found one of {prediction.origin}")
     errors: dict[str, list[float]] = {}
     sigmas: dict[str, list[float]] = {}
-    for frame, found in zip(frames, predictions, strict=True):
-        mean, total = found.mean, found.total
+    for frame, prediction in zip(frames, predictions, strict=True):
+        mean, total = prediction.mean, prediction.total
         left = select_rows(frame, mean.forces, mean.stress, mean.energy) - row_targets(frame)
         wide = select_rows(frame, total.forces, total.stress, total.energy)
         for code, e, s in zip(kind_codes(frame), left, wide, strict=True):

@@ -209,8 +209,8 @@ def committee(
 
     Examples
     --------
-    >>> found = committee(view(summaries), {"kind": "ridge", "alpha": 1e-3}, kind="bootstrap")
-    >>> found.evaluate(frame)[0].deviation.forces
+    >>> bootstrap = committee(view(summaries), {"kind": "ridge", "alpha": 1e-3}, kind="bootstrap")
+    >>> bootstrap.evaluate(frame)[0].deviation.forces
     """
     wanted = as_regulariser(regulariser)
     if kind not in KINDS:
@@ -221,18 +221,18 @@ def committee(
         if members is not None:
             raise InputError("committee: folds have one member each; members is for a bootstrap")
         task = partial(_without_fold, given=given, regulariser=wanted, penalty=penalty)
-        items = [(fold, own) for fold, (own,) in training_factors([given], runner)]
-        found = runner.run(task, items, label=lambda item: f"member without fold {item[0]}", what="committee")
-        return Committee(kind, tuple(found), frozen)
+        items = [(fold, factor) for fold, (factor,) in training_factors([given], runner)]
+        models = runner.run(task, items, label=lambda item: f"member without fold {item[0]}", what="committee")
+        return Committee(kind, tuple(models), frozen)
     count = MEMBERS if members is None else members
     if count < 2:
         raise InputError(f"committee: expected at least two members, found {count}")
     draws = multiplicities(given, count, seed)
     redraw = partial(_redrawn, given=given, regulariser=wanted, penalty=penalty)
-    found = runner.run(redraw, list(enumerate(draws)), label=lambda item: f"member {item[0]}", what="committee")
-    alone = [e for e, own in _strata(given).items() if len(own) == 1]
+    models = runner.run(redraw, list(enumerate(draws)), label=lambda item: f"member {item[0]}", what="committee")
+    alone = [e for e, cells in _strata(given).items() if len(cells) == 1]
     notes = [f"all rows of {e} frames are of one source, composition and fold: they are in every member" for e in alone]
-    return Committee(kind, tuple(found), frozen, tuple(notes))
+    return Committee(kind, tuple(models), frozen, tuple(notes))
 
 
 def _drawn(group: Group) -> Drawn:
@@ -241,10 +241,10 @@ def _drawn(group: Group) -> Drawn:
 
 def _strata(given: View) -> dict[ElementSet, list[Drawn]]:
     """What is drawn, by element set, each sorted; only what has weight in the view."""
-    found: dict[ElementSet, list[Drawn]] = {}
+    strata: dict[ElementSet, list[Drawn]] = {}
     for cell in sorted({_drawn(g) for g, w in given.factors.items() if w > 0.0}):
-        found.setdefault(cell.elements, []).append(cell)
-    return found
+        strata.setdefault(cell.elements, []).append(cell)
+    return strata
 
 
 def multiplicities(given: View, members: int, seed: int) -> list[dict[Drawn, int]]:
@@ -253,20 +253,20 @@ def multiplicities(given: View, members: int, seed: int) -> list[dict[Drawn, int
     Raises InputError where there is nothing to draw among.
     """
     strata = _strata(given)
-    if all(len(own) == 1 for own in strata.values()):
+    if all(len(stratum) == 1 for stratum in strata.values()):
         raise InputError(
             "committee: a bootstrap draws among sources, compositions and folds that are kept apart; expected at least "
             f"two of the same elements, found {', '.join(strata)} with one each"
         )
     rng = np.random.default_rng(seed)
-    found = []
+    draws = []
     for _ in range(members):
         drawn: dict[Drawn, int] = {}
-        for own in strata.values():
-            counts = rng.multinomial(len(own), np.full(len(own), 1.0 / len(own)))
-            drawn |= dict(zip(own, counts.tolist(), strict=True))
-        found.append(drawn)
-    return found
+        for stratum in strata.values():
+            counts = rng.multinomial(len(stratum), np.full(len(stratum), 1.0 / len(stratum)))
+            drawn |= dict(zip(stratum, counts.tolist(), strict=True))
+        draws.append(drawn)
+    return draws
 
 
 def _without_fold(
@@ -284,16 +284,16 @@ def _redrawn(
     number, drawn = item
     times = {g: drawn.get(_drawn(g), 0) for g in given.factors}
     # rows that are there m times are rows of weight √m
-    own = replace(given, factors={g: w * float(np.sqrt(times[g])) for g, w in given.factors.items() if times[g]})
+    redrawn = replace(given, factors={g: w * float(np.sqrt(times[g])) for g, w in given.factors.items() if times[g]})
     counts = OBJECTIVES[given.objective]
     # evidence counts rows and not how often the objective does
     once = isinstance(regulariser, BayesianRidge | ARD)
     counted = sum(
         times[g] * (w > 0.0 if once else counts.count(g.kind)) * given.summaries.rows(g)
-        for g, w in own.factors.items()
+        for g, w in redrawn.factors.items()
     )  # fmt: skip
-    (linear,) = solved(own, combine(own), [regulariser], counted)
-    return _named(parameters_of_fit(own, linear.coefficients, penalty=penalty), f"drawn anew, {number}")
+    (linear,) = solved(redrawn, combine(redrawn), [regulariser], counted)
+    return _named(parameters_of_fit(redrawn, linear.coefficients, penalty=penalty), f"drawn anew, {number}")
 
 
 def _named(parameters: Parameters, what: str) -> Parameters:

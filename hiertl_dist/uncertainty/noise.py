@@ -74,12 +74,12 @@ def distribution(
 ) -> tuple[Posterior, LinearSolution | None]:  # fmt: skip
     """The Gaussian of a fit to a view, or to all but a fold of it; and the fit unless its coefficients are known."""
     counted = counted_rows(given, without=without)
-    found = None
+    answer = None
     if known is None or isinstance(regulariser, BayesianRidge | ARD):
-        (found,) = solved(given, factor, [regulariser], rows_for(regulariser, factor, counted))
+        (answer,) = solved(given, factor, [regulariser], rows_for(regulariser, factor, counted))
     if known is None:
-        assert found is not None
-        known = found.coefficients
+        assert answer is not None
+        known = answer.coefficients
     penalties: Any = 0.0
     active = None
     noise = None
@@ -89,8 +89,8 @@ def distribution(
         case Ridge(alpha=alpha):
             penalties = np.full(factor.n_columns, alpha)
         case BayesianRidge() | ARD():
-            assert found is not None
-            penalties, noise = found.penalties, found.hyperparameters["noise"]
+            assert answer is not None
+            penalties, noise = answer.penalties, answer.hyperparameters["noise"]
         case _:
             active = known != 0.0
             active[given.unpenalised] |= not penalises_all(regulariser)
@@ -100,12 +100,12 @@ def distribution(
                     regulariser.lam * counted * (1.0 - regulariser.l1_ratio) * np.square(lengths), known.shape
                 )
     penalties = _with_free_energies(given, factor, regulariser, penalties)
-    own = linear_posterior(
+    gaussian = linear_posterior(
         factor, penalties=penalties, active=active, noise=noise, coefficients=known,
         # each row once, however often the objective counts it: that is its weight; rows of no weight have no residual
         n_counted=float(factor.rows),
     )  # fmt: skip
-    return own, found
+    return gaussian, answer
 
 
 def _with_free_energies(given: View, factor: RFactor, regulariser: Regulariser, penalties: Any) -> Any:
@@ -116,9 +116,9 @@ def _with_free_energies(given: View, factor: RFactor, regulariser: Regulariser, 
     """
     if penalises_all(regulariser) or not given.unpenalised:
         return penalties
-    found = np.array(np.broadcast_to(penalties, (factor.n_columns,)), float)
-    found[given.unpenalised] = (1e-8 * factor.column_norms()[given.unpenalised]) ** 2
-    return found
+    adjusted = np.array(np.broadcast_to(penalties, (factor.n_columns,)), float)
+    adjusted[given.unpenalised] = (1e-8 * factor.column_norms()[given.unpenalised]) ** 2
+    return adjusted
 
 
 @dataclass
@@ -149,10 +149,10 @@ def _leverage_of(given: View, group: Group, linear: Posterior) -> float:
 def held_out_cells(item: tuple[int, RFactor], *, given: View, regulariser: Regulariser) -> list[Cell]:
     """Errors on one fold of the fit to all others, and the variances that this fit promised."""
     fold, training = item
-    linear, found = distribution(given, training, regulariser, without=fold)
-    assert found is not None
+    linear, answer = distribution(given, training, regulariser, without=fold)
+    assert answer is not None
     groups = [g for g in given.factors if g.fold == fold]
-    squares, _ = residual_squares(given, found.coefficients[:, np.newaxis], groups)
+    squares, _ = residual_squares(given, answer.coefficients[:, np.newaxis], groups)
     cells: dict[tuple[str, str, str, int], Cell] = {}
     for group in groups:
         key = (person_kind(group.kind), group.source, group.composition, group.fold)
@@ -185,8 +185,8 @@ def fitted_noise(cells: Sequence[Cell]) -> KindNoise:
 
     def cost(log_ratio: float) -> float:
         ratio = typical * np.exp(log_ratio)
-        own = np.log(scale2(ratio))
-        return float(len(cells) * (shares @ np.log(variances + ratio) + own) + own**2 / PRIOR)
+        log_scale2 = np.log(scale2(ratio))
+        return float(len(cells) * (shares @ np.log(variances + ratio) + log_scale2) + log_scale2**2 / PRIOR)
 
     limit = np.log(WIDEST)
     # the likelihood may have two maxima: the best of a coarse look is followed up
@@ -201,7 +201,7 @@ def fitted_noise(cells: Sequence[Cell]) -> KindNoise:
 def noise_in_sample(given: View, linear: Posterior, values: NDArray[np.float64]) -> dict[str, KindNoise]:
     """noise² = (Σ r² − Σ variance of rows without weight) / (rows − degrees of freedom that these took)."""
     squares, _ = residual_squares(given, values[:, np.newaxis])
-    found = {}
+    by_kind = {}
     for kind in kinds_of(given):
         left = free = 0.0
         rows = 0
@@ -216,5 +216,5 @@ def noise_in_sample(given: View, linear: Posterior, values: NDArray[np.float64])
         free += rows
         # rows that took as many degrees of freedom as there are say nothing about their noise
         noise = np.sqrt(max(left, 0.0) / free) if free > 1e-9 * rows else np.nan
-        found[kind] = KindNoise(float(noise), 1.0, rows, False)
-    return found
+        by_kind[kind] = KindNoise(float(noise), 1.0, rows, False)
+    return by_kind

@@ -200,12 +200,12 @@ def posterior(
         )
     factor = combined_factor(given)
     known = _coefficients(given, fit) if isinstance(fit, Solution) else None
-    linear, found = distribution(given, factor, regulariser, known=known)
+    linear, answer = distribution(given, factor, regulariser, known=known)
     if isinstance(fit, Solution):
         solution = fit
     else:
-        assert found is not None
-        solution = solution_of(given, found, regulariser)
+        assert answer is not None
+        solution = solution_of(given, answer, regulariser)
     folds = {g.fold for g in given.factors} - {-1}
     if held_out if held_out is not None else len(folds) > 1:
         noise = _held_out_noise(given, regulariser, InlineExecutor() if executor is None else executor)
@@ -215,7 +215,7 @@ def posterior(
 
 
 def _held_out_noise(given: View, regulariser: Regulariser, runner: Executor) -> dict[str, KindNoise]:
-    items = [(fold, own) for fold, (own,) in training_factors([given], runner)]
+    items = [(fold, factor) for fold, (factor,) in training_factors([given], runner)]
     task = partial(held_out_cells, given=given, regulariser=regulariser)
     parts = runner.run(task, items, label=lambda item: f"fold {item[0]}", what="held-out variances")
     cells = [c for part in parts for c in part]
@@ -239,9 +239,11 @@ def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
         if mine != theirs:
             shown = (len(mine), len(theirs)) if isinstance(mine, set) else (mine, theirs)  # type: ignore[arg-type]
             raise MismatchError(f"posterior: {what} of the view: {shown[0]}, of the solution: {shown[1]}")
-    found = np.array([values.get(c, zero) for c, zero in zip(given.columns, given.zeros, strict=True)]) - given.zeros
+    coefficients = (
+        np.array([values.get(c, zero) for c, zero in zip(given.columns, given.zeros, strict=True)]) - given.zeros
+    )
     # the same numbers of rows may be other rows, such as other folds
-    squares, targets = residual_squares(given, found[:, np.newaxis])
+    squares, targets = residual_squares(given, coefficients[:, np.newaxis])
     counts = OBJECTIVES[given.objective]
     total = sum(counts.count(g.kind) * float(s[0]) for g, s in squares.items())
     rmse = float(np.sqrt(total / max(given.counted, 1)))
@@ -252,7 +254,7 @@ def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
             f"posterior: RMSE over the counted rows of the view: {rmse:.8g}, of the solution: {solution.rmse:.8g}; it "
             "was fitted on other rows"
         )
-    return found
+    return coefficients
 
 
 def with_labels(frame: Frame) -> Frame:
@@ -323,10 +325,10 @@ def _predict(
     weighted = maker.weights(full) ** 2 * leverages
     deviations = linear.noise * np.sqrt(leverages)
     missing = KindNoise(np.nan, 1.0, 0, False)
-    own = [noise.get(person_kind(kind), missing) for kind in SUMMARY_KINDS]
+    by_code = [noise.get(person_kind(kind), missing) for kind in SUMMARY_KINDS]
     codes = kind_codes(full)
-    floor = np.array([n.noise for n in own])[codes] * np.where(codes == 3, len(frame), 1)
-    total = np.hypot(np.array([n.scale for n in own])[codes] * deviations, floor)
+    floor = np.array([n.noise for n in by_code])[codes] * np.where(codes == 3, len(frame), 1)
+    total = np.hypot(np.array([n.scale for n in by_code])[codes] * deviations, floor)
     return Prediction(
         frame.origin, mean, spread_of(full, deviations), spread_of(full, total), float(weighted.sum()),
         float(weighted.max()),
