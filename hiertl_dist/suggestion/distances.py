@@ -203,5 +203,5 @@ def heights(frame: Frame) -> NDArray[np.float64]:
     if frame.cell is None or frame.pbc is None:
         return np.empty(0)
     cell = closed_cell(frame.positions, frame.cell, frame.pbc, 1.0)
-    found: NDArray[np.float64] = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)  # type: ignore[arg-type]
-    return found[list(frame.pbc)]
+    distances: NDArray[np.float64] = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)  # type: ignore[arg-type]
+    return distances[list(frame.pbc)]

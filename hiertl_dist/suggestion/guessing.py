@@ -73,36 +73,36 @@ def file_keys(path: Path) -> FileKeys:
 
     Raises FrameError naming frame and line, or OSError, where the reader would.
     """
-    found = FileKeys(path)
+    in_file = FileKeys(path)
     with LineSource(path) as source:
         while (line := source.read_filled()) is not None and (n := whole_number(line.strip())):
             source.frame += 1
             comment = source.read()
             if comment is None:
                 break
-            found.frames += 1
-            _enter(found, parse_comment(comment, LISTS, source.error).values)
+            in_file.frames += 1
+            _enter(in_file, parse_comment(comment, LISTS, source.error).values)
             for _ in range(n):
                 if source.read() is None:
                     break
-    return found
+    return in_file
 
 
-def _enter(found: FileKeys, info: Mapping[str, str]) -> None:
+def _enter(in_file: FileKeys, info: Mapping[str, str]) -> None:
     for key, value in info.items():
         if not value:
             continue
-        found.keys[key] += 1
+        in_file.keys[key] += 1
         words = re.sub(r"[\[\]{},]", " ", value).split()
         size = len(words) if words and all(NUMBER.fullmatch(w) for w in words) else None
-        if found.sizes.setdefault(key, size) != size:
-            found.sizes[key] = None
+        if in_file.sizes.setdefault(key, size) != size:
+            in_file.sizes[key] = None
         if key in GROUP_KEYS:
-            found.groups.setdefault(key, Counter())[value] += 1
+            in_file.groups.setdefault(key, Counter())[value] += 1
     fields = info.get("Properties", DEFAULT_PROPERTIES).split(":")
     for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
         if kind.upper() == "R" and width == "3":
-            found.columns[name] += 1
+            in_file.columns[name] += 1
 
 
 @dataclass(frozen=True)
@@ -150,35 +150,35 @@ def guess_sources(
     FrameError, InputError, OSError
         As of the reader.
     """
-    own = {k: v for k, v in (given or {}).items() if v is not None}
+    stated = {k: v for k, v in (given or {}).items() if v is not None}
     paths = list(paths)
     find_files(paths)  # refuses a file that is named twice
     files = {path: [file for file, _ in find_files(path)] for path in paths}
-    all_files = [file for found in files.values() for file in found]
-    keys = {file: file_keys(file) for file in all_files if has_keys(file, own.get("format"))}
+    all_files = [file for matched in files.values() for file in matched]
+    keys = {file: file_keys(file) for file in all_files if has_keys(file, stated.get("format"))}
     # a key that is named means those that have keys; where no file has, the reader refuses it
-    kept = {k: v for k, v in own.items() if v and (not keys or not k.endswith("_key"))}
+    kept = {k: v for k, v in stated.items() if v and (not keys or not k.endswith("_key"))}
     notes: dict[str, list[str]] = {}
-    group = own.get("group_key")
-    if group is None and "group" not in own:
+    group = stated.get("group_key")
+    if group is None and "group" not in stated:
         group = guess_group_key(list(keys.values()), notes)
     options: dict[Path, dict[str, str]] = {}
     for file in all_files:
         named = dict(kept)
         if file in keys:
-            named |= ({"group_key": group} if group else {}) | guess_label_keys(keys[file], own, notes)
+            named |= ({"group_key": group} if group else {}) | guess_label_keys(keys[file], stated, notes)
         options[file] = named
     sources: list[DataSource] = []
-    for path, found in files.items():
-        alike = all(options[f] == options[found[0]] for f in found)
-        for one, use in [(path, options[found[0]])] if alike else [(str(f), options[f]) for f in found]:
+    for path, matched in files.items():
+        alike = all(options[f] == options[matched[0]] for f in matched)
+        for one, use in [(path, options[matched[0]])] if alike else [(str(f), options[f]) for f in matched]:
             same = next((s for s in sources if s.options == use), None)
             if same is None:
                 sources.append(DataSource((str(one),), use))
             else:
                 sources[sources.index(same)] = DataSource((*same.paths, str(one)), use)
-    said = (text if len(keys) == 1 else f"{text} ({_files(where)})" for text, where in notes.items())
-    return tuple(sources), tuple(said)
+    messages = (text if len(keys) == 1 else f"{text} ({_files(where)})" for text, where in notes.items())
+    return tuple(sources), tuple(messages)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,16 +213,16 @@ class GuessedFrames:
 
     def text(self) -> str:
         """How everything was read, in the words of the command line."""
-        said = [f"note: {note}" for note in self.notes] + [self.labels.text()]
+        lines = [f"note: {note}" for note in self.notes] + [self.labels.text()]
         if self.keyed:
-            said.append(EXTXYZ_UNITS)
+            lines.append(EXTXYZ_UNITS)
         if self.keyless:
-            said.append(XYZF_UNITS)
+            lines.append(XYZF_UNITS)
         if not any("group_key" in s.options for s in self.sources):
-            said.append("groups: the names of the files" + "; --group-key KEY takes them from the frames" * self.keyed)
+            lines.append("groups: the names of the files" + "; --group-key KEY takes them from the frames" * self.keyed)
         elif any(note.startswith(GROUPS) for note in self.notes):
-            said.append("groups: --group-by-file takes the names of the files instead")
-        return "\n".join(said)
+            lines.append("groups: --group-by-file takes the names of the files instead")
+        return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -291,29 +291,29 @@ def guess_group_key(files: Sequence[FileKeys], notes: dict[str, list[str]]) -> s
 
 
 def guess_label_keys(
-    found: FileKeys, given: Mapping[str, str], notes: dict[str, list[str]]
+    in_file: FileKeys, given: Mapping[str, str], notes: dict[str, list[str]]
 ) -> dict[str, str]:  # fmt: skip
     """``{"energy_key": …}`` of the labels of a file that have no usual name; given ones are handed on."""
     keys = {f"{label}_key": given[f"{label}_key"] for label in ALIKE if f"{label}_key" in given}
     for label in ALIKE:
-        usual = found.columns if label == "forces" else found.keys
+        usual = in_file.columns if label == "forces" else in_file.keys
         twin = {"stress": "virial", "virial": "stress"}.get(label)
         have = {label, twin} - {None}
         if f"{label}_key" in keys or any(usual[str(name)] for name in have) or f"{twin}_key" in keys:
             continue
         if label == "forces":
-            names = list(found.columns)
+            names = list(in_file.columns)
         else:
-            names = [k for k, size in found.sizes.items() if size in SIZES[label]]
+            names = [k for k, size in in_file.sizes.items() if size in SIZES[label]]
         like = {k: likeness(k) for k in names}
-        alike = [k for k, own in like.items() if own and own.label == label and not other_quantity(k)]
+        alike = [k for k, guess in like.items() if guess and guess.label == label and not other_quantity(k)]
         chosen = alike if len(alike) == 1 else [k for k in alike if says_reference(k)]
         if len(chosen) == 1:
             keys[f"{label}_key"] = chosen[0]
-            text = f"{label} read from {chosen[0]!r}, found in {usual[chosen[0]]} of {found.frames} frames"
-            notes.setdefault(text, []).append(found.path.name)
+            text = f"{label} read from {chosen[0]!r}, found in {usual[chosen[0]]} of {in_file.frames} frames"
+            notes.setdefault(text, []).append(in_file.path.name)
         elif alike:
             option = f"--{label}-key"
             text = f"no {label}: {', '.join(map(repr, alike))} look alike; name one with {option}"
-            notes.setdefault(text, []).append(found.path.name)
+            notes.setdefault(text, []).append(in_file.path.name)
     return keys

@@ -65,7 +65,7 @@ def isolated_atoms(frames: Iterable[Frame]) -> tuple[tuple[IsolatedAtom, ...], t
     FrameError
         A cell without volume, naming the frame.
     """
-    found: list[IsolatedAtom] = []
+    atoms: list[IsolatedAtom] = []
     bare: list[str] = []
     crowded: list[str] = []
     for frame in frames:
@@ -73,18 +73,18 @@ def isolated_atoms(frames: Iterable[Frame]) -> tuple[tuple[IsolatedAtom, ...], t
             if frame.energy is None:
                 bare.append(frame.origin)
             else:
-                found.append(IsolatedAtom(frame.species[0], frame.energy, frame.origin))
+                atoms.append(IsolatedAtom(frame.species[0], frame.energy, frame.origin))
         elif NAMED.search(frame.group):
             crowded.append(f"{frame.origin} (group {frame.group}, {len(frame)} atoms)")
     notes = [
-        f"{len(own)} frames{why}: {'; '.join(own[:5])}{' …' * (len(own) > 5)}"
-        for own, why in (
+        f"{len(origins)} frames{why}: {'; '.join(origins[:5])}{' …' * (len(origins) > 5)}"
+        for origins, why in (
             (bare, " are isolated atoms without an energy"),
             (crowded, f" are called isolated atoms, but have neighbours or images within {REACH:g} Å, and are not "
                       "taken for such"),
-        ) if own
+        ) if origins
     ]  # fmt: skip
-    return tuple(sorted(found, key=lambda a: a.element)), tuple(notes)
+    return tuple(sorted(atoms, key=lambda a: a.element)), tuple(notes)
 
 
 def agreed_energies(atoms: Sequence[IsolatedAtom]) -> dict[str, float]:
@@ -103,10 +103,10 @@ def disagreements(atoms: Sequence[IsolatedAtom], unit: str, one: float) -> tuple
 
 
 def _by_element(atoms: Iterable[IsolatedAtom]) -> dict[str, list[IsolatedAtom]]:
-    found: dict[str, list[IsolatedAtom]] = defaultdict(list)
+    by_element: dict[str, list[IsolatedAtom]] = defaultdict(list)
     for atom in atoms:
-        found[atom.element].append(atom)
-    return found
+        by_element[atom.element].append(atom)
+    return by_element
 
 
 def _differ(own: Sequence[IsolatedAtom]) -> bool:

@@ -153,16 +153,16 @@ def _text(suggested: SuggestedInput) -> str:
 def _head(suggested: SuggestedInput, name: str) -> str:
     known = suggested.survey
     once = " --all-at-once" if suggested.all_at_once else ""
-    said = [
+    lines = [
         f"Written by hiertl-dist init from {known.frames} frames, {known.atoms} atoms of {', '.join(known.elements)}. "
         "Every value is a suggestion; the comments say where it comes from. It runs as it is:",
         f"    hiertl-dist plan {name}{once}    # what it will compute and need",
         f"    hiertl-dist fit {name}{once}     # about {max(suggested.seconds, 1.0):.0f} CPU s by the estimate",
     ]
     if suggested.search.table:
-        said.append(f"    hiertl-dist search {name}{once}  # compares the models of [search] by cross-validation")
-    said += [f"Note: {note}." for note in suggested.notes]
-    return _comment(*said)
+        lines.append(f"    hiertl-dist search {name}{once}  # compares the models of [search] by cross-validation")
+    lines += [f"Note: {note}." for note in suggested.notes]
+    return _comment(*lines)
 
 
 def _basis(suggested: SuggestedInput) -> str:
@@ -181,8 +181,8 @@ def _basis(suggested: SuggestedInput) -> str:
         f"cutoff = {_value(basis['cutoff'])}",
     ]  # fmt: skip
     lines += _energies(suggested.survey)
-    for block, own in basis.get("blocks", {}).items():
-        lines += ["", f"[basis.blocks.{_key(block)}]", f"orders = {_value(own['orders'])}"]
+    for block, table in basis.get("blocks", {}).items():
+        lines += ["", f"[basis.blocks.{_key(block)}]", f"orders = {_value(table['orders'])}"]
     lines += [
         "", "[basis.pairs]",
         _comment("Å. lambda: the first peak of g(r) (Lindsey, Fried, Goldman, J. Chem. Theory Comput. 13, 6222, 2017). "
@@ -191,9 +191,9 @@ def _basis(suggested: SuggestedInput) -> str:
     ]  # fmt: skip
     wide = max(len(_key(p.name)) for p in suggested.pairs)
     for p in suggested.pairs:
-        own = basis["pairs"][p.name]
+        table = basis["pairs"][p.name]
         seen = "never met" if p.shortest is None else f"closest {p.shortest:.3f}, peak {p.peak or p.shortest:.2f}"
-        lines.append(f"{_key(p.name).ljust(wide)} = {_value(own)}    # {seen}")
+        lines.append(f"{_key(p.name).ljust(wide)} = {_value(table)}    # {seen}")
     lines += ["", "[basis.three_body]", f"rmax = {three}", "", "[basis.four_body]", f"rmax = {four}"]
     return "\n".join(lines)
 
@@ -201,17 +201,17 @@ def _basis(suggested: SuggestedInput) -> str:
 def _energies(known: Survey) -> list[str]:
     """The isolated atoms of the data, as a line that gives their energies."""
     agreed = agreed_energies(known.isolated)
-    said = list(disagreements(known.isolated, "eV", EV))
+    comments = list(disagreements(known.isolated, "eV", EV))
     if agreed:
         first = (
             f"Energies of free atoms are fitted. The data have isolated atoms of {', '.join(agreed)}: the next line "
             "holds the energies at their labels, so that the model is right where atoms are far apart (Batatia et al., "
             f"arXiv:2205.06643); it costs elsewhere: {COST_OF_ENERGIES}."
         )
-        said = [first, *said]
+        comments = [first, *comments]
     given = {e: float(f"{x / EV:.12g}") for e, x in agreed.items()}
     line = [f"# energies = {_value({**given, 'unit': 'eV'})}"] if given else []
-    return [_comment(*said), *line] if said else []
+    return [_comment(*comments), *line] if comments else []
 
 
 def _data_comment(number: int) -> str:
@@ -219,10 +219,10 @@ def _data_comment(number: int) -> str:
 
 
 def _hold_out(suggested: SuggestedInput) -> str:
-    held = suggested.hold_out
-    if not held.table:
-        return _comment(f"[hold_out]: {held.reason}")
-    return _table("[hold_out]", held.table, f"evaluated, but not fitted: {held.reason}")
+    held_out = suggested.hold_out
+    if not held_out.table:
+        return _comment(f"[hold_out]: {held_out.reason}")
+    return _table("[hold_out]", held_out.table, f"evaluated, but not fitted: {held_out.reason}")
 
 
 def _fit(suggested: SuggestedInput) -> str:
@@ -243,8 +243,8 @@ def _fit(suggested: SuggestedInput) -> str:
             f"only = {_value(fit['only'])}",
         ]
     for block, own in fit.get("blocks", {}).items():
-        said = "lower blocks that are fitted with it: their own frames, if any, do not determine them"
-        lines += ["", _table(f"[fit.blocks.{_key(block)}]", own, said)]
+        reason = "lower blocks that are fitted with it: their own frames, if any, do not determine them"
+        lines += ["", _table(f"[fit.blocks.{_key(block)}]", own, reason)]
     return "\n".join(lines)
 
 

@@ -79,12 +79,12 @@ def suggest_input(
     if not labelled:
         raise InputError(f"none of the {len(frames)} frames has an energy, forces or a stress: there is nothing to fit")
     known = survey(frames) if found is None else found
-    held = choose_hold_out(labelled)
+    held_out = choose_hold_out(labelled)
     pairs = choose_pairs(known.pairs)
     cutoffs = choose_cutoffs(known.pairs)
-    blocks, together = choose_blocks(labelled, known.elements, pairs, cutoffs, held.frames / len(labelled))
-    own = {} if together else {name: orders for b in blocks for name, orders in b.orders.items()}
-    basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own)
+    blocks, together = choose_blocks(labelled, known.elements, pairs, cutoffs, held_out.frames / len(labelled))
+    own_orders = {} if together else {name: orders for b in blocks for name, orders in b.orders.items()}
+    basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own_orders)
     fit: dict[str, Any] = {
         "regulariser": {"kind": "ridge", "alpha": ALPHA}, "weights": "auto",
         "penalty": {"scale": 1e4, "distance": wall_distance(pairs)},
@@ -95,14 +95,14 @@ def suggest_input(
         fit["blocks"] = tables
     table = {
         "basis": basis, "data": [dict(d) for d in data],
-        "hold_out": dict(held.table), "fit": fit, "output": {"folder": "results", "units": "eV"},
+        "hold_out": dict(held_out.table), "fit": fit, "output": {"folder": "results", "units": "eV"},
     }  # fmt: skip
     table = {key: value for key, value in table.items() if value}
     search = choose_search(table, frames, blocks, together)
     if search.table:
         table["search"] = search.table
-    said = _warnings(known, cutoffs.two_body, together)
-    return SuggestedInput(table, known, pairs, blocks, held, together, tuple(notes), tuple(said), search)
+    warnings = _warnings(known, cutoffs.two_body, together)
+    return SuggestedInput(table, known, pairs, blocks, held_out, together, tuple(notes), tuple(warnings), search)
 
 
 def _block_table(block: BlockChoice) -> dict[str, Any]:
@@ -110,32 +110,32 @@ def _block_table(block: BlockChoice) -> dict[str, Any]:
 
 
 def _warnings(known: Survey, cutoff: float, together: bool) -> list[str]:
-    said = []
+    warnings = []
     if thin := known.thinner(2.0 * cutoff):
-        said.append(
+        warnings.append(
             f"{thin} cells are thinner than twice the two-body cutoff of {cutoff} Å, so atoms meet several images of "
             "one another; that is exact, but such frames say little of what lies beyond the cell"
         )
     if known.undetermined:
-        said.append(
+        warnings.append(
             f"the compositions do not tell the energies of single atoms of {', '.join(known.undetermined)} apart: "
             "energies of other compositions than these would be wrong by a constant for each element"
         )
     for kind, of in (("energy", "energies"), ("force", "forces"), ("stress", "stresses")):
         if known.label(kind) is None:
-            said.append(f"no frame has {of}: the model will not be fitted to any")
+            warnings.append(f"no frame has {of}: the model will not be fitted to any")
     met = [p for p in known.pairs if p.shortest is not None]
     if apart := [p.name for p in known.pairs if p.shortest is None]:
-        said.append(
+        warnings.append(
             f"no two atoms of {', '.join(apart)} come within {REACH} Å of one another in any frame: rmin and λ are "
             f"means of those of {', '.join(p.name for p in met)}, and the model will know nothing of these pairs"
         )
     if together:
-        said.append(
+        warnings.append(
             "some frames have more elements than a block can have, which are four: all blocks are fitted at once, by "
             "hiertl-dist fit --all-at-once"
         )
-    return said
+    return warnings
 
 
 def wall_distance(pairs: Iterable[PairChoice]) -> float:
@@ -157,34 +157,34 @@ def choose_hold_out(frames: Sequence[Frame]) -> HoldOut:
     by_set: dict[frozenset[str], dict[str, int]] = defaultdict(dict)
     # isolated atoms are in no trajectory
     for frame in [f for f in frames if not is_isolated(f)] or frames:
-        own = by_set[frame.elements]
-        own[frame.group] = own.get(frame.group, 0) + 1
-    shared = [g for g in {f.group for f in frames} if sum(g in own for own in by_set.values()) > 1]
+        sizes = by_set[frame.elements]
+        sizes[frame.group] = sizes.get(frame.group, 0) + 1
+    shared = [g for g in {f.group for f in frames} if sum(g in sizes for sizes in by_set.values()) > 1]
     if len(frames) < EVERY:
         return HoldOut({}, 0, f"{len(frames)} frames are too few to hold one out: the errors are those of the fit")
-    if not shared and all(len(own) >= LEAST_GROUPS and max(own.values()) <= sum(own.values()) / 4
-                          for own in by_set.values()):  # fmt: skip
-        chosen = [g for own in by_set.values() for g in _spread_groups(own)]
-        held = sum(own[g] for own in by_set.values() for g in chosen if g in own)
+    if not shared and all(len(sizes) >= LEAST_GROUPS and max(sizes.values()) <= sum(sizes.values()) / 4
+                          for sizes in by_set.values()):  # fmt: skip
+        chosen = [g for sizes in by_set.values() for g in _spread_groups(sizes)]
+        held_out = sum(sizes[g] for sizes in by_set.values() for g in chosen if g in sizes)
         reason = (
-            f"{len(chosen)} of {sum(map(len, by_set.values()))} groups, {held} of {len(frames)} frames: every fifth "
-            "group of each element set, from the third"
+            f"{len(chosen)} of {sum(map(len, by_set.values()))} groups, {held_out} of {len(frames)} frames: every "
+            "fifth group of each element set, from the third"
         )
-        return HoldOut({"groups": [glob.escape(g) for g in chosen]}, held, reason)
+        return HoldOut({"groups": [glob.escape(g) for g in chosen]}, held_out, reason)
     groups: dict[str, int] = {}
-    for own in by_set.values():
-        for group, count in own.items():
+    for sizes in by_set.values():
+        for group, count in sizes.items():
             groups[group] = groups.get(group, 0) + count
     optimistic = "errors of single frames are too good where frames follow one another in a trajectory"
     if all(count >= EVERY for count in groups.values()):
-        held = sum(count // EVERY for count in groups.values())
-        reason = f"one frame in {EVERY} of each group, {held} of {len(frames)}; {optimistic}"
-        return HoldOut({"every": EVERY}, held, reason)
-    held = max(1, round(len(frames) / EVERY))
-    reason = f"a tenth of the frames, about {held} of {len(frames)}, of each group alike; {optimistic}"
-    return HoldOut({"fraction": 1.0 / EVERY}, held, reason)
+        held_out = sum(count // EVERY for count in groups.values())
+        reason = f"one frame in {EVERY} of each group, {held_out} of {len(frames)}; {optimistic}"
+        return HoldOut({"every": EVERY}, held_out, reason)
+    held_out = max(1, round(len(frames) / EVERY))
+    reason = f"a tenth of the frames, about {held_out} of {len(frames)}, of each group alike; {optimistic}"
+    return HoldOut({"fraction": 1.0 / EVERY}, held_out, reason)
 
 
-def _spread_groups(own: Mapping[str, int]) -> list[str]:
+def _spread_groups(sizes: Mapping[str, int]) -> list[str]:
     """Every fifth group in order of appearance, from the third."""
-    return list(own)[2::LEAST_GROUPS]
+    return list(sizes)[2::LEAST_GROUPS]

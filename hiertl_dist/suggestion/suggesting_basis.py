@@ -167,15 +167,15 @@ def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
         )
     inner = {e: math.floor(100 * INNER * (p.shortest or 0.0) + 1e-9) / 100 for e, p in met.items()}
     lam = {e: round(p.peak if p.peak is not None else p.shortest or 1.0, 2) for e, p in met.items()}
-    found = []
+    choices = []
     for p in listed:
         kin = [k for k in met if k[0] == k[1] and k[0] in p.elements] or list(met)
         rmin = inner.get(p.elements, math.floor(100 * float(np.mean([inner[k] for k in kin])) + 1e-9) / 100)
-        found.append(
+        choices.append(
             PairChoice(p.name, max(rmin, 0.01), lam.get(p.elements, round(float(np.mean([lam[k] for k in kin])), 2)),
                        p.shortest, p.peak)
         )  # fmt: skip
-    return tuple(found)
+    return tuple(choices)
 
 
 def choose_cutoffs(pairs: Iterable[PairDistances]) -> Cutoffs:
@@ -219,16 +219,16 @@ def orders_of(block: ElementSet, level: Orders) -> Orders:
 def informative(frame: Frame) -> int:
     """How many labels of a frame can tell something: those that are not zero by symmetry."""
     forces, stress, energy = frame_rows(frame)
-    found = int(energy)
+    count = int(energy)
     if forces and frame.forces is not None:
-        found += int(np.count_nonzero(np.abs(frame.forces) > SMALLEST_FORCE))
+        count += int(np.count_nonzero(np.abs(frame.forces) > SMALLEST_FORCE))
     if len(stress) and frame.stress is not None:
-        found += int(np.count_nonzero(np.abs(frame.stress[stress]) > SMALLEST_STRESS))
-    return found
+        count += int(np.count_nonzero(np.abs(frame.stress[stress]) > SMALLEST_STRESS))
+    return count
 
 
 def choose_blocks(
-    frames: Sequence[Frame], elements: Sequence[str], pairs: Sequence[PairChoice], cutoffs: Cutoffs, held: float
+    frames: Sequence[Frame], elements: Sequence[str], pairs: Sequence[PairChoice], cutoffs: Cutoffs, held_out: float
 ) -> tuple[tuple[BlockChoice, ...], bool]:
     """Which blocks are fitted, which lower blocks with them, and their orders.
 
@@ -246,7 +246,7 @@ def choose_blocks(
         What was chosen for pairs of elements.
     cutoffs : Cutoffs
         What was chosen for all.
-    held : float
+    held_out : float
         The share of the frames that is held out.
 
     Returns
@@ -256,7 +256,7 @@ def choose_blocks(
     together : bool
         Whether all are fitted at once, because no frames have at most :data:`MOST_ELEMENTS` elements.
     """
-    ladder = _Ladder(frames, elements, pairs, cutoffs, 1.0 - held)
+    ladder = _Ladder(frames, elements, pairs, cutoffs, 1.0 - held_out)
     present = sorted({f.element_set for f in frames}, key=lambda s: (len(s.elements), sorted(s.elements)))
     small = [s for s in present if len(s.elements) <= MOST_ELEMENTS]
     if len(small) < len(present):
@@ -288,12 +288,12 @@ def _within_budget(chosen: Sequence[BlockChoice], ladder: _Ladder) -> list[Block
         least = [LABELS_A_COLUMN] * (len(LEVELS) - 1) + [LABELS_A_COLUMN_OF_THE_LAST]
         enough = [i for i, each in enumerate(least) if ladder.suffice(names, fewer, LEVELS[i], each)]
         levels.append(max(enough, default=0))
-    found = [ladder.described(b, LEVELS[i]) for b, i in zip(chosen, levels, strict=True)]
-    while sum(b.seconds for b in found) > SECONDS and any(levels):
-        worst = max((k for k, i in enumerate(levels) if i), key=lambda k: found[k].seconds)
+    blocks = [ladder.described(b, LEVELS[i]) for b, i in zip(chosen, levels, strict=True)]
+    while sum(b.seconds for b in blocks) > SECONDS and any(levels):
+        worst = max((k for k, i in enumerate(levels) if i), key=lambda k: blocks[k].seconds)
         levels[worst] -= 1
-        found[worst] = ladder.described(chosen[worst], LEVELS[levels[worst]])
-    return found
+        blocks[worst] = ladder.described(chosen[worst], LEVELS[levels[worst]])
+    return blocks
 
 
 class _Ladder:
@@ -351,9 +351,9 @@ class _Ladder:
 
     def _seconds(self, block: BlockChoice, level: Orders, columns: int) -> float:
         total = 0.0
-        there = {b.name for b in blocks_of(self.bases[level])}
+        names = {b.name for b in blocks_of(self.bases[level])}
         for elements in self.sets(block.names, block.include_fewer):
-            own = tuple(n for n in block.names if n.is_subset(elements) and n in there)
+            own = tuple(n for n in block.names if n.is_subset(elements) and n in names)
             if not own:
                 continue
             recipe = compile_recipe(self.bases[level], own)

@@ -63,9 +63,9 @@ def choose_search(
     SearchChoice
         The table, or why there is none.
     """
-    held = table.get("hold_out", {})
-    fitted, _ = hold_out(frames, **held)
-    split = "group" if "groups" in held else "frame"
+    held_out = table.get("hold_out", {})
+    fitted, _ = hold_out(frames, **held_out)
+    split = "group" if "groups" in held_out else "frame"
     units = {f.group if split == "group" else f.configuration for f in fitted if n_rows(f)}
     search = {
         "folds": {"count": max(2, min(FOLDS, len(units))), "split": split},
@@ -89,5 +89,5 @@ def lower_orders(blocks: Sequence[BlockChoice]) -> tuple[tuple[int, int, int], .
     """The highest orders of the blocks and the next lower ones, such that the largest block has columns at each."""
     largest = max((n for b in blocks for n in b.names), key=lambda n: len(n.elements))
     top = LEVELS.index(max((b.level for b in blocks), key=LEVELS.index))
-    found = dict.fromkeys(orders_of(largest, level) for level in reversed(LEVELS[: top + 1]))
-    return tuple(found)[:LEVELS_SHOWN]
+    orders = dict.fromkeys(orders_of(largest, level) for level in reversed(LEVELS[: top + 1]))
+    return tuple(orders)[:LEVELS_SHOWN]

@@ -175,20 +175,20 @@ class Survey(Shown, card=survey_card):
 
     def _what(self) -> str:
         kinds = [(self.crystals, "periodic"), (self.slabs, "slabs or wires"), (self.molecules, "molecules")]
-        said = [
+        lines = [
             f"{count_text(self.frames, 'frame')} ({', '.join(f'{n} {what}' for n, what in kinds if n)}), "
             f"{count_text(self.atoms, 'atom')} of {', '.join(self.elements)}",
             f"element sets: {_counted(self.element_sets)}", f"compositions: {_counted(self.compositions)}",
             f"groups: {_counted(self.groups)}",
         ]  # fmt: skip
         if self.thinnest:
-            said.append(
+            lines.append(
                 f"cells: the thinnest is {min(self.thinnest):.2f} Å from face to face, the median "
                 f"{float(np.median(self.thinnest)):.2f} Å"
             )
         if self.copies:
-            said.append(f"{count_text(self.copies, 'frame')} with the configuration of an earlier one")
-        return "\n".join(said)
+            lines.append(f"{count_text(self.copies, 'frame')} with the configuration of an earlier one")
+        return "\n".join(lines)
 
     def _labels(self, units: str) -> str:
         rows = []
@@ -197,13 +197,13 @@ class Survey(Shown, card=survey_card):
             rows.append([s.kind, s.frames, s.rows, f"{s.rms / one:.4g}", f"{s.largest / one:.4g}", unit])
         table = table_text(["label", "frames", "numbers", "rms", "largest", "unit"], rows) if rows else "no labels"
         missing = [k for k in ("energy", "force", "stress") if self.label(k) is None]
-        said = [self.label_text] if self.label_text else []
-        said += [table]
+        lines = [self.label_text] if self.label_text else []
+        lines += [table]
         if missing:
-            said.append(f"no frame has: {', '.join(missing)}")
+            lines.append(f"no frame has: {', '.join(missing)}")
         if self.unlabelled:
-            said.append(f"{count_text(self.unlabelled, 'frame')} without any label")
-        return "\n".join(said)
+            lines.append(f"{count_text(self.unlabelled, 'frame')} without any label")
+        return "\n".join(lines)
 
     def _pairs(self) -> str:
         rows = []
@@ -217,17 +217,17 @@ class Survey(Shown, card=survey_card):
         if not self.offsets:
             return ""
         unit, one = LABEL_UNITS[units]["energy"]
-        own = ", ".join(f"{e} {v / one:.4f}" for e, v in self.offsets.items())
-        said = f"energies of single atoms that describe the total energies best, {unit}: {own}"
+        offsets = ", ".join(f"{e} {v / one:.4f}" for e, v in self.offsets.items())
+        text = f"energies of single atoms that describe the total energies best, {unit}: {offsets}"
         if self.undetermined:
-            said += f"\nthe compositions do not tell the energies of {', '.join(self.undetermined)} apart"
-        return "\n".join([said, *self._isolated(unit, one)])
+            text += f"\nthe compositions do not tell the energies of {', '.join(self.undetermined)} apart"
+        return "\n".join([text, *self._isolated(unit, one)])
 
     def _isolated(self, unit: str, one: float) -> list[str]:
         agreed = agreed_energies(self.isolated)
         own = ", ".join(f"{a.element} {a.energy / one:.4f} ({a.origin})" for a in self.isolated if a.element in agreed)
-        said = [f"isolated atoms (none other within {REACH:g} Å), {unit}: {own}"] if own else []
-        return [*said, *disagreements(self.isolated, unit, one), *self.isolated_notes]
+        lines = [f"isolated atoms (none other within {REACH:g} Å), {unit}: {own}"] if own else []
+        return [*lines, *disagreements(self.isolated, unit, one), *self.isolated_notes]
 
     def as_dict(self) -> dict[str, Any]:
         """The survey as JSON can hold it.
@@ -299,8 +299,8 @@ def survey(
 
 def thinnest(frame: Frame) -> float | None:
     """Å, how far apart the nearest two faces of a cell are that the frame repeats across; ``None`` for a molecule."""
-    found = heights(frame)
-    return float(found.min()) if len(found) else None
+    distances = heights(frame)
+    return float(distances.min()) if len(distances) else None
 
 
 def energy_offsets(frames: Sequence[Frame]) -> tuple[dict[str, float], tuple[str, ...], NDArray[np.float64]]:
