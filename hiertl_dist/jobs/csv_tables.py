@@ -104,11 +104,11 @@ def errors_csv(
 def _error_rows(first: tuple[str, ...], errors: Errors, units: str) -> list[tuple[Any, ...]]:
     rows = []
     for kind in QUANTITIES:
-        own, (unit, factor) = errors.of(kind), unit_of(kind, units)
-        numbers = [x * factor for x in (own.size, own.rmse, own.mae, own.max)]
-        judged = ("yes" if own.worse else "no") if own.labels else ""
-        counts = (errors.frames, errors.out_of_range, errors.atoms, own.labels)
-        rows.append((*first, kind, unit, *counts, *numbers, own.spread * factor, judged))
+        of_kind, (unit, factor) = errors.of(kind), unit_of(kind, units)
+        numbers = [x * factor for x in (of_kind.size, of_kind.rmse, of_kind.mae, of_kind.max)]
+        judged = ("yes" if of_kind.worse else "no") if of_kind.labels else ""
+        counts = (errors.frames, errors.out_of_range, errors.atoms, of_kind.labels)
+        rows.append((*first, kind, unit, *counts, *numbers, of_kind.spread * factor, judged))
     return rows
 
 
@@ -132,7 +132,7 @@ def coverage_csv(listed: Mapping[str, Sequence[Coverage]]) -> CsvTable:
     """``coverage.csv``: by model, block and pair of elements, the distances fitted on and used on."""
     rows = [
         (model, c.block, c.pair, *map(float, (*c.fitted, *c.used)), c.frames, c.beyond)
-        for model, own in listed.items() for c in own
+        for model, coverages in listed.items() for c in coverages
     ]  # fmt: skip
     return CsvTable(COVERAGE, COVERAGE_HEADER, tuple(rows))
 

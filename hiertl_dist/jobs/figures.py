@@ -164,7 +164,7 @@ def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]
     names = sorted({n for p in points.values() for n in p.names}, key=lambda c: (len(c), c))
     looks = [(c, m) for m, c in product(MARKERS, COLOURS)]
     styles = dict(zip(names, looks, strict=False)) if len(names) <= len(looks) else {}
-    errors = [errors_of(frames, found) for frames, found in sets.values()]
+    errors = [errors_of(frames, evaluations) for frames, evaluations in sets.values()]
     figure = new_figure(3.6 * len(sets) + 0.7, 3.6 * len(kinds) + 0.5)
     axes = figure.subplots(len(kinds), len(sets), squeeze=False, sharex="row", sharey="row")
     handles: dict[str, Any] = {}
@@ -173,10 +173,10 @@ def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]
         if any(len(p.labels) > MANY for p in drawn):
             _draw_density(figure, row, drawn)
         else:
-            for ax, own in zip(row, drawn, strict=True):
-                handles |= _draw_points(ax, own, styles)
-        for ax, own, table in zip(row, drawn, errors, strict=True):
-            handles |= _draw_rings(ax, own)
+            for ax, panel in zip(row, drawn, strict=True):
+                handles |= _draw_points(ax, panel, styles)
+        for ax, panel, table in zip(row, drawn, errors, strict=True):
+            handles |= _draw_rings(ax, panel)
             _say(ax, kind, table, units)
         _same_axes(row, drawn)
         what = "energy − mean" if kind == "energy" else kind
@@ -191,7 +191,7 @@ def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]
     return figure
 
 
-def _points_of(kind: Kind, frames: Sequence[Frame], found: Sequence[Evaluation], units: str) -> _Points:
+def _points_of(kind: Kind, frames: Sequence[Frame], evaluations: Sequence[Evaluation], units: str) -> _Points:
     factor = unit_of(kind, units)[1]
     energies: dict[str, list[float]] = defaultdict(list)
     for frame in frames:
@@ -199,15 +199,15 @@ def _points_of(kind: Kind, frames: Sequence[Frame], found: Sequence[Evaluation],
             energies[frame.composition].append(frame.energy / len(frame))
     labels, values, of, ringed = [], [], [], []
     names: dict[str, int] = {}
-    for frame, e in zip(frames, found, strict=True):
+    for frame, e in zip(frames, evaluations, strict=True):
         if kind == "force" and frame.forces is not None:
             pair = frame.forces.ravel(), e.forces.ravel()
         elif kind == "energy" and frame.energy is not None:
             both = np.array([frame.energy, e.energy]) / len(frame) - np.mean(energies[frame.composition])
             pair = both[:1], both[1:]
         elif kind == "stress" and frame.stress is not None:
-            there = np.isfinite(frame.stress)
-            pair = frame.stress[there] * KCAL_PER_A3_IN_GPA, e.stress[there] * KCAL_PER_A3_IN_GPA
+            finite = np.isfinite(frame.stress)
+            pair = frame.stress[finite] * KCAL_PER_A3_IN_GPA, e.stress[finite] * KCAL_PER_A3_IN_GPA
         else:
             continue
         labels.append(pair[0] * factor)
@@ -242,17 +242,17 @@ def _same_axes(row: Sequence[Any], drawn: Sequence[_Points]) -> None:
         ax.locator_params(nbins=4)
 
 
-def _draw_points(ax: Any, own: _Points, styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+def _draw_points(ax: Any, points: _Points, styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     """Points by composition; with more compositions than there are styles, of one colour, and no legend."""
     from matplotlib.lines import Line2D
 
     handles = {}
-    for i, name in enumerate(own.names):
-        here = own.of == i
+    for i, name in enumerate(points.names):
+        of_composition = points.of == i
         colour, marker = styles.get(name, (COLOURS[0], "o"))
         ax.plot(
-            own.labels[here], own.values[here], marker, ms=3.5, mew=0, alpha=0.6, color=colour,
-            rasterized=len(own.labels) > 500,
+            points.labels[of_composition], points.values[of_composition], marker, ms=3.5, mew=0, alpha=0.6,
+            color=colour, rasterized=len(points.labels) > 500,
         )  # fmt: skip
         if name in styles:
             handles[name] = Line2D([], [], ls="", marker=marker, color=colour, ms=6)
@@ -272,11 +272,11 @@ def _draw_density(figure: Any, row: Sequence[Any], drawn: Sequence[_Points]) -> 
     figure.colorbar(mesh, ax=list(row), label="labels in a cell", fraction=0.03, pad=0.01)
 
 
-def _draw_rings(ax: Any, own: _Points) -> dict[str, Any]:
-    count = int(own.ringed.sum())
+def _draw_rings(ax: Any, points: _Points) -> dict[str, Any]:
+    count = int(points.ringed.sum())
     if not 0 < count <= MOST_RINGS:
         return {}
-    x, y = own.labels[own.ringed], own.values[own.ringed]
+    x, y = points.labels[points.ringed], points.values[points.ringed]
     (line,) = ax.plot(x, y, "o", ms=6, mfc="none", mec="k", mew=0.6)
     return {"frame out of range": line}
 
@@ -284,10 +284,13 @@ def _draw_rings(ax: Any, own: _Points) -> dict[str, Any]:
 def _say(ax: Any, kind: Kind, errors: Errors, units: str) -> None:
     """Number and error in the corner of a panel that parity leaves empty."""
     unit, factor = unit_of(kind, units)
-    own = errors.of(kind)
+    of_kind = errors.of(kind)
     text = "no labels"
-    if own.labels:
-        text = f"RMSE {number_text(own.rmse * factor)} {unit}\nMAE {number_text(own.mae * factor)}\nN = {own.labels}"
+    if of_kind.labels:
+        text = (
+            f"RMSE {number_text(of_kind.rmse * factor)} {unit}\nMAE {number_text(of_kind.mae * factor)}\n"
+            f"N = {of_kind.labels}"
+        )
         if errors.out_of_range:
             text += f"\n{errors.out_of_range} of {errors.frames} frames out of range"
     box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5}

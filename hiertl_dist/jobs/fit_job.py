@@ -95,8 +95,8 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     labels = summarise_labels([*frames, *held_out])
     notes += equal_frames_notes(frames, held_out)
     if all_at_once:
-        held = {b for f in frozen for b in blocks_in(f)}
-        names = tuple(b.name for b in blocks_of(job.basis) if b.name not in held)
+        frozen_blocks = {b for f in frozen for b in blocks_in(f)}
+        names = tuple(b.name for b in blocks_of(job.basis) if b.name not in frozen_blocks)
         return _Work(frames, held_out, frozen, {names: all_needs(frames, names, job.basis)}, notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
@@ -129,23 +129,23 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     reduce_bytes = solving = 0
     for blocks in work.fits:
         width = sum(plan.columns[b] for b in blocks) + 1 + len(work.frozen)
-        own = [s for s in plan.segments if all_at_once or s.elements.is_subset(blocks[0])]
+        segments = [s for s in plan.segments if all_at_once or s.elements.is_subset(blocks[0])]
         methods = ("gram", "rfactor") if job.fit.method == "auto" else (job.fit.method,)
-        leaves = cut_leaves(own, width)
+        leaves = cut_leaves(segments, width)
         reduce_bytes = max(reduce_bytes, *(leaf_bytes(leaves, width, method) for method in methods))
         solving = max(solving, solve_bytes(width, job.fit.regulariser["kind"]))
     check_resources(reduce_bytes, "reduction", workers=executor.workers, memory=memory)
     check_resources(solving, "solve", workers=1, memory=memory)
-    found = plan.as_dict() | {
+    facts = plan.as_dict() | {
         "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
         "solve_bytes": solving, "labels": work.labels.as_dict(),
         "notes": [*walls, *work.notes],
     }  # fmt: skip
-    return plan, found
+    return plan, facts
 
 
-def plan_text(found: dict[str, Any]) -> str:
+def plan_text(facts: dict[str, Any]) -> str:
     """A plan for people."""
 
     def mib(size: int) -> str:
@@ -153,31 +153,31 @@ def plan_text(found: dict[str, Any]) -> str:
 
     rows = [
         [name, b["frames"], b["tiles"], b["rows"], b["columns"], b["nonzeros"], b["bytes"] / 2**20, b["cpu_seconds"]]
-        for name, b in found["blocks"].items()
+        for name, b in facts["blocks"].items()
     ]
     lines = [
         table_text(["block", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s (estimate)"], rows),
-        f"disk {mib(found['disk_bytes'])} MiB; peak memory per worker "
-        f"{mib(found['assemble_bytes_per_worker'])} MiB to assemble, "
-        f"{mib(found['reduce_bytes_per_worker'])} MiB to reduce, {mib(found['solve_bytes'])} MiB once to "
-        f"solve; {count_text(found['workers'], 'worker')} ({found['executor']})",
+        f"disk {mib(facts['disk_bytes'])} MiB; peak memory per worker "
+        f"{mib(facts['assemble_bytes_per_worker'])} MiB to assemble, "
+        f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
+        f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
     ]
-    held = found["held_out_frames"]
-    if held:
-        lines.append(f"{count_text(held, 'frame')} held out: counted neither above nor among the distances below")
-    lines.append(labels_text(found["labels"]))
+    held_out = facts["held_out_frames"]
+    if held_out:
+        lines.append(f"{count_text(held_out, 'frame')} held out: counted neither above nor among the distances below")
+    lines.append(labels_text(facts["labels"]))
     for key, what in (
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
         ("unlabelled_frames", "frames without labels"), ("notes", "notes"),
     ):  # fmt: skip
-        if found[key]:
-            shown = "\n  ".join(str(x) for x in found[key][:8])
-            lines.append(f"{what} ({len(found[key])}):\n  {shown}")
-    if found["inactive_types"]:
-        lines.append(f"never active (rmin = rmax), columns of zeros: {', '.join(found['inactive_types'])}")
-    if found["inner_cutoffs"]:
-        lines += ["", f"shortest distances in the {found['frames']} frames to be fitted"]
-        lines += [table_text(TITLES, [Contact.from_dict(c).cells() for c in found["inner_cutoffs"]])]
+        if facts[key]:
+            shown = "\n  ".join(str(x) for x in facts[key][:8])
+            lines.append(f"{what} ({len(facts[key])}):\n  {shown}")
+    if facts["inactive_types"]:
+        lines.append(f"never active (rmin = rmax), columns of zeros: {', '.join(facts['inactive_types'])}")
+    if facts["inner_cutoffs"]:
+        lines += ["", f"shortest distances in the {facts['frames']} frames to be fitted"]
+        lines += [table_text(TITLES, [Contact.from_dict(c).cells() for c in facts["inner_cutoffs"]])]
     return "\n".join(lines)
 
 
@@ -301,7 +301,9 @@ def _report_writers(result: FitResult, labels: LabelSummary, job: Input, *, plot
         writers += [table_writer(job.output, table) for table in fit_tables(result, job.units)]
     if plot:
         drawn = {
-            f"{name}, {s}": (result.sets[s], e) for name, found in result.evaluations.items() for s, e in found.items()
+            f"{name}, {s}": (result.sets[s], e)
+            for name, by_set in result.evaluations.items()
+            for s, e in by_set.items()
         }
         writers.append(figure_writer(job.output / PARITY, write_plot, drawn, job.units))
     return writers
@@ -317,8 +319,8 @@ def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
 
 
 def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:
-    held = {b for f in frozen for b in blocks_in(f)}
-    names = [b.name for b in blocks_of(job.basis) if b.name not in held]
+    frozen_blocks = {b for f in frozen for b in blocks_in(f)}
+    names = [b.name for b in blocks_of(job.basis) if b.name not in frozen_blocks]
     sets = {f.element_set for f in frames}
     check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
 
@@ -356,7 +358,7 @@ def evaluate_job(
     )  # fmt: skip
     writers: list[Writer] = []
     if plot is not None:
-        writers.append(figure_writer(plot, write_plot, {"": (frames, report.found)}, units))
+        writers.append(figure_writer(plot, write_plot, {"": (frames, report.evaluations)}, units))
     if tables is not None:
         writers += [table_writer(tables, table) for table in report.tables(units)]
     write_outputs(executor, writers)
@@ -379,7 +381,7 @@ def known_frames(
 ) -> dict[str, list[Frame]]:
     """The frames, by set, whose elements every model has: with some blocks only, a model lacks elements."""
     known = set.intersection(*(set(m.elements) for m in models))
-    found = {s: [f for f in own if f.elements <= known] for s, own in sets.items()}
-    if left_out := sum(map(len, sets.values())) - sum(map(len, found.values())):
+    kept = {s: [f for f in own if f.elements <= known] for s, own in sets.items()}
+    if left_out := sum(map(len, sets.values())) - sum(map(len, kept.values())):
         tell(f"{count_text(left_out, 'frame')} not evaluated, with elements that the model lacks")
-    return {s: own for s, own in found.items() if own}
+    return {s: own for s, own in kept.items() if own}

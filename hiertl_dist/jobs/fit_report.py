@@ -70,30 +70,32 @@ class FitResult(Shown):
     def errors(self) -> dict[str, dict[str, dict[str, Errors]]]:
         """``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``."""
         return {
-            name: {s: errors_by_composition(self.sets[s], e) for s, e in found.items()}
-            for name, found in self.evaluations.items()
+            name: {s: errors_by_composition(self.sets[s], e) for s, e in by_set.items()}
+            for name, by_set in self.evaluations.items()
         }
 
     @cached_property
     def group_errors(self) -> dict[str, dict[str, dict[str, Errors]]]:
         """As ``errors``, by group."""
         return {
-            name: {s: errors_by_group(self.sets[s], e) for s, e in found.items()}
-            for name, found in self.evaluations.items()
+            name: {s: errors_by_group(self.sets[s], e) for s, e in by_set.items()}
+            for name, by_set in self.evaluations.items()
         }
 
 
 def solutions_of(result: FitResult) -> dict[str, Solution]:
     """Every solution of a fit by name."""
-    found = {} if result.hierarchy is None else {b: f.solution for b, f in result.hierarchy.fits.items()}
-    return found | ({} if result.together is None else {"all at once": result.together.solution})
+    solutions = {} if result.hierarchy is None else {b: f.solution for b, f in result.hierarchy.fits.items()}
+    return solutions | ({} if result.together is None else {"all at once": result.together.solution})
 
 
 def _coverage(result: FitResult) -> dict[str, list[Coverage]]:
     """By model, distances that its blocks were fitted on and are used on in all frames."""
     return {
-        name: coverage_report(result.models[name].coverage, [e.ranges for own in found.values() for e in own])
-        for name, found in result.evaluations.items()
+        name: coverage_report(
+            result.models[name].coverage, [e.ranges for evaluations in by_set.values() for e in evaluations]
+        )
+        for name, by_set in result.evaluations.items()
     }
 
 
@@ -105,8 +107,8 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
         "errors": errors_dict(result.errors),
         "group_errors": errors_dict(result.group_errors),
         "out_of_range": {
-            name: {s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in found.items()}
-            for name, found in result.evaluations.items()
+            name: {s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in by_set.items()}
+            for name, by_set in result.evaluations.items()
         },
         "files": [str(f) for f in result.files],
     }
@@ -115,8 +117,8 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
 def errors_dict(errors: Mapping[str, Mapping[str, Mapping[str, Errors]]]) -> dict[str, Any]:
     """Errors by model, set of frames and name for JSON."""
     return {
-        name: {s: {c: e.as_dict() for c, e in table.items()} for s, table in found.items()}
-        for name, found in errors.items()
+        name: {s: {c: e.as_dict() for c, e in table.items()} for s, table in by_set.items()}
+        for name, by_set in errors.items()
     }
 
 
@@ -134,11 +136,11 @@ def fit_text(result: FitResult, job: Input) -> str:
     parts.append(f"\nconditioned on\n{conditions}")
     by_group = result.group_errors
     for s in next(iter(result.errors.values()), ()):
-        beside = {name: found[s] for name, found in result.errors.items()}
-        groups = {name: found[s] for name, found in by_group.items()}
+        beside = {name: by_set[s] for name, by_set in result.errors.items()}
+        groups = {name: by_set[s] for name, by_set in by_group.items()}
         parts.append(f"\n{s} frames\n{errors_text(beside, job.units)}\n\n{details_text(beside, groups, job.units)}")
-    for name, found in result.evaluations.items():
-        for s, e in found.items():
+    for name, by_set in result.evaluations.items():
+        for s, e in by_set.items():
             known = result.models[name].coverage
             parts.append(f"\n{name}, {s}: " + warnings_text(frame_errors(sets[s], e), job.units, 5, known))
     if result.hierarchy is not None:
@@ -153,8 +155,8 @@ def fit_text(result: FitResult, job: Input) -> str:
 def fit_tables(result: FitResult, units: str) -> list[CsvTable]:
     """The tables of a fit as CSV: ``blocks.csv``, ``errors.csv``, ``frames.csv``, ``coverage.csv``."""
     listed = {
-        name: {s: frame_errors(result.sets[s], e) for s, e in found.items()}
-        for name, found in result.evaluations.items()
+        name: {s: frame_errors(result.sets[s], e) for s, e in by_set.items()}
+        for name, by_set in result.evaluations.items()
     }
     return [
         blocks_csv(solutions_of(result)), errors_csv(result.errors, result.group_errors, units),
@@ -174,7 +176,7 @@ class EvaluationReport(Shown):
     ----------
     frames : sequence of Frame
         What was evaluated.
-    found : sequence of Evaluation
+    evaluations : sequence of Evaluation
         One for each frame.
     coverage : sequence of Coverage
         Of each model's blocks.
@@ -191,7 +193,7 @@ class EvaluationReport(Shown):
     """
 
     frames: Sequence[Frame]
-    found: Sequence[Evaluation]
+    evaluations: Sequence[Evaluation]
     coverage: Sequence[Coverage]
     known: Collection[str]
     files: tuple[Path, ...] = ()
@@ -201,7 +203,10 @@ class EvaluationReport(Shown):
 
     def text(self, units: str) -> str:
         """For people."""
-        table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
+        table, groups = (
+            errors_by_composition(self.frames, self.evaluations),
+            errors_by_group(self.frames, self.evaluations),
+        )
         text = errors_text({"": table}, units)
         if not any(f.energy is not None or f.forces is not None or f.stress is not None for f in self.frames):
             text = "no frame has a label to compare with; --json gives what the model predicts (frames)\n" + text
@@ -210,7 +215,7 @@ class EvaluationReport(Shown):
         if self.undetermined_frames:
             text += f"\n{undetermined_frames_text(self.undetermined, self.undetermined_frames)}"
         text += "\n\n" + details_text({"": table}, {"": groups}, units)
-        text += "\n\n" + warnings_text(frame_errors(self.frames, self.found), units, known=self.known)
+        text += "\n\n" + warnings_text(frame_errors(self.frames, self.evaluations), units, known=self.known)
         if self.coverage:
             text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(self.coverage)
         return text + ("\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else "")
@@ -218,19 +223,23 @@ class EvaluationReport(Shown):
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "errors": {c: e.as_dict() for c, e in errors_by_composition(self.frames, self.found).items()},
-            "group_errors": {g: e.as_dict() for g, e in errors_by_group(self.frames, self.found).items()},
+            "errors": {c: e.as_dict() for c, e in errors_by_composition(self.frames, self.evaluations).items()},
+            "group_errors": {g: e.as_dict() for g, e in errors_by_group(self.frames, self.evaluations).items()},
             "units": {kind: unit_of(kind, "kcal")[0] for kind in QUANTITIES}, "no_energy_offsets": self.no_offsets,
             "undetermined_energies": {"elements": self.undetermined, "frames": self.undetermined_frames},
-            "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.found),
+            "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.evaluations),
             "files": [str(f) for f in self.files],
         }  # fmt: skip
 
     def tables(self, units: str) -> list[CsvTable]:
         """As CSV, of the names :data:`EVALUATION_TABLES`."""
         name, s = "sum of models", "given"
-        table, groups = errors_by_composition(self.frames, self.found), errors_by_group(self.frames, self.found)
+        table, groups = (
+            errors_by_composition(self.frames, self.evaluations),
+            errors_by_group(self.frames, self.evaluations),
+        )
         return [
             errors_csv({name: {s: table}}, {name: {s: groups}}, units),
-            frames_csv({name: {s: frame_errors(self.frames, self.found)}}, units), coverage_csv({name: self.coverage}),
+            frames_csv({name: {s: frame_errors(self.frames, self.evaluations)}}, units),
+            coverage_csv({name: self.coverage}),
         ]  # fmt: skip

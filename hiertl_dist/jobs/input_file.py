@@ -193,7 +193,7 @@ class Input(Shown, card=input_card):
         reading = Reading(table, folder)
         setup, basis, notes = reading.basis()
         data = reading.data(setup)
-        fit, store, output, run, held, frozen = (
+        fit, store, output, run, held_out, frozen = (
             reading.table(name, kinds)
             for name, kinds in (
                 ("fit", FIT | {"blocks": TABLE, "only": TEXTS}), ("store", STORE), ("output", OUTPUT),
@@ -210,8 +210,8 @@ class Input(Shown, card=input_card):
         missing = frozen.get("energies", "refuse")
         reading.one_of("frozen.energies", missing, MISSING_ENERGIES)
         with reading.problems.noting():
-            check_hold_out(held.get("fraction"), held.get("every"))
-        if held.get("fraction") is not None or held.get("every") is not None:
+            check_hold_out(held_out.get("fraction"), held_out.get("every"))
+        if held_out.get("fraction") is not None or held_out.get("every") is not None:
             notes = (*notes, NEIGHBOURS)
         memory = None
         with reading.problems.noting():
@@ -227,10 +227,10 @@ class Input(Shown, card=input_card):
         general = replace(general, missing_energies=missing)
         fits = {name: replace(own, missing_energies=missing) for name, own in fits.items()}
         return cls(
-            basis, data, setup, tuple(held.get("groups", ())), general, fits, partial_of,
+            basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
-            held.get("fraction"), held.get("every"),
+            held_out.get("fraction"), held_out.get("every"),
         )  # fmt: skip
 
     def design_store(self) -> Path:
@@ -274,10 +274,10 @@ class Input(Shown, card=input_card):
             frames = []
             refuse_overlaps(self.data)
             for source in self.data:
-                own = list(watch(iter_frames(**source), f"read {', '.join(source['path'])}"))
-                if not own:
+                read = list(watch(iter_frames(**source), f"read {', '.join(source['path'])}"))
+                if not read:
                     raise InputError(f"data: no frames from {source['path']} with {source}")
-                frames += own
+                frames += read
         if not any(n_rows(f) for f in frames):
             raise InputError(
                 f"none of the {len(frames)} frames has an energy, forces or a stress; energy_key, forces_key, "

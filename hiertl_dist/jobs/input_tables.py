@@ -107,8 +107,8 @@ class Reading:
         with self.problems.noting():
             if "fm_setup" in self.top:
                 setup = self.path(self.top["fm_setup"], "fm_setup")
-                found = read_fm_setup(require_file(setup, "fm_setup"), read_frames=False)
-                return setup, found.basis, found.notes
+                read = read_fm_setup(require_file(setup, "fm_setup"), read_frames=False)
+                return setup, read.basis, read.notes
             if "basis" in self.top:
                 return None, Basis.from_dict(self.top["basis"]), ()
         return None, None, ()
@@ -121,7 +121,7 @@ class Reading:
             return ()
         if not self.given.get("data"):
             self.problems.add("expected at least one [[data]] table")
-        found: list[Mapping[str, Any]] = []
+        tables: list[Mapping[str, Any]] = []
         sources = self.top.get("data", [])
         for number, source in enumerate(sources, 1):
             where = source_name(number, len(sources), source)
@@ -130,8 +130,8 @@ class Reading:
                 self.problems.add(f"{where}.path: missing")
             if "path" in own:
                 paths = [own["path"]] if isinstance(own["path"], str) else own["path"]
-                found.append({**own, "path": [str(self.path(p, f"{where}.path")) for p in paths]})
-        return tuple(found)
+                tables.append({**own, "path": [str(self.path(p, f"{where}.path")) for p in paths]})
+        return tuple(tables)
 
     def search(self) -> tuple[SearchSettings | None, str]:
         """The settings of a ``[search]`` table, if there is one, and the folder of summary stores."""
@@ -170,7 +170,7 @@ class Reading:
 
     def _block_tables(self, fit: Mapping[str, Any], known: set[ElementSet] | None) -> dict[str, Mapping[str, Any]]:
         """The ``[fit.blocks]`` tables by the blocks' names; keys that name no block, or one twice, are problems."""
-        found: dict[str, Mapping[str, Any]] = {}
+        tables: dict[str, Mapping[str, Any]] = {}
         given = self.top.get("basis", {}).get("elements")
         elements = set(map(str, given)) if isinstance(given, list) else None  # told also where the basis is wrong
         for key, own in fit.get("blocks", {}).items():
@@ -180,10 +180,10 @@ class Reading:
                     raise InputError(f"fit.blocks.{key}: {sorted(others)} not among the elements {sorted(elements)}")
                 if known is not None and name not in known:
                     raise InputError(f"fit.blocks: {[name]} are not blocks of the basis, which has {sorted(known)}")
-                if name in found:
+                if name in tables:
                     raise InputError(f"fit.blocks: {name} is given twice, the second time as {key!r}")
-                found[name] = _checked(own, FIT, f"fit.blocks.{name}", self.problems)
-        return found
+                tables[name] = _checked(own, FIT, f"fit.blocks.{name}", self.problems)
+        return tables
 
     def _weight_names(self, where: str, fit: Mapping[str, Any], data: Sequence[Mapping[str, Any]]) -> None:
         """Note names of weights that are a slip for a kind; other names may be groups, which frames must tell."""
@@ -291,15 +291,15 @@ def _partial(
             _known_block(given, known, f"{where}.partial", problems)
     if len(problems.found) > before:
         return {}
-    found: dict[str, tuple[str, ...]] = {}
+    by_block: dict[str, tuple[str, ...]] = {}
     lower = [ElementSet.parse(p) for p in general.get("partial", ())]
     for name in dict.fromkeys(t.block for t in basis.types):
         own = per_block.get(name, {}).get("partial")
         if own is not None:
-            found[name] = tuple(map(ElementSet.parse, own))
+            by_block[name] = tuple(map(ElementSet.parse, own))
         elif free := tuple(p for p in lower if p.is_proper_subset(name)):
-            found[name] = free
-    return found
+            by_block[name] = free
+    return by_block
 
 
 def _table(table: Any, where: str) -> Mapping[str, Any]:
@@ -310,12 +310,12 @@ def _table(table: Any, where: str) -> Mapping[str, Any]:
 
 def _checked(table: Any, kinds: Mapping[str, str], where: str, problems: Problems) -> dict[str, Any]:
     """The keys of a table that are known and whose value is of its kind; the others are problems."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     with problems.noting():
-        found = respelled(_table(table, where), kinds, where)
+        values = respelled(_table(table, where), kinds, where)
     with problems.noting():
-        require_known(found, kinds, where or "input")
-    for key in [k for k in found if k in kinds]:
-        if not KINDS[kinds[key]](found[key]):
-            problems.add(f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {shown(found.pop(key))}")
-    return {k: v for k, v in found.items() if k in kinds}
+        require_known(values, kinds, where or "input")
+    for key in [k for k in values if k in kinds]:
+        if not KINDS[kinds[key]](values[key]):
+            problems.add(f"{where}{'.' * bool(where)}{key}: expected {kinds[key]}, found {shown(values.pop(key))}")
+    return {k: v for k, v in values.items() if k in kinds}

@@ -128,8 +128,8 @@ class Results:
 
         ``model``: a merged one will be written, as it is of a climb.
         """
-        held = {b for f in frozen for b in blocks_in(f)}
-        names: list[str] = [b.name for b in blocks_of(job.basis) if b.name not in held] if climb else []
+        frozen_blocks = {b for f in frozen for b in blocks_in(f)}
+        names: list[str] = [b.name for b in blocks_of(job.basis) if b.name not in frozen_blocks] if climb else []
         names += [TOGETHER] if all_at_once else []
         planned = [f for name in names for f in solution_files(name, job.output)]
         planned += [job.output / MODEL] if climb or model else []
@@ -156,8 +156,8 @@ class Results:
 
 
 def _in_the_way(whole: Path | None, files: Sequence[Path], kept: Collection[Path]) -> list[Path]:
-    found = dict.fromkeys([*(() if whole is None else files_of_results(whole)), *files])
-    return [p for p in found if p.resolve() not in kept]
+    paths = dict.fromkeys([*(() if whole is None else files_of_results(whole)), *files])
+    return [p for p in paths if p.resolve() not in kept]
 
 
 def _make_room(executor: Executor, find: Callable[[], Sequence[Path]], tell: Callable[[str], None]) -> None:

@@ -142,25 +142,25 @@ def _rms(values: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean(values**2))) if len(values) else NAN
 
 
-def _differences(frame: Frame, found: Evaluation) -> dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _differences(frame: Frame, evaluation: Evaluation) -> dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """By kind of label that a frame has, errors and labels in the units of :class:`Errors`."""
     parts: dict[Kind, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     if frame.forces is not None:
-        parts["force"] = found.forces - frame.forces, frame.forces
+        parts["force"] = evaluation.forces - frame.forces, frame.forces
     if frame.energy is not None:
         n = len(frame)
-        parts["energy"] = np.array([(found.energy - frame.energy) / n]), np.array([frame.energy / n])
+        parts["energy"] = np.array([(evaluation.energy - frame.energy) / n]), np.array([frame.energy / n])
     if frame.stress is not None:
         # components that the label lacks are NaN; a model that gives NaN is not to hide among them
-        there = np.isfinite(frame.stress)
-        labels = frame.stress[there] * KCAL_PER_A3_IN_GPA
-        parts["stress"] = found.stress[there] * KCAL_PER_A3_IN_GPA - labels, labels
+        finite = np.isfinite(frame.stress)
+        labels = frame.stress[finite] * KCAL_PER_A3_IN_GPA
+        parts["stress"] = evaluation.stress[finite] * KCAL_PER_A3_IN_GPA - labels, labels
     return parts
 
 
-def errors_of(frames: Sequence[Frame], found: Sequence[Evaluation]) -> Errors:
+def errors_of(frames: Sequence[Frame], evaluations: Sequence[Evaluation]) -> Errors:
     """Errors pooled over some frames."""
-    parts = [_differences(f, e) for f, e in zip(frames, found, strict=True)]
+    parts = [_differences(f, e) for f, e in zip(frames, evaluations, strict=True)]
     table: dict[str, Any] = {}
     keys: dict[Kind, list[Any] | None] = {
         "force": None, "energy": [f.composition for f in frames if f.energy is not None],
@@ -179,34 +179,38 @@ def errors_of(frames: Sequence[Frame], found: Sequence[Evaluation]) -> Errors:
             table["energy_spread"] = float(np.std(labels)) if len(labels) > 1 else NAN
         else:
             table[f"{kind}_rms"] = _rms(labels)
-    flagged = sum(1 for e in found if e.out_of_range)
+    flagged = sum(1 for e in evaluations if e.out_of_range)
     return Errors(frames=len(frames), atoms=sum(len(f) for f in frames), out_of_range=flagged, **table)
 
 
-def _errors_by(frames: Sequence[Frame], found: Sequence[Evaluation], name: Callable[[Frame], str]) -> dict[str, Errors]:
+def _errors_by(
+    frames: Sequence[Frame], evaluations: Sequence[Evaluation], name: Callable[[Frame], str]
+) -> dict[str, Errors]:
     parts: dict[str, list[int]] = defaultdict(list)
     for i, frame in enumerate(frames):
         parts[name(frame)].append(i)
-    return {key: errors_of([frames[i] for i in own], [found[i] for i in own]) for key, own in parts.items()}
+    return {
+        key: errors_of([frames[i] for i in places], [evaluations[i] for i in places]) for key, places in parts.items()
+    }
 
 
-def errors_by_composition(frames: Sequence[Frame], found: Sequence[Evaluation]) -> dict[str, Errors]:
+def errors_by_composition(frames: Sequence[Frame], evaluations: Sequence[Evaluation]) -> dict[str, Errors]:
     """Errors per composition, and of all frames under ``"all"``."""
-    table = _errors_by(frames, found, lambda f: f.composition)
+    table = _errors_by(frames, evaluations, lambda f: f.composition)
     table = {c: table[c] for c in sorted(table, key=lambda c: (len(c), c))}
-    return table | ({"all": errors_of(frames, found)} if len(table) > 1 else {})
+    return table | ({"all": errors_of(frames, evaluations)} if len(table) > 1 else {})
 
 
-def errors_by_group(frames: Sequence[Frame], found: Sequence[Evaluation]) -> dict[str, Errors]:
+def errors_by_group(frames: Sequence[Frame], evaluations: Sequence[Evaluation]) -> dict[str, Errors]:
     """Errors per ``Frame.group``, sorted by name; no total, for a group may be called ``"all"``."""
-    table = _errors_by(frames, found, lambda f: f.group)
+    table = _errors_by(frames, evaluations, lambda f: f.group)
     return {g: table[g] for g in sorted(table)}
 
 
-def frame_errors(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[FrameResidual]:
+def frame_errors(frames: Sequence[Frame], evaluations: Sequence[Evaluation]) -> list[FrameResidual]:
     """Errors of each frame."""
     listed = []
-    for i, (frame, evaluation) in enumerate(zip(frames, found, strict=True)):
+    for i, (frame, evaluation) in enumerate(zip(frames, evaluations, strict=True)):
         parts = _differences(frame, evaluation)
         force, energy, stress = (_rms(_joined([parts[k][0]] if k in parts else [])) for k in QUANTITIES)
         flags = tuple(str(p) for p in evaluation.out_of_range)
@@ -222,10 +226,10 @@ def errors_text(tables: Mapping[str, Mapping[str, Errors]], units: str = "kcal")
         header += [f"{quantity}\n{name}" if name else quantity for name in tables]
     rows = []
     for key in dict.fromkeys(k for t in tables.values() for k in t):
-        own = [t[key] for t in tables.values() if key in t]
-        row: list[Any] = [key, own[0].frames, own[0].force_rms * force]
+        errors = [t[key] for t in tables.values() if key in t]
+        row: list[Any] = [key, errors[0].frames, errors[0].force_rms * force]
         for kind in QUANTITIES:
-            row += [_rmse_cell(e.of(kind), unit_of(kind, units)[1]) for e in own]
+            row += [_rmse_cell(e.of(kind), unit_of(kind, units)[1]) for e in errors]
         rows.append(row)
     units_text = f"forces in {force_unit}, energies in {energy_unit}, stresses in GPa"
     some = any(isinstance(cell, str) for row in rows for cell in row[1:])
@@ -305,18 +309,18 @@ def _detail_rows(prefix: str, kind: Kind, tables: Mapping[str, Mapping[str, Erro
     """Name, number and spread of the labels, errors of each model."""
     rows = []
     for key in dict.fromkeys(k for t in tables.values() for k in t):
-        own = [t[key].of(kind) for t in tables.values() if key in t]
-        if own[0].labels:
-            rows.append([prefix + key, own[0].labels, own[0].spread * factor, *own])
+        errors = [t[key].of(kind) for t in tables.values() if key in t]
+        if errors[0].labels:
+            rows.append([prefix + key, errors[0].labels, errors[0].spread * factor, *errors])
     return rows
 
 
-def _rmse_cell(own: KindErrors, factor: float) -> float | str:
-    return marked(own.rmse * factor, worse=own.worse)
+def _rmse_cell(errors: KindErrors, factor: float) -> float | str:
+    return marked(errors.rmse * factor, worse=errors.worse)
 
 
-def _error_cells(own: KindErrors, factor: float) -> list[Any]:
-    return [_rmse_cell(own, factor), own.mae * factor, own.max * factor]
+def _error_cells(errors: KindErrors, factor: float) -> list[Any]:
+    return [_rmse_cell(errors, factor), errors.mae * factor, errors.max * factor]
 
 
 def warnings_text(
@@ -355,7 +359,7 @@ def coverage_text(listed: Sequence[Coverage]) -> str:
     return table_text(["block: pair", "fitted on, Å", "used on, Å", "frames", "beyond", ""], rows)
 
 
-def predictions(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[dict[str, Any]]:
+def predictions(frames: Sequence[Frame], evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
     """Per frame what the model says, for JSON: energy (kcal/mol), stress (kcal/mol/Å³), errors, flags."""
     return [
         {
@@ -363,5 +367,5 @@ def predictions(frames: Sequence[Frame], found: Sequence[Evaluation]) -> list[di
             "stress": dict(zip(STRESS_COMPONENTS, e.stress.tolist(), strict=True)), "force_rmse": f.force,
             "energy_error_per_atom": f.energy, "stress_rmse_gpa": f.stress, "out_of_range": list(f.out_of_range),
         }
-        for f, e in zip(frame_errors(frames, found), found, strict=True)
+        for f, e in zip(frame_errors(frames, evaluations), evaluations, strict=True)
     ]  # fmt: skip

@@ -157,7 +157,7 @@ def search_job(
     drawn = _drawn(plot, tell)
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
-    frames = _told_once(frames, held_out, tell)
+    frames = _reported_once(frames, held_out, tell)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell)
     results = Results.of(job, frozen, executor, tell, climb=not all_at_once, all_at_once=all_at_once, model=True)
@@ -188,15 +188,15 @@ def search_job(
     return report
 
 
-def _told_once(
+def _reported_once(
     frames: Sequence[Frame], held_out: Sequence[Frame], tell: Callable[[str], None]
 ) -> list[Frame]:  # fmt: skip
     """The frames to be fitted, each once; which labels they have, and what is there again, is told."""
-    found, again = each_once(frames)
-    tell_labels(found, tell, held_out)
+    distinct, again = each_once(frames)
+    tell_labels(distinct, tell, held_out)
     for note in again:
         tell(f"note: {note}")
-    return found
+    return distinct
 
 
 def _planned(
@@ -244,7 +244,7 @@ def summarise_job(
     settings = job.search or SearchSettings()
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([f.digest for f in frames], "frames")
-    frames = _told_once(frames, held_out, tell)
+    frames = _reported_once(frames, held_out, tell)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell, models=bool(frozen))
     # grids are no matter of the pass
@@ -258,15 +258,15 @@ def summarise_job(
     before = ask_store(executor, partial(_ids, place), what=f"look at {place}")
     store = job.design_store() if job.keep_rows else None
     summaries, _ = summarise_for(plan, settings, summaries=place, store=store, executor=executor)
-    found: dict[str, Any] = ask_store(executor, partial(_contents, place), what=f"look at {place}")
+    facts: dict[str, Any] = ask_store(executor, partial(_contents, place), what=f"look at {place}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
-        own = counts.setdefault(ElementSet.of(group.elements), {})
-        own["groups"] = own.get("groups", 0) + 1
+        counts_of_set = counts.setdefault(ElementSet.of(group.elements), {})
+        counts_of_set["groups"] = counts_of_set.get("groups", 0) + 1
         kind = person_kind(group.kind)
-        own[kind] = own.get(kind, 0) + summaries.rows(group)
-    new = [i for i in found["batches"] if i not in before]
-    return found | {"store": str(place), "element_sets": counts, "new_batches": new}
+        counts_of_set[kind] = counts_of_set.get(kind, 0) + summaries.rows(group)
+    new = [i for i in facts["batches"] if i not in before]
+    return facts | {"store": str(place), "element_sets": counts, "new_batches": new}
 
 
 def renew_summaries(
@@ -295,20 +295,20 @@ def _contents(path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def summarise_text(found: dict[str, Any]) -> str:
+def summarise_text(facts: dict[str, Any]) -> str:
     """A summary store for people."""
-    kinds = [k for k in ("force", "stress", "energy") if any(k in own for own in found["element_sets"].values())]
+    kinds = [k for k in ("force", "stress", "energy") if any(k in counts for counts in facts["element_sets"].values())]
     frames: dict[str, int] = {}
-    for batch in found["batches"].values():
+    for batch in facts["batches"].values():
         frames[batch["elements"]] = frames.get(batch["elements"], 0) + batch["frames"]
     rows = [
-        [name, frames.get(name, 0), own["groups"], *(own.get(k, 0) for k in kinds)]
-        for name, own in found["element_sets"].items()
+        [name, frames.get(name, 0), counts["groups"], *(counts.get(k, 0) for k in kinds)]
+        for name, counts in facts["element_sets"].items()
     ]
-    folds = found["folds"]
+    folds = facts["folds"]
     return "\n".join([
-        f"{found['store']}: {count_text(found['groups'], 'group')} of {count_text(found['rows'], 'row')}, "
-        f"{found['bytes'] / 2**20:.1f} MiB, {len(found['new_batches'])} of {len(found['batches'])} batches new",
+        f"{facts['store']}: {count_text(facts['groups'], 'group')} of {count_text(facts['rows'], 'row')}, "
+        f"{facts['bytes'] / 2**20:.1f} MiB, {len(facts['new_batches'])} of {len(facts['batches'])} batches new",
         table_text(["frames of", "frames", "groups", *(f"{k} rows" for k in kinds)], rows),
         f"{folds['count']} folds by {folds['split']}, seed {folds['seed']}"
         f"{', stratified by composition' if folds['stratify'] else ''}: {', '.join(map(str, folds['frames']))} frames",

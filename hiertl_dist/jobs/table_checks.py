@@ -22,11 +22,11 @@ SIZE: Final = re.compile(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?\s
 def wrong_numbers(value: Any, where: str = "") -> Iterator[str]:
     """What is wrong with each number of a nested table that is too large, infinite or NaN."""
     if isinstance(value, dict):
-        for key, own in value.items():
-            yield from wrong_numbers(own, f"{where}.{key}" if where else str(key))
+        for key, entry in value.items():
+            yield from wrong_numbers(entry, f"{where}.{key}" if where else str(key))
     elif isinstance(value, list | tuple):
-        for i, own in enumerate(value):
-            yield from wrong_numbers(own, f"{where}[{i}]")
+        for i, entry in enumerate(value):
+            yield from wrong_numbers(entry, f"{where}[{i}]")
     elif isinstance(value, int) and abs(value) >= LARGEST:
         yield f"{where}: expected an integer of less than 2^63, found {shown(value)}"
     elif isinstance(value, float) and not math.isfinite(value):
@@ -36,14 +36,14 @@ def wrong_numbers(value: Any, where: str = "") -> Iterator[str]:
 def without_wrong_numbers(value: Any) -> Any:
     """A nested table without the keys whose values have such numbers, in lists too; tables in it are kept."""
     if isinstance(value, dict):
-        return {key: without_wrong_numbers(own) for key, own in value.items() if not _has_wrong(own)}
-    return [without_wrong_numbers(own) for own in value] if isinstance(value, list) else value
+        return {key: without_wrong_numbers(entry) for key, entry in value.items() if not _has_wrong(entry)}
+    return [without_wrong_numbers(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _has_wrong(value: Any) -> bool:
     """Whether a value that is no table, or a list without tables, has a wrong number."""
     if isinstance(value, list):
-        return any(_has_wrong(own) for own in value)
+        return any(_has_wrong(entry) for entry in value)
     return not isinstance(value, dict) and any(True for _ in wrong_numbers(value))
 
 
@@ -55,9 +55,9 @@ def bytes_of(value: str | int, where: str, expected: str) -> int:
     if isinstance(value, str) and not SIZE.fullmatch(value):
         raise InputError(f"{where}: expected {expected}, found {shown(value)}")
     try:
-        found = int(parse_bytes(value))
+        size = int(parse_bytes(value))
     except (ValueError, OverflowError) as error:
         raise InputError(f"{where}: expected {expected}, found {shown(value)}") from error
-    if not 0 < found < LARGEST:
+    if not 0 < size < LARGEST:
         raise InputError(f"{where}: expected {expected}, found {shown(value)}")
-    return found
+    return size
