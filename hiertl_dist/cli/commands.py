@@ -75,8 +75,8 @@ def _plain_warnings() -> Iterator[None]:
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
     ) -> None:
-        own = issubclass(category, HiertlWarning) or Path(filename) == kernels / "cache.py"
-        where = "" if own else f" ({category.__name__}, {filename}, line {lineno})"
+        ours = issubclass(category, HiertlWarning) or Path(filename) == kernels / "cache.py"
+        where = "" if ours else f" ({category.__name__}, {filename}, line {lineno})"
         print(f"hiertl-dist: warning: {message}{where}", file=sys.stderr, flush=True)
 
     with warnings.catch_warnings():
@@ -124,11 +124,11 @@ def _client(address: str) -> Any:
     return Client(address)
 
 
-def _print(arguments: argparse.Namespace, runner: Executor | None, found: Any, text: str) -> None:
+def _print(arguments: argparse.Namespace, runner: Executor | None, content: Any, text: str) -> None:
     from ..files.json_files import json_text
 
     stream = sys.stdout if runner is None else runner.out()
-    print(json_text(found) if arguments.json else text, file=stream, flush=True)
+    print(json_text(content) if arguments.json else text, file=stream, flush=True)
 
 
 def _job(arguments: argparse.Namespace) -> Input:
@@ -166,13 +166,13 @@ def _plan(arguments: argparse.Namespace) -> int:
     job = _job(arguments)
     with _executor(arguments, job) as runner:
         try:
-            _, found = plan_job(job, runner, all_at_once=arguments.all_at_once)
+            _, facts = plan_job(job, runner, all_at_once=arguments.all_at_once)
         except InnerCutoffError as error:
             if arguments.json:  # the text goes to stderr, and a script wants the numbers
                 refused = {"refused": str(error), "inner_cutoffs": [c.as_dict() for c in error.contacts]}
                 _print(arguments, runner, refused, "")
             raise
-        _print(arguments, runner, found, plan_text(found))
+        _print(arguments, runner, facts, plan_text(facts))
     return 0
 
 
@@ -184,12 +184,12 @@ def _assemble(arguments: argparse.Namespace) -> int:
     with _executor(arguments, job) as runner:
         tell, _ = _teller(arguments, job, runner)
         _ready_rows(arguments, job, runner, tell)
-        found = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify, tell=tell)
+        facts = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify, tell=tell)
         text = (
-            f"{found['store']}: {count_text(found['computed'], 'tile')}, labels and offsets computed, "
-            f"{found['present']} were complete, {count_text(found['rows'], 'row')}"
+            f"{facts['store']}: {count_text(facts['computed'], 'tile')}, labels and offsets computed, "
+            f"{facts['present']} were complete, {count_text(facts['rows'], 'row')}"
         )
-        _print(arguments, runner, found, text)
+        _print(arguments, runner, facts, text)
     return 0
 
 
@@ -211,27 +211,27 @@ def _teller(
     arguments: argparse.Namespace, job: Input, runner: Executor
 ) -> tuple[Callable[[str], None], list[str]]:  # fmt: skip
     """What prints a line, unless there is to be one JSON object, and the list that keeps all lines."""
-    told: list[str] = []
+    lines: list[str] = []
 
     def tell(line: str) -> None:
-        told.append(line.strip())
+        lines.append(line.strip())
         if not arguments.json:
             print(line, file=runner.out(), flush=True)
 
     for note in job.notes:
         tell(f"note: {note}")
-    return tell, told
+    return tell, lines
 
 
 def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
     from ..jobs.fit_job import fit_job
     from ..jobs.fit_report import fit_dict, fit_text
 
-    tell, told = _teller(arguments, job, runner)
+    tell, lines = _teller(arguments, job, runner)
     _ready_rows(arguments, job, runner, tell)
     result = fit_job(job, runner, tell=tell, **how)
     text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
-    _print(arguments, runner, fit_dict(result) | {"notes": told}, text)
+    _print(arguments, runner, fit_dict(result) | {"notes": lines}, text)
 
 
 def _ready_rows(arguments: argparse.Namespace, job: Input, runner: Executor, tell: Callable[[str], None]) -> None:
@@ -251,9 +251,9 @@ def _summarise(arguments: argparse.Namespace) -> int:
 
     job = _job(arguments)
     with _executor(arguments, job) as runner:
-        tell, told = _teller(arguments, job, runner)
-        found = summarise_job(job, runner, all_at_once=arguments.all_at_once, fresh=arguments.fresh, tell=tell)
-        _print(arguments, runner, found | {"notes": told}, summarise_text(found))
+        tell, lines = _teller(arguments, job, runner)
+        facts = summarise_job(job, runner, all_at_once=arguments.all_at_once, fresh=arguments.fresh, tell=tell)
+        _print(arguments, runner, facts | {"notes": lines}, summarise_text(facts))
     return 0
 
 
@@ -266,12 +266,12 @@ def _search(arguments: argparse.Namespace) -> int:
     if arguments.rule is not None and job.search is not None:
         job = replace(job, search=replace(job.search, rule=arguments.rule))
     with _executor(arguments, job) as runner:
-        tell, told = _teller(arguments, job, runner)
+        tell, lines = _teller(arguments, job, runner)
         report = search_job(
             job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, fresh=arguments.fresh, tell=tell
         )
         text = "\n" + report.text(job.units) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in report.files)
-        _print(arguments, runner, report.as_dict() | {"notes": told}, text)
+        _print(arguments, runner, report.as_dict() | {"notes": lines}, text)
     return 0
 
 
@@ -308,8 +308,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             units=units, plot=arguments.plot, tables=arguments.csv,
         )  # fmt: skip
         other = {"eV": "kcal", "kcal": "eV"}[units]
-        said = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"
-        text = f"{read.text()}\n{said}\n\n{report.text(units)}"
+        in_units = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"
+        text = f"{read.text()}\n{in_units}\n\n{report.text(units)}"
         _print(arguments, runner, report.as_dict() | read.as_dict(), text)
     return 0
 
@@ -340,9 +340,9 @@ def _merge(arguments: argparse.Namespace) -> int:
         raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
     model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]
-    found = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
+    facts = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
              "columns": len(model.parameters.coefficients)}  # fmt: skip
-    _print(arguments, None, found, f"{arguments.output}: {found['columns']} coefficients of {', '.join(types)}")
+    _print(arguments, None, facts, f"{arguments.output}: {facts['columns']} coefficients of {', '.join(types)}")
     return 0
 
 

@@ -92,17 +92,17 @@ def diagnose(kind: str = "auto", *, comm: Any = None) -> Report:
         others = {f"rank {i} on {p.host}": p for i, p in enumerate(ranks)} if len(ranks) > 1 else {}
         mpi = replace(mpi, ranks=dict(Counter(p.host for p in ranks)))
     client = current_client() if kind in ("auto", "dask") and not others else None
-    dask_found, workers = _ask_dask(client)
+    dask_seen, workers = _ask_dask(client)
     others |= workers
     asked = {"here": here} | others if workers else others or {"here": here}
     problems = (
         *mpi_problems(mpi, wanted=kind == "mpi" or comm is not None or under_mpirun()),
-        *([f"The dask workers can't answer: {dask_found.error}"] if dask_found.error else []),
+        *([f"The dask workers can't answer: {dask_seen.error}"] if dask_seen.error else []),
         *gathered(asked),
         *shared_problems(here, list(others.values()), 1 if kind == "serial" else len(here.cpus)),
     )
-    notes = (*gathered(asked, notes_of), *notes_on(kind, here, mpi, dask_found))
-    return Report(kind, here, others, mpi, dask_found, problems, notes, mpi.speaks)
+    notes = (*gathered(asked, notes_of), *notes_on(kind, here, mpi, dask_seen))
+    return Report(kind, here, others, mpi, dask_seen, problems, notes, mpi.speaks)
 
 
 def look() -> Process:
@@ -165,10 +165,10 @@ def _force_deviation() -> float:
     expected = -(energies[0::2] - energies[1::2]) / (2 * step)
     # a model's evaluation has kernels of its own, which are to be compiled now as well
     coefficients = np.linspace(1.0, 2.0, forces.shape[1])
-    found = Model(Parameters(basis, coefficients)).evaluate([Frame(species, at, cell)])[0].forces.ravel()
+    evaluated = Model(Parameters(basis, coefficients)).evaluate([Frame(species, at, cell)])[0].forces.ravel()
     wanted = forces @ coefficients
     by_rows = np.abs(forces - expected).max() / np.abs(forces).max()
-    return float(max(by_rows, np.abs(found - wanted).max() / np.abs(wanted).max()))
+    return float(max(by_rows, np.abs(evaluated - wanted).max() / np.abs(wanted).max()))
 
 
 def _version(name: str) -> str | None:
@@ -202,10 +202,10 @@ def _free(folder: Path) -> int:
 
 def _look_at_blas() -> tuple[Blas, ...]:
     # sorted, for they come in an order that differs between processes
-    found = sorted(threadpoolctl.threadpool_info(), key=lambda f: str(f["filepath"]))
+    libraries = sorted(threadpoolctl.threadpool_info(), key=lambda f: str(f["filepath"]))
     return tuple(
         Blas(f["internal_api"], f["version"], f["num_threads"], f.get("architecture"), f["filepath"])
-        for f in found
+        for f in libraries
         if f["user_api"] == "blas"
     )
 
@@ -269,8 +269,8 @@ def _library_apart() -> Mpi:
     except subprocess.TimeoutExpired:
         return Mpi(launcher=_launcher(), error=f"it did not start within {_SECONDS_FOR_PROBE:.0f} s")
     if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return Mpi(launcher=_launcher(), error=said)
+        message = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return Mpi(launcher=_launcher(), error=message)
     return Mpi(_line(json.loads(done.stdout.splitlines()[-1])), launcher=_launcher())
 
 
@@ -287,12 +287,12 @@ def _ask_dask(client: Any) -> tuple[Dask, dict[str, Process]]:
     if client is None or client.asynchronous:
         return Dask(None, {}, *config), {}
     threads: dict[str, int] = {}
-    said: dict[str, Process] = {}
+    answers: dict[str, Process] = {}
     error = None
     try:
         threads = dict(client.nthreads())
         asked = {a: client.submit(look, workers=[a], pure=False, retries=0) for a in threads}
-        said = {f"worker {a}": future.result(timeout=_SECONDS_FOR_WORKERS) for a, future in asked.items()}
+        answers = {f"worker {a}": future.result(timeout=_SECONDS_FOR_WORKERS) for a, future in asked.items()}
     except Exception as failed:  # what a worker raised: anything, a package that it lacks above all
         error = f"{type(failed).__name__}: {failed}. Install the same packages for them as here."
-    return Dask(client.scheduler.address, threads, *config, error=error), said
+    return Dask(client.scheduler.address, threads, *config, error=error), answers

@@ -124,13 +124,13 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as JSON can have it."""
-        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return found
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return content
 
     def text(self) -> str:
         """The report for people."""
         here = self.here
-        versions = [f"{name} {found or '(none)'}" for name, found in here.versions.items()]
+        versions = [f"{name} {version or '(none)'}" for name, version in here.versions.items()]
         lines = [
             ("machine", f"{here.host}: {here.cpu}, {len(here.cpus)} cores usable; {here.platform}"),
             ("memory", f"{_gib(here.memory)}, {_gib(here.memory_available)} available"),
@@ -153,36 +153,36 @@ class Report:
 
 def problems_of(process: Process) -> list[str]:
     """What is wrong with one process by itself."""
-    found = []
+    problems = []
     cache, check, chosen = process.cache, process.check, process.variables["NUMBA_CACHE_DIR"]
     if not cache.folder and not cache.error:
         named = f", NUMBA_CACHE_DIR={chosen} neither" if chosen else ""
-        found.append(
+        problems.append(
             f"There is no folder that kernels can be cached in{named}, and each process compiles them anew (20 s or "
             "more): set NUMBA_CACHE_DIR to one that can be written."
         )
     elif cache.folder and chosen and not Path(cache.folder).resolve().is_relative_to(Path(chosen).resolve()):
-        found.append(
+        problems.append(
             f"NUMBA_CACHE_DIR is {chosen}, but it can't be written, and numba took {cache.folder}: name a "
             "folder that each process can write."
         )
     if cache.folder and not cache.writable:
-        found.append(
+        problems.append(
             f"Kernels can't be cached in {cache.folder}, and each process will compile them anew (10 s or "
             "more): set NUMBA_CACHE_DIR to a folder that can be written."
         )
     if not check.passed:
-        said = check.error or f"forces and −dE/dx differ by {check.deviation:.1e} of the largest"
+        why = check.error or f"forces and −dE/dx differ by {check.deviation:.1e} of the largest"
         first = f"empty {cache.folder}, and if that does not help, " if cache.folder else ""
-        found.append(f"The self-check failed ({said}): {first}install numba, numpy and this package afresh.")
+        problems.append(f"The self-check failed ({why}): {first}install numba, numpy and this package afresh.")
     if process.locks:
-        found.append(process.locks)
+        problems.append(process.locks)
     if process.scratch_free < SCRATCH:
-        found.append(
+        problems.append(
             f"{_gib(process.scratch_free)} are free for temporary files in {process.scratch}: set TMPDIR, or "
             "dask's temporary-directory, to a larger folder."
         )
-    return found
+    return problems
 
 
 def notes_of(process: Process) -> list[str]:
@@ -199,8 +199,8 @@ def gathered(processes: Mapping[str, Process], judge: Callable[[Process], list[s
     """What there is to say of each of some processes, once each, with whom it is of unless it is of all."""
     who: dict[str, list[str]] = {}
     for name, process in processes.items():
-        for said in judge(process):
-            who.setdefault(said, []).append(name)
+        for note in judge(process):
+            who.setdefault(note, []).append(name)
     return [
         text if len(names) == len(processes) else f"{', '.join(names[:3])}{more(len(names) - 3)}: {text}"
         for text, names in who.items()
@@ -212,32 +212,32 @@ def shared_problems(here: Process, others: Sequence[Process], workers: int) -> l
 
     Where there are no others yet, ``workers`` are assumed to share the memory of this host.
     """
-    found = []
+    problems = []
     for host in dict.fromkeys(p.host for p in others or [here]):
         on = [p for p in others if p.host == host]
         cores = {core for p in on for core in p.cpus}
         if on and len(cores) < len(on):
-            found.append(
+            problems.append(
                 f"{len(on)} processes on {host} share {count_text(len(cores), 'core')}: start fewer, ask the queue "
                 "for a core each, or correct how they are bound (srun --cpu-bind=cores, mpiexec --bind-to core)."
             )
         memory, sharers = (on[0].memory, len(on)) if on else (here.memory, workers)
         if memory / sharers < MEMORY_PER_CORE:
-            found.append(
+            problems.append(
                 f"{host} has {_gib(memory)} of memory for {count_text(sharers, 'worker')}, less than "
                 f"{_gib(MEMORY_PER_CORE)} each: run fewer (--workers, mpiexec -n), or ask the queue for more."
             )
     kinds = {tuple(b.architecture for b in p.blas) for p in others}
     if len(kinds) > 1:
         named = sorted({str(b.architecture) for p in others for b in p.blas})
-        found.append(
+        problems.append(
             f"BLAS chose different core types ({', '.join(named)}), so last digits depend on which process "
             "does what: set OPENBLAS_CORETYPE to one that all have, or ask the queue for nodes of one kind."
         )
     unlike = [name for name in here.versions if len({p.versions[name] for p in others}) > 1]
     if unlike:
-        found.append(f"Processes have different versions of {', '.join(unlike)}: give all one environment.")
-    return found
+        problems.append(f"Processes have different versions of {', '.join(unlike)}: give all one environment.")
+    return problems
 
 
 def mpi_problems(mpi: Mpi, *, wanted: bool) -> list[str]:
@@ -249,7 +249,7 @@ def mpi_problems(mpi: Mpi, *, wanted: bool) -> list[str]:
     return []
 
 
-def notes_on(kind: str, here: Process, mpi: Mpi, found: Dask) -> tuple[str, ...]:
+def notes_on(kind: str, here: Process, mpi: Mpi, dask: Dask) -> tuple[str, ...]:
     """What is good to know for an executor's kind, and no fault."""
     notes = []
     threads = max((b.threads for b in here.blas), default=1)
@@ -262,7 +262,7 @@ def notes_on(kind: str, here: Process, mpi: Mpi, found: Dask) -> tuple[str, ...]
         notes.append(f"The kernels were not cached; compiling took {here.check.seconds:.0f} s, this once.")
     if kind == "mpi" and mpi.size == 1 and not mpi.mismatch:
         notes.append("MPI has one rank: start more with mpiexec -n N hiertl-dist ….")
-    if found.client is not None and not found.threads:
+    if dask.client is not None and not dask.threads:
         notes.append("The dask scheduler has no workers yet.")
     return tuple(notes)
 
@@ -296,8 +296,8 @@ def _cache_text(cache: Cache) -> str:
 
 
 def _check_text(check: Check) -> str:
-    found = check.error or f"forces and −dE/dx differ by {check.deviation:.0e} of the largest"
-    return f"{'passed' if check.passed else 'FAILED'} in {check.seconds:.1f} s: {found}"
+    outcome = check.error or f"forces and −dE/dx differ by {check.deviation:.0e} of the largest"
+    return f"{'passed' if check.passed else 'FAILED'} in {check.seconds:.1f} s: {outcome}"
 
 
 def _mpi_text(mpi: Mpi) -> str:
@@ -311,11 +311,11 @@ def _mpi_text(mpi: Mpi) -> str:
     return "; ".join([*parts, f"launcher: {set_by or 'none'}"])
 
 
-def _dask_text(found: Dask) -> str:
+def _dask_text(dask: Dask) -> str:
     client = "no current client"
-    if found.client is not None:
-        workers, threads = len(found.threads), sum(found.threads.values())
-        client = f"client of {found.client}, {count_text(workers, 'worker')}, {count_text(threads, 'thread')}"
-    memory = " ".join(f"{k} {v}" for k, v in found.worker_memory.items())
-    nanny = " ".join(f"{k}={v}" for k, v in found.nanny_variables.items())
+    if dask.client is not None:
+        workers, threads = len(dask.threads), sum(dask.threads.values())
+        client = f"client of {dask.client}, {count_text(workers, 'worker')}, {count_text(threads, 'thread')}"
+    memory = " ".join(f"{k} {v}" for k, v in dask.worker_memory.items())
+    nanny = " ".join(f"{k}={v}" for k, v in dask.nanny_variables.items())
     return f"{client}; worker memory: {memory}; nannies set {nanny or 'nothing'}"

@@ -35,9 +35,9 @@ def add_overwrite(one: argparse.ArgumentParser) -> None:
 
 def look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The commands that look at data before there is an input file."""
-    for verb, said in (("inspect", "say what there is in some trajectories"),
+    for verb, purpose in (("inspect", "say what there is in some trajectories"),
                        ("init", "the same, and write an input file that runs as it is")):  # fmt: skip
-        one = verbs.add_parser(verb, parents=[common, reading_parser()], help=said)
+        one = verbs.add_parser(verb, parents=[common, reading_parser()], help=purpose)
         one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf; patterns)")
         one.add_argument("--units", choices=("kcal", "eV"), default="eV", help="of what is printed (default eV)")
     one.add_argument("-o", "--output", type=Path, default=Path("input.toml"), help="default: input.toml")
@@ -53,11 +53,11 @@ def look(arguments: argparse.Namespace) -> int:
     output = getattr(arguments, "output", None)
     refuse_many("inspect" if output is None else "init", executors=False)
     with SerialExecutor() as runner:  # reading takes longest, and is done by one
-        found = look_job(
+        result = look_job(
             arguments.data, reading_options(arguments), output,
             overwrite=getattr(arguments, "overwrite", False),
             watch=runner.watch,
         )  # fmt: skip
-        text = json_text(found.as_dict()) if arguments.json else found.text(arguments.units)
+        text = json_text(result.as_dict()) if arguments.json else result.text(arguments.units)
         print(text, file=runner.out(), flush=True)
     return 0

@@ -113,18 +113,18 @@ def look_job(
         refuse_overwriting([output], overwrite, "-o", [file for file, _ in find_files(paths)])
     read = read_guessed(paths, options, watch)
     sources, notes, frames = read.sources, read.notes, read.frames
-    found = replace(survey(frames, watch=watch), label_text=read.labels.text())
+    surveyed = replace(survey(frames, watch=watch), label_text=read.labels.text())
     folder = Path() if output is None else output.parent
     data = [{**s.as_dict(), "path": [_from_folder(p, folder) for p in s.paths]} for s in sources]
     try:
-        suggested = suggest_input(frames, data, found=found, notes=notes)
+        suggested = suggest_input(frames, data, found=surveyed, notes=notes)
     except InputError as error:
         if output is not None:
             raise InputError("\n".join([*notes, str(error)])) from error
-        return Look(sources, notes, found, None, str(error))
+        return Look(sources, notes, surveyed, None, str(error))
     if output is not None:
         _write(output, suggested.toml(output.name), overwrite)
-    return Look(sources, notes, found, suggested, output=output)
+    return Look(sources, notes, surveyed, suggested, output=output)
 
 
 def _from_folder(path: str, folder: Path) -> str:
