@@ -158,17 +158,17 @@ def __getattr__(name: str) -> object:
     if name in _PLACE_OF:
         module, theirs = _PLACE_OF[name]
         try:
-            found: object = getattr(import_module(f".{module}", __name__), theirs)
+            value: object = getattr(import_module(f".{module}", __name__), theirs)
         except ImportError as error:
             if module != "calculator" or error.name != "ase":
                 raise
             return _without_ase(name, str(error))
     elif not name.startswith("_") and find_spec(f".{name}", __name__) is not None:
-        found = import_module(f".{name}", __name__)
+        value = import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def _without_ase(name: str, reason: str) -> type:

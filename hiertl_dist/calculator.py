@@ -118,14 +118,14 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         self.model = _model_of(model)
         self.out_of_range: tuple[OutOfRange, ...] = ()
         self.extrapolated: dict[tuple[str, str], int] = {}
-        self._lacking, self._told_lacking = "", False
+        self._lacking, self._warned_lacking = "", False
         self.results: dict[str, Any]  # ASE makes it
         super().__init__(atoms=atoms, **options)
 
     def __repr__(self) -> str:
         options = {k: v for k, v in self.parameters.items() if v != self.default_parameters.get(k)}
-        said = ", ".join(f"{k}={brief(v)}" for k, v in options.items())
-        return cut(f"Calculator({brief(self.model)}{', ' if said else ''}{said})")
+        listed = ", ".join(f"{k}={brief(v)}" for k, v in options.items())
+        return cut(f"Calculator({brief(self.model)}{', ' if listed else ''}{listed})")
 
     def set(self, **options: Any) -> dict[str, Any]:
         """Change options, and forget results if one of them is new.
@@ -187,15 +187,15 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         origin = f"atoms {self.atoms.get_chemical_formula()}"
         try:
             frame = self._typed(frame_from_ase(self.atoms, origin=origin))
-            (found,) = self.model.evaluate(frame, **_evaluate_options(self.parameters))
+            (evaluation,) = self.model.evaluate(frame, **_evaluate_options(self.parameters))
         except (FrameError, InnerCutoffError) as error:
             raise AtomsError(str(error)) from error
-        self._judge(found.out_of_range, origin)
+        self._judge(evaluation.out_of_range, origin)
         self._lacking = _lacking(self.model.parameters, frame)
-        energy = found.energy / EV
-        self.results = {"energy": energy, "free_energy": energy, "forces": found.forces / EV}
+        energy = evaluation.energy / EV
+        self.results = {"energy": energy, "free_energy": energy, "forces": evaluation.forces / EV}
         if frame.periodic:
-            self.results["stress"] = -found.stress[VOIGT] / EV
+            self.results["stress"] = -evaluation.stress[VOIGT] / EV
 
     def get_property(self, name: str, atoms: Any = None, allow_calculation: bool = True) -> Any:
         """A result, calculated if need be; says why there is no stress.
@@ -223,7 +223,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
             As of :meth:`calculate`.
         """
         try:
-            found = super().get_property(name, atoms, allow_calculation)
+            value = super().get_property(name, atoms, allow_calculation)
         except ase_calculator.PropertyNotImplementedError as error:
             pbc = self.atoms.pbc.tolist() if name == "stress" and self.atoms is not None else [True]
             if all(pbc):
@@ -232,10 +232,10 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
                 f"stress: atoms {self.atoms.get_chemical_formula()} repeat along {sum(pbc)} directions (pbc {pbc}), so "
                 "they have no volume and no stress; energy and forces are there"
             ) from error
-        if name in ENERGIES and self._lacking and not self._told_lacking:
-            self._told_lacking = True
+        if name in ENERGIES and self._lacking and not self._warned_lacking:
+            self._warned_lacking = True
             warnings.warn(f"{self._lacking}; said once", HiertlWarning, stacklevel=3)
-        return found
+        return value
 
     def check_state(self, atoms: Any, tol: float = 1e-15) -> list[str]:
         """What has changed since the last calculation; ASE does not look at an array of types.
@@ -289,8 +289,8 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
             key = (pair.pair, "shorter" if pair.distance < pair.fitted[0] else "longer")
             self.extrapolated[key] = self.extrapolated.get(key, 0) + 1
             if self.extrapolated[key] == 1 and self.parameters["extrapolation"] == "warn":
-                said = f"{origin}: {pair}; said once, Calculator.extrapolated goes on counting"
-                warnings.warn(said, RuntimeWarning, stacklevel=2)
+                message = f"{origin}: {pair}; said once, Calculator.extrapolated goes on counting"
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
         """What is written to trajectories and databases: where the model came from, its digest, and options.
@@ -350,8 +350,8 @@ def _lacking(parameters: Parameters, frame: Frame) -> str:
 
 def _array(atoms: Any, name: str) -> tuple[str, ...] | None:
     """The types of atoms that an array of theirs holds, if there is one of that name."""
-    found = atoms.arrays.get(name)
-    return None if found is None else tuple(map(str, found))
+    values = atoms.arrays.get(name)
+    return None if values is None else tuple(map(str, values))
 
 
 def _evaluate_options(options: Mapping[str, Any]) -> dict[str, Any]:
