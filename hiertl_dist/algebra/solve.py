@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from hiertl_dist.algebra.automatic_relevance import automatic_relevance
 from hiertl_dist.algebra.direct import least_squares, ridge, ridge_of_gram, truncated_svd
 from hiertl_dist.algebra.evidence import Evidence, bayesian_ridge
 from hiertl_dist.algebra.factor import Answer, Factor
@@ -28,7 +29,6 @@ from hiertl_dist.algebra.regularisers import (
     TruncatedSVD,
     penalises_all,
 )
-from hiertl_dist.algebra.relevance import automatic_relevance
 from hiertl_dist.algebra.rfactor import RFactor
 from hiertl_dist.algebra.ridge_grid import ridge_conditions, ridge_solutions
 from hiertl_dist.algebra.summary import Columns, Summary, column_index, locked

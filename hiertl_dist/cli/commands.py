@@ -279,7 +279,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from ..evaluation.energies import Model, read_parts
     from ..executors import under_mpirun
     from ..files.paths import refuse_overwriting
-    from ..io.files import find_files
+    from ..io.text_files import find_files
     from ..jobs.fit_job import evaluate_job
     from ..jobs.fit_report import EVALUATION_TABLES
     from ..jobs.report import units_in_words

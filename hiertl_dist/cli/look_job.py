@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files.paths import refuse_overwriting, replacing
-from ..io.files import find_files
+from ..io.text_files import find_files
 from ..suggestion.guessing import DataSource, read_guessed
 from ..suggestion.suggesting import suggest_input
 from ..suggestion.surveying import Survey, survey

@@ -35,7 +35,7 @@ from ..model.undetermined import directions_of
 from ..text.display import Shown
 from ..text.result_cards import lasso_path_card, ridge_grid_card
 from .built_solution import built_solution
-from .unlearnt import fits_of_factors, fits_of_frames, unlearnt_notes
+from .unfitted_labels import fits_of_factors, fits_of_frames, unlearnt_notes
 from .views import View, combine, combined_factor
 from .weights import shares_note
 

@@ -13,8 +13,8 @@ from ..frames.labels import LabelOrigin, look_alikes
 from ..text.words import shown
 from ..units import EV
 from .cells import STRESS_DROPPED, settled_cell
-from .coincidence import FARTHEST, geometry_fault
 from .extxyz import APART, ENERGIES_DIFFER, NO_GROUP, LabelKeys
+from .geometry_checks import FARTHEST, geometry_fault
 from .stresses import six_of, stress_of
 from .trajectories import warn_of_labels
 

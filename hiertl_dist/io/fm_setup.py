@@ -18,10 +18,10 @@ from ..errors import FrameError, InputError
 from ..files.paths import require_file
 from ..text.display import Shown
 from ..text.words import shown
-from .files import stem
 from .fm_basis import basis_of
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines, read_sections
 from .lines import LineSource
+from .text_files import stem
 from .xyzf import iter_xyzf
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from ..frames.frame import Frame
 from ..frames.type_names import name_fault
 from ..text.words import shown
 from ..units import SYMBOLS
-from .coincidence import FARTHEST, geometry_fault
 from .comments import NUMBER
-from .files import DAMAGES, open_text
+from .geometry_checks import FARTHEST, geometry_fault
+from .text_files import DAMAGES, open_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

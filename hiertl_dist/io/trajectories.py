@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from ..errors import HiertlWarning, InputError
 from ..frames.label_summary import summarise_labels
 from .extxyz import LabelKeys, iter_extxyz
-from .files import find_files, stem, unpacked_name
 from .lines import LineSource
+from .text_files import find_files, stem, unpacked_name
 from .xyzf import iter_xyzf
 
 if TYPE_CHECKING:

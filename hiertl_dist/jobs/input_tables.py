@@ -15,8 +15,8 @@ from ..fitting.settings import FitSettings
 from ..fitting.weights import AUTO, mistaken_kind, unknown_weight
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS as ROW_KINDS
-from ..io.files import find_files, refuse_twice, stem
 from ..io.fm_setup import read_fm_setup
+from ..io.text_files import find_files, refuse_twice, stem
 from ..io.trajectories import iter_frames
 from ..model.basis import Basis
 from ..model.parameters import Penalty

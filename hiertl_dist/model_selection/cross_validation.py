@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from ..algebra import ConvergenceError, RFactor
-from ..algebra.kept import Kept
+from ..algebra.byte_cache import Kept
 from ..algebra.stacking import Layer, stack
 from ..errors import InputError
 from ..executors import InlineExecutor

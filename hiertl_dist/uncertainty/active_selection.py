@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import psutil
 
+from ..algebra.byte_cache import Kept
 from ..algebra.d_optimal import d_optimal
-from ..algebra.kept import Kept
 from ..algebra.posterior import Posterior
 from ..errors import InputError
 from ..evaluation.compiled_basis import compile_recipe

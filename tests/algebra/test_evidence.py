@@ -21,8 +21,8 @@ from hiertl_dist.algebra import (
     Summary,
     UnsafeGram,
 )
+from hiertl_dist.algebra.automatic_relevance import _point, _Rows
 from hiertl_dist.algebra.factor import Factor
-from hiertl_dist.algebra.relevance import _point, _Rows
 from hiertl_dist.algebra.solve import solve
 
 KINDS = [RFactor, Gram]

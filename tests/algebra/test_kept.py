@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from hiertl_dist.algebra.kept import Kept
+from hiertl_dist.algebra.byte_cache import Kept
 
 
 def test_it_keeps_so_many_bytes():

@@ -10,8 +10,8 @@ import pytest
 
 from hiertl_dist.errors import FrameError, HiertlWarning
 from hiertl_dist.frames.label_summary import summarise_labels
-from hiertl_dist.io.coincidence import coinciding_atoms
 from hiertl_dist.io.extxyz import SYMBOL_OF
+from hiertl_dist.io.geometry_checks import coinciding_atoms
 from hiertl_dist.io.trajectories import read_frames
 from hiertl_dist.units import EV
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hiertl_dist.errors import FrameError, InputError
-from hiertl_dist.io.coincidence import coinciding_atoms
+from hiertl_dist.io.geometry_checks import coinciding_atoms
 from hiertl_dist.io.trajectories import iter_frames, read_frames
 from hiertl_dist.units import HARTREE_PER_BOHR, KCAL_PER_A3_IN_GPA
 
