@@ -9,7 +9,6 @@ RUNS = {
     "serial": ("serial", [1], 0),
     "processes": ("processes", [2], 0),
     "dask": ("dask", [2], 0),
-    "mpirun-2": ("mpi", [], 2),
     "mpirun-3": ("mpi", [], 3),
 }
 

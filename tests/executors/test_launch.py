@@ -181,7 +181,7 @@ class TestMPI:
             rank, basis = MPI.COMM_WORLD.rank, small_basis((3, 2, 2))
             frames = random_frames({"C": 5})
             model = Model(random_parameters(basis, 1))
-            mine = {0: frames, 1: frames[:4] + frames[3:4], 2: frames[:3], 3: frames}[rank]
+            mine = {0: frames, 1: frames[:4] + frames[3:4], 2: frames[:3]}[rank]
             with executor("mpi") as runner:
                 runner.require_alike([f.digest for f in frames], "frames")
                 for call in (
@@ -201,10 +201,10 @@ class TestMPI:
                 runner.require_alike([], "frames")
         """)
         )
-        ended = python("-W", "error", script, ranks=4)
+        ended = python("-W", "error", script, ranks=3)
         assert ended.returncode == 0, ended.stderr
         said = (
-            "1 the ranks were given different frames: ranks 0, 3 have 5, rank 1 has 5, which differ from number 5 on; "
+            "1 the ranks were given different frames: rank 0 has 5, rank 1 has 5, which differ from number 5 on; "
             "rank 2 has 3, which differ from number 4 on; each rank has to read the same files"
         )
         lines = ended.stdout.splitlines()
