@@ -208,11 +208,12 @@ def extended_triangle(rows: NDArray[Any]) -> NDArray[np.longdouble]:
 
 
 def back_substituted(r: NDArray[np.longdouble]) -> Matrix:
-    """x of R = [U y; 0 ρ], U x = y."""
+    """x of R = [U y; 0 ρ], U x = y; 0 for a column that is exactly a sum of those before it."""
     n = len(r) - 1
     x = np.zeros(n, np.longdouble)
     for i in reversed(range(n)):
-        x[i] = (r[i, n] - r[i, i + 1 : n] @ x[i + 1 :]) / r[i, i]
+        if r[i, i] != 0.0:
+            x[i] = (r[i, n] - r[i, i + 1 : n] @ x[i + 1 :]) / r[i, i]
     return x.astype(float)
 
 

@@ -73,9 +73,7 @@ def compared(documented, there):
 
 def given_faults(doc):
     given = [*doc["Returns"], *doc["Yields"]]
-    found = [f for entry in given for f in unclear({entry.name or "what is returned": entry})]
-    # of one thing that is returned the summary may say all
-    return [f for f in found if len(given) > 1 or doc["Yields"] or not f.endswith("no sentence")]
+    return [f for entry in given for f in unclear({entry.name or "what is returned": entry})]
 
 
 def function_faults(function):

@@ -181,7 +181,7 @@ def assign_folds(
         full.add(fold, sizes[unit])
     # one composition after the other keeps the folds as even in all frames as in those of a composition
     for unit in sorted(
-        set(units) - set(placed), key=lambda u: (-sizes[u].total(), sorted(sizes[u]), _drawn(folds.seed, u))
+        set(units) - set(placed), key=lambda u: (-sizes[u].total(), sorted(sizes[u]), drawn(folds.seed, u))
     ):
         placed[unit] = full.emptiest(unit)
         full.add(placed[unit], sizes[unit])
@@ -245,12 +245,12 @@ class _Fullness:
                 ),
                 Fraction(0),
             )
-            return share, self.totals[fold], _drawn(self.folds.seed, unit, fold)
+            return share, self.totals[fold], drawn(self.folds.seed, unit, fold)
 
         return min(range(self.folds.count), key=rank)
 
 
-def _drawn(seed: int, *names: object) -> bytes:
+def drawn(seed: int, *names: object) -> bytes:
     """A pseudo-random number that is the same on every machine."""
     return hashlib.sha256("\0".join(map(str, (seed, *names))).encode()).digest()
 

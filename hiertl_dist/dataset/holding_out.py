@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import defaultdict
 from fnmatch import fnmatchcase
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..text.words import count_text, shown
+from .folds import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,10 +175,10 @@ def _drawn(frames: Sequence[Frame], fraction: float, seed: int) -> set[str]:
     shares = {s: fraction * len(members) for s, members in strata.items()}
     counts = {s: math.floor(share) for s, share in shares.items()}
     # the longest remainders are rounded up; equal ones in an order that a hash gives
-    order = sorted(shares, key=lambda s: (counts[s] - shares[s], _hash(seed, *s)))
+    order = sorted(shares, key=lambda s: (counts[s] - shares[s], drawn(seed, *s)))
     for stratum in order[: max(0, total - sum(counts.values()))]:
         counts[stratum] += 1
-    return {c for s, members in strata.items() for c in sorted(members, key=lambda c: _hash(seed, c))[: counts[s]]}
+    return {c for s, members in strata.items() for c in sorted(members, key=lambda c: drawn(seed, c))[: counts[s]]}
 
 
 def _counted(frames: Sequence[Frame], every: int) -> set[str]:
@@ -187,8 +187,3 @@ def _counted(frames: Sequence[Frame], every: int) -> set[str]:
     for frame in frames:
         by_group[home.setdefault(frame.configuration, frame.group)][frame.configuration] = None
     return {c for members in by_group.values() for c in list(members)[every - 1 :: every]}
-
-
-def _hash(seed: int, *names: object) -> bytes:
-    """A pseudo-random number that is the same on every machine."""
-    return hashlib.sha256("\0".join(map(str, (seed, *names))).encode()).digest()

@@ -273,6 +273,7 @@ def make_plan(
     Returns
     -------
     Plan
+        Segments, tiles and what they cost.
 
     Raises
     ------

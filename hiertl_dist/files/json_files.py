@@ -1,4 +1,4 @@
-"""JSON of anything that results hold: numpy's numbers and arrays, paths, mappings; files that appear whole."""
+"""JSON of what results hold, and files of it that appear whole; :func:`jsonable` makes numpy's values plain."""
 
 from __future__ import annotations
 

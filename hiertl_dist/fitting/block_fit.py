@@ -169,6 +169,7 @@ def _choose_frames(
     elements = ElementSet.union(names)
     if frame_sets is None:
         frame_sets = sorted(sets_used({f.element_set for f in frames}, names, settings.include_fewer) | {elements})
+    frame_sets = [ElementSet.parse(s) for s in frame_sets]
     chosen = [f for f in frames if f.element_set in frame_sets]
     if not any(f.element_set == elements for f in chosen) and (not chosen or len(frame_sets) == 1):
         raise InputError(

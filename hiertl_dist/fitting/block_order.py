@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, MismatchError
@@ -12,115 +12,23 @@ from ..evaluation.frame_rows import check_elements
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, summary_group_counts
 from ..model.basis import Basis
-from ..model.blocks import blocks_of, sets_used
+from ..model.blocks import blocks_of
 from ..model.frozen import check_frozen, reaching_wall, wall_of
 from ..model.one_body import settled_energies
 from ..model.parameters import IN_FIT, different_walls
-from ..text.display import Shown
 from ..text.problems import Problems
 from ..text.words import count_text
-from .settings import FitSettings
+from .settings import FitSettings, HierarchyOptions
 from .weights import check_fit_weights, explicit, unknown_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
     from ..design_matrix.planning import Need, Plan
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..model.parameters import Parameters
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class HierarchyOptions(Shown):
-    """What applies to a whole climb.
-
-    Attributes
-    ----------
-    settings : FitSettings
-        Of every block that has none of its own.
-    block_settings : Mapping from str to FitSettings
-        Of single blocks.
-    partial : Mapping from str to Sequence of str
-        By block, lower blocks that are left free when it is fitted.
-    only : Sequence of str or None
-        Blocks to fit; default: all that are not frozen.
-    store : str or Path or None
-        Folder of the design store; ``None`` streams.
-    memory : int or None
-        Bytes that all workers may take together; default: what is available.
-    """
-
-    settings: FitSettings = field(default_factory=FitSettings)
-    block_settings: Mapping[str, FitSettings] = field(default_factory=dict)
-    partial: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    only: Sequence[str] | None = None
-    store: str | Path | None = None
-    memory: int | None = None
-
-    def normal(self) -> HierarchyOptions:
-        """The same with every block's name in sorted form. Raises BasisError where one is no name of elements.
-
-        Returns
-        -------
-        HierarchyOptions
-        """
-        return replace(
-            self,
-            block_settings={ElementSet.parse(b): s for b, s in self.block_settings.items()},
-            partial={ElementSet.parse(b): _parsed(free) for b, free in self.partial.items()},
-            only=None if self.only is None else _parsed(self.only),
-        )
-
-    def of(self, block: str) -> FitSettings:
-        """The settings of a block.
-
-        Parameters
-        ----------
-        block : str
-            Its name, elements sorted.
-
-        Returns
-        -------
-        FitSettings
-        """
-        return self.block_settings.get(block, self.settings)
-
-    def together(self, block: str) -> tuple[ElementSet, ...]:
-        """The block and those that are left free when it is fitted.
-
-        Parameters
-        ----------
-        block : str
-            Its name, elements sorted.
-
-        Returns
-        -------
-        tuple of ElementSet
-        """
-        return _parsed((block, *self.partial.get(block, ())))
-
-    def sets_of(self, block: str, frames: Iterable[Frame]) -> frozenset[ElementSet]:
-        """The element sets whose frames the fit of a block uses.
-
-        Parameters
-        ----------
-        block : str
-            Its name, elements sorted.
-        frames : Iterable of Frame
-            All that there are.
-
-        Returns
-        -------
-        frozenset of ElementSet
-        """
-        return sets_used({f.element_set for f in frames}, self.together(block), self.of(block).include_fewer)
-
-
-def _parsed(names: Iterable[str]) -> tuple[ElementSet, ...]:
-    return tuple(map(ElementSet.parse, names))
 
 
 def blocks_in(parameters: Parameters) -> set[ElementSet]:

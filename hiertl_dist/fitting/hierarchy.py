@@ -16,7 +16,6 @@ from ..text.display import Shown
 from ..text.result_cards import hierarchy_card
 from .block_fit import BlockFit, fit_block
 from .block_order import (
-    HierarchyOptions,
     below_of,
     blocks_in,
     check_climb_contacts,
@@ -26,6 +25,7 @@ from .block_order import (
     less,
     own_weights,
 )
+from .settings import HierarchyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

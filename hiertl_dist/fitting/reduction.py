@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from ..algebra import Summary
 from ..design_matrix.planning import PROCESS_BYTES, check_resources
+from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group
 from ..model.blocks import Columns, blocks_of, columns_of
 from ..model.one_body import EnergyTerms, one_body_values, without_one_body
 from ..text.cards import summaries_card
 from ..text.display import Shown
-from .leaves import RowSource, reduce_segments
+from .leaves import SUMMARIES, RowSource, reduce_segments
 from .pass_notes import inside_notes, left_out_notes
 
 if TYPE_CHECKING:
@@ -157,12 +158,12 @@ class Summaries(Shown, card=summaries_card):
 
         Raises
         ------
-        ValueError
+        InputError
             No group has a weight above zero.
         """
         used = [g for g, w in weights.items() if w > 0.0]
         if not used:
-            raise ValueError("no group of rows has a weight above zero")
+            raise InputError("no group of rows has a weight above zero")
         # small groups first: rows are put below rows for nothing, and below a triangle all at once
         used.sort(key=lambda g: self.groups[g].rows)
         return reduce(lambda total, other: total.merge(other), (self.offset(g).scale(weights[g]) for g in used))
@@ -223,9 +224,13 @@ def reduce_rows(
         Naming the leaf.
     ResourceError
         A leaf, or the solve that follows, does not fit in memory.
-    ValueError
-        The plan has no rows.
+    InputError
+        The plan has no rows; another method or kind of regulariser.
     """
+    if method not in SUMMARIES:
+        raise InputError(f"method: expected one of {tuple(SUMMARIES)}, found {method!r}")
+    if regulariser is not None and regulariser not in SOLVE_SQUARES:
+        raise InputError(f"regulariser: expected one of {tuple(SOLVE_SQUARES)}, found {regulariser!r}")
     names = tuple(b.name for b in blocks_of(plan.basis, blocks))
     energies = EnergyTerms(one_body_values(frozen)) if energies is None else energies
     frozen = without_one_body(frozen)
@@ -234,7 +239,7 @@ def reduce_rows(
         frozenset((t.segment.elements, t.block) for t in plan.tiles), energies=energies,
     )  # fmt: skip
     if not plan.segments:
-        raise ValueError(f"no rows to fit blocks {', '.join(names)} on")
+        raise InputError(f"no rows to fit blocks {', '.join(names)} on")
     memory = executor.memory() if memory is None else memory
     solving = solve_bytes(source.width, regulariser)
     check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)

@@ -1,13 +1,15 @@
-"""``FitSettings``: how a block is fitted."""
+"""``FitSettings``: how a block is fitted; ``HierarchyOptions``: how all blocks of a hierarchy are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..algebra import regulariser_faults
 from ..errors import InputError
+from ..frames.element_set import ElementSet
 from ..frames.rows import OBJECTIVES
+from ..model.blocks import sets_used
 from ..model.one_body import MISSING_ENERGIES
 from ..text.display import Shown
 from ..text.problems import joined
@@ -15,9 +17,11 @@ from ..text.table_keys import REGULARISERS, elsewhere
 from .weights import AUTO, checked_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from ..evaluation.frame_rows import InnerPolicy
+    from ..frames.frame import Frame
     from ..model.one_body import MissingEnergies
     from ..model.parameters import Penalty
 
@@ -82,3 +86,97 @@ class FitSettings(Shown):
             places = "".join(f"; {key!r} is a key of {place}" for key, place in known.items())
             texts = [f"regulariser: {fault}{places if 'expected keys' in fault else ''}" for fault in faults]
             raise InputError(texts[0]) if len(texts) == 1 else joined(texts, InputError)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchyOptions(Shown):
+    """What applies to a whole climb.
+
+    Attributes
+    ----------
+    settings : FitSettings
+        Of every block that has none of its own.
+    block_settings : Mapping from str to FitSettings
+        Of single blocks.
+    partial : Mapping from str to Sequence of str
+        By block, lower blocks that are left free when it is fitted.
+    only : Sequence of str or None
+        Blocks to fit; default: all that are not frozen.
+    store : str or Path or None
+        Folder of the design store; ``None`` streams.
+    memory : int or None
+        Bytes that all workers may take together; default: what is available.
+    """
+
+    settings: FitSettings = field(default_factory=FitSettings)
+    block_settings: Mapping[str, FitSettings] = field(default_factory=dict)
+    partial: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    only: Sequence[str] | None = None
+    store: str | Path | None = None
+    memory: int | None = None
+
+    def normal(self) -> HierarchyOptions:
+        """The same with every block's name in sorted form. Raises BasisError where one is no name of elements.
+
+        Returns
+        -------
+        HierarchyOptions
+            The same, each name with its elements in order.
+        """
+        return replace(
+            self,
+            block_settings={ElementSet.parse(b): s for b, s in self.block_settings.items()},
+            partial={ElementSet.parse(b): _parsed(free) for b, free in self.partial.items()},
+            only=None if self.only is None else _parsed(self.only),
+        )
+
+    def of(self, block: str) -> FitSettings:
+        """The settings of a block.
+
+        Parameters
+        ----------
+        block : str
+            Its name, elements sorted.
+
+        Returns
+        -------
+        FitSettings
+            Those of the block, if it has any of its own.
+        """
+        return self.block_settings.get(block, self.settings)
+
+    def together(self, block: str) -> tuple[ElementSet, ...]:
+        """The block and those that are left free when it is fitted.
+
+        Parameters
+        ----------
+        block : str
+            Its name, elements sorted.
+
+        Returns
+        -------
+        tuple of ElementSet
+            The block first.
+        """
+        return _parsed((block, *self.partial.get(block, ())))
+
+    def sets_of(self, block: str, frames: Iterable[Frame]) -> frozenset[ElementSet]:
+        """The element sets whose frames the fit of a block uses.
+
+        Parameters
+        ----------
+        block : str
+            Its name, elements sorted.
+        frames : Iterable of Frame
+            All that there are.
+
+        Returns
+        -------
+        frozenset of ElementSet
+            Of those that there are among the frames.
+        """
+        return sets_used({f.element_set for f in frames}, self.together(block), self.of(block).include_fewer)
+
+
+def _parsed(names: Iterable[str]) -> tuple[ElementSet, ...]:
+    return tuple(map(ElementSet.parse, names))

@@ -47,8 +47,8 @@ def named_stores(verb: str, summaries: Folder, store: Folder, rows: Folder = Non
         require_no_design_store(verb, summaries)
     if store is not None:
         _require_no_summaries(verb, Path(store))
-    if summaries is not None and store is not None and Path(summaries).absolute() == Path(store).absolute():
-        raise InputError(f"{verb}: summaries= and store= are the same folder, {store}; each needs its own")
+    if summaries is not None and store is not None:
+        _require_apart(verb, Path(summaries).absolute(), Path(store).absolute())
     return summaries, store
 
 
@@ -65,8 +65,10 @@ def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Path:
     if store is not None and summaries is None:
         _warn(f"{verb}: store= is now called summaries=; the next version will not know the old name")
         summaries = store
-    elif store is not None or summaries is None:
-        raise InputError(f"{verb}: expected the folder of one summary store as summaries=, found {summaries!r}")
+    elif store is not None:
+        raise InputError(f"{verb}: store= is now called summaries=, which is given too; leave store= out")
+    elif summaries is None:
+        raise InputError(f"{verb}: expected the folder of a summary store as summaries=, found none")
     require_no_design_store(verb, summaries)
     return summaries
 
@@ -84,9 +86,16 @@ def _require_no_summaries(verb: str, folder: Path, *below: str) -> None:
     """Raise StoreError where the folder of a design store is a summary store or has some, by these patterns."""
     if any(file for pattern in ("index.json", *below) for file in folder.glob(pattern)):
         raise StoreError(
-            f"{verb}: store={str(folder)!r} is a summary store, which is named as summaries= now; store= is the design "
-            "store, in which rows are kept"
+            f"{verb}: store={str(folder)!r} is a summary store or has some, which is named as summaries= now; store= "
+            "is the design store, in which rows are kept"
         )
+
+
+def _require_apart(verb: str, summaries: Path, store: Path) -> None:
+    if summaries == store:
+        raise InputError(f"{verb}: summaries= and store= are the same folder, {store}; each needs its own")
+    if store in summaries.parents:
+        raise InputError(f"{verb}: summaries= lies in the folder of the design store, {store}; name one beside it")
 
 
 def _is_design_store(folder: Path) -> bool:

@@ -58,7 +58,7 @@ class KindFit:
     freedom: int
 
 
-def unlearnt_notes(
+def unfitted_notes(
     fits: Mapping[Kind, KindFit], automatic: Mapping[str, float] | None, where: str
 ) -> tuple[str, ...]:  # fmt: skip
     """A warning for each kind of labels that a fit describes no better than their mean.

@@ -17,7 +17,7 @@ from ..frames.rows import Group
 from ..model.basis import Basis
 from ..model.blocks import blocks_of, columns_of
 from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
-from ..model.frozen import check_frozen
+from ..model.frozen import check_frozen, require_parameters
 from ..model.one_body import MissingEnergies, OpenEnergies, one_body_values, settled_energies, zero_notes
 from ..model.parameters import Parameters
 from ..model.solution import Solution
@@ -95,6 +95,7 @@ def view(
         A frozen model does not fit the basis.
     """
     frozen_models = [f.parameters if isinstance(f, Solution) else f for f in frozen]
+    require_parameters(frozen_models)
     sets, exclude, without = _listed(sets), _listed(exclude) or (), _listed(without) or ()
     free = _free_blocks(summaries, blocks, frozen_models)
     basis = lower_basis(summaries.basis, tuple(b.name for b in free), orders, exclude)

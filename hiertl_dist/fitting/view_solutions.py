@@ -18,6 +18,7 @@ from ..algebra.lasso_path import lasso_path
 from ..algebra.ridge_grid import RidgeGrid as PointsOfGrid
 from ..algebra.ridge_grid import ridge_grid
 from ..algebra.stacking import residuals
+from ..errors import InputError
 from ..evaluation.frame_rows import widest_ranges
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group
@@ -35,7 +36,7 @@ from ..model.undetermined import directions_of
 from ..text.display import Shown
 from ..text.result_cards import lasso_path_card, ridge_grid_card
 from .built_solution import built_solution
-from .unfitted_labels import fits_of_factors, fits_of_frames, unlearnt_notes
+from .unfitted_labels import fits_of_factors, fits_of_frames, unfitted_notes
 from .views import View, combine, combined_factor
 from .weights import shares_note
 
@@ -116,7 +117,7 @@ def solved(given: View, rows: Summary, regularisers: Sequence[Regulariser], coun
         chosen = [regularisers[i] for i in places]
         if whole and given.zeros.any():
             if not isinstance(rows, RFactor):
-                raise TypeError(f"expected a triangular factor (method rfactor), found {rows.kind}")
+                raise InputError(f"penalise_one_body: expected triangular factors (method rfactor), found {rows.kind}")
             answers = algebra.solve_all(_with_zeros(given, rows), chosen, counted, given.unpenalised)
             answers = [replace(a, coefficients=a.coefficients - given.zeros) for a in answers]
         else:
@@ -176,7 +177,7 @@ def solution_of(
     stated = dict(given.summaries.basis.energies)
     fitted = {e for i in given.unpenalised for e in given.columns[i].elements}
     notes = (
-        *_unlearnt(given, {g: float(s[0]) for g, s in squares.items()}, frames),
+        *_unfitted(given, {g: float(s[0]) for g, s in squares.items()}, frames),
         *given.summaries.notes,
         *energies_against_labels(frames, stated, frozen, fitted, f"block {where}"),
         *given.notes,
@@ -217,13 +218,13 @@ def _energies(given: View, coefficients: NDArray[np.float64]) -> dict[str, float
     return {**energies, **given.energies}
 
 
-def _unlearnt(given: View, squares: Mapping[Group, float], frames: Sequence[Frame]) -> tuple[str, ...]:
+def _unfitted(given: View, squares: Mapping[Group, float], frames: Sequence[Frame]) -> tuple[str, ...]:
     """Warnings of kinds of labels that a fit has not learned."""
     used = {g: s for g, s in squares.items() if given.factors[g] > 0.0}
     rows = {g: given.summaries.rows(g) for g in used}
     weights = None if given.automatic is None else given.automatic.weights
     if frames:
-        return unlearnt_notes(fits_of_frames(frames, used, rows), weights, block_name(given))
+        return unfitted_notes(fits_of_frames(frames, used, rows), weights, block_name(given))
     factors = {}
     for group in used:
         factor = given.summaries.groups[group]
@@ -236,7 +237,7 @@ def _unlearnt(given: View, squares: Mapping[Group, float], frames: Sequence[Fram
         columns = [given.summaries.columns[i] for b in blocks for i in starts[b]]
         counting = [i for i in one_body_columns(columns) if factor.r[:, i].any()]
         factors[group] = factor.r[:, : n + 1], counting[0] if counting else -1
-    return unlearnt_notes(fits_of_factors(factors, used, rows), weights, block_name(given))
+    return unfitted_notes(fits_of_factors(factors, used, rows), weights, block_name(given))
 
 
 def block_name(given: View) -> str:
@@ -260,7 +261,7 @@ def _parameters(
 ) -> Parameters:
     used = {ElementSet.of(g.elements) for g in given.factors if g.elements}
     ranges = given.summaries.ranges
-    everywhere = widest_ranges(r for s, r in ranges.items() if s in used or given.whole)
+    everywhere = widest_ranges(r for s, r in ranges.items() if s in used or not used)
     coverage = {key: span for key, span in everywhere.items() if key.partition(":")[0] in given.blocks}
     ones = [t for t in given.summaries.basis.types if t.body == 1]
     more = [t for t in ones if t.elements[0] in energies and t not in given.basis.types]
@@ -341,5 +342,5 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
     elif kind == "ridge":
         solutions = RidgeGrid(**vars(ridge_grid(rows, unpenalised=free, **options)))
     else:
-        raise ValueError(f"path: expected 'lasso' or 'ridge', found {kind!r}")
+        raise InputError(f"path: expected 'lasso' or 'ridge', found {kind!r}")
     return solutions if whole else replace(solutions, coefficients=solutions.coefficients + given.zeros)

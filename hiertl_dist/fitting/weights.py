@@ -118,11 +118,11 @@ def row_weights(groups: Iterable[Group], weights: Mapping[str, float], objective
 
     Raises
     ------
-    ValueError
+    InputError
         An unknown objective.
     """
     if objective not in OBJECTIVES:
-        raise ValueError(f"objective: expected one of {sorted(OBJECTIVES)}, found {objective!r}")
+        raise InputError(f"objective: expected one of {sorted(OBJECTIVES)}, found {objective!r}")
     counts = OBJECTIVES[objective]
     return {
         g: float(np.prod([weights.get(k, 1.0) for k in weight_names(g)]) * np.sqrt(counts.count(g.kind)))

@@ -80,6 +80,8 @@ class ElementSet(str):
         BasisError
             No names of elements make this name, or an element is in it twice, as in that of a cluster (``"CCN"``).
         """
+        if not isinstance(name, str):
+            raise BasisError(f"expected a set of elements such as 'CN', found {shown(name)}")
         return name if isinstance(name, ElementSet) else _parsed(name)
 
     @classmethod
@@ -130,12 +132,12 @@ class ElementSet(str):
         """The name, as a plain text."""
         return str(self)
 
-    def is_subset(self, other: ElementSet) -> bool:
+    def is_subset(self, other: str) -> bool:
         """Whether another set has all elements of this one.
 
         Parameters
         ----------
-        other : ElementSet
+        other : ElementSet or str
             Which may be the same.
 
         Returns
@@ -143,14 +145,14 @@ class ElementSet(str):
         bool
             Also true of the same set.
         """
-        return self._elements <= other._elements
+        return self._elements <= ElementSet.parse(other)._elements
 
-    def is_proper_subset(self, other: ElementSet) -> bool:
+    def is_proper_subset(self, other: str) -> bool:
         """Whether another set has all elements of this one, and more.
 
         Parameters
         ----------
-        other : ElementSet
+        other : ElementSet or str
             The larger one, if so.
 
         Returns
@@ -158,7 +160,7 @@ class ElementSet(str):
         bool
             False of the same set.
         """
-        return self._elements < other._elements
+        return self._elements < ElementSet.parse(other)._elements
 
 
 def _elements_named(name: str) -> frozenset[str]:
@@ -179,7 +181,8 @@ def _parsed(name: str) -> ElementSet:
 
 @lru_cache(maxsize=REMEMBERED)
 def _of(elements: frozenset[str]) -> ElementSet:
-    for name in sorted(elements):
-        if fault := name_fault(name):
+    for name in sorted(elements, key=str):
+        fault = name_fault(name) if isinstance(name, str) else "it is no text"
+        if fault:
             raise BasisError(f"expected names of elements, found {shown(name)}: {fault}")
     return ElementSet._holding(elements)

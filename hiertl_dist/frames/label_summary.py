@@ -107,7 +107,7 @@ class SourceLabels:
                     )
         return messages
 
-    def told(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """Notes, a sentence each."""
         texts = [f"{self.source}: {text} ({_times(n, first)})" for text, (n, first) in self.notes.items()]
         if 0 < self.zero_energies < self.count("energy"):
@@ -125,7 +125,7 @@ class SourceLabels:
                 label: {name: {"frames": n, "without_the_label": without} for name, (n, without) in names.items()}
                 for label, names in self.passed_over.items()
             },
-            "notes": self.told(), "warnings": self.warnings(),
+            "notes": self.remarks(), "warnings": self.warnings(),
         }  # fmt: skip
 
 

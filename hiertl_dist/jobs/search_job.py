@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.energies import Evaluation
     from ..executors.base import Executor
-    from ..fitting.block_order import HierarchyOptions
+    from ..fitting.settings import HierarchyOptions
     from ..frames.frame import Frame
     from ..model.parameters import Parameters
     from ..model_selection.search_stages import Stage

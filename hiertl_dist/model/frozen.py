@@ -32,11 +32,10 @@ def check_frozen(basis: Basis, free: Collection[str], frozen: Sequence[Parameter
     from the frozen model. A frozen model must not hold terms of a block that is being fitted; where this block is the
     energy of a free atom alone, it must not hold that energy.
     """
+    require_parameters(frozen)
     free = set(free)
     counted = {b for b in free if all(t.body == 1 for t in basis.types if t.block == b)}
     for i, model in enumerate(frozen):
-        if not isinstance(model, Parameters):
-            raise TypeError(f"frozen: expected Parameters, found {type(model).__name__}: a fit has solution.parameters")
         check_same_pairs(basis, model.basis, "the basis", model.source)
         for kind in model.basis.types:
             if kind.block in free and (kind.block not in counted or kind.body == 1):
@@ -54,6 +53,13 @@ def check_frozen(basis: Basis, free: Collection[str], frozen: Sequence[Parameter
                     raise MismatchError(
                         f"type {kind.name}, order: the basis has {kept.order}, {model.source} has {kind.order}"
                     )
+
+
+def require_parameters(frozen: Sequence[object]) -> None:
+    """Raise TypeError unless frozen models are Parameters."""
+    for model in frozen:
+        if not isinstance(model, Parameters):
+            raise TypeError(f"frozen: expected Parameters, found {type(model).__name__}: a fit has solution.parameters")
 
 
 def absent_pairs_notes(basis: Basis, frozen: Sequence[Parameters], frames: Sequence[Frame]) -> tuple[str, ...]:

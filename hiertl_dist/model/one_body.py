@@ -267,6 +267,8 @@ def settled_energies(
         The basis gives an energy and a frozen model has another.
     """
     ones = {t.elements[0]: t.block for t in basis.types if t.body == 1}
+    if missing not in MISSING_ENERGIES:
+        raise InputError(f"missing_energies: expected one of {MISSING_ENERGIES}, found {missing!r}")
     given, frozen_values = dict(basis.energies), one_body_values(frozen)
     _check_same(given, frozen)
     free = tuple(e for e in ones if ones[e] in blocks)
@@ -312,9 +314,9 @@ def energy_terms(
     }
     known = {**settled.frozen, **settled.given, **still.base}
     fitted = [*settled.free, *still.elements] if centred else []
-    zeros = energy_zeros(
-        labelled, {e: x for e, x in known.items() if e in with_energies or e in still.elements}, fitted
-    )
+    # energies that are given of free blocks are off the labels whether there are any or not: nothing of them is fitted
+    off = {*with_energies, *still.elements, *settled.free}
+    zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in off}, fitted)
     fixed = {e: x for e, x in settled.given.items() if e in settled.free}
     return EnergyTerms(zeros, fixed, stated, still, zero_notes(settled.zero))
 

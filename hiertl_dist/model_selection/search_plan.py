@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import InputError
 from ..fitting.block_order import (
-    HierarchyOptions,
     blocks_in,
     check_climb,
     check_frozen_complete,
@@ -18,6 +17,7 @@ from ..fitting.block_order import (
     less,
     wanted_blocks,
 )
+from ..fitting.settings import HierarchyOptions
 from ..fitting.summary_pass import with_missing
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, n_rows

@@ -19,8 +19,9 @@ from ..algebra.errors import SOLVER_ERRORS
 from ..errors import HiertlError
 from ..evaluation.energies import Model
 from ..executors import borrowed
-from ..fitting.block_order import HierarchyOptions, below_of
+from ..fitting.block_order import below_of
 from ..fitting.hierarchy import merged_model, with_fit
+from ..fitting.settings import HierarchyOptions
 from ..fitting.store_names import named_stores
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import solve

@@ -144,8 +144,8 @@ def wall_distance(pairs: Iterable[PairChoice]) -> float:
     The wall adds ``scale`` (rmin + distance − r)³ below rmin + distance (ChIMES). It ends 0.02 Å below the closest
     contact of each pair, so that it acts on no frame that is fitted or held out.
     """
-    room = [p.shortest - p.rmin for p in pairs if p.shortest is not None]
-    return max(0.01, int(100 * (min(room, default=0.03) - 0.02) + 1e-9) / 100)
+    margins = [p.shortest - p.rmin for p in pairs if p.shortest is not None]
+    return max(0.01, int(100 * (min(margins, default=0.03) - 0.02) + 1e-9) / 100)
 
 
 def choose_hold_out(frames: Sequence[Frame]) -> HoldOut:

@@ -19,6 +19,7 @@ from hiertl_dist.fitting.block_fit import FitSettings, check_frozen, fit_block
 from hiertl_dist.fitting.reduction import reduce_rows
 from hiertl_dist.fitting.views import combine, whole_view
 from hiertl_dist.frames.rows import kind_codes
+from hiertl_dist.model.one_body import one_body_values
 from hiertl_dist.model.parameters import Parameters, Penalty
 from hiertl_dist.model.solution import Solution
 
@@ -446,3 +447,28 @@ def test_pairs_that_nothing_has_terms_of_are_warned_of():
     held = random_parameters(BASIS, 3).restricted({"C", "N"})
     assert not said(lacking.with_types(t for t in lacking.types if t.block == "CN"), [held])
     assert not said(BASIS)
+
+
+@pytest.mark.parametrize("method", ["rfactor", "gram", "auto"])
+@pytest.mark.parametrize("labelled_sets", [(), ("CN",)], ids=["no energies", "of CN alone"])
+def test_energies_that_are_given_and_that_no_frame_tells_change_nothing_else(serial, method, labelled_sets):
+    """They are off the labels whether there are any or not: the fit is whole, of what its frames cover."""
+    frames = [f if f.element_set in labelled_sets else replace(f, energy=None) for f in NOISY]
+    given = BASIS.with_energies({"C": -100.3, "N": -200.7})
+    settings = FitSettings({"kind": "ridge", "alpha": 0.1}, method=method, penalty=Penalty(1e4, 5.0))
+    fits = [fit_block(frames, basis, "C", settings=settings, executor=serial) for basis in (given, BASIS)]
+    known, unknown = (f.solution.parameters for f in fits)
+    assert one_body_values([known])["C"] == dict(given.energies)["C"]
+    shapes = [{c: x for c, x in p.as_dict().items() if c.powers} for p in (known, unknown)]
+    assert shapes[0].keys() == shapes[1].keys()
+    np.testing.assert_allclose(list(shapes[0].values()), list(shapes[1].values()), rtol=1e-6, atol=1e-9)
+    assert known.coverage == unknown.coverage != {}
+    assert any("wall of the model" in note for note in fits[0].solution.notes)
+
+
+def test_sets_of_frames_are_named_in_any_order(serial):
+    one, other = (
+        fit_block(NOISY, BASIS, "CN", free=["CN"], frame_sets=[name], frozen=FROZEN, executor=serial)
+        for name in ("NC", "CN")
+    )
+    assert coefficients(one).tobytes() == coefficients(other).tobytes()

@@ -73,7 +73,9 @@ def test_a_new_folder_for_the_design_store_alone_is_told_of_once(tmp_path, verb)
 @verbs
 @pytest.mark.parametrize("name", ["kept", "many"])
 def test_a_summary_store_is_no_design_store(folders, verb, name):
-    with pytest.raises(StoreError, match=rf"{verb}: store='.*{name}' is a summary store, .* summaries= now"):
+    with pytest.raises(
+        StoreError, match=rf"{verb}: store='.*{name}' is a summary store or has some, .* summaries= now"
+    ):
         VERBS[verb](store=folders / name)
 
 
@@ -85,6 +87,9 @@ def test_stores_that_are_exchanged_are_refused(folders, verb):
         VERBS[verb](summaries=folders / "new", store=folders / "kept")
     with pytest.raises(InputError, match="the same folder"):
         VERBS[verb](summaries=folders / "new", store=str(folders / "new"))
+    with pytest.raises(InputError, match="summaries= lies in the folder of the design store"):
+        VERBS[verb](summaries=folders / "new/sums", store=folders / "new")
+    assert not (folders / "new").exists()
     with pytest.raises(InputError, match="rows= is now called store=, which is given too"):
         VERBS[verb](summaries=folders / "new", store=folders / "design", rows=folders / "rows")
 
@@ -108,5 +113,5 @@ def test_open_summaries(folders):
     with pytest.warns(HiertlWarning, match="store= is now called summaries="):
         found = open_summaries(store=folders / "kept")
     assert found.groups.keys() == open_summaries(summaries=folders / "kept").groups.keys() == set()
-    with pytest.raises(InputError, match="expected the folder of one summary store"):
+    with pytest.raises(InputError, match="expected the folder of a summary store"):
         open_summaries()

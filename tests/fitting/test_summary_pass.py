@@ -30,8 +30,7 @@ from hiertl_dist.errors import (
 )
 from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.fitting import leaves as leaf_module
-from hiertl_dist.fitting import summary_pass as summarising
-from hiertl_dist.fitting import summary_store
+from hiertl_dist.fitting import summary_pass, summary_store
 from hiertl_dist.fitting.stored_summaries import StoredGroups, open_summaries, store_settings
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.summary_store import SummaryStore
@@ -502,7 +501,7 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
     folds = next(f for f in (Folds(2, split, seed) for seed in range(30)) if len(set(chosen(f))) == 2)
     given = {"basis": SMALL, "folds": folds, "executor": SERIAL, "summaries": tmp_path}
     summarise(others[:10], **given)
-    original, after = summarising._reduce, []
+    original, after = summary_pass._reduce, []
 
     def overtaken(*args):
         if not after:
@@ -511,7 +510,7 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
             after[0] = files(tmp_path)
         return original(*args)
 
-    monkeypatch.setattr(summarising, "_reduce", overtaken)
+    monkeypatch.setattr(summary_pass, "_reduce", overtaken)
     what = "group 'late'" if split == "group" else f"one configuration, {one.configuration[:12]},"
     with pytest.raises(StoreError, match=re.escape(f"expected frames of {what} in one fold, found ")) as caught:
         summarise([one], **given)
@@ -546,7 +545,7 @@ def test_a_store_whose_folds_contradict_is_not_extended(tmp_path, monkeypatch):
     sources = [replace(f, group=f"run {i % 4}") for i, f in enumerate(FRAMES)]
     given = {"basis": SMALL, "folds": Folds(2, "group"), "executor": SERIAL, "summaries": tmp_path}
     with monkeypatch.context() as patch:
-        patch.setattr(summarising, "assign_folds", lambda frames, *_: [i // 4 % 2 for i in range(len(frames))])
+        patch.setattr(summary_pass, "assign_folds", lambda frames, *_: [i // 4 % 2 for i in range(len(frames))])
         patch.setattr(summary_store, "require_one_fold", lambda *_: None)
         summarise(sources[:-1], **given)
     with pytest.raises(StoreError, match=r"the store: expected frames of group 'run .' in one fold"):

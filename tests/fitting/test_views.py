@@ -554,3 +554,28 @@ def test_a_solution_can_be_frozen():
     summaries = summarise(random_frames({"C": 4, "CN": 4}), small_basis((3, 3, 0)), folds=2, executor=SERIAL)
     c = solve(view(summaries, blocks=["C"]), {"kind": "ridge", "alpha": 1.0})
     assert view(summaries, blocks=["CN"], frozen=[c]).frozen == (c.parameters,)
+
+
+def test_a_view_of_a_fits_summaries_knows_their_distances():
+    plan = make_plan([f for f in FRAMES if f.elements == {"C", "N"}], BASIS)
+    found = reduce_rows(plan, ["C", "N", "CN"], store=None, executor=SERIAL)
+    whole = solve(view(found), Ridge(1e-2)).parameters.coverage
+    part = solve(view(found, blocks=["N", "CN"], frozen=[TRUTH["C"]]), Ridge(1e-2)).parameters.coverage
+    assert {key.partition(":")[0] for key in whole} == {"C", "N", "CN"}
+    assert part == {key: span for key, span in whole.items() if not key.startswith("C:")} != {}
+
+
+def test_what_is_no_choice_is_refused(summaries):
+    with pytest.raises(InputError, match=r"missing_energies: expected one of .*'refuse', 'fit', 'zero'.*found 'Zero'"):
+        view(summaries, missing_energies="Zero")
+    with pytest.raises(InputError, match="objective: expected one of"):
+        view(summaries, objective="x")
+    with pytest.raises(InputError, match="path: expected 'lasso' or 'ridge', found 'x'"):
+        path(view(summaries), "x")
+    with pytest.raises(TypeError, match="frozen: expected Parameters, found str"):
+        view(summaries, frozen=["C.params.txt"])
+    plan = make_plan(random_frames({"C": 3}), BASIS, blocks=["C"])
+    with pytest.raises(InputError, match=r"method: expected one of .*found 'x'"):
+        reduce_rows(plan, ["C"], store=None, method="x", executor=SERIAL)
+    with pytest.raises(InputError, match=r"regulariser: expected one of .*found 'x'"):
+        reduce_rows(plan, ["C"], store=None, regulariser="x", executor=SERIAL)

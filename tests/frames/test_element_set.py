@@ -108,7 +108,7 @@ def test_a_cluster_is_no_set(name, twice):
 
 @pytest.mark.parametrize("name", ["a b", "_CN", "all", "x/"])
 def test_what_is_no_element_is_refused(name):
-    with pytest.raises(BasisError, match="expected names of elements, found "):
+    with pytest.raises(BasisError, match=r"expected names of elements, found "):
         ElementSet.of(["C", name])
 
 
@@ -170,3 +170,17 @@ def test_frames_and_types_say_theirs():
     frame = Frame(("N", "C1", "N"), np.arange(9.0).reshape(3, 3))
     assert (frame.element_set, frame.element_set.elements) == ("C1-N", frame.elements)
     assert type(ClusterType(("N",), 1, ()).block) is ElementSet
+
+
+def test_a_plain_text_may_be_the_larger_set():
+    assert ElementSet("C").is_subset("NC")
+    assert ElementSet("C").is_proper_subset("NC")
+    assert not ElementSet("CN").is_proper_subset("NC")
+
+
+@pytest.mark.parametrize("wrong", [3, None, 2.5])
+def test_what_is_no_text_is_no_set(wrong):
+    with pytest.raises(BasisError, match="expected a set of elements"):
+        ElementSet.parse(wrong)
+    with pytest.raises(BasisError, match=r"expected names of elements, found .*no text"):
+        ElementSet.of(["C", wrong])
