@@ -17,17 +17,18 @@ NAMED: Final = 5
 
 def inside_notes(inside: Sequence[InnerPair], policy: str) -> tuple[str, ...]:
     """Pairs of atoms inside an inner cutoff that a policy let pass; nothing where there are none."""
-    named = _named([str(pair) for pair in inside])
-    return (f"{count_text(len(inside), 'pair')} inside an inner cutoff, policy {policy}: {named}",) if inside else ()
+    pairs = named([str(pair) for pair in inside])
+    return (f"{count_text(len(inside), 'pair')} inside an inner cutoff, policy {policy}: {pairs}",) if inside else ()
 
 
 def left_out_notes(skipped: Sequence[str], unlabelled: Sequence[str]) -> tuple[str, ...]:
     """Frames, by their origins, that the policy left out, and that have no label."""
     return tuple(
-        f"{count_text(len(origins), 'frame')} {why}: {_named(origins)}"
+        f"{count_text(len(origins), 'frame')} {why}: {named(origins)}"
         for why, origins in (("left out by the policy", skipped), ("without a label", unlabelled)) if origins
     )  # fmt: skip
 
 
-def _named(things: Sequence[str]) -> str:
+def named(things: Sequence[str]) -> str:
+    """The first of some things, and whether there are more."""
     return "; ".join(things[:NAMED]) + " …" * (len(things) > NAMED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +18,15 @@ from ..text.table_keys import REGULARISERS, elsewhere
 from .weights import AUTO, checked_choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from ..evaluation.frame_rows import InnerPolicy
     from ..frames.frame import Frame
     from ..model.one_body import MissingEnergies
     from ..model.parameters import Penalty
+
+A_TABLE: Final = """expected a table such as {"kind": "ridge", "alpha": 0.1}"""
 
 METHODS: Final = ("rfactor", "gram", "auto")
 
@@ -81,6 +84,8 @@ class FitSettings(Shown):
             raise InputError(f"method: expected one of {METHODS}, found {self.method!r}")
         if self.objective not in OBJECTIVES:
             raise InputError(f"objective: expected one of {sorted(OBJECTIVES)}, found {self.objective!r}")
+        if not isinstance(self.regulariser, Mapping):
+            raise InputError(f"regulariser: {A_TABLE}, found {self.regulariser!r}")
         if faults := regulariser_faults(dict(self.regulariser)):
             known = elsewhere(key for key in self.regulariser if key not in REGULARISERS)
             places = "".join(f"; {key!r} is a key of {place}" for key, place in known.items())

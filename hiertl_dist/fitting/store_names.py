@@ -63,6 +63,8 @@ def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Path:
         The folder has a design store.
     """
     if store is not None and summaries is None:
+        if _is_design_store(Path(store)):
+            raise StoreError(f"{verb}: store={str(store)!r} is a design store; expected a summary store as summaries=")
         _warn(f"{verb}: store= is now called summaries=; the next version will not know the old name")
         summaries = store
     elif store is not None:

@@ -7,6 +7,7 @@ and more blocks make anew only what has the elements of one of them. A pass is i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,9 +19,10 @@ from ..dataset.folds import Folds, assign_folds
 from ..dataset.holding_out import each_once
 from ..design_matrix.assembly import assemble
 from ..design_matrix.planning import make_plan
-from ..errors import InputError, StoreError
+from ..errors import HiertlWarning, InputError, StoreError
 from ..evaluation.frame_rows import check_elements
 from ..executors import borrowed
+from ..executors.launch import launched_first
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group, n_rows
 from ..model.basis import Basis
@@ -29,8 +31,9 @@ from ..model.frozen import check_frozen
 from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
 from ..model.parameters import Parameters
 from ..model.truncation import with_energy_columns
+from ..text.words import count_text
 from .leaves import Reduced, RowSource, factor_in, grouped_rows, reduce_segments
-from .pass_notes import inside_notes, left_out_notes
+from .pass_notes import inside_notes, left_out_notes, named
 from .reduction import Summaries
 from .store_names import named_stores
 from .stored_summaries import ask_store, lacking_blocks, names_with, open_summaries, store_settings
@@ -112,7 +115,8 @@ def summarise(
     Warns
     -----
     HiertlWarning
-        Of names that ``summaries`` and ``store`` had before.
+        Of names that ``summaries`` and ``store`` had before; of frames that the summary store has and that were not
+        given, which are part of what is returned (so they are with frames that are added call by call).
     """
     summaries, store = named_stores("summarise", summaries, store, rows)
     return reduced_once(
@@ -125,8 +129,9 @@ def reduced_once(
     frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
     summaries: str | Path | None, store: str | Path | None, frozen: Sequence[Parameters], policy: InnerPolicy,
     missing_energies: MissingEnergies = "zero", executor: Executor | None, memory: int | None,
+    given: Sequence[Frame] | None = None,
 ) -> Summaries:  # fmt: skip
-    """What :func:`summarise` does, with the folders as they are called now."""
+    """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others."""
     how = Folds(folds) if isinstance(folds, int) else folds
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
     with borrowed(executor) as runner:
@@ -135,6 +140,7 @@ def reduced_once(
             opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy))
             names, batches = ask_store(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
+        strangers = _strangers(frames if given is None else given, batches, summaries)
         usable, more = _usable(frames, basis, names)
         shares = _share(usable, how, batches)
         todo, replaced = _todo(usable, names, batches)
@@ -150,8 +156,37 @@ def reduced_once(
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
                 ask_store(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
-            return open_summaries(summaries, basis)
+            return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies)
+
+
+def _strangers(frames: Sequence[Frame], batches: Sequence[Batch], store: str | Path | None) -> tuple[str, ...]:
+    """What is said of frames that a store has and that were not given: they are part of what is returned.
+
+    Raises StoreError where they are given frames with other labels, which would be fitted twice.
+    """
+    given = {f.digest: (f.group, f.configuration) for f in frames}
+    records = {r.digest: r for batch in batches for r in batch.frames}
+    strange = [r for r in records.values() if r.digest not in given]
+    new = {source for digest, source in given.items() if digest not in records}
+    if changed := [r.origin for r in strange if (r.group, r.configuration) in new]:
+        raise StoreError(
+            f"{store}: {count_text(len(changed), 'frame')} would be fitted twice, for the store has them with other "
+            f"labels: {named(changed)}; name another folder for the summaries of these labels"
+        )
+    if not strange or not given:  # who gives none wants what is there
+        return ()
+    return (
+        f"{store}: {count_text(len(strange), 'frame')} of the summary store were not given (held out since, or from an "
+        f"earlier call?) and are fitted with the others: {named([r.origin for r in strange])}",
+    )
+
+
+def _with_strangers(stored: Summaries, notes: tuple[str, ...]) -> Summaries:
+    """The summaries of a store with notes on frames that were not given, of which the caller is warned too."""
+    for note in notes if launched_first() else ():
+        warnings.warn(note, HiertlWarning, stacklevel=4)
+    return replace(stored, notes=(*stored.notes, *notes))
 
 
 def _names(basis: Basis, blocks: Sequence[str] | None, frozen: Sequence[Parameters]) -> tuple[ElementSet, ...]:

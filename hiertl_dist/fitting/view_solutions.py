@@ -36,6 +36,7 @@ from ..model.undetermined import directions_of
 from ..text.display import Shown
 from ..text.result_cards import lasso_path_card, ridge_grid_card
 from .built_solution import built_solution
+from .settings import A_TABLE
 from .unfitted_labels import fits_of_factors, fits_of_frames, unfitted_notes
 from .views import View, combine, combined_factor
 from .weights import shares_note
@@ -134,7 +135,9 @@ def _with_zeros(given: View, rows: RFactor) -> RFactor:
 
 
 def as_regulariser(given: Regulariser | Mapping[str, Any]) -> Regulariser:
-    """A regulariser, from its table if need be."""
+    """A regulariser, from its table if need be. Raises InputError for a text, which says no strength."""
+    if isinstance(given, str):
+        raise InputError(f"regulariser: {A_TABLE}, found {given!r}")
     return regulariser_from_dict(dict(given)) if isinstance(given, Mapping) else given
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from ..files.paths import require_file
 from ..text.words import finite_number, ordinal, shown, whole_number
-from .params_sections import KEYWORD_LIKE, NOTE, Note, Sections
+from .params_sections import KEYWORD_LIKE, NOTE, WRITTEN_BY, Note, Sections
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,8 @@ class ParameterLines:
             if header.startswith(("# PAIRIDX #", "# TYPEIDX #")):
                 self.text = header
                 return True
+            if raw.startswith(WRITTEN_BY):
+                self.sections.complete = True
             if raw.startswith(NOTE):
                 word, *rest = raw[len(NOTE) :].split() or [""]
                 self.sections.notes.setdefault(word, []).append(Note(self.line, rest))

@@ -201,8 +201,8 @@ class _Builder:
             if elements in self.left_out:
                 self._only_zeros(elements, section.rows)
                 continue
+            limit = self.sections.orders[0]
             for row in section.rows:
-                limit = self.sections.orders[0]
                 if not 0 <= row.powers[0] < limit:
                     wanted = f"an index of 0 … {limit - 1} (PAIRTYP has {limit} two-body orders)"
                     self.sections.fail(row.line, wanted, row.powers[0])
@@ -210,6 +210,10 @@ class _Builder:
                     self._store(elements, (row.powers[0] + 1,), row)
                 else:
                     self._only_zeros(elements, [row])
+            if missing := sorted(set(range(limit)) - {row.powers[0] for row in section.rows}):
+                wanted = f"{limit} rows of the pair {cluster_name(elements)}, as PAIRTYP has orders"
+                lost = f"none of index {', '.join(map(str, missing))}"
+                self.sections.doubt(section.line, wanted, lost, "they were taken to be zero, as of a reduced file")
             if order:
                 pair = pairs[elements]
                 types[elements] = ClusterType(elements, order, (Edge(elements, pair.rmin, pair.rmax),))

@@ -77,6 +77,8 @@ class _Scanner(ParameterLines):
         for keyword in ("PAIRTYP:", "# TYPEIDX #", "# PAIRIDX #"):
             if keyword not in self.seen:
                 self._fail(f"a line '{keyword}' before ENDFILE", "none")
+        if "FCUT TYPE:" not in self.seen:
+            self.sections.doubt(self.line, "a line 'FCUT TYPE: …'", "none", "CUBIC was taken, ChIMES' default")
         for line, body, side, row in self.specific:
             self.line = line
             self._specific(body, side, row)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NOTE: Final = "! hiertl_dist "
+WRITTEN_BY: Final = "! Written by hiertl_dist"
 """Starts the comment lines in which this package keeps what the format has no place for."""
 
 LONGEST: Final = 200
@@ -103,6 +104,14 @@ class Sections:
     notes: dict[str, list[Note]] = field(default_factory=dict)
     masses: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    complete: bool = False
+    """Whether the package wrote the file, which leaves out no line that others may."""
+
+    def doubt(self, line: int, expected: str, found: str, taken: str) -> None:
+        """What others may leave out: a remark says what was taken; of a file of the package, an error."""
+        if self.complete:
+            self.fail(line, expected, found)
+        self.remarks.append(f"{self.path}: expected {expected}, found {found}; {taken}")
 
     def fail(self, line: int, expected: str, found: object) -> NoReturn:
         """Raise ParameterFileError naming the file and the line."""

@@ -18,7 +18,7 @@ from ..files.paths import local_path, replacing
 from ..model.basis import cluster_name, edges_of
 from ..model.blocks import pattern_of, type_powers
 from .masses import MASSES
-from .params_sections import COUNT_OF_BODY, NOTE, SECTION_OF_BODY, edge_permutations
+from .params_sections import COUNT_OF_BODY, NOTE, SECTION_OF_BODY, WRITTEN_BY, edge_permutations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -134,7 +134,7 @@ class _Writer:
                         f"in comments too, found {line!r}"
                     )
                 yield f"! {line}".rstrip()
-        yield "! Written by hiertl_dist; energies in kcal/mol, distances in Angstrom"
+        yield f"{WRITTEN_BY}; energies in kcal/mol, distances in Angstrom"
         if self.massless:
             yield f"! No mass is known of {', '.join(self.massless)}: 0 stands for it, dynamics need the true one"
 

@@ -302,7 +302,7 @@ def _details_of(
     for name in compositions:
         header += [f"{name}\nRMSE" if name else "RMSE", "MAE", "max"]
     text = table_text(header, rows)
-    return text if more <= 0 else f"{text}\n… and {more} groups with smaller errors; report.json and --csv have all"
+    return text if more <= 0 else f"{text}\n… and {more} groups with smaller errors; the JSON report has all"
 
 
 def _detail_rows(prefix: str, kind: Kind, tables: Mapping[str, Mapping[str, Errors]], factor: float) -> list[list[Any]]:

@@ -356,7 +356,8 @@ def _refusal(lacking: Sequence[str], frozen: Sequence[Parameters], where: str) -
     return (
         f"{where or 'fit'}: frames with energies of {named} need the energy of a free atom of {named}, found {found}; "
         'say energies = "fit" in [frozen] (missing_energies in Python) to fit it here, energies = "zero" if zero '
-        f"is meant, give it as [basis] energies = {{ {lacking[0]} = … }}, or freeze a file that has it"
+        f"is meant, give it as [basis] energies = {{ {lacking[0]} = … }}, or freeze a file that has it (frozen= in "
+        "Python)"
     )
 
 

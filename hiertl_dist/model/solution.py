@@ -180,7 +180,12 @@ class Solution(Shown, card=solution_card):
         except (
             KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile
         ) as error:  # fmt: skip
-            raise ParameterFileError(f"{path}: expected a solution file, but: {error!r}") from error
+            # numpy takes any other file for a pickle, and advises to load it as one
+            why = "it is none" if "pickle" in str(error) else repr(error)
+            raise ParameterFileError(
+                f"{path}: expected a solution file (.npz, as Solution.save writes it), but: {why}; parameter files are "
+                "read by Model.read"
+            ) from error
 
     @classmethod
     def _of(cls, meta: dict[str, Any], coefficients: NDArray[np.float64], source: str) -> Solution:

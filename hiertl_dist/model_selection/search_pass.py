@@ -40,6 +40,7 @@ def summarise_for(
     reduced = reduced_once(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
         frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
+        given=plan.given,
     )  # fmt: skip
     identity: dict[str, Any]
     if summaries is None:

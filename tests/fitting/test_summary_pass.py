@@ -296,8 +296,11 @@ def test_fewer_frames_are_no_reason_to_compute(tmp_path, spy):
     """A store is asked for what it lacks; what else it has stays."""
     summarise(FRAMES, BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     spy.forget()
-    found = summarise(FRAMES[:5], BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
+    with pytest.warns(HiertlWarning, match=r"20 frames of the summary store were not given .* fitted with the others"):
+        found = summarise(FRAMES[:5], BASIS, folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     assert spy.rows == []
+    (note,) = [n for n in found.notes if "were not given" in n]
+    assert note in solve(view(found, blocks=["C"]), {"kind": "ridge", "alpha": 0.1}).notes
     check_groups(found, dense(FRAMES, BASIS, folds=FOLDS))
 
 
@@ -330,6 +333,7 @@ def test_appended_frames_equal_a_pass_over_all(tmp_path, spy, frozen):
     assert np.linalg.norm(a - b) <= 1e-9 * np.linalg.norm(b)
 
 
+@pytest.mark.filterwarnings("ignore:.*of the summary store were not given")
 def test_frames_of_a_known_group_follow_it(tmp_path):
     folds = Folds(2, split="group")
     sources = [replace(f, group=f"run {i % 6}") for i, f in enumerate(FRAMES)]
@@ -484,6 +488,7 @@ def test_a_kill_at_any_step_leaves_nothing_of_a_pass_or_all_of_it(tmp_path, what
 
 
 @pytest.mark.parametrize("split", ["group", "frame"])
+@pytest.mark.filterwarnings("ignore:.*of the summary store were not given")
 def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypatch, split):
     """Each chooses a fold before the other has written: for one trajectory, or for one configuration in two."""
     one, two, *others = frames_of({"C": 16}, seed=5)
@@ -525,6 +530,7 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
 
 @pytest.mark.parametrize("split", ["group", "frame"])
 @pytest.mark.parametrize("relabelled", [False, True])
+@pytest.mark.filterwarnings("ignore:.*of the summary store were not given")
 def test_a_configuration_of_two_sources_is_in_one_fold(tmp_path, split, relabelled):
     """In one pass, and when the second source is appended alone."""
     sources = [replace(f, group=f"run {i % 5}") for i, f in enumerate(frames_of({"C": 5, "N": 4, "CN": 7}))]
@@ -644,3 +650,18 @@ def test_another_order_of_elements_is_refused(tmp_path):
     more = random_frames({"C": 2, "N": 2}, seed=5)
     with pytest.raises(StoreError, match=r"elements in the order \['C', 'N'\], this basis in the order \['N', 'C'\]"):
         summarise(more, other, blocks=["C", "N"], folds=2, summaries=tmp_path / "s", executor=SERIAL)
+
+
+def test_frames_with_other_labels_are_not_fitted_beside_the_old_ones(tmp_path):
+    given = {"folds": FOLDS, "executor": SERIAL, "summaries": tmp_path}
+    labelled = [f for f in FRAMES if f.forces is not None]
+    summarise(labelled, BASIS, **given)
+    before = files(tmp_path)
+    corrected = [replace(f, forces=f.forces + 1.0) for f in labelled]
+    with pytest.raises(
+        StoreError, match=rf"{len(labelled)} frames would be fitted twice, .* with other labels: .*name an"
+    ):
+        summarise(corrected, BASIS, **given)
+    with pytest.raises(StoreError, match="1 frame would be fitted twice"):
+        summarise([*labelled[1:], corrected[0]], BASIS, **given)
+    assert files(tmp_path) == before

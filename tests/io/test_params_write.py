@@ -351,3 +351,27 @@ class TestLayout:
             kind = found.type_named(name)
             assert kind is not None
             assert [(e.rmin, e.rmax) for e in kind.edges] == [(0.9, rmax), (0.86, rmax)]
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_a_file_of_ours_that_lost_a_line_is_refused_and_one_of_others_is_remarked(tmp_path, reduced):
+    """Zeros that were left out and the default cutoff are for files that others reduced or wrote."""
+    pair = Pair(("C", "C"), 0.9, 5.0, "MORSE", 1.3)
+    edge = Edge(("C", "C"), 0.9, 5.0)
+    basis = Basis(
+        ("C",), (pair,), (ClusterType(("C", "C"), 4, (edge,)), ClusterType(("C",), 1, ())), Cutoff("TERSOFF", 0.75)
+    )
+    path = tmp_path / "C.params.txt"
+    write_parameters(Parameters(basis, np.arange(1.0, 1.0 + len(columns_of(basis)))), path, reduced=reduced)
+    lines = path.read_text().splitlines()
+    section = next(i for i, line in enumerate(lines) if line.startswith("PAIRTYPE PARAMS:"))
+    row = next(i for i in range(section, len(lines)) if lines[i].split()[:1] == ["2"])
+    cut = next(i for i, line in enumerate(lines) if line.startswith("FCUT TYPE:"))
+    for lost, said in ((row, "4 rows of the pair CC.*none of index 2"), (cut, "a line 'FCUT TYPE: …', found none")):
+        rest = [line for i, line in enumerate(lines) if i != lost]
+        path.write_text("\n".join(rest))
+        with pytest.raises(ParameterFileError, match=said):
+            read_parameters(path)
+        path.write_text("\n".join(line for line in rest if "Written by" not in line))
+        (note,) = read_parameters(path).notes
+        assert re.search(said, note)
