@@ -29,7 +29,8 @@ from hiertl_dist.design_matrix.assembly import frozen_rows
 from hiertl_dist.design_matrix.store import DesignStore
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
 from hiertl_dist.evaluation.frame_rows import fill_rows, rows_of
-from hiertl_dist.fitting.block_fit import FitSettings, solve_summaries
+from hiertl_dist.fitting.block_fit import solve_summaries
+from hiertl_dist.fitting.settings import FitSettings
 from hiertl_dist.frames.rows import OBJECTIVES, kind_codes, n_rows, row_targets
 from hiertl_dist.model.blocks import columns_of
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA

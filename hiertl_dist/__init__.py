@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from .executors import executor
     from .executors.base import TaskFailed
     from .fitting.block_fit import BlockFit, fit_block
-    from .fitting.hierarchy import HierarchyFit, HierarchyOptions, fit_all_at_once, fit_hierarchy
+    from .fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
     from .fitting.reduction import Summaries, reduce_rows
-    from .fitting.settings import FitSettings
+    from .fitting.settings import FitSettings, HierarchyOptions
     from .fitting.stored_summaries import open_summaries
     from .fitting.summary_pass import summarise
     from .fitting.summary_pass import summarise as summarize  # noqa: F401  the other spelling
@@ -114,9 +114,9 @@ _PLACES: Final = {
     "executors": "executor",
     "executors.base": "TaskFailed",
     "fitting.block_fit": "BlockFit fit_block",
-    "fitting.hierarchy": "HierarchyFit HierarchyOptions fit_all_at_once fit_hierarchy",
+    "fitting.hierarchy": "HierarchyFit fit_all_at_once fit_hierarchy",
     "fitting.reduction": "Summaries reduce_rows",
-    "fitting.settings": "FitSettings",
+    "fitting.settings": "FitSettings HierarchyOptions",
     "fitting.stored_summaries": "open_summaries",
     "fitting.summary_pass": "summarise summarise=summarize",
     "fitting.view_solutions": "path solve",

@@ -16,8 +16,9 @@ from synthetic import n_columns, random_frames, random_parameters, small_basis
 
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.executors import executor
-from hiertl_dist.fitting.block_fit import FitSettings, fit_block
+from hiertl_dist.fitting.block_fit import fit_block
 from hiertl_dist.fitting.leaves import cut_leaves
+from hiertl_dist.fitting.settings import FitSettings
 
 
 def digest(*arrays):

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from ..model.basis import Basis
     from ..model.solution import Solution
 
-__all__ = ["HierarchyFit", "HierarchyOptions", "fit_all_at_once", "fit_hierarchy"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HierarchyFit(Shown, card=hierarchy_card):

@@ -82,7 +82,7 @@ def solve(
     MismatchError
         Frozen models have different walls.
     InputError
-        The summaries have no triangular factors.
+        The summaries have normal equations, and models are frozen or one-body columns penalised.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def solution_of(
     stated = dict(given.summaries.basis.energies)
     fitted = {e for i in given.unpenalised for e in given.columns[i].elements}
     notes = (
-        *_unfitted(given, {g: float(s[0]) for g, s in squares.items()}, frames),
+        *_unfitted(given, {g: float(s[0]) for g, s in squares.items()}, frames, where),
         *given.summaries.notes,
         *energies_against_labels(frames, stated, frozen, fitted, f"block {where}"),
         *given.notes,
@@ -221,13 +221,13 @@ def _energies(given: View, coefficients: NDArray[np.float64]) -> dict[str, float
     return {**energies, **given.energies}
 
 
-def _unfitted(given: View, squares: Mapping[Group, float], frames: Sequence[Frame]) -> tuple[str, ...]:
+def _unfitted(given: View, squares: Mapping[Group, float], frames: Sequence[Frame], where: str) -> tuple[str, ...]:
     """Warnings of kinds of labels that a fit has not learned."""
     used = {g: s for g, s in squares.items() if given.factors[g] > 0.0}
     rows = {g: given.summaries.rows(g) for g in used}
     weights = None if given.automatic is None else given.automatic.weights
     if frames:
-        return unfitted_notes(fits_of_frames(frames, used, rows), weights, block_name(given))
+        return unfitted_notes(fits_of_frames(frames, used, rows), weights, where)
     factors = {}
     for group in used:
         factor = given.summaries.groups[group]
@@ -240,7 +240,7 @@ def _unfitted(given: View, squares: Mapping[Group, float], frames: Sequence[Fram
         columns = [given.summaries.columns[i] for b in blocks for i in starts[b]]
         counting = [i for i in one_body_columns(columns) if factor.r[:, i].any()]
         factors[group] = factor.r[:, : n + 1], counting[0] if counting else -1
-    return unfitted_notes(fits_of_factors(factors, used, rows), weights, block_name(given))
+    return unfitted_notes(fits_of_factors(factors, used, rows), weights, where)
 
 
 def block_name(given: View) -> str:

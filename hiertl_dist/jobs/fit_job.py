@@ -18,9 +18,10 @@ from ..evaluation.coverage import coverage_report
 from ..evaluation.energies import Model, read_parts, sum_evaluations
 from ..files.paths import move_aside
 from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
-from ..fitting.hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
+from ..fitting.hierarchy import fit_all_at_once, fit_hierarchy
 from ..fitting.leaves import cut_leaves, leaf_bytes
 from ..fitting.reduction import solve_bytes
+from ..fitting.settings import HierarchyOptions
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..model.blocks import blocks_of
 from ..model.parameters import Parameters, refuse_shared_types

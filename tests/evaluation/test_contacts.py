@@ -19,8 +19,8 @@ from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import InnerCutoffError
 from hiertl_dist.evaluation.contacts import Contact, check_contacts
 from hiertl_dist.executors import SerialExecutor, executor
-from hiertl_dist.fitting.block_fit import FitSettings
-from hiertl_dist.fitting.hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
+from hiertl_dist.fitting.hierarchy import fit_all_at_once, fit_hierarchy
+from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.model.parameters import Parameters, Penalty
 

@@ -20,7 +20,8 @@ from hiertl_dist.errors import HiertlError, InputError, MissingFileError
 from hiertl_dist.evaluation.energies import read_parts
 from hiertl_dist.evaluation.kernels.cache import DIGEST, forget_other_sources
 from hiertl_dist.files.paths import ABSENT, beside, difference_lines, differences, local_path, move_aside, require_file
-from hiertl_dist.fitting.hierarchy import HierarchyOptions, fit_hierarchy
+from hiertl_dist.fitting.hierarchy import fit_hierarchy
+from hiertl_dist.fitting.settings import HierarchyOptions
 from hiertl_dist.fitting.summary_store import SummaryStore
 from hiertl_dist.io.fm_setup import read_fm_setup
 from hiertl_dist.jobs.input_file import Input

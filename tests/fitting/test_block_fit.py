@@ -15,8 +15,9 @@ from hiertl_dist.algebra.solve import solve
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import InnerCutoffError, InputError, MismatchError, ParameterFileError
 from hiertl_dist.executors import SerialExecutor, executor
-from hiertl_dist.fitting.block_fit import FitSettings, check_frozen, fit_block
+from hiertl_dist.fitting.block_fit import check_frozen, fit_block
 from hiertl_dist.fitting.reduction import reduce_rows
+from hiertl_dist.fitting.settings import FitSettings
 from hiertl_dist.fitting.views import combine, whole_view
 from hiertl_dist.frames.rows import kind_codes
 from hiertl_dist.model.one_body import one_body_values
@@ -415,7 +416,9 @@ def test_a_solution_that_is_not_there_is_not_found(tmp_path):
 def test_a_wall_that_reaches_the_fitted_frames_is_said(serial):
     rmin = next(p.rmin for p in BASIS.pairs if p.name == "CC")
     shortest = fit_block(FRAMES, BASIS, "C", executor=serial).solution.parameters.coverage["C:CC"][0]
-    summaries = summarise([f for f in FRAMES if f.elements == {"C"}], BASIS.restricted("C"), folds=None)
+    summaries = summarise(
+        [f for f in FRAMES if f.elements == {"C"}], BASIS.restricted("C"), folds=None, executor=serial
+    )
     for reach, said in ((-0.001, 0), (0.1, 1)):
         wall = Penalty(1e4, shortest - rmin + reach)
         fit = fit_block(FRAMES, BASIS, "C", settings=FitSettings(penalty=wall), executor=serial)

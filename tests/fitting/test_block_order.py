@@ -11,8 +11,8 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist import HierarchyOptions, Model, fit_all_at_once, fit_block, fit_hierarchy, plan
 from hiertl_dist.errors import InnerCutoffError, InputError, MismatchError
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.fitting.block_fit import FitSettings
 from hiertl_dist.fitting.block_order import choose_blocks
+from hiertl_dist.fitting.settings import FitSettings
 from hiertl_dist.model.parameters import Parameters, Penalty
 
 BASIS = small_basis((3, 2, 0), ("C", "N", "O"))

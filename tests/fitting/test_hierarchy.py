@@ -13,8 +13,8 @@ from hiertl_dist.algebra import UnsafeGram
 from hiertl_dist.errors import InputError, MismatchError
 from hiertl_dist.evaluation.energies import read_parts
 from hiertl_dist.executors import executor
-from hiertl_dist.fitting.block_fit import FitSettings
-from hiertl_dist.fitting.hierarchy import HierarchyOptions, fit_all_at_once, fit_hierarchy
+from hiertl_dist.fitting.hierarchy import fit_all_at_once, fit_hierarchy
+from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.model.parameters import Parameters, Penalty
 
 ORDERS = (3, 2, 2)

@@ -113,5 +113,11 @@ def test_open_summaries(folders):
     with pytest.warns(HiertlWarning, match="store= is now called summaries="):
         found = open_summaries(store=folders / "kept")
     assert found.groups.keys() == open_summaries(summaries=folders / "kept").groups.keys() == set()
+    with pytest.raises(
+        StoreError, match=r"open_summaries: store='.*design' is a design store; expected a summary store"
+    ):
+        open_summaries(store=folders / "design")
+    with pytest.raises(InputError, match="store= is now called summaries=, which is given too"):
+        open_summaries(folders / "kept", store=folders / "kept")
     with pytest.raises(InputError, match="expected the folder of a summary store"):
         open_summaries()

@@ -444,7 +444,7 @@ SMALL = small_basis((3, 2, 0))
 def test_a_kill_at_any_step_leaves_nothing_of_a_pass_or_all_of_it(tmp_path, what):
     """A pass over three element sets, done again, has the folds and the bits of one that was never interrupted."""
     given = {"folds": Folds(2, seed=3), "executor": SERIAL}
-    some = frames_of({"C": 5, "N": 4, "CN": 7})
+    some = frames_of({"C": 3, "N": 3, "CN": 4})
     blocks = ["C", "N", "CN"]
 
     def do(folder):

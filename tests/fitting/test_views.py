@@ -18,11 +18,12 @@ from hiertl_dist.algebra.lasso_path import LassoPath
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import InputError, MismatchError
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.fitting.block_fit import FitSettings
 from hiertl_dist.fitting.reduction import reduce_rows
+from hiertl_dist.fitting.settings import FitSettings
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.view_solutions import path, residual_squares, solve
 from hiertl_dist.fitting.views import combine
+from hiertl_dist.model.one_body import EnergyTerms
 from hiertl_dist.model.parameters import Penalty
 from hiertl_dist.model.solution import Solution
 from hiertl_dist.model.truncation import lower_basis
@@ -579,3 +580,18 @@ def test_what_is_no_choice_is_refused(summaries):
         reduce_rows(plan, ["C"], store=None, method="x", executor=SERIAL)
     with pytest.raises(InputError, match=r"regulariser: expected one of .*found 'x'"):
         reduce_rows(plan, ["C"], store=None, regulariser="x", executor=SERIAL)
+
+
+def test_a_regulariser_is_a_table_and_no_name(summaries):
+    for make in (lambda: solve(view(summaries), "ridge"), lambda: FitSettings(regulariser="ridge")):
+        with pytest.raises(InputError, match=r"regulariser: expected a table such as .*, found 'ridge'"):
+            make()
+
+
+def test_normal_equations_do_not_penalise_energies_that_lost_their_zero():
+    plan = make_plan(random_frames({"C": 9}), BASIS, blocks=["C"])
+    gram = reduce_rows(
+        plan, ["C"], store=None, method="gram", executor=SERIAL, energies=EnergyTerms({"C": -5.0})
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"penalise_one_body: expected triangular factors .*found gram"):
+        solve(view(gram, blocks=["C"], weights={}), {"kind": "ridge", "alpha": 0.1, "penalise_one_body": True})

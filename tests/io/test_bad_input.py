@@ -40,8 +40,9 @@ from hiertl_dist.errors import (
     UnknownBlockError,
 )
 from hiertl_dist.executors import TaskFailed, executor
-from hiertl_dist.fitting.block_fit import FitSettings, fit_block
-from hiertl_dist.fitting.hierarchy import HierarchyOptions, fit_hierarchy
+from hiertl_dist.fitting.block_fit import fit_block
+from hiertl_dist.fitting.hierarchy import fit_hierarchy
+from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.jobs.input_file import Input
 from hiertl_dist.model.solution import Solution
 

@@ -19,6 +19,7 @@ from hiertl_dist.io.params_write import write_parameters
 from hiertl_dist.model.basis import Basis, ClusterType, Cutoff, Edge, Pair
 from hiertl_dist.model.blocks import columns_of
 from hiertl_dist.model.parameters import Parameters, Penalty
+from hiertl_dist.model.solution import Solution
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "cn_dft"
 needs_shared = [
@@ -375,3 +376,13 @@ def test_a_file_of_ours_that_lost_a_line_is_refused_and_one_of_others_is_remarke
         path.write_text("\n".join(line for line in rest if "Written by" not in line))
         (note,) = read_parameters(path).notes
         assert re.search(said, note)
+
+
+def test_a_parameter_file_is_no_solution_file_and_the_reader_of_it_is_named(tmp_path):
+    path = tmp_path / "C.params.txt"
+    path.write_text("! Written by hiertl_dist\nENDFILE\n")
+    with pytest.raises(
+        ParameterFileError, match=r"expected a solution file .*it is none; .* read by Model.read"
+    ) as told:
+        Solution.load(path)
+    assert "pickle" not in str(told.value)

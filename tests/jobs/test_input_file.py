@@ -13,7 +13,7 @@ from hiertl_dist import Basis, read_frames
 from hiertl_dist.algebra import regulariser_from_dict
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.errors import BasisError, HiertlError, InputError
-from hiertl_dist.fitting.block_fit import FitSettings
+from hiertl_dist.fitting.settings import FitSettings
 from hiertl_dist.jobs.input_file import DATA, FIT, TOP, Input, fit_settings
 from hiertl_dist.model.parameters import Penalty
 

@@ -12,8 +12,7 @@ from synthetic import random_frames, small_basis
 
 from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.errors import InputError
-from hiertl_dist.fitting.block_fit import FitSettings
-from hiertl_dist.fitting.settings import HierarchyOptions
+from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.model.truncation import lower_basis
 from hiertl_dist.model_selection.search_plan import plan_search
 from hiertl_dist.model_selection.search_settings import Choice, Grid, SearchSettings

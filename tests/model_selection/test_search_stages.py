@@ -28,8 +28,8 @@ from hiertl_dist.cli import commands as cli
 from hiertl_dist.dataset.folds import Folds, assign_folds
 from hiertl_dist.errors import InputError, StoreError
 from hiertl_dist.executors import ProcessesExecutor, SerialExecutor
-from hiertl_dist.fitting.block_fit import FitSettings
-from hiertl_dist.fitting.hierarchy import HierarchyOptions, fit_hierarchy
+from hiertl_dist.fitting.hierarchy import fit_hierarchy
+from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.frames.rows import OBJECTIVES, SUMMARY_KINDS, kind_codes
 from hiertl_dist.jobs.search_report import edge_text, pm, search_text
 from hiertl_dist.model.parameters import merge_parameters
