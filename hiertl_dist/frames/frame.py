@@ -6,7 +6,7 @@ import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -255,6 +255,19 @@ class Frame(Shown, card=frame_card):
             forces=None if forces else self.forces,
             stress=None if stress else self.stress,
         )
+
+
+def checked_frame(**values: Any) -> Frame:
+    """A frame of values that were checked before, which must be all of them and of the types that a frame has.
+
+    Arrays are kept as they are, not copied, and made read-only.
+    """
+    frame = object.__new__(Frame)
+    for value in values.values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+    frame.__dict__.update(values)  # the class is frozen
+    return frame
 
 
 @contextmanager
