@@ -18,9 +18,9 @@ import zarr
 from bench import Benchmark, Options, main, median_ratio, tell
 from measure import MB, figure, table
 
-from hiertl_dist.design_matrix.chunks import crc32c
 from hiertl_dist.design_matrix.store import DesignStore
 from hiertl_dist.design_matrix.store_layout import TileSpec
+from hiertl_dist.files.chunks import crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

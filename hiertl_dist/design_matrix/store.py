@@ -1,7 +1,7 @@
 """``DesignStore``: tiles of design matrices in one zarr group, with a ledger of what is complete.
 
 What is where on disk: :mod:`hiertl_dist.design_matrix.store_layout`. zarr makes and grows the arrays; their chunks are
-written and read by :mod:`hiertl_dist.design_matrix.chunks`.
+written and read by :mod:`hiertl_dist.files.chunks`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import zarr
 
 from ..errors import IncompleteStoreError, StoreError
+from ..files.chunks import ChunkedRows, expect, read_tile, writing
 from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path
 from ..text.display import Shown
-from .chunks import ChunkedRows, expect, read_tile, writing
 from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, fit_array, plan_tile, read_layout, stores_in
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from ..executors.base import Executor
     from .summary_store import Batch
 
 
@@ -232,21 +230,6 @@ def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) 
     names = tuple(b.name for b in blocks_of(basis, {*stored["blocks"], *asked["blocks"]}))
     agreed(str(path), dict(stored), as_json({**asked, "blocks": {b: block_digest(basis, b) for b in names}}))
     return names
-
-
-def ask_store(executor: Executor, call: Callable[[], Any], *, what: str) -> Any:
-    """What ``call()`` says of a store, in one process. A StoreError is raised as it is, for no task has failed."""
-    answer = executor.once(partial(_answer, call), what=what)
-    if isinstance(answer, StoreError):
-        raise answer
-    return answer
-
-
-def _answer(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except StoreError as error:
-        return error
 
 
 def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = True) -> Path:

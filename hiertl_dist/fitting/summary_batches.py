@@ -18,9 +18,9 @@ import numpy as np
 from ..algebra import RFactor
 from ..algebra.lapack import Vector, column_norms
 from ..algebra.packed import pack_upper, unpack_upper
-from ..design_matrix.chunks import crc32c
 from ..design_matrix.store_layout import what_rows_depend_on
 from ..errors import StoreError
+from ..files.chunks import crc32c
 from ..files.paths import difference_lines
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group

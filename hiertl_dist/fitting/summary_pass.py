@@ -22,6 +22,7 @@ from ..design_matrix.planning import make_plan
 from ..errors import HiertlWarning, InputError, StoreError
 from ..evaluation.frame_rows import check_elements
 from ..executors import borrowed
+from ..executors.ask import ask
 from ..executors.launch import launched_first
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group, n_rows
@@ -36,7 +37,7 @@ from .leaves import Reduced, RowSource, factor_in, grouped_rows, reduce_segments
 from .pass_notes import inside_notes, left_out_notes, named
 from .reduction import Summaries
 from .store_names import named_stores
-from .stored_summaries import ask_store, lacking_blocks, names_with, open_summaries, store_settings
+from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
 from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 
@@ -138,7 +139,7 @@ def reduced_once(
         batches: tuple[Batch, ...] = ()
         if summaries is not None:
             opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy))
-            names, batches = ask_store(runner, opening, what=f"open {summaries}")
+            names, batches = ask(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
         strangers = _strangers(frames if given is None else given, batches, summaries)
         usable, more = _usable(frames, basis, names)
@@ -155,7 +156,7 @@ def reduced_once(
         if summaries is not None:
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
-                ask_store(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
+                ask(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies)
 

@@ -34,8 +34,8 @@ import numpy as np
 
 from ..algebra import RFactor
 from ..algebra.lapack import Vector
-from ..design_matrix.chunks import crc32c
 from ..errors import StoreError
+from ..files.chunks import crc32c
 from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path, replacing

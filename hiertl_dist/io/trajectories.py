@@ -108,7 +108,7 @@ def read_frames(
     return frames
 
 
-def warn_of_labels(frames: list[Frame], caller: str) -> None:
+def warn_of_labels(frames: Iterable[Frame], caller: str) -> None:
     """One HiertlWarning, on the line that called ``caller``, of what is likely not meant of the frames' labels."""
     if lines := summarise_labels(frames).warnings():
         more = [f"… and {len(lines) - MOST_WARNINGS} more"] if len(lines) > MOST_WARNINGS else []

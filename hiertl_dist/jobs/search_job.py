@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dataset.holding_out import each_once
 from ..evaluation.compiling import compile_kernels
-from ..fitting.stored_summaries import ask_store
+from ..executors.ask import ask
 from ..fitting.summary_store import SummaryStore
 from ..frames.element_set import ElementSet
 from ..frames.rows import person_kind
@@ -255,10 +255,10 @@ def summarise_job(
     if fresh:
         renew_summaries(job, plan, settings, executor, tell)
     place = summary_place(plan, settings, job.summaries, executor)
-    before = ask_store(executor, partial(_ids, place), what=f"look at {place}")
+    before = ask(executor, partial(_ids, place), what=f"look at {place}")
     store = job.design_store() if job.keep_rows else None
     summaries, _ = summarise_for(plan, settings, summaries=place, store=store, executor=executor)
-    facts: dict[str, Any] = ask_store(executor, partial(_contents, place), what=f"look at {place}")
+    facts: dict[str, Any] = ask(executor, partial(_contents, place), what=f"look at {place}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:
         counts_of_set = counts.setdefault(ElementSet.of(group.elements), {})

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from ..fitting.stored_summaries import ask_store, store_settings, summary_folder
+from ..executors.ask import ask
+from ..fitting.stored_summaries import store_settings, summary_folder
 from ..fitting.summary_pass import reduced_once
 from ..fitting.summary_store import SummaryStore
 from ..frames.frame import frames_digest
@@ -35,7 +36,7 @@ def summarise_for(
 ) -> tuple[Summaries, Source]:
     """The pass over the rows that a search needs, and what names its outcome."""
     if summaries is not None:
-        ask_store(executor, partial(_refuse_strangers, Path(summaries), plan.given), what=f"look at {summaries}")
+        ask(executor, partial(_refuse_strangers, Path(summaries), plan.given), what=f"look at {summaries}")
     memory = plan.options.memory
     reduced = reduced_once(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
@@ -51,7 +52,7 @@ def summarise_for(
         }  # fmt: skip
     else:
         wanted = {s for p in plan.parts for s in p.sets}
-        batches = ask_store(executor, partial(_batches, Path(summaries)), what=f"look at {summaries}")
+        batches = ask(executor, partial(_batches, Path(summaries)), what=f"look at {summaries}")
         identity = {"path": str(summaries), "batches": {i: s for i, s in batches.items() if s in wanted}}
     if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
         identity["energies"] = dict(plan.basis.energies)
@@ -65,7 +66,7 @@ def summary_place(
     """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
     wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
-    return Path(ask_store(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
+    return Path(ask(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
 
 
 def _batches(store: Path) -> dict[str, ElementSet]:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import zarr
 
-from hiertl_dist.design_matrix.chunks import TileWriter, crc32c
 from hiertl_dist.design_matrix.store import DesignStore
 from hiertl_dist.design_matrix.store_layout import LABEL_ARRAYS, TileSpec
 from hiertl_dist.errors import IncompleteStoreError, StoreError
+from hiertl_dist.files.chunks import TileWriter, crc32c
 from hiertl_dist.files.paths import free_disk
 
 ARRAY = "blocks/CN"
@@ -453,7 +453,7 @@ def test_an_error_of_reading_ahead_is_raised_in_its_turn(store):
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
 def test_the_next_tile_is_asked_for_while_one_is_used(store, monkeypatch):
-    monkeypatch.setattr("hiertl_dist.design_matrix.chunks.BLOCK", 50)
+    monkeypatch.setattr("hiertl_dist.files.chunks.BLOCK", 50)
     advice = []
     monkeypatch.setattr(os, "posix_fadvise", lambda fd, *rest: advice.append((os.fstat(fd).st_ino, *rest)))
     for key in ROWS:

@@ -22,7 +22,7 @@ import google_crc32c
 import numpy as np
 
 from ..errors import StoreError
-from ..files.paths import replacing
+from .paths import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -146,10 +146,10 @@ class TileWriter:
         Their CRC32C.
     """
 
-    def __init__(self, chunks: ChunkedRows, streams: list[BinaryIO], rows: int, name: str) -> None:
+    def __init__(self, chunks: ChunkedRows, streams: list[BinaryIO], rows: int, name: str, finite: bool) -> None:
         self.rows = 0
         self.crc = 0
-        self._chunks, self._streams, self._name = chunks, streams, name
+        self._chunks, self._streams, self._name, self._finite = chunks, streams, name, finite
         self._expected = (rows, chunks.columns)
         self._chunk_crc = 0
 
@@ -188,7 +188,8 @@ class TileWriter:
         stream = self._streams[self.rows // self._chunks.rows]
         crc = 0
         for block in self._chunks.blocks(len(rows)):
-            self._check_finite(rows[block], self.rows + block.start)
+            if self._finite:
+                self._check_finite(rows[block], self.rows + block.start)
             crc = crc32c(rows[block], crc)
             stream.write(rows[block].data)
         self.crc = joined(self.crc, crc, rows.nbytes)
@@ -222,7 +223,7 @@ class TileWriter:
 
 
 @contextmanager
-def writing(chunks: ChunkedRows, first: int, rows: int, name: str) -> Iterator[TileWriter]:
+def writing(chunks: ChunkedRows, first: int, rows: int, name: str, *, finite: bool = True) -> Iterator[TileWriter]:
     """Write a tile of so many rows into chunks ``first`` and those after it, which appear when all is written.
 
     Parameters
@@ -235,6 +236,8 @@ def writing(chunks: ChunkedRows, first: int, rows: int, name: str) -> Iterator[T
         Rows of the tile.
     name : str
         Name of the tile, for errors.
+    finite : bool, default True
+        Refuse numbers that are not finite.
 
     Yields
     ------
@@ -244,7 +247,7 @@ def writing(chunks: ChunkedRows, first: int, rows: int, name: str) -> Iterator[T
     with ExitStack() as stack:
         numbers = range(first, first + -(-rows // chunks.rows))
         streams = [stack.enter_context(replacing(chunks.path(n))) for n in numbers]
-        writer = TileWriter(chunks, streams, rows, name)
+        writer = TileWriter(chunks, streams, rows, name, finite)
         yield writer
         writer.finish()
 
@@ -278,6 +281,41 @@ def read_tile(chunks: ChunkedRows, first: int, out: NDArray[Any]) -> int:
         rows = out[start : start + chunks.rows]
         crc = joined(crc, _read_chunk(chunks, number, rows), rows.nbytes)
     return crc
+
+
+def read_rows(chunks: ChunkedRows, first: int, start: int, out: NDArray[Any]) -> None:
+    """Some rows of a tile, without a look at checksums: whoever reads a part of a chunk has some of his own.
+
+    Parameters
+    ----------
+    chunks : ChunkedRows
+        The array.
+    first : int
+        The number of the tile's first chunk.
+    start : int
+        The first row, within the tile.
+    out : ndarray of shape (rows, columns)
+        Of the chunks' type and C-contiguous, overwritten.
+
+    Raises
+    ------
+    ValueError
+        A chunk is too short.
+    OSError
+        There is no such chunk.
+    """
+    done = 0
+    while done < len(out):
+        number, within = divmod(start + done, chunks.rows)
+        part = out[done : done + chunks.rows - within]
+        path = chunks.path(first + number)
+        with path.open("rb") as stream:
+            stream.seek(within * chunks.columns * chunks.dtype.itemsize)
+            if stream.readinto(part.data) != part.nbytes:
+                raise ValueError(
+                    f"{path}: expected {chunks.nbytes + TRAILER} bytes, found {os.fstat(stream.fileno()).st_size}"
+                )
+        done += len(part)
 
 
 def expect(chunks: ChunkedRows, first: int, rows: int) -> None:

@@ -10,8 +10,8 @@ import pytest
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from hiertl_dist.design_matrix.chunks import ChunkedRows, crc32c, joined, read_tile, replacing, writing
 from hiertl_dist.errors import StoreError
+from hiertl_dist.files.chunks import ChunkedRows, crc32c, joined, read_tile, replacing, writing
 
 COLUMNS = 5
 SHAPES = {"one chunk": (8, 8), "padded": (7, 8), "three chunks": (24, 8), "three chunks, padded": (17, 8)}
@@ -80,7 +80,7 @@ def test_parts_of_any_length_are_the_same_as_the_whole(tmp_path, cuts):
 
 @pytest.mark.parametrize("block", [1, 100, 2**19])
 def test_blocks_of_any_size_are_the_same(tmp_path, monkeypatch, block):
-    monkeypatch.setattr("hiertl_dist.design_matrix.chunks.BLOCK", block)
+    monkeypatch.setattr("hiertl_dist.files.chunks.BLOCK", block)
     create(tmp_path, 8)
     chunks, data = ChunkedRows.open(tmp_path), numbers(17)
     assert write(chunks, 0, 17, [np.asfortranarray(data)]) == crc32c(data)

@@ -1,0 +1,316 @@
+"""``Dataset``: frames on disk, in an order, of which the calling process holds some twenty bytes each.
+
+It is a sequence of frames wherever a list of them is: fits, plans and searches take it. Parts of it (slices, ``where``)
+are data sets too. A worker is sent a path and a range, and reads the frames itself.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from ..errors import InputError, StoreError
+from ..files.paths import local_path
+from ..frames.element_set import ElementSet
+from ..frames.frame_facts import FrameFacts
+from ..frames.frame_sequence import DIGEST, FrameSequence
+from ..frames.frame_table import joined_tables
+from ..io.trajectories import warn_of_labels
+from .dataset_index import read_index
+from .importing import import_frames
+from .part_reader import PartReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from ..executors.base import Executor
+    from ..frames.frame import Frame
+    from ..frames.frame_table import FrameTable
+    from .dataset_index import DatasetIndex
+
+AT_ONCE: Final = 256
+"""Frames of which atoms are read at once when all are walked through."""
+
+WHOLE: Final = 4
+"""Facts of all frames are read, and kept, where those of at least one frame in so many are wanted."""
+
+
+class Dataset(FrameSequence):
+    """Frames in a folder; :meth:`create` and ``hiertl-dist import`` make one.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+
+    Raises
+    ------
+    MissingFileError
+        There is no data set.
+    StoreError
+        It is damaged.
+
+    Examples
+    --------
+    >>> data = Dataset("mptrj.frames")
+    >>> carbon = data.where(elements="C")
+    >>> fit = hiertl_dist.fit_hierarchy(data, basis)
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        folder = local_path(path, "data set").absolute()
+        index = read_index(folder)
+        self._enter(folder, index.id, range(index.frames))
+        self.__dict__["_index"] = index
+
+    # long: its parameters are documented
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        sources: Any,
+        *,
+        append: bool = False,
+        executor: Executor | None = None,
+        format: str | None = None,
+        group: str | None = None,
+        group_key: str | None = None,
+        energy_key: str | None = None,
+        forces_key: str | None = None,
+        stress_key: str | None = None,
+        virial_key: str | None = None,
+    ) -> Self:
+        """Write frames into a folder, once for any number of fits.
+
+        A call that was stopped is gone on with by the same call: what is written stays. Where the same files, unchanged
+        since, are in the data set already, nothing is done.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder, made where it is not there.
+        sources : str, Path, or iterable of str, Path, mapping or Frame
+            Files and patterns, as for :func:`~hiertl_dist.read_frames`; or tables of its keyword arguments, as in
+            ``[[data]]``; or frames, be it of a generator.
+        append : bool, default False
+            Add to the data set that is there.
+        executor : Executor, optional
+            Who parses and writes; default: mpirun's ranks, the current dask client, else a local dask cluster. The
+            folder must be the same for all workers.
+        format : str, optional
+            As for :func:`~hiertl_dist.read_frames`.
+        group, group_key : str, optional
+            As for :func:`~hiertl_dist.read_frames`.
+        energy_key, forces_key, stress_key, virial_key : str, optional
+            As for :func:`~hiertl_dist.read_frames`.
+
+        Returns
+        -------
+        Dataset
+            All frames of the folder, in the order in which they were given.
+
+        Raises
+        ------
+        StoreError
+            The folder has other files, or a data set to which nothing is to be added.
+        InputError
+            A file is in the data set already; options that contradict each other.
+        FrameError, MissingFileError, OSError
+            As of :func:`~hiertl_dist.read_frames`: nothing of this call belongs to the data set then.
+        TaskFailed
+            The same of a worker, naming file and frame.
+
+        Warns
+        -----
+        HiertlWarning
+            As of :func:`~hiertl_dist.read_frames`.
+        """
+        options = {
+            "format": format, "group": group, "group_key": group_key, "energy_key": energy_key,
+            "forces_key": forces_key, "stress_key": stress_key, "virial_key": virial_key,
+        }  # fmt: skip
+        import_frames(path, sources, options=options, append=append, executor=executor)
+        made = cls(path)
+        warn_of_labels(made, "Dataset.create")
+        return made
+
+    def _enter(self, folder: Path, id: str, indices: range | NDArray[np.int64]) -> None:
+        self._folder, self._id, self._indices = folder, id, indices
+
+    @classmethod
+    def _view(cls, folder: Path, id: str, indices: range | NDArray[np.int64]) -> Self:
+        view = cls.__new__(cls)
+        view._enter(folder, id, indices)
+        return view
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Dataset._view, (self._folder, self._id, self._indices)
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._folder
+
+    @cached_property
+    def _index(self) -> DatasetIndex:
+        index = read_index(self._folder)
+        if index.id != self._id or index.frames <= self._last:
+            raise StoreError(
+                f"{self._folder}: expected the data set {self._id[:8]} with at least {self._last + 1} frames, found "
+                f"{index.id[:8]} with {index.frames}: the folder was made anew meanwhile; open it again"
+            )
+        return index
+
+    @property
+    def _last(self) -> int:
+        """Number of the last of these frames in the folder, −1 without any."""
+        return max(int(np.max(self._indices)) if len(self._indices) else -1, -1)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __repr__(self) -> str:
+        whole = self._index.frames
+        part = f"{len(self)} of {whole}" if len(self) != whole else f"{whole}"
+        return f"Dataset({str(self._folder)!r}: {part} frames)"
+
+    def take(self, indices: NDArray[np.integer]) -> Dataset:
+        """Some of the frames.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Their numbers, in any order.
+
+        Returns
+        -------
+        Dataset
+            In that order.
+        """
+        own = np.asarray(self._indices, np.int64)[indices] if not isinstance(self._indices, range) else None
+        places = self._indices.start + np.asarray(indices, np.int64) if own is None else own  # type: ignore[union-attr]
+        shorter: range | NDArray[np.int64] = places.astype(np.int64)
+        if len(places) and (np.diff(places) == 1).all():
+            shorter = range(int(places[0]), int(places[-1]) + 1)
+        view = Dataset._view(self._folder, self._id, shorter)
+        view.__dict__.update(
+            {name: self.__dict__[name] for name in ("_index", "_facts_of_all") if name in self.__dict__}
+        )
+        return view
+
+    def where(self, *, elements: str | Iterable[str] | None = None, group: str | None = None) -> Dataset:
+        """The frames of some sets of elements, of some groups, or both.
+
+        Parameters
+        ----------
+        elements : str or iterable of str, optional
+            Names of sets, ``"CN"``: frames that have exactly the elements of one of them.
+        group : str, optional
+            A pattern of names of groups, ``"t03*"``.
+
+        Returns
+        -------
+        Dataset
+            Those frames, in their order; perhaps none.
+
+        Raises
+        ------
+        BasisError
+            No elements have such a name.
+        InputError
+            No group matches the pattern; names of groups are said.
+        """
+        chosen = np.ones(len(self), np.bool_)
+        if elements is not None:
+            names = [elements] if isinstance(elements, str) else list(elements)
+            chosen &= self.facts.of_sets({ElementSet.parse(name) for name in names})
+        if group is not None:
+            matching = np.array([fnmatchcase(name, group) for name in self.facts.group_names], np.bool_)
+            if not matching.any():
+                raise InputError(f"group: {group!r} matches no group; there are {sorted(self.facts.groups())[:20]}")
+            chosen &= matching[self.facts.group]
+        return self.take(np.flatnonzero(chosen))
+
+    # ---- what is known without atoms
+
+    @cached_property
+    def _facts_of_all(self) -> FrameFacts:
+        index = self._index
+        parts = [PartReader(self._folder, index, k).facts() for k in range(len(index.parts))]
+        return FrameFacts(
+            index.formulas, *(np.concatenate([p.formula for p in parts] or [np.empty(0, np.int32)]),),
+            index.groups, np.concatenate([p.group for p in parts] or [np.empty(0, np.int32)]),
+            np.concatenate([p.labels for p in parts] or [np.empty(0, np.uint8)]),
+            np.concatenate([p.energies for p in parts] or [np.empty(0)]),
+        )  # fmt: skip
+
+    @cached_property
+    def facts(self) -> FrameFacts:
+        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        if "_facts_of_all" in self.__dict__ or WHOLE * len(self) >= self._index.frames:
+            rows = self._indices
+            return self._facts_of_all.take(slice(rows.start, rows.stop) if isinstance(rows, range) else rows)
+        facts = [
+            (places, PartReader(self._folder, self._index, k).facts().take(own)) for k, own, places in self._by_part()
+        ]
+        order = np.concatenate([places for places, _ in facts])
+        back = np.argsort(order, kind="stable")
+        return FrameFacts(
+            self._index.formulas, np.concatenate([f.formula for _, f in facts])[back], self._index.groups,
+            *(np.concatenate([getattr(f, name) for _, f in facts])[back] for name in ("group", "labels", "energies")),
+        )  # fmt: skip
+
+    def _by_part(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Of each part that has some of these frames: its place, their numbers in it, their places here."""
+        starts = self._index.starts
+        numbers = np.asarray(self._indices, np.int64)
+        of_part = np.searchsorted(starts, numbers, side="right") - 1
+        for k in np.unique(of_part).tolist():
+            places = np.flatnonzero(of_part == k)
+            yield k, numbers[places] - starts[k], places
+
+    def _digests(self, columns: slice) -> NDArray[np.uint8]:
+        out = np.empty((len(self), DIGEST), np.uint8)
+        for k, own, places in self._by_part():
+            out[places] = PartReader(self._folder, self._index, k).digests(own)[:, columns]
+        return out
+
+    @property
+    def digests(self) -> NDArray[np.uint8]:
+        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        return self._digests(slice(0, DIGEST))
+
+    @property
+    def configurations(self) -> NDArray[np.uint8]:
+        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        return self._digests(slice(DIGEST, None))
+
+    def origin(self, index: int) -> str:
+        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        return self.take(np.array([index])).table().origin(0)
+
+    # ---- frames
+
+    def table(self) -> FrameTable:
+        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        numbers = np.asarray(self._indices, np.int64)
+        of_part = np.searchsorted(self._index.starts, numbers, side="right") - 1
+        runs = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(of_part)) + 1)
+        tables = []
+        for run in runs if len(numbers) else []:
+            k = int(of_part[run[0]])
+            tables.append(PartReader(self._folder, self._index, k).table(numbers[run] - self._index.starts[k]))
+        return joined_tables(tables)
+
+    def _frame(self, index: int) -> Frame:
+        return self.take(np.array([index])).table().frame(0)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for start in range(0, len(self), AT_ONCE):
+            yield from self.take(np.arange(start, min(start + AT_ONCE, len(self)))).table()

@@ -1,0 +1,188 @@
+"""``dataset.json``: which parts a data set on disk has, and the texts and formulas that its frames have numbers of."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+
+from ..errors import MissingFileError, StoreError
+from ..files.json_files import write_json
+from ..files.paths import local_path
+from ..frames.frame_facts import Formula
+from .parts import FORMAT, Part, label_origin_of, part_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from ..frames.labels import LabelOrigin
+
+INDEX: Final = "dataset.json"
+TEXTS: Final = ("formulas", "groups", "origins", "labels")
+"""What frames have numbers of."""
+
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetIndex:
+    """What ``dataset.json`` says.
+
+    Attributes
+    ----------
+    id : str
+        Of this data set, for as long as it only grows.
+    parts : tuple of Part
+        In the order of their frames.
+    formulas : tuple of Formula
+        Of all frames, each once.
+    groups : tuple of str
+        Names of groups.
+    origins : tuple of str
+        What origins of frames begin with.
+    labels : tuple of LabelOrigin or None
+        Where labels came from.
+    codes : dict from str to tuple of ndarray
+        By ``formulas``, ``groups``, ``origins`` and ``labels``, for each part: the number here of each of its own.
+    imports : tuple of dict
+        What was imported, one table for each call.
+    """
+
+    id: str
+    parts: tuple[Part, ...]
+    formulas: tuple[Formula, ...]
+    groups: tuple[str, ...]
+    origins: tuple[str, ...]
+    labels: tuple[LabelOrigin | None, ...]
+    codes: Mapping[str, tuple[NDArray[np.int32], ...]]
+    imports: tuple[Mapping[str, Any], ...]
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """(parts + 1,) number of the first frame of each part, and of all frames."""
+        return np.concatenate([[0], np.cumsum([p.frames for p in self.parts], dtype=np.int64)]).astype(np.int64)
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return int(self.starts[-1])
+
+    @property
+    def atoms(self) -> int:
+        """How many atoms there are."""
+        return sum(p.atoms for p in self.parts)
+
+
+def new_index() -> DatasetIndex:
+    """That of a data set without frames."""
+    return DatasetIndex(uuid.uuid4().hex, (), (), (), (), (), dict.fromkeys(TEXTS, ()), ())
+
+
+def grown(index: DatasetIndex, ledgers: Iterable[Mapping[str, Any]], added: Mapping[str, Any]) -> DatasetIndex:
+    """The index with more parts, by their ledgers, and with the import that added them."""
+    formulas, groups = _numbered(index.formulas), _numbered(index.groups)
+    origins, labels = _numbered(index.origins), _numbered(index.labels)
+    parts, codes = list(index.parts), {name: list(index.codes[name]) for name in TEXTS}
+    for ledger in ledgers:
+        parts.append(part_of(ledger))
+        codes["formulas"].append(_codes(formulas, map(_formula, ledger["formulas"])))
+        codes["groups"].append(_codes(groups, ledger["groups"]))
+        codes["origins"].append(_codes(origins, ledger["origins"]))
+        codes["labels"].append(_codes(labels, map(label_origin_of, ledger["labels"])))
+    return DatasetIndex(
+        index.id, tuple(parts), tuple(formulas), tuple(groups), tuple(origins), tuple(labels),
+        {name: tuple(arrays) for name, arrays in codes.items()}, (*index.imports, dict(added)),
+    )  # fmt: skip
+
+
+def _numbered(things: Iterable[T]) -> dict[T, int]:
+    return {thing: i for i, thing in enumerate(things)}
+
+
+def _codes(known: dict[T, int], own: Iterable[T]) -> NDArray[np.int32]:
+    return np.array([known.setdefault(thing, len(known)) for thing in own], np.int32)
+
+
+def _formula(pairs: Sequence[Sequence[Any]]) -> Formula:
+    return Formula(tuple((str(name), int(n)) for name, n in pairs))
+
+
+def write_index(folder: Path, index: DatasetIndex) -> None:
+    """Write ``dataset.json``, at once: a reader sees the old one or the new one."""
+    write_json(folder / INDEX, {
+        "format": FORMAT, "id": index.id, "frames": index.frames, "atoms": index.atoms, "imports": list(index.imports),
+        "formulas": [[list(pair) for pair in f.counts] for f in index.formulas], "groups": list(index.groups),
+        "origins": list(index.origins), "labels": [None if o is None else asdict(o) for o in index.labels],
+        "parts": [
+            {**asdict(part), **{name: index.codes[name][k].tolist() for name in TEXTS}}
+            for k, part in enumerate(index.parts)
+        ],
+    })  # fmt: skip
+
+
+def read_index(path: str | Path) -> DatasetIndex:
+    """What a data set has.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder.
+
+    Returns
+    -------
+    DatasetIndex
+        Parsed once for each state of the file.
+
+    Raises
+    ------
+    MissingFileError
+        There is no data set.
+    StoreError
+        The file is damaged, or of another format.
+    """
+    folder = local_path(path, "data set")
+    try:
+        with (folder / INDEX).open("rb") as stream:
+            status = os.fstat(stream.fileno())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        there = (
+            ", an import that was not finished: import again to go on with it" if (folder / "ledger").is_dir() else ""
+        )
+        raise MissingFileError(
+            f"{folder}: expected a data set (a folder with {INDEX}, made by hiertl-dist import), found none{there}"
+        ) from error
+    return _parsed(folder, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@lru_cache(maxsize=8)
+def _parsed(folder: Path, stamp: tuple[int, ...]) -> DatasetIndex:
+    path = folder / INDEX
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise StoreError(f"{path}: expected format {FORMAT}, found {content['format']}; import the data again")
+        codes: dict[str, tuple[NDArray[np.int32], ...]] = {
+            name: tuple(np.array(part[name], np.int32) for part in content["parts"]) for name in TEXTS
+        }
+        return DatasetIndex(
+            content["id"], tuple(map(part_of, content["parts"])), tuple(map(_formula, content["formulas"])),
+            tuple(content["groups"]), tuple(content["origins"]), tuple(map(label_origin_of, content["labels"])), codes,
+            tuple(content["imports"]),
+        )  # fmt: skip
+    except StoreError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path}: it is damaged: {type(error).__name__}: {error}; import the data again") from error
+
+
+def is_dataset(path: str | Path) -> bool:
+    """Whether a folder is a data set."""
+    return (local_path(path, "data set") / INDEX).is_file()

@@ -1,0 +1,127 @@
+"""The folder of a data set while it is written: who may, what an import left there, and when parts belong to it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import zarr
+from zarr.codecs import Crc32cCodec
+
+from ..errors import StoreError
+from ..files.chunks import ChunkedRows
+from ..files.locks import locked
+from .dataset_index import DatasetIndex, grown, is_dataset, new_index, read_index, write_index
+from .parts import ARRAYS, CHUNK, FORMAT, Part, ledger_path, read_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+KIND: Final = "frames"
+"""What the attributes of the zarr group say that it is."""
+
+_holding: dict[Path, ExitStack] = {}
+"""Locks that this process holds, by folder."""
+
+
+def hold(folder: Path) -> None:
+    """Make the folder and hold its lock until :func:`let_go`; who has it meanwhile is waited for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(locked(folder))
+        _holding[folder] = stack.pop_all()
+
+
+def let_go(folder: Path) -> None:
+    """Give the lock back, where this process holds it."""
+    if stack := _holding.pop(folder, None):
+        stack.close()
+
+
+def begin(folder: Path) -> DatasetIndex:
+    """Make arrays for parts, or look at the data set that is there.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, locked.
+
+    Returns
+    -------
+    DatasetIndex
+        Of the parts that belong to it by now.
+
+    Raises
+    ------
+    StoreError
+        Something else is there.
+    """
+    if (folder / "zarr.json").exists():
+        group = zarr.open_group(folder, mode="r")
+        if (found := group.attrs.get("hiertl_dist_kind")) != KIND or group.attrs.get("format") != FORMAT:
+            what = f"{found} of format {group.attrs.get('format')}" if found else "another zarr group"
+            raise StoreError(f"{folder}: expected a data set of format {FORMAT} or an empty folder, found {what}")
+    else:
+        others = [p for p in folder.iterdir() if not p.name.startswith(".lock") and p.suffix != ".partial"]
+        if others:
+            raise StoreError(
+                f"{folder}: expected an empty folder or a data set, found other files, such as {others[0].name}"
+            )
+        zarr.create_group(folder, attributes={"hiertl_dist_kind": KIND, "format": FORMAT})
+    group = zarr.open_group(folder, mode="a")
+    for name, (dtype, columns, fill) in ARRAYS.items():
+        if name not in group:
+            group.create_array(
+                name, shape=(0, columns), chunks=(CHUNK[name.partition("/")[0]], columns), dtype=dtype,
+                fill_value=fill, compressors=[Crc32cCodec()], config={"write_empty_chunks": True},
+            )  # fmt: skip
+        ChunkedRows.open(folder / name)
+    return read_index(folder) if is_dataset(folder) else new_index()
+
+
+def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
+    """Whether an import that was not finished has written a part of the same frames."""
+    if not ledger_path(folder, part.number).exists():
+        return False
+    try:
+        ledger = read_ledger(folder, part.number)
+    except StoreError:  # it is written anew
+        return False
+    own = Part(*(ledger[name] for name in ("number", "frames", "atoms", "first_frames", "first_atoms")))
+    return own == part and ledger["source"] == dict(source)
+
+
+def finish(folder: Path, index: DatasetIndex, parts: Sequence[Part], added: Mapping[str, Any]) -> DatasetIndex:
+    """Let parts that are complete belong to the data set.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, locked.
+    index : DatasetIndex
+        What it had.
+    parts : sequence of Part
+        Those that are new, in the order of their frames.
+    added : mapping from str to object
+        What is kept of the import, for JSON.
+
+    Returns
+    -------
+    DatasetIndex
+        What it has now.
+    """
+    index = grown(index, (read_ledger(folder, p.number) for p in parts), added)
+    group = zarr.open_group(folder, mode="a")
+    last = index.parts[-1]
+    for name, (_, columns, _) in ARRAYS.items():
+        rows = {"frames": last.next_frames, "atoms": last.next_atoms}[name.partition("/")[0]]
+        array = group[name]
+        assert isinstance(array, zarr.Array)
+        array.resize((rows * CHUNK[name.partition("/")[0]], columns))
+    write_index(folder, index)
+    number = last.number + 1
+    while (left := ledger_path(folder, number)).exists():  # of a longer import that was not finished
+        left.unlink()
+        number += 1
+    return index

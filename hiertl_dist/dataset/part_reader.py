@@ -1,0 +1,116 @@
+"""Frames out of the parts of a data set: what was asked for lately is kept, some megabytes in each process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..algebra.byte_cache import Kept
+from ..frames.frame_facts import FrameFacts
+from ..frames.frame_table import FrameTable
+from .parts import BLOCK, read_blocks, read_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .dataset_index import DatasetIndex
+
+KEPT: Final = 48 * 2**20
+"""Bytes of arrays that a process keeps."""
+
+Key = tuple[str, str, int, str]
+
+
+_arrays: Kept[Key, NDArray[Any]] = Kept(KEPT, lambda array: int(array.nbytes))
+_ledgers: Kept[Key, dict[str, Any]] = Kept(256, lambda _: 1)
+
+
+@dataclass(frozen=True, eq=False)
+class PartReader:
+    """One part of a data set.
+
+    Attributes
+    ----------
+    folder : Path
+        The data set.
+    index : DatasetIndex
+        What it has.
+    place : int
+        Which of its parts, from 0.
+    """
+
+    folder: Path
+    index: DatasetIndex
+    place: int
+
+    @property
+    def _number(self) -> int:
+        return self.index.parts[self.place].number
+
+    @property
+    def ledger(self) -> Mapping[str, Any]:
+        """What was written when the part was complete."""
+        key = (str(self.folder), self.index.id, self._number, "")
+        return _ledgers.of(key, lambda _: read_ledger(self.folder, self._number))
+
+    def _whole(self, array: str) -> NDArray[Any]:
+        part = self.index.parts[self.place]
+        blocks = np.arange(-(-part.rows(array) // BLOCK[array.partition("/")[0]]))
+        return read_blocks(self.folder, part, array, blocks, self.ledger["crc32c"])
+
+    def _kept(self, array: str) -> NDArray[Any]:
+        return _arrays.of((str(self.folder), self.index.id, self._number, array), lambda _: self._whole(array))
+
+    @property
+    def numbers(self) -> NDArray[np.int32]:
+        """(frames, 8) with numbers of the data set's texts instead of the part's."""
+        own = self._kept("frames/numbers").copy()
+        for column, name in ((1, "formulas"), (2, "groups"), (5, "origins"), (7, "labels")):
+            own[:, column] = self.index.codes[name][self.place][own[:, column]]
+        return own
+
+    def facts(self) -> FrameFacts:
+        """The facts of the part's frames."""
+        numbers = self.numbers
+        return FrameFacts(
+            self.index.formulas, numbers[:, 1].copy(), self.index.groups, numbers[:, 2].copy(),
+            numbers[:, 3].astype(np.uint8), self._kept("frames/values")[:, 0].copy(),
+        )  # fmt: skip
+
+    def digests(self, frames: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """(n, 64) digests and configurations of some frames."""
+        return self._rows("frames/digests", frames).view(np.uint8)
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum(self._kept("frames/numbers")[:, 0], dtype=np.int64)]).astype(np.int64)
+
+    def _rows(self, array: str, rows: NDArray[np.integer]) -> NDArray[Any]:
+        """Rows of an array by their numbers within the part."""
+        step = BLOCK[array.partition("/")[0]]
+        blocks, of_rows = np.unique(rows // step, return_inverse=True)
+        data = read_blocks(self.folder, self.index.parts[self.place], array, blocks, self.ledger["crc32c"])
+        picked: NDArray[Any] = data[of_rows * step + rows % step]
+        return picked
+
+    def table(self, frames: NDArray[np.integer]) -> FrameTable:
+        """Some frames of the part, at least one, by their numbers within it, in that order."""
+        numbers, values, ledger = self._kept("frames/numbers")[frames], self._kept("frames/values")[frames], self.ledger
+        counts, first = numbers[:, 0], self._starts[frames]
+        ends = np.cumsum(counts, dtype=np.int64)
+        atoms = np.arange(ends[-1]) + np.repeat(first - (ends - counts), counts)
+        return FrameTable(
+            n_atoms=counts, names=tuple(ledger["names"]), types=self._rows("atoms/types", atoms)[:, 0],
+            positions=self._rows("atoms/positions", atoms), cells=values[:, 7:].reshape(-1, 3, 3),
+            pbc=(numbers[:, 4:5] >> np.arange(3) & 1).astype(np.bool_), energies=values[:, 0].copy(),
+            has_forces=(numbers[:, 3] & 2) != 0, forces=self._rows("atoms/forces", atoms), stresses=values[:, 1:7],
+            group_names=self.index.groups, groups=self.index.codes["groups"][self.place][numbers[:, 2]],
+            origin_texts=self.index.origins,
+            origins=np.stack([self.index.codes["origins"][self.place][numbers[:, 5]], numbers[:, 6]], axis=1),
+            label_origins=self.index.labels, labels=self.index.codes["labels"][self.place][numbers[:, 7]],
+        )  # fmt: skip

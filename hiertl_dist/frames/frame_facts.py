@@ -1,0 +1,199 @@
+"""``FrameFacts``: what is known of many frames without their atoms, some twenty bytes for each.
+
+Who plans, shares out, chooses and counts frames asks these, and makes or reads no frame for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from .element_set import ElementSet
+from .rows import SUMMARY_KINDS
+from .type_names import composition_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from .frame import Frame
+
+ENERGY: Final = 1
+FORCES: Final = 2
+"""Bits of ``FrameFacts.labels``; bit 2 + k is set where the stress has component k."""
+
+STRESS: Final = 4
+
+
+class Formula(NamedTuple):
+    """How many atoms of each type a frame has, the types in the order of their names: ``(("C", 24), ("N", 8))``."""
+
+    counts: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def of(cls, species: Iterable[str]) -> Formula:
+        """That of the types of some atoms."""
+        return cls(tuple(sorted(Counter(species).items())))
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return sum(n for _, n in self.counts)
+
+    @property
+    def element_set(self) -> ElementSet:
+        """The set of types that occur."""
+        return ElementSet.of(name for name, _ in self.counts)
+
+    @property
+    def composition(self) -> str:
+        """Atomic percentages, as ``Frame.composition``."""
+        atoms = self.n_atoms
+        return composition_name({name: round(100 * n / atoms) for name, n in self.counts})
+
+
+@dataclass(frozen=True, eq=False)
+class FrameFacts:
+    """Facts of n frames; texts stand once, and frames have their numbers.
+
+    Attributes
+    ----------
+    formulas : tuple of Formula
+        Those that occur, and perhaps others.
+    formula : ndarray of int32, shape (n,)
+        Of each frame, an index into ``formulas``.
+    group_names : tuple of str
+        Names of groups that occur, and perhaps others.
+    group : ndarray of int32, shape (n,)
+        Of each frame, an index into ``group_names``.
+    labels : ndarray of uint8, shape (n,)
+        Which labels there are: bit 0 an energy, bit 1 forces, bits 2 to 7 stress components xx yy zz xy xz yz.
+    energies : ndarray of shape (n,)
+        kcal/mol, NaN of a frame without.
+    """
+
+    formulas: tuple[Formula, ...]
+    formula: NDArray[np.int32]
+    group_names: tuple[str, ...]
+    group: NDArray[np.int32]
+    labels: NDArray[np.uint8]
+    energies: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.formula)
+
+    def take(self, indices: NDArray[np.integer] | slice) -> FrameFacts:
+        """The facts of some of the frames."""
+        return replace(
+            self, formula=self.formula[indices], group=self.group[indices], labels=self.labels[indices],
+            energies=self.energies[indices],
+        )  # fmt: skip
+
+    @cached_property
+    def set_names(self) -> tuple[ElementSet, ...]:
+        """The sets of elements of ``formulas``, each once."""
+        return tuple(dict.fromkeys(f.element_set for f in self.formulas))
+
+    @cached_property
+    def sets(self) -> NDArray[np.int32]:
+        """(n,) of each frame, an index into ``set_names``."""
+        number = {s: i for i, s in enumerate(self.set_names)}
+        return np.array([number[f.element_set] for f in self.formulas], np.int32)[self.formula]
+
+    @cached_property
+    def n_atoms(self) -> NDArray[np.int32]:
+        """(n,) atoms of each frame."""
+        return np.array([f.n_atoms for f in self.formulas], np.int32)[self.formula]
+
+    @property
+    def has_energy(self) -> NDArray[np.bool_]:
+        """(n,) which frames have an energy."""
+        has: NDArray[np.bool_] = (self.labels & ENERGY) != 0
+        return has
+
+    @property
+    def has_forces(self) -> NDArray[np.bool_]:
+        """(n,) which frames have forces."""
+        has: NDArray[np.bool_] = (self.labels & FORCES) != 0
+        return has
+
+    @property
+    def rows_of_kinds(self) -> NDArray[np.int64]:
+        """(n, 4) rows of each frame by :data:`~hiertl_dist.frames.rows.SUMMARY_KINDS`."""
+        rows = np.zeros((len(self), len(SUMMARY_KINDS)), np.int64)
+        rows[:, 0] = 3 * np.where(self.has_forces, self.n_atoms, 0)
+        for component in range(6):
+            rows[:, 1 if component < 3 else 2] += (self.labels & (STRESS << component)) != 0
+        rows[:, 3] = self.has_energy
+        return rows
+
+    @property
+    def n_rows(self) -> NDArray[np.int64]:
+        """(n,) rows of each frame: its labels as numbers."""
+        n: NDArray[np.int64] = self.rows_of_kinds.sum(axis=1)
+        return n
+
+    def element_sets(self, chosen: NDArray[np.bool_] | None = None) -> set[ElementSet]:
+        """The sets of elements that occur in these frames, or in some of them."""
+        codes = self.sets if chosen is None else self.sets[chosen]
+        return {self.set_names[c] for c in np.unique(codes).tolist()}
+
+    def groups(self, chosen: NDArray[np.bool_] | None = None) -> list[str]:
+        """The groups that occur in these frames, or in some of them, in order of first appearance."""
+        codes = self.group if chosen is None else self.group[chosen]
+        present, first = np.unique(codes, return_index=True)
+        return [self.group_names[c] for c in present[np.argsort(first)].tolist()]
+
+    def of_sets(self, sets: Collection[str]) -> NDArray[np.bool_]:
+        """(n,) which frames have exactly the elements of one of some sets."""
+        wanted = np.array([s in sets for s in self.set_names], np.bool_)
+        return wanted[self.sets]
+
+    def elements(self, chosen: NDArray[np.bool_] | None = None) -> tuple[str, ...]:
+        """Every type of atoms that occurs in these frames, or in some of them, sorted."""
+        return tuple(sorted(ElementSet.union(self.element_sets(chosen)).elements))
+
+    def counts(self, elements: Sequence[str]) -> NDArray[np.float64]:
+        """(n, elements) atoms of each type in each frame."""
+        table = np.array([[dict(f.counts).get(e, 0) for e in elements] for f in self.formulas], np.float64)
+        return table.reshape(len(self.formulas), len(elements))[self.formula]
+
+    @cached_property
+    def compositions(self) -> tuple[str, ...]:
+        """The composition of each of ``formulas``."""
+        return tuple(f.composition for f in self.formulas)
+
+
+def label_bits(frame: Frame) -> int:
+    """What :attr:`FrameFacts.labels` has of a frame."""
+    bits = ENERGY * (frame.energy is not None) + FORCES * (frame.forces is not None)
+    if frame.stress is not None:
+        bits += sum(STRESS << int(c) for c in np.flatnonzero(np.isfinite(frame.stress)))
+    return int(bits)
+
+
+def facts_of(frames: Sequence[Frame]) -> FrameFacts:
+    """The facts of some frames."""
+    formulas: dict[Formula, int] = {}
+    known: dict[tuple[str, ...], int] = {}
+    groups: dict[str, int] = {}
+    formula = np.empty(len(frames), np.int32)
+    group = np.empty(len(frames), np.int32)
+    labels = np.empty(len(frames), np.uint8)
+    energies = np.full(len(frames), np.nan)
+    for i, frame in enumerate(frames):
+        number = known.get(frame.species)
+        if number is None:
+            own = Formula.of(frame.species)
+            number = known[frame.species] = formulas.setdefault(own, len(formulas))
+        formula[i] = number
+        group[i] = groups.setdefault(frame.group, len(groups))
+        labels[i] = label_bits(frame)
+        if frame.energy is not None:
+            energies[i] = frame.energy
+    return FrameFacts(tuple(formulas), formula, tuple(groups), group, labels, energies)

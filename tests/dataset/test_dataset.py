@@ -1,0 +1,213 @@
+"""Frames on disk are the frames that went in, whole or in parts, in this process or another."""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hiertl_dist import Frame, executor
+from hiertl_dist.algebra.byte_cache import Kept
+from hiertl_dist.dataset import importing, part_reader
+from hiertl_dist.dataset.dataset import Dataset
+from hiertl_dist.errors import BasisError, InputError, MissingFileError, StoreError
+from hiertl_dist.frames.frame import frames_digest
+from hiertl_dist.frames.frame_facts import facts_of
+from hiertl_dist.frames.frame_sequence import FrameList
+from hiertl_dist.frames.rows import SUMMARY_KINDS, kind_codes, n_rows
+
+
+def mixed(number: int, seed: int = 0) -> list[Frame]:
+    """Frames of several sets, groups, labels and periodicities."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for i in range(number):
+        n = int(rng.integers(1, 9))
+        pbc = [(True, True, True), (True, True, False), None][rng.integers(3)]
+        stress = rng.normal(size=6) if pbc == (True, True, True) else None
+        if stress is not None and rng.random() < 0.5:
+            stress[3:] = np.nan
+        frames.append(Frame(
+            tuple(rng.choice(["C", "N", "H"], n)), 5.0 * rng.normal(size=(n, 3)),
+            None if pbc is None else np.diag(rng.uniform(4, 6, 3)), float(rng.normal()) if rng.random() < 0.7 else None,
+            rng.normal(size=(n, 3)) if rng.random() < 0.7 else None, stress, f"g{rng.integers(3)}", f"image {i + 1}",
+            pbc,
+        ))  # fmt: skip
+    return frames
+
+
+@pytest.fixture
+def create(monkeypatch):
+    """Data sets in parts of few frames."""
+    monkeypatch.setattr(importing, "MOST_FRAMES", 7)
+    return partial(Dataset.create, executor=executor("serial"))
+
+
+def alike(one: Dataset, other: list[Frame]) -> None:
+    assert [f.digest for f in one] == [f.digest for f in other]
+    assert [(f.origin, f.labels, f.group) for f in one] == [(f.origin, f.labels, f.group) for f in other]
+    assert len(one) == len(other)
+    assert one.key == frames_digest(other)
+    own, facts = one.facts, facts_of(other)
+    assert [own.formulas[k] for k in own.formula] == [facts.formulas[k] for k in facts.formula]
+    assert [own.group_names[k] for k in own.group] == [f.group for f in other]
+    assert own.groups() == facts.groups()
+    assert own.element_sets() == {f.element_set for f in other}
+    np.testing.assert_array_equal(own.energies, facts.energies)
+    np.testing.assert_array_equal(own.labels, facts.labels)
+    assert own.n_rows.tolist() == [n_rows(f) for f in other]
+    assert bytes(one.configurations).hex() == "".join(f.configuration for f in other)
+
+
+def test_frames_come_back(create, tmp_path):
+    frames = mixed(40)
+    data = create(tmp_path / "d", iter(frames))
+    alike(data, frames)
+    assert len(data._index.parts) == 6
+    for index in (0, 7, 39, -1):
+        assert data[index].digest == frames[index].digest
+        assert data.origin(index % 40) == frames[index].origin
+    with pytest.raises(IndexError, match="one of 40 frames, found 40"):
+        data[40]
+
+
+@given(st.lists(st.integers(0, 39), min_size=1, max_size=15), st.integers(1, 5), st.integers(0, 39))
+@settings(max_examples=30, deadline=None)
+def test_any_part_is_those_frames(tmp_path_factory, numbers, step, start):
+    frames = mixed(40)
+    path = tmp_path_factory.getbasetemp() / "any part"
+    if not path.exists():
+        most, importing.MOST_FRAMES = importing.MOST_FRAMES, 7
+        Dataset.create(path, frames, executor=executor("serial"))
+        importing.MOST_FRAMES = most
+    data = Dataset(path)
+    alike(data.take(np.array(numbers)), [frames[i] for i in numbers])
+    part = data[start::step]
+    alike(part, frames[start::step])
+    inner = pickle.loads(pickle.dumps(part))
+    alike(inner, frames[start::step])
+    alike(inner[::-1], frames[start::step][::-1])
+
+
+def test_what_travels_is_a_path_and_a_range(create, tmp_path):
+    data = create(tmp_path / "d", mixed(40))
+    assert len(pickle.dumps(data)) < 400
+    assert len(pickle.dumps(data[3:30])) < 400
+    assert len(pickle.dumps(data.take(np.array([3, 5, 30])))) < 600
+
+
+def test_where(create, tmp_path):
+    frames = mixed(40)
+    data = create(tmp_path / "d", frames)
+    alike(data.where(elements="CN"), [f for f in frames if f.element_set == "CN"])
+    alike(data.where(elements=["NC", "H"]), [f for f in frames if f.element_set in ("CN", "H")])
+    alike(data.where(group="g[12]"), [f for f in frames if f.group in ("g1", "g2")])
+    alike(data.where(elements="C", group="g0"), [f for f in frames if (f.element_set, f.group) == ("C", "g0")])
+    assert len(data.where(elements="Ta")) == 0
+    assert list(data.where(elements="Ta")) == []
+    with pytest.raises(InputError, match=r"'x\*' matches no group; there are \['g0', 'g1', 'g2'\]"):
+        data.where(group="x*")
+    with pytest.raises(BasisError):
+        data.where(elements="CCN")
+
+
+def test_facts_of_a_list_are_those_of_its_frames():
+    frames = FrameList(mixed(30))
+    facts = frames.facts
+    for i, frame in enumerate(frames):
+        counts = np.bincount(kind_codes(frame), minlength=len(SUMMARY_KINDS))
+        assert facts.rows_of_kinds[i].tolist() == counts.tolist()
+        assert facts.n_atoms[i] == len(frame)
+        assert facts.set_names[facts.sets[i]] == frame.element_set
+        assert facts.compositions[facts.formula[i]] == frame.composition
+        assert facts.counts(("C", "H", "N"))[i].tolist() == [frame.species.count(e) for e in ("C", "H", "N")]
+    chosen = np.array([2, 5, 7])
+    assert frames.take(chosen).facts.groups() == facts_of([frames[i] for i in chosen]).groups()
+    assert facts.elements(facts.of_sets({"CN", "H"})) == ("C", "H", "N")
+    assert facts.elements() == ("C", "H", "N")
+
+
+def read(data: Dataset) -> None:
+    list(data)
+    len(data.digests)
+
+
+class TestAppending:
+    def test_more_frames(self, create, tmp_path):
+        frames = mixed(30)
+        first = create(tmp_path / "d", frames[:10])
+        both = create(tmp_path / "d", mixed(30)[10:], append=True)
+        alike(both, frames)
+        alike(first, frames[:10])  # what was opened before goes on
+        alike(pickle.loads(pickle.dumps(first)), frames[:10])
+
+    def test_not_by_mistake(self, create, tmp_path):
+        create(tmp_path / "d", mixed(5))
+        with pytest.raises(StoreError, match=r"data set of 5 frames already; append=True \(--append\) adds"):
+            create(tmp_path / "d", mixed(5, seed=1))
+
+    def test_another_data_set_in_its_place(self, create, tmp_path):
+        view = create(tmp_path / "d", mixed(9))[2:5]
+        sent = pickle.dumps(view)
+        (tmp_path / "d").rename(tmp_path / "old")
+        create(tmp_path / "d", mixed(9, seed=1))
+        with pytest.raises(StoreError, match="the folder was made anew meanwhile; open it again"):
+            list(pickle.loads(sent))
+
+
+class TestDamage:
+    @pytest.mark.parametrize("array", ["atoms/positions", "atoms/types", "frames/values", "frames/digests"])
+    def test_a_changed_byte_is_noticed(self, create, tmp_path, array, monkeypatch):
+        data = create(tmp_path / "d", mixed(20))
+        file = tmp_path / "d" / array / "c" / "1" / "0"
+        content = bytearray(file.read_bytes())
+        content[5] ^= 1
+        file.write_bytes(content)
+        monkeypatch.setattr(part_reader, "_arrays", Kept(0, lambda _: 1))
+        with pytest.raises(StoreError, match=rf"{array}, part 1, block 0: expected CRC32C .*; import the data"):
+            read(data[7:14])
+
+    def test_a_missing_file_is_no_array_of_nan(self, create, tmp_path):
+        data = create(tmp_path / "d", mixed(20))
+        (tmp_path / "d" / "atoms/positions/c/1/0").unlink()
+        assert [f.digest for f in data[:7]] == [f.digest for f in mixed(20)[:7]]
+        with pytest.raises(StoreError, match="part 1: cannot be read"):
+            list(data)
+
+    def test_a_damaged_index(self, create, tmp_path):
+        create(tmp_path / "d", mixed(5))
+        (tmp_path / "d" / "dataset.json").write_text("{")
+        with pytest.raises(StoreError, match=r"dataset\.json: it is damaged"):
+            Dataset(tmp_path / "d")
+
+    def test_no_data_set(self, tmp_path):
+        with pytest.raises(MissingFileError, match="expected a data set"):
+            Dataset(tmp_path)
+        (tmp_path / "other.txt").write_text("x")
+        with pytest.raises(
+            StoreError, match=r"expected an empty folder or a data set, found other files, such as other"
+        ):
+            Dataset.create(tmp_path, mixed(3), executor=executor("serial"))
+
+
+def test_others_read_it_with_zarr(create, tmp_path):
+    frames = mixed(20)
+    create(tmp_path / "d", frames)
+    group = zarr.open_group(tmp_path / "d", mode="r")
+    positions = np.asarray(group["atoms/positions"][:])
+    written = positions[~np.isnan(positions).any(axis=1)]
+    np.testing.assert_array_equal(written, np.concatenate([f.positions for f in frames]))
+
+
+def test_a_large_frame_has_a_part_of_several_chunks(tmp_path):
+    small = mixed(1)[0]
+    n = 20_000
+    rng = np.random.default_rng(1)
+    large = Frame(("C",) * n, 1e3 * rng.random((n, 3)), energy=1.0, forces=rng.normal(size=(n, 3)))
+    data = Dataset.create(tmp_path / "d", [small, large, small], executor=executor("serial"))
+    assert [f.digest for f in data] == [small.digest, large.digest, small.digest]
