@@ -6,6 +6,7 @@ are data sets too. A worker is sent a path and a range, and reads the frames its
 
 from __future__ import annotations
 
+import hashlib
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +17,14 @@ import numpy as np
 from ..errors import InputError, StoreError
 from ..files.paths import local_path
 from ..frames.element_set import ElementSet
-from ..frames.frame_facts import FrameFacts
-from ..frames.frame_sequence import DIGEST, FrameSequence
-from ..frames.frame_table import joined_tables
+from ..frames.frame_facts import ENERGY, FORCES, STRESS, FrameFacts
+from ..frames.frame_sequence import DIGEST, AlikeLabels, FrameSequence
+from ..frames.frame_table import Numbered, joined_tables
 from ..io.trajectories import warn_of_labels
 from .dataset_index import read_index
 from .importing import import_frames
 from .part_reader import PartReader
+from .parts import ZERO_ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -291,9 +293,39 @@ class Dataset(FrameSequence):
         """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
         return self._digests(slice(DIGEST, None))
 
+    @property
+    def identities(self) -> list[str]:
+        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        places = np.asarray(self._indices, np.int64)
+        return [f"{self._id} {hashlib.sha256(places.tobytes()).hexdigest()}"]
+
     def origin(self, index: int) -> str:
         """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
-        return self.take(np.array([index])).table().origin(0)
+        number = self._indices[index]
+        k = int(np.searchsorted(self._index.starts, number, side="right")) - 1
+        text, after = PartReader(self._folder, self._index, k).numbers[number - self._index.starts[k], 5:7].tolist()
+        return str(Numbered(self._index.origins[text], after))
+
+    def alike_labels(self) -> list[AlikeLabels]:
+        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        known: dict[tuple[int, int], AlikeLabels] = {}
+        for k, own, places in sorted(self._by_part(), key=lambda of_part: int(of_part[2][0])):
+            numbers = PartReader(self._folder, self._index, k).numbers[own]
+            has_stress = (numbers[:, 3] >= STRESS) * STRESS
+            alike = np.stack([numbers[:, 7], numbers[:, 3] % STRESS + has_stress], axis=1)
+            zero = (numbers[:, 4] & ZERO_ENERGY) != 0
+            kinds, first, which = np.unique(alike, axis=0, return_index=True, return_inverse=True)
+            for j in np.argsort(first).tolist():
+                labels, bits = kinds[j].tolist()
+                mine = which.reshape(-1) == j
+                before = known.get((labels, bits)) or AlikeLabels(
+                    self._index.labels[labels], bool(bits & ENERGY), bool(bits & FORCES), bool(bits & STRESS), 0,
+                    self.origin(int(places[first[j]])), 0,
+                )  # fmt: skip
+                known[labels, bits] = before._replace(
+                    frames=before.frames + int(mine.sum()), zero_energies=before.zero_energies + int(zero[mine].sum())
+                )
+        return list(known.values())
 
     # ---- frames
 

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import InputError
+from ..frames.frame_sequence import DIGEST, FrameSequence, sequence_of, taken
 from ..text.words import count_text, shown
 from .folds import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from ..frames.frame import Frame
+
+MOST_NAMED: Final = 3
+"""Pairs of equal frames that a note names."""
 
 NEIGHBOURS: Final = (
     "frames held out one by one have neighbours of the same trajectory in the fit, which are nearly the same frame: "
@@ -46,7 +52,7 @@ def hold_out(
     fraction: float | None = None,
     every: int | None = None,
     seed: int = 0,
-) -> tuple[list[Frame], list[Frame]]:
+) -> tuple[Sequence[Frame], Sequence[Frame]]:
     """Share out frames into those that are fitted and those that are held out; both in the order given.
 
     Equal configurations are held out together. What is chosen follows from the contents of the frames, and with
@@ -55,7 +61,7 @@ def hold_out(
     Parameters
     ----------
     frames : sequence of Frame
-        Labelled or not.
+        Labelled or not; a list or a :class:`~hiertl_dist.Dataset`.
     groups : sequence of str, default ()
         Patterns of ``Frame.group`` (``t03*``); all frames of a group that one of them matches are held out.
     fraction : float, optional
@@ -69,9 +75,9 @@ def hold_out(
 
     Returns
     -------
-    fitted : list of Frame
-        The frames to be fitted.
-    held_out : list of Frame
+    fitted : sequence of Frame
+        The frames to be fitted: a list, or of a data set a part of it.
+    held_out : sequence of Frame
         The frames that are held out.
 
     Raises
@@ -80,33 +86,33 @@ def hold_out(
         A pattern matches no group, nothing or everything would be held out, or options contradict each other.
     """
     check_hold_out(fraction, every)
-    for pattern in groups:
-        if not any(fnmatchcase(f.group, pattern) for f in frames):
-            group_names = sorted({f.group for f in frames})
+    sequence = sequence_of(frames)
+    facts = sequence.facts
+    group_names = sorted(facts.groups())
+    matched = {p: [n for n in group_names if fnmatchcase(n, p)] for p in groups}
+    for pattern, names in matched.items():
+        if not names:
             raise InputError(f"hold_out: {pattern!r} matches no group; there are {group_names[:20]}")
-    whole = [any(fnmatchcase(f.group, p) for p in groups) for f in frames]
-    others = [f for f, out in zip(frames, whole, strict=True) if not out]
-    single: set[str] = set()
-    if fraction is not None:
-        single = _drawn(others, fraction, seed)
-    elif every is not None:
-        single = _counted(others, every)
-    if (fraction is not None or every is not None) and not single:
-        raise InputError(
-            f"hold_out: none of {len(others)} frames would be held out by "
-            f"{f'fraction = {fraction}' if fraction is not None else f'every = {every}'}"
-        )
-    held_out = [out or f.configuration in single for f, out in zip(frames, whole, strict=True)]
-    if frames and all(held_out):
+    whole_groups = {name for names in matched.values() for name in names}
+    held_out = np.array([name in whole_groups for name in facts.group_names], np.bool_)[facts.group]
+    if fraction is not None or every is not None:
+        others = np.flatnonzero(~held_out)
+        rest = sequence.take(others)
+        single = _drawn(rest, fraction, seed) if fraction is not None else _counted(rest, every or 0)
+        if not single.any():
+            raise InputError(
+                f"hold_out: none of {len(others)} frames would be held out by "
+                f"{f'fraction = {fraction}' if fraction is not None else f'every = {every}'}"
+            )
+        held_out |= _equal_to(sequence.configurations, others[single])
+    if len(frames) and held_out.all():
         options = [f"groups = {list(groups)}"] * bool(groups) + [f"fraction = {fraction}"] * (fraction is not None)
         options += [f"every = {every}"] * (every is not None)
-        group_names = sorted({f.group for f in frames})
         raise InputError(
             f"hold_out: {' and '.join(options)} would hold out all {len(frames)} frames, and leave none to fit; the "
             f"groups are {group_names[:20]}"
         )
-    fitted = [f for f, out in zip(frames, held_out, strict=True) if not out]
-    return fitted, [f for f, out in zip(frames, held_out, strict=True) if out]
+    return taken(frames, np.flatnonzero(~held_out)), taken(frames, np.flatnonzero(held_out))
 
 
 def equal_frames_notes(fitted: Sequence[Frame], held_out: Sequence[Frame] = ()) -> tuple[str, ...]:
@@ -114,44 +120,63 @@ def equal_frames_notes(fitted: Sequence[Frame], held_out: Sequence[Frame] = ()) 
 
     They say how many, and whether some that are held out are fitted as well.
     """
-    first: dict[str, Frame] = {}
-    again: list[tuple[Frame, Frame]] = []
-    labels: set[str] = set()
-    for frame in fitted:
-        if (earlier := first.setdefault(frame.configuration, frame)) is not frame:
-            again.append((frame, earlier))
-            labels |= {"other labels"} if not _same_labels(frame, earlier) else {"the same labels"}
-    leaks = [(f, first[f.configuration]) for f in held_out if f.configuration in first]
+    fit, held = sequence_of(fitted), sequence_of(held_out)
+    first = first_equal(np.concatenate([fit.configurations, held.configurations]))
+    places = np.flatnonzero(first[: len(fit)] != np.arange(len(fit)))
+    again = [(fit.origin(i), fit.origin(int(first[i]))) for i in places[:MOST_NAMED].tolist()]
+    leaks = np.flatnonzero(first[len(fit) :] < len(fit))
     notes = []
-    if again:
-        notes.append(
-            f"{count_text(len(again), 'frame')} of {len(fitted)} to be fitted "
-            f"{'has' if len(again) == 1 else 'have'} the atoms, positions and cell of an earlier one, with "
-            f"{' or '.join(sorted(labels))}, and {'counts' if len(again) == 1 else 'count'} once more: {_same(again)}"
+    if len(places):
+        alike = {_same_labels(fit[i], fit[int(first[i])]) for i in places.tolist()}
+        labels = " or ".join(
+            text for same, text in ((False, "other labels"), (True, "the same labels")) if same in alike
         )
-    if leaks:
         notes.append(
-            f"WARNING: {len(leaks)} of {len(held_out)} frames that are held out {'is' if len(leaks) == 1 else 'are'} "
-            f"fitted as well, in another group or file: {_same(leaks)}; errors of held-out frames are too low"
+            f"{count_text(len(places), 'frame')} of {len(fit)} to be fitted "
+            f"{'has' if len(places) == 1 else 'have'} the atoms, positions and cell of an earlier one, with "
+            f"{labels}, and {'counts' if len(places) == 1 else 'count'} once more: {_same(again, len(places))}"
+        )
+    if len(leaks):
+        pairs = [(held.origin(i), fit.origin(int(first[len(fit) + i]))) for i in leaks[:MOST_NAMED].tolist()]
+        notes.append(
+            f"WARNING: {len(leaks)} of {len(held)} frames that are held out {'is' if len(leaks) == 1 else 'are'} "
+            f"fitted as well, in another group or file: {_same(pairs, len(leaks))}; errors of held-out frames are too "
+            "low"
         )
     return tuple(notes)
 
 
-def each_once(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
+def each_once(frames: FrameSequence) -> tuple[FrameSequence, tuple[str, ...]]:
     """The frames without repetitions, and what is said of these.
 
     A repetition is an earlier frame in all that rows depend on, labels and group included.
     """
-    first: dict[str, Frame] = {}
-    again = [(f, earlier) for f in frames if (earlier := first.setdefault(f.digest, f)) is not f]
-    if not again:
-        return list(frames), ()
-    one = len(again) == 1
-    return list(first.values()), (
-        f"{count_text(len(again), 'frame')} of {len(frames)} {'is an earlier one' if one else 'are earlier ones'}, "
+    first = first_equal(frames.digests)
+    places = np.flatnonzero(first != np.arange(len(frames)))
+    if not len(places):
+        return frames, ()
+    again = [(frames.origin(i), frames.origin(int(first[i]))) for i in places[:MOST_NAMED].tolist()]
+    one = len(places) == 1
+    return frames.take(np.flatnonzero(first == np.arange(len(frames)))), (
+        f"{count_text(len(places), 'frame')} of {len(frames)} {'is an earlier one' if one else 'are earlier ones'}, "
         "with the same labels and group, and each counts once here, as it is known by its content (a fit counts it "
-        f"each time): {_same(again)}",
+        f"each time): {_same(again, len(places))}",
     )
+
+
+def first_equal(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Of each of some digests, (n, 32), the number of the first that is equal."""
+    whole = np.ascontiguousarray(digests).view(f"V{DIGEST}").reshape(-1)
+    _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+    return first[which.reshape(-1)].astype(np.int64)
+
+
+def _equal_to(digests: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) which of some digests are equal to one of those whose numbers are given."""
+    first = first_equal(digests)
+    equal = np.zeros(len(digests), np.bool_)
+    equal[first[chosen]] = True
+    return equal[first]
 
 
 def _same_labels(one: Frame, other: Frame) -> bool:
@@ -159,31 +184,39 @@ def _same_labels(one: Frame, other: Frame) -> bool:
     return all(a is b if a is None or b is None else np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
 
-def _same(pairs: Sequence[tuple[Frame, Frame]]) -> str:
-    text = "; ".join(f"{one.origin} is {other.origin}" for one, other in pairs[:3])
-    return f"{text} and {len(pairs) - 3} more" if len(pairs) > 3 else text
+def _same(pairs: Sequence[tuple[str, str]], number: int) -> str:
+    text = "; ".join(f"{one} is {other}" for one, other in pairs)
+    return f"{text} and {number - len(pairs)} more" if number > len(pairs) else text
 
 
-def _drawn(frames: Sequence[Frame], fraction: float, seed: int) -> set[str]:
-    """Configurations drawn from each stratum; parts are rounded by the largest remainder."""
-    strata: dict[tuple[str, tuple[str, ...]], dict[str, None]] = defaultdict(dict)
-    home: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for frame in frames:
-        stratum = home.setdefault(frame.configuration, (frame.group, tuple(sorted(frame.elements))))
-        strata[stratum][frame.configuration] = None
-    total = max(1, round(fraction * len(home))) if len(home) > 1 else 0
+def _drawn(frames: FrameSequence, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """(n,) whether a frame's configuration is drawn from its stratum; parts are rounded by the largest remainder."""
+    facts, digests = frames.facts, frames.configurations
+    first = first_equal(digests)
+    distinct = np.flatnonzero(first == np.arange(len(frames)))
+    strata: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
+    for i in distinct.tolist():
+        stratum = facts.group_names[facts.group[i]], tuple(sorted(facts.set_names[facts.sets[i]].elements))
+        strata[stratum].append(i)
+    total = max(1, round(fraction * len(distinct))) if len(distinct) > 1 else 0
     shares = {s: fraction * len(members) for s, members in strata.items()}
     counts = {s: math.floor(share) for s, share in shares.items()}
     # the longest remainders are rounded up; equal ones in an order that a hash gives
     order = sorted(shares, key=lambda s: (counts[s] - shares[s], drawn(seed, *s)))
     for stratum in order[: max(0, total - sum(counts.values()))]:
         counts[stratum] += 1
-    return {c for s, members in strata.items() for c in sorted(members, key=lambda c: drawn(seed, c))[: counts[s]]}
+    chosen = np.zeros(len(frames), np.bool_)
+    for stratum, members in strata.items():
+        chosen[sorted(members, key=lambda i: drawn(seed, bytes(digests[i]).hex()))[: counts[stratum]]] = True
+    return chosen[first]
 
 
-def _counted(frames: Sequence[Frame], every: int) -> set[str]:
-    by_group: dict[str, dict[str, None]] = defaultdict(dict)
-    home: dict[str, str] = {}
-    for frame in frames:
-        by_group[home.setdefault(frame.configuration, frame.group)][frame.configuration] = None
-    return {c for members in by_group.values() for c in list(members)[every - 1 :: every]}
+def _counted(frames: FrameSequence, every: int) -> NDArray[np.bool_]:
+    """(n,) whether a frame's configuration is one of every so many in its group."""
+    first = first_equal(frames.configurations)
+    distinct = np.flatnonzero(first == np.arange(len(frames)))
+    group = frames.facts.group[distinct]
+    chosen = np.zeros(len(frames), np.bool_)
+    for code in np.unique(group).tolist():
+        chosen[distinct[group == code][every - 1 :: every]] = True
+    return chosen[first]

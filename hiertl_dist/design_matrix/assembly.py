@@ -21,7 +21,7 @@ from ..frames.rows import SUMMARY_KINDS, atom_numbers, kind_codes, n_rows, row_t
 from ..model.one_body import without_one_body
 from ..text.cards import assembly_card
 from ..text.display import Shown
-from .planning import Need, Plan, Segment, check_plan, chunk_rows, make_plan
+from .planning import Need, Plan, check_plan, chunk_rows, make_plan
 from .store import DesignStore
 from .store_layout import LABEL_ARRAYS, TileSpec
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.parameters import Parameters
+    from .segments import Segment
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -16,23 +16,27 @@ import psutil
 
 from ..errors import InputError, ResourceError
 from ..evaluation.compiled_basis import compile_recipe, never_active
-from ..evaluation.contacts import Contact, contacts_of, frames_label, refusal, scan_frames
+from ..evaluation.contacts import Contact, contacts_of, refusal, scan_frames
 from ..evaluation.costs import structural_nonzeros, tile_seconds
 from ..evaluation.frame_rows import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
 from ..files.paths import free_disk
 from ..frames.element_set import ElementSet
-from ..frames.frame import frames_digest
-from ..frames.rows import SUMMARY_KINDS, Group, kind_codes, n_rows
+from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of
 from ..text.cards import plan_card
 from ..text.display import Shown
 from ..text.words import count_text
+from .segments import Segment, cut_segments
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
+
+    from numpy.typing import NDArray
 
     from ..executors.base import Executor
     from ..frames.frame import Frame
+    from ..frames.frame_facts import FrameFacts
+    from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
     from ..model.parameters import Parameters
 
@@ -57,30 +61,6 @@ def chunk_rows(most: int, columns: int) -> int:
     """Rows of a chunk of an array whose tiles have at most so many: a whole tile where it fits."""
     chunks = -(-most * columns * 8 // CHUNK_BYTES)
     return -(-most // chunks)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Segment(Shown):
-    """Consecutive frames of one element set: the rows that tiles of all blocks share.
-
-    ``key`` is a digest of its frames, ``indices`` are their places in the data set, ``groups`` the rows of each group.
-    """
-
-    key: str
-    elements: ElementSet
-    indices: tuple[int, ...]
-    frames: tuple[Frame, ...]
-    groups: tuple[tuple[Group, int], ...]
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return sum(n for _, n in self.groups)
-
-    @property
-    def label(self) -> str:
-        """Its frames, for messages."""
-        return frames_label(self.frames)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -213,12 +193,12 @@ class Plan(Shown, card=plan_card):
 
 def all_needs(frames: Sequence[Frame], blocks: Collection[str], basis: Basis) -> set[Need]:
     """Every block in every frame that has its elements: what an all-at-once fit wants."""
-    sets, names = {f.element_set for f in frames}, [b.name for b in blocks_of(basis, blocks)]
+    sets, names = sequence_of(frames).facts.element_sets(), [b.name for b in blocks_of(basis, blocks)]
     return {(s, b) for s in sets for b in names if b.is_subset(s)}
 
 
 def _wanted(
-    frames: Sequence[Frame], names: Sequence[ElementSet], basis: Basis, needs: Collection[tuple[str, str]] | None, *,
+    frames: FrameSequence, names: Sequence[ElementSet], basis: Basis, needs: Collection[tuple[str, str]] | None, *,
     by_block: bool,
 ) -> set[Need]:  # fmt: skip
     """The needs that options of :func:`make_plan` say."""
@@ -285,36 +265,39 @@ def make_plan(
         It cannot fit in memory or on disk, with both numbers.
     """
     check_policy(policy)
+    frames = sequence_of(frames)
     if executor is not None:
-        executor.require_alike([f.digest for f in frames], "frames")
+        executor.require_alike(frames.identities, "frames")
     chosen = blocks_of(basis, blocks)
     names = tuple(b.name for b in chosen)
     check_elements(frames, basis.elements)
     wanted = _wanted(frames, names, basis, needs, by_block=by_block)
-    sets = {s for s, _ in wanted}
-    relevant = [(i, f) for i, f in enumerate(frames) if f.element_set in sets]
-    used = [(i, f) for i, f in relevant if n_rows(f)]
-    scans = scan_frames([f for _, f in used], basis, names, frozen, executor)
-    contacts = contacts_of(zip((f for _, f in used), scans, strict=True), basis, names, frozen)
+    facts = frames.facts
+    relevant = facts.of_sets({s for s, _ in wanted})
+    used = np.flatnonzero(relevant & (facts.n_rows > 0))
+    looked_at = frames.take(used)
+    scans = scan_frames(looked_at, basis, names, frozen, executor)
+    contacts = contacts_of(zip(looked_at, scans, strict=True), basis, names, frozen)
     inside = tuple(p for scan in scans for p in scan.inside)
     if inside and policy == "refuse":
         raise refusal(inside, contacts)
-    out = policy == "skip_frame"
-    skipped = tuple(f.origin for (_, f), s in zip(used, scans, strict=True) if s.inside and out)
-    kept = [(i, f, s) for (i, f), s in zip(used, scans, strict=True) if not (s.inside and out)]
+    out = np.array([bool(s.inside) and policy == "skip_frame" for s in scans], np.bool_)
+    kept, kept_scans = used[~out], [s for s, left in zip(scans, out, strict=True) if not left]
     columns: dict[str, int] = {b.name: b.n_columns for b in chosen}
-    segments, tiles = _cut(kept, basis, names, columns, wanted)
-    unlabelled = tuple(f.origin for _, f in relevant if not n_rows(f))
-    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, _ranges(kept), contacts)
+    segments, tiles = _cut(frames, kept, kept_scans, basis, names, columns, wanted)
+    skipped = tuple(map(frames.origin, used[out].tolist()))
+    unlabelled = tuple(map(frames.origin, np.flatnonzero(relevant & (facts.n_rows == 0)).tolist()))
+    ranges = _ranges(facts.take(kept), kept_scans)
+    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, ranges, contacts)
     check_plan(plan, executor, memory=memory, store=store)
     return plan
 
 
-def _ranges(kept: Sequence[tuple[int, Frame, FrameScan]]) -> dict[str, dict[str, tuple[float, float]]]:
+def _ranges(facts: FrameFacts, scans: Sequence[FrameScan]) -> dict[str, dict[str, tuple[float, float]]]:
     """Per element set, the range of distances of each block and pair of elements."""
     by_set: dict[str, list[dict[str, tuple[float, float]]]] = defaultdict(list)
-    for _, frame, scan in kept:
-        by_set[frame.element_set].append(scan.ranges)
+    for code, scan in zip(facts.sets.tolist(), scans, strict=True):
+        by_set[facts.set_names[code]].append(scan.ranges)
     return {elements: widest_ranges(ranges) for elements, ranges in by_set.items()}
 
 
@@ -330,53 +313,27 @@ def check_plan(
 
 
 def _cut(
-    kept: Sequence[tuple[int, Frame, FrameScan]], basis: Basis, names: tuple[ElementSet, ...],
-    columns: dict[str, int], wanted: Collection[Need],
+    frames: FrameSequence, kept: NDArray[np.int64], scans: Sequence[FrameScan], basis: Basis,
+    names: tuple[ElementSet, ...], columns: dict[str, int], wanted: Collection[Need],
 ) -> tuple[tuple[Segment, ...], tuple[Tile, ...]]:  # fmt: skip
     """Cut the frames of each element set into segments, and these into tiles."""
-    by_set: dict[ElementSet, list[tuple[int, Frame, FrameScan]]] = defaultdict(list)
-    for item in kept:
-        by_set[item[1].element_set].append(item)
-    segments, tiles = [], []
-    for elements in sorted(by_set, key=lambda s: (len(s.elements), s)):
-        blocks = [b for b in names if (elements, b) in wanted]
+
+    def most_rows(elements: ElementSet) -> int:
         # by the whole basis, so that fits of different blocks cut the same frames alike and share their tiles
         widest = max(b.n_columns for b in blocks_of(basis) if b.name.is_subset(elements))
-        limit = min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
-        for run in _runs(by_set[elements], limit):
-            segment = _segment(elements, run)
-            segments.append(segment)
-            for block in blocks:
-                recipe = compile_recipe(basis, (block,))
-                seconds = sum(tile_seconds(f, scan, recipe) for _, f, scan in run)
-                zeros = sum(structural_nonzeros(f, recipe) for _, f, _ in run)
-                tiles.append(Tile(segment, block, columns[block], zeros, seconds))
+        return min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
+
+    segments = cut_segments(frames, kept, most_rows)
+    scan_of = dict(zip(kept.tolist(), scans, strict=True))
+    tiles = []
+    for segment in segments:
+        for block in (b for b in names if (segment.elements, b) in wanted):
+            recipe = compile_recipe(basis, (block,))
+            run = [(f, scan_of[i]) for i, f in zip(segment.indices.tolist(), segment.frames, strict=True)]
+            seconds = sum(tile_seconds(f, scan, recipe) for f, scan in run)
+            zeros = sum(structural_nonzeros(f, recipe) for f, _ in run)
+            tiles.append(Tile(segment, block, columns[block], zeros, seconds))
     return tuple(segments), tuple(tiles)
-
-
-def _runs(items: Sequence[tuple[int, Frame, FrameScan]], limit: int) -> Iterator[list[tuple[int, Frame, FrameScan]]]:
-    """Consecutive frames of at most ``limit`` rows together; a frame that has more stands alone."""
-    run: list[tuple[int, Frame, FrameScan]] = []
-    rows = 0
-    for item in items:
-        if run and rows + n_rows(item[1]) > limit:
-            yield run
-            run, rows = [], 0
-        run.append(item)
-        rows += n_rows(item[1])
-    if run:
-        yield run
-
-
-def _segment(elements: ElementSet, run: Sequence[tuple[int, Frame, FrameScan]]) -> Segment:
-    groups: dict[Group, int] = {}
-    for _, frame, _ in run:
-        for code, count in enumerate(np.bincount(kind_codes(frame), minlength=len(SUMMARY_KINDS))):
-            if count:
-                group = Group(frame.group, SUMMARY_KINDS[code])
-                groups[group] = groups.get(group, 0) + int(count)
-    frames = tuple(f for _, f, _ in run)
-    return Segment(frames_digest(frames), elements, tuple(i for i, _, _ in run), frames, tuple(groups.items()))
 
 
 def check_resources(

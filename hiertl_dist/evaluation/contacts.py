@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import InnerCutoffError
 from ..frames.frame import working_on
-from ..frames.rows import n_rows
+from ..frames.frame_sequence import sequence_of
 from ..model.basis import cluster_name
 from ..model.blocks import blocks_of
 from ..text.words import count_text
@@ -234,8 +236,9 @@ def check_contacts(
     """
     check_elements(frames, basis.elements)
     names = tuple(b.name for b in blocks_of(basis, blocks))
-    used = [f for f in frames if n_rows(f)]
-    judged = [f for f in used if f.element_set in refused]
+    frames = sequence_of(frames)
+    used = frames.take(np.flatnonzero(frames.facts.n_rows > 0))
+    judged = used.take(np.flatnonzero(used.facts.of_sets(refused)))
     models = tuple((f.source, f.basis) for f in frozen)
     if any(_look(partial(_any_inside, basis=basis, names=names, frozen=models), judged, executor)):
         refuse_all(used, basis, names, refused=refused, frozen=frozen, executor=executor)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import FrameError, InnerCutoffError, InputError
 from ..frames.frame import Frame, working_on
+from ..frames.frame_sequence import FrameSequence
 from ..frames.rows import frame_rows, n_rows
 from ..model.basis import cluster_name
 from .kernels.clusters import cluster_rows
@@ -194,6 +195,10 @@ def widest_ranges(parts: Iterable[Mapping[str, tuple[float, float]]]) -> dict[st
 
 def check_elements(frames: Iterable[Frame], elements: Sequence[str]) -> None:
     """Raise FrameError, naming the frame, if one has an element that is not among these."""
+    if isinstance(frames, FrameSequence):
+        known = set(elements)
+        strange = np.array([not own.elements <= known for own in frames.facts.set_names], np.bool_)
+        frames = frames.take(np.flatnonzero(strange[frames.facts.sets])[:1])
     for frame in frames:
         if unknown := frame.elements - set(elements):
             raise FrameError(f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {tuple(elements)}")

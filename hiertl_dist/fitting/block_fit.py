@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..algebra import UnsafeGram, penalises_all
 from ..design_matrix.assembly import Assembly, assemble
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
 from ..executors import borrowed
 from ..frames.element_set import ElementSet
+from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..model.blocks import blocks_of, sets_used
 from ..model.frozen import absent_pairs_notes, check_frozen, wall_of
 from ..model.one_body import EnergyTerms, OpenEnergies, energy_terms, without_one_body
@@ -129,7 +132,7 @@ def fit_block(
     names = tuple(b.name for b in blocks_of(basis, free if block in free or frame_sets is not None else [*free, block]))
     check_frozen(basis, names, frozen)
     penalty = wall_of(settings.penalty, frozen)
-    chosen, needs = _choose_frames(frames, block, names, settings, frame_sets)
+    chosen, needs = _choose_frames(sequence_of(frames), block, names, settings, frame_sets)
     energies = energy_terms(
         chosen, basis, names, frozen, left_open=left_open, left_out=left_out, missing=settings.missing_energies,
         where=f"block {block}", centred=not penalises_all(as_regulariser(settings.regulariser)),
@@ -149,7 +152,7 @@ def fit_block(
     notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
     solution = solution_of(
         replace(given, notes=(*notes, *given.notes)), linear, as_regulariser(settings.regulariser), penalty=penalty,
-        name=block, frames=[f for s in plan.segments for f in s.frames], frozen=frozen,
+        name=block, frames=joined_frames([s.frames for s in plan.segments]), frozen=frozen,
     )  # fmt: skip
     return BlockFit(solution, plan, given.summaries, assembly, energies_of(given, linear)[1])
 
@@ -162,21 +165,22 @@ def _refitted(block: str, free: Sequence[str], settings: FitSettings) -> tuple[s
 
 
 def _choose_frames(
-    frames: Sequence[Frame], block: str, names: Sequence[ElementSet], settings: FitSettings,
+    frames: FrameSequence, block: str, names: Sequence[ElementSet], settings: FitSettings,
     frame_sets: Sequence[str] | None,
-) -> tuple[list[Frame], set[Need]]:  # fmt: skip
+) -> tuple[FrameSequence, set[Need]]:  # fmt: skip
     """The frames that a fit uses, and the blocks that are wanted in each set of them."""
     elements = ElementSet.union(names)
     if frame_sets is None:
-        frame_sets = sorted(sets_used({f.element_set for f in frames}, names, settings.include_fewer) | {elements})
+        frame_sets = sorted(sets_used(frames.facts.element_sets(), names, settings.include_fewer) | {elements})
     frame_sets = [ElementSet.parse(s) for s in frame_sets]
-    chosen = [f for f in frames if f.element_set in frame_sets]
-    if not any(f.element_set == elements for f in chosen) and (not chosen or len(frame_sets) == 1):
+    chosen = frames.take(np.flatnonzero(frames.facts.of_sets(frame_sets)))
+    present = chosen.facts.element_sets()
+    if elements not in present and (not present or len(frame_sets) == 1):
         raise InputError(
             f"block {block}: no frame contains exactly {', '.join(sorted(elements.elements))}; give such frames or "
             "freeze a file"
         )
-    return chosen, {(f.element_set, b) for f in chosen for b in names if b.is_subset(f.element_set)}
+    return chosen, {(s, b) for s in present for b in names if b.is_subset(s)}
 
 
 def _reduce_and_solve(

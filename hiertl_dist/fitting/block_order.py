@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..errors import InputError, MismatchError
 from ..evaluation.contacts import check_contacts
 from ..evaluation.frame_rows import check_elements
 from ..frames.element_set import ElementSet
-from ..frames.rows import KINDS, summary_group_counts
+from ..frames.frame_sequence import sequence_of
+from ..frames.rows import KINDS
 from ..model.basis import Basis
 from ..model.blocks import blocks_of
 from ..model.frozen import check_frozen, reaching_wall, wall_of
@@ -67,7 +69,7 @@ def wanted_blocks(
     if not candidates:
         raise InputError(f"nothing to fit: frozen files hold every block of the basis, {', '.join(names)}")
     check_elements(frames, basis.elements)
-    present = {f.element_set for f in frames}
+    present = sequence_of(frames).facts.element_sets()
     wanted = [b for b in candidates if b in present]
     free = {lower for b in wanted for lower in options.together(b)[1:]}
     problems = Problems()
@@ -206,10 +208,11 @@ def _check_energies(
     frozen: Sequence[Parameters],
 ) -> None:  # fmt: skip
     """Energies are not fitted upon frozen models that lack the energy of a free atom, unless settings say how."""
-    fitted = fitted_blocks(wanted, options)
+    fitted, facts = fitted_blocks(wanted, options), sequence_of(frames).facts
+    with_energies = facts.element_sets(facts.has_energy)
     for block in wanted:
         free = options.together(block)[1:]
-        labelled = {e for f in frames if f.energy is not None and f.element_set == block for e in f.elements}
+        labelled = block.elements if block in with_energies else frozenset()
         # those that blocks fitted here leave open are fitted with a larger block
         fitted_later = {t.elements[0] for t in basis.types if t.body == 1 and t.block in fitted}
         settled_energies(
@@ -219,21 +222,23 @@ def _check_energies(
 
 
 def _check_weights(wanted: Sequence[ElementSet], frames: Sequence[Frame], options: HierarchyOptions) -> None:
-    sources = {f.group for f in frames}
+    facts = sequence_of(frames).facts
+    sources = set(facts.groups())
     known = {*KINDS, *sources, *(f"{s}/{k}" for s in sources for k in KINDS)}
     for block in wanted:
         if unknown := [k for k in explicit(options.of(block).weights) if k not in known]:
             raise InputError(unknown_weight(unknown[0], sources))
         sets = options.sets_of(block, frames)
-        used = [f for f in frames if f.element_set in sets]
-        check_fit_weights(summary_group_counts(used), own_weights(options, block, frames).weights, f"block {block}")
+        used = facts.take(np.flatnonzero(facts.of_sets(sets)))
+        check_fit_weights(used.group_counts(), own_weights(options, block, frames).weights, f"block {block}")
 
 
 def own_weights(options: HierarchyOptions, block: ElementSet, frames: Sequence[Frame]) -> FitSettings:
     """A block's settings without weights of sources of other blocks' frames alone; those of none are refused."""
     settings, sets = options.of(block), options.sets_of(block, frames)
-    sources = {f.group for f in frames if f.element_set in sets}
-    others = {f.group for f in frames} - sources
+    facts = sequence_of(frames).facts
+    sources = set(facts.groups(facts.of_sets(sets)))
+    others = set(facts.groups()) - sources
     foreign = {name for s in others for name in (s, *(f"{s}/{kind}" for kind in KINDS))} - set(KINDS)
     if isinstance(settings.weights, str):
         return settings
@@ -245,7 +250,9 @@ def _tell_unused(
 ) -> None:
     """Frames that no block is fitted on are not passed over in silence."""
     used = frozenset().union(*(options.sets_of(b, frames) for b in wanted))
-    unused = Counter(f.element_set for f in frames if f.element_set not in used)
+    facts = sequence_of(frames).facts
+    numbers = np.bincount(facts.sets, minlength=len(facts.set_names)).tolist()
+    unused = {s: n for s, n in zip(facts.set_names, numbers, strict=True) if n and s not in used}
     for elements, count in sorted(unused.items()):
         tell(f"{count_text(count, 'frame')} of {elements} not used: no block that is fitted has exactly these elements")
 
@@ -262,8 +269,9 @@ def check_climb_contacts(
         used |= sets
         refused |= sets if options.of(block).policy == "refuse" else frozenset()
     names = fitted_blocks(wanted, options)
+    frames = sequence_of(frames)
     check_contacts(
-        [f for f in frames if f.element_set in used], basis, names, refused=refused,
+        frames.take(np.flatnonzero(frames.facts.of_sets(used))), basis, names, refused=refused,
         frozen=less(frozen, names), executor=executor,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..evaluation.energies import Model
 from ..executors import borrowed
 from ..frames.element_set import ElementSet
+from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of
 from ..model.one_body import OpenEnergies, one_body_values, without_one_body
 from ..model.parameters import Parameters, Penalty, merge_parameters
@@ -112,8 +113,9 @@ def fit_hierarchy(
     >>> fit.model.write("params.txt")
     """
     options = (options or HierarchyOptions()).normal()
+    frames = sequence_of(frames)
     if executor is not None:  # before anything that ranks with other frames would judge differently
-        executor.require_alike([f.digest for f in frames], "frames")
+        executor.require_alike(frames.identities, "frames")
     wanted = choose_blocks(frames, basis, frozen, options, tell)
     fits: dict[str, BlockFit] = {}
     current: list[Parameters] = []
@@ -227,7 +229,8 @@ def fit_all_at_once(
         raise InputError("nothing to fit: frozen files hold every block of the basis")
     if ignored := [k for k in ("block_settings", "partial", "only") if getattr(options, k)]:
         raise InputError(f"all at once: every block is free and has the same settings, so {ignored} would be ignored")
-    sets = {f.element_set for f in frames}
+    frames = sequence_of(frames)
+    sets = frames.facts.element_sets()
     with borrowed(executor) as runner:
         return fit_block(
             frames, basis, ElementSet.union(sets), free=names, frozen=frozen, settings=options.settings,

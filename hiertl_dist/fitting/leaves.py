@@ -15,9 +15,9 @@ import numpy as np
 from ..algebra import Gram, RFactor, Summary
 from ..design_matrix.assembly import block_array, frozen_rows, offset_array
 from ..design_matrix.planning import PROCESS_BYTES, check_resources
+from ..design_matrix.segments import grouped_rows
 from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.frame_rows import rows_of
-from ..frames.rows import SUMMARY_KINDS, Group, kind_codes
 from ..model.blocks import blocks_of
 from ..model.one_body import EnergyTerms, labels_above_zero
 
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..algebra.collect import Piece
-    from ..design_matrix.planning import Need, Plan, Segment
+    from ..design_matrix.planning import Need, Plan
+    from ..design_matrix.segments import Segment
     from ..design_matrix.store import DesignStore
     from ..evaluation.frame_rows import InnerPolicy
     from ..executors.base import Executor
     from ..frames.element_set import ElementSet
+    from ..frames.rows import Group
     from ..model.basis import Basis
     from ..model.parameters import Parameters
 
@@ -121,7 +123,7 @@ class RowSource:
         """
         places = [(array, s.key) for s in segments for _, array in self._arrays(s)]
         kept = iter(()) if self.store is None else self.store.read_ahead(places)
-        for segment in segments:
+        for segment in (s.loaded() for s in segments):
             if self.store is not None:
                 pieces = [(first, next(kept)) for first, _ in self._arrays(segment)]
             else:
@@ -206,37 +208,6 @@ def leaf_label(leaf: Sequence[Segment]) -> str:
     return f"leaf of {len(leaf)} tiles ({leaf[0].label} …)" if leaf else "merge"
 
 
-def grouped_rows(segment: Segment, shares: Mapping[str, int] | None = None) -> dict[Group, NDArray[np.intp]]:
-    """Indices of the rows of each group within a segment.
-
-    Parameters
-    ----------
-    segment : Segment
-        The frames.
-    shares : mapping from str to int, optional
-        Fold of each frame, by digest. With them compositions, folds and numbers of atoms are kept apart too, and not
-        only sources and kinds.
-
-    Returns
-    -------
-    dict from Group to ndarray of int
-        Rows of the segment, rising.
-    """
-    by_group: dict[Group, list[NDArray[np.intp]]] = {}
-    start = 0
-    for frame in segment.frames:
-        codes = kind_codes(frame)
-        for code in np.unique(codes):
-            kind = SUMMARY_KINDS[code]
-            group = Group(frame.group, kind)
-            if shares is not None:
-                atoms = len(frame) if kind == "energy" else 0
-                group = Group(frame.group, kind, frame.composition, shares[frame.digest], atoms)
-            by_group.setdefault(group, []).append(start + np.flatnonzero(codes == code))
-        start += len(codes)
-    return {group: np.concatenate(parts) for group, parts in by_group.items()}
-
-
 @dataclass(frozen=True, eq=False)
 class Reduced:
     """A summary of [A | b, offsets], and the sum of squares of each of its columns, (width,), added up from rows."""
@@ -256,28 +227,25 @@ def factor_in(reduced: Reduced) -> RFactor:
     return reduced.summary
 
 
-def reduce_leaf(
-    segments: Sequence[Segment], *, source: RowSource, method: str = "rfactor", shares: Mapping[str, int] | None = None
-) -> dict[Group, Reduced]:
+def reduce_leaf(segments: Sequence[Segment], *, source: RowSource, method: str = "rfactor") -> dict[Group, Reduced]:
     """The rows of some segments of one element set (of any, where the source is not compact), one summary a group.
 
     Parameters
     ----------
     segments : sequence of Segment
-        Their frames.
+        Their frames. Where these have folds, squares of columns are added up too.
     source : RowSource
         Where the rows come from.
     method : {"rfactor", "gram"}, default "rfactor"
         The kind of summary.
-    shares : mapping from str to int, optional
-        As of :func:`grouped_rows`; squares of columns are added up with them alone.
 
     Returns
     -------
     dict from Group to Reduced
         What each group's rows came to.
     """
-    chosen = [grouped_rows(segment, shares) for segment in segments]
+    chosen = [grouped_rows(segment) for segment in segments]
+    squared = segments[0].folds is not None
     totals: dict[Group, int] = {}
     for indices in chosen:
         for group, index in indices.items():
@@ -285,11 +253,11 @@ def reduce_leaf(
     width = source.width_of(segments[0].elements)
     targets = 1 + len(source.frozen)
     collectors = {g: SUMMARIES[method].collector(count, width, targets) for g, count in totals.items()}
-    squares = {g: np.zeros(width if shares is not None else 0) for g in totals}
+    squares = {g: np.zeros(width if squared else 0) for g in totals}
     for indices, pieces in zip(chosen, source.pieces(segments), strict=True):
         for group, index in indices.items():
             collectors[group].add(pieces, index)
-            if shares is not None:
+            if squared:
                 _add_squares(squares[group], pieces, index)
     # each buffer is let go as soon as it is reduced
     return {group: Reduced(collectors.pop(group).finish(), squares[group]) for group in totals}
@@ -304,9 +272,8 @@ def _add_squares(total: NDArray[np.float64], pieces: Sequence[Piece], index: NDA
 
 
 def reduce_segments(
-    plan: Plan, source: RowSource, *, executor: Executor, memory: int | None, what: str, method: str = "rfactor",
-    shares: Mapping[str, int] | None = None,
-) -> dict[Group, Reduced]:  # fmt: skip
+    plan: Plan, source: RowSource, *, executor: Executor, memory: int | None, what: str, method: str = "rfactor"
+) -> dict[Group, Reduced]:
     """One pass over the rows of a plan: every leaf is reduced, and groups are merged up the executor's tree.
 
     Parameters
@@ -323,8 +290,6 @@ def reduce_segments(
         For messages and progress.
     method : {"rfactor", "gram"}
         What groups are reduced to.
-    shares : Mapping from str to int, optional
-        As of :func:`grouped_rows`.
 
     Returns
     -------
@@ -342,7 +307,7 @@ def reduce_segments(
     needed = values = 0
     for segments in alike:
         width = source.width_of(segments[0].elements)
-        sizes = [] if shares is None else _sizes(segments, shares)
+        sizes = _sizes(segments)
         cut = cut_leaves(segments, width, max(1, sum(n >= width for n in sizes)))
         needed = max(needed, leaf_bytes(cut, width, method))
         values += 8 * width * sum(min(n, width) for n in sizes)
@@ -350,7 +315,7 @@ def reduce_segments(
     available = executor.memory() if memory is None else memory
     workers = min(executor.workers, len(leaves))
     check_resources(needed + 2 * values, f"reduction of {source.width} columns", memory=available, workers=workers)
-    leaf = partial(reduce_leaf, source=source, method=method, shares=shares)
+    leaf = partial(reduce_leaf, source=source, method=method)
     groups: dict[Group, Reduced] = executor.reduce(
         leaf, merge_groups, leaves, label=leaf_label, what=what, cost=leaf_cost(plan, source),
         kind=_set_of if source.compact else None,
@@ -358,11 +323,11 @@ def reduce_segments(
     return groups
 
 
-def _sizes(segments: Sequence[Segment], shares: Mapping[str, int]) -> list[int]:
-    """Numbers of rows of the groups of some segments."""
+def _sizes(segments: Sequence[Segment]) -> list[int]:
+    """Numbers of rows of the groups of some segments; none where folds are not kept apart."""
     sizes: dict[Group, int] = {}
-    for segment in segments:
-        for group, chosen in grouped_rows(segment, shares).items():
+    for segment in segments if segments[0].folds is not None else ():
+        for group, chosen in grouped_rows(segment).items():
             sizes[group] = sizes.get(group, 0) + len(chosen)
     return list(sizes.values())
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..algebra import regulariser_faults
 from ..errors import InputError
 from ..frames.element_set import ElementSet
+from ..frames.frame_sequence import sequence_of
 from ..frames.rows import OBJECTIVES
 from ..model.blocks import sets_used
 from ..model.one_body import MISSING_ENERGIES
@@ -180,7 +181,7 @@ class HierarchyOptions(Shown):
         frozenset of ElementSet
             Of those that there are among the frames.
         """
-        return sets_used({f.element_set for f in frames}, self.together(block), self.of(block).include_fewer)
+        return sets_used(sequence_of(frames).facts.element_sets(), self.together(block), self.of(block).include_fewer)
 
 
 def _parsed(names: Iterable[str]) -> tuple[ElementSet, ...]:

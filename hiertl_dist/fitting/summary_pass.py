@@ -14,18 +14,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..algebra import RFactor
 from ..dataset.folds import Folds, assign_folds
 from ..dataset.holding_out import each_once
 from ..design_matrix.assembly import assemble
 from ..design_matrix.planning import make_plan
+from ..design_matrix.segments import grouped_rows
 from ..errors import HiertlWarning, InputError, StoreError
 from ..evaluation.frame_rows import check_elements
 from ..executors import borrowed
 from ..executors.ask import ask
 from ..executors.launch import launched_first
 from ..frames.element_set import ElementSet
-from ..frames.rows import Group, n_rows
+from ..frames.frame_sequence import FrameSequence, sequence_of
+from ..frames.rows import Group
 from ..model.basis import Basis
 from ..model.blocks import blocks_of
 from ..model.frozen import check_frozen
@@ -33,7 +37,7 @@ from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled
 from ..model.parameters import Parameters
 from ..model.truncation import with_energy_columns
 from ..text.words import count_text
-from .leaves import Reduced, RowSource, factor_in, grouped_rows, reduce_segments
+from .leaves import Reduced, RowSource, factor_in, reduce_segments
 from .pass_notes import inside_notes, left_out_notes, named
 from .reduction import Summaries
 from .store_names import named_stores
@@ -42,9 +46,12 @@ from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from ..design_matrix.planning import Plan, Segment
+    from numpy.typing import NDArray
+
+    from ..design_matrix.planning import Plan
+    from ..design_matrix.segments import Segment
     from ..evaluation.frame_rows import InnerPolicy
     from ..executors.base import Executor
     from ..frames.frame import Frame
@@ -134,6 +141,7 @@ def reduced_once(
 ) -> Summaries:  # fmt: skip
     """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others."""
     how = Folds(folds) if isinstance(folds, int) else folds
+    frames = sequence_of(frames)
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
     with borrowed(executor) as runner:
         batches: tuple[Batch, ...] = ()
@@ -141,33 +149,38 @@ def reduced_once(
             opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy))
             names, batches = ask(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
-        strangers = _strangers(frames if given is None else given, batches, summaries)
+        strangers = _strangers(frames if given is None else sequence_of(given), batches, summaries)
         usable, more = _usable(frames, basis, names)
         shares = _share(usable, how, batches)
-        todo, replaced = _todo(usable, names, batches)
+        wanted, replaced = _todo(usable, names, batches)
+        todo, shares = usable.take(wanted), shares[wanted]
         fresh: list[_Fresh] = []
         # what energies lack is for views to say
         energies = EnergyTerms(energy_terms(todo, basis, names, frozen, missing="zero").zeros)
-        if todo:
+        if len(todo):
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=store)  # fmt: skip
+            plan = replace(plan, segments=tuple(replace(s, folds=shares[s.indices]) for s in plan.segments))
             more += _left_out(plan, frames, names)
-            fresh = _reduce(plan, frozen, store, shares, runner, memory, more, energies)
+            fresh = _reduce(plan, frozen, store, runner, memory, more, energies)
         if summaries is not None:
             if fresh:
-                writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, shares, replaced)
+                writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, replaced)
                 ask(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies)
 
 
-def _strangers(frames: Sequence[Frame], batches: Sequence[Batch], store: str | Path | None) -> tuple[str, ...]:
+def _strangers(frames: FrameSequence, batches: Sequence[Batch], store: str | Path | None) -> tuple[str, ...]:
     """What is said of frames that a store has and that were not given: they are part of what is returned.
 
     Raises StoreError where they are given frames with other labels, which would be fitted twice.
     """
-    given = {f.digest: (f.group, f.configuration) for f in frames}
     records = {r.digest: r for batch in batches for r in batch.frames}
+    if not records:
+        return ()
+    groups = (frames.facts.group_names[code] for code in frames.facts.group.tolist())
+    given = dict(zip(_hex(frames.digests), zip(groups, _hex(frames.configurations), strict=True), strict=True))
     strange = [r for r in records.values() if r.digest not in given]
     new = {source for digest, source in given.items() if digest not in records}
     if changed := [r.origin for r in strange if (r.group, r.configuration) in new]:
@@ -204,7 +217,8 @@ def with_missing(
 
     See :func:`summarise`. Raises InputError where it is missing and refused.
     """
-    labelled = [f.element_set for f in frames if f.energy is not None]
+    facts = sequence_of(frames).facts
+    labelled = facts.element_sets(facts.has_energy)
     elements = {e for own in labelled if any(b.is_subset(own) for b in names) for e in own.elements}
     wanted = settled_energies(basis, names, frozen, elements, missing, (), "summarise", names).opened
     if not wanted:
@@ -238,54 +252,64 @@ def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[ElementSet, ...],
     return names, store.batches()
 
 
-def _usable(frames: Sequence[Frame], basis: Basis, names: Sequence[ElementSet]) -> tuple[list[Frame], tuple[str, ...]]:
+def _usable(frames: FrameSequence, basis: Basis, names: Sequence[ElementSet]) -> tuple[FrameSequence, tuple[str, ...]]:
     """The frames that have a label, and all elements of a block, each once.
 
     And what is said of those that are there again, which a store of what frames contain can't tell from the first.
     """
     check_elements(frames, basis.elements)
-    usable = [f for f in frames if n_rows(f) and any(b.is_subset(f.element_set) for b in names)]
-    return each_once(usable)
+    return each_once(frames.take(np.flatnonzero(_with_block(frames, names) & (frames.facts.n_rows > 0))))
 
 
-def _left_out(plan: Plan, frames: Sequence[Frame], names: Sequence[ElementSet]) -> tuple[str, ...]:
+def _with_block(frames: FrameSequence, names: Sequence[ElementSet]) -> NDArray[np.bool_]:
+    """(n,) which frames have all elements of a block."""
+    return frames.facts.of_sets({s for s in frames.facts.set_names if any(b.is_subset(s) for b in names)})
+
+
+def _hex(digests: NDArray[np.uint8]) -> list[str]:
+    return [bytes(digest).hex() for digest in digests]
+
+
+def _left_out(plan: Plan, frames: FrameSequence, names: Sequence[ElementSet]) -> tuple[str, ...]:
     """What is said of frames that have all elements of a block and are not used."""
-    bare = [f.origin for f in frames if not n_rows(f) and any(b.is_subset(f.element_set) for b in names)]
-    return left_out_notes(plan.skipped, bare)
+    bare = np.flatnonzero(_with_block(frames, names) & (frames.facts.n_rows == 0))
+    return left_out_notes(plan.skipped, [frames.origin(i) for i in bare.tolist()])
 
 
-def _share(frames: Sequence[Frame], folds: Folds | None, batches: Sequence[Batch]) -> dict[str, int]:
-    """Fold of each frame, by digest. Raises StoreError where the batches contradict each other."""
+def _share(frames: FrameSequence, folds: Folds | None, batches: Sequence[Batch]) -> NDArray[np.int64]:
+    """Fold of each frame, −1 without any. Raises StoreError where the batches contradict each other."""
     if folds is None:
-        return {f.digest: -1 for f in frames}
+        return np.full(len(frames), -1)
     require_one_fold("the store", batches, {"folds": folds.as_dict()})
     records = [r for batch in batches for r in batch.frames]
     known, groups = {r.digest: r.fold for r in records}, {r.group: r.fold for r in records}
     compositions = {r.digest: r.composition for r in records}
     configurations = {r.configuration: r.fold for r in records if r.configuration}
-    assigned = assign_folds(frames, folds, known, groups, compositions, configurations)
-    return known | dict(zip((f.digest for f in frames), assigned, strict=True))
+    return np.array(assign_folds(frames, folds, known, groups, compositions, configurations), np.int64)
 
 
 def _todo(
-    frames: Sequence[Frame], names: Sequence[ElementSet], batches: Sequence[Batch]
-) -> tuple[list[Frame], dict[str, list[str]]]:
-    """Frames whose rows are needed, and by element set the batches that lack columns and are made anew."""
+    frames: FrameSequence, names: Sequence[ElementSet], batches: Sequence[Batch]
+) -> tuple[NDArray[np.int64], dict[str, list[str]]]:
+    """Numbers of frames whose rows are needed, and by element set the batches that lack columns and are made anew."""
     replaced: dict[str, list[str]] = {}
+    if not batches:
+        return np.arange(len(frames)), replaced
     known: set[str] = set()
-    given = {f.digest for f in frames}
+    given = _hex(frames.digests)
+    all_given = set(given)
     for batch in batches:
         if not (new := lacking_blocks(batch, names)):
             known |= {r.digest for r in batch.frames}
             continue
         replaced.setdefault(batch.elements, []).append(batch.id)
-        if absent := [r.origin for r in batch.frames if r.digest not in given]:
+        if absent := [r.origin for r in batch.frames if r.digest not in all_given]:
             raise StoreError(
                 f"blocks {', '.join(new)} are new for frames of {batch.elements}: the rows "
                 f"of all {len(batch.frames)} such frames are needed again, of which {len(absent)} were not given: "
                 f"{'; '.join(absent[:5])}{' …' * (len(absent) > 5)}"
             )
-    return [f for f in frames if f.digest not in known], replaced
+    return np.flatnonzero([digest not in known for digest in given]), replaced
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,14 +325,10 @@ class _Fresh:
     notes: tuple[str, ...]
     zeros: Mapping[str, float]
 
-    @property
-    def frames(self) -> list[Frame]:
-        return [f for s in self.segments for f in s.frames]
-
 
 def _reduce(
-    plan: Plan, frozen: Sequence[Parameters], store: str | Path | None, shares: dict[str, int],
-    runner: Executor, memory: int | None, notes: tuple[str, ...], energies: EnergyTerms,
+    plan: Plan, frozen: Sequence[Parameters], store: str | Path | None, runner: Executor,
+    memory: int | None, notes: tuple[str, ...], energies: EnergyTerms,
 ) -> list[_Fresh]:  # fmt: skip
     """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
@@ -324,7 +344,7 @@ def _reduce(
         frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
         energies=energies,
     )  # fmt: skip
-    groups = reduce_segments(plan, source, executor=runner, memory=memory, what="summarise", shares=shares)
+    groups = reduce_segments(plan, source, executor=runner, memory=memory, what="summarise")
     fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
     return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
 
@@ -333,7 +353,7 @@ def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[
     segments = tuple(s for s in plan.segments if s.elements == elements)
     tiles = tuple(f"{t.segment.key}:{t.block}" for t in plan.tiles if t.segment.elements == elements)
     blocks = tuple(b for b in source.blocks if (elements, b) in source.present)
-    origins = {f.origin for s in segments for f in s.frames}
+    origins = {s.frames.origin(i) for s in segments for i in range(len(s.frames))} if plan.inside else set()
     notes = inside_notes([p for p in plan.inside if p.frame in origins], plan.policy)
     own_groups = {g: r for g, r in groups.items() if g.elements == elements.elements}
     zeros = {e: x for e, x in source.energies.zeros.items() if e in elements.elements}
@@ -341,19 +361,15 @@ def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[
 
 
 def _write(
-    settings: dict[str, Any], fresh: Sequence[_Fresh], shares: Mapping[str, int], replaced: Mapping[str, list[str]],
-    path: Path,
+    settings: dict[str, Any], fresh: Sequence[_Fresh], replaced: Mapping[str, list[str]], path: Path
 ) -> None:  # fmt: skip
     """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated."""
     new = []
     for batch in fresh:
-        records = [
-            FrameRecord(f.digest, shares[f.digest], f.origin, f.group, f.composition, f.configuration)
-            for f in batch.frames
-        ]
+        records = [record for segment in batch.segments for record in _records(segment)]
         counts: dict[Group, int] = {}
         for segment in batch.segments:
-            for group, chosen in grouped_rows(segment, shares).items():
+            for group, chosen in grouped_rows(segment).items():
                 counts[group] = counts.get(group, 0) + len(chosen)
         new.append(NewBatch(
             batch.elements, batch.blocks, records, batch.tiles,
@@ -362,3 +378,12 @@ def _write(
             info={"ranges": batch.ranges, "notes": batch.notes, "zeros": batch.zeros},
         ))  # fmt: skip
     SummaryStore.open(path).add_all(new, settings)
+
+
+def _records(segment: Segment) -> Iterator[FrameRecord]:
+    """What a store keeps of the frames of a segment."""
+    frames, facts = segment.frames, segment.frames.facts
+    assert segment.folds is not None
+    for i, (digest, configuration) in enumerate(zip(_hex(frames.digests), _hex(frames.configurations), strict=True)):
+        group, composition = facts.group_names[facts.group[i]], facts.compositions[facts.formula[i]]
+        yield FrameRecord(digest, int(segment.folds[i]), frames.origin(i), group, composition, configuration)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.rows import person_kind
+from ..model.one_body import with_energies
 from ..text.display import number_text
 from ..units import EV, KCAL_PER_A3_IN_GPA
 from .mean_model import FEW, QUANTITIES, Kind, spread_of_labels, worse_than_mean
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..frames.frame import Frame
-    from ..frames.rows import Group
+    from ..frames.frame_sequence import FrameSequence, sequence_of
+from ..frames.rows import Group
 
 CLEARLY: Final = 0.9
 """Part of the spread below which a residual has to be: a fit to mere noise is below the whole, by the numbers that it
@@ -80,10 +83,13 @@ def fits_of_frames(
     Groups that it left out, by a weight of 0, are not among them.
     """
     fits: dict[Kind, KindFit] = {}
+    sequence = sequence_of(frames)
+    facts = sequence.facts
     for kind in QUANTITIES:
         groups = [g for g in squares if person_kind(g.kind) == kind]
         count, sources = sum(rows[g] for g in groups), {g.source for g in groups}
-        spread, freedom, size = label_spread(kind, [f for f in frames if f.group in sources])
+        chosen = np.array([name in sources for name in facts.group_names], np.bool_)[facts.group]
+        spread, freedom, size = label_spread(kind, sequence.take(np.flatnonzero(chosen)))
         if count and freedom:
             fits[kind] = KindFit(float(np.sqrt(sum(squares[g] for g in groups) / count)) / size, spread, freedom)
     return fits
@@ -153,7 +159,7 @@ def _note(kind: Kind, rmse: float, spread: float, weight: float | None, where: s
     )
 
 
-def label_spread(kind: Kind, frames: Sequence[Frame]) -> tuple[float, int, float]:
+def label_spread(kind: Kind, frames: FrameSequence) -> tuple[float, int, float]:
     """The spread of the labels of a kind about their means, in the terms of rows.
 
     Energies of frames of several sizes are weighted with the number of atoms, as the rows of a fit are. Where nearly
@@ -163,7 +169,7 @@ def label_spread(kind: Kind, frames: Sequence[Frame]) -> tuple[float, int, float
     ----------
     kind : {"force", "energy", "stress"}
         The kind of labels.
-    frames : sequence of Frame
+    frames : FrameSequence
         The frames.
 
     Returns
@@ -176,24 +182,26 @@ def label_spread(kind: Kind, frames: Sequence[Frame]) -> tuple[float, int, float
         The number by which root mean squares of rows are divided to compare with the spread.
     """
     if kind == "force":
-        parts = [f.forces.ravel() for f in frames if f.forces is not None]
-        return (*spread_of_labels(np.concatenate([np.empty(0), *parts]), None), 1.0)
+        # about zero, and one frame after the other, for those of all need not fit in memory
+        squares = [float(np.vdot(f.forces, f.forces)) for f in frames if f.forces is not None]
+        number = int(frames.facts.rows_of_kinds[:, 0].sum())
+        return (float(np.sqrt(sum(squares) / number)) if number else float("nan")), number, 1.0
     if kind == "stress":
         stresses = [f.stress for f in frames if f.stress is not None]
         finite = [np.flatnonzero(np.isfinite(s)) for s in stresses]
         values = np.concatenate([np.empty(0), *(s[i] for s, i in zip(stresses, finite, strict=True))])
         return (*spread_of_labels(values, [c for i in finite for c in i.tolist()]), 1.0)
-    labelled = [f for f in frames if f.energy is not None]
-    if not labelled:
+    labelled = with_energies(frames).facts
+    if not len(labelled):
         return float("nan"), 0, 1.0
-    sizes = np.array([float(len(f)) for f in labelled])
-    energies = np.array([f.energy for f in labelled], np.float64)
+    sizes, energies = labelled.n_atoms.astype(np.float64), labelled.energies
     size = float(np.sqrt(np.mean(sizes**2)))
-    spread, freedom = spread_of_labels(energies / sizes, [f.composition for f in labelled], sizes)
+    spread, freedom = spread_of_labels(
+        energies / sizes, [labelled.compositions[code] for code in labelled.formula.tolist()], sizes
+    )
     if freedom >= FEW:
         return spread, freedom, size
-    elements = sorted({e for f in labelled for e in f.elements})
-    counts = np.array([[f.species.count(e) for e in elements] for f in labelled], np.float64)
+    counts = labelled.counts(labelled.elements())
     per_atom, _, rank, _ = np.linalg.lstsq(counts, energies, rcond=1e-8)
     left = len(energies) - int(rank)
     rest = energies - counts @ per_atom

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from .element_set import ElementSet
-from .rows import SUMMARY_KINDS
+from .rows import SUMMARY_KINDS, Group
 from .type_names import composition_name
 
 if TYPE_CHECKING:
@@ -163,10 +163,34 @@ class FrameFacts:
         table = np.array([[dict(f.counts).get(e, 0) for e in elements] for f in self.formulas], np.float64)
         return table.reshape(len(self.formulas), len(elements))[self.formula]
 
+    def group_counts(self) -> dict[Group, int]:
+        """Number of rows of each group of sources and kinds."""
+        counts: dict[Group, int] = {}
+        rows = self.rows_of_kinds
+        for k, kind in enumerate(SUMMARY_KINDS):
+            numbers = np.bincount(self.group, weights=rows[:, k], minlength=len(self.group_names))
+            counts |= {Group(name, kind): int(n) for name, n in zip(self.group_names, numbers, strict=True) if n}
+        return counts
+
     @cached_property
     def compositions(self) -> tuple[str, ...]:
         """The composition of each of ``formulas``."""
         return tuple(f.composition for f in self.formulas)
+
+
+def joined_facts(parts: Sequence[FrameFacts]) -> FrameFacts:
+    """The facts of the frames of all parts, one after the other."""
+    formulas: dict[Formula, int] = {}
+    groups: dict[str, int] = {}
+    formula, group = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+    for part in parts:
+        formula.append(np.array([formulas.setdefault(f, len(formulas)) for f in part.formulas], np.int32)[part.formula])
+        group.append(np.array([groups.setdefault(g, len(groups)) for g in part.group_names], np.int32)[part.group])
+    return FrameFacts(
+        tuple(formulas), np.concatenate(formula), tuple(groups), np.concatenate(group),
+        np.concatenate([np.empty(0, np.uint8), *(p.labels for p in parts)]),
+        np.concatenate([np.empty(0), *(p.energies for p in parts)]),
+    )  # fmt: skip
 
 
 def label_bits(frame: Frame) -> int:

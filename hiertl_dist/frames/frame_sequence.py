@@ -10,12 +10,12 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 import numpy as np
 
-from .frame_facts import facts_of
-from .frame_table import table_of
+from .frame_facts import facts_of, joined_facts
+from .frame_table import joined_tables, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,9 +25,26 @@ if TYPE_CHECKING:
     from .frame import Frame
     from .frame_facts import FrameFacts
     from .frame_table import FrameTable
+    from .labels import LabelOrigin
 
 DIGEST: Final = 32
 """Bytes of a digest."""
+
+
+class AlikeLabels(NamedTuple):
+    """Frames whose labels were read alike: from where, which of them there are, and how many frames.
+
+    ``first`` is the origin of the first of them; ``zero_energies`` how many have an energy of exactly 0 although there
+    are forces in them.
+    """
+
+    labels: LabelOrigin | None
+    energy: bool
+    forces: bool
+    stress: bool
+    frames: int
+    first: str
+    zero_energies: int
 
 
 class FrameSequence(Sequence["Frame"]):
@@ -51,6 +68,11 @@ class FrameSequence(Sequence["Frame"]):
     @abstractmethod
     def configurations(self) -> NDArray[np.uint8]:
         """(n, 32) ``Frame.configuration`` of each, as bytes."""
+
+    @property
+    @abstractmethod
+    def identities(self) -> list[str]:
+        """What tells these frames from others: the digest of each, or less where a word stands for many."""
 
     @abstractmethod
     def origin(self, index: int) -> str:
@@ -78,6 +100,16 @@ class FrameSequence(Sequence["Frame"]):
         if not 0 <= number < len(self):
             raise IndexError(f"expected the number of one of {len(self)} frames, found {index}")
         return self._frame(number)
+
+    def alike_labels(self) -> list[AlikeLabels]:
+        """Which labels frames have and where these came from, in order of first appearance."""
+        known: dict[tuple[LabelOrigin | None, bool, bool, bool], AlikeLabels] = {}
+        for frame in self:
+            has = (frame.labels, frame.energy is not None, frame.forces is not None, frame.stress is not None)
+            zero = frame.energy == 0.0 and frame.forces is not None and bool(frame.forces.any())
+            before = known.get(has) or AlikeLabels(*has, 0, frame.origin, 0)
+            known[has] = before._replace(frames=before.frames + 1, zero_energies=before.zero_energies + zero)
+        return list(known.values())
 
     @property
     def key(self) -> str:
@@ -134,6 +166,11 @@ class FrameList(FrameSequence):
         """As of :class:`FrameSequence`."""
         return _bytes_of(f.configuration for f in self._frames)
 
+    @property
+    def identities(self) -> list[str]:
+        """As of :class:`FrameSequence`."""
+        return [f.digest for f in self._frames]
+
     def origin(self, index: int) -> str:
         """As of :class:`FrameSequence`."""
         return self._frames[index].origin
@@ -143,6 +180,85 @@ class FrameList(FrameSequence):
         return table_of(self._frames)
 
 
+class JoinedFrames(FrameSequence):
+    """Sequences one after the other, as one.
+
+    Parameters
+    ----------
+    parts : iterable of FrameSequence
+        The sequences.
+    """
+
+    def __init__(self, parts: Iterable[FrameSequence]) -> None:
+        self._parts = tuple(parts)
+        self._starts = np.cumsum([0, *map(len, self._parts)])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return JoinedFrames, (self._parts,)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (frame for part in self._parts for frame in part)
+
+    def __repr__(self) -> str:
+        return f"JoinedFrames of {', '.join(map(repr, self._parts))}"
+
+    def _place(self, index: int) -> tuple[FrameSequence, int]:
+        k = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self._parts[k], index - int(self._starts[k])
+
+    def _frame(self, index: int) -> Frame:
+        part, own = self._place(index)
+        return part[own]
+
+    def take(self, indices: NDArray[np.integer]) -> FrameSequence:
+        """As of :class:`FrameSequence`."""
+        of_part = np.searchsorted(self._starts, indices, side="right") - 1
+        runs = np.split(np.arange(len(indices)), np.flatnonzero(np.diff(of_part)) + 1) if len(indices) else []
+        parts = [self._parts[of_part[run[0]]].take(indices[run] - self._starts[of_part[run[0]]]) for run in runs]
+        return parts[0] if len(parts) == 1 else JoinedFrames(parts)
+
+    @cached_property
+    def facts(self) -> FrameFacts:
+        """As of :class:`FrameSequence`."""
+        return joined_facts([part.facts for part in self._parts])
+
+    @property
+    def digests(self) -> NDArray[np.uint8]:
+        """As of :class:`FrameSequence`."""
+        return np.concatenate([np.empty((0, DIGEST), np.uint8), *(p.digests for p in self._parts)])
+
+    @property
+    def configurations(self) -> NDArray[np.uint8]:
+        """As of :class:`FrameSequence`."""
+        return np.concatenate([np.empty((0, DIGEST), np.uint8), *(p.configurations for p in self._parts)])
+
+    @property
+    def identities(self) -> list[str]:
+        """As of :class:`FrameSequence`."""
+        return [own for part in self._parts for own in part.identities]
+
+    def origin(self, index: int) -> str:
+        """As of :class:`FrameSequence`."""
+        part, own = self._place(index)
+        return part.origin(own)
+
+    def table(self) -> FrameTable:
+        """As of :class:`FrameSequence`."""
+        return joined_tables([part.table() for part in self._parts])
+
+
+def joined_frames(parts: Sequence[FrameSequence]) -> FrameSequence:
+    """Sequences as one: lists as a list."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(isinstance(part, FrameList) for part in parts):
+        return FrameList(frame for part in parts for frame in part)
+    return JoinedFrames(parts)
+
+
 def _bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, DIGEST)
 
@@ -150,3 +266,8 @@ def _bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
 def sequence_of(frames: Iterable[Frame]) -> FrameSequence:
     """The frames as a sequence that knows facts: itself if it is one, else a list's frames."""
     return frames if isinstance(frames, FrameSequence) else FrameList(frames)
+
+
+def taken(frames: Sequence[Frame], indices: NDArray[np.integer]) -> Sequence[Frame]:
+    """Some of the frames: a sequence that knows facts if that is what they are, else a list."""
+    return frames.take(indices) if isinstance(frames, FrameSequence) else [frames[i] for i in indices.tolist()]

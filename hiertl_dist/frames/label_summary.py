@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..text.display import Shown
 from ..text.words import count_text, shown
+from .frame_sequence import sequence_of
 from .labels import LABELS, WORD, LabelOrigin, likeness, takes
 
 if TYPE_CHECKING:
@@ -216,27 +217,14 @@ def summarise_labels(frames: Iterable[Frame]) -> LabelSummary:
     LabelSummary
         The labels of each source, in the order in which sources first appear.
     """
-    kinds: dict[tuple[LabelOrigin | None, bool, bool, bool], list[Any]] = {}
-    zeros: Counter[str] = Counter()
-    for frame in frames:
-        has = (frame.labels, frame.energy is not None, frame.forces is not None, frame.stress is not None)
-        if (kind := kinds.get(has)) is None:
-            kinds[has] = [1, frame.origin]
-        else:
-            kind[0] += 1
-        if frame.energy == 0.0 and frame.forces is not None and frame.forces.any():
-            zeros[_source(frame.labels)] += 1
     sources: dict[str, SourceLabels] = {}
-    for (origin, *has_label), (n, first) in kinds.items():
-        source = sources.setdefault(_source(origin), SourceLabels(_source(origin)))
-        _enter(source, origin or LabelOrigin(""), dict(zip(LABELS, has_label, strict=True)), n, first)
-    for name, n in zeros.items():
-        sources[name].zero_energies = n
+    for alike in sequence_of(frames).alike_labels():
+        name = "frames made in Python" if alike.labels is None else alike.labels.source
+        source = sources.setdefault(name, SourceLabels(name))
+        has_label = dict(zip(LABELS, (alike.energy, alike.forces, alike.stress), strict=True))
+        _enter(source, alike.labels or LabelOrigin(""), has_label, alike.frames, alike.first)
+        source.zero_energies += alike.zero_energies
     return LabelSummary(tuple(sources.values()))
-
-
-def _source(origin: LabelOrigin | None) -> str:
-    return "frames made in Python" if origin is None else origin.source
 
 
 def _enter(source: SourceLabels, origin: LabelOrigin, has: dict[str, bool], n: int, first: str) -> None:

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..dataset.holding_out import equal_frames_notes
 from ..design_matrix.assembly import assemble
 from ..design_matrix.planning import Need, Plan, all_needs, check_resources, make_plan
@@ -22,6 +24,7 @@ from ..fitting.hierarchy import fit_all_at_once, fit_hierarchy
 from ..fitting.leaves import cut_leaves, leaf_bytes
 from ..fitting.reduction import solve_bytes
 from ..fitting.settings import HierarchyOptions
+from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..model.blocks import blocks_of
 from ..model.parameters import Parameters, refuse_shared_types
@@ -75,8 +78,8 @@ def options_of(job: Input) -> HierarchyOptions:
 class _Work:
     """What a fit will want: frames, frozen models, and by blocks fitted together in a solve, the rows needed."""
 
-    frames: list[Frame]
-    held_out: list[Frame]
+    frames: FrameSequence
+    held_out: FrameSequence
     frozen: list[Parameters]
     fits: dict[tuple[ElementSet, ...], set[Need]]
     notes: list[str]
@@ -90,10 +93,10 @@ class _Work:
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
     frames, held_out = job.read_frames(executor.watch)
-    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    executor.require_alike([*frames.identities, *held_out.identities], "frames")
     frozen = [read_parts(p) for p in job.frozen]
     notes = [*job.notes, *(note for model in frozen for note in model.notes)]
-    labels = summarise_labels([*frames, *held_out])
+    labels = summarise_labels(joined_frames([frames, held_out]))
     notes += equal_frames_notes(frames, held_out)
     if all_at_once:
         frozen_blocks = {b for f in frozen for b in blocks_in(f)}
@@ -242,7 +245,7 @@ def fit_job(
         need_matplotlib()
     frames, held_out = job.read_frames(executor.watch)
     labels = tell_labels(frames, tell, held_out)
-    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    executor.require_alike([*frames.identities, *held_out.identities], "frames")
     frozen = read_frozen(job, tell)
     options = options_of(job)
     results = Results.of(job, frozen, executor, tell, climb=hierarchical, all_at_once=all_at_once)
@@ -322,7 +325,7 @@ def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
 def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:
     frozen_blocks = {b for f in frozen for b in blocks_in(f)}
     names = [b.name for b in blocks_of(job.basis) if b.name not in frozen_blocks]
-    sets = {f.element_set for f in frames}
+    sets = sequence_of(frames).facts.element_sets()
     check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
 
 
@@ -378,11 +381,12 @@ def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
 
 
 def known_frames(
-    models: Collection[Model], sets: Mapping[str, list[Frame]], tell: Callable[[str], None]
-) -> dict[str, list[Frame]]:
+    models: Collection[Model], sets: Mapping[str, FrameSequence], tell: Callable[[str], None]
+) -> dict[str, FrameSequence]:
     """The frames, by set, whose elements every model has: with some blocks only, a model lacks elements."""
     known = set.intersection(*(set(m.elements) for m in models))
-    kept = {s: [f for f in own if f.elements <= known] for s, own in sets.items()}
+    names = {s: {e for e in own.facts.set_names if e.elements <= known} for s, own in sets.items()}
+    kept = {s: own.take(np.flatnonzero(own.facts.of_sets(names[s]))) for s, own in sets.items()}
     if left_out := sum(map(len, sets.values())) - sum(map(len, kept.values())):
         tell(f"{count_text(left_out, 'frame')} not evaluated, with elements that the model lacks")
-    return {s: own for s, own in kept.items() if own}
+    return {s: own for s, own in kept.items() if len(own)}

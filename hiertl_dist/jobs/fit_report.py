@@ -62,7 +62,7 @@ class FitResult(Shown):
     hierarchy: HierarchyFit | None
     together: BlockFit | None
     files: tuple[Path, ...]
-    sets: dict[str, list[Frame]]
+    sets: Mapping[str, Sequence[Frame]]
     models: dict[str, Model]
     evaluations: dict[str, dict[str, list[Evaluation]]]
 

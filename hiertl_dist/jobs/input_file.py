@@ -26,14 +26,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..dataset.dataset import Dataset
+from ..dataset.dataset_index import is_dataset
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
 from ..executors import KINDS
 from ..files.paths import require_file
 from ..fitting.settings import FitSettings
+from ..frames.frame_sequence import FrameList, FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, summarise_labels
-from ..frames.rows import n_rows
 from ..io.fm_setup import read_fm_setup
 from ..io.trajectories import iter_frames
 from ..model.one_body import MISSING_ENERGIES
@@ -250,7 +252,7 @@ class Input(Shown, card=input_card):
 
     def read_frames(
         self, watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames
-    ) -> tuple[list[Frame], list[Frame]]:
+    ) -> tuple[FrameSequence, FrameSequence]:
         """The frames to fit and those held out.
 
         Parameters
@@ -260,8 +262,8 @@ class Input(Shown, card=input_card):
 
         Returns
         -------
-        tuple of (list of Frame, list of Frame)
-            Those to fit and those held out, each in the order of the data.
+        tuple of (sequence of Frame, sequence of Frame)
+            Those to fit and those held out, each in the order of the data. Frames of a data set stay on disk.
 
         Raises
         ------
@@ -269,22 +271,39 @@ class Input(Shown, card=input_card):
             A hold-out pattern matches no group, a source has no frames, a file is named twice, or no frame has a label.
         """
         if self.fm_setup is not None:
-            frames = list(read_fm_setup(self.fm_setup).frames)
+            frames: FrameSequence = FrameList(read_fm_setup(self.fm_setup).frames)
         else:
-            frames = []
             refuse_overlaps(self.data)
-            for source in self.data:
-                read = list(watch(iter_frames(**source), f"read {', '.join(source['path'])}"))
-                if not read:
-                    raise InputError(f"data: no frames from {source['path']} with {source}")
-                frames += read
-        if not any(n_rows(f) for f in frames):
+            frames = joined_frames([_read(source, watch) for source in self.data])
+        if not frames.facts.n_rows.any():
             raise InputError(
                 f"none of the {len(frames)} frames has an energy, forces or a stress; energy_key, forces_key, "
                 "stress_key and virial_key in [[data]] say where extended XYZ keeps them\n"
                 + summarise_labels(frames).text()
             )
-        return hold_out(frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every)
+        fitted, held_out = hold_out(
+            frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every
+        )
+        return sequence_of(fitted), sequence_of(held_out)
+
+
+def _read(source: Mapping[str, Any], watch: Callable[[Iterable[Frame], str], Iterable[Frame]]) -> FrameSequence:
+    """The frames of a ``[[data]]`` table: those of files, read now, or a data set."""
+    folders = [path for path in source["path"] if is_dataset(path)]
+    if not folders:
+        frames = FrameList(watch(iter_frames(**source), f"read {', '.join(source['path'])}"))
+        if not len(frames):
+            raise InputError(f"data: no frames from {source['path']} with {source}")
+        return frames
+    if len(source["path"]) > 1:
+        raise InputError(f"data: {folders[0]} is a data set, which has a [[data]] table of its own: path = its folder")
+    first, last = source.get("start", 0), source.get("stop")
+    if others := sorted(set(source) - {"path", "start", "stop"}):
+        raise InputError(
+            f"data: {folders[0]} is a data set; {', '.join(others)} say how files are read: give them to hiertl-dist "
+            "import"
+        )
+    return Dataset(folders[0])[first:last]
 
 
 def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()) -> LabelSummary:
@@ -292,7 +311,7 @@ def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: 
 
     Also which are there more than once. The labels are given back for reports.
     """
-    labels = summarise_labels([*frames, *held_out])
+    labels = summarise_labels(joined_frames([sequence_of(frames), sequence_of(held_out)]))
     for line in labels.text().splitlines():
         tell(line)
     for note in equal_frames_notes(frames, held_out):

@@ -12,6 +12,7 @@ from ..evaluation.compiling import compile_kernels
 from ..executors.ask import ask
 from ..fitting.summary_store import SummaryStore
 from ..frames.element_set import ElementSet
+from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.rows import person_kind
 from ..model_selection.search_pass import summarise_for, summary_place
 from ..model_selection.search_plan import SearchPlan, plan_search
@@ -47,7 +48,7 @@ from .report import (
 from .search_report import plot_search, search_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ..evaluation.energies import Evaluation
@@ -79,7 +80,7 @@ class SearchReport:
 
     result: SearchResult
     files: tuple[Path, ...]
-    sets: dict[str, list[Frame]]
+    sets: Mapping[str, Sequence[Frame]]
     errors: dict[str, dict[str, Errors]]
     evaluations: dict[str, list[Evaluation]]
 
@@ -156,7 +157,7 @@ def search_job(
     """
     drawn = _drawn(plot, tell)
     frames, held_out = job.read_frames(executor.watch)
-    executor.require_alike([f.digest for f in (*frames, *held_out)], "frames")
+    executor.require_alike([*frames.identities, *held_out.identities], "frames")
     frames = _reported_once(frames, held_out, tell)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell)
@@ -190,9 +191,9 @@ def search_job(
 
 def _reported_once(
     frames: Sequence[Frame], held_out: Sequence[Frame], tell: Callable[[str], None]
-) -> list[Frame]:  # fmt: skip
+) -> FrameSequence:  # fmt: skip
     """The frames to be fitted, each once; which labels they have, and what is there again, is told."""
-    distinct, again = each_once(frames)
+    distinct, again = each_once(sequence_of(frames))
     tell_labels(distinct, tell, held_out)
     for note in again:
         tell(f"note: {note}")
@@ -243,7 +244,7 @@ def summarise_job(
     """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
     settings = job.search or SearchSettings()
     frames, held_out = job.read_frames(executor.watch)
-    executor.require_alike([f.digest for f in frames], "frames")
+    executor.require_alike(frames.identities, "frames")
     frames = _reported_once(frames, held_out, tell)
     frozen = read_frozen(job, tell)
     compile_kernels(job.basis, executor, tell, models=bool(frozen))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, MismatchError
+from ..frames.frame_sequence import sequence_of
 from .basis import cluster_name
 from .blocks import columns_of
 from .cluster_types import ClusterType
@@ -67,7 +68,7 @@ def absent_pairs_notes(basis: Basis, frozen: Sequence[Parameters], frames: Seque
 
     Neither in the basis nor in a frozen model.
     """
-    elements = sorted(set().union(*(f.elements for f in frames)))
+    elements = sequence_of(frames).facts.elements()
     pairs = list(combinations_with_replacement(elements, 2))
     bases = (basis, *(f.basis for f in frozen))
     absent = [pair for pair in pairs if all(b.type_named(pair) is None for b in bases)]

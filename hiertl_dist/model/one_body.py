@@ -11,7 +11,6 @@ given or frozen, else an estimate from the labels. What is fitted is the rest, s
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from ..errors import InputError, MismatchError
+from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.rows import SUMMARY_KINDS, kind_codes, row_targets
 from .blocks import Column
 from .reference_energies import reference_notes, undetermined_frame_notes
@@ -167,11 +167,13 @@ def _placed(given: OpenEnergies, elements: Sequence[str]) -> NDArray[np.float64]
 
 def counts_of(frames: Sequence[Frame], elements: Sequence[str]) -> NDArray[np.float64]:
     """(frames, elements) number of atoms."""
-    counts = np.zeros((len(frames), len(elements)))
-    for i, frame in enumerate(frames):
-        number = Counter(frame.species)
-        counts[i] = [number[e] for e in elements]
-    return counts
+    return sequence_of(frames).facts.counts(elements)
+
+
+def with_energies(frames: Iterable[Frame]) -> FrameSequence:
+    """The frames that have an energy."""
+    sequence = sequence_of(frames)
+    return sequence.take(np.flatnonzero(sequence.facts.has_energy))
 
 
 def energy_zeros(frames: Iterable[Frame], known: Mapping[str, float], elements: Iterable[str]) -> dict[str, float]:
@@ -179,13 +181,13 @@ def energy_zeros(frames: Iterable[Frame], known: Mapping[str, float], elements: 
 
     The ``known`` ones as they are, and whole numbers of kcal/mol by least squares for the other ``elements``.
     """
-    labelled = [f for f in frames if f.energy is not None]
+    labelled = with_energies(frames)
     others = sorted(set(elements) - set(known))
     zeros = {**dict.fromkeys(others, 0.0), **known}
-    if not labelled or not others:
+    if not len(labelled) or not others:
         return zeros
     fixed = sorted(known)
-    left = np.array([f.energy for f in labelled]) - counts_of(labelled, fixed) @ np.array([known[e] for e in fixed])
+    left = labelled.facts.energies - counts_of(labelled, fixed) @ np.array([known[e] for e in fixed])
     counts = counts_of(labelled, others)
     estimates = np.linalg.lstsq(counts, left, rcond=1e-8)[0]
     # whole numbers times numbers of atoms are exact, and so is what is taken off, on any machine
@@ -195,7 +197,7 @@ def energy_zeros(frames: Iterable[Frame], known: Mapping[str, float], elements: 
 def labels_above_zero(frames: Sequence[Frame], terms: EnergyTerms) -> NDArray[np.float64]:
     """(rows, directions + 1) of some frames: what open energies add to each row, and its label above the zeros."""
     energies = np.concatenate([kind_codes(f) for f in frames]) == SUMMARY_KINDS.index("energy")
-    labelled = [f for f in frames if f.energy is not None]
+    labelled = with_energies(frames)
     rows = np.zeros((len(energies), terms.open.count + 1))
     rows[:, -1] = np.concatenate([row_targets(f) for f in frames])
     rows[energies, :-1] = terms.open.rows(labelled)
@@ -300,22 +302,23 @@ def energy_terms(
     penalised, which is their size above zero.
     """
     before = OpenEnergies() if left_open is None else left_open
-    labelled = [f for f in frames if f.energy is not None]
-    with_energies = {e for f in labelled for e in f.elements}
+    frames = sequence_of(frames)
+    labelled = with_energies(frames)
+    of_labelled = set(labelled.facts.elements())
     if left_out is None:
         left_out = {e for t in basis.types for e in t.elements if len(set(t.elements)) == 1}
-    settled = settled_energies(basis, blocks, frozen, with_energies, missing, before.elements, where, left_out)
+    settled = settled_energies(basis, blocks, frozen, of_labelled, missing, before.elements, where, left_out)
     before = before.without(settled.free)  # a column of its own and an open one would share what is one energy
-    still = before.within(with_energies) if before.elements else before
+    still = before.within(of_labelled) if before.elements else before
     still = still.together(OpenEnergies.of(e for e in settled.opened if e not in before.elements))
-    present = {e for f in frames for e in f.elements}
+    present = set(frames.facts.elements())
     stated = {
         e: x for e, x in settled.given.items() if e in present and e not in settled.free and e not in settled.frozen
     }
     known = {**settled.frozen, **settled.given, **still.base}
     fitted = [*settled.free, *still.elements] if centred else []
     # energies that are given of free blocks are off the labels whether there are any or not: nothing of them is fitted
-    off = {*with_energies, *still.elements, *settled.free}
+    off = {*of_labelled, *still.elements, *settled.free}
     zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in off}, fitted)
     fixed = {e: x for e, x in settled.given.items() if e in settled.free}
     return EnergyTerms(zeros, fixed, stated, still, zero_notes(settled.zero))
@@ -329,9 +332,8 @@ def energies_against_labels(
 
     ``given`` are those of the basis, kcal/mol by element, ``fitted`` the elements whose energies the fit finds.
     """
-    labelled = [f for f in frames if f.energy is not None]
-    elements = sorted({e for f in labelled for e in f.elements})
-    energies = np.array([f.energy for f in labelled], np.float64)
+    labelled = with_energies(frames)
+    elements, energies = labelled.facts.elements(), labelled.facts.energies
     notes = reference_notes(
         counts_of(labelled, elements), energies, elements, given=given, frozen=one_body_values(frozen), fitted=fitted,
         where=where,

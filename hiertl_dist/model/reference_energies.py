@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..frames.frame_sequence import sequence_of
 from ..text.display import number_text
 from ..text.words import count_text
 from ..units import EV
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
     from .parameters import Parameters
 
 BINDING: Final = 12.0
@@ -51,15 +53,16 @@ KNOWN: Final = 0.05
 apart."""
 
 
-def undetermined_frame_notes(frames: Sequence[Frame], frozen: Sequence[Parameters], where: str) -> tuple[str, ...]:
+def undetermined_frame_notes(frames: FrameSequence, frozen: Sequence[Parameters], where: str) -> tuple[str, ...]:
     """A warning where frames with energies have compositions whose energies frozen models don't know."""
     notes = []
     for model in frozen:
-        off = [f for f in frames if not is_determined(model.undetermined, Counter(f.species))]
-        if off:
+        known = [is_determined(model.undetermined, Counter(dict(f.counts))) for f in frames.facts.formulas]
+        off = np.flatnonzero(~np.array(known, np.bool_)[frames.facts.formula])
+        if len(off):
             notes.append(
                 f"WARNING: {model.source}: {undetermined_text(model.undetermined)}; so are "
-                f"{count_text(len(off), 'frame')} of {where or 'the fit'}, such as {off[0].origin}: "
+                f"{count_text(len(off), 'frame')} of {where or 'the fit'}, such as {frames.origin(int(off[0]))}: "
                 "fit its blocks again together with these"
             )
     return tuple(notes)
@@ -71,14 +74,16 @@ def uncovered_frames(models: Iterable[Parameters], frames: Iterable[Frame]) -> t
     Those are the frames with energies whose compositions are not among these combinations.
     """
     undetermined = combined(d for m in models for d in m.undetermined)
-    off = sum(1 for f in frames if f.energy is not None and not is_determined(undetermined, Counter(f.species)))
-    return elements_of(undetermined), off
+    facts = sequence_of(frames).facts
+    known = np.array([is_determined(undetermined, Counter(dict(f.counts))) for f in facts.formulas], np.bool_)
+    return elements_of(undetermined), int(np.count_nonzero(facts.has_energy & ~known[facts.formula]))
 
 
 def without_offsets(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[str, ...]:
     """Elements of the frames with energies that models have terms of, but none the energy of a free atom."""
     bases = [m.basis for m in models]
-    labelled = {e for f in frames if f.energy is not None for e in f.elements}
+    facts = sequence_of(frames).facts
+    labelled = set(facts.elements(facts.has_energy))
     stated = {t.elements[0] for b in bases for t in b.types if t.body == 1}
     return tuple(sorted((labelled & {e for b in bases for e in b.elements}) - stated))
 

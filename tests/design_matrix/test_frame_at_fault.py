@@ -19,6 +19,7 @@ from hiertl_dist.evaluation.costs import scan_some
 from hiertl_dist.executors import SerialExecutor, TaskFailed, executor
 from hiertl_dist.fitting.reduction import reduce_rows
 from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.frames.frame_sequence import FrameList
 from hiertl_dist.uncertainty.active_selection import select
 
 BASIS = small_basis()
@@ -72,7 +73,7 @@ def runner(request):
 
 def exchanged(plan, good, bad):
     """A plan in which one frame was exchanged after it was made, so that the work itself finds the fault."""
-    found = {s: replace(s, frames=tuple(bad if f is good else f for f in s.frames)) for s in plan.segments}
+    found = {s: replace(s, frames=FrameList(bad if f is good else f for f in s.frames)) for s in plan.segments}
     tiles = tuple(replace(t, segment=found[t.segment]) for t in plan.tiles)
     return replace(plan, segments=tuple(found.values()), tiles=tiles)
 

@@ -1,0 +1,174 @@
+"""``Segment``: frames of one element set, whose rows the tiles of all blocks share; they follow from frames alone."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..evaluation.contacts import frames_label
+from ..frames.frame_sequence import FrameList, FrameSequence
+from ..frames.rows import SUMMARY_KINDS, Group
+from ..text.display import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from ..frames.element_set import ElementSet
+    from ..frames.frame_facts import FrameFacts
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segment(Shown):
+    """Frames of one element set, in the order of the data set; most follow one another there.
+
+    Attributes
+    ----------
+    key : str
+        Digest of its frames.
+    elements : ElementSet
+        Those of each of its frames.
+    indices : ndarray of int, shape (frames,)
+        Places of its frames in the data set.
+    frames : FrameSequence
+        The frames, or where they are.
+    groups : tuple of (Group, int)
+        Rows of each group of sources and kinds.
+    folds : ndarray of int, shape (frames,), or None
+        Fold of each frame, where compositions, folds and numbers of atoms are kept apart too; −1 for none.
+    """
+
+    key: str
+    elements: ElementSet
+    indices: NDArray[np.int64]
+    frames: FrameSequence
+    groups: tuple[tuple[Group, int], ...]
+    folds: NDArray[np.int64] | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(n for _, n in self.groups)
+
+    @property
+    def label(self) -> str:
+        """Its frames, for messages."""
+        return frames_label(self.frames)
+
+    def loaded(self) -> Segment:
+        """The same with its frames in memory: who looks at them more than once reads them once."""
+        return self if isinstance(self.frames, FrameList) else replace(self, frames=FrameList(self.frames))
+
+
+def grouped_rows(segment: Segment) -> dict[Group, NDArray[np.intp]]:
+    """Indices of the rows of each group within a segment.
+
+    Parameters
+    ----------
+    segment : Segment
+        The frames. With folds, compositions, folds and numbers of atoms are kept apart too, and not only sources and
+        kinds.
+
+    Returns
+    -------
+    dict from Group to ndarray of int
+        Rows of the segment, rising; groups in order of first appearance.
+    """
+    facts = segment.frames.facts
+    counts = facts.rows_of_kinds
+    n_kinds = len(SUMMARY_KINDS)
+    # of each row, its frame and its kind, which a frame has one after the other
+    frame = np.repeat(np.arange(len(facts)), counts.sum(axis=1))
+    kind = np.repeat(np.tile(np.arange(n_kinds), len(facts)), counts.ravel())
+    if segment.folds is None:
+        of_frame = facts.group.astype(np.int64)[:, None]
+    else:
+        of_frame = np.stack([facts.group, _composition_codes(facts), segment.folds, facts.n_atoms], axis=1)
+    which, number = np.unique(of_frame, axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    code = number[frame] * n_kinds + kind
+    energy = n_kinds - 1
+    if segment.folds is not None:
+        # but for energies, frames of all sizes are together
+        same = np.unique(which[:, :3], axis=0, return_inverse=True)[1].reshape(-1)
+        code = np.where(kind == energy, code, -1 - (same[number[frame]] * n_kinds + kind))
+    codes, at, of_row = np.unique(code, return_index=True, return_inverse=True)
+    rows = np.split(np.argsort(of_row, kind="stable"), np.cumsum(np.bincount(of_row, minlength=len(codes)))[:-1])
+    grouped = {}
+    for k in np.argsort(at, kind="stable").tolist():
+        row = int(at[k])
+        grouped[_group_of(segment, facts, int(frame[row]), SUMMARY_KINDS[int(kind[row])])] = rows[k]
+    return grouped
+
+
+def _composition_codes(facts: FrameFacts) -> NDArray[np.int64]:
+    """(n,) numbers of the compositions of frames: those of formulas that differ in size alone are the same."""
+    known: dict[str, int] = {}
+    return np.array([known.setdefault(c, len(known)) for c in facts.compositions], np.int64)[facts.formula]
+
+
+def _group_of(segment: Segment, facts: FrameFacts, frame: int, kind: str) -> Group:
+    name = facts.group_names[facts.group[frame]]
+    if segment.folds is None:
+        return Group(name, kind)
+    composition = facts.compositions[facts.formula[frame]]
+    return Group(name, kind, composition, int(segment.folds[frame]), int(facts.n_atoms[frame]) * (kind == "energy"))
+
+
+def cut_segments(
+    frames: FrameSequence, chosen: NDArray[np.int64], most_rows: Callable[[ElementSet], int]
+) -> list[Segment]:
+    """Cut some frames of a data set into segments.
+
+    Parameters
+    ----------
+    frames : FrameSequence
+        The data set.
+    chosen : ndarray of int
+        Numbers of frames that are wanted, rising; each has rows.
+    most_rows : callable
+        Rows that a segment of an element set has at most; a frame that has more stands alone.
+
+    Returns
+    -------
+    list of Segment
+        Element sets one after the other, small ones first.
+    """
+    facts = frames.facts.take(chosen)
+    rows, digests = facts.n_rows, frames.take(chosen).digests
+    segments = []
+    for elements in sorted(facts.element_sets(), key=lambda s: (len(s.elements), s)):
+        own = np.flatnonzero(facts.of_sets({elements}))
+        for run in _runs(rows[own], most_rows(elements)):
+            part = own[run]
+            key = hashlib.sha256(digests[part].tobytes()).hexdigest()
+            places = chosen[part]
+            segments.append(Segment(key, elements, places, frames.take(places), _groups(frames, places)))
+    return segments
+
+
+def _runs(rows: NDArray[np.int64], limit: int) -> Iterator[slice]:
+    """Consecutive frames of at most ``limit`` rows together."""
+    total = np.cumsum(rows)
+    start = before = 0
+    while start < len(rows):
+        stop = max(int(np.searchsorted(total, before + limit, side="right")), start + 1)
+        yield slice(start, stop)
+        start, before = stop, int(total[stop - 1])
+
+
+def _groups(frames: FrameSequence, places: NDArray[np.int64]) -> tuple[tuple[Group, int], ...]:
+    """Rows of each group, groups in order of first appearance."""
+    facts = frames.facts.take(places)
+    codes, number = np.unique(facts.group, return_inverse=True)
+    counts = facts.rows_of_kinds
+    totals = np.zeros((len(codes), len(SUMMARY_KINDS)), np.int64)
+    np.add.at(totals, number, counts)
+    first = np.full(totals.shape, len(places))
+    np.minimum.at(first, number, np.where(counts > 0, np.arange(len(places))[:, None], len(places)))
+    order = sorted(zip(*np.nonzero(totals), strict=True), key=lambda at: (first[at], at[1]))
+    return tuple((Group(facts.group_names[codes[g]], SUMMARY_KINDS[k]), int(totals[g, k])) for g, k in order)
