@@ -24,13 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hiertl_dist"
 
 FOLDERS = (
-    "errors", "units", "text", "files", "algebra", "executors", "frames", "model", "io", "dataset", "evaluation",
-    "design_matrix", "fitting", "model_selection", "uncertainty", "jobs", "suggestion", "calculator", "cli",
+    "errors", "units", "text", "files", "compiled", "algebra", "executors", "frames", "model", "io", "dataset",
+    "evaluation", "design_matrix", "fitting", "model_selection", "uncertainty", "jobs", "suggestion", "calculator",
+    "cli",
 )  # fmt: skip
 """What the package consists of, from the ground up; a module imports from its own folder and from those before it. The
 package's face, ``__init__``, hands on what all of them have."""
 
-ALONE = {"algebra": {"errors", "text"}, "evaluation.kernels": set()}
+ALONE = {"algebra": {"errors", "text"}, "compiled": set(), "evaluation.kernels": {"compiled"}, "io.kernels": {"compiled"}}
 """Folders that know nothing of the package but of these."""
 
 MOST_AT_THE_ROOT = 6

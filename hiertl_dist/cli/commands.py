@@ -70,12 +70,12 @@ def _plain_warnings() -> Iterator[None]:
     """
     from ..errors import HiertlWarning
 
-    kernels = Path(__file__).parents[1] / "evaluation" / "kernels"  # which know nothing of this package's classes
+    cache = Path(__file__).parents[1] / "compiled" / "cache.py"  # which knows nothing of this package's classes
 
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
     ) -> None:
-        ours = issubclass(category, HiertlWarning) or Path(filename) == kernels / "cache.py"
+        ours = issubclass(category, HiertlWarning) or Path(filename) == cache
         where = "" if ours else f" ({category.__name__}, {filename}, line {lineno})"
         print(f"hiertl-dist: warning: {message}{where}", file=sys.stderr, flush=True)
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..compiled.cache import is_compiled, keeps_kernels
 from ..frames.frame import Frame
 from ..model.basis import Basis
 from ..model.parameters import Parameters
 from .compiled_basis import compile_recipe
 from .energies import Model
 from .frame_rows import rows_of
-from .kernels.cache import is_compiled, keeps_kernels
 from .kernels.clusters import cluster_energy, cluster_rows
 from .kernels.pairs import pair_energy, pair_rows
 

@@ -16,11 +16,13 @@ import pytest
 from synthetic import HAS_MPI, MPIEXEC, environment, small_basis
 
 import hiertl_dist
+from hiertl_dist.compiled import cache
+from hiertl_dist.compiled.cache import DIGEST, forget_other_sources, sources_digest
 from hiertl_dist.evaluation import compiling
 from hiertl_dist.evaluation.compiling import DISPATCHERS, KERNELS, compile_kernels
-from hiertl_dist.evaluation.kernels import cache
-from hiertl_dist.evaluation.kernels.cache import DIGEST, forget_other_sources, sources_digest
 from hiertl_dist.executors import SerialExecutor
+
+SOURCES = Path(hiertl_dist.__file__).parent / "evaluation" / "kernels"
 
 PROGRAM = """
 from hiertl_dist import Basis, Frame, design_rows
@@ -35,20 +37,20 @@ print(pair_rows.stats.cache_path, sum(pair_rows.stats.cache_hits.values()))
 
 def test_indices_of_other_sources_go_and_those_of_these_stay(tmp_path):
     (tmp_path / "clusters.nbi").write_text("index")
-    assert forget_other_sources(tmp_path)
+    assert forget_other_sources(tmp_path, SOURCES)
     assert [p.name for p in tmp_path.iterdir()] == [DIGEST]
     (tmp_path / "clusters.nbi").write_text("index")
-    assert not forget_other_sources(tmp_path)
+    assert not forget_other_sources(tmp_path, SOURCES)
     assert (tmp_path / "clusters.nbi").exists()
-    (tmp_path / DIGEST).write_text(sources_digest()[::-1])
-    assert forget_other_sources(tmp_path)
+    (tmp_path / DIGEST).write_text(sources_digest(SOURCES)[::-1])
+    assert forget_other_sources(tmp_path, SOURCES)
     assert not (tmp_path / "clusters.nbi").exists()
-    assert (tmp_path / DIGEST).read_text() == sources_digest()
+    assert (tmp_path / DIGEST).read_text() == sources_digest(SOURCES)
 
 
 def test_a_folder_that_cannot_be_made_does_no_harm(tmp_path):
     (tmp_path / "file").write_text("")
-    assert forget_other_sources(tmp_path / "file" / "folder")
+    assert forget_other_sources(tmp_path / "file" / "folder", SOURCES)
 
 
 COMPILING = """
@@ -122,7 +124,7 @@ def test_an_index_that_cannot_be_read_is_no_failure(kept):
 
 
 ASKING = """
-from hiertl_dist.evaluation.kernels.cache import is_compiled
+from hiertl_dist.compiled.cache import is_compiled
 from hiertl_dist.evaluation.kernels.pairs import pair_rows
 print(is_compiled(pair_rows))
 """
@@ -191,7 +193,7 @@ CHECK = """
 import warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    from hiertl_dist.evaluation.kernels.cache import kernel
+    from hiertl_dist.compiled.cache import kernel
     from hiertl_dist.evaluation.kernels.edges import jit
     from hiertl_dist.evaluation.kernels import pairs, neighbours, clusters
 @jit

@@ -15,10 +15,10 @@ from synthetic import random_frames, small_basis
 
 from hiertl_dist import Basis, DesignStore, Model, assemble, executor, open_summaries, read_frames, summarise
 from hiertl_dist.cli import commands as cli
+from hiertl_dist.compiled.cache import DIGEST, forget_other_sources
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import HiertlError, InputError, MissingFileError
 from hiertl_dist.evaluation.energies import read_parts
-from hiertl_dist.evaluation.kernels.cache import DIGEST, forget_other_sources
 from hiertl_dist.files.paths import ABSENT, beside, difference_lines, differences, local_path, move_aside, require_file
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
 from hiertl_dist.fitting.settings import HierarchyOptions
@@ -177,7 +177,7 @@ def test_files_have_the_rights_that_the_umask_gives(tmp_path, mask):
         frames = write_extxyz(tmp_path / "data.extxyz", FRAMES)
         path = write_job(tmp_path, FRAMES, basis=small_basis(ORDERS, "C").to_dict())
         assert cli.main(["fit", str(path), "--json"]) == 0
-        forget_other_sources(tmp_path / "cache")
+        forget_other_sources(tmp_path / "cache", tmp_path)
     finally:
         os.umask(before)
     expected = {0o022: 0o644, 0o002: 0o664, 0o077: 0o600}[mask]

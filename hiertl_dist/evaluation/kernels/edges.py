@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .cache import kernel
+from ...compiled.cache import kernel
 from .simd import LANES, tile8, tile16
 
 DAMPING = 0.01

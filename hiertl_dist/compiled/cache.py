@@ -2,7 +2,8 @@
 
 numba keeps compiled functions in files beside the sources (or where NUMBA_CACHE_DIR says) and recompiles a function
 whose own file has changed; not so where a helper in another file has, and files that name a class which is gone can't
-even be read. So the folder holds a digest of all kernel sources, and is emptied of indices where that differs.
+even be read. So each folder of kernels has a digest of its sources beside what numba keeps of them, and that is emptied
+of indices where the digest differs. The ``__init__`` of such a folder calls :func:`forget_other_sources`.
 
 Processes that share the folder compile each kernel once: the others wait for the one that does, and load what it made.
 Where there is no folder that can be written, or it is full, each process compiles the kernels anew, with one warning.
@@ -27,9 +28,7 @@ from numba.core.compiler_lock import global_compiler_lock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOURCES: Final = Path(__file__).parent
 DIGEST: Final = "sources.digest"
-
 
 REMEDY: Final = "set NUMBA_CACHE_DIR to a folder that can be written, to have them compiled once"
 
@@ -149,24 +148,36 @@ def _warn(text: str) -> None:
     _warned.append(text)
 
 
-def sources_digest() -> str:
-    """SHA-256 of all files of this folder."""
+def sources_digest(sources: Path) -> str:
+    """SHA-256 of all files of a folder of kernels, and of this one."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.glob("*.py")):
+    for path in (*sorted(sources.glob("*.py")), Path(__file__)):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def forget_other_sources(folder: str | Path | None) -> bool:
-    """Drop numba's indices from the folder where it compiled other sources; whether it was so. None: there is no cache.
+def forget_other_sources(folder: str | Path | None, sources: Path) -> bool:
+    """Drop numba's indices from the folder where it keeps what it compiled, if that was of other sources.
 
     To be called before any kernel is. Several processes may do this at once: what one has compiled meanwhile is then
     compiled again by the next, which is no more than a loss of time.
+
+    Parameters
+    ----------
+    folder : str, Path or None
+        Where numba keeps what it compiled; None: there is no cache.
+    sources : Path
+        The folder of the kernels.
+
+    Returns
+    -------
+    bool
+        Whether it was of other sources.
     """
     if folder is None:
         return False
     folder = Path(folder)
-    digest, mark = sources_digest(), folder / DIGEST
+    digest, mark = sources_digest(sources), folder / DIGEST
     with suppress(OSError):
         if mark.read_text() == digest:
             return False

@@ -1,0 +1,1 @@
+"""Code that numba compiles: how it is kept, and forgotten when its sources change."""
