@@ -31,7 +31,9 @@ FOLDERS = (
 """What the package consists of, from the ground up; a module imports from its own folder and from those before it. The
 package's face, ``__init__``, hands on what all of them have."""
 
-ALONE = {"algebra": {"errors", "text"}, "compiled": set(), "evaluation.kernels": {"compiled"}, "io.kernels": {"compiled"}}
+ALONE = {
+    "algebra": {"errors", "text"}, "compiled": set(), "evaluation.kernels": {"compiled"}, "io.kernels": {"compiled"}
+}  # fmt: skip
 """Folders that know nothing of the package but of these."""
 
 MOST_AT_THE_ROOT = 6

@@ -150,6 +150,28 @@ class FrameTable:
     def __iter__(self) -> Iterator[Frame]:
         return (self.frame(i) for i in range(len(self)))
 
+    def separate_frames(self) -> Iterator[Frame]:
+        """All frames, each with arrays of its own, so that one that is kept keeps no more than itself."""
+        pieces = zip(
+            self.starts[:-1].tolist(), self.starts[1:].tolist(), self.pbc.tolist(), self.energies.tolist(),
+            self.has_forces.tolist(), np.isnan(self.stresses).sum(axis=1).tolist(), self.groups.tolist(),
+            self.origins.tolist(), self.labels.tolist(), strict=True,
+        )  # fmt: skip
+        known: dict[bytes, tuple[str, ...]] = {}
+        for k, (first, last, pbc, energy, forces, lacking, group, (text, number), label) in enumerate(pieces):
+            types = self.types[first:last]
+            # frames of a trajectory have the same atoms in the same order
+            species = known.get(key := types.tobytes())
+            if species is None:
+                species = known[key] = tuple([self.names[t] for t in types.tolist()])
+            yield checked_frame(
+                species=species, positions=self.positions[first:last].copy(),
+                cell=self.cells[k].copy() if any(pbc) else None, energy=None if energy != energy else energy,
+                forces=self.forces[first:last].copy() if forces else None,
+                stress=self.stresses[k].copy() if lacking < 6 else None, group=self.group_names[group],
+                origin=str(Numbered(self.origin_texts[text], number)), pbc=tuple(pbc), labels=self.label_origins[label],
+            )  # fmt: skip
+
     def part(self, first: int, last: int) -> FrameTable:
         """The frames ``first`` to ``last - 1``; names that only others have stay."""
         atoms = slice(self.starts[first], self.starts[last])
@@ -158,7 +180,7 @@ class FrameTable:
         return replace(self, **of_atoms, **{name: getattr(self, name)[own] for name in OF_FRAMES})
 
 
-class _Codes(dict[T, int]):
+class Codes(dict[T, int]):
     """Numbers of things, in order of first appearance."""
 
     def __missing__(self, key: T) -> int:
@@ -187,8 +209,8 @@ def table_of(frames: Iterable[Frame]) -> FrameTable:
     listed = list(frames)
     if not listed:
         raise ValueError("expected at least one frame for a table, found none")
-    names, groups = _Codes[str](), _Codes[str]()
-    texts, labels = _Codes[str](), _Codes["LabelOrigin | None"]()
+    names, groups = Codes[str](), Codes[str]()
+    texts, labels = Codes[str](), Codes["LabelOrigin | None"]()
     origins = [Numbered.of(f.origin) for f in listed]
     nothing = np.full(6, np.nan)
     return FrameTable(
@@ -212,10 +234,10 @@ def joined_tables(tables: Sequence[FrameTable]) -> FrameTable:
     """The frames of some tables, at least one, as one table."""
     if len(tables) == 1:
         return tables[0]
-    names, groups = _Codes[str](), _Codes[str]()
-    texts, labels = _Codes[str](), _Codes["LabelOrigin | None"]()
+    names, groups = Codes[str](), Codes[str]()
+    texts, labels = Codes[str](), Codes["LabelOrigin | None"]()
 
-    def codes(known: _Codes[T], own: Sequence[T], dtype: type[np.generic]) -> NDArray[np.generic]:
+    def codes(known: Codes[T], own: Sequence[T], dtype: type[np.generic]) -> NDArray[np.generic]:
         return np.array([known[x] for x in own], dtype)
 
     parts = [

@@ -13,8 +13,9 @@ from ..frames.labels import LabelOrigin, look_alikes
 from ..text.words import shown
 from ..units import EV
 from .cells import STRESS_DROPPED, settled_cell
-from .extxyz import APART, ENERGIES_DIFFER, NO_GROUP, LabelKeys
+from .extxyz import APART, ENERGIES_DIFFER, NO_GROUP
 from .geometry_checks import FARTHEST, geometry_fault
+from .label_keys import LabelKeys
 from .stresses import six_of, stress_of
 from .trajectories import warn_of_labels
 

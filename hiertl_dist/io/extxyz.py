@@ -7,36 +7,35 @@ follows is passed over.
 
 from __future__ import annotations
 
-import difflib
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 
-from ..errors import FrameError
 from ..frames.labels import LATTICE_ALIKE, SIZES, LabelOrigin, look_alikes, takes
 from ..text.words import shown
 from ..units import EV
 from .cells import BOOLEANS, STRESS_DROPPED, Periodicity, settled_cell
 from .comments import LISTS, NUMBER, Comment, parse_comment
-from .lines import AtomTable, LineSource, frames_in, make_frame, number, read_atoms
+from .layouts import Layout, layout_of
+from .lines import frames_in, make_frame, number, plain_numbers, read_atoms
 from .masses import MASSES
 from .stresses import six_of, stress_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ..frames.frame import Frame
+    from .label_keys import LabelKeys
+    from .lines import AtomTable, LineSource
 
-DEFAULT_PROPERTIES: Final = "species:S:1:pos:R:3"
-COLUMNS: Final = {"symbols": "species", "numbers": "Z", "positions": "pos"}
-"""Names that ASE takes for a column besides the usual one."""
-COUNT: Final = re.compile(r"[1-9][0-9]{0,5}")
 SYMBOL_OF: Final = ("X", *MASSES)
 """Chemical symbols by atomic number; ``X`` is ASE's name of what has none."""
+NUMBER_OF: Final = {name: number for number, name in enumerate(SYMBOL_OF) if number}
 
 UNIT_KEY: Final = re.compile(r"(.*[_-])?units?", re.IGNORECASE)
 OUR_UNITS: Final = re.compile(
@@ -57,194 +56,227 @@ APART: Final = 1e-3
 """eV an atom: a difference of energy and free_energy beyond this is a warning."""
 
 
-@dataclass
-class LabelKeys:
-    """Under which keys a file keeps its labels; ``None`` is the usual name, and then it may be absent.
+class Header(NamedTuple):
+    """What the comment line of a frame says.
 
-    A key that was named and that no frame had is an error, which :meth:`check_seen` raises. Naming one key leaves the
-    others under their usual names; but who names the key of a stress or of a virial means that one.
+    ``differ`` is what there is to say of its energies, ``no_group`` of its group; ``notes`` and ``doubts`` what comes
+    before that, ``units`` what comes after.
     """
 
-    energy: str | None = None
-    forces: str | None = None
-    stress: str | None = None
-    virial: str | None = None
-    seen: set[str] = field(default_factory=set)
-    offered: set[str] = field(default_factory=set)
-
-    def key(self, label: str) -> str:
-        """The key of a label; meeting it in a file is to be noted in ``seen``."""
-        return getattr(self, label) or label
-
-    def named(self) -> dict[str, str]:
-        """The labels whose key was given, with that key."""
-        labels = ("energy", "forces", "stress", "virial")
-        return {label: key for label in labels if (key := getattr(self, label)) is not None}
-
-    def stresses(self) -> tuple[str, ...]:
-        """Which of stress and virial are looked for: those that were named, else both."""
-        return tuple(label for label in ("stress", "virial") if label in self.named()) or ("stress", "virial")
-
-    def check_seen(self, files: str) -> None:
-        """Raise FrameError if a key that was named is in no frame, saying which ones there are."""
-        for label, key in self.named().items():
-            if label not in self.seen:
-                offered = sorted(self.offered)
-                more = f" and {len(offered) - 20} more" if len(offered) > 20 else ""
-                lower = {name.lower(): name for name in offered}
-                close = difflib.get_close_matches(key.lower(), lower, 1)
-                meant = f"; did you mean {lower[close[0]][:40]!r}?" if close else ""
-                raise FrameError(
-                    f"{files}: no frame has the {label} key {key!r}; there are {[n[:40] for n in offered[:20]]}{more}"
-                    f"{meant}"
-                )
-
-
-class Layout(NamedTuple):
-    """The columns of an atom line: how many, where the name of the type is, where positions and forces are.
-
-    ``atomic`` says that the type is an atomic number, ``has_numbers`` that there are such beside the types, then the
-    last of ``numbers``; ``vectors`` are the names of columns of three numbers, which
-    forces could be; ``nameless`` says that there may be more columns than those with names.
-    """
-
-    width: int
-    species: int
-    numbers: tuple[int, ...]
-    has_forces: bool
-    atomic: bool
-    has_numbers: bool
-    names: tuple[str, ...]
-    vectors: tuple[str, ...]
-    nameless: bool
+    comment: Comment
+    cell: NDArray[np.float64] | None
+    pbc: Periodicity
+    energy: float | None
+    stress: NDArray[np.float64] | None
+    group: str
+    layout: Layout
+    read: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    differ: tuple[str, ...]
+    no_group: tuple[str, ...]
+    doubts: tuple[str, ...]
+    units: tuple[str, ...]
 
 
 @dataclass
-class _File:
-    """What is known of a file while it is read. Frames that are alike share what is said about their labels."""
+class ExtxyzFile:
+    """What is known of a file while it is read. Frames that are alike share what is said about their labels.
 
-    source: LineSource
+    A frame without a lattice, with one of zeros, or that ``pbc`` says repeats in no direction is an isolated molecule;
+    one that repeats in one or two directions a wire or a slab. Neither has a stress: theirs is dropped, and noted in
+    ``Frame.labels`` like all else that the file does not say.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    keys : LabelKeys
+        Under which keys it has its labels; gets those that are met.
+    group : str
+        The group of frames.
+    group_key : str or None
+        The key of the comment line that names the group of a frame, in place of that.
+    asked : str
+        The pattern or path that stands for the file.
+    """
+
+    force: ClassVar[float] = EV
+    path: Path
     keys: LabelKeys
     group: str
     group_key: str | None
     asked: str
-    layouts: dict[str | None, Layout] = field(default_factory=dict)
-    origins: dict[tuple[object, ...], LabelOrigin] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._layouts: dict[str | None, Layout] = {}
+        self._alike: dict[tuple[str, ...], tuple[tuple[str, str], ...]] = {}
+        self._origins: dict[tuple[object, ...], LabelOrigin] = {}
         self.lists = {*LISTS, *(self.keys.key(label) for label in ("stress", "virial"))}
         self.used = {self.keys.key(label) for label in ("energy", "forces", *self.keys.stresses())}
         self.used |= {"Lattice", "pbc", "Properties", *([self.group_key] if self.group_key else [])}
 
+    def used_keys(self) -> tuple[str, ...]:
+        """The keys that are read, but that of the group."""
+        labels = ("energy", *self.keys.stresses())
+        return ("Lattice", "pbc", "Properties", *(self.keys.key(label) for label in labels))
 
-def iter_extxyz(
-    source: LineSource, keys: LabelKeys, group: str, group_key: str | None = None, asked: str | None = None
-) -> Iterator[Frame]:
-    """Frames of an extended XYZ file, in the package's units.
+    def frames(self, source: LineSource) -> Iterator[Frame]:
+        """Frames of some lines, read one by one, in the package's units.
 
-    A frame without a lattice, with one of zeros, or that ``pbc`` says repeats in no direction is an isolated molecule;
-    one that repeats in one or two directions a wire or a slab. Neither has a stress: theirs is dropped, and noted in
-    ``Frame.labels`` like all else that the file does not say. Frames are of ``group``, or of the group that
-    ``group_key`` of their comment line names; ``asked`` is the pattern or path that stands for the file, by default its
-    path.
+        Raises
+        ------
+        FrameError
+            Naming file, frame and line: whatever cannot be read, an asymmetric stress, a key that is used and given
+            twice with different values, an energy in another unit, a frame without ``group_key``.
+        """
+        yield from frames_in(source, lambda n: self._frame(source, n))
 
-    Raises
-    ------
-    FrameError
-        Naming file, frame and line: whatever cannot be read, an asymmetric stress, a key that is used and given twice
-        with different values, an energy in another unit, a frame without ``group_key``.
-    """
-    file = _File(source, keys, group, group_key, str(source.path) if asked is None else asked)
-    yield from frames_in(source, lambda n: _frame(file, n))
+    def _frame(self, source: LineSource, n: int) -> Frame:
+        line = source.read()
+        if line is None:
+            raise source.error("expected a comment line, found the end of the file")
+        header_line = source.number
+        header = self.header(source, line, n)
+        layout = header.layout
+        atoms = read_atoms(
+            source, n, lambda _: layout.width, layout.species, lambda _: layout.numbers, more=layout.nameless,
+            named=not layout.atomic,
+        )  # fmt: skip
+        numbered = False
+        if layout.atomic:
+            atoms = atoms._replace(species=_symbols(source, atoms.species, atoms.first_line))
+        else:
+            numbered = all(map(str.isdigit, atoms.species))
+        if layout.has_numbers:
+            _check_numbers(source, atoms)
+            atoms = atoms._replace(numbers=atoms.numbers[:, :-1])
+        return make_frame(
+            source, atoms, header_line, positions=atoms.numbers[:, :3], cell=header.cell, pbc=header.pbc,
+            energy=header.energy, forces=atoms.numbers[:, 3:] * EV if layout.has_forces else None,
+            stress=header.stress, group=header.group,
+            labels=self.origin(header, latin=source.latin > 0, numbered=numbered, more=atoms.more),
+        )  # fmt: skip
 
+    def header(self, source: LineSource, line: str, n: int) -> Header:
+        """What the comment line of a frame of n atoms says; raises FrameError as :meth:`frames` does."""
+        keys = self.keys
+        comment = parse_comment(line, self.lists, source.error)
+        for key in comment.differing.keys() & self.used:
+            texts = comment.differing[key]
+            if len({pbc_in(source, {key: t}) if key == "pbc" else tuple(map(_plain, _values(t))) for t in texts}) > 1:
+                raise source.error(f"the key {key!r} is given twice, as {' and as '.join(map(shown, texts))}")
+        info = comment.values
+        cell, pbc, notes, doubts = settled_cell(lattice_in(source, info), pbc_in(source, info), source.error)
+        group, no_group = self._group(source, info)
+        energy = _energy(source, comment, keys)
+        stress, stress_keys = _stress(source, info, keys, cell if all(pbc) else None)
+        layout = self.layout(source, info.get("Properties"))
+        difference = _energy_difference(info, keys)
+        return Header(
+            comment, cell, pbc, energy, stress, group, layout,
+            read=self.read(energy is not None, layout, stress_keys),
+            notes=notes,
+            differ=(ENERGIES_DIFFER,) * (0 < difference <= APART * n),
+            no_group=no_group,
+            doubts=(
+                *doubts, *(STRESS_DROPPED,) * bool(stress_keys and stress is None),
+                *(ENERGIES_DIFFER,) * (difference > APART * n),
+            ),
+            units=_units(line, info),
+        )  # fmt: skip
 
-def _frame(file: _File, n: int) -> Frame:
-    source, keys = file.source, file.keys
-    line = source.read()
-    if line is None:
-        raise source.error("expected a comment line, found the end of the file")
-    header_line = source.number
-    comment = parse_comment(line, file.lists, source.error)
-    for key in comment.differing.keys() & file.used:
-        texts = comment.differing[key]
-        if len({_pbc(source, {key: t}) if key == "pbc" else tuple(map(_plain, _values(t))) for t in texts}) > 1:
-            raise source.error(f"the key {key!r} is given twice, as {' and as '.join(map(shown, texts))}")
-    info = comment.values
-    cell, pbc, notes, doubts = settled_cell(_lattice(source, info), _pbc(source, info), source.error)
-    group, no_group = _group(file, info)
-    energy = _energy(source, comment, keys)
-    stress, stress_keys = _stress(source, info, keys, cell if all(pbc) else None)
-    properties = info.get("Properties")
-    layout = file.layouts.get(properties)
-    if layout is None:
-        layout = file.layouts[properties] = _layout(source, properties, keys)
-    atoms = read_atoms(
-        source, n, lambda _: layout.width, layout.species, lambda _: layout.numbers, more=layout.nameless,
-        named=not layout.atomic,
-    )  # fmt: skip
-    if layout.atomic:
-        atoms = atoms._replace(species=_symbols(source, atoms.species, atoms.first_line))
-    elif all(map(str.isdigit, atoms.species)):
-        notes += (NUMBERED,)
-    if layout.has_numbers:
-        _check_numbers(source, atoms)
-        atoms = atoms._replace(numbers=atoms.numbers[:, :-1])
-    read = [("energy", keys.key("energy"))] * (energy is not None)
-    read += [("forces", keys.key("forces"))] * layout.has_forces
-    read += [("stress", key) for key in stress_keys]
-    doubts += (STRESS_DROPPED,) * bool(stress_keys and stress is None)
-    difference = _energy_difference(info, keys)
-    notes += (ENERGIES_DIFFER,) * (0 < difference <= APART * n)
-    doubts += (ENERGIES_DIFFER,) * (difference > APART * n)
-    # one more column may be a charge; three look like forces
-    notes += (NAMELESS,) * (0 < atoms.more < 3)
-    doubts += (NAMELESS,) * (atoms.more >= 3)
-    if "unit" in line.lower():
-        doubts += tuple(
-            f"{key}={shown(value)}, but energies are taken in eV and lengths in Å"
-            for key, value in info.items()
-            if UNIT_KEY.fullmatch(key) and not OUR_UNITS.fullmatch(value)
+    def layout(self, source: LineSource, properties: str | None) -> Layout:
+        """The columns that ``Properties`` names; raises FrameError where it does not name what there must be."""
+        layout = self._layouts.get(properties)
+        if layout is None:
+            layout = self._layouts[properties] = layout_of(source, properties, self.keys)
+        return layout
+
+    def read(self, energy: bool, layout: Layout, stress_keys: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """The labels that a frame has, with their keys."""
+        return (
+            *[("energy", self.keys.key("energy"))] * energy, *[("forces", self.keys.key("forces"))] * layout.has_forces,
+            *(("stress", key) for key in stress_keys),
+        )  # fmt: skip
+
+    def _group(self, source: LineSource, info: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+        if self.group_key is None:
+            return self.group, ()
+        if self.group_key not in info:
+            raise source.error(f"expected the group key {self.group_key!r}, found the keys {sorted(info)[:20]}")
+        name = info[self.group_key].strip()
+        return (name, ()) if name else (self.group, (NO_GROUP,))
+
+    def origin(self, header: Header, *, latin: bool, numbered: bool = False, more: int = 0) -> LabelOrigin:
+        """Where the labels of a frame came from.
+
+        Parameters
+        ----------
+        header : Header
+            What its comment line says.
+        latin : bool
+            Some line so far is not UTF-8.
+        numbered : bool, default False
+            All types of atoms are named by whole numbers.
+        more : int, default 0
+            Columns without a name that were passed over.
+
+        Returns
+        -------
+        LabelOrigin
+            The same one for frames that are alike.
+        """
+        comment, layout, info = header.comment, header.layout, header.comment.values
+        # one more column may be a charge; three look like forces
+        notes = (
+            *header.notes, *(NUMBERED,) * numbered, *header.differ, *(NAMELESS,) * (0 < more < 3), *header.no_group,
+        )  # fmt: skip
+        doubts = (*header.doubts, *(NAMELESS,) * (more >= 3), *header.units)
+        passed = tuple(
+            (label, name)
+            for label, name in self.look_alikes((*info, *layout.names, *comment.words))
+            if fits(label, name, comment, layout)
         )
-    labels = _origin(file, comment, layout, tuple(read), (*notes, *no_group), doubts, cell is None)
-    return make_frame(
-        source, atoms, header_line, positions=atoms.numbers[:, :3], cell=cell, pbc=pbc, energy=energy,
-        forces=atoms.numbers[:, 3:] * EV if layout.has_forces else None, stress=stress, group=group, labels=labels,
-    )  # fmt: skip
+        if header.cell is None and "Lattice" not in info:
+            passed += tuple(
+                ("lattice", k) for k in info if LATTICE_ALIKE.fullmatch(k) and len(_values(info[k])) in (3, 6, 9)
+            )
+        return self.labels(header.read, passed, notes, doubts, latin)
+
+    def look_alikes(self, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """``(label, name)`` of the names of keys and columns that look like a label, whatever their values."""
+        found = self._alike.get(names)
+        if found is None:
+            self.keys.offered.update(names)
+            found = self._alike[names] = look_alikes(names, self.used, lambda *_: True)
+        return found
+
+    def labels(
+        self, read: tuple[tuple[str, str], ...], passed: tuple[tuple[str, str], ...], notes: tuple[str, ...],
+        doubts: tuple[str, ...], latin: bool,
+    ) -> LabelOrigin:  # fmt: skip
+        """What is said about the labels of a frame, one object for frames that are alike."""
+        if latin:
+            notes = (*notes, "some lines are not UTF-8; they were read as Latin-1")
+        alike = (read, passed, notes, doubts)
+        origin = self._origins.get(alike)
+        if origin is None:
+            named = tuple(self.keys.named().items())
+            origin = self._origins[alike] = LabelOrigin(self.asked, read, named, passed, notes, doubts)
+        return origin
 
 
-def _group(file: _File, info: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    if file.group_key is None:
-        return file.group, ()
-    if file.group_key not in info:
-        raise file.source.error(f"expected the group key {file.group_key!r}, found the keys {sorted(info)[:20]}")
-    name = info[file.group_key].strip()
-    return (name, ()) if name else (file.group, (NO_GROUP,))
+def _units(line: str, info: Mapping[str, str]) -> tuple[str, ...]:
+    if "unit" not in line.lower():
+        return ()
+    return tuple(
+        f"{key}={shown(value)}, but energies are taken in eV and lengths in Å"
+        for key, value in info.items()
+        if UNIT_KEY.fullmatch(key) and not OUR_UNITS.fullmatch(value)
+    )
 
 
-def _origin(
-    file: _File, comment: Comment, layout: Layout, read: tuple[tuple[str, str], ...], notes: tuple[str, ...],
-    doubts: tuple[str, ...], molecule: bool,
-) -> LabelOrigin:  # fmt: skip
-    """Where the labels of a frame came from."""
-    info = comment.values
-    if file.source.latin:
-        notes = (*notes, "some lines are not UTF-8; they were read as Latin-1")
-    cells: tuple[str, ...] = ()
-    if molecule and "Lattice" not in info:
-        cells = tuple(k for k in info if LATTICE_ALIKE.fullmatch(k) and len(_values(info[k])) in (3, 6, 9))
-    seen = (*info, *layout.names, *comment.words)
-    alike = (seen, read, notes, doubts, cells)
-    origin = file.origins.get(alike)
-    if origin is None:
-        file.keys.offered.update(seen)
-        passed = look_alikes(seen, file.used, lambda label, name: _fits(label, name, comment, layout))
-        passed += tuple(("lattice", key) for key in cells)
-        named = tuple(file.keys.named().items())
-        origin = file.origins[alike] = LabelOrigin(file.asked, read, named, passed, notes, doubts)
-    return origin
-
-
-def _fits(label: str, name: str, comment: Comment, layout: Layout) -> bool:
+def fits(label: str, name: str, comment: Comment, layout: Layout) -> bool:
     """Whether a key or column could be a label by its form: three numbers an atom, one number, six or nine."""
     if label == "forces":
         return name in layout.vectors
@@ -263,17 +295,17 @@ def _plain(word: str) -> str | float:
     return float(re.sub("[dD]", "e", word)) if NUMBER.fullmatch(word) else word
 
 
-def _lattice(source: LineSource, info: Mapping[str, str]) -> NDArray[np.float64] | None:
+def lattice_in(source: LineSource, info: Mapping[str, str]) -> NDArray[np.float64] | None:
     """Lattice vectors as rows."""
     if "Lattice" not in info:
         return None
     words = _values(info["Lattice"])
     if len(words) != 9:
         raise source.error(f"expected nine numbers in Lattice, found {len(words)}: {shown(info['Lattice'])}")
-    return np.array([number(source, word, "Lattice") for word in words]).reshape(3, 3)
+    return np.array(_numbers(source, info, "Lattice")).reshape(3, 3)
 
 
-def _pbc(source: LineSource, info: Mapping[str, str]) -> Periodicity | None:
+def pbc_in(source: LineSource, info: Mapping[str, str]) -> Periodicity | None:
     """The periodicity that the comment line states: three booleans, or one for all."""
     if "pbc" not in info:
         return None
@@ -318,10 +350,14 @@ def _stress(
     if cell is None or not present:
         return None, names
     tensors = {
-        label: six_of(np.array([number(source, w, key) for w in _values(info[key])]), key, source.error)
+        label: six_of(np.array(_numbers(source, info, key)), key, source.error)
         for label, key in zip(present, names, strict=True)
     }
     return stress_of(tensors, cell, source.error), names
+
+
+def _numbers(source: LineSource, info: Mapping[str, str], key: str) -> list[float]:
+    return plain_numbers(info[key]) or [number(source, word, key) for word in _values(info[key])]
 
 
 def _symbols(source: LineSource, words: tuple[str, ...], first_line: int) -> tuple[str, ...]:
@@ -347,46 +383,3 @@ def _check_numbers(source: LineSource, atoms: AtomTable) -> None:
                 "both columns; mend the file, or leave one of them out",
                 atoms.first_line + k,
             )
-
-
-def _layout(source: LineSource, properties: str | None, keys: LabelKeys) -> Layout:
-    """Columns from ``name:type:count:…``; without such, element and position, and what follows is nameless."""
-    text = DEFAULT_PROPERTIES if properties is None else properties
-    words = text.split(":")
-    columns: dict[str, tuple[str, range]] = {}
-    width = 0
-    for given, kind, count in zip(words[::3], words[1::3], words[2::3], strict=False):
-        name = COLUMNS.get(given, given)
-        if kind not in ("S", "R", "I", "L") or not COUNT.fullmatch(count) or name in columns:
-            raise source.error(f"expected Properties as name:type:count, each name once, found {shown(text)}")
-        columns[name] = (kind, range(width, width + int(count)))
-        width += int(count)
-    if len(words) % 3 or not width:
-        raise source.error(f"expected Properties as name:type:count, found {shown(text)}")
-    forces = keys.key("forces")
-    types = "species" if "species" in columns or "Z" not in columns else "Z"
-    kinds = {types: "SI" if types == "species" else "I", "pos": "RI", forces: "RI"}
-    for name, size in ((types, 1), ("pos", 3), (forces, 3)):
-        if name not in columns:
-            if name == forces:
-                continue
-            raise source.error(f"expected a column {name!r} in Properties, found {[n[:40] for n in columns][:20]}")
-        kind, where = columns[name]
-        if kind not in kinds[name] or len(where) != size:
-            raise source.error(
-                f"expected {name}:{kinds[name][0]}:{size} in Properties, found {name}:{kind}:{len(where)}"
-            )
-    numbers = [*columns["pos"][1]]
-    has_forces = forces in columns
-    if has_forces:
-        keys.seen.add("forces")
-        numbers += columns[forces][1]
-    kind, where = columns[types]
-    beside = columns.get("Z", ("", range(0))) if types == "species" and kind == "S" else ("", range(0))
-    has_numbers = beside[0] == "I" and len(beside[1]) == 1
-    numbers += beside[1] if has_numbers else ()
-    vectors = tuple(name for name, (kinds_of, span) in columns.items() if kinds_of in "RI" and len(span) == 3)
-    return Layout(
-        width, where[0], tuple(numbers), has_forces, kind == "I", has_numbers, tuple(columns), vectors,
-        properties is None,
-    )  # fmt: skip

@@ -22,7 +22,7 @@ from .fm_basis import basis_of
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines, read_sections
 from .lines import LineSource
 from .text_files import stem
-from .xyzf import iter_xyzf
+from .xyzf import XyzfFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -270,7 +270,7 @@ def _listed(folder: Path, rows: list[Line], counts: list[int], notes: list[str])
 def _read(trajectory: Trajectory, notes: list[str]) -> list[Frame]:
     path, n = trajectory.path, trajectory.n_frames
     with LineSource(path) as source:
-        reader = iter_xyzf(source, trajectory.group)
+        reader = XyzfFile(path, trajectory.group, str(path)).frames(source)
         frames = list(itertools.islice(reader, n))
         if len(frames) < n:
             raise FrameError(f"{path}: expected {n} frames, found {len(frames)}")

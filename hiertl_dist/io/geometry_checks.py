@@ -55,7 +55,8 @@ def _with_normals_to(cell: NDArray[np.float64], repeats: NDArray[np.bool_]) -> N
 
 def _spacings(cell: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distances between opposite faces of a cell, (3,) Å."""
-    distances: NDArray[np.float64] = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    with np.errstate(over="ignore"):  # of a cell as thin as that
+        distances: NDArray[np.float64] = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     return distances
 
 

@@ -6,10 +6,11 @@ every frame passes. Every error names the file, the frame (counted from 1) and t
 
 from __future__ import annotations
 
+import io
 import itertools
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ..text.words import shown
 from ..units import SYMBOLS
 from .comments import NUMBER
 from .geometry_checks import FARTHEST, geometry_fault
-from .text_files import DAMAGES, open_text
+from .text_files import BYTE_ORDER_MARK, DAMAGES, open_text, packing_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 LARGEST: Final = 1e100
 """Numbers of this size or more are none that anybody means; products of smaller ones do not overflow."""
 
-BYTE_ORDER_MARK: Final = "\ufeff"
+
+_OF_NUMBERS: Final = dict.fromkeys(map(ord, "0123456789+-.eE \t"))
+"""Letters of plain numbers and of the blanks between them, to be taken out of a text."""
 
 
 class LineSource:
@@ -42,13 +45,50 @@ class LineSource:
     cannot be opened.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, text: IO[str] | None = None) -> None:
         self.path = Path(path)
         self.number = 0
         self.frame = 0
         self.first_line = 0
         self.latin = 0
-        self._text, self._packing = open_text(self.path)
+        self._text, self._packing = open_text(self.path) if text is None else (text, "")
+
+    @classmethod
+    def at(cls, path: Path, first: int, line: int, frame: int, *, latin: bool, text: bytes | None = None) -> LineSource:
+        """The lines from a certain one on, in which a frame begins.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        first : int
+            The byte at which the line begins.
+        line, frame : int
+            Numbers of the line and of the frame, from 1.
+        latin : bool
+            Some line before is not UTF-8.
+        text : bytes, optional
+            The text from there on; default: that of the file, of which a packed one is read from its beginning.
+
+        Returns
+        -------
+        LineSource
+            Before that line.
+        """
+        if first == 0 and text is None:
+            source = cls(path)
+        elif text is None and packing_of(path):
+            source = cls(path)
+            while source.number < line - 1 and source.read() is not None:
+                pass
+        else:
+            stream: IO[bytes] = io.BytesIO(text or b"") if text is not None else path.open("rb")
+            stream.seek(first if text is None else 0)
+            encoding = "utf-8" if first else "utf-8-sig"
+            source = cls(path, io.TextIOWrapper(stream, encoding=encoding, errors="surrogateescape"))
+        source.number, source.frame = line - 1, frame - 1
+        source.latin = source.latin or int(latin)
+        return source
 
     def __enter__(self) -> LineSource:
         return self
@@ -143,6 +183,17 @@ def number(source: LineSource, word: str, what: str, line: int | None = None) ->
         if abs(value) < LARGEST:
             return value
     raise source.error(f"expected a finite number for {what}, found {shown(word)}", line)
+
+
+def plain_numbers(text: str) -> list[float]:
+    """The numbers of a text that has nothing but plain ones in it, as :func:`number` gives them; else none."""
+    if text.translate(_OF_NUMBERS):
+        return []
+    try:
+        values = list(map(float, text.split()))
+    except ValueError:
+        return []
+    return values if values and max(values) < LARGEST and min(values) > -LARGEST else []
 
 
 def read_atoms(

@@ -26,6 +26,7 @@ MAGIC: Final = {
     b"\x28\xb5\x2f\xfd": "zstandard", b"PK\x03\x04": "zip",
 }  # fmt: skip
 UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 def unpacked_name(name: str) -> str:
@@ -55,13 +56,31 @@ def open_text(path: Path) -> tuple[IO[str], str]:
     OSError
         The file cannot be opened.
     """
-    with require_file(path, "trajectory").open("rb") as raw:
-        head = raw.read(6)
-    packing = next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
-    stream = _unpacked(path, packing)
+    stream, packing, head = open_bytes(path)
     utf_16 = not packing and head.startswith(UTF_16)
     encoding = "utf-16" if utf_16 else "utf-8-sig"
     return io.TextIOWrapper(stream, encoding=encoding, errors="replace" if utf_16 else "surrogateescape"), packing
+
+
+def open_bytes(path: Path) -> tuple[IO[bytes], str, bytes]:
+    """The same as bytes, its packing, and what the file begins with."""
+    head = _head(path)
+    packing = _packing(head)
+    return _unpacked(path, packing), packing, head
+
+
+def packing_of(path: Path) -> str:
+    """What a file is packed with, by its content; empty for a plain one."""
+    return _packing(_head(path))
+
+
+def _head(path: Path) -> bytes:
+    with require_file(path, "trajectory").open("rb") as raw:
+        return raw.read(6)
+
+
+def _packing(head: bytes) -> str:
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
 
 
 def _unpacked(path: Path, packing: str) -> IO[bytes]:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import HiertlWarning, InputError
 from ..frames.label_summary import summarise_labels
-from .extxyz import LabelKeys, iter_extxyz
-from .lines import LineSource
+from .label_keys import LabelKeys
+from .reading import SMALL, Reading, frames_of_file
 from .text_files import find_files, stem, unpacked_name
-from .xyzf import iter_xyzf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -159,15 +158,18 @@ def iter_frames(
         raise InputError(f"group {group!r} and group_key {group_key!r} are both given; only one can name the group")
     if start < 0 or (stop is not None and stop < start):
         raise InputError(f"expected 0 ≤ start ≤ stop, found start {start}, stop {stop}")
-    files = [(file, _format(file, format), asked) for file, asked in find_files(path)]
     keys = LabelKeys(energy_key, forces_key, stress_key, virial_key)
-    xyzf = next((file for file, kind, _ in files if kind == "xyzf"), None)
+    files = [
+        (file, Reading(_format(file, format), group or stem(file), asked, group_key, *keys.given()))
+        for file, asked in find_files(path)
+    ]
+    xyzf = next((file for file, reading in files if reading.kind == "xyzf"), None)
     if xyzf is not None and (named := group_key or next(iter(keys.named().values()), None)):
         raise InputError(f"{xyzf}: the key {named!r} is named, but an xyzf file has no keys")
-    return _checked(itertools.islice(_frames(files, keys, group, group_key), start, stop), files, keys)
+    return _checked(itertools.islice(_frames(files, keys, stop), start, stop), files, keys)
 
 
-def _checked(frames: Iterator[Frame], files: list[tuple[Path, str, str]], keys: LabelKeys) -> Iterator[Frame]:
+def _checked(frames: Iterator[Frame], files: list[tuple[Path, Reading]], keys: LabelKeys) -> Iterator[Frame]:
     """The frames; after the last, every key that was named must have been met."""
     any_frame = False
     for frame in frames:
@@ -177,16 +179,14 @@ def _checked(frames: Iterator[Frame], files: list[tuple[Path, str, str]], keys: 
         keys.check_seen(", ".join(str(file) for file, *_ in files))
 
 
-def _frames(
-    files: list[tuple[Path, str, str]], keys: LabelKeys, group: str | None, group_key: str | None
-) -> Iterator[Frame]:
-    for file, kind, asked in files:
-        name = group or stem(file)
-        with LineSource(file) as source:
-            if kind == "xyzf":
-                yield from iter_xyzf(source, name, asked)
-            else:
-                yield from iter_extxyz(source, keys, name, group_key, asked)
+def _frames(files: list[tuple[Path, Reading]], keys: LabelKeys, stop: int | None) -> Iterator[Frame]:
+    small = sum(file.stat().st_size for file, _ in files) < SMALL
+    count = 0
+    for file, reading in files:
+        most = None if stop is None else stop - count
+        for frame in frames_of_file(file, reading, keys, small=small, most=most):
+            count += 1
+            yield frame
 
 
 def _format(file: Path, given: str | None) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..frames.label_summary import LabelSummary, summarise_labels
 from ..frames.labels import ALIKE, SIZES, likeness, other_quantity, says_reference
 from ..io.comments import LISTS, parse_comment
-from ..io.extxyz import DEFAULT_PROPERTIES
+from ..io.layouts import DEFAULT_PROPERTIES
 from ..io.lines import LineSource
 from ..io.text_files import find_files
 from ..io.trajectories import iter_frames

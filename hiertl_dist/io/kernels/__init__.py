@@ -1,0 +1,1 @@
+"""Reading of text in numba: the lines of atoms, and whether two atoms are in one place."""

@@ -1,0 +1,169 @@
+"""Reading runs of frames, one by one or as tables: a whole file by one process, or a part by each of many."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ..frames.frame_table import FrameTable, table_of
+from .extxyz_heads import ExtxyzRuns
+from .label_keys import LabelKeys
+from .lines import LineSource
+from .runs import RUN, iter_run_bytes, read_run, refuse_changed
+from .xyzf import XyzfFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..frames.frame import Frame
+    from .heads import Format
+    from .runs import Run
+
+SMALL: Final = 2**20
+"""Bytes of text that the careful reader alone takes 0.1 s for: no more than loading compiled code, let alone compiling
+it, which takes 2 s once."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the frames of a file are read.
+
+    Attributes
+    ----------
+    kind : {"extxyz", "xyzf"}
+        The format.
+    group : str
+        The group of the frames.
+    asked : str
+        The pattern or path that stands for the file.
+    group_key, energy_key, forces_key, stress_key, virial_key : str, optional
+        As :func:`~hiertl_dist.io.trajectories.read_frames` takes them.
+    """
+
+    kind: str
+    group: str
+    asked: str
+    group_key: str | None = None
+    energy_key: str | None = None
+    forces_key: str | None = None
+    stress_key: str | None = None
+    virial_key: str | None = None
+
+    def keys(self) -> LabelKeys:
+        """The keys of labels, of which none was met so far."""
+        return LabelKeys(self.energy_key, self.forces_key, self.stress_key, self.virial_key)
+
+    def file(self, path: Path, keys: LabelKeys) -> Format:
+        """What reads a file; the keys that are met are entered in ``keys``."""
+        if self.kind == "xyzf":
+            return XyzfFile(path, self.group, self.asked)
+        return ExtxyzRuns(path, keys, self.group, self.group_key, self.asked)
+
+
+class Parsed(NamedTuple):
+    """The frames of a run, and which keys of labels were met, and which names there are, for ``check_seen``."""
+
+    table: FrameTable
+    seen: frozenset[str]
+    offered: frozenset[str]
+
+
+def parse_run(run: Run, reading: Reading, text: bytes | None = None) -> Parsed:
+    """Read the frames of a run, which depend on nothing else than the arguments.
+
+    Parameters
+    ----------
+    run : Run
+        Which part of a file, of :func:`~hiertl_dist.io.runs.iter_runs`.
+    reading : Reading
+        How it is read.
+    text : bytes, optional
+        Its text, of :func:`~hiertl_dist.io.runs.iter_run_bytes`; default: it is read from the file, which must be as it
+        was when it was cut, and plain unless the run is odd.
+
+    Returns
+    -------
+    Parsed
+        The frames as a table, and what was met.
+
+    Raises
+    ------
+    FrameError
+        Naming file, frame and line: of the first frame that can't be read; or that the file has changed.
+    OSError
+        The file cannot be read.
+    """
+    keys = reading.keys()
+    file = reading.file(run.path, keys)
+    if run.odd:
+        refuse_changed(run)
+        table = table_of(_odd_frames(run, file))
+    else:
+        from .run_tables import table_of_run
+
+        found = table_of_run(run, read_run(run) if text is None else text, file)
+        if found.error is not None:
+            raise found.error
+        assert found.table is not None  # a run has a frame
+        table = found.table
+    return Parsed(table, frozenset(keys.seen), frozenset(keys.offered))
+
+
+def frames_of_file(
+    path: Path, reading: Reading, keys: LabelKeys, *, small: bool, most: int | None = None, size: int = RUN
+) -> Iterator[Frame]:
+    """The frames of a file in order; what can't be read is raised after those before it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    reading : Reading
+        How it is read.
+    keys : LabelKeys
+        Gets the keys that are met.
+    small : bool
+        It is not worth loading compiled code.
+    most : int, optional
+        How many frames are asked for at most; default: all.
+    size : int, default RUN
+        Bytes of text that are read at once, roughly.
+
+    Yields
+    ------
+    Frame
+        Each has arrays of its own.
+
+    Raises
+    ------
+    FrameError
+        Naming file, frame and line.
+    """
+    file = reading.file(path, keys)
+    if small:
+        with LineSource(path) as source:
+            yield from itertools.islice(file.frames(source), most)
+        return
+    left = most
+    for run, text in iter_run_bytes(path, size):
+        if run.odd:
+            yield from itertools.islice(_odd_frames(run, file), left)
+            return
+        from .run_tables import table_of_run
+
+        found = table_of_run(run, text, file, left)
+        if found.table is not None:
+            yield from found.table.separate_frames()
+        if found.error is not None:
+            raise found.error
+        left = None if left is None else left - run.frames
+        if left is not None and left <= 0:
+            return
+
+
+def _odd_frames(run: Run, file: Format) -> Iterator[Frame]:
+    """The frames of an odd run, line by line."""
+    with LineSource.at(run.path, run.first, run.line, run.frame, latin=run.latin) as source:
+        yield from file.frames(source)
