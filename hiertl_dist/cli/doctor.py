@@ -151,6 +151,7 @@ def _force_deviation() -> float:
     from ..evaluation.design_rows import design_rows
     from ..evaluation.energies import Model
     from ..frames.frame import Frame
+    from ..io.reading import load_compiled
     from ..model.basis import Basis
     from ..model.parameters import Parameters
 
@@ -163,7 +164,8 @@ def _force_deviation() -> float:
     moved = [at + sign * step * np.eye(12)[x].reshape(4, 3) for x in range(12) for sign in (1, -1)]
     energies = design_rows([Frame(species, positions, cell, energy=0.0) for positions in moved], basis).matrix
     expected = -(energies[0::2] - energies[1::2]) / (2 * step)
-    # a model's evaluation has kernels of its own, which are to be compiled now as well
+    # a model's evaluation has kernels of its own, which are to be compiled now as well; so has reading
+    load_compiled()
     coefficients = np.linspace(1.0, 2.0, forces.shape[1])
     evaluated = Model(Parameters(basis, coefficients)).evaluate([Frame(species, at, cell)])[0].forces.ravel()
     wanted = forces @ coefficients

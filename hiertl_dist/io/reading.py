@@ -11,7 +11,7 @@ from ..frames.frame_table import FrameTable, table_of
 from .extxyz_heads import ExtxyzRuns
 from .label_keys import LabelKeys
 from .lines import LineSource
-from .runs import RUN, iter_run_bytes, read_run, refuse_changed
+from .runs import RUN, Run, iter_run_bytes, read_run, refuse_changed
 from .xyzf import XyzfFile
 
 if TYPE_CHECKING:
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
     from ..frames.frame import Frame
     from .heads import Format
-    from .runs import Run
 
-SMALL: Final = 2**20
-"""Bytes of text that the careful reader alone takes 0.1 s for: no more than loading compiled code, let alone compiling
-it, which takes 2 s once."""
+SMALL: Final = 2 * 2**20
+"""Bytes that the careful reader alone reads, in 0.15 s: to load numba takes longer, and to compile takes 2 s, once."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +107,13 @@ def parse_run(run: Run, reading: Reading, text: bytes | None = None) -> Parsed:
         assert found.table is not None  # a run has a frame
         table = found.table
     return Parsed(table, frozenset(keys.seen), frozenset(keys.offered))
+
+
+def load_compiled() -> None:
+    """Compile what reads runs, or load it where that was done before."""
+    text = b"1\n9 9 9\nC 0 0 0\n"
+    run = Run(Path("made.xyzf"), 0, 0, "", 0, len(text), 1, 1, 1, 1)
+    parse_run(run, Reading("xyzf", "made", "made.xyzf"), text)
 
 
 def frames_of_file(

@@ -5,15 +5,20 @@ from __future__ import annotations
 import gzip
 import pickle
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import environment
 
-from hiertl_dist.errors import FrameError
+from hiertl_dist.compiled.cache import DIGEST, sources_digest
+from hiertl_dist.errors import FrameError, HiertlWarning
 from hiertl_dist.frames.frame_table import joined_tables
-from hiertl_dist.io import run_tables
+from hiertl_dist.io import kernels, run_tables, trajectories
 from hiertl_dist.io.kernels.atom_lines import read_lines
 from hiertl_dist.io.kernels.columns import PLACES, TYPE
 from hiertl_dist.io.reading import Reading, frames_of_file, parse_run
@@ -220,6 +225,39 @@ def test_workers_read_their_runs(path):
     assert [f.labels for f in table] == [f.labels for f in careful]
     assert set().union(*(p.seen for p in parsed)) == keys.seen
     assert set().union(*(p.offered for p in parsed)) == keys.offered
+
+
+def test_what_stop_leaves_out_is_not_met(path, monkeypatch):
+    monkeypatch.setattr(trajectories, "SMALL", 0)
+    path.write_text(FRAMES[0] + FRAMES[10] + FRAMES[0] * 3)
+    with pytest.warns(HiertlWarning, match="the energy key 'REF_energy' was named and is in 1 of 2 frames only"):
+        assert len(trajectories.read_frames(path, energy_key="REF_energy", stop=2)) == 2
+    with pytest.raises(FrameError, match=r"no frame has the energy key 'REF_energy'; there are \['Lattice', [^R]*\]"):
+        trajectories.read_frames(path, energy_key="REF_energy", stop=1)
+    path.write_text(FRAMES[0] + FRAMES[4])
+    assert len(trajectories.read_frames([path], stop=1)) == 1
+    with pytest.raises(FrameError, match="frame 2, line 6: stress and virial disagree"):
+        trajectories.read_frames([path], stop=2)
+
+
+SMALL_FILE = """
+import sys
+from hiertl_dist import read_frames
+print(len(read_frames(sys.argv[1])), "numba" in sys.modules)
+"""
+
+
+def test_small_files_need_no_compiled_code(path):
+    path.write_text(FRAMES[0])
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_FILE, str(path)], env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "1 False\n"
+
+
+def test_the_folder_of_compiled_code_knows_its_sources():
+    folder = Path(read_lines.stats.cache_path)
+    assert (folder / DIGEST).read_text() == sources_digest(Path(kernels.__file__).parent)
 
 
 def test_frames_hold_no_more_than_themselves(path):
