@@ -1,8 +1,8 @@
 """``import_frames``: frames of files, or of any iterable, become a data set on disk, or are added to one.
 
-Files of text are cut into runs of frames, and workers parse and write a run each. What is packed, and what ASE reads,
-is read by one process. An import that was stopped is gone on with: parts that are complete stay. Frames belong to the
-data set all at once, when the last part is complete.
+Files of text are cut into runs of frames, and workers parse and write a run each. What is packed, or has no plain
+structure, is read by one process. An import that was stopped is gone on with: parts that are complete stay. Frames
+belong to the data set all at once, when the last part is complete.
 """
 
 from __future__ import annotations
@@ -13,43 +13,48 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, StoreError
-from ..executors import borrowed
+from ..errors import HiertlError, InputError, StoreError
+from ..executors import TaskFailed, borrowed
 from ..executors.ask import ask
 from ..files.paths import local_path
 from ..frames.frame import Frame, frames_digest
 from ..frames.frame_table import table_of
-from ..io.text_files import find_files
+from ..io.label_keys import LabelKeys
+from ..io.reading import odd_frames, parse_run
+from ..io.runs import iter_run_bytes, iter_runs
 from ..io.trajectories import iter_frames
 from .dataset_index import is_dataset
 from .folder import begin, finish, hold, is_complete, let_go
-from .parts import MOST_ATOMS, MOST_FRAMES, Part, following, write_part
+from .parts import MOST_ATOMS, MOST_FRAMES, Part, following, read_ledger, write_part
+from .sources import File, Source, sorted_out
 
 if TYPE_CHECKING:
     from ..executors.base import Executor
+    from ..frames.frame_table import FrameTable
+    from ..io.runs import Run
     from .dataset_index import DatasetIndex
-
-Reading = Mapping[str, Any]
-"""Keyword arguments of :func:`~hiertl_dist.read_frames`, ``path`` among them."""
 
 
 @dataclass(frozen=True)
-class _File:
-    """A file, what named it and how it is read."""
+class _Item:
+    """A part, and the run of a file that its frames are in."""
 
-    path: Path
-    size: int
-    mtime_ns: int
-    reading: Reading
+    part: Part
+    run: Run
+    file: File
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        options = {k: v for k, v in self.reading.items() if k != "path" and v is not None}
-        return {"file": str(self.path), "size": self.size, "mtime_ns": self.mtime_ns, "options": options}
+    @property
+    def label(self) -> str:
+        last = self.run.frame + self.run.frames - 1
+        return f"{self.run.path.name}, frames {self.run.frame} to {last}"
+
+    @property
+    def source(self) -> dict[str, Any]:
+        return {**self.file.as_dict(), "first_byte": self.run.first, "last_byte": self.run.last}
 
 
 def import_frames(
-    path: str | Path, sources: Any, *, options: Reading, append: bool, executor: Executor | None
+    path: str | Path, sources: Any, *, options: Mapping[str, Any], append: bool, executor: Executor | None
 ) -> DatasetIndex:
     """Make a data set, or add to one; see ``Dataset.create``.
 
@@ -77,59 +82,26 @@ def import_frames(
         As of ``Dataset.create``.
     """
     folder = local_path(path, "data set").absolute()
-    readings, frames = _sorted_out(sources, options)
-    files = [file for reading in readings for file in _files(reading)]
+    given = sorted_out(sources, options)
+    files = [file.as_dict() for source in given for file in source.files]
     with borrowed(executor) as runner:
         ask(runner, partial(hold, folder), what=f"lock {folder}")
         try:
-            opening = partial(_open, folder, [f.as_dict() for f in files], append)
             index: DatasetIndex
-            index, done = ask(runner, opening, what=f"open {folder}")
+            index, done = ask(runner, partial(_open, folder, files, append), what=f"open {folder}")
             if done:
                 return index
-            task = partial(_stream, folder, index, readings, frames)
-            parts = ask(runner, task, what=f"import into {folder}")
-            added = {"files": [f.as_dict() for f in files], "frames": sum(p.frames for p in parts)}
+            parts = _write(folder, index, given, runner)
+            ask(runner, partial(_check_keys, folder, given, parts), what=f"check {folder}")
+            added = {"files": files, "frames": sum(p.frames for p in parts)}
             index = ask(runner, partial(finish, folder, index, parts, added), what=f"complete {folder}")
+        except TaskFailed as failed:
+            if isinstance(failed.__cause__, HiertlError):  # of a file, as its reader raises it
+                raise failed.__cause__ from failed
+            raise
         finally:
             let_go(folder)
     return index
-
-
-def _sorted_out(sources: Any, options: Reading) -> tuple[list[Reading], Iterable[Frame]]:
-    """What is read from files, and frames that are given as they are."""
-    if isinstance(sources, str | Path):
-        return [{**options, "path": sources}], ()
-    if isinstance(sources, Mapping):
-        return [{**options, **sources}], ()
-    listed = iter(sources)
-    first = next(listed, None)
-    if first is None:
-        raise InputError("import: expected files, tables as of [[data]], or frames; found an empty sequence")
-    if isinstance(first, Frame):
-        if named := sorted(k for k, v in options.items() if v is not None):
-            raise InputError(f"import: {', '.join(named)} say how files are read, but frames are given")
-        return [], _chained(first, listed)
-    rest = list(listed)
-    if isinstance(first, Mapping):
-        return [{**options, **table} for table in (first, *rest)], ()
-    return [{**options, "path": [first, *rest]}], ()
-
-
-def _chained(first: Frame, rest: Iterator[Any]) -> Iterator[Frame]:
-    yield first
-    for number, frame in enumerate(rest, 2):
-        if not isinstance(frame, Frame):
-            raise InputError(f"import: expected a Frame as number {number}, found {type(frame).__name__}")
-        yield frame
-
-
-def _files(reading: Reading) -> list[_File]:
-    files = []
-    for file, _ in find_files(reading["path"]):
-        status = file.stat()
-        files.append(_File(file.absolute(), status.st_size, status.st_mtime_ns, reading))
-    return files
 
 
 def _open(folder: Path, files: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, bool]:
@@ -157,29 +129,111 @@ def _open(folder: Path, files: Sequence[Mapping[str, Any]], append: bool) -> tup
     return index, False
 
 
-def _stream(folder: Path, index: DatasetIndex, readings: Sequence[Reading], frames: Iterable[Frame]) -> list[Part]:
-    """Read and write all frames in one process."""
-    parts: list[Part] = []
+def _write(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> list[Part]:
+    """Write all parts: runs of text by all workers, what can't be cut by one process, in the order of the frames."""
+    plain = [file for source in given for file in source.files if source.can_be_cut and not file.packed]
+    cut = dict(zip(plain, runner.run(_cut, plain, label=_name, what="look for frames"), strict=True))
     before = index.parts[-1] if index.parts else None
-    for source, run in _batches(readings, frames):
-        part = following(parts[-1] if parts else before, len(run), sum(map(len, run)))
+    parts: list[Part] = []
+
+    def last() -> Part | None:
+        return parts[-1] if parts else before
+
+    def streamed(reading: Any, what: str) -> None:
+        parts.extend(ask(runner, partial(_stream, folder, last(), reading), what=f"import {what}"))
+
+    for source in given:
+        if not source.can_be_cut:
+            streamed(partial(_batches, source), source.name)
+            continue
+        for file in source.files:
+            if file.packed:
+                streamed(partial(_unpacked, file), file.path.name)
+                continue
+            items = []
+            for run in (run for run in cut[file] if not run.odd):
+                items.append(_Item(following(last(), run.frames, run.atoms), run, file))
+                parts.append(items[-1].part)
+            runner.run(
+                partial(_import, folder=folder), items, label=_label, what=f"import {file.path.name}", cost=_cost
+            )
+            for run in (run for run in cut[file] if run.odd):
+                streamed(partial(_odd, file, run), file.path.name)
+    return parts
+
+
+def _name(file: File) -> str:
+    return file.path.name
+
+
+def _label(item: _Item) -> str:
+    return item.label
+
+
+def _cost(item: _Item) -> float:
+    return float(item.run.last - item.run.first)
+
+
+def _cut(file: File) -> list[Run]:
+    return list(iter_runs(file.path))
+
+
+def _import(item: _Item, *, folder: Path) -> None:
+    """Parse and write one part, unless that was done."""
+    if not is_complete(folder, item.part, item.source):
+        parsed = parse_run(item.run, item.file.reading)
+        met = {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
+        write_part(folder, item.part, parsed.table, item.source, met)
+
+
+Batch = tuple[dict[str, Any], dict[str, Any], "FrameTable"]
+"""What tells frames from those of another import, what was met when they were read, and the frames."""
+
+
+def _stream(folder: Path, before: Part | None, batches: Any) -> list[Part]:
+    """Read and write frames in one process."""
+    parts: list[Part] = []
+    for source, met, table in batches():
+        part = following(parts[-1] if parts else before, len(table), int(table.starts[-1]))
         if not is_complete(folder, part, source):
-            write_part(folder, part, table_of(run), source)
+            write_part(folder, part, table, source, met)
         parts.append(part)
     return parts
 
 
-def _batches(readings: Sequence[Reading], frames: Iterable[Frame]) -> Iterator[tuple[Mapping[str, Any], list[Frame]]]:
-    """Frames for a part each, and what tells these frames from those of another import."""
-    for reading in readings:
-        files = [f.as_dict() for f in _files(reading)]
-        for number, run in enumerate(_runs(iter_frames(**reading))):
-            yield {"files": files, "run": number}, run
-    for number, run in enumerate(_runs(frames)):
-        yield {"frames": frames_digest(run), "run": number}, run
+def _unpacked(file: File) -> Iterator[Batch]:
+    """The frames of a packed file."""
+    for run, text in iter_run_bytes(file.path):
+        if run.odd:
+            yield from _odd(file, run)
+            return
+        parsed = parse_run(run, file.reading, text)
+        met = {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
+        yield {**file.as_dict(), "first_byte": run.first, "last_byte": run.last}, met, parsed.table
+
+
+def _odd(file: File, run: Run) -> Iterator[Batch]:
+    """The frames of a file from where it has no plain structure."""
+    keys = file.reading.keys()
+    frames = odd_frames(run, file.reading.file(file.path, keys))
+    for number, some in enumerate(_runs(frames)):
+        met = {"seen": sorted(keys.seen), "offered": sorted(keys.offered)}
+        yield {**file.as_dict(), "first_byte": run.first, "part": number}, met, table_of(some)
+
+
+def _batches(source: Source) -> Iterator[Batch]:
+    """Frames that are given, or those between ``start`` and ``stop`` of files."""
+    if source.frames is None:
+        files = [file.as_dict() for file in source.files]
+        for number, some in enumerate(_runs(iter_frames(**source.options))):
+            yield {"files": files, "part": number}, {}, table_of(some)
+        return
+    for some in _runs(source.frames):
+        yield {"frames": frames_digest(some)}, {}, table_of(some)
 
 
 def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Frames for a part each."""
     run: list[Frame] = []
     atoms = 0
     for frame in frames:
@@ -190,3 +244,19 @@ def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         atoms += len(frame)
     if run:
         yield run
+
+
+def _check_keys(folder: Path, given: Sequence[Source], parts: Sequence[Part]) -> None:
+    """Raise FrameError where a key that was named is in no frame of a source."""
+    met: dict[str, list[Mapping[str, Any]]] = {}
+    for part in parts:
+        ledger = read_ledger(folder, part.number)
+        met.setdefault(ledger["source"].get("file", ""), []).append(ledger["met"])
+    for source in given:
+        if not source.can_be_cut:
+            continue
+        own = [one for file in source.files for one in met.get(str(file.path), ()) if one]
+        keys = LabelKeys(*source.files[0].reading.keys().given())
+        keys.seen = {key for one in own for key in one["seen"]}
+        keys.offered = {key for one in own for key in one["offered"]}
+        keys.check_seen(", ".join(str(file.path) for file in source.files))

@@ -117,7 +117,9 @@ def ledger_path(folder: Path, number: int) -> Path:
 # ---- writing
 
 
-def write_part(folder: Path, part: Part, table: FrameTable, source: Mapping[str, Any]) -> None:
+def write_part(
+    folder: Path, part: Part, table: FrameTable, source: Mapping[str, Any], met: Mapping[str, Any] | None = None
+) -> None:
     """Write the frames of a part, and then its ledger.
 
     Parameters
@@ -130,6 +132,8 @@ def write_part(folder: Path, part: Part, table: FrameTable, source: Mapping[str,
         Its frames.
     source : mapping from str to object
         Where they came from, for JSON: an import that goes on where another stopped compares it.
+    met : mapping from str to object, optional
+        What else was learned when they were read, for JSON.
 
     Raises
     ------
@@ -147,7 +151,8 @@ def write_part(folder: Path, part: Part, table: FrameTable, source: Mapping[str,
             tile.append(data)
         step = BLOCK[name.partition("/")[0]]
         crcs[name] = [crc32c(data[i : i + step]) for i in range(0, len(data), step)]
-    write_json(ledger_path(folder, part.number), {**asdict(part), **texts, "crc32c": crcs, "source": dict(source)})
+    content = {**asdict(part), **texts, "crc32c": crcs, "source": dict(source), "met": dict(met or {})}
+    write_json(ledger_path(folder, part.number), content)
 
 
 def _arrays_of(table: FrameTable) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -97,7 +97,7 @@ def parse_run(run: Run, reading: Reading, text: bytes | None = None) -> Parsed:
     file = reading.file(run.path, keys)
     if run.odd:
         refuse_changed(run)
-        table = table_of(_odd_frames(run, file))
+        table = table_of(odd_frames(run, file))
     else:
         from .run_tables import table_of_run
 
@@ -154,7 +154,7 @@ def frames_of_file(
     left = most
     for run, text in iter_run_bytes(path, size):
         if run.odd:
-            yield from itertools.islice(_odd_frames(run, file), left)
+            yield from itertools.islice(odd_frames(run, file), left)
             return
         from .run_tables import table_of_run
 
@@ -168,7 +168,7 @@ def frames_of_file(
             return
 
 
-def _odd_frames(run: Run, file: Format) -> Iterator[Frame]:
-    """The frames of an odd run, line by line."""
+def odd_frames(run: Run, file: Format) -> Iterator[Frame]:
+    """The frames of an odd run, line by line; errors as of :func:`frames_of_file`."""
     with LineSource.at(run.path, run.first, run.line, run.frame, latin=run.latin) as source:
         yield from file.frames(source)

@@ -154,11 +154,20 @@ def iter_frames(
         As :func:`read_frames` raises them: for options and paths at once, for what is in a file when its frames are
         asked for. That a named key is in no frame shows after the last one.
     """
-    if group is not None and group_key is not None:
-        raise InputError(f"group {group!r} and group_key {group_key!r} are both given; only one can name the group")
     if start < 0 or (stop is not None and stop < start):
         raise InputError(f"expected 0 ≤ start ≤ stop, found start {start}, stop {stop}")
     keys = LabelKeys(energy_key, forces_key, stress_key, virial_key)
+    files = files_to_read(path, keys, format=format, group=group, group_key=group_key)
+    return _checked(itertools.islice(_frames(files, keys, stop), start, stop), files, keys)
+
+
+def files_to_read(
+    path: str | Path | Iterable[str | Path], keys: LabelKeys, *, format: str | None, group: str | None,
+    group_key: str | None,
+) -> list[tuple[Path, Reading]]:  # fmt: skip
+    """The files that paths and patterns stand for, and how each is read. Raises as :func:`iter_frames` at once."""
+    if group is not None and group_key is not None:
+        raise InputError(f"group {group!r} and group_key {group_key!r} are both given; only one can name the group")
     files = [
         (file, Reading(_format(file, format), group or stem(file), asked, group_key, *keys.given()))
         for file, asked in find_files(path)
@@ -166,7 +175,7 @@ def iter_frames(
     xyzf = next((file for file, reading in files if reading.kind == "xyzf"), None)
     if xyzf is not None and (named := group_key or next(iter(keys.named().values()), None)):
         raise InputError(f"{xyzf}: the key {named!r} is named, but an xyzf file has no keys")
-    return _checked(itertools.islice(_frames(files, keys, stop), start, stop), files, keys)
+    return files
 
 
 def _checked(frames: Iterator[Frame], files: list[tuple[Path, Reading]], keys: LabelKeys) -> Iterator[Frame]:

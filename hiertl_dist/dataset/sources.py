@@ -1,0 +1,140 @@
+"""What a data set is made of: files, each with how it is read, or frames that are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import InputError
+from ..frames.frame import Frame
+from ..io.label_keys import LabelKeys
+from ..io.text_files import unpacked_name
+from ..io.trajectories import files_to_read
+
+if TYPE_CHECKING:
+    from ..io.reading import Reading
+
+KEYS: Final = ("energy_key", "forces_key", "stress_key", "virial_key")
+WHOLE: Final = ("format", "group", "group_key", *KEYS)
+"""Options of ``read_frames`` that hold for each frame of a file, wherever it is read."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, as it was when it was looked at.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    size, mtime_ns : int
+        Its own.
+    reading : Reading
+        How it is read.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    reading: Reading
+
+    @property
+    def packed(self) -> bool:
+        """Whether its name says that it is packed."""
+        return unpacked_name(self.path.name) != self.path.name
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        options = {k: v for k, v in asdict(self.reading).items() if v is not None}
+        return {"file": str(self.path), "size": self.size, "mtime_ns": self.mtime_ns, "reading": options}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files that are read alike, or frames.
+
+    Attributes
+    ----------
+    options : mapping from str to object
+        Keyword arguments of :func:`~hiertl_dist.read_frames`.
+    files : tuple of File
+        The files.
+    frames : iterable of Frame or None
+        The frames, where no files are given.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[File, ...] = ()
+    frames: Iterable[Frame] | None = None
+
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether each file can be read by itself and all of it."""
+        return self.frames is None and all(self.options.get(k) is None for k in ("start", "stop"))
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return ", ".join(file.path.name for file in self.files[:3]) or "frames made in Python"
+
+
+def sorted_out(sources: Any, options: Mapping[str, Any]) -> list[Source]:
+    """The files, tables of ``[[data]]`` or frames that somebody has given.
+
+    Parameters
+    ----------
+    sources : str, Path, mapping, or iterable of str, Path, mapping or Frame
+        What was given.
+    options : mapping from str to object
+        Keyword arguments of :func:`~hiertl_dist.read_frames` for all files.
+
+    Returns
+    -------
+    list of Source
+        In their order.
+
+    Raises
+    ------
+    InputError
+        Nothing is given, or things of several kinds; options that contradict each other.
+    MissingFileError
+        There is no such file.
+    """
+    if isinstance(sources, str | Path):
+        return [_files({**options, "path": sources})]
+    if isinstance(sources, Mapping):
+        return [_files({**options, **sources})]
+    listed = iter(sources)
+    first = next(listed, None)
+    if first is None:
+        raise InputError("import: expected files, tables as of [[data]], or frames; found an empty sequence")
+    if isinstance(first, Frame):
+        if named := sorted(k for k, v in options.items() if v is not None):
+            raise InputError(f"import: {', '.join(named)} say how files are read, but frames are given")
+        return [Source(frames=_chained(first, listed))]
+    if isinstance(first, Mapping):
+        return [_files({**options, **table}) for table in (first, *listed)]
+    return [_files({**options, "path": [first, *listed]})]
+
+
+def _files(options: Mapping[str, Any]) -> Source:
+    energy, forces, stress, virial = (options.get(key) for key in KEYS)
+    keys = LabelKeys(energy, forces, stress, virial)
+    files = []
+    for file, reading in files_to_read(
+        options["path"], keys, format=options.get("format"), group=options.get("group"),
+        group_key=options.get("group_key"),
+    ):  # fmt: skip
+        status = file.stat()
+        files.append(File(file.absolute(), status.st_size, status.st_mtime_ns, reading))
+    return Source(options, tuple(files))
+
+
+def _chained(first: Frame, rest: Iterator[Any]) -> Iterator[Frame]:
+    yield first
+    for number, frame in enumerate(rest, 2):
+        if not isinstance(frame, Frame):
+            raise InputError(f"import: expected a Frame as number {number}, found {type(frame).__name__}")
+        yield frame
