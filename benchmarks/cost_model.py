@@ -26,8 +26,9 @@ from scipy.optimize import nnls
 
 from hiertl_dist import Basis, Input, Model, Parameters, blocks_of, plan, read_fm_setup, read_frames
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
-from hiertl_dist.evaluation.costs import count_turns, evaluation_seconds, evaluation_turns
+from hiertl_dist.evaluation.costs import evaluation_seconds, evaluation_turns
 from hiertl_dist.evaluation.frame_rows import rows_of, scan_frame
+from hiertl_dist.evaluation.row_costs import count_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -253,8 +254,8 @@ def run(options: Options) -> dict[str, Any]:
 
 
 def refit(tiles: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """What ``costs.NANOSECONDS``, or that of evaluations, would be after this run: non-negative least squares of the
-    relative errors."""
+    """What ``row_costs.NANOSECONDS``, or that of evaluations, would be after this run: non-negative least squares of
+    the relative errors."""
     loops = sorted({loop for tile in tiles for loop in tile["turns"]})
     turns = np.array([[tile["turns"].get(loop, 0.0) / tile["measured"] for loop in loops] for tile in tiles])
     scale = np.linalg.norm(turns, axis=0)

@@ -6,7 +6,6 @@ and leaves follow from frames and basis alone, never from the number of workers:
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,10 +14,9 @@ import numpy as np
 import psutil
 
 from ..errors import InputError, ResourceError
-from ..evaluation.compiled_basis import compile_recipe, never_active
+from ..evaluation.compiled_basis import never_active
 from ..evaluation.contacts import Contact, contacts_of, refusal, scan_frames
-from ..evaluation.costs import structural_nonzeros, tile_seconds
-from ..evaluation.frame_rows import FrameScan, InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
+from ..evaluation.frame_rows import InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
 from ..files.paths import free_disk
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
@@ -33,9 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..evaluation.chunk_scan import FrameScans
     from ..executors.base import Executor
     from ..frames.frame import Frame
-    from ..frames.frame_facts import FrameFacts
     from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
     from ..model.parameters import Parameters
@@ -275,30 +273,20 @@ def make_plan(
     facts = frames.facts
     relevant = facts.of_sets({s for s, _ in wanted})
     used = np.flatnonzero(relevant & (facts.n_rows > 0))
-    looked_at = frames.take(used)
-    scans = scan_frames(looked_at, basis, names, frozen, executor)
-    contacts = contacts_of(zip(looked_at, scans, strict=True), basis, names, frozen)
-    inside = tuple(p for scan in scans for p in scan.inside)
-    if inside and policy == "refuse":
-        raise refusal(inside, contacts)
-    out = np.array([bool(s.inside) and policy == "skip_frame" for s in scans], np.bool_)
-    kept, kept_scans = used[~out], [s for s, left in zip(scans, out, strict=True) if not left]
+    skip = policy == "skip_frame"
+    scans = scan_frames(frames.take(used), basis, names, frozen, executor, needs=wanted, skip=skip)
+    contacts = contacts_of(scans, basis, names, frozen)
+    if scans.pairs and policy == "refuse":
+        raise refusal(scans.pairs, contacts)
     columns: dict[str, int] = {b.name: b.n_columns for b in chosen}
-    segments, tiles = _cut(frames, kept, kept_scans, basis, names, columns, wanted)
-    skipped = tuple(map(frames.origin, used[out].tolist()))
+    segments, tiles = _cut(frames, used, scans, basis, names, columns, wanted, skip=skip)
+    skipped = tuple(map(frames.origin, used[scans.inside & skip].tolist()))
     unlabelled = tuple(map(frames.origin, np.flatnonzero(relevant & (facts.n_rows == 0)).tolist()))
-    ranges = _ranges(facts.take(kept), kept_scans)
-    plan = Plan(basis, policy, names, columns, segments, tiles, inside, skipped, unlabelled, ranges, contacts)
+    plan = Plan(
+        basis, policy, names, columns, segments, tiles, scans.pairs, skipped, unlabelled, scans.ranges, contacts
+    )
     check_plan(plan, executor, memory=memory, store=store)
     return plan
-
-
-def _ranges(facts: FrameFacts, scans: Sequence[FrameScan]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Per element set, the range of distances of each block and pair of elements."""
-    by_set: dict[str, list[dict[str, tuple[float, float]]]] = defaultdict(list)
-    for code, scan in zip(facts.sets.tolist(), scans, strict=True):
-        by_set[facts.set_names[code]].append(scan.ranges)
-    return {elements: widest_ranges(ranges) for elements, ranges in by_set.items()}
 
 
 def check_plan(
@@ -313,26 +301,23 @@ def check_plan(
 
 
 def _cut(
-    frames: FrameSequence, kept: NDArray[np.int64], scans: Sequence[FrameScan], basis: Basis,
-    names: tuple[ElementSet, ...], columns: dict[str, int], wanted: Collection[Need],
+    frames: FrameSequence, used: NDArray[np.int64], scans: FrameScans, basis: Basis, names: tuple[ElementSet, ...],
+    columns: dict[str, int], wanted: Collection[Need], *, skip: bool,
 ) -> tuple[tuple[Segment, ...], tuple[Tile, ...]]:  # fmt: skip
-    """Cut the frames of each element set into segments, and these into tiles."""
+    """Cut the frames of each element set into segments, and these into tiles; ``scans`` are of those ``used``."""
 
     def most_rows(elements: ElementSet) -> int:
         # by the whole basis, so that fits of different blocks cut the same frames alike and share their tiles
         widest = max(b.n_columns for b in blocks_of(basis) if b.name.is_subset(elements))
         return min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
 
-    segments = cut_segments(frames, kept, most_rows)
-    scan_of = dict(zip(kept.tolist(), scans, strict=True))
+    segments = cut_segments(frames, used[~(scans.inside & skip)], most_rows)
     tiles = []
     for segment in segments:
+        own = np.searchsorted(used, segment.indices)
         for block in (b for b in names if (segment.elements, b) in wanted):
-            recipe = compile_recipe(basis, (block,))
-            run = [(f, scan_of[i]) for i, f in zip(segment.indices.tolist(), segment.frames, strict=True)]
-            seconds = sum(tile_seconds(f, scan, recipe) for f, scan in run)
-            zeros = sum(structural_nonzeros(f, recipe) for f, _ in run)
-            tiles.append(Tile(segment, block, columns[block], zeros, seconds))
+            seconds = float(scans.seconds[block][own].sum(dtype=np.float64))
+            tiles.append(Tile(segment, block, columns[block], int(scans.nonzeros[block][own].sum()), seconds))
     return tuple(segments), tuple(tiles)
 
 

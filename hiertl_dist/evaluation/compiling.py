@@ -1,6 +1,6 @@
 """Kernels are compiled before they are used: said beforehand, and shared out over workers, each kernel once.
 
-What a fit waits for the first time on a machine is the compilation of four kernels, which take from two to five seconds
+What a fit waits for the first time on a machine is the compilation of five kernels, which take from two to five seconds
 each. Left to itself every worker would begin with the same one.
 """
 
@@ -14,12 +14,15 @@ import numpy as np
 from ..compiled.cache import is_compiled, keeps_kernels
 from ..frames.frame import Frame
 from ..model.basis import Basis
+from ..model.blocks import blocks_of
 from ..model.parameters import Parameters
+from .chunk_scan import ScanOptions, scan_chunk
 from .compiled_basis import compile_recipe
 from .energies import Model
 from .frame_rows import rows_of
 from .kernels.clusters import cluster_energy, cluster_rows
 from .kernels.pairs import pair_energy, pair_rows
+from .kernels.scan import scan_contacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,12 +41,13 @@ class Kernel:
 
 KERNELS: Final = (
     Kernel("cluster_energy", 3, 4.6), Kernel("cluster_rows", 3, 3.9), Kernel("pair_energy", 2, 1.9),
-    Kernel("pair_rows", 2, 1.4),
+    Kernel("scan_contacts", 2, 1.8), Kernel("pair_rows", 2, 1.4),
 )  # fmt: skip
 """In CPU seconds at 2.3 GHz."""
 
 DISPATCHERS: Final[dict[str, Any]] = {
     "cluster_energy": cluster_energy, "cluster_rows": cluster_rows, "pair_energy": pair_energy, "pair_rows": pair_rows,
+    "scan_contacts": scan_contacts,
 }  # fmt: skip
 
 
@@ -61,16 +65,16 @@ def compile_kernels(basis: Basis, executor: Executor, tell: Callable[[str], None
     tell : callable
         Takes a line for a person, said before anything is compiled.
     models : bool, default True
-        Whether models will be evaluated too, and not only rows be made.
+        Whether models will be evaluated too, and not only frames be looked at and rows be made.
     """
     widest = max((t.body for t in basis.types), default=0)
-    wanted = [k for k in KERNELS if k.body <= widest and (models or k.name.endswith("rows"))]
+    wanted = [k for k in KERNELS if k.body <= widest and (models or not k.name.endswith("energy"))]
     (answer,) = executor.run(_lacking, [wanted], label=lambda _: "kernels", what="look for compiled kernels")
     lacking, has_folder = answer
     if not lacking:
         return
     seconds = sum(k.seconds for k in lacking)
-    how_long = "about half a minute" if seconds > 3.0 else "some seconds"
+    how_long = "about half a minute" if seconds > 4.0 else "some seconds"
     if not has_folder:
         tell(f"compiling kernels, in each process anew, for there is no folder to keep them in: {how_long}")
         return
@@ -93,6 +97,9 @@ def _compile(kernel: Kernel) -> None:
     positions = np.array([[0.0, 0.0, 0.0], [1.5, 0.0, 0.0], [0.0, 1.5, 0.0]])
     frame = Frame(("C", "C", "C"), positions, None, forces=np.zeros((3, 3)))
     recipe = compile_recipe(basis)
+    if kernel.name == "scan_contacts":
+        scan_chunk([frame], ScanOptions(basis, tuple(b.name for b in blocks_of(basis))))
+        return
     if kernel.name.endswith("rows"):
         rows_of([frame], recipe)
     else:

@@ -6,7 +6,6 @@ contacts, and what a refusal says, is made of that.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import defaultdict
 from dataclasses import dataclass
@@ -16,23 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InnerCutoffError
-from ..frames.frame import working_on
 from ..frames.frame_sequence import sequence_of
 from ..model.basis import cluster_name
 from ..model.blocks import blocks_of
 from ..text.words import count_text
-from .compiled_basis import compile_recipe, never_active
-from .frame_rows import FrameScan, InnerPair, check_elements, frame_neighbours, pairs_inside, scan_frame
+from .chunk_scan import FrameScans, ScanOptions, any_inside, scan_chunk
+from .compiled_basis import never_active
+from .frame_rows import InnerPair, check_elements
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ..executors.base import Executor
     from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.parameters import Parameters
-    from .compiled_basis import Recipe
 
 SHOWN = 5
 """Pairs of atoms that a refusal names."""
@@ -40,8 +38,10 @@ SHOWN = 5
 MARGIN = 0.001
 """Å by which the shortest distance must exceed an inner cutoff that is proposed: more than digits lost in a file."""
 
-SEARCHED = 2.0
-"""Å: within less, a search for neighbours spends its time on empty bins."""
+CHUNK_ATOMS = 16384
+"""Atoms of the frames that are looked at together, a tenth of a second's work; and at most ``MOST_FRAMES`` of these."""
+
+MOST_FRAMES = 1024
 
 
 @dataclass(frozen=True)
@@ -130,24 +130,18 @@ TITLES = ["pair", "shortest Å", "in frame (atoms)", "rmin Å", "rmin that\nwoul
 
 
 def contacts_of(
-    scans: Iterable[tuple[Frame, FrameScan]], basis: Basis, blocks: Sequence[str], frozen: Sequence[Parameters] = ()
+    scans: FrameScans, basis: Basis, blocks: Sequence[str], frozen: Sequence[Parameters] = ()
 ) -> tuple[Contact, ...]:
     """The contacts of every pair of elements of some blocks and of frozen models, pairs in the basis' order.
 
     A pair has a contact for each inner cutoff that its edges have; types that are never active have none.
     """
-    shortest: dict[frozenset[str], dict[str, tuple[float, str, tuple[int, int]]]] = defaultdict(dict)
-    for frame, scan in scans:
-        closest = shortest[frame.elements]
-        for pair, (distance, atoms) in scan.closest.items():
-            if pair not in closest or distance < closest[pair][0]:
-                closest[pair] = distance, frame.origin, atoms
     contacts = []
     for source, part, names in (("", basis, blocks), *((f.source, f.basis, None) for f in frozen)):
         for (pair, rmin), types in _inner_cutoffs(part, names).items():
             near = [
-                known[pair] for elements, known in shortest.items()
-                if pair in known and any(set(t) <= elements for t in types)
+                known[pair] for elements, known in scans.closest.items()
+                if pair in known and any(set(t) <= elements.elements for t in types)
             ]  # fmt: skip
             kinds = tuple(map(cluster_name, types))
             contacts.append(Contact(pair, rmin, kinds, source, *min(near, default=())))
@@ -191,12 +185,36 @@ def frames_label(frames: Sequence[Frame]) -> str:
 
 
 def scan_frames(
-    frames: Sequence[Frame], basis: Basis, names: tuple[str, ...], frozen: Sequence[Parameters],
-    executor: Executor | None,
-) -> list[FrameScan]:  # fmt: skip
-    """Look at every frame's neighbours once: contacts, inner cutoffs, counts for the cost."""
-    models = tuple((f.source, f.basis) for f in frozen)
-    return _look(partial(_scan, basis=basis, names=names, frozen=models), frames, executor)
+    frames: Sequence[Frame], basis: Basis, names: Sequence[ElementSet], frozen: Sequence[Parameters] = (),
+    executor: Executor | None = None, *, needs: Collection[tuple[ElementSet, ElementSet]] = (), skip: bool = False,
+) -> FrameScans:  # fmt: skip
+    """Look at every frame once: contacts, inner cutoffs, and what the rows cost that are needed.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Any number of them.
+    basis : Basis
+        Whose edges count.
+    names : sequence of ElementSet
+        Of its blocks that do.
+    frozen : sequence of Parameters
+        Models whose inner cutoffs count too.
+    executor : Executor, optional
+        Who looks at the frames; default: this process.
+    needs : collection of tuple (ElementSet, ElementSet)
+        (element set of frames, block) of rows whose cost is wanted.
+    skip : bool
+        Whether distances in frames with a pair inside an inner cutoff are left out of the ranges.
+
+    Returns
+    -------
+    FrameScans
+        In the order of the frames.
+    """
+    options = ScanOptions(basis, tuple(names), tuple((f.source, f.basis) for f in frozen), frozenset(needs), skip)
+    parts = _look(partial(scan_chunk, options=options), frames, executor)
+    return FrameScans.joined(parts, [n for n in names if any(n == block for _, block in options.needs)])
 
 
 def check_contacts(
@@ -239,65 +257,32 @@ def check_contacts(
     frames = sequence_of(frames)
     used = frames.take(np.flatnonzero(frames.facts.n_rows > 0))
     judged = used.take(np.flatnonzero(used.facts.of_sets(refused)))
-    models = tuple((f.source, f.basis) for f in frozen)
-    if any(_look(partial(_any_inside, basis=basis, names=names, frozen=models), judged, executor)):
+    options = ScanOptions(basis, names, tuple((f.source, f.basis) for f in frozen))
+    if any(_look(partial(any_inside, options=options), judged, executor)):
         refuse_all(used, basis, names, refused=refused, frozen=frozen, executor=executor)
 
 
 def refuse_all(
-    frames: Sequence[Frame], basis: Basis, blocks: Sequence[str], *, refused: Collection[ElementSet] | None = None,
-    frozen: Sequence[Parameters] = (), executor: Executor | None = None,
+    frames: Sequence[Frame], basis: Basis, blocks: Sequence[ElementSet], *,
+    refused: Collection[ElementSet] | None = None, frozen: Sequence[Parameters] = (), executor: Executor | None = None,
 ) -> None:  # fmt: skip
     """Raise the refusal of all pairs inside an inner cutoff in some frames, if there are any: ``check_contacts``."""
-    scans = list(zip(frames, scan_frames(frames, basis, tuple(blocks), frozen, executor), strict=True))
-    inside = [p for f, s in scans if refused is None or f.element_set in refused for p in s.inside]
+    scans = scan_frames(frames, basis, blocks, frozen, executor)
+    inside = [
+        pair for pair, i in zip(scans.pairs, scans.frame_of.tolist(), strict=True)
+        if refused is None or frames[i].element_set in refused
+    ]  # fmt: skip
     if inside:
         raise refusal(inside, contacts_of(scans, basis, blocks, frozen))
 
 
-def _look(task: Any, frames: Sequence[Frame], executor: Executor | None) -> list[Any]:
-    """task(frame) of each, in chunks."""
-    whole = partial(_each, task=task)
-    chunks = [frames[i : i + 64] for i in range(0, len(frames), 64)]
+def _look(task: Callable[[Sequence[Frame]], Any], frames: Sequence[Frame], executor: Executor | None) -> list[Any]:
+    """task(chunk) of each chunk of frames, which follow from the frames alone."""
+    if not frames:
+        return []
+    some = frames[:: max(1, len(frames) // 16)]
+    size = min(max(CHUNK_ATOMS * len(some) // sum(map(len, some)), 1), MOST_FRAMES)
+    chunks = [frames[i : i + size] for i in range(0, len(frames), size)]
     if executor is None:
-        answers = [whole(c) for c in chunks]
-    else:
-        answers = executor.run(whole, chunks, label=frames_label, what="look at frames")
-    return list(itertools.chain.from_iterable(answers))
-
-
-def _each(frames: Sequence[Frame], *, task: Any) -> list[Any]:
-    answers = []
-    for frame in frames:
-        with working_on(frame):
-            answers.append(task(frame))
-    return answers
-
-
-def _recipes(
-    frame: Frame, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]
-) -> tuple[tuple[str, ...], dict[str, Recipe]]:
-    """The blocks that a frame has all elements of, and the recipes of these parts of frozen models, by source."""
-    present = tuple(b.name for b in blocks_of(basis, names) if b.name.is_subset(frame.element_set))
-    others = {
-        source: compile_recipe(other, tuple(b.name for b in blocks_of(other) if b.name.is_subset(frame.element_set)))
-        for source, other in frozen
-    }
-    return present, others
-
-
-def _scan(frame: Frame, *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]) -> FrameScan:
-    present, others = _recipes(frame, basis, names, frozen)
-    blocks = {b: compile_recipe(basis, (b,)) for b in present}
-    return scan_frame(frame, compile_recipe(basis, present), blocks, others)
-
-
-def _any_inside(frame: Frame, *, basis: Basis, names: tuple[str, ...], frozen: tuple[tuple[str, Basis], ...]) -> bool:
-    """Whether two atoms are inside an inner cutoff of the basis or of a frozen model."""
-    present, others = _recipes(frame, basis, names, frozen)
-    recipes = [compile_recipe(basis, present), *others.values()]
-    farthest = max(float(r.inner.max(initial=0.0)) for r in recipes)
-    if farthest <= 0.0:
-        return False
-    near = frame_neighbours(frame, recipes[0], within=max(farthest, SEARCHED))
-    return any(pairs_inside(frame, r, near) for r in recipes)
+        return [task(c) for c in chunks]
+    return executor.run(task, chunks, label=frames_label, what="look at frames")

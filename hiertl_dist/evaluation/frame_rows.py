@@ -81,7 +81,7 @@ class FrameScan:
 def scan_frame(
     frame: Frame, recipe: Recipe, blocks: Mapping[str, Recipe] | None = None, frozen: Mapping[str, Recipe] | None = None
 ) -> FrameScan:
-    """Find a frame's contacts.
+    """Find a frame's contacts: for the cost of a few frames. Of many, ``chunk_scan.py`` tells the same sooner.
 
     Parameters
     ----------
@@ -106,16 +106,12 @@ def scan_frame(
     """
     frozen = frozen or {}
     near = frame_neighbours(frame, recipe, max((float(r.inner.max(initial=0.0)) for r in frozen.values()), default=0.0))
-    inside = {(p.atoms, p.distance): p for p in pairs_inside(frame, recipe, near)}
-    for source, other in frozen.items():
-        for pair in pairs_inside(frame, other, near):
-            inside.setdefault((pair.atoms, pair.distance), replace(pair, source=source))
     joined = {id(r): joined_pairs(frame, r, near) for r in {recipe, *(blocks or {}).values()}}
+    cutoffs = {recipe.mean_cutoff(family) for family in recipe.families}
     ranges = {name: joined[id(r)] for name, r in (blocks or {}).items()}
     return FrameScan(
-        tuple(inside.values()), _ranges(ranges, near), _count_pairs(recipe, joined[id(recipe)], near),
-        {cutoff: _overlap(near, cutoff) for cutoff in {recipe.mean_cutoff(family) for family in recipe.families}},
-        _closest(frame, recipe, near),
+        inner_pairs(frame, recipe, frozen, near), _ranges(ranges, near), _count_pairs(recipe, joined[id(recipe)], near),
+        {cutoff: neighbour_overlap(near, cutoff) for cutoff in cutoffs}, _closest(frame, recipe, near),
     )  # fmt: skip
 
 
@@ -155,7 +151,7 @@ UNIFORM: Final = 15.0 / 32.0
 averaged over 3x² dx."""
 
 
-def _overlap(near: Neighbours, cutoff: float) -> float:
+def neighbour_overlap(near: Neighbours, cutoff: float) -> float:
     """Share of the neighbours within a cutoff that one of them has within the same cutoff."""
     joined = among = 0
     last = len(near.start) - 2
@@ -239,6 +235,15 @@ def pairs_inside(frame: Frame, recipe: Recipe, near: Neighbours) -> list[InnerPa
         )
         for a in np.flatnonzero(known)
     ]  # fmt: skip
+
+
+def inner_pairs(frame: Frame, recipe: Recipe, frozen: Mapping[str, Recipe], near: Neighbours) -> tuple[InnerPair, ...]:
+    """The pairs inside an inner cutoff of the recipe, and then those inside one of a frozen model's alone."""
+    inside = {(p.atoms, p.distance): p for p in pairs_inside(frame, recipe, near)}
+    for source, other in frozen.items():
+        for pair in pairs_inside(frame, other, near):
+            inside.setdefault((pair.atoms, pair.distance), replace(pair, source=source))
+    return tuple(inside.values())
 
 
 def joined_pairs(frame: Frame, recipe: Recipe, near: Neighbours) -> dict[str, NDArray[np.intp]]:

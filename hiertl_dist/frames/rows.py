@@ -150,6 +150,13 @@ def kind_codes(frame: Frame) -> NDArray[np.int8]:
     return np.array(codes, np.int8)
 
 
+def kind_counts(frame: Frame) -> tuple[int, int, int, int]:
+    """Number of rows of each of :data:`SUMMARY_KINDS`."""
+    forces, stress, energy = frame_rows(frame)
+    diagonal = int(np.count_nonzero(stress < 3))
+    return 3 * len(frame) * forces, diagonal, len(stress) - diagonal, int(energy)
+
+
 def atom_numbers(frame: Frame) -> NDArray[np.int32]:
     """Atom of each row, −1 for stress and energy rows, in row order, (rows,)."""
     forces, stress, energy = frame_rows(frame)

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..evaluation.compiled_basis import compile_recipe
-from ..evaluation.costs import tile_seconds
 from ..evaluation.frame_rows import scan_frame
+from ..evaluation.row_costs import tile_seconds
 from ..frames.element_set import ElementSet
 from ..frames.rows import frame_rows
 from ..model.basis import Basis

@@ -15,8 +15,8 @@ from hiertl_dist.design_matrix.assembly import block_array
 from hiertl_dist.design_matrix.planning import all_needs, check_resources, make_plan
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, ResourceError
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
-from hiertl_dist.evaluation.costs import structural_nonzeros, tile_seconds
 from hiertl_dist.evaluation.frame_rows import scan_frame
+from hiertl_dist.evaluation.row_costs import FrameCounts, structural_nonzeros, tile_seconds
 from hiertl_dist.executors import executor
 from hiertl_dist.frames.rows import Group, n_rows, summary_group_counts
 
@@ -101,25 +101,31 @@ def test_a_plan_says_what_its_assembly_writes(plan, tmp_path):
     assert -0.02 * plan.disk_bytes < overhead < 1000 * files
 
 
+def nonzeros(frame, block):
+    recipe = compile_recipe(BASIS, (block,))
+    (found,) = structural_nonzeros(FrameCounts.of(frame, scan_frame(frame, recipe), recipe.elements), recipe)
+    return found
+
+
 def test_structural_nonzeros_are_exact_where_every_cluster_is_there():
     frame = random_frame("CN", 3, atoms=16)
     for block in ("C", "N", "CN"):
         rows = design_rows([frame], BASIS, [block]).matrix
-        assert structural_nonzeros(frame, compile_recipe(BASIS, (block,))) == np.count_nonzero(rows)
+        assert nonzeros(frame, block) == np.count_nonzero(rows)
 
 
 @pytest.mark.parametrize("lacks", ["energy", "forces", "stress"])
 def test_structural_nonzeros_count_only_rows_that_have_a_label(lacks):
     frame = random_frame("CN", 3, atoms=16).without_labels(**{lacks: True})
     rows = design_rows([frame], BASIS, ["C"]).matrix
-    assert structural_nonzeros(frame, compile_recipe(BASIS, ("C",))) == np.count_nonzero(rows)
+    assert nonzeros(frame, "C") == np.count_nonzero(rows)
 
 
 def test_structural_nonzeros_leave_out_clusters_that_the_composition_forbids():
     frame = random_frame("CN", 3, atoms=16)
     # CN clusters need both elements: in a frame of carbon alone the whole block is zero
     carbon = replace(frame, species=("C",) * 16)
-    assert structural_nonzeros(carbon, compile_recipe(BASIS, ("CN",))) == 0
+    assert nonzeros(carbon, "CN") == 0
     assert not design_rows([carbon], BASIS, ["CN"]).matrix.any()
 
 

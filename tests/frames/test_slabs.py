@@ -16,9 +16,10 @@ from hiertl_dist import Frame, Model, design_rows
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import FrameError
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
-from hiertl_dist.evaluation.costs import count_turns, model_cost
+from hiertl_dist.evaluation.costs import model_cost
 from hiertl_dist.evaluation.frame_rows import scan_frame
 from hiertl_dist.evaluation.kernels.neighbours import closed_cell, find_neighbours
+from hiertl_dist.evaluation.row_costs import count_turns
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
 from hiertl_dist.model.parameters import Parameters, Penalty
