@@ -159,16 +159,17 @@ def peak_memory() -> int:
 
 @cache
 def warm_kernels() -> None:
-    """Compile, or load from the cache, every kernel: rows and evaluation, one to four bodies."""
+    """Compile, or load from the cache, every kernel: plan, rows and evaluation, one to four bodies."""
     import numpy as np
 
-    from hiertl_dist import Basis, Frame, Model, Parameters, columns_of, design_rows
+    from hiertl_dist import Basis, Frame, Model, Parameters, columns_of, design_rows, plan
 
     pairs = {name: {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4} for name in ("CC", "CN", "NN")}
     basis = Basis.from_dict({"elements": ["C", "N"], "orders": [3, 3, 2], "pairs": pairs})
     at = np.array([[0.0, 0.0, 0.0], [1.5, 0.1, 0.2], [0.3, 1.6, 0.1], [0.2, 0.4, 1.7]])
     labels = {"forces": np.zeros((4, 3)), "energy": 0.0, "stress": np.zeros(6)}
     frame = Frame(("C", "C", "N", "N"), at, 12.0 * np.eye(3), **labels)
+    plan([frame], basis)
     design_rows(frame, basis)
     Model(Parameters(basis, np.zeros(len(columns_of(basis))))).evaluate(frame)
 
