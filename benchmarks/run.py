@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 NAMES: Final = (
-    "row_kernels", "evaluation", "cost_model", "reduction", "store_io", "reading", "planning", "end_to_end", "peers", "scaling",
-    "paper_scale", "ill_conditioned", "lasso", "views", "search", "calibration", "selection", "init_rules",
+    "row_kernels", "evaluation", "cost_model", "reduction", "store_io", "reading", "planning", "end_to_end", "peers",
+    "scaling", "paper_scale", "ill_conditioned", "lasso", "views", "search", "calibration", "selection", "init_rules",
     "energy_zero",
 )  # fmt: skip
 """Modules with a ``BENCHMARK``, the cheap ones first."""

@@ -268,9 +268,11 @@ def refuse_all(
 ) -> None:  # fmt: skip
     """Raise the refusal of all pairs inside an inner cutoff in some frames, if there are any: ``check_contacts``."""
     scans = scan_frames(frames, basis, blocks, frozen, executor)
+    facts = sequence_of(frames).facts
+    sets = [facts.set_names[code] for code in facts.sets.tolist()]
     inside = [
         pair for pair, i in zip(scans.pairs, scans.frame_of.tolist(), strict=True)
-        if refused is None or frames[i].element_set in refused
+        if refused is None or sets[i] in refused
     ]  # fmt: skip
     if inside:
         raise refusal(inside, contacts_of(scans, basis, blocks, frozen))
@@ -278,11 +280,11 @@ def refuse_all(
 
 def _look(task: Callable[[Sequence[Frame]], Any], frames: Sequence[Frame], executor: Executor | None) -> list[Any]:
     """task(chunk) of each chunk of frames, which follow from the frames alone."""
-    if not frames:
+    if not len(frames):
         return []
-    some = frames[:: max(1, len(frames) // 16)]
-    size = min(max(CHUNK_ATOMS * len(some) // sum(map(len, some)), 1), MOST_FRAMES)
-    chunks = [frames[i : i + size] for i in range(0, len(frames), size)]
+    sequence = sequence_of(frames)
+    size = min(max(CHUNK_ATOMS * len(sequence) // int(sequence.facts.n_atoms.sum()), 1), MOST_FRAMES)
+    chunks = [sequence[i : i + size] for i in range(0, len(sequence), size)]
     if executor is None:
         return [task(c) for c in chunks]
     return executor.run(task, chunks, label=frames_label, what="look at frames")
