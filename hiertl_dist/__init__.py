@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .algebra.errors import ConvergenceError, UnsafeGram
     from .calculator import AtomsError as AtomsError
     from .calculator import Calculator as Calculator
+    from .dataset.dataset import Dataset
     from .dataset.folds import Folds
     from .dataset.holding_out import hold_out
     from .design_matrix.assembly import Assembly, assemble
@@ -84,12 +85,12 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 __all__ = [
     "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "Calculator", "ClusterType", "Column",
-    "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "DesignRows", "DesignStore", "Edge", "ElementSet",
-    "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit", "HierarchyOptions",
-    "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input", "InputError", "LabelSummary",
-    "LaunchError", "LockError", "MismatchError", "MissingFileError", "Model", "ModelPosterior", "Pair",
-    "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "ResourceError", "SearchResult",
-    "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries", "Survey", "TaskFailed",
+    "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset", "DesignRows", "DesignStore", "Edge",
+    "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit",
+    "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input",
+    "InputError", "LabelSummary", "LaunchError", "LockError", "MismatchError", "MissingFileError", "Model",
+    "ModelPosterior", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "ResourceError",
+    "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries", "Survey", "TaskFailed",
     "UnknownBlockError", "UnsafeGram", "View",
     "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
     "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
@@ -100,6 +101,7 @@ __all__ = [
 _PLACES: Final = {
     "algebra.errors": "ConvergenceError UnsafeGram",
     "calculator": "AtomsError Calculator",
+    "dataset.dataset": "Dataset",
     "dataset.folds": "Folds",
     "dataset.holding_out": "hold_out",
     "design_matrix.assembly": "Assembly assemble",

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..executors import KINDS
+from .import_command import import_parser
 from .look_commands import add_overwrite, look_parsers, reading_parser
 
 
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"hiertl-dist {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     look_parsers(verbs, common)
+    import_parser(verbs, running)
     verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
     one = verbs.add_parser("assemble", parents=[renewing], help="compute the design rows into the store")
     one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")

@@ -1,4 +1,4 @@
-"""The command ``hiertl-dist``: inspect, init, plan, assemble, fit, summarise, search, evaluate, merge, doctor, demo.
+"""The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
 Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
 3 not enough memory or disk; 4 ``doctor`` found problems; 130 interrupted.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .command_line import parser
+from .import_command import import_data
 from .look_commands import look, reading_options
 
 if TYPE_CHECKING:
@@ -157,6 +158,10 @@ def _job(arguments: argparse.Namespace) -> Input:
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
     )  # fmt: skip
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    return import_data(arguments, _executor)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -379,9 +384,9 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 _VERBS = {
-    "inspect": look, "init": look, "plan": _plan, "assemble": _assemble, "fit": _fit, "summarise": _summarise,
-    "summarize": _summarise, "search": _search, "evaluate": _evaluate, "merge": _merge, "doctor": _doctor,
-    "demo": _demo,
+    "inspect": look, "init": look, "import": _import, "plan": _plan, "assemble": _assemble, "fit": _fit,
+    "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "merge": _merge,
+    "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

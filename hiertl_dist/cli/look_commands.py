@@ -9,17 +9,18 @@ from typing import Any
 LABELS = ("energy", "forces", "stress", "virial")
 
 
-def reading_parser() -> argparse.ArgumentParser:
+def reading_parser(default: str = "a guess") -> argparse.ArgumentParser:
     """The options that say how trajectories are read; :func:`reading_options` takes them from there."""
     one = argparse.ArgumentParser(add_help=False)
     one.add_argument("--format", choices=("extxyz", "xyzf"), help="of all files (default: by extension)")
+    group = default if default == "a guess" else "none, groups are the names of the files"
     groups = one.add_mutually_exclusive_group()
-    groups.add_argument("--group-key", help="key of the comment line that names a frame's group (default: a guess)")
+    groups.add_argument("--group-key", help=f"key of the comment line that names a frame's group (default: {group})")
     groups.add_argument(
         "--group-by-file", action="store_const", const="", dest="group_key", help="groups are the names of the files"
     )
     for label in LABELS:
-        one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label} (default: a guess)")
+        one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label} (default: {default})")
     return one
 
 

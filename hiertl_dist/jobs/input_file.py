@@ -26,8 +26,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..dataset.dataset import Dataset
-from ..dataset.dataset_index import is_dataset
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
@@ -37,13 +35,13 @@ from ..fitting.settings import FitSettings
 from ..frames.frame_sequence import FrameList, FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, summarise_labels
 from ..io.fm_setup import read_fm_setup
-from ..io.trajectories import iter_frames
 from ..model.one_body import MISSING_ENERGIES
 from ..text.cards import input_card
 from ..text.display import Shown
 from ..text.problems import joined
 from ..text.table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OUTPUT, STORE, TABLE, TEXTS, TOP
 from ..text.words import toml_table
+from .data_tables import read_table
 from .input_tables import UNITS, Reading, fit_settings, refuse_overlaps
 from .table_checks import bytes_of
 
@@ -274,7 +272,7 @@ class Input(Shown, card=input_card):
             frames: FrameSequence = FrameList(read_fm_setup(self.fm_setup).frames)
         else:
             refuse_overlaps(self.data)
-            frames = joined_frames([_read(source, watch) for source in self.data])
+            frames = joined_frames([read_table(source, watch) for source in self.data])
         if not frames.facts.n_rows.any():
             raise InputError(
                 f"none of the {len(frames)} frames has an energy, forces or a stress; energy_key, forces_key, "
@@ -285,25 +283,6 @@ class Input(Shown, card=input_card):
             frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every
         )
         return sequence_of(fitted), sequence_of(held_out)
-
-
-def _read(source: Mapping[str, Any], watch: Callable[[Iterable[Frame], str], Iterable[Frame]]) -> FrameSequence:
-    """The frames of a ``[[data]]`` table: those of files, read now, or a data set."""
-    folders = [path for path in source["path"] if is_dataset(path)]
-    if not folders:
-        frames = FrameList(watch(iter_frames(**source), f"read {', '.join(source['path'])}"))
-        if not len(frames):
-            raise InputError(f"data: no frames from {source['path']} with {source}")
-        return frames
-    if len(source["path"]) > 1:
-        raise InputError(f"data: {folders[0]} is a data set, which has a [[data]] table of its own: path = its folder")
-    first, last = source.get("start", 0), source.get("stop")
-    if others := sorted(set(source) - {"path", "start", "stop"}):
-        raise InputError(
-            f"data: {folders[0]} is a data set; {', '.join(others)} say how files are read: give them to hiertl-dist "
-            "import"
-        )
-    return Dataset(folders[0])[first:last]
 
 
 def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()) -> LabelSummary:

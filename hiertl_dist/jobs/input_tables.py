@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..dataset.dataset import Dataset
 from ..errors import BasisError, HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
 from ..files.paths import local_path, require_file
@@ -16,8 +17,7 @@ from ..fitting.weights import AUTO, mistaken_kind, unknown_weight
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS as ROW_KINDS
 from ..io.fm_setup import read_fm_setup
-from ..io.text_files import find_files, refuse_twice, stem
-from ..io.trajectories import iter_frames
+from ..io.text_files import refuse_twice, stem
 from ..model.basis import Basis
 from ..model.parameters import Penalty
 from ..model_selection.search_settings import SearchSettings
@@ -42,6 +42,7 @@ from ..text.table_keys import (
     WEIGHTS,
 )
 from ..text.words import shown
+from .data_tables import dataset_of, look_at_path, places_of
 from .table_checks import without_wrong_numbers, wrong_numbers
 
 if TYPE_CHECKING:
@@ -194,7 +195,10 @@ class Reading:
         groups = [str(source["group"]) for source in data if "group" in source]
         for source in data:
             with suppress(HiertlError):  # what is not there is told elsewhere
-                groups += [stem(file) for file, _ in find_files(source["path"])]
+                if (folder := dataset_of(source)) is not None:
+                    groups += Dataset(folder).facts.group_names
+                else:
+                    groups += [stem(file) for file in places_of(source)]
         known = {name for group in groups for name in (group, *(f"{group}/{kind}" for kind in ROW_KINDS))}
         for name in slips:
             if name not in known:
@@ -205,7 +209,7 @@ class Reading:
         for source in data:
             for path in source["path"]:
                 with self.problems.noting():
-                    iter_frames(**{**source, "path": path})
+                    look_at_path(source, path)
         with self.problems.noting():
             refuse_overlaps(data)
         for path in frozen:
@@ -222,7 +226,7 @@ def refuse_overlaps(data: Sequence[Mapping[str, Any]]) -> None:
     for number, source in enumerate(data, 1):
         files: list[Path] = []
         with suppress(MissingFileError):
-            files = [file for file, _ in find_files(source["path"])]
+            files = places_of(source)
         where = source_name(number, len(data), {"path": ", ".join(Path(p).name for p in source["path"])})
         for name, other, others in tables:
             if not (len(files) == len(others) == 1 and _are_apart(source, other)):

@@ -1,0 +1,59 @@
+"""The command ``import``, which makes a data set on disk of files, or adds files to one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .look_commands import LABELS, reading_parser
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from ..executors.base import Executor
+
+
+def import_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
+    """The grammar of the command."""
+    one = verbs.add_parser(
+        "import", parents=[running, reading_parser("the usual name")],
+        help="write frames into a folder that workers read from: data larger than memory",
+    )  # fmt: skip
+    one.add_argument("folder", type=Path, help="the data set, named as path in [[data]] afterwards")
+    one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf; patterns)")
+    one.add_argument("--append", action="store_true", help="add to the data set that is there")
+    one.add_argument("--no-wait", action="store_true", help="fail at once where another process writes it")
+
+
+def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespace], Executor]) -> int:
+    """Run the command; ``start`` makes the executor that its options ask for. Returns the exit code."""
+    from ..dataset.dataset import Dataset
+    from ..dataset.dataset_index import is_dataset
+    from ..files.json_files import json_text
+    from ..frames.label_summary import summarise_labels
+    from ..text.words import count_text
+
+    options = {f"{label}_key": getattr(arguments, f"{label}_key") for label in LABELS}
+    with start(arguments) as runner:
+        before = len(Dataset(arguments.folder)) if is_dataset(arguments.folder) else 0
+        data = Dataset.create(
+            arguments.folder, arguments.data, append=arguments.append, executor=runner, format=arguments.format,
+            group_key=arguments.group_key or None, **options,
+        )  # fmt: skip
+        facts, labels = data.facts, summarise_labels(data)
+        sets = {s: int((facts.sets == code).sum()) for code, s in enumerate(facts.set_names)}
+        atoms, groups, added = int(facts.n_atoms.sum()), len(facts.groups()), len(data) - before
+        content = {
+            "path": str(arguments.folder), "frames": len(data), "added": added, "atoms": atoms, "groups": groups,
+            "element_sets": sets,
+            "labels": labels.as_dict(),
+        }  # fmt: skip
+        lines = [
+            f"{arguments.folder}: {count_text(len(data), 'frame')}, {count_text(atoms, 'atom')}, "
+            f"{count_text(groups, 'group')}; {count_text(added, 'frame')} added now",
+            ", ".join(f"{s} {n}" for s, n in sorted(sets.items(), key=lambda item: (len(item[0].elements), item[0]))),
+            labels.text(), f'in an input file: [[data]] path = "{arguments.folder}"',
+        ]  # fmt: skip
+        print(json_text(content) if arguments.json else "\n".join(lines), file=runner.out(), flush=True)
+    return 0

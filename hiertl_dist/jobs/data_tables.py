@@ -1,0 +1,65 @@
+"""What a ``[[data]]`` table of an input file names: files that are read as they are, or a data set on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..dataset.dataset import Dataset
+from ..dataset.dataset_index import is_dataset
+from ..errors import InputError
+from ..frames.frame_sequence import FrameList
+from ..io.text_files import find_files
+from ..io.trajectories import iter_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
+
+
+def dataset_of(table: Mapping[str, Any]) -> Path | None:
+    """The folder of the data set that a table names; None where it names files.
+
+    Raises InputError where there are other paths beside it, or options that say how files are read.
+    """
+    folders = [path for path in table["path"] if is_dataset(path)]
+    if not folders:
+        return None
+    if len(table["path"]) > 1:
+        raise InputError(f"data: {folders[0]} is a data set, which has a [[data]] table of its own: path = its folder")
+    if others := sorted(set(table) - {"path", "start", "stop"}):
+        raise InputError(
+            f"data: {folders[0]} is a data set; {', '.join(others)} say how files are read: give them to hiertl-dist "
+            "import"
+        )
+    return Path(folders[0])
+
+
+def read_table(table: Mapping[str, Any], watch: Callable[[Iterable[Frame], str], Iterable[Frame]]) -> FrameSequence:
+    """The frames of a table: those of files, read now, or those of a data set, which stay there.
+
+    Raises InputError where there are none; and as of the readers.
+    """
+    folder = dataset_of(table)
+    if folder is not None:
+        frames: FrameSequence = Dataset(folder)[table.get("start", 0) : table.get("stop")]
+    else:
+        frames = FrameList(watch(iter_frames(**table), f"read {', '.join(table['path'])}"))
+    if not len(frames):
+        raise InputError(f"data: no frames from {table['path']} with {table}")
+    return frames
+
+
+def look_at_path(table: Mapping[str, Any], path: str) -> None:
+    """Raise where a path of a table is not there, or options of its reader contradict each other."""
+    own = {**table, "path": [path]}
+    if dataset_of(own) is None:
+        iter_frames(**own)
+
+
+def places_of(table: Mapping[str, Any]) -> list[Path]:
+    """The files that a table names, or the folder of its data set."""
+    folder = dataset_of(table)
+    return [file for file, _ in find_files(table["path"])] if folder is None else [folder]
