@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..frames.labels import LabelOrigin
+    from .cells import Periodicity
     from .layouts import Layout
 
 PAIRS: Final = re.compile(
@@ -34,6 +35,7 @@ PAIRS: Final = re.compile(
 )
 """As ``USUAL`` of ``comments.py``, or a word that is something else, which has no key."""
 
+EVERYWHERE: Final = (True, True, True)
 ABSENT: Final = -1
 """No value stands there."""
 
@@ -84,6 +86,7 @@ class ExtxyzHeads:
         self._nowhere = LineSource.at(file.path, 0, 1, 1, latin=latin, text=b"")
         self._keys: dict[tuple[str, ...], Keys | None] = {}
         self._cells: dict[tuple[str | None, str | None], Cell | None] = {}
+        self._flags: dict[str | None, Periodicity | None] = {}
         self._lines: dict[Layout, Lines | None] = {}
 
     def head(self, line: str, atom: str, n: int) -> Head | None:
@@ -192,16 +195,21 @@ class ExtxyzHeads:
             return self._cells[lattice, pbc]
         except KeyError:
             pass
-        info = {"Lattice": lattice, "pbc": pbc}
-        given = {key: text for key, text in info.items() if text is not None}
-        try:
-            cell = cell_of(*settled_cell(
-                lattice_in(self._nowhere, given), pbc_in(self._nowhere, given), self._nowhere.error
-            ))  # fmt: skip
-        except FrameError:
-            cell = None
-        self._cells[lattice, pbc] = cell
+        cell = self._cells[lattice, pbc] = self._settled(lattice, pbc)
         return cell
+
+    def _settled(self, lattice: str | None, pbc: str | None) -> Cell | None:
+        numbers = plain_numbers(lattice) if lattice else []
+        try:
+            if pbc not in self._flags:
+                self._flags[pbc] = pbc_in(self._nowhere, {} if pbc is None else {"pbc": pbc})
+            flags = self._flags[pbc]
+            if len(numbers) == 9 and any(numbers) and flags in (None, EVERYWHERE):
+                return Cell(np.array(numbers).reshape(3, 3), EVERYWHERE)
+            found = lattice_in(self._nowhere, {} if lattice is None else {"Lattice": lattice})
+            return Cell(*settled_cell(found, flags, self._nowhere.error))
+        except FrameError:
+            return None
 
     def _any(self, line: str, n: int) -> Head | None:
         try:
@@ -211,19 +219,8 @@ class ExtxyzHeads:
         lines = self._lines_of(header.layout)
         if lines is None:
             return None
-        cell = cell_of(header.cell, header.pbc)
-        return Head(
-            cell, header.energy, header.stress, header.group, self._file.origin(header, latin=self._latin), lines
-        )
-
-
-def cell_of(
-    cell: np.typing.NDArray[np.float64] | None, pbc: tuple[bool, bool, bool], notes: tuple[str, ...] = (),
-    doubts: tuple[str, ...] = (),
-) -> Cell:  # fmt: skip
-    """A cell with its volume, 0 of what does not repeat in three directions."""
-    volume = abs(float(np.linalg.det(cell))) if cell is not None and all(pbc) else 0.0
-    return Cell(cell, pbc, volume, notes, doubts)
+        labels = self._file.origin(header, latin=self._latin)
+        return Head(Cell(header.cell, header.pbc), header.energy, header.stress, header.group, labels, lines)
 
 
 def six_of_text(text: str, is_virial: bool, cell: Cell) -> Sequence[float] | None:
@@ -244,7 +241,7 @@ def six_of_text(text: str, is_virial: bool, cell: Cell) -> Sequence[float] | Non
         xx yy zz xy xz yz, kcal/mol/Å³.
     """
     v = plain_numbers(text)
-    if not cell.volume:
+    if cell.cell is None or not all(cell.pbc):
         return None
     if len(v) == 9:
         limit = ASYMMETRY * max(max(v), -min(v))
@@ -256,5 +253,6 @@ def six_of_text(text: str, is_virial: bool, cell: Cell) -> Sequence[float] | Non
     else:
         return None
     if is_virial:
-        return [EV * (x / cell.volume) for x in six]
+        volume = abs(float(np.linalg.det(cell.cell)))
+        return [EV * (x / volume) for x in six] if volume else None
     return [EV * -x for x in six]

@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 class Cell(NamedTuple):
-    """Lattice vectors (rows, Å; ``None``: an isolated molecule), periodicity, volume, and what is said of them."""
+    """Lattice vectors (rows, Å; ``None``: an isolated molecule), periodicity, and what is said of them."""
 
     cell: NDArray[np.float64] | None
     pbc: Periodicity
-    volume: float = 0.0
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 

@@ -11,7 +11,7 @@ from ..frames.frame_table import FrameTable, table_of
 from .extxyz_heads import ExtxyzRuns
 from .label_keys import LabelKeys
 from .lines import LineSource
-from .runs import RUN, Run, iter_run_bytes, read_run, refuse_changed
+from .runs import Run, iter_run_bytes, read_run, refuse_changed
 from .xyzf import XyzfFile
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SMALL: Final = 2 * 2**20
 """Bytes that the careful reader alone reads, in 0.15 s: to load numba takes longer, and to compile takes 2 s, once."""
+
+PART: Final = 2**20
+"""Bytes of text that one process reads at once: less than a run, so that the first frames come soon."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def load_compiled() -> None:
 
 
 def frames_of_file(
-    path: Path, reading: Reading, keys: LabelKeys, *, small: bool, most: int | None = None, size: int = RUN
+    path: Path, reading: Reading, keys: LabelKeys, *, small: bool, most: int | None = None, size: int = PART
 ) -> Iterator[Frame]:
     """The frames of a file in order; what can't be read is raised after those before it.
 
@@ -133,7 +136,7 @@ def frames_of_file(
         It is not worth loading compiled code.
     most : int, optional
         How many frames are asked for at most; default: all.
-    size : int, default RUN
+    size : int, default PART
         Bytes of text that are read at once, roughly.
 
     Yields

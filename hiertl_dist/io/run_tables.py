@@ -21,7 +21,7 @@ from .extxyz import NUMBER_OF, SYMBOL_OF
 from .geometry_checks import COINCIDING, FARTHEST
 from .heads import Cell, Lines
 from .kernels.atom_lines import read_lines
-from .kernels.columns import PLACES
+from .kernels.columns import PLACES, POSITIONS
 from .kernels.near_atoms import mark_near
 from .lines import LARGEST, LineSource
 from .runs import is_utf_8, spans_of
@@ -147,7 +147,7 @@ class _Reader:
         buffer = np.frombuffer(self.text, np.uint8)
         n_words, n_slow = read_lines(
             buffer, np.array(self.spans.atoms, np.int64), self.counts, layout_of, widths, columns, rows, types, words,
-            slow, self.careful,
+            slow, FARTHEST, self.careful,
         )  # fmt: skip
         self._read_slow(rows, slow[:n_slow])
         if not n_words:
@@ -155,7 +155,7 @@ class _Reader:
         found = [word.to_bytes(8, "big").lstrip(b"\0").decode() for word in words[:n_words].tolist()]
         names = self._name(types, found, np.array([k.atomic for k in kinds] or [False])[layout_of])
         checked = np.array([kind.checked for kind in kinds] or [False])[layout_of]
-        if checked.any():
+        if checked.any() and names:
             numbers = np.array([NUMBER_OF.get(name, 0) for name in names])
             z = rows[:, 6]
             # where both are of elements, they must be the same
@@ -168,7 +168,7 @@ class _Reader:
         flat = rows.reshape(-1)
         for begin, end, at in slow.tolist():
             value = float(self.text[begin:end].upper().replace(b"D", b"E"))
-            if not abs(value) < LARGEST:
+            if not abs(value) < (FARTHEST if at % PLACES < POSITIONS else LARGEST):
                 self.careful[np.searchsorted(self.starts, at // PLACES, "right") - 1] = 1
             flat[at] = value
 
@@ -192,9 +192,6 @@ class _Reader:
         self.careful[np.searchsorted(self.starts, np.flatnonzero(atoms), "right") - 1] = 1
 
     def _check_geometry(self, rows: NDArray[np.float64], cell_of: NDArray[np.int64], cells: list[Cell]) -> None:
-        far = np.abs(rows[:, :3]).max(axis=1) > FARTHEST
-        if far.any():
-            self._mark(far)
         used = [_used(cell) for cell in cells]
         vectors, repeats = np.array([v for v, _ in used]), np.array([c.pbc for c in cells], np.bool_)
         firm = np.array([firm for _, firm in used])

@@ -214,10 +214,9 @@ def iter_run_bytes(path: Path, size: int = RUN) -> Iterator[tuple[Run, bytes]]:
 
 def lone_returns(text: bytes, ended: bool) -> bool:
     """Whether a carriage return in a text ends a line by itself; the last letter may have its line feed to come."""
-    returns = text.count(b"\r")
-    if not returns:
+    if b"\r" not in text:  # which is found much faster than they are counted
         return False
-    return returns - (not ended and text.endswith(b"\r")) != text.count(b"\r\n")
+    return text.count(b"\r") - (not ended and text.endswith(b"\r")) != text.count(b"\r\n")
 
 
 def is_utf_8(text: bytes) -> bool:

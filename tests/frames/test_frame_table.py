@@ -53,6 +53,9 @@ def test_frames_come_out_as_they_went_in(seeds: list[int]) -> None:
     assert len(table) == len(frames)
     for one, other in zip(table, frames, strict=True):
         same(one, other)
+    for one, other in zip(table.separate_frames(), frames, strict=True):
+        same(one, other)
+        assert all(a is None or a.base is None for a in (one.positions, one.cell, one.forces, one.stress))
     first, last = len(frames) // 3, len(frames)
     for one, other in zip(table.part(first, last), frames[first:last], strict=True):
         same(one, other)

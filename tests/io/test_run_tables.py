@@ -181,7 +181,7 @@ def rounded(words):
     one = np.array([0])
     _, left = read_lines(
         np.frombuffer(text, np.uint8), one, np.array([len(words)]), one, np.array([2]), np.array([[TYPE, 0]]), rows,
-        np.zeros(len(words), np.int64), np.zeros(8, np.uint64), slow, (faults := np.zeros(1, np.uint8)),
+        np.zeros(len(words), np.int64), np.zeros(8, np.uint64), slow, 1e30, (faults := np.zeros(1, np.uint8)),
     )  # fmt: skip
     assert not faults[0]
     return rows[:, 0], set((slow[:left, 2] // PLACES).tolist())

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from ...compiled.cache import forget_other_sources, kernel
-from .columns import PLACES, TYPE
+from .columns import PLACES, POSITIONS, TYPE
 
 TEN: Final = np.array([10.0**k for k in range(23)])
 """Powers of ten that are exact."""
@@ -62,7 +62,7 @@ def divided(mantissa, ten):
 
 # long: one pass over the letters, without calls in it
 @jit
-def read_lines(text, starts, counts, layouts, widths, columns, rows, types, words, slow, faults):
+def read_lines(text, starts, counts, layouts, widths, columns, rows, types, words, slow, farthest, faults):
     """Read the lines of the atoms of several frames.
 
     Parameters
@@ -83,6 +83,8 @@ def read_lines(text, starts, counts, layouts, widths, columns, rows, types, word
         Gets the words of types, as many as the first number returned; letters are the bytes, the last one lowest.
     slow : ndarray of int64, shape (most, 3)
         Gets the words that Python is to read: first letter, end, index in ``rows`` raveled.
+    farthest : float
+        A coordinate beyond this is not plain.
     faults : ndarray of uint8, shape (n,)
         Frames marked are passed over; gets a mark for each frame that is not plain.
 
@@ -209,6 +211,9 @@ def read_lines(text, starts, counts, layouts, widths, columns, rows, types, word
                     slow[n_slow, 1] = at
                     slow[n_slow, 2] = atom * PLACES + does
                     n_slow += 1
+                if does < POSITIONS and value > farthest:
+                    bad = True
+                    break
                 rows[atom, does] = -value if negative else value
             if bad or column != width:
                 bad = True

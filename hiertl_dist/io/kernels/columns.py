@@ -11,3 +11,5 @@ from typing import Final
 SKIPPED: Final = -1
 TYPE: Final = -2
 PLACES: Final = 7
+POSITIONS: Final = 3
+"""Places of positions, the first."""
