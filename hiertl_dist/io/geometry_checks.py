@@ -37,7 +37,8 @@ def geometry_fault(frame: Frame) -> Fault | None:
         return Fault((k,), f"expected positions within {FARTHEST:.0e} Å, found {frame.positions[k].tolist()}")
     if frame.cell is not None and frame.pbc is not None:
         repeats = np.array(frame.pbc)
-        thickness = float(_spacings(_with_normals_to(frame.cell, repeats))[repeats].min())
+        # a cell whose inverse overflows has none
+        thickness = float(np.nan_to_num(_spacings(_with_normals_to(frame.cell, repeats))[repeats]).min())
         if thickness < 2 * COINCIDING:
             return Fault((), f"singular cell: it is {thickness:.3g} Å thick, so atoms coincide with their own images")
     pair = coinciding_atoms(frame.positions, frame.cell, frame.pbc)
@@ -55,7 +56,7 @@ def _with_normals_to(cell: NDArray[np.float64], repeats: NDArray[np.bool_]) -> N
 
 def _spacings(cell: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distances between opposite faces of a cell, (3,) Å."""
-    with np.errstate(over="ignore"):  # of a cell as thin as that
+    with np.errstate(over="ignore", invalid="ignore"):  # of a cell as thin as that
         distances: NDArray[np.float64] = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     return distances
 

@@ -55,7 +55,7 @@ def layout_of(source: LineSource, properties: str | None, keys: LabelKeys) -> La
     kinds = {types: "SI" if types == "species" else "I", "pos": "RI", forces: "RI"}
     for name, size in ((types, 1), ("pos", 3), (forces, 3)):
         if name not in columns:
-            if name == forces:
+            if name == forces not in (types, "pos"):
                 continue
             raise source.error(f"expected a column {name!r} in Properties, found {[n[:40] for n in columns][:20]}")
         kind, where = columns[name]

@@ -200,7 +200,7 @@ class _Reader:
         firm &= (volumes > CLOSE * SINGULAR * edges) & (np.abs(vectors).max(axis=(1, 2)) <= FARTHEST)
         vectors[~firm] = np.eye(3)
         inverses = np.linalg.inv(vectors)
-        with np.errstate(over="ignore"):  # of a cell that is thinner than any
+        with np.errstate(over="ignore", invalid="ignore"):  # of a cell that is thinner than any
             spacings = 1.0 / np.linalg.norm(inverses, axis=1)
         firm &= np.where(repeats, spacings, np.inf).min(axis=1) > CLOSE * 2 * COINCIDING
         self.careful[~firm[cell_of]] = 1

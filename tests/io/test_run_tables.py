@@ -202,10 +202,25 @@ def test_numbers_are_rounded_as_python_rounds(digits):
         halfway = str(odd * 5**power)[: digits + 1]
         words += [f"{int(halfway) + d}e-{draw.randrange(1, 22)}" for d in (-1, 0, 1)]
     words += [f"{2**53 + k}.{d}" for k in range(-4, 5) for d in (0, 4999, 5, 5001)]
+    words += [f"{m * 2**53 + k}e-{p}" for m in (1, 2, 4, 512) for k in range(-9, 10) for p in range(23)]
     found, left = rounded(words)
     wrong = [w for k, w in enumerate(words) if k not in left and float(w) != found[k]]
     assert not wrong
     assert len(left) < 0.05 * len(words) or digits > 17
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("xyzf", "1\n9 9 1e-322\nC 0 0 0\n", "line 2: singular cell: it is 0 Å thick"),
+        ("extxyz", "1\nLattice='9 0 0 0 9 0 0 0 1e-3'\nC 0 0 0\n", "line 2: singular cell: it is 0.001 Å thick"),
+        ("extxyz", "1\nProperties=species:S:1\nC\n", "line 2: expected a column 'pos' in Properties"),
+    ],
+)
+def test_what_is_no_cell_or_has_no_positions(path, kind, text, said):
+    more = {"forces_key": "pos"} if kind == "extxyz" else {}
+    assert_alike(path, text.encode(), kind=kind, **more)
+    assert said in read(path, small=True, kind=kind, **more)[0][0]
 
 
 def frames_of_tables(path, **how):

@@ -19,7 +19,9 @@ from .columns import PLACES, POSITIONS, TYPE
 TEN: Final = np.array([10.0**k for k in range(23)])
 """Powers of ten that are exact."""
 
-EXACT: Final = 2**53
+EXACT: Final = np.uint64(2**53)
+"""Of 64 bits without a sign, as what it is held against: numba compares others as doubles, and 2^53 + 1 is none."""
+
 MOST_DIGITS: Final = 19
 """Digits that a whole number of 64 bits has room for."""
 
