@@ -14,6 +14,7 @@ import numpy as np
 
 from ..algebra import Gram, RFactor, Summary
 from ..design_matrix.assembly import block_array, frozen_rows, offset_array
+from ..design_matrix.fit_costs import reduction_seconds
 from ..design_matrix.planning import PROCESS_BYTES, check_resources
 from ..design_matrix.segments import grouped_rows
 from ..evaluation.compiled_basis import compile_recipe
@@ -46,9 +47,6 @@ columns), so that workers can share them: with as many rows as columns a reducti
 
 LEAF_BYTES: Final = 2**30
 """A leaf of at least as many rows as columns is closed before its buffer exceeds this."""
-
-QR_RATE: Final = 5e10
-"""Floating-point operations per second of a QR on one core, roughly: to weigh leaves whose rows are made on the fly."""
 
 PORTION: Final = 256
 """Rows whose squares are summed at once: they stay in the cache."""
@@ -184,12 +182,11 @@ def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int, method: str = "r
 
 
 def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], float]:
-    """What weighs a leaf: CPU seconds of its QR, roughly, and of its rows where they are made on the fly."""
+    """What weighs a leaf: CPU seconds of its reduction, roughly, and of its rows where they are made on the fly."""
     seconds = _row_seconds(plan, source.blocks) if source.store is None else {}
 
     def cost(leaf: Sequence[Segment]) -> float:
-        flops = sum(2.0 * source.width_of(s.elements) ** 2 * s.rows for s in leaf)
-        return flops / QR_RATE + sum(seconds.get(s.key, 0.0) for s in leaf)
+        return sum(reduction_seconds([s], source.width_of(s.elements)) + seconds.get(s.key, 0.0) for s in leaf)
 
     return cost
 

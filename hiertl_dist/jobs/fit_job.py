@@ -11,6 +11,7 @@ import numpy as np
 
 from ..dataset.holding_out import equal_frames_notes
 from ..design_matrix.assembly import assemble
+from ..design_matrix.fit_costs import fit_seconds
 from ..design_matrix.planning import Need, Plan, all_needs, check_resources, make_plan
 from ..design_matrix.store_places import store_folder
 from ..errors import InputError
@@ -30,6 +31,7 @@ from ..model.blocks import blocks_of
 from ..model.parameters import Parameters, refuse_shared_types
 from ..model.reference_energies import uncovered_frames, without_offsets
 from ..model.solution import Solution
+from ..text.cards import cpu_text
 from ..text.display import number_text, table_text
 from ..text.words import count_text
 from .figures import need_matplotlib
@@ -140,10 +142,11 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         solving = max(solving, solve_bytes(width, job.fit.regulariser["kind"]))
     check_resources(reduce_bytes, "reduction", workers=executor.workers, memory=memory)
     check_resources(solving, "solve", workers=1, memory=memory)
+    fits = [(b, [s for s in plan.segments if s.elements in {n for n, _ in needs}]) for b, needs in work.fits.items()]
     facts = plan.as_dict() | {
         "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
-        "solve_bytes": solving, "labels": work.labels.as_dict(),
+        "solve_bytes": solving, "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
         "notes": [*walls, *work.notes],
     }  # fmt: skip
     return plan, facts
@@ -165,6 +168,7 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"{mib(facts['assemble_bytes_per_worker'])} MiB to assemble, "
         f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
         f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
+        f"a fit by a ridge takes about {cpu_text(facts['fit_cpu_seconds'])} CPU",
     ]
     held_out = facts["held_out_frames"]
     if held_out:

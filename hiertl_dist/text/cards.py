@@ -189,6 +189,12 @@ def suggested_card(suggested: Any) -> Card:
 # ---- what is planned and made
 
 
+def cpu_text(seconds: Mapping[str, float]) -> str:
+    """Of a fit, all and by what is done."""
+    parts = [f"{part} {number_text(spent)}" for part, spent in seconds.items() if part != "total"]
+    return f"{number_text(seconds['total'])} s: {', '.join(parts)}"
+
+
 def plan_card(plan: Any) -> Card:
     """A plan: blocks in a table, what it needs in lines."""
     table = plan.as_dict()
@@ -197,7 +203,7 @@ def plan_card(plan: Any) -> Card:
     facts = [
         ("disk", f"{number_text(plan.disk_bytes / MIB)} MiB"),
         ("memory", f"{number_text(plan.worker_bytes / MIB)} MiB a worker"),
-        ("CPU time (estimate)", f"{number_text(plan.seconds)} s"),
+        ("CPU time (estimate)", cpu_text(table["fit_cpu_seconds"])),
         *((what, f"{len(some)}, such as {some[0]}") for what, some in left if some),
     ]  # fmt: skip
     if any(set(b["frames_of"]) - {name} for name, b in table["blocks"].items()):

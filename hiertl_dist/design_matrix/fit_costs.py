@@ -1,0 +1,113 @@
+"""What a fit spends besides its rows: on the plan, on the reduction of rows, on a solve; CPU seconds, before any of it.
+
+Figures are those of ``benchmarks/README.md``: they are right within a third, and on another machine differ by a factor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+QR_RATE: Final = 5e10
+"""Floating-point operations per second of a QR on one core, roughly; the solve of a ridge has about the same."""
+
+ENTRY_SECONDS: Final = 6e-9
+"""Of each number of the rows besides: they are weighted and moved about."""
+
+FRAME_SECONDS: Final = 4e-5
+ATOM_SECONDS: Final = 5e-7
+"""Of planning."""
+
+
+class HasRows(Protocol):
+    """A segment of a plan, as far as costs go."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+
+
+@dataclass(frozen=True)
+class FitSeconds:
+    """Estimated CPU seconds of what a fit consists of.
+
+    Attributes
+    ----------
+    planning : float
+        Looking at the frames.
+    rows : float
+        Making them once.
+    reduction : float
+        Reducing them once.
+    solve : float
+        Solving once for every block, a ridge; a LASSO, or a search over many weights, takes longer.
+    """
+
+    planning: float
+    rows: float
+    reduction: float
+    solve: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.planning + self.rows + self.reduction + self.solve
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return asdict(self) | {"total": self.total}
+
+
+def reduction_seconds(segments: Iterable[HasRows], width: int) -> float:
+    """CPU seconds of the reduction of the rows of some segments, with as many columns and labels."""
+    return sum(s.rows for s in segments) * width * (2.0 * width / QR_RATE + ENTRY_SECONDS)
+
+
+def solve_seconds(width: int) -> float:
+    """CPU seconds of the solve of a ridge with as many columns."""
+    return float(width) ** 3 / QR_RATE
+
+
+def fit_seconds(plan: Any, fits: Iterable[tuple[Sequence[str], Sequence[HasRows]]] | None = None) -> FitSeconds:
+    """What a fit of a plan spends.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of its rows.
+    fits : iterable of tuple (sequence of str, sequence of Segment), optional
+        Names of blocks that are fitted together, and what they are fitted to; default: blocks that are wanted in the
+        same segment are.
+
+    Returns
+    -------
+    FitSeconds
+        By what is done.
+    """
+    atoms = sum(int(s.frames.facts.n_atoms.sum()) for s in plan.segments)
+    planning = FRAME_SECONDS * sum(len(s.frames) for s in plan.segments) + ATOM_SECONDS * atoms
+    reduction = solve = 0.0
+    for blocks, segments in _together(plan) if fits is None else fits:
+        width = sum(plan.columns[b] for b in blocks) + 1
+        reduction += reduction_seconds(segments, width)
+        solve += solve_seconds(width)
+    return FitSeconds(planning, plan.seconds, reduction, solve)
+
+
+def _together(plan: Any) -> list[tuple[list[str], list[HasRows]]]:
+    """Blocks that share a segment, directly or by others, and their segments."""
+    tiles: dict[str, tuple[HasRows, set[str]]] = {}
+    for tile in plan.tiles:
+        tiles.setdefault(tile.segment.key, (tile.segment, set()))[1].add(tile.block)
+    alike: dict[frozenset[str], list[HasRows]] = {}
+    for segment, blocks in tiles.values():
+        alike.setdefault(frozenset(blocks), []).append(segment)
+    found: list[tuple[set[str], list[HasRows]]] = []
+    for shared, segments in alike.items():
+        own = [each for each in found if each[0] & shared]
+        merged = set(shared).union(*(b for b, _ in own)), [*segments, *(s for _, some in own for s in some)]
+        found = [each for each in found if each not in own] + [merged]
+    return [(sorted(blocks), segments) for blocks, segments in found]
