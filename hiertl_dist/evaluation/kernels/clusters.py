@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import carve, edge_table, helper, inlined, jit, padded, voigt
+from .edges import bare, carve, edge_table, inlined, jit, padded, voigt
 from .moments import add_moments, look_around, look_at_pair, make_centre, moment_layout, rarer
 from .pairs import add_evaluated
 from .simd import LANES, TILE, add_rows, add_tile16, dots, orbit_forces, orbit_sums, transpose8
@@ -240,7 +240,7 @@ def _add_batch(t, role, variants, family, batch, identity, forces, stresses, ene
                            0, batch.turned, block, CHUNK, identity, 0, LANES)  # fmt: skip
 
 
-@helper
+@bare
 def _write_sums(family, sums, rows, targets, out):
     """Copy rows of sums to those of the design matrix that are there (≥ 0)."""
     for x in range(len(targets)):

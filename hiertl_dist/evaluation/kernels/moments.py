@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import carve, helper, inlined, jit, multiply, padded
+from .edges import bare, carve, helper, inlined, jit, multiply, padded
 from .simd import LANES, TILE, products
 
 
@@ -82,7 +82,7 @@ def make_centre(body, n, elements, near, table, scratch):
     )  # fmt: skip
 
 
-@helper
+@bare
 def look_around(i, element, near, table, centre):
     """Fill near, bounds and partner of a centre. Returns the number of its joined neighbours."""
     atom, code, first, directed, cell = near.atom, near.code, table.first, table.directed, table.cell

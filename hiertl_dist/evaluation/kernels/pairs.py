@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .edges import carve, edge_functions, helper, jit, lane_scratch, longest, multiply, padded, voigt
+from .edges import bare, carve, edge_functions, jit, lane_scratch, longest, multiply, padded, voigt
 from .simd import LANES, TILE
 
 
-@helper
+@bare
 def _joined(i, ej, element, near, edge, inside, once, js):
     """Fill js with the neighbours of a centre that have element ej and are joined to it; their number.
 
@@ -104,7 +104,7 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
                         out[erow, first[a, b] + c] = energy[a, b, 1 + c]
 
 
-@helper
+@bare
 def add_evaluated(i, j, u, r, d, forces, virial):
     """Add the derivative d of a pair's energy by its distance to ``forces`` (n, 3) and ``virial`` (6,) = V × stress."""
     for x in range(3):
