@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -74,16 +74,24 @@ class Recipe:
     n_columns: int
     idle: tuple[tuple[int, int], ...] = ()
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """Å: how far neighbours are needed."""
         return float(self.outer.max(initial=0.0))
 
-    @property
-    def pair_columns(self) -> list[tuple[int, int]]:
-        """(first, number) of the columns of each pair of elements that has some."""
-        pairs = np.argwhere(np.triu(self.pair_fn >= 0))
-        return [(int(self.pair_first[a, b]), int(self.pair_order[a, b])) for a, b in pairs]
+    @cached_property
+    def has_pairs(self) -> bool:
+        """Whether there are two-body columns."""
+        return bool((self.pair_fn >= 0).any())
+
+    @cached_property
+    def joined(self) -> NDArray[np.int64]:
+        """(elements + 1,) the code of each element that some edge joins, −1 for others, and for code −1."""
+        return np.append(np.where(self.outer.any(axis=1), np.arange(len(self.elements)), -1), -1)
+
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        return {e: c for c, e in enumerate(self.elements)}
 
     @property
     def cutoffs(self) -> set[tuple[int, int, float]]:
@@ -103,7 +111,7 @@ class Recipe:
 
     def codes(self, frame: Frame) -> NDArray[np.int64]:
         """(n,) element code of each atom."""
-        known = {e: c for c, e in enumerate(self.elements)}
+        known = self._known
         return np.array([known.get(s, -1) for s in frame.species], np.int64)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FrameError, InnerCutoffError, InputError
+from ..errors import FrameError, InputError
 from ..files.paths import require_file
 from ..frames.frame import Frame, working_on
 from ..frames.rows import select_rows
@@ -26,8 +26,8 @@ from .coverage import OutOfRange, is_long, out_of_range
 from .frame_rows import (
     InnerPolicy,
     answerable,
-    frame_neighbours,
-    pairs_inside,
+    joined_neighbours,
+    raise_inside,
     widest_ranges,
 )
 from .kernels.clusters import cluster_energy
@@ -260,20 +260,28 @@ def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy, 
 
 
 def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, threads: int) -> Evaluation:
-    recipe, tensors = model.recipe, model._tensors
+    recipe = model.recipe
     if not ignore and (others := frame.elements - set(model.elements)):
         raise FrameError(
             f"{frame.origin}: the model has elements {', '.join(model.elements)}, the frame also "
             f"{', '.join(sorted(others))}; --ignore-other-elements leaves those atoms out (in Python "
             "ignore_other_elements=True)"
         )
-    near = frame_neighbours(frame, recipe)
-    if policy not in ("lsq", "damp") and (inside := pairs_inside(frame, recipe, near)):
-        raise InnerCutoffError(f"{inside[0]} ({len(inside)} such pairs; policy {policy!r})")
     codes = recipe.codes(frame)
+    near, inside, _ = joined_neighbours(frame, recipe, codes)
+    if inside and policy not in ("lsq", "damp"):
+        raise_inside(frame, recipe, near, policy)
+    return sum_terms(model, frame, codes, near, policy, threads)
+
+
+def sum_terms(
+    model: Model, frame: Frame, codes: NDArray[np.int64], near: Neighbours, policy: str, threads: int
+) -> Evaluation:
+    """What a model says of a frame, whose codes by its recipe and neighbours are known; see :meth:`Model.evaluate`."""
+    recipe, tensors = model.recipe, model._tensors
     forces, virial = np.zeros((len(frame), 3)), np.zeros(6)
     energy = float(tensors.one_body[codes[codes >= 0]].sum())
-    if (recipe.pair_fn >= 0).any():
+    if recipe.has_pairs:
         wall = np.array([model.parameters.penalty.scale, model.parameters.penalty.distance])
         with scratch_buffer() as scratch:
             energy += pair_energy(

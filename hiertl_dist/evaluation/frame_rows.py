@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, get_args
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ..frames.frame_sequence import FrameSequence
 from ..frames.rows import frame_rows, n_rows
 from ..model.basis import cluster_name
 from .kernels.clusters import cluster_rows
-from .kernels.neighbours import Neighbours, find_neighbours
+from .kernels.neighbours import Marked, Neighbours, mark_neighbours
 from .kernels.pairs import pair_rows
 from .kernels.scratch import kept_array, scratch_buffer
 
@@ -268,22 +268,30 @@ def frame_neighbours(
     With ``least`` (Å) all pairs, up to the longest of both, and with ``within`` (Å) all up to that. Raises FrameError
     for atoms on top of one another, or too far apart, or a cell that is too long and thin.
     """
-    codes, kinds, outer = recipe.codes(frame), None, None
-    reach = recipe.reach if within is None else within
-    if least is None and within is None:
-        joined = np.flatnonzero(recipe.outer.any(axis=1))
-        kinds, outer = np.where(np.isin(codes, joined), codes, -1), recipe.outer
-    elif least is not None:
-        reach = max(reach, least)
+    if within is None and least is None:
+        return joined_neighbours(frame, recipe, recipe.codes(frame)).near
+    return _found(frame, max(recipe.reach, least or 0.0) if within is None else within).near
+
+
+def joined_neighbours(frame: Frame, recipe: Recipe, codes: NDArray[np.int64]) -> Marked:
+    """The pairs of atoms that some edge of the recipe joins, and whether some are inside its inner cutoffs.
+
+    ``codes`` are the recipe's of the frame. Raises FrameError as :func:`frame_neighbours` does.
+    """
+    return _found(frame, recipe.reach, recipe.joined[codes], recipe.outer, recipe.inner)
+
+
+def _found(frame: Frame, reach: float, *kinds: NDArray[Any]) -> Marked:
     try:
-        near = find_neighbours(frame.positions, frame.cell, reach, kinds, outer, pbc=frame.pbc or (True, True, True))
+        found = mark_neighbours(frame.positions, frame.cell, reach, *kinds, pbc=frame.pbc or (True, True, True))
     except (ValueError, RuntimeError) as error:
         raise FrameError(f"{frame.origin}: {error}") from error
-    if len(near.dist) and near.dist.min() <= 0.0:
+    if found.coincide:
+        near = found.near
         a = int(near.dist.argmin())
         pair = " and ".join(f"{i} ({frame.species[i]})" for i in (near.centre[a], near.atom[a]))
         raise FrameError(f"{frame.origin}: atoms {pair} coincide")
-    return near
+    return found
 
 
 def fill_rows(frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: InnerPolicy = "refuse") -> None:
@@ -310,11 +318,24 @@ def fill_rows(frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: In
         raise ValueError(f"{frame.origin}: expected rows of shape {(n_rows(frame), recipe.n_columns)}, got {out.shape}")
     if out.dtype != np.float64:
         raise ValueError(f"{frame.origin}: expected an array of float64, got {out.dtype}")
-    near = frame_neighbours(frame, recipe)
-    inside = pairs_inside(frame, recipe, near)
-    if inside and policy not in ("lsq", "damp"):
-        raise InnerCutoffError(f"{inside[0]} ({len(inside)} such pairs; policy {policy!r})")
     codes = recipe.codes(frame)
+    found = joined_neighbours(frame, recipe, codes)
+    if found.inside and policy not in ("lsq", "damp"):
+        raise_inside(frame, recipe, found.near, policy)
+    write_rows(frame, recipe, codes, found.near, out, policy)
+
+
+def raise_inside(frame: Frame, recipe: Recipe, near: Neighbours, policy: str) -> NoReturn:
+    """Raise InnerCutoffError for a frame that has pairs inside an inner cutoff."""
+    inside = pairs_inside(frame, recipe, near)
+    raise InnerCutoffError(f"{inside[0]} ({len(inside)} such pairs; policy {policy!r})")
+
+
+def write_rows(
+    frame: Frame, recipe: Recipe, codes: NDArray[np.int64], near: Neighbours, out: NDArray[np.float64],
+    policy: InnerPolicy,
+) -> None:  # fmt: skip
+    """What :func:`fill_rows` writes, of a frame whose codes and neighbours are known."""
     has_forces, components, has_energy = frame_rows(frame)
     frow = 0 if has_forces else -1
     first_stress = 3 * len(frame) * has_forces
@@ -322,9 +343,7 @@ def fill_rows(frame: Frame, recipe: Recipe, out: NDArray[np.float64], policy: In
     srow[components] = first_stress + np.arange(len(components))
     erow = len(out) - 1 if has_energy else -1
     rest = (recipe.edges, frame.volume, frow, srow, erow, out)
-    if (recipe.pair_fn >= 0).any():
-        for first, order in recipe.pair_columns:
-            out[:, first : first + order] = 0.0
+    if recipe.has_pairs:
         with scratch_buffer() as scratch:
             pair_rows(
                 codes, near, recipe.pair_fn, recipe.pair_order, recipe.pair_first, policy != "lsq", *rest, scratch
@@ -359,11 +378,16 @@ def rows_of(
     return out
 
 
+def has_pair_inside(frame: Frame, recipe: Recipe) -> bool:
+    """Whether a pair of a frame lies inside an inner cutoff. Raises FrameError as :func:`frame_neighbours` does."""
+    return joined_neighbours(frame, recipe, recipe.codes(frame)).inside
+
+
 def skipped_frames(frames: Sequence[Frame], recipe: Recipe) -> frozenset[int]:
     """Indices of the frames that have a pair inside an inner cutoff: those that ``skip_frame`` leaves out."""
     skipped = []
     for i, frame in enumerate(frames):
         with working_on(frame):
-            if pairs_inside(frame, recipe, frame_neighbours(frame, recipe)):
+            if has_pair_inside(frame, recipe):
                 skipped.append(i)
     return frozenset(skipped)

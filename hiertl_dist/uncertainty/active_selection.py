@@ -19,7 +19,7 @@ from ..algebra.d_optimal import d_optimal
 from ..algebra.posterior import Posterior
 from ..errors import InputError
 from ..evaluation.compiled_basis import compile_recipe
-from ..evaluation.frame_rows import answerable, check_elements, check_policy, frame_neighbours, pairs_inside
+from ..evaluation.frame_rows import answerable, check_elements, check_policy, has_pair_inside
 from ..executors import InlineExecutor
 from ..fitting.weights import check_weights
 from ..frames.frame import Frame
@@ -213,7 +213,7 @@ def _candidates(pool: Sequence[Frame], maker: RowMaker, executor: Executor | Non
 
 def _inside(frame: Frame, *, maker: RowMaker) -> bool:
     recipe = compile_recipe(maker.basis, maker.blocks)
-    return bool(pairs_inside(frame, recipe, frame_neighbours(frame, recipe)))
+    return has_pair_inside(frame, recipe)
 
 
 def _gain(frame: Frame, *, maker: RowMaker, linear: Posterior) -> float:

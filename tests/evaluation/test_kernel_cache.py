@@ -144,7 +144,7 @@ def test_kernels_of_another_cpu_and_those_cut_short_are_not_taken_for_compiled(k
 def test_one_process_says_what_it_compiles(compiled):
     folder, said = compiled
     assert said == ONCE + "some seconds\n"
-    assert kernels(folder) == {"pair_rows", "scan_contacts"}
+    assert kernels(folder) == {"image_pairs", "pair_rows", "scan_contacts"}
 
 
 STARTED = {"processes": ([], ["models"]), "mpi": ([str(MPIEXEC), "-n", "2"], [])}
@@ -155,7 +155,7 @@ def test_kernels_are_compiled_before_and_that_is_told_where_it_happens(script, t
     before, words = STARTED[kind]
     said = run(script, kind, *words, before=before, folder=tmp_path)
     assert said == ONCE + ("about half a minute\n" if words else "some seconds\n")
-    assert kernels(tmp_path) == {"pair_rows", "scan_contacts"} | ({"pair_energy"} if words else set())
+    assert kernels(tmp_path) == {"image_pairs", "pair_rows", "scan_contacts"} | ({"pair_energy"} if words else set())
 
 
 @pytest.mark.parametrize("models", [True, False])
@@ -168,9 +168,9 @@ def test_the_kernels_that_a_basis_needs_are_shared_out(monkeypatch, orders, mode
     with SerialExecutor() as executor:
         compile_kernels(small_basis(orders), executor, lines.append, models=models)
     wide = ["cluster_energy", "cluster_rows"] if any(orders[1:]) else []
-    expected = [n for n in (*wide, "pair_energy", "scan_contacts") if models or not n.endswith("energy")]
+    expected = [n for n in (*wide, "image_pairs", "pair_energy", "scan_contacts") if models or not n.endswith("energy")]
     assert names == expected
-    assert lines == ([ONCE + ("about half a minute" if wide else "some seconds")] if expected else [])
+    assert lines == [ONCE + ("about half a minute" if wide else "some seconds")]
 
 
 USING = """

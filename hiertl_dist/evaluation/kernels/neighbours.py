@@ -1,4 +1,7 @@
-"""Neighbour lists through vesin, put into one fixed order so that sums are the same bits everywhere."""
+"""Neighbour lists in one fixed order, so that sums are the same bits everywhere.
+
+Those of small frames come from :func:`~.images.image_pairs`, those of others from vesin; both roads make the same bits.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import vesin
+
+from .images import COINCIDE, ELSEWHERE, INSIDE, image_pairs
+from .scratch import scratch_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,10 +69,32 @@ FARTHEST: Final = 1e8
 """How many cells away an atom may be: vesin counts them in 32 bits, and its distances have lost half their digits."""
 
 
+class Marked(NamedTuple):
+    """Neighbours, and what was seen of them on the way.
+
+    Attributes
+    ----------
+    near : Neighbours
+        All of them.
+    inside : bool
+        Whether a pair is inside its inner cutoff.
+    coincide : bool
+        Whether two atoms are at the same place.
+    """
+
+    near: Neighbours
+    inside: bool
+    coincide: bool
+
+
+ONE_KIND: Final = np.full((1, 1), np.inf)
+EVERYWHERE: Final = (True, True, True)
+
+
 def find_neighbours(
     positions: NDArray[np.float64], cell: NDArray[np.float64] | None, cutoff: float,
     codes: NDArray[np.int64] | None = None, reach: NDArray[np.float64] | None = None, *,
-    pbc: tuple[bool, bool, bool] = (True, True, True),
+    pbc: tuple[bool, bool, bool] = EVERYWHERE,
 ) -> Neighbours:  # fmt: skip
     """Neighbours within ``cutoff`` (Å), sorted by centre, neighbour and cell.
 
@@ -77,6 +105,38 @@ def find_neighbours(
     Raises ValueError, which names atoms from 0, where these are so far apart, or a cell is so long and thin, that
     vesin's cell list would divide by zero and take the process with it.
     """
+    return mark_neighbours(positions, cell, cutoff, codes, reach, pbc=pbc).near
+
+
+def mark_neighbours(
+    positions: NDArray[np.float64], cell: NDArray[np.float64] | None, cutoff: float,
+    codes: NDArray[np.int64] | None = None, reach: NDArray[np.float64] | None = None,
+    inner: NDArray[np.float64] | None = None, *, pbc: tuple[bool, bool, bool] = EVERYWHERE,
+) -> Marked:  # fmt: skip
+    """As :func:`find_neighbours`, and whether a pair of two kinds is within ``inner`` (kinds, kinds) Å, or at 0 Å."""
+    kinds, far = codes, reach
+    if kinds is None or far is None:
+        kinds, far = np.zeros(len(positions), np.int64) if codes is None else np.minimum(codes, 0), ONE_KIND
+    near = np.zeros_like(far) if inner is None else inner
+    box, repeats = (np.eye(3), (False, False, False)) if cell is None else (np.array(cell, np.float64, order="C"), pbc)
+    with scratch_buffer() as scratch:
+        # copies: for arrays that are read-only, or lie otherwise, it would be compiled anew
+        places = np.array(positions, np.float64, order="C")
+        marks, *found = image_pairs(places, box, np.array(repeats), kinds, far, near, float(cutoff), scratch)
+    if marks != ELSEWHERE:
+        return Marked(Neighbours(*found), bool(marks & INSIDE), bool(marks & COINCIDE))
+    listed = list_neighbours(positions, cell, cutoff, codes, reach, pbc=pbc)
+    i, j = kinds[listed.centre], kinds[listed.atom]
+    closest = float(listed.dist.min(initial=np.inf))
+    return Marked(listed, bool((listed.dist < near[i, j]).any()), closest <= 0.0)
+
+
+def list_neighbours(
+    positions: NDArray[np.float64], cell: NDArray[np.float64] | None, cutoff: float,
+    codes: NDArray[np.int64] | None = None, reach: NDArray[np.float64] | None = None, *,
+    pbc: tuple[bool, bool, bool] = EVERYWHERE,
+) -> Neighbours:  # fmt: skip
+    """As :func:`find_neighbours`, through vesin whatever the frame."""
     n = len(positions)
     chosen = np.arange(n) if codes is None else np.flatnonzero(codes >= 0)
     if cutoff <= 0.0 or len(chosen) == 0:
@@ -93,7 +153,8 @@ def find_neighbours(
         periodic=box is not None, quantities="ijSD",
     )  # fmt: skip
     i, j, vec = chosen[i], chosen[j], np.asarray(vec, np.float64)
-    dist = np.sqrt(np.einsum("ij,ij->i", vec, vec))
+    x, y, z = vec.T
+    dist = np.sqrt(x * x + z * z + y * y)  # in the order of ``images.py``
     if codes is not None and reach is not None:
         kept = np.flatnonzero(dist < reach[codes[i], codes[j]])
         i, j, shift, vec, dist = i[kept], j[kept], shift[kept], vec[kept], dist[kept]

@@ -8,10 +8,37 @@ D_ij of a column is the derivative of its basis function by r_ij; forces F_i += 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .edges import bare, carve, edge_functions, jit, lane_scratch, longest, multiply, padded, voigt
 from .simd import LANES, TILE
+
+
+class _Beside(NamedTuple):
+    """The neighbours that an atom has of one element.
+
+    js: which of all; once: which of these count for stress and energy; identity: 0, 1, 2 …; g, dg: edge functions, a
+    row each; u, w: unit vectors and stress weights (4 and 8 numbers each); work: for ``edge_functions``.
+    """
+
+    js: np.ndarray
+    once: np.ndarray
+    identity: np.ndarray
+    g: np.ndarray
+    dg: np.ndarray
+    u: np.ndarray
+    w: np.ndarray
+    work: np.ndarray
+
+
+class _Sums(NamedTuple):
+    """A product of weights and edge functions; sums of stress and energy by pair of elements."""
+
+    product: np.ndarray
+    stress: np.ndarray
+    energy: np.ndarray
 
 
 @bare
@@ -61,47 +88,68 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
     """
     n, kinds, most = order.max() + 1, len(fn), longest(near)
     ld = padded(n, LANES)
-    g, dg, work = carve(scratch, (most + LANES) * ld), carve(scratch, (most + LANES) * ld), lane_scratch(n, scratch)
-    identity, js = np.arange(most + LANES), np.empty(most, np.int64)
-    u, w = np.zeros(TILE * most), np.zeros(2 * TILE * most)
-    product, stress = carve(scratch, TILE * ld), np.zeros((kinds, kinds, 2 * TILE * ld))
-    energy = np.zeros((kinds, kinds, ld))
+    sums = _Sums(carve(scratch, TILE * ld), np.zeros((kinds, kinds, 2 * TILE * ld)), np.zeros((kinds, kinds, ld)))
+    room = most + LANES
+    beside = _Beside(
+        np.empty(most, np.int64), np.empty(most, np.int64), np.arange(room), carve(scratch, room * ld),
+        carve(scratch, room * ld), np.zeros(TILE * most), np.zeros(2 * TILE * most), lane_scratch(n, scratch),
+    )  # fmt: skip
     for i in range(len(near.start) - 1):
-        for ej in range(kinds if element[i] >= 0 else 0):
-            if fn[element[i], ej] < 0:
-                continue
-            low, high, edge = min(element[i], ej), max(element[i], ej), edges[fn[element[i], ej]]
-            count = _joined(i, ej, element, near, edge, inside, False, js)
-            for b in range(0, count, LANES):
-                edge_functions(edge, near.dist, js[b : min(b + LANES, count)], identity[b:], n, ld, work, g, dg)
-            for t in range(count):
-                a = js[t]
-                r, once = near.dist[a], 1.0 if near.half[a] else 0.0
-                for x in range(3):
-                    u[TILE * t + x] = near.vec[a, x] / r
-                for x in range(6):
-                    p, q = voigt(x)
-                    w[2 * TILE * t + x] = -once * near.vec[a, p] * near.vec[a, q] / (r * volume)
-                for c in range(ld if near.half[a] else 0):
-                    energy[low, high, c] += g[t * ld + c]
-            if frow >= 0:
-                multiply(product, 0, ld, u, 0, TILE, identity, dg, ld, identity, count, ld)
-                for x in range(3):
-                    for c in range(order[low, high]):
-                        out[frow + 3 * i + x, first[low, high] + c] = product[x * ld + c + 1]
-            for row in range(0, 2 * TILE if srow.max() >= 0 else 0, TILE):
-                multiply(product, 0, ld, w, row, 2 * TILE, identity, dg, ld, identity, count, ld)
-                for c in range(TILE * ld):
-                    stress[low, high, row * ld + c] += product[c]
+        _write_atom(i, element, near, fn, order, first, inside, edges, volume, frow, srow, out, beside, sums)
     for a in range(kinds):
         for b in range(a, kinds):
             if fn[a, b] >= 0:
                 for c in range(order[a, b]):
                     for x in range(6):
                         if srow[x] >= 0:
-                            out[srow[x], first[a, b] + c] = stress[a, b, x * ld + 1 + c]
+                            out[srow[x], first[a, b] + c] = sums.stress[a, b, x * ld + 1 + c]
                     if erow >= 0:
-                        out[erow, first[a, b] + c] = energy[a, b, 1 + c]
+                        out[erow, first[a, b] + c] = sums.energy[a, b, 1 + c]
+
+
+@bare
+def _write_atom(i, element, near, fn, order, first, inside, edges, volume, frow, srow, out, beside, sums):
+    """Write the force rows of an atom, and add to the sums for stress and energy."""
+    n, kinds, ld = order.max() + 1, len(fn), len(sums.product) // TILE
+    js, once, u, w, g, dg = beside.js, beside.once, beside.u, beside.w, beside.g, beside.dg
+    stresses = srow.max() >= 0
+    for low in range(kinds if frow >= 0 else 0):
+        for high in range(low, kinds):
+            if fn[low, high] >= 0 and element[i] != low and element[i] != high:
+                for x in range(3):
+                    for c in range(order[low, high]):
+                        out[frow + 3 * i + x, first[low, high] + c] = 0.0
+    for ej in range(kinds if element[i] >= 0 else 0):
+        if fn[element[i], ej] < 0:
+            continue
+        low, high, edge = min(element[i], ej), max(element[i], ej), edges[fn[element[i], ej]]
+        count, halves = _joined(i, ej, element, near, edge, inside, False, js), 0
+        for b in range(0, count, LANES):
+            edge_functions(
+                edge, near.dist, js[b : min(b + LANES, count)], beside.identity[b:], n, ld, beside.work, g, dg
+            )
+        for t in range(count):
+            a = js[t]
+            r = near.dist[a]
+            for x in range(3):
+                u[TILE * t + x] = near.vec[a, x] / r
+            if near.half[a]:
+                for x in range(6):
+                    p, q = voigt(x)
+                    w[2 * TILE * t + x] = -near.vec[a, p] * near.vec[a, q] / (r * volume)
+                for c in range(ld):
+                    sums.energy[low, high, c] += g[t * ld + c]
+                once[halves] = t
+                halves += 1
+        if frow >= 0:
+            multiply(sums.product, 0, ld, u, 0, TILE, beside.identity, dg, ld, beside.identity, count, ld)
+            for x in range(3):
+                for c in range(order[low, high]):
+                    out[frow + 3 * i + x, first[low, high] + c] = sums.product[x * ld + c + 1]
+        for row in range(0, 2 * TILE if stresses else 0, TILE):
+            multiply(sums.product, 0, ld, w, row, 2 * TILE, once, dg, ld, once, halves, ld)
+            for c in range(TILE * ld):
+                sums.stress[low, high, row * ld + c] += sums.product[c]
 
 
 @bare
