@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ...compiled.cache import kernel
-from .simd import LANES, tile8, tile16
+from .simd import LANES, edge_rows, tile8, tile16
 
 DAMPING = 0.01
 """Å; chimes_lsq's length of the smooth continuation below an inner cutoff."""
@@ -122,7 +122,7 @@ def edge_table(element, near, fn, edges, n, scratch):
     waiting, rows, work = (
         np.zeros(len(edges), np.int64),
         np.empty((len(edges), LANES), np.int64),
-        lane_scratch(n, scratch),
+        lane_scratch(scratch),
     )
     count = 0
     for i in range(len(start) - 1):
@@ -152,47 +152,30 @@ def edge_table(element, near, fn, edges, n, scratch):
 
 
 @helper
-def lane_scratch(n, scratch):
+def lane_scratch(scratch):
     """Scratch memory for ``edge_functions``."""
-    return carve(scratch, (6 + 2 * n) * LANES)
+    return carve(scratch, 6 * LANES)
 
 
 @bare
 def edge_functions(edge, dist, pairs, rows, n, ld, work, g, dg):
     """Fill in g_a(r) and g'_a(r), a = 0…n−1, of up to 8 pairs within one edge's outer cutoff.
 
-    They go into those ``rows`` of ld numbers, the last of which are zero.
+    They go into those ``rows``, of which there are 8, of ld numbers, a multiple of 8; the last of them are zero.
     """
-    s, ds, f, df = work[:LANES], work[LANES : 2 * LANES], work[2 * LANES : 3 * LANES], work[3 * LANES : 4 * LANES]
-    rise, decay = work[4 * LANES : 5 * LANES], work[5 * LANES : 6 * LANES]
-    t, dt = work[6 * LANES : (6 + n) * LANES], work[(6 + n) * LANES : (6 + 2 * n) * LANES]
     for lane in range(len(pairs)):
-        s[lane], ds[lane], rise[lane], decay[lane] = _mapped(edge, dist[pairs[lane]])
-        f[lane], df[lane] = _cutoff(edge, dist[pairs[lane]])
-    # T_k, and U_{k−1}, of which T'_k is a multiple
-    for lane in range(LANES):
-        t[lane], dt[lane] = 1.0, 0.0
-        if n > 1:
-            t[LANES + lane], dt[LANES + lane] = s[lane], 1.0
-    for at in range(2 * LANES, n * LANES, LANES):
-        for lane in range(LANES):
-            t[at + lane] = 2.0 * s[lane] * t[at - LANES + lane] - t[at - 2 * LANES + lane]
-        for lane in range(LANES):
-            dt[at + lane] = 2.0 * s[lane] * dt[at - LANES + lane] - dt[at - 2 * LANES + lane]
-    for k in range(n):
-        at = k * LANES
-        for lane in range(LANES):
-            slope = k * dt[at + lane] * ds[lane]
-            value = t[at + lane] + rise[lane] * slope
-            dt[at + lane] = df[lane] * value + f[lane] * decay[lane] * slope
-            t[at + lane] = f[lane] * value
-    for lane in range(len(pairs)):
-        for k in range(n):
-            g[rows[lane] * ld + k] = t[k * LANES + lane]
-            dg[rows[lane] * ld + k] = dt[k * LANES + lane]
-        for k in range(n, ld):
-            g[rows[lane] * ld + k] = 0.0
-            dg[rows[lane] * ld + k] = 0.0
+        map_edge(edge, dist[pairs[lane]], work, lane)
+    if len(pairs) > 0:
+        edge_rows(work, rows, len(pairs), n, ld, g, dg)
+
+
+@bare
+def map_edge(edge, r, work, lane):
+    """Fill in a lane of what ``edge_rows`` takes."""
+    s, ds, rise, decay = _mapped(edge, r)
+    f, df = _cutoff(edge, r)
+    work[lane], work[LANES + lane], work[2 * LANES + lane] = s, ds, f
+    work[3 * LANES + lane], work[4 * LANES + lane], work[5 * LANES + lane] = df, rise, decay
 
 
 @bare

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .edges import bare, carve, helper, inlined, jit, multiply, padded
-from .simd import LANES, TILE, products
+from .simd import LANES, TILE, meet, products
 
 
 class Centre(NamedTuple):
@@ -98,11 +98,9 @@ def look_around(i, element, near, table, centre):
     bounds[len(bounds) - 1] = m
     for p in range(m):
         other, shift = atom[around[p]], code[around[p]] + zero
-        for q in range(m):
-            partner[p * most + q] = -1
+        partner[p * most : p * most + m] = -1
         # the last place of a row takes those that are no neighbours of i: a branch could not foresee which
-        for c in range(first[other], first[other + 1]):
-            partner[p * most + slot[cell[c] + shift]] = directed[c]
+        meet(partner, p * most, slot, shift, cell, directed, first[other], first[other + 1] - first[other])
     for c in range(first[i], first[i + 1]):
         slot[cell[c] + zero] = most - 1
     return m

@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .edges import bare, carve, edge_functions, jit, lane_scratch, longest, multiply, padded, voigt
-from .simd import LANES, TILE
+from .edges import bare, carve, edge_functions, inlined, jit, lane_scratch, longest, map_edge, multiply, padded, voigt
+from .simd import LANES, TILE, edge_rows
 
 
 class _Beside(NamedTuple):
     """The neighbours that an atom has of one element.
 
     js: which of all; once: which of these count for stress and energy; identity: 0, 1, 2 …; g, dg: edge functions, a
-    row each; u, w: unit vectors and stress weights (4 and 8 numbers each); work: for ``edge_functions``.
+    row each; u, w: unit vectors and stress weights (4 and 8 numbers each); work: for ``edge_rows``; kept: that of all
+    neighbours of all atoms.
     """
 
     js: np.ndarray
@@ -31,6 +32,7 @@ class _Beside(NamedTuple):
     u: np.ndarray
     w: np.ndarray
     work: np.ndarray
+    kept: np.ndarray
 
 
 class _Sums(NamedTuple):
@@ -92,7 +94,8 @@ def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow
     room = most + LANES
     beside = _Beside(
         np.empty(most, np.int64), np.empty(most, np.int64), np.arange(room), carve(scratch, room * ld),
-        carve(scratch, room * ld), np.zeros(TILE * most), np.zeros(2 * TILE * most), lane_scratch(n, scratch),
+        carve(scratch, room * ld), np.zeros(TILE * most), np.zeros(2 * TILE * most), lane_scratch(scratch),
+        carve(scratch, 6 * len(near.atom), False),
     )  # fmt: skip
     for i in range(len(near.start) - 1):
         _write_atom(i, element, near, fn, order, first, inside, edges, volume, frow, srow, out, beside, sums)
@@ -125,9 +128,9 @@ def _write_atom(i, element, near, fn, order, first, inside, edges, volume, frow,
         low, high, edge = min(element[i], ej), max(element[i], ej), edges[fn[element[i], ej]]
         count, halves = _joined(i, ej, element, near, edge, inside, False, js), 0
         for b in range(0, count, LANES):
-            edge_functions(
-                edge, near.dist, js[b : min(b + LANES, count)], beside.identity[b:], n, ld, beside.work, g, dg
-            )
+            for lane in range(min(LANES, count - b)):
+                _map_once(edge, js[b + lane], near, beside, lane)
+            edge_rows(beside.work, beside.identity[b:], min(LANES, count - b), n, ld, g, dg)
         for t in range(count):
             a = js[t]
             r = near.dist[a]
@@ -150,6 +153,19 @@ def _write_atom(i, element, near, fn, order, first, inside, edges, volume, frow,
             multiply(sums.product, 0, ld, w, row, 2 * TILE, once, dg, ld, once, halves, ld)
             for c in range(TILE * ld):
                 sums.stress[low, high, row * ld + c] += sums.product[c]
+
+
+@inlined
+def _map_once(edge, a, near, beside, lane):
+    """As ``map_edge``; the other direction of a pair takes what was kept of the first."""
+    work, kept, back = beside.work, beside.kept, near.reverse[a]
+    if back < a:
+        for part in range(6):
+            work[LANES * part + lane] = kept[6 * back + part]
+    else:
+        map_edge(edge, near.dist[a], work, lane)
+        for part in range(6):
+            kept[6 * a + part] = work[LANES * part + lane]
 
 
 @bare
@@ -196,7 +212,8 @@ def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, 
         The energy, kcal/mol.
     """
     n, kinds, most, energy = values.shape[2] + 1, len(fn), longest(near), 0.0
-    g, dg, work = carve(scratch, LANES * n), carve(scratch, LANES * n), lane_scratch(n, scratch)
+    ld = padded(n, LANES)
+    g, dg, work = carve(scratch, LANES * ld), carve(scratch, LANES * ld), lane_scratch(scratch)
     identity, js = np.arange(LANES), np.empty(most, np.int64)
     for i in range(len(near.start) - 1):
         for ej in range(kinds if element[i] >= 0 else 0):
@@ -207,12 +224,12 @@ def pair_energy(element, near, fn, values, edges, inside, wall, forces, virial, 
             for t in range(count):
                 a, row = js[t], t % LANES
                 if row == 0:
-                    edge_functions(edge, near.dist, js[t : min(t + LANES, count)], identity, n, n, work, g, dg)
+                    edge_functions(edge, near.dist, js[t : min(t + LANES, count)], identity, n, ld, work, g, dg)
                 r, derivative = near.dist[a], 0.0
                 if inside or r > edge[2]:
                     for k in range(1, n):
-                        energy += values[element[i], ej, k - 1] * g[row * n + k]
-                        derivative += values[element[i], ej, k - 1] * dg[row * n + k]
+                        energy += values[element[i], ej, k - 1] * g[row * ld + k]
+                        derivative += values[element[i], ej, k - 1] * dg[row * ld + k]
                 depth = edge[2] + wall[1] - r
                 if depth > 0.0:
                     energy += wall[0] * depth**3

@@ -133,8 +133,8 @@ def add_tile16(typing, c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count)
     return _void(lambda m, *v: _tile(m, 2, *v, add=True), c, i, ldc, a, ia, lda, ja, la, b, ib, ldb, jb, lb, count)
 
 
-def _transpose(m: _Emitter, target: Any, i: Any, ldt: Any, source: Any, k: Any, lds: Any) -> None:
-    rows = [m.load(source, k, m.b.mul(ir.Constant(_I64, r), lds)) for r in range(LANES)]
+def _turned(m: _Emitter, rows: list[Any]) -> list[Any]:
+    """The columns of an 8 × 8 block as vectors."""
     # three rounds, which swap halves of 4, 2 and 1 between the rows that far apart
     for half in (4, 2, 1):
         low = [s for s in range(LANES) if not s & half]
@@ -142,6 +142,11 @@ def _transpose(m: _Emitter, target: Any, i: Any, ldt: Any, source: Any, k: Any, 
             x, y = rows[r], rows[r + half]
             rows[r] = m.shuffle(x, y, [s if not s & half else LANES + s - half for s in range(LANES)])
             rows[r + half] = m.shuffle(x, y, [s + half if not s & half else LANES + s for s in range(LANES)])
+    return rows
+
+
+def _transpose(m: _Emitter, target: Any, i: Any, ldt: Any, source: Any, k: Any, lds: Any) -> None:
+    rows = _turned(m, [m.load(source, k, m.b.mul(ir.Constant(_I64, r), lds)) for r in range(LANES)])
     for r in range(LANES):
         m.store(rows[r], target, i, m.b.mul(ir.Constant(_I64, r), ldt))
 
@@ -150,6 +155,67 @@ def _transpose(m: _Emitter, target: Any, i: Any, ldt: Any, source: Any, k: Any, 
 def transpose8(typing, target, i, ldt, source, k, lds):
     """An 8 × 8 block of ``source``, rows ``lds`` apart, transposed into ``target``, rows ``ldt`` apart."""
     return _void(_transpose, target, i, ldt, source, k, lds)
+
+
+def _edge_rows(m: _Emitter, work: Any, rows: Any, count: Any, n: Any, ld: Any, g: Any, dg: Any) -> None:
+    s, ds, f, df, rise, decay = (m.load(work, LANES * part) for part in range(6))
+    two_s = m.b.fadd(s, s)
+    ones = ir.Constant(_VECTOR, [1.0] * LANES)
+    # T_k and U_{k−1} with those before them, which for k = 0 are those that the recursion takes to k = 1
+    value, before, slope, before_slope = m.register(), m.register(), m.register(), m.register()
+    m.b.store(ones, value)
+    m.b.store(s, before)
+    m.b.store(ir.Constant(_VECTOR, [-1.0] * LANES), before_slope)
+    order = m.register()
+    sharp = m.b.fmul(f, decay)
+    # lanes without a pair write where lane 0 does, before it
+    places = []
+    for lane in range(LANES):
+        there = m.b.icmp_signed("<", ir.Constant(_I64, lane), count)
+        places.append(m.b.mul(m.index(rows, m.b.select(there, ir.Constant(_I64, lane), ir.Constant(_I64, 0))), ld))
+    with m.loop(m.b.sdiv(ld, ir.Constant(_I64, LANES))) as block:
+        first = m.b.mul(block.index, ir.Constant(_I64, LANES))
+        values, slopes = [], []
+        for step in range(LANES):
+            k = m.b.load(order)
+            t, u = m.b.load(value), m.b.load(slope)
+            by_r = m.b.fmul(m.b.fmul(k, u), ds)
+            whole = m.b.fadd(t, m.b.fmul(rise, by_r))
+            known = m.b.icmp_signed("<", m.b.add(first, ir.Constant(_I64, step)), n)
+            values.append(m.b.select(known, m.b.fmul(f, whole), _ZERO))
+            slopes.append(m.b.select(known, m.b.fadd(m.b.fmul(df, whole), m.b.fmul(sharp, by_r)), _ZERO))
+            m.b.store(m.b.fsub(m.b.fmul(two_s, t), m.b.load(before)), value)
+            m.b.store(m.b.fsub(m.b.fmul(two_s, u), m.b.load(before_slope)), slope)
+            m.b.store(t, before)
+            m.b.store(u, before_slope)
+            m.b.store(m.b.fadd(k, ones), order)
+        for array, columns in ((g, values), (dg, slopes)):
+            for place, row in zip(places[::-1], _turned(m, columns)[::-1], strict=True):
+                m.store(row, array, place, first)
+
+
+@intrinsic
+def edge_rows(typing, work, rows, count, n, ld, g, dg):
+    """Rows g_a(r) and g'_a(r), a < n, and zeros up to ``ld``, of up to 8 pairs.
+
+    ``work`` (6, 8): s, s', f_c, f_c' and what continues a function inside, see ``edges.py``; pair p goes into the row
+    ``rows``[p] of ``ld`` numbers. T_a and U_{a−1}, of which T'_a is a multiple, are by recursion.
+    """
+    return _void(_edge_rows, work, rows, count, n, ld, g, dg)
+
+
+def _meet(
+    m: _Emitter, partner: Any, i: Any, slot: Any, shift: Any, cell: Any, directed: Any, k: Any, count: Any
+) -> None:
+    with m.loop(count) as loop:
+        place = m.index(slot, shift, m.index(cell, k, loop.index))
+        m.b.store(m.b.trunc(m.index(directed, k, loop.index), _I32), m.at(partner, i, place))
+
+
+@intrinsic
+def meet(typing, partner, i, slot, shift, cell, directed, k, count):
+    """partner[i + slot[shift + cell[k + t]]] = directed[k + t], t < ``count``."""
+    return _void(_meet, partner, i, slot, shift, cell, directed, k, count)
 
 
 def _products(m: _Emitter, x: Any, i: Any, a: Any, ia: Any, b: Any, ib: Any, n: Any, vectors: Any) -> None:
