@@ -94,22 +94,22 @@ def image_pairs(positions, cell, repeats, kinds, reach, inner, cutoff, scratch):
         As in :class:`~.neighbours.Neighbours`.
     """
     n, cells, marks, total = len(positions), 1, ELSEWHERE, 0
-    start, places = np.zeros(n + 1, np.int64), carve_indices(scratch, 2 * n).reshape(2, n)
-    box, inverse, spans = np.empty((3, 3)), np.empty((3, 3)), carve_indices(scratch, 6 * n).reshape(n, 6)
-    home, inside = carve_indices(scratch, 3 * n).reshape(n, 3), carve(scratch, 3 * n, False).reshape(n, 3)
+    start, places = np.zeros(n + 1, np.int64), carve_indices(scratch, 2 * n)
+    box, inverse, spans = np.empty((3, 3)), np.empty((3, 3)), carve_indices(scratch, 6 * n)
+    home, inside = carve_indices(scratch, 3 * n), carve(scratch, 3 * n, False)
     volume = _close(cell, repeats, box, inverse)
     number, room = _measure(positions, inverse, volume, repeats, kinds, cutoff, home, inside, spans)
     size = max(number, 0)
     images = _Images(
-        home, places[0], carve(scratch, size, False), carve(scratch, size, False), carve(scratch, size, False),
-        carve_indices(scratch, size), carve_indices(scratch, 3 * size).reshape(size, 3),
+        home, places[:n], carve(scratch, size, False), carve(scratch, size, False), carve(scratch, size, False),
+        carve_indices(scratch, size), carve_indices(scratch, 3 * size),
     )  # fmt: skip
     first, squares, hits = carve_indices(scratch, n + 1), carve(scratch, size, False), carve_indices(scratch, size)
     if number >= 0:
         _list_images(kinds, inside, box, spans, images)
     while number >= 0:
         half = _Half(
-            first, carve_indices(scratch, room), carve(scratch, 3 * room, False).reshape(room, 3),
+            first, carve_indices(scratch, room), carve(scratch, 3 * room, False),
             carve(scratch, room, False),
         )  # fmt: skip
         found, marks = _meet(positions, box, kinds, reach, inner, cutoff, images, squares, hits, half)
@@ -120,7 +120,7 @@ def image_pairs(positions, cell, repeats, kinds, reach, inner, cutoff, scratch):
     atom, vec, dist = np.empty(total, np.int64), np.empty((total, 3)), np.empty(total)
     one_way, reverse, code = np.empty(total, np.bool_), np.empty(total, np.int64), np.empty(total, np.int64)
     if total > 0:
-        cells = _both_ways(images, half, start, places[1], atom, vec, dist, one_way, reverse, code)
+        cells = _both_ways(images, half, start, places[n:], atom, vec, dist, one_way, reverse, code)
     return marks, start, atom, vec, dist, one_way, reverse, code, cells
 
 
@@ -192,24 +192,26 @@ def _measure(positions, inverse, volume, repeats, kinds, cutoff, home, inside, s
             along = positions[i, 0] * inverse[x, 0] + positions[i, 1] * inverse[x, 1] + positions[i, 2] * inverse[x, 2]
             if not abs(along) <= FARTHEST:
                 return -1, 0
-            home[i, x] = int(np.floor(along)) if repeats[x] else 0
-            inside[i, x] = along - home[i, x]
-            least, most = min(least, inside[i, x]), max(most, inside[i, x])
+            home[3 * i + x] = int(np.floor(along)) if repeats[x] else 0
+            inside[3 * i + x] = along - home[3 * i + x]
+            least, most = min(least, inside[3 * i + x]), max(most, inside[3 * i + x])
             if kinds[i] >= 0:
-                low, high = min(low, inside[i, x]), max(high, inside[i, x])
+                low, high = min(low, inside[3 * i + x]), max(high, inside[3 * i + x])
         bins *= max(width / cutoff, 1.0) if repeats[x] else 1.01 * (most - least) / cutoff + 4.0
         margin = (cutoff + SLACK) / width + 1e-9
         if not margin <= THINNEST:
             return -1, 0
         for i in range(n):
-            spans[i, 2 * x] = int(np.ceil(low - margin - inside[i, x])) if repeats[x] else 0
-            spans[i, 2 * x + 1] = int(np.floor(high + margin - inside[i, x])) if repeats[x] else 0
+            spans[6 * i + 2 * x] = int(np.ceil(low - margin - inside[3 * i + x])) if repeats[x] else 0
+            spans[6 * i + 2 * x + 1] = int(np.floor(high + margin - inside[3 * i + x])) if repeats[x] else 0
     if not bins <= MOST_BINS:
         return -1, 0
     for i in range(n):
         if kinds[i] >= 0:
             number += (
-                (spans[i, 1] - spans[i, 0] + 1) * (spans[i, 3] - spans[i, 2] + 1) * (spans[i, 5] - spans[i, 4] + 1)
+                (spans[6 * i + 1] - spans[6 * i] + 1)
+                * (spans[6 * i + 3] - spans[6 * i + 2] + 1)
+                * (spans[6 * i + 5] - spans[6 * i + 4] + 1)
             )
     if chosen * number > MOST_CHECKS:
         return -1, 0
@@ -224,18 +226,18 @@ def _measure(positions, inverse, volume, repeats, kinds, cutoff, home, inside, s
 def _list_images(kinds, inside, box, spans, images):
     """Fill in the images of every atom."""
     k, x, y, z, shift = 0, images.x, images.y, images.z, images.shift
-    for i in range(len(inside)):
+    for i in range(len(kinds)):
         if kinds[i] >= 0:
-            for a in range(spans[i, 0], spans[i, 1] + 1):
-                for b in range(spans[i, 2], spans[i, 3] + 1):
-                    for c in range(spans[i, 4], spans[i, 5] + 1):
+            for a in range(spans[6 * i], spans[6 * i + 1] + 1):
+                for b in range(spans[6 * i + 2], spans[6 * i + 3] + 1):
+                    for c in range(spans[6 * i + 4], spans[6 * i + 5] + 1):
                         if a == 0 and b == 0 and c == 0:
                             images.own[i] = k
-                        u, v, w = inside[i, 0] + a, inside[i, 1] + b, inside[i, 2] + c
+                        u, v, w = inside[3 * i] + a, inside[3 * i + 1] + b, inside[3 * i + 2] + c
                         x[k] = u * box[0, 0] + v * box[1, 0] + w * box[2, 0]
                         y[k] = u * box[0, 1] + v * box[1, 1] + w * box[2, 1]
                         z[k] = u * box[0, 2] + v * box[1, 2] + w * box[2, 2]
-                        shift[k, 0], shift[k, 1], shift[k, 2], images.atom[k] = a, b, c, i
+                        shift[3 * k], shift[3 * k + 1], shift[3 * k + 2], images.atom[k] = a, b, c, i
                         k += 1
 
 
@@ -252,9 +254,9 @@ def _meet(positions, box, kinds, reach, inner, cutoff, images, squares, hits, ha
         for h in range(_look(begin, images, (cutoff + SLACK) ** 2, squares, hits)):
             k = hits[h]
             j = images.atom[k]
-            a = float(shift[k, 0] - home[j, 0] + home[i, 0])
-            b = float(shift[k, 1] - home[j, 1] + home[i, 1])
-            c = float(shift[k, 2] - home[j, 2] + home[i, 2])
+            a = float(shift[3 * k] - home[3 * j] + home[3 * i])
+            b = float(shift[3 * k + 1] - home[3 * j + 1] + home[3 * i + 1])
+            c = float(shift[3 * k + 2] - home[3 * j + 2] + home[3 * i + 2])
             x = positions[j, 0] - positions[i, 0] + (a * box[0, 0] + b * box[1, 0] + c * box[2, 0])
             y = positions[j, 1] - positions[i, 1] + (a * box[0, 1] + b * box[1, 1] + c * box[2, 1])
             z = positions[j, 2] - positions[i, 2] + (a * box[0, 2] + b * box[1, 2] + c * box[2, 2])
@@ -267,7 +269,7 @@ def _meet(positions, box, kinds, reach, inner, cutoff, images, squares, hits, ha
                 marks |= COINCIDE
             if found < room:
                 half.image[found], half.dist[found] = k, dist
-                half.vec[found, 0], half.vec[found, 1], half.vec[found, 2] = x, y, z
+                half.vec[3 * found], half.vec[3 * found + 1], half.vec[3 * found + 2] = x, y, z
             found += 1
     half.first[len(positions)] = found
     return found, marks
@@ -294,8 +296,8 @@ def _both_ways(images, half, start, place, atom, vec, dist, one_way, reverse, co
     for i in range(n):
         for h in range(half.first[i], half.first[i + 1]):
             k = half.image[h]
-            most_a, most_b = max(most_a, abs(shift[k, 0])), max(most_b, abs(shift[k, 1]))
-            most_c = max(most_c, abs(shift[k, 2]))
+            most_a, most_b = max(most_a, abs(shift[3 * k])), max(most_b, abs(shift[3 * k + 1]))
+            most_c = max(most_c, abs(shift[3 * k + 2]))
             start[i + 1] += 1
             start[images.atom[k] + 1] += 1
     for i in range(n):
@@ -318,10 +320,10 @@ def _both_ways(images, half, start, place, atom, vec, dist, one_way, reverse, co
                 there, back = up + q, place[j] + number - 1 - q
                 atom[there], atom[back], reverse[there], reverse[back] = j, i, back, there
                 one_way[there], one_way[back], dist[there], dist[back] = True, False, half.dist[h + q], half.dist[h + q]
-                code[there] = (shift[k, 0] * base_b + shift[k, 1]) * base_c + shift[k, 2]
+                code[there] = (shift[3 * k] * base_b + shift[3 * k + 1]) * base_c + shift[3 * k + 2]
                 code[back] = -code[there]
                 for x in range(3):
-                    vec[there, x], vec[back, x] = half.vec[h + q, x], -half.vec[h + q, x]
+                    vec[there, x], vec[back, x] = half.vec[3 * (h + q) + x], -half.vec[3 * (h + q) + x]
             place[j] += number
             up += number
             h += number
