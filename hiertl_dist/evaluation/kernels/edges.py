@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ...compiled.cache import kernel
-from .simd import LANES, edge_rows, tile8, tile16
+from .simd import LANES, copy_lanes, edge_rows, tile8, tile16
 
 DAMPING = 0.01
 """Å; chimes_lsq's length of the smooth continuation below an inner cutoff."""
@@ -113,25 +113,27 @@ def multiply(c, i, ldc, a, ia, lda, left, b, ldb, right, count, width):
 @helper
 def edge_table(element, near, fn, edges, n, scratch):
     """The :class:`Table` of the edges of ``fn`` to order n."""
-    start, atom, dist, reverse, code, cells = near.start, near.atom, near.dist, near.reverse, near.code, near.cells
-    ld = padded(n, LANES)
-    g, dg = carve(scratch, len(atom) * ld, False), carve(scratch, len(atom) * ld, False)
-    directed, cell = carve_indices(scratch, len(atom)), carve_indices(scratch, len(atom))
-    first = np.zeros(len(start), np.int64)
-    # pairs wait for seven others of their kind, and are computed together
-    waiting, rows, work = (
-        np.zeros(len(edges), np.int64),
-        np.empty((len(edges), LANES), np.int64),
-        lane_scratch(scratch),
-    )
-    count = 0
-    for i in range(len(start) - 1):
-        for a in range(start[i], start[i + 1]):
+    ld, number = padded(n, LANES), len(near.atom)
+    table = Table(
+        ld, carve(scratch, number * ld, False), carve(scratch, number * ld, False), np.zeros(len(near.start), np.int64),
+        carve_indices(scratch, number), carve_indices(scratch, number),
+    )  # fmt: skip
+    waiting, rows = np.zeros(len(edges), np.int64), np.empty((len(edges), LANES), np.int64)
+    _fill_table(element, near, fn, edges, n, table, waiting, rows, lane_scratch(scratch))
+    return table
+
+
+@bare
+def _fill_table(element, near, fn, edges, n, table, waiting, rows, work):
+    """Fill in a table. Pairs wait for seven others of their kind, and are computed together."""
+    atom, dist, reverse, ld, g, dg, count = near.atom, near.dist, near.reverse, table.ld, table.g, table.dg, 0
+    for i in range(len(near.start) - 1):
+        for a in range(near.start[i], near.start[i + 1]):
             f = fn[element[i], element[atom[a]]] if element[i] >= 0 and element[atom[a]] >= 0 else -1
             if f < 0 or dist[a] >= edges[f, 3]:
                 continue
-            directed[count] = a
-            cell[count] = atom[a] * cells + code[a]
+            table.directed[count] = a
+            table.cell[count] = atom[a] * near.cells + near.code[a]
             count += 1
             if a < reverse[a]:
                 rows[f, waiting[f]] = a
@@ -139,16 +141,14 @@ def edge_table(element, near, fn, edges, n, scratch):
                 if waiting[f] == LANES:
                     edge_functions(edges[f], dist, rows[f], rows[f], n, ld, work, g, dg)
                     waiting[f] = 0
-        first[i + 1] = count
+        table.first[i + 1] = count
     for f in range(len(edges)):
         edge_functions(edges[f], dist, rows[f, : waiting[f]], rows[f], n, ld, work, g, dg)
     for c in range(count):
-        a = directed[c]
+        a = table.directed[c]
         if reverse[a] < a:
-            for k in range(ld):
-                g[a * ld + k] = g[reverse[a] * ld + k]
-                dg[a * ld + k] = dg[reverse[a] * ld + k]
-    return Table(ld, g, dg, first, directed, cell)
+            copy_lanes(g, a * ld, g, reverse[a] * ld, ld // LANES)
+            copy_lanes(dg, a * ld, dg, reverse[a] * ld, ld // LANES)
 
 
 @helper

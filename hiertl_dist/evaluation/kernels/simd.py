@@ -218,6 +218,18 @@ def meet(typing, partner, i, slot, shift, cell, directed, k, count):
     return _void(_meet, partner, i, slot, shift, cell, directed, k, count)
 
 
+def _copy_lanes(m: _Emitter, target: Any, i: Any, source: Any, k: Any, vectors: Any) -> None:
+    with m.loop(vectors) as loop:
+        offset = m.b.mul(loop.index, ir.Constant(_I64, LANES))
+        m.store(m.load(source, k, offset), target, i, offset)
+
+
+@intrinsic
+def copy_lanes(typing, target, i, source, k, vectors):
+    """target[i + q] = source[k + q], q < 8 × vectors."""
+    return _void(_copy_lanes, target, i, source, k, vectors)
+
+
 def _products(m: _Emitter, x: Any, i: Any, a: Any, ia: Any, b: Any, ib: Any, n: Any, vectors: Any) -> None:
     with m.loop(n) as row:
         scalar, place = m.splat(a, ia, row.index), m.at(x, i, m.b.mul(row.index, n))
