@@ -1,7 +1,7 @@
 """Writes digests of the coefficients of one fit on an executor: ``bits_script.py FOLDER NAME KIND [WORKERS …]``.
 
 Each calling process writes a file ``FOLDER/NAME/<process>``; each line of it: the executor, its workers, whether
-rows were kept, number of leaves, digest of the coefficients, digest of the summaries.
+rows were kept or frames were imported, number of leaves, digest of the coefficients, digest of the summaries.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from synthetic import n_columns, random_frames, random_parameters, small_basis
 
+from hiertl_dist.dataset import importing
+from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.executors import executor
 from hiertl_dist.fitting.block_fit import fit_block
@@ -25,12 +27,16 @@ def digest(*arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]
 
 
-def report(runner, store):
+def frames_of():
+    return random_frames({"C": 3, "CN": 60}, groups=("liquid", "solid"))
+
+
+def report(runner, store, frames, how):
     """Fit CN with C and N frozen, on labels with noise, two sources, some leaves."""
     basis = small_basis()
     truth = random_parameters(basis)
     fit = fit_block(
-        random_frames({"C": 3, "CN": 60}, groups=("liquid", "solid")), basis, "CN",
+        frames, basis, "CN",
         frozen=[truth.restricted({"C"}), truth.restricted({"N"})],
         settings=FitSettings({"kind": "ridge", "alpha": 1e-8}, {"energy": 0.5, "solid": 2.0}),
         executor=runner, store=store,
@@ -38,18 +44,21 @@ def report(runner, store):
     summaries = [a for s in fit.summaries.groups.values() for a in s.to_arrays().values()]
     leaves = cut_leaves(fit.plan.segments, n_columns(basis, ["CN"]) + 3)
     return (
-        f"{runner.name} {runner.workers} {'kept' if store else 'streamed'} {len(leaves)} "
+        f"{runner.name} {runner.workers} {how} {len(leaves)} "
         f"{digest(fit.solution.parameters.coefficients)} {digest(*summaries)}"
     )
 
 
 def main(folder, name, kind, counts):
     planning.TILE_BYTES = 2**18
+    importing.MOST_FRAMES = 25
     lines = []
     for workers in counts:
         with executor(kind, workers=workers) as runner:
-            for store in (None, folder / f"{kind}-{runner.workers}"):
-                lines.append(report(runner, store))
+            lines.append(report(runner, None, frames_of(), "streamed"))
+            lines.append(report(runner, folder / f"{kind}-{runner.workers}", frames_of(), "kept"))
+            data = Dataset.create(folder / f"{kind}-{runner.workers}.frames", frames_of(), executor=runner)
+            lines.append(report(runner, None, data, "imported"))
     (folder / name).mkdir(exist_ok=True)
     (folder / name / str(os.getpid())).write_text("\n".join(lines))
 

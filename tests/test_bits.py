@@ -1,4 +1,4 @@
-"""The same fit gives the same bits on every executor, for any number of workers, rows kept or not."""
+"""The same fit gives the same bits on every executor, with any workers, rows kept or not, frames in memory or on disk."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ def reports(folder, name):
 @pytest.fixture(scope="module")
 def serial(folder):
     """Leaves and digests of the serial run that streams; and the files of its store when it keeps rows."""
-    (_, streamed), (how, kept) = reports(folder, "serial")
+    (_, streamed), (how, kept), (_, imported) = reports(folder, "serial")
     assert how == ("serial", "1", "kept")
     assert kept == streamed
+    assert imported == streamed
     return streamed, files_below(folder / "serial-1", "blocks", "labels", "offsets")
 
 
@@ -47,7 +48,9 @@ def check(folder, serial, name):
     found = reports(folder, name)
     kind, workers, ranks = RUNS[name]
     counts = [str(w) for w in workers] or [str(ranks)] * ranks
-    assert sorted(how for how, _ in found) == sorted((kind, w, k) for w in counts for k in ("kept", "streamed"))
+    assert sorted(how for how, _ in found) == sorted(
+        (kind, w, k) for w in counts for k in ("imported", "kept", "streamed")
+    )
     assert {answer for _, answer in found} == {expected}
     for count in set(counts):
         assert files_below(folder / f"{kind}-{count}", "blocks", "labels", "offsets") == files

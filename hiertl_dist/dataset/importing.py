@@ -21,7 +21,7 @@ from ..frames.frame import Frame, frames_digest
 from ..frames.frame_table import table_of
 from ..io.label_keys import LabelKeys
 from ..io.reading import odd_frames, parse_run
-from ..io.runs import iter_run_bytes, iter_runs
+from ..io.runs import RUN, iter_run_bytes, iter_runs
 from ..io.trajectories import iter_frames
 from .dataset_index import is_dataset
 from .folder import begin, finish, hold, is_complete, let_go
@@ -132,7 +132,7 @@ def _open(folder: Path, files: Sequence[Mapping[str, Any]], append: bool) -> tup
 def _write(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> list[Part]:
     """Write all parts: runs of text by all workers, what can't be cut by one process, in the order of the frames."""
     plain = [file for source in given for file in source.files if source.can_be_cut and not file.packed]
-    cut = dict(zip(plain, runner.run(_cut, plain, label=_name, what="look for frames"), strict=True))
+    cut = dict(zip(plain, runner.run(partial(_cut, size=RUN), plain, label=_name, what="look for frames"), strict=True))
     before = index.parts[-1] if index.parts else None
     parts: list[Part] = []
 
@@ -174,8 +174,8 @@ def _cost(item: _Item) -> float:
     return float(item.run.last - item.run.first)
 
 
-def _cut(file: File) -> list[Run]:
-    return list(iter_runs(file.path))
+def _cut(file: File, *, size: int) -> list[Run]:
+    return list(iter_runs(file.path, size))
 
 
 def _import(item: _Item, *, folder: Path) -> None:
@@ -203,7 +203,7 @@ def _stream(folder: Path, before: Part | None, batches: Any) -> list[Part]:
 
 def _unpacked(file: File) -> Iterator[Batch]:
     """The frames of a packed file."""
-    for run, text in iter_run_bytes(file.path):
+    for run, text in iter_run_bytes(file.path, RUN):
         if run.odd:
             yield from _odd(file, run)
             return

@@ -83,6 +83,7 @@ EXAMPLES = {
     "CrossValidation": lambda _: hd.cross_validate(chosen(), Ridge(1e-3))[0],
     "Cutoff": lambda _: BASIS.cutoff,
     "DesignRows": lambda _: hd.design_rows(frames(), BASIS),
+    "Dataset": lambda folder: hd.Dataset.create(folder / "frames", frames(), executor=hd.executor("serial")),
     "DesignStore": lambda folder: assembly(folder).store,
     "Edge": lambda _: next(t for t in BASIS.types if t.body == 3).edges[0],
     "ElementSet": lambda _: hd.blocks_of(BASIS)[-1].name,

@@ -1,0 +1,254 @@
+"""What is imported is what is read: any format, by any executor, after kills, beside another importer, or not at all."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from synthetic import HAS_MPI, environment, files_below, random_frames, run_script, script
+
+from hiertl_dist import executor, read_frames
+from hiertl_dist.cli.commands import main as command
+from hiertl_dist.dataset import importing
+from hiertl_dist.dataset.dataset import Dataset
+from hiertl_dist.dataset.sources import sorted_out
+from hiertl_dist.errors import FrameError, HiertlWarning, InputError, LockError, StoreError
+from hiertl_dist.files.locks import NO_WAIT, locked
+from hiertl_dist.units import EV
+
+
+def text_of(frames, keys=("energy", "forces", "stress")):
+    """Extended XYZ."""
+    energy, forces, stress = keys
+    lines = []
+    for frame in frames:
+        lattice = " ".join(map(repr, frame.cell.ravel().tolist()))
+        xx, yy, zz, xy, xz, yz = (-frame.stress / EV).tolist()
+        tensor = " ".join(map(repr, (xx, xy, xz, xy, yy, yz, xz, yz, zz)))
+        lines += [
+            str(len(frame)),
+            f'Lattice="{lattice}" Properties=species:S:1:pos:R:3:{forces}:R:3 {energy}={frame.energy / EV!r} '
+            f'{stress}="{tensor}" pbc="T T T" config_type={frame.group}',
+        ]
+        for name, *rows in zip(frame.species, frame.positions.tolist(), (frame.forces / EV).tolist(), strict=True):
+            lines.append(" ".join([name, *(repr(x) for row in rows for x in row)]))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "a.extxyz"
+    path.write_text(text_of(random_frames({"C": 9, "CN": 20}, groups=("liquid", "solid"))))
+    return path
+
+
+@pytest.fixture
+def small_runs(monkeypatch):
+    monkeypatch.setattr(importing, "RUN", 4000)
+    monkeypatch.setattr(importing, "MOST_FRAMES", 4)
+
+
+def create(folder, sources, **options):
+    return Dataset.create(folder, sources, **{"executor": executor("serial"), **options})
+
+
+def same(data, frames):
+    assert [f.digest for f in data] == [f.digest for f in frames]
+    assert [(f.origin, f.group) for f in data] == [(f.origin, f.group) for f in frames]
+    assert [f.labels.keys for f in data] == [f.labels.keys for f in frames]
+
+
+@pytest.mark.parametrize("kind", ["serial", "processes", "dask"])
+def test_the_frames_are_those_that_are_read(tmp_path, file, small_runs, kind):
+    other = tmp_path / "b.extxyz"
+    other.write_text(text_of(random_frames({"N": 5}, seed=3)))
+    with executor(kind, workers=1 if kind == "serial" else 2) as runner:
+        data = create(tmp_path / "d", str(tmp_path / "?.extxyz"), executor=runner, group_key="config_type")
+    same(data, read_frames(str(tmp_path / "?.extxyz"), group_key="config_type"))
+    assert len(data._index.parts) > 5
+
+
+@pytest.mark.parametrize("packed", [gzip, bz2])
+def test_packed_files(tmp_path, file, small_runs, packed):
+    path = tmp_path / f"p.extxyz.{'gz' if packed is gzip else 'bz2'}"
+    path.write_bytes(packed.compress(file.read_bytes()))
+    same(create(tmp_path / "d", path), read_frames(path))
+
+
+@pytest.mark.parametrize("change", [
+    lambda text: text.replace("\n", "\r\n"), lambda text: text.replace("\n", "\r"), lambda text: "\n\n" + text,
+    lambda text: text.replace("liquid", "flüssig"), lambda text: text.rstrip("\n"),
+])  # fmt: skip
+def test_files_of_another_structure(tmp_path, file, small_runs, change):
+    file.write_bytes(change(file.read_text()).encode("latin-1"))
+    same(create(tmp_path / "d", file, group_key="config_type"), read_frames(file, group_key="config_type"))
+
+
+def test_parts_of_files_and_tables(tmp_path, file, small_runs):
+    other = tmp_path / "b.xyz"
+    other.write_text(text_of(random_frames({"N": 5}, seed=3), keys=("REF_energy", "REF_forces", "stress")))
+    keys = {"energy_key": "REF_energy", "forces_key": "REF_forces"}
+    data = create(tmp_path / "d", [{"path": [file], "start": 3, "stop": 12}, {"path": [other], **keys}])
+    same(data, [*read_frames(file)[3:12], *read_frames(other, **keys)])
+
+
+class TestKeys:
+    def test_a_named_key_that_no_frame_has(self, tmp_path, file, small_runs):
+        with pytest.raises(FrameError, match=r"no frame has the energy key 'REF_energy'; there are \['Lattice'"):
+            create(tmp_path / "d", file, energy_key="REF_energy")
+        same(create(tmp_path / "d", file), read_frames(file))  # nothing of it has stayed
+
+    def test_look_alikes_are_told(self, tmp_path, file):
+        file.write_text(text_of(random_frames({"N": 5}), keys=("energy", "REF_forces", "stress")))
+        with pytest.warns(HiertlWarning, match=r"^Dataset\.create: .*5 of 5 frames are without forces"):
+            create(tmp_path / "d", file)
+
+
+class TestAgain:
+    def test_the_same_call_does_nothing(self, tmp_path, file, small_runs):
+        create(tmp_path / "d", file)
+        before = files_below(tmp_path / "d", "atoms", "frames", "ledger")
+        same(create(tmp_path / "d", file), read_frames(file))
+        assert files_below(tmp_path / "d", "atoms", "frames", "ledger") == before
+
+    def test_a_file_counts_once(self, tmp_path, file):
+        create(tmp_path / "d", file)
+        (tmp_path / "b.extxyz").write_text(text_of(random_frames({"N": 5})))
+        with pytest.raises(
+            InputError, match=r"a\.extxyz: it is in .* already, by import 1 of 1; its frames would count"
+        ):
+            create(tmp_path / "d", str(tmp_path / "*.extxyz"), append=True)
+
+    def test_other_files_are_appended(self, tmp_path, file, small_runs):
+        create(tmp_path / "d", file)
+        other = tmp_path / "b.extxyz"
+        other.write_text(text_of(random_frames({"N": 5}, seed=3)))
+        with pytest.raises(StoreError, match="data set of 29 frames already"):
+            create(tmp_path / "d", other)
+        same(create(tmp_path / "d", other, append=True), [*read_frames(file), *read_frames(other)])
+
+
+class TestDamage:
+    def test_a_bad_frame_leaves_nothing(self, tmp_path, file, small_runs):
+        text = file.read_text()
+        lines = text.split("\n")
+        lines[14 * 20 + 5] = "C 0 0 x 0 0 0"
+        file.write_text("\n".join(lines))
+        with pytest.raises(FrameError) as read:
+            read_frames(file)
+        with pytest.raises(FrameError) as imported:
+            create(tmp_path / "d", file)
+        assert str(imported.value) == str(read.value)
+        assert "frame 21, line 286: expected a finite number for column 4, found 'x'" in str(read.value)
+        assert not (tmp_path / "d" / "dataset.json").exists()
+        file.write_text(text)
+        same(create(tmp_path / "d", file), read_frames(file))
+
+    @pytest.mark.parametrize("kind", ["processes", "dask"])
+    def test_workers_tell_of_it_alike(self, tmp_path, file, kind):
+        file.write_text(file.read_text() + "2\n\nC 0 0 0\n")
+        with (
+            executor(kind, workers=2) as runner,
+            pytest.raises(FrameError, match="frame 30.*expected 2 atoms, found 1"),
+        ):
+            create(tmp_path / "d", file, executor=runner)
+
+    def test_a_file_that_changes_between_the_looks(self, tmp_path, file, monkeypatch):
+        given = sorted_out(file, {})
+        runs = importing._cut(given[0].files[0], size=4000)
+        text = file.read_text()
+        file.write_text("  " + text)
+        item = importing._Item(importing.following(None, runs[1].frames, runs[1].atoms), runs[1], given[0].files[0])
+        with pytest.raises(FrameError, match="changed while it was read"):
+            importing._import(item, folder=tmp_path)
+
+
+class TestTwoImporters:
+    def test_the_second_waits_or_says_who_has_it(self, tmp_path, file, monkeypatch):
+        monkeypatch.setenv(NO_WAIT, "1")
+        (tmp_path / "d").mkdir()
+        with locked(tmp_path / "d"), pytest.raises(LockError, match="it is locked by process"):
+            create(tmp_path / "d", file)
+        same(create(tmp_path / "d", file), read_frames(file))
+
+    def test_at_once(self, tmp_path, file):
+        jobs = [
+            subprocess.Popen(script("import_script.py", file, tmp_path / "d", 1), env=environment(), stdout=subprocess.PIPE)
+            for _ in range(2)
+        ]  # fmt: skip
+        assert [job.wait(60) for job in jobs] == [0, 0]
+        for job in jobs:
+            job.stdout.close()
+        same(Dataset(tmp_path / "d"), read_frames(file, group_key="config_type"))
+
+
+def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
+    file = tmp_path / "a.extxyz"
+    file.write_text(text_of(random_frames({"C": 90, "CN": 160})))
+    run_script("import_script.py", file, tmp_path / "whole", 1)
+    total, folder, rng = (
+        len(list((tmp_path / "whole" / "ledger").iterdir())),
+        tmp_path / "killed",
+        np.random.default_rng(5),
+    )
+    counts = [0]
+    for number in range(10):
+        process = subprocess.Popen(
+            script("import_script.py", file, folder, 2 if number == 5 else 1), env=environment(),
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        assert process.stdout.readline() == "begin\n"
+        wanted = counts[-1] + rng.uniform(0.0, 0.25) * (total - counts[-1])
+        while len(list((folder / "ledger").glob("*.json"))) < wanted and process.poll() is None:
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+        assert process.wait(60) == -signal.SIGKILL
+        counts.append(len(list((folder / "ledger").glob("*.json"))))
+        assert not (folder / "dataset.json").exists()
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 5
+    run_script("import_script.py", file, folder, 1)
+    parts = ("atoms", "frames", "ledger")
+    assert files_below(folder, *parts) == files_below(tmp_path / "whole", *parts)
+    contents = [json.loads((f / "dataset.json").read_text()) for f in (folder, tmp_path / "whole")]
+    assert all(c.pop("id") for c in contents)
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.skipif(not HAS_MPI, reason="needs mpi4py and mpiexec")
+def test_ranks_import_together(tmp_path):
+    from mpi_commands import command as words
+    from mpi_commands import mpiexec
+
+    file = tmp_path / "a.extxyz"
+    file.write_text(text_of(random_frames({"C": 9, "CN": 20})))
+    done = mpiexec(*words("import", tmp_path / "d", file, "--json"), ranks=2)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] == 29
+    same(Dataset(tmp_path / "d"), read_frames(file))
+
+
+class TestCommand:
+    def test_it_says_what_there_is(self, tmp_path, file, capsys):
+        words = ["import", str(tmp_path / "d"), str(file), "--group-key", "config_type", "--executor", "serial"]
+        assert command(words) == 0
+        out = capsys.readouterr().out
+        assert "29 frames, 348 atoms, 2 groups; 29 frames added now\nC 9, CN 20\n" in out
+        assert "energy 29 (key energy), forces 29 (key forces), stress 29 (key stress)" in out
+        assert command(words) == 0
+        assert "0 frames added now" in capsys.readouterr().out
+        other = tmp_path / "b.extxyz"
+        other.write_text(text_of(random_frames({"N": 5})))
+        assert command([*words[:2], str(other), "--executor", "serial"]) == 2
+        assert "data set of 29 frames already; append=True (--append) adds to it" in capsys.readouterr().err
+        assert command([*words[:2], str(other), "--append", "--executor", "serial", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert (facts["frames"], facts["added"], facts["element_sets"]) == (34, 5, {"C": 9, "CN": 20, "N": 5})
