@@ -20,9 +20,8 @@ from ..text.display import Shown
 from ..text.words import shown
 from .fm_basis import basis_of
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines, read_sections
-from .lines import LineSource
+from .reading import Reading, are_small, frames_of_file
 from .text_files import stem
-from .xyzf import XyzfFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -269,18 +268,26 @@ def _listed(folder: Path, rows: list[Line], counts: list[int], notes: list[str])
 
 def _read(trajectory: Trajectory, notes: list[str]) -> list[Frame]:
     path, n = trajectory.path, trajectory.n_frames
-    with LineSource(path) as source:
-        reader = XyzfFile(path, trajectory.group, str(path)).frames(source)
-        frames = list(itertools.islice(reader, n))
-        if len(frames) < n:
-            raise FrameError(f"{path}: expected {n} frames, found {len(frames)}")
-        if trajectory.exact:
-            extra = sum(1 for _ in reader)
-            if extra:
-                raise FrameError(f"{path}: expected {n} frames, found {n + extra}")
-        elif source.has_more():
-            notes.append(f"{path.name}: only the first {n} frames are read (NFRAMES); it has more")
+    reading = Reading("xyzf", trajectory.group, str(path))
+    reader = frames_of_file(path, reading, reading.keys(), small=are_small([path]))
+    frames = list(itertools.islice(reader, n))
+    if len(frames) < n:
+        raise FrameError(f"{path}: expected {n} frames, found {len(frames)}")
+    if trajectory.exact:
+        extra = sum(1 for _ in reader)
+        if extra:
+            raise FrameError(f"{path}: expected {n} frames, found {n + extra}")
+    elif _has_more(reader):
+        notes.append(f"{path.name}: only the first {n} frames are read (NFRAMES); it has more")
     return frames
+
+
+def _has_more(reader: Iterator[Frame]) -> bool:
+    """Whether anything is left in a file, be it a frame or not."""
+    try:
+        return next(reader, None) is not None
+    except FrameError:
+        return True
 
 
 def _labelled(frame: Frame, index: int, wanted: Wanted, basis: Basis) -> Frame:

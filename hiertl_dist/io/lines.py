@@ -149,10 +149,6 @@ class LineSource:
             rows.append(line.split())
         return rows
 
-    def has_more(self) -> bool:
-        """Whether anything but blank lines is left; what is found is consumed."""
-        return self.read_filled() is not None
-
 
 class AtomTable(NamedTuple):
     """Names of types, (n, k) numbers, the line of the first atom, and how many columns were passed over."""

@@ -15,7 +15,7 @@ from .runs import Run, iter_run_bytes, read_run, refuse_changed
 from .xyzf import XyzfFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..frames.frame import Frame
     from .heads import Format
@@ -110,6 +110,11 @@ def parse_run(run: Run, reading: Reading, text: bytes | None = None) -> Parsed:
         assert found.table is not None  # a run has a frame
         table = found.table
     return Parsed(table, frozenset(keys.seen), frozenset(keys.offered))
+
+
+def are_small(paths: Iterable[Path]) -> bool:
+    """Whether files are so small, together, that compiled code is not worth loading."""
+    return sum(path.stat().st_size for path in paths if path.is_file()) < SMALL
 
 
 def load_compiled() -> None:

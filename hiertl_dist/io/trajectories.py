@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import HiertlWarning, InputError
 from ..frames.label_summary import summarise_labels
 from .label_keys import LabelKeys
-from .reading import SMALL, Reading, frames_of_file
+from .reading import Reading, are_small, frames_of_file
 from .text_files import find_files, stem, unpacked_name
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _checked(frames: Iterator[Frame], files: list[tuple[Path, Reading]], keys: L
 
 
 def _frames(files: list[tuple[Path, Reading]], keys: LabelKeys, stop: int | None) -> Iterator[Frame]:
-    small = sum(file.stat().st_size for file, _ in files) < SMALL
+    small = are_small(file for file, _ in files)
     count = 0
     for file, reading in files:
         most = None if stop is None else stop - count

@@ -18,7 +18,7 @@ from synthetic import environment
 from hiertl_dist.compiled.cache import DIGEST, sources_digest
 from hiertl_dist.errors import FrameError, HiertlWarning
 from hiertl_dist.frames.frame_table import joined_tables
-from hiertl_dist.io import kernels, run_tables, trajectories
+from hiertl_dist.io import kernels, reading, run_tables, trajectories
 from hiertl_dist.io.kernels.atom_lines import read_lines
 from hiertl_dist.io.kernels.columns import PLACES, TYPE
 from hiertl_dist.io.reading import Reading, frames_of_file, parse_run
@@ -243,7 +243,7 @@ def test_workers_read_their_runs(path):
 
 
 def test_what_stop_leaves_out_is_not_met(path, monkeypatch):
-    monkeypatch.setattr(trajectories, "SMALL", 0)
+    monkeypatch.setattr(reading, "SMALL", 0)
     path.write_text(FRAMES[0] + FRAMES[10] + FRAMES[0] * 3)
     with pytest.warns(HiertlWarning, match="the energy key 'REF_energy' was named and is in 1 of 2 frames only"):
         assert len(trajectories.read_frames(path, energy_key="REF_energy", stop=2)) == 2
