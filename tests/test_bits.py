@@ -1,4 +1,5 @@
-"""The same fit gives the same bits on every executor, with any workers, rows kept or not, frames in memory or on disk."""
+"""The same fit gives the same bits on every executor, for any number of workers, rows kept or not, frames imported or
+not."""
 
 from __future__ import annotations
 

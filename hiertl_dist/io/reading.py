@@ -64,9 +64,12 @@ class Reading:
 
 
 class Parsed(NamedTuple):
-    """The frames of a run, and which keys of labels were met, and which names there are, for ``check_seen``."""
+    """The frames of a run, and which keys of labels were met, and which names there are, for ``check_seen``.
 
-    table: FrameTable
+    ``table`` is None where an odd run turns out to hold nothing but blank lines.
+    """
+
+    table: FrameTable | None
     seen: frozenset[str]
     offered: frozenset[str]
 
@@ -82,7 +85,8 @@ def parse_run(run: Run, reading: Reading, text: bytes | None = None) -> Parsed:
         How it is read.
     text : bytes, optional
         Its text, of :func:`~hiertl_dist.io.runs.iter_run_bytes`; default: it is read from the file, which must be as it
-        was when it was cut, and plain unless the run is odd.
+        was when it was cut, and plain unless the run is odd. An odd run, which is all the rest of its file, is read
+        from the file in any case.
 
     Returns
     -------
@@ -100,14 +104,14 @@ def parse_run(run: Run, reading: Reading, text: bytes | None = None) -> Parsed:
     file = reading.file(run.path, keys)
     if run.odd:
         refuse_changed(run)
-        table = table_of(odd_frames(run, file))
+        frames = list(odd_frames(run, file))
+        table = table_of(frames) if frames else None
     else:
         from .run_tables import table_of_run
 
         found = table_of_run(run, read_run(run) if text is None else text, file)
         if found.error is not None:
             raise found.error
-        assert found.table is not None  # a run has a frame
         table = found.table
     return Parsed(table, frozenset(keys.seen), frozenset(keys.offered))
 

@@ -24,7 +24,7 @@ from .kernels.atom_lines import read_lines
 from .kernels.columns import PLACES, POSITIONS
 from .kernels.near_atoms import mark_near
 from .lines import LARGEST, LineSource
-from .runs import is_utf_8, spans_of
+from .runs import first_latin, spans_of
 from .text_files import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
@@ -84,10 +84,7 @@ class _Reader:
         self.counts = np.array(self.spans.counts, np.int64)
         self.starts = np.concatenate([[0], np.cumsum(self.counts)])
         self.careful = np.zeros(len(self.counts), np.uint8)
-        self.latin_from = len(self.counts)
-        if not is_utf_8(text):
-            parts = zip(self.spans.starts, self.spans.ends, strict=True)
-            self.latin_from = next(k for k, (begin, end) in enumerate(parts) if not is_utf_8(text[begin:end]))
+        self.latin_from = first_latin(text)
 
     def tabled(self) -> Tabled:
         n = len(self.counts)
@@ -113,7 +110,7 @@ class _Reader:
     def _heads(self) -> list[Head | None]:
         """What frames say beside their atoms; None of those that are not plain."""
         run, spans, count = self.run, self.spans, len(self.counts)
-        if self.latin_from < count:
+        if self.latin_from < len(self.text):
             self.careful[:] = 1
             return [None] * count
         text = self.text.decode() if self.text.isascii() else None
@@ -209,7 +206,7 @@ class _Reader:
     def _frame(self, k: int) -> Frame:
         """A frame, read by the careful reader."""
         run, spans = self.run, self.spans
-        latin = run.latin or k > self.latin_from
+        latin = run.latin or spans.starts[k] > self.latin_from
         source = LineSource.at(
             run.path, run.first + spans.starts[k], run.line + spans.lines[k] - spans.lines[0], run.frame + k,
             latin=latin, text=self.text[spans.starts[k] : spans.ends[k]],

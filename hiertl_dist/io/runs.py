@@ -139,7 +139,7 @@ def _number_of_atoms(line: bytes) -> int:
     """What a line between frames holds; 0: nothing, −1: no number of atoms."""
     word = line.strip()
     if not (word.isdigit() and len(word) <= MOST_DIGITS):
-        text = line.decode("utf-8", "surrogateescape").removeprefix(BYTE_ORDER_MARK).strip()
+        text = line.decode("utf-8" if is_utf_8(line) else "latin-1").removeprefix(BYTE_ORDER_MARK).strip()
         if not text:
             return 0
         if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
@@ -194,17 +194,18 @@ def iter_run_bytes(path: Path, size: int = RUN) -> Iterator[tuple[Run, bytes]]:
                 odd = True
                 break
             held, ended = held + more, not more
-            if lone_returns(held, ended):
+            if lone_returns(held, ended) and not (ended and held.isspace()):
                 odd = True
                 break
             complete = held + b"\n" if ended and held and not held.endswith(b"\n") else held
             spans = spans_of(complete, None if packing else status.st_size - first)
             if spans.counts:
                 begin, end = spans.starts[0], min(spans.ends[-1], len(held))
+                latin = latin or not is_utf_8(held[:begin])
                 text = held[begin:end]
                 yield run(first + begin, first + end, spans), text
                 frame += len(spans.counts)
-                latin = latin or not is_utf_8(text)
+            latin = latin or not (held.isascii() or is_utf_8(held[: spans.at]))
             held, first, line = held[spans.at :], first + spans.at, line + spans.line
             odd = spans.odd or (ended and bool(held))
             ended = ended or odd
@@ -221,13 +222,17 @@ def lone_returns(text: bytes, ended: bool) -> bool:
 
 def is_utf_8(text: bytes) -> bool:
     """Whether a text is in UTF-8."""
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return first_latin(text) == len(text)
+
+
+def first_latin(text: bytes) -> int:
+    """Where the first byte of a text is that is not UTF-8; its end, if there is none."""
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            return error.start
+    return len(text)
 
 
 def read_run(run: Run) -> bytes:
@@ -239,7 +244,11 @@ def read_run(run: Run) -> bytes:
         The file has changed since.
     OSError
         It cannot be read.
+    ValueError
+        The run is of a packed file, whose text only :func:`iter_run_bytes` gives, or an odd one.
     """
+    if run.packing or run.odd:
+        raise ValueError(f"expected a run of a plain file with whole frames, found {run}")
     with run.path.open("rb") as stream:
         refuse_changed(run)
         stream.seek(run.first)

@@ -156,7 +156,7 @@ class TestDamage:
         file.write_text(file.read_text() + "2\n\nC 0 0 0\n")
         with (
             executor(kind, workers=2) as runner,
-            pytest.raises(FrameError, match="frame 30.*expected 2 atoms, found 1"),
+            pytest.raises(FrameError, match=r"frame 30.*expected 2 atoms, found 1"),
         ):
             create(tmp_path / "d", file, executor=runner)
 
@@ -180,9 +180,11 @@ class TestTwoImporters:
 
     def test_at_once(self, tmp_path, file):
         jobs = [
-            subprocess.Popen(script("import_script.py", file, tmp_path / "d", 1), env=environment(), stdout=subprocess.PIPE)
+            subprocess.Popen(
+                script("import_script.py", file, tmp_path / "d", 1), env=environment(), stdout=subprocess.PIPE
+            )
             for _ in range(2)
-        ]  # fmt: skip
+        ]
         assert [job.wait(60) for job in jobs] == [0, 0]
         for job in jobs:
             job.stdout.close()

@@ -107,6 +107,15 @@ def test_each_kind_of_xyzf_frame(path, text):
     assert_alike(path, (XYZF[0] + text + XYZF[1]).encode(), kind="xyzf")
 
 
+@pytest.mark.parametrize("size", [1, 500, 1000, 10**6])
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("line", [b"\xa0\n", b"\x85 \n", "\xa0\n".encode(), b"\xef\xbb\xbf\n"])
+def test_blank_lines_of_latin_letters(path, line, at, size):
+    parts = [FRAMES[k].encode() for k in (0, 1, 5)]
+    parts.insert(at, line)
+    assert_alike(path, b"".join(parts), size=size)
+
+
 @pytest.mark.parametrize("which", range(len(FRAMES)))
 def test_most_kinds_of_frames_are_plain(path, which, monkeypatch):
     careful = []

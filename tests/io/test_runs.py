@@ -64,6 +64,32 @@ def test_what_is_odd_is_the_last_run(tmp_path, text):
             parse_run(last, READING)
 
 
+@pytest.mark.parametrize("rest", ["\r", "\n \r\n", "\xa0\n", "\ufeff\n"])
+def test_what_is_blank_is_no_run(tmp_path, rest):
+    path = tmp_path / "a.xyz"
+    for data in (rest.encode(), rest.encode("latin-1", "replace").replace(b"?", b" ")):
+        path.write_bytes(FRAME.encode() + data)
+        (run,) = iter_runs(path, len(FRAME))
+        assert (run.frames, run.last) == (1, len(FRAME))
+
+
+def test_an_odd_run_may_be_blank_after_all(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_bytes((FRAME + "\r" * 200).encode())
+    run, odd = iter_runs(path, len(FRAME))
+    assert odd.odd
+    assert [parse_run(r, READING).table is None for r in (run, odd)] == [False, True]
+
+
+def test_texts_of_packed_files_come_from_the_cut(tmp_path):
+    path = tmp_path / "a.xyz.gz"
+    path.write_bytes(gzip.compress((FRAME * 3).encode()))
+    runs = list(iter_run_bytes(path, 70))
+    assert sum(len(parse_run(run, READING, text).table) for run, text in runs) == 3
+    with pytest.raises(ValueError, match="expected a run of a plain file"):
+        parse_run(runs[0][0], READING)
+
+
 def test_lines_before_that_are_not_utf_8(tmp_path):
     path = tmp_path / "a.xyz"
     path.write_bytes(FRAME.encode() + FRAME.replace("energy", "by=Müller energy").encode("latin-1") + FRAME.encode())
