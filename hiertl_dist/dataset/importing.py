@@ -181,9 +181,15 @@ def _cut(file: File, *, size: int) -> list[Run]:
 def _import(item: _Item, *, folder: Path) -> None:
     """Parse and write one part, unless that was done."""
     if not is_complete(folder, item.part, item.source):
-        parsed = parse_run(item.run, item.file.reading)
-        met = {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
-        write_part(folder, item.part, parsed.table, item.source, met)
+        table, met = _parsed(item.run, item.file)
+        write_part(folder, item.part, table, item.source, met)
+
+
+def _parsed(run: Run, file: File, text: bytes | None = None) -> tuple[FrameTable, dict[str, Any]]:
+    """The frames of a run, and which keys were met."""
+    parsed = parse_run(run, file.reading, text)
+    assert parsed.table is not None  # only an odd run may turn out blank
+    return parsed.table, {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
 
 
 Batch = tuple[dict[str, Any], dict[str, Any], "FrameTable"]
@@ -207,9 +213,8 @@ def _unpacked(file: File) -> Iterator[Batch]:
         if run.odd:
             yield from _odd(file, run)
             return
-        parsed = parse_run(run, file.reading, text)
-        met = {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
-        yield {**file.as_dict(), "first_byte": run.first, "last_byte": run.last}, met, parsed.table
+        table, met = _parsed(run, file, text)
+        yield {**file.as_dict(), "first_byte": run.first, "last_byte": run.last}, met, table
 
 
 def _odd(file: File, run: Run) -> Iterator[Batch]:

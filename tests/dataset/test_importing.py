@@ -1,4 +1,4 @@
-"""What is imported is what is read: any format, by any executor, after kills, beside another importer, or not at all."""
+"""What is imported is what is read: any format, by any executor, after kills, beside another importer, or nothing."""
 
 from __future__ import annotations
 
