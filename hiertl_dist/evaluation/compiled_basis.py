@@ -153,7 +153,7 @@ def never_active(kind: ClusterType) -> bool:
     return any(edge.rmin >= edge.rmax for edge in kind.edges)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def compile_recipe(basis: Basis, names: tuple[str, ...] | None = None) -> Recipe:
     """The recipe of the blocks named (default: all); columns as :func:`~hiertl_dist.columns_of` has them."""
     table = _EdgeTable(basis)

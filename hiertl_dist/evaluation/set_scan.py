@@ -49,16 +49,16 @@ class Wanted(NamedTuple):
     ----------
     elements : ElementSet
         Those of the frames.
+    basis : Basis
+        Whose edges count.
     order : tuple of str
         The elements as they are numbered here: as in the basis, and then others.
     codes : tuple of int
         Of each of them in the basis; −1 of others.
     blocks : dict from ElementSet to Recipe
         Of the blocks that these frames have all elements of.
-    recipe : Recipe
-        Of all of these blocks.
     frozen : dict from str to Recipe
-        The same of frozen models.
+        Of the same blocks of frozen models.
     reach : float
         How far one looks, Å.
     pair : ndarray of int, shape (elements, elements)
@@ -74,10 +74,10 @@ class Wanted(NamedTuple):
     """
 
     elements: ElementSet
+    basis: Basis
     order: tuple[str, ...]
     codes: tuple[int, ...]
     blocks: dict[ElementSet, Recipe]
-    recipe: Recipe
     frozen: dict[str, Recipe]
     reach: float
     pair: NDArray[np.int64]
@@ -85,6 +85,11 @@ class Wanted(NamedTuple):
     first: NDArray[np.int64]
     cutoffs: NDArray[np.float64]
     limits: NDArray[np.float64]
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of all of the blocks: only few frames need it."""
+        return compile_recipe(self.basis, tuple(self.blocks))
 
     def known_pairs(self) -> Iterator[tuple[str, int, int, int]]:
         """(name, codes of both elements, number) of each pair of elements that the basis has."""
@@ -125,7 +130,7 @@ def wanted_in(elements: ElementSet, basis: Basis, names: Sequence[str], frozen: 
     cutoffs = [c for own in by_pair for c in sorted(own)]
     reaches = [*(r.reach for r in blocks.values()), *(float(r.inner.max(initial=0.0)) for r in models.values())]
     return Wanted(
-        elements, order, tuple(code.get(e, -1) for e in order), blocks, compile_recipe(basis, present), models,
+        elements, basis, order, tuple(code.get(e, -1) for e in order), blocks, models,
         max(reaches, default=0.0), pair, inner, np.cumsum([0, *map(len, by_pair)]), np.array(cutoffs, np.float64),
         np.array([_square_limit(c) for c in cutoffs], np.float64),
     )  # fmt: skip
@@ -206,7 +211,7 @@ class SetScan:
         atoms = np.repeat(table.starts[members] - np.cumsum(sizes) + sizes, sizes) + np.arange(len(frame))
         np.add.at(per_frame, (table.types[atoms], frame), 1)
         known = {e: per_frame[k] for k, e in enumerate(table.names)}
-        elements = wanted.recipe.elements
+        elements = wanted.basis.elements
         pairs = {}
         for _, a, b, p in wanted.known_pairs():
             for c in range(wanted.first[p], wanted.first[p + 1]):
@@ -228,7 +233,7 @@ class SetScan:
         step = max(SAMPLED, len(self.members) // SAMPLES)
         for index in self.members[::step].tolist():
             frame = table.frame(index)
-            near = frame_neighbours(frame, self.wanted.recipe, within=cutoffs[-1])
+            near = frame_neighbours(frame, recipes[0], within=cutoffs[-1])
             shares.append([neighbour_overlap(near, c) for c in cutoffs])
         return dict(zip(cutoffs, np.mean(shares, axis=0).tolist(), strict=True))
 
