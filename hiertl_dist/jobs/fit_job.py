@@ -168,7 +168,7 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"{mib(facts['assemble_bytes_per_worker'])} MiB to assemble, "
         f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
         f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
-        f"a fit by a ridge takes about {cpu_text(facts['fit_cpu_seconds'])} CPU",
+        f"CPU time of a fit, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}",
     ]
     held_out = facts["held_out_frames"]
     if held_out:

@@ -154,7 +154,8 @@ def list_neighbours(
     )  # fmt: skip
     i, j, vec = chosen[i], chosen[j], np.asarray(vec, np.float64)
     x, y, z = vec.T
-    dist = np.sqrt(x * x + z * z + y * y)  # in the order of ``images.py``
+    # in the order in which scan.py and images.py add: one of numpy's own choice is another on other processors
+    dist = np.sqrt(x * x + z * z + y * y)
     if codes is not None and reach is not None:
         kept = np.flatnonzero(dist < reach[codes[i], codes[j]])
         i, j, shift, vec, dist = i[kept], j[kept], shift[kept], vec[kept], dist[kept]

@@ -22,8 +22,8 @@ ALMOST = 9e4
 MOST_BINS = 5e4
 """Bins as wide as the reach: with more, ``neighbours.py`` may refuse a frame."""
 
-MOST_IMAGES = 1e7
-"""Atoms and images of a frame, beyond which it is odd."""
+MOST_IMAGES = 1e6
+"""Atoms and images of a frame, beyond which it is odd; each takes a hundred bytes here."""
 
 FAR = 1e5
 """Cells that an atom may be away: beyond, fractions of a cell lose digits."""
@@ -234,7 +234,7 @@ def _squares(px, py, pz, cu, cv, cw, at, away, box, reach, out):
         x = (px[g] - x0) + (u * ax + v * bx + w * cx)
         y = (py[g] - y0) + (u * ay + v * by + w * cy)
         z = (pz[g] - z0) + (u * az + v * bz + w * cz)
-        # vesin adds the squares one after the other, numpy's einsum does so in vectors of two
+        # neighbours.py adds in the first order, and vesin, which tells what is in reach, in the second
         out[g] = (x * x + z * z) + y * y if (x * x + y * y) + z * z < most else np.inf
 
 
