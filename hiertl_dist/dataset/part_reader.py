@@ -75,12 +75,11 @@ class PartReader:
         return own
 
     def facts(self) -> FrameFacts:
-        """The facts of the part's frames."""
-        numbers = self.numbers
-        return FrameFacts(
-            self.index.formulas, numbers[:, 1].copy(), self.index.groups, numbers[:, 2].copy(),
-            numbers[:, 3].astype(np.uint8), self._kept("frames/values")[:, 0].copy(),
-        )  # fmt: skip
+        """The facts of the part's frames. What is read for them is not kept."""
+        own = self._whole("frames/numbers")
+        formula, group = (self.index.codes[name][self.place][own[:, k]] for k, name in ((1, "formulas"), (2, "groups")))
+        energies = self._whole("frames/values")[:, 0].copy()
+        return FrameFacts(self.index.formulas, formula, self.index.groups, group, own[:, 3].astype(np.uint8), energies)
 
     def digests(self, frames: NDArray[np.integer]) -> NDArray[np.uint8]:
         """(n, 64) digests and configurations of some frames."""

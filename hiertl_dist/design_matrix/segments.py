@@ -36,8 +36,8 @@ class Segment(Shown):
         Places of its frames in the data set.
     frames : FrameSequence
         The frames, or where they are.
-    groups : tuple of (Group, int)
-        Rows of each group of sources and kinds.
+    rows : int
+        Number of their rows.
     folds : ndarray of int, shape (frames,), or None
         Fold of each frame, where compositions, folds and numbers of atoms are kept apart too; −1 for none.
     """
@@ -46,13 +46,13 @@ class Segment(Shown):
     elements: ElementSet
     indices: NDArray[np.int64]
     frames: FrameSequence
-    groups: tuple[tuple[Group, int], ...]
+    rows: int
     folds: NDArray[np.int64] | None = None
 
     @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return sum(n for _, n in self.groups)
+    def groups(self) -> tuple[tuple[Group, int], ...]:
+        """Rows of each group of sources and kinds, groups in order of first appearance."""
+        return _groups(self.frames.facts)
 
     @property
     def label(self) -> str:
@@ -147,7 +147,7 @@ def cut_segments(
             part = own[run]
             key = hashlib.sha256(digests[part].tobytes()).hexdigest()
             places = chosen[part]
-            segments.append(Segment(key, elements, places, frames.take(places), _groups(frames, places)))
+            segments.append(Segment(key, elements, places, frames.take(places), int(rows[part].sum())))
     return segments
 
 
@@ -161,14 +161,12 @@ def _runs(rows: NDArray[np.int64], limit: int) -> Iterator[slice]:
         start, before = stop, int(total[stop - 1])
 
 
-def _groups(frames: FrameSequence, places: NDArray[np.int64]) -> tuple[tuple[Group, int], ...]:
-    """Rows of each group, groups in order of first appearance."""
-    facts = frames.facts.take(places)
+def _groups(facts: FrameFacts) -> tuple[tuple[Group, int], ...]:
     codes, number = np.unique(facts.group, return_inverse=True)
     counts = facts.rows_of_kinds
     totals = np.zeros((len(codes), len(SUMMARY_KINDS)), np.int64)
     np.add.at(totals, number, counts)
-    first = np.full(totals.shape, len(places))
-    np.minimum.at(first, number, np.where(counts > 0, np.arange(len(places))[:, None], len(places)))
+    first = np.full(totals.shape, len(facts))
+    np.minimum.at(first, number, np.where(counts > 0, np.arange(len(facts))[:, None], len(facts)))
     order = sorted(zip(*np.nonzero(totals), strict=True), key=lambda at: (first[at], at[1]))
     return tuple((Group(facts.group_names[codes[g]], SUMMARY_KINDS[k]), int(totals[g, k])) for g, k in order)

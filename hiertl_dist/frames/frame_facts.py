@@ -57,6 +57,13 @@ class Formula(NamedTuple):
         return composition_name({name: round(100 * n / atoms) for name, n in self.counts})
 
 
+_BITS: Final = np.arange(256)[:, np.newaxis] >> np.arange(8) & 1
+_ROWS: Final = np.stack(
+    [np.zeros(256, np.int64), _BITS[:, 2:5].sum(axis=1), _BITS[:, 5:8].sum(axis=1), _BITS[:, 0]], axis=1
+)
+"""(256, 4) rows but for those of forces, by the bits of labels and by kind."""
+
+
 @dataclass(frozen=True, eq=False)
 class FrameFacts:
     """Facts of n frames; texts stand once, and frames have their numbers.
@@ -125,17 +132,14 @@ class FrameFacts:
     @property
     def rows_of_kinds(self) -> NDArray[np.int64]:
         """(n, 4) rows of each frame by :data:`~hiertl_dist.frames.rows.SUMMARY_KINDS`."""
-        rows = np.zeros((len(self), len(SUMMARY_KINDS)), np.int64)
+        rows = _ROWS[self.labels]
         rows[:, 0] = 3 * np.where(self.has_forces, self.n_atoms, 0)
-        for component in range(6):
-            rows[:, 1 if component < 3 else 2] += (self.labels & (STRESS << component)) != 0
-        rows[:, 3] = self.has_energy
         return rows
 
     @property
     def n_rows(self) -> NDArray[np.int64]:
         """(n,) rows of each frame: its labels as numbers."""
-        n: NDArray[np.int64] = self.rows_of_kinds.sum(axis=1)
+        n: NDArray[np.int64] = _ROWS.sum(axis=1)[self.labels] + 3 * np.where(self.has_forces, self.n_atoms, 0)
         return n
 
     def element_sets(self, chosen: NDArray[np.bool_] | None = None) -> set[ElementSet]:
