@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from .kernels.clusters import Family
 
 EVALUATION_NANOSECONDS: Final[dict[str, float]] = {
-    "frame": 3.64e5, "found": 68.4, "neighbour": 94.4, "look": 1.47e4, "range": 3.52, "pair": 192.0, "pair batch": 32.4,
-    "family": 3.0e4, "edge": 0.392, "around": 0.93, "centre pair": 475.0, "role": 103.0, "multiply": 0.0439,
-    "meeting": 3.35, "multiply 4": 0.0289, "dot": 0.0989,
+    "frame": 6.4e4, "found": 8.8, "neighbour": 15.0, "look": 1.1e4, "range": 2.1, "pair": 84.0, "pair batch": 3.8,
+    "family": 5.9e3, "edge": 0.16, "around": 0.65, "centre pair": 170.0, "role": 72.0, "multiply": 0.03,
+    "meeting": 2.4, "multiply 4": 0.015, "dot": 0.039,
 }  # fmt: skip
-"""As ``row_costs.NANOSECONDS``, of evaluations, on the same processor: 408 models on frames of 2 to 686 atoms, all of
-them made or chosen by ``benchmarks/cost_model.py``."""
+"""As ``row_costs.NANOSECONDS``, of evaluations, on the same processor and in the same way: 441 models on frames of 2 to
+686 atoms, all of them made or chosen by ``benchmarks/cost_model.py``."""
 
 
 def evaluation_seconds(frame: Frame, scan: FrameScan, recipe: Recipe) -> float:
