@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 NAMES: Final = (
     "row_kernels", "evaluation", "cost_model", "reduction", "store_io", "reading", "planning", "end_to_end", "peers",
-    "scaling", "paper_scale", "ill_conditioned", "lasso", "views", "search", "calibration", "selection", "init_rules",
-    "energy_zero",
+    "scaling", "large_data", "paper_scale", "ill_conditioned", "lasso", "views", "search", "calibration", "selection",
+    "init_rules", "energy_zero",
 )  # fmt: skip
 """Modules with a ``BENCHMARK``, the cheap ones first."""
 
