@@ -91,11 +91,12 @@ def test_codes_of_shifts_add_up(pbc):
                 assert near.code[c] == near.code[a] + near.code[b]
 
 
-def test_a_dense_cluster_in_a_large_cell_finds_room(roads):
-    """The room for pairs is guessed from the mean density."""
+@pytest.mark.parametrize("cell", [None, np.diag([60.0, 60.0, 60.0])], ids=["molecule", "cell"])
+def test_a_dense_cluster_finds_room(roads, cell):
+    """The room for pairs is guessed from the mean density, or from the number of atoms."""
     positions = np.random.default_rng(0).normal(size=(300, 3))
-    near = same(positions, np.diag([60.0, 60.0, 60.0]), 4.0)
-    assert len(near.atom) > 0.5 * 300**2
+    near = same(positions, cell, 5.0)
+    assert len(near.atom) > 256 * 300
     assert roads[0][0] == 0
 
 

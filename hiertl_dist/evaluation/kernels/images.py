@@ -215,10 +215,11 @@ def _measure(positions, inverse, volume, repeats, kinds, cutoff, home, inside, s
             )
     if chosen * number > MOST_CHECKS:
         return -1, 0
-    room = chosen * number // 2 + 1
+    # in a crystal twice as dense around an atom as elsewhere; where it is denser, the search is done again
+    each = 128.0
     if repeats[0] and repeats[1] and repeats[2]:
-        # twice as dense around an atom as elsewhere
-        room = min(room, int(4.2 * chosen * chosen * cutoff**3 / volume) + 16 * chosen)
+        each = 4.2 * chosen * cutoff**3 / volume + 16.0
+    room = min(chosen * number // 2 + 1, int(chosen * each))
     return number, room
 
 

@@ -61,7 +61,7 @@ def _joined(i, ej, element, near, edge, inside, once, js):
 # long: its parameters are documented
 @jit
 def pair_rows(element, near, fn, order, first, inside, edges, volume, frow, srow, erow, out, scratch):
-    """Write two-body rows: of forces where the atom has an element of the column's, of stress and energy.
+    """Write two-body rows: of forces, zero where the atom has no element of the column's, of stress and energy.
 
     Parameters
     ----------
