@@ -254,7 +254,7 @@ class Dataset(FrameSequence):
 
     @cached_property
     def facts(self) -> FrameFacts:
-        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        """What is known of the frames without their atoms: formula, group, labels and energy of each, as columns."""
         if "_facts_of_all" in self.__dict__ or WHOLE * len(self) >= self._index.frames:
             rows = self._indices
             return self._facts_of_all.take(slice(rows.start, rows.stop) if isinstance(rows, range) else rows)
@@ -285,29 +285,46 @@ class Dataset(FrameSequence):
 
     @property
     def digests(self) -> NDArray[np.uint8]:
-        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        """(n, 32) ``Frame.digest`` of each frame, as bytes."""
         return self._digests(slice(0, DIGEST))
 
     @property
     def configurations(self) -> NDArray[np.uint8]:
-        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        """(n, 32) ``Frame.configuration`` of each frame, as bytes."""
         return self._digests(slice(DIGEST, None))
 
     @property
     def identities(self) -> list[str]:
-        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        """A text that tells these frames, and their order, from others."""
         places = np.asarray(self._indices, np.int64)
         return [f"{self._id} {hashlib.sha256(places.tobytes()).hexdigest()}"]
 
     def origin(self, index: int) -> str:
-        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        """Where a frame came from, for messages.
+
+        Parameters
+        ----------
+        index : int
+            Its number, from 0.
+
+        Returns
+        -------
+        str
+            As ``Frame.origin``.
+        """
         number = self._indices[index]
         k = int(np.searchsorted(self._index.starts, number, side="right")) - 1
         text, after = PartReader(self._folder, self._index, k).numbers[number - self._index.starts[k], 5:7].tolist()
         return str(Numbered(self._index.origins[text], after))
 
     def alike_labels(self) -> list[AlikeLabels]:
-        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        """Which labels frames have, and where these came from.
+
+        Returns
+        -------
+        list of AlikeLabels
+            Frames that were read alike together, in order of first appearance.
+        """
         known: dict[tuple[int, int], AlikeLabels] = {}
         for k, own, places in sorted(self._by_part(), key=lambda of_part: int(of_part[2][0])):
             numbers = PartReader(self._folder, self._index, k).numbers[own]
@@ -330,7 +347,18 @@ class Dataset(FrameSequence):
     # ---- frames
 
     def table(self) -> FrameTable:
-        """As of :class:`~hiertl_dist.frames.frame_sequence.FrameSequence`."""
+        """All of the frames as ragged arrays; to be asked for of few.
+
+        Returns
+        -------
+        FrameTable
+            With arrays of their own.
+
+        Raises
+        ------
+        StoreError
+            What is on disk is not what was written.
+        """
         numbers = np.asarray(self._indices, np.int64)
         of_part = np.searchsorted(self._index.starts, numbers, side="right") - 1
         runs = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(of_part)) + 1)

@@ -17,6 +17,7 @@ from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.energies import Model, predicted_rows
 from ..evaluation.frame_rows import InnerPolicy, rows_of
 from ..executors import borrowed
+from ..frames.frame_sequence import joined_frames
 from ..frames.rows import SUMMARY_KINDS, atom_numbers, kind_codes, n_rows, row_targets
 from ..model.one_body import without_one_body
 from ..text.cards import assembly_card
@@ -26,7 +27,7 @@ from .store import DesignStore
 from .store_layout import LABEL_ARRAYS, TileSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -79,12 +80,12 @@ FROZEN_SECONDS: Final = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One item: some parts of a segment. ``numbers``: of each of its frames and their groups in the layout."""
+    """One item: some parts of a segment. ``numbers``, (frames, 2): of each of its frames and of its group in the store."""
 
     segment: Segment
     parts: tuple[Part, ...]
     seconds: float
-    numbers: tuple[tuple[int, int], ...]
+    numbers: NDArray[np.int32]
 
     @property
     def label(self) -> str:
@@ -181,18 +182,17 @@ def assemble(
             check_plan(plan, runner, memory=memory, store=store)
         parts = list(_parts(plan, frozen))
         specs = [spec for part in parts for spec in part.specs]
-        listed = [f for s in plan.segments for f in s.frames]
+        listed = joined_frames([s.frames for s in plan.segments])
         # one item, so that on every executor exactly one process creates the arrays and looks at the ledger
         prepare = partial(
             _prepare, basis=plan.basis, policy=plan.policy, specs=specs,
-            chunk_rows=_chunk_rows(specs), frames=[f.digest for f in listed],
-            groups=list(dict.fromkeys(f.group for f in listed)), verify=verify,
+            chunk_rows=_chunk_rows(specs), frames=listed.digests, groups=listed.facts.groups(), verify=verify,
         )  # fmt: skip
-        missing, layout = runner.run(prepare, [Path(store)], label=str, what="prepare the store")[0]
+        missing, layout, numbers = runner.run(prepare, [Path(store)], label=str, what="prepare the store")[0]
         lacking = [p for p in parts if any((s.array, s.key) in missing for s in p.specs)]
         task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
                        policy=policy, frozen=tuple(frozen))  # fmt: skip
-        items = _items(lacking, layout)
+        items = _items(lacking, layout, _numbers_of(plan, numbers))
         runner.run(task, items, label=_label, what="assemble", cost=lambda w: w.seconds, kind=_kind)
     return Assembly(DesignStore(Path(store)), plan, len(lacking), len(parts) - len(lacking))
 
@@ -234,12 +234,19 @@ def _parts(plan: Plan, frozen: Sequence[Parameters]) -> Iterator[_SegmentPart]:
         yield _SegmentPart(s, LABELS, tuple(TileSpec(f"labels/{a}", s.key, s.rows, 1) for a in LABEL_ARRAYS), 0.0)
         for i, model in enumerate(frozen):
             spec = TileSpec(offset_array(model), s.key, s.rows, 1)
-            yield _SegmentPart(s, i, (spec,), FROZEN_SECONDS * sum(len(f) for f in s.frames))
+            yield _SegmentPart(s, i, (spec,), FROZEN_SECONDS * int(s.frames.facts.n_atoms.sum()))
 
 
-def _items(parts: Sequence[_SegmentPart], layout: dict[str, Any]) -> list[_Work]:
+def _numbers_of(plan: Plan, numbers: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
+    """By segment, the numbers of its frames in the store."""
+    starts = np.cumsum([0, *(len(s.frames) for s in plan.segments)])
+    return {s.key: numbers[first : first + len(s.frames)] for s, first in zip(plan.segments, starts, strict=False)}
+
+
+def _items(
+    parts: Sequence[_SegmentPart], layout: dict[str, Any], frames: Mapping[str, NDArray[np.int32]]
+) -> list[_Work]:
     """The items of some parts: each by itself, but for small ones, which go with the longest of their segment."""
-    frames = {digest: i for i, digest in enumerate(layout["frames"])}
     groups = {name: i for i, name in enumerate(layout["groups"])}
     by_segment: dict[str, list[_SegmentPart]] = defaultdict(list)
     for part in parts:
@@ -247,7 +254,9 @@ def _items(parts: Sequence[_SegmentPart], layout: dict[str, Any]) -> list[_Work]
     items = []
     for of_segment in by_segment.values():
         segment = of_segment[0].segment
-        numbers = tuple((frames[f.digest], groups[f.group]) for f in segment.frames)
+        facts = segment.frames.facts
+        names = np.array([groups.get(name, -1) for name in facts.group_names], np.int32)
+        numbers = np.stack([frames[segment.key], names[facts.group]], axis=1)
         longest, *others = sorted(of_segment, key=lambda p: -p.seconds)
         alone = [[p] for p in others if p.seconds >= SMALL_SECONDS]
         small = [p for p in others if p.seconds < SMALL_SECONDS]
@@ -260,19 +269,18 @@ def _items(parts: Sequence[_SegmentPart], layout: dict[str, Any]) -> list[_Work]
                 load = part.seconds
             together[-1].append(part)
         for item_parts in (*together, *alone):
-            names = tuple(p.part for p in item_parts)
-            items.append(_Work(segment, names, sum(p.seconds for p in item_parts), numbers))
+            items.append(_Work(segment, tuple(p.part for p in item_parts), sum(p.seconds for p in item_parts), numbers))
     return items
 
 
 def _prepare(
     path: Path, *, basis: Basis, policy: InnerPolicy, specs: Sequence[TileSpec], chunk_rows: dict[str, int],
-    frames: Sequence[str], groups: Sequence[str], verify: bool,
-) -> tuple[set[tuple[str, str]], dict[str, Any]]:  # fmt: skip
-    """Make the store ready for these tiles; (array, key) of those that it lacks, and its layout."""
+    frames: NDArray[np.uint8], groups: Sequence[str], verify: bool,
+) -> tuple[set[tuple[str, str]], dict[str, Any], NDArray[np.int32]]:  # fmt: skip
+    """Make the store ready for these tiles; (array, key) of those that it lacks, its layout, numbers of frames."""
     store = DesignStore.create(path, basis.to_dict(), basis.digest, policy)
-    store.prepare(specs, chunk_rows, frames=frames, groups=groups, provenance=_provenance())
-    return {(s.array, s.key) for s in store.missing(specs, verify=verify)}, store.layout()
+    numbers = store.prepare(specs, chunk_rows, frames=frames, groups=groups, provenance=_provenance())
+    return {(s.array, s.key) for s in store.missing(specs, verify=verify)}, store.layout(), numbers
 
 
 def _provenance() -> dict[str, Any]:
@@ -296,7 +304,7 @@ def _compute(
     work: _Work, *, store: DesignStore, layout: dict[str, Any], basis: Basis, policy: InnerPolicy,
     frozen: tuple[Parameters, ...],
 ) -> None:  # fmt: skip
-    segment = work.segment
+    segment = work.segment.loaded()
     for part in work.parts:
         if part == LABELS:
             for name, data in label_columns(segment, work.numbers).items():
@@ -332,15 +340,15 @@ def frozen_rows(frames: Sequence[Frame], frozen: Parameters, policy: InnerPolicy
     return np.concatenate([predicted_rows(f, e) for f, e in zip(frames, evaluations, strict=True)])
 
 
-def label_columns(segment: Segment, numbers: Sequence[tuple[int, int]]) -> dict[str, NDArray[Any]]:
+def label_columns(segment: Segment, numbers: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
     """Target, kind, frame, atom and group of each row of a segment.
 
     Parameters
     ----------
     segment : Segment
         Frames and their rows.
-    numbers : sequence of tuple (int, int)
-        The number of each frame and of its group, in the store's layout.
+    numbers : ndarray of int32, shape (frames, 2)
+        The number of each frame and of its group, in the store.
 
     Returns
     -------
@@ -353,6 +361,6 @@ def label_columns(segment: Segment, numbers: Sequence[tuple[int, int]]) -> dict[
         "target": np.concatenate([row_targets(f) for f in segment.frames]),
         "kind": np.concatenate(kinds).astype(np.int32),
         "atom": np.concatenate([atom_numbers(f) for f in segment.frames]),
-        "frame": np.repeat(np.array([frame for frame, _ in numbers], np.int32), counts),
-        "group": np.repeat(np.array([group for _, group in numbers], np.int32), counts),
+        "frame": np.repeat(numbers[:, 0], counts),
+        "group": np.repeat(numbers[:, 1], counts),
     }

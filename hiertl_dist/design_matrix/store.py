@@ -22,6 +22,7 @@ from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path
 from ..text.display import Shown
+from .store_frames import number_frames
 from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, fit_array, plan_tile, read_layout, stores_in
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class DesignStore(Shown):
         Returns
         -------
         dict
-            ``{"frames": [...], "groups": [...], "arrays": {name: {"chunk_rows", "slots", "tiles", …}}}``; not to be
+            ``{"groups": [...], "arrays": {name: {"chunk_rows", "slots", "tiles", …}}}``; not to be
             changed, for all readers share it.
         """
         return read_layout(self.path / "layout.json")
@@ -169,10 +170,10 @@ class DesignStore(Shown):
         specs: Sequence[TileSpec],
         chunk_rows: dict[str, int],
         *,
-        frames: Sequence[str] = (),
+        frames: NDArray[np.uint8] | None = None,
         groups: Sequence[str] = (),
         provenance: dict[str, Any] | None = None,
-    ) -> None:
+    ) -> NDArray[np.int32]:
         """Give every tile its chunks, creating and growing arrays. To be called by one process at a time.
 
         Parameters
@@ -181,10 +182,17 @@ class DesignStore(Shown):
             The tiles that will be written; those that have chunks keep them.
         chunk_rows : dict from str to int
             Rows of a chunk, for arrays that do not exist yet.
-        frames, groups : sequence of str, optional
-            Digests and names to be numbered; what is there keeps its number.
+        frames : ndarray of uint8, shape (n, 32), optional
+            Digests of frames to be numbered; what is there keeps its number.
+        groups : sequence of str, optional
+            Names to be numbered, alike.
         provenance : dict, optional
             Appended to the store's history.
+
+        Returns
+        -------
+        ndarray of int32, shape (n,)
+            The number of each of ``frames``.
 
         Raises
         ------
@@ -193,8 +201,8 @@ class DesignStore(Shown):
         """
         with locked(self.path):
             layout = deepcopy(self.layout())
-            for key, new in (("frames", frames), ("groups", groups)):
-                layout[key] = list(dict.fromkeys([*layout[key], *new]))
+            layout["groups"] = list(dict.fromkeys([*layout["groups"], *groups]))
+            numbers = number_frames(self.path, layout, frames)
             group = zarr.open_group(self.path, mode="a")
             for spec in specs:
                 plan_tile(layout, spec, chunk_rows, self.path)
@@ -203,6 +211,7 @@ class DesignStore(Shown):
             if provenance is not None:
                 group.attrs["provenance"] = [*group.attrs["provenance"], provenance]  # type: ignore[misc]
             write_json(self.path / "layout.json", layout)
+        return numbers
 
     def ledger_path(self, array: str, key: str) -> Path:
         """Where it is noted that a tile is complete.

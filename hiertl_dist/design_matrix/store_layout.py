@@ -3,7 +3,8 @@
 Layout on disk::
 
     zarr.json            attributes: format, basis and its digest, policy, provenance of each assembly
-    layout.json          which chunks each tile owns; digests of the frames; names of the groups
+    layout.json          which chunks each tile owns; names of the groups
+    frames.sha256        32 bytes for each frame: the digest of what has that number in labels/frame
     blocks/CN/           float64 (rows, columns of the block), unweighted design rows
     labels/target/       float64 (rows, 1); labels/{kind,frame,atom,group}: int32 (rows, 1)
     offsets/<digest>/    float64 (rows, 1): what a frozen model predicts for each row
@@ -59,7 +60,7 @@ def read_layout(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
     except FileNotFoundError:
-        return {"frames": [], "groups": [], "arrays": {}}
+        return {"groups": [], "arrays": {}}
     return _layout(path, (status.st_mtime_ns, status.st_size, status.st_ino))
 
 

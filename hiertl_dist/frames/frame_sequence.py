@@ -57,7 +57,18 @@ class FrameSequence(Sequence["Frame"]):
 
     @abstractmethod
     def take(self, indices: NDArray[np.integer]) -> FrameSequence:
-        """Some of the frames, in the order of their numbers given, which may be in any."""
+        """Some of the frames.
+
+        Parameters
+        ----------
+        indices : ndarray of int
+            Their numbers, in any order.
+
+        Returns
+        -------
+        FrameSequence
+            The frames in that order.
+        """
 
     @property
     @abstractmethod
@@ -76,11 +87,28 @@ class FrameSequence(Sequence["Frame"]):
 
     @abstractmethod
     def origin(self, index: int) -> str:
-        """Where a frame came from, for messages."""
+        """Where a frame came from, for messages.
+
+        Parameters
+        ----------
+        index : int
+            Its number, from 0.
+
+        Returns
+        -------
+        str
+            As ``Frame.origin``.
+        """
 
     @abstractmethod
     def table(self) -> FrameTable:
-        """All of the frames as ragged arrays; to be asked for of few."""
+        """All of the frames as ragged arrays; to be asked for of few.
+
+        Returns
+        -------
+        FrameTable
+            In their order.
+        """
 
     @abstractmethod
     def _frame(self, index: int) -> Frame:
@@ -102,7 +130,13 @@ class FrameSequence(Sequence["Frame"]):
         return self._frame(number)
 
     def alike_labels(self) -> list[AlikeLabels]:
-        """Which labels frames have and where these came from, in order of first appearance."""
+        """Which labels frames have, and where these came from.
+
+        Returns
+        -------
+        list of AlikeLabels
+            Frames that were read alike together, in order of first appearance.
+        """
         known: dict[tuple[LabelOrigin | None, bool, bool, bool], AlikeLabels] = {}
         for frame in self:
             has = (frame.labels, frame.energy is not None, frame.forces is not None, frame.stress is not None)

@@ -29,6 +29,7 @@ from hiertl_dist.design_matrix import assembly, planning
 from hiertl_dist.design_matrix.assembly import block_array, offset_array, row_parts
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.design_matrix.store import DesignStore
+from hiertl_dist.design_matrix.store_frames import read_digests
 from hiertl_dist.design_matrix.store_layout import LABEL_ARRAYS
 from hiertl_dist.errors import InnerCutoffError, StoreError
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
@@ -75,12 +76,12 @@ def test_every_tile_is_the_design_rows_of_its_frames(done):
 
 
 def test_labels_of_every_row(done):
-    layout = done.store.layout()
+    layout, digests = done.store.layout(), read_digests(done.store.path)
     for segment in done.plan.segments:
         read = {a: done.store.read(f"labels/{a}", segment.key)[:, 0] for a in LABEL_ARRAYS}
         rows = [r for i, f in zip(segment.indices, segment.frames, strict=True) for r in row_labels(f, i)]
         np.testing.assert_array_equal(read["target"], design_rows(segment.frames, BASIS, ["C"]).target)
-        assert [FRAMES[r.frame].digest for r in rows] == [layout["frames"][i] for i in read["frame"]]
+        assert [FRAMES[r.frame].digest for r in rows] == [bytes(digests[i]).hex() for i in read["frame"]]
         assert [FRAMES[r.frame].group for r in rows] == [layout["groups"][i] for i in read["group"]]
         assert [r.atom for r in rows] == read["atom"].tolist()
         kinds = [SUMMARY_KINDS[k] for k in read["kind"]]

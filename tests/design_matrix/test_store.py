@@ -14,6 +14,7 @@ import pytest
 import zarr
 
 from hiertl_dist.design_matrix.store import DesignStore
+from hiertl_dist.design_matrix.store_frames import read_digests
 from hiertl_dist.design_matrix.store_layout import LABEL_ARRAYS, TileSpec
 from hiertl_dist.errors import IncompleteStoreError, StoreError
 from hiertl_dist.files.chunks import TileWriter, crc32c
@@ -292,10 +293,12 @@ def test_a_store_that_grows_keeps_every_byte_it_had(store):
 
 
 def test_frames_and_groups_keep_their_numbers(store):
-    store.prepare([], {}, frames=["f1", "f2"], groups=["liquid"])
-    store.prepare([], {}, frames=["f3", "f2"], groups=["solid", "liquid"], provenance={"run": 2})
+    digests = np.arange(96, dtype=np.uint8).reshape(3, 32)
+    assert store.prepare([], {}, frames=digests[:2], groups=["liquid"]).tolist() == [0, 1]
+    again = store.prepare([], {}, frames=digests[[2, 1]], groups=["solid", "liquid"], provenance={"run": 2})
+    assert again.tolist() == [2, 1]
     layout = store.layout()
-    assert layout["frames"] == ["f1", "f2", "f3"]
+    np.testing.assert_array_equal(read_digests(store.path), digests)
     assert layout["groups"] == ["liquid", "solid"]
     assert store.attributes["provenance"] == [{"run": 2}]
 
@@ -496,3 +499,17 @@ def test_free_disk_of_a_folder_that_is_not_there_yet(tmp_path):
 
 def test_the_five_label_arrays_are_those_of_the_layout():
     assert LABEL_ARRAYS == ("target", "kind", "frame", "atom", "group")
+
+
+def test_digests_that_stood_in_the_layout_go_on(store):
+    digests = np.arange(64, dtype=np.uint8).reshape(2, 32)
+    path = store.path / "layout.json"
+    before = json.loads(path.read_text())
+    path.write_text(json.dumps({**before, "frames": [bytes(d).hex() for d in digests]}))
+    new = np.full((1, 32), 7, np.uint8)
+    assert store.prepare([], {}, frames=np.concatenate([new, digests])).tolist() == [2, 0, 1]
+    assert "frames" not in json.loads(path.read_text())
+    np.testing.assert_array_equal(read_digests(store.path), np.concatenate([digests, new]))
+    (store.path / "frames.sha256").write_bytes(b"12345")
+    with pytest.raises(StoreError, match=r"frames\.sha256: expected 32 bytes for each frame, found 5"):
+        store.prepare([], {}, frames=new)
