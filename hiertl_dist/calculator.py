@@ -22,7 +22,7 @@ except ImportError as missing:
 
 from .errors import FrameError, HiertlWarning, InnerCutoffError, InputError, MismatchError
 from .evaluation.energies import Model, read_parts
-from .io.atoms import VOIGT, frame_from_ase
+from .io.labelled_atoms import VOIGT, frame_from_ase
 from .model.parameters import Parameters, merge_parameters
 from .model.solution import Solution
 from .model.undetermined import is_determined, undetermined_text

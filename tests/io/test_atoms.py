@@ -348,3 +348,15 @@ def test_groups():
     (frame,) = frames_from_ase([atoms], group="other", group_key="kind")
     assert frame.group == "other"
     assert "the group key has an empty value" in summarise_labels([frame]).text()
+
+
+def test_atoms_that_are_held_fixed_keep_their_forces():
+    from ase.constraints import FixAtoms
+
+    atoms = image()
+    forces = atoms.calc.results["forces"]
+    atoms.set_constraint(FixAtoms([0, 1]))
+    assert not atoms.get_forces()[:2].any()
+    (frame,) = frames_from_ase(atoms)
+    np.testing.assert_allclose(frame.forces, forces * EV)
+    assert any("held fixed" in note for note in frame.labels.notes)
