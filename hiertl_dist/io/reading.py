@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..frames.frame_table import FrameTable, table_of
+from .ase_files import frames_of_ase
 from .extxyz_heads import ExtxyzRuns
 from .label_keys import LabelKeys
 from .lines import LineSource
@@ -33,8 +34,8 @@ class Reading:
 
     Attributes
     ----------
-    kind : {"extxyz", "xyzf"}
-        The format.
+    kind : {"extxyz", "xyzf", "ase"}
+        The format; ``"ase"``: what ASE reads, which is read from its beginning, by one process.
     group : str
         The group of the frames.
     asked : str
@@ -52,12 +53,17 @@ class Reading:
     stress_key: str | None = None
     virial_key: str | None = None
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text that this package reads itself: it can be cut into runs."""
+        return self.kind != "ase"
+
     def keys(self) -> LabelKeys:
         """The keys of labels, of which none was met so far."""
         return LabelKeys(self.energy_key, self.forces_key, self.stress_key, self.virial_key)
 
     def file(self, path: Path, keys: LabelKeys) -> Format:
-        """What reads a file; the keys that are met are entered in ``keys``."""
+        """What reads a file of text; the keys that are met are entered in ``keys``."""
         if self.kind == "xyzf":
             return XyzfFile(path, self.group, self.asked)
         return ExtxyzRuns(path, keys, self.group, self.group_key, self.asked)
@@ -158,6 +164,10 @@ def frames_of_file(
     FrameError
         Naming file, frame and line.
     """
+    if not reading.is_text:
+        frames = frames_of_ase(path, keys, reading.group, reading.group_key, reading.asked)
+        yield from itertools.islice(frames, most)
+        return
     file = reading.file(path, keys)
     if small:
         with LineSource(path) as source:

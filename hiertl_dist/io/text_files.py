@@ -16,7 +16,7 @@ from ..files.paths import beside, local_path, require_file
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SUFFIXES: Final = (".xyzf", ".extxyz", ".exyz", ".xyz")
+SUFFIXES: Final = (".xyzf", ".extxyz", ".exyz", ".xyz", ".traj", ".db", ".aselmdb", ".xml")
 PACKED: Final = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 DAMAGES: Final = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 """What the readers of packed files raise of a damaged one; bz2 raises a bare OSError."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import HiertlWarning, InputError
 from ..frames.label_summary import summarise_labels
+from .ase_files import is_for_ase, need_ase
 from .label_keys import LabelKeys
 from .reading import Reading, are_small, frames_of_file
 from .text_files import find_files, stem, unpacked_name
@@ -47,23 +48,29 @@ def read_frames(
 ) -> list[Frame]:
     """Read trajectories, in the package's units (Å, kcal/mol; stress positive under compression).
 
+    Extended XYZ and ChIMES' own format are read by this package itself, all else by ASE
+    (``pip install "hiertl-dist[ase]"``), frame by frame.
+
     Parameters
     ----------
     path : str, Path, or iterable of them
         A file, a glob pattern, or several of them; plain, or packed with gzip, bzip2 or xz (zstandard where Python
         can). Matches of a pattern are sorted.
-    format : {"extxyz", "xyzf"}, optional
+    format : {"extxyz", "xyzf", "ase"}, optional
         Default: by extension (``.extxyz``, ``.exyz``, ``.xyz``, ``.xyzf``, in any case, followed by ``.gz``, ``.bz2``,
-        ``.xz``).
+        ``.xz``), and ``"ase"`` for files called ``*OUTCAR*``, ``*vasp*.xml``, ``*.traj``, ``*.db`` and ``*.aselmdb``
+        (with ``pip install ase-db-backends``). ``format="ase"`` reads whatever ``ase.io.iread`` does.
     group : str, optional
         Group of every frame; default: the file's name without its extensions.
     group_key : str, optional
-        A key of the comment line that holds the group of each frame (extended XYZ).
+        What holds the group of each frame: a key of the comment line of extended XYZ, of ``atoms.info``, or of the
+        key-value pairs or the data of a row of an ASE database.
     energy_key, forces_key, stress_key, virial_key : str, optional
         Where extended XYZ keeps the labels; defaults ``energy`` (eV), ``forces`` (eV/Å), ``stress`` (eV/Å³, ASE's sign)
-        and ``virial`` (eV, −V × stress). A label whose default key is absent is absent; a key named here that no frame
-        has is an error. Naming one leaves the others under their usual names, but that of two keys of a stress only the
-        one named is read.
+        and ``virial`` (eV, −V × stress). Of what ASE reads they are names of its results, of ``atoms.info`` and of
+        ``atoms.arrays``. A label whose default key is absent is absent; a key named here that no frame has is an
+        error. Naming one leaves the others under their usual names, but that of two keys of a stress only the one named
+        is read.
     start : int, default 0
         Number of frames at the beginning, counted over all files in order, that are passed over.
     stop : int, optional
@@ -134,7 +141,7 @@ def iter_frames(
     ----------
     path : str, Path, or iterable of them
         As for :func:`read_frames`.
-    format : {"extxyz", "xyzf"}, optional
+    format : {"extxyz", "xyzf", "ase"}, optional
         As for :func:`read_frames`.
     group, group_key : str, optional
         As for :func:`read_frames`.
@@ -169,12 +176,15 @@ def files_to_read(
     if group is not None and group_key is not None:
         raise InputError(f"group {group!r} and group_key {group_key!r} are both given; only one can name the group")
     files = [
-        (file, Reading(_format(file, format), group or stem(file), asked, group_key, *keys.given()))
+        (file, Reading(format_of(file, format), group or stem(file), asked, group_key, *keys.given()))
         for file, asked in find_files(path)
     ]
     xyzf = next((file for file, reading in files if reading.kind == "xyzf"), None)
     if xyzf is not None and (named := group_key or next(iter(keys.named().values()), None)):
         raise InputError(f"{xyzf}: the key {named!r} is named, but an xyzf file has no keys")
+    for file, reading in files:
+        if reading.kind == "ase":
+            need_ase(file)
     return files
 
 
@@ -198,13 +208,16 @@ def _frames(files: list[tuple[Path, Reading]], keys: LabelKeys, stop: int | None
             yield frame
 
 
-def _format(file: Path, given: str | None) -> str:
-    known = sorted(set(FORMATS.values()))
+def format_of(file: Path, given: str | None = None) -> str:
+    """The format of a file: the one given, else what its name says. Raises InputError where that is none."""
+    known = sorted({*FORMATS.values(), "ase"})
     if given is not None:
         if given not in known:
             raise InputError(f"expected a format of {known}, found {given!r}")
         return given
     suffix = Path(unpacked_name(file.name)).suffix
+    if suffix.lower() not in FORMATS and is_for_ase(file):
+        return "ase"
     if suffix.lower() not in FORMATS:
         raise InputError(
             _no_trajectory(file)
