@@ -1,8 +1,8 @@
 """``import_frames``: frames of files, or of any iterable, become a data set on disk, or are added to one.
 
-Files of text are cut into runs of frames, and workers parse and write a run each. What is packed, or has no plain
-structure, is read by one process. An import that was stopped is gone on with: parts that are complete stay. Frames
-belong to the data set all at once, when the last part is complete.
+Files of text are cut into runs of frames, and workers parse and write a run each. What is packed, has no plain
+structure, or is read by ASE, is read by one process. An import that was stopped is gone on with: parts that are
+complete stay. Frames belong to the data set all at once, when the last part is complete.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..files.paths import local_path
 from ..frames.frame import Frame, frames_digest
 from ..frames.frame_table import table_of
 from ..io.label_keys import LabelKeys
-from ..io.reading import odd_frames, parse_run
+from ..io.reading import frames_of_file, odd_frames, parse_run
 from ..io.runs import RUN, iter_run_bytes, iter_runs
 from ..io.trajectories import iter_frames
 from .dataset_index import is_dataset
@@ -131,7 +131,7 @@ def _open(folder: Path, files: Sequence[Mapping[str, Any]], append: bool) -> tup
 
 def _write(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> list[Part]:
     """Write all parts: runs of text by all workers, what can't be cut by one process, in the order of the frames."""
-    plain = [file for source in given for file in source.files if source.can_be_cut and not file.packed]
+    plain = [file for source in given for file in source.files if source.can_be_cut and file.can_be_cut]
     cut = dict(zip(plain, runner.run(partial(_cut, size=RUN), plain, label=_name, what="look for frames"), strict=True))
     before = index.parts[-1] if index.parts else None
     parts: list[Part] = []
@@ -147,8 +147,9 @@ def _write(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: E
             streamed(partial(_batches, source), source.name)
             continue
         for file in source.files:
-            if file.packed:
-                streamed(partial(_unpacked, file), file.path.name)
+            if not file.can_be_cut:
+                read = _unpacked if file.reading.is_text else _whole
+                streamed(partial(read, file), file.path.name)
                 continue
             items = []
             for run in (run for run in cut[file] if not run.odd):
@@ -221,9 +222,19 @@ def _odd(file: File, run: Run) -> Iterator[Batch]:
     """The frames of a file from where it has no plain structure."""
     keys = file.reading.keys()
     frames = odd_frames(run, file.reading.file(file.path, keys))
+    return _numbered({**file.as_dict(), "first_byte": run.first}, frames, keys)
+
+
+def _whole(file: File) -> Iterator[Batch]:
+    """The frames of a file that ASE reads."""
+    keys = file.reading.keys()
+    return _numbered(file.as_dict(), frames_of_file(file.path, file.reading, keys, small=False), keys)
+
+
+def _numbered(source: dict[str, Any], frames: Iterable[Frame], keys: LabelKeys) -> Iterator[Batch]:
     for number, some in enumerate(_runs(frames)):
         met = {"seen": sorted(keys.seen), "offered": sorted(keys.offered)}
-        yield {**file.as_dict(), "first_byte": run.first, "part": number}, met, table_of(some)
+        yield {**source, "part": number}, met, table_of(some)
 
 
 def _batches(source: Source) -> Iterator[Batch]:

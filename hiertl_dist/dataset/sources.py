@@ -45,6 +45,11 @@ class File:
         """Whether its name says that it is packed."""
         return unpacked_name(self.path.name) != self.path.name
 
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether it is plain text, any run of which can be read by itself."""
+        return self.reading.is_text and not self.packed
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         options = {k: v for k, v in asdict(self.reading).items() if v is not None}
