@@ -12,15 +12,15 @@ LABELS = ("energy", "forces", "stress", "virial")
 def reading_parser(default: str = "a guess") -> argparse.ArgumentParser:
     """The options that say how trajectories are read; :func:`reading_options` takes them from there."""
     one = argparse.ArgumentParser(add_help=False)
-    one.add_argument("--format", choices=("extxyz", "xyzf"), help="of all files (default: by extension)")
+    one.add_argument("--format", choices=("extxyz", "xyzf", "ase"), help="of all files (default: by name)")
     group = default if default == "a guess" else "none, groups are the names of the files"
     groups = one.add_mutually_exclusive_group()
-    groups.add_argument("--group-key", help=f"key of the comment line that names a frame's group (default: {group})")
+    groups.add_argument("--group-key", help=f"key that names a frame's group (default: {group})")
     groups.add_argument(
         "--group-by-file", action="store_const", const="", dest="group_key", help="groups are the names of the files"
     )
     for label in LABELS:
-        one.add_argument(f"--{label}-key", help=f"where extended XYZ keeps the {label} (default: {default})")
+        one.add_argument(f"--{label}-key", help=f"where extended XYZ, or ASE, keeps the {label} (default: {default})")
     return one
 
 
@@ -39,7 +39,7 @@ def look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
     for verb, purpose in (("inspect", "say what there is in some trajectories"),
                        ("init", "the same, and write an input file that runs as it is")):  # fmt: skip
         one = verbs.add_parser(verb, parents=[common, reading_parser()], help=purpose)
-        one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf; patterns)")
+        one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, what ASE reads; patterns)")
         one.add_argument("--units", choices=("kcal", "eV"), default="eV", help="of what is printed (default eV)")
     one.add_argument("-o", "--output", type=Path, default=Path("input.toml"), help="default: input.toml")
     add_overwrite(one)

@@ -2,29 +2,24 @@
 
 ``inspect``, ``init`` and ``evaluate`` read with them, all three by :func:`read_guessed`.
 
-Extended XYZ has usual names (``energy``, ``forces``, ``stress``, ``virial``), and files that name the level of theory
-have others (``dft_energy``, ``REF_forces``). What looks like a label is the rule of
+Extended XYZ, and what ASE reads, has usual names (``energy``, ``forces``, ``stress``, ``virial``), and files that name
+the level of theory have others (``dft_energy``, ``REF_forces``). What looks like a label is the rule of
 :mod:`~hiertl_dist.frames.labels`. A look-alike is only taken where the usual name is in no frame and it is the only
-one; of
-several, one whose name says that it is the reference. Readers themselves never guess.
+one; of several, one whose name says that it is the reference. Readers themselves never guess.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..frames.label_summary import LabelSummary, summarise_labels
 from ..frames.labels import ALIKE, SIZES, likeness, other_quantity, says_reference
-from ..io.comments import LISTS, parse_comment
-from ..io.layouts import DEFAULT_PROPERTIES
-from ..io.lines import LineSource
 from ..io.text_files import find_files
-from ..io.trajectories import iter_frames
-from ..text.words import whole_number
+from ..io.trajectories import format_of, iter_frames
+from .file_keys import GROUP_KEYS, FileKeys, file_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,77 +27,7 @@ if TYPE_CHECKING:
 
     from ..frames.frame import Frame
 
-GROUP_KEYS: Final = ("config_type", "group", "trajectory", "traj", "dataset", "structure_type", "system", "config")
-"""Keys that name a frame's group, the likeliest first; ``config_type`` is QUIP's, GAP's and FitSNAP's."""
-
 GROUPS: Final = "groups are told apart by the key"
-NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
-
-
-@dataclass
-class FileKeys:
-    """What the comment lines of an extended XYZ file name.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    frames : int
-        How many there are.
-    keys : Counter
-        Keys of the comment line, and in how many frames each is with a value.
-    sizes : dict from str to int or None
-        Per key, how many numbers its value has in each frame that has it; ``None`` where that differs or it is no
-        numbers.
-    columns : Counter
-        Columns of three real numbers an atom, and in how many frames.
-    groups : dict from str to Counter
-        Of the keys in :data:`GROUP_KEYS`, their values.
-    """
-
-    path: Path
-    frames: int = 0
-    keys: Counter[str] = field(default_factory=Counter)
-    sizes: dict[str, int | None] = field(default_factory=dict)
-    columns: Counter[str] = field(default_factory=Counter)
-    groups: dict[str, Counter[str]] = field(default_factory=dict)
-
-
-def file_keys(path: Path) -> FileKeys:
-    """Read the comment lines of an extended XYZ file; a file that cannot be read is read as far as that goes.
-
-    Raises FrameError naming frame and line, or OSError, where the reader would.
-    """
-    in_file = FileKeys(path)
-    with LineSource(path) as source:
-        while (line := source.read_filled()) is not None and (n := whole_number(line.strip())):
-            source.frame += 1
-            comment = source.read()
-            if comment is None:
-                break
-            in_file.frames += 1
-            _enter(in_file, parse_comment(comment, LISTS, source.error).values)
-            for _ in range(n):
-                if source.read() is None:
-                    break
-    return in_file
-
-
-def _enter(in_file: FileKeys, info: Mapping[str, str]) -> None:
-    for key, value in info.items():
-        if not value:
-            continue
-        in_file.keys[key] += 1
-        words = re.sub(r"[\[\]{},]", " ", value).split()
-        size = len(words) if words and all(NUMBER.fullmatch(w) for w in words) else None
-        if in_file.sizes.setdefault(key, size) != size:
-            in_file.sizes[key] = None
-        if key in GROUP_KEYS:
-            in_file.groups.setdefault(key, Counter())[value] += 1
-    fields = info.get("Properties", DEFAULT_PROPERTIES).split(":")
-    for name, kind, width in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
-        if kind.upper() == "R" and width == "3":
-            in_file.columns[name] += 1
 
 
 @dataclass(frozen=True)
@@ -155,7 +80,8 @@ def guess_sources(
     find_files(paths)  # refuses a file that is named twice
     files = {path: [file for file, _ in find_files(path)] for path in paths}
     all_files = [file for matched in files.values() for file in matched]
-    keys = {file: file_keys(file) for file in all_files if has_keys(file, stated.get("format"))}
+    formats = {file: format_of(file, stated.get("format")) for file in all_files}
+    keys = {file: file_keys(file, kind) for file, kind in formats.items() if kind != "xyzf"}
     # a key that is named means those that have keys; where no file has, the reader refuses it
     kept = {k: v for k, v in stated.items() if v and (not keys or not k.endswith("_key"))}
     notes: dict[str, list[str]] = {}
@@ -195,29 +121,32 @@ class GuessedFrames:
         What was guessed about that.
     labels : LabelSummary
         What was found under which keys.
-    keyed, keyless : bool
-        Whether there are files of extended XYZ, and of ChIMES' own format.
+    formats : frozenset of str
+        Those of the files: ``"extxyz"``, ``"xyzf"`` (ChIMES' own), ``"ase"``.
     """
 
     frames: list[Frame]
     sources: tuple[DataSource, ...]
     notes: tuple[str, ...]
     labels: LabelSummary
-    keyed: bool
-    keyless: bool
+    formats: frozenset[str]
 
     @property
     def units(self) -> str:
         """Of tables, where nobody says: ``"eV"``, as of extended XYZ, ``"kcal"`` where all files are ChIMES' own."""
         return "eV" if self.keyed else "kcal"
 
+    @property
+    def keyed(self) -> bool:
+        """Whether there are files whose labels are under keys: of every format but ChIMES' own."""
+        return bool(self.formats - {"xyzf"})
+
+    def _units(self) -> list[str]:
+        return [text for kind, text in UNITS.items() if kind in self.formats]
+
     def text(self) -> str:
         """How everything was read, in the words of the command line."""
-        lines = [f"note: {note}" for note in self.notes] + [self.labels.text()]
-        if self.keyed:
-            lines.append(EXTXYZ_UNITS)
-        if self.keyless:
-            lines.append(XYZF_UNITS)
+        lines = [f"note: {note}" for note in self.notes] + [self.labels.text(), *self._units()]
         if not any("group_key" in s.options for s in self.sources):
             lines.append("groups: the names of the files" + "; --group-key KEY takes them from the frames" * self.keyed)
         elif any(note.startswith(GROUPS) for note in self.notes):
@@ -228,15 +157,19 @@ class GuessedFrames:
         """For JSON."""
         return {
             "sources": [s.as_dict() for s in self.sources], "labels": self.labels.as_dict(),
-            "notes": [*self.notes, *([EXTXYZ_UNITS] * self.keyed), *([XYZF_UNITS] * self.keyless)],
+            "notes": [*self.notes, *self._units()],
         }  # fmt: skip
 
 
-EXTXYZ_UNITS: Final = (
-    "units of extended XYZ: taken for eV, eV/Å, eV/Å³ (stress) and eV (virial); labels in others must be "
-    "converted first; --energy-key, --forces-key, --stress-key, --virial-key name other keys"
-)
-XYZF_UNITS: Final = "units of .xyzf: ChIMES' own, energies in kcal/mol, forces in Hartree/Bohr, stresses in GPa"
+UNITS: Final = {
+    "extxyz": (
+        "units of extended XYZ: taken for eV, eV/Å, eV/Å³ (stress) and eV (virial); labels in others must be "
+        "converted first; --energy-key, --forces-key, --stress-key, --virial-key name other keys"
+    ),
+    "xyzf": "units of .xyzf: ChIMES' own, energies in kcal/mol, forces in Hartree/Bohr, stresses in GPa",
+    "ase": "units of what ASE reads: eV, eV/Å and eV/Å³, to which ASE converts those of the program",
+}
+"""What is said of the units of each format."""
 
 
 def read_guessed(
@@ -262,13 +195,8 @@ def read_guessed(
     """
     sources, notes = guess_sources(paths, given)
     frames = [f for s in sources for f in watch(iter_frames(**s.as_dict()), f"read {', '.join(s.paths)}")]
-    keyed = {has_keys(file, s.options.get("format")) for s in sources for p in s.paths for file, _ in find_files(p)}
-    return GuessedFrames(frames, sources, notes, summarise_labels(frames), True in keyed, False in keyed)
-
-
-def has_keys(file: Path, format: str | None = None) -> bool:
-    """Whether a file keeps its labels under keys: every format but ChIMES' own, which keeps them by position."""
-    return format != "xyzf" if format is not None else ".xyzf" not in (s.lower() for s in file.suffixes)
+    formats = {format_of(file, s.options.get("format")) for s in sources for p in s.paths for file, _ in find_files(p)}
+    return GuessedFrames(frames, sources, notes, summarise_labels(frames), frozenset(formats))
 
 
 def _files(names: Sequence[str]) -> str:

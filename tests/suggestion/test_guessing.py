@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ase_file_texts
 import pytest
 
 from hiertl_dist import read_frames
 from hiertl_dist.frames.labels import likeness
 from hiertl_dist.io.trajectories import iter_frames
-from hiertl_dist.suggestion.guessing import file_keys, guess_sources
+from hiertl_dist.suggestion.file_keys import file_keys
+from hiertl_dist.suggestion.guessing import UNITS, guess_sources, read_guessed
 
 LATTICE = 'Lattice="4 0 0 0 4 0 0 0 4"'
 PLAIN = "Properties=species:S:1:pos:R:3:forces:R:3"
@@ -172,3 +174,29 @@ def test_a_name_that_looks_like_two_labels_is_one(tmp_path, name, label):
     assert source.options[f"{label}_key"] == name
     (frame,) = list(iter_frames(path))
     assert frame.labels.passed_over == (("stress", name),)
+
+
+def test_keys_of_what_ase_reads(tmp_path):
+    ase = pytest.importorskip("ase")
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write as write_images
+
+    images = []
+    for k in range(4):
+        atoms = ase.Atoms("CN", [[0, 0, 0], [1.5, 0, k]], info={"config_type": f"t{k % 2}", "dft_energy": -1.0 * k})
+        atoms.calc = SinglePointCalculator(atoms, forces=[[1.0, 0, 0], [-1.0, 0, 0]])
+        images.append(atoms)
+    write_images(tmp_path / "a.traj", images)
+    options, notes = guess(tmp_path / "a.traj")
+    assert options == [{"group_key": "config_type", "energy_key": "dft_energy"}]
+    assert "energy read from 'dft_energy', found in 4 of 4 frames" in notes
+    (tmp_path / "OUTCAR").write_text(ase_file_texts.outcar())
+    found = read_guessed([str(tmp_path / name) for name in ("a.traj", "OUTCAR")])
+    assert len(found.frames) == 6
+    assert found.units == "eV"
+    assert "units of what ASE reads" in found.text()
+    assert "units of extended XYZ" not in found.text()
+    assert {f.group for f in found.frames} == {"a", "OUTCAR"}  # an OUTCAR has no key of groups
+    write(tmp_path / "b.extxyz", [f"{PLAIN} energy=-1"])
+    both = read_guessed([str(tmp_path / name) for name in ("b.extxyz", "OUTCAR")])
+    assert both.as_dict()["notes"][-2:] == [UNITS["extxyz"], UNITS["ase"]]
