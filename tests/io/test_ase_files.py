@@ -311,9 +311,9 @@ def test_data_of_rows_may_be_groups(tmp_path):
 
 
 def test_data_of_rows_are_no_labels_where_there_are_others(tmp_path):
+    (atoms,) = images(1)
     from ase.db import connect
 
-    (atoms,) = images(1)
     with connect(tmp_path / "a.db") as database:
         database.write(atoms, data={"energy": -99.0, "dft_energy": -7.0})
         database.write(atoms, data={"energy": -3.0, "dft_energy": -7.0})
@@ -326,9 +326,9 @@ def test_data_of_rows_are_no_labels_where_there_are_others(tmp_path):
 
 def test_rows_come_a_few_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(ase_databases, "ROWS", 2)
+    made = images(7)
     from ase.db import connect
 
-    made = images(7)
     path = write_images(tmp_path / "a.db", made)
     connect(path).delete([1, 4])
     alike(read_frames(path), [made[k] for k in (1, 2, 4, 5, 6)])
