@@ -68,9 +68,14 @@ def write_images(path, made):
 
         write(path, made)
         return path
-    from ase.db import connect
+    if path.suffix == ".aselmdb":
+        from ase_db_backends.aselmdb import LMDBDatabase
 
-    database = connect(path)
+        database = LMDBDatabase(path)  # ase.db.connect of older ASE does not know it
+    else:
+        from ase.db import connect
+
+        database = connect(path)
     for k, atoms in enumerate(made):
         database.write(atoms, {"kind": atoms.info["kind"]}, data={"source": f"s{k}", "much": [1.0, 2.0]})
     if hasattr(database, "close"):
