@@ -21,7 +21,7 @@ def import_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
         help="write frames into a folder that workers read from: data larger than memory",
     )  # fmt: skip
     one.add_argument("folder", type=Path, help="the data set, named as path in [[data]] afterwards")
-    one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf; patterns)")
+    one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns)")
     one.add_argument("--append", action="store_true", help="add to the data set that is there")
     one.add_argument("--no-wait", action="store_true", help="fail at once where another process writes it")
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HiertlError, InputError, StoreError
+from ..errors import FrameError, HiertlError, InputError, StoreError
 from ..executors import TaskFailed, borrowed
 from ..executors.ask import ask
 from ..files.paths import local_path
@@ -228,7 +228,10 @@ def _odd(file: File, run: Run) -> Iterator[Batch]:
 def _whole(file: File) -> Iterator[Batch]:
     """The frames of a file that ASE reads."""
     keys = file.reading.keys()
-    return _numbered(file.as_dict(), frames_of_file(file.path, file.reading, keys, small=False), keys)
+    yield from _numbered(file.as_dict(), frames_of_file(file.path, file.reading, keys, small=False), keys)
+    status = file.path.stat()
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise FrameError(f"{file.path}: the file changed while it was read; read it again once nothing writes to it")
 
 
 def _numbered(source: dict[str, Any], frames: Iterable[Frame], keys: LabelKeys) -> Iterator[Batch]:

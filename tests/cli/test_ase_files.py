@@ -78,6 +78,19 @@ def test_inspect_and_init(command, tmp_path):
     assert sum(map(len, Input.from_toml(tmp_path / "input.toml").read_frames())) == 18
 
 
+def test_import(command, tmp_path):
+    frames, _ = job_frames()
+    path = write_traj(tmp_path / "whatever", frames)
+    words = ("--format", "ase", "--group-key", "config", "--executor", "serial")
+    out, err = command("import", tmp_path / "data", path, *words)
+    assert err == ""
+    assert f"{path}: 18 frames; energy 18 (key energy), forces 18 (key forces), stress 18 (key stress)" in out
+    job = write_job(tmp_path, frames, data=[{"path": "data"}])
+    read, _ = Input.from_toml(job).read_frames()
+    assert [f.group for f in read] == [f.group for f in frames]
+    np.testing.assert_allclose([f.energy for f in read], [f.energy for f in frames])
+
+
 def test_files_of_vasp(command, tmp_path):
     (tmp_path / "OUTCAR").write_text(texts.outcar(ending="aborting loop EDIFF was not reached (unconverged)"))
     (tmp_path / "vasprun.xml").write_text(texts.vasprun())

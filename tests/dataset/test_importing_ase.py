@@ -95,6 +95,20 @@ def test_an_import_that_was_stopped_is_gone_on_with(folder, monkeypatch):
     same(data, read_frames(folder / "a.traj"))
 
 
+def test_a_file_that_is_still_written(folder, monkeypatch):
+    """As an OUTCAR of a run that goes on."""
+    written = importing.write_part
+
+    def growing(*arguments):
+        with (folder / "OUTCAR").open("a") as stream:
+            stream.write("more\n")
+        written(*arguments)
+
+    monkeypatch.setattr(importing, "write_part", growing)
+    with executor("serial") as workers, pytest.raises(FrameError, match=r"OUTCAR: the file changed while it was read"):
+        Dataset.create(folder / "d", folder / "OUTCAR", executor=workers)
+
+
 def test_errors_name_file_and_frame(folder):
     text = (folder / "OUTCAR").read_text()
     begin, position, end = text.rpartition(f"{texts.POSITIONS[1][1, 2]:13.6f}")
