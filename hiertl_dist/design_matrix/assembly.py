@@ -80,7 +80,7 @@ FROZEN_SECONDS: Final = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One item: some parts of a segment. ``numbers``, (frames, 2): of each of its frames and of its group in the store."""
+    """One item: some parts of a segment. ``numbers``, (frames, 2): of each frame and of its group in the store."""
 
     segment: Segment
     parts: tuple[Part, ...]
