@@ -294,6 +294,14 @@ class Dataset(FrameSequence):
         return self._digests(slice(DIGEST, None))
 
     @property
+    def stresses(self) -> NDArray[np.float64]:
+        """(n, 6) stress of each in kcal/mol/Å³, xx yy zz xy xz yz; NaN where there is none."""
+        out = np.empty((len(self), 6))
+        for k, own, places in self._by_part():
+            out[places] = PartReader(self._folder, self._index, k).stresses(own)
+        return out
+
+    @property
     def identities(self) -> list[str]:
         """A text that tells these frames, and their order, from others."""
         places = np.asarray(self._indices, np.int64)

@@ -81,6 +81,10 @@ class PartReader:
         energies = self._whole("frames/values")[:, 0].copy()
         return FrameFacts(self.index.formulas, formula, self.index.groups, group, own[:, 3].astype(np.uint8), energies)
 
+    def stresses(self, frames: NDArray[np.integer]) -> NDArray[np.float64]:
+        """(n, 6) stresses of some frames, NaN where there is none."""
+        return self._rows("frames/values", frames)[:, 1:7]
+
     def digests(self, frames: NDArray[np.integer]) -> NDArray[np.uint8]:
         """(n, 64) digests and configurations of some frames."""
         return self._rows("frames/digests", frames).view(np.uint8)

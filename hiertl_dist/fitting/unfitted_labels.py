@@ -76,11 +76,13 @@ def unfitted_notes(
 
 
 def fits_of_frames(
-    frames: Sequence[Frame], squares: Mapping[Group, float], rows: Mapping[Group, int]
-) -> dict[Kind, KindFit]:
-    """What a fit leaves of each kind, from the frames that were fitted and the squares of groups of their rows.
+    frames: Sequence[Frame], squares: Mapping[Group, float], rows: Mapping[Group, int],
+    labels: Mapping[Group, float],
+) -> dict[Kind, KindFit]:  # fmt: skip
+    """What a fit leaves of each kind, from the frames that were fitted and groups of their rows.
 
-    Groups that it left out, by a weight of 0, are not among them.
+    ``squares`` are what is left of each group, ``labels`` the sums of the squares of its labels. Groups that the fit
+    left out, by a weight of 0, are not among them.
     """
     fits: dict[Kind, KindFit] = {}
     sequence = sequence_of(frames)
@@ -89,7 +91,10 @@ def fits_of_frames(
         groups = [g for g in squares if person_kind(g.kind) == kind]
         count, sources = sum(rows[g] for g in groups), {g.source for g in groups}
         chosen = np.array([name in sources for name in facts.group_names], np.bool_)[facts.group]
-        spread, freedom, size = label_spread(kind, sequence.take(np.flatnonzero(chosen)))
+        if kind == "force":  # about zero, and no frame is read for it
+            spread, freedom, size = np.sqrt(sum(labels[g] for g in groups) / max(count, 1)), count, 1.0
+        else:
+            spread, freedom, size = label_spread(kind, sequence.take(np.flatnonzero(chosen)))
         if count and freedom:
             fits[kind] = KindFit(float(np.sqrt(sum(squares[g] for g in groups) / count)) / size, spread, freedom)
     return fits
@@ -167,7 +172,7 @@ def label_spread(kind: Kind, frames: FrameSequence) -> tuple[float, int, float]:
 
     Parameters
     ----------
-    kind : {"force", "energy", "stress"}
+    kind : {"energy", "stress"}
         The kind of labels.
     frames : FrameSequence
         The frames.
@@ -175,22 +180,21 @@ def label_spread(kind: Kind, frames: FrameSequence) -> tuple[float, int, float]:
     Returns
     -------
     spread : float
-        kcal/mol/Å, kcal/mol an atom or kcal/mol/Å³.
+        kcal/mol an atom or kcal/mol/Å³.
     freedom : int
         How many labels there are less the means.
     size : float
         The number by which root mean squares of rows are divided to compare with the spread.
     """
-    if kind == "force":
-        # about zero, and one frame after the other, for those of all need not fit in memory
-        squares = [float(np.vdot(f.forces, f.forces)) for f in frames if f.forces is not None]
-        number = int(frames.facts.rows_of_kinds[:, 0].sum())
-        return (float(np.sqrt(sum(squares) / number)) if number else float("nan")), number, 1.0
     if kind == "stress":
-        stresses = [f.stress for f in frames if f.stress is not None]
-        finite = [np.flatnonzero(np.isfinite(s)) for s in stresses]
-        values = np.concatenate([np.empty(0), *(s[i] for s, i in zip(stresses, finite, strict=True))])
-        return (*spread_of_labels(values, [c for i in finite for c in i.tolist()]), 1.0)
+        stresses = frames.stresses
+        _, component = np.nonzero(np.isfinite(stresses))
+        values = stresses[np.isfinite(stresses)]
+        numbers = np.bincount(component, minlength=6)
+        means = np.bincount(component, values, 6) / np.maximum(numbers, 1)
+        freedom = len(values) - int(np.count_nonzero(numbers))
+        rest = values - means[component]
+        return (float(np.sqrt(rest @ rest / freedom)) if freedom else float("nan")), freedom, 1.0
     labelled = with_energies(frames).facts
     if not len(labelled):
         return float("nan"), 0, 1.0

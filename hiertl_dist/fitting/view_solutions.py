@@ -221,13 +221,19 @@ def _energies(given: View, coefficients: NDArray[np.float64]) -> dict[str, float
     return {**energies, **given.energies}
 
 
+def _squares_of_labels(summary: Summary) -> float:
+    """The sum of the squares of the labels of a group, what frozen models say of them included."""
+    return summary.offset([1.0] + [0.0] * (summary.n_targets - 1)).target_norm2()
+
+
 def _unfitted(given: View, squares: Mapping[Group, float], frames: Sequence[Frame], where: str) -> tuple[str, ...]:
     """Warnings of kinds of labels that a fit has not learned."""
     used = {g: s for g, s in squares.items() if given.factors[g] > 0.0}
     rows = {g: given.summaries.rows(g) for g in used}
     weights = None if given.automatic is None else given.automatic.weights
     if frames:
-        return unfitted_notes(fits_of_frames(frames, used, rows), weights, where)
+        labels = {g: _squares_of_labels(given.summaries.groups[g]) for g in used if g.kind == "force"}
+        return unfitted_notes(fits_of_frames(frames, used, rows, labels), weights, where)
     factors = {}
     for group in used:
         factor = given.summaries.groups[group]

@@ -82,6 +82,11 @@ class FrameSequence(Sequence["Frame"]):
 
     @property
     @abstractmethod
+    def stresses(self) -> NDArray[np.float64]:
+        """(n, 6) stress of each in kcal/mol/Å³, xx yy zz xy xz yz; NaN where there is none."""
+
+    @property
+    @abstractmethod
     def identities(self) -> list[str]:
         """What tells these frames from others: the digest of each, or less where a word stands for many."""
 
@@ -201,6 +206,12 @@ class FrameList(FrameSequence):
         return _bytes_of(f.configuration for f in self._frames)
 
     @property
+    def stresses(self) -> NDArray[np.float64]:
+        """As of :class:`FrameSequence`."""
+        nothing = np.full(6, np.nan)
+        return np.array([nothing if f.stress is None else f.stress for f in self._frames]).reshape(-1, 6)
+
+    @property
     def identities(self) -> list[str]:
         """As of :class:`FrameSequence`."""
         return [f.digest for f in self._frames]
@@ -268,6 +279,11 @@ class JoinedFrames(FrameSequence):
     def configurations(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
         return np.concatenate([np.empty((0, DIGEST), np.uint8), *(p.configurations for p in self._parts)])
+
+    @property
+    def stresses(self) -> NDArray[np.float64]:
+        """As of :class:`FrameSequence`."""
+        return np.concatenate([np.empty((0, 6)), *(p.stresses for p in self._parts)])
 
     @property
     def identities(self) -> list[str]:
