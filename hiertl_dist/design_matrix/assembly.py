@@ -336,8 +336,8 @@ def frozen_rows(frames: Sequence[Frame], frozen: Parameters, policy: InnerPolicy
     """What a frozen model predicts for each row of some frames, (rows,): the clusters of its own elements."""
     # the plan has left out the frames that the policy skip_frame leaves out
     inside: InnerPolicy = "refuse" if policy == "skip_frame" else policy
-    evaluations = Model(frozen).evaluate(frames, ignore_other_elements=True, policy=inside)
-    return np.concatenate([predicted_rows(f, e) for f, e in zip(frames, evaluations, strict=True)])
+    model = Model(frozen)
+    return np.concatenate([predicted_rows(model, f, inside) for f in frames])
 
 
 def label_columns(segment: Segment, numbers: NDArray[np.int32]) -> dict[str, NDArray[Any]]:

@@ -260,6 +260,12 @@ def _evaluate(model: Model, frame: Frame, *, ignore: bool, policy: InnerPolicy, 
 
 
 def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, threads: int) -> Evaluation:
+    codes, near = _neighbours(model, frame, ignore, policy)
+    return sum_terms(model, frame, codes, near, policy, threads)
+
+
+def _neighbours(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy) -> tuple[NDArray[np.int64], Neighbours]:
+    """Codes and neighbours of a frame, unless its elements or a pair inside an inner cutoff are refused."""
     recipe = model.recipe
     if not ignore and (others := frame.elements - set(model.elements)):
         raise FrameError(
@@ -271,13 +277,22 @@ def _evaluated(model: Model, frame: Frame, ignore: bool, policy: InnerPolicy, th
     near, inside, _ = joined_neighbours(frame, recipe, codes)
     if inside and policy not in ("lsq", "damp"):
         raise_inside(frame, recipe, near, policy)
-    return sum_terms(model, frame, codes, near, policy, threads)
+    return codes, near
 
 
 def sum_terms(
     model: Model, frame: Frame, codes: NDArray[np.int64], near: Neighbours, policy: str, threads: int
 ) -> Evaluation:
     """What a model says of a frame, whose codes by its recipe and neighbours are known; see :meth:`Model.evaluate`."""
+    energy, forces, stress = _summed(model, frame, codes, near, policy, threads)
+    ranges, outside = out_of_range(frame, model.coverage, model.block_recipes, near)
+    return Evaluation(energy, forces, stress, outside, ranges)
+
+
+def _summed(
+    model: Model, frame: Frame, codes: NDArray[np.int64], near: Neighbours, policy: str, threads: int
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Energy, forces and stress."""
     recipe, tensors = model.recipe, model._tensors
     forces, virial = np.zeros((len(frame), 3)), np.zeros(6)
     energy = float(tensors.one_body[codes[codes >= 0]].sum())
@@ -288,8 +303,7 @@ def sum_terms(
                 codes, near, recipe.pair_fn, tensors.pair, recipe.edges, policy != "lsq", wall, forces, virial, scratch
             )
     energy += _add_clusters(recipe, tensors, codes, near, threads, forces, virial)
-    ranges, outside = out_of_range(frame, model.coverage, model.block_recipes, near)
-    return Evaluation(energy, forces, virial / frame.volume, outside, ranges)
+    return energy, forces, virial / frame.volume
 
 
 def _add_clusters(
@@ -329,9 +343,15 @@ def read_parts(path: str | Path) -> Parameters:
     return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
 
 
-def predicted_rows(frame: Frame, evaluation: Evaluation) -> NDArray[np.float64]:
-    """An evaluation in the frame's row order, (rows,): what is subtracted from its targets."""
-    return select_rows(frame, evaluation.forces, evaluation.stress, evaluation.energy)
+def predicted_rows(model: Model, frame: Frame, policy: InnerPolicy) -> NDArray[np.float64]:
+    """What the clusters of a model's own elements say, in the frame's row order, (rows,).
+
+    It is what a frozen model subtracts from the targets; which distances the model was fitted on is not asked.
+    """
+    with working_on(frame):
+        codes, near = _neighbours(model, frame, True, policy)
+        energy, forces, stress = _summed(model, frame, codes, near, policy, 1)
+    return select_rows(frame, forces, stress, energy)
 
 
 def sum_evaluations(

@@ -20,10 +20,13 @@ def test_blocks_that_share_frames_are_fitted_together():
     assert found.solve == solve_seconds(width)
     assert found.reduction == pytest.approx(reduction_seconds(plan.segments, width))
     assert found.total == pytest.approx(found.planning + found.rows + found.reduction + found.solve)
+    assert found.frozen == 0.0
     apart = fit_seconds(make_plan(FRAMES, BASIS, by_block=True))
     assert apart.solve == pytest.approx(sum(solve_seconds(n + 1) for n in plan.columns.values()))
     assert apart.reduction < found.reduction
     assert apart.planning == found.planning > 0
+    rows_of_cn = sum(t.seconds for t in make_plan(FRAMES, BASIS, by_block=True).tiles if t.block == "CN")
+    assert apart.frozen == pytest.approx(fit_costs.FROZEN_SHARE * rows_of_cn)
 
 
 def test_the_flops_of_a_wide_reduction_are_those_of_a_qr():
@@ -43,9 +46,9 @@ def test_fits_may_be_told():
 def test_the_plan_shows_all_of_it():
     plan = make_plan(FRAMES, BASIS)
     table = plan.as_dict()["fit_cpu_seconds"]
-    assert list(table) == ["planning", "rows", "reduction", "solve", "total"]
+    assert list(table) == ["planning", "rows", "frozen", "reduction", "solve", "total"]
     assert table == fit_seconds(plan).as_dict()
-    for part in ("planning", "rows", "reduction", "solve"):
+    for part in ("planning", "rows", "frozen", "reduction", "solve"):
         assert f"{part} " in repr(plan)
     nothing = make_plan([], BASIS)
     assert nothing.as_dict()["fit_cpu_seconds"]["total"] == 0.0
