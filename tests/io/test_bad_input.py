@@ -19,7 +19,7 @@ import pytest
 from job_files import ORDERS, job_frames, write_fm_setup, write_job
 from synthetic import random_frames, random_parameters, small_basis
 
-from hiertl_dist import Basis, Frame, Model, design_rows, frames_from_ase, read_fm_setup, read_frames
+from hiertl_dist import Basis, Dataset, Frame, Model, design_rows, frames_from_ase, read_fm_setup, read_frames
 from hiertl_dist.algebra import UnsafeGram
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.design_matrix.assembly import assemble
@@ -555,6 +555,19 @@ def test_bad_input_is_refused_by_name(tmp_path, one):
     said = message(error)
     missing = [part for part in one.parts if part not in said]
     assert not missing, f"{missing} not in {said!r}"
+
+
+@pytest.mark.parametrize("one", [k for k in KINDS if k.area == "frames"], ids=lambda k: k.name)
+def test_an_import_refuses_frames_in_the_same_words(tmp_path, one, monkeypatch):
+    def imported(path, **options):
+        return list(Dataset.create(tmp_path / "data", path, executor=executor("serial"), **options))
+
+    read = outcome(one, tmp_path)
+    monkeypatch.setattr(sys.modules[__name__], "read_frames", imported)
+    error = outcome(one, tmp_path)
+    assert type(error) is type(read)
+    assert message(error) == message(read)
+    assert not (tmp_path / "data" / "dataset.json").exists()
 
 
 def test_the_table_is_long_enough():
