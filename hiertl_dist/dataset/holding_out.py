@@ -216,7 +216,10 @@ def _counted(frames: FrameSequence, every: int) -> NDArray[np.bool_]:
     first = first_equal(frames.configurations)
     distinct = np.flatnonzero(first == np.arange(len(frames)))
     group = frames.facts.group[distinct]
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    # the number of each within its group, counted from 0
+    number = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
     chosen = np.zeros(len(frames), np.bool_)
-    for code in np.unique(group).tolist():
-        chosen[distinct[group == code][every - 1 :: every]] = True
+    chosen[distinct[order[number % every == every - 1]]] = True
     return chosen[first]
