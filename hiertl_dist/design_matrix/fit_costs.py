@@ -107,7 +107,7 @@ def fit_seconds(plan: Any, fits: Iterable[tuple[Sequence[str], Sequence[HasRows]
     reduction = solve = frozen = 0.0
     lower = {b.name for b in blocks_of(plan.basis)}
     seconds: dict[tuple[str, str], float] = {(t.segment.key, t.block): t.seconds for t in plan.tiles}
-    for blocks, segments in _together(plan) if fits is None else fits:
+    for blocks, segments in fitted_together(plan) if fits is None else fits:
         below = any(ElementSet.parse(b).is_proper_subset(other) and b not in blocks for other in blocks for b in lower)
         if below:
             frozen += FROZEN_SHARE * sum(seconds.get((s.key, b), 0.0) for s in segments for b in blocks)
@@ -117,15 +117,15 @@ def fit_seconds(plan: Any, fits: Iterable[tuple[Sequence[str], Sequence[HasRows]
     return FitSeconds(planning, plan.seconds, frozen, reduction, solve)
 
 
-def _together(plan: Any) -> list[tuple[list[str], list[HasRows]]]:
+def fitted_together(plan: Any) -> list[tuple[list[str], list[Any]]]:
     """Blocks that share a segment, directly or by others, and their segments."""
-    tiles: dict[str, tuple[HasRows, set[str]]] = {}
+    tiles: dict[str, tuple[Any, set[str]]] = {}
     for tile in plan.tiles:
         tiles.setdefault(tile.segment.key, (tile.segment, set()))[1].add(tile.block)
-    alike: dict[frozenset[str], list[HasRows]] = {}
+    alike: dict[frozenset[str], list[Any]] = {}
     for segment, blocks in tiles.values():
         alike.setdefault(frozenset(blocks), []).append(segment)
-    found: list[tuple[set[str], list[HasRows]]] = []
+    found: list[tuple[set[str], list[Any]]] = []
     for shared, segments in alike.items():
         own = [each for each in found if each[0] & shared]
         merged = set(shared).union(*(b for b, _ in own)), [*segments, *(s for _, some in own for s in some)]

@@ -24,7 +24,8 @@ from ..model.blocks import blocks_of
 from ..text.cards import plan_card
 from ..text.display import Shown
 from ..text.words import count_text
-from .fit_costs import fit_seconds
+from .fit_costs import fit_seconds, fitted_together
+from .kept_summaries import kept_by_fits
 from .segments import Segment, cut_segments
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ class Plan(Shown, card=plan_card):
             "blocks": blocks, "frames": sum(len(s.frames) for s in self.segments), "tiles": len(self.tiles),
             "disk_bytes": self.disk_bytes, "worker_bytes": self.worker_bytes, "cpu_seconds": self.seconds,
             "fit_cpu_seconds": fit_seconds(self).as_dict(),
+            "summaries": kept_by_fits(self.columns, fitted_together(self)).as_dict(),
             "inside_inner_cutoff": [str(p) for p in self.inside], "skipped_frames": list(self.skipped),
             "unlabelled_frames": list(self.unlabelled), "inner_cutoffs": [c.as_dict() for c in self.contacts],
             "inactive_types": [t.name for t in self.basis.types if t.block in self.blocks and never_active(t)],

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..evaluation.contacts import frames_label
 from ..frames.frame_sequence import FrameList, FrameSequence
-from ..frames.rows import SUMMARY_KINDS, Group
+from ..frames.rows import POOLED, SUMMARY_KINDS, Group
 from ..text.display import Shown
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Segment(Shown):
         Number of their rows.
     folds : ndarray of int, shape (frames,), or None
         Fold of each frame, where compositions, folds and numbers of atoms are kept apart too; −1 for none.
+    apart : frozenset of str or None
+        Sources that keep rows of their own; those of all others are together. ``None``: every source is apart.
     """
 
     key: str
@@ -48,11 +50,12 @@ class Segment(Shown):
     frames: FrameSequence
     rows: int
     folds: NDArray[np.int64] | None = None
+    apart: frozenset[str] | None = None
 
     @property
     def groups(self) -> tuple[tuple[Group, int], ...]:
         """Rows of each group of sources and kinds, groups in order of first appearance."""
-        return _groups(self.frames.facts)
+        return _groups(self.frames.facts, self.apart)
 
     @property
     def label(self) -> str:
@@ -84,10 +87,11 @@ def grouped_rows(segment: Segment) -> dict[Group, NDArray[np.intp]]:
     # of each row, its frame and its kind, which a frame has one after the other
     frame = np.repeat(np.arange(len(facts)), counts.sum(axis=1))
     kind = np.repeat(np.tile(np.arange(n_kinds), len(facts)), counts.ravel())
+    source = _source_codes(facts, segment.apart)
     if segment.folds is None:
-        of_frame = facts.group.astype(np.int64)[:, None]
+        of_frame = source[:, None]
     else:
-        of_frame = np.stack([facts.group, _composition_codes(facts), segment.folds, facts.n_atoms], axis=1)
+        of_frame = np.stack([source, _composition_codes(facts), segment.folds, facts.n_atoms], axis=1)
     which, number = np.unique(of_frame, axis=0, return_inverse=True)
     number = number.reshape(-1)
     code = number[frame] * n_kinds + kind
@@ -105,6 +109,20 @@ def grouped_rows(segment: Segment) -> dict[Group, NDArray[np.intp]]:
     return grouped
 
 
+def _source_codes(facts: FrameFacts, apart: frozenset[str] | None) -> NDArray[np.int64]:
+    """(n,) numbers of the sources of frames; those that are not apart are one, the number of all names."""
+    codes = facts.group.astype(np.int64)
+    if apart is None:
+        return codes
+    present, number = np.unique(codes, return_inverse=True)
+    own = np.array([facts.group_names[c] in apart for c in present.tolist()], np.bool_)
+    return np.where(own, present, len(facts.group_names))[number.reshape(-1)]
+
+
+def _source_name(facts: FrameFacts, code: int) -> str:
+    return POOLED if code == len(facts.group_names) else facts.group_names[code]
+
+
 def _composition_codes(facts: FrameFacts) -> NDArray[np.int64]:
     """(n,) numbers of the compositions of frames: those of formulas that differ in size alone are the same."""
     known: dict[str, int] = {}
@@ -113,6 +131,7 @@ def _composition_codes(facts: FrameFacts) -> NDArray[np.int64]:
 
 def _group_of(segment: Segment, facts: FrameFacts, frame: int, kind: str) -> Group:
     name = facts.group_names[facts.group[frame]]
+    name = name if segment.apart is None or name in segment.apart else POOLED
     if segment.folds is None:
         return Group(name, kind)
     composition = facts.compositions[facts.formula[frame]]
@@ -161,12 +180,12 @@ def _runs(rows: NDArray[np.int64], limit: int) -> Iterator[slice]:
         start, before = stop, int(total[stop - 1])
 
 
-def _groups(facts: FrameFacts) -> tuple[tuple[Group, int], ...]:
-    codes, number = np.unique(facts.group, return_inverse=True)
+def _groups(facts: FrameFacts, apart: frozenset[str] | None) -> tuple[tuple[Group, int], ...]:
+    codes, number = np.unique(_source_codes(facts, apart), return_inverse=True)
     counts = facts.rows_of_kinds
     totals = np.zeros((len(codes), len(SUMMARY_KINDS)), np.int64)
     np.add.at(totals, number, counts)
     first = np.full(totals.shape, len(facts))
     np.minimum.at(first, number, np.where(counts > 0, np.arange(len(facts))[:, None], len(facts)))
     order = sorted(zip(*np.nonzero(totals), strict=True), key=lambda at: (first[at], at[1]))
-    return tuple((Group(facts.group_names[codes[g]], SUMMARY_KINDS[k]), int(totals[g, k])) for g, k in order)
+    return tuple((Group(_source_name(facts, int(codes[g])), SUMMARY_KINDS[k]), int(totals[g, k])) for g, k in order)

@@ -10,11 +10,13 @@ import numpy as np
 
 from ..algebra import UnsafeGram, penalises_all
 from ..design_matrix.assembly import Assembly, assemble
+from ..design_matrix.kept_summaries import pooled_segments
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
 from ..executors import borrowed
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
+from ..frames.pooling import require_matches
 from ..model.blocks import blocks_of, sets_used
 from ..model.frozen import absent_pairs_notes, check_frozen, wall_of
 from ..model.one_body import EnergyTerms, OpenEnergies, energy_terms, without_one_body
@@ -25,7 +27,7 @@ from .reduction import Summaries, reduce_rows
 from .settings import FitSettings
 from .view_solutions import as_regulariser, energies_of, solution_of, solved_whole
 from .views import weighted, whole_view, with_automatic
-from .weights import AUTO, check_fit_weights
+from .weights import AUTO, check_fit_weights, explicit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ..design_matrix.store import DesignStore
     from ..executors.base import Executor
     from ..frames.frame import Frame
+    from ..frames.pooling import Pooling
     from ..model.basis import Basis
     from ..model.parameters import Parameters
     from .views import View
@@ -132,7 +135,10 @@ def fit_block(
     names = tuple(b.name for b in blocks_of(basis, free if block in free or frame_sets is not None else [*free, block]))
     check_frozen(basis, names, frozen)
     penalty = wall_of(settings.penalty, frozen)
-    chosen, needs = _choose_frames(sequence_of(frames), block, names, settings, frame_sets)
+    frames = sequence_of(frames)
+    if settings.apart:
+        require_matches(settings.apart, frames.facts.groups(), f"block {block}: apart")
+    chosen, needs = _choose_frames(frames, block, names, settings, frame_sets)
     energies = energy_terms(
         chosen, basis, names, frozen, left_open=left_open, left_out=left_out, missing=settings.missing_energies,
         where=f"block {block}", centred=not penalises_all(as_regulariser(settings.regulariser)),
@@ -145,8 +151,10 @@ def fit_block(
         assembly = None if store is None else assemble(
             chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
         )  # fmt: skip
+        segments, pooling = pooled_segments(plan.segments, explicit(settings.weights), settings.apart)
         given, linear, fallback = _reduce_and_solve(
-            plan, names, settings, frozen=shapes, executor=runner, memory=memory, energies=energies,
+            replace(plan, segments=segments), pooling, names, settings, frozen=shapes, executor=runner, memory=memory,
+            energies=energies,
             store=None if assembly is None else assembly.store,
         )  # fmt: skip
     notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
@@ -184,8 +192,8 @@ def _choose_frames(
 
 
 def _reduce_and_solve(
-    plan: Plan, names: Sequence[str], settings: FitSettings, *, frozen: Sequence[Parameters], executor: Executor,
-    memory: int | None, store: DesignStore | None, energies: EnergyTerms,
+    plan: Plan, pooling: Pooling, names: Sequence[str], settings: FitSettings, *, frozen: Sequence[Parameters],
+    executor: Executor, memory: int | None, store: DesignStore | None, energies: EnergyTerms,
 ) -> tuple[View, LinearSolution, tuple[str, ...]]:  # fmt: skip
     """What was solved, the answer, and a note where method ``auto`` had to reduce the rows again."""
     kinds = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
@@ -195,6 +203,7 @@ def _reduce_and_solve(
             plan, names, store=store, frozen=frozen, method=kind, executor=executor, memory=memory,
             regulariser=settings.regulariser["kind"], energies=energies,
         )  # fmt: skip
+        summaries = replace(summaries, pooled=pooling.pooled, notes=(*summaries.notes, *pooling.notes))
         try:
             given, linear = solve_summaries(summaries, as_regulariser(settings.regulariser), settings, executor)
         except UnsafeGram as error:

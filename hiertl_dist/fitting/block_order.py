@@ -12,6 +12,7 @@ from ..evaluation.contacts import check_contacts
 from ..evaluation.frame_rows import check_elements
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
+from ..frames.pooling import require_matches
 from ..frames.rows import KINDS
 from ..model.basis import Basis
 from ..model.blocks import blocks_of
@@ -228,6 +229,7 @@ def _check_weights(wanted: Sequence[ElementSet], frames: Sequence[Frame], option
     for block in wanted:
         if unknown := [k for k in explicit(options.of(block).weights) if k not in known]:
             raise InputError(unknown_weight(unknown[0], sources))
+        require_matches(options.of(block).apart, sources, f"block {block}: apart")
         sets = options.sets_of(block, frames)
         used = facts.take(np.flatnonzero(facts.of_sets(sets)))
         check_fit_weights(used.group_counts(), own_weights(options, block, frames).weights, f"block {block}")

@@ -15,6 +15,7 @@ import numpy as np
 from ..algebra import Gram, RFactor, Summary
 from ..design_matrix.assembly import block_array, frozen_rows, offset_array
 from ..design_matrix.fit_costs import reduction_seconds
+from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
 from ..design_matrix.planning import PROCESS_BYTES, check_resources
 from ..design_matrix.segments import grouped_rows
 from ..evaluation.compiled_basis import compile_recipe
@@ -181,6 +182,43 @@ def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int, method: str = "r
     return PROCESS_BYTES + 8 * width * (buffers + 2 * tile + 3 * min(width, buffers))
 
 
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Leaves of segments with the same columns, and what their reduction needs.
+
+    Attributes
+    ----------
+    leaves : list of tuple of Segment
+        See :func:`cut_leaves`.
+    nbytes : int
+        Of a leaf, see :func:`leaf_bytes`: two summaries of its largest group and their merge are among them.
+    largest, held : int
+        Bytes of the summary of the largest group, and of those of all groups; 0 where ``nbytes`` has all.
+    """
+
+    leaves: list[tuple[Segment, ...]]
+    nbytes: int
+    largest: int
+    held: int
+
+
+def cut_of(segments: Sequence[Segment], width: int, method: str = "rfactor") -> Cut:
+    """The leaves of a pass over some segments, which have so many columns and targets."""
+    sizes = list(group_sizes(segments).values())
+    # of a fit one, whatever its groups, so that these do not move its bits
+    parts = 1 if segments[0].folds is None else max(1, sum(n >= width for n in sizes))
+    leaves = cut_leaves(segments, width, parts)
+    needed = leaf_bytes(leaves, width, method)
+    if method == "gram":
+        return Cut(leaves, needed, 0, 0)
+    return Cut(leaves, needed, bytes_of_summaries([max(sizes)], width), bytes_of_summaries(sizes, width))
+
+
+def peak_bytes(cuts: Sequence[Cut]) -> int:
+    """Peak bytes of a worker of a pass: a leaf, and twice the summaries of all groups while these are merged."""
+    return max(c.nbytes - 2 * c.largest for c in cuts) + 2 * sum(c.held for c in cuts)
+
+
 def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], float]:
     """What weighs a leaf: CPU seconds of its reduction, roughly, and of its rows where they are made on the fly."""
     seconds = _row_seconds(plan, source.blocks) if source.store is None else {}
@@ -300,33 +338,17 @@ def reduce_segments(
     """
     names = dict.fromkeys(s.elements for s in plan.segments)
     alike = [[s for s in plan.segments if s.elements == e] for e in names] if source.compact else [plan.segments]
-    leaves: list[tuple[Segment, ...]] = []
-    needed = values = 0
-    for segments in alike:
-        width = source.width_of(segments[0].elements)
-        sizes = _sizes(segments)
-        cut = cut_leaves(segments, width, max(1, sum(n >= width for n in sizes)))
-        needed = max(needed, leaf_bytes(cut, width, method))
-        values += 8 * width * sum(min(n, width) for n in sizes)
-        leaves += cut
+    cuts = [cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike]
+    leaves = [leaf for cut in cuts for leaf in cut.leaves]
     available = executor.memory() if memory is None else memory
     workers = min(executor.workers, len(leaves))
-    check_resources(needed + 2 * values, f"reduction of {source.width} columns", memory=available, workers=workers)
+    check_resources(peak_bytes(cuts), f"reduction of {source.width} columns", memory=available, workers=workers)
     leaf = partial(reduce_leaf, source=source, method=method)
     groups: dict[Group, Reduced] = executor.reduce(
         leaf, merge_groups, leaves, label=leaf_label, what=what, cost=leaf_cost(plan, source),
         kind=_set_of if source.compact else None,
     )  # fmt: skip
     return groups
-
-
-def _sizes(segments: Sequence[Segment]) -> list[int]:
-    """Numbers of rows of the groups of some segments; none where folds are not kept apart."""
-    sizes: dict[Group, int] = {}
-    for segment in segments if segments[0].folds is not None else ():
-        for group, chosen in grouped_rows(segment).items():
-            sizes[group] = sizes.get(group, 0) + len(chosen)
-    return list(sizes.values())
 
 
 def _set_of(leaf: Sequence[Segment]) -> str:

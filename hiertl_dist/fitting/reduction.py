@@ -63,6 +63,8 @@ class Summaries(Shown, card=summaries_card):
     energies : EnergyTerms
         What was taken off the labels (``zeros``), and the one-body energies whose columns come after those of the
         blocks (``open``).
+    pooled : tuple of str
+        Sources whose rows share the groups of the source ``"(pooled)"``.
     """
 
     groups: Mapping[Group, Summary]
@@ -73,6 +75,7 @@ class Summaries(Shown, card=summaries_card):
     ranges: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     energies: EnergyTerms = field(default_factory=EnergyTerms)
+    pooled: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> Columns:

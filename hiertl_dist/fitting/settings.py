@@ -10,6 +10,7 @@ from ..algebra import regulariser_faults
 from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
+from ..frames.pooling import check_apart
 from ..frames.rows import OBJECTIVES
 from ..model.blocks import sets_used
 from ..model.one_body import MISSING_ENERGIES
@@ -61,6 +62,9 @@ class FitSettings(Shown):
     missing_energies : {"refuse", "fit", "zero"}
         Where energies are fitted upon frozen models that lack the energy of a free atom: ``"refuse"``, ``"fit"`` it
         with the block, or ``"zero"`` is meant.
+    apart : Sequence of str
+        Patterns of groups of frames whose rows, and so residuals, are kept apart. Of others, those that no weight names
+        are pooled where there are more than a few, see :mod:`~hiertl_dist.frames.pooling`.
 
     Raises
     ------
@@ -76,9 +80,11 @@ class FitSettings(Shown):
     include_fewer: bool = False
     penalty: Penalty | None = None
     missing_energies: MissingEnergies = "refuse"
+    apart: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         checked_choice(self.weights)
+        check_apart(self.apart)
         if self.missing_energies not in MISSING_ENERGIES:
             raise InputError(f"missing_energies: expected one of {MISSING_ENERGIES}, found {self.missing_energies!r}")
         if self.method not in METHODS:

@@ -23,6 +23,7 @@ from ..model.one_body import EnergyTerms, one_body_values
 from ..model.parameters import Parameters, Penalty
 from .reduction import Summaries
 from .store_names import named_summaries
+from .stored_pooling import sources_of
 from .summary_batches import agreed, as_json, digest_of
 from .summary_store import SummaryStore
 
@@ -90,7 +91,8 @@ def open_summaries(
     frozen = tuple(parameters_of(f) for f in settings["frozen"])
     groups = StoredGroups(place.path)
     used = stored if basis is None else _given_as_in(stored, basis)
-    return Summaries(groups, used, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros))
+    pooled = tuple(sorted(sources_of(batches)[1]))
+    return Summaries(groups, used, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros), pooled)
 
 
 def _given_as_in(stored: Basis, basis: Basis) -> Basis:

@@ -28,7 +28,8 @@ from ..executors import borrowed
 from ..executors.ask import ask
 from ..executors.launch import launched_first
 from ..frames.element_set import ElementSet
-from ..frames.frame_sequence import FrameSequence, sequence_of
+from ..frames.frame_sequence import FrameSequence, hex_of, sequence_of
+from ..frames.pooling import check_apart
 from ..frames.rows import Group
 from ..model.basis import Basis
 from ..model.blocks import blocks_of
@@ -41,12 +42,13 @@ from .leaves import Reduced, RowSource, factor_in, reduce_segments
 from .pass_notes import inside_notes, left_out_notes, named
 from .reduction import Summaries
 from .store_names import named_stores
+from .stored_pooling import pooling_of_pass
 from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
 from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from ..evaluation.frame_rows import InnerPolicy
     from ..executors.base import Executor
     from ..frames.frame import Frame
+    from ..frames.pooling import Pooling
     from .summary_store import Batch
 
 
@@ -70,6 +73,7 @@ def summarise(
     frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
     missing_energies: MissingEnergies = "zero",
+    apart: Sequence[str] = (),
     executor: Executor | None = None,
     memory: int | None = None,
     rows: str | Path | None = None,
@@ -99,6 +103,9 @@ def summarise(
     missing_energies : {"zero", "fit", "refuse"}
         Of free atoms of which neither blocks nor frozen models nor the basis say any: ``"fit"`` keeps columns of their
         own, so that views may fit them; ``"zero"``: none; ``"refuse"``: an error that names them.
+    apart : Sequence of str
+        Patterns of groups of frames that are kept apart. Others are pooled where there are more than a few
+        (:mod:`~hiertl_dist.frames.pooling`): views can't weigh or leave out one of them, and errors are of all.
     executor : Executor, optional
         Who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
     memory : int, optional
@@ -109,14 +116,14 @@ def summarise(
     Returns
     -------
     Summaries
-        A factor for each source, kind, composition and fold of rows; with a store they are read when asked
-        for.
+        A factor for each source (pooled ones are one), kind, composition and fold of rows; with a store they are read
+        when asked for.
 
     Raises
     ------
     StoreError
-        The store has other folds, basis, policy or frozen models, both named, or what another pass wrote meanwhile; a
-        folder has a store of the other kind.
+        The store has other folds, basis, policy or frozen models, both named, what another pass wrote meanwhile, or
+        pooled what is to be apart; a folder has a store of the other kind.
     InputError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.fit_block`.
 
@@ -129,17 +136,21 @@ def summarise(
     summaries, store = named_stores("summarise", summaries, store, rows)
     return reduced_once(
         frames, basis, blocks=blocks, folds=folds, summaries=summaries, store=store, frozen=frozen, policy=policy,
-        missing_energies=missing_energies, executor=executor, memory=memory,
+        missing_energies=missing_energies, apart=apart, executor=executor, memory=memory,
     )  # fmt: skip
 
 
 def reduced_once(
     frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
     summaries: str | Path | None, store: str | Path | None, frozen: Sequence[Parameters], policy: InnerPolicy,
-    missing_energies: MissingEnergies = "zero", executor: Executor | None, memory: int | None,
-    given: Sequence[Frame] | None = None,
+    missing_energies: MissingEnergies = "zero", apart: Sequence[str] = (), weights: Collection[str] = (),
+    executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None,
 ) -> Summaries:  # fmt: skip
-    """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others."""
+    """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others.
+
+    Sources that ``weights`` name are apart too.
+    """
+    check_apart(apart)
     how = Folds(folds) if isinstance(folds, int) else folds
     frames = sequence_of(frames)
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
@@ -151,6 +162,7 @@ def reduced_once(
         check_frozen(basis, names, frozen)
         strangers = _strangers(frames if given is None else sequence_of(given), batches, summaries)
         usable, more = _usable(frames, basis, names)
+        pooling = pooling_of_pass(frames, usable, batches, weights, apart)
         shares = _share(usable, how, batches)
         wanted, replaced = _todo(usable, names, batches)
         todo, shares = usable.take(wanted), shares[wanted]
@@ -160,15 +172,16 @@ def reduced_once(
         if len(todo):
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=store)  # fmt: skip
-            plan = replace(plan, segments=tuple(replace(s, folds=shares[s.indices]) for s in plan.segments))
-            more += _left_out(plan, frames, names)
+            segments = (replace(s, folds=shares[s.indices], apart=pooling.apart) for s in plan.segments)
+            plan = replace(plan, segments=tuple(segments))
+            more += (*_left_out(plan, frames, names), *pooling.notes)
             fresh = _reduce(plan, frozen, store, runner, memory, more, energies)
         if summaries is not None:
             if fresh:
                 writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, replaced)
                 ask(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
-    return _in_memory(fresh, basis, names, frozen, how, energies)
+    return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
 
 
 def _strangers(frames: FrameSequence, batches: Sequence[Batch], store: str | Path | None) -> tuple[str, ...]:
@@ -180,7 +193,7 @@ def _strangers(frames: FrameSequence, batches: Sequence[Batch], store: str | Pat
     if not records:
         return ()
     groups = (frames.facts.group_names[code] for code in frames.facts.group.tolist())
-    given = dict(zip(_hex(frames.digests), zip(groups, _hex(frames.configurations), strict=True), strict=True))
+    given = dict(zip(hex_of(frames.digests), zip(groups, hex_of(frames.configurations), strict=True), strict=True))
     strange = [r for r in records.values() if r.digest not in given]
     new = {source for digest, source in given.items() if digest not in records}
     if changed := [r.origin for r in strange if (r.group, r.configuration) in new]:
@@ -198,7 +211,7 @@ def _strangers(frames: FrameSequence, batches: Sequence[Batch], store: str | Pat
 
 def _with_strangers(stored: Summaries, notes: tuple[str, ...]) -> Summaries:
     """The summaries of a store with notes on frames that were not given, of which the caller is warned too."""
-    for note in notes if launched_first() else ():
+    for note in notes * launched_first():
         warnings.warn(note, HiertlWarning, stacklevel=4)
     return replace(stored, notes=(*stored.notes, *notes))
 
@@ -229,14 +242,14 @@ def with_missing(
 
 def _in_memory(
     fresh: Sequence[_Fresh], basis: Basis, names: tuple[ElementSet, ...], frozen: Sequence[Parameters],
-    folds: Folds | None, energies: EnergyTerms,
+    folds: Folds | None, energies: EnergyTerms, pooling: Pooling,
 ) -> Summaries:  # fmt: skip
     if not fresh:
         raise InputError(f"no frame with labels has all elements of one of the blocks {', '.join(names)}")
     groups: dict[Group, RFactor] = {g: factor_in(r) for f in fresh for g, r in f.groups.items()}
     return Summaries(
         groups, basis, names, tuple(frozen), folds, {f.elements: f.ranges for f in fresh},
-        tuple(n for f in fresh for n in f.notes), energies,
+        tuple(n for f in fresh for n in f.notes), energies, pooling.pooled,
     )  # fmt: skip
 
 
@@ -266,10 +279,6 @@ def _with_block(frames: FrameSequence, names: Sequence[ElementSet]) -> NDArray[n
     return frames.facts.of_sets({s for s in frames.facts.set_names if any(b.is_subset(s) for b in names)})
 
 
-def _hex(digests: NDArray[np.uint8]) -> list[str]:
-    return [bytes(digest).hex() for digest in digests]
-
-
 def _left_out(plan: Plan, frames: FrameSequence, names: Sequence[ElementSet]) -> tuple[str, ...]:
     """What is said of frames that have all elements of a block and are not used."""
     bare = np.flatnonzero(_with_block(frames, names) & (frames.facts.n_rows == 0))
@@ -296,7 +305,7 @@ def _todo(
     if not batches:
         return np.arange(len(frames)), replaced
     known: set[str] = set()
-    given = _hex(frames.digests)
+    given = hex_of(frames.digests)
     all_given = set(given)
     for batch in batches:
         if not (new := lacking_blocks(batch, names)):
@@ -384,6 +393,7 @@ def _records(segment: Segment) -> Iterator[FrameRecord]:
     """What a store keeps of the frames of a segment."""
     frames, facts = segment.frames, segment.frames.facts
     assert segment.folds is not None
-    for i, (digest, configuration) in enumerate(zip(_hex(frames.digests), _hex(frames.configurations), strict=True)):
+    digests, configurations = hex_of(frames.digests), hex_of(frames.configurations)
+    for i, (digest, configuration) in enumerate(zip(digests, configurations, strict=True)):
         group, composition = facts.group_names[facts.group[i]], facts.compositions[facts.formula[i]]
         yield FrameRecord(digest, int(segment.folds[i]), frames.origin(i), group, composition, configuration)

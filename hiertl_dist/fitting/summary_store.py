@@ -41,6 +41,7 @@ from ..files.locks import locked
 from ..files.paths import local_path, replacing
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group
+from .stored_pooling import require_pooled_alike
 from .summary_batches import (
     Batch,
     FrameRecord,
@@ -362,6 +363,7 @@ class SummaryStore:
         after = [*(batch for batch in live.values() if batch.id not in gone), *batches]
         require_counted_once(str(self.path), after)
         require_one_fold(str(self.path), after, settings)
+        require_pooled_alike(str(self.path), after)
         return sorted(batch.id for batch in after)
 
 

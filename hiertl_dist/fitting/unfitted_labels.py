@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..frames.frame_sequence import FrameSequence, sequence_of
-from ..frames.rows import person_kind
+from ..frames.rows import POOLED, person_kind
 from ..model.one_body import with_energies
 from ..text.display import number_text
 from ..units import EV, KCAL_PER_A3_IN_GPA
@@ -77,12 +77,12 @@ def unfitted_notes(
 
 def fits_of_frames(
     frames: Sequence[Frame], squares: Mapping[Group, float], rows: Mapping[Group, int],
-    labels: Mapping[Group, float],
+    labels: Mapping[Group, float], pooled: Sequence[str] = (),
 ) -> dict[Kind, KindFit]:  # fmt: skip
     """What a fit leaves of each kind, from the frames that were fitted and groups of their rows.
 
     ``squares`` are what is left of each group, ``labels`` the sums of the squares of its labels. Groups that the fit
-    left out, by a weight of 0, are not among them.
+    left out, by a weight of 0, are not among them. The sources ``pooled`` share a group.
     """
     fits: dict[Kind, KindFit] = {}
     sequence = sequence_of(frames)
@@ -90,6 +90,7 @@ def fits_of_frames(
     for kind in QUANTITIES:
         groups = [g for g in squares if person_kind(g.kind) == kind]
         count, sources = sum(rows[g] for g in groups), {g.source for g in groups}
+        sources |= set(pooled) if POOLED in sources else set()
         chosen = np.array([name in sources for name in facts.group_names], np.bool_)[facts.group]
         if kind == "force":  # about zero, and no frame is read for it
             spread, freedom, size = np.sqrt(sum(labels[g] for g in groups) / max(count, 1)), count, 1.0

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..frames.element_set import ElementSet
+from ..frames.pooling import named_sources
 from ..frames.rows import Group
 from ..model.basis import Basis
 from ..model.blocks import blocks_of, columns_of
@@ -23,6 +24,7 @@ from ..model.parameters import Parameters
 from ..model.solution import Solution
 from ..model.truncation import lower_basis
 from .reduction import Summaries
+from .stored_pooling import refuse_pooled
 from .views import View, group_factors, weighted
 from .weights import AUTO, checked_choice, explicit
 
@@ -89,8 +91,8 @@ def view(
     Raises
     ------
     InputError
-        Something that is named is not there, an order above that of the summaries, nothing is left, or energies of free
-        atoms are missing.
+        Something that is named is not there, or was pooled with other sources; an order above that of the summaries,
+        nothing is left, or energies of free atoms are missing.
     MismatchError
         A frozen model does not fit the basis.
     """
@@ -102,6 +104,7 @@ def view(
     names = tuple(b.name for b in free if any(t.block == b.name for t in basis.types))
     used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
     checked_choice(weights)
+    _refuse_pooled(summaries, without, explicit(weights))
     factors = group_factors(_choose_groups(summaries, used, without, folds), weights, objective, "view")
     basis, notes = _energies(summaries, basis, free, frozen_models, factors, missing_energies, left_open)
     index_of = {c: i for i, c in enumerate(summaries.columns)}
@@ -112,6 +115,15 @@ def view(
         notes=notes,
     )  # fmt: skip
     return chosen if weights != AUTO else weighted(chosen)
+
+
+def _refuse_pooled(summaries: Summaries, without: Sequence[str], weights: Mapping[str, float]) -> None:
+    """Raise InputError where patterns or weights mean a source whose rows were pooled with those of others."""
+    if not summaries.pooled:
+        return
+    matched = {p: [s for s in summaries.pooled if fnmatchcase(s, p)] for p in without}
+    refuse_pooled(summaries.pooled, matched, "without")
+    refuse_pooled(summaries.pooled, {w: named_sources(summaries.pooled, [w]) for w in weights}, "weights")
 
 
 def _given_energies(

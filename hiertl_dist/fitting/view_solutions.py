@@ -233,7 +233,8 @@ def _unfitted(given: View, squares: Mapping[Group, float], frames: Sequence[Fram
     weights = None if given.automatic is None else given.automatic.weights
     if frames:
         labels = {g: _squares_of_labels(given.summaries.groups[g]) for g in used if g.kind == "force"}
-        return unfitted_notes(fits_of_frames(frames, used, rows, labels), weights, where)
+        fits = fits_of_frames(frames, used, rows, labels, given.summaries.pooled)
+        return unfitted_notes(fits, weights, where)
     factors = {}
     for group in used:
         factor = given.summaries.groups[group]

@@ -313,6 +313,11 @@ def _bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, DIGEST)
 
 
+def hex_of(digests: NDArray[np.uint8]) -> list[str]:
+    """Digests, (n, 32), as texts."""
+    return [bytes(digest).hex() for digest in digests]
+
+
 def sequence_of(frames: Iterable[Frame]) -> FrameSequence:
     """The frames as a sequence that knows facts: itself if it is one, else a list's frames."""
     return frames if isinstance(frames, FrameSequence) else FrameList(frames)

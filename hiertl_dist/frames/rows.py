@@ -31,6 +31,10 @@ SUMMARY_KINDS: Final = ("force", "stress_diagonal", "stress_off_diagonal", "ener
 must be separable after the pass. The index into this tuple is the code stored with each row."""
 
 
+POOLED: Final = "(pooled)"
+"""The source of rows of all frames whose groups share a summary: see :mod:`hiertl_dist.frames.pooling`."""
+
+
 class Row(NamedTuple):
     """Label of one row: ``(frame, kind, atom or -1, component)``."""
 
@@ -43,6 +47,7 @@ class Row(NamedTuple):
 class Group(NamedTuple):
     """A named subset of rows that keeps its own summary: data source × row kind.
 
+    The source is a frame's group, or :data:`POOLED` for all whose groups nothing distinguishes.
     A summary store keeps more apart. Then ``composition`` is that of the frames (``C75N25``), ``fold`` the part of the
     data for cross-validation that they belong to, and, for energy rows, ``atoms`` the number of atoms of each frame, by
     which errors per atom are exact.

@@ -22,8 +22,6 @@ from ..evaluation.energies import Model, read_parts, sum_evaluations
 from ..files.paths import move_aside
 from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
 from ..fitting.hierarchy import fit_all_at_once, fit_hierarchy
-from ..fitting.leaves import cut_leaves, leaf_bytes
-from ..fitting.reduction import solve_bytes
 from ..fitting.settings import HierarchyOptions
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
@@ -31,10 +29,11 @@ from ..model.blocks import blocks_of
 from ..model.parameters import Parameters, refuse_shared_types
 from ..model.reference_energies import uncovered_frames, without_offsets
 from ..model.solution import Solution
-from ..text.cards import cpu_text
+from ..text.cards import cpu_text, kept_text
 from ..text.display import number_text, table_text
 from ..text.words import count_text
 from .figures import need_matplotlib
+from .fit_needs import needs_of_fits
 from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
 from .input_file import tell_labels
 from .outputs import (
@@ -119,9 +118,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     Raises ResourceError, with both numbers, if it cannot fit, and what a climb would refuse before its first block.
     """
     work = _work(job, executor, all_at_once)
-    policy = job.fit.policy
+    policy, options = job.fit.policy, options_of(job).normal()
     if not all_at_once:
-        options = options_of(job).normal()
         check_climb_contacts(work.frames, job.basis, [f[0] for f in work.fits], work.frozen, options, executor)
         # by the policy of each block; what it is for others is not to be refused here
         policy = policy if all(options.of(f[0]).policy == policy for f in work.fits) else "damp"
@@ -131,22 +129,16 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         frozen=work.frozen, policy=policy, executor=executor, memory=memory,
         store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
-    walls = walls_of_plan(plan, work.fits, work.frozen, options_of(job).normal(), all_at_once=all_at_once)
-    reduce_bytes = solving = 0
-    for blocks in work.fits:
-        width = sum(plan.columns[b] for b in blocks) + 1 + len(work.frozen)
-        segments = [s for s in plan.segments if all_at_once or s.elements.is_subset(blocks[0])]
-        methods = ("gram", "rfactor") if job.fit.method == "auto" else (job.fit.method,)
-        leaves = cut_leaves(segments, width)
-        reduce_bytes = max(reduce_bytes, *(leaf_bytes(leaves, width, method) for method in methods))
-        solving = max(solving, solve_bytes(width, job.fit.regulariser["kind"]))
-    check_resources(reduce_bytes, "reduction", workers=executor.workers, memory=memory)
-    check_resources(solving, "solve", workers=1, memory=memory)
-    fits = [(b, [s for s in plan.segments if s.elements in {n for n, _ in needs}]) for b, needs in work.fits.items()]
+    walls = walls_of_plan(plan, work.fits, work.frozen, options, all_at_once=all_at_once)
+    needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, all_at_once=all_at_once)
+    check_resources(needs.reduction, "reduction", workers=executor.workers, memory=memory)
+    check_resources(needs.solve, "solve", workers=1, memory=memory)
+    fits = [(b, [s for s in plan.segments if s.elements in {n for n, _ in own}]) for b, own in work.fits.items()]
     facts = plan.as_dict() | {
         "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
-        "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": reduce_bytes,
-        "solve_bytes": solving, "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
+        "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": needs.reduction,
+        "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
+        "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
         "notes": [*walls, *work.notes],
     }  # fmt: skip
     return plan, facts
@@ -168,6 +160,7 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"{mib(facts['assemble_bytes_per_worker'])} MiB to assemble, "
         f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
         f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
+        kept_text(facts["summaries"]),
         f"CPU time of a fit, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}",
     ]
     held_out = facts["held_out_frames"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..frames.rows import KINDS, Group, person_kind
+from ..frames.rows import KINDS, POOLED, Group, person_kind
 from ..text.display import Shown
 from ..text.result_cards import held_out_card
 from ..units import KCAL_PER_A3_IN_GPA
@@ -93,7 +93,11 @@ class HeldOut(Shown, card=held_out_card):
         for key, value in wanted.items():
             match = self._fields[key] == value
             if key != "kind" and not match.any():
-                raise InputError(f"{key}: expected one of {self.values(key)}, found {value!r}")
+                known = self.values(key)
+                hint = (
+                    f"; {POOLED!r} are groups that were not kept apart" if key == "source" and POOLED in known else ""
+                )
+                raise InputError(f"{key}: expected one of {known}, found {value!r}{hint}")
             chosen &= match
         return chosen
 

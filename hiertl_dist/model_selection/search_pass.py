@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError
 from ..executors.ask import ask
 from ..fitting.stored_summaries import store_settings, summary_folder
+from ..fitting.summary_batches import digest_of
 from ..fitting.summary_pass import reduced_once
 from ..fitting.summary_store import SummaryStore
+from ..fitting.weights import explicit
 from ..frames.frame import frames_digest
 from ..model.blocks import blocks_of
 from .candidates import Source
@@ -41,7 +43,7 @@ def summarise_for(
     reduced = reduced_once(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
         frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
-        given=plan.given,
+        given=plan.given, apart=_patterns(plan), weights=weights_named(plan, settings),
     )  # fmt: skip
     identity: dict[str, Any]
     if summaries is None:
@@ -50,6 +52,8 @@ def summarise_for(
             "folds": settings.folds.as_dict(), "frozen": [f.digest for f in plan.frozen],
             "policy": plan.options.settings.policy,
         }  # fmt: skip
+        if reduced.pooled:  # errors are told by what is apart
+            identity["pooled"] = digest_of(list(reduced.pooled))
     else:
         wanted = {s for p in plan.parts for s in p.sets}
         batches = ask(executor, partial(_batches, Path(summaries)), what=f"look at {summaries}")
@@ -58,6 +62,23 @@ def summarise_for(
         identity["energies"] = dict(plan.basis.energies)
     available = executor.memory() if memory is None else memory
     return reduced, Source(reduced, identity, available // (4 * executor.workers), available)
+
+
+def _patterns(plan: SearchPlan) -> tuple[str, ...]:
+    """Patterns of groups that the settings of any stage keep apart."""
+    return tuple(dict.fromkeys(p for part in plan.parts for p in part.fit.apart))
+
+
+def weights_named(plan: SearchPlan, settings: SearchSettings) -> frozenset[str]:
+    """The names of all weights of a search, by settings of fits and by axes of grids: such sources are kept apart."""
+    names = {name for part in plan.parts for name in explicit(part.fit.weights)}
+    for grid in (settings.grid, *settings.blocks.values()):
+        for axis, values in grid.axes.items():
+            if axis == "weights":
+                names |= {name for value in values for name in explicit(value)}
+            elif axis.startswith("weights."):
+                names.add(axis.removeprefix("weights."))
+    return frozenset(names)
 
 
 def summary_place(

@@ -195,6 +195,13 @@ def cpu_text(seconds: Mapping[str, float]) -> str:
     return f"{number_text(seconds['total'])} s: {', '.join(parts)}"
 
 
+def kept_text(kept: Mapping[str, int]) -> str:
+    """What fits keep of their rows in memory, from the table of a plan."""
+    text = f"{kept['count']} {'summary' if kept['count'] == 1 else 'summaries'}"
+    pooled = f"; {count_text(kept['pooled_groups'], 'group')} of frames pooled" if kept["pooled_groups"] else ""
+    return f"{text} of rows, {number_text(kept['bytes'] / MIB)} MiB{pooled}"
+
+
 def plan_card(plan: Any) -> Card:
     """A plan: blocks in a table, what it needs in lines."""
     table = plan.as_dict()
@@ -203,6 +210,7 @@ def plan_card(plan: Any) -> Card:
     facts = [
         ("disk", f"{number_text(plan.disk_bytes / MIB)} MiB"),
         ("memory", f"{number_text(plan.worker_bytes / MIB)} MiB a worker"),
+        ("kept of the rows", kept_text(table["summaries"])),
         ("CPU time (estimate)", cpu_text(table["fit_cpu_seconds"])),
         *((what, f"{len(some)}, such as {some[0]}") for what, some in left if some),
     ]  # fmt: skip

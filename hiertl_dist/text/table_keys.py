@@ -32,7 +32,7 @@ DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys
 )
 FIT: Final = {
     "regulariser": REGULARISER, "weights": WEIGHTS, "objective": TEXT, "method": TEXT, "policy": TEXT,
-    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS,
+    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS, "apart": TEXTS,
 }  # fmt: skip
 STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
 HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}

@@ -176,7 +176,8 @@ def committee(
     with replacement and as often as there are of it, is all rows of a source's frames of one composition in one fold,
     for rows of a frame or a trajectory have to do with one another; it is drawn among those of the same elements, so
     that no block is left without data. Rows that are drawn m times count m times. Where all frames are of one source
-    that is no more than a draw of folds: give sources their own names, or more folds.
+    that is no more than a draw of folds: give sources their own names, or more folds. Sources that were pooled are one
+    here: ``summarise(apart=["*"])`` keeps them apart.
 
     Parameters
     ----------

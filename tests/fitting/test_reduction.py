@@ -15,7 +15,7 @@ from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import IncompleteStoreError, ResourceError
 from hiertl_dist.executors import TaskFailed, executor
 from hiertl_dist.fitting import leaves, reduction
-from hiertl_dist.fitting.leaves import cut_leaves, grouped_rows, leaf_bytes
+from hiertl_dist.fitting.leaves import cut_leaves, cut_of, grouped_rows, leaf_bytes, peak_bytes
 from hiertl_dist.fitting.reduction import reduce_rows, solve_bytes
 from hiertl_dist.fitting.views import whole_view
 from hiertl_dist.fitting.weights import row_weights
@@ -248,7 +248,7 @@ def test_leaves_are_the_same_for_any_number_of_workers(plan, monkeypatch):
 
 def test_a_leaf_that_does_not_fit_is_refused_with_both_numbers(plan, serial, monkeypatch):
     width = n_columns(BASIS, ["CN"]) + 1
-    needed = leaf_bytes(cut_leaves(plan.segments, width), width)
+    needed = peak_bytes([cut_of(plan.segments, width)])
     with monkeypatch.context() as patch:
         patch.setattr(reduction, "solve_bytes", lambda *_: 0)
         with pytest.raises(

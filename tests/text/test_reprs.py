@@ -329,7 +329,8 @@ def test_text_of_others_is_no_markup():
 def test_large_things_stay_short():
     """Hundreds of groups, long names, many elements: what is left out is counted."""
     groups = [f"a rather long name of a trajectory, number {i:03}" for i in range(100)]
-    found = hd.summarise(random_frames({"C": 100}, groups=groups), small_basis((2, 0, 0)), executor=SERIAL)
+    many = random_frames({"C": 100}, groups=groups)
+    found = hd.summarise(many, small_basis((2, 0, 0)), apart=["*"], executor=SERIAL)
     check_lines(repr(found))
     assert repr(found).endswith("more")
     assert f"… and {100 - MOST_HTML_ROWS} more" in "".join(Cells(found._repr_html_()).words)

@@ -1,0 +1,58 @@
+"""What the fits of a job need in memory, and what they keep, from a plan of their rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..design_matrix.kept_summaries import KeptSummaries, kept_summaries, pooled_segments
+from ..fitting.block_order import own_weights
+from ..fitting.leaves import cut_of, peak_bytes
+from ..fitting.reduction import solve_bytes
+from ..fitting.weights import explicit
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ..design_matrix.planning import Need, Plan
+    from ..fitting.settings import HierarchyOptions
+    from ..frames.element_set import ElementSet
+    from ..frames.frame_sequence import FrameSequence
+
+
+@dataclass(frozen=True)
+class FitNeeds:
+    """Memory of all fits of a job.
+
+    Attributes
+    ----------
+    reduction, solve : int
+        Peak bytes of a worker that reduces; of the one that solves.
+    kept : KeptSummaries
+        What all fits together keep of their rows.
+    """
+
+    reduction: int
+    solve: int
+    kept: KeptSummaries
+
+
+def needs_of_fits(
+    plan: Plan, fits: Mapping[tuple[ElementSet, ...], Collection[Need]], frames: FrameSequence, n_frozen: int,
+    options: HierarchyOptions, *, all_at_once: bool,
+) -> FitNeeds:  # fmt: skip
+    """What fits of a plan need; ``fits`` are the rows that are wanted, by the blocks that are fitted together."""
+    reduction = solve = 0
+    kept = KeptSummaries()
+    for blocks, needs in fits.items():
+        settings = options.settings if all_at_once else own_weights(options, blocks[0], frames)
+        width = sum(plan.columns[b] for b in blocks) + 1 + n_frozen
+        sets = {elements for elements, _ in needs}
+        used = [s for s in plan.segments if s.elements in sets]
+        segments, pooling = pooled_segments(used, explicit(settings.weights), settings.apart)
+        methods = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
+        peaks = [peak_bytes([cut_of(segments, width, method)]) for method in methods] if segments else []
+        reduction = max(reduction, *peaks, 0)
+        kept += kept_summaries(segments, width, pooling, method=methods[-1])
+        solve = max(solve, solve_bytes(width, settings.regulariser["kind"]))
+    return FitNeeds(reduction, solve, kept)
