@@ -1,0 +1,68 @@
+"""An input whose frames have a group each: what plan, fit, summarise and search say of groups that are pooled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from job_files import job_frames, write_job
+
+from hiertl_dist.executors import SerialExecutor
+from hiertl_dist.frames import pooling
+from hiertl_dist.frames.rows import POOLED
+from hiertl_dist.jobs.fit_job import fit_job, plan_job, plan_text
+from hiertl_dist.jobs.input_file import Input
+from hiertl_dist.jobs.search_job import search_job, summarise_job
+
+SERIAL = SerialExecutor()
+RIDGE = {"kind": "ridge", "alpha": 1e-3}
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """A function that makes an input with other tables."""
+    monkeypatch.setattr(pooling, "MOST_SOURCES", 3)
+    frames = [replace(f, group=f"t{i:02d}") for i, f in enumerate(job_frames()[0])]
+
+    def made(**tables):
+        return Input.from_toml(write_job(tmp_path, frames, output={"folder": "results"}, **tables))
+
+    return made
+
+
+@pytest.mark.parametrize("all_at_once", [False, True])
+@pytest.mark.parametrize(
+    ("fit", "count", "pooled"),
+    [({}, (12, 4), 18), ({"weights": {"t00": 2.0, "t12/energy": 0.5}}, (20, 12), 16), ({"apart": ["*"]}, (72, 72), 0)],
+)
+def test_a_plan_counts_the_summaries_that_its_fits_keep(job, fit, count, pooled, all_at_once):
+    job = job(fit={"regulariser": RIDGE, **fit}, store={"keep_rows": False})
+    _, facts = plan_job(job, SERIAL, all_at_once=all_at_once)
+    result = fit_job(job, SERIAL, hierarchical=not all_at_once, all_at_once=all_at_once)
+    fits = [result.together] if all_at_once else list(result.hierarchy.fits.values())
+    groups = [s for one in fits for s in one.summaries.groups.values()]
+    assert facts["summaries"]["count"] == len(groups) == count[all_at_once]
+    # frozen models are columns of a climb too, which are not read before a plan
+    exact = sum(s.r.nbytes for s in groups)
+    assert facts["summaries"]["bytes"] == exact if all_at_once else 0.9 * exact < facts["summaries"]["bytes"] <= exact
+    assert facts["summaries"]["pooled_groups"] == pooled
+    text = plan_text(facts)
+    assert f"\n{len(groups)} summaries of rows, " in text
+    assert (f"; {pooled} groups of frames pooled" in text) == bool(pooled)
+
+
+def test_reports_by_group_are_of_every_group(job):
+    result = fit_job(job(fit={"regulariser": RIDGE}, store={"keep_rows": False}), SERIAL)
+    assert {n.partition("/")[0] for n in result.hierarchy.fits["CN"].solution.residuals} == {POOLED}
+    (errors,) = (by_set["fitted"] for by_set in result.group_errors.values())
+    assert set(errors) == {f"t{i:02d}" for i in range(18)}
+
+
+def test_the_pass_of_a_search_keeps_apart_what_its_grid_weighs(job):
+    grid = {"regulariser": RIDGE, "weights": [{"force": 1.0}, {"force": 1.0, "t12": 2.0}]}
+    made = job(search={"folds": 2, "grid": grid}, store={"keep_rows": False})
+    facts = summarise_job(made, SERIAL)
+    report = search_job(made, SERIAL, plot=False)
+    assert {g.source for g in report.result.summaries.groups} == {"t12", POOLED}
+    assert facts["groups"] == len(report.result.summaries.groups)
+    assert {frozenset(g) for g in report.group_errors.values()} == {frozenset(f"t{i:02d}" for i in range(18))}
