@@ -160,9 +160,10 @@ def reduced_once(
             opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy))
             names, batches = ask(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
-        strangers = _strangers(frames if given is None else sequence_of(given), batches, summaries)
+        all_given = frames if given is None else sequence_of(given)
+        strangers = _strangers(all_given, batches, summaries)
         usable, more = _usable(frames, basis, names)
-        pooling = pooling_of_pass(frames, usable, batches, weights, apart)
+        pooling = pooling_of_pass(all_given, usable, batches, weights, apart)
         shares = _share(usable, how, batches)
         wanted, replaced = _todo(usable, names, batches)
         todo, shares = usable.take(wanted), shares[wanted]

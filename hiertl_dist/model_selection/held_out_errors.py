@@ -7,7 +7,7 @@ the score of a model and its standard error follow without the rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -132,8 +132,11 @@ class HeldOut(Shown, card=held_out_card):
         """
         if kind not in KINDS:
             raise InputError(f"kind: expected one of {KINDS}, found {kind!r}")
-        chosen = self._chosen({"kind": kind, **where})
-        rows = int(self.rows[chosen].sum())
+        return self._rmse(np.flatnonzero(self._chosen({"kind": kind, **where})))
+
+    def _rmse(self, chosen: Sequence[int] | NDArray[np.intp]) -> float:
+        """RMSE of some cells, by their numbers."""
+        rows = int(self.rows[chosen].sum()) if len(chosen) else 0
         return math.sqrt(float(self.squares[chosen].sum()) / rows) if rows else math.nan
 
     def values(self, field: str) -> list[Any]:
@@ -167,7 +170,12 @@ class HeldOut(Shown, card=held_out_card):
             together under ``"all"``.
         """
         kinds = self.values("kind")
-        table: dict[Any, dict[str, float]] = {v: {k: self.rmse(k, **{by: v}) for k in kinds} for v in self.values(by)}
+        cells: dict[tuple[Any, str], list[int]] = {}
+        for i, cell in enumerate(self.cells):
+            cells.setdefault((getattr(cell, by), cell.kind), []).append(i)
+        table: dict[Any, dict[str, float]] = {
+            v: {k: self._rmse(cells.get((v, k), [])) for k in kinds} for v in self.values(by)
+        }
         return table | {"all": {k: self.rmse(k) for k in kinds}}
 
     def score(self, importance: Mapping[str, float] | None = None, **where: Any) -> float:
