@@ -15,6 +15,7 @@ from bench import Benchmark, Options, main, tell
 from measure import figure, table
 
 from hiertl_dist import Basis, Dataset, FitSettings, Frame, executor, fit_block, plan, summarise
+from hiertl_dist.design_matrix.kept_summaries import kept_summaries, pooled_segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,9 @@ ATOMS: Final = (4, 8)
 ORDERS: Final = {"two-body": (6, 0, 0), "two- and three-body": (6, 3, 0)}
 SPACING: Final = 2.0
 """Å between the sites of a grid of 2 × 2 × 2, some of which have an atom."""
+
+WIDTHS: Final = (487, 3747)
+"""Columns of larger fits, of C and CN in ``paper_scale``."""
 
 WAYS: Final = {"pooled": (), "apart": ("*",)}
 """Patterns of groups that are kept apart."""
@@ -106,12 +110,30 @@ def passes(options: Options, orders: tuple[int, int, int], way: str) -> Callable
     return work
 
 
+def foreseen(options: Options) -> Callable[[], dict[str, Any]]:
+    """What a plan says that fits of more columns would keep; nothing is computed."""
+    data = Dataset(_place(options))
+
+    def work() -> dict[str, Any]:
+        with executor("serial") as runner:
+            planned = plan(data, basis_of(ORDERS["two-body"]), executor=runner)
+        found: dict[str, Any] = {}
+        for width in WIDTHS:
+            for way, apart in WAYS.items():
+                segments, pooling = pooled_segments(planned.segments, patterns=apart)
+                found[f"{width} {way}"] = kept_summaries(segments, width + 1, pooling).as_dict() | {"columns": width}
+        return found
+
+    return work
+
+
 def run(options: Options) -> dict[str, Any]:
     """The import, then each order in both ways."""
     record: dict[str, Any] = {"import": options.value(imported, options), "orders": {}, "absent": {}}
     for name, orders in ORDERS.items():
         tell(f"  {name}")
         record["orders"][name] = {way: options.value(passes, options, orders, way) for way in WAYS}
+    record["foreseen"] = options.value(foreseen, options)
     return record
 
 
@@ -125,7 +147,10 @@ def markdown(record: dict[str, Any]) -> str:
     ]  # fmt: skip
     head = ["orders", "groups", "what", "s", "summaries", "MiB"]
     text = f"{made['frames']} frames of {made['groups']} groups, imported in {figure(made['seconds'])} s."
-    return f"{text}\n\n{table(head, lines)}"
+    wide = [[c["columns"], key.split()[1], c["count"], figure(c["bytes"] / 2**20)]
+            for key, c in record["foreseen"].items()]  # fmt: skip
+    more = table(["columns", "groups", "summaries of a fit, as a plan has them", "MiB"], wide)
+    return f"{text}\n\n{table(head, lines)}\n\n{more}"
 
 
 BENCHMARK: Final = Benchmark("many_groups", "What names of groups by the thousand cost.", run, markdown)

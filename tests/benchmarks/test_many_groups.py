@@ -28,4 +28,7 @@ def test_what_is_pooled_and_apart_is_counted(benchmark, tmp_path):
         assert ways["apart"]["fit"]["summaries"] == 4 * 60
         assert ways["apart"]["summarise"]["summaries"] > ways["pooled"]["summarise"]["summaries"] > 4
         assert ways["pooled"]["rows"] == ways["apart"]["rows"]
+    foreseen = record["foreseen"]
+    assert foreseen["487 pooled"]["count"] == 4
+    assert foreseen["3747 apart"]["bytes"] > foreseen["3747 pooled"]["bytes"]
     assert "| two-body | pooled | fit |" in benchmark.BENCHMARK.text(record)
