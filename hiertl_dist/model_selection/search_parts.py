@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import BasisError, InputError
 from ..fitting.weights import weight_names
-from ..frames.rows import KINDS, SUMMARY_KINDS, Group, kind_codes, person_kind
+from ..frames.rows import KINDS, SUMMARY_KINDS, Group, person_kind
 from ..model.basis import cluster_name, split_symbols
 from ..model.blocks import columns_of
 from ..model.truncation import lower_basis
@@ -18,7 +20,8 @@ from ..model.truncation import lower_basis
 if TYPE_CHECKING:
     from ..fitting.settings import FitSettings
     from ..frames.element_set import ElementSet
-    from ..frames.frame import Frame
+    from ..frames.frame_facts import FrameFacts
+    from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
     from ..model.cluster_types import ClusterType
     from .search_settings import Choice, Grid
@@ -53,7 +56,7 @@ class Part:
         Those that are free.
     sets : tuple of ElementSet
         Element sets of its frames.
-    frames : tuple of Frame
+    frames : FrameSequence
         Those with labels.
     fit : FitSettings
         Settings of what the grid does not name.
@@ -74,7 +77,7 @@ class Part:
     name: ElementSet
     blocks: tuple[ElementSet, ...]
     sets: tuple[ElementSet, ...]
-    frames: tuple[Frame, ...]
+    frames: FrameSequence
     fit: FitSettings
     grid: Grid
     own: frozenset[str]
@@ -175,15 +178,23 @@ def tell_orders(part: Part, tell: Tell) -> None:
         )
 
 
-def kinds_of(frame: Frame) -> list[str]:
-    """The kinds of rows that a frame has."""
-    return sorted({person_kind(SUMMARY_KINDS[code]) for code in set(kind_codes(frame).tolist())})
+def kinds_of(facts: FrameFacts) -> set[str]:
+    """The kinds of rows that some frames have."""
+    return {person_kind(SUMMARY_KINDS[code]) for code in np.flatnonzero(facts.rows_of_kinds.any(axis=0)).tolist()}
 
 
-def weighable(frames: Sequence[Frame]) -> frozenset[str]:
+def weighable(frames: FrameSequence) -> frozenset[str]:
     """What weights may name: every kind, and the sources and compositions, with the kinds that they have rows of."""
-    names = {n for f in frames for k in kinds_of(f) for n in weight_names(Group(f.group, k, f.composition))}
-    return frozenset(names | set(KINDS))
+    facts = frames.facts
+    alike, which = np.unique(np.stack([facts.group, facts.formula], axis=1), axis=0, return_inverse=True)
+    has_rows = np.zeros((len(alike), len(SUMMARY_KINDS)), np.bool_)
+    np.logical_or.at(has_rows, which.reshape(-1), facts.rows_of_kinds > 0)
+    names = set(KINDS)
+    for (group, formula), kinds in zip(alike.tolist(), has_rows, strict=True):
+        for code in np.flatnonzero(kinds).tolist():
+            kind = person_kind(SUMMARY_KINDS[code])
+            names.update(weight_names(Group(facts.group_names[group], kind, facts.compositions[formula])))
+    return frozenset(names)
 
 
 def _names(types: Sequence[ClusterType]) -> set[str]:

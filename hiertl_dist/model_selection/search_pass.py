@@ -13,17 +13,14 @@ from ..fitting.summary_batches import digest_of
 from ..fitting.summary_pass import reduced_once
 from ..fitting.summary_store import SummaryStore
 from ..fitting.weights import explicit
-from ..frames.frame import frames_digest
 from ..model.blocks import blocks_of
 from .candidates import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..executors.base import Executor
     from ..fitting.reduction import Summaries
     from ..frames.element_set import ElementSet
-    from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
     from .search_plan import SearchPlan
     from .search_settings import SearchSettings
 
@@ -48,7 +45,7 @@ def summarise_for(
     identity: dict[str, Any]
     if summaries is None:
         identity = {
-            "frames": frames_digest(plan.frames), "basis": plan.basis.digest, "blocks": list(plan.blocks),
+            "frames": plan.frames.key, "basis": plan.basis.digest, "blocks": list(plan.blocks),
             "folds": settings.folds.as_dict(), "frozen": [f.digest for f in plan.frozen],
             "policy": plan.options.settings.policy,
         }  # fmt: skip
@@ -95,11 +92,11 @@ def _batches(store: Path) -> dict[str, ElementSet]:
     return {batch.id: batch.elements for batch in SummaryStore.open(store).batches()}
 
 
-def _refuse_strangers(store: Path, frames: Sequence[Frame]) -> None:
+def _refuse_strangers(store: Path, frames: FrameSequence) -> None:
     """Frames that a store has and that were not given, such as held-out ones, would be fitted all the same."""
     if not (store / "index.json").exists():
         return
-    given = {f.digest for f in frames}
+    given = {bytes(digest).hex() for digest in frames.digests}
     if strange := [r for r in SummaryStore.open(store).frames().values() if r.digest not in given]:
         shown = "; ".join(r.origin for r in strange[:5]) + " …" * (len(strange) > 5)
         raise StoreError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..dataset.holding_out import first_equal
 from ..errors import InputError
 from ..fitting.block_order import (
     blocks_in,
@@ -20,9 +21,17 @@ from ..fitting.block_order import (
 from ..fitting.settings import HierarchyOptions
 from ..fitting.summary_pass import with_missing
 from ..frames.element_set import ElementSet
-from ..frames.rows import KINDS, n_rows
+from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
+from ..frames.rows import KINDS
 from ..model.blocks import blocks_of
-from ..model.one_body import OpenEnergies, counts_of, one_body_values, settled_energies, undetermined_energies
+from ..model.one_body import (
+    OpenEnergies,
+    counts_of,
+    one_body_values,
+    settled_energies,
+    undetermined_energies,
+    with_energies,
+)
 from ..text.problems import Problems
 from .search_parts import Part, Tell, kinds_of, tell_orders, weighable
 
@@ -49,8 +58,8 @@ class SearchPlan:
     parts: tuple[Part, ...]
     basis: Basis
     blocks: tuple[ElementSet, ...]
-    frames: tuple[Frame, ...]
-    given: tuple[Frame, ...]
+    frames: FrameSequence
+    given: FrameSequence
     frozen: tuple[Parameters, ...]
     options: HierarchyOptions
 
@@ -69,6 +78,7 @@ def plan_search(
     Raises InputError as ``search`` does at first; all that is wrong is told at once.
     """
     options = (options or HierarchyOptions()).normal()
+    frames = sequence_of(frames)
     problems = Problems()
     names = [b.name for b in blocks_of(basis)]
     if unknown := sorted(set(settings.blocks) - set(names)):
@@ -86,18 +96,18 @@ def plan_search(
                 check_climb(wanted, frames, basis, frozen, options, tell)
             with problems.noting():
                 _check_tables(settings, wanted, options, tell)
-    labelled = [f for f in frames if n_rows(f)]
+    labelled = frames.take(np.flatnonzero(frames.facts.n_rows > 0))
     free = _in_order(basis, {b for _, blocks, _ in stages for b in blocks})
     parts = []
     for name, blocks, sets in stages:
-        stage_frames = tuple(f for f in labelled if f.element_set in sets)
-        if not any(f.element_set == name for f in stage_frames) and not all_at_once:
+        stage_frames = labelled.take(np.flatnonzero(labelled.facts.of_sets(sets)))
+        present = stage_frames.facts.element_sets()
+        if name not in present and not all_at_once:
             problems.add(f"block {name}: no frame of exactly its elements has an energy, forces or a stress")
             continue
         fit = options.settings if all_at_once else options.of(name)
         grid = settings.grid if all_at_once else settings.of(name)
-        element_sets = tuple(sorted({f.element_set for f in stage_frames}))
-        parts.append(Part(name, blocks, element_sets, stage_frames, fit, grid, settings.own_axes(name), basis,
+        parts.append(Part(name, blocks, tuple(sorted(present)), stage_frames, fit, grid, settings.own_axes(name), basis,
                           weighable(labelled), free, all_at_once))  # fmt: skip
     for part in parts:
         _look_at(part, settings, options, problems, tell)
@@ -106,11 +116,11 @@ def plan_search(
         with problems.noting():
             _check_energies(parts, basis, left)
     problems.settle()
-    asking = [f for p in parts if p.fit.missing_energies == "fit" for f in p.frames]
+    asking = joined_frames([p.frames for p in parts if p.fit.missing_energies == "fit"])
     whole, named = with_missing(basis, free, left, asking, "fit")
     used = {s for _, _, sets in stages for s in sets}
     return SearchPlan(
-        tuple(parts), whole, named, tuple(f for f in labelled if f.element_set in used), tuple(frames), left, options
+        tuple(parts), whole, named, labelled.take(np.flatnonzero(labelled.facts.of_sets(used))), frames, left, options
     )
 
 
@@ -145,13 +155,14 @@ def _together(
     if not wanted:
         raise InputError("nothing to search: frozen files hold every block of the basis")
     elements = ElementSet.union(wanted)
-    present = {f.element_set for f in frames if n_rows(f)}
+    facts = sequence_of(frames).facts
+    present = facts.element_sets(facts.n_rows > 0)
     sets = frozenset(s for s in present if s.is_subset(elements) and any(b.is_subset(s) for b in wanted))
     if not sets:
         raise InputError(
             f"nothing to search: no frame with labels has all elements of one of the blocks {', '.join(wanted)}"
         )
-    labelled = {e for f in frames if f.energy is not None and f.element_set in sets for e in f.elements}
+    labelled = facts.elements(facts.has_energy & facts.of_sets(sets))
     settled_energies(
         basis, wanted, less(frozen, set(wanted)), labelled, options.settings.missing_energies, (), "search all at once",
         wanted,
@@ -197,10 +208,10 @@ def _look_at(part: Part, settings: SearchSettings, options: HierarchyOptions, pr
             part.columns([choice])
 
 
-def _tell_weights(grid: Grid, fit: FitSettings, frames: Sequence[Frame], name: str, tell: Tell) -> None:
+def _tell_weights(grid: Grid, fit: FitSettings, frames: FrameSequence, name: str, tell: Tell) -> None:
     """Weights that the grid does not name beside those that it names are ones, which may be next to nothing."""
     weights = grid.start(fit).weights
-    kinds = sorted({k for f in frames for k in kinds_of(f)})
+    kinds = sorted(kinds_of(frames.facts))
     if isinstance(weights, Mapping) and weights and (silent := [k for k in kinds if k not in weights]):
         tell(
             f"note: {name}: the grid has weights of {', '.join(weights)}; those of {', '.join(silent)} are 1 (in "
@@ -218,8 +229,8 @@ def _check_energies(parts: Sequence[Part], basis: Basis, frozen: Sequence[Parame
     ones = {t.elements[0] for t in basis.types if t.body == 1}
     left = OpenEnergies()
     for part in parts:
-        labelled = [f for f in part.frames if f.energy is not None]
-        elements = {e for f in labelled for e in f.elements}
+        labelled = with_energies(part.frames)
+        elements = set(labelled.facts.elements())
         missing = elements - known if part.fit.missing_energies == "fit" else set()
         known |= missing
         fitted = sorted(((set(part.blocks) & ones) - set(given)) | missing)
@@ -255,9 +266,9 @@ def _ladder_choices(grid: Grid, fit: FitSettings) -> list[Choice]:
     return choices
 
 
-def _check_scores(frames: Sequence[Frame], name: str, settings: SearchSettings) -> None:
+def _check_scores(frames: FrameSequence, name: str, settings: SearchSettings) -> None:
     """Raise InputError where the frames of a stage can't be cross-validated, or not be scored."""
-    kinds = {k for f in frames for k in kinds_of(f)}
+    kinds = kinds_of(frames.facts)
     wanted = [k for k, share in (settings.importance or dict.fromkeys(KINDS, 1.0)).items() if share > 0.0]
     if not kinds & set(wanted):
         raise InputError(
@@ -265,8 +276,9 @@ def _check_scores(frames: Sequence[Frame], name: str, settings: SearchSettings) 
             f"{', '.join(sorted(kinds))}"
         )
     split = settings.folds.split
-    if len({f.group if split == "group" else f.digest for f in frames}) < 2:
+    groups = frames.facts.groups()
+    if len(groups if split == "group" else np.unique(first_equal(frames.digests))) < 2:
         raise InputError(
-            f"search.folds: {name} has a single {split}, {frames[0].group if split == 'group' else frames[0].origin}, "
+            f"search.folds: {name} has a single {split}, {groups[0] if split == 'group' else frames.origin(0)}, "
             "which can't be left out and fitted; folds by frame need two frames, folds by group two groups"
         )
