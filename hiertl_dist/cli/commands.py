@@ -285,8 +285,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from ..executors import under_mpirun
     from ..files.paths import refuse_overwriting
     from ..io.text_files import find_files
-    from ..jobs.fit_job import evaluate_job
-    from ..jobs.fit_report import EVALUATION_TABLES
+    from ..jobs.evaluate_job import EVALUATION_TABLES, evaluate_job
     from ..jobs.report import units_in_words
     from ..suggestion.guessing import read_guessed
 

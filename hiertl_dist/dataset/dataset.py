@@ -320,10 +320,22 @@ class Dataset(FrameSequence):
         str
             As ``Frame.origin``.
         """
-        number = self._indices[index]
-        k = int(np.searchsorted(self._index.starts, number, side="right")) - 1
-        text, after = PartReader(self._folder, self._index, k).numbers[number - self._index.starts[k], 5:7].tolist()
-        return str(Numbered(self._index.origins[text], after))
+        return self.take(np.array([index])).origins()[0]
+
+    def origins(self) -> list[str]:
+        """Where each of the frames came from; to be asked for of few.
+
+        Returns
+        -------
+        list of str
+            As ``Frame.origin`` of each.
+        """
+        listed = [""] * len(self)
+        for k, own, places in self._by_part():
+            numbers = PartReader(self._folder, self._index, k).numbers[own, 5:7].tolist()
+            for place, (text, after) in zip(places.tolist(), numbers, strict=True):
+                listed[place] = str(Numbered(self._index.origins[text], after))
+        return listed
 
     def alike_labels(self) -> list[AlikeLabels]:
         """Which labels frames have, and where these came from.

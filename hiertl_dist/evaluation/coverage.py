@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .frame_rows import block_ranges, joined_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
@@ -144,3 +144,15 @@ def coverage_report(
             span = (min(a for a, _ in used), max(b for _, b in used))
             report.append(Coverage(block, pair, (low, high), span, len(used), beyond))
     return report
+
+
+def joined_coverage(coverage: Mapping[str, tuple[float, float]], parts: Iterable[Sequence[Coverage]]) -> list[Coverage]:
+    """What :func:`coverage_report` would say of the frames of all parts."""
+    known: dict[str, Coverage] = {}
+    for own in (c for part in parts for c in part):
+        before = known.get(key := f"{own.block}:{own.pair}")
+        if before is not None:
+            span = (min(before.used[0], own.used[0]), max(before.used[1], own.used[1]))
+            own = replace(own, used=span, frames=before.frames + own.frames, beyond=before.beyond + own.beyond)
+        known[key] = own
+    return [known[key] for key in coverage if key in known]

@@ -55,7 +55,7 @@ MEANS: Final = "forces zero, energies per atom the mean of each composition, str
 
 @dataclass(frozen=True)
 class KindErrors:
-    """Errors of one kind of labels, in the units of ``report.Errors``; NaN where no frame has such a label.
+    """Errors of one kind of labels, in the units of ``error_tables.Errors``; NaN where no frame has such a label.
 
     Attributes
     ----------
@@ -89,7 +89,9 @@ class HasErrors(Protocol):
 
 
 def spread_of_labels(
-    labels: NDArray[np.float64], keys: Sequence[Hashable] | None, sizes: NDArray[np.float64] | None = None
+    labels: NDArray[np.float64],
+    keys: Sequence[Hashable] | NDArray[np.integer] | None,
+    sizes: NDArray[np.float64] | None = None,
 ) -> tuple[float, int]:
     """Standard deviation of labels about the mean of those with the same key, and its degrees of freedom.
 
@@ -97,7 +99,7 @@ def spread_of_labels(
     ----------
     labels : ndarray of shape (n,)
         The labels.
-    keys : sequence of hashable or None
+    keys : sequence of hashable, ndarray of int, or None
         One for each label; ``None``: the deviation is about zero.
     sizes : ndarray of shape (n,), optional
         Weights of the labels.
@@ -113,10 +115,13 @@ def spread_of_labels(
     if keys is None:
         rest, left = labels, len(labels)
     else:
-        place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-        of = np.array([place[key] for key in keys], np.intp)
-        means = np.bincount(of, weights * labels, len(place)) / np.bincount(of, weights, len(place))
-        rest, left = labels - means[of], len(labels) - len(place)
+        if isinstance(keys, np.ndarray):
+            of = np.unique(keys, return_inverse=True)[1]
+        else:
+            place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+            of = np.array([place[key] for key in keys], np.intp)
+        means = np.bincount(of, weights * labels) / np.bincount(of, weights)
+        rest, left = labels - means[of], len(labels) - len(means)
     return (float(np.sqrt(np.sum(weights * rest**2) / left)) if left else NAN), left
 
 

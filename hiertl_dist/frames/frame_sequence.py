@@ -105,6 +105,16 @@ class FrameSequence(Sequence["Frame"]):
             As ``Frame.origin``.
         """
 
+    def origins(self) -> list[str]:
+        """Where each of the frames came from; to be asked for of few.
+
+        Returns
+        -------
+        list of str
+            As ``Frame.origin`` of each.
+        """
+        return [self.origin(index) for index in range(len(self))]
+
     @abstractmethod
     def table(self) -> FrameTable:
         """All of the frames as ragged arrays; to be asked for of few.

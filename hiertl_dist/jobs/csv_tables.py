@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,11 +16,12 @@ from ..fitting.mean_model import QUANTITIES
 from .report import unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..evaluation.coverage import Coverage
     from ..model.solution import Solution
-    from .report import Errors, FrameResidual
+    from .error_tables import Errors
+    from .evaluated import EvaluatedFrames
 
 ERRORS_HEADER: Final = (
     "model", "frames_of", "by", "name", "quantity", "unit", "frames", "frames_out_of_range", "atoms", "labels",
@@ -45,25 +47,25 @@ BLOCKS, ERRORS, FRAMES, COVERAGE = NAMES = ("blocks.csv", "errors.csv", "frames.
 
 @dataclass(frozen=True, eq=False)
 class CsvTable:
-    """One file: its name, titles and rows."""
+    """One file: its name, titles and rows, which may be made one by one as they are written."""
 
     name: str
     header: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: Iterable[tuple[Any, ...]]
 
     def write(self, folder: Path) -> Path:
         """Write it into a folder, which is made, so that a reader sees the old file or the new one; returns its path.
 
         Numbers have all digits; what is not there (NaN) is an empty cell. UTF-8, commas, a line feed after each row.
         """
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.header)
-        writer.writerows([_cell(v) for v in row] for row in self.rows)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / self.name
         with replacing(path) as stream:
-            stream.write(text.getvalue().encode())
+            text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(self.header)
+            writer.writerows([_cell(v) for v in row] for row in self.rows)
+            text.detach()
         return path
 
 
@@ -112,20 +114,30 @@ def _error_rows(first: tuple[str, ...], errors: Errors, units: str) -> list[tupl
     return rows
 
 
-def frames_csv(listed: Mapping[str, Mapping[str, Sequence[FrameResidual]]], units: str) -> CsvTable:
+def frames_csv(found: Mapping[str, Mapping[str, EvaluatedFrames]], units: str) -> CsvTable:
     """``frames.csv``: by model and set of frames, the errors of each frame, and what is out of range in it."""
     titles = [f"{kind}_{'error' if kind == 'energy' else 'rmse'}_{unit_of(kind, units)[0]}" for kind in QUANTITIES]
     header = ("model", "frames_of", "index", "origin", "group", "composition", *titles, "out_of_range")
-    factors = [unit_of(kind, units)[1] for kind in QUANTITIES]
-    rows = [
-        (
-            model, frames_of, f.index, f.origin, f.group, f.composition,
-            *(x * factor for x, factor in zip((f.force, f.energy, f.stress), factors, strict=True)),
-            "; ".join(f.out_of_range),
-        )
-        for model, sets in listed.items() for frames_of, frames in sets.items() for f in frames
-    ]  # fmt: skip
-    return CsvTable(FRAMES, header, tuple(rows))
+    return CsvTable(FRAMES, header, _FrameRows(found, units))
+
+
+@dataclass(frozen=True, eq=False)
+class _FrameRows(Iterable[tuple[Any, ...]]):
+    """Rows of ``frames.csv``, made anew each time they are walked through."""
+
+    found: Mapping[str, Mapping[str, EvaluatedFrames]]
+    units: str
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        factors = [unit_of(kind, self.units)[1] for kind in QUANTITIES]
+        for model, sets in self.found.items():
+            for frames_of, evaluated in sets.items():
+                for f in evaluated.residuals():
+                    errors = (x * factor for x, factor in zip((f.force, f.energy, f.stress), factors, strict=True))
+                    yield (
+                        model, frames_of, f.index, f.origin, f.group, f.composition, *errors,
+                        "; ".join(f.out_of_range),
+                    )  # fmt: skip
 
 
 def coverage_csv(listed: Mapping[str, Sequence[Coverage]]) -> CsvTable:

@@ -5,7 +5,6 @@ Needs matplotlib (``pip install "hiertl-dist[plot]"``), which is imported when a
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -16,18 +15,18 @@ import numpy as np
 from ..errors import InputError
 from ..fitting.mean_model import QUANTITIES
 from ..text.display import number_text
-from ..units import KCAL_PER_A3_IN_GPA
-from .report import errors_of, unit_of
+from .error_tables import names_and_codes
+from .report import unit_of
+from .samples import Points, share_of, spread_evenly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from ..evaluation.energies import Evaluation
     from ..fitting.mean_model import Kind
-    from ..frames.frame import Frame
-    from .report import Errors
+    from .error_tables import Errors
+    from .evaluated import EvaluatedFrames
 
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """That colour-blind people tell apart: those of Okabe and Ito, https://jfly.uni-koeln.de/color (2008), but black and
@@ -132,25 +131,27 @@ class _Points:
     ringed: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
 
 
-def plot_parity(
-    path: str | Path, sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal"
-) -> tuple[Path, ...]:
+_NOTHING: Final = np.empty(0)
+
+
+def plot_parity(path: str | Path, sets: Mapping[str, EvaluatedFrames], units: str = "kcal") -> tuple[Path, ...]:
     """Write :func:`parity_figure` as a PNG and a PDF; returns their paths. Raises ImportError without matplotlib."""
     return save_figure(parity_figure(sets, units), path)
 
 
-def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]]], units: str = "kcal") -> Any:
+def parity_figure(sets: Mapping[str, EvaluatedFrames], units: str = "kcal") -> Any:
     """Parity of forces, energies and stresses: a row of panels each, a column for each set of frames.
 
     The panels of a row have the same axes, so that sets and models are compared at sight; each says its number of
     labels, RMSE and mean absolute error. A row with many labels shows their density, in logarithmic colours; otherwise
     colours and markers are compositions. Energies are relative to the mean label of each composition, whose offsets
-    would hide the errors. Labels of frames that are out of range are ringed, as long as these are few.
+    would hide the errors. Labels of frames that are out of range are ringed, as long as these are few. Of very many
+    labels a sample is drawn, which its panel says.
 
     Parameters
     ----------
-    sets : mapping from str to tuple (sequence of Frame, sequence of Evaluation)
-        By title of a column, frames and what a model says of them.
+    sets : mapping from str to EvaluatedFrames
+        By title of a column, frames and what a model says of them, evaluated with points.
     units : {"kcal", "eV"}, default "kcal"
         Units of energies.
 
@@ -159,12 +160,12 @@ def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]
     matplotlib.figure.Figure
         Not yet written.
     """
-    points = {(k, s): _points_of(k, *sets[s], units) for k in QUANTITIES for s in sets}
+    points = {(k, s): _points_of(k, sets[s], units) for k in QUANTITIES for s in sets}
     kinds = [k for k in QUANTITIES if any(len(points[k, name].labels) for name in sets)] or ["force"]
     names = sorted({n for p in points.values() for n in p.names}, key=lambda c: (len(c), c))
     looks = [(c, m) for m, c in product(MARKERS, COLOURS)]
     styles = dict(zip(names, looks, strict=False)) if len(names) <= len(looks) else {}
-    errors = [errors_of(frames, evaluations) for frames, evaluations in sets.values()]
+    errors = [evaluated.whole for evaluated in sets.values()]
     figure = new_figure(3.6 * len(sets) + 0.7, 3.6 * len(kinds) + 0.5)
     axes = figure.subplots(len(kinds), len(sets), squeeze=False, sharex="row", sharey="row")
     handles: dict[str, Any] = {}
@@ -177,7 +178,7 @@ def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]
                 handles |= _draw_points(ax, panel, styles)
         for ax, panel, table in zip(row, drawn, errors, strict=True):
             handles |= _draw_rings(ax, panel)
-            _say(ax, kind, table, units)
+            _say(ax, kind, table, units, len(panel.labels))
         _same_axes(row, drawn)
         what = "energy − mean" if kind == "energy" else kind
         unit = unit_of(kind, units)[0]
@@ -191,34 +192,30 @@ def parity_figure(sets: Mapping[str, tuple[Sequence[Frame], Sequence[Evaluation]
     return figure
 
 
-def _points_of(kind: Kind, frames: Sequence[Frame], evaluations: Sequence[Evaluation], units: str) -> _Points:
-    factor = unit_of(kind, units)[1]
-    energies: dict[str, list[float]] = defaultdict(list)
-    for frame in frames:
-        if frame.energy is not None:
-            energies[frame.composition].append(frame.energy / len(frame))
-    labels, values, of, ringed = [], [], [], []
-    names: dict[str, int] = {}
-    for frame, e in zip(frames, evaluations, strict=True):
-        if kind == "force" and frame.forces is not None:
-            pair = frame.forces.ravel(), e.forces.ravel()
-        elif kind == "energy" and frame.energy is not None:
-            both = np.array([frame.energy, e.energy]) / len(frame) - np.mean(energies[frame.composition])
-            pair = both[:1], both[1:]
-        elif kind == "stress" and frame.stress is not None:
-            finite = np.isfinite(frame.stress)
-            pair = frame.stress[finite] * KCAL_PER_A3_IN_GPA, e.stress[finite] * KCAL_PER_A3_IN_GPA
-        else:
-            continue
-        labels.append(pair[0] * factor)
-        values.append(pair[1] * factor)
-        of.append(np.full(len(pair[0]), names.setdefault(frame.composition, len(names))))
-        ringed.append(np.full(len(pair[0]), bool(e.out_of_range)))
-    if not labels:
-        return _Points(np.empty(0), np.empty(0), ())
+def _points_of(kind: Kind, evaluated: EvaluatedFrames, units: str) -> _Points:
+    found = _energies(evaluated) if kind == "energy" else evaluated.points[kind]
+    if not len(found.labels):
+        return _Points(_NOTHING, _NOTHING, ())
+    factor, facts = unit_of(kind, units)[1], evaluated.frames.facts
+    names, codes = names_and_codes(facts.compositions, facts.formula)
+    present, of = np.unique(codes[found.frames], return_inverse=True)
     return _Points(
-        np.concatenate(labels), np.concatenate(values), tuple(names), np.concatenate(of), np.concatenate(ringed)
-    )
+        found.labels * factor, found.values * factor, tuple(names[k] for k in present.tolist()), of,
+        evaluated.is_flagged[found.frames],
+    )  # fmt: skip
+
+
+def _energies(evaluated: EvaluatedFrames) -> Points:
+    """Energies per atom less the mean label of their composition."""
+    facts = evaluated.frames.facts
+    frames = np.flatnonzero(facts.has_energy)
+    of = names_and_codes(facts.compositions, facts.formula)[1][frames]
+    n_atoms = facts.n_atoms[frames]
+    labels = facts.energies[frames] / n_atoms
+    means = (np.bincount(of, labels) / np.maximum(np.bincount(of), 1))[of]
+    chosen = spread_evenly(0, len(frames), share_of(len(frames)))
+    values = evaluated.energies[frames] / n_atoms - means
+    return Points((labels - means)[chosen], values[chosen], frames[chosen].astype(np.int32))
 
 
 def _limits(drawn: Sequence[_Points]) -> tuple[float, float]:
@@ -281,8 +278,8 @@ def _draw_rings(ax: Any, points: _Points) -> dict[str, Any]:
     return {"frame out of range": line}
 
 
-def _say(ax: Any, kind: Kind, errors: Errors, units: str) -> None:
-    """Number and error in the corner of a panel that parity leaves empty."""
+def _say(ax: Any, kind: Kind, errors: Errors, units: str, drawn: int) -> None:
+    """Number and error in the corner of a panel that parity leaves empty, and how many labels are drawn if not all."""
     unit, factor = unit_of(kind, units)
     of_kind = errors.of(kind)
     text = "no labels"
@@ -291,6 +288,8 @@ def _say(ax: Any, kind: Kind, errors: Errors, units: str) -> None:
             f"RMSE {number_text(of_kind.rmse * factor)} {unit}\nMAE {number_text(of_kind.mae * factor)}\n"
             f"N = {of_kind.labels}"
         )
+        if drawn < of_kind.labels:
+            text += f", {drawn} drawn"
         if errors.out_of_range:
             text += f"\n{errors.out_of_range} of {errors.frames} frames out of range"
     box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5}

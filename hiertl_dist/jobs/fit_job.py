@@ -1,4 +1,4 @@
-"""What the commands do, as functions: plan, assemble, fit, evaluate, merge. Each returns what ``--json`` prints."""
+"""What the commands do, as functions: plan, assemble, fit. Each returns what ``--json`` prints."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from ..design_matrix.store_places import store_folder
 from ..errors import InputError
 from ..evaluation.compiling import compile_kernels
 from ..evaluation.contacts import TITLES, Contact, check_contacts
-from ..evaluation.coverage import coverage_report
-from ..evaluation.energies import Model, read_parts, sum_evaluations
+from ..evaluation.energies import Model, read_parts
 from ..files.paths import move_aside
 from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
 from ..fitting.hierarchy import fit_all_at_once, fit_hierarchy
@@ -26,15 +25,15 @@ from ..fitting.settings import HierarchyOptions
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..model.blocks import blocks_of
-from ..model.parameters import Parameters, refuse_shared_types
-from ..model.reference_energies import uncovered_frames, without_offsets
+from ..model.parameters import Parameters
 from ..model.solution import Solution
 from ..text.cards import cpu_text, kept_text
 from ..text.display import number_text, table_text
 from ..text.words import count_text
+from .evaluating import evaluate_frames
 from .figures import need_matplotlib
 from .fit_needs import needs_of_fits
-from .fit_report import EvaluationReport, FitResult, fit_dict, fit_tables
+from .fit_report import FitResult, fit_dict, fit_tables
 from .input_file import tell_labels
 from .outputs import (
     MODEL,
@@ -49,7 +48,6 @@ from .outputs import (
     table_writer,
     write_json_file,
     write_model,
-    write_outputs,
     write_plot,
 )
 
@@ -269,8 +267,9 @@ def fit_job(
         files += results.write(solution_writers(TOGETHER, together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
-    evaluations = {n: {s: m.evaluate(own, executor=executor) for s, own in sets.items()} for n, m in models.items()}
-    result = FitResult(climb, together, tuple(files), sets, models, evaluations)
+    evaluated = {n: {s: evaluate_frames([m], own, executor, points=plot) for s, own in sets.items()}
+                 for n, m in models.items()}  # fmt: skip
+    result = FitResult(climb, together, tuple(files), sets, models, evaluated)
     written = results.write(_report_writers(result, labels, job, plot=plot, tables=tables))
     return replace(result, files=(*files, *written))
 
@@ -301,11 +300,7 @@ def _report_writers(result: FitResult, labels: LabelSummary, job: Input, *, plot
     if tables:
         writers += [table_writer(job.output, table) for table in fit_tables(result, job.units)]
     if plot:
-        drawn = {
-            f"{name}, {s}": (result.sets[s], e)
-            for name, by_set in result.evaluations.items()
-            for s, e in by_set.items()
-        }
+        drawn = {f"{name}, {s}": e for name, by_set in result.evaluated.items() for s, e in by_set.items()}
         writers.append(figure_writer(job.output / PARITY, write_plot, drawn, job.units))
     return writers
 
@@ -324,46 +319,6 @@ def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parame
     names = [b.name for b in blocks_of(job.basis) if b.name not in frozen_blocks]
     sets = sequence_of(frames).facts.element_sets()
     check_contacts(frames, job.basis, names, refused=sets, frozen=frozen, executor=executor)
-
-
-def evaluate_job(
-    models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
-    add: bool = False, units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
-) -> EvaluationReport:  # fmt: skip
-    """Evaluate the sum of models on labelled frames.
-
-    If asked for, write a figure, and CSV files into the folder ``tables``, over those that are there.
-
-    Raises
-    ------
-    MismatchError
-        Two models have a cluster type, and it is not said with ``add`` that both count.
-    FrameError
-        A frame has an element that no model knows, unless such atoms are to be left out.
-    """
-    # parts of a sum know only their own elements; what none of them knows is refused unless asked for
-    if not add:
-        refuse_shared_types([m.parameters for m in models])
-    known = set().union(*(m.elements for m in models))
-    ignore = ignore_other_elements or all(f.elements <= known for f in frames)
-    parts = [m.evaluate(frames, ignore_other_elements=ignore, executor=executor) for m in models]
-    covered = [
-        c for m, own in zip(models, parts, strict=True) for c in coverage_report(m.coverage, [e.ranges for e in own])
-    ]
-    whole = [m.parameters for m in models]
-    undetermined, uncovered = uncovered_frames(whole, frames)
-    report = EvaluationReport(
-        frames, sum_evaluations(parts, [m.coverage for m in models]), covered,
-        set().union(*(m.coverage for m in models)), no_offsets=without_offsets(whole, frames),
-        undetermined=undetermined, undetermined_frames=uncovered,
-    )  # fmt: skip
-    writers: list[Writer] = []
-    if plot is not None:
-        writers.append(figure_writer(plot, write_plot, {"": (frames, report.evaluations)}, units))
-    if tables is not None:
-        writers += [table_writer(tables, table) for table in report.tables(units)]
-    write_outputs(executor, writers)
-    return replace(report, files=tuple(f for w in writers for f in w.files))
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:

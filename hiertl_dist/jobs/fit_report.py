@@ -1,42 +1,31 @@
-"""What a fit or an evaluation says: text for people, one object for JSON, tables as CSV, a figure."""
+"""What a fit says: text for people, one object for JSON, tables as CSV."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from ..evaluation.coverage import coverage_report
+from ..evaluation.coverage import joined_coverage
 from ..fitting.mean_model import QUANTITIES
 from ..text.display import Shown, table_text
 from ..text.result_cards import conditions_text
 from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
-from .report import (
-    coverage_text,
-    details_text,
-    errors_by_composition,
-    errors_by_group,
-    errors_text,
-    frame_errors,
-    no_offsets_text,
-    predictions,
-    undetermined_frames_text,
-    unit_of,
-    warnings_text,
-)
+from .report import coverage_text, details_text, errors_text, unit_of, warnings_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..evaluation.coverage import Coverage
-    from ..evaluation.energies import Evaluation, Model
+    from ..evaluation.energies import Model
     from ..fitting.block_fit import BlockFit
     from ..fitting.hierarchy import HierarchyFit
     from ..frames.frame import Frame
     from ..model.solution import Solution
+    from .error_tables import Errors
+    from .evaluated import EvaluatedFrames
     from .input_file import Input
-    from .report import Errors
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,8 +44,8 @@ class FitResult(Shown):
         The frames that were evaluated, by name: ``fitted`` and, if there are any, ``held out``.
     models : dict from str to Model
         ``hierarchical``, ``all at once`` or both.
-    evaluations : dict from str to dict from str to list of Evaluation
-        By model and set, one for each frame.
+    evaluated : dict from str to dict from str to EvaluatedFrames
+        By model and set, errors and a few numbers of each frame.
     """
 
     hierarchy: HierarchyFit | None
@@ -64,23 +53,17 @@ class FitResult(Shown):
     files: tuple[Path, ...]
     sets: Mapping[str, Sequence[Frame]]
     models: dict[str, Model]
-    evaluations: dict[str, dict[str, list[Evaluation]]]
+    evaluated: dict[str, dict[str, EvaluatedFrames]]
 
     @cached_property
     def errors(self) -> dict[str, dict[str, dict[str, Errors]]]:
         """``{"hierarchical": {"fitted": {composition: Errors}, "held out": …}, "all at once": …}``."""
-        return {
-            name: {s: errors_by_composition(self.sets[s], e) for s, e in by_set.items()}
-            for name, by_set in self.evaluations.items()
-        }
+        return {name: {s: e.errors for s, e in by_set.items()} for name, by_set in self.evaluated.items()}
 
     @cached_property
     def group_errors(self) -> dict[str, dict[str, dict[str, Errors]]]:
         """As ``errors``, by group."""
-        return {
-            name: {s: errors_by_group(self.sets[s], e) for s, e in by_set.items()}
-            for name, by_set in self.evaluations.items()
-        }
+        return {name: {s: e.group_errors for s, e in by_set.items()} for name, by_set in self.evaluated.items()}
 
 
 def solutions_of(result: FitResult) -> dict[str, Solution]:
@@ -92,10 +75,8 @@ def solutions_of(result: FitResult) -> dict[str, Solution]:
 def _coverage(result: FitResult) -> dict[str, list[Coverage]]:
     """By model, distances that its blocks were fitted on and are used on in all frames."""
     return {
-        name: coverage_report(
-            result.models[name].coverage, [e.ranges for evaluations in by_set.values() for e in evaluations]
-        )
-        for name, by_set in result.evaluations.items()
+        name: joined_coverage(result.models[name].coverage, [c for e in by_set.values() for c in e.coverage])
+        for name, by_set in result.evaluated.items()
     }
 
 
@@ -107,11 +88,17 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
         "errors": errors_dict(result.errors),
         "group_errors": errors_dict(result.group_errors),
         "out_of_range": {
-            name: {s: [vars(f) for f in frame_errors(result.sets[s], e) if f.out_of_range] for s, e in by_set.items()}
-            for name, by_set in result.evaluations.items()
+            name: {s: e.out_of_range() for s, e in by_set.items()} for name, by_set in result.evaluated.items()
         },
         "files": [str(f) for f in result.files],
-    }
+    } | left_out_dict(result.evaluated)
+
+
+def left_out_dict(found: Mapping[str, Mapping[str, EvaluatedFrames]]) -> dict[str, Any]:
+    """``out_of_range_left_out``: by model and set, what is said where not all is listed; empty where all is."""
+    notes = {name: {s: e.out_of_range_left_out for s, e in by_set.items()} for name, by_set in found.items()}
+    some = {name: {s: note for s, note in by_set.items() if note} for name, by_set in notes.items()}
+    return {"out_of_range_left_out": some} if any(some.values()) else {}
 
 
 def errors_dict(errors: Mapping[str, Mapping[str, Mapping[str, Errors]]]) -> dict[str, Any]:
@@ -124,7 +111,6 @@ def errors_dict(errors: Mapping[str, Mapping[str, Mapping[str, Errors]]]) -> dic
 
 def fit_text(result: FitResult, job: Input) -> str:
     """A fit for people: blocks, what they were conditioned on, errors, frames that a user must look at."""
-    sets = result.sets
     solutions = solutions_of(result)
     rows = [
         [name, s.n_columns, s.rows, s.rank, s.nonzeros, s.rmse, f"{s.condition:.1e}",
@@ -139,10 +125,10 @@ def fit_text(result: FitResult, job: Input) -> str:
         beside = {name: by_set[s] for name, by_set in result.errors.items()}
         groups = {name: by_set[s] for name, by_set in by_group.items()}
         parts.append(f"\n{s} frames\n{errors_text(beside, job.units)}\n\n{details_text(beside, groups, job.units)}")
-    for name, by_set in result.evaluations.items():
+    for name, by_set in result.evaluated.items():
         for s, e in by_set.items():
             known = result.models[name].coverage
-            parts.append(f"\n{name}, {s}: " + warnings_text(frame_errors(sets[s], e), job.units, 5, known))
+            parts.append(f"\n{name}, {s}: " + warnings_text(e, job.units, 5, known))
     if result.hierarchy is not None:
         report = coverage_text(_coverage(result)["hierarchical"])
         parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
@@ -154,92 +140,7 @@ def fit_text(result: FitResult, job: Input) -> str:
 
 def fit_tables(result: FitResult, units: str) -> list[CsvTable]:
     """The tables of a fit as CSV: ``blocks.csv``, ``errors.csv``, ``frames.csv``, ``coverage.csv``."""
-    listed = {
-        name: {s: frame_errors(result.sets[s], e) for s, e in by_set.items()}
-        for name, by_set in result.evaluations.items()
-    }
     return [
         blocks_csv(solutions_of(result)), errors_csv(result.errors, result.group_errors, units),
-        frames_csv(listed, units), coverage_csv(_coverage(result)),
+        frames_csv(result.evaluated, units), coverage_csv(_coverage(result)),
     ]  # fmt: skip
-
-
-EVALUATION_TABLES: Final = ("errors.csv", "frames.csv", "coverage.csv")
-"""Names of :meth:`EvaluationReport.tables`."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class EvaluationReport(Shown):
-    """What ``evaluate`` found: frames, what the sum of the models says of them, and where it extrapolates.
-
-    Attributes
-    ----------
-    frames : sequence of Frame
-        What was evaluated.
-    evaluations : sequence of Evaluation
-        One for each frame.
-    coverage : sequence of Coverage
-        Of each model's blocks.
-    known : collection of str
-        The ``"block:pair"`` whose fitted range is known.
-    files : tuple of Path
-        What was written.
-    no_offsets : tuple of str
-        Elements of frames with energies for which no model has the energy of a free atom.
-    undetermined : tuple of str
-        Elements of whose energies models know combinations alone.
-    undetermined_frames : int
-        How many frames with energies have compositions that these do not cover.
-    """
-
-    frames: Sequence[Frame]
-    evaluations: Sequence[Evaluation]
-    coverage: Sequence[Coverage]
-    known: Collection[str]
-    files: tuple[Path, ...] = ()
-    no_offsets: tuple[str, ...] = ()
-    undetermined: tuple[str, ...] = ()
-    undetermined_frames: int = 0
-
-    def text(self, units: str) -> str:
-        """For people."""
-        table, groups = (
-            errors_by_composition(self.frames, self.evaluations),
-            errors_by_group(self.frames, self.evaluations),
-        )
-        text = errors_text({"": table}, units)
-        if not any(f.energy is not None or f.forces is not None or f.stress is not None for f in self.frames):
-            text = "no frame has a label to compare with; --json gives what the model predicts (frames)\n" + text
-        if self.no_offsets:
-            text += f"\n{no_offsets_text(self.no_offsets)}"
-        if self.undetermined_frames:
-            text += f"\n{undetermined_frames_text(self.undetermined, self.undetermined_frames)}"
-        text += "\n\n" + details_text({"": table}, {"": groups}, units)
-        text += "\n\n" + warnings_text(frame_errors(self.frames, self.evaluations), units, known=self.known)
-        if self.coverage:
-            text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(self.coverage)
-        return text + ("\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else "")
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "errors": {c: e.as_dict() for c, e in errors_by_composition(self.frames, self.evaluations).items()},
-            "group_errors": {g: e.as_dict() for g, e in errors_by_group(self.frames, self.evaluations).items()},
-            "units": {kind: unit_of(kind, "kcal")[0] for kind in QUANTITIES}, "no_energy_offsets": self.no_offsets,
-            "undetermined_energies": {"elements": self.undetermined, "frames": self.undetermined_frames},
-            "coverage": [vars(c) for c in self.coverage], "frames": predictions(self.frames, self.evaluations),
-            "files": [str(f) for f in self.files],
-        }  # fmt: skip
-
-    def tables(self, units: str) -> list[CsvTable]:
-        """As CSV, of the names :data:`EVALUATION_TABLES`."""
-        name, s = "sum of models", "given"
-        table, groups = (
-            errors_by_composition(self.frames, self.evaluations),
-            errors_by_group(self.frames, self.evaluations),
-        )
-        return [
-            errors_csv({name: {s: table}}, {name: {s: groups}}, units),
-            frames_csv({name: {s: frame_errors(self.frames, self.evaluations)}}, units),
-            coverage_csv({name: self.coverage}),
-        ]  # fmt: skip

@@ -173,7 +173,8 @@ def _move(find: Callable[[], Sequence[Path]]) -> dict[Path, tuple[str, ...]]:
 
 def write_outputs(executor: Executor, writers: Sequence[Writer]) -> None:
     """Write files once, whatever the number of calling processes."""
-    executor.run(_call, list(writers), label=lambda w: str(w.files[0]), what="write results")
+    for writer in writers:
+        executor.once(writer.write, what=f"write {writer.files[0]}")
 
 
 def write_text_anew(executor: Executor, text: str, path: Path, tell: Callable[[str], None]) -> None:
@@ -189,10 +190,6 @@ def _other_text(text: str, path: Path) -> list[Path]:
 def _write_text(text: str, path: Path) -> None:
     with replacing(path) as stream:
         stream.write(text.encode())
-
-
-def _call(writer: Writer) -> None:
-    writer.write()
 
 
 def _write_solution(solution: Solution, path: Path) -> None:

@@ -21,6 +21,7 @@ from ..model_selection.search_stages import SearchResult, search
 from ..text.display import table_text
 from ..text.problems import Problems
 from ..text.words import count_text
+from .evaluating import evaluate_frames
 from .figures import need_matplotlib
 from .fit_job import known_frames, options_of, read_frozen, renew, tell_solution
 from .input_file import tell_labels
@@ -36,27 +37,20 @@ from .outputs import (
     write_json_file,
     write_model,
 )
-from .report import (
-    Errors,
-    details_text,
-    errors_by_composition,
-    errors_by_group,
-    errors_text,
-    frame_errors,
-    warnings_text,
-)
+from .report import details_text, errors_text, warnings_text
 from .search_report import plot_search, search_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from ..evaluation.energies import Evaluation
     from ..executors.base import Executor
     from ..fitting.settings import HierarchyOptions
     from ..frames.frame import Frame
     from ..model.parameters import Parameters
     from ..model_selection.search_stages import Stage
+    from .error_tables import Errors
+    from .evaluated import EvaluatedFrames
     from .input_file import Input
 
 
@@ -72,35 +66,36 @@ class SearchReport:
         What was written.
     sets : dict from str to list of Frame
         The frames that the chosen model was evaluated on, ``fitted`` and ``held out``.
-    errors : dict from str to dict from str to Errors
-        Those of the chosen model, by set and composition.
-    evaluations : dict from str to list of Evaluation
+    evaluated : dict from str to EvaluatedFrames
         What it says of the frames, by set.
     """
 
     result: SearchResult
     files: tuple[Path, ...]
     sets: Mapping[str, Sequence[Frame]]
-    errors: dict[str, dict[str, Errors]]
-    evaluations: dict[str, list[Evaluation]]
+    evaluated: dict[str, EvaluatedFrames]
+
+    @property
+    def errors(self) -> dict[str, dict[str, Errors]]:
+        """Errors of the chosen model, by set and composition."""
+        return {s: e.errors for s, e in self.evaluated.items()}
 
     @property
     def group_errors(self) -> dict[str, dict[str, Errors]]:
         """As ``errors``, by group."""
-        return {s: errors_by_group(self.sets[s], e) for s, e in self.evaluations.items()}
+        return {s: e.group_errors for s, e in self.evaluated.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """For JSON; ``out_of_range_left_out`` is there if not all such frames are listed."""
+        notes = {s: e.out_of_range_left_out for s, e in self.evaluated.items()}
+        left_out = {s: note for s, note in notes.items() if note}
         return {
             **self.result.as_dict(),
             "errors": {s: {c: e.as_dict() for c, e in table.items()} for s, table in self.errors.items()},
             "group_errors": {s: {g: e.as_dict() for g, e in table.items()} for s, table in self.group_errors.items()},
-            "out_of_range": {
-                s: [vars(f) for f in frame_errors(self.sets[s], e) if f.out_of_range]
-                for s, e in self.evaluations.items()
-            },
+            "out_of_range": {s: e.out_of_range() for s, e in self.evaluated.items()},
             "files": [str(f) for f in self.files],
-        }
+        } | ({"out_of_range_left_out": left_out} if left_out else {})
 
     def text(self, units: str) -> str:
         """For people."""
@@ -109,8 +104,7 @@ class SearchReport:
         for s, table in self.errors.items():
             parts.append(f"the chosen model, {s} frames\n" + errors_text({"": table}, units))
             parts.append(details_text({"": table}, {"": groups[s]}, units))
-            listed = frame_errors(self.sets[s], self.evaluations[s])
-            parts.append(f"{s}: " + warnings_text(listed, units, 5, self.result.model.coverage))
+            parts.append(f"{s}: " + warnings_text(self.evaluated[s], units, 5, self.result.model.coverage))
         return "\n\n".join(parts)
 
 
@@ -180,11 +174,10 @@ def search_job(
     )  # fmt: skip
     files += results.write([file_writer(job.output / MODEL, write_model, result.model, ())])
     sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)
-    evaluations = {s: result.model.evaluate(own, executor=executor) for s, own in sets.items()}
-    errors = {s: errors_by_composition(sets[s], e) for s, e in evaluations.items()}
+    evaluated = {s: evaluate_frames([result.model], own, executor) for s, own in sets.items()}
     if drawn:
         files += results.write([figure_writer(job.output / SEARCH_FIGURE, _plot, result)])
-    report = SearchReport(result, (*files, job.output / SEARCH), sets, errors, evaluations)
+    report = SearchReport(result, (*files, job.output / SEARCH), sets, evaluated)
     results.write([file_writer(job.output / SEARCH, write_json_file, report.as_dict())])
     return report
 

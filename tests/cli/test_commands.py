@@ -683,7 +683,7 @@ def test_a_failed_task_is_no_fault_of_the_input(run, tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "plot_parity", failing(RuntimeError("no ink")))
     code, _, err = run("fit", write_job(tmp_path), "--plot")
     assert code == 1
-    assert "parity.png failed with RuntimeError: no ink" in err
+    assert "parity.png: it failed with RuntimeError: no ink" in err
 
 
 def test_doctor_with_problems(run, monkeypatch):

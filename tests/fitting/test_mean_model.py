@@ -16,13 +16,11 @@ from hiertl_dist.evaluation.energies import Evaluation
 from hiertl_dist.files.json_files import jsonable
 from hiertl_dist.fitting.mean_model import FEW, LEAST, NAN, NOISE, KindErrors, far_groups, spread_of_labels
 from hiertl_dist.jobs.csv_tables import errors_csv
-from hiertl_dist.jobs.fit_report import EvaluationReport
+from hiertl_dist.jobs.evaluate_job import EvaluationReport
+from hiertl_dist.jobs.evaluating import errors_of, evaluated_of
 from hiertl_dist.jobs.report import (
     QUANTITIES,
     details_text,
-    errors_by_composition,
-    errors_by_group,
-    errors_of,
     errors_text,
 )
 from hiertl_dist.units import KCAL_PER_A3_IN_GPA
@@ -48,7 +46,8 @@ def off(frames, **by):
 
 
 def texts(frames, found):
-    table, groups = errors_by_composition(frames, found), errors_by_group(frames, found)
+    evaluated = evaluated_of(frames, found)
+    table, groups = evaluated.errors, evaluated.group_errors
     return errors_text({"": table}), details_text({"": table}, {"": groups})
 
 
@@ -104,11 +103,11 @@ def test_what_is_worse_than_the_mean_is_marked_in_every_form(kind, tmp_path):
         assert ("! above the spread of the labels" in glance) == (" !" in glance.partition("RMSE (")[0])
         said = [line for line in details.splitlines() if line.startswith("! worse than a model that predicts the mean")]
         assert len(said) == worse
-        report = EvaluationReport(FRAMES, found, [], set())
+        report = EvaluationReport(evaluated_of(FRAMES, found), [], set())
         listed = json.loads(json.dumps(jsonable(report.as_dict())))["errors"]["all"]
         assert listed["worse_than_mean"] == [kind] * worse
         assert listed[f"{kind}_of_mean"] == pytest.approx(spread)
-        table = errors_by_composition(FRAMES, found)
+        table = evaluated_of(FRAMES, found).errors
         path = errors_csv({"m": {"fitted": table}}, {"m": {"fitted": {}}}, "kcal").write(tmp_path)
         with path.open(newline="") as stream:
             cells = {r["quantity"]: r for r in csv.DictReader(stream) if r["name"] == "all"}

@@ -18,18 +18,14 @@ from hiertl_dist.evaluation.coverage import Coverage, OutOfRange
 from hiertl_dist.evaluation.energies import Evaluation
 from hiertl_dist.jobs import figures
 from hiertl_dist.jobs.csv_tables import coverage_csv, errors_csv, frames_csv
+from hiertl_dist.jobs.evaluating import errors_of, evaluated_of
 from hiertl_dist.jobs.figures import parity_figure, plot_parity
 from hiertl_dist.jobs.report import (
     MOST_GROUPS,
     QUANTITIES,
     coverage_text,
     details_text,
-    errors_by_composition,
-    errors_by_group,
-    errors_of,
     errors_text,
-    frame_errors,
-    predictions,
     warnings_text,
 )
 from hiertl_dist.text.display import number_text, table_text
@@ -41,6 +37,22 @@ SHORT = OutOfRange("CN", (3, 7), 0.95, (1.1, 4.9))
 LONG = OutOfRange("CC", (0, 1), 5.5, (1.1, 4.9))
 EV = 23.060547830619026
 GPA = 6.9476955
+
+
+def errors_by_composition(frames, found):
+    return evaluated_of(frames, found).errors
+
+
+def errors_by_group(frames, found):
+    return evaluated_of(frames, found).group_errors
+
+
+def frame_errors(frames, found):
+    return list(evaluated_of(frames, found).residuals())
+
+
+def drawn(frames, found):
+    return evaluated_of(frames, found, points=True)
 
 
 def unlabelled(frame, *labels):
@@ -343,7 +355,7 @@ def test_tables_as_csv(tmp_path, units):
     stress = next(r for r in rows if r["name"] == 'a "quoted", name' and r["quantity"] == "stress")
     assert (stress["labels"], stress["rmse"], stress["max"]) == ("0", "", "")
     listed = frame_errors(frames, found)
-    rows = read_csv(frames_csv({"m": {"fitted": listed}}, units).write(tmp_path))
+    rows = read_csv(frames_csv({"m": {"fitted": evaluated_of(frames, found)}}, units).write(tmp_path))
     assert [r["origin"] for r in rows] == [f.origin for f in frames]
     assert rows[0]["out_of_range"] == f"{SHORT}; {LONG}"
     assert float(rows[2][f"energy_error_{'eV' if units == 'eV' else 'kcal/mol'}/atom"]) == pytest.approx(
@@ -367,7 +379,7 @@ def test_tables_have_a_dash_for_what_is_missing(missing):
     dashes = {"forces": 2, "energy": 1, "stress": 1}  # the column of the labels' own size, too
     assert errors_text({"": table}).splitlines()[-2].count("–") == sum(dashes[m] for m in missing)
     found = [replace(e, out_of_range=(SHORT,)) for e in FOUND[:2]] + FOUND[2:]
-    text = warnings_text(frame_errors(frames, found))
+    text = warnings_text(evaluated_of(frames, found))
     assert "nan" not in text
     assert ("–" in text.splitlines()[1][:12]) == ("forces" in missing)
 
@@ -379,24 +391,24 @@ def test_warnings_come_worst_first():
         replace(e, forces=f.forces + d, out_of_range=(SHORT,) if i in flagged else ())
         for i, (f, e, d) in enumerate(zip(FRAMES, FOUND, errors, strict=True))
     ]
-    head, *lines = warnings_text(frame_errors(FRAMES, found)).splitlines()
+    head, *lines = warnings_text(evaluated_of(FRAMES, found)).splitlines()
     assert head.startswith("3 of 5 frames have distances that the model was not fitted on")
     assert "median force error of the others 0.2000 kcal/mol/Å" in head
     assert [float(line.split()[0]) for line in lines] == [7.0, 5.0, 3.0]
     assert FRAMES[2].origin in lines[0]
     assert "CN 0.950 Å (atoms 3, 7), shorter than any it was fitted on (1.100–4.900 Å)" in lines[0]
-    ev = warnings_text(frame_errors(FRAMES, found), "eV").splitlines()
+    ev = warnings_text(evaluated_of(FRAMES, found), "eV").splitlines()
     assert float(ev[1].split()[0]) == pytest.approx(7.0 / EV, rel=5e-4)
-    assert warnings_text(frame_errors(FRAMES, found), most=1).splitlines()[-1] == "  … and 2 more"
+    assert warnings_text(evaluated_of(FRAMES, found), most=1).splitlines()[-1] == "  … and 2 more"
 
 
 def test_no_warnings():
-    listed = frame_errors(FRAMES, FOUND)
+    listed = evaluated_of(FRAMES, FOUND)
     assert "nothing is known of what is out of range" in warnings_text(listed)
     text = warnings_text(listed, known={"CN:NN", "C:CC"})
     assert text == "every distance lies inside the ranges that are known, those of C:CC, CN:NN"
     alone = [replace(FOUND[0], out_of_range=(LONG,))]
-    assert "of the others –" in warnings_text(frame_errors(FRAMES[:1], alone))
+    assert "of the others –" in warnings_text(evaluated_of(FRAMES[:1], alone))
 
 
 def test_coverage_marks_what_is_used_beyond():
@@ -412,7 +424,7 @@ def test_coverage_marks_what_is_used_beyond():
 
 def test_predictions_for_scripts():
     found = [replace(FOUND[0], out_of_range=(SHORT,)), *FOUND[1:]]
-    listed = predictions(FRAMES, found)
+    listed = evaluated_of(FRAMES, found).predictions()
     assert [p["energy"] for p in listed] == [e.energy for e in found]
     assert listed[0]["out_of_range"] == [str(SHORT)]
     assert listed[1]["stress"] == dict(zip(("xx", "yy", "zz", "xy", "xz", "yz"), found[1].stress, strict=True))
@@ -434,15 +446,15 @@ def test_parity_plots(tmp_path, missing):
     pytest.importorskip("matplotlib")
     frames = [unlabelled(f, *missing) for f in FRAMES]
     found = [replace(FOUND[0], out_of_range=(SHORT,)), *FOUND[1:]]
-    written = plot_parity(tmp_path / "one.png", {"a": (frames, found)})
+    written = plot_parity(tmp_path / "one.png", {"a": drawn(frames, found)})
     assert written == (tmp_path / "one.png", tmp_path / "one.pdf")
     assert written[1].read_bytes().startswith(b"%PDF")
-    plot_parity(tmp_path / "two", {"a": (frames, found), "b": (frames[:1], found[:1])}, "eV")
+    plot_parity(tmp_path / "two", {"a": drawn(frames, found), "b": drawn(frames[:1], found[:1])}, "eV")
     (width, height), (twice, same) = png_size(tmp_path / "one.png"), png_size(tmp_path / "two.png")
     assert twice > 1.7 * width
     assert height == same == (3.6 * max(1, 3 - len(missing)) + 0.5) * figures.DPI
     again = tmp_path / "again.png"
-    plot_parity(again, {"a": (frames, found)})
+    plot_parity(again, {"a": drawn(frames, found)})
     assert again.read_bytes() == written[0].read_bytes(), "the same figure is the same file"
     assert again.with_suffix(".pdf").read_bytes() == written[1].read_bytes()
 
@@ -450,7 +462,7 @@ def test_parity_plots(tmp_path, missing):
 def test_parity_plots_of_what_has_no_stress(tmp_path):
     pytest.importorskip("matplotlib")
     frames = [molecule(), replace(FRAMES[0], stress=np.array([1.0, 2.0, 3.0, np.nan, np.nan, np.nan]))]
-    plot_parity(tmp_path / "a.png", {"": (frames, MODEL.evaluate(frames))})
+    plot_parity(tmp_path / "a.png", {"": drawn(frames, MODEL.evaluate(frames))})
     assert png_size(tmp_path / "a.png")[0] > 400
 
 
@@ -469,7 +481,7 @@ def test_panels_of_a_row_share_their_axes_and_say_error_and_number():
         "hierarchical, fitted": (FRAMES[:3], FOUND[:3]), "hierarchical, held out": (FRAMES[3:], FOUND[3:]),
         "all at once, fitted": (FRAMES[:3], worse[:3]), "all at once, held out": (FRAMES[3:], worse[3:]),
     }  # fmt: skip
-    figure = parity_figure(sets, "eV")
+    figure = parity_figure({name: drawn(*pair) for name, pair in sets.items()}, "eV")
     rows = panels(figure)
     assert [ax.get_title() for ax in rows[0]] == list(sets)
     for row, kind, unit in zip(rows, QUANTITIES, ("eV/Å", "eV/atom", "GPa"), strict=True):
@@ -490,7 +502,7 @@ def test_panels_of_a_row_share_their_axes_and_say_error_and_number():
 def test_many_points_are_drawn_as_their_density(monkeypatch):
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(figures, "MANY", 100)
-    figure = parity_figure({"a": (FRAMES, FOUND), "b": (FRAMES[:1], FOUND[:1])})
+    figure = parity_figure({"a": drawn(FRAMES, FOUND), "b": drawn(FRAMES[:1], FOUND[:1])})
     force, energy, stress = panels(figure)
     for ax, labels in zip(force, (180, 36), strict=True):
         assert not [line for line in ax.lines if line.get_linestyle() == "None"]
@@ -505,7 +517,7 @@ def test_legends_are_not_cut():
     pytest.importorskip("matplotlib")
     carbon = FRAMES[0]
     frames = [replace(carbon, species=("C",) * (12 - i) + ("N",) * i) for i in range(12)]
-    figure = parity_figure({"a": (frames, [FOUND[0]] * 12)})
+    figure = parity_figure({"a": drawn(frames, [FOUND[0]] * 12)})
     (legend,) = figure.legends
     assert len(legend.get_texts()) == 12
     figure.canvas.draw()
@@ -518,7 +530,7 @@ def test_legends_are_not_cut():
 def test_out_of_range_frames_are_ringed_and_counted():
     pytest.importorskip("matplotlib")
     found = [replace(FOUND[0], out_of_range=(SHORT,)), *FOUND[1:]]
-    figure = parity_figure({"a": (FRAMES, found)})
+    figure = parity_figure({"a": drawn(FRAMES, found)})
     for (ax,), count in zip(panels(figure), (36, 1, 6), strict=True):
         (ring,) = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
         assert len(ring.get_xdata()) == count
@@ -529,4 +541,4 @@ def test_out_of_range_frames_are_ringed_and_counted():
 def test_without_matplotlib_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "hiertl-dist\[plot\]"'):
-        plot_parity(tmp_path / "a.png", {"": (FRAMES, FOUND)})
+        plot_parity(tmp_path / "a.png", {"": drawn(FRAMES, FOUND)})

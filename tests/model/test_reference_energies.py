@@ -16,8 +16,7 @@ from hiertl_dist import FitSettings, HierarchyOptions, Model, fit_hierarchy, sol
 from hiertl_dist.errors import HiertlWarning, ParameterFileError
 from hiertl_dist.evaluation.energies import read_parts
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.jobs.fit_job import evaluate_job
-from hiertl_dist.jobs.fit_report import EvaluationReport
+from hiertl_dist.jobs.evaluate_job import EvaluationReport, evaluate_job
 from hiertl_dist.model.one_body import energies_against_labels
 from hiertl_dist.model.reference_energies import reference_notes
 from hiertl_dist.model.solution import Solution

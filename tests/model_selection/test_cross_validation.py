@@ -21,7 +21,7 @@ from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.view_solutions import path, residual_squares, solve
 from hiertl_dist.fitting.views import combine
 from hiertl_dist.frames.rows import KINDS
-from hiertl_dist.jobs.report import errors_by_composition, errors_of
+from hiertl_dist.jobs.evaluating import errors_of, evaluated_of
 from hiertl_dist.model.parameters import merge_parameters
 from hiertl_dist.model_selection import cross_validation as validation
 from hiertl_dist.model_selection.cross_validation import Pools, cross_validate, training_factors
@@ -74,7 +74,7 @@ def check(errors, answers, rel=1e-7):
     """Every RMSE, pooled and apart, is that of the frames' own errors."""
     frames = [f for own, _ in answers.values() for f in own]
     found = [e for _, own in answers.values() for e in own]
-    whole = errors_by_composition(frames, found)
+    whole = evaluated_of(frames, found).errors
     table = errors.table()
     assert set(table) - {"all"} == {f.composition for f in frames}
     for name, row in table.items():

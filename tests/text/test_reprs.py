@@ -19,7 +19,7 @@ import hiertl_dist as hd
 from hiertl_dist.algebra import Ridge
 from hiertl_dist.evaluation.coverage import OutOfRange
 from hiertl_dist.executors import SerialExecutor
-from hiertl_dist.jobs.report import errors_by_composition
+from hiertl_dist.jobs.evaluating import evaluated_of
 from hiertl_dist.model_selection.search_settings import Grid
 from hiertl_dist.text.display import MOST_HTML_ROWS, MOST_LINES, WIDTH, Card, brief, listed
 
@@ -386,7 +386,7 @@ def test_held_out_errors_in_a_repr_are_those_of_the_table():
 
 def test_tables_of_errors_are_no_wall_of_text():
     """A check of the check: a dataclass that forgets ``repr=False`` shows its fields, however long they are."""
-    table = errors_by_composition(frames(), hierarchy().model.evaluate(frames()))
+    table = evaluated_of(frames(), hierarchy().model.evaluate(frames())).errors
     with pytest.raises(AssertionError):
         check_lines(repr(table))
 

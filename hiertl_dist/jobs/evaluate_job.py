@@ -1,0 +1,143 @@
+"""What ``hiertl-dist evaluate`` does: models on labelled frames, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..fitting.mean_model import QUANTITIES
+from ..frames.frame_sequence import sequence_of
+from ..model.parameters import refuse_shared_types
+from ..model.reference_energies import uncovered_frames, without_offsets
+from ..text.display import Shown
+from .csv_tables import CsvTable, coverage_csv, errors_csv, frames_csv
+from .evaluating import evaluate_frames
+from .outputs import Writer, figure_writer, table_writer, write_outputs, write_plot
+from .report import (
+    coverage_text,
+    details_text,
+    errors_text,
+    no_offsets_text,
+    undetermined_frames_text,
+    unit_of,
+    warnings_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ..evaluation.coverage import Coverage
+    from ..evaluation.energies import Model
+    from ..executors.base import Executor
+    from ..frames.frame import Frame
+    from .evaluated import EvaluatedFrames
+
+EVALUATION_TABLES: Final = ("errors.csv", "frames.csv", "coverage.csv")
+"""Names of :meth:`EvaluationReport.tables`."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EvaluationReport(Shown):
+    """What ``evaluate`` found: frames, what the sum of the models says of them, and where it extrapolates.
+
+    Attributes
+    ----------
+    evaluated : EvaluatedFrames
+        The frames, errors and a few numbers of each.
+    coverage : sequence of Coverage
+        Of each model's blocks.
+    known : collection of str
+        The ``"block:pair"`` whose fitted range is known.
+    files : tuple of Path
+        What was written.
+    no_offsets : tuple of str
+        Elements of frames with energies for which no model has the energy of a free atom.
+    undetermined : tuple of str
+        Elements of whose energies models know combinations alone.
+    undetermined_frames : int
+        How many frames with energies have compositions that these do not cover.
+    """
+
+    evaluated: EvaluatedFrames
+    coverage: Sequence[Coverage]
+    known: Collection[str]
+    files: tuple[Path, ...] = ()
+    no_offsets: tuple[str, ...] = ()
+    undetermined: tuple[str, ...] = ()
+    undetermined_frames: int = 0
+
+    def text(self, units: str) -> str:
+        """For people."""
+        table, groups = self.evaluated.errors, self.evaluated.group_errors
+        text = errors_text({"": table}, units)
+        if not self.evaluated.frames.facts.labels.any():
+            text = "no frame has a label to compare with; --json gives what the model predicts (frames)\n" + text
+        if self.no_offsets:
+            text += f"\n{no_offsets_text(self.no_offsets)}"
+        if self.undetermined_frames:
+            text += f"\n{undetermined_frames_text(self.undetermined, self.undetermined_frames)}"
+        text += "\n\n" + details_text({"": table}, {"": groups}, units)
+        text += "\n\n" + warnings_text(self.evaluated, units, known=self.known)
+        if self.coverage:
+            text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(self.coverage)
+        return text + ("\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; where frames are too many to be listed, ``frames_left_out`` says how to get them."""
+        left_out = self.evaluated.predictions_left_out
+        return {
+            "errors": {c: e.as_dict() for c, e in self.evaluated.errors.items()},
+            "group_errors": {g: e.as_dict() for g, e in self.evaluated.group_errors.items()},
+            "units": {kind: unit_of(kind, "kcal")[0] for kind in QUANTITIES}, "no_energy_offsets": self.no_offsets,
+            "undetermined_energies": {"elements": self.undetermined, "frames": self.undetermined_frames},
+            "coverage": [vars(c) for c in self.coverage], "frames": self.evaluated.predictions(),
+            "files": [str(f) for f in self.files],
+        } | ({} if left_out is None else {"frames_left_out": left_out})  # fmt: skip
+
+    def tables(self, units: str) -> list[CsvTable]:
+        """As CSV, of the names :data:`EVALUATION_TABLES`."""
+        name, s = "sum of models", "given"
+        return [
+            errors_csv({name: {s: self.evaluated.errors}}, {name: {s: self.evaluated.group_errors}}, units),
+            frames_csv({name: {s: self.evaluated}}, units),
+            coverage_csv({name: self.coverage}),
+        ]  # fmt: skip
+
+
+def evaluate_job(
+    models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
+    add: bool = False, units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
+) -> EvaluationReport:  # fmt: skip
+    """Evaluate the sum of models on labelled frames.
+
+    If asked for, write a figure, and CSV files into the folder ``tables``, over those that are there.
+
+    Raises
+    ------
+    MismatchError
+        Two models have a cluster type, and it is not said with ``add`` that both count.
+    FrameError
+        A frame has an element that no model knows, unless such atoms are to be left out.
+    """
+    # parts of a sum know only their own elements; what none of them knows is refused unless asked for
+    if not add:
+        refuse_shared_types([m.parameters for m in models])
+    known = set().union(*(m.elements for m in models))
+    sequence = sequence_of(frames)
+    ignore = ignore_other_elements or all(s.elements <= known for s in sequence.facts.element_sets())
+    evaluated = evaluate_frames(models, sequence, executor, ignore_other_elements=ignore, points=plot is not None)
+    covered = [c for own in evaluated.coverage for c in own]
+    whole = [m.parameters for m in models]
+    undetermined, uncovered = uncovered_frames(whole, sequence)
+    report = EvaluationReport(
+        evaluated, covered, set().union(*(m.coverage for m in models)), no_offsets=without_offsets(whole, sequence),
+        undetermined=undetermined, undetermined_frames=uncovered,
+    )  # fmt: skip
+    writers: list[Writer] = []
+    if plot is not None:
+        writers.append(figure_writer(plot, write_plot, {"": evaluated}, units))
+    if tables is not None:
+        writers += [table_writer(tables, table) for table in report.tables(units)]
+    write_outputs(executor, writers)
+    return replace(report, files=tuple(f for w in writers for f in w.files))
