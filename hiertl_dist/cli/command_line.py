@@ -61,7 +61,10 @@ def parser() -> argparse.ArgumentParser:
         "evaluate", parents=[running, reading_parser()], help="errors of models on frames, and where they extrapolate"
     )
     one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
-    one.add_argument("--frames", nargs="+", required=True, help="trajectories (extended XYZ, .xyzf, by ASE; patterns)")
+    one.add_argument(
+        "--frames", nargs="+", required=True,
+        help="trajectories (extended XYZ, .xyzf, by ASE; patterns), or the folder of a data set",
+    )  # fmt: skip
     one.add_argument("--add", action="store_true", help="sum the terms of types that two models have")
     one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
     one.add_argument("--units", choices=("kcal", "eV"), help="of the tables (default: eV, but kcal for .xyzf alone)")

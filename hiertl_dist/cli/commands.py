@@ -284,7 +284,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from ..evaluation.energies import Model, read_parts
     from ..executors import under_mpirun
     from ..files.paths import refuse_overwriting
-    from ..io.text_files import find_files
+    from ..jobs.data_tables import places_of
     from ..jobs.evaluate_job import EVALUATION_TABLES, evaluate_job
     from ..jobs.report import units_in_words
     from ..suggestion.guessing import read_guessed
@@ -293,7 +293,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         from ..jobs.figures import figure_files, refuse_format
 
         refuse_format(arguments.plot, "--plot")
-    sources = [*arguments.models, *(file for file, _ in find_files(arguments.frames))]
+    sources = [*arguments.models, *places_of({"path": arguments.frames})]
     if arguments.plot is not None:
         refuse_overwriting(figure_files(arguments.plot), arguments.overwrite, "--plot", sources)
     if arguments.csv is not None:

@@ -39,7 +39,7 @@ def look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
     for verb, purpose in (("inspect", "say what there is in some trajectories"),
                        ("init", "the same, and write an input file that runs as it is")):  # fmt: skip
         one = verbs.add_parser(verb, parents=[common, reading_parser()], help=purpose)
-        one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns)")
+        one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns), or a data set")
         one.add_argument("--units", choices=("kcal", "eV"), default="eV", help="of what is printed (default eV)")
     one.add_argument("-o", "--output", type=Path, default=Path("input.toml"), help="default: input.toml")
     add_overwrite(one)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files.paths import refuse_overwriting, replacing
-from ..io.text_files import find_files
+from ..jobs.data_tables import places_of
 from ..suggestion.guessing import DataSource, read_guessed
 from ..suggestion.suggesting import suggest_input
 from ..suggestion.surveying import Survey, survey
@@ -110,7 +110,7 @@ def look_job(
         As of the readers.
     """
     if output is not None:
-        refuse_overwriting([output], overwrite, "-o", [file for file, _ in find_files(paths)])
+        refuse_overwriting([output], overwrite, "-o", places_of({"path": paths}))
     read = read_guessed(paths, options, watch)
     sources, notes, frames = read.sources, read.notes, read.frames
     surveyed = replace(survey(frames, watch=watch), label_text=read.labels.text())

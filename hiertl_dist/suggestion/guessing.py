@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ..dataset.dataset import Dataset
 from ..frames.label_summary import LabelSummary, summarise_labels
 from ..frames.labels import ALIKE, SIZES, likeness, other_quantity, says_reference
 from ..io.text_files import find_files
 from ..io.trajectories import format_of, iter_frames
+from ..jobs.data_tables import dataset_of
 from .file_keys import GROUP_KEYS, FileKeys, file_keys
 
 if TYPE_CHECKING:
@@ -113,8 +115,8 @@ class GuessedFrames:
 
     Attributes
     ----------
-    frames : list of Frame
-        The frames of all files.
+    frames : sequence of Frame
+        The frames of all files, or a data set.
     sources : tuple of DataSource
         How the files were read.
     notes : tuple of str
@@ -122,10 +124,10 @@ class GuessedFrames:
     labels : LabelSummary
         What was found under which keys.
     formats : frozenset of str
-        Those of the files: ``"extxyz"``, ``"xyzf"`` (ChIMES' own), ``"ase"``.
+        Those of the files: ``"extxyz"``, ``"xyzf"`` (ChIMES' own), ``"ase"``; none of a data set.
     """
 
-    frames: list[Frame]
+    frames: Sequence[Frame]
     sources: tuple[DataSource, ...]
     notes: tuple[str, ...]
     labels: LabelSummary
@@ -134,7 +136,7 @@ class GuessedFrames:
     @property
     def units(self) -> str:
         """Of tables, where nobody says: ``"eV"``, as of extended XYZ, ``"kcal"`` where all files are ChIMES' own."""
-        return "eV" if self.keyed else "kcal"
+        return "kcal" if self.formats == {"xyzf"} else "eV"
 
     @property
     def keyed(self) -> bool:
@@ -147,6 +149,8 @@ class GuessedFrames:
     def text(self) -> str:
         """How everything was read, in the words of the command line."""
         lines = [f"note: {note}" for note in self.notes] + [self.labels.text(), *self._units()]
+        if not self.formats:
+            return "\n".join(lines)
         if not any("group_key" in s.options for s in self.sources):
             lines.append("groups: the names of the files" + "; --group-key KEY takes them from the frames" * self.keyed)
         elif any(note.startswith(GROUPS) for note in self.notes):
@@ -177,12 +181,12 @@ def read_guessed(
     given: Mapping[str, str | None] | None = None,
     watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
 ) -> GuessedFrames:
-    """Read files as :func:`guess_sources` says; it raises what that raises.
+    """Read files as :func:`guess_sources` says; it raises what that raises. A data set stays where it is.
 
     Parameters
     ----------
     paths : iterable of str
-        Files and patterns.
+        Files and patterns, or the folder of one data set.
     given : mapping from str to str or None, optional
         As for :func:`guess_sources`.
     watch : callable, optional
@@ -193,6 +197,11 @@ def read_guessed(
     GuessedFrames
         The frames, and what was guessed.
     """
+    paths = list(paths)
+    folder = dataset_of({"path": paths, **{k: v for k, v in (given or {}).items() if v is not None}})
+    if folder is not None:
+        data = Dataset(folder)
+        return GuessedFrames(data, (DataSource((str(folder),), {}),), (), summarise_labels(data), frozenset())
     sources, notes = guess_sources(paths, given)
     frames = [f for s in sources for f in watch(iter_frames(**s.as_dict()), f"read {', '.join(s.paths)}")]
     formats = {format_of(file, s.options.get("format")) for s in sources for p in s.paths for file, _ in find_files(p)}

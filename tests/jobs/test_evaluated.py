@@ -25,6 +25,7 @@ from hiertl_dist.jobs.evaluate_job import evaluate_job
 from hiertl_dist.jobs.evaluating import evaluate_frames, evaluated_of
 from hiertl_dist.jobs.figures import parity_figure
 from hiertl_dist.jobs.flagged import FlaggedPairs
+from hiertl_dist.jobs.input_file import Input
 from hiertl_dist.jobs.label_sums import LabelSums, joined_sums
 from hiertl_dist.jobs.report import warnings_text
 from hiertl_dist.jobs.samples import spread_evenly
@@ -274,6 +275,32 @@ def test_a_fit_of_a_data_set_writes_what_that_of_its_files_does(tmp_path, capsys
     assert len(reports[0].pop("labels")) == len(reports[1].pop("labels"))  # sources have other names
     assert reports[0] == reports[1]
     assert found["files"] == found["data set"]
+
+
+def test_the_command_evaluates_a_data_set(on_disk, tmp_path, capsys):
+    MODEL.write(tmp_path / "m.txt")
+    words = ["evaluate", str(tmp_path / "m.txt"), "--frames", str(on_disk.path)]
+    assert cli.main([*words, "--json", "--csv", str(tmp_path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [f["origin"] for f in found["frames"]] == [f.origin for f in FRAMES]
+    expected = evaluate_job([MODEL], FRAMES, SERIAL)
+    assert found["errors"]["all"]["force"] == pytest.approx(expected.evaluated.whole.force, rel=1e-9)
+    assert list(found["group_errors"]) == ["a", "all", "b"]
+    assert cli.main(words) == 0
+    out = capsys.readouterr().out
+    assert "force, eV/Å" in out
+    assert "group-key" not in out, "groups are those of the data set"
+    assert cli.main([*words, "--energy-key", "e"]) == 2
+    assert "energy_key say how files are read: give them to hiertl-dist import" in capsys.readouterr().err
+
+
+def test_inspect_and_init_look_at_a_data_set(on_disk, tmp_path, capsys):
+    assert cli.main(["inspect", str(on_disk.path)]) == 0
+    assert "40 frames" in capsys.readouterr().out
+    assert cli.main(["init", str(on_disk.path), "-o", str(tmp_path / "input.toml")]) == 0
+    frames, held_out = Input.from_toml(tmp_path / "input.toml").read_frames()
+    assert sorted(f.digest for part in (frames, held_out) for f in part) == sorted(f.digest for f in FRAMES)
+    assert isinstance(frames, Dataset)
 
 
 def test_an_element_that_the_model_lacks_is_named_with_its_frame():
