@@ -166,9 +166,16 @@ def each_once(frames: FrameSequence) -> tuple[FrameSequence, tuple[str, ...]]:
 
 def first_equal(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Of each of some digests, (n, 32), the number of the first that is equal."""
-    whole = np.ascontiguousarray(digests).view(f"V{DIGEST}").reshape(-1)
+    # those alone can be equal whose first eight bytes are
+    heads = np.ascontiguousarray(digests[:, :8]).view(np.uint64).reshape(-1)
+    order = np.argsort(heads, kind="stable")
+    follows = np.flatnonzero(heads[order[1:]] == heads[order[:-1]])
+    places = np.unique(order[np.concatenate([follows, follows + 1])])
+    whole = np.ascontiguousarray(digests[places]).view(f"V{DIGEST}").reshape(-1)
     _, first, which = np.unique(whole, return_index=True, return_inverse=True)
-    return first[which.reshape(-1)].astype(np.int64)
+    found = np.arange(len(digests))
+    found[places] = places[first[which.reshape(-1)]]
+    return found
 
 
 def _equal_to(digests: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.bool_]:

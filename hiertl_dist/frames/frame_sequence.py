@@ -300,6 +300,16 @@ class JoinedFrames(FrameSequence):
         """As of :class:`FrameSequence`."""
         return [own for part in self._parts for own in part.identities]
 
+    def alike_labels(self) -> list[AlikeLabels]:
+        """As of :class:`FrameSequence`."""
+        known: dict[tuple[object, ...], AlikeLabels] = {}
+        for own in (alike for part in self._parts for alike in part.alike_labels()):
+            before = known.get(own[:4])
+            known[own[:4]] = own if before is None else before._replace(
+                frames=before.frames + own.frames, zero_energies=before.zero_energies + own.zero_energies
+            )  # fmt: skip
+        return list(known.values())
+
     def origin(self, index: int) -> str:
         """As of :class:`FrameSequence`."""
         part, own = self._place(index)

@@ -140,13 +140,14 @@ def errors_by(
     """
     order = np.argsort(codes, kind="stable")
     places = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []
-    differences, kinds = energy_errors(facts, energies), names_and_codes(facts.compositions, facts.formula)[1]
+    kinds = names_and_codes(facts.compositions, facts.formula)[1]
     found: dict[int, Errors] = {}
     for own in sorted(places, key=lambda own: int(own[0])):
         key = int(codes[own[0]])
         labelled = own[facts.has_energy[own]]
-        labels = facts.energies[labelled] / facts.n_atoms[labelled]
-        table = _energy_table(differences[labelled], labels, kinds[labelled])
+        n_atoms = facts.n_atoms[labelled]
+        errors = (energies[labelled] - facts.energies[labelled]) / n_atoms
+        table = _energy_table(errors, facts.energies[labelled] / n_atoms, kinds[labelled])
         table |= _force_table(sums, key) | _stress_table(sums, key)
         found[key] = Errors(
             frames=len(own), atoms=int(facts.n_atoms[own].sum()), out_of_range=int(np.count_nonzero(flagged[own])),

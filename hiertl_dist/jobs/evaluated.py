@@ -83,7 +83,7 @@ class EvaluatedFrames(Shown):
     @cached_property
     def whole(self) -> Errors:
         """Errors pooled over all frames."""
-        codes = np.zeros(len(self), np.int64)
+        codes = np.zeros(len(self), np.int8)
         found = errors_by(codes, self.sums[2], self.frames.facts, self.energies, self.is_flagged)
         return found[0] if found else Errors(0, 0, NAN, NAN, NAN, NAN, 0)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..evaluation.energies import Evaluation, Model
     from ..executors.base import Executor
     from ..frames.frame import Frame
+    from ..frames.frame_facts import FrameFacts
     from ..frames.frame_sequence import FrameSequence
     from .error_tables import Errors
 
@@ -197,14 +198,14 @@ def _points(pairs: Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]
 
 
 def _options(frames: FrameSequence, points: bool) -> _Options:
-    labels = _labels_of(frames).sum(axis=0).tolist()
+    labels = [int(_labels_of(frames.facts, kind).sum()) for kind in ADDED]
     return _Options(tuple(share_of(n) if points else 0.0 for n in labels), are_listed(len(frames)))
 
 
-def _labels_of(frames: FrameSequence) -> NDArray[np.int64]:
-    """(n, 2) numbers of labels of each frame by :data:`ADDED`."""
-    rows = frames.facts.rows_of_kinds
-    return np.stack([rows[:, 0], rows[:, 1] + rows[:, 2]], axis=1)
+def _labels_of(facts: FrameFacts, kind: str) -> NDArray[np.int64]:
+    """(n,) numbers of labels of a kind, one of :data:`ADDED`, of each frame."""
+    forces = 3 * np.where(facts.has_forces, facts.n_atoms, 0).astype(np.int64)
+    return forces if kind == "force" else facts.n_rows - forces - facts.has_energy
 
 
 def _codes(frames: FrameSequence) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -222,7 +223,7 @@ def _chunks(frames: FrameSequence) -> list[_Chunk]:
         return []
     size = max(min(CHUNK_ATOMS, int(ends[-1]) // CHUNKS), 1)
     cuts = [0, *(np.flatnonzero(np.diff((ends - 1) // size)) + 1).tolist(), len(ends)]
-    labels = np.add.reduceat(_labels_of(frames), cuts[:-1], axis=0)
+    labels = np.stack([np.add.reduceat(_labels_of(frames.facts, kind), cuts[:-1]) for kind in ADDED], axis=1)
     before = np.cumsum(labels, axis=0) - labels
     compositions, groups = _codes(frames)
     return [
@@ -243,17 +244,20 @@ def _label(chunk: _Chunk) -> str:
 def _joined(
     frames: FrameSequence, chunks: Sequence[_Chunk], parts: Sequence[_Summary], models: Sequence[Model]
 ) -> EvaluatedFrames:
-    facts = frames.facts
+    facts, n = frames.facts, len(frames)
     sizes = (len(set(facts.compositions)), len(set(facts.group_names)), 1)
-    by_composition, by_group, whole = (joined_sums((p.sums[k] for p in parts), n) for k, n in enumerate(sizes))
+    by_composition, by_group, whole = (joined_sums((p.sums[k] for p in parts), size) for k, size in enumerate(sizes))
     starts = [c.start for c in chunks]
-    rmse = np.concatenate([np.empty((0, len(ADDED))), *(p.rmse for p in parts)])
-    stresses = [np.empty((0, 6)), *(p.stresses for p in parts if p.stresses is not None)]
-    points = {kind: joined_points([p.points[k] for p in parts], starts) for k, kind in enumerate(ADDED)}
+    energies, force, stress = np.empty(n), np.empty(n), np.empty(n)
+    stresses = np.empty((n, 6)) if are_listed(n) else None
+    for start, part in zip(starts, parts, strict=True):
+        own = slice(start, start + len(part.energies))
+        energies[own], force[own], stress[own] = part.energies, part.rmse[:, 0], part.rmse[:, 1]
+        if stresses is not None:
+            stresses[own] = part.stresses
     return EvaluatedFrames(
-        frames, np.concatenate([_NOTHING, *(p.energies for p in parts)]), rmse[:, 0].copy(), rmse[:, 1].copy(),
-        np.concatenate(stresses) if are_listed(len(frames)) else None,
-        FlaggedPairs.joined([p.flagged for p in parts], starts),
+        frames, energies, force, stress, stresses, FlaggedPairs.joined([p.flagged for p in parts], starts),
         tuple(joined_coverage(m.coverage, [p.coverage[k] for p in parts]) for k, m in enumerate(models)),
-        (by_composition, by_group, whole), points,
+        (by_composition, by_group, whole),
+        {kind: joined_points([p.points[k] for p in parts], starts) for k, kind in enumerate(ADDED)},
     )  # fmt: skip
