@@ -338,7 +338,8 @@ def known_frames(
     """The frames, by set, whose elements every model has: with some blocks only, a model lacks elements."""
     known = set.intersection(*(set(m.elements) for m in models))
     names = {s: {e for e in own.facts.set_names if e.elements <= known} for s, own in sets.items()}
-    kept = {s: own.take(np.flatnonzero(own.facts.of_sets(names[s]))) for s, own in sets.items()}
+    chosen = {s: own.facts.of_sets(names[s]) for s, own in sets.items()}
+    kept = {s: own if chosen[s].all() else own.take(np.flatnonzero(chosen[s])) for s, own in sets.items()}
     if left_out := sum(map(len, sets.values())) - sum(map(len, kept.values())):
         tell(f"{count_text(left_out, 'frame')} not evaluated, with elements that the model lacks")
     return {s: own for s, own in kept.items() if len(own)}
