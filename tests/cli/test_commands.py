@@ -97,8 +97,10 @@ def test_plan_for_people(run, tmp_path):
     assert header.split()[:4] == ["block", "frames", "tiles", "rows"]
     assert [r.split()[0] for r in rows[:3]] == ["C", "N", "CN"]
     assert "peak memory per worker" in rows[3]
-    assert rows[4].startswith("18 frames held out: counted neither above")
-    for line in rows[5:7]:
+    assert rows[4].startswith("12 summaries of rows, ")
+    assert rows[5].startswith("CPU time of a fit, by a ridge (estimate): ")
+    assert rows[6].startswith("18 frames held out: counted neither above")
+    for line in rows[7:9]:
         assert line.endswith("18 frames; energy 18 (key energy), forces 18 (key forces), stress 18 (key stress)")
     assert "WARNING: 18 of 18 frames that are held out are fitted as well" in out
 
