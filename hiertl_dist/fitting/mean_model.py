@@ -111,17 +111,22 @@ def spread_of_labels(
     freedom : int
         How many labels there are less the means that were taken off.
     """
-    weights = np.ones(len(labels)) if sizes is None else sizes**2 / np.mean(sizes**2)
+    weights = np.ones(1) if sizes is None else sizes**2 / np.mean(sizes**2)
     if keys is None:
         rest, left = labels, len(labels)
     else:
-        if isinstance(keys, np.ndarray):
-            of = np.unique(keys, return_inverse=True)[1]
-        else:
+        of: NDArray[np.integer]
+        if not isinstance(keys, np.ndarray):
             place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
             of = np.array([place[key] for key in keys], np.intp)
-        means = np.bincount(of, weights * labels) / np.bincount(of, weights)
-        rest, left = labels - means[of], len(labels) - len(means)
+        elif len(keys) and keys.max() < len(keys):
+            of = keys
+        else:
+            of = np.unique(keys, return_inverse=True)[1]
+        sums = np.bincount(of, weights * labels)
+        counts = np.bincount(of) if sizes is None else np.bincount(of, weights)
+        means = sums / np.where(counts > 0, counts, 1)
+        rest, left = labels - means[of], len(labels) - int(np.count_nonzero(counts))
     return (float(np.sqrt(np.sum(weights * rest**2) / left)) if left else NAN), left
 
 

@@ -59,6 +59,8 @@ def test_a_spread_is_the_formula():
     left = labels - columns @ np.linalg.lstsq(columns, labels, rcond=None)[0]
     spread, freedom = spread_of_labels(labels, keys)
     assert (spread, freedom) == (pytest.approx(np.sqrt((left**2).sum() / 37), rel=1e-12), 37)
+    for numbers in ([0, 5, 5, 2], [7, 1000, 1000, 0]):  # few of many, and beyond the number of labels
+        assert spread_of_labels(labels, np.array(numbers * 10)) == pytest.approx((spread, freedom), rel=1e-15)
     spread, freedom = spread_of_labels(labels, None)
     assert (spread, freedom) == (pytest.approx(np.sqrt((labels**2).mean()), rel=1e-12), 40)
     for nothing in ((np.empty(0), None), (np.empty(0), []), (labels[:3], ["a", "b", "c"])):
