@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hiertl_dist.executors import Executor
 
 SIZES: Final = (30_000, 100_000, 300_000)
-TOY: Final = (60, 120)
+TOY: Final = (90,)
 WORKERS: Final = 2
 STRIDE: Final = 7919
 """Shipped frames are taken in steps of so many: those of one set of elements are nowhere together."""
@@ -159,7 +159,8 @@ def _lines(found: dict[str, Any]) -> dict[str, Any]:
         slope = float(numbers @ seconds / (numbers @ numbers))
         lines[step] = {"ms_a_frame": 1e3 * slope, "worst": float(np.abs(seconds / (slope * numbers) - 1.0).max())}
     peaks = np.array([max(own[step]["peak"] for step in STEPS) for own in found.values()], np.float64)
-    return {"lines": lines, "bytes_a_frame": float(np.polyfit(numbers, peaks, 1)[0])}
+    slope = float(np.polyfit(numbers, peaks, 1)[0]) if len(found) > 1 else None
+    return {"lines": lines, "bytes_a_frame": slope}
 
 
 def markdown(record: dict[str, Any]) -> str:
@@ -181,7 +182,8 @@ def markdown(record: dict[str, Any]) -> str:
         f"{step}: {own['ms_a_frame']:.3f} CPU ms a frame; the sizes are within {100 * own['worst']:.1f} % of the line"
         for step, own in record["lines"].items()
     ]
-    parts.append(f"the calling process: {record['bytes_a_frame']:.0f} bytes a frame")
+    if record["bytes_a_frame"] is not None:
+        parts.append(f"the calling process: {record['bytes_a_frame']:.0f} bytes a frame")
     if record["ranks"]:
         own_rows = [
             [str(k), *(figure(own[s]["cpu"]) for s in STEPS), figure(own["fit"]["read_bytes"] / MB),

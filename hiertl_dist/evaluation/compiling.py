@@ -76,7 +76,7 @@ def compile_kernels(basis: Basis, executor: Executor, tell: Callable[[str], None
     if not lacking:
         return
     seconds = sum(k.seconds for k in lacking)
-    how_long = "about half a minute" if seconds > 6.0 else "some seconds"
+    how_long = "about half a minute" if seconds > 7.0 else "some seconds"
     if not has_folder:
         tell(f"compiling kernels, in each process anew, for there is no folder to keep them in: {how_long}")
         return

@@ -36,7 +36,7 @@ def test_every_step_of_every_size_is_reported(large_data, tmp_path, capsys):
         assert set(own["rmse"]) == {"C", "N", "CN"}
     assert len(record["ranks"]) == 2 * HAS_MPI
     printed = capsys.readouterr().out
-    assert "bytes a frame" in printed
+    assert "CPU ms a frame" in printed
     if HAS_MPI:
         assert "coefficients are the same, bit for bit" in printed
         first = next(iter(record["sizes"].values()))

@@ -25,12 +25,9 @@ from hiertl_dist.executors import SerialExecutor
 SOURCES = Path(hiertl_dist.__file__).parent / "evaluation" / "kernels"
 
 PROGRAM = """
-from hiertl_dist import Basis, Frame, design_rows
+from hiertl_dist.evaluation.compiling import KERNELS, _compile
 from hiertl_dist.evaluation.kernels.pairs import pair_rows
-import numpy as np
-pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
-basis = Basis.from_dict({"elements": ["C"], "orders": [3, 0, 0], "pairs": pairs})
-design_rows(Frame(("C", "C"), np.array([[0.0, 0, 0], [1.5, 0, 0]]), None, forces=np.zeros((2, 3))), basis)
+_compile(next(k for k in KERNELS if k.name == "pair_rows"))
 print(pair_rows.stats.cache_path, sum(pair_rows.stats.cache_hits.values()))
 """
 
@@ -56,10 +53,13 @@ def test_a_folder_that_cannot_be_made_does_no_harm(tmp_path):
 COMPILING = """
 import sys
 from hiertl_dist import Basis
+from hiertl_dist.evaluation import compiling
 from hiertl_dist.evaluation.compiling import compile_kernels
 from hiertl_dist.executors import executor
 kind, *words = sys.argv[1:]
 if __name__ == "__main__":
+    # two are enough to see what is done with them, and the others take as long each
+    compiling.KERNELS = tuple(k for k in compiling.KERNELS if k.name.startswith("pair"))
     pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
     basis = Basis.from_dict({"elements": ["C"], "orders": [3, 0, 0], "pairs": pairs})
     with executor(kind, workers=None if kind in ("serial", "mpi") else 2) as runner:
@@ -144,7 +144,7 @@ def test_kernels_of_another_cpu_and_those_cut_short_are_not_taken_for_compiled(k
 def test_one_process_says_what_it_compiles(compiled):
     folder, said = compiled
     assert said == ONCE + "some seconds\n"
-    assert kernels(folder) == {"image_pairs", "pair_rows", "scan_contacts"}
+    assert kernels(folder) == {"pair_rows"}
 
 
 STARTED = {"processes": ([], ["models"]), "mpi": ([str(MPIEXEC), "-n", "2"], [])}
@@ -154,8 +154,8 @@ STARTED = {"processes": ([], ["models"]), "mpi": ([str(MPIEXEC), "-n", "2"], [])
 def test_kernels_are_compiled_before_and_that_is_told_where_it_happens(script, tmp_path, kind):
     before, words = STARTED[kind]
     said = run(script, kind, *words, before=before, folder=tmp_path)
-    assert said == ONCE + ("about half a minute\n" if words else "some seconds\n")
-    assert kernels(tmp_path) == {"image_pairs", "pair_rows", "scan_contacts"} | ({"pair_energy"} if words else set())
+    assert said == ONCE + "some seconds\n"
+    assert kernels(tmp_path) == {"pair_rows"} | ({"pair_energy"} if words else set())
 
 
 @pytest.mark.parametrize("models", [True, False])
@@ -184,7 +184,7 @@ for kernel in KERNELS[::-1]:
 def test_a_kernel_is_compiled_and_no_other():
     done = subprocess.run([sys.executable, "-c", USING], env=environment(), capture_output=True, text=True, check=True)
     seen = [set(line.split()) for line in done.stdout.splitlines()]
-    assert [len(s) for s in seen] == [1, 2, 3, 4, 5]
+    assert [len(s) for s in seen] == list(range(1, len(KERNELS) + 1))
     assert [s - t for s, t in zip(seen, [set(), *seen[:-1]], strict=True)] == [{k.name} for k in KERNELS[::-1]]
 
 
