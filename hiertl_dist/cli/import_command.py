@@ -22,6 +22,7 @@ def import_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     one.add_argument("folder", type=Path, help="the data set, named as path in [[data]] afterwards")
     one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns)")
+    one.add_argument("--group", help="group of every frame (default: the name of its file)")
     one.add_argument("--append", action="store_true", help="add to the data set that is there")
     one.add_argument("--no-wait", action="store_true", help="fail at once where another process writes it")
 
@@ -39,7 +40,7 @@ def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespa
         before = len(Dataset(arguments.folder)) if is_dataset(arguments.folder) else 0
         data = Dataset.create(
             arguments.folder, arguments.data, append=arguments.append, executor=runner, format=arguments.format,
-            group_key=arguments.group_key or None, **options,
+            group=arguments.group, group_key=arguments.group_key or None, **options,
         )  # fmt: skip
         facts, labels = data.facts, summarise_labels(data)
         sets = {s: int((facts.sets == code).sum()) for code, s in enumerate(facts.set_names)}

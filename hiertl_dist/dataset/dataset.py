@@ -18,12 +18,12 @@ from ..errors import InputError, StoreError
 from ..files.paths import local_path
 from ..frames.element_set import ElementSet
 from ..frames.frame_facts import ENERGY, FORCES, STRESS, FrameFacts
-from ..frames.frame_sequence import DIGEST, AlikeLabels, FrameSequence
+from ..frames.frame_sequence import DIGEST, AlikeLabels, FrameSequence, checked_numbers
 from ..frames.frame_table import Numbered, joined_tables
 from ..io.trajectories import warn_of_labels
 from .dataset_index import read_index
 from .importing import import_frames
-from .part_reader import PartReader
+from .part_reader import PartReader, facts_of_parts
 from .parts import ZERO_ENERGY
 
 if TYPE_CHECKING:
@@ -194,7 +194,13 @@ class Dataset(FrameSequence):
         -------
         Dataset
             In that order.
+
+        Raises
+        ------
+        IndexError
+            One is not the number of a frame.
         """
+        checked_numbers(indices, len(self))
         own = np.asarray(self._indices, np.int64)[indices] if not isinstance(self._indices, range) else None
         places = self._indices.start + np.asarray(indices, np.int64) if own is None else own  # type: ignore[union-attr]
         shorter: range | NDArray[np.int64] = places.astype(np.int64)
@@ -233,9 +239,11 @@ class Dataset(FrameSequence):
             names = [elements] if isinstance(elements, str) else list(elements)
             chosen &= self.facts.of_sets({ElementSet.parse(name) for name in names})
         if group is not None:
-            matching = np.array([fnmatchcase(name, group) for name in self.facts.group_names], np.bool_)
+            present = set(self.facts.groups())
+            names_of = self.facts.group_names
+            matching = np.array([name in present and fnmatchcase(name, group) for name in names_of], np.bool_)
             if not matching.any():
-                raise InputError(f"group: {group!r} matches no group; there are {sorted(self.facts.groups())[:20]}")
+                raise InputError(f"group: {group!r} matches no group; there are {sorted(present)[:20]}")
             chosen &= matching[self.facts.group]
         return self.take(np.flatnonzero(chosen))
 
@@ -243,14 +251,12 @@ class Dataset(FrameSequence):
 
     @cached_property
     def _facts_of_all(self) -> FrameFacts:
-        index = self._index
-        parts = [PartReader(self._folder, index, k).facts() for k in range(len(index.parts))]
-        return FrameFacts(
-            index.formulas, *(np.concatenate([p.formula for p in parts] or [np.empty(0, np.int32)]),),
-            index.groups, np.concatenate([p.group for p in parts] or [np.empty(0, np.int32)]),
-            np.concatenate([p.labels for p in parts] or [np.empty(0, np.uint8)]),
-            np.concatenate([p.energies for p in parts] or [np.empty(0)]),
-        )  # fmt: skip
+        starts = self._index.starts
+        parts = (
+            (k, np.arange(n), start + np.arange(n))
+            for k, (start, n) in enumerate(zip(starts, np.diff(starts), strict=False))
+        )
+        return facts_of_parts(self._folder, self._index, parts)
 
     @cached_property
     def facts(self) -> FrameFacts:
@@ -258,15 +264,7 @@ class Dataset(FrameSequence):
         if "_facts_of_all" in self.__dict__ or WHOLE * len(self) >= self._index.frames:
             rows = self._indices
             return self._facts_of_all.take(slice(rows.start, rows.stop) if isinstance(rows, range) else rows)
-        facts = [
-            (places, PartReader(self._folder, self._index, k).facts().take(own)) for k, own, places in self._by_part()
-        ]
-        order = np.concatenate([places for places, _ in facts])
-        back = np.argsort(order, kind="stable")
-        return FrameFacts(
-            self._index.formulas, np.concatenate([f.formula for _, f in facts])[back], self._index.groups,
-            *(np.concatenate([getattr(f, name) for _, f in facts])[back] for name in ("group", "labels", "energies")),
-        )  # fmt: skip
+        return facts_of_parts(self._folder, self._index, self._by_part())
 
     def _by_part(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
         """Of each part that has some of these frames: its place, their numbers in it, their places here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import uuid
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from ..errors import MissingFileError, StoreError
-from ..files.json_files import write_json
+from ..files.json_files import json_text, write_json
 from ..files.paths import local_path
 from ..frames.frame_facts import Formula
 from .parts import FORMAT, Part, label_origin_of, part_of
@@ -54,6 +55,8 @@ class DatasetIndex:
         By ``formulas``, ``groups``, ``origins`` and ``labels``, for each part: the number here of each of its own.
     imports : tuple of dict
         What was imported, one table for each call.
+    ledgers : tuple of str
+        SHA-256 of the ledger of each part.
     """
 
     id: str
@@ -64,6 +67,7 @@ class DatasetIndex:
     labels: tuple[LabelOrigin | None, ...]
     codes: Mapping[str, tuple[NDArray[np.int32], ...]]
     imports: tuple[Mapping[str, Any], ...]
+    ledgers: tuple[str, ...] = ()
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -90,9 +94,11 @@ def grown(index: DatasetIndex, ledgers: Iterable[Mapping[str, Any]], added: Mapp
     """The index with more parts, by their ledgers, and with the import that added them."""
     formulas, groups = _numbered(index.formulas), _numbered(index.groups)
     origins, labels = _numbered(index.origins), _numbered(index.labels)
+    own = list(index.ledgers)
     parts, codes = list(index.parts), {name: list(index.codes[name]) for name in TEXTS}
     for ledger in ledgers:
         parts.append(part_of(ledger))
+        own.append(ledger["sha256"])
         codes["formulas"].append(_codes(formulas, map(_formula, ledger["formulas"])))
         codes["groups"].append(_codes(groups, ledger["groups"]))
         codes["origins"].append(_codes(origins, ledger["origins"]))
@@ -100,6 +106,7 @@ def grown(index: DatasetIndex, ledgers: Iterable[Mapping[str, Any]], added: Mapp
     return DatasetIndex(
         index.id, tuple(parts), tuple(formulas), tuple(groups), tuple(origins), tuple(labels),
         {name: tuple(arrays) for name, arrays in codes.items()}, (*index.imports, dict(added)),
+        tuple(own),
     )  # fmt: skip
 
 
@@ -117,15 +124,20 @@ def _formula(pairs: Sequence[Sequence[Any]]) -> Formula:
 
 def write_index(folder: Path, index: DatasetIndex) -> None:
     """Write ``dataset.json``, at once: a reader sees the old one or the new one."""
-    write_json(folder / INDEX, {
+    content = {
         "format": FORMAT, "id": index.id, "frames": index.frames, "atoms": index.atoms, "imports": list(index.imports),
         "formulas": [[list(pair) for pair in f.counts] for f in index.formulas], "groups": list(index.groups),
         "origins": list(index.origins), "labels": [None if o is None else asdict(o) for o in index.labels],
         "parts": [
-            {**asdict(part), **{name: index.codes[name][k].tolist() for name in TEXTS}}
+            {**asdict(part), "ledger": index.ledgers[k], **{name: index.codes[name][k].tolist() for name in TEXTS}}
             for k, part in enumerate(index.parts)
         ],
-    })  # fmt: skip
+    }  # fmt: skip
+    write_json(folder / INDEX, {**content, "sha256": _digest(content)})
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json_text(content).encode()).hexdigest()
 
 
 def read_index(path: str | Path) -> DatasetIndex:
@@ -169,13 +181,15 @@ def _parsed(folder: Path, stamp: tuple[int, ...]) -> DatasetIndex:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise StoreError(f"{path}: expected format {FORMAT}, found {content['format']}; import the data again")
+        if (found := _digest({k: v for k, v in content.items() if k != "sha256"})) != content["sha256"]:
+            raise StoreError(f"{path}: expected SHA-256 {content['sha256'][:12]}, found {found[:12]}: it was changed")
         codes: dict[str, tuple[NDArray[np.int32], ...]] = {
             name: tuple(np.array(part[name], np.int32) for part in content["parts"]) for name in TEXTS
         }
         return DatasetIndex(
             content["id"], tuple(map(part_of, content["parts"])), tuple(map(_formula, content["formulas"])),
             tuple(content["groups"]), tuple(content["origins"]), tuple(map(label_origin_of, content["labels"])), codes,
-            tuple(content["imports"]),
+            tuple(content["imports"]), tuple(part["ledger"] for part in content["parts"]),
         )  # fmt: skip
     except StoreError:
         raise

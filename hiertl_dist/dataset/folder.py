@@ -13,7 +13,7 @@ from ..errors import StoreError
 from ..files.chunks import ChunkedRows
 from ..files.locks import locked
 from .dataset_index import DatasetIndex, grown, is_dataset, new_index, read_index, write_index
-from .parts import ARRAYS, CHUNK, FORMAT, Part, ledger_path, read_ledger
+from .parts import ARRAYS, CHUNK, FORMAT, Part, ledger_path, part_of, read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +27,8 @@ _holding: dict[Path, ExitStack] = {}
 
 def hold(folder: Path) -> None:
     """Make the folder and hold its lock until :func:`let_go`; who has it meanwhile is waited for."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder}: expected a folder for the data set, found a file; name another")
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(locked(folder))
@@ -88,11 +90,12 @@ def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
         ledger = read_ledger(folder, part.number)
     except StoreError:  # it is written anew
         return False
-    own = Part(*(ledger[name] for name in ("number", "frames", "atoms", "first_frames", "first_atoms")))
-    return own == part and ledger["source"] == dict(source)
+    return part_of(ledger) == part and ledger["source"] == dict(source)
 
 
-def finish(folder: Path, index: DatasetIndex, parts: Sequence[Part], added: Mapping[str, Any]) -> DatasetIndex:
+def finish(
+    folder: Path, index: DatasetIndex, parts: Sequence[tuple[Part, Mapping[str, Any]]], added: Mapping[str, Any]
+) -> DatasetIndex:
     """Let parts that are complete belong to the data set.
 
     Parameters
@@ -101,8 +104,8 @@ def finish(folder: Path, index: DatasetIndex, parts: Sequence[Part], added: Mapp
         The folder, locked.
     index : DatasetIndex
         What it had.
-    parts : sequence of Part
-        Those that are new, in the order of their frames.
+    parts : sequence of tuple (Part, mapping)
+        Those that are new, in the order of their frames, each with the source that its ledger must have.
     added : mapping from str to object
         What is kept of the import, for JSON.
 
@@ -110,8 +113,13 @@ def finish(folder: Path, index: DatasetIndex, parts: Sequence[Part], added: Mapp
     -------
     DatasetIndex
         What it has now.
+
+    Raises
+    ------
+    StoreError
+        A ledger is not that of this import.
     """
-    index = grown(index, (read_ledger(folder, p.number) for p in parts), added)
+    index = grown(index, (_own_ledger(folder, part, source) for part, source in parts), added)
     group = zarr.open_group(folder, mode="a")
     last = index.parts[-1]
     for name, (_, columns, _) in ARRAYS.items():
@@ -125,3 +133,13 @@ def finish(folder: Path, index: DatasetIndex, parts: Sequence[Part], added: Mapp
         left.unlink()
         number += 1
     return index
+
+
+def _own_ledger(folder: Path, part: Part, source: Mapping[str, Any]) -> dict[str, Any]:
+    ledger = read_ledger(folder, part.number)
+    if part_of(ledger) != part or ledger["source"] != dict(source):
+        raise StoreError(
+            f"{ledger_path(folder, part.number)}: expected a part of this import, found one of another, which a worker "
+            "that outlived its import wrote meanwhile: import again"
+        )
+    return ledger

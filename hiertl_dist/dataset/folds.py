@@ -13,11 +13,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from scipy.cluster.hierarchy import DisjointSet
 
 from ..errors import InputError
+from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..text.problems import Problems, require_known
 
 if TYPE_CHECKING:
@@ -165,15 +166,19 @@ def assign_folds(
     groups = known_groups if together else NONE
     for what, folds_of in (("frame", known), ("group", groups), ("configuration", known_configurations)):
         _check_known(folds, folds_of, what)
-    names = _units(frames, together)
-    units: dict[str, list[Frame]] = {}
-    for frame, unit in zip(frames, names, strict=True):
-        units.setdefault(unit, []).append(frame)
-    placed = _settled(units, together, known, groups, known_configurations)
-    digests = {frame.digest for frame in frames}
-    absent = set(groups) - {f.group for f in frames} if together else set(known) - digests
+    told = _Told.of(sequence_of(frames))
+    names = _units(told, together)
+    units: dict[str, list[int]] = {}
+    for i, unit in enumerate(names):
+        units.setdefault(unit, []).append(i)
+    placed = _settled(units, told, together, known, groups, known_configurations)
+    digests = set(told.digests)
+    absent = set(groups) - set(told.groups) if together else set(known) - digests
     _require_enough(folds, len(units) + len(absent))
-    sizes = {unit: Counter(f.composition if folds.stratify else "" for f in members) for unit, members in units.items()}
+    sizes = {
+        unit: Counter(told.compositions[i] if folds.stratify else "" for i in members)
+        for unit, members in units.items()
+    }
     full = _Fullness(folds, sizes)
     for digest in sorted(set(known) - digests):
         full.add(known[digest], Counter([known_compositions.get(digest, UNKNOWN) if folds.stratify else ""]))
@@ -206,14 +211,35 @@ def _require_filled(folds: Folds, filled: set[int]) -> None:
         )
 
 
-def _units(frames: Sequence[Frame], together: bool) -> list[str]:
+class _Told(NamedTuple):
+    """What folds follow from, of each frame; no frame is looked at."""
+
+    frames: FrameSequence
+    digests: list[str]
+    configurations: list[str]
+    groups: list[str]
+    compositions: list[str]
+
+    @classmethod
+    def of(cls, frames: FrameSequence) -> _Told:
+        facts = frames.facts
+        digests, configurations = (
+            [bytes(digest).hex() for digest in array] for array in (frames.digests, frames.configurations)
+        )
+        return cls(
+            frames, digests, configurations, [facts.group_names[code] for code in facts.group.tolist()],
+            [facts.compositions[code] for code in facts.formula.tolist()],
+        )  # fmt: skip
+
+
+def _units(told: _Told, together: bool) -> list[str]:
     """What each frame belongs to that is assigned as a whole: the least name of its groups, or of its digests."""
     sets: DisjointSet[str] = DisjointSet()
     first: dict[str, str] = {}
-    keys = [frame.group if together else frame.digest for frame in frames]
-    for name, frame in zip(keys, frames, strict=True):
+    keys = told.groups if together else told.digests
+    for name, configuration in zip(keys, told.configurations, strict=True):
         sets.add(name)
-        sets.merge(first.setdefault(frame.configuration, name), name)
+        sets.merge(first.setdefault(configuration, name), name)
     least = {name: min(members) for members in sets.subsets() for name in members}
     return [least[name] for name in keys]
 
@@ -262,7 +288,8 @@ def _check_known(folds: Folds, known: Mapping[str, int], what: str) -> None:
 
 
 def _settled(
-    units: Mapping[str, Sequence[Frame]],
+    units: Mapping[str, Sequence[int]],
+    told: _Told,
     together: bool,
     known: Mapping[str, int],
     groups: Mapping[str, int],
@@ -273,18 +300,22 @@ def _settled(
     Raises InputError where these differ, naming two of them.
     """
     placed = {}
-    for unit, frames in units.items():
+    if not (known or groups or configurations):
+        return {}
+    for unit, members in units.items():
         reasons: dict[int, set[str]] = {}
-        for f in frames:
+        for i in members:
+            group = told.groups[i]
             for key, folds, what in (
-                (f.digest, known, f"{f.origin} of group {f.group!r}"),
-                (f.group, groups, f"group {f.group!r}"),
-                (f.configuration, configurations, f"the configuration of {f.origin} of group {f.group!r}"),
+                (told.digests[i], known, "{origin} of group {group!r}"),
+                (group, groups, "group {group!r}"),
+                (told.configurations[i], configurations, "the configuration of {origin} of group {group!r}"),
             ):
                 if key in folds:
-                    reasons.setdefault(int(folds[key]), set()).add(what)
+                    origin = told.frames.origin(i) if "{origin}" in what else ""
+                    reasons.setdefault(int(folds[key]), set()).add(what.format(origin=origin, group=group))
         if len(reasons) > 1:
-            shared = sorted({f.group for f in frames})
+            shared = sorted({told.groups[i] for i in members})
             whole = f"all frames of group{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
             if not together:
                 whole = "frames of one configuration"

@@ -62,8 +62,8 @@ def hold_out(
     ----------
     frames : sequence of Frame
         Labelled or not; a list or a :class:`~hiertl_dist.Dataset`.
-    groups : sequence of str, default ()
-        Patterns of ``Frame.group`` (``t03*``); all frames of a group that one of them matches are held out.
+    groups : sequence of str, or str, default ()
+        Patterns of ``Frame.group`` (``t03*``), or one; all frames of a group that one of them matches are held out.
     fraction : float, optional
         This part (above 0 and below 1) of the other frames, of each group and each of its element sets alike (the parts
         rounded so that their sum is right); which ones is drawn by a hash of ``seed`` and the frame.
@@ -86,6 +86,7 @@ def hold_out(
         A pattern matches no group, nothing or everything would be held out, or options contradict each other.
     """
     check_hold_out(fraction, every)
+    groups = [groups] if isinstance(groups, str) else groups  # else a pattern for each of its letters
     sequence = sequence_of(frames)
     facts = sequence.facts
     group_names = sorted(facts.groups())

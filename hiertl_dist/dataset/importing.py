@@ -7,6 +7,7 @@ complete stay. Frames belong to the data set all at once, when the last part is 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FrameError, HiertlError, InputError, StoreError
 from ..executors import TaskFailed, borrowed
 from ..executors.ask import ask
+from ..files.json_files import json_text
 from ..files.paths import local_path
 from ..frames.frame import Frame, frames_digest
 from ..frames.frame_table import table_of
@@ -26,7 +28,7 @@ from ..io.trajectories import iter_frames
 from .dataset_index import is_dataset
 from .folder import begin, finish, hold, is_complete, let_go
 from .parts import MOST_ATOMS, MOST_FRAMES, Part, following, read_ledger, write_part
-from .sources import File, Source, sorted_out
+from .sources import File, Source, refuse_overlaps, sorted_out
 
 if TYPE_CHECKING:
     from ..executors.base import Executor
@@ -83,17 +85,20 @@ def import_frames(
     """
     folder = local_path(path, "data set").absolute()
     given = sorted_out(sources, options)
-    files = [file.as_dict() for source in given for file in source.files]
+    asked = [source.as_dict() for source in given]
     with borrowed(executor) as runner:
+        runner.require_alike([json_text(source) for source in asked], "sources")
         ask(runner, partial(hold, folder), what=f"lock {folder}")
         try:
             index: DatasetIndex
-            index, done = ask(runner, partial(_open, folder, files, append), what=f"open {folder}")
+            index, done = ask(runner, partial(_open, folder, asked, append), what=f"open {folder}")
             if done:
                 return index
             parts = _write(folder, index, given, runner)
+            if not parts:
+                raise InputError(f"{folder}: no frames from {', '.join(source.name for source in given)}")
             ask(runner, partial(_check_keys, folder, given, parts), what=f"check {folder}")
-            added = {"files": files, "frames": sum(p.frames for p in parts)}
+            added = {"sources": asked, "frames": sum(p.frames for p, _ in parts)}
             index = ask(runner, partial(finish, folder, index, parts, added), what=f"complete {folder}")
         except TaskFailed as failed:
             if isinstance(failed.__cause__, HiertlError):  # of a file, as its reader raises it
@@ -104,7 +109,7 @@ def import_frames(
     return index
 
 
-def _open(folder: Path, files: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, bool]:
+def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, bool]:
     """The index of the data set, and whether nothing is to be done.
 
     Raises StoreError where there is a data set and nothing is to be appended, InputError where a file is in it already.
@@ -112,32 +117,34 @@ def _open(folder: Path, files: Sequence[Mapping[str, Any]], append: bool) -> tup
     index = begin(folder)
     if not is_dataset(folder):
         return index, False
-    if files and any(list(files) == list(done["files"]) for done in index.imports):
+    files = any("files" in source for source in asked)
+    if files and any(list(asked) == list(done["sources"]) for done in index.imports):
         return index, True
     if not append:
         raise StoreError(
             f"{folder}: there is a data set of {index.frames} frames already; append=True (--append) adds to it, and "
             "another folder gets a data set of its own"
         )
-    known = {file["file"]: number for number, done in enumerate(index.imports, 1) for file in done["files"]}
-    for file in files:
-        if file["file"] in known:
-            raise InputError(
-                f"{file['file']}: it is in {folder} already, by import {known[file['file']]} of {len(index.imports)}; "
-                "its frames would count twice"
-            )
+    refuse_overlaps(asked, [source for done in index.imports for source in done["sources"]])
     return index, False
 
 
-def _write(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> list[Part]:
+Written = tuple[Part, Mapping[str, Any]]
+"""A part and what tells its frames from those of another import."""
+
+
+def _write(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> list[Written]:
     """Write all parts: runs of text by all workers, what can't be cut by one process, in the order of the frames."""
     plain = [file for source in given for file in source.files if source.can_be_cut and file.can_be_cut]
     cut = dict(zip(plain, runner.run(partial(_cut, size=RUN), plain, label=_name, what="look for frames"), strict=True))
+    for file, runs in cut.items():
+        if (runs[0].size, runs[0].mtime_ns) != (file.size, file.mtime_ns):
+            raise changed(file)
     before = index.parts[-1] if index.parts else None
-    parts: list[Part] = []
+    parts: list[Written] = []
 
     def last() -> Part | None:
-        return parts[-1] if parts else before
+        return parts[-1][0] if parts else before
 
     def streamed(reading: Any, what: str) -> None:
         parts.extend(ask(runner, partial(_stream, folder, last(), reading), what=f"import {what}"))
@@ -154,7 +161,7 @@ def _write(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: E
             items = []
             for run in (run for run in cut[file] if not run.odd):
                 items.append(_Item(following(last(), run.frames, run.atoms), run, file))
-                parts.append(items[-1].part)
+                parts.append((items[-1].part, items[-1].source))
             runner.run(
                 partial(_import, folder=folder), items, label=_label, what=f"import {file.path.name}", cost=_cost
             )
@@ -197,14 +204,25 @@ Batch = tuple[dict[str, Any], dict[str, Any], "FrameTable"]
 """What tells frames from those of another import, what was met when they were read, and the frames."""
 
 
-def _stream(folder: Path, before: Part | None, batches: Any) -> list[Part]:
+def changed(file: File) -> FrameError:
+    """What is raised where a file is not as it was when it was looked at first."""
+    return FrameError(f"{file.path}: the file changed while it was read; read it again once nothing writes to it")
+
+
+def _refuse_changed(file: File) -> None:
+    status = file.path.stat()
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise changed(file)
+
+
+def _stream(folder: Path, before: Part | None, batches: Any) -> list[Written]:
     """Read and write frames in one process."""
-    parts: list[Part] = []
+    parts: list[Written] = []
     for source, met, table in batches():
-        part = following(parts[-1] if parts else before, len(table), int(table.starts[-1]))
+        part = following(parts[-1][0] if parts else before, len(table), int(table.starts[-1]))
         if not is_complete(folder, part, source):
             write_part(folder, part, table, source, met)
-        parts.append(part)
+        parts.append((part, source))
     return parts
 
 
@@ -216,22 +234,23 @@ def _unpacked(file: File) -> Iterator[Batch]:
             return
         table, met = _parsed(run, file, text)
         yield {**file.as_dict(), "first_byte": run.first, "last_byte": run.last}, met, table
+    _refuse_changed(file)
 
 
 def _odd(file: File, run: Run) -> Iterator[Batch]:
     """The frames of a file from where it has no plain structure."""
     keys = file.reading.keys()
+    _refuse_changed(file)
     frames = odd_frames(run, file.reading.file(file.path, keys))
-    return _numbered({**file.as_dict(), "first_byte": run.first}, frames, keys)
+    yield from _numbered({**file.as_dict(), "first_byte": run.first}, frames, keys)
+    _refuse_changed(file)
 
 
 def _whole(file: File) -> Iterator[Batch]:
     """The frames of a file that ASE reads."""
     keys = file.reading.keys()
     yield from _numbered(file.as_dict(), frames_of_file(file.path, file.reading, keys, small=False), keys)
-    status = file.path.stat()
-    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
-        raise FrameError(f"{file.path}: the file changed while it was read; read it again once nothing writes to it")
+    _refuse_changed(file)
 
 
 def _numbered(source: dict[str, Any], frames: Iterable[Frame], keys: LabelKeys) -> Iterator[Batch]:
@@ -243,12 +262,14 @@ def _numbered(source: dict[str, Any], frames: Iterable[Frame], keys: LabelKeys) 
 def _batches(source: Source) -> Iterator[Batch]:
     """Frames that are given, or those between ``start`` and ``stop`` of files."""
     if source.frames is None:
-        files = [file.as_dict() for file in source.files]
         for number, some in enumerate(_runs(iter_frames(**source.options))):
-            yield {"files": files, "part": number}, {}, table_of(some)
+            yield {**source.as_dict(), "part": number}, {}, table_of(some)
+        for file in source.files:
+            _refuse_changed(file)
         return
     for some in _runs(source.frames):
-        yield {"frames": frames_digest(some)}, {}, table_of(some)
+        told = hashlib.sha256("\0".join(f"{f.origin}\0{f.labels!r}" for f in some).encode()).hexdigest()
+        yield {"frames": frames_digest(some), "told": told}, {}, table_of(some)
 
 
 def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
@@ -265,17 +286,21 @@ def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         yield run
 
 
-def _check_keys(folder: Path, given: Sequence[Source], parts: Sequence[Part]) -> None:
+def _check_keys(folder: Path, given: Sequence[Source], parts: Sequence[Written]) -> None:
     """Raise FrameError where a key that was named is in no frame of a source."""
     met: dict[str, list[Mapping[str, Any]]] = {}
-    for part in parts:
-        ledger = read_ledger(folder, part.number)
-        met.setdefault(ledger["source"].get("file", ""), []).append(ledger["met"])
+    for part, source_of_part in parts:
+        met.setdefault(_name_of(source_of_part), []).append(read_ledger(folder, part.number)["met"])
     for source in given:
         if not source.can_be_cut:
             continue
-        own = [one for file in source.files for one in met.get(str(file.path), ()) if one]
+        own = [one for file in source.files for one in met.get(_name_of(file.as_dict()), ()) if one]
         keys = LabelKeys(*source.files[0].reading.keys().given())
         keys.seen = {key for one in own for key in one["seen"]}
         keys.offered = {key for one in own for key in one["offered"]}
         keys.check_seen(", ".join(str(file.path) for file in source.files))
+
+
+def _name_of(source: Mapping[str, Any]) -> str:
+    """A file and how it is read, as a text."""
+    return json_text([source.get("file"), source.get("reading")])

@@ -18,6 +18,7 @@ texts; ``dataset.json`` says which of all those are.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -144,6 +145,7 @@ def write_part(
         raise ValueError(f"part {part.number}: expected {part.frames} frames and {part.atoms} atoms, got {len(table)} "
                          f"and {int(table.starts[-1])}")  # fmt: skip
     arrays, texts = _arrays_of(table)
+    ledger_path(folder, part.number).unlink(missing_ok=True)  # of an import that stopped, whose chunks are written over
     crcs = {}
     for name, data in arrays.items():
         chunks = ChunkedRows.open(folder / name)
@@ -194,11 +196,18 @@ def label_origin_of(content: Mapping[str, Any] | None) -> LabelOrigin | None:
 # ---- reading
 
 
-def read_ledger(folder: Path, number: int) -> dict[str, Any]:
-    """What was written when a part was complete. Raises StoreError where it is not there, or damaged."""
+def read_ledger(folder: Path, number: int, sha256: str = "") -> dict[str, Any]:
+    """What was written when a part was complete, and its digest as ``sha256``.
+
+    Raises StoreError where it is not there, damaged, or not the one with the digest that is asked for.
+    """
     path = ledger_path(folder, number)
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        written = path.read_bytes()
+        found = hashlib.sha256(written).hexdigest()
+        if sha256 and found != sha256:
+            raise StoreError(f"{path}: expected SHA-256 {sha256[:12]}, found {found[:12]}: it was changed; {AGAIN}")
+        content: dict[str, Any] = {**json.loads(written), "sha256": found}
         Part(*(content[name] for name in ("number", "frames", "atoms", "first_frames", "first_atoms")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import InputError
 from ..frames.frame import Frame
 from ..io.label_keys import LabelKeys
-from ..io.text_files import unpacked_name
+from ..io.text_files import packing_of
 from ..io.trajectories import files_to_read
+from ..text.problems import require_known
 
 if TYPE_CHECKING:
     from ..io.reading import Reading
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 KEYS: Final = ("energy_key", "forces_key", "stress_key", "virial_key")
 WHOLE: Final = ("format", "group", "group_key", *KEYS)
 """Options of ``read_frames`` that hold for each frame of a file, wherever it is read."""
+
+
+TABLE: Final = ("path", "start", "stop", *WHOLE)
+"""What a table may have."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +40,20 @@ class File:
         Its own.
     reading : Reading
         How it is read.
+    packed : bool
+        Whether it is packed, by its content.
     """
 
     path: Path
     size: int
     mtime_ns: int
     reading: Reading
+    packed: bool = False
 
     @property
-    def packed(self) -> bool:
-        """Whether its name says that it is packed."""
-        return unpacked_name(self.path.name) != self.path.name
+    def name(self) -> str:
+        """The file whatever links name it."""
+        return os.path.realpath(self.path)
 
     @property
     def can_be_cut(self) -> bool:
@@ -52,8 +62,9 @@ class File:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        options = {k: v for k, v in asdict(self.reading).items() if v is not None}
-        return {"file": str(self.path), "size": self.size, "mtime_ns": self.mtime_ns, "reading": options}
+        # how the file was asked for tells nothing of its frames
+        options = {k: v for k, v in asdict(self.reading).items() if v is not None and k != "asked"}
+        return {"file": self.name, "size": self.size, "mtime_ns": self.mtime_ns, "reading": options}
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,13 @@ class Source:
     options: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[File, ...] = ()
     frames: Iterable[Frame] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: what tells its frames from those of others."""
+        if self.frames is not None:
+            return {"frames": "made in Python"}
+        slices = {k: self.options[k] for k in ("start", "stop") if self.options.get(k) is not None}
+        return {"files": [file.as_dict() for file in self.files], **slices}
 
     @property
     def can_be_cut(self) -> bool:
@@ -111,6 +129,12 @@ def sorted_out(sources: Any, options: Mapping[str, Any]) -> list[Source]:
         return [_files({**options, "path": sources})]
     if isinstance(sources, Mapping):
         return [_files({**options, **sources})]
+    given = _listed(sources, options)
+    refuse_overlaps([source.as_dict() for source in given])
+    return given
+
+
+def _listed(sources: Any, options: Mapping[str, Any]) -> list[Source]:
     listed = iter(sources)
     first = next(listed, None)
     if first is None:
@@ -124,7 +148,31 @@ def sorted_out(sources: Any, options: Mapping[str, Any]) -> list[Source]:
     return [_files({**options, "path": [first, *listed]})]
 
 
+def refuse_overlaps(sources: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Raise InputError where a file is read twice, by these sources or by one of them and one that came before.
+
+    Parts of it that start and stop keep apart are no fault.
+    """
+    known: dict[str, list[Mapping[str, Any]]] = {}
+    for number, source in enumerate([*before, *sources]):
+        for file in source.get("files", ()):
+            others = known.setdefault(file["file"], [])
+            for other in others:
+                if number >= len(before) and not _are_apart(source, other):
+                    there = " in the data set already" if any(other is one for one in before) else " named twice"
+                    raise InputError(f"{file['file']}: it is{there}; its frames would count twice")
+            others.append(source)
+
+
+def _are_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether slices of one file share no frame."""
+    if len(one["files"]) > 1 or len(other["files"]) > 1:
+        return False
+    return any(a.get("stop", math.inf) <= b.get("start", 0) for a, b in ((one, other), (other, one)))
+
+
 def _files(options: Mapping[str, Any]) -> Source:
+    require_known(options, TABLE, "import")
     energy, forces, stress, virial = (options.get(key) for key in KEYS)
     keys = LabelKeys(energy, forces, stress, virial)
     files = []
@@ -133,7 +181,8 @@ def _files(options: Mapping[str, Any]) -> Source:
         group_key=options.get("group_key"),
     ):  # fmt: skip
         status = file.stat()
-        files.append(File(file.absolute(), status.st_size, status.st_mtime_ns, reading))
+        packed = reading.is_text and bool(packing_of(file))
+        files.append(File(file.absolute(), status.st_size, status.st_mtime_ns, reading, packed))
     return Source(options, tuple(files))
 
 

@@ -195,7 +195,7 @@ class FrameList(FrameSequence):
 
     def take(self, indices: NDArray[np.integer]) -> FrameList:
         """As of :class:`FrameSequence`."""
-        part = FrameList(self._frames[i] for i in indices.tolist())
+        part = FrameList(self._frames[i] for i in checked_numbers(indices, len(self)).tolist())
         if "facts" in self.__dict__:
             part.__dict__["facts"] = self.facts.take(indices)
         return part
@@ -270,7 +270,7 @@ class JoinedFrames(FrameSequence):
 
     def take(self, indices: NDArray[np.integer]) -> FrameSequence:
         """As of :class:`FrameSequence`."""
-        of_part = np.searchsorted(self._starts, indices, side="right") - 1
+        of_part = np.searchsorted(self._starts, checked_numbers(indices, len(self)), side="right") - 1
         runs = np.split(np.arange(len(indices)), np.flatnonzero(np.diff(of_part)) + 1) if len(indices) else []
         parts = [self._parts[of_part[run[0]]].take(indices[run] - self._starts[of_part[run[0]]]) for run in runs]
         return parts[0] if len(parts) == 1 else JoinedFrames(parts)
@@ -336,6 +336,14 @@ def _bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
 def hex_of(digests: NDArray[np.uint8]) -> list[str]:
     """Digests, (n, 32), as texts."""
     return [bytes(digest).hex() for digest in digests]
+
+
+def checked_numbers(indices: NDArray[np.integer], frames: int) -> NDArray[np.integer]:
+    """Numbers of frames. Raises IndexError where one is none of so many frames."""
+    wrong = np.flatnonzero((indices < 0) | (indices >= frames))
+    if len(wrong):
+        raise IndexError(f"expected numbers of {frames} frames, found {int(indices[wrong[0]])}")
+    return indices
 
 
 def sequence_of(frames: Iterable[Frame]) -> FrameSequence:

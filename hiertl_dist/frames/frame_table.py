@@ -234,6 +234,8 @@ def joined_tables(tables: Sequence[FrameTable]) -> FrameTable:
     """The frames of some tables, at least one, as one table."""
     if len(tables) == 1:
         return tables[0]
+    if not tables:
+        raise ValueError("expected at least one frame for a table, found none")
     names, groups = Codes[str](), Codes[str]()
     texts, labels = Codes[str](), Codes["LabelOrigin | None"]()
 
