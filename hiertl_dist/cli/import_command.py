@@ -30,21 +30,21 @@ def import_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
 def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespace], Executor]) -> int:
     """Run the command; ``start`` makes the executor that its options ask for. Returns the exit code."""
     from ..dataset.dataset import Dataset
-    from ..dataset.dataset_index import is_dataset
+    from ..dataset.importing import import_frames
     from ..files.json_files import json_text
     from ..frames.label_summary import summarise_labels
     from ..text.words import count_text
 
     options = {f"{label}_key": getattr(arguments, f"{label}_key") for label in LABELS}
     with start(arguments) as runner:
-        before = len(Dataset(arguments.folder)) if is_dataset(arguments.folder) else 0
-        data = Dataset.create(
-            arguments.folder, arguments.data, append=arguments.append, executor=runner, format=arguments.format,
-            group=arguments.group, group_key=arguments.group_key or None, **options,
-        )  # fmt: skip
+        options |= {"format": arguments.format, "group": arguments.group, "group_key": arguments.group_key or None}
+        added = import_frames(
+            arguments.folder, arguments.data, options=options, append=arguments.append, executor=runner
+        )
+        data = Dataset(arguments.folder)
         facts, labels = data.facts, summarise_labels(data)
         sets = {s: int((facts.sets == code).sum()) for code, s in enumerate(facts.set_names)}
-        atoms, groups, added = int(facts.n_atoms.sum()), len(facts.groups()), len(data) - before
+        atoms, groups = int(facts.n_atoms.sum()), len(facts.groups())
         content = {
             "path": str(arguments.folder), "frames": len(data), "added": added, "atoms": atoms, "groups": groups,
             "element_sets": sets,

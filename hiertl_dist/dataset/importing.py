@@ -57,7 +57,7 @@ class _Item:
 
 def import_frames(
     path: str | Path, sources: Any, *, options: Mapping[str, Any], append: bool, executor: Executor | None
-) -> DatasetIndex:
+) -> int:
     """Make a data set, or add to one; see ``Dataset.create``.
 
     Parameters
@@ -75,8 +75,8 @@ def import_frames(
 
     Returns
     -------
-    DatasetIndex
-        What the data set has now.
+    int
+        How many frames were added.
 
     Raises
     ------
@@ -93,20 +93,20 @@ def import_frames(
             index: DatasetIndex
             index, done = ask(runner, partial(_open, folder, asked, append), what=f"open {folder}")
             if done:
-                return index
+                return 0
             parts = _write(folder, index, given, runner)
             if not parts:
                 raise InputError(f"{folder}: no frames from {', '.join(source.name for source in given)}")
             ask(runner, partial(_check_keys, folder, given, parts), what=f"check {folder}")
             added = {"sources": asked, "frames": sum(p.frames for p, _ in parts)}
-            index = ask(runner, partial(finish, folder, index, parts, added), what=f"complete {folder}")
+            ask(runner, partial(finish, folder, index, parts, added), what=f"complete {folder}")
         except TaskFailed as failed:
             if isinstance(failed.__cause__, HiertlError):  # of a file, as its reader raises it
                 raise failed.__cause__ from failed
             raise
         finally:
             let_go(folder)
-    return index
+    return sum(p.frames for p, _ in parts)
 
 
 def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, bool]:
@@ -122,8 +122,8 @@ def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tup
         return index, True
     if not append:
         raise StoreError(
-            f"{folder}: there is a data set of {index.frames} frames already; append=True (--append) adds to it, and "
-            "another folder gets a data set of its own"
+            f"{folder}: there is a data set of {index.frames} frames already; append=True (--append) adds to it, "
+            "another folder gets a data set of its own, and without the folder this one can be made anew"
         )
     refuse_overlaps(asked, [source for done in index.imports for source in done["sources"]])
     return index, False

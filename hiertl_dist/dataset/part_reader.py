@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,9 @@ Key = tuple[str, str, int, str]
 
 
 _arrays: Kept[Key, NDArray[Any]] = Kept(KEPT, lambda array: int(array.nbytes))
+_lock = threading.RLock()
+"""Of what is kept: a worker may have threads."""
+
 _ledgers: Kept[Key, dict[str, Any]] = Kept(256, lambda _: 1)
 
 
@@ -56,7 +60,8 @@ class PartReader:
     def ledger(self) -> Mapping[str, Any]:
         """What was written when the part was complete."""
         key = (str(self.folder), self.index.id, self._number, "")
-        return _ledgers.of(key, lambda _: read_ledger(self.folder, self._number, self.index.ledgers[self.place]))
+        with _lock:
+            return _ledgers.of(key, lambda _: read_ledger(self.folder, self._number, self.index.ledgers[self.place]))
 
     def _whole(self, array: str) -> NDArray[Any]:
         part = self.index.parts[self.place]
@@ -64,7 +69,8 @@ class PartReader:
         return read_blocks(self.folder, part, array, blocks, self.ledger["crc32c"])
 
     def _kept(self, array: str) -> NDArray[Any]:
-        return _arrays.of((str(self.folder), self.index.id, self._number, array), lambda _: self._whole(array))
+        with _lock:
+            return _arrays.of((str(self.folder), self.index.id, self._number, array), lambda _: self._whole(array))
 
     @property
     def numbers(self) -> NDArray[np.int32]:

@@ -18,7 +18,7 @@ from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.errors import BasisError, InputError, MissingFileError, StoreError
 from hiertl_dist.frames.frame import frames_digest
 from hiertl_dist.frames.frame_facts import facts_of
-from hiertl_dist.frames.frame_sequence import FrameList
+from hiertl_dist.frames.frame_sequence import FrameList, joined_frames
 from hiertl_dist.frames.rows import SUMMARY_KINDS, kind_codes, n_rows
 
 
@@ -158,6 +158,24 @@ class TestAppending:
         create(tmp_path / "d", mixed(9, seed=1))
         with pytest.raises(StoreError, match="the folder was made anew meanwhile; open it again"):
             list(pickle.loads(sent))
+
+
+def test_a_part_without_frames(create, tmp_path):
+    data = create(tmp_path / "d", mixed(20))
+    for nothing in (data[:0], pickle.loads(pickle.dumps(data[5:5])), data[:3].where(elements="Ta")):
+        assert len(nothing.facts) == len(nothing) == len(list(nothing)) == 0
+        assert nothing.facts.groups() == []
+        assert len(nothing.where(elements="C")) == 0
+        with pytest.raises(ValueError, match="at least one frame"):
+            nothing.table()
+
+
+def test_numbers_outside_are_refused(create, tmp_path):
+    data = create(tmp_path / "d", mixed(20))
+    for frames in (data[5:10], FrameList(data[5:10]), joined_frames([data[5:7], FrameList(data[7:10])])):
+        for number in (-1, 5, 12):
+            with pytest.raises(IndexError, match=f"numbers of 5 frames, found {number}"):
+                frames.take(np.array([0, number]))
 
 
 class TestDamage:

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -15,9 +16,11 @@ import pytest
 from synthetic import HAS_MPI, environment, files_below, random_frames, run_script, script
 
 from hiertl_dist import executor, read_frames
+from hiertl_dist.algebra.byte_cache import Kept
 from hiertl_dist.cli.commands import main as command
-from hiertl_dist.dataset import importing
+from hiertl_dist.dataset import importing, part_reader
 from hiertl_dist.dataset.dataset import Dataset
+from hiertl_dist.dataset.folder import finish
 from hiertl_dist.dataset.sources import sorted_out
 from hiertl_dist.errors import FrameError, HiertlWarning, InputError, LockError, StoreError
 from hiertl_dist.files.locks import NO_WAIT, locked
@@ -73,6 +76,31 @@ def test_the_frames_are_those_that_are_read(tmp_path, file, small_runs, kind):
         data = create(tmp_path / "d", str(tmp_path / "?.extxyz"), executor=runner, group_key="config_type")
     same(data, read_frames(str(tmp_path / "?.extxyz"), group_key="config_type"))
     assert len(data._index.parts) > 5
+
+
+def test_a_packed_file_whose_name_does_not_say_so(tmp_path, file):
+    path = tmp_path / "p.extxyz"
+    path.write_bytes(gzip.compress(file.read_bytes()))
+    same(create(tmp_path / "d", path), read_frames(path))
+
+
+@pytest.mark.parametrize("kind", ["packed", "odd", "sliced"])
+def test_a_file_that_changes_while_it_is_streamed(tmp_path, file, kind, monkeypatch):
+    path, write = file, importing.write_part
+    if kind == "packed":
+        path = tmp_path / "p.extxyz.gz"
+        path.write_bytes(gzip.compress(file.read_bytes()))
+    if kind == "odd":
+        path.write_bytes(file.read_bytes().replace(b"\n", b"\r"))
+
+    def after_a_change(*args):
+        os.utime(path, ns=(1, 1))
+        write(*args)
+
+    monkeypatch.setattr(importing, "write_part", after_a_change)
+    with pytest.raises(FrameError, match="changed while it was read"):
+        create(tmp_path / "d", [{"path": [path]} | ({"stop": 20} if kind == "sliced" else {})])
+    assert not (tmp_path / "d" / "dataset.json").exists()
 
 
 @pytest.mark.parametrize("packed", [gzip, bz2])
@@ -168,6 +196,93 @@ class TestDamage:
             importing._import(item, folder=tmp_path)
 
 
+def stop_before_the_end(folder, sources, monkeypatch):
+    """An import of which all parts are written, and which is stopped then."""
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importing, "finish", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        create(folder, sources)
+    monkeypatch.setattr(importing, "finish", finish)
+
+
+class TestWhatIdentifiesAnImport:
+    def test_slices(self, tmp_path, file, small_runs):
+        frames = read_frames(file)
+        same(create(tmp_path / "d", [{"path": [file], "stop": 10}]), frames[:10])
+        same(create(tmp_path / "d", [{"path": [file], "stop": 10}]), frames[:10])
+        with pytest.raises(StoreError, match="data set of 10 frames already"):
+            create(tmp_path / "d", [{"path": [file]}])
+        with pytest.raises(InputError, match="in the data set already"):
+            create(tmp_path / "d", [{"path": [file], "start": 9}], append=True)
+        same(create(tmp_path / "d", [{"path": [file], "start": 10, "stop": 20}], append=True), frames[:20])
+
+    def test_a_stopped_import_of_another_slice_leaves_nothing(self, tmp_path, file, small_runs, monkeypatch):
+        stop_before_the_end(tmp_path / "d", [{"path": [file], "stop": 10}], monkeypatch)
+        same(create(tmp_path / "d", [{"path": [file], "start": 12, "stop": 22}]), read_frames(file)[12:22])
+
+    def test_a_file_in_two_tables(self, tmp_path, file):
+        link = tmp_path / "link.extxyz"
+        link.symlink_to(file)
+        for tables in ([{"path": [file]}] * 2, [{"path": [file]}, {"path": [link]}]):
+            with pytest.raises(InputError, match=r"a\.extxyz: it is named twice"):
+                create(tmp_path / "d", tables)
+
+    def test_keys_that_mean_nothing(self, tmp_path, file):
+        with pytest.raises(InputError, match=r"import: unknown key.*grup"):
+            create(tmp_path / "d", [{"path": [file], "grup": "x"}])
+
+    def test_keys_count_for_their_own_table(self, tmp_path, file):
+        other = tmp_path / "b.extxyz"
+        other.write_text(text_of(random_frames({"N": 5}, seed=3)))
+        with pytest.raises(FrameError, match=r"b\.extxyz: no frame has the energy key 'nope'"):
+            create(tmp_path / "d", [{"path": [file]}, {"path": [other], "energy_key": "nope"}])
+
+    def test_frames_of_python_keep_their_own_origins(self, tmp_path, file, small_runs, monkeypatch):
+        frames = read_frames(file)
+        copy = tmp_path / "b.extxyz"
+        copy.write_bytes(file.read_bytes())
+
+        stop_before_the_end(tmp_path / "d", frames, monkeypatch)
+        again = read_frames(copy, group="a")
+        same(create(tmp_path / "d", again), again)
+
+    def test_no_frames(self, tmp_path, file):
+        with pytest.raises(InputError, match=r"no frames from a\.extxyz"):
+            create(tmp_path / "d", [{"path": [file], "start": 500}])
+
+
+class TestLateWorkers:
+    def test_a_ledger_of_another_import_is_not_taken(self, tmp_path, file, small_runs, monkeypatch):
+        def after_another(folder, *more):
+            path = sorted((folder / "ledger").iterdir())[1]
+            path.write_text(
+                path.read_text().replace('"part": 1', '"part": 7').replace('first_byte": ', 'first_byte": 1')
+            )
+            return finish(folder, *more)
+
+        monkeypatch.setattr(importing, "finish", after_another)
+        with pytest.raises(StoreError, match="which a worker that outlived its import wrote meanwhile: import again"):
+            create(tmp_path / "d", file)
+
+    def test_a_ledger_that_is_changed_afterwards(self, tmp_path, file, small_runs, monkeypatch):
+        data = create(tmp_path / "d", file)
+        path = sorted((tmp_path / "d" / "ledger").iterdir())[-1]
+        path.write_text(path.read_text().replace('["C", "N"]', '["N", "C"]'))
+        monkeypatch.setattr(part_reader, "_ledgers", Kept(0, lambda _: 1))
+        with pytest.raises(StoreError, match=r"expected SHA-256 .* it was changed"):
+            list(data)
+
+    def test_an_index_that_is_changed(self, tmp_path, file):
+        create(tmp_path / "d", file)
+        path = tmp_path / "d" / "dataset.json"
+        path.write_text(path.read_text().replace('"a.extxyz, frame "', '"b.extxyz, frame "'))
+        with pytest.raises(StoreError, match=r"dataset\.json: expected SHA-256"):
+            Dataset(tmp_path / "d")
+
+
 class TestTwoImporters:
     def test_the_second_waits_or_says_who_has_it(self, tmp_path, file, monkeypatch):
         monkeypatch.setenv(NO_WAIT, "1")
@@ -234,6 +349,28 @@ def test_ranks_import_together(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["frames"] == 29
     same(Dataset(tmp_path / "d"), read_frames(file))
+
+
+ORDERED = """
+import sys
+from mpi4py import MPI
+from hiertl_dist import Dataset, executor
+folder, *files = sys.argv[1:]
+with executor("mpi") as runner:
+    Dataset.create(folder, files[::-1] if MPI.COMM_WORLD.rank else files, executor=runner)
+"""
+
+
+@pytest.mark.skipif(not HAS_MPI, reason="needs mpi4py and mpiexec")
+def test_ranks_with_files_in_another_order_are_refused(tmp_path, file):
+    from mpi_commands import mpiexec
+
+    other = tmp_path / "b.extxyz"
+    other.write_text(text_of(random_frames({"N": 5}, seed=3)))
+    done = mpiexec(sys.executable, "-c", ORDERED, tmp_path / "d", file, other, ranks=2)
+    assert done.returncode != 0
+    assert "the ranks were given different sources" in done.stderr
+    assert not (tmp_path / "d").exists()
 
 
 class TestCommand:
