@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import MissingFileError, StoreError
 from ..files.json_files import json_text, write_json
 from ..files.paths import local_path
-from ..frames.frame_facts import Formula
+from ..frames.frame_facts import Formula, Formulas
 from .parts import FORMAT, Part, label_origin_of, part_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class DatasetIndex:
         Of this data set, for as long as it only grows.
     parts : tuple of Part
         In the order of their frames.
-    formulas : tuple of Formula
+    formulas : Formulas
         Of all frames, each once.
     groups : tuple of str
         Names of groups.
@@ -61,7 +61,7 @@ class DatasetIndex:
 
     id: str
     parts: tuple[Part, ...]
-    formulas: tuple[Formula, ...]
+    formulas: Formulas
     groups: tuple[str, ...]
     origins: tuple[str, ...]
     labels: tuple[LabelOrigin | None, ...]
@@ -87,7 +87,7 @@ class DatasetIndex:
 
 def new_index() -> DatasetIndex:
     """That of a data set without frames."""
-    return DatasetIndex(uuid.uuid4().hex, (), (), (), (), (), dict.fromkeys(TEXTS, ()), ())
+    return DatasetIndex(uuid.uuid4().hex, (), Formulas(), (), (), (), dict.fromkeys(TEXTS, ()), ())
 
 
 def grown(index: DatasetIndex, ledgers: Iterable[Mapping[str, Any]], added: Mapping[str, Any]) -> DatasetIndex:
@@ -104,7 +104,7 @@ def grown(index: DatasetIndex, ledgers: Iterable[Mapping[str, Any]], added: Mapp
         codes["origins"].append(_codes(origins, ledger["origins"]))
         codes["labels"].append(_codes(labels, map(label_origin_of, ledger["labels"])))
     return DatasetIndex(
-        index.id, tuple(parts), tuple(formulas), tuple(groups), tuple(origins), tuple(labels),
+        index.id, tuple(parts), Formulas(formulas), tuple(groups), tuple(origins), tuple(labels),
         {name: tuple(arrays) for name, arrays in codes.items()}, (*index.imports, dict(added)),
         tuple(own),
     )  # fmt: skip
@@ -187,7 +187,7 @@ def _parsed(folder: Path, stamp: tuple[int, ...]) -> DatasetIndex:
             name: tuple(np.array(part[name], np.int32) for part in content["parts"]) for name in TEXTS
         }
         return DatasetIndex(
-            content["id"], tuple(map(part_of, content["parts"])), tuple(map(_formula, content["formulas"])),
+            content["id"], tuple(map(part_of, content["parts"])), Formulas(map(_formula, content["formulas"])),
             tuple(content["groups"]), tuple(content["origins"]), tuple(map(label_origin_of, content["labels"])), codes,
             tuple(content["imports"]), tuple(part["ledger"] for part in content["parts"]),
         )  # fmt: skip

@@ -57,6 +57,31 @@ class Formula(NamedTuple):
         return composition_name({name: round(100 * n / atoms) for name, n in self.counts})
 
 
+class Formulas(tuple[Formula, ...]):
+    """Formulas with what frames ask of them, found once for all parts of a data set that share them."""
+
+    @cached_property
+    def set_names(self) -> tuple[ElementSet, ...]:
+        """The sets of elements, each once."""
+        return tuple(dict.fromkeys(f.element_set for f in self))
+
+    @cached_property
+    def sets(self) -> NDArray[np.int32]:
+        """Of each formula, an index into ``set_names``."""
+        number = {s: i for i, s in enumerate(self.set_names)}
+        return np.array([number[f.element_set] for f in self], np.int32)
+
+    @cached_property
+    def n_atoms(self) -> NDArray[np.int32]:
+        """Atoms of each formula."""
+        return np.array([f.n_atoms for f in self], np.int32)
+
+    @cached_property
+    def compositions(self) -> tuple[str, ...]:
+        """The composition of each formula."""
+        return tuple(f.composition for f in self)
+
+
 _BITS: Final = np.arange(256)[:, np.newaxis] >> np.arange(8) & 1
 _ROWS: Final = np.stack(
     [np.zeros(256, np.int64), _BITS[:, 2:5].sum(axis=1), _BITS[:, 5:8].sum(axis=1), _BITS[:, 0]], axis=1
@@ -70,7 +95,7 @@ class FrameFacts:
 
     Attributes
     ----------
-    formulas : tuple of Formula
+    formulas : Formulas
         Those that occur, and perhaps others.
     formula : ndarray of int32, shape (n,)
         Of each frame, an index into ``formulas``.
@@ -84,7 +109,7 @@ class FrameFacts:
         kcal/mol, NaN of a frame without.
     """
 
-    formulas: tuple[Formula, ...]
+    formulas: Formulas
     formula: NDArray[np.int32]
     group_names: tuple[str, ...]
     group: NDArray[np.int32]
@@ -101,21 +126,20 @@ class FrameFacts:
             energies=self.energies[indices],
         )  # fmt: skip
 
-    @cached_property
+    @property
     def set_names(self) -> tuple[ElementSet, ...]:
         """The sets of elements of ``formulas``, each once."""
-        return tuple(dict.fromkeys(f.element_set for f in self.formulas))
+        return self.formulas.set_names
 
-    @cached_property
+    @property
     def sets(self) -> NDArray[np.int32]:
         """(n,) of each frame, an index into ``set_names``."""
-        number = {s: i for i, s in enumerate(self.set_names)}
-        return np.array([number[f.element_set] for f in self.formulas], np.int32)[self.formula]
+        return self.formulas.sets[self.formula]
 
-    @cached_property
+    @property
     def n_atoms(self) -> NDArray[np.int32]:
         """(n,) atoms of each frame."""
-        return np.array([f.n_atoms for f in self.formulas], np.int32)[self.formula]
+        return self.formulas.n_atoms[self.formula]
 
     @property
     def has_energy(self) -> NDArray[np.bool_]:
@@ -176,10 +200,10 @@ class FrameFacts:
             counts |= {Group(name, kind): int(n) for name, n in zip(self.group_names, numbers, strict=True) if n}
         return counts
 
-    @cached_property
+    @property
     def compositions(self) -> tuple[str, ...]:
         """The composition of each of ``formulas``."""
-        return tuple(f.composition for f in self.formulas)
+        return self.formulas.compositions
 
 
 def joined_facts(parts: Sequence[FrameFacts]) -> FrameFacts:
@@ -191,7 +215,7 @@ def joined_facts(parts: Sequence[FrameFacts]) -> FrameFacts:
         formula.append(np.array([formulas.setdefault(f, len(formulas)) for f in part.formulas], np.int32)[part.formula])
         group.append(np.array([groups.setdefault(g, len(groups)) for g in part.group_names], np.int32)[part.group])
     return FrameFacts(
-        tuple(formulas), np.concatenate(formula), tuple(groups), np.concatenate(group),
+        Formulas(formulas), np.concatenate(formula), tuple(groups), np.concatenate(group),
         np.concatenate([np.empty(0, np.uint8), *(p.labels for p in parts)]),
         np.concatenate([np.empty(0), *(p.energies for p in parts)]),
     )  # fmt: skip
@@ -224,4 +248,4 @@ def facts_of(frames: Sequence[Frame]) -> FrameFacts:
         labels[i] = label_bits(frame)
         if frame.energy is not None:
             energies[i] = frame.energy
-    return FrameFacts(tuple(formulas), formula, tuple(groups), group, labels, energies)
+    return FrameFacts(Formulas(formulas), formula, tuple(groups), group, labels, energies)
