@@ -346,7 +346,7 @@ def test_interrupt(kind: str) -> None:
             assert process.stdout.readline() == "ready\n"
             time.sleep(0.5)
             os.killpg(process.pid, signal.SIGINT)
-            _, said = process.communicate(timeout=15)
+            _, said = process.communicate(timeout=60)
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
