@@ -1,4 +1,4 @@
-"""``Dataset``: frames on disk, in an order, of which the calling process holds some twenty bytes each.
+"""``Dataset``: frames on disk, in an order, of which the calling process holds facts and no atoms.
 
 It is a sequence of frames wherever a list of them is: fits, plans and searches take it. Parts of it (slices, ``where``)
 are data sets too. A worker is sent a path and a range, and reads the frames itself.

@@ -158,16 +158,15 @@ def refuse_overlaps(sources: Sequence[Mapping[str, Any]], before: Sequence[Mappi
         for file in source.get("files", ()):
             others = known.setdefault(file["file"], [])
             for other in others:
-                if number >= len(before) and not _are_apart(source, other):
+                single = len(source["files"]) == len(other["files"]) == 1
+                if number >= len(before) and not (single and are_apart(source, other)):
                     there = " in the data set already" if any(other is one for one in before) else " named twice"
                     raise InputError(f"{file['file']}: it is{there}; its frames would count twice")
             others.append(source)
 
 
-def _are_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether slices of one file share no frame."""
-    if len(one["files"]) > 1 or len(other["files"]) > 1:
-        return False
+def are_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether what two sources read of one file, by their start and stop, shares no frame."""
     return any(a.get("stop", math.inf) <= b.get("start", 0) for a, b in ((one, other), (other, one)))
 
 

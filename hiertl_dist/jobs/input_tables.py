@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..dataset.dataset import Dataset
+from ..dataset.sources import are_apart
 from ..errors import BasisError, HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
 from ..files.paths import local_path, require_file
@@ -229,14 +229,9 @@ def refuse_overlaps(data: Sequence[Mapping[str, Any]]) -> None:
             files = places_of(source)
         where = source_name(number, len(data), {"path": ", ".join(Path(p).name for p in source["path"])})
         for name, other, others in tables:
-            if not (len(files) == len(others) == 1 and _are_apart(source, other)):
+            if not (len(files) == len(others) == 1 and are_apart(source, other)):
                 refuse_twice([(file, w) for w, own in ((name, others), (where, files)) for file in own])
         tables.append((where, source, files))
-
-
-def _are_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether slices of one file share no frame."""
-    return any(a.get("stop", math.inf) <= b.get("start", 0) for a, b in ((one, other), (other, one)))
 
 
 def source_name(number: int, total: int, source: Any) -> str:

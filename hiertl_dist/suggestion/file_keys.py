@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..io.ase_files import images_of_ase, is_of_vasp
-from ..io.comments import LISTS, parse_comment
+from ..io.comments import LISTS, NUMBER, parse_comment
 from ..io.labelled_atoms import are_numbers
 from ..io.layouts import DEFAULT_PROPERTIES
 from ..io.lines import LineSource
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 GROUP_KEYS: Final = ("config_type", "group", "trajectory", "traj", "dataset", "structure_type", "system", "config")
 """Keys that name a frame's group, the likeliest first; ``config_type`` is QUIP's, GAP's and FitSNAP's."""
-
-NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?", re.ASCII)
 
 
 @dataclass
