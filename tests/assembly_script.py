@@ -1,21 +1,29 @@
-"""Assembles a store that takes some seconds, to be killed: ``assembly_script.py FOLDER WORKERS``."""
+"""Assembles a store that takes some seconds, to be killed: ``assembly_script.py FOLDER WORKERS [MOST]``.
+
+With MOST, writers wait to be killed once the ledger has so many entries (one more for each other writer).
+"""
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
-from synthetic import n_columns, random_frames, random_parameters, small_basis
+from synthetic import n_columns, random_frames, random_parameters, small_basis, wait_at
 
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.design_matrix.assembly import assemble
 from hiertl_dist.design_matrix.planning import make_plan
+from hiertl_dist.design_matrix.store import DesignStore
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
 from hiertl_dist.evaluation.frame_rows import rows_of
 from hiertl_dist.executors import executor
 from hiertl_dist.frames.rows import n_rows
 
 FRAMES_A_TILE = 2
+
+if len(sys.argv) > 3 and sys.argv[0].endswith("assembly_script.py"):  # in worker processes too
+    wait_at(DesignStore, "write", Path(sys.argv[1]) / "ledger", int(sys.argv[3]))
 
 
 def data_set():

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -104,6 +105,21 @@ def environment():
     """Environment of a script: this package and this folder, one BLAS thread."""
     path = os.pathsep.join([str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+
+
+def wait_at(owner, name, ledger, most):
+    """Make a function that writes wait for a signal that kills, in place of writing, once a folder has so many files.
+
+    However slow the one is that kills, writers are then found at work.
+    """
+    write = getattr(owner, name)
+
+    def waiting(*args, **options):
+        while sum(1 for path in ledger.rglob("*") if path.is_file()) >= most:
+            time.sleep(0.05)
+        return write(*args, **options)
+
+    setattr(owner, name, waiting)
 
 
 def run_script(name, *args, ranks=0, timeout=120):

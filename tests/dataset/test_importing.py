@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import math
 import os
 import signal
 import subprocess
@@ -315,12 +316,12 @@ def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
     )
     counts = [0]
     for number in range(10):
+        wanted = counts[-1] + rng.uniform(0.0, 0.25) * (total - counts[-1])
         process = subprocess.Popen(
-            script("import_script.py", file, folder, 2 if number == 5 else 1), env=environment(),
-            stdout=subprocess.PIPE, text=True, start_new_session=True,
+            script("import_script.py", file, folder, 2 if number == 5 else 1, math.ceil(wanted) + 2),
+            env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
         assert process.stdout.readline() == "begin\n"
-        wanted = counts[-1] + rng.uniform(0.0, 0.25) * (total - counts[-1])
         while len(list((folder / "ledger").glob("*.json"))) < wanted and process.poll() is None:
             time.sleep(0.001)
         os.killpg(process.pid, signal.SIGKILL)

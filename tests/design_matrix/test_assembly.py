@@ -283,10 +283,10 @@ def test_frames_travel_with_the_items_that_need_them_only(tmp_path, frozen):
 # ------------------------------------------------------------------------- issue check 7
 
 
-def started(folder, workers):
-    """A process group that assembles; returns once it has begun."""
+def started(folder, workers, most):
+    """A process group that assembles so many tiles at most; returns once it has begun."""
     process = subprocess.Popen(
-        script("assembly_script.py", folder, workers),
+        script("assembly_script.py", folder, workers, most),
         env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -317,9 +317,10 @@ def test_kills_and_a_resume_leave_the_uninterrupted_store(tmp_path, monkeypatch)
     total = check_ledger(tmp_path / "whole")
     folder, rng, complete = tmp_path / "killed", np.random.default_rng(7), [(0, 0)]
     for number in range(4):
-        process = started(folder, 2 if number % 3 == 1 else 1)
-        # a part of what is left, so that each kill finds it at work, however fast the machine is at the moment
-        wanted = complete[-1][0] + rng.uniform(0.0, 0.4) * (total[0] - complete[-1][0])
+        # parts of what is left, so that each kill finds it at work, however fast or slow the machine is at the moment
+        left = total[0] - complete[-1][0]
+        wanted = complete[-1][0] + rng.uniform(0.0, 0.4) * left
+        process = started(folder, 2 if number % 3 == 1 else 1, int(complete[-1][0] + 0.6 * left))
         while len(list((folder / "ledger").glob("*/*"))) < wanted and process.poll() is None:
             time.sleep(0.002)
         assert kill(process) == -signal.SIGKILL
