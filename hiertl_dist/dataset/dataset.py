@@ -23,8 +23,9 @@ from ..frames.frame_table import Numbered, joined_tables
 from ..io.trajectories import warn_of_labels
 from .dataset_index import read_index
 from .importing import import_frames
-from .part_reader import PartReader, facts_of_parts
+from .part_reader import PartReader
 from .parts import ZERO_ENERGY
+from .view_facts import KeptFacts, facts_of_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -172,7 +173,8 @@ class Dataset(FrameSequence):
     @property
     def _last(self) -> int:
         """Number of the last of these frames in the folder, −1 without any."""
-        return max(int(np.max(self._indices)) if len(self._indices) else -1, -1)
+        own = self._indices
+        return own.stop - 1 if isinstance(own, range) else int(np.max(own, initial=-1))
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -201,12 +203,9 @@ class Dataset(FrameSequence):
             One is not the number of a frame.
         """
         checked_numbers(indices, len(self))
-        own = np.asarray(self._indices, np.int64)[indices] if not isinstance(self._indices, range) else None
-        places = self._indices.start + np.asarray(indices, np.int64) if own is None else own  # type: ignore[union-attr]
-        shorter: range | NDArray[np.int64] = places.astype(np.int64)
-        if len(places) and (np.diff(places) == 1).all():
-            shorter = range(int(places[0]), int(places[-1]) + 1)
-        view = Dataset._view(self._folder, self._id, shorter)
+        own = self._indices
+        places = own.start + np.asarray(indices, np.int64) if isinstance(own, range) else own[indices]
+        view = Dataset._view(self._folder, self._id, _shortest(places))
         view.__dict__.update(
             {name: self.__dict__[name] for name in ("_index", "_facts_of_all") if name in self.__dict__}
         )
@@ -251,29 +250,28 @@ class Dataset(FrameSequence):
 
     @cached_property
     def _facts_of_all(self) -> FrameFacts:
-        starts = self._index.starts
-        parts = (
-            (k, np.arange(n), start + np.arange(n))
-            for k, (start, n) in enumerate(zip(starts, np.diff(starts), strict=False))
-        )
-        return facts_of_parts(self._folder, self._index, parts)
+        return facts_of_parts(self._folder, self._index, self._index.frames, self._index.by_part())
 
-    @cached_property
+    @property
     def facts(self) -> FrameFacts:
         """What is known of the frames without their atoms: formula, group, labels and energy of each, as columns."""
+        rows = self._indices
+        if isinstance(rows, range) and "_facts_of_all" in self.__dict__:
+            return self._facts_of_all.take(slice(rows.start, rows.stop))  # which copies nothing
+        return self._kept_facts.get(self._own_facts)
+
+    @cached_property
+    def _kept_facts(self) -> KeptFacts:
+        return KeptFacts()
+
+    def _own_facts(self) -> FrameFacts:
+        rows = self._indices
         if "_facts_of_all" in self.__dict__ or WHOLE * len(self) >= self._index.frames:
-            rows = self._indices
             return self._facts_of_all.take(slice(rows.start, rows.stop) if isinstance(rows, range) else rows)
-        return facts_of_parts(self._folder, self._index, self._by_part())
+        return facts_of_parts(self._folder, self._index, len(self), self._by_part())
 
     def _by_part(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-        """Of each part that has some of these frames: its place, their numbers in it, their places here."""
-        starts = self._index.starts
-        numbers = np.asarray(self._indices, np.int64)
-        of_part = np.searchsorted(starts, numbers, side="right") - 1
-        for k in np.unique(of_part).tolist():
-            places = np.flatnonzero(of_part == k)
-            yield k, numbers[places] - starts[k], places
+        return self._index.by_part(self._indices)
 
     def _digests(self, columns: slice) -> NDArray[np.uint8]:
         out = np.empty((len(self), DIGEST), np.uint8)
@@ -302,8 +300,9 @@ class Dataset(FrameSequence):
     @property
     def identities(self) -> list[str]:
         """A text that tells these frames, and their order, from others."""
-        places = np.asarray(self._indices, np.int64)
-        return [f"{self._id} {hashlib.sha256(places.tobytes()).hexdigest()}"]
+        own = self._indices
+        which = str(own) if isinstance(own, range) else hashlib.sha256(np.ascontiguousarray(own).data).hexdigest()
+        return [f"{self._id} {which}"]
 
     def origin(self, index: int) -> str:
         """Where a frame came from, for messages.
@@ -392,3 +391,9 @@ class Dataset(FrameSequence):
     def __iter__(self) -> Iterator[Frame]:
         for start in range(0, len(self), AT_ONCE):
             yield from self.take(np.arange(start, min(start + AT_ONCE, len(self)))).table()
+
+
+def _shortest(places: NDArray[np.int64]) -> range | NDArray[np.int64]:
+    """Numbers of frames, as a range where they follow one another."""
+    follow = len(places) and places[-1] - places[0] == len(places) - 1 and (places[1:] > places[:-1]).all()
+    return range(int(places[0]), int(places[-1]) + 1) if follow else places

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -83,6 +83,41 @@ class DatasetIndex:
     def atoms(self) -> int:
         """How many atoms there are."""
         return sum(p.atoms for p in self.parts)
+
+    def by_part(
+        self, numbers: range | NDArray[np.int64] | None = None
+    ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Some frames, part by part.
+
+        Parameters
+        ----------
+        numbers : range or ndarray of int64, optional
+            Of the frames, in any order; default: all.
+
+        Yields
+        ------
+        place : int
+            Of a part that has some of them.
+        own : ndarray of int64
+            Their numbers in it.
+        places : ndarray of int64
+            Where they are among those that are asked for, rising.
+        """
+        asked = range(self.frames) if numbers is None else numbers
+        starts = self.starts
+        if isinstance(asked, range):
+            cuts = np.clip(starts, asked.start, max(asked.stop, asked.start))
+            for k in np.flatnonzero(np.diff(cuts)).tolist():
+                own = np.arange(cuts[k], cuts[k + 1])
+                yield k, own - starts[k], own - asked.start
+            return
+        rising = bool((asked[1:] >= asked[:-1]).all())
+        order = None if rising else np.argsort(asked, kind="stable")
+        cuts = np.searchsorted(asked, starts, sorter=order)
+        for k in np.flatnonzero(np.diff(cuts)).tolist():
+            places = np.arange(cuts[k], cuts[k + 1])
+            places = places if order is None else np.sort(order[places])
+            yield k, asked[places] - starts[k], places
 
 
 def new_index() -> DatasetIndex:

@@ -17,7 +17,7 @@ from ..frames.frame_table import FrameTable
 from .parts import BLOCK, read_blocks, read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from .dataset_index import DatasetIndex
 
@@ -123,39 +123,3 @@ class PartReader:
             origins=np.stack([self.index.codes["origins"][self.place][numbers[:, 5]], numbers[:, 6]], axis=1),
             label_origins=self.index.labels, labels=self.index.codes["labels"][self.place][numbers[:, 7]],
         )  # fmt: skip
-
-
-def facts_of_parts(
-    folder: Path, index: DatasetIndex, chosen: Iterable[tuple[int, NDArray[np.integer], NDArray[np.integer]]]
-) -> FrameFacts:
-    """The facts of some frames of a data set.
-
-    Parameters
-    ----------
-    folder : Path
-        The data set.
-    index : DatasetIndex
-        What it has.
-    chosen : iterable of tuple (int, ndarray of int, ndarray of int)
-        Of each part that has some of the frames: its place, their numbers in it, their places in what is given back.
-
-    Returns
-    -------
-    FrameFacts
-        In the order of these places.
-    """
-    places = [np.empty(0, np.int64)]
-    formula, group = [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-    labels, energies = [np.empty(0, np.uint8)], [np.empty(0)]
-    for k, own, there in chosen:
-        facts = PartReader(folder, index, k).facts().take(own)
-        places.append(np.asarray(there, np.int64))
-        formula.append(facts.formula)
-        group.append(facts.group)
-        labels.append(facts.labels)
-        energies.append(facts.energies)
-    back = np.argsort(np.concatenate(places), kind="stable")
-    return FrameFacts(
-        index.formulas, np.concatenate(formula)[back], index.groups, np.concatenate(group)[back],
-        np.concatenate(labels)[back], np.concatenate(energies)[back],
-    )  # fmt: skip

@@ -321,7 +321,8 @@ def _cut(
         own = np.searchsorted(used, segment.indices)
         for block in (b for b in names if (segment.elements, b) in wanted):
             seconds = float(scans.seconds[block][own].sum(dtype=np.float64))
-            tiles.append(Tile(segment, block, columns[block], int(scans.nonzeros[block][own].sum()), seconds))
+            nonzeros = int(scans.nonzeros[block][own].sum(dtype=np.int64))
+            tiles.append(Tile(segment, block, columns[block], nonzeros, seconds))
     return tuple(segments), tuple(tiles)
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ..evaluation.contacts import frames_label
-from ..frames.frame_sequence import FrameList, FrameSequence
+from ..frames.frame_sequence import DIGEST, FrameList, FrameSequence
 from ..frames.rows import POOLED, SUMMARY_KINDS, Group
 from ..text.display import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from ..frames.element_set import ElementSet
     from ..frames.frame_facts import FrameFacts
+
+DIGESTS: Final = 8192
+"""Frames of which digests are read at once."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,17 +160,27 @@ def cut_segments(
     list of Segment
         Element sets one after the other, small ones first.
     """
-    facts = frames.facts.take(chosen)
-    rows, digests = facts.n_rows, frames.take(chosen).digests
+    facts = frames.facts
+    rows, sets = facts.n_rows[chosen], facts.sets[chosen]
+    present = [(facts.set_names[code], code) for code in np.unique(sets).tolist()]
     segments = []
-    for elements in sorted(facts.element_sets(), key=lambda s: (len(s.elements), s)):
-        own = np.flatnonzero(facts.of_sets({elements}))
-        for run in _runs(rows[own], most_rows(elements)):
-            part = own[run]
-            key = hashlib.sha256(digests[part].tobytes()).hexdigest()
-            places = chosen[part]
-            segments.append(Segment(key, elements, places, frames.take(places), int(rows[part].sum())))
+    for elements, code in sorted(present, key=lambda of_set: (len(of_set[0].elements), of_set[0])):
+        own = np.flatnonzero(sets == code)
+        places = chosen[own]
+        runs = list(_runs(rows[own], most_rows(elements)))
+        for run, key in zip(runs, _keys(frames, places, runs), strict=True):
+            segments.append(Segment(key, elements, places[run], frames.take(places[run]), int(rows[own[run]].sum())))
     return segments
+
+
+def _keys(frames: FrameSequence, places: NDArray[np.int64], runs: Sequence[slice]) -> Iterator[str]:
+    """The digest of the frames of each run, of which so many together are read that none is read often."""
+    start, stop, digests = 0, 0, np.empty((0, DIGEST), np.uint8)
+    for run in runs:
+        if run.stop > stop:
+            start, stop = run.start, min(max(run.start + DIGESTS, run.stop), len(places))
+            digests = frames.take(places[start:stop]).digests
+        yield hashlib.sha256(digests[run.start - start : run.stop - start].tobytes()).hexdigest()
 
 
 def _runs(rows: NDArray[np.int64], limit: int) -> Iterator[slice]:

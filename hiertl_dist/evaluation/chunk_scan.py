@@ -93,7 +93,7 @@ class FrameScans:
     ranges: dict[str, dict[str, tuple[float, float]]]
     closest: dict[ElementSet, dict[str, Closest]]
     seconds: dict[ElementSet, NDArray[np.float32]]
-    nonzeros: dict[ElementSet, NDArray[np.int64]]
+    nonzeros: dict[ElementSet, NDArray[np.integer]]
 
     @classmethod
     def joined(cls, parts: Sequence[FrameScans], blocks: Sequence[ElementSet]) -> FrameScans:
@@ -121,7 +121,7 @@ class FrameScans:
             tuple(pair for p in parts for pair in p.pairs),
             np.concatenate([np.empty(0, np.int64), *(p.frame_of + s for p, s in zip(parts, starts, strict=False))]),
             {elements: widest_ranges(spans) for elements, spans in ranges.items()}, dict(closest),
-            {b: column("seconds", b, np.float32) for b in blocks}, {b: column("nonzeros", b, np.int64) for b in blocks},
+            {b: column("seconds", b, np.float32) for b in blocks}, {b: column("nonzeros", b, np.uint8) for b in blocks},
         )  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def scan_chunk(frames: Sequence[Frame], options: ScanOptions) -> FrameScans:
     inside[frame_of] = True
     blocks = dict.fromkeys(block for _, block in sorted(options.needs))
     seconds = {b: np.zeros(n, np.float32) for b in blocks}
-    nonzeros = {b: np.zeros(n, np.int64) for b in blocks}
+    nonzeros: dict[ElementSet, NDArray[np.integer]] = {b: np.zeros(n, np.int64) for b in blocks}
     ranges: dict[str, dict[str, tuple[float, float]]] = {}
     closest: dict[ElementSet, dict[str, Closest]] = {}
     for look in looks:
@@ -171,7 +171,8 @@ def scan_chunk(frames: Sequence[Frame], options: ScanOptions) -> FrameScans:
                 recipe = look.wanted.blocks[block]
                 seconds[block][look.members] = row_seconds(counts, recipe)
                 nonzeros[block][look.members] = structural_nonzeros(counts, recipe)
-    return FrameScans(inside, pairs, frame_of, ranges, closest, seconds, nonzeros)
+    shorter = {b: own.astype(np.min_scalar_type(int(own.max()))) for b, own in nonzeros.items()}
+    return FrameScans(inside, pairs, frame_of, ranges, closest, seconds, shorter)
 
 
 def any_inside(frames: Sequence[Frame], options: ScanOptions) -> bool:

@@ -15,7 +15,7 @@ from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
 from ..executors import borrowed
 from ..frames.element_set import ElementSet
-from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
+from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.pooling import require_matches
 from ..model.blocks import blocks_of, sets_used
 from ..model.frozen import absent_pairs_notes, check_frozen, wall_of
@@ -160,7 +160,7 @@ def fit_block(
     notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
     solution = solution_of(
         replace(given, notes=(*notes, *given.notes)), linear, as_regulariser(settings.regulariser), penalty=penalty,
-        name=block, frames=joined_frames([s.frames for s in plan.segments]), frozen=frozen,
+        name=block, frames=chosen.take(np.concatenate([s.indices for s in plan.segments])), frozen=frozen,
     )  # fmt: skip
     return BlockFit(solution, plan, given.summaries, assembly, energies_of(given, linear)[1])
 

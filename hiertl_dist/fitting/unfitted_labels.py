@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.rows import Group
 
+FRAMES: Final = 16384
+"""Frames of which stresses are read at once."""
+
 CLEARLY: Final = 0.9
 """Part of the spread below which a residual has to be: a fit to mere noise is below the whole, by the numbers that it
 takes."""
@@ -165,6 +168,28 @@ def _note(kind: Kind, rmse: float, spread: float, weight: float | None, where: s
     )
 
 
+def _stress_spread(frames: FrameSequence) -> tuple[float, int]:
+    """The spread of stress components about the mean of each, and its degrees of freedom.
+
+    Some frames at a time, each with a mean of its own: sums of squares about means add up as in Chan, Golub and LeVeque
+    (1983), The American Statistician 37, 242.
+    """
+    number, mean, squares = np.zeros(6), np.zeros(6), np.zeros(6)
+    for start in range(0, len(frames), FRAMES):
+        stresses = frames.take(np.arange(start, min(start + FRAMES, len(frames)))).stresses
+        known = np.isfinite(stresses)
+        own = known.sum(axis=0)
+        filled = np.where(known, stresses, 0.0)
+        own_mean = filled.sum(axis=0) / np.maximum(own, 1)
+        both = np.maximum(number + own, 1)
+        squares += (np.where(known, stresses - own_mean, 0.0) ** 2).sum(axis=0)
+        squares += (own_mean - mean) ** 2 * number * own / both
+        mean = (mean * number + own_mean * own) / both
+        number += own
+    freedom = int(number.sum()) - int(np.count_nonzero(number))
+    return (float(np.sqrt(squares.sum() / freedom)) if freedom else float("nan")), freedom
+
+
 def label_spread(kind: Kind, frames: FrameSequence) -> tuple[float, int, float]:
     """The spread of the labels of a kind about their means, in the terms of rows.
 
@@ -188,22 +213,15 @@ def label_spread(kind: Kind, frames: FrameSequence) -> tuple[float, int, float]:
         The number by which root mean squares of rows are divided to compare with the spread.
     """
     if kind == "stress":
-        stresses = frames.stresses
-        _, component = np.nonzero(np.isfinite(stresses))
-        values = stresses[np.isfinite(stresses)]
-        numbers = np.bincount(component, minlength=6)
-        means = np.bincount(component, values, 6) / np.maximum(numbers, 1)
-        freedom = len(values) - int(np.count_nonzero(numbers))
-        rest = values - means[component]
-        return (float(np.sqrt(rest @ rest / freedom)) if freedom else float("nan")), freedom, 1.0
+        return *_stress_spread(frames), 1.0
     labelled = with_energies(frames).facts
     if not len(labelled):
         return float("nan"), 0, 1.0
     sizes, energies = labelled.n_atoms.astype(np.float64), labelled.energies
     size = float(np.sqrt(np.mean(sizes**2)))
-    spread, freedom = spread_of_labels(
-        energies / sizes, [labelled.compositions[code] for code in labelled.formula.tolist()], sizes
-    )
+    number: dict[str, int] = {}
+    codes = np.array([number.setdefault(c, len(number)) for c in labelled.compositions], np.int32)
+    spread, freedom = spread_of_labels(energies / sizes, codes[labelled.formula], sizes)
     if freedom >= FEW:
         return spread, freedom, size
     counts = labelled.counts(labelled.elements())

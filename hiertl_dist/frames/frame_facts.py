@@ -82,6 +82,12 @@ class Formulas(tuple[Formula, ...]):
         return tuple(f.composition for f in self)
 
 
+def counts_in(formulas: Sequence[Formula], elements: Sequence[str]) -> NDArray[np.float64]:
+    """(formulas, elements) atoms of each type in each formula."""
+    table = [[dict(f.counts).get(e, 0) for e in elements] for f in formulas]
+    return np.array(table, np.float64).reshape(len(formulas), len(elements))
+
+
 _BITS: Final = np.arange(256)[:, np.newaxis] >> np.arange(8) & 1
 _ROWS: Final = np.stack(
     [np.zeros(256, np.int64), _BITS[:, 2:5].sum(axis=1), _BITS[:, 5:8].sum(axis=1), _BITS[:, 0]], axis=1
@@ -118,6 +124,11 @@ class FrameFacts:
 
     def __len__(self) -> int:
         return len(self.formula)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the columns."""
+        return self.formula.nbytes + self.group.nbytes + self.labels.nbytes + self.energies.nbytes
 
     def take(self, indices: NDArray[np.integer] | slice) -> FrameFacts:
         """The facts of some of the frames."""
@@ -188,8 +199,26 @@ class FrameFacts:
 
     def counts(self, elements: Sequence[str]) -> NDArray[np.float64]:
         """(n, elements) atoms of each type in each frame."""
-        table = np.array([[dict(f.counts).get(e, 0) for e in elements] for f in self.formulas], np.float64)
-        return table.reshape(len(self.formulas), len(elements))[self.formula]
+        return counts_in(self.formulas, elements)[self.formula]
+
+    def mean_energies(self) -> tuple[tuple[Formula, ...], NDArray[np.int64], NDArray[np.float64]]:
+        """Energies by formula.
+
+        Returns
+        -------
+        formulas : tuple of Formula
+            Those of frames with an energy, sorted.
+        frames : ndarray of int, shape (formulas,)
+            How many frames with an energy have each.
+        means : ndarray of shape (formulas,)
+            Mean energy of these, kcal/mol.
+        """
+        labelled = self.has_energy
+        number = np.bincount(self.formula[labelled], minlength=len(self.formulas))
+        total = np.bincount(self.formula[labelled], self.energies[labelled], len(self.formulas))
+        present = sorted(np.flatnonzero(number).tolist(), key=lambda i: self.formulas[i])
+        formulas = tuple(self.formulas[i] for i in present)
+        return formulas, number[present], total[present] / number[present]
 
     def group_counts(self) -> dict[Group, int]:
         """Number of rows of each group of sources and kinds."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from ..errors import InputError, MismatchError
+from ..frames.frame_facts import counts_in
 from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.rows import SUMMARY_KINDS, kind_codes, row_targets
 from .blocks import Column
@@ -181,15 +182,16 @@ def energy_zeros(frames: Iterable[Frame], known: Mapping[str, float], elements: 
 
     The ``known`` ones as they are, and whole numbers of kcal/mol by least squares for the other ``elements``.
     """
-    labelled = with_energies(frames)
     others = sorted(set(elements) - set(known))
     zeros = {**dict.fromkeys(others, 0.0), **known}
-    if not len(labelled) or not others:
+    formulas, number, means = sequence_of(frames).facts.mean_energies()
+    if not formulas or not others:
         return zeros
     fixed = sorted(known)
-    left = labelled.facts.energies - counts_of(labelled, fixed) @ np.array([known[e] for e in fixed])
-    counts = counts_of(labelled, others)
-    estimates = np.linalg.lstsq(counts, left, rcond=1e-8)[0]
+    left = means - counts_in(formulas, fixed) @ np.array([known[e] for e in fixed])
+    # as many rows as there are formulas have the answer of as many as there are frames
+    weights = np.sqrt(number)
+    estimates = np.linalg.lstsq(weights[:, np.newaxis] * counts_in(formulas, others), weights * left, rcond=1e-8)[0]
     # whole numbers times numbers of atoms are exact, and so is what is taken off, on any machine
     return zeros | {e: float(np.round(x)) + 0.0 for e, x in zip(others, estimates, strict=True)}
 
@@ -303,8 +305,7 @@ def energy_terms(
     """
     before = OpenEnergies() if left_open is None else left_open
     frames = sequence_of(frames)
-    labelled = with_energies(frames)
-    of_labelled = set(labelled.facts.elements())
+    of_labelled = set(frames.facts.elements(frames.facts.has_energy))
     if left_out is None:
         left_out = {e for t in basis.types for e in t.elements if len(set(t.elements)) == 1}
     settled = settled_energies(basis, blocks, frozen, of_labelled, missing, before.elements, where, left_out)
@@ -319,7 +320,7 @@ def energy_terms(
     fitted = [*settled.free, *still.elements] if centred else []
     # energies that are given of free blocks are off the labels whether there are any or not: nothing of them is fitted
     off = {*of_labelled, *still.elements, *settled.free}
-    zeros = energy_zeros(labelled, {e: x for e, x in known.items() if e in off}, fitted)
+    zeros = energy_zeros(frames, {e: x for e, x in known.items() if e in off}, fitted)
     fixed = {e: x for e, x in settled.given.items() if e in settled.free}
     return EnergyTerms(zeros, fixed, stated, still, zero_notes(settled.zero))
 
@@ -332,13 +333,14 @@ def energies_against_labels(
 
     ``given`` are those of the basis, kcal/mol by element, ``fitted`` the elements whose energies the fit finds.
     """
-    labelled = with_energies(frames)
-    elements, energies = labelled.facts.elements(), labelled.facts.energies
+    sequence = sequence_of(frames)
+    formulas, number, means = sequence.facts.mean_energies()
+    elements = tuple(sorted({name for formula in formulas for name, _ in formula.counts}))
     notes = reference_notes(
-        counts_of(labelled, elements), energies, elements, given=given, frozen=one_body_values(frozen), fitted=fitted,
-        where=where,
+        counts_in(formulas, elements), means, elements, given=given, frozen=one_body_values(frozen), fitted=fitted,
+        where=where, frames=number,
     )  # fmt: skip
-    return (*notes, *undetermined_frame_notes(labelled, frozen, where))
+    return (*notes, *undetermined_frame_notes(sequence, frozen, where))
 
 
 def _check_same(given: Mapping[str, float], frozen: Sequence[Parameters]) -> None:

@@ -58,7 +58,7 @@ def undetermined_frame_notes(frames: FrameSequence, frozen: Sequence[Parameters]
     notes = []
     for model in frozen:
         known = [is_determined(model.undetermined, Counter(dict(f.counts))) for f in frames.facts.formulas]
-        off = np.flatnonzero(~np.array(known, np.bool_)[frames.facts.formula])
+        off = np.flatnonzero(~np.array(known, np.bool_)[frames.facts.formula] & frames.facts.has_energy)
         if len(off):
             notes.append(
                 f"WARNING: {model.source}: {undetermined_text(model.undetermined)}; so are "
@@ -105,6 +105,7 @@ class _Labels:
 def reference_notes(
     counts: NDArray[np.float64], energies: NDArray[np.float64], elements: Sequence[str], *,
     given: Mapping[str, float], frozen: Mapping[str, float], fitted: Collection[str], where: str,
+    frames: NDArray[np.integer] | None = None,
 ) -> tuple[str, ...]:  # fmt: skip
     """A warning where energies of free atoms that are not fitted are far from what the labels tell.
 
@@ -122,6 +123,8 @@ def reference_notes(
         Elements whose energies are fitted, which may be anything.
     where : str
         What is fitted, for the warning.
+    frames : ndarray of int, shape (frames,), optional
+        Where rows are of several frames each, how many, and ``energies`` are their means; default: one.
 
     Returns
     -------
@@ -131,7 +134,8 @@ def reference_notes(
     fixed = [e for e in elements if e not in fitted]
     if not fixed or not len(energies):
         return ()
-    labels = _labels(counts, energies, [e in fixed for e in elements])
+    number = np.ones(1, np.int64) if frames is None else frames
+    labels = _labels(counts, energies, [e in fixed for e in elements], number)
     known = {**frozen, **given}
     references = np.array([known.get(e, 0.0) / EV for e in fixed])
     off = float(np.abs(labels.above(references)).max())
@@ -158,10 +162,13 @@ def reference_notes(
     )
 
 
-def _labels(counts: NDArray[np.float64], energies: NDArray[np.float64], fixed: Sequence[bool]) -> _Labels:
+def _labels(
+    counts: NDArray[np.float64], energies: NDArray[np.float64], fixed: Sequence[bool], frames: NDArray[np.integer]
+) -> _Labels:
     size = counts.sum(axis=1)
     kinds, place = np.unique(counts / size[:, np.newaxis], axis=0, return_inverse=True)
-    means = np.bincount(place.ravel(), energies / size / EV) / np.bincount(place.ravel())
+    number = np.broadcast_to(frames, size.shape)
+    means = np.bincount(place.ravel(), number * (energies / size / EV)) / np.bincount(place.ravel(), number)
     is_fixed = np.array(fixed)
     free = kinds[:, ~is_fixed]
     both = np.column_stack([kinds[:, is_fixed], means])
