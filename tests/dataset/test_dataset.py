@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
+from collections import Counter
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import small_basis
 
 from hiertl_dist import Frame, executor
 from hiertl_dist.algebra.byte_cache import Kept
 from hiertl_dist.dataset import importing, part_reader
 from hiertl_dist.dataset.dataset import Dataset
+from hiertl_dist.design_matrix import segments
+from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import BasisError, InputError, MissingFileError, StoreError
 from hiertl_dist.frames.frame import frames_digest
 from hiertl_dist.frames.frame_facts import facts_of
 from hiertl_dist.frames.frame_sequence import FrameList, joined_frames
 from hiertl_dist.frames.rows import SUMMARY_KINDS, kind_codes, n_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def mixed(number: int, seed: int = 0) -> list[Frame]:
@@ -119,6 +128,14 @@ def test_where(create, tmp_path):
 def test_facts_of_a_list_are_those_of_its_frames():
     frames = FrameList(mixed(30))
     facts = frames.facts
+    formulas, numbers, means = facts.mean_energies()
+    energies = {}
+    for frame in frames:
+        if frame.energy is not None:
+            energies.setdefault(tuple(sorted(Counter(frame.species).items())), []).append(frame.energy)
+    assert [f.counts for f in formulas] == sorted(energies)
+    assert numbers.tolist() == [len(energies[f.counts]) for f in formulas]
+    np.testing.assert_allclose(means, [np.mean(energies[f.counts]) for f in formulas], rtol=1e-13)
     for i, frame in enumerate(frames):
         counts = np.bincount(kind_codes(frame), minlength=len(SUMMARY_KINDS))
         assert facts.rows_of_kinds[i].tolist() == counts.tolist()
@@ -229,3 +246,25 @@ def test_a_large_frame_has_a_part_of_several_chunks(tmp_path):
     large = Frame(("C",) * n, 1e3 * rng.random((n, 3)), energy=1.0, forces=rng.normal(size=(n, 3)))
     data = Dataset.create(tmp_path / "d", [small, large, small], executor=executor("serial"))
     assert [f.digest for f in data] == [small.digest, large.digest, small.digest]
+
+
+def small(number: int) -> Iterator[Frame]:
+    """Frames of two atoms, made one at a time."""
+    rng = np.random.default_rng(0)
+    for i in range(number):
+        positions = np.array([[0.0, 0.0, 0.0], [1.5 + rng.random(), 0.0, 0.0]])
+        yield Frame(("C", "CN"[i % 2]), positions, None, energy=float(i), forces=rng.normal(size=(2, 3)))
+
+
+def test_a_plan_holds_at_most_a_hundred_bytes_a_frame(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "DIGESTS", 512)
+    basis, peaks = small_basis((2, 0, 0)), []
+    for number in (2000, 8000):
+        data = Dataset.create(tmp_path / str(number), small(number), executor=executor("serial"))
+        make_plan(data, basis, by_block=True)  # what a process keeps up to a bound
+        data = Dataset(tmp_path / str(number))
+        tracemalloc.start()
+        make_plan(data, basis, by_block=True)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 100 * 6000

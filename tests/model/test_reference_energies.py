@@ -16,6 +16,8 @@ from hiertl_dist import FitSettings, HierarchyOptions, Model, fit_hierarchy, sol
 from hiertl_dist.errors import HiertlWarning, ParameterFileError
 from hiertl_dist.evaluation.energies import read_parts
 from hiertl_dist.executors import SerialExecutor
+from hiertl_dist.fitting import unfitted_labels
+from hiertl_dist.frames.frame_sequence import FrameList
 from hiertl_dist.jobs.evaluate_job import EvaluationReport, evaluate_job
 from hiertl_dist.model.one_body import energies_against_labels
 from hiertl_dist.model.reference_energies import reference_notes
@@ -168,6 +170,20 @@ def test_stresses_that_say_nothing_are_warned_of(weights):
     # left out on purpose
     fit, _ = climb(frames=frames, weights={"stress": 0.0})
     assert not any(n.startswith("WARNING: stress:") for own in warned(fit).values() for n in own)
+
+
+def test_the_spread_of_stresses_is_about_the_mean_of_each_component(monkeypatch):
+    monkeypatch.setattr(unfitted_labels, "FRAMES", 4)
+    rng = np.random.default_rng(1)
+    frames = [replace(f, stress=1e3 + rng.normal(size=6)) for f in FRAMES[:11]]
+    frames[3] = replace(frames[3], stress=np.array([1e3, np.nan, 0.0, np.nan, np.nan, np.nan]))
+    frames[6] = replace(frames[6], stress=None)
+    spread, freedom, _ = unfitted_labels.label_spread("stress", FrameList(frames))
+    stresses = np.array([f.stress for f in frames if f.stress is not None])
+    assert freedom == np.isfinite(stresses).sum() - 6
+    rest = stresses - np.nanmean(stresses, axis=0)
+    assert spread == pytest.approx(np.sqrt(np.nansum(rest**2) / freedom), rel=1e-9)
+    assert np.isnan(unfitted_labels.label_spread("stress", FrameList([frames[6]]))[0])
 
 
 # ------------------------------------------------------------------------------------------ weight of zero
