@@ -29,7 +29,7 @@ if len(sys.argv) > 3 and sys.argv[0].endswith("assembly_script.py"):  # in worke
 def data_set():
     """Frames, basis and a frozen model of some seconds' work."""
     basis = small_basis((6, 4, 3))
-    return random_frames({"CN": 160}, atoms=14), basis, random_parameters(basis).restricted({"C"})
+    return random_frames({"CN": 100}, atoms=14), basis, random_parameters(basis).restricted({"C"})
 
 
 def tile_bytes(basis):

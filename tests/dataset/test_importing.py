@@ -5,14 +5,12 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 from synthetic import HAS_MPI, environment, files_below, random_frames, run_script, script
 
@@ -306,29 +304,24 @@ class TestTwoImporters:
 
 
 def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
-    file = tmp_path / "a.extxyz"
+    file, folder = tmp_path / "a.extxyz", tmp_path / "killed"
     file.write_text(text_of(random_frames({"C": 90, "CN": 160})))
     run_script("import_script.py", file, tmp_path / "whole", 1)
-    total, folder, rng = (
-        len(list((tmp_path / "whole" / "ledger").iterdir())),
-        tmp_path / "killed",
-        np.random.default_rng(5),
-    )
-    counts = [0]
-    for number in range(10):
-        wanted = counts[-1] + rng.uniform(0.0, 0.25) * (total - counts[-1])
-        process = subprocess.Popen(
-            script("import_script.py", file, folder, 2 if number == 5 else 1, math.ceil(wanted) + 2),
-            env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        assert process.stdout.readline() == "begin\n"
-        while len(list((folder / "ledger").glob("*.json"))) < wanted and process.poll() is None:
-            time.sleep(0.001)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.stdout.close()
-        assert process.wait(60) == -signal.SIGKILL
-        counts.append(len(list((folder / "ledger").glob("*.json"))))
-        assert not (folder / "dataset.json").exists()
+    total = len(list((tmp_path / "whole" / "ledger").iterdir()))
+    counts = [0, *map(int, run_script("import_kills_script.py", file, folder, total, 9).split())]
+    # and with its workers
+    process = subprocess.Popen(
+        script("import_script.py", file, folder, 2, counts[-1] + 3), env=environment(), stdout=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout.readline() == "begin\n"
+    while len(list((folder / "ledger").glob("*.json"))) <= counts[-1] and process.poll() is None:
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.stdout.close()
+    assert process.wait(60) == -signal.SIGKILL
+    counts.append(len(list((folder / "ledger").glob("*.json"))))
+    assert not (folder / "dataset.json").exists()
     assert counts == sorted(counts)
     assert len(set(counts)) > 5
     run_script("import_script.py", file, folder, 1)
