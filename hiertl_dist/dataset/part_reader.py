@@ -80,11 +80,12 @@ class PartReader:
             own[:, column] = self.index.codes[name][self.place][own[:, column]]
         return own
 
-    def facts(self) -> FrameFacts:
-        """The facts of the part's frames. What is read for them is not kept."""
-        own = self._whole("frames/numbers")
+    def facts(self, frames: NDArray[np.integer]) -> FrameFacts:
+        """The facts of some frames. Who asks for most of a part asks for all parts, and what is read is not kept."""
+        read = self._whole if 2 * len(frames) > self.index.parts[self.place].frames else self._kept
+        own = read("frames/numbers")[frames]
         formula, group = (self.index.codes[name][self.place][own[:, k]] for k, name in ((1, "formulas"), (2, "groups")))
-        energies = self._whole("frames/values")[:, 0].copy()
+        energies = read("frames/values")[frames, 0]
         return FrameFacts(self.index.formulas, formula, self.index.groups, group, own[:, 3].astype(np.uint8), energies)
 
     def stresses(self, frames: NDArray[np.integer]) -> NDArray[np.float64]:

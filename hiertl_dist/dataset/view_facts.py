@@ -66,7 +66,7 @@ def facts_of_parts(
     formula, group = np.empty(n, np.int32), np.empty(n, np.int32)
     labels, energies = np.empty(n, np.uint8), np.empty(n)
     for k, own, there in chosen:
-        facts = PartReader(folder, index, k).facts()
-        formula[there], group[there] = facts.formula[own], facts.group[own]
-        labels[there], energies[there] = facts.labels[own], facts.energies[own]
+        facts = PartReader(folder, index, k).facts(own)
+        formula[there], group[there], labels[there] = facts.formula, facts.group, facts.labels
+        energies[there] = facts.energies
     return FrameFacts(index.formulas, formula, index.groups, group, labels, energies)
