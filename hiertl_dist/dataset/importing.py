@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FrameError, HiertlError, InputError, StoreError
+from ..errors import HiertlError, InputError, StoreError
 from ..executors import TaskFailed, borrowed
 from ..executors.ask import ask
 from ..files.json_files import json_text
@@ -23,7 +23,7 @@ from ..frames.frame import Frame, frames_digest
 from ..frames.frame_table import table_of
 from ..io.label_keys import LabelKeys
 from ..io.reading import frames_of_file, odd_frames, parse_run
-from ..io.runs import RUN, iter_run_bytes, iter_runs
+from ..io.runs import RUN, changed, iter_run_bytes, iter_runs, refuse_changed
 from ..io.trajectories import iter_frames
 from .dataset_index import is_dataset
 from .folder import begin, finish, hold, is_complete, let_go
@@ -204,17 +204,6 @@ Batch = tuple[dict[str, Any], dict[str, Any], "FrameTable"]
 """What tells frames from those of another import, what was met when they were read, and the frames."""
 
 
-def changed(file: File) -> FrameError:
-    """What is raised where a file is not as it was when it was looked at first."""
-    return FrameError(f"{file.path}: the file changed while it was read; read it again once nothing writes to it")
-
-
-def _refuse_changed(file: File) -> None:
-    status = file.path.stat()
-    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
-        raise changed(file)
-
-
 def _stream(folder: Path, before: Part | None, batches: Any) -> list[Written]:
     """Read and write frames in one process."""
     parts: list[Written] = []
@@ -234,23 +223,23 @@ def _unpacked(file: File) -> Iterator[Batch]:
             return
         table, met = _parsed(run, file, text)
         yield {**file.as_dict(), "first_byte": run.first, "last_byte": run.last}, met, table
-    _refuse_changed(file)
+    refuse_changed(file)
 
 
 def _odd(file: File, run: Run) -> Iterator[Batch]:
     """The frames of a file from where it has no plain structure."""
     keys = file.reading.keys()
-    _refuse_changed(file)
+    refuse_changed(file)
     frames = odd_frames(run, file.reading.file(file.path, keys))
     yield from _numbered({**file.as_dict(), "first_byte": run.first}, frames, keys)
-    _refuse_changed(file)
+    refuse_changed(file)
 
 
 def _whole(file: File) -> Iterator[Batch]:
     """The frames of a file that ASE reads."""
     keys = file.reading.keys()
     yield from _numbered(file.as_dict(), frames_of_file(file.path, file.reading, keys, small=False), keys)
-    _refuse_changed(file)
+    refuse_changed(file)
 
 
 def _numbered(source: dict[str, Any], frames: Iterable[Frame], keys: LabelKeys) -> Iterator[Batch]:
@@ -265,7 +254,7 @@ def _batches(source: Source) -> Iterator[Batch]:
         for number, some in enumerate(_runs(iter_frames(**source.options))):
             yield {**source.as_dict(), "part": number}, {}, table_of(some)
         for file in source.files:
-            _refuse_changed(file)
+            refuse_changed(file)
         return
     for some in _runs(source.frames):
         told = hashlib.sha256("\0".join(f"{f.origin}\0{f.labels!r}" for f in some).encode()).hexdigest()

@@ -56,6 +56,11 @@ class File:
         return os.path.realpath(self.path)
 
     @property
+    def place(self) -> str:
+        """For messages."""
+        return str(self.path)
+
+    @property
     def can_be_cut(self) -> bool:
         """Whether it is plain text, any run of which can be read by itself."""
         return self.reading.is_text and not self.packed

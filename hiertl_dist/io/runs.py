@@ -9,7 +9,7 @@ another kind), the rest of the file is one run that says so, and it is read line
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,26 @@ MOST_DIGITS: Final = 18
 
 LEAST: Final = 8
 """Bytes of the shortest line of an atom, ``H 0 0 0``."""
+
+
+class Seen(Protocol):
+    """A file, or a part of one, as it was when it was looked at."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes then."""
+
+    @property
+    def mtime_ns(self) -> int:
+        """When it had been written last, then."""
+
+    @property
+    def place(self) -> str:
+        """What messages call it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,11 @@ class Run:
     atoms: int
     latin: bool = False
     odd: bool = False
+
+    @property
+    def place(self) -> str:
+        """Its beginning, for messages."""
+        return f"{self.path}, frame {self.frame}, line {self.line}"
 
 
 class Spans(NamedTuple):
@@ -255,19 +280,17 @@ def read_run(run: Run) -> bytes:
         text = stream.read(run.last - run.first)
     spans = spans_of(text if text.endswith(b"\n") else text + b"\n")
     if (spans.starts[:1], len(spans.counts), sum(spans.counts)) != ([0], run.frames, run.atoms):
-        raise _changed(run)
+        raise changed(run)
     return text
 
 
-def refuse_changed(run: Run) -> None:
-    """Raise FrameError where a file is not as it was when it was cut."""
-    status = run.path.stat()
-    if (status.st_size, status.st_mtime_ns) != (run.size, run.mtime_ns):
-        raise _changed(run)
+def refuse_changed(seen: Seen) -> None:
+    """Raise FrameError where a file is not as it was when it was looked at."""
+    status = seen.path.stat()
+    if (status.st_size, status.st_mtime_ns) != (seen.size, seen.mtime_ns):
+        raise changed(seen)
 
 
-def _changed(run: Run) -> FrameError:
-    return FrameError(
-        f"{run.path}, frame {run.frame}, line {run.line}: the file changed while it was read; read it again once "
-        "nothing writes to it"
-    )
+def changed(seen: Seen) -> FrameError:
+    """What is raised where a file is not as it was when it was looked at."""
+    return FrameError(f"{seen.place}: the file changed while it was read; read it again once nothing writes to it")
