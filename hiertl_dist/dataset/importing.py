@@ -1,14 +1,13 @@
 """``import_frames``: frames of files, or of any iterable, become a data set on disk, or are added to one.
 
-Files of text are cut into runs of frames, and workers parse and write a run each. What is packed, has no plain
-structure, or is read by ASE, is read by one process. An import that was stopped is gone on with: parts that are
-complete stay. Frames belong to the data set all at once, when the last part is complete.
+Files of text are cut into runs of frames, and workers parse and write a run each; one process unpacks what is packed.
+What has no plain structure, or is read by ASE, is read by one process. An import that was stopped is gone on with:
+parts that are complete stay. Frames belong to the data set all at once, when the last part is complete.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,22 +18,21 @@ from ..executors import TaskFailed, borrowed
 from ..executors.ask import ask
 from ..files.json_files import json_text
 from ..files.paths import local_path
-from ..frames.frame import Frame, frames_digest
-from ..frames.frame_table import table_of
 from ..io.label_keys import LabelKeys
-from ..io.reading import frames_of_file, odd_frames, parse_run
-from ..io.runs import RUN, changed, iter_run_bytes, iter_runs, refuse_changed
-from ..io.trajectories import iter_frames
+from ..io.reading import parse_run
+from ..io.runs import RUN, changed, iter_runs
 from .dataset_index import is_dataset
 from .folder import begin, finish, hold, is_complete, let_go
-from .parts import MOST_ATOMS, MOST_FRAMES, Part, following, read_ledger, write_part
+from .parts import Part, following, read_ledger, write_part
 from .sources import File, Source, refuse_overlaps, sorted_out
+from .streaming import ase_batches, odd_batches, source_batches
+from .unpacking import drop_unpacked, let_reader_go, next_window
 
 if TYPE_CHECKING:
     from ..executors.base import Executor
-    from ..frames.frame_table import FrameTable
     from ..io.runs import Run
     from .dataset_index import DatasetIndex
+    from .unpacking import Excerpt, Window
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,13 @@ class _Item:
     part: Part
     run: Run
     file: File
+    excerpt: Excerpt | None = None
+    """Where the text is, if the file is packed."""
 
     @property
     def label(self) -> str:
         last = self.run.frame + self.run.frames - 1
         return f"{self.run.path.name}, frames {self.run.frame} to {last}"
-
-    @property
-    def source(self) -> dict[str, Any]:
-        return {**self.file.as_dict(), "first_byte": self.run.first, "last_byte": self.run.last}
 
 
 def import_frames(
@@ -94,7 +90,9 @@ def import_frames(
             index, done = ask(runner, partial(_open, folder, asked, append), what=f"open {folder}")
             if done:
                 return 0
-            parts = _write(folder, index, given, runner)
+            writer = _Writer(folder, index, runner)
+            writer.write(given)
+            parts = writer.parts
             if not parts:
                 raise InputError(f"{folder}: no frames from {', '.join(source.name for source in given)}")
             ask(runner, partial(_check_keys, folder, given, parts), what=f"check {folder}")
@@ -105,6 +103,7 @@ def import_frames(
                 raise failed.__cause__ from failed
             raise
         finally:
+            let_reader_go(folder)
             let_go(folder)
     return sum(p.frames for p, _ in parts)
 
@@ -115,6 +114,7 @@ def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tup
     Raises StoreError where there is a data set and nothing is to be appended, InputError where a file is in it already.
     """
     index = begin(folder)
+    drop_unpacked(folder)
     if not is_dataset(folder):
         return index, False
     files = any("files" in source for source in asked)
@@ -133,41 +133,68 @@ Written = tuple[Part, Mapping[str, Any]]
 """A part and what tells its frames from those of another import."""
 
 
-def _write(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> list[Written]:
-    """Write all parts: runs of text by all workers, what can't be cut by one process, in the order of the frames."""
-    plain = [file for source in given for file in source.files if source.can_be_cut and file.can_be_cut]
-    cut = dict(zip(plain, runner.run(partial(_cut, size=RUN), plain, label=_name, what="look for frames"), strict=True))
-    for file, runs in cut.items():
-        if (runs[0].size, runs[0].mtime_ns) != (file.size, file.mtime_ns):
-            raise changed(file)
-    before = index.parts[-1] if index.parts else None
-    parts: list[Written] = []
+class _Writer:
+    """Writes the parts of an import, in the order of the frames."""
 
-    def last() -> Part | None:
-        return parts[-1][0] if parts else before
+    def __init__(self, folder: Path, index: DatasetIndex, runner: Executor) -> None:
+        self._folder, self._runner = folder, runner
+        self._before = index.parts[-1] if index.parts else None
+        self.parts: list[Written] = []
 
-    def streamed(reading: Any, what: str) -> None:
-        parts.extend(ask(runner, partial(_stream, folder, last(), reading), what=f"import {what}"))
-
-    for source in given:
-        if not source.can_be_cut:
-            streamed(partial(_batches, source), source.name)
-            continue
-        for file in source.files:
-            if not file.can_be_cut:
-                read = _unpacked if file.reading.is_text else _whole
-                streamed(partial(read, file), file.path.name)
+    def write(self, given: Sequence[Source]) -> None:
+        """Runs of text are written by all workers, what can't be cut by one process."""
+        plain = [file for source in given for file in source.files if source.can_be_cut and file.can_be_cut]
+        cut = dict(zip(plain, self._runner.run(partial(_cut, size=RUN), plain, label=_name, what="look for frames"),
+                       strict=True))  # fmt: skip
+        for file, runs in cut.items():
+            if (runs[0].size, runs[0].mtime_ns) != (file.size, file.mtime_ns):
+                raise changed(file)
+        for source in given:
+            if not source.can_be_cut:
+                self._stream(partial(source_batches, source), source.name)
                 continue
-            items = []
-            for run in (run for run in cut[file] if not run.odd):
-                items.append(_Item(following(last(), run.frames, run.atoms), run, file))
-                parts.append((items[-1].part, items[-1].source))
-            runner.run(
-                partial(_import, folder=folder), items, label=_label, what=f"import {file.path.name}", cost=_cost
-            )
-            for run in (run for run in cut[file] if run.odd):
-                streamed(partial(_odd, file, run), file.path.name)
-    return parts
+            for file in source.files:
+                if file in cut:
+                    self._plain(file, cut[file])
+                elif file.reading.is_text:
+                    self._packed(file)
+                else:
+                    self._stream(partial(ase_batches, file), file.path.name)
+
+    @property
+    def _last(self) -> Part | None:
+        return self.parts[-1][0] if self.parts else self._before
+
+    def _plain(self, file: File, runs: Sequence[Run]) -> None:
+        items = []
+        for run in (run for run in runs if not run.odd):
+            items.append(_Item(following(self._last, run.frames, run.atoms), run, file))
+            self.parts.append((items[-1].part, file.source_of(run)))
+        self._parse(file, items)
+        for run in (run for run in runs if run.odd):
+            self._stream(partial(odd_batches, file, run), file.path.name)
+
+    def _packed(self, file: File) -> None:
+        frames = 0
+        while True:
+            ahead = partial(next_window, self._folder, file, self._last, frames, size=RUN, workers=self._runner.workers)
+            window: Window | None = ask(self._runner, ahead, what=f"unpack {file.path.name}")
+            if window is None:
+                return
+            self.parts += [(one.part, file.source_of(one.run)) for one in window.runs]
+            frames += sum(one.run.frames for one in window.runs)
+            self._parse(file, [_Item(one.part, one.run, file, one.excerpt) for one in window.runs if one.excerpt])
+            if window.odd is not None:
+                self._stream(partial(odd_batches, file, window.odd), file.path.name)
+                return
+
+    def _parse(self, file: File, items: Sequence[_Item]) -> None:
+        work = partial(_import, folder=self._folder)
+        self._runner.run(work, items, label=_label, what=f"import {file.path.name}", cost=_cost)
+
+    def _stream(self, batches: Any, name: str) -> None:
+        work = partial(_stream, self._folder, self._last, batches)
+        self.parts += ask(self._runner, work, what=f"import {name}")
 
 
 def _name(file: File) -> str:
@@ -188,20 +215,13 @@ def _cut(file: File, *, size: int) -> list[Run]:
 
 def _import(item: _Item, *, folder: Path) -> None:
     """Parse and write one part, unless that was done."""
-    if not is_complete(folder, item.part, item.source):
-        table, met = _parsed(item.run, item.file)
-        write_part(folder, item.part, table, item.source, met)
-
-
-def _parsed(run: Run, file: File, text: bytes | None = None) -> tuple[FrameTable, dict[str, Any]]:
-    """The frames of a run, and which keys were met."""
-    parsed = parse_run(run, file.reading, text)
+    source = item.file.source_of(item.run)
+    if is_complete(folder, item.part, source):
+        return
+    parsed = parse_run(item.run, item.file.reading, item.excerpt.read() if item.excerpt else None)
     assert parsed.table is not None  # only an odd run may turn out blank
-    return parsed.table, {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
-
-
-Batch = tuple[dict[str, Any], dict[str, Any], "FrameTable"]
-"""What tells frames from those of another import, what was met when they were read, and the frames."""
+    met = {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
+    write_part(folder, item.part, parsed.table, source, met)
 
 
 def _stream(folder: Path, before: Part | None, batches: Any) -> list[Written]:
@@ -213,66 +233,6 @@ def _stream(folder: Path, before: Part | None, batches: Any) -> list[Written]:
             write_part(folder, part, table, source, met)
         parts.append((part, source))
     return parts
-
-
-def _unpacked(file: File) -> Iterator[Batch]:
-    """The frames of a packed file."""
-    for run, text in iter_run_bytes(file.path, RUN):
-        if run.odd:
-            yield from _odd(file, run)
-            return
-        table, met = _parsed(run, file, text)
-        yield {**file.as_dict(), "first_byte": run.first, "last_byte": run.last}, met, table
-    refuse_changed(file)
-
-
-def _odd(file: File, run: Run) -> Iterator[Batch]:
-    """The frames of a file from where it has no plain structure."""
-    keys = file.reading.keys()
-    refuse_changed(file)
-    frames = odd_frames(run, file.reading.file(file.path, keys))
-    yield from _numbered({**file.as_dict(), "first_byte": run.first}, frames, keys)
-    refuse_changed(file)
-
-
-def _whole(file: File) -> Iterator[Batch]:
-    """The frames of a file that ASE reads."""
-    keys = file.reading.keys()
-    yield from _numbered(file.as_dict(), frames_of_file(file.path, file.reading, keys, small=False), keys)
-    refuse_changed(file)
-
-
-def _numbered(source: dict[str, Any], frames: Iterable[Frame], keys: LabelKeys) -> Iterator[Batch]:
-    for number, some in enumerate(_runs(frames)):
-        met = {"seen": sorted(keys.seen), "offered": sorted(keys.offered)}
-        yield {**source, "part": number}, met, table_of(some)
-
-
-def _batches(source: Source) -> Iterator[Batch]:
-    """Frames that are given, or those between ``start`` and ``stop`` of files."""
-    if source.frames is None:
-        for number, some in enumerate(_runs(iter_frames(**source.options))):
-            yield {**source.as_dict(), "part": number}, {}, table_of(some)
-        for file in source.files:
-            refuse_changed(file)
-        return
-    for some in _runs(source.frames):
-        told = hashlib.sha256("\0".join(f"{f.origin}\0{f.labels!r}" for f in some).encode()).hexdigest()
-        yield {"frames": frames_digest(some), "told": told}, {}, table_of(some)
-
-
-def _runs(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-    """Frames for a part each."""
-    run: list[Frame] = []
-    atoms = 0
-    for frame in frames:
-        if run and (len(run) == MOST_FRAMES or atoms + len(frame) > MOST_ATOMS):
-            yield run
-            run, atoms = [], 0
-        run.append(frame)
-        atoms += len(frame)
-    if run:
-        yield run
 
 
 def _check_keys(folder: Path, given: Sequence[Source], parts: Sequence[Written]) -> None:

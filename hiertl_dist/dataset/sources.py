@@ -18,6 +18,7 @@ from ..text.problems import require_known
 
 if TYPE_CHECKING:
     from ..io.reading import Reading
+    from ..io.runs import Run
 
 KEYS: Final = ("energy_key", "forces_key", "stress_key", "virial_key")
 WHOLE: Final = ("format", "group", "group_key", *KEYS)
@@ -70,6 +71,10 @@ class File:
         # how the file was asked for tells nothing of its frames
         options = {k: v for k, v in asdict(self.reading).items() if v is not None and k != "asked"}
         return {"file": self.name, "size": self.size, "mtime_ns": self.mtime_ns, "reading": options}
+
+    def source_of(self, run: Run) -> dict[str, Any]:
+        """For JSON: what tells the frames of one of its runs from others."""
+        return {**self.as_dict(), "first_byte": run.first, "last_byte": run.last}
 
 
 @dataclass(frozen=True)

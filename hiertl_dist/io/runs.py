@@ -17,7 +17,7 @@ from ..errors import FrameError
 from .text_files import BYTE_ORDER_MARK, DAMAGES, UTF_16, open_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 RUN: Final = 4 * 2**20
@@ -197,7 +197,7 @@ def iter_runs(path: Path, size: int = RUN) -> Iterator[Run]:
         yield run
 
 
-def iter_run_bytes(path: Path, size: int = RUN) -> Iterator[tuple[Run, bytes]]:
+def iter_run_bytes(path: Path, size: int = RUN) -> Generator[tuple[Run, bytes], None, None]:
     """The runs of a file as :func:`iter_runs` gives them, each with its text; that of an odd run is empty."""
     stream, packing, head = open_bytes(path)
     with stream:

@@ -17,7 +17,7 @@ from synthetic import HAS_MPI, environment, files_below, random_frames, run_scri
 from hiertl_dist import executor, read_frames
 from hiertl_dist.algebra.byte_cache import Kept
 from hiertl_dist.cli.commands import main as command
-from hiertl_dist.dataset import importing, part_reader
+from hiertl_dist.dataset import importing, part_reader, streaming, unpacking
 from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.dataset.folder import finish
 from hiertl_dist.dataset.sources import sorted_out
@@ -54,7 +54,7 @@ def file(tmp_path):
 @pytest.fixture
 def small_runs(monkeypatch):
     monkeypatch.setattr(importing, "RUN", 4000)
-    monkeypatch.setattr(importing, "MOST_FRAMES", 4)
+    monkeypatch.setattr(streaming, "MOST_FRAMES", 4)
 
 
 def create(folder, sources, **options):
@@ -70,7 +70,7 @@ def same(data, frames):
 @pytest.mark.parametrize("kind", ["serial", "processes", "dask"])
 def test_the_frames_are_those_that_are_read(tmp_path, file, small_runs, kind):
     other = tmp_path / "b.extxyz"
-    other.write_text(text_of(random_frames({"N": 5}, seed=3)))
+    other.write_bytes(gzip.compress(text_of(random_frames({"N": 25}, seed=3)).encode()))
     with executor(kind, workers=1 if kind == "serial" else 2) as runner:
         data = create(tmp_path / "d", str(tmp_path / "?.extxyz"), executor=runner, group_key="config_type")
     same(data, read_frames(str(tmp_path / "?.extxyz"), group_key="config_type"))
@@ -107,6 +107,103 @@ def test_packed_files(tmp_path, file, small_runs, packed):
     path = tmp_path / f"p.extxyz.{'gz' if packed is gzip else 'bz2'}"
     path.write_bytes(packed.compress(file.read_bytes()))
     same(create(tmp_path / "d", path), read_frames(path))
+
+
+class TestPacked:
+    """In windows of two runs, of some frames each."""
+
+    @pytest.fixture
+    def packed(self, tmp_path, file, small_runs, monkeypatch):
+        monkeypatch.setattr(unpacking, "LEAST_RUNS", 2)
+        monkeypatch.setattr(unpacking, "RUNS_PER_WORKER", 2)
+        path = tmp_path / "p.extxyz.gz"
+        path.write_bytes(gzip.compress(file.read_bytes()))
+        return path
+
+    def test_parts_are_those_of_the_plain_file(self, tmp_path, file, packed):
+        data, plain = (create(tmp_path / name, path, group="a") for name, path in (("d", packed), ("e", file)))
+        assert len(data._index.parts) > 6
+        assert files_below(data.path, "atoms", "frames") == files_below(plain.path, "atoms", "frames")
+        assert not (data.path / unpacking.SCRATCH).exists()
+
+    def test_two_windows_at_most_are_on_disk(self, tmp_path, file, packed, monkeypatch):
+        write, sizes = importing.write_part, []
+
+        def counting(*args):
+            sizes.append(sum(p.stat().st_size for p in (tmp_path / "d" / unpacking.SCRATCH).iterdir()))
+            write(*args)
+
+        monkeypatch.setattr(importing, "write_part", counting)
+        create(tmp_path / "d", packed)
+        assert len(sizes) > 6
+        assert 0 < max(sizes) <= 5 * importing.RUN < file.stat().st_size
+
+    @pytest.mark.parametrize("ending", ["odd", "cut off"])
+    def test_faults_are_those_that_readers_raise(self, tmp_path, file, packed, ending):
+        text = file.read_bytes()
+        lines = text.split(b"\n")
+        lines[14 * 20 + 5] = b"C 0 0 x 0 0 0"
+        packed.write_bytes(gzip.compress(b"\n".join(lines)))
+        self.refused(tmp_path, packed, "frame 21, line 286: expected a finite number for column 4, found 'x'")
+        if ending == "odd":
+            packed.write_bytes(gzip.compress(text + b"2\n\nC 0 0 0\n"))
+            self.refused(tmp_path, packed, "frame 30, line 409: expected 2 atoms, found 1 before the file ends")
+        else:
+            packed.write_bytes(gzip.compress(text)[:-2000])
+            self.refused(tmp_path, packed, "damaged gzip file after line")
+
+    @staticmethod
+    def refused(tmp_path, packed, text):
+        with pytest.raises(FrameError) as read:
+            read_frames(packed)
+        with pytest.raises(FrameError) as imported:
+            create(tmp_path / "d", packed)
+        assert text in str(read.value)
+        assert str(imported.value) == str(read.value)
+        assert not (tmp_path / "d" / unpacking.SCRATCH).exists()
+        assert not (tmp_path / "d" / "dataset.json").exists()
+
+    @pytest.mark.parametrize("elsewhere", [False, True])
+    def test_what_is_complete_is_not_parsed_again(self, tmp_path, packed, monkeypatch, elsewhere):
+        parse, numbers = importing.parse_run, []
+
+        def stopping(run, *more):
+            if len(numbers) == 5:
+                raise KeyboardInterrupt
+            numbers.append(run.frame)
+            return parse(run, *more)
+
+        def in_another_process(*args, **options):
+            unpacking.let_reader_go(tmp_path / "d")
+            return unpacking.next_window(*args, **options)
+
+        monkeypatch.setattr(importing, "parse_run", stopping)
+        if elsewhere:
+            monkeypatch.setattr(importing, "next_window", in_another_process)
+        with pytest.raises(KeyboardInterrupt):
+            create(tmp_path / "d", packed)
+        assert not (tmp_path / "d" / unpacking.SCRATCH).exists()
+        (tmp_path / "d" / unpacking.SCRATCH).mkdir()
+        (tmp_path / "d" / unpacking.SCRATCH / "killed.text").write_text("left there")
+        before = len(numbers)
+        numbers.append(0)
+        data = create(tmp_path / "d", packed)
+        same(data, read_frames(packed))
+        assert before == 5
+        assert len(set(numbers)) == len(numbers) == len(data._index.parts) + 1
+        assert not (tmp_path / "d" / unpacking.SCRATCH).exists()
+
+    def test_a_text_that_is_removed_under_way(self, tmp_path, packed, monkeypatch):
+        parse = importing.parse_run
+
+        def removing(*args):
+            for path in (tmp_path / "d" / unpacking.SCRATCH).iterdir():
+                path.unlink()
+            return parse(*args)
+
+        monkeypatch.setattr(importing, "parse_run", removing)
+        with pytest.raises(StoreError, match="was removed before it was read; import again"):
+            create(tmp_path / "d", packed)
 
 
 @pytest.mark.parametrize("change", [
@@ -337,12 +434,13 @@ def test_ranks_import_together(tmp_path):
     from mpi_commands import command as words
     from mpi_commands import mpiexec
 
-    file = tmp_path / "a.extxyz"
+    file, packed = tmp_path / "a.extxyz", tmp_path / "b.extxyz.gz"
     file.write_text(text_of(random_frames({"C": 9, "CN": 20})))
-    done = mpiexec(*words("import", tmp_path / "d", file, "--json"), ranks=2)
+    packed.write_bytes(gzip.compress(text_of(random_frames({"N": 5}, seed=3)).encode()))
+    done = mpiexec(*words("import", tmp_path / "d", file, packed, "--json"), ranks=2)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["frames"] == 29
-    same(Dataset(tmp_path / "d"), read_frames(file))
+    assert json.loads(done.stdout)["frames"] == 34
+    same(Dataset(tmp_path / "d"), read_frames([file, packed]))
 
 
 ORDERED = """

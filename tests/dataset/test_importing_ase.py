@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hiertl_dist import executor, read_frames
-from hiertl_dist.dataset import importing
+from hiertl_dist.dataset import importing, streaming
 from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.errors import FrameError
 
@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
     from ase.db import connect
     from ase.io import write
 
-    monkeypatch.setattr(importing, "MOST_FRAMES", 3)
+    monkeypatch.setattr(streaming, "MOST_FRAMES", 3)
     (tmp_path / "OUTCAR").write_text(texts.outcar())
     (tmp_path / "vasprun.xml").write_text(texts.vasprun(electronic=texts.NELM))
     rng = np.random.default_rng(0)
