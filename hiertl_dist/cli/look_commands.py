@@ -53,11 +53,10 @@ def look(arguments: argparse.Namespace) -> int:
 
     output = getattr(arguments, "output", None)
     refuse_many("inspect" if output is None else "init", executors=False)
-    with SerialExecutor() as runner:  # reading takes longest, and is done by one
+    with SerialExecutor() as runner:
         result = look_job(
             arguments.data, reading_options(arguments), output,
-            overwrite=getattr(arguments, "overwrite", False),
-            watch=runner.watch,
+            executor=runner, overwrite=getattr(arguments, "overwrite", False),
         )  # fmt: skip
         text = json_text(result.as_dict()) if arguments.json else result.text(arguments.units)
         print(text, file=runner.out(), flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from ..suggestion.surveying import Survey, survey
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..frames.frame import Frame
+    from ..executors.base import Executor
     from ..suggestion.suggested import SuggestedInput
 
 
@@ -79,10 +79,10 @@ def look_job(
     options: Mapping[str, str | None] | None = None,
     output: Path | None = None,
     *,
+    executor: Executor,
     overwrite: bool = False,
-    watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
 ) -> Look:
-    """Look at trajectories; with ``output`` also write an input file for them.
+    """Look at trajectories, or at a data set; with ``output`` also write an input file for them.
 
     Parameters
     ----------
@@ -92,10 +92,10 @@ def look_job(
         Those of :func:`~hiertl_dist.read_frames` that the user states; keys that are not given are guessed.
     output : Path, optional
         The input file to write.
+    executor : Executor
+        Who looks at the frames.
     overwrite : bool, default False
         Write over a file that is there.
-    watch : callable, optional
-        Wraps the frames as they are looked at, with a word for it, to show progress.
 
     Returns
     -------
@@ -108,12 +108,14 @@ def look_job(
         The output is there or one of the trajectories, or with ``output``: there is nothing to fit.
     FrameError, OSError
         As of the readers.
+    TaskFailed
+        A frame can't be looked at.
     """
     if output is not None:
         refuse_overwriting([output], overwrite, "-o", places_of({"path": paths}))
-    read = read_guessed(paths, options, watch)
+    read = read_guessed(paths, options, executor.watch)
     sources, notes, frames = read.sources, read.notes, read.frames
-    surveyed = replace(survey(frames, watch=watch), label_text=read.labels.text())
+    surveyed = replace(survey(frames, executor=executor), label_text=read.labels.text())
     folder = Path() if output is None else output.parent
     data = [{**s.as_dict(), "path": [_from_folder(p, folder) for p in s.paths]} for s in sources]
     try:

@@ -174,7 +174,7 @@ def assign_folds(
     placed = _settled(units, told, together, known, groups, known_configurations)
     digests = set(told.digests)
     absent = set(groups) - set(told.groups) if together else set(known) - digests
-    _require_enough(folds, len(units) + len(absent))
+    require_enough(folds, len(units) + len(absent))
     sizes = {
         unit: Counter(told.compositions[i] if folds.stratify else "" for i in members)
         for unit, members in units.items()
@@ -194,7 +194,8 @@ def assign_folds(
     return [int(placed[unit]) for unit in names]
 
 
-def _require_enough(folds: Folds, n_units: int) -> None:
+def require_enough(folds: Folds, n_units: int) -> None:
+    """Raise InputError where there are fewer units of frames than folds."""
     if n_units < folds.count:
         alike = "groups that share a configuration" if folds.split == "group" else "frames of one configuration"
         raise InputError(

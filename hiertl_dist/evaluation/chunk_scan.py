@@ -148,7 +148,7 @@ def scan_chunk(frames: Sequence[Frame], options: ScanOptions) -> FrameScans:
     table = _table(frames)
     looks = [
         look_at(table, members, wanted_in(elements, options.basis, options.blocks, options.frozen))
-        for elements, members in _by_elements(table)
+        for elements, members in by_elements(table)
     ]
     pairs, frame_of = _by_neighbours(table, looks)
     n = len(table)
@@ -182,7 +182,7 @@ def any_inside(frames: Sequence[Frame], options: ScanOptions) -> bool:
     """
     table = _table(frames)
     looks = []
-    for elements, members in _by_elements(table):
+    for elements, members in by_elements(table):
         wanted = wanted_in(elements, options.basis, options.blocks, options.frozen)
         if (farthest := float(wanted.inner.max(initial=0.0))) > 0.0:
             looks.append(look_at(table, members, wanted._replace(reach=max(farthest, SEARCHED))))
@@ -235,7 +235,7 @@ def _table(frames: Sequence[Frame]) -> FrameTable:
     return table_of(frames) if own is None else own()
 
 
-def _by_elements(table: FrameTable) -> Iterator[tuple[ElementSet, NDArray[np.intp]]]:
+def by_elements(table: FrameTable) -> Iterator[tuple[ElementSet, NDArray[np.intp]]]:
     """Each element set of a table, in order of first appearance, and its frames."""
     _, first, number = np.unique(table.element_sets, axis=0, return_index=True, return_inverse=True)
     for k in np.argsort(first).tolist():

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
     from ..model.parameters import Parameters
 
@@ -280,11 +281,15 @@ def refuse_all(
 
 def _look(task: Callable[[Sequence[Frame]], Any], frames: Sequence[Frame], executor: Executor | None) -> list[Any]:
     """task(chunk) of each chunk of frames, which follow from the frames alone."""
-    if not len(frames):
-        return []
-    sequence = sequence_of(frames)
-    size = min(max(CHUNK_ATOMS * len(sequence) // int(sequence.facts.n_atoms.sum()), 1), MOST_FRAMES)
-    chunks = [sequence[i : i + size] for i in range(0, len(sequence), size)]
+    chunks = chunks_of(sequence_of(frames))
     if executor is None:
         return [task(c) for c in chunks]
     return executor.run(task, chunks, label=frames_label, what="look at frames")
+
+
+def chunks_of(frames: FrameSequence) -> list[FrameSequence]:
+    """The frames in runs that are looked at together, which follow from the frames alone."""
+    if not len(frames):
+        return []
+    size = min(max(CHUNK_ATOMS * len(frames) // int(frames.facts.n_atoms.sum()), 1), MOST_FRAMES)
+    return [frames[i : i + size] for i in range(0, len(frames), size)]

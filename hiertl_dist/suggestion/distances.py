@@ -8,23 +8,27 @@ those of the usual g(r) are.
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from ..errors import FrameError
+from ..evaluation.kernels import scan as kernel
 from ..evaluation.kernels.neighbours import closed_cell, find_neighbours
+from ..evaluation.kernels.scan import ODD, Seen, scan_contacts
 from ..model.basis import Elements, cluster_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
+    from ..frames.frame_facts import FrameFacts
+    from ..frames.frame_table import FrameTable
 
 REACH: Final = 8.0
 """Å: how far pairs are counted; ChIMES models seldom reach farther."""
@@ -36,6 +40,9 @@ first shell of a cold crystal, or of bcc, into its parts."""
 
 LEAST_PEAK: Final = 0.5
 """A maximum of g(r) below this is no shell: single dimers among crystals reach 0.3 (the C–C pairs of SiC)."""
+
+EDGES: Final = np.arange(0.0, REACH + BIN / 2, BIN)
+"""Å, of the bins of g(r)."""
 
 VALLEY: Final = 0.65
 """A minimum parts two shells when it is below this fraction of the lower of the maxima beside it; that between the two
@@ -91,63 +98,124 @@ class PairDistances:
         }  # fmt: skip
 
 
-def pair_distances(
-    frames: Sequence[Frame], watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames
+class Contact(NamedTuple):
+    """The closest contact of two elements: the distance in Å, and the frame; of equal ones the first by its name."""
+
+    distance: float
+    origin: str
+
+
+Contacts = dict[Elements, Contact]
+"""By pair of elements, sorted."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairCounts:
+    """Pairs of two elements within the reach in some frames.
+
+    Attributes
+    ----------
+    counts : ndarray of int, shape (bins,)
+        How many there are by distance, in bins of :data:`BIN`.
+    pairs : int
+        How many in all.
+    frames : int
+        How many frames have one.
+    closest : Contact
+        The closest of them.
+    longest : float
+        Å, the longest.
+    """
+
+    counts: NDArray[np.int64]
+    pairs: int
+    frames: int
+    closest: Contact
+    longest: float
+
+    def __add__(self, other: PairCounts) -> PairCounts:
+        return PairCounts(
+            self.counts + other.counts, self.pairs + other.pairs, self.frames + other.frames,
+            min(self.closest, other.closest), max(self.longest, other.longest),
+        )  # fmt: skip
+
+
+def count_pairs(frames: Iterable[Frame]) -> dict[Elements, PairCounts]:
+    """The pairs within :data:`REACH` in some frames, by their elements."""
+    by_pair: dict[Elements, PairCounts] = {}
+    for frame in frames:
+        own = {
+            pair: PairCounts(bin_counts(d), len(d), 1, Contact(float(d.min()), frame.origin), float(d.max()))
+            for pair, d in near_distances(frame, REACH).items()
+        }
+        by_pair = added_counts(by_pair, own)
+    return by_pair
+
+
+def added_counts(
+    one: Mapping[Elements, PairCounts], other: Mapping[Elements, PairCounts]
+) -> dict[Elements, PairCounts]:  # fmt: skip
+    """The pairs of both."""
+    return {**one, **{pair: one[pair] + own if pair in one else own for pair, own in other.items()}}
+
+
+def closest_of(one: Mapping[Elements, Contact], other: Mapping[Elements, Contact]) -> Contacts:
+    """The closest contacts of both."""
+    return {**one, **{pair: min(one[pair], own) if pair in one else own for pair, own in other.items()}}
+
+
+def described_pairs(
+    elements: Sequence[str], counted: Mapping[Elements, PairCounts], closest: Mapping[Elements, Contact]
 ) -> tuple[PairDistances, ...]:
-    """Closest contacts and shells of each pair of the elements that occur.
+    """Closest contacts and shells of each pair of some elements.
 
     Parameters
     ----------
-    frames : sequence of Frame
-        The frames.
-    watch : callable, optional
-        Wraps the frames as they are looked at, with a word for it, to show progress.
+    elements : sequence of str
+        Sorted.
+    counted : mapping from tuple of str to PairCounts
+        Of the frames whose pairs were counted.
+    closest : mapping from tuple of str to Contact
+        In all frames.
 
     Returns
     -------
     tuple of PairDistances
-        One for each pair of elements, like pairs first for each element, whether or not two such atoms are near.
+        One for each pair, whether or not two such atoms are near.
     """
-    by_pair: dict[Elements, list[tuple[str, NDArray[np.float64]]]] = defaultdict(list)
-    for frame in watch(sample_frames(frames), "count pairs"):
-        for pair, dist in near_distances(frame, REACH).items():
-            by_pair[pair].append((frame.origin, dist))
-    shortest = {p: min((float(d.min()), origin) for origin, d in own) for p, own in by_pair.items()}
-    for frame in watch(frames, "closest contacts"):
-        mine = list(itertools.combinations_with_replacement(sorted(frame.elements), 2))
-        # what is closer than the contacts that are known lies within the longest of them
-        for pair, dist in near_distances(frame, max(shortest[p][0] if p in shortest else REACH for p in mine)).items():
-            shortest[pair] = min(shortest.get(pair, (np.inf, "")), (float(dist.min()), frame.origin))
-    elements = sorted(set().union(*(f.elements for f in frames)))
     return tuple(
-        _described(pair, by_pair.get(pair, []), shortest.get(pair))
+        _described(pair, counted.get(pair), closest.get(pair))
         for pair in itertools.combinations_with_replacement(elements, 2)
     )
 
 
-def sample_frames(frames: Iterable[Frame], most: int = SAMPLE) -> list[Frame]:
-    """At most ``most`` frames of each element set, evenly spread over those in their order."""
-    by_set: dict[frozenset[str], list[Frame]] = defaultdict(list)
-    for frame in frames:
-        by_set[frame.elements].append(frame)
-    return [f for own in by_set.values() for f in own[:: -(-len(own) // most)]]
+def sample_numbers(facts: FrameFacts, most: int) -> NDArray[np.int64]:
+    """Numbers of at most ``most`` frames of each element set, evenly spread over those in their order."""
+    sets = facts.sets
+    present, first = np.unique(sets, return_index=True)
+    members = (np.flatnonzero(sets == code) for code in present[np.argsort(first)])
+    return np.concatenate([np.empty(0, np.int64), *(own[:: -(-len(own) // most)] for own in members)])
 
 
-def shells(distances: NDArray[np.float64]) -> tuple[float | None, float | None]:
+def bin_counts(distances: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many of some distances (Å) are in each bin up to :data:`REACH`."""
+    return np.histogram(distances, EDGES)[0]
+
+
+def shells(counts: NDArray[np.int64]) -> tuple[float | None, float | None]:
     """First maximum of g(r), and the minimum behind it that parts it from the next shell.
 
     Parameters
     ----------
-    distances : ndarray of shape (pairs,)
-        Distances, Å, of which those up to :data:`REACH` count, each pair once.
+    counts : ndarray of int, shape (bins,)
+        Pairs by distance, see :func:`bin_counts`, each pair once.
 
     Returns
     -------
     peak, valley : float or None
         Å; ``None`` where there is none.
     """
-    counts, edges = np.histogram(distances, np.arange(0.0, REACH + BIN / 2, BIN))
-    r = 0.5 * (edges[1:] + edges[:-1])
+    r = 0.5 * (EDGES[1:] + EDGES[:-1])
     if not counts.any():
         return None, None
     g = counts / (counts.sum() * 3.0 * r**2 * BIN / REACH**3)
@@ -187,15 +255,77 @@ def near_distances(frame: Frame, reach: float) -> dict[Elements, NDArray[np.floa
     }
 
 
-def _described(
-    pair: Elements, counted: Sequence[tuple[str, NDArray[np.float64]]], shortest: tuple[float, str] | None
-) -> PairDistances:
-    distances = np.concatenate([np.empty(0), *(d for _, d in counted)])
-    if shortest is None:
+def closest_contacts(
+    table: FrameTable, by_elements: Iterable[tuple[ElementSet, NDArray[np.intp]]], known: Mapping[Elements, Contact]
+) -> Contacts:  # fmt: skip
+    """The closest contacts in the frames of a table, by pair of elements, as far as they are closer than known ones.
+
+    Parameters
+    ----------
+    table : FrameTable
+        The frames.
+    by_elements : iterable of tuple (ElementSet, ndarray of int)
+        The element sets of the frames, and which have each.
+    known : mapping from tuple of str to Contact
+        What need not be looked for.
+
+    Returns
+    -------
+    dict from tuple of str to Contact
+        Of pairs within the reach.
+    """
+    closest: Contacts = {}
+    for elements, members in by_elements:
+        own = sorted(elements.elements)
+        pairs = list(itertools.combinations_with_replacement(own, 2))
+        # what is closer than the contacts that are known lies within the longest of them
+        reach = max(known[p].distance if p in known else REACH for p in pairs)
+        shortest = _shortest(table, members, own, pairs, reach)
+        for p, pair in enumerate(pairs):
+            least = float(shortest[:, p].min())
+            if np.isfinite(least):
+                origins = map(table.origin, members[np.flatnonzero(shortest[:, p] == least)].tolist())
+                closest = closest_of(closest, {pair: Contact(least, min(origins))})
+    return closest
+
+
+def _shortest(
+    table: FrameTable, members: NDArray[np.intp], elements: Sequence[str], pairs: Sequence[Elements], reach: float
+) -> NDArray[np.float64]:
+    """(members, pairs) Å, the shortest distance in each frame of each pair; infinite where there is none in reach."""
+    code, number = np.zeros(len(table.names), np.int64), np.zeros((len(elements),) * 2, np.int64)
+    for k, element in enumerate(elements):
+        code[table.names.index(element)] = k
+    for p, (x, y) in enumerate(zip(*np.triu_indices(len(elements)), strict=True)):
+        number[x, y] = number[y, x] = p
+    seen = Seen.nothing(len(members), len(pairs), 0)
+    positions, cells, pbc = (np.require(a, requirements=["C", "W"]) for a in (table.positions, table.cells, table.pbc))
+    scan_contacts(
+        table.starts, code[table.types], positions, cells, pbc, members.astype(np.int64), reach * (1.0 + 1e-9), number,
+        np.zeros(len(pairs) + 1, np.int64), np.empty(0), kernel.FEW, seen,
+    )  # fmt: skip
+    for row in np.flatnonzero(seen.flag == ODD).tolist():
+        near = near_distances(table.frame(int(members[row])), reach)
+        seen.shortest[row] = [near[pair].min() if pair in near else np.inf for pair in pairs]
+    return seen.shortest
+
+
+def _described(pair: Elements, counted: PairCounts | None, closest: Contact | None) -> PairDistances:
+    if closest is None:
         return PairDistances(pair)
-    peak, valley = shells(distances) if len(distances) else (shortest[0], None)
-    longest = float(distances.max()) if len(distances) else shortest[0]
-    return PairDistances(pair, len(distances), len(counted), *shortest, longest, peak, valley)
+    if counted is None:
+        return PairDistances(pair, 0, 0, *closest, closest.distance, closest.distance)
+    return PairDistances(pair, counted.pairs, counted.frames, *closest, counted.longest, *shells(counted.counts))
+
+
+def thinnest_cells(table: FrameTable) -> NDArray[np.float64]:
+    """(n,) Å, how far apart the nearest two faces of a cell are that a frame repeats across; NaN of molecules."""
+    thinnest = np.full(len(table), np.nan)
+    crystals = np.flatnonzero(table.pbc.all(axis=1))
+    thinnest[crystals] = (1.0 / np.linalg.norm(np.linalg.inv(table.cells[crystals]), axis=1)).min(axis=1)
+    for i in np.flatnonzero(table.pbc.any(axis=1) & ~table.pbc.all(axis=1)).tolist():
+        thinnest[i] = heights(table.frame(i)).min()
+    return thinnest
 
 
 def heights(frame: Frame) -> NDArray[np.float64]:

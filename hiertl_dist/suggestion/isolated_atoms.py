@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
 
 from ..units import EV
 from .distances import REACH, near_distances
@@ -18,13 +20,18 @@ from .distances import REACH, near_distances
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..frames.frame import Frame
+    from numpy.typing import NDArray
+
+    from ..frames.frame_table import FrameTable
 
 SAME: Final = 1e-3 * EV
 """kcal/mol: energies of one element's isolated atoms that differ by less are the same (1 meV)."""
 
 NAMED: Final = re.compile(r"(isolated|free)[-_ ]?atom", re.I)
 """Groups that are called isolated atoms."""
+
+NAMED_FRAMES: Final = 5
+"""How many frames a note names."""
 
 
 @dataclass(frozen=True)
@@ -52,39 +59,86 @@ class IsolatedAtom:
         return {"element": self.element, "energy": self.energy, "origin": self.origin}
 
 
-def is_isolated(frame: Frame) -> bool:
-    """Whether a frame is one atom that meets no other, nor an image of itself, within the reach."""
-    return len(frame) == 1 and not near_distances(frame, REACH)
+class Origins(NamedTuple):
+    """Where some frames are from: how many they are, and the first of them."""
+
+    number: int = 0
+    first: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Origins:
+        """All of some."""
+        return cls(len(texts), tuple(texts[:NAMED_FRAMES]))
+
+    def plus(self, later: Origins) -> Origins:
+        """These, and then others."""
+        return Origins(self.number + later.number, (self.first + later.first)[:NAMED_FRAMES])
+
+    def __str__(self) -> str:
+        return "; ".join(self.first) + " …" * (self.number > len(self.first))
 
 
-def isolated_atoms(frames: Iterable[Frame]) -> tuple[tuple[IsolatedAtom, ...], tuple[str, ...]]:
-    """The isolated atoms of a data set that have an energy, elements sorted, and what is to be said of others.
+@dataclass(frozen=True, eq=False)
+class IsolatedLook:
+    """The isolated atoms among some frames.
 
-    Raises
-    ------
-    FrameError
-        A cell without volume, naming the frame.
+    Attributes
+    ----------
+    atoms : tuple of IsolatedAtom
+        Those that have an energy.
+    numbers : tuple of ndarray of int
+        Numbers of the frames that are isolated atoms, with an energy or without, in parts.
+    bare : Origins
+        Those without.
+    crowded : Origins
+        Frames that are called isolated atoms and are none.
     """
-    atoms: list[IsolatedAtom] = []
-    bare: list[str] = []
-    crowded: list[str] = []
-    for frame in frames:
-        if is_isolated(frame):
-            if frame.energy is None:
-                bare.append(frame.origin)
-            else:
-                atoms.append(IsolatedAtom(frame.species[0], frame.energy, frame.origin))
-        elif NAMED.search(frame.group):
-            crowded.append(f"{frame.origin} (group {frame.group}, {len(frame)} atoms)")
-    notes = [
-        f"{len(origins)} frames{why}: {'; '.join(origins[:5])}{' …' * (len(origins) > 5)}"
-        for origins, why in (
-            (bare, " are isolated atoms without an energy"),
-            (crowded, f" are called isolated atoms, but have neighbours or images within {REACH:g} Å, and are not "
-                      "taken for such"),
-        ) if origins
-    ]  # fmt: skip
-    return tuple(sorted(atoms, key=lambda a: a.element)), tuple(notes)
+
+    atoms: tuple[IsolatedAtom, ...]
+    numbers: tuple[NDArray[np.int64], ...]
+    bare: Origins
+    crowded: Origins
+
+    def plus(self, later: IsolatedLook) -> IsolatedLook:
+        """Of these frames, and then of others."""
+        return IsolatedLook(
+            self.atoms + later.atoms, self.numbers + later.numbers, self.bare.plus(later.bare),
+            self.crowded.plus(later.crowded),
+        )  # fmt: skip
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not taken for an isolated atom with an energy."""
+        return tuple(
+            f"{origins.number} frames{why}: {origins}"
+            for origins, why in (
+                (self.bare, " are isolated atoms without an energy"),
+                (self.crowded, f" are called isolated atoms, but have neighbours or images within {REACH:g} Å, and are "
+                               "not taken for such"),
+            ) if origins.number
+        )  # fmt: skip
+
+
+def look_for_isolated(table: FrameTable, start: int) -> IsolatedLook:
+    """The isolated atoms among some frames, of which the first has a number.
+
+    An isolated atom is a frame of one atom that meets no other, nor an image of itself, within the reach.
+    """
+    single = np.flatnonzero(table.n_atoms == 1).tolist()
+    alone = np.array([i for i in single if not near_distances(table.frame(i), REACH)], np.int64)
+    lacking = np.isnan(table.energies)
+    named = np.array([NAMED.search(name) is not None for name in table.group_names], np.bool_)[table.groups]
+    named[alone] = False
+    atoms = [
+        IsolatedAtom(table.names[table.types[table.starts[i]]], float(table.energies[i]), table.origin(i))
+        for i in alone[~lacking[alone]].tolist()
+    ]
+    crowded = [
+        f"{table.origin(i)} (group {table.group_names[table.groups[i]]}, {table.n_atoms[i]} atoms)"
+        for i in np.flatnonzero(named).tolist()
+    ]
+    bare = [table.origin(i) for i in alone[lacking[alone]].tolist()]
+    return IsolatedLook(tuple(atoms), (alone + start,) if len(alone) else (), Origins.of(bare), Origins.of(crowded))
 
 
 def agreed_energies(atoms: Sequence[IsolatedAtom]) -> dict[str, float]:

@@ -7,14 +7,14 @@ The choices that the literature leaves open were compared by cross-validation on
 from __future__ import annotations
 
 import glob
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from ..errors import InputError
-from ..frames.rows import n_rows
+from ..frames.frame_sequence import sequence_of
 from .distances import REACH
-from .isolated_atoms import is_isolated
 from .suggested import HoldOut, SuggestedInput
 from .suggesting_basis import BlockChoice, PairChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
 from .suggesting_search import choose_search
@@ -23,7 +23,11 @@ from .surveying import Survey, survey
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
+    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
+    from ..frames.frame_facts import FrameFacts
 
 ALPHA: Final = 1e-3
 """Ridge strength, with forces in kcal/mol/Å of weight 1. Ten times as much or little changes held-out scores by 1 %
@@ -49,7 +53,7 @@ def suggest_input(
     Parameters
     ----------
     frames : sequence of Frame
-        All of them; those held out count for closest contacts.
+        All of them, a list or a :class:`~hiertl_dist.Dataset`; those held out count for closest contacts.
     data : iterable of Mapping, optional
         The ``[[data]]`` tables that read them.
     found : Survey, optional
@@ -75,14 +79,18 @@ def suggest_input(
     >>> suggested = suggest_input(frames, [{"path": "*.extxyz"}])
     >>> Path("input.toml").write_text(suggested.toml(), encoding="utf-8")
     """
-    labelled = [f for f in frames if n_rows(f)]
-    if not labelled:
+    sequence = sequence_of(frames)
+    has_label = sequence.facts.n_rows > 0
+    if not has_label.any():
         raise InputError(f"none of the {len(frames)} frames has an energy, forces or a stress: there is nothing to fit")
-    known = survey(frames) if found is None else found
-    held_out = choose_hold_out(labelled)
+    labelled = sequence.take(np.flatnonzero(has_label))
+    known = survey(sequence) if found is None else found
+    isolated = np.isin(np.flatnonzero(has_label), known.isolated_frames)
+    held_out = choose_hold_out(labelled.facts, isolated)
     pairs = choose_pairs(known.pairs)
     cutoffs = choose_cutoffs(known.pairs)
-    blocks, together = choose_blocks(labelled, known.elements, pairs, cutoffs, held_out.frames / len(labelled))
+    share = held_out.frames / len(labelled)
+    blocks, together = choose_blocks(labelled, known.telling, known.elements, pairs, cutoffs, share)
     own_orders = {} if together else {name: orders for b in blocks for name, orders in b.orders.items()}
     basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own_orders)
     fit: dict[str, Any] = {
@@ -98,7 +106,7 @@ def suggest_input(
         "hold_out": dict(held_out.table), "fit": fit, "output": {"folder": "results", "units": "eV"},
     }  # fmt: skip
     table = {key: value for key, value in table.items() if value}
-    search = choose_search(table, frames, blocks, together)
+    search = choose_search(table, sequence, blocks, together)
     if search.table:
         table["search"] = search.table
     warnings = _warnings(known, cutoffs.two_body, together)
@@ -148,26 +156,36 @@ def wall_distance(pairs: Iterable[PairChoice]) -> float:
     return max(0.01, int(100 * (min(margins, default=0.03) - 0.02) + 1e-9) / 100)
 
 
-def choose_hold_out(frames: Sequence[Frame]) -> HoldOut:
+def choose_hold_out(facts: FrameFacts, isolated: NDArray[np.bool_]) -> HoldOut:
     """What to hold out: whole groups where each element set has several, else single frames; nothing of very few.
 
     Frames of one trajectory are nearly the same frame, so that errors of single frames held out are too good; whole
     groups are a test. But a group that is the only one of its kind (surfaces, dimers) tells nothing of the others.
+
+    Parameters
+    ----------
+    facts : FrameFacts
+        Of the frames with labels.
+    isolated : ndarray of bool, shape (n,)
+        Which of them are an isolated atom.
+
+    Returns
+    -------
+    HoldOut
+        The choice, and why.
     """
-    by_set: dict[frozenset[str], dict[str, int]] = defaultdict(dict)
+    total = len(facts)
     # isolated atoms are in no trajectory
-    for frame in [f for f in frames if not is_isolated(f)] or frames:
-        sizes = by_set[frame.elements]
-        sizes[frame.group] = sizes.get(frame.group, 0) + 1
-    shared = [g for g in {f.group for f in frames} if sum(g in sizes for sizes in by_set.values()) > 1]
-    if len(frames) < EVERY:
-        return HoldOut({}, 0, f"{len(frames)} frames are too few to hold one out: the errors are those of the fit")
+    by_set = _sizes_of_groups(facts if isolated.all() else facts.take(np.flatnonzero(~isolated)))
+    shared = [g for g in facts.groups() if sum(g in sizes for sizes in by_set.values()) > 1]
+    if total < EVERY:
+        return HoldOut({}, 0, f"{total} frames are too few to hold one out: the errors are those of the fit")
     if not shared and all(len(sizes) >= LEAST_GROUPS and max(sizes.values()) <= sum(sizes.values()) / 4
                           for sizes in by_set.values()):  # fmt: skip
         chosen = [g for sizes in by_set.values() for g in _spread_groups(sizes)]
         held_out = sum(sizes[g] for sizes in by_set.values() for g in chosen if g in sizes)
         reason = (
-            f"{len(chosen)} of {sum(map(len, by_set.values()))} groups, {held_out} of {len(frames)} frames: every "
+            f"{len(chosen)} of {sum(map(len, by_set.values()))} groups, {held_out} of {total} frames: every "
             "fifth group of each element set, from the third"
         )
         return HoldOut({"groups": [glob.escape(g) for g in chosen]}, held_out, reason)
@@ -178,11 +196,22 @@ def choose_hold_out(frames: Sequence[Frame]) -> HoldOut:
     optimistic = "errors of single frames are too good where frames follow one another in a trajectory"
     if all(count >= EVERY for count in groups.values()):
         held_out = sum(count // EVERY for count in groups.values())
-        reason = f"one frame in {EVERY} of each group, {held_out} of {len(frames)}; {optimistic}"
+        reason = f"one frame in {EVERY} of each group, {held_out} of {total}; {optimistic}"
         return HoldOut({"every": EVERY}, held_out, reason)
-    held_out = max(1, round(len(frames) / EVERY))
-    reason = f"a tenth of the frames, about {held_out} of {len(frames)}, of each group alike; {optimistic}"
+    held_out = max(1, round(total / EVERY))
+    reason = f"a tenth of the frames, about {held_out} of {total}, of each group alike; {optimistic}"
     return HoldOut({"fraction": 1.0 / EVERY}, held_out, reason)
+
+
+def _sizes_of_groups(facts: FrameFacts) -> dict[ElementSet, dict[str, int]]:
+    """Number of frames by element set and group, each in order of first appearance."""
+    codes = facts.sets.astype(np.int64) * len(facts.group_names) + facts.group
+    present, first, numbers = np.unique(codes, return_index=True, return_counts=True)
+    by_set: dict[ElementSet, dict[str, int]] = {}
+    for k in np.argsort(first).tolist():
+        elements, group = divmod(int(present[k]), len(facts.group_names))
+        by_set.setdefault(facts.set_names[elements], {})[facts.group_names[group]] = int(numbers[k])
+    return by_set
 
 
 def _spread_groups(sizes: Mapping[str, int]) -> list[str]:

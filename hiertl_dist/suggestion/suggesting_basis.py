@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,13 +18,14 @@ from ..frames.element_set import ElementSet
 from ..frames.rows import frame_rows
 from ..model.basis import Basis
 from ..model.blocks import blocks_of, sets_used
-from ..units import EV, KCAL_PER_A3_IN_GPA
-from .distances import REACH, PairDistances, sample_frames
+from .distances import REACH, PairDistances, sample_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ..evaluation.frame_rows import FrameScan
     from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
 
 INNER: Final = 0.6
 """rmin as a fraction of the closest contact. Just below it (0.98), where chimes_lsq's users set it, a contact that is
@@ -57,10 +58,6 @@ SECONDS: Final = 300.0
 
 FLOPS: Final = 1e10
 """Of one core in the reduction of rows, each of which takes 2 n² for n columns."""
-
-SMALLEST_FORCE: Final = 1e-3 * EV
-SMALLEST_STRESS: Final = 1e-3 / KCAL_PER_A3_IN_GPA
-"""kcal/mol/Å and kcal/mol/Å³ (1 meV/Å, 1 MPa): labels below these are zero by symmetry and determine nothing."""
 
 MOST_ELEMENTS: Final = 4
 """Elements of the largest block: a ChIMES cluster has at most four atoms."""
@@ -216,20 +213,10 @@ def orders_of(block: ElementSet, level: Orders) -> Orders:
     return two, max(three, 2 * (size > 2)), max(four, 2 * (size > 3))
 
 
-def informative(frame: Frame) -> int:
-    """How many labels of a frame can tell something: those that are not zero by symmetry."""
-    forces, stress, energy = frame_rows(frame)
-    count = int(energy)
-    if forces and frame.forces is not None:
-        count += int(np.count_nonzero(np.abs(frame.forces) > SMALLEST_FORCE))
-    if len(stress) and frame.stress is not None:
-        count += int(np.count_nonzero(np.abs(frame.stress[stress]) > SMALLEST_STRESS))
-    return count
-
-
 def choose_blocks(
-    frames: Sequence[Frame], elements: Sequence[str], pairs: Sequence[PairChoice], cutoffs: Cutoffs, held_out: float
-) -> tuple[tuple[BlockChoice, ...], bool]:
+    frames: FrameSequence, telling: Mapping[ElementSet, int], elements: Sequence[str], pairs: Sequence[PairChoice],
+    cutoffs: Cutoffs, held_out: float,
+) -> tuple[tuple[BlockChoice, ...], bool]:  # fmt: skip
     """Which blocks are fitted, which lower blocks with them, and their orders.
 
     A block is fitted by itself where its own frames determine it (:data:`LABELS_A_COLUMN_ALONE` labels for each
@@ -238,8 +225,10 @@ def choose_blocks(
 
     Parameters
     ----------
-    frames : sequence of Frame
-        All frames.
+    frames : FrameSequence
+        All frames that have a label.
+    telling : mapping from ElementSet to int
+        By element set of frames, labels that can tell something.
     elements : sequence of str
         Those that occur.
     pairs : sequence of PairChoice
@@ -256,8 +245,8 @@ def choose_blocks(
     together : bool
         Whether all are fitted at once, because no frames have at most :data:`MOST_ELEMENTS` elements.
     """
-    ladder = _Ladder(frames, elements, pairs, cutoffs, 1.0 - held_out)
-    present = sorted({f.element_set for f in frames}, key=lambda s: (len(s.elements), sorted(s.elements)))
+    ladder = _Ladder(frames, telling, elements, pairs, cutoffs, 1.0 - held_out)
+    present = sorted(frames.facts.element_sets(), key=lambda s: (len(s.elements), sorted(s.elements)))
     small = [s for s in present if len(s.elements) <= MOST_ELEMENTS]
     if len(small) < len(present):
         names = tuple(b.name for b in blocks_of(ladder.bases[LEVELS[-1]]))
@@ -300,12 +289,14 @@ class _Ladder:
     """The bases of all levels, the labels of each element set, and what each level would cost."""
 
     def __init__(
-        self, frames: Sequence[Frame], elements: Sequence[str], pairs: Sequence[PairChoice], cutoffs: Cutoffs,
-        share: float,
+        self, frames: FrameSequence, telling: Mapping[ElementSet, int], elements: Sequence[str],
+        pairs: Sequence[PairChoice], cutoffs: Cutoffs, share: float,
     ) -> None:  # fmt: skip
+        facts = frames.facts
+        names = [facts.set_names[code] for code in facts.sets[sample_numbers(facts, 1)].tolist()]
         small = {
-            ElementSet.of(own) for s in {f.elements for f in frames} if len(s) <= MOST_ELEMENTS
-            for n in range(1, len(s) + 1) for own in itertools.combinations(sorted(s), n)
+            ElementSet.of(own) for s in names if len(s.elements) <= MOST_ELEMENTS
+            for n in range(1, len(s.elements) + 1) for own in itertools.combinations(sorted(s.elements), n)
         }  # fmt: skip
         self.bases = {
             level: Basis.from_dict(
@@ -314,14 +305,13 @@ class _Ladder:
             for level in LEVELS
         }
         self.share = share
-        self.labels: Counter[ElementSet] = Counter()
-        self.counts: Counter[ElementSet] = Counter()
-        for frame in frames:
-            self.labels[frame.element_set] += informative(frame)
-            self.counts[frame.element_set] += 1
-        self.samples: dict[ElementSet, list[Any]] = defaultdict(list)
+        self.labels = telling
+        numbers = np.bincount(facts.sets, minlength=len(facts.set_names)).tolist()
+        by_set = dict(zip(facts.set_names, numbers, strict=True))
+        self.counts = {s: by_set[s] for s in names}
+        self.samples: dict[ElementSet, list[tuple[Frame, FrameScan]]] = defaultdict(list)
         recipe = compile_recipe(self.bases[LEVELS[-1]])
-        for frame in sample_frames(frames, 5):
+        for frame in frames.take(sample_numbers(facts, 5)):
             self.samples[frame.element_set].append((frame, scan_frame(frame, recipe)))
 
     def columns(self, names: Sequence[ElementSet], level: Orders) -> int:
@@ -335,7 +325,7 @@ class _Ladder:
     def information(self, names: Sequence[ElementSet], fewer: bool) -> int:
         """Labels that determine these blocks: those of frames that have all elements of one of them."""
         used = [s for s in self.sets(names, fewer) if any(n.is_subset(s) for n in names)]
-        return int(self.share * sum(self.labels[s] for s in used))
+        return int(self.share * sum(self.labels.get(s, 0) for s in used))
 
     def suffice(self, names: Sequence[ElementSet], fewer: bool, level: Orders, each: int) -> bool:
         """Whether there are ``each`` labels for every column of a level."""

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..dataset.folds import assign_folds
-from ..dataset.holding_out import hold_out
+import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
+
+from ..dataset.folds import require_enough
+from ..dataset.holding_out import first_equal, hold_out
 from ..errors import HiertlError
-from ..frames.rows import n_rows
+from ..frames.frame_sequence import sequence_of
 from ..jobs.input_file import Input
 from ..jobs.search_job import search_options
 from ..model_selection.search_plan import plan_search
@@ -18,7 +21,7 @@ from .suggesting_basis import LEVELS, orders_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
     from .suggesting_basis import BlockChoice
 
 ALPHAS: Final = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -41,7 +44,7 @@ class SearchChoice(NamedTuple):
 
 
 def choose_search(
-    table: Mapping[str, Any], frames: Sequence[Frame], blocks: Sequence[BlockChoice], together: bool
+    table: Mapping[str, Any], frames: FrameSequence, blocks: Sequence[BlockChoice], together: bool
 ) -> SearchChoice:
     """What ``hiertl-dist search`` is to compare: strengths of the ridge, in folds by group where groups are held out.
 
@@ -51,7 +54,7 @@ def choose_search(
     ----------
     table : mapping from str to object
         The rest of the input.
-    frames : sequence of Frame
+    frames : FrameSequence
         All frames.
     blocks : sequence of BlockChoice
         The fits, with their orders.
@@ -66,9 +69,11 @@ def choose_search(
     held_out = table.get("hold_out", {})
     fitted, _ = hold_out(frames, **held_out)
     split = "group" if "groups" in held_out else "frame"
-    units = {f.group if split == "group" else f.configuration for f in fitted if n_rows(f)}
+    facts = sequence_of(fitted).facts
+    labelled = sequence_of(fitted).take(np.flatnonzero(facts.n_rows > 0))
+    units = len(labelled.facts.groups()) if split == "group" else number_of_units(labelled, split)
     search = {
-        "folds": {"count": max(2, min(FOLDS, len(units))), "split": split},
+        "folds": {"count": max(2, min(FOLDS, units)), "split": split},
         "grid": {"regulariser": {"kind": "ridge", "alpha": list(ALPHAS)}},
     }  # fmt: skip
     try:
@@ -76,13 +81,26 @@ def choose_search(
         settings = job.search
         assert settings is not None
         plan = plan_search(fitted, job.basis, settings, options=search_options(job), all_at_once=together)
-        assign_folds(plan.frames, settings.folds)
+        require_enough(settings.folds, number_of_units(plan.frames, split))
         orders = lower_orders(blocks)
         grid = replace(settings.grid, axes={**settings.grid.axes, "orders": tuple(map(list, orders))})
         plan_search(fitted, job.basis, replace(settings, grid=grid), options=search_options(job), all_at_once=together)
     except HiertlError as error:
         return SearchChoice({}, (), str(error))
     return SearchChoice(search, orders)
+
+
+def number_of_units(frames: FrameSequence, split: str) -> int:
+    """How many units of some frames folds divide: configurations, or groups, of which those that share one are one."""
+    first = first_equal(frames.configurations)
+    again = np.flatnonzero(first != np.arange(len(frames)))
+    if split == "frame":
+        return len(frames) - len(again)
+    group = frames.facts.group
+    linked = DisjointSet(np.unique(group).tolist())
+    for one, other in np.unique(np.stack([group[again], group[first[again]]], axis=1), axis=0).tolist():
+        linked.merge(one, other)
+    return int(linked.n_subsets)
 
 
 def lower_orders(blocks: Sequence[BlockChoice]) -> tuple[tuple[int, int, int], ...]:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..dataset.holding_out import first_equal
 from ..errors import FrameError
+from ..frames.frame_sequence import sequence_of
 from ..text.cards import survey_card
 from ..text.display import Shown, table_text
 from ..text.words import count_text
-from ..units import EV, KCAL_PER_A3_IN_GPA
-from .distances import REACH, PairDistances, heights, pair_distances
-from .isolated_atoms import IsolatedAtom, agreed_energies, disagreements, isolated_atoms
+from ..units import EV
+from .distances import REACH, PairDistances, described_pairs
+from .energy_offsets import energy_offsets
+from .frame_look import Sums, look_at_frames
+from .isolated_atoms import IsolatedAtom, agreed_energies, disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from ..executors.base import Executor
+    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
+    from ..frames.frame_facts import FrameFacts
 
 LABEL_UNITS: Final = {
     "eV": {"energy": ("eV/atom", EV), "force": ("eV/Å", EV), "stress": ("GPa", 1.0)},
@@ -94,7 +100,7 @@ class Survey(Shown, card=survey_card):
         Frames that repeat in one or two.
     molecules : int
         Frames that repeat in none.
-    thinnest : tuple of float
+    thinnest : ndarray
         Å, distance of the nearest two faces of each cell of a repeating frame.
     copies : int
         Frames whose configuration an earlier frame has.
@@ -102,6 +108,10 @@ class Survey(Shown, card=survey_card):
         Frames of one atom without neighbours, with an energy.
     isolated_notes : tuple of str
         What was not taken for such a frame.
+    telling : Mapping from ElementSet to int
+        By element set of frames, labels that can tell something: those that are not zero by symmetry.
+    isolated_frames : ndarray of int
+        Numbers of the frames that are an isolated atom, with an energy or without.
     label_text : str
         Under which keys the labels were found, as the readers say.
     """
@@ -120,8 +130,10 @@ class Survey(Shown, card=survey_card):
     crystals: int
     slabs: int
     molecules: int
-    thinnest: tuple[float, ...]
+    thinnest: NDArray[np.float64]
     copies: int
+    telling: Mapping[ElementSet, int]
+    isolated_frames: NDArray[np.int64]
     isolated: tuple[IsolatedAtom, ...] = ()
     isolated_notes: tuple[str, ...] = ()
     label_text: str = ""
@@ -154,7 +166,7 @@ class Survey(Shown, card=survey_card):
         int
             How many.
         """
-        return sum(t < cutoff for t in self.thinnest)
+        return int((self.thinnest < cutoff).sum())
 
     def text(self, units: str = "eV") -> str:
         """What there is, for people.
@@ -181,9 +193,9 @@ class Survey(Shown, card=survey_card):
             f"element sets: {_counted(self.element_sets)}", f"compositions: {_counted(self.compositions)}",
             f"groups: {_counted(self.groups)}",
         ]  # fmt: skip
-        if self.thinnest:
+        if len(self.thinnest):
             lines.append(
-                f"cells: the thinnest is {min(self.thinnest):.2f} Å from face to face, the median "
+                f"cells: the thinnest is {float(self.thinnest.min()):.2f} Å from face to face, the median "
                 f"{float(np.median(self.thinnest)):.2f} Å"
             )
         if self.copies:
@@ -246,23 +258,22 @@ class Survey(Shown, card=survey_card):
             "energy_offsets": dict(self.offsets), "undetermined_offsets": list(self.undetermined),
             "isolated_atoms": [a.as_dict() for a in self.isolated], "isolated_notes": list(self.isolated_notes),
             "pairs": [p.as_dict() for p in self.pairs], "periodic": self.crystals, "slabs": self.slabs,
-            "molecules": self.molecules, "thinnest_cell": min(self.thinnest, default=None), "copies": self.copies,
+            "molecules": self.molecules, "thinnest_cell": min(self.thinnest.tolist(), default=None),
+            "copies": self.copies,
         }  # fmt: skip
 
 
-def survey(
-    frames: Sequence[Frame],
-    *,
-    watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
-) -> Survey:
+def survey(frames: Sequence[Frame], *, executor: Executor | None = None) -> Survey:
     """Look at all frames: elements, groups, labels and their spread, distances, cells.
+
+    Of a :class:`~hiertl_dist.Dataset` no more than some ten bytes a frame are held here.
 
     Parameters
     ----------
     frames : sequence of Frame
         All of the data set, labelled or not.
-    watch : callable taking an iterable of Frame and a str, optional
-        Wraps the frames as they are looked at, to show progress; the str says what is done.
+    executor : Executor, optional
+        Who looks at the frames; default: this process.
 
     Returns
     -------
@@ -273,79 +284,45 @@ def survey(
     ------
     FrameError
         No frame, or a cell without volume, naming the frame.
+    TaskFailed
+        The latter of a worker.
     """
-    if not frames:
+    sequence = sequence_of(frames)
+    if not len(sequence):
         raise FrameError("survey: expected at least one frame, found none")
-    offsets, undetermined, left = energy_offsets(frames)
-    labels = [
-        _spread("energy", [np.array([e]) for e in left]),
-        _spread("force", [f.forces for f in frames if f.forces is not None]),
-        _spread("stress", [KCAL_PER_A3_IN_GPA * f.stress for f in frames if f.stress is not None]),
-    ]
-    seen = Counter(f.configuration for f in frames)
+    if executor is not None:
+        executor.require_alike(sequence.identities, "frames")
+    facts = sequence.facts
+    counted, look = look_at_frames(sequence, executor)
+    offsets, undetermined, left = energy_offsets(facts)
+    labels = [("energy", Sums.of(len(left), left)), ("force", look.forces), ("stress", look.stresses)]
+    elements = facts.elements()
+    isolated = sorted(look.isolated.atoms, key=lambda atom: atom.element)
     return Survey(
-        len(frames), sum(map(len, frames)), tuple(sorted(set().union(*(f.elements for f in frames)))),
-        Counter(f.group for f in frames),
-        dict(_by_size(Counter(f.element_set for f in frames))),
-        dict(_by_size(Counter(f.composition for f in frames))),
-        tuple(s for s in labels if s is not None),
-        sum(f.energy is None and f.forces is None and f.stress is None for f in frames),
-        offsets, undetermined, pair_distances(frames, watch),
-        sum(f.periodic for f in frames), sum(f.cell is not None and not f.periodic for f in frames),
-        sum(f.cell is None for f in frames), tuple(t for f in frames if (t := thinnest(f)) is not None),
-        sum(n - 1 for n in seen.values()), *isolated_atoms(frames),
+        len(sequence), int(facts.n_atoms.sum(dtype=np.int64)), elements, _groups(facts),
+        _by_size(facts.set_names, facts.sets), _by_size(facts.compositions, facts.formula),
+        tuple(LabelSpread(kind, s.frames, s.rows, s.rms, s.largest) for kind, s in labels if s.frames),
+        int((facts.labels == 0).sum()), offsets, undetermined, described_pairs(elements, counted, look.closest),
+        look.crystals, look.slabs, look.molecules, np.concatenate([np.empty(0), *look.thinnest]),
+        int((first_equal(sequence.configurations) != np.arange(len(sequence))).sum()), look.telling,
+        np.concatenate([np.empty(0, np.int64), *look.isolated.numbers]), tuple(isolated), look.isolated.notes,
     )  # fmt: skip
 
 
-def thinnest(frame: Frame) -> float | None:
-    """Å, how far apart the nearest two faces of a cell are that the frame repeats across; ``None`` for a molecule."""
-    distances = heights(frame)
-    return float(distances.min()) if len(distances) else None
+def _groups(facts: FrameFacts) -> dict[str, int]:
+    """Number of frames of each group, in order of first appearance."""
+    numbers = np.bincount(facts.group, minlength=len(facts.group_names))
+    counts = dict(zip(facts.group_names, numbers.tolist(), strict=True))
+    return {name: counts[name] for name in facts.groups()}
 
 
-def energy_offsets(frames: Sequence[Frame]) -> tuple[dict[str, float], tuple[str, ...], NDArray[np.float64]]:
-    """Energies of single atoms that describe the total energies of some frames best: least squares, per atom.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        Those without an energy are passed over.
-
-    Returns
-    -------
-    offsets : dict from str to float
-        Energy of an atom of each element, kcal/mol.
-    undetermined : tuple of str
-        Elements whose energies the compositions do not tell apart; theirs are the smallest that do.
-    left : ndarray of shape (frames with an energy,)
-        What is left of each frame's energy, kcal/mol an atom.
-    """
-    known = [f for f in frames if f.energy is not None]
-    if not known:
-        return {}, (), np.empty(0)
-    elements = sorted(set().union(*(f.elements for f in known)))
-    shares = np.array([[f.species.count(e) / len(f) for e in elements] for f in known])
-    energies = np.array([f.energy / len(f) for f in known if f.energy is not None])
-    offsets, _, rank, _ = np.linalg.lstsq(shares, energies, rcond=1e-9)
-    loose: tuple[str, ...] = ()
-    if rank < len(elements):
-        _, _, directions = np.linalg.svd(shares)
-        free = np.abs(directions[rank:]).max(axis=0)
-        loose = tuple(e for e, f in zip(elements, free, strict=True) if f > 1e-6)
-    return dict(zip(elements, offsets.tolist(), strict=True)), loose, energies - shares @ offsets
-
-
-def _spread(kind: str, labels: Sequence[NDArray[np.float64]]) -> LabelSpread | None:
-    if not labels:
-        return None
-    values = np.concatenate([np.ravel(v) for v in labels])
-    values = values[np.isfinite(values)]
-    largest = float(np.abs(values).max(initial=0.0))
-    return LabelSpread(kind, len(labels), len(values), float(np.sqrt(np.mean(values**2))), largest)
-
-
-def _by_size(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (len(item[0]), item[0]))
+def _by_size(names: Sequence[str], codes: NDArray[np.int32]) -> dict[str, int]:
+    """Number of frames of each name, shorter names first; several codes may have one name."""
+    counts: dict[str, int] = {}
+    for name, number in zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True):
+        if number:
+            counts[name] = counts.get(name, 0) + number
+    return dict(sorted(counts.items(), key=lambda item: (len(item[0]), item[0])))
 
 
 def _counted(counts: Mapping[str, int]) -> str:

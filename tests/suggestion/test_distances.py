@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import random_frame, random_frames
 
-from hiertl_dist import Frame
-from hiertl_dist.suggestion import distances
-from hiertl_dist.suggestion.distances import REACH, heights, pair_distances, sample_frames, shells
+from hiertl_dist import Frame, survey
+from hiertl_dist.frames.frame_facts import facts_of
+from hiertl_dist.frames.frame_table import table_of
+from hiertl_dist.suggestion import frame_look
+from hiertl_dist.suggestion.distances import REACH, bin_counts, heights, sample_numbers, shells, thinnest_cells
 
 LATTICES = {
     "sc": ([[0, 0, 0]], 1.0), "fcc": ([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]], 0.5**0.5),
@@ -20,6 +23,10 @@ LATTICES = {
     "diamond": ([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0],
                  [0.25, 0.25, 0.25], [0.25, 0.75, 0.75], [0.75, 0.25, 0.75], [0.75, 0.75, 0.25]], 3**0.5 / 4),
 }  # fmt: skip
+
+
+def pair_distances(frames):
+    return survey(frames).pairs
 
 
 def slow_distances(frame):
@@ -89,12 +96,12 @@ def test_two_near_shells_of_bcc_are_one():
 
 def test_rare_short_pairs_are_no_shell():
     many = np.concatenate([np.full(3000, 3.0), np.linspace(4.2, 8.0, 60000), [0.9, 1.4]])
-    assert shells(many)[0] == pytest.approx(3.0, abs=0.03)
+    assert shells(bin_counts(many))[0] == pytest.approx(3.0, abs=0.03)
 
 
 def test_no_pair_no_shell():
-    assert shells(np.empty(0)) == (None, None)
-    assert shells(np.array([REACH + 1.0])) == (None, None)
+    assert shells(bin_counts(np.empty(0))) == (None, None)
+    assert shells(bin_counts(np.array([REACH + 1.0]))) == (None, None)
 
 
 def test_a_pair_that_is_never_near_is_said_to_be_none():
@@ -112,7 +119,7 @@ def test_contacts_are_looked_for_in_all_frames(monkeypatch):
     for frame in frames:
         for pair, own in slow_distances(frame).items():
             slow[pair] = min(slow.get(pair, np.inf), min(own))
-    monkeypatch.setattr(distances, "sample_frames", lambda frames: sample_frames(frames, 1))
+    monkeypatch.setattr(frame_look, "SAMPLE", 1)
     for p in pair_distances(frames):
         assert p.shortest == pytest.approx(slow[p.elements], rel=1e-12)
 
@@ -120,7 +127,7 @@ def test_contacts_are_looked_for_in_all_frames(monkeypatch):
 def test_a_pair_that_only_a_frame_outside_the_sample_has(monkeypatch):
     far = Frame(("C", "N"), np.array([[0.0, 0, 0], [20.0, 0, 0]]), origin="far")
     near = Frame(("C", "N"), np.array([[0.0, 0, 0], [1.7, 0, 0]]), origin="near")
-    monkeypatch.setattr(distances, "sample_frames", lambda frames: list(frames)[:1])
+    monkeypatch.setattr(frame_look, "SAMPLE", 1)
     found = {p.name: p for p in pair_distances([far, near])}
     assert (found["CN"].shortest, found["CN"].origin) == (pytest.approx(1.7), "near")
     assert found["CN"].peak == pytest.approx(1.7)
@@ -128,8 +135,7 @@ def test_a_pair_that_only_a_frame_outside_the_sample_has(monkeypatch):
 
 def test_the_sample_is_spread_and_has_every_element_set():
     frames = random_frames({"C": 9, "N": 2, "CN": 4})
-    chosen = sample_frames(frames, 3)
-    assert [f.origin for f in chosen] == [f.origin for f in (*frames[0:9:3], *frames[9:11], *frames[11::2])]
+    assert sample_numbers(facts_of(frames), 3).tolist() == [0, 3, 6, 9, 10, 11, 13]
 
 
 def test_heights_of_a_sheared_cell():
@@ -144,3 +150,12 @@ def test_the_vector_that_a_slab_does_not_repeat_along_means_nothing():
     slab = Frame(("C",), np.zeros((1, 3)), cell, pbc=(True, True, False))
     assert heights(slab) == pytest.approx([4.0, 3.0])
     assert len(heights(Frame(("C",), np.zeros((1, 3))))) == 0
+
+
+def test_thinnest_cells_of_many_frames():
+    crystal, slab, molecule = (random_frame(("C",), k).without_labels(stress=True) for k in range(3))
+    slab = replace(slab, pbc=(True, False, True))
+    molecule = replace(molecule, cell=None, pbc=(False,) * 3)
+    found = thinnest_cells(table_of([slab, molecule, crystal, slab]))
+    assert found[[0, 2, 3]].tolist() == [heights(f).min() for f in (slab, crystal, slab)]
+    assert np.isnan(found[1])

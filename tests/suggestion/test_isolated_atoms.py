@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hiertl_dist import Frame, survey
-from hiertl_dist.suggestion.isolated_atoms import SAME, agreed_energies, disagreements, isolated_atoms
+from hiertl_dist.suggestion.isolated_atoms import SAME, agreed_energies, disagreements
 
 
 def atom(element="C", energy=-3.0, size=20.0, group="", origin="here", species=None, **more):
@@ -14,6 +14,11 @@ def atom(element="C", energy=-3.0, size=20.0, group="", origin="here", species=N
     chosen = species or (element,)
     positions = np.arange(3.0 * len(chosen)).reshape(-1, 3)
     return Frame(chosen, positions, cell=cell, energy=energy, group=group, origin=origin, **more)
+
+
+def isolated_atoms(frames):
+    known = survey(frames)
+    return known.isolated, known.isolated_notes
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,13 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist import Basis, Frame, Model, read_frames, suggest_input, survey
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.errors import InputError
+from hiertl_dist.frames.frame_facts import facts_of
+from hiertl_dist.frames.frame_table import table_of
 from hiertl_dist.model.one_body import one_body_values
 from hiertl_dist.suggestion.distances import PairDistances
+from hiertl_dist.suggestion.frame_look import informative
 from hiertl_dist.suggestion.suggesting import choose_hold_out, wall_distance
-from hiertl_dist.suggestion.suggesting_basis import choose_cutoffs, choose_pairs, informative
+from hiertl_dist.suggestion.suggesting_basis import choose_cutoffs, choose_pairs
 from hiertl_dist.units import EV
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -84,30 +87,34 @@ def test_the_wall_ends_below_every_contact():
 
 def test_labels_that_are_zero_by_symmetry_tell_nothing():
     (frame,) = random_frames({"C": 1})
-    assert informative(frame) == 3 * 12 + 6 + 1
     still = replace(frame, forces=np.zeros((12, 3)), stress=np.array([1.0, 1.0, 1.0, 0, 0, 0]))
-    assert informative(still) == 3 + 1
+    bare = still.without_labels(forces=True, energy=True)
+    assert informative(table_of([frame, still, bare])).tolist() == [3 * 12 + 6 + 1, 3 + 1, 3]
 
 
 # ---- what is held out
 
 
+def hold_out_of(frames, isolated=()):
+    return choose_hold_out(facts_of(frames), np.isin(np.arange(len(frames)), isolated))
+
+
 def test_whole_groups_are_held_out_where_there_are_enough():
     groups = tuple(f"t{k:02d}[x]" for k in range(10))
     frames = random_frames({"C": 20}, groups=groups)
-    found = choose_hold_out(frames)
+    found = hold_out_of(frames)
     assert found.table == {"groups": ["t02[[]x]", "t07[[]x]"]}
     assert found.frames == 4
 
 
 def test_each_element_set_needs_groups_of_its_own():
     frames = random_frames({"C": 20, "N": 20}, groups=tuple(f"t{k}" for k in range(10)))
-    assert "groups" not in choose_hold_out(frames).table
+    assert "groups" not in hold_out_of(frames).table
 
 
 def test_single_frames_otherwise():
-    assert choose_hold_out(random_frames({"C": 25})).table == {"every": 10}
-    few = choose_hold_out(random_frames({"C": 25}, groups=tuple(f"g{k}" for k in range(4))))
+    assert hold_out_of(random_frames({"C": 25})).table == {"every": 10}
+    few = hold_out_of(random_frames({"C": 25}, groups=tuple(f"g{k}" for k in range(4))))
     assert few.table == {"fraction": 0.1}
 
 
@@ -356,8 +363,10 @@ def test_isolated_atoms_that_differ_are_said_and_not_averaged():
 
 def test_isolated_atoms_leave_the_choice_of_what_is_held_out_as_it_is():
     frames = made({"C": 20}, groups=tuple(f"t{k}" for k in range(5)))
-    assert choose_hold_out([*frames, atom("C", -3.0)]).table == choose_hold_out(frames).table
-    assert set(choose_hold_out(frames).table) == {"groups"}
+    found = suggested([*frames, atom("C", -3.0)]).hold_out
+    assert found.table == hold_out_of(frames).table
+    assert found.reason.startswith("1 of 5 groups, 4 of 21 frames")
+    assert set(hold_out_of(frames).table) == {"groups"}
 
 
 def test_paths_are_relative_to_the_folder_of_the_file(tmp_path, monkeypatch, capsys):

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from synthetic import random_frames
 
-from hiertl_dist import Frame, survey
+from hiertl_dist import Dataset, Frame, suggest_input, survey
 from hiertl_dist.errors import FrameError
-from hiertl_dist.suggestion.surveying import energy_offsets
+from hiertl_dist.evaluation import contacts
+from hiertl_dist.executors import SerialExecutor, TaskFailed
+from hiertl_dist.frames.frame_facts import facts_of
+from hiertl_dist.frames.frame_sequence import FrameList
+from hiertl_dist.suggestion import energy_offsets as offsets_module
+from hiertl_dist.suggestion.energy_offsets import energy_offsets
+from hiertl_dist.suggestion.suggesting_search import number_of_units
 from hiertl_dist.units import EV, KCAL_PER_A3_IN_GPA
 
 FRAMES = random_frames({"C": 3, "N": 2, "CN": 4}, seed=5, groups=("hot", "cold"))
@@ -66,7 +72,7 @@ def test_compositions_that_do_not_tell_elements_apart_are_said():
     water = [
         Frame(("O", "H", "H"), np.array([[0, 0, 0], [0.96, 0, 0], [0, 0.96, 0.1 * k]]), energy=-100.0) for k in range(4)
     ]
-    offsets, loose, left = energy_offsets(water)
+    offsets, loose, left = energy_offsets(facts_of(water))
     assert loose == ("H", "O")
     assert 2 * offsets["H"] + offsets["O"] == pytest.approx(-100.0)
     assert np.abs(left).max() < 1e-9
@@ -76,7 +82,7 @@ def test_compositions_that_do_not_tell_elements_apart_are_said():
 def test_only_the_elements_that_are_loose_are_named():
     frames = with_energies(FRAMES, {"C": -1.0, "N": -2.0})
     salt = Frame(("Na", "Cl"), np.array([[0, 0, 0], [2.4, 0, 0]]), energy=-3.0)
-    assert energy_offsets([*frames, salt])[1] == ("Cl", "Na")
+    assert energy_offsets(facts_of([*frames, salt]))[1] == ("Cl", "Na")
 
 
 def test_frames_without_some_labels_or_any():
@@ -99,7 +105,7 @@ def test_stress_components_that_are_missing_do_not_count():
 def test_molecules_have_no_cells():
     found = survey([Frame(f.species, f.positions, energy=1.0) for f in FRAMES])
     assert found.molecules == 9
-    assert found.thinnest == ()
+    assert len(found.thinnest) == 0
     assert "9 molecules" in found.text()
 
 
@@ -123,3 +129,40 @@ def test_json():
 def test_no_frame_is_an_error():
     with pytest.raises(FrameError, match="at least one frame"):
         survey([])
+
+
+def test_a_data_set_is_surveyed_in_parts_as_a_list_is_at_once(tmp_path, monkeypatch):
+    molecule = Frame(("C", "N", "O"), np.array([[0, 0, 0], [1.3, 0, 0], [0, 1.4, 0]]), energy=-9.0, group="cold")
+    lone = Frame(("O",), np.zeros((1, 3)), energy=-1.0, group="isolated_atom", origin="alone")
+    frames = [*with_energies(FRAMES, {"C": -1.0, "N": -2.0}, 0.1), molecule, lone, FRAMES[0], replace(FRAMES[1])]
+    whole = survey(frames)
+    data = Dataset.create(tmp_path / "data", frames, executor=SerialExecutor())
+    monkeypatch.setattr(contacts, "CHUNK_ATOMS", 30)
+    monkeypatch.setattr(offsets_module, "AT_ONCE", 2)
+    monkeypatch.setattr(Dataset, "__iter__", lambda _: pytest.fail("all frames are walked through"))
+    for parts in (survey(data), survey(data, executor=SerialExecutor())):
+        assert parts.text() == whole.text()
+        assert (parts.thinnest == whole.thinnest).all()
+        assert (parts.telling, parts.isolated_frames.tolist()) == (whole.telling, [10])
+        assert parts.offsets == pytest.approx(whole.offsets, rel=1e-10)
+
+
+def test_an_input_for_a_data_set_is_that_for_a_list(tmp_path):
+    frames = with_energies(random_frames({"C": 20, "CN": 20}, 2, groups=("a", "b")), {"C": -1.0, "N": -2.0}, 0.1)
+    data = Dataset.create(tmp_path / "data", frames, executor=SerialExecutor())
+    assert suggest_input(data).toml() == suggest_input(frames).toml()
+
+
+def test_a_frame_that_cannot_be_looked_at_is_named():
+    far = Frame(("C", "C"), np.array([[0.0, 0, 0], [3e6, 0, 0]]), origin="the far one")
+    with pytest.raises(FrameError, match="the far one"):
+        survey([FRAMES[0], far])
+    with pytest.raises(TaskFailed, match="the far one"):
+        survey([FRAMES[0], far], executor=SerialExecutor())
+
+
+def test_units_that_folds_divide():
+    a, b, c, d = FRAMES[:4]
+    frames = FrameList([replace(a, group="x"), replace(b, group="y"), replace(a, group="y"), replace(c, group="z"), d])
+    assert number_of_units(frames, "frame") == 4
+    assert number_of_units(frames, "group") == len({d.group, "xy", "z"})
