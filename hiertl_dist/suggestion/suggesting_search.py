@@ -67,27 +67,32 @@ def choose_search(
         The table, or why there is none.
     """
     held_out = table.get("hold_out", {})
-    fitted, _ = hold_out(frames, **held_out)
+    fitted = sequence_of(hold_out(frames, **held_out)[0])
     split = "group" if "groups" in held_out else "frame"
-    facts = sequence_of(fitted).facts
-    labelled = sequence_of(fitted).take(np.flatnonzero(facts.n_rows > 0))
-    units = len(labelled.facts.groups()) if split == "group" else number_of_units(labelled, split)
     search = {
-        "folds": {"count": max(2, min(FOLDS, units)), "split": split},
+        "folds": {"count": max(2, min(FOLDS, _most_folds(fitted, split))), "split": split},
         "grid": {"regulariser": {"kind": "ridge", "alpha": list(ALPHAS)}},
     }  # fmt: skip
     try:
         job = Input.from_dict({**table, "data": [{"path": "data"}], "search": search})
         settings = job.search
         assert settings is not None
-        plan = plan_search(fitted, job.basis, settings, options=search_options(job), all_at_once=together)
-        require_enough(settings.folds, number_of_units(plan.frames, split))
+        used = plan_search(fitted, job.basis, settings, options=search_options(job), all_at_once=together).frames
+        require_enough(settings.folds, number_of_units(used, split))
+        del used
         orders = lower_orders(blocks)
         grid = replace(settings.grid, axes={**settings.grid.axes, "orders": tuple(map(list, orders))})
         plan_search(fitted, job.basis, replace(settings, grid=grid), options=search_options(job), all_at_once=together)
     except HiertlError as error:
         return SearchChoice({}, (), str(error))
     return SearchChoice(search, orders)
+
+
+def _most_folds(frames: FrameSequence, split: str) -> int:
+    labelled = frames.facts.n_rows > 0
+    if split == "group":
+        return len(frames.facts.groups(labelled))
+    return number_of_units(frames.take(np.flatnonzero(labelled)), split)
 
 
 def number_of_units(frames: FrameSequence, split: str) -> int:
