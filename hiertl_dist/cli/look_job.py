@@ -70,6 +70,7 @@ class Look:
             "notes": [*self.notes, *(own.notes if own is not None else ())],
             "all_at_once": None if own is None else own.all_at_once,
             "estimated_cpu_seconds": None if own is None else own.seconds,
+            "fit_cpu_seconds": None if own is None else own.cpu.as_dict(),
             "output": None if self.output is None else str(self.output),
         }  # fmt: skip
 

@@ -5,14 +5,16 @@ Figures are those of ``benchmarks/README.md``: they are right within a third, an
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..frames.element_set import ElementSet
 from ..model.blocks import blocks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
+
+    from ..model.basis import Basis
 
 QR_RATE: Final = 5e10
 """Floating-point operations per second of a QR on one core, roughly; the solve of a ridge has about the same."""
@@ -66,6 +68,10 @@ class FitSeconds:
     reduction: float
     solve: float
 
+    def __add__(self, other: FitSeconds) -> FitSeconds:
+        """Those of two fits."""
+        return FitSeconds(*(one + more for one, more in zip(astuple(self), astuple(other), strict=True)))
+
     @property
     def total(self) -> float:
         """All of it."""
@@ -76,14 +82,46 @@ class FitSeconds:
         return asdict(self) | {"total": self.total}
 
 
-def reduction_seconds(segments: Iterable[HasRows], width: int) -> float:
-    """CPU seconds of the reduction of the rows of some segments, with as many columns and labels."""
-    return sum(s.rows for s in segments) * width * (2.0 * width / QR_RATE + ENTRY_SECONDS)
+def reduction_seconds(rows: int, width: int) -> float:
+    """CPU seconds of the reduction of so many rows, with as many columns and labels."""
+    return rows * width * (2.0 * width / QR_RATE + ENTRY_SECONDS)
 
 
 def solve_seconds(width: int) -> float:
     """CPU seconds of the solve of a ridge with as many columns."""
     return float(width) ** 3 / QR_RATE
+
+
+def planning_seconds(frames: int, atoms: int) -> float:
+    """CPU seconds of a plan of so many frames."""
+    return FRAME_SECONDS * frames + ATOM_SECONDS * atoms
+
+
+def seconds_of_one_fit(blocks: Collection[str], basis: Basis, making: float, rows: int, width: int) -> FitSeconds:
+    """What one fit spends after it is planned.
+
+    Parameters
+    ----------
+    blocks : collection of str
+        Names of the blocks that are fitted together.
+    basis : Basis
+        With all blocks; those below these are frozen.
+    making : float
+        CPU seconds of making the rows of these blocks.
+    rows : int
+        How many there are.
+    width : int
+        Columns of all blocks, and one for the labels.
+
+    Returns
+    -------
+    FitSeconds
+        By what is done; nothing for planning.
+    """
+    names = [b.name for b in blocks_of(basis)]
+    below = any(n.is_proper_subset(ElementSet.parse(b)) and n not in blocks for b in blocks for n in names)
+    frozen = FROZEN_SHARE * making if below else 0.0
+    return FitSeconds(0.0, making, frozen, reduction_seconds(rows, width), solve_seconds(width))
 
 
 def fit_seconds(plan: Any, fits: Iterable[tuple[Sequence[str], Sequence[HasRows]]] | None = None) -> FitSeconds:
@@ -103,18 +141,13 @@ def fit_seconds(plan: Any, fits: Iterable[tuple[Sequence[str], Sequence[HasRows]
         By what is done.
     """
     atoms = sum(int(s.frames.facts.n_atoms.sum()) for s in plan.segments)
-    planning = FRAME_SECONDS * sum(len(s.frames) for s in plan.segments) + ATOM_SECONDS * atoms
-    reduction = solve = frozen = 0.0
-    lower = {b.name for b in blocks_of(plan.basis)}
+    spent = FitSeconds(planning_seconds(sum(len(s.frames) for s in plan.segments), atoms), 0.0, 0.0, 0.0, 0.0)
     seconds: dict[tuple[str, str], float] = {(t.segment.key, t.block): t.seconds for t in plan.tiles}
     for blocks, segments in fitted_together(plan) if fits is None else fits:
-        below = any(ElementSet.parse(b).is_proper_subset(other) and b not in blocks for other in blocks for b in lower)
-        if below:
-            frozen += FROZEN_SHARE * sum(seconds.get((s.key, b), 0.0) for s in segments for b in blocks)
+        making = sum(seconds.get((s.key, b), 0.0) for s in segments for b in blocks)
         width = sum(plan.columns[b] for b in blocks) + 1
-        reduction += reduction_seconds(segments, width)
-        solve += solve_seconds(width)
-    return FitSeconds(planning, plan.seconds, frozen, reduction, solve)
+        spent += seconds_of_one_fit(blocks, plan.basis, making, sum(s.rows for s in segments), width)
+    return replace(spent, rows=plan.seconds)  # once, though several fits have some
 
 
 def fitted_together(plan: Any) -> list[tuple[list[str], list[Any]]]:

@@ -224,7 +224,7 @@ def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], fl
     seconds = _row_seconds(plan, source.blocks) if source.store is None else {}
 
     def cost(leaf: Sequence[Segment]) -> float:
-        return sum(reduction_seconds([s], source.width_of(s.elements)) + seconds.get(s.key, 0.0) for s in leaf)
+        return sum(reduction_seconds(s.rows, source.width_of(s.elements)) + seconds.get(s.key, 0.0) for s in leaf)
 
     return cost
 

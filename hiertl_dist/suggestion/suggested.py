@@ -8,14 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..text.cards import suggested_card
+from ..text.cards import cpu_text, suggested_card
 from ..text.display import Shown, table_text
+from ..text.words import count_text
 from ..units import EV
 from .isolated_atoms import agreed_energies, disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..design_matrix.fit_costs import FitSeconds
     from .suggesting_basis import BlockChoice, PairChoice
     from .suggesting_search import SearchChoice
     from .surveying import Survey
@@ -78,6 +80,10 @@ class SuggestedInput(Shown, card=suggested_card):
         What a user should know.
     search : SearchChoice
         What ``hiertl-dist search`` would compare.
+    cpu : FitSeconds
+        Estimated CPU seconds of the fit by what is done, as ``hiertl-dist plan`` estimates them.
+    looked_at : int
+        How many of the frames to be fitted they follow from; a plan looks at all.
     """
 
     table: Mapping[str, Any]
@@ -89,6 +95,8 @@ class SuggestedInput(Shown, card=suggested_card):
     guesses: tuple[str, ...]
     warnings: tuple[str, ...]
     search: SearchChoice
+    cpu: FitSeconds
+    looked_at: int
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -98,7 +106,7 @@ class SuggestedInput(Shown, card=suggested_card):
     @property
     def seconds(self) -> float:
         """Estimated CPU seconds of the fit."""
-        return sum(b.seconds for b in self.blocks)
+        return self.cpu.total
 
     def toml(self, name: str = "input.toml") -> str:
         """A commented input file, which :meth:`hiertl_dist.Input.from_toml` reads.
@@ -144,6 +152,8 @@ def _text(suggested: SuggestedInput) -> str:
     ]  # fmt: skip
     lines = [
         table_text(["blocks fitted together", "orders", "columns", "labels", "CPU s (estimate)"], rows),
+        f"CPU time of the fit, by a ridge (estimate from {count_text(suggested.looked_at, 'frame')}, which "
+        f"hiertl-dist plan makes from all): {cpu_text(suggested.cpu.as_dict())}",
         f"held out: {suggested.hold_out.reason}",
     ]
     lines += [f"note: {note}" for note in suggested.warnings]

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..dataset.holding_out import hold_out
 from ..errors import InputError
 from ..frames.frame_sequence import sequence_of
 from .distances import REACH
+from .fit_estimates import FitEstimates
 from .suggested import HoldOut, SuggestedInput
 from .suggesting_basis import BlockChoice, PairChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
 from .suggesting_search import choose_search
@@ -90,7 +92,11 @@ def suggest_input(
     pairs = choose_pairs(known.pairs)
     cutoffs = choose_cutoffs(known.pairs)
     share = held_out.frames / len(labelled)
-    blocks, together = choose_blocks(labelled, known.telling, known.elements, pairs, cutoffs, share)
+    used = sequence_of(hold_out(sequence, **held_out.table)[0])
+    estimates = FitEstimates(used.take(np.flatnonzero(used.facts.n_rows > 0)))
+    blocks, cpu, together = choose_blocks(
+        labelled, known.telling, known.elements, pairs, cutoffs, share, estimates
+    )  # fmt: skip
     own_orders = {} if together else {name: orders for b in blocks for name, orders in b.orders.items()}
     basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own_orders)
     fit: dict[str, Any] = {
@@ -106,11 +112,13 @@ def suggest_input(
         "hold_out": dict(held_out.table), "fit": fit, "output": {"folder": "results", "units": "eV"},
     }  # fmt: skip
     table = {key: value for key, value in table.items() if value}
-    search = choose_search(table, sequence, blocks, together)
+    search = choose_search(table, used, blocks, together)
     if search.table:
         table["search"] = search.table
     warnings = _warnings(known, cutoffs.two_body, together)
-    return SuggestedInput(table, known, pairs, blocks, held_out, together, tuple(notes), tuple(warnings), search)
+    return SuggestedInput(
+        table, known, pairs, blocks, held_out, together, tuple(notes), tuple(warnings), search, cpu, estimates.looked_at
+    )
 
 
 def _block_table(block: BlockChoice) -> dict[str, Any]:

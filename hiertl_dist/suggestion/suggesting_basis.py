@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from ..design_matrix.fit_costs import FitSeconds
 from ..errors import InputError
-from ..evaluation.compiled_basis import compile_recipe
-from ..evaluation.frame_rows import scan_frame
-from ..evaluation.row_costs import tile_seconds
 from ..frames.element_set import ElementSet
-from ..frames.rows import frame_rows
 from ..model.basis import Basis
 from ..model.blocks import blocks_of, sets_used
 from .distances import REACH, PairDistances, sample_numbers
@@ -23,9 +20,8 @@ from .distances import REACH, PairDistances, sample_numbers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ..evaluation.frame_rows import FrameScan
-    from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
+    from .fit_estimates import FitEstimates
 
 INNER: Final = 0.6
 """rmin as a fraction of the closest contact. Just below it (0.98), where chimes_lsq's users set it, a contact that is
@@ -56,8 +52,7 @@ for each column of the last level."""
 SECONDS: Final = 300.0
 """CPU seconds that a fit may take by the estimate: some minutes on two cores."""
 
-FLOPS: Final = 1e10
-"""Of one core in the reduction of rows, each of which takes 2 n² for n columns."""
+NOTHING: Final = FitSeconds(0.0, 0.0, 0.0, 0.0, 0.0)
 
 MOST_ELEMENTS: Final = 4
 """Elements of the largest block: a ChIMES cluster has at most four atoms."""
@@ -114,8 +109,8 @@ class BlockChoice:
         How many they have together.
     labels : int
         Numbers other than zero in their frames.
-    seconds : float
-        Estimated CPU seconds.
+    cpu : FitSeconds
+        Estimated CPU seconds after the plan.
     include_fewer : bool
         Whether frames of some of its elements are used too.
     needs_only : bool
@@ -129,10 +124,15 @@ class BlockChoice:
     level: Orders
     columns: int = 0
     labels: int = 0
-    seconds: float = 0.0
+    cpu: FitSeconds = NOTHING
     include_fewer: bool = False
     needs_only: bool = False
     at_once: tuple[ElementSet, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Estimated CPU seconds of the fit, all of them."""
+        return self.cpu.total
 
     @property
     def names(self) -> tuple[ElementSet, ...]:
@@ -215,8 +215,8 @@ def orders_of(block: ElementSet, level: Orders) -> Orders:
 
 def choose_blocks(
     frames: FrameSequence, telling: Mapping[ElementSet, int], elements: Sequence[str], pairs: Sequence[PairChoice],
-    cutoffs: Cutoffs, held_out: float,
-) -> tuple[tuple[BlockChoice, ...], bool]:  # fmt: skip
+    cutoffs: Cutoffs, held_out: float, estimates: FitEstimates,
+) -> tuple[tuple[BlockChoice, ...], FitSeconds, bool]:  # fmt: skip
     """Which blocks are fitted, which lower blocks with them, and their orders.
 
     A block is fitted by itself where its own frames determine it (:data:`LABELS_A_COLUMN_ALONE` labels for each
@@ -237,21 +237,25 @@ def choose_blocks(
         What was chosen for all.
     held_out : float
         The share of the frames that is held out.
+    estimates : FitEstimates
+        Of fits to the others.
 
     Returns
     -------
     blocks : tuple of BlockChoice
         In the order in which they are fitted.
+    cpu : FitSeconds
+        What all of it would spend.
     together : bool
         Whether all are fitted at once, because no frames have at most :data:`MOST_ELEMENTS` elements.
     """
-    ladder = _Ladder(frames, telling, elements, pairs, cutoffs, 1.0 - held_out)
+    ladder = _Ladder(frames, telling, elements, pairs, cutoffs, 1.0 - held_out, estimates)
     present = sorted(frames.facts.element_sets(), key=lambda s: (len(s.elements), sorted(s.elements)))
     small = [s for s in present if len(s.elements) <= MOST_ELEMENTS]
     if len(small) < len(present):
         names = tuple(b.name for b in blocks_of(ladder.bases[LEVELS[-1]]))
         whole = BlockChoice(ElementSet.of(elements), (), LEVELS[0], at_once=names)
-        return tuple(_within_budget([whole], ladder)), True
+        return *_within_budget([whole], ladder), True
     largest = {b for b in small if not any(b.is_proper_subset(s) for s in small)}
     fitted = [b for b in small if b in largest or ladder.suffice((b,), False, THREE_BODY, LABELS_A_COLUMN_ALONE)]
     lower = {
@@ -266,11 +270,13 @@ def choose_blocks(
         BlockChoice(b, tuple(free[b]), LEVELS[0], include_fewer=any(own in small for own in free[b]), needs_only=only)
         for b in fitted
     ]
-    return tuple(_within_budget(chosen, ladder)), False
+    return *_within_budget(chosen, ladder), False
 
 
-def _within_budget(chosen: Sequence[BlockChoice], ladder: _Ladder) -> list[BlockChoice]:
-    """The same with the highest orders for which labels and time suffice."""
+def _within_budget(
+    chosen: Sequence[BlockChoice], ladder: _Ladder
+) -> tuple[tuple[BlockChoice, ...], FitSeconds]:  # fmt: skip
+    """The same with the highest orders for which labels and time suffice, and what all of it would spend."""
     levels = []
     for block in chosen:
         names, fewer = block.names, block.include_fewer
@@ -278,11 +284,12 @@ def _within_budget(chosen: Sequence[BlockChoice], ladder: _Ladder) -> list[Block
         enough = [i for i, each in enumerate(least) if ladder.suffice(names, fewer, LEVELS[i], each)]
         levels.append(max(enough, default=0))
     blocks = [ladder.described(b, LEVELS[i]) for b, i in zip(chosen, levels, strict=True)]
-    while sum(b.seconds for b in blocks) > SECONDS and any(levels):
+    planning = ladder.planning(blocks)
+    while sum((b.cpu for b in blocks), planning).total > SECONDS and any(levels):
         worst = max((k for k, i in enumerate(levels) if i), key=lambda k: blocks[k].seconds)
         levels[worst] -= 1
         blocks[worst] = ladder.described(chosen[worst], LEVELS[levels[worst]])
-    return blocks
+    return tuple(blocks), sum((b.cpu for b in blocks), planning)
 
 
 class _Ladder:
@@ -290,7 +297,7 @@ class _Ladder:
 
     def __init__(
         self, frames: FrameSequence, telling: Mapping[ElementSet, int], elements: Sequence[str],
-        pairs: Sequence[PairChoice], cutoffs: Cutoffs, share: float,
+        pairs: Sequence[PairChoice], cutoffs: Cutoffs, share: float, estimates: FitEstimates,
     ) -> None:  # fmt: skip
         facts = frames.facts
         names = [facts.set_names[code] for code in facts.sets[sample_numbers(facts, 1)].tolist()]
@@ -309,10 +316,7 @@ class _Ladder:
         numbers = np.bincount(facts.sets, minlength=len(facts.set_names)).tolist()
         by_set = dict(zip(facts.set_names, numbers, strict=True))
         self.counts = {s: by_set[s] for s in names}
-        self.samples: dict[ElementSet, list[tuple[Frame, FrameScan]]] = defaultdict(list)
-        recipe = compile_recipe(self.bases[LEVELS[-1]])
-        for frame in frames.take(sample_numbers(facts, 5)):
-            self.samples[frame.element_set].append((frame, scan_frame(frame, recipe)))
+        self.estimates = estimates
 
     def columns(self, names: Sequence[ElementSet], level: Orders) -> int:
         return sum(b.n_columns for b in blocks_of(self.bases[level]) if b.name in names)
@@ -336,25 +340,9 @@ class _Ladder:
         columns = self.columns(block.names, level)
         return replace(
             block, level=level, columns=columns, labels=self.information(block.names, block.include_fewer),
-            seconds=self._seconds(block, level, columns),
+            cpu=self.estimates.fit(self.bases[level], block.names, self.sets(block.names, block.include_fewer)),
         )  # fmt: skip
 
-    def _seconds(self, block: BlockChoice, level: Orders, columns: int) -> float:
-        total = 0.0
-        names = {b.name for b in blocks_of(self.bases[level])}
-        for elements in self.sets(block.names, block.include_fewer):
-            own = tuple(n for n in block.names if n.is_subset(elements) and n in names)
-            if not own:
-                continue
-            recipe = compile_recipe(self.bases[level], own)
-            each = [
-                tile_seconds(f, s, recipe) + sum(self._rows(f)) * 2.0 * columns**2 / FLOPS
-                for f, s in self.samples[elements]
-            ]
-            total += self.share * self.counts[elements] * float(sum(each)) / len(each)
-        return total
-
-    @staticmethod
-    def _rows(frame: Frame) -> tuple[int, int, int]:
-        forces, stress, energy = frame_rows(frame)
-        return 3 * len(frame) * forces, len(stress), int(energy)
+    def planning(self, blocks: Iterable[BlockChoice]) -> FitSeconds:
+        """What the plan of all fits takes."""
+        return self.estimates.planning({s for b in blocks for s in self.sets(b.names, b.include_fewer)})

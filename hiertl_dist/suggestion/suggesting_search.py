@@ -10,9 +10,8 @@ import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
 from ..dataset.folds import require_enough
-from ..dataset.holding_out import first_equal, hold_out
+from ..dataset.holding_out import first_equal
 from ..errors import HiertlError
-from ..frames.frame_sequence import sequence_of
 from ..jobs.input_file import Input
 from ..jobs.search_job import search_options
 from ..model_selection.search_plan import plan_search
@@ -55,7 +54,7 @@ def choose_search(
     table : mapping from str to object
         The rest of the input.
     frames : FrameSequence
-        All frames.
+        All frames but those held out.
     blocks : sequence of BlockChoice
         The fits, with their orders.
     together : bool
@@ -66,23 +65,21 @@ def choose_search(
     SearchChoice
         The table, or why there is none.
     """
-    held_out = table.get("hold_out", {})
-    fitted = sequence_of(hold_out(frames, **held_out)[0])
-    split = "group" if "groups" in held_out else "frame"
+    split = "group" if "groups" in table.get("hold_out", {}) else "frame"
     search = {
-        "folds": {"count": max(2, min(FOLDS, _most_folds(fitted, split))), "split": split},
+        "folds": {"count": max(2, min(FOLDS, _most_folds(frames, split))), "split": split},
         "grid": {"regulariser": {"kind": "ridge", "alpha": list(ALPHAS)}},
     }  # fmt: skip
     try:
         job = Input.from_dict({**table, "data": [{"path": "data"}], "search": search})
         settings = job.search
         assert settings is not None
-        used = plan_search(fitted, job.basis, settings, options=search_options(job), all_at_once=together).frames
+        used = plan_search(frames, job.basis, settings, options=search_options(job), all_at_once=together).frames
         require_enough(settings.folds, number_of_units(used, split))
         del used
         orders = lower_orders(blocks)
         grid = replace(settings.grid, axes={**settings.grid.axes, "orders": tuple(map(list, orders))})
-        plan_search(fitted, job.basis, replace(settings, grid=grid), options=search_options(job), all_at_once=together)
+        plan_search(frames, job.basis, replace(settings, grid=grid), options=search_options(job), all_at_once=together)
     except HiertlError as error:
         return SearchChoice({}, (), str(error))
     return SearchChoice(search, orders)

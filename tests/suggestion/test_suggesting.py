@@ -179,6 +179,38 @@ def test_orders_follow_from_the_time(monkeypatch):
     assert bound.seconds < free.seconds
 
 
+ESTIMATED = {
+    "hierarchy": lambda: made({"C": 12, "N": 12, "CN": 16}),
+    "lower blocks free": lambda: made({"N": 12, "CN": 16}) + truth_of_pairs(
+        [Frame(("C", "C"), np.array([[0, 0, 0], [d, 0, 0]])) for d in (1.2, 1.5, 2.0)]
+    ),
+    "all at once": lambda: truth(random_frames({"BCNOF": 12, "C": 3}, atoms=24), ("B", "C", "N", "O", "F")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ESTIMATED)
+def test_the_estimate_is_that_of_the_plan(case, tmp_path, capsys):
+    write_extxyz(tmp_path / "data.extxyz", ESTIMATED[case]())
+    output = tmp_path / "input.toml"
+    assert cli.main(["init", str(tmp_path / "data.extxyz"), "-o", str(output), "--json"]) == 0
+    init = json.loads(capsys.readouterr().out)
+    together = ["--all-at-once"] * init["all_at_once"]
+    assert cli.main(["plan", str(output), "--executor", "serial", "--json", *together]) == 0, capsys.readouterr().err
+    plan = json.loads(capsys.readouterr().out)
+    assert init["fit_cpu_seconds"] == pytest.approx(plan["fit_cpu_seconds"], rel=1e-9)
+
+
+def test_of_more_frames_a_sample_stands_for_all(monkeypatch):
+    frames = made({"C": 24})
+    whole = suggested(frames)
+    monkeypatch.setattr("hiertl_dist.suggestion.fit_estimates.LOOKED_AT", 6)
+    some = suggested(frames)
+    assert (whole.looked_at, some.looked_at) == (len(frames) - whole.hold_out.frames, 6)
+    assert some.cpu.rows == pytest.approx(whole.cpu.rows, rel=0.2)
+    assert some.cpu.reduction == whole.cpu.reduction
+    assert "estimate from 6 frames" in some.text()
+
+
 def test_names_of_types_that_are_no_symbols():
     names = {"C": "C1", "N": "H+"}
     frames = [replace(f, species=tuple(names[s] for s in f.species)) for f in made({"C": 2, "CN": 30})]
