@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .boxes import close_cell
 from .edges import helper, jit
 
 ODD = 1
@@ -78,48 +79,13 @@ class Seen(NamedTuple):
 
 
 @helper
-def _cross(a, b, out, unit):
-    """Fill the vector at right angles to two, with ``unit`` of length 1."""
-    x, y, z = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
-    length = math.sqrt(x * x + y * y + z * z) if unit else 1.0
-    out[0], out[1], out[2] = x / length, y / length, z / length
-
-
-@helper
-def _box(cell, pbc, box, dual):
-    """Fill the box whose rows are the cell's where it repeats, else unit vectors at right angles to all others.
-
-    And its reciprocal, rows so that ``position @ dual.T`` are fractions. The values are the measure of what repeats by
-    the product of its edges, and as it is.
-    """
-    edges, repeats = 1.0, 0
+def _edges(cell, pbc):
+    """The product of the lengths of what repeats."""
+    product = 1.0
     for k in range(3):
-        for x in range(3):
-            box[k, x] = cell[k, x] if pbc[k] else 0.0
         if pbc[k]:
-            repeats += 1
-            edges *= math.sqrt(box[k, 0] ** 2 + box[k, 1] ** 2 + box[k, 2] ** 2)
-    for k in range(3):
-        after, last = (k + 1) % 3, (k + 2) % 3
-        if repeats == 0:
-            box[k, k] = 1.0
-        elif repeats == 1 and pbc[k]:
-            # the axis of its smallest component is not along it
-            least = 0
-            for x in range(3):
-                least = x if abs(box[k, x]) < abs(box[k, least]) else least
-            box[last, least] = 1.0
-            _cross(box[k], box[last], box[after], True)
-            _cross(box[k], box[after], box[last], True)
-        elif repeats == 2 and not pbc[k]:
-            _cross(box[after], box[last], box[k], True)
-    for k in range(3):
-        _cross(box[(k + 1) % 3], box[(k + 2) % 3], dual[k], False)
-    volume = box[0, 0] * dual[0, 0] + box[0, 1] * dual[0, 1] + box[0, 2] * dual[0, 2]
-    for k in range(3):
-        for x in range(3):
-            dual[k, x] /= volume
-    return abs(volume) / edges, abs(volume)
+            product *= math.sqrt(cell[k, 0] ** 2 + cell[k, 1] ** 2 + cell[k, 2] ** 2)
+    return product
 
 
 @helper
@@ -349,9 +315,9 @@ def scan_contacts(start, code, position, cell, pbc, chosen, reach, pair, first, 
         begin, end = start[chosen[m]], start[chosen[m] + 1]
         at, own_code, periodic = position[begin:end], code[begin:end], pbc[chosen[m]]
         fraction, away, place = np.empty((end - begin, 3)), np.empty((end - begin, 3)), np.empty(end - begin, np.int64)
-        share, seen.measure[m] = _box(cell[chosen[m]], periodic, box, dual)
+        seen.measure[m] = close_cell(cell[chosen[m]], periodic, box, dual)
         bins = np.inf
-        if share > SINGULAR:
+        if seen.measure[m] > SINGULAR * _edges(cell[chosen[m]], periodic):
             bins = _fractions(at, dual, periodic, reach, fraction, away, low, span, seen.extent[m])
         total = _number_of_images(fraction, periodic, span) if bins < MOST_BINS else np.inf
         if not total < MOST_IMAGES:
