@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from synthetic import n_columns, random_frames, random_parameters, small_basis
 
-from hiertl_dist.dataset import importing
+from hiertl_dist.dataset import streaming
 from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.executors import executor
@@ -51,7 +51,7 @@ def report(runner, store, frames, how):
 
 def main(folder, name, kind, counts):
     planning.TILE_BYTES = 2**18
-    importing.MOST_FRAMES = 25
+    streaming.MOST_FRAMES = 25
     lines = []
     for workers in counts:
         with executor(kind, workers=workers) as runner:

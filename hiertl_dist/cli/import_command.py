@@ -21,7 +21,7 @@ def import_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
         help="write frames into a folder that workers read from: data larger than memory",
     )  # fmt: skip
     one.add_argument("folder", type=Path, help="the data set, named as path in [[data]] afterwards")
-    one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns)")
+    one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns), or an fm_setup.in")
     one.add_argument("--group", help="group of every frame (default: the name of its file)")
     one.add_argument("--append", action="store_true", help="add to the data set that is there")
     one.add_argument("--no-wait", action="store_true", help="fail at once where another process writes it")
@@ -38,7 +38,7 @@ def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespa
     options = {f"{label}_key": getattr(arguments, f"{label}_key") for label in LABELS}
     with start(arguments) as runner:
         options |= {"format": arguments.format, "group": arguments.group, "group_key": arguments.group_key or None}
-        added = import_frames(
+        done = import_frames(
             arguments.folder, arguments.data, options=options, append=arguments.append, executor=runner
         )
         data = Dataset(arguments.folder)
@@ -46,15 +46,16 @@ def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespa
         sets = {s: int((facts.sets == code).sum()) for code, s in enumerate(facts.set_names)}
         atoms, groups = int(facts.n_atoms.sum()), len(facts.groups())
         content = {
-            "path": str(arguments.folder), "frames": len(data), "added": added, "atoms": atoms, "groups": groups,
+            "path": str(arguments.folder), "frames": len(data), "added": done.added, "atoms": atoms, "groups": groups,
             "element_sets": sets,
-            "labels": labels.as_dict(),
+            "labels": labels.as_dict(), "notes": list(done.notes),
         }  # fmt: skip
         lines = [
             f"{arguments.folder}: {count_text(len(data), 'frame')}, {count_text(atoms, 'atom')}, "
-            f"{count_text(groups, 'group')}; {count_text(added, 'frame')} added now",
+            f"{count_text(groups, 'group')}; {count_text(done.added, 'frame')} added now",
             ", ".join(f"{s} {n}" for s, n in sorted(sets.items(), key=lambda item: (len(item[0].elements), item[0]))),
-            labels.text(), f'in an input file: [[data]] path = "{arguments.folder}"',
+            labels.text(), *(f"note: {note}" for note in done.notes),
+            f'in an input file: [[data]] path = "{arguments.folder}"',
         ]  # fmt: skip
         print(json_text(content) if arguments.json else "\n".join(lines), file=runner.out(), flush=True)
     return 0

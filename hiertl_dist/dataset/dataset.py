@@ -7,6 +7,7 @@ are data sets too. A worker is sent a path and a range, and reads the frames its
 from __future__ import annotations
 
 import hashlib
+import warnings
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from ..errors import InputError, StoreError
+from ..errors import HiertlWarning, InputError, StoreError
 from ..files.paths import local_path
 from ..frames.element_set import ElementSet
 from ..frames.frame_facts import ENERGY, FORCES, STRESS, FrameFacts
@@ -100,7 +101,8 @@ class Dataset(FrameSequence):
             The folder, made where it is not there.
         sources : str, Path, or iterable of str, Path, mapping or Frame
             Files and patterns, as for :func:`~hiertl_dist.read_frames`; or tables of its keyword arguments, as in
-            ``[[data]]``; or frames, be it of a generator.
+            ``[[data]]``; or frames, be it of a generator. A file may be an ``fm_setup.in``: the frames and labels that
+            :func:`~hiertl_dist.read_fm_setup` gives.
         append : bool, default False
             Add to the data set that is there.
         executor : Executor, optional
@@ -132,14 +134,16 @@ class Dataset(FrameSequence):
         Warns
         -----
         HiertlWarning
-            As of :func:`~hiertl_dist.read_frames`.
+            As of :func:`~hiertl_dist.read_frames`; and of what an ``fm_setup.in`` says that has no effect.
         """
         options = {
             "format": format, "group": group, "group_key": group_key, "energy_key": energy_key,
             "forces_key": forces_key, "stress_key": stress_key, "virial_key": virial_key,
         }  # fmt: skip
-        import_frames(path, sources, options=options, append=append, executor=executor)
+        done = import_frames(path, sources, options=options, append=append, executor=executor)
         made = cls(path)
+        if done.notes:
+            warnings.warn("Dataset.create: " + "\n  ".join(done.notes), HiertlWarning, stacklevel=2)
         warn_of_labels(made, "Dataset.create")
         return made
 

@@ -20,12 +20,12 @@ from ..files.json_files import json_text
 from ..files.paths import local_path
 from ..io.label_keys import LabelKeys
 from ..io.reading import parse_run
-from ..io.runs import RUN, changed, iter_runs
+from ..io.runs import RUN, changed, first_frames, iter_runs
 from .dataset_index import is_dataset
 from .folder import begin, finish, hold, is_complete, let_go
 from .parts import Part, following, read_ledger, write_part
 from .sources import File, Source, refuse_overlaps, sorted_out
-from .streaming import ase_batches, odd_batches, source_batches
+from .streaming import ase_batches, odd_batches, source_batches, trajectory_batches
 from .unpacking import drop_unpacked, let_reader_go, next_window
 
 if TYPE_CHECKING:
@@ -51,9 +51,25 @@ class _Item:
         return f"{self.run.path.name}, frames {self.run.frame} to {last}"
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What an import has done: how many frames it added, and notes, a sentence each."""
+
+    added: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """The runs of a file; ``surplus``: it has more frames than those that are asked for."""
+
+    runs: tuple[Run, ...]
+    surplus: bool = False
+
+
 def import_frames(
     path: str | Path, sources: Any, *, options: Mapping[str, Any], append: bool, executor: Executor | None
-) -> int:
+) -> Imported:
     """Make a data set, or add to one; see ``Dataset.create``.
 
     Parameters
@@ -71,8 +87,8 @@ def import_frames(
 
     Returns
     -------
-    int
-        How many frames were added.
+    Imported
+        How many frames were added, and what is to be said of them.
 
     Raises
     ------
@@ -89,14 +105,14 @@ def import_frames(
             index: DatasetIndex
             index, done = ask(runner, partial(_open, folder, asked, append), what=f"open {folder}")
             if done:
-                return 0
+                return Imported(0)
             writer = _Writer(folder, index, runner)
             writer.write(given)
             parts = writer.parts
             if not parts:
                 raise InputError(f"{folder}: no frames from {', '.join(source.name for source in given)}")
             ask(runner, partial(_check_keys, folder, given, parts), what=f"check {folder}")
-            added = {"sources": asked, "frames": sum(p.frames for p, _ in parts)}
+            added: dict[str, Any] = {"sources": asked, "frames": sum(p.frames for p, _ in parts)}
             ask(runner, partial(finish, folder, index, parts, added), what=f"complete {folder}")
         except TaskFailed as failed:
             if isinstance(failed.__cause__, HiertlError):  # of a file, as its reader raises it
@@ -105,7 +121,8 @@ def import_frames(
         finally:
             let_reader_go(folder)
             let_go(folder)
-    return sum(p.frames for p, _ in parts)
+    notes = [note for source in given for note in source.notes]
+    return Imported(added["frames"], (*notes, *writer.notes))
 
 
 def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, bool]:
@@ -140,21 +157,24 @@ class _Writer:
         self._folder, self._runner = folder, runner
         self._before = index.parts[-1] if index.parts else None
         self.parts: list[Written] = []
+        self.notes: list[str] = []
 
     def write(self, given: Sequence[Source]) -> None:
         """Runs of text are written by all workers, what can't be cut by one process."""
         plain = [file for source in given for file in source.files if source.can_be_cut and file.can_be_cut]
         cut = dict(zip(plain, self._runner.run(partial(_cut, size=RUN), plain, label=_name, what="look for frames"),
                        strict=True))  # fmt: skip
-        for file, runs in cut.items():
-            if (runs[0].size, runs[0].mtime_ns) != (file.size, file.mtime_ns):
+        for file, found in cut.items():
+            if (found.runs[0].size, found.runs[0].mtime_ns) != (file.size, file.mtime_ns):
                 raise changed(file)
         for source in given:
             if not source.can_be_cut:
                 self._stream(partial(source_batches, source), source.name)
                 continue
             for file in source.files:
-                if file in cut:
+                if file.trajectory is not None and not (file in cut and not cut[file].runs[-1].odd):
+                    self._trajectory(file)
+                elif file in cut:
                     self._plain(file, cut[file])
                 elif file.reading.is_text:
                     self._packed(file)
@@ -165,14 +185,23 @@ class _Writer:
     def _last(self) -> Part | None:
         return self.parts[-1][0] if self.parts else self._before
 
-    def _plain(self, file: File, runs: Sequence[Run]) -> None:
+    def _plain(self, file: File, cut: _Cut) -> None:
         items = []
-        for run in (run for run in runs if not run.odd):
+        for run in (run for run in cut.runs if not run.odd):
             items.append(_Item(following(self._last, run.frames, run.atoms), run, file))
             self.parts.append((items[-1].part, file.source_of(run)))
         self._parse(file, items)
-        for run in (run for run in runs if run.odd):
+        for run in (run for run in cut.runs if run.odd):
             self._stream(partial(odd_batches, file, run), file.path.name)
+        if cut.surplus and file.trajectory is not None:
+            self.notes.append(file.trajectory.surplus)
+
+    def _trajectory(self, file: File) -> None:
+        """What an fm_setup.in names and cannot be cut."""
+        work = partial(_stream_trajectory, self._folder, self._last, file)
+        parts, notes = ask(self._runner, work, what=f"import {file.path.name}")
+        self.parts += parts
+        self.notes += notes
 
     def _packed(self, file: File) -> None:
         frames = 0
@@ -209,8 +238,13 @@ def _cost(item: _Item) -> float:
     return float(item.run.last - item.run.first)
 
 
-def _cut(file: File, *, size: int) -> list[Run]:
-    return list(iter_runs(file.path, size))
+def _cut(file: File, *, size: int) -> _Cut:
+    runs = tuple(iter_runs(file.path, size))
+    if file.trajectory is None or runs[-1].odd:
+        return _Cut(runs)
+    frames = sum(run.frames for run in runs)
+    file.trajectory.check_count(frames)
+    return _Cut(tuple(first_frames(runs, file.trajectory.frames)), frames > file.trajectory.frames)
 
 
 def _import(item: _Item, *, folder: Path) -> None:
@@ -219,9 +253,12 @@ def _import(item: _Item, *, folder: Path) -> None:
     if is_complete(folder, item.part, source):
         return
     parsed = parse_run(item.run, item.file.reading, item.excerpt.read() if item.excerpt else None)
-    assert parsed.table is not None  # only an odd run may turn out blank
+    table = parsed.table
+    assert table is not None  # only an odd run may turn out blank
+    if item.file.trajectory is not None and item.file.labels is not None:
+        table = item.file.labels.of_table(table, item.file.trajectory.first + item.run.frame - 1)
     met = {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
-    write_part(folder, item.part, parsed.table, source, met)
+    write_part(folder, item.part, table, source, met)
 
 
 def _stream(folder: Path, before: Part | None, batches: Any) -> list[Written]:
@@ -233,6 +270,12 @@ def _stream(folder: Path, before: Part | None, batches: Any) -> list[Written]:
             write_part(folder, part, table, source, met)
         parts.append((part, source))
     return parts
+
+
+def _stream_trajectory(folder: Path, before: Part | None, file: File) -> tuple[list[Written], list[str]]:
+    notes: list[str] = []
+    parts = _stream(folder, before, partial(trajectory_batches, file, notes))
+    return parts, notes
 
 
 def _check_keys(folder: Path, given: Sequence[Source], parts: Sequence[Written]) -> None:

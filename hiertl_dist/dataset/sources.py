@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InputError
+from ..files.paths import require_file
 from ..frames.frame import Frame
+from ..io.fm_setup import find_setup_frames
 from ..io.label_keys import LabelKeys
-from ..io.text_files import packing_of
-from ..io.trajectories import files_to_read
+from ..io.text_files import find_files, packing_of
+from ..io.trajectories import is_fm_setup, readings_of
 from ..text.problems import require_known
 
 if TYPE_CHECKING:
+    from ..io.fm_trajectories import FittedLabels, Trajectory
     from ..io.reading import Reading
     from ..io.runs import Run
 
@@ -43,6 +47,10 @@ class File:
         How it is read.
     packed : bool
         Whether it is packed, by its content.
+    trajectory : Trajectory or None
+        Which of its frames an ``fm_setup.in`` asks for, if one names the file.
+    labels : FittedLabels or None
+        Which labels it asks for.
     """
 
     path: Path
@@ -50,6 +58,8 @@ class File:
     mtime_ns: int
     reading: Reading
     packed: bool = False
+    trajectory: Trajectory | None = None
+    labels: FittedLabels | None = None
 
     @property
     def name(self) -> str:
@@ -70,7 +80,11 @@ class File:
         """For JSON."""
         # how the file was asked for tells nothing of its frames
         options = {k: v for k, v in asdict(self.reading).items() if v is not None and k != "asked"}
-        return {"file": self.name, "size": self.size, "mtime_ns": self.mtime_ns, "reading": options}
+        told = {"file": self.name, "size": self.size, "mtime_ns": self.mtime_ns, "reading": options}
+        if self.trajectory is None or self.labels is None:
+            return told
+        labels = asdict(self.labels) | {"elements": list(self.labels.elements)}
+        return {**told, "first": self.trajectory.first, "frames": self.trajectory.frames, "labels": labels}
 
     def source_of(self, run: Run) -> dict[str, Any]:
         """For JSON: what tells the frames of one of its runs from others."""
@@ -89,18 +103,25 @@ class Source:
         The files.
     frames : iterable of Frame or None
         The frames, where no files are given.
+    fm_setup : str
+        The ``fm_setup.in`` that names the files, if one does.
+    notes : tuple of str
+        What it says that has no effect here.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[File, ...] = ()
     frames: Iterable[Frame] | None = None
+    fm_setup: str = ""
+    notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: what tells its frames from those of others."""
         if self.frames is not None:
             return {"frames": "made in Python"}
-        slices = {k: self.options[k] for k in ("start", "stop") if self.options.get(k) is not None}
-        return {"files": [file.as_dict() for file in self.files], **slices}
+        more = {k: self.options[k] for k in ("start", "stop") if self.options.get(k) is not None}
+        more |= {"fm_setup": self.fm_setup} if self.fm_setup else {}
+        return {"files": [file.as_dict() for file in self.files], **more}
 
     @property
     def can_be_cut(self) -> bool:
@@ -136,10 +157,11 @@ def sorted_out(sources: Any, options: Mapping[str, Any]) -> list[Source]:
         There is no such file.
     """
     if isinstance(sources, str | Path):
-        return [_files({**options, "path": sources})]
-    if isinstance(sources, Mapping):
-        return [_files({**options, **sources})]
-    given = _listed(sources, options)
+        given = _files({**options, "path": sources})
+    elif isinstance(sources, Mapping):
+        given = _files({**options, **sources})
+    else:
+        given = _listed(sources, options)
     refuse_overlaps([source.as_dict() for source in given])
     return given
 
@@ -154,8 +176,8 @@ def _listed(sources: Any, options: Mapping[str, Any]) -> list[Source]:
             raise InputError(f"import: {', '.join(named)} say how files are read, but frames are given")
         return [Source(frames=_chained(first, listed))]
     if isinstance(first, Mapping):
-        return [_files({**options, **table}) for table in (first, *listed)]
-    return [_files({**options, "path": [first, *listed]})]
+        return [source for table in (first, *listed) for source in _files({**options, **table})]
+    return _files({**options, "path": [first, *listed]})
 
 
 def refuse_overlaps(sources: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -168,6 +190,8 @@ def refuse_overlaps(sources: Sequence[Mapping[str, Any]], before: Sequence[Mappi
         for file in source.get("files", ()):
             others = known.setdefault(file["file"], [])
             for other in others:
+                if other is source and "fm_setup" in source:  # whose list may name a file twice, and means it
+                    continue
                 single = len(source["files"]) == len(other["files"]) == 1
                 if number >= len(before) and not (single and are_apart(source, other)):
                     there = " in the data set already" if any(other is one for one in before) else " named twice"
@@ -180,19 +204,42 @@ def are_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return any(a.get("stop", math.inf) <= b.get("start", 0) for a, b in ((one, other), (other, one)))
 
 
-def _files(options: Mapping[str, Any]) -> Source:
+def _files(options: Mapping[str, Any]) -> list[Source]:
+    """Files that are read alike, and each ``fm_setup.in`` among them, in order."""
     require_known(options, TABLE, "import")
+    known = [(options.get("format") is None and is_fm_setup(file), file, asked)
+             for file, asked in find_files(options["path"])]  # fmt: skip
+    sources: list[Source] = []
+    for is_setup, group in itertools.groupby(known, lambda one: one[0]):
+        some = [one[1:] for one in group]
+        sources += [_setup(file, options) for file, _ in some] if is_setup else [_trajectories(some, options)]
+    return sources
+
+
+def _trajectories(known: Sequence[tuple[Path, str]], options: Mapping[str, Any]) -> Source:
     energy, forces, stress, virial = (options.get(key) for key in KEYS)
-    keys = LabelKeys(energy, forces, stress, virial)
-    files = []
-    for file, reading in files_to_read(
-        options["path"], keys, format=options.get("format"), group=options.get("group"),
+    files = readings_of(
+        known, LabelKeys(energy, forces, stress, virial), format=options.get("format"), group=options.get("group"),
         group_key=options.get("group_key"),
-    ):  # fmt: skip
-        status = file.stat()
-        packed = reading.is_text and bool(packing_of(file))
-        files.append(File(file.absolute(), status.st_size, status.st_mtime_ns, reading, packed))
-    return Source(options, tuple(files))
+    )  # fmt: skip
+    return Source(options, tuple(_file(path, reading) for path, reading in files))
+
+
+def _setup(path: Path, options: Mapping[str, Any]) -> Source:
+    """The trajectories of an ``fm_setup.in``."""
+    if named := sorted(k for k, v in options.items() if v is not None and k != "path"):
+        raise InputError(f"{path}: {', '.join(named)} can't be given for an fm_setup.in, which says how it is read")
+    asked = find_setup_frames(path)
+    files = [replace(_file(require_file(t.path, "trajectory"), t.reading), trajectory=t, labels=asked.labels)
+             for t in asked.trajectories]  # fmt: skip
+    notes = tuple(f"{path.name}: {note}" for note in asked.notes)
+    return Source({}, tuple(files), fm_setup=os.path.realpath(path), notes=notes)
+
+
+def _file(path: Path, reading: Reading) -> File:
+    status = path.stat()
+    packed = reading.is_text and bool(packing_of(path))
+    return File(path.absolute(), status.st_size, status.st_mtime_ns, reading, packed)
 
 
 def _chained(first: Frame, rest: Iterator[Any]) -> Iterator[Frame]:

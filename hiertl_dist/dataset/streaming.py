@@ -40,6 +40,16 @@ def ase_batches(file: File) -> Iterator[Batch]:
     refuse_changed(file)
 
 
+def trajectory_batches(file: File, notes: list[str]) -> Iterator[Batch]:
+    """The frames of a file that an ``fm_setup.in`` names; a note where it has more than those."""
+    assert file.trajectory is not None
+    assert file.labels is not None
+    numbered = enumerate(file.trajectory.read(notes), file.trajectory.first)
+    frames = (file.labels.of_frame(frame, number) for number, frame in numbered)
+    yield from _numbered(file.as_dict(), frames, file.reading.keys())
+    refuse_changed(file)
+
+
 def _numbered(source: dict[str, Any], frames: Iterable[Frame], keys: LabelKeys) -> Iterator[Batch]:
     for number, some in enumerate(_runs(frames)):
         met = {"seen": sorted(keys.seen), "offered": sorted(keys.offered)}

@@ -8,7 +8,7 @@ another kind), the rest of the file is one run that says so, and it is read line
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..errors import FrameError
 from .text_files import BYTE_ORDER_MARK, DAMAGES, UTF_16, open_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
 RUN: Final = 4 * 2**20
@@ -282,6 +282,18 @@ def read_run(run: Run) -> bytes:
     if (spans.starts[:1], len(spans.counts), sum(spans.counts)) != ([0], run.frames, run.atoms):
         raise changed(run)
     return text
+
+
+def first_frames(runs: Sequence[Run], frames: int) -> list[Run]:
+    """The first frames of a plain file: its runs, of which the last may be shortened, which reads it."""
+    kept: list[Run] = []
+    for run in runs:
+        left = frames - sum(one.frames for one in kept)
+        if run.frames > left > 0:
+            spans = spans_of(read_run(run)).first(left)
+            run = replace(run, last=run.first + spans.ends[-1], frames=left, atoms=sum(spans.counts))
+        kept += [run] if left > 0 else []
+    return kept
 
 
 def refuse_changed(seen: Seen) -> None:

@@ -173,11 +173,18 @@ def files_to_read(
     group_key: str | None,
 ) -> list[tuple[Path, Reading]]:  # fmt: skip
     """The files that paths and patterns stand for, and how each is read. Raises as :func:`iter_frames` at once."""
+    return readings_of(find_files(path), keys, format=format, group=group, group_key=group_key)
+
+
+def readings_of(
+    found: Iterable[tuple[Path, str]], keys: LabelKeys, *, format: str | None, group: str | None, group_key: str | None
+) -> list[tuple[Path, Reading]]:
+    """The same of files that were found, each with the path or pattern that stands for it."""
     if group is not None and group_key is not None:
         raise InputError(f"group {group!r} and group_key {group_key!r} are both given; only one can name the group")
     files = [
         (file, Reading(format_of(file, format), group or stem(file), asked, group_key, *keys.given()))
-        for file, asked in find_files(path)
+        for file, asked in found
     ]
     xyzf = next((file for file, reading in files if reading.kind == "xyzf"), None)
     if xyzf is not None and (named := group_key or next(iter(keys.named().values()), None)):
@@ -227,18 +234,25 @@ def format_of(file: Path, given: str | None = None) -> str:
     return FORMATS[suffix.lower()]
 
 
+def is_fm_setup(file: Path) -> bool:
+    """Whether a file is no trajectory, by its name, and an ``fm_setup.in``, by what it begins with."""
+    suffix = Path(unpacked_name(file.name)).suffix.lower()
+    if suffix in (*FORMATS, ".toml") or is_for_ase(file):
+        return False
+    with file.open("rb") as stream:
+        return SETUP.search(stream.read(HEAD)) is not None
+
+
 def _no_trajectory(file: Path) -> str:
     """What to say of a file that is an input instead; nothing if it is none."""
     if file.suffix.lower() == ".toml":
         return f"{file}: expected trajectories, found an input file, which hiertl-dist fit takes as it is"
-    with file.open("rb") as stream:
-        head = stream.read(HEAD)
-    if not SETUP.search(head):
+    if not is_fm_setup(file):
         return ""
     line = f"fm_setup = {json.dumps(file.name, ensure_ascii=False)}"
     return (
         f"{file}: expected trajectories, found an input of chimes_lsq (fm_setup.in), which names basis and "
         f"trajectories itself: an input file with the line {line} beside it can be fitted "
-        "(hiertl-dist fit input.toml); for another basis give hiertl-dist init the trajectories that its "
-        "TRJFILE names"
+        "(hiertl-dist fit input.toml), and hiertl-dist import takes it for its frames; for another basis give "
+        "hiertl-dist init the trajectories that its TRJFILE names"
     )

@@ -17,7 +17,7 @@ from synthetic import small_basis
 
 from hiertl_dist import Frame, executor
 from hiertl_dist.algebra.byte_cache import Kept
-from hiertl_dist.dataset import importing, part_reader
+from hiertl_dist.dataset import part_reader, streaming
 from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.design_matrix import segments
 from hiertl_dist.design_matrix.planning import make_plan
@@ -53,7 +53,7 @@ def mixed(number: int, seed: int = 0) -> list[Frame]:
 @pytest.fixture
 def create(monkeypatch):
     """Data sets in parts of few frames."""
-    monkeypatch.setattr(importing, "MOST_FRAMES", 7)
+    monkeypatch.setattr(streaming, "MOST_FRAMES", 7)
     return partial(Dataset.create, executor=executor("serial"))
 
 
@@ -91,9 +91,9 @@ def test_any_part_is_those_frames(tmp_path_factory, numbers, step, start):
     frames = mixed(40)
     path = tmp_path_factory.getbasetemp() / "any part"
     if not path.exists():
-        most, importing.MOST_FRAMES = importing.MOST_FRAMES, 7
+        most, streaming.MOST_FRAMES = streaming.MOST_FRAMES, 7
         Dataset.create(path, frames, executor=executor("serial"))
-        importing.MOST_FRAMES = most
+        streaming.MOST_FRAMES = most
     data = Dataset(path)
     alike(data.take(np.array(numbers)), [frames[i] for i in numbers])
     part = data[start::step]

@@ -284,7 +284,7 @@ class TestDamage:
 
     def test_a_file_that_changes_between_the_looks(self, tmp_path, file, monkeypatch):
         given = sorted_out(file, {})
-        runs = importing._cut(given[0].files[0], size=4000)
+        runs = importing._cut(given[0].files[0], size=4000).runs
         text = file.read_text()
         file.write_text("  " + text)
         item = importing._Item(importing.following(None, runs[1].frames, runs[1].atoms), runs[1], given[0].files[0])
