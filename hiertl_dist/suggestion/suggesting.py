@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
     from ..frames.frame_facts import FrameFacts
+    from ..frames.frame_sequence import FrameSequence
 
 ALPHA: Final = 1e-3
 """Ridge strength, with forces in kcal/mol/Å of weight 1. Ten times as much or little changes held-out scores by 1 %
@@ -85,7 +86,7 @@ def suggest_input(
     has_label = sequence.facts.n_rows > 0
     if not has_label.any():
         raise InputError(f"none of the {len(frames)} frames has an energy, forces or a stress: there is nothing to fit")
-    labelled = sequence.take(np.flatnonzero(has_label))
+    labelled = _with_labels(sequence)
     known = survey(sequence) if found is None else found
     isolated = np.isin(np.flatnonzero(has_label), known.isolated_frames)
     held_out = choose_hold_out(labelled.facts, isolated)
@@ -93,7 +94,7 @@ def suggest_input(
     cutoffs = choose_cutoffs(known.pairs)
     share = held_out.frames / len(labelled)
     used = sequence_of(hold_out(sequence, **held_out.table)[0])
-    estimates = FitEstimates(used.take(np.flatnonzero(used.facts.n_rows > 0)))
+    estimates = FitEstimates(_with_labels(used))
     blocks, cpu, together = choose_blocks(
         labelled, known.telling, known.elements, pairs, cutoffs, share, estimates
     )  # fmt: skip
@@ -119,6 +120,11 @@ def suggest_input(
     return SuggestedInput(
         table, known, pairs, blocks, held_out, together, tuple(notes), tuple(warnings), search, cpu, estimates.looked_at
     )
+
+
+def _with_labels(frames: FrameSequence) -> FrameSequence:
+    has_label = frames.facts.n_rows > 0
+    return frames if has_label.all() else frames.take(np.flatnonzero(has_label))
 
 
 def _block_table(block: BlockChoice) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _most_folds(frames: FrameSequence, split: str) -> int:
     labelled = frames.facts.n_rows > 0
     if split == "group":
         return len(frames.facts.groups(labelled))
-    return number_of_units(frames.take(np.flatnonzero(labelled)), split)
+    return number_of_units(frames if labelled.all() else frames.take(np.flatnonzero(labelled)), split)
 
 
 def number_of_units(frames: FrameSequence, split: str) -> int:
