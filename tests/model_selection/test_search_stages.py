@@ -12,7 +12,6 @@ import sys
 import time
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -649,12 +648,23 @@ def job(folder, **more):
     return write_job(folder, list(noisy_frames()), search=search_table, store={"keep_rows": False})
 
 
+WAITING = """
+import sys
+from pathlib import Path
+from synthetic import wait_at
+from hiertl_dist.cli import commands
+from hiertl_dist.model_selection import candidates
+wait_at(candidates, "write_json", Path(sys.argv[2]), 2)
+sys.exit(commands.main(["search", sys.argv[1], "--no-plot"]))
+"""
+
+
 def test_a_search_that_is_killed_gives_the_same_answer_when_it_is_started_again(tmp_path):
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
     assert cli.main(["search", str(job(tmp_path / "whole")), "--no-plot", "--json"]) == 0
-    words = [Path(sys.executable).parent / "hiertl-dist", "search", job(tmp_path / "cut"), "--no-plot"]
     folder = tmp_path / "cut" / "hiertl_results" / "search"
+    words = [sys.executable, "-c", WAITING, job(tmp_path / "cut"), folder]
     process = subprocess.Popen(list(map(str, words)), env=environment(), stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not list(folder.glob("*.json")) and process.poll() is None and time.monotonic() < deadline:
