@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .look_commands import LABELS, reading_parser
+
+UNLABELLED: Final = (
+    "WARNING: {} has an energy, forces or a stress: such frames can be predicted and selected from, but nothing can be "
+    "fitted to them. If they have labels under other names, --energy-key, --forces-key, --stress-key and --virial-key "
+    "read these, into another folder"
+)
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
     from ..executors.base import Executor
+    from ..frames.frame_facts import FrameFacts
 
 
 def import_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
@@ -45,17 +52,33 @@ def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespa
         facts, labels = data.facts, summarise_labels(data)
         sets = {s: int((facts.sets == code).sum()) for code, s in enumerate(facts.set_names)}
         atoms, groups = int(facts.n_atoms.sum()), len(facts.groups())
+        notes = [*(["nothing is new: no frames were added"] if not done.added else []), *done.remarks()]
+        labelled, of_these = _labelled(facts), _labelled(data[len(data) - done.added :].facts)
+        if done.added and of_these["none"] == done.added:
+            notes.append(UNLABELLED.format("no frame" if done.added == len(data) else "no frame that was added now"))
         content = {
             "path": str(arguments.folder), "frames": len(data), "added": done.added, "atoms": atoms, "groups": groups,
-            "element_sets": sets,
-            "labels": labels.as_dict(), "notes": list(done.notes),
+            "element_sets": sets, "labelled": labelled, "labels": labels.as_dict(), "notes": notes,
+            "passed_over": list(done.passed_over),
         }  # fmt: skip
+        without = f"; {labelled['none']} without any" if labelled["none"] else ""
+        counts = ", ".join(f"{label} {labelled[label]}" for label in ("energy", "forces", "stress"))
         lines = [
             f"{arguments.folder}: {count_text(len(data), 'frame')}, {count_text(atoms, 'atom')}, "
             f"{count_text(groups, 'group')}; {count_text(done.added, 'frame')} added now",
             ", ".join(f"{s} {n}" for s, n in sorted(sets.items(), key=lambda item: (len(item[0].elements), item[0]))),
-            labels.text(), *(f"note: {note}" for note in done.notes),
+            "labels: NONE" if labelled["none"] == len(data) else
+            f"labels, of {count_text(len(data), 'frame')}: {counts}{without}",
+            labels.text(), *(note if note.startswith("WARNING") else f"note: {note}" for note in notes),
             f'in an input file: [[data]] path = "{arguments.folder}"',
         ]  # fmt: skip
         print(json_text(content) if arguments.json else "\n".join(lines), file=runner.out(), flush=True)
     return 0
+
+
+def _labelled(facts: FrameFacts) -> dict[str, int]:
+    """How many frames have which labels, and how many none."""
+    from ..frames.frame_facts import ENERGY, FORCES, STRESS
+
+    bits = {"energy": facts.labels & ENERGY, "forces": facts.labels & FORCES, "stress": facts.labels >= STRESS}
+    return {**{label: int((own != 0).sum()) for label, own in bits.items()}, "none": int((facts.labels == 0).sum())}

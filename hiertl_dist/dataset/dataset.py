@@ -93,7 +93,7 @@ class Dataset(FrameSequence):
         """Write frames into a folder, once for any number of fits.
 
         A call that was stopped is gone on with by the same call: what is written stays. Where the same files, unchanged
-        since, are in the data set already, nothing is done.
+        since, are in the data set already, nothing is done; of other files that are appended, those are passed over.
 
         Parameters
         ----------
@@ -125,7 +125,8 @@ class Dataset(FrameSequence):
         StoreError
             The folder has other files, or a data set to which nothing is to be added.
         InputError
-            A file is in the data set already; options that contradict each other.
+            A file is in the data set already and has changed since, or is to be read in another way; options that
+            contradict each other.
         FrameError, MissingFileError, OSError
             As of :func:`~hiertl_dist.read_frames`: nothing of this call belongs to the data set then.
         TaskFailed
@@ -134,7 +135,7 @@ class Dataset(FrameSequence):
         Warns
         -----
         HiertlWarning
-            As of :func:`~hiertl_dist.read_frames`; and of what an ``fm_setup.in`` says that has no effect.
+            As of :func:`~hiertl_dist.read_frames`; what of an ``fm_setup.in`` has no effect; what is passed over.
         """
         options = {
             "format": format, "group": group, "group_key": group_key, "energy_key": energy_key,
@@ -142,8 +143,8 @@ class Dataset(FrameSequence):
         }  # fmt: skip
         done = import_frames(path, sources, options=options, append=append, executor=executor)
         made = cls(path)
-        if done.notes:
-            warnings.warn("Dataset.create: " + "\n  ".join(done.notes), HiertlWarning, stacklevel=2)
+        if remarks := done.remarks():
+            warnings.warn("Dataset.create: " + "\n  ".join(remarks), HiertlWarning, stacklevel=2)
         warn_of_labels(made, "Dataset.create")
         return made
 

@@ -18,13 +18,16 @@ from ..executors import TaskFailed, borrowed
 from ..executors.ask import ask
 from ..files.json_files import json_text
 from ..files.paths import local_path
+from ..frames.label_summary import MOST_SHOWN
 from ..io.label_keys import LabelKeys
 from ..io.reading import parse_run
 from ..io.runs import RUN, changed, first_frames, iter_runs
+from ..text.words import count_text
 from .dataset_index import is_dataset
 from .folder import begin, finish, hold, is_complete, let_go
+from .overlaps import new_files, refuse_overlaps
 from .parts import Part, following, read_ledger, write_part
-from .sources import File, Source, refuse_overlaps, sorted_out
+from .sources import File, Source, sorted_out
 from .streaming import ase_batches, odd_batches, source_batches, trajectory_batches
 from .unpacking import drop_unpacked, let_reader_go, next_window
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..io.runs import Run
     from .dataset_index import DatasetIndex
+    from .overlaps import New
     from .unpacking import Excerpt, Window
 
 
@@ -53,10 +57,30 @@ class _Item:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import has done: how many frames it added, and notes, a sentence each."""
+    """What an import has done.
+
+    Attributes
+    ----------
+    added : int
+        How many frames it added.
+    notes : tuple of str
+        What was said of the sources that has no effect, a sentence each.
+    passed_over : tuple of str
+        Files that were in the data set already, unchanged since and read alike.
+    """
 
     added: int
     notes: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+    def remarks(self) -> list[str]:
+        """What a person should know of it, a sentence each."""
+        if not self.passed_over:
+            return list(self.notes)
+        listed = ", ".join(self.passed_over[:MOST_SHOWN])
+        more = f" and {len(self.passed_over) - MOST_SHOWN} more" if len(self.passed_over) > MOST_SHOWN else ""
+        files = count_text(len(self.passed_over), "file")
+        return [*self.notes, f"{files} passed over, in the data set already and unchanged since: {listed}{more}"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +112,7 @@ def import_frames(
     Returns
     -------
     Imported
-        How many frames were added, and what is to be said of them.
+        How many frames were added, and what is to be said of it.
 
     Raises
     ------
@@ -103,17 +127,12 @@ def import_frames(
         ask(runner, partial(hold, folder), what=f"lock {folder}")
         try:
             index: DatasetIndex
-            index, done = ask(runner, partial(_open, folder, asked, append), what=f"open {folder}")
-            if done:
+            index, new = ask(runner, partial(_open, folder, asked, append), what=f"open {folder}")
+            if new is None:
                 return Imported(0)
-            writer = _Writer(folder, index, runner)
-            writer.write(given)
-            parts = writer.parts
-            if not parts:
-                raise InputError(f"{folder}: no frames from {', '.join(source.name for source in given)}")
-            ask(runner, partial(_check_keys, folder, given, parts), what=f"check {folder}")
-            added: dict[str, Any] = {"sources": asked, "frames": sum(p.frames for p, _ in parts)}
-            ask(runner, partial(finish, folder, index, parts, added), what=f"complete {folder}")
+            given = [source.only(own) if source.files else source for source, own in zip(given, new.files, strict=True)]
+            given = [source for source in given if source.files or source.frames is not None]
+            added, notes = _add(folder, index, given, runner) if given else (0, [])
         except TaskFailed as failed:
             if isinstance(failed.__cause__, HiertlError):  # of a file, as its reader raises it
                 raise failed.__cause__ from failed
@@ -121,29 +140,46 @@ def import_frames(
         finally:
             let_reader_go(folder)
             let_go(folder)
-    notes = [note for source in given for note in source.notes]
-    return Imported(added["frames"], (*notes, *writer.notes))
+    return Imported(added, tuple(notes), new.passed_over)
 
 
-def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, bool]:
-    """The index of the data set, and whether nothing is to be done.
+def _add(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> tuple[int, list[str]]:
+    """Write frames and let them belong to the data set. How many there are, and notes."""
+    writer = _Writer(folder, index, runner)
+    writer.write(given)
+    if not writer.parts:
+        raise InputError(f"{folder}: no frames from {', '.join(source.name for source in given)}")
+    ask(runner, partial(_check_keys, folder, given, writer.parts), what=f"check {folder}")
+    frames = sum(part.frames for part, _ in writer.parts)
+    added = {"sources": [source.as_dict() for source in given], "frames": frames}
+    ask(runner, partial(finish, folder, index, writer.parts, added), what=f"complete {folder}")
+    return frames, [*(note for source in given for note in source.notes), *writer.notes]
 
-    Raises StoreError where there is a data set and nothing is to be appended, InputError where a file is in it already.
+
+def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, New | None]:
+    """The index of the data set, and which files are new; None where the same was imported at once before.
+
+    Raises StoreError where there is a data set and nothing is to be appended, InputError where a file is in it already
+    and has changed, or is to be read in another way.
     """
     index = begin(folder)
     drop_unpacked(folder)
+    new = new_files(asked, [source for done in index.imports for source in done["sources"]])
     if not is_dataset(folder):
-        return index, False
+        return index, new
     files = any("files" in source for source in asked)
     if files and any(list(asked) == list(done["sources"]) for done in index.imports):
-        return index, True
+        return index, None
     if not append:
         raise StoreError(
             f"{folder}: there is a data set of {index.frames} frames already; append=True (--append) adds to it, "
             "another folder gets a data set of its own, and without the folder this one can be made anew"
         )
-    refuse_overlaps(asked, [source for done in index.imports for source in done["sources"]])
-    return index, False
+    left = [dict(source) for source in asked]
+    for source, own in zip(left, new.files, strict=True):
+        source |= {"files": [source["files"][k] for k in own]} if "files" in source else {}
+    refuse_overlaps(left, [source for done in index.imports for source in done["sources"]])
+    return index, new
 
 
 Written = tuple[Part, Mapping[str, Any]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +17,7 @@ from ..io.label_keys import LabelKeys
 from ..io.text_files import find_files, packing_of
 from ..io.trajectories import is_fm_setup, readings_of
 from ..text.problems import require_known
+from .overlaps import refuse_overlaps
 
 if TYPE_CHECKING:
     from ..io.fm_trajectories import FittedLabels, Trajectory
@@ -128,6 +128,10 @@ class Source:
         """Whether each file can be read by itself and all of it."""
         return self.frames is None and all(self.options.get(k) is None for k in ("start", "stop"))
 
+    def only(self, numbers: Sequence[int]) -> Source:
+        """Some of its files, by their numbers from 0, read alike."""
+        return replace(self, files=tuple(self.files[k] for k in numbers))
+
     @property
     def name(self) -> str:
         """For messages."""
@@ -178,30 +182,6 @@ def _listed(sources: Any, options: Mapping[str, Any]) -> list[Source]:
     if isinstance(first, Mapping):
         return [source for table in (first, *listed) for source in _files({**options, **table})]
     return _files({**options, "path": [first, *listed]})
-
-
-def refuse_overlaps(sources: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Raise InputError where a file is read twice, by these sources or by one of them and one that came before.
-
-    Parts of it that start and stop keep apart are no fault.
-    """
-    known: dict[str, list[Mapping[str, Any]]] = {}
-    for number, source in enumerate([*before, *sources]):
-        for file in source.get("files", ()):
-            others = known.setdefault(file["file"], [])
-            for other in others:
-                if other is source and "fm_setup" in source:  # whose list may name a file twice, and means it
-                    continue
-                single = len(source["files"]) == len(other["files"]) == 1
-                if number >= len(before) and not (single and are_apart(source, other)):
-                    there = " in the data set already" if any(other is one for one in before) else " named twice"
-                    raise InputError(f"{file['file']}: it is{there}; its frames would count twice")
-            others.append(source)
-
-
-def are_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether what two sources read of one file, by their start and stop, shares no frame."""
-    return any(a.get("stop", math.inf) <= b.get("start", 0) for a, b in ((one, other), (other, one)))
 
 
 def _files(options: Mapping[str, Any]) -> list[Source]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..dataset.dataset import Dataset
-from ..dataset.sources import are_apart
+from ..dataset.overlaps import are_apart
 from ..errors import BasisError, HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
 from ..files.paths import local_path, require_file

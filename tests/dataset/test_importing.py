@@ -244,9 +244,26 @@ class TestAgain:
 
     def test_a_file_counts_once(self, tmp_path, file):
         create(tmp_path / "d", file)
-        (tmp_path / "b.extxyz").write_text(text_of(random_frames({"N": 5})))
-        with pytest.raises(InputError, match=r"a\.extxyz: it is in the data set already; its frames would count twice"):
-            create(tmp_path / "d", str(tmp_path / "*.extxyz"), append=True)
+        other, pattern = tmp_path / "b.extxyz", str(tmp_path / "*.extxyz")
+        other.write_text(text_of(random_frames({"N": 5}, seed=3)))
+        passed = r"Dataset\.create: {} passed over, in the data set already and unchanged since: \S*a\.extxyz"
+        with pytest.warns(HiertlWarning, match=passed.format("1 file") + "$"):
+            data = create(tmp_path / "d", pattern, append=True)
+        same(data, read_frames(pattern))
+        with pytest.warns(HiertlWarning, match=passed.format("2 files") + r", \S*b\.extxyz$"):
+            same(create(tmp_path / "d", pattern, append=True), data)
+        (tmp_path / "c.extxyz").write_text(text_of(random_frames({"N": 5}, seed=4)))
+        for change, sources, options, why in (
+            (None, pattern, {"group": "b"}, r"read in another way \(group 'a' then, 'b' now\)"),
+            (None, [{"path": [file], "stop": 3}], {}, "its frames would count twice"),
+            (lambda: os.utime(file, ns=(1, 1)), pattern, {}, r"has changed since \(written again\); its frames would"),
+            (lambda: file.write_text("3\n"), pattern, {}, r"has changed since \(\d+ bytes then, 2 now\)"),
+        ):
+            if change is not None:
+                change()
+            with pytest.raises(InputError, match=rf"a\.extxyz: it is in the data set already.*{why}"):
+                create(tmp_path / "d", sources, append=True, **options)
+        assert len(Dataset(tmp_path / "d")) == len(data)
 
     def test_other_files_are_appended(self, tmp_path, file, small_runs):
         create(tmp_path / "d", file)
@@ -314,6 +331,9 @@ class TestWhatIdentifiesAnImport:
         with pytest.raises(InputError, match="in the data set already"):
             create(tmp_path / "d", [{"path": [file], "start": 9}], append=True)
         same(create(tmp_path / "d", [{"path": [file], "start": 10, "stop": 20}], append=True), frames[:20])
+        parts = [{"path": [file], "stop": 10}, {"path": [file], "start": 20, "stop": 25}]
+        with pytest.warns(HiertlWarning, match=r"1 file passed over, in the data set already .*a\.extxyz$"):
+            same(create(tmp_path / "d", parts, append=True), frames[:25])
 
     def test_a_stopped_import_of_another_slice_leaves_nothing(self, tmp_path, file, small_runs, monkeypatch):
         stop_before_the_end(tmp_path / "d", [{"path": [file], "stop": 10}], monkeypatch)
@@ -471,9 +491,12 @@ class TestCommand:
         assert command(words) == 0
         out = capsys.readouterr().out
         assert "29 frames, 348 atoms, 2 groups; 29 frames added now\nC 9, CN 20\n" in out
+        assert "\nlabels, of 29 frames: energy 29, forces 29, stress 29\n" in out
         assert "energy 29 (key energy), forces 29 (key forces), stress 29 (key stress)" in out
         assert command(words) == 0
-        assert "0 frames added now" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "0 frames added now" in out
+        assert "\nnote: nothing is new: no frames were added\n" in out
         other = tmp_path / "b.extxyz"
         other.write_text(text_of(random_frames({"N": 5})))
         assert command([*words[:2], str(other), "--executor", "serial"]) == 2
@@ -481,3 +504,29 @@ class TestCommand:
         assert command([*words[:2], str(other), "--append", "--executor", "serial", "--json"]) == 0
         facts = json.loads(capsys.readouterr().out)
         assert (facts["frames"], facts["added"], facts["element_sets"]) == (34, 5, {"C": 9, "CN": 20, "N": 5})
+        assert command([*words[:2], str(other), str(file), "--group-key", "config_type", "--append"]) == 2
+        assert "b.extxyz: it is in the data set already, read in another way (group_key" in capsys.readouterr().err
+        words = [*words[:2], str(other), "--append", "--executor", "serial", "--json"]
+        assert command(words) == 0
+        assert (facts := json.loads(capsys.readouterr().out))["added"] == 0
+        assert facts["notes"] == ["nothing is new: no frames were added"]
+
+    def test_frames_without_labels_are_kept_and_that_is_told(self, tmp_path, file, capsys):
+        bare = tmp_path / "bare.extxyz"
+        bare.write_text('1\nLattice="9 0 0 0 9 0 0 0 9"\nN 0 0 0\n' * 3)
+        words = ["--executor", "serial"]
+        assert command(["import", str(tmp_path / "d"), str(bare), *words]) == 0
+        out = capsys.readouterr().out
+        assert "\nlabels: NONE\n" in out
+        assert "\nWARNING: no frame has an energy, forces or a stress: such frames can be predicted and selected" in out
+        assert command(["import", str(tmp_path / "d"), str(file), *words, "--append"]) == 0
+        out = capsys.readouterr().out
+        assert "\nlabels, of 32 frames: energy 29, forces 29, stress 29; 3 without any\n" in out
+        assert "WARNING" not in out
+        (tmp_path / "more.extxyz").write_bytes(bare.read_bytes())
+        assert (
+            command(["import", str(tmp_path / "d"), str(tmp_path / "more.extxyz"), *words, "--append", "--json"]) == 0
+        )
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["labelled"] == {"energy": 29, "forces": 29, "stress": 29, "none": 6}
+        assert facts["notes"][0].startswith("WARNING: no frame that was added now has an energy")
