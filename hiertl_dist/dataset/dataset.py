@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from ..errors import HiertlWarning, InputError, StoreError
+from ..errors import HiertlWarning, StoreError
 from ..files.paths import local_path
-from ..frames.element_set import ElementSet
+from ..frames.choosing import checked_numbers
 from ..frames.frame_facts import ENERGY, FORCES, STRESS, FrameFacts
-from ..frames.frame_sequence import DIGEST, AlikeLabels, FrameSequence, checked_numbers
+from ..frames.frame_sequence import DIGEST, FrameSequence
 from ..frames.frame_table import Numbered, joined_tables
+from ..frames.labels import AlikeLabels
 from ..io.trajectories import warn_of_labels
 from .dataset_index import read_index
 from .importing import import_frames
@@ -29,7 +29,7 @@ from .parts import ZERO_ENERGY
 from .view_facts import KeptFacts, facts_of_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -48,6 +48,10 @@ WHOLE: Final = 4
 class Dataset(FrameSequence):
     """Frames in a folder; :meth:`create` and ``hiertl-dist import`` make one.
 
+    Between brackets stand a number, which gives a frame, or a slice, numbers or a mask, as of a NumPy array, which give
+    a part. ``+`` joins data sets and lists of frames, whose frames stay where they are. As with frames, two data sets
+    are equal, and have the same hash, only where they are one object; :attr:`key` tells whether their frames are equal.
+
     Parameters
     ----------
     path : str or Path
@@ -64,6 +68,8 @@ class Dataset(FrameSequence):
     --------
     >>> data = Dataset("mptrj.frames")
     >>> carbon = data.where(elements="C")
+    >>> small = data[data.facts.n_atoms < 20]
+    >>> fit = hiertl_dist.fit_hierarchy(data + read_frames("dimers.xyz"), basis)
     >>> fit = hiertl_dist.fit_hierarchy(data, basis)
     """
 
@@ -181,6 +187,11 @@ class Dataset(FrameSequence):
         own = self._indices
         return own.stop - 1 if isinstance(own, range) else int(np.max(own, initial=-1))
 
+    @property
+    def imports(self) -> tuple[Mapping[str, Any], ...]:
+        """What was imported into the folder, a table for each call: its sources, and how many frames they gave."""
+        return self._index.imports
+
     def __len__(self) -> int:
         return len(self._indices)
 
@@ -215,41 +226,6 @@ class Dataset(FrameSequence):
             {name: self.__dict__[name] for name in ("_index", "_facts_of_all") if name in self.__dict__}
         )
         return view
-
-    def where(self, *, elements: str | Iterable[str] | None = None, group: str | None = None) -> Dataset:
-        """The frames of some sets of elements, of some groups, or both.
-
-        Parameters
-        ----------
-        elements : str or iterable of str, optional
-            Names of sets, ``"CN"``: frames that have exactly the elements of one of them.
-        group : str, optional
-            A pattern of names of groups, ``"t03*"``.
-
-        Returns
-        -------
-        Dataset
-            Those frames, in their order; perhaps none.
-
-        Raises
-        ------
-        BasisError
-            No elements have such a name.
-        InputError
-            No group matches the pattern; names of groups are said.
-        """
-        chosen = np.ones(len(self), np.bool_)
-        if elements is not None:
-            names = [elements] if isinstance(elements, str) else list(elements)
-            chosen &= self.facts.of_sets({ElementSet.parse(name) for name in names})
-        if group is not None:
-            present = set(self.facts.groups())
-            names_of = self.facts.group_names
-            matching = np.array([name in present and fnmatchcase(name, group) for name in names_of], np.bool_)
-            if not matching.any():
-                raise InputError(f"group: {group!r} matches no group; there are {sorted(present)[:20]}")
-            chosen &= matching[self.facts.group]
-        return self.take(np.flatnonzero(chosen))
 
     # ---- what is known without atoms
 

@@ -10,41 +10,29 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
+from ..text.cards import frames_card
+from ..text.display import listed
+from .choosing import checked_numbers, frames_where, numbers_meant
+from .frame import Frame
 from .frame_facts import facts_of, joined_facts
 from .frame_table import joined_tables, table_of
+from .labels import AlikeLabels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from .frame import Frame
     from .frame_facts import FrameFacts
     from .frame_table import FrameTable
     from .labels import LabelOrigin
 
 DIGEST: Final = 32
 """Bytes of a digest."""
-
-
-class AlikeLabels(NamedTuple):
-    """Frames whose labels were read alike: from where, which of them there are, and how many frames.
-
-    ``first`` is the origin of the first of them; ``zero_energies`` how many have an energy of exactly 0 although there
-    are forces in them.
-    """
-
-    labels: LabelOrigin | None
-    energy: bool
-    forces: bool
-    stress: bool
-    frames: int
-    first: str
-    zero_energies: int
 
 
 class FrameSequence(Sequence["Frame"]):
@@ -135,14 +123,49 @@ class FrameSequence(Sequence["Frame"]):
     @overload
     def __getitem__(self, index: int) -> Frame: ...
     @overload
-    def __getitem__(self, index: slice) -> FrameSequence: ...
-    def __getitem__(self, index: int | slice) -> Frame | FrameSequence:
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> FrameSequence: ...
+    def __getitem__(self, index: Any) -> Frame | FrameSequence:
         if isinstance(index, slice):
             return self.take(np.arange(*index.indices(len(self))))
+        if not isinstance(index, int | np.integer) or isinstance(index, bool):
+            return self.take(numbers_meant(index, len(self)))
         number = index + len(self) if index < 0 else index
         if not 0 <= number < len(self):
             raise IndexError(f"expected the number of one of {len(self)} frames, found {index}")
-        return self._frame(number)
+        return self._frame(int(number))
+
+    def __add__(self, other: Sequence[Frame]) -> FrameSequence:
+        return joined_frames([self, sequence_of(other)]) if _are_frames(other) else NotImplemented
+
+    def __radd__(self, other: Sequence[Frame]) -> FrameSequence:
+        return joined_frames([sequence_of(other), self]) if _are_frames(other) else NotImplemented
+
+    def _repr_html_(self) -> str:
+        return frames_card(self).html()
+
+    def where(self, *, elements: str | Iterable[str] | None = None, group: str | None = None) -> FrameSequence:
+        """The frames of some sets of elements, of some groups, or both.
+
+        Parameters
+        ----------
+        elements : str or iterable of str, optional
+            Names of sets, ``"CN"``: frames that have exactly the elements of one of them.
+        group : str, optional
+            A pattern of names of groups, ``"t03*"``.
+
+        Returns
+        -------
+        FrameSequence
+            Those frames, in their order; perhaps none. Of a :class:`~hiertl_dist.Dataset` it is one.
+
+        Raises
+        ------
+        BasisError
+            No elements have such a name.
+        InputError
+            No group matches the pattern; names of groups are said.
+        """
+        return self.take(frames_where(self.facts, elements, group))
 
     def alike_labels(self) -> list[AlikeLabels]:
         """Which labels frames have, and where these came from.
@@ -245,7 +268,9 @@ class JoinedFrames(FrameSequence):
     """
 
     def __init__(self, parts: Iterable[FrameSequence]) -> None:
-        self._parts = tuple(parts)
+        self._parts: tuple[FrameSequence, ...] = tuple(
+            own for part in parts for own in (part._parts if isinstance(part, JoinedFrames) else (part,))
+        )
         self._starts = np.cumsum([0, *map(len, self._parts)])
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -258,7 +283,7 @@ class JoinedFrames(FrameSequence):
         return (frame for part in self._parts for frame in part)
 
     def __repr__(self) -> str:
-        return f"JoinedFrames of {', '.join(map(repr, self._parts))}"
+        return f"JoinedFrames: {len(self)} frames of {listed(self._parts, 3)}"
 
     def _place(self, index: int) -> tuple[FrameSequence, int]:
         k = int(np.searchsorted(self._starts, index, side="right")) - 1
@@ -321,12 +346,20 @@ class JoinedFrames(FrameSequence):
 
 
 def joined_frames(parts: Sequence[FrameSequence]) -> FrameSequence:
-    """Sequences as one: lists as a list."""
+    """Sequences as one: lists as a list, and those without a frame left out."""
+    parts = [part for part in parts if len(part)] or parts
     if len(parts) == 1:
         return parts[0]
     if all(isinstance(part, FrameList) for part in parts):
         return FrameList(frame for part in parts for frame in part)
     return JoinedFrames(parts)
+
+
+def _are_frames(other: object) -> bool:
+    """Whether something is a sequence of frames; of one that is none of ours all are looked at."""
+    return isinstance(other, FrameSequence) or (
+        isinstance(other, list | tuple) and all(isinstance(frame, Frame) for frame in other)
+    )
 
 
 def _bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
@@ -336,14 +369,6 @@ def _bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
 def hex_of(digests: NDArray[np.uint8]) -> list[str]:
     """Digests, (n, 32), as texts."""
     return [bytes(digest).hex() for digest in digests]
-
-
-def checked_numbers(indices: NDArray[np.integer], frames: int) -> NDArray[np.integer]:
-    """Numbers of frames. Raises IndexError where one is none of so many frames."""
-    wrong = np.flatnonzero((indices < 0) | (indices >= frames))
-    if len(wrong):
-        raise IndexError(f"expected numbers of {frames} frames, found {int(indices[wrong[0]])}")
-    return indices
 
 
 def sequence_of(frames: Iterable[Frame]) -> FrameSequence:

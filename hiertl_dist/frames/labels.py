@@ -72,6 +72,22 @@ class LabelOrigin:
     doubts: tuple[str, ...] = ()
 
 
+class AlikeLabels(NamedTuple):
+    """Frames whose labels were read alike: from where, which of them there are, and how many frames.
+
+    ``first`` is the origin of the first of them; ``zero_energies`` how many have an energy of exactly 0 although there
+    are forces in them.
+    """
+
+    labels: LabelOrigin | None
+    energy: bool
+    forces: bool
+    stress: bool
+    frames: int
+    first: str
+    zero_energies: int
+
+
 def takes(label: str, key: str, verb: str) -> str:
     """How to have a label read from a key, in an input file, in Python and on a command line."""
     return f"{label}_key = {key!r} {verb} (on a command line --{label}-key {shlex.quote(key)})"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MIB: Final = 2**20
 KINDS: Final = ("force", "stress", "energy")
+MOST_IMPORTS: Final = 5
 
 
 def span_text(low: float, high: float) -> str:
@@ -74,6 +75,40 @@ def _cell(frame: Any) -> str:
     angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
     text = f"{a:.4g} × {b:.4g} × {c:.4g} Å, {', '.join(f'{x:.4g}°' for x in angles)}"
     return text if len(along) == 3 else f"{text}; it repeats along {' and '.join(along)} alone"
+
+
+def frames_card(frames: Any) -> Card:
+    """Frames in an order, in memory or on disk: their element sets in a table. No frame is looked at."""
+    facts = frames.facts
+    atoms = facts.n_atoms.astype(np.int64)
+    counts = np.bincount(facts.group, minlength=len(facts.group_names)).tolist()
+    numbers = dict(zip(facts.group_names, counts, strict=True))
+    labels = {"energy": facts.has_energy, "forces": facts.has_forces, "stress": facts.labels >= 4,
+              "no label": facts.labels == 0}  # fmt: skip
+    imports = getattr(frames, "imports", ())
+    own = [
+        *((("folder", _folder_text(frames)),) if imports else ()),
+        ("groups of frames", listed([f"{name} ({numbers[name]})" for name in facts.groups()])),
+        ("frames with", listed([f"{label} ({int(has.sum())})" for label, has in labels.items() if has.any()])),
+        *(("imported", _import_text(done)) for done in imports[:MOST_IMPORTS]),
+        *((("imports", f"{len(imports) - MOST_IMPORTS} more"),) if len(imports) > MOST_IMPORTS else ()),
+    ]  # fmt: skip
+    sizes = np.bincount(facts.sets, minlength=len(facts.set_names))
+    of_set = np.bincount(facts.sets, weights=atoms, minlength=len(facts.set_names))
+    rows = sorted((len(name), name, n, int(m)) for name, n, m in zip(facts.set_names, sizes, of_set, strict=True) if n)
+    what = f"{count_text(len(facts), 'frame')}, {count_text(int(atoms.sum()), 'atom')}"
+    title = f"{type(frames).__name__}: {what} of {listed(facts.elements())}"
+    return Card(title, tuple(own), ("elements", "frames", "atoms"), tuple(row[1:] for row in rows))
+
+
+def _folder_text(data: Any) -> str:
+    whole = sum(done["frames"] for done in data.imports)
+    return str(data.path) if len(data) == whole else f"{data.path}, {len(data)} of its {whole} frames"
+
+
+def _import_text(done: Mapping[str, Any]) -> str:
+    files = [file["file"] for source in done["sources"] for file in source.get("files", ())]
+    return f"{count_text(done['frames'], 'frame')} of {listed(files, 3) if files else 'an iterable'}"
 
 
 def basis_card(basis: Any) -> Card:

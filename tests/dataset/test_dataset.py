@@ -125,6 +125,65 @@ def test_where(create, tmp_path):
         data.where(elements="CCN")
 
 
+def test_brackets_are_those_of_an_array(create, tmp_path):
+    frames = mixed(20)
+    data = create(tmp_path / "d", frames)
+    numbers = np.arange(20)
+    mask = numbers % 3 == 1
+    for index in ([3, 1, -1, 3], np.array([5, -20], np.int32), [], np.empty(0, int), mask, mask.tolist(), range(2, 9)):
+        for own in (data, FrameList(frames), data[:7] + data[7:]):
+            alike(own[index], [frames[i] for i in numbers[index]])
+    alike(data[data.facts.n_atoms > 4], [f for f in frames if len(f) > 4])
+    assert isinstance(data[mask], Dataset)
+    assert data[np.int64(3)].digest == frames[3].digest
+    for wrong in ([0, 20], [-21]):
+        with pytest.raises(IndexError, match=f"expected numbers of 20 frames, found {wrong[-1]}"):
+            data[wrong]
+    with pytest.raises(IndexError, match="expected a mask of 20 frames, found one of 19"):
+        data[mask[1:]]
+    for wrong in ((1, 2), "a", [0.5], np.zeros((2, 2), int), None, True, np.empty(0)):
+        with pytest.raises(TypeError, match="a list or array of numbers or of one bool for each of 20 frames"):
+            data[wrong]
+
+
+def test_sums(create, tmp_path):
+    frames = mixed(12)
+    data = create(tmp_path / "d", frames[:8])
+    other = create(tmp_path / "e", frames[8:])
+    alike(data + other, frames)
+    alike(data + frames[8:], frames)
+    alike(frames[:8] + other, frames)
+    nothing: list[Frame] = []
+    alike(nothing + data[:3] + data[3:] + other, frames)
+    assert isinstance(nothing + data, Dataset)
+    assert "JoinedFrames: 12 frames of Dataset(" in repr(data + other)
+    alike((data + other).where(group="g1"), [f for f in frames if f.group == "g1"])
+    assert len(pickle.dumps(data + other)) < 900
+    for wrong in ("x", 3, [1], None):
+        with pytest.raises(TypeError, match="unsupported operand"):
+            data + wrong
+
+
+def test_a_card_for_notebooks(create, tmp_path):
+    frames = mixed(12)
+    create(tmp_path / "d", frames[:8])
+    data = create(tmp_path / "d", frames[8:], append=True)
+    text = data._repr_html_()
+    sets = {s: sum(f.element_set == s for f in frames) for s in data.facts.element_sets()}
+    for said in (
+        str(tmp_path / "d"), f"12 frames, {sum(map(len, frames))} atoms of C, H, N", "8 frames of an iterable",
+        "4 frames of an iterable", f"energy ({sum(f.energy is not None for f in frames)})",
+        f"stress ({sum(f.stress is not None for f in frames)})",
+        *(f"<td>{s}</td><td>{n}</td>" for s, n in sets.items()),
+        *(f"{g} ({sum(f.group == g for f in frames)})" for g in data.facts.groups()),
+    ):  # fmt: skip
+        assert said in text, said
+    assert "5 of its 12 frames" in data[2:7]._repr_html_()
+    assert "FrameList: 12 frames" in FrameList(frames)._repr_html_()
+    assert data != Dataset(tmp_path / "d")
+    assert data.key == Dataset(tmp_path / "d").key
+
+
 def test_facts_of_a_list_are_those_of_its_frames():
     frames = FrameList(mixed(30))
     facts = frames.facts

@@ -27,7 +27,7 @@ SERIAL = SerialExecutor()
 BASIS = small_basis((3, 2, 2))
 FOLDS = hd.Folds(2)
 NASTY = "<script>alert('&')</script>\nnew line"
-TABLES = ("Frame", "Plan", "Solution", "HierarchyFit", "ModelPosterior", "SearchResult", "Summaries")
+TABLES = ("Dataset", "Frame", "Plan", "Solution", "HierarchyFit", "ModelPosterior", "SearchResult", "Summaries")
 
 
 @cache
