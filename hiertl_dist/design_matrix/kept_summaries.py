@@ -25,21 +25,21 @@ class KeptSummaries:
         Number of summaries: one for each kind of rows of each source, or of all that are pooled.
     nbytes : int
         Bytes of their numbers.
-    pooled : int
-        How many groups of frames are pooled.
+    pooled : frozenset of str
+        Groups of frames that are pooled.
     """
 
     count: int = 0
     nbytes: int = 0
-    pooled: int = 0
+    pooled: frozenset[str] = frozenset()
 
     def __add__(self, other: KeptSummaries) -> KeptSummaries:
-        """Those of two fits."""
-        return KeptSummaries(self.count + other.count, self.nbytes + other.nbytes, self.pooled + other.pooled)
+        """Those of two fits; a group that both pool is one."""
+        return KeptSummaries(self.count + other.count, self.nbytes + other.nbytes, self.pooled | other.pooled)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"count": self.count, "bytes": self.nbytes, "pooled_groups": self.pooled}
+        return {"count": self.count, "bytes": self.nbytes, "pooled_groups": len(self.pooled)}
 
 
 def group_sizes(segments: Iterable[Segment]) -> dict[Group, int]:
@@ -90,7 +90,7 @@ def kept_summaries(
 ) -> KeptSummaries:
     """What a fit of some :func:`pooled_segments` keeps, with so many columns and targets."""
     sizes = group_sizes(segments)
-    return KeptSummaries(len(sizes), bytes_of_summaries(sizes.values(), width, method), len(pooling.pooled))
+    return KeptSummaries(len(sizes), bytes_of_summaries(sizes.values(), width, method), frozenset(pooling.pooled))
 
 
 def kept_by_fits(

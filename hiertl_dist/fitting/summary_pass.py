@@ -37,9 +37,8 @@ from ..model.frozen import check_frozen
 from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
 from ..model.parameters import Parameters
 from ..model.truncation import with_energy_columns
-from ..text.words import count_text
 from .leaves import Reduced, RowSource, factor_in, reduce_segments
-from .pass_notes import inside_notes, left_out_notes, named
+from .pass_notes import inside_notes, left_out_notes, strangers_notes
 from .reduction import Summaries
 from .store_names import named_stores
 from .stored_pooling import pooling_of_pass
@@ -48,7 +47,7 @@ from .summary_batches import require_one_fold
 from .summary_store import FrameRecord, NewBatch, SummaryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -130,13 +129,14 @@ def summarise(
     Warns
     -----
     HiertlWarning
-        Of names that ``summaries`` and ``store`` had before; of frames that the summary store has and that were not
-        given, which are part of what is returned (so they are with frames that are added call by call).
+        Of names that ``summaries`` and ``store`` had before; of groups that are pooled; of frames that the summary
+        store has and that were not given, which are part of what is returned (so they are with frames that are added
+        call by call).
     """
     summaries, store = named_stores("summarise", summaries, store, rows)
     return reduced_once(
         frames, basis, blocks=blocks, folds=folds, summaries=summaries, store=store, frozen=frozen, policy=policy,
-        missing_energies=missing_energies, apart=apart, executor=executor, memory=memory,
+        missing_energies=missing_energies, apart=apart, executor=executor, memory=memory, tell=_warn,
     )  # fmt: skip
 
 
@@ -144,11 +144,11 @@ def reduced_once(
     frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
     summaries: str | Path | None, store: str | Path | None, frozen: Sequence[Parameters], policy: InnerPolicy,
     missing_energies: MissingEnergies = "zero", apart: Sequence[str] = (), weights: Collection[str] = (),
-    executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None,
+    executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None, tell: Callable[[str], None],
 ) -> Summaries:  # fmt: skip
     """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others.
 
-    Sources that ``weights`` name are apart too.
+    Sources that ``weights`` name are apart too. ``tell`` takes what is said of those that are pooled, beforehand.
     """
     check_apart(apart)
     how = Folds(folds) if isinstance(folds, int) else folds
@@ -161,9 +161,11 @@ def reduced_once(
             names, batches = ask(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
         all_given = frames if given is None else sequence_of(given)
-        strangers = _strangers(all_given, batches, summaries)
+        strangers = strangers_notes(all_given, batches, summaries)
         usable, more = _usable(frames, basis, names)
         pooling = pooling_of_pass(all_given, usable, batches, weights, apart)
+        for note in pooling.notes:
+            tell(note)
         shares = _share(usable, how, batches)
         wanted, replaced = _todo(usable, names, batches)
         todo, shares = usable.take(wanted), shares[wanted]
@@ -185,35 +187,16 @@ def reduced_once(
     return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
 
 
-def _strangers(frames: FrameSequence, batches: Sequence[Batch], store: str | Path | None) -> tuple[str, ...]:
-    """What is said of frames that a store has and that were not given: they are part of what is returned.
-
-    Raises StoreError where they are given frames with other labels, which would be fitted twice.
-    """
-    records = {r.digest: r for batch in batches for r in batch.frames}
-    if not records:
-        return ()
-    groups = (frames.facts.group_names[code] for code in frames.facts.group.tolist())
-    given = dict(zip(hex_of(frames.digests), zip(groups, hex_of(frames.configurations), strict=True), strict=True))
-    strange = [r for r in records.values() if r.digest not in given]
-    new = {source for digest, source in given.items() if digest not in records}
-    if changed := [r.origin for r in strange if (r.group, r.configuration) in new]:
-        raise StoreError(
-            f"{store}: {count_text(len(changed), 'frame')} would be fitted twice, for the store has them with other "
-            f"labels: {named(changed)}; name another folder for the summaries of these labels"
-        )
-    if not strange or not given:  # who gives none wants what is there
-        return ()
-    return (
-        f"{store}: {count_text(len(strange), 'frame')} of the summary store were not given (held out since, or from an "
-        f"earlier call?) and are fitted with the others: {named([r.origin for r in strange])}",
-    )
+def _warn(note: str, level: int = 4) -> None:
+    """Warn the caller of :func:`summarise`, of several processes in one."""
+    if launched_first():
+        warnings.warn(note, HiertlWarning, stacklevel=level)
 
 
 def _with_strangers(stored: Summaries, notes: tuple[str, ...]) -> Summaries:
     """The summaries of a store with notes on frames that were not given, of which the caller is warned too."""
-    for note in notes * launched_first():
-        warnings.warn(note, HiertlWarning, stacklevel=4)
+    for note in notes:
+        _warn(note, 5)
     return replace(stored, notes=(*stored.notes, *notes))
 
 

@@ -137,7 +137,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": needs.reduction,
         "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
         "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
-        "notes": [*walls, *work.notes],
+        "notes": [*walls, *needs.notes, *work.notes],
     }  # fmt: skip
     return plan, facts
 

@@ -10,6 +10,8 @@ from ..fitting.block_order import own_weights
 from ..fitting.leaves import cut_of, peak_bytes
 from ..fitting.reduction import solve_bytes
 from ..fitting.weights import explicit
+from ..frames import pooling as pool
+from ..text.display import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,11 +32,14 @@ class FitNeeds:
         Peak bytes of a worker that reduces; of the one that solves.
     kept : KeptSummaries
         What all fits together keep of their rows.
+    notes : tuple of str
+        What is said of groups of frames that are pooled, and by which fits.
     """
 
     reduction: int
     solve: int
     kept: KeptSummaries
+    notes: tuple[str, ...] = ()
 
 
 def needs_of_fits(
@@ -44,6 +49,7 @@ def needs_of_fits(
     """What fits of a plan need; ``fits`` are the rows that are wanted, by the blocks that are fitted together."""
     reduction = solve = 0
     kept = KeptSummaries()
+    pooled: dict[str, list[str]] = {}
     for blocks, needs in fits.items():
         settings = options.settings if all_at_once else own_weights(options, blocks[0], frames)
         width = sum(plan.columns[b] for b in blocks) + 1 + n_frozen
@@ -54,5 +60,14 @@ def needs_of_fits(
         peaks = [peak_bytes([cut_of(segments, width, method)]) for method in methods] if segments else []
         reduction = max(reduction, *peaks, 0)
         kept += kept_summaries(segments, width, pooling, method=methods[-1])
+        for note in pooling.notes:
+            pooled.setdefault(note, []).append(" with ".join(blocks) if not all_at_once else "all blocks at once")
         solve = max(solve, solve_bytes(width, settings.regulariser["kind"]))
-    return FitNeeds(reduction, solve, kept)
+    notes = [f"fit of {listed(fits_of)}: {note}" for note, fits_of in pooled.items()]
+    labelled = frames.facts.groups(frames.facts.n_rows > 0)
+    if len(labelled) > pool.MOST_SOURCES:
+        notes.append(
+            f"summarise and search pool the groups of all frames together, which are {len(labelled)}, but for those "
+            "that weights or apart name"
+        )
+    return FitNeeds(reduction, solve, kept, tuple(notes))

@@ -251,7 +251,7 @@ def summarise_job(
     place = summary_place(plan, settings, job.summaries, executor)
     before = ask(executor, partial(_ids, place), what=f"look at {place}")
     store = job.design_store() if job.keep_rows else None
-    summaries, _ = summarise_for(plan, settings, summaries=place, store=store, executor=executor)
+    summaries, _ = summarise_for(plan, settings, summaries=place, store=store, executor=executor, tell=tell)
     facts: dict[str, Any] = ask(executor, partial(_contents, place), what=f"look at {place}")
     counts: dict[str, dict[str, int]] = {}
     for group in summaries.groups:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..fitting.reduction import Summaries
     from ..frames.element_set import ElementSet
     from ..frames.frame_sequence import FrameSequence
+    from .search_parts import Tell
     from .search_plan import SearchPlan
     from .search_settings import SearchSettings
 
@@ -32,8 +33,9 @@ def summarise_for(
     summaries: str | Path | None,
     store: str | Path | None,
     executor: Executor,
+    tell: Tell,
 ) -> tuple[Summaries, Source]:
-    """The pass over the rows that a search needs, and what names its outcome."""
+    """The pass over the rows that a search needs, and what names its outcome; groups that are pooled are told."""
     if summaries is not None:
         ask(executor, partial(_refuse_strangers, Path(summaries), plan.given), what=f"look at {summaries}")
     memory = plan.options.memory
@@ -41,6 +43,7 @@ def summarise_for(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
         frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
         given=plan.given, apart=_patterns(plan), weights=weights_named(plan, settings),
+        tell=lambda note: tell(f"note: {note}"),
     )  # fmt: skip
     identity: dict[str, Any]
     if summaries is None:

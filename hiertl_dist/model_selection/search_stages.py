@@ -213,7 +213,7 @@ def search(
     with borrowed(executor) as runner:
         if summaries is not None:
             summaries = summary_place(plan, settings, Path(summaries), runner)
-        reduced, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner)
+        reduced, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner, tell=tell)
         folder = None if output is None else Path(output) / "search"
         stages: list[Stage] = []
         for part in plan.parts:

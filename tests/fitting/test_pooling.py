@@ -13,7 +13,7 @@ from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.design_matrix.kept_summaries import group_sizes, kept_by_fits, pooled_segments
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.design_matrix.segments import grouped_rows
-from hiertl_dist.errors import InputError, StoreError
+from hiertl_dist.errors import HiertlWarning, InputError, StoreError
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.block_fit import fit_block
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
@@ -39,6 +39,8 @@ FRAMES = [
     for f in FRAMES
 ]  # fmt: skip
 ALL_APART = ("*",)
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* of rows .groups of frames. are pooled as")
 
 
 @pytest.fixture
@@ -191,7 +193,7 @@ def test_a_plan_says_how_many_summaries_a_fit_keeps(few):
     by_block = make_plan(FRAMES, BASIS, by_block=True)
     fits = [((b,), [s for s in by_block.segments if s.elements == b]) for b in ("C", "CN")]
     kept = kept_by_fits(by_block.columns, fits)
-    assert (kept.count, kept.pooled) == (8, 16)
+    assert (kept.count, kept.pooled) == (8, set(NAMES))
 
 
 # ---- summaries
@@ -214,6 +216,16 @@ def test_views_are_the_same_with_pooled_groups(few, tmp_path):
             InputError, match=r"source: .*found 't03'; '\(pooled\)' are groups that were not kept apart"
         ):
             found.errors.rmse("force", source="t03")
+
+
+def test_who_summarises_is_warned(few, tmp_path, recwarn):
+    for folder in (None, tmp_path, tmp_path):  # the last time with nothing new to reduce
+        with pytest.warns(HiertlWarning, match=r"8 sources of rows .* are pooled .* name it in apart") as caught:
+            summarised(summaries=folder)
+        assert [w.filename for w in caught] == [__file__]
+    recwarn.clear()
+    summarised(apart=ALL_APART)
+    assert not recwarn
 
 
 def test_what_was_pooled_cannot_be_asked_for(few, tmp_path):

@@ -49,6 +49,9 @@ def test_a_plan_counts_the_summaries_that_its_fits_keep(job, fit, count, pooled,
     text = plan_text(facts)
     assert f"\n{len(groups)} summaries of rows, " in text
     assert (f"; {pooled} groups of frames pooled" in text) == bool(pooled)
+    said = "fit of all blocks at once: " if all_at_once else "fit of C: "
+    assert any(said in line and "are pooled as '(pooled)'" in line for line in text.split("\n")) == bool(pooled)
+    assert "summarise and search pool the groups of all frames together, which are 18" in text
 
 
 def test_reports_by_group_are_of_every_group(job):
@@ -61,8 +64,13 @@ def test_reports_by_group_are_of_every_group(job):
 def test_the_pass_of_a_search_keeps_apart_what_its_grid_weighs(job):
     grid = {"regulariser": RIDGE, "weights": [{"force": 1.0}, {"force": 1.0, "t12": 2.0}]}
     made = job(search={"folds": 2, "grid": grid}, store={"keep_rows": False})
-    facts = summarise_job(made, SERIAL)
-    report = search_job(made, SERIAL, plot=False)
+    said: list[str] = []
+    facts = summarise_job(made, SERIAL, tell=said.append)
+    assert sum("note: 17 sources of rows" in line for line in said) == 1
+    said.clear()
+    report = search_job(made, SERIAL, plot=False, tell=said.append)
+    (place,) = (i for i, line in enumerate(said) if line.startswith("note: 17 sources of rows"))
+    assert place < said.index("C: nothing frozen")
     assert {g.source for g in report.result.summaries.groups} == {"t12", POOLED}
     assert facts["groups"] == len(report.result.summaries.groups)
     assert {frozenset(g) for g in report.group_errors.values()} == {frozenset(f"t{i:02d}" for i in range(18))}
