@@ -110,7 +110,7 @@ def one_by_one(toy: bool, places: Sequence[int]) -> Callable[[], list[dict[str, 
     """Step: some models of the grid made from rows of their own."""
     frames, basis, settings = case(toy)
     choices = settings.grid.choices(FitSettings())
-    shares = np.array(assign_folds(frames, settings.folds))
+    shares = assign_folds(frames, settings.folds)
 
     def work() -> list[dict[str, float]]:
         found = []

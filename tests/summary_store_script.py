@@ -12,11 +12,13 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from hiertl_dist.algebra import RFactor
-from hiertl_dist.fitting.summary_store import FrameRecord, SummaryStore
+from hiertl_dist.fitting.summary_store import SummaryStore
+from hiertl_dist.frames.frame_records import RECORD, RecordTexts
 from hiertl_dist.frames.rows import Group
 
 SETTINGS = {"policy": "refuse", "blocks": {"C": "c1", "N": "n1"}}
@@ -35,12 +37,51 @@ def digest(number, i):
     return hashlib.sha256(f"{number}:{i}".encode()).hexdigest()
 
 
+class Told(NamedTuple):
+    """A record of a frame in words."""
+
+    digest: str
+    fold: int
+    origin: str
+    group: str
+    composition: str = ""
+    configuration: str = ""
+
+
+def recorded(*told):
+    """Records of frames that are told of in words, in one part."""
+    texts, rows = RecordTexts(), np.zeros(len(told), RECORD)
+    for i, one in enumerate(told):
+        rows[i] = texts.row(*one)
+    return [texts.records(rows)]
+
+
+def told_of(records):
+    """Records in words."""
+    return [
+        Told(
+            records.digest(i), int(records.folds[i]), records.origin(i), records.group(i),
+            records.composition_names[records.compositions[i]], records.configuration(i),
+        )
+        for i in range(len(records))
+    ]  # fmt: skip
+
+
+def by_digest(store):
+    """The frames of a store in words, by digest."""
+    return {told.digest: told for told in told_of(store.frames())}
+
+
+def told_in(number, frames=2):
+    """The frames of batch ``number``."""
+    return [Told(digest(number, i), i % 2, f"run{number}.xyz:{i}", "dft") for i in range(frames)]
+
+
 def batch(number, columns=5, frames=2, elements="C", blocks=("C",)):
     """Arguments of ``add``: its frames depend on ``number`` only, its rows on the columns too."""
     rng = np.random.default_rng([number, columns])
     rows = {FORCE: rng.normal(size=(40, columns)), ENERGY: rng.normal(size=(3, columns))}
-    records = [FrameRecord(digest(number, i), i % 2, f"run{number}.xyz:{i}", "dft") for i in range(frames)]
-    return elements, blocks, records, [f"tile-{number}-{columns}"], *reduced(rows)
+    return elements, blocks, recorded(*told_in(number, frames)), [f"tile-{number}-{columns}"], *reduced(rows)
 
 
 def files(folder):
@@ -156,9 +197,9 @@ def kills(folder):
         store.verify()
         (found,) = store.batches()
         seen.append(found.id)
-        leftovers += len(list(folder.iterdir())) > 4
+        leftovers += len(list(folder.iterdir())) > 5
         SummaryStore.create(folder, SETTINGS)
-        expected = {".lock", "index.json", f"{found.id}.json", f"{found.id}.f64"}
+        expected = {".lock", "index.json", *(f"{found.id}.{suffix}" for suffix in ("json", "frames", "f64"))}
         assert {p.name for p in folder.iterdir()} == expected
     print(len(set(seen)), leftovers)
 

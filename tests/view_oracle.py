@@ -88,7 +88,8 @@ class Dense:
 def dense(frames, basis, blocks=None, *, folds=None, frozen=(), policy="refuse"):
     """The rows of frames that have labels, and all elements of a block."""
     own = [f for f in frames if n_rows(f)]
-    shares = [-1] * len(own) if folds is None else assign_folds(own, Folds(folds) if isinstance(folds, int) else folds)
+    how = Folds(folds) if isinstance(folds, int) else folds
+    shares = [-1] * len(own) if how is None else assign_folds(own, how).tolist()
     rows = design_rows(own, basis, blocks, policy=policy)
     kept = [(f, fold) for i, (f, fold) in enumerate(zip(own, shares, strict=True)) if i not in rows.skipped]
     target = rows.target.copy()

@@ -8,31 +8,33 @@ in a fit would foretell the other.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from scipy.cluster.hierarchy import DisjointSet
+import numpy as np
 
 from ..errors import InputError
-from ..frames.frame_sequence import FrameSequence, sequence_of
+from ..frames.digests import first_equal
+from ..frames.frame_sequence import hex_of, sequence_of
 from ..text.problems import Problems, require_known
+from .draws import CHUNK, draw_order, drawn
+from .fold_units import known_folds, least_digests, settled, units_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from ..frames.frame import Frame
+    from ..frames.frame_records import FrameRecords
+    from ..frames.frame_sequence import FrameSequence
+    from .fold_units import Units
 
 Split = Literal["frame", "group"]
 """What is assigned as a whole: frames of one configuration, or all frames of one ``Frame.group`` (a trajectory)."""
 
 SPLITS: Final[tuple[str, ...]] = get_args(Split)
-NONE: Final[Mapping[str, Any]] = {}
-UNKNOWN: Final = "?"
-"""Stands for the composition of a known frame that is not at hand."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +119,15 @@ class Folds:
 
 
 # long: its parameters are documented
-def assign_folds(
-    frames: Sequence[Frame],
-    folds: Folds,
-    known: Mapping[str, int] = NONE,
-    known_groups: Mapping[str, int] = NONE,
-    known_compositions: Mapping[str, str] = NONE,
-    known_configurations: Mapping[str, int] = NONE,
-) -> list[int]:
+def assign_folds(frames: Sequence[Frame], folds: Folds, known: Iterable[FrameRecords] = ()) -> NDArray[np.int32]:
     """The fold of each frame, 0 … count − 1.
 
-    Frames that are known keep their fold, and those of the same configuration follow them. Others go, one configuration
-    after the other, into the fold that has fewest frames of their composition, of such folds into the one that has
-    fewest frames, and of such into one that a hash of seed and content chooses. Where groups stay together, those that
-    share a configuration, be it by way of others, are one; the largest first, it goes where the shares that a fold has
-    of all frames of its compositions, each times its own number of such frames, add up to least.
+    Frames that are known keep their fold, and those of the same configuration follow them; where groups stay together,
+    so do those of the same group. Others go, one configuration after the other, into the fold that has fewest frames of
+    their composition, of such folds into the one that has fewest frames, and of such into one that a hash of seed and
+    content chooses. Where groups stay together, those that share a configuration, be it by way of others, are one; the
+    largest first, it goes where the shares that a fold has of all frames of its compositions, each times its own number
+    of such frames, add up to least.
 
     Parameters
     ----------
@@ -139,20 +135,13 @@ def assign_folds(
         The frames that are assigned; their order does not matter.
     folds : Folds
         How they are divided.
-    known : Mapping from str to int
-        Digest of a frame → its fold, of frames that have one; they need not be among ``frames``.
-    known_groups : Mapping from str to int
-        ``Frame.group`` → its fold. New frames of such a group follow it where groups stay together.
-    known_compositions : Mapping from str to str
-        Digest → ``Frame.composition`` of known frames that are not among ``frames``; without it they count among all
-        frames of a fold, and not among those of their composition.
-    known_configurations : Mapping from str to int
-        ``Frame.configuration`` → its fold, of known frames that are not among ``frames``; without it a new frame of the
-        same configuration as one of them does not follow it.
+    known : iterable of FrameRecords
+        Records of frames that have a fold, which need not be among ``frames``, each frame once; gone through several
+        times.
 
     Returns
     -------
-    list of int
+    ndarray of int32, shape (n,)
         The fold of each frame, in the order of ``frames``.
 
     Raises
@@ -162,36 +151,53 @@ def assign_folds(
         known fold that is none of them; two known folds for what has to be in one, both named; a fold that would be
         empty.
     """
-    together = folds.split == "group"
-    groups = known_groups if together else NONE
-    for what, folds_of in (("frame", known), ("group", groups), ("configuration", known_configurations)):
-        _check_known(folds, folds_of, what)
-    told = _Told.of(sequence_of(frames))
-    names = _units(told, together)
-    units: dict[str, list[int]] = {}
-    for i, unit in enumerate(names):
-        units.setdefault(unit, []).append(i)
-    placed = _settled(units, told, together, known, groups, known_configurations)
-    digests = set(told.digests)
-    absent = set(groups) - set(told.groups) if together else set(known) - digests
-    require_enough(folds, len(units) + len(absent))
-    sizes = {
-        unit: Counter(told.compositions[i] if folds.stratify else "" for i in members)
-        for unit, members in units.items()
-    }
-    full = _Fullness(folds, sizes)
-    for digest in sorted(set(known) - digests):
-        full.add(known[digest], Counter([known_compositions.get(digest, UNKNOWN) if folds.stratify else ""]))
-    for unit, fold in placed.items():
-        full.add(fold, sizes[unit])
+    given = sequence_of(frames)
+    by_group = folds.split == "group"
+    same = first_equal(given.configurations).astype(np.int32)
+    before = known_folds(given, same, known, folds.count)
+    units = units_of(given, same, by_group=by_group, stratify=folds.stratify)
+    del same
+    placed = settled(units, before, given)
+    absent = len(set(before.of_groups) - set(given.facts.groups())) if by_group else before.absent.total()
+    require_enough(folds, len(units) + absent)
+    numbers = {name: k for k, name in enumerate(units.composition_names)}
+    for _, name in before.absent if folds.stratify else ():
+        numbers.setdefault(name, len(numbers))
+    full = _Fullness(folds, len(numbers))
+    for (fold, name), n in before.absent.items():
+        full.add(fold, [(numbers[name] if folds.stratify else 0, n)])
+    full.add_all(units, placed)
+    _fill(full, units, placed, _names(units, given))
+    _require_filled(folds, {*np.unique(placed).tolist(), *before.folds})
+    return placed[units.of_frames]
+
+
+def _names(units: Units, frames: FrameSequence) -> Callable[[NDArray[np.integer]], list[str]]:
+    """What names units, of which numbers are given, in draws: the least name of their groups, or of their digests."""
+    if units.groups:
+        return lambda own: [units.groups[u] for u in own.tolist()]
+    digests = frames.digests
+    least = least_digests(units, digests)
+    return lambda own: hex_of(digests[least[own]])
+
+
+def _fill(
+    full: _Fullness, units: Units, placed: NDArray[np.int32], names: Callable[[NDArray[np.integer]], list[str]]
+) -> None:
+    """Give a fold to each unit that has none."""
+    todo = np.flatnonzero(placed < 0).astype(np.int32)
     # one composition after the other keeps the folds as even in all frames as in those of a composition
-    for unit in sorted(
-        set(units) - set(placed), key=lambda u: (-sizes[u].total(), sorted(sizes[u]), drawn(folds.seed, u))
-    ):
-        placed[unit] = full.emptiest(unit)
-        full.add(placed[unit], sizes[unit])
-    _require_filled(folds, {*placed.values(), *known.values(), *groups.values(), *known_configurations.values()})
-    return [int(placed[unit]) for unit in names]
+    keys = (units.ranks()[todo], -units.totals()[todo])
+    todo = todo[draw_order(full.folds.seed, lambda own: names(todo[own]), keys)]
+    for start in range(0, len(todo), CHUNK):
+        own = todo[start : start + CHUNK]
+        spans = zip(units.starts[own].tolist(), units.starts[own + 1].tolist(), strict=True)
+        chosen = []
+        for name, (first, last) in zip(names(own), spans, strict=True):
+            contents = list(zip(units.compositions[first:last].tolist(), units.sizes[first:last].tolist(), strict=True))
+            chosen.append(full.emptiest(contents, name))
+            full.add(chosen[-1], contents)
+        placed[own] = chosen
 
 
 def require_enough(folds: Folds, n_units: int) -> None:
@@ -212,118 +218,41 @@ def _require_filled(folds: Folds, filled: set[int]) -> None:
         )
 
 
-class _Told(NamedTuple):
-    """What folds follow from, of each frame; no frame is looked at."""
-
-    frames: FrameSequence
-    digests: list[str]
-    configurations: list[str]
-    groups: list[str]
-    compositions: list[str]
-
-    @classmethod
-    def of(cls, frames: FrameSequence) -> _Told:
-        facts = frames.facts
-        digests, configurations = (
-            [bytes(digest).hex() for digest in array] for array in (frames.digests, frames.configurations)
-        )
-        return cls(
-            frames, digests, configurations, [facts.group_names[code] for code in facts.group.tolist()],
-            [facts.compositions[code] for code in facts.formula.tolist()],
-        )  # fmt: skip
-
-
-def _units(told: _Told, together: bool) -> list[str]:
-    """What each frame belongs to that is assigned as a whole: the least name of its groups, or of its digests."""
-    sets: DisjointSet[str] = DisjointSet()
-    first: dict[str, str] = {}
-    keys = told.groups if together else told.digests
-    for name, configuration in zip(keys, told.configurations, strict=True):
-        sets.add(name)
-        sets.merge(first.setdefault(configuration, name), name)
-    least = {name: min(members) for members in sets.subsets() for name in members}
-    return [least[name] for name in keys]
-
-
 class _Fullness:
     """How many frames of each composition, and in all, the folds have so far."""
 
-    def __init__(self, folds: Folds, sizes: Mapping[str, Counter[str]]) -> None:
-        self.folds, self.sizes = folds, sizes
-        self.counts = [Counter[str]() for _ in range(folds.count)]
+    def __init__(self, folds: Folds, compositions: int) -> None:
+        self.folds = folds
+        self.counts = [[0] * folds.count for _ in range(compositions)]
         self.totals = [0] * folds.count
-        self.every: Counter[str] = Counter()
 
-    def add(self, fold: int, compositions: Counter[str]) -> None:
-        self.counts[fold].update(compositions)
-        self.totals[fold] += compositions.total()
-        self.every.update(compositions)
+    def add(self, fold: int, contents: Iterable[tuple[int, int]]) -> None:
+        """Count frames of a unit, given as numbers of compositions, and how many there are."""
+        for composition, n in contents:
+            self.counts[composition][fold] += n
+            self.totals[fold] += n
 
-    def emptiest(self, unit: str) -> int:
+    def add_all(self, units: Units, placed: NDArray[np.int32]) -> None:
+        """Count frames of the units that have a fold."""
+        of_pairs = np.repeat(placed, np.diff(units.starts))
+        for fold in np.unique(placed[placed >= 0]).tolist():
+            own = of_pairs == fold
+            sizes = np.bincount(units.compositions[own], weights=units.sizes[own])
+            self.add(fold, enumerate(sizes.astype(np.int64).tolist()))
+
+    def emptiest(self, contents: Sequence[tuple[int, int]], name: str) -> int:
         """The fold that a unit of frames goes into."""
+        every = range(self.folds.count)
+        # shares of one composition compare as its numbers of frames do
+        shares = self.counts[contents[0][0]] if len(contents) == 1 else self._shares(contents)
+        least = min(zip(shares, self.totals, strict=True))
+        alike = [fold for fold in every if (shares[fold], self.totals[fold]) == least]
+        return alike[0] if len(alike) == 1 else min(alike, key=lambda fold: drawn(self.folds.seed, name, fold))
 
-        def rank(fold: int) -> tuple[Fraction, int, bytes]:
-            # exact, so that equal shares are equal
-            share = sum(
-                (
-                    Fraction(n * self.counts[fold][c], self.every[c])
-                    for c, n in self.sizes[unit].items()
-                    if self.every[c]
-                ),
-                Fraction(0),
-            )
-            return share, self.totals[fold], drawn(self.folds.seed, unit, fold)
-
-        return min(range(self.folds.count), key=rank)
-
-
-def drawn(seed: int, *names: object) -> bytes:
-    """A pseudo-random number that is the same on every machine."""
-    return hashlib.sha256("\0".join(map(str, (seed, *names))).encode()).digest()
-
-
-def _check_known(folds: Folds, known: Mapping[str, int], what: str) -> None:
-    for name, fold in known.items():
-        if not isinstance(fold, Integral) or not 0 <= fold < folds.count:
-            raise InputError(f"folds.count: {what} {name!r} is known to be in fold {fold!r}, of 0 … {folds.count - 1}")
-
-
-def _settled(
-    units: Mapping[str, Sequence[int]],
-    told: _Told,
-    together: bool,
-    known: Mapping[str, int],
-    groups: Mapping[str, int],
-    configurations: Mapping[str, int],
-) -> dict[str, int]:
-    """The units that have a fold, by frames, groups or configurations of theirs.
-
-    Raises InputError where these differ, naming two of them.
-    """
-    placed = {}
-    if not (known or groups or configurations):
-        return {}
-    for unit, members in units.items():
-        reasons: dict[int, set[str]] = {}
-        for i in members:
-            group = told.groups[i]
-            for key, folds, what in (
-                (told.digests[i], known, "{origin} of group {group!r}"),
-                (group, groups, "group {group!r}"),
-                (told.configurations[i], configurations, "the configuration of {origin} of group {group!r}"),
-            ):
-                if key in folds:
-                    origin = told.frames.origin(i) if "{origin}" in what else ""
-                    reasons.setdefault(int(folds[key]), set()).add(what.format(origin=origin, group=group))
-        if len(reasons) > 1:
-            shared = sorted({told.groups[i] for i in members})
-            whole = f"all frames of group{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
-            if not together:
-                whole = "frames of one configuration"
-            elif len(shared) > 1:
-                whole += ", which share configurations,"
-            known_folds = " and ".join(f"{min(reasons[fold])} known in fold {fold}" for fold in sorted(reasons)[:2])
-            raise InputError(f"folds.split: expected {whole} in one fold, found {known_folds}")
-        if reasons:
-            (placed[unit],) = reasons
-    return placed
+    def _shares(self, contents: Sequence[tuple[int, int]]) -> Sequence[Fraction | int]:
+        """Of each fold, its shares of all frames of the unit's compositions; exact, so that equal ones are equal."""
+        known = [(n, self.counts[c], total) for c, n in contents if (total := sum(self.counts[c]))]
+        return [
+            sum((Fraction(n * counts[fold], total) for n, counts, total in known), Fraction(0))
+            for fold in range(self.folds.count)
+        ]

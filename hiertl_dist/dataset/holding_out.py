@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ..errors import InputError
-from ..frames.frame_sequence import DIGEST, FrameSequence, sequence_of, taken
+from ..frames.digests import first_equal
+from ..frames.frame_sequence import FrameSequence, hex_of, joined_frames, sequence_of, taken
 from ..text.words import count_text, shown
-from .folds import drawn
+from .draws import draw_order, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,7 @@ def equal_frames_notes(fitted: Sequence[Frame], held_out: Sequence[Frame] = ()) 
     They say how many, and whether some that are held out are fitted as well.
     """
     fit, held = sequence_of(fitted), sequence_of(held_out)
-    first = first_equal(np.concatenate([fit.configurations, held.configurations]))
+    first = first_equal(joined_frames([fit, held]).configurations)
     places = np.flatnonzero(first[: len(fit)] != np.arange(len(fit)))
     again = [(fit.origin(i), fit.origin(int(first[i]))) for i in places[:MOST_NAMED].tolist()]
     leaks = np.flatnonzero(first[len(fit) :] < len(fit))
@@ -169,20 +169,6 @@ def each_once(frames: FrameSequence) -> tuple[FrameSequence, tuple[str, ...]]:
     )
 
 
-def first_equal(digests: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Of each of some digests, (n, 32), the number of the first that is equal."""
-    # those alone can be equal whose first eight bytes are
-    heads = np.ascontiguousarray(digests[:, :8]).view(np.uint64).reshape(-1)
-    order = np.argsort(heads, kind="stable")
-    follows = np.flatnonzero(heads[order[1:]] == heads[order[:-1]])
-    places = np.unique(order[np.concatenate([follows, follows + 1])])
-    whole = np.ascontiguousarray(digests[places]).view(f"V{DIGEST}").reshape(-1)
-    _, first, which = np.unique(whole, return_index=True, return_inverse=True)
-    found = np.arange(len(digests))
-    found[places] = places[first[which.reshape(-1)]]
-    return found
-
-
 def _equal_to(digests: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(n,) which of some digests are equal to one of those whose numbers are given."""
     first = first_equal(digests)
@@ -206,20 +192,24 @@ def _drawn(frames: FrameSequence, fraction: float, seed: int) -> NDArray[np.bool
     facts, digests = frames.facts, frames.configurations
     first = first_equal(digests)
     distinct = np.flatnonzero(first == np.arange(len(frames)))
-    strata: dict[tuple[str, tuple[str, ...]], list[int]] = defaultdict(list)
-    for i in distinct.tolist():
-        stratum = facts.group_names[facts.group[i]], tuple(sorted(facts.set_names[facts.sets[i]].elements))
-        strata[stratum].append(i)
+    pairs = facts.group[distinct] * np.int64(len(facts.set_names)) + facts.sets[distinct]
+    codes, stratum, sizes = np.unique(pairs, return_inverse=True, return_counts=True)
+    stratum = stratum.reshape(-1).astype(np.int32)
+    strata = [
+        (facts.group_names[group], tuple(sorted(facts.set_names[of_set].elements)))
+        for group, of_set in (divmod(code, len(facts.set_names)) for code in codes.tolist())
+    ]
     total = max(1, round(fraction * len(distinct))) if len(distinct) > 1 else 0
-    shares = {s: fraction * len(members) for s, members in strata.items()}
-    counts = {s: math.floor(share) for s, share in shares.items()}
+    shares = [fraction * size for size in sizes.tolist()]
+    counts = [math.floor(share) for share in shares]
     # the longest remainders are rounded up; equal ones in an order that a hash gives
-    order = sorted(shares, key=lambda s: (counts[s] - shares[s], drawn(seed, *s)))
-    for stratum in order[: max(0, total - sum(counts.values()))]:
-        counts[stratum] += 1
+    order = sorted(range(len(strata)), key=lambda k: (counts[k] - shares[k], drawn(seed, *strata[k])))
+    for k in order[: max(0, total - sum(counts))]:
+        counts[k] += 1
+    by_draw = draw_order(seed, lambda own: hex_of(digests[distinct[own]]), [stratum])
+    place = np.arange(len(distinct)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     chosen = np.zeros(len(frames), np.bool_)
-    for stratum, members in strata.items():
-        chosen[sorted(members, key=lambda i: drawn(seed, bytes(digests[i]).hex()))[: counts[stratum]]] = True
+    chosen[distinct[by_draw[place < np.repeat(counts, sizes)]]] = True
     return chosen[first]
 
 

@@ -52,7 +52,7 @@ class Segment(Shown):
     indices: NDArray[np.int64]
     frames: FrameSequence
     rows: int
-    folds: NDArray[np.int64] | None = None
+    folds: NDArray[np.integer] | None = None
     apart: frozenset[str] | None = None
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..errors import StoreError
 from .paths import replacing
 
 
@@ -29,3 +31,21 @@ def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
     with replacing(path) as stream:
         stream.write(json_text(value).encode())
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """An object in a JSON file. Raises FileNotFoundError, and StoreError where it can't be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError, RecursionError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise StoreError(f"{path}: expected an object, found {type(content).__name__}")
+    return content
+
+
+def digest_of(content: Any) -> str:
+    """SHA-256 of what JSON holds, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

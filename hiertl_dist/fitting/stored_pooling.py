@@ -47,7 +47,7 @@ def sources_of(batches: Iterable[Batch]) -> tuple[frozenset[str], frozenset[str]
     for batch in batches:
         own = {entry.group.source for entry in batch.groups}
         if POOLED in own:
-            pooled |= {frame.group for frame in batch.frames} - own
+            pooled |= set(batch.frames.groups) - own
         apart |= own - {POOLED}
     return frozenset(apart), frozenset(pooled)
 

@@ -14,6 +14,7 @@ from ..dataset.folds import Folds
 from ..design_matrix.store_places import DIGITS
 from ..errors import StoreError
 from ..evaluation.frame_rows import widest_ranges
+from ..files.json_files import digest_of
 from ..files.paths import ASIDE
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group
@@ -24,7 +25,7 @@ from ..model.parameters import Parameters, Penalty
 from .reduction import Summaries
 from .store_names import named_summaries
 from .stored_pooling import sources_of
-from .summary_batches import agreed, as_json, digest_of
+from .summary_batches import agreed, as_json
 from .summary_store import SummaryStore
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ The files are the business of :mod:`hiertl_dist.fitting.summary_store`; here is 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -21,11 +20,17 @@ from ..algebra.packed import pack_upper, unpack_upper
 from ..design_matrix.store_layout import what_rows_depend_on
 from ..errors import StoreError
 from ..files.chunks import crc32c
+from ..files.json_files import digest_of
 from ..files.paths import difference_lines
 from ..frames.element_set import ElementSet
+from ..frames.frame_records import FrameRecords
 from ..frames.rows import Group
+from .frame_checks import require_distinct
+from .stored_frames import FramesEntry, entry_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 NORM_TOLERANCE: Final = 1e-9
@@ -35,32 +40,6 @@ The error of Householder QR is a part of each column's own norm, whatever the si
 of rows · width · ε (Higham, Accuracy and Stability of Numerical Algorithms, theorem 19.4), in practice a few ε. That of
 a running sum of squares is at most rows · ε: 1e-10 for half a million rows, in practice its root.
 """
-
-
-@dataclass(frozen=True)
-class FrameRecord:
-    """A frame that a batch has seen.
-
-    Attributes
-    ----------
-    digest : str
-        That of its content.
-    fold : int
-        The part of the data for cross-validation that it belongs to, −1 for none.
-    origin : str
-        File and number, for people.
-    group, composition : str
-        Its data source; what it consists of, such as ``C75N25``.
-    configuration : str
-        ``Frame.configuration``; empty where nobody said.
-    """
-
-    digest: str
-    fold: int
-    origin: str
-    group: str
-    composition: str = ""
-    configuration: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,13 +62,14 @@ class GroupEntry:
 class Batch:
     """The frames of one element set from one pass, reduced.
 
-    ``elements`` is the set (``CN``), ``info`` what else is known of the frames, as JSON has it.
+    ``elements`` is the set (``CN``), ``info`` what else is known of the frames, as JSON has it. The records of the
+    frames are on disk (:meth:`~hiertl_dist.fitting.summary_store.SummaryStore.records`).
     """
 
     id: str
     elements: ElementSet
     blocks: tuple[ElementSet, ...]
-    frames: tuple[FrameRecord, ...]
+    frames: FramesEntry
     tiles: tuple[str, ...]
     groups: tuple[GroupEntry, ...]
     info: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -115,8 +95,10 @@ class NewBatch:
         The element set (``CN``).
     blocks : sequence of str
         Blocks of the columns, in their order.
-    frames, tiles : sequence of FrameRecord, sequence of str
-        What the factors have seen; both may be in one live batch only.
+    frames : iterable of FrameRecords
+        The frames that the factors have seen, each in one live batch only; gone through several times.
+    tiles : sequence of str
+        The tiles that they have seen, each in one live batch only.
     factors : mapping from Group to RFactor
         Those of the rows [A | T] of each group, all with the same columns and targets.
     squares : mapping from Group to ndarray of shape (width,)
@@ -132,18 +114,13 @@ class NewBatch:
 
     elements: ElementSet
     blocks: Sequence[ElementSet]
-    frames: Sequence[FrameRecord]
+    frames: Iterable[FrameRecords]
     tiles: Sequence[str]
     factors: Mapping[Group, RFactor]
     squares: Mapping[Group, Vector]
     replaces: Sequence[str] = ()
     rows: Mapping[Group, int] | None = None
     info: Mapping[str, Any] | None = None
-
-
-def digest_of(content: Any) -> str:
-    """SHA-256 of what JSON holds, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def label(group: Group) -> str:
@@ -162,7 +139,7 @@ def content_of(batch: Batch) -> dict[str, Any]:
     return {
         "elements": batch.elements,
         "blocks": list(batch.blocks),
-        "frames": [{**vars(frame)} for frame in batch.frames],
+        "frames": {**vars(batch.frames)},
         "tiles": list(batch.tiles),
         "groups": [{**vars(entry), "group": list(entry.group)} for entry in batch.groups],
         "info": dict(batch.info),
@@ -170,12 +147,15 @@ def content_of(batch: Batch) -> dict[str, Any]:
 
 
 def batch_from(content: Mapping[str, Any]) -> Batch:
-    """The batch that :func:`content_of` wrote. Raises KeyError or TypeError where something else did."""
+    """The batch that :func:`content_of` wrote, or what stores of format 1 have of one.
+
+    Raises KeyError or TypeError where something else did.
+    """
     return Batch(
         id=digest_of(content),
         elements=ElementSet.parse(content["elements"]),
         blocks=tuple(map(ElementSet.parse, content["blocks"])),
-        frames=tuple(FrameRecord(**frame) for frame in content["frames"]),
+        frames=FramesEntry.parse(content["frames"]),
         tiles=tuple(content["tiles"]),
         groups=tuple(GroupEntry(**{**entry, "group": Group(*entry["group"])}) for entry in content["groups"]),
         info=content["info"],
@@ -192,7 +172,11 @@ def reduced_batch(new: NewBatch) -> Batch:
         factor has not seen the rows that ``squares`` and ``rows`` tell of.
     """
     where, factors, squares, rows = f"batch of {new.elements}", new.factors, new.squares, new.rows
-    _require_distinct(where, new.frames, new.tiles, new.blocks)
+    frames, heads = entry_of(new.frames)
+    require_distinct(where, new.frames, heads)
+    for what, names in (("tile", new.tiles), ("block", new.blocks)):
+        if twice := sorted(name for name, times in Counter(names).items() if times > 1):
+            raise StoreError(f"{where}: {what} {twice[0]} is named twice")
     for name, others in (("squares", squares), ("rows", rows)):
         if others is not None and (unmatched := sorted(factors.keys() ^ others.keys())):
             has, lacks = ("factors", name) if unmatched[0] in factors else (name, "factors")
@@ -221,72 +205,17 @@ def reduced_batch(new: NewBatch) -> Batch:
         entries.append(
             GroupEntry(plain, int(factor.rows), int(factor.width), int(factor.n_targets), offset, count, crc)
         )
-    records = tuple(replace(f, fold=int(f.fold)) for f in new.frames)
     # as it is read back, so that a batch is equal to itself
     known = json.loads(json.dumps(new.info or {}, allow_nan=False))
-    batch = Batch("", new.elements, tuple(new.blocks), records, tuple(new.tiles), tuple(entries), known)
+    batch = Batch("", new.elements, tuple(new.blocks), frames, tuple(new.tiles), tuple(entries), known)
     return replace(batch, id=digest_of(content_of(batch)))
 
 
-def _require_distinct(where: str, frames: Sequence[FrameRecord], tiles: Sequence[str], blocks: Sequence[str]) -> None:
-    if not frames:
-        raise StoreError(f"{where}: expected at least one frame, found none")
-    seen: dict[str, FrameRecord] = {}
-    for frame in frames:
-        if first := seen.get(frame.digest):
-            raise StoreError(f"{where}: frames {first.origin} and {frame.origin} are the same ({frame.digest[:12]})")
-        seen[frame.digest] = frame
-    for what, names in (("tile", tiles), ("block", blocks)):
-        if repeated := sorted(name for name, times in Counter(names).items() if times > 1):
-            raise StoreError(f"{where}: {what} {repeated[0]} is named twice")
-
-
-def require_contained(where: str, old: Batch, new: Batch) -> None:
-    """Raise StoreError where ``new`` lacks a frame or a block of the batch that it is to replace, or a fold differs."""
-    where = f"{where}: batch {old.id[:12]} can't be replaced"
-    frames = {frame.digest: frame for frame in new.frames}
-    for frame in old.frames:
-        if frame.digest not in frames:
-            raise StoreError(f"{where}: its frame {frame.origin} ({frame.digest[:12]}) is not in the new batch")
-        if frame.fold != (fold := frames[frame.digest].fold):
-            raise StoreError(f"{where}: its frame {frame.origin} is in fold {frame.fold}, in the new batch in {fold}")
-    if lost := [block for block in old.blocks if block not in new.blocks]:
-        raise StoreError(f"{where}: its block {lost[0]} is not in the new batch, which has {list(new.blocks)}")
-
-
-def require_counted_once(where: str, batches: Sequence[Batch]) -> None:
-    """Raise StoreError where a frame or a tile is in two of some batches."""
-    places: dict[tuple[str, str], Batch] = {}
-    for batch in batches:
-        named = [("frame", f.digest, f"{f.origin} ({f.digest[:12]})") for f in batch.frames]
-        named += [("tile", tile, tile[:12]) for tile in batch.tiles]
-        for what, name, shown in named:
-            if (first := places.setdefault((what, name), batch)) is not batch:
-                raise StoreError(
-                    f"{where}: {what} {shown} is in batch {first.id[:12]} already; its rows would be counted twice"
-                )
-
-
-def require_one_fold(where: str, batches: Sequence[Batch], settings: Mapping[str, Any]) -> None:
-    """Raise StoreError where frames of some batches that have to be in one fold are in two.
-
-    These are frames of one configuration, and, where the ``folds`` of the settings divide by group, frames of one
-    group.
-    """
-    folds = settings.get("folds")
-    by_group = isinstance(folds, dict) and folds.get("split") == "group"
-    seen: dict[tuple[str, str], FrameRecord] = {}
-    for frame in (f for batch in batches for f in batch.frames):
-        units = [("configuration", frame.configuration)] if frame.configuration else []
-        units += [("group", frame.group)] if by_group else []
-        for what, name in units:
-            if (first := seen.setdefault((what, name), frame)).fold != frame.fold:
-                groups = f"{what} {name!r}" if what == "group" else f"one {what}, {name[:12]},"
-                raise StoreError(
-                    f"{where}: expected frames of {groups} in one fold, found {first.origin} of group {first.group!r} "
-                    f"in fold {first.fold} and {frame.origin} of group {frame.group!r} in fold {frame.fold}: one would "
-                    "foretell the other. Where another pass wrote meanwhile, run this one again"
-                )
+def require_known_blocks(path: Path, batch: Batch, settings: dict[str, Any]) -> None:
+    """Raise StoreError where a batch of a store has a block that the settings lack."""
+    for block in batch.blocks:
+        if "blocks" in settings and block not in settings["blocks"]:
+            raise StoreError(f"{path}: block {block}: expected one of {sorted(settings['blocks'])}")
 
 
 # ---- numbers

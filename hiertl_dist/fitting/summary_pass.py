@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..algebra import RFactor
-from ..dataset.folds import Folds, assign_folds
+from ..dataset.folds import Folds
 from ..dataset.holding_out import each_once
 from ..design_matrix.assembly import assemble
 from ..design_matrix.planning import make_plan
 from ..design_matrix.segments import grouped_rows
-from ..errors import HiertlWarning, InputError, StoreError
+from ..errors import HiertlWarning, InputError
 from ..evaluation.frame_rows import check_elements
 from ..executors import borrowed
 from ..executors.ask import ask
 from ..executors.launch import launched_first
 from ..frames.element_set import ElementSet
-from ..frames.frame_sequence import FrameSequence, hex_of, sequence_of
+from ..frames.frame_records import RecordsOfFrames
+from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.pooling import check_apart
 from ..frames.rows import Group
 from ..model.basis import Basis
@@ -37,17 +38,17 @@ from ..model.frozen import check_frozen
 from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
 from ..model.parameters import Parameters
 from ..model.truncation import with_energy_columns
+from .known_frames import strange_frames_notes, todo_of_pass
 from .leaves import Reduced, RowSource, factor_in, reduce_segments
-from .pass_notes import inside_notes, left_out_notes, strangers_notes
+from .pass_notes import inside_notes, left_out_notes
 from .reduction import Summaries
 from .store_names import named_stores
 from .stored_pooling import pooling_of_pass
-from .stored_summaries import lacking_blocks, names_with, open_summaries, store_settings
-from .summary_batches import require_one_fold
-from .summary_store import FrameRecord, NewBatch, SummaryStore
+from .stored_summaries import names_with, open_summaries, store_settings
+from .summary_store import NewBatch, SummaryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..frames.pooling import Pooling
+    from .known_frames import Todo
     from .summary_store import Batch
 
 
@@ -156,19 +158,21 @@ def reduced_once(
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
     with borrowed(executor) as runner:
         batches: tuple[Batch, ...] = ()
+        place = None if summaries is None else SummaryStore(Path(summaries))
         if summaries is not None:
             opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy))
             names, batches = ask(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
         all_given = frames if given is None else sequence_of(given)
-        strangers = strangers_notes(all_given, batches, summaries)
+        looking = partial(strange_frames_notes, place, batches, all_given)
+        strangers: tuple[str, ...] = ask(runner, looking, what=f"look at {summaries}") if batches else ()
         usable, more = _usable(frames, basis, names)
         pooling = pooling_of_pass(all_given, usable, batches, weights, apart)
         for note in pooling.notes:
             tell(note)
-        shares = _share(usable, how, batches)
-        wanted, replaced = _todo(usable, names, batches)
-        todo, shares = usable.take(wanted), shares[wanted]
+        sharing = partial(todo_of_pass, place, batches, usable, names, how)
+        left: Todo = ask(runner, sharing, what=f"look at {summaries}") if batches else sharing()
+        todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
         # what energies lack is for views to say
         energies = EnergyTerms(energy_terms(todo, basis, names, frozen, missing="zero").zeros)
@@ -181,7 +185,8 @@ def reduced_once(
             fresh = _reduce(plan, frozen, store, runner, memory, more, energies)
         if summaries is not None:
             if fresh:
-                writing = partial(_write, store_settings(basis, names, how, frozen, policy), fresh, replaced)
+                settings = store_settings(basis, names, how, frozen, policy)
+                writing = partial(_write, settings, fresh, RecordsOfFrames(todo, shares), left.replaced)
                 ask(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
@@ -269,42 +274,6 @@ def _left_out(plan: Plan, frames: FrameSequence, names: Sequence[ElementSet]) ->
     return left_out_notes(plan.skipped, [frames.origin(i) for i in bare.tolist()])
 
 
-def _share(frames: FrameSequence, folds: Folds | None, batches: Sequence[Batch]) -> NDArray[np.int64]:
-    """Fold of each frame, −1 without any. Raises StoreError where the batches contradict each other."""
-    if folds is None:
-        return np.full(len(frames), -1)
-    require_one_fold("the store", batches, {"folds": folds.as_dict()})
-    records = [r for batch in batches for r in batch.frames]
-    known, groups = {r.digest: r.fold for r in records}, {r.group: r.fold for r in records}
-    compositions = {r.digest: r.composition for r in records}
-    configurations = {r.configuration: r.fold for r in records if r.configuration}
-    return np.array(assign_folds(frames, folds, known, groups, compositions, configurations), np.int64)
-
-
-def _todo(
-    frames: FrameSequence, names: Sequence[ElementSet], batches: Sequence[Batch]
-) -> tuple[NDArray[np.int64], dict[str, list[str]]]:
-    """Numbers of frames whose rows are needed, and by element set the batches that lack columns and are made anew."""
-    replaced: dict[str, list[str]] = {}
-    if not batches:
-        return np.arange(len(frames)), replaced
-    known: set[str] = set()
-    given = hex_of(frames.digests)
-    all_given = set(given)
-    for batch in batches:
-        if not (new := lacking_blocks(batch, names)):
-            known |= {r.digest for r in batch.frames}
-            continue
-        replaced.setdefault(batch.elements, []).append(batch.id)
-        if absent := [r.origin for r in batch.frames if r.digest not in all_given]:
-            raise StoreError(
-                f"blocks {', '.join(new)} are new for frames of {batch.elements}: the rows "
-                f"of all {len(batch.frames)} such frames are needed again, of which {len(absent)} were not given: "
-                f"{'; '.join(absent[:5])}{' …' * (len(absent) > 5)}"
-            )
-    return np.flatnonzero([digest not in known for digest in given]), replaced
-
-
 @dataclass(frozen=True, eq=False)
 class _Fresh:
     """What the pass found of one element set: a batch to be."""
@@ -346,38 +315,30 @@ def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[
     segments = tuple(s for s in plan.segments if s.elements == elements)
     tiles = tuple(f"{t.segment.key}:{t.block}" for t in plan.tiles if t.segment.elements == elements)
     blocks = tuple(b for b in source.blocks if (elements, b) in source.present)
-    origins = {s.frames.origin(i) for s in segments for i in range(len(s.frames))} if plan.inside else set()
-    notes = inside_notes([p for p in plan.inside if p.frame in origins], plan.policy)
+    inside = {pair.frame for pair in plan.inside}
+    origins = {origin for s in segments for origin in s.frames.origins() if origin in inside} if inside else set()
+    notes = inside_notes([pair for pair in plan.inside if pair.frame in origins], plan.policy)
     own_groups = {g: r for g, r in groups.items() if g.elements == elements.elements}
     zeros = {e: x for e, x in source.energies.zeros.items() if e in elements.elements}
     return _Fresh(elements, blocks, segments, tiles, own_groups, plan.ranges[elements], notes, zeros)
 
 
 def _write(
-    settings: dict[str, Any], fresh: Sequence[_Fresh], replaced: Mapping[str, list[str]], path: Path
+    settings: dict[str, Any], fresh: Sequence[_Fresh], records: RecordsOfFrames, replaced: Mapping[str, list[str]],
+    path: Path,
 ) -> None:  # fmt: skip
     """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated."""
     new = []
     for batch in fresh:
-        records = [record for segment in batch.segments for record in _records(segment)]
+        own = records.take(np.concatenate([s.indices for s in batch.segments]))
         counts: dict[Group, int] = {}
         for segment in batch.segments:
             for group, chosen in grouped_rows(segment).items():
                 counts[group] = counts.get(group, 0) + len(chosen)
         new.append(NewBatch(
-            batch.elements, batch.blocks, records, batch.tiles,
+            batch.elements, batch.blocks, own, batch.tiles,
             {g: factor_in(r) for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},
             replaces=replaced.get(batch.elements, ()), rows=counts,
             info={"ranges": batch.ranges, "notes": batch.notes, "zeros": batch.zeros},
         ))  # fmt: skip
     SummaryStore.open(path).add_all(new, settings)
-
-
-def _records(segment: Segment) -> Iterator[FrameRecord]:
-    """What a store keeps of the frames of a segment."""
-    frames, facts = segment.frames, segment.frames.facts
-    assert segment.folds is not None
-    digests, configurations = hex_of(frames.digests), hex_of(frames.configurations)
-    for i, (digest, configuration) in enumerate(zip(digests, configurations, strict=True)):
-        group, composition = facts.group_names[facts.group[i]], facts.compositions[facts.formula[i]]
-        yield FrameRecord(digest, int(segment.folds[i]), frames.origin(i), group, composition, configuration)

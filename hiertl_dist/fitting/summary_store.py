@@ -5,15 +5,20 @@ are a batch that supersedes an older one. What is there is never rewritten. All 
 write of the index. Layout on disk::
 
     index.json           the truth: format, settings, ids of the live batches; replaced atomically, last
-    <batch id>.json      elements, blocks, frames, tiles; per group its label, rows, width, targets, place and CRC32C
+    <batch id>.json      elements, blocks, tiles; texts and checksums of the records of frames; per group its label,
+                         rows, width, targets, place and CRC32C
+    <batch id>.frames    the records of the frames, see ``hiertl_dist.frames.frame_records``
     <batch id>.f64       per group, groups sorted: its numbers, then the sum of squares of each column of [A | T];
                          little-endian float64
 
 A group's numbers are its triangle, packed column by column, or, with fewer rows than columns, the rows as they are,
 column by column. They and the squares lie side by side, so that a group is one read. A batch's id is the SHA-256 of
-its ``.json``, which holds the checksums of its numbers: a repeated write makes the same files again, a damaged one is
-noticed, and the order of batches, which is that of their ids, does not depend on who wrote first. ``index.json`` holds
-a SHA-256 of itself.
+its ``.json``, which holds the checksums of its records and numbers: a repeated write makes the same files again, a
+damaged one is noticed, and the order of batches, which is that of their ids, does not depend on who wrote first.
+``index.json`` holds a SHA-256 of itself.
+
+Batches of stores of format 1 have the records in their ``.json`` and no ``.frames``. They are read as they are and stay
+so; the first write of the index makes such a store one of format 2, which versions before refuse.
 
 The sums of squares are accumulated from the rows and not from the factor: an independent check that no row was lost or
 counted twice, made when a batch is written and whenever a group is read.
@@ -21,9 +26,8 @@ counted twice, made when a batch is written and whenever a group is read.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,39 +40,39 @@ from ..algebra import RFactor
 from ..algebra.lapack import Vector
 from ..errors import StoreError
 from ..files.chunks import crc32c
-from ..files.json_files import write_json
+from ..files.json_files import digest_of, read_object, write_json
 from ..files.locks import locked
 from ..files.paths import local_path, replacing
 from ..frames.element_set import ElementSet
+from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
+from .frame_checks import Counted, require_contained, require_sound
+from .stored_frames import SUFFIX, StoredFrames, read_content, while_reading, write_frames
 from .stored_pooling import require_pooled_alike
 from .summary_batches import (
     Batch,
-    FrameRecord,
     GroupEntry,
     NewBatch,
     agreed,
     as_json,
     batch_from,
     content_of,
-    digest_of,
     factor_from,
     label,
     numbers_of,
     reduced_batch,
-    require_contained,
-    require_counted_once,
-    require_one_fold,
+    require_known_blocks,
 )
 
-__all__ = ["Batch", "FrameRecord", "GroupEntry", "NewBatch", "SummaryStore"]
+__all__ = ["Batch", "GroupEntry", "NewBatch", "SummaryStore"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""The newest format, which is written; those before are read."""
 
 _INDEX: Final = "index.json"
 _KEY: Final = "hiertl_dist_summaries"
-_OURS: Final = re.compile(r"([0-9a-f]{64})\.(?:f64|json)")
-_PARTIAL: Final = re.compile(r"(?:index|[0-9a-f]{64})\.(?:f64|json)\.[0-9a-f]{32}\.partial")
+_OURS: Final = re.compile(r"([0-9a-f]{64})\.(?:f64|frames|json)")
+_PARTIAL: Final = re.compile(r"(?:index|[0-9a-f]{64})\.(?:f64|frames|json)\.[0-9a-f]{32}\.partial")
 
 
 @dataclass(frozen=True)
@@ -150,9 +154,21 @@ class SummaryStore:
                 if self._index() == index:
                     raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
 
-    def frames(self) -> dict[str, FrameRecord]:
-        """The frames of all live batches by digest."""
-        return {frame.digest: frame for batch in self.batches() for frame in batch.frames}
+    def records(self, batch: Batch) -> StoredFrames:
+        """The records of a batch's frames, read whenever they are gone through."""
+        return StoredFrames(self.path / f"{batch.id}{SUFFIX}", batch.frames)
+
+    def frames(self) -> FrameRecords:
+        """The records of the frames of all live batches, in their order: 84 bytes each."""
+        while True:
+            batches = self.batches()
+            records = JoinedRecords([self.records(batch) for batch in batches])
+            try:
+                return joined_records(records, sum(batch.frames.count for batch in batches))
+            except FileNotFoundError:
+                if self.batches() == batches:  # else one was superseded meanwhile
+                    with while_reading(self.path):
+                        raise
 
     def groups(self) -> dict[Group, list[str]]:
         """The ids of the live batches that have rows of each group."""
@@ -166,7 +182,7 @@ class SummaryStore:
         self,
         elements: str,
         blocks: Sequence[str],
-        frames: Sequence[FrameRecord],
+        frames: Iterable[FrameRecords],
         tiles: Sequence[str],
         factors: Mapping[Group, RFactor],
         squares: Mapping[Group, Vector],
@@ -215,6 +231,7 @@ class SummaryStore:
             try:
                 for batch, given in zip(batches, new, strict=True):
                     self._write_numbers(batch, given.factors, given.squares)
+                    write_frames(self.records(batch).path, batch.frames, given.frames)
                     write_json(self.path / f"{batch.id}.json", content_of(batch))
                 if (live, merged) != (index["batches"], had):
                     self._write_index(merged, live)
@@ -280,8 +297,8 @@ class SummaryStore:
         """Read everything. Raises StoreError for the first thing that is not what was written."""
         index = self._index()
         batches = self.batches()
-        require_counted_once(str(self.path), batches)
-        require_one_fold(str(self.path), batches, index["settings"])
+        with while_reading(self.path):
+            require_sound(str(self.path), [self._counted(batch) for batch in batches], index["settings"])
         for batch in batches:
             try:
                 _read_batch(self.path, batch.id)  # and not what is remembered of it
@@ -290,7 +307,7 @@ class SummaryStore:
                 raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
             if size != 8 * batch.n_numbers:
                 raise StoreError(f"{self.path}/{batch.id}.f64: expected {8 * batch.n_numbers} bytes, found {size}")
-            _require_known_blocks(self.path, batch, index["settings"])
+            require_known_blocks(self.path, batch, index["settings"])
             for _ in self.read_all(batch.id):
                 pass
 
@@ -307,15 +324,18 @@ class SummaryStore:
     def _index(self) -> dict[str, Any]:
         path = self.path / _INDEX
         try:
-            index = _parsed(path)
+            index = read_object(path)
         except FileNotFoundError as error:
             below = ", ".join(sorted(p.parent.name for p in self.path.glob(f"*/{_INDEX}")))
             instead = f"a folder of such: {below}" if below else "none"
             raise StoreError(f"{self.path}: expected a summary store, found {instead}") from error
         if _KEY not in index:
             raise StoreError(f"{self.path}: expected a summary store, found another {_INDEX}")
-        if index[_KEY] != FORMAT:
-            raise StoreError(f"{self.path}: expected summary store format {FORMAT}, found {index[_KEY]}")
+        if index[_KEY] not in range(1, FORMAT + 1):
+            raise StoreError(
+                f"{self.path}: expected summary store format {FORMAT} or one before, found {index[_KEY]}: a newer "
+                "version of this package wrote it; use that one, or name another folder"
+            )
         expected = index.pop("sha256", None)
         if expected != digest_of(index):
             raise StoreError(f"{path}: expected SHA-256 {expected}, found {digest_of(index)}")
@@ -347,52 +367,32 @@ class SummaryStore:
         Raises StoreError where two of them overlap, a new one does not contain what it replaces, or folds differ.
         """
         ours = {batch.id for batch in batches}
-        # not the new ones, whose files may be damaged and are written again
-        try:
-            live = {i: _batch(self.path, i) for i in ids if i not in ours}
-        except FileNotFoundError as error:
-            raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
         gone = {name for given in new for name in given.replaces}
-        for batch, given in zip(batches, new, strict=True):
-            _require_known_blocks(self.path, batch, settings)
-            for name in given.replaces:
-                if name in live:
-                    require_contained(str(self.path), live[name], batch)
-                elif batch.id not in ids:
-                    raise StoreError(f"{self.path}: to be replaced: expected a live batch, found {name[:12]}")
-        after = [*(batch for batch in live.values() if batch.id not in gone), *batches]
-        require_counted_once(str(self.path), after)
-        require_one_fold(str(self.path), after, settings)
-        require_pooled_alike(str(self.path), after)
-        return sorted(batch.id for batch in after)
+        with while_reading(self.path):
+            # not the new ones, whose files may be damaged and are written again
+            live = {i: _batch(self.path, i) for i in ids if i not in ours}
+            counted = [self._counted(batch, given.frames) for batch, given in zip(batches, new, strict=True)]
+            for batch, own, given in zip(batches, counted, new, strict=True):
+                require_known_blocks(self.path, batch, settings)
+                for name in given.replaces:
+                    if name in live:
+                        require_contained(str(self.path), self._counted(live[name]), own)
+                    elif batch.id not in ids:
+                        raise StoreError(f"{self.path}: to be replaced: expected a live batch, found {name[:12]}")
+            stay = [batch for batch in live.values() if batch.id not in gone]
+            require_sound(str(self.path), [*map(self._counted, stay), *counted], settings)
+        require_pooled_alike(str(self.path), [*stay, *batches])
+        return sorted(batch.id for batch in (*stay, *batches))
 
-
-def _require_known_blocks(path: Path, batch: Batch, settings: dict[str, Any]) -> None:
-    for block in batch.blocks:
-        if "blocks" in settings and block not in settings["blocks"]:
-            raise StoreError(f"{path}: block {block}: expected one of {sorted(settings['blocks'])}")
-
-
-def _parsed(path: Path) -> dict[str, Any]:
-    """An object in a JSON file. Raises FileNotFoundError, and StoreError where it can't be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except (ValueError, OSError, RecursionError) as error:
-        raise StoreError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise StoreError(f"{path}: expected an object, found {type(content).__name__}")
-    return content
+    def _counted(self, batch: Batch, records: Iterable[FrameRecords] | None = None) -> Counted:
+        """A batch and the records of its frames: those given, or what is on disk."""
+        records = self.records(batch) if records is None else records
+        return Counted(batch.id, batch.blocks, batch.tiles, batch.frames.count, records)
 
 
 def _read_batch(folder: Path, batch_id: str) -> Batch:
     """The batch of a file. Raises FileNotFoundError, and StoreError where its content is not what its id tells."""
-    path = folder / f"{batch_id}.json"
-    content = _parsed(path)
-    if (digest := digest_of(content)) != batch_id:
-        raise StoreError(f"{path}: expected SHA-256 {batch_id}, found {digest}")
-    return batch_from(content)
+    return batch_from(read_content(folder / f"{batch_id}.json"))
 
 
 _batch = lru_cache(maxsize=256)(_read_batch)

@@ -23,7 +23,7 @@ from .frame_table import joined_tables, table_of
 from .labels import AlikeLabels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -308,12 +308,19 @@ class JoinedFrames(FrameSequence):
     @property
     def digests(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
-        return np.concatenate([np.empty((0, DIGEST), np.uint8), *(p.digests for p in self._parts)])
+        return self._bytes(lambda part: part.digests)
 
     @property
     def configurations(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
-        return np.concatenate([np.empty((0, DIGEST), np.uint8), *(p.configurations for p in self._parts)])
+        return self._bytes(lambda part: part.configurations)
+
+    def _bytes(self, of: Callable[[FrameSequence], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """Digests of all parts, asked for one part after the other."""
+        out = np.empty((len(self), DIGEST), np.uint8)
+        for part, start, stop in zip(self._parts, self._starts[:-1], self._starts[1:], strict=True):
+            out[start:stop] = of(part)
+        return out
 
     @property
     def stresses(self) -> NDArray[np.float64]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..dataset.holding_out import each_once
 from ..evaluation.compiling import compile_kernels
 from ..executors.ask import ask
+from ..fitting.stored_frames import while_reading
 from ..fitting.summary_store import SummaryStore
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, sequence_of
@@ -278,12 +282,14 @@ def _ids(store: Path) -> list[str]:
 def _contents(path: Path) -> dict[str, Any]:
     store = SummaryStore.open(path)
     batches = store.batches()
-    sizes: dict[int, int] = {}
-    for batch in batches:
-        for frame in batch.frames:
-            sizes[frame.fold] = sizes.get(frame.fold, 0) + 1
+    sizes: Counter[int] = Counter()
+    with while_reading(path):
+        for records in (part for batch in batches for part in store.records(batch)):
+            folds, counts = np.unique(records.folds, return_counts=True)
+            sizes.update(dict(zip(folds.tolist(), counts.tolist(), strict=True)))
+    contents = {b.id: {"elements": b.elements, "blocks": list(b.blocks), "frames": b.frames.count} for b in batches}
     return {
-        "batches": {b.id: {"elements": b.elements, "blocks": list(b.blocks), "frames": len(b.frames)} for b in batches},
+        "batches": contents,
         "groups": sum(len(b.groups) for b in batches), "rows": sum(e.rows for b in batches for e in b.groups),
         "bytes": store.nbytes(), "folds": {**store.settings["folds"], "frames": [sizes[k] for k in sorted(sizes)]},
     }  # fmt: skip

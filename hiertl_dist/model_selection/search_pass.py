@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from ..executors.ask import ask
+from ..files.json_files import digest_of
+from ..fitting.known_frames import absent_frames
+from ..fitting.pass_notes import named
 from ..fitting.stored_summaries import store_settings, summary_folder
-from ..fitting.summary_batches import digest_of
 from ..fitting.summary_pass import reduced_once
 from ..fitting.summary_store import SummaryStore
 from ..fitting.weights import explicit
@@ -99,11 +101,11 @@ def _refuse_strangers(store: Path, frames: FrameSequence) -> None:
     """Frames that a store has and that were not given, such as held-out ones, would be fitted all the same."""
     if not (store / "index.json").exists():
         return
-    given = {bytes(digest).hex() for digest in frames.digests}
-    if strange := [r for r in SummaryStore.open(store).frames().values() if r.digest not in given]:
-        shown = "; ".join(r.origin for r in strange[:5]) + " …" * (len(strange) > 5)
+    summaries = SummaryStore.open(store)
+    count, origins = absent_frames(summaries, summaries.batches(), frames)
+    if count:
         raise StoreError(
-            f"{store}: the store has {len(strange)} frames that are not among those to be fitted (held out since?) and "
-            f"would be fitted all the same: {shown}; go on with --fresh, which makes a new "
+            f"{store}: the store has {count} frames that are not among those to be fitted (held out since?) and "
+            f"would be fitted all the same: {named(origins)}; go on with --fresh, which makes a new "
             "store and renames this one, or name another folder as search.summaries"
         )

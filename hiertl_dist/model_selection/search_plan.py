@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..dataset.holding_out import first_equal
 from ..errors import InputError
 from ..fitting.block_order import (
     blocks_in,
@@ -20,6 +19,7 @@ from ..fitting.block_order import (
 )
 from ..fitting.settings import HierarchyOptions
 from ..fitting.summary_pass import with_missing
+from ..frames.digests import first_equal
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.rows import KINDS

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 
 from ..dataset.folds import require_enough
-from ..dataset.holding_out import first_equal
 from ..errors import HiertlError
+from ..frames.digests import first_equal
 from ..jobs.input_file import Input
 from ..jobs.search_job import search_options
 from ..model_selection.search_plan import plan_search

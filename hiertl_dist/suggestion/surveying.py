@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..dataset.holding_out import first_equal
 from ..errors import FrameError
+from ..frames.digests import first_equal
 from ..frames.frame_sequence import sequence_of
 from ..text.cards import survey_card
 from ..text.display import Shown, table_text

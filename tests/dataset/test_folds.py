@@ -6,12 +6,15 @@ import json
 import tomllib
 from collections import Counter
 
+import folds_oracle
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from summary_store_script import Told, recorded
 
 from hiertl_dist import Frame
+from hiertl_dist.dataset import draws
 from hiertl_dist.dataset.folds import Folds, assign_folds
 from hiertl_dist.errors import InputError
 
@@ -33,6 +36,20 @@ def frame(number, kind=0, group="all", shared=False, energy=None):
 def some(*counts, group="all"):
     """So many frames of each composition."""
     return [frame(i, kind, group) for kind, count in enumerate(counts) for i in range(count)]
+
+
+def assigned(frames, folds, *known):
+    """The fold of each frame, given records of known ones."""
+    return assign_folds(frames, folds, known).tolist()
+
+
+def known_of(frames, folds, **changed):
+    """Records of frames that are known in some folds, each once."""
+    told = {
+        f.digest: Told(f.digest, fold, f.origin, f.group, f.composition, f.configuration)._replace(**changed)
+        for f, fold in zip(frames, folds, strict=True)
+    }
+    return recorded(*told.values())[0]
 
 
 def table(frames, found, count):
@@ -58,7 +75,7 @@ counts = st.lists(st.integers(0, 14), min_size=1, max_size=4)
 def test_each_composition_and_all_frames_are_spread_evenly(numbers, count, seed):
     frames = some(*numbers)
     assume(len(frames) >= count)
-    found = assign_folds(frames, Folds(count, seed=seed))
+    found = assigned(frames, Folds(count, seed=seed))
     assert all(spread(row) <= 1 for row in table(frames, found, count).values())
     assert spread(totals(found, count)) <= 1
     assert set(found) == set(range(count))
@@ -69,12 +86,12 @@ def test_each_composition_and_all_frames_are_spread_evenly(numbers, count, seed)
 def test_without_strata_all_frames_are_spread_evenly(numbers, count, seed):
     frames = some(*numbers)
     assume(len(frames) >= count)
-    assert spread(totals(assign_folds(frames, Folds(count, seed=seed, stratify=False)), count)) <= 1
+    assert spread(totals(assigned(frames, Folds(count, seed=seed, stratify=False)), count)) <= 1
 
 
 def test_without_strata_compositions_are_left_to_chance():
     frames = some(40, 40)
-    rows = [table(frames, assign_folds(frames, Folds(4, seed=seed, stratify=False)), 4)["C"] for seed in range(6)]
+    rows = [table(frames, assigned(frames, Folds(4, seed=seed, stratify=False)), 4)["C"] for seed in range(6)]
     assert any(spread(row) > 1 for row in rows)
 
 
@@ -112,10 +129,10 @@ def test_the_order_of_the_frames_does_not_matter(frames, split, stratify, seed, 
     folds = Folds(2, split, seed, stratify)
     units = units_of(frames, split)
     assume(len(units) > 1)
-    found = assign_folds(frames, folds)
+    found = assigned(frames, folds)
     order = list(range(len(frames)))
     random.shuffle(order)
-    assert assign_folds([frames[i] for i in order], folds) == [found[i] for i in order]
+    assert assigned([frames[i] for i in order], folds) == [found[i] for i in order]
     assert set(found) == {0, 1}
     assert all(len({found[i] for i in unit}) == 1 for unit in units)
 
@@ -125,23 +142,20 @@ def test_the_order_of_the_frames_does_not_matter(frames, split, stratify, seed, 
 def test_what_is_known_stays_when_frames_are_added(old, new, split, stratify, seed):
     folds = Folds(2, split, seed, stratify)
     assume(len(units_of(old, split)) > 1)
-    before = assign_folds(old, folds)
-    known = {f.digest: fold for f, fold in zip(old, before, strict=True)}
-    groups = {f.group: fold for f, fold in zip(old, before, strict=True)}
-    configurations = {f.configuration: fold for f, fold in zip(old, before, strict=True)}
-    compositions = {f.digest: f.composition for f in old}
+    before = assigned(old, folds)
+    known = known_of(old, before)
     units = units_of([*new, *old], split)
     settled = [{before[i - len(new)] for i in unit if i >= len(new)} for unit in units]
     if max(map(len, settled)) > 1:
         # what is new ties together what is in two folds
         for given in ([*new, *old], new):
             with pytest.raises(InputError, match=r"in one fold, found .* known in fold 0 and .* known in fold 1"):
-                assign_folds(given, folds, known, groups, compositions, configurations)
+                assigned(given, folds, known)
         return
-    after = assign_folds([*new, *old], folds, known)
+    after = assigned([*new, *old], folds, known)
     assert after[len(new) :] == before
     assert all(len({after[i] for i in unit}) == 1 for unit in units)
-    alone = assign_folds(new, folds, known, groups, compositions, configurations)
+    alone = assigned(new, folds, known)
     for unit, folds_of in zip(units, settled, strict=True):
         assert len({alone[i] for i in unit if i < len(new)} | folds_of) == 1
     if len({f.digest for f in old}) == len(old) and not {f.digest for f in old} & {f.digest for f in new}:
@@ -151,18 +165,19 @@ def test_what_is_known_stays_when_frames_are_added(old, new, split, stratify, se
 
 def test_new_frames_fill_up_what_has_fewest_of_their_composition():
     old = some(10, 10)
-    known = {f.digest: (0 if f.composition == "C" else 1) for f in old}
+    folds = [0 if f.composition == "C" else 1 for f in old]
+    known = known_of(old, folds)
     new = [frame(100 + i, kind) for i in range(10) for kind in (0, 1)]
-    after = table([*old, *new], assign_folds([*old, *new], Folds(2), known), 2)
+    after = table([*old, *new], assigned([*old, *new], Folds(2), known), 2)
     assert after == {"C": [10, 10], "N": [10, 10]}
-    with_compositions = assign_folds(new, Folds(2), known, {}, {f.digest: f.composition for f in old})
-    assert table(new, with_compositions, 2) == {"C": [0, 10], "N": [10, 0]}
-    # of known frames that are not at hand, only the number counts
-    assert totals(assign_folds(new, Folds(2), known), 2) == [10, 10]
-    lopsided = dict.fromkeys(list(known)[:9], 0) | {"another": 1}
-    assert totals(assign_folds([frame(100 + i, 3) for i in range(9)], Folds(2), lopsided), 2) == [4, 5]
-    many = {str(i): 0 for i in range(30)} | {"another": 1}
-    assert totals(assign_folds(some(9, 9), Folds(2, stratify=False), many), 2) == [0, 18]
+    assert table(new, assigned(new, Folds(2), known), 2) == {"C": [0, 10], "N": [10, 0]}
+    # of known frames of another composition only the number counts
+    unlike = known_of(old, folds, composition="")
+    assert totals(assigned(new, Folds(2), unlike), 2) == [10, 10]
+    lopsided = known_of(old[:10], [0] * 9 + [1], composition="")
+    assert totals(assigned([frame(100 + i, 3) for i in range(9)], Folds(2), lopsided), 2) == [4, 5]
+    many = known_of([frame(200 + i) for i in range(31)], [0] * 30 + [1])
+    assert totals(assigned(some(9, 9), Folds(2, stratify=False), many), 2) == [0, 18]
 
 
 def test_groups_stay_together_and_are_spread_by_composition():
@@ -171,7 +186,7 @@ def test_groups_stay_together_and_are_spread_by_composition():
     for kind, (name, own) in enumerate(sizes.items()):
         for g, size in enumerate(own):
             frames += [frame(i, kind, f"{name}{g}") for i in range(size)]
-    found = assign_folds(frames, Folds(3, "group"))
+    found = assigned(frames, Folds(3, "group"))
     assert len({(f.group, fold) for f, fold in zip(frames, found, strict=True)}) == 12
     rows = table(frames, found, 3)
     # largest first into the emptiest: 8 + 3 + 3, 7 + 4, 6 + 5 and 9, 2 + 2, 2 + 1
@@ -181,7 +196,7 @@ def test_groups_stay_together_and_are_spread_by_composition():
 
 def test_a_group_may_hold_several_compositions():
     frames = [frame(i, kind, f"t{g}") for g in range(6) for kind in range(3) for i in range(4 + (g % 2))]
-    found = assign_folds(frames, Folds(3, "group"))
+    found = assigned(frames, Folds(3, "group"))
     assert len({(f.group, fold) for f, fold in zip(frames, found, strict=True)}) == 6
     assert all(row == [9, 9, 9] for row in table(frames, found, 3).values())
 
@@ -190,7 +205,7 @@ def test_rare_compositions_weigh_as_much_as_common_ones():
     # the last group has to choose: a fold with all of the many common frames, or one with all of the few rare ones
     frames = [frame(i, 0, "a") for i in range(50)] + [frame(i, 1, "b") for i in range(6)]
     frames += [frame(100 + i, 0, "c") for i in range(2)] + [frame(100 + i, 1, "c") for i in range(3)]
-    found = dict(zip((f.group for f in frames), assign_folds(frames, Folds(2, "group")), strict=True))
+    found = dict(zip((f.group for f in frames), assigned(frames, Folds(2, "group")), strict=True))
     assert found["a"] != found["b"]
     # 2 × 50/50 of the common against 3 × 6/6 of the rare
     assert found["c"] == found["a"]
@@ -199,21 +214,21 @@ def test_rare_compositions_weigh_as_much_as_common_ones():
 def test_folds_are_never_empty_where_there_are_enough():
     # one group of each composition: any fold is as good by composition, and the empty one is taken
     frames = [frame(i, kind, f"g{kind}") for kind in range(4) for i in range(1 + 5 * kind)]
-    assert sorted(set(assign_folds(frames, Folds(4, "group")))) == [0, 1, 2, 3]
+    assert sorted(set(assigned(frames, Folds(4, "group")))) == [0, 1, 2, 3]
 
 
 def test_seeds_differ_and_a_seed_says_it_all():
     frames = some(20, 20)
-    found = [tuple(assign_folds(frames, Folds(5, seed=seed))) for seed in range(8)]
+    found = [tuple(assigned(frames, Folds(5, seed=seed))) for seed in range(8)]
     assert len(set(found)) == 8
-    assert found == [tuple(assign_folds(frames, Folds(5, seed=seed))) for seed in range(8)]
+    assert found == [tuple(assigned(frames, Folds(5, seed=seed))) for seed in range(8)]
     # fixed for good: factors of rows are kept by fold
-    assert assign_folds(some(7), Folds(3)) == [2, 0, 1, 0, 2, 0, 1]
+    assert assigned(some(7), Folds(3)) == [2, 0, 1, 0, 2, 0, 1]
 
 
 def test_identical_frames_share_a_fold():
     frames = [*some(6, 6), *some(6), frame(3), frame(3)]
-    found = assign_folds(frames, Folds(4))
+    found = assigned(frames, Folds(4))
     by_digest = Counter((f.digest, fold) for f, fold in zip(frames, found, strict=True))
     assert len(by_digest) == len({f.digest for f in frames})
     # four copies of frame 3 weigh as four frames
@@ -223,48 +238,92 @@ def test_identical_frames_share_a_fold():
 
 def test_too_few_frames_or_groups_are_refused():
     with pytest.raises(InputError, match="at least 5 frames to divide, found 4"):
-        assign_folds(some(4), Folds())
+        assigned(some(4), Folds())
     with pytest.raises(InputError, match="at least 5 frames to divide, found 4"):
-        assign_folds([*some(4), *some(4)], Folds())
+        assigned([*some(4), *some(4)], Folds())
     with pytest.raises(InputError, match="at least 3 groups to divide, found 2"):
-        assign_folds([*some(9), *some(9, group="b")], Folds(3, "group"))
+        assigned([*some(9), *some(9, group="b")], Folds(3, "group"))
     with pytest.raises(InputError, match="found 0"):
-        assign_folds([], Folds())
+        assigned([], Folds())
     # frames that are known count too
-    known = {f.digest: k for k, f in enumerate(some(5))}
-    assert assign_folds([frame(9)], Folds(), known)[0] in range(5)
-    assert assign_folds([frame(9, 0, "c")], Folds(3, "group"), {}, {"a": 0, "b": 1}) == [2]
+    assert assigned([frame(9)], Folds(), known_of(some(5), range(5)))[0] in range(5)
+    known = known_of([frame(1, 0, "a"), frame(1, 0, "b")], [0, 1])
+    assert assigned([frame(9, 0, "c")], Folds(3, "group"), known) == [2]
 
 
 def test_a_fold_that_would_be_empty_is_refused():
-    known = {f.digest: 0 for f in some(10)}
+    known = known_of(some(10), [0] * 10)
     with pytest.raises(InputError, match=r"each of 5 folds, found none in \d, \d: .* too few new frames"):
-        assign_folds([frame(50), frame(51)], Folds(), known)
-    assert sorted(assign_folds([frame(50 + i) for i in range(4)], Folds(), known)) == [1, 2, 3, 4]
+        assigned([frame(50), frame(51)], Folds(), known)
+    assert sorted(assigned([frame(50 + i) for i in range(4)], Folds(), known)) == [1, 2, 3, 4]
 
 
 def test_known_folds_that_contradict_are_refused():
     old = some(4, group="a")
     text = r"group 'a' in one fold, found frame 0 of C of group 'a' known in fold 0 and "
     with pytest.raises(InputError, match=text + r"frame 1 of C of group 'a' known in fold 1"):
-        assign_folds(old, Folds(2, "group"), {old[0].digest: 0, old[1].digest: 1})
+        assigned(old, Folds(2, "group"), known_of(old[:2], [0, 1]))
     with pytest.raises(InputError, match=text + r"group 'a' known in fold 1"):
-        assign_folds(old, Folds(2, "group"), {old[0].digest: 0}, {"a": 1, "b": 0})
-    with pytest.raises(InputError, match=r"frame '[0-9a-f]{64}' is known to be in fold 5, of 0 … 4"):
-        assign_folds(old, Folds(), {old[0].digest: 5})
-    with pytest.raises(InputError, match=r"group 'a' is known to be in fold -1, of 0 … 1"):
-        assign_folds(old, Folds(2, "group"), {}, {"a": -1})
-    with pytest.raises(InputError, match=r"configuration 'x' is known to be in fold 2, of 0 … 1"):
-        assign_folds(old, Folds(2), {}, {}, {}, {"x": 2})
+        assigned(old, Folds(2, "group"), known_of([frame(9, 0, "a"), old[0]], [1, 0]))
+    for wrong in (5, -1):
+        with pytest.raises(InputError, match=rf"frame '{old[0].digest}' is known to be in fold {wrong}, of 0 … 4"):
+            assigned(old, Folds(), known_of(old[:1], [wrong]))
 
 
 def test_a_new_frame_of_a_known_group_follows_it():
-    known_groups = {"a": 0, "b": 1, "c": 1}
+    known = known_of([frame(9, 0, name) for name in "abc"], [0, 1, 1])
     new = [frame(i, 0, name) for name in "abcd" for i in range(3)]
-    found = assign_folds(new, Folds(2, "group"), {}, known_groups)
-    assert found == [0] * 3 + [1] * 6 + [0] * 3
+    assert assigned(new, Folds(2, "group"), known) == [0] * 3 + [1] * 6 + [0] * 3
     # by frame, groups have no say
-    assert spread(totals(assign_folds(new, Folds(2), {}, known_groups), 2)) == 0
+    assert sorted(totals(assigned(new, Folds(2), known), 2)) in ([5, 7], [6, 6])
+
+
+# ---- with a text for every frame
+
+
+def said_of(assign, *arguments):
+    """The folds, or why there are none."""
+    try:
+        return assign(*arguments)
+    except InputError as error:
+        return str(error)
+
+
+known_words = st.fixed_dictionaries(
+    {}, optional={"composition": st.just(""), "configuration": st.just("")}
+)  # as stores of long ago have them
+
+
+@given(
+    datasets, datasets, st.integers(0, 30), st.integers(2, 4), st.sampled_from(["frame", "group"]), st.booleans(),
+    st.integers(0, 99), known_words, st.sampled_from([8, 1, 0]),
+)  # fmt: skip
+@settings(deadline=None, max_examples=200)
+def test_folds_are_those_of_texts(old, new, repeated, count, split, stratify, seed, words, head):
+    """From nothing, and where a store grows by frames, be they new or known, again and again; whatever is drawn alike.
+
+    Frames that were assigned stay, so that what groups and configurations say agrees, as a store makes sure.
+    """
+    folds = Folds(count, split, seed, stratify)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draws, "HEAD", head)
+        patch.setattr(draws, "CHUNK", 7)
+        known = {}
+        for frames in (old, [*old[: repeated % len(old)], *new], new):
+            told = known.values()
+            expected = said_of(
+                folds_oracle.assign_folds, frames, folds, {t.digest: t.fold for t in told},
+                {t.group: t.fold for t in told}, {t.digest: t.composition for t in told},
+                {t.configuration: t.fold for t in told if t.configuration},
+            )  # fmt: skip
+            parts = recorded(*list(told)[:5]) + recorded(*list(told)[5:])
+            found = said_of(assigned, frames, folds, *parts)
+            assert found == expected
+            if isinstance(found, str):
+                return
+            for f, fold in zip(frames, found, strict=True):
+                own = Told(f.digest, fold, f.origin, f.group, f.composition, f.configuration)._replace(**words)
+                known.setdefault(f.digest, own)
 
 
 # ---- configurations
@@ -279,7 +338,7 @@ def test_a_configuration_in_two_groups_is_in_one_fold(split, energy):
     others = [frame(i, 0, name) for i in range(3) for name in "abcde"]
     frames = [a, *others, b, frame(2, 1, "b", True), frame(2, 1, "c", True, energy)]
     for seed in range(12):
-        found = assign_folds(frames, Folds(2, split, seed))
+        found = assigned(frames, Folds(2, split, seed))
         folds = {}
         for f, fold in zip(frames, found, strict=True):
             folds.setdefault(f.configuration, set()).add(fold)
@@ -289,14 +348,12 @@ def test_a_configuration_in_two_groups_is_in_one_fold(split, energy):
             assert folds["a"] == folds["b"] == folds["c"] != folds["d"] == folds["e"]
         # the same when b comes later, given what is known with a or without
         first = [f for f in frames if f.group != "b"]
-        before = assign_folds(first, Folds(2, split, seed))
+        before = assigned(first, Folds(2, split, seed))
         if split == "group" and before[first.index(a)] != before[first.index(frames[-1])]:
             continue
-        known = dict(zip((f.digest for f in first), before, strict=True))
-        groups = dict(zip((f.group for f in first), before, strict=True))
-        configurations = dict(zip((f.configuration for f in first), before, strict=True))
-        assert assign_folds([b, a], Folds(2, split, seed), known, groups)[0] == known[a.digest]
-        assert assign_folds([b], Folds(2, split, seed), known, groups, {}, configurations) == [known[a.digest]]
+        known, of_a = known_of(first, before), before[first.index(a)]
+        assert assigned([b, a], Folds(2, split, seed), known) == [of_a, of_a]
+        assert assigned([b], Folds(2, split, seed), known) == [of_a]
 
 
 def test_what_ties_together_two_known_folds_is_refused():
@@ -304,26 +361,27 @@ def test_what_ties_together_two_known_folds_is_refused():
     text = (r"frames of one configuration in one fold, found frame 1 of C of group 'a' known in fold 0 and "
             r"frame 1 of C of group 'b' known in fold 1")  # fmt: skip
     with pytest.raises(InputError, match=text):
-        assign_folds([b, a, *some(4)], Folds(2), {a.digest: 0, b.digest: 1})
+        assigned([b, a, *some(4)], Folds(2), known_of([a, b], [0, 1]))
     text = (r"frames of one configuration in one fold, found frame 1 of C of group 'a' known in fold 0 and "
             r"the configuration of frame 1 of C of group 'a' known in fold 1")  # fmt: skip
+    known = known_of([a], [0], configuration=""), known_of([b], [1], group="c")
     with pytest.raises(InputError, match=text):
-        assign_folds([a, *some(4)], Folds(2), {a.digest: 0}, {}, {}, {a.configuration: 1})
+        assigned([a, *some(4)], Folds(2), *known)
     text = (r"frames of groups 'a', 'b', which share configurations, in one fold, found "
             r"group 'b' known in fold 0 and group 'a' known in fold 1")  # fmt: skip
     with pytest.raises(InputError, match=text):
-        assign_folds([a, b], Folds(2, "group"), {}, {"a": 1, "b": 0})
+        assigned([a, b], Folds(2, "group"), known_of([frame(9, 0, "a"), frame(9, 0, "b")], [1, 0]))
     # by frame, groups have no say
-    found = assign_folds([a, b, *some(3)], Folds(2), {}, {"a": 1, "b": 0})
+    found = assigned([a, b, *some(3)], Folds(2), known_of([frame(9, 0, "a"), frame(9, 0, "b")], [1, 0]))
     assert found[0] == found[1]
 
 
 def test_configurations_count_once():
     copies = [frame(1, 0, name, True) for name in "abc"]
     with pytest.raises(InputError, match="at least 2 frames to divide, found 1, where frames of one configuration"):
-        assign_folds(copies, Folds(2))
+        assigned(copies, Folds(2))
     with pytest.raises(InputError, match="at least 3 groups to divide, found 2, where groups that share a config"):
-        assign_folds([*copies, frame(2, 0, "d")], Folds(3, "group"))
+        assigned([*copies, frame(2, 0, "d")], Folds(3, "group"))
 
 
 def test_the_configuration_of_a_frame():

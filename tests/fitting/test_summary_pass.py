@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from summary_store_script import Doom, KilledError, files
+from summary_store_script import Doom, KilledError, by_digest, files
 from synthetic import HAS_MPI, assemble, random_frame, random_frames, random_parameters, run_script, small_basis
 from view_oracle import dense, frames_of
 from view_oracle import plain_view as view
@@ -29,13 +29,15 @@ from hiertl_dist.errors import (
     StoreError,
 )
 from hiertl_dist.executors import SerialExecutor, TaskFailed
+from hiertl_dist.fitting import known_frames, summary_pass, summary_store
 from hiertl_dist.fitting import leaves as leaf_module
-from hiertl_dist.fitting import summary_pass, summary_store
 from hiertl_dist.fitting.stored_summaries import StoredGroups, open_summaries, store_settings
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.summary_store import SummaryStore
 from hiertl_dist.fitting.view_solutions import solve
 from hiertl_dist.frames.element_set import ElementSet
+from hiertl_dist.frames.frame_records import records_of
+from hiertl_dist.frames.frame_sequence import FrameList
 from hiertl_dist.frames.rows import SUMMARY_KINDS, Group, n_rows
 from hiertl_dist.model.one_body import without_one_body
 
@@ -317,7 +319,7 @@ def test_appended_frames_equal_a_pass_over_all(tmp_path, spy, frozen):
     # nothing that was there is touched
     assert all((tmp_path / name).read_bytes() == content for name, content in files.items())
     # the folds of the first half stay, so that the fold of each frame is that of the store
-    records = SummaryStore.open(tmp_path).frames()
+    records = by_digest(SummaryStore.open(tmp_path))
     held = dict(zip((f.digest for f in first), assign_folds(first, Folds(FOLDS)), strict=True))
     if not frozen:
         assert all(records[d].fold == fold for d, fold in held.items())
@@ -339,7 +341,7 @@ def test_frames_of_a_known_group_follow_it(tmp_path):
     sources = [replace(f, group=f"run {i % 6}") for i, f in enumerate(FRAMES)]
     summarise(sources[:12], BASIS, folds=folds, executor=SERIAL, summaries=tmp_path)
     summarise(sources[12:], BASIS, folds=folds, executor=SERIAL, summaries=tmp_path)
-    records = SummaryStore.open(tmp_path).frames().values()
+    records = by_digest(SummaryStore.open(tmp_path)).values()
     assert len(records) == len(FRAMES)
     assert len({(r.group, r.fold) for r in records}) == 6
 
@@ -347,7 +349,7 @@ def test_frames_of_a_known_group_follow_it(tmp_path):
 def test_added_columns_equal_a_pass_with_all(tmp_path, spy):
     summarise(FRAMES, BASIS, blocks=["N", "CN"], folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     before = {b.elements: b.id for b in SummaryStore.open(tmp_path).batches()}
-    shares = {d: r.fold for d, r in SummaryStore.open(tmp_path).frames().items()}
+    shares = {d: r.fold for d, r in by_digest(SummaryStore.open(tmp_path)).items()}
     spy.forget()
     found = summarise(FRAMES, BASIS, blocks=["C"], folds=FOLDS, executor=SERIAL, summaries=tmp_path)
     assert found.blocks == ("C", "N", "CN")
@@ -356,7 +358,7 @@ def test_added_columns_equal_a_pass_with_all(tmp_path, spy):
     after = {b.elements: b.id for b in SummaryStore.open(tmp_path).batches()}
     assert before["N"] == after["N"]
     assert before["CN"] != after["CN"]
-    records = SummaryStore.open(tmp_path).frames()
+    records = by_digest(SummaryStore.open(tmp_path))
     assert set(records) == {f.digest for f in FRAMES}
     assert all(records[d].fold == fold for d, fold in shares.items())
     fresh = summarise(FRAMES, BASIS, folds=None, executor=SERIAL)
@@ -498,10 +500,8 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
 
     def chosen(folds):
         """The folds that the two passes choose."""
-        before = assign_folds(others[:10], folds)
-        known = dict(zip((f.digest for f in others), before, strict=False))
-        groups = dict(zip((f.group for f in others), before, strict=False))
-        return [assign_folds([*others[:10], *new], folds, known, groups)[-1] for new in ([one], [*others[10:], two])]
+        known = [records_of(FrameList(others[:10]), assign_folds(others[:10], folds))]
+        return [assign_folds([*others[:10], *new], folds, known)[-1] for new in ([one], [*others[10:], two])]
 
     folds = next(f for f in (Folds(2, split, seed) for seed in range(30)) if len(set(chosen(f))) == 2)
     given = {"basis": SMALL, "folds": folds, "executor": SERIAL, "summaries": tmp_path}
@@ -523,7 +523,7 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
         assert said in str(caught.value)
     assert files(tmp_path) == after[0]
     summarise([one], **given)
-    records = SummaryStore.open(tmp_path).frames()
+    records = by_digest(SummaryStore.open(tmp_path))
     assert records[one.digest].fold == records[two.digest].fold
     SummaryStore.open(tmp_path).verify()
 
@@ -540,7 +540,7 @@ def test_a_configuration_of_two_sources_is_in_one_fold(tmp_path, split, relabell
     summarise(sources, SMALL, folds=folds, executor=SERIAL, summaries=tmp_path / "two")
     summarise(copies, SMALL, folds=folds, executor=SERIAL, summaries=tmp_path / "two")
     for name in ("one", "two"):
-        records = SummaryStore.open(tmp_path / name).frames()
+        records = by_digest(SummaryStore.open(tmp_path / name))
         assert {r.fold for r in records.values()} == {0, 1}
         for a, b in zip(sources, copies, strict=True):
             assert records[a.digest].fold == records[b.digest].fold
@@ -551,8 +551,8 @@ def test_a_store_whose_folds_contradict_is_not_extended(tmp_path, monkeypatch):
     sources = [replace(f, group=f"run {i % 4}") for i, f in enumerate(FRAMES)]
     given = {"basis": SMALL, "folds": Folds(2, "group"), "executor": SERIAL, "summaries": tmp_path}
     with monkeypatch.context() as patch:
-        patch.setattr(summary_pass, "assign_folds", lambda frames, *_: [i // 4 % 2 for i in range(len(frames))])
-        patch.setattr(summary_store, "require_one_fold", lambda *_: None)
+        patch.setattr(known_frames, "assign_folds", lambda frames, *_: np.arange(len(frames)) // 4 % 2)
+        patch.setattr(summary_store, "require_sound", lambda *_: None)
         summarise(sources[:-1], **given)
     with pytest.raises(StoreError, match=r"the store: expected frames of group 'run .' in one fold"):
         summarise(sources, **given)

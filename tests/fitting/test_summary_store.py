@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from summary_store_script import ENERGY, FORCE, SETTINGS, batch, changed, digest, files, flip, reduced
+from summary_store_script import (
+    ENERGY,
+    FORCE,
+    SETTINGS,
+    Told,
+    batch,
+    changed,
+    digest,
+    files,
+    flip,
+    recorded,
+    reduced,
+    told_in,
+    told_of,
+)
 
 from hiertl_dist.algebra import RFactor
 from hiertl_dist.errors import StoreError
 from hiertl_dist.fitting import summary_batches, summary_store
-from hiertl_dist.fitting.summary_store import FrameRecord, NewBatch, SummaryStore
+from hiertl_dist.fitting.summary_store import NewBatch, SummaryStore
 from hiertl_dist.frames.rows import SUMMARY_KINDS, Group
 
 
@@ -45,7 +58,7 @@ def test_what_is_added_is_read_back_to_the_bit(store):
     again = SummaryStore.open(store.path)
     assert again.batches() == (made,)
     assert (made.elements, made.blocks, made.tiles) == ("C", ("C",), ("tile-1-5",))
-    assert again.frames() == {frame.digest: frame for frame in arguments[2]}
+    assert told_of(again.frames()) == told_in(1)
     factors, squares = arguments[4:]
     assert factors[FORCE].is_triangle
     assert not factors[ENERGY].is_triangle
@@ -268,7 +281,7 @@ def test_more_frames_are_one_more_batch_and_leave_the_others_alone(store):
     second = store.add(*batch(2))
     after = files(store.path)
     assert {name for name in before if before[name] != after[name]} == {"index.json"}
-    assert set(after) - set(before) == {f"{second.id}.f64", f"{second.id}.json"}
+    assert set(after) - set(before) == {f"{second.id}.{suffix}" for suffix in ("f64", "frames", "json")}
     assert store.groups() == {group: sorted([first.id, second.id]) for group in (FORCE, ENERGY)}
     assert len(store.frames()) == 4
 
@@ -288,6 +301,7 @@ def test_adding_the_same_again_is_harmless_and_repairs(store):
     assert store.add(*batch(1)) == made
     assert files(store.path) == before
     flip(store.path / f"{made.id}.f64", 9)
+    flip(store.path / f"{made.id}.frames", 9)
     (store.path / f"{made.id}.json").write_text("{")
     assert store.add(*batch(1)) == made
     assert files(store.path) == before
@@ -296,7 +310,7 @@ def test_adding_the_same_again_is_harmless_and_repairs(store):
 def test_overlapping_frames_are_refused(store):
     made = store.add(*batch(1))
     before = files(store.path)
-    frames = [batch(2)[2][0], batch(1)[2][1]]
+    frames = recorded(told_in(2)[0], told_in(1)[1])
     with pytest.raises(
         StoreError, match=rf"frame run1.xyz:1 \({digest(1, 1)[:12]}\) is in batch {made.id[:12]} already"
     ):
@@ -357,9 +371,9 @@ def test_several_batches_become_one(store):
 @pytest.mark.parametrize(
     ("new", "text"),
     [
-        ({"frames": batch(1)[2][:1]}, rf"its frame run1.xyz:1 \({digest(1, 1)[:12]}\) is not in the new batch"),
+        ({"frames": recorded(told_in(1)[0])}, rf"its frame run1.xyz:1 \({digest(1, 1)[:12]}\) is not in the new batch"),
         (
-            {"frames": [batch(1)[2][0], replace(batch(1)[2][1], fold=4)]},
+            {"frames": recorded(told_in(1)[0], told_in(1)[1]._replace(fold=4))},
             "its frame run1.xyz:1 is in fold 1, in the new batch in 4",
         ),
         ({"blocks": ("N",)}, r"its block C is not in the new batch, which has \['N'\]"),
@@ -390,7 +404,7 @@ def test_several_batches_at_once_are_as_one_after_the_other(store, tmp_path):
 @pytest.mark.parametrize(
     ("new", "text"),
     [
-        ({"frames": [*batch(2)[2], batch(3)[2][1]]}, "frame run3.xyz:1 ({d}) is in batch"),
+        ({"frames": recorded(*told_in(2), told_in(3)[1])}, "frame run3.xyz:1 ({d}) is in batch"),
         ({"tiles": ["tile-3-5"]}, "tile tile-3-5 is in batch"),
         ({"replaces": ["z"]}, "to be replaced: expected a live batch, found z"),
         ({"blocks": ["O"]}, "block O: expected one of ['C', 'N']"),
@@ -433,17 +447,26 @@ def test_settings_that_differ_leave_the_batches_out(store):
 
 def records(number, *told):
     """Frames of a batch: group, fold and configuration of each."""
-    return [
-        FrameRecord(digest(number, i), fold, f"run{number}.xyz:{i}", group, "C", configuration)
-        for i, (group, fold, configuration) in enumerate(told)
-    ]
+    return recorded(
+        *(
+            Told(digest(number, i), fold, f"run{number}.xyz:{i}", group, "C", configuration)
+            for i, (group, fold, configuration) in enumerate(told)
+        )
+    )
 
+
+X = digest("x", 1)
+"""A configuration."""
 
 FOLDED = {
     "group in two batches": ("group", [("a", 0, "")], [("b", 1, ""), ("a", 1, "")], "group 'a' in", "2.xyz:1"),
     "group in one batch": ("group", [("b", 1, "")], [("a", 1, ""), ("a", 0, "")], "group 'a' in", "2.xyz:1"),
-    "configuration, by group": ("group", [("a", 0, "x1")], [("b", 1, "x1")], "one configuration, x1, in", "2.xyz:0"),
-    "configuration, by frame": ("frame", [("a", 0, "x1")], [("a", 1, "x1")], "one configuration, x1, in", "2.xyz:0"),
+    "configuration, by group": (
+        "group", [("a", 0, X)], [("b", 1, X)], f"one configuration, {X[:12]}, in", "2.xyz:0"
+    ),
+    "configuration, by frame": (
+        "frame", [("a", 0, X)], [("a", 1, X)], f"one configuration, {X[:12]}, in", "2.xyz:0"
+    ),
 }
 
 
@@ -463,21 +486,21 @@ def test_frames_that_belong_together_are_in_one_fold(tmp_path, case, at_once):
     assert files(store.path) == before
     # what agrees is welcome, and so is anything that nobody says is the same
     fold = {"a": 0, "b": 1}
-    fine = [(g, f if split == "frame" else fold[g], f"{c}{g}{f}" if c else "") for g, f, c in first + second]
+    fine = [(g, f if split == "frame" else fold[g], digest(g, f) if c else "") for g, f, c in first + second]
     store.add(**changed(batch(3), frames=records(3, *fine, *fine)))
     store.verify()
 
 
 def test_by_frame_a_group_may_be_in_several_folds(tmp_path):
     store = SummaryStore.create(tmp_path, {**SETTINGS, "folds": {"count": 2, "split": "frame"}})
-    store.add(**changed(batch(1), frames=records(1, ("a", 0, ""), ("a", 1, ""), ("a", 1, "x"), ("b", 1, "x"))))
+    store.add(**changed(batch(1), frames=records(1, ("a", 0, ""), ("a", 1, ""), ("a", 1, X), ("b", 1, X))))
     store.verify()
 
 
 def test_verify_finds_frames_in_two_folds(tmp_path, monkeypatch):
     store = SummaryStore.create(tmp_path, {**SETTINGS, "folds": {"count": 2, "split": "group"}})
     with monkeypatch.context() as patch:
-        patch.setattr(summary_store, "require_one_fold", lambda *_: None)
+        patch.setattr(summary_store, "require_sound", lambda *_: None)
         store.add(**changed(batch(1), frames=records(1, ("a", 0, ""), ("a", 1, ""))))
     with pytest.raises(StoreError, match=r"frames of group 'a' in one fold, found run1\.xyz:0"):
         store.verify()
@@ -493,7 +516,7 @@ def test_a_batch_or_group_that_is_not_there_is_named(store):
 
 def test_integers_of_numpy_are_as_good(store):
     group = Group("dft", "force", "C", np.int64(0))
-    _, _, frames, _, factors, squares = batch(1)
-    frames = [replace(frame, fold=np.int64(frame.fold)) for frame in frames]
+    _, _, _, _, factors, squares = batch(1)
+    frames = recorded(*(told._replace(fold=np.int64(told.fold)) for told in told_in(1)))
     made = store.add("C", ["C"], frames, [], {group: factors[FORCE]}, {group: squares[FORCE]})
     require_equal(store.read(made.id, FORCE), factors[FORCE], squares[FORCE])

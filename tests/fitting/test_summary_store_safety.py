@@ -81,12 +81,13 @@ def test_a_damaged_table_that_was_read_before_is_found_by_verify(store):
         store.verify()
 
 
-@pytest.mark.parametrize("suffix", ["json", "f64"])
+@pytest.mark.parametrize("suffix", ["json", "f64", "frames"])
 def test_a_lost_file_is_named(store, suffix):
     made = store.add(*batch(1))
     (store.path / f"{made.id}.{suffix}").unlink()
     summary_store._batch.cache_clear()
-    for question in (store.verify, lambda: store.read(made.id, FORCE)):
+    others = {"frames": [store.frames]}.get(suffix, [lambda: store.read(made.id, FORCE)])
+    for question in (store.verify, *others):
         with pytest.raises(StoreError, match=rf"{made.id}\.{suffix}"):
             question()
 
@@ -207,7 +208,7 @@ def test_opening_what_is_no_store_is_refused(tmp_path):
 def test_another_format_is_refused(store):
     path = store.path / "index.json"
     path.write_text(path.read_text().replace(f'"hiertl_dist_summaries": {FORMAT}', '"hiertl_dist_summaries": 99'))
-    with pytest.raises(StoreError, match=f"expected summary store format {FORMAT}, found 99"):
+    with pytest.raises(StoreError, match=f"store format {FORMAT} or one before, found 99: a newer version"):
         SummaryStore.open(store.path)
 
 
@@ -302,6 +303,8 @@ def test_leftovers_are_removed_and_other_files_are_not(store):
         f"{'b' * 64}.json",
         f"index.json.{'c' * 32}.partial",
         f"{'a' * 64}.f64.{'d' * 32}.partial",
+        f"{'b' * 64}.frames",
+        f"{'a' * 64}.frames.{'e' * 32}.partial",
     ]
     kept = ["README", "notes.json", "plot.f64", "x.partial"]
     for name in (*left, *kept):

@@ -1,0 +1,190 @@
+"""Records of the frames of a batch on disk: a binary file beside the batch's JSON, which has its checksums and texts.
+
+A batch of a million frames has 84 MB of records, and in its JSON as many texts as there are groups, compositions and
+files, and a SHA-256 for each block of some thousand frames: so the id of a batch, the SHA-256 of its JSON, is of the
+records too. Who needs them goes through them block by block; nobody keeps them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..errors import StoreError
+from ..files.json_files import digest_of, read_object
+from ..files.paths import replacing
+from ..frames.digests import heads_of
+from ..frames.frame_records import PART, RECORD, FrameRecords, RecordTexts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SUFFIX: Final = ".frames"
+
+_WAY_ON: Final = (
+    "the file is damaged: copy it back from where there is another, or go on with --fresh, which makes a new store and "
+    "renames this one"
+)
+
+
+@dataclass(frozen=True)
+class FramesEntry:
+    """What the JSON of a batch has of the frames that the batch has seen.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    groups, compositions, origins : tuple of str
+        The texts that the records have the numbers of: data sources, what frames consist of, beginnings of origins.
+    block : int
+        Frames of a block of the file.
+    sha256 : tuple of str
+        That of each block. None where the records are in the JSON itself, as stores of format 1 have them.
+    """
+
+    count: int
+    groups: tuple[str, ...]
+    compositions: tuple[str, ...]
+    origins: tuple[str, ...]
+    block: int
+    sha256: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, content: Any) -> FramesEntry:
+        """What JSON has; a list of records is counted, and its texts are kept.
+
+        Raises KeyError, TypeError or ValueError where it is something else.
+        """
+        if isinstance(content, list):
+            texts = RecordTexts()
+            for part in _parts_of_json(content):
+                texts.rows(part)
+            return cls(len(content), *texts.names(), PART, ())
+        return cls(
+            int(content["count"]), tuple(content["groups"]), tuple(content["compositions"]), tuple(content["origins"]),
+            int(content["block"]), tuple(content["sha256"]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoredFrames:
+    """The records of a batch, some thousand at a time, read and checked whenever they are gone through.
+
+    Attributes
+    ----------
+    path : Path
+        The file of the batch's records.
+    entry : FramesEntry
+        What the batch's JSON has of them.
+    """
+
+    path: Path
+    entry: FramesEntry
+
+    def __iter__(self) -> Iterator[FrameRecords]:
+        """Raise FileNotFoundError, and StoreError where the file is not what was written."""
+        entry = self.entry
+        if not entry.sha256:
+            yield from _parts_of_json(read_content(self.path.with_suffix(".json"))["frames"])
+            return
+        with self.path.open("rb") as stream:
+            size, expected = os.fstat(stream.fileno()).st_size, entry.count * RECORD.itemsize
+            if size != expected:
+                raise StoreError(f"{self.path}: expected {expected} bytes, found {size}; {_WAY_ON}")
+            for k, digest in enumerate(entry.sha256):
+                first = k * entry.block
+                rows = np.empty(min(entry.block, entry.count - first), RECORD)
+                stream.readinto(_bytes_of(rows).data)
+                if (read := _sha256(rows)) != digest:
+                    raise StoreError(
+                        f"{self.path}, frames {first} to {first + len(rows) - 1}: expected SHA-256 {digest}, found "
+                        f"{read}; {_WAY_ON}"
+                    )
+                yield FrameRecords(rows, entry.groups, entry.compositions, entry.origins)
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """What the JSON of a batch has. Raises FileNotFoundError, and StoreError where it is not what its name tells."""
+    content = read_object(path)
+    if (digest := digest_of(content)) != path.stem:
+        raise StoreError(f"{path}: expected SHA-256 {path.stem}, found {digest}")
+    return content
+
+
+@contextmanager
+def while_reading(store: Path) -> Iterator[None]:
+    """Raise StoreError for a file that is no longer there."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{store}: expected {error.filename}, found no such file. Where another pass wrote meanwhile, run this one "
+            "again"
+        ) from error
+
+
+def entry_of(records: Iterable[FrameRecords]) -> tuple[FramesEntry, NDArray[np.uint64]]:
+    """What the JSON of a batch will have of these records; and the head of each digest, (n,)."""
+    texts, count = RecordTexts(), 0
+    digests: list[str] = []
+    heads = [np.empty(0, np.uint64)]
+    for rows in _blocks(records, texts):
+        count += len(rows)
+        digests.append(_sha256(rows))
+        heads.append(heads_of(rows["digest"]))
+    return FramesEntry(count, *texts.names(), PART, tuple(digests)), np.concatenate(heads)
+
+
+def write_frames(path: Path, entry: FramesEntry, records: Iterable[FrameRecords]) -> None:
+    """Write the file that an entry tells of. Raises StoreError where the records are no longer those."""
+    with replacing(path) as stream:
+        for k, rows in enumerate(_blocks(records, RecordTexts())):
+            if entry.sha256[k : k + 1] != (_sha256(rows),):
+                first = k * PART
+                raise StoreError(
+                    f"{path}: frames {first} to {first + len(rows) - 1} changed while they were written; run the pass "
+                    "again"
+                )
+            stream.write(_bytes_of(rows).data)
+
+
+def _blocks(records: Iterable[FrameRecords], texts: RecordTexts) -> Iterator[NDArray[np.void]]:
+    """Rows in blocks of PART frames, the last one perhaps of fewer, with numbers of joined texts."""
+    waiting: list[NDArray[np.void]] = []
+    for part in records:
+        rows = texts.rows(part)
+        while len(rows):
+            missing = PART - sum(map(len, waiting))
+            waiting.append(rows[:missing])
+            rows = rows[missing:]
+            if sum(map(len, waiting)) == PART:
+                yield np.concatenate(waiting)
+                waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _parts_of_json(records: list[Mapping[str, Any]]) -> Iterator[FrameRecords]:
+    """The records that stores of format 1 have in the JSON of a batch."""
+    for start in range(0, len(records), PART):
+        own = records[start : start + PART]
+        rows, texts = np.zeros(len(own), RECORD), RecordTexts()
+        for i, record in enumerate(own):
+            rows[i] = texts.row(**record)
+        yield texts.records(rows)
+
+
+def _bytes_of(rows: NDArray[np.void]) -> NDArray[np.uint8]:
+    return rows.view(np.uint8)
+
+
+def _sha256(rows: NDArray[np.void]) -> str:
+    return hashlib.sha256(_bytes_of(rows).data).hexdigest()
