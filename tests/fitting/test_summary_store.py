@@ -461,12 +461,8 @@ X = digest("x", 1)
 FOLDED = {
     "group in two batches": ("group", [("a", 0, "")], [("b", 1, ""), ("a", 1, "")], "group 'a' in", "2.xyz:1"),
     "group in one batch": ("group", [("b", 1, "")], [("a", 1, ""), ("a", 0, "")], "group 'a' in", "2.xyz:1"),
-    "configuration, by group": (
-        "group", [("a", 0, X)], [("b", 1, X)], f"one configuration, {X[:12]}, in", "2.xyz:0"
-    ),
-    "configuration, by frame": (
-        "frame", [("a", 0, X)], [("a", 1, X)], f"one configuration, {X[:12]}, in", "2.xyz:0"
-    ),
+    "configuration, by group": ("group", [("a", 0, X)], [("b", 1, X)], f"one configuration, {X[:12]}, in", "2.xyz:0"),
+    "configuration, by frame": ("frame", [("a", 0, X)], [("a", 1, X)], f"one configuration, {X[:12]}, in", "2.xyz:0"),
 }
 
 
