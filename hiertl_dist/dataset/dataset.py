@@ -19,7 +19,7 @@ from ..files.paths import local_path
 from ..frames.choosing import checked_numbers
 from ..frames.frame_facts import ENERGY, FORCES, STRESS, FrameFacts
 from ..frames.frame_sequence import DIGEST, FrameSequence
-from ..frames.frame_table import Numbered, joined_tables
+from ..frames.frame_table import joined_tables
 from ..frames.labels import AlikeLabels
 from ..io.trajectories import warn_of_labels
 from .dataset_index import read_index
@@ -310,9 +310,9 @@ class Dataset(FrameSequence):
         """
         listed = [""] * len(self)
         for k, own, places in self._by_part():
-            numbers = PartReader(self._folder, self._index, k).numbers[own, 5:7].tolist()
-            for place, (text, after) in zip(places.tolist(), numbers, strict=True):
-                listed[place] = str(Numbered(self._index.origins[text], after))
+            texts = PartReader(self._folder, self._index, k).origins(own)
+            for place, text in zip(places.tolist(), texts, strict=True):
+                listed[place] = text
         return listed
 
     def alike_labels(self) -> list[AlikeLabels]:

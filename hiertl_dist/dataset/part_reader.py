@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..algebra.byte_cache import Kept
 from ..frames.frame_facts import FrameFacts
-from ..frames.frame_table import FrameTable
+from ..frames.frame_table import FrameTable, Numbered
 from .parts import BLOCK, read_blocks, read_ledger
 
 if TYPE_CHECKING:
@@ -96,6 +96,11 @@ class PartReader:
         """(n, 64) digests and configurations of some frames."""
         return self._rows("frames/digests", frames).view(np.uint8)
 
+    def origins(self, frames: NDArray[np.integer]) -> list[str]:
+        """Where some frames came from."""
+        numbers, lines = self.numbers[frames, 5:7].tolist(), self._kept("frames/lines")[frames, 0].tolist()
+        return [str(Numbered(self.index.origins[k], n, line)) for (k, n), line in zip(numbers, lines, strict=True)]
+
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
         return np.concatenate([[0], np.cumsum(self._kept("frames/numbers")[:, 0], dtype=np.int64)]).astype(np.int64)
@@ -122,5 +127,6 @@ class PartReader:
             group_names=self.index.groups, groups=self.index.codes["groups"][self.place][numbers[:, 2]],
             origin_texts=self.index.origins,
             origins=np.stack([self.index.codes["origins"][self.place][numbers[:, 5]], numbers[:, 6]], axis=1),
+            lines=self._kept("frames/lines")[frames, 0],
             label_origins=self.index.labels, labels=self.index.codes["labels"][self.place][numbers[:, 7]],
         )  # fmt: skip

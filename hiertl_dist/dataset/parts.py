@@ -7,6 +7,7 @@ Layout of the folder::
     frames/numbers/       int32 (frames, 8): atoms, formula, group, labels, periodicity, text and number of the origin,
                           where labels came from
     frames/values/        float64 (frames, 16): energy, stress xx yy zz xy xz yz, three lattice vectors
+    frames/lines/         int64 (frames, 1): line, from 1, of its text file that a frame begins on; 0 of one of none
     frames/digests/       uint64 (frames, 8): 32 bytes of Frame.digest, 32 of Frame.configuration
     atoms/types/          int16 (atoms, 1); atoms/positions/, atoms/forces/: float64 (atoms, 3)
     ledger/<part>.json    written last: what the part's numbers stand for, and the CRC32C of each block of its rows
@@ -54,6 +55,7 @@ BLOCK: Final = {"frames": 256, "atoms": 4096}
 
 ARRAYS: Final[Mapping[str, tuple[str, int, float]]] = {
     "frames/numbers": ("int32", 8, -1), "frames/values": ("float64", 16, np.nan), "frames/digests": ("uint64", 8, 0),
+    "frames/lines": ("int64", 1, 0),
     "atoms/types": ("int16", 1, -1), "atoms/positions": ("float64", 3, np.nan), "atoms/forces": ("float64", 3, np.nan),
 }  # fmt: skip
 """Type of numbers, columns, and what rows hold that nobody wrote."""
@@ -158,7 +160,7 @@ def write_part(
 
 
 def _arrays_of(table: FrameTable) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The rows of a part, and what its numbers stand for. Arrays of nothing but NaN are left out."""
+    """The rows of a part, and what its numbers stand for. Arrays of nothing but their fill are left out."""
     formulas: dict[Hashable, int] = {}
     n = len(table)
     numbers = np.empty((n, 8), np.int32)
@@ -177,6 +179,8 @@ def _arrays_of(table: FrameTable) -> tuple[dict[str, NDArray[Any]], dict[str, An
     }  # fmt: skip
     if table.has_forces.any():
         arrays["atoms/forces"] = table.forces
+    if table.lines.any():
+        arrays["frames/lines"] = table.lines[:, None]
     texts = {
         "names": list(table.names), "formulas": [[list(pair) for pair in f.counts] for f in formulas],  # type: ignore[attr-defined]
         "groups": list(table.group_names), "origins": list(table.origin_texts),

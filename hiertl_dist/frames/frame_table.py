@@ -25,31 +25,34 @@ if TYPE_CHECKING:
     from .frame import Frame
     from .labels import LabelOrigin
 
-NUMBERED: Final = re.compile(r"(.*?)([1-9][0-9]{0,8})", re.DOTALL)
-"""An origin that ends in a number: ``a.xyz, frame 3``."""
+NUMBERED: Final = re.compile(r"(.*?)([1-9][0-9]{0,8})(?:, line ([1-9][0-9]{0,17}))?", re.DOTALL)
+"""An origin that ends in a number, and perhaps that of a line: ``a.xyz, frame 3, line 57``."""
 
 OF_ATOMS: Final = ("types", "positions", "forces")
 OF_FRAMES: Final = (
-    "n_atoms", "cells", "pbc", "energies", "has_forces", "stresses", "groups", "origins", "labels",
+    "n_atoms", "cells", "pbc", "energies", "has_forces", "stresses", "groups", "origins", "lines", "labels",
 )  # fmt: skip
 
 T = TypeVar("T", bound=Hashable)
 
 
 class Numbered(NamedTuple):
-    """The text of an origin before its number, and the number; −1 where it ends in none."""
+    """The text of an origin before its number, the number, −1 where there is none, and that of the line, 0 if none."""
 
     text: str
     number: int
+    line: int = 0
 
     @classmethod
     def of(cls, origin: str) -> Numbered:
         """An origin taken apart."""
         match = NUMBERED.fullmatch(origin)
-        return cls(origin, -1) if match is None else cls(match[1], int(match[2]))
+        return cls(origin, -1) if match is None else cls(match[1], int(match[2]), int(match[3] or 0))
 
     def __str__(self) -> str:
-        return self.text if self.number < 0 else f"{self.text}{self.number}"
+        if self.number < 0:
+            return self.text
+        return f"{self.text}{self.number}, line {self.line}" if self.line else f"{self.text}{self.number}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,8 @@ class FrameTable:
         What origins begin with, ``"a.xyz, frame "``.
     origins : ndarray of int32, shape (n, 2)
         Of each frame, the index of that and the number that follows, −1 for none.
+    lines : ndarray of int64, shape (n,)
+        Line, from 1, of its text file that each frame begins on; 0 where it is of none.
     label_origins : tuple of LabelOrigin or None
         Where labels came from.
     labels : ndarray of int32, shape (n,)
@@ -106,6 +111,7 @@ class FrameTable:
     groups: NDArray[np.int32]
     origin_texts: tuple[str, ...]
     origins: NDArray[np.int32]
+    lines: NDArray[np.int64]
     label_origins: tuple[LabelOrigin | None, ...]
     labels: NDArray[np.int32]
 
@@ -130,7 +136,7 @@ class FrameTable:
     def origin(self, index: int) -> str:
         """Where a frame came from, for messages."""
         text, number = self.origins[index].tolist()
-        return str(Numbered(self.origin_texts[text], number))
+        return str(Numbered(self.origin_texts[text], number, int(self.lines[index])))
 
     def frame(self, index: int) -> Frame:
         """One of the frames; its arrays are parts of the table's."""
@@ -155,10 +161,10 @@ class FrameTable:
         pieces = zip(
             self.starts[:-1].tolist(), self.starts[1:].tolist(), self.pbc.tolist(), self.energies.tolist(),
             self.has_forces.tolist(), np.isnan(self.stresses).sum(axis=1).tolist(), self.groups.tolist(),
-            self.origins.tolist(), self.labels.tolist(), strict=True,
+            self.labels.tolist(), strict=True,
         )  # fmt: skip
         known: dict[bytes, tuple[str, ...]] = {}
-        for k, (first, last, pbc, energy, forces, lacking, group, (text, number), label) in enumerate(pieces):
+        for k, (first, last, pbc, energy, forces, lacking, group, label) in enumerate(pieces):
             types = self.types[first:last]
             # frames of a trajectory have the same atoms in the same order
             species = known.get(key := types.tobytes())
@@ -169,7 +175,7 @@ class FrameTable:
                 cell=self.cells[k].copy() if any(pbc) else None, energy=None if energy != energy else energy,
                 forces=self.forces[first:last].copy() if forces else None,
                 stress=self.stresses[k].copy() if lacking < 6 else None, group=self.group_names[group],
-                origin=str(Numbered(self.origin_texts[text], number)), pbc=tuple(pbc), labels=self.label_origins[label],
+                origin=self.origin(k), pbc=tuple(pbc), labels=self.label_origins[label],
             )  # fmt: skip
 
     def part(self, first: int, last: int) -> FrameTable:
@@ -225,6 +231,7 @@ def table_of(frames: Iterable[Frame]) -> FrameTable:
         stresses=np.array([nothing if f.stress is None else f.stress for f in listed]),
         groups=np.array([groups[f.group] for f in listed], np.int32),
         origins=np.array([(texts[o.text], o.number) for o in origins], np.int32),
+        lines=np.array([o.line for o in origins], np.int64),
         labels=np.array([labels[f.labels] for f in listed], np.int32),
         names=tuple(names), group_names=tuple(groups), origin_texts=tuple(texts), label_origins=tuple(labels),
     )  # fmt: skip
@@ -251,7 +258,7 @@ def joined_tables(tables: Sequence[FrameTable]) -> FrameTable:
         for t in tables
     ]  # fmt: skip
     types, group, origins, label = (np.concatenate([part[k] for part in parts]) for k in range(4))
-    others = ("n_atoms", "positions", "cells", "pbc", "energies", "has_forces", "forces", "stresses")
+    others = ("n_atoms", "positions", "cells", "pbc", "energies", "has_forces", "forces", "stresses", "lines")
     return FrameTable(
         **{name: np.concatenate([getattr(t, name) for t in tables]) for name in others},
         names=tuple(names), types=types, group_names=tuple(groups), groups=group, origin_texts=tuple(texts),

@@ -37,7 +37,7 @@ _OF_NUMBERS: Final = dict.fromkeys(map(ord, "0123456789+-.eE \t"))
 
 
 class LineSource:
-    """Numbered lines of a text file, packed or not, and the number of the frame being read.
+    """Numbered lines of a text file, packed or not; number and first line, ``begun``, of the frame being read.
 
     A line that is not UTF-8 is read as Latin-1; ``latin`` is the number of the first such line, 0 without one.
 
@@ -49,6 +49,7 @@ class LineSource:
         self.path = Path(path)
         self.number = 0
         self.frame = 0
+        self.begun = 0
         self.first_line = 0
         self.latin = 0
         self._text, self._packing = open_text(self.path) if text is None else (text, "")
@@ -99,7 +100,7 @@ class LineSource:
     @property
     def origin(self) -> str:
         """What a frame says about where it came from."""
-        return f"{self.path.name}, frame {self.frame}"
+        return f"{self.path.name}, frame {self.frame}, line {self.begun}"
 
     def error(self, text: str, line: int | None = None) -> FrameError:
         """The exception to raise about a line (default: the last one read)."""
@@ -163,6 +164,7 @@ def frames_in(source: LineSource, parse: Callable[[int], Frame]) -> Iterator[Fra
     """Frames of a file: the number of atoms is read here, the rest of a frame by ``parse(n)``."""
     while (line := source.read_filled()) is not None:
         source.frame += 1
+        source.begun = source.number
         word = line.strip()
         # more digits than that are no number of atoms, and Python refuses to read some thousands of them
         if not word.isascii() or not word.isdigit() or len(word) > 18 or int(word) == 0:

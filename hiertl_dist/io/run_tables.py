@@ -229,6 +229,7 @@ class _Reader:
         has_forces = np.zeros(n, np.bool_)
         group_of, label_of = np.zeros(n, np.int32), np.zeros(n, np.int32)
         origins = np.zeros((n, 2), np.int32)
+        lines = np.zeros(n, np.int64)
         positions = np.ascontiguousarray(rows[:total, :3])
         forces = rows[:total, 3:6] * self.file.force
         types = types[:total].copy()
@@ -255,12 +256,13 @@ class _Reader:
             if stress is not None:
                 stresses[k] = stress
             group_of[k], label_of[k] = groups[group], labels[label]
-            one = Numbered(text, self.run.frame + k) if numbered else Numbered.of(f"{text}{self.run.frame + k}")
-            origins[k] = texts[one.text], one.number
+            one = Numbered(text, self.run.frame + k, self.run.line + self.spans.lines[k] - self.spans.lines[0])
+            one = one if numbered else Numbered.of(str(one))
+            origins[k], lines[k] = (texts[one.text], one.number), one.line
         forces[~np.repeat(has_forces, self.counts[:n])] = np.nan
         return FrameTable(
             self.counts[:n].astype(np.int32), tuple(names), types.astype(np.int16), positions, cells, pbc,
-            energies, has_forces, forces, stresses, tuple(groups), group_of, tuple(texts), origins,
+            energies, has_forces, forces, stresses, tuple(groups), group_of, tuple(texts), origins, lines,
             tuple(labels), label_of,
         )  # fmt: skip
 

@@ -212,7 +212,11 @@ class TestPacked:
 ])  # fmt: skip
 def test_files_of_another_structure(tmp_path, file, small_runs, change):
     file.write_bytes(change(file.read_text()).encode("latin-1"))
-    same(create(tmp_path / "d", file, group_key="config_type"), read_frames(file, group_key="config_type"))
+    data = create(tmp_path / "d", file, group_key="config_type")
+    same(data, read_frames(file, group_key="config_type"))
+    lines = file.read_text(encoding="latin-1").split("\n")  # line ends of all kinds
+    assert [int(lines[int(f.origin.rpartition(", line ")[2]) - 1]) for f in data] == [len(f) for f in data]
+    assert data.origins() == [f.origin for f in data]
 
 
 def test_parts_of_files_and_tables(tmp_path, file, small_runs):

@@ -428,13 +428,14 @@ class TestBeforeAnythingIsFitted:
         ], strict=True):  # fmt: skip
             words = row.split()
             assert words[0] == pair
-            assert words[2:7] == ["a.xyz,", "frame", number, "(0,", "1)"]
-            assert [float(words[k]) for k in (1, 7, 8)] == pytest.approx([distance, rmin, enough])
-            assert " ".join(words[9:]) == types
+            assert words[2:6] == ["a.xyz,", "frame", f"{number},", "line"]
+            assert words[7:9] == ["(0,", "1)"]
+            assert [float(words[k]) for k in (1, 9, 10)] == pytest.approx([distance, rmin, enough])
+            assert " ".join(words[11:]) == types
         assert main(["plan", str(path), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["inner_cutoffs"]
         assert found[1] == {
-            "pair": "NN", "shortest": pytest.approx(0.75), "frame": "a.xyz, frame 4", "atoms": [0, 1], "rmin": 0.8,
+            "pair": "NN", "shortest": pytest.approx(0.75), "frame": "a.xyz, frame 4, line 16", "atoms": [0, 1], "rmin": 0.8,
             "rmin_that_would_do": 0.74, "inside": True, "types": ["NN", "CNN", "NNN", "CCNN", "CNNN", "NNNN"],
             "source": "",
         }  # fmt: skip

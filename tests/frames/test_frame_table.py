@@ -13,6 +13,10 @@ from hiertl_dist import Frame
 from hiertl_dist.frames.frame_table import Numbered, joined_tables, table_of
 from hiertl_dist.frames.labels import LabelOrigin
 
+ORIGINS = (
+    "x.xyz, frame 7", "x.xyz, frame 8, line 99", "image 3", "frame", "a 007", "b 99999999999", "y, frame 12", "5",
+)  # fmt: skip
+
 
 def _frame(seed: int) -> Frame:
     rng = np.random.default_rng(seed)
@@ -27,7 +31,7 @@ def _frame(seed: int) -> Frame:
     return Frame(
         species, positions, cell, float(rng.normal()) if rng.random() < 0.7 else None,
         rng.normal(size=(n, 3)) if rng.random() < 0.7 else None, stress, str(rng.choice(["a", "b"])),
-        str(rng.choice(["x.xyz, frame 7", "image 3", "frame", "a 007", "b 99999999999", "y, frame 12", "5"])), pbc,
+        str(rng.choice(ORIGINS)), pbc,
         LabelOrigin("x.xyz") if rng.random() < 0.5 else None,
     )  # fmt: skip
 
@@ -89,3 +93,10 @@ def test_no_table_of_nothing() -> None:
 @given(st.text(max_size=12))
 def test_an_origin_is_text_and_number(origin: str) -> None:
     assert str(Numbered.of(origin)) == origin
+
+
+@given(st.text(max_size=8), st.integers(1, 10**9 - 1), st.integers(1, 10**18 - 1))
+def test_a_line_is_told_apart(text: str, number: int, line: int) -> None:
+    known = Numbered.of(f"{text}, frame {number}, line {line}")
+    assert known == (f"{text}, frame ", number, line)
+    assert Numbered.of(f"{text}, frame {number}") == (f"{text}, frame ", number, 0)

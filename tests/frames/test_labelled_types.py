@@ -214,7 +214,7 @@ def test_frames_of_types_that_the_basis_lacks_are_refused(names, tmp_path, capsy
     path = write_job(tmp_path, frames_of(PLAIN), basis=table_of(names))
     assert cli.main(["fit", str(path)]) == 2
     said = capsys.readouterr().err
-    assert re.search(r"data\.extxyz, frame 1: C not among the elements \('", said), said
+    assert re.search(r"data\.extxyz, frame 1, line 1: C not among the elements \('", said), said
 
 
 @labels

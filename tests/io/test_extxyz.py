@@ -43,7 +43,7 @@ def test_units_and_labels(tmp_path):
     assert frame.energy == -2.5 * EV
     assert np.array_equal(frame.forces, np.array([[0.1, 0.2, 0.3], [-0.1, -0.2, -0.3]]) * EV)
     assert np.array_equal(frame.stress, -EV * np.array([1, 2, 3, 4, 5, 6]))
-    assert (frame.group, frame.origin) == ("traj", "traj.extxyz, frame 1")
+    assert (frame.group, frame.origin) == ("traj", "traj.extxyz, frame 1, line 1")
 
 
 @pytest.mark.parametrize(

@@ -117,9 +117,9 @@ def test_first_counts_over_all_trajectories_and_groups_are_named(tmp_path):
     path = listed(tmp_path, listing, ("    ALL", "FIRSTALL 2"), files={"a.xyzf": 1, "sub/b.xyzf": 2})
     read = read_fm_setup(path)
     assert [(f.group, f.stress is not None, f.origin) for f in read.frames] == [
-        ("a", True, "a.xyzf, frame 1"),
-        ("b", True, "b.xyzf, frame 1"),
-        ("b", False, "b.xyzf, frame 2"),
+        ("a", True, "a.xyzf, frame 1, line 1"),
+        ("b", True, "b.xyzf, frame 1, line 1"),
+        ("b", False, "b.xyzf, frame 2, line 5"),
     ]
     assert any("none.xyzf" in note for note in read.notes)
 
@@ -292,7 +292,7 @@ def test_labels_that_are_missing(tmp_path, header, columns, what):
     path = setup(tmp_path)
     atoms = "\n".join(" ".join(row.split()[:columns]) for row in FRAME.splitlines()[2:])
     (tmp_path / "traj.xyzf").write_text(frames_text(2) + f"2\n{header}\n{atoms}\n")
-    with pytest.raises(FrameError, match=rf"traj\.xyzf, frame 3: {what}"):
+    with pytest.raises(FrameError, match=rf"traj\.xyzf, frame 3, line 9: {what}"):
         read_fm_setup(path)
 
 
@@ -301,7 +301,7 @@ def test_trajectory_errors(tmp_path):
     with pytest.raises(FrameError, match=r"traj\.xyzf: expected 3 frames, found 2"):
         read_fm_setup(path)
     (tmp_path / "traj.xyzf").write_text(frames_text(3).replace("O 0", "N 0"))
-    with pytest.raises(FrameError, match=r"traj\.xyzf, frame 1: \['N'\] are not elements of TYPEIDX"):
+    with pytest.raises(FrameError, match=r"traj\.xyzf, frame 1, line 1: \['N'\] are not elements of TYPEIDX"):
         read_fm_setup(path)
     with pytest.raises(InputError, match="line 3: TRJFILE: expected a file, or MULTI"):
         read_fm_setup(setup(tmp_path, ("traj.xyzf", "traj.xyzf of today")))

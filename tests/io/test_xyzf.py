@@ -55,7 +55,7 @@ def test_headers(tmp_path, lattice, cell, tail, stress, energy):
         assert frame.stress is None
     else:
         assert np.array_equal(frame.stress, np.array(stress) / KCAL_PER_A3_IN_GPA, equal_nan=True)
-    assert (frame.group, frame.origin) == ("traj", "traj.xyzf, frame 1")
+    assert (frame.group, frame.origin) == ("traj", "traj.xyzf, frame 1, line 1")
 
 
 def test_no_forces_fortran_exponents_and_blank_lines(tmp_path):
@@ -64,7 +64,7 @@ def test_no_forces_fortran_exponents_and_blank_lines(tmp_path):
     assert first.forces is None
     assert first.energy == -1e-3
     assert first.positions.tolist() == [[0.1, -0.5, 2.0]]
-    assert second.origin == "traj.xyzf, frame 2"
+    assert second.origin == "traj.xyzf, frame 2, line 5"
 
 
 def test_positions_are_not_wrapped_and_element_order_is_kept(tmp_path):
@@ -180,10 +180,10 @@ def test_paths_patterns_and_slices(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert {f.group for f in read_frames("?.xyzf", group="all")} == {"all"}
     assert [f.origin for f in read_frames("?.xyzf", start=1, stop=3)] == [
-        "a.xyzf, frame 2",
-        "b.xyzf, frame 1",
+        "a.xyzf, frame 2, line 5",
+        "b.xyzf, frame 1, line 1",
     ]
-    assert next(iter_frames("a.xyzf")).origin == "a.xyzf, frame 1"
+    assert next(iter_frames("a.xyzf")).origin == "a.xyzf, frame 1, line 1"
     with pytest.raises(FileNotFoundError, match=r"z\*\.xyzf: no file matches"):
         read_frames("z*.xyzf")
     with pytest.raises(FrameError, match="at least one file"):
