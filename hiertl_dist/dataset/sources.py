@@ -78,17 +78,23 @@ class File:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        # how the file was asked for tells nothing of its frames
-        options = {k: v for k, v in asdict(self.reading).items() if v is not None and k != "asked"}
+        # how the file was asked for, and what it is called beside others of the same name, tells nothing of its frames
+        options = {k: v for k, v in asdict(self.reading).items() if v is not None and k not in ("asked", "name")}
         told = {"file": self.name, "size": self.size, "mtime_ns": self.mtime_ns, "reading": options}
         if self.trajectory is None or self.labels is None:
             return told
         labels = asdict(self.labels) | {"elements": list(self.labels.elements)}
         return {**told, "first": self.trajectory.first, "frames": self.trajectory.frames, "labels": labels}
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """For JSON: what tells its frames, with their origins, from others."""
+        called = self.reading.name or self.path.name
+        return {**self.as_dict(), **({"called": called} if called != self.path.name else {})}
+
     def source_of(self, run: Run) -> dict[str, Any]:
         """For JSON: what tells the frames of one of its runs from others."""
-        return {**self.as_dict(), "first_byte": run.first, "last_byte": run.last}
+        return {**self.source, "first_byte": run.first, "last_byte": run.last}
 
 
 @dataclass(frozen=True)

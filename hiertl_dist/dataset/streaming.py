@@ -28,15 +28,15 @@ def odd_batches(file: File, run: Run) -> Iterator[Batch]:
     """The frames of a file from where it has no plain structure."""
     keys = file.reading.keys()
     refuse_changed(file)
-    frames = odd_frames(run, file.reading.file(file.path, keys))
-    yield from _numbered({**file.as_dict(), "first_byte": run.first}, frames, keys)
+    frames = odd_frames(run, file.reading.file(file.path, keys), file.reading)
+    yield from _numbered({**file.source, "first_byte": run.first}, frames, keys)
     refuse_changed(file)
 
 
 def ase_batches(file: File) -> Iterator[Batch]:
     """The frames of a file that ASE reads."""
     keys = file.reading.keys()
-    yield from _numbered(file.as_dict(), frames_of_file(file.path, file.reading, keys, small=False), keys)
+    yield from _numbered(file.source, frames_of_file(file.path, file.reading, keys, small=False), keys)
     refuse_changed(file)
 
 

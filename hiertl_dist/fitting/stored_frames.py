@@ -1,6 +1,6 @@
 """Records of the frames of a batch on disk: a binary file beside the batch's JSON, which has its checksums and texts.
 
-A batch of a million frames has 84 MB of records, and in its JSON as many texts as there are groups, compositions and
+A batch of a million frames has 92 MB of records, and in its JSON as many texts as there are groups, compositions and
 files, and a SHA-256 for each block of some thousand frames: so the id of a batch, the SHA-256 of its JSON, is of the
 records too. Who needs them goes through them block by block; nobody keeps them.
 """

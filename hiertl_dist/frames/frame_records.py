@@ -1,4 +1,4 @@
-"""``FrameRecords``: what a summary store keeps of frames whose rows it has, 84 bytes each, and some texts."""
+"""``FrameRecords``: what a summary store keeps of frames whose rows it has, 92 bytes each, and some texts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 RECORD: Final = np.dtype([
     ("digest", "u1", (DIGEST,)), ("configuration", "u1", (DIGEST,)), ("fold", "<i4"), ("group", "<i4"),
-    ("composition", "<i4"), ("origin", "<i4"), ("number", "<i4"),
+    ("composition", "<i4"), ("origin", "<i4"), ("number", "<i4"), ("line", "<i8"),
 ])  # fmt: skip
 """What is kept of a frame: digests as bytes; fold; group, composition and origin as numbers of texts; and the number
-that follows the text of the origin, −1 for none. Little-endian, as it is on disk."""
+that follows the text of the origin, −1 for none, and the line, 0 for none. Little-endian, as it is on disk."""
 
 PART: Final = 2**14
 """Frames whose records are made or read at once."""
@@ -102,7 +102,7 @@ class FrameRecords:
     def origin(self, index: int) -> str:
         """File and number of one frame, for people."""
         row = self.rows[index]
-        return str(Numbered(self.origin_texts[int(row["origin"])], int(row["number"])))
+        return str(Numbered(self.origin_texts[int(row["origin"])], int(row["number"]), int(row["line"])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +132,11 @@ class RecordTexts:
     ) -> NDArray[np.void]:
         """The row of one frame that is told of in words; digests are in hexadecimal, an empty one is of nobody."""
         row = np.zeros((), RECORD)
-        text, number = Numbered.of(origin)
+        text, number, line = Numbered.of(origin)
         row["digest"] = np.frombuffer(bytes.fromhex(digest), np.uint8)
         row["configuration"] = np.frombuffer(bytes.fromhex(configuration), np.uint8) if configuration else 0
         row["fold"], row["group"], row["composition"] = fold, self.groups[group], self.compositions[composition]
-        row["origin"], row["number"] = self.origins[text], number
+        row["origin"], row["number"], row["line"] = self.origins[text], number, line
         return row
 
     def records(self, rows: NDArray[np.void]) -> FrameRecords:
@@ -157,6 +157,7 @@ def records_of(frames: FrameSequence, folds: NDArray[np.integer]) -> FrameRecord
     origins = [Numbered.of(origin) for origin in frames.origins()]
     texts = Codes[str]()
     rows["origin"], rows["number"] = [texts[o.text] for o in origins], [o.number for o in origins]
+    rows["line"] = [o.line for o in origins]
     return FrameRecords(rows, facts.group_names, facts.compositions, tuple(texts))
 
 

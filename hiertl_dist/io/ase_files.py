@@ -53,7 +53,9 @@ def need_ase(file: Path) -> None:
         need_lmdb(file)
 
 
-def frames_of_ase(path: Path, keys: LabelKeys, group: str, group_key: str | None, asked: str) -> Iterator[Frame]:
+def frames_of_ase(
+    path: Path, keys: LabelKeys, group: str, group_key: str | None, asked: str, name: str
+) -> Iterator[Frame]:  # fmt: skip
     """The frames of a file, one at a time.
 
     Parameters
@@ -66,6 +68,8 @@ def frames_of_ase(path: Path, keys: LabelKeys, group: str, group_key: str | None
         The group of the frames, and the key of ``atoms.info``, or of a row of a database, that has another.
     asked : str
         The pattern or path that stands for the file.
+    name : str
+        What origins call it.
 
     Yields
     ------
@@ -82,7 +86,7 @@ def frames_of_ase(path: Path, keys: LabelKeys, group: str, group_key: str | None
         The file cannot be opened.
     """
     for number, image in enumerate(images_of_ase(path), 1):
-        origin = f"{path.name}, frame {number}"
+        origin = f"{name}, frame {number}"
         try:
             frame = labelled_frame(image.atoms, origin, keys, group, group_key, asked, image.notes, image.doubts)
         except FrameError as error:

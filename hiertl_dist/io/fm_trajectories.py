@@ -15,7 +15,7 @@ from ..files.paths import require_file
 from ..text.words import shown
 from .fm_sections import FALSE, TRUE, Line, Sections, clean_lines
 from .reading import Reading, are_small, frames_of_file
-from .text_files import stem
+from .text_files import names_apart, stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,6 +149,8 @@ class Trajectory:
         Whether the file must end there.
     first : int
         Number of its first frame, from 0, over all trajectories.
+    name : str
+        What origins call it; nothing: its name.
     """
 
     path: Path
@@ -156,11 +158,12 @@ class Trajectory:
     group: str
     exact: bool
     first: int = 0
+    name: str = ""
 
     @property
     def reading(self) -> Reading:
         """How it is read."""
-        return Reading("xyzf", self.group, str(self.path))
+        return Reading("xyzf", self.group, str(self.path), name=self.name)
 
     @property
     def surplus(self) -> str:
@@ -298,11 +301,11 @@ def _listed(folder: Path, rows: list[Line], counts: list[int], notes: list[str])
             notes.append(f"{path.name} is {times} times in the list of TRJFILE: {consequence}")
     same = Counter(stem(path) for path in set(paths))
     first = 0
-    for path, label, n in zip(paths, labels, counts, strict=True):
+    for path, called, label, n in zip(paths, names_apart(paths), labels, counts, strict=True):
         if n == 0:
             notes.append(f"{path.name}: left out, the list asks for 0 of its frames")
             continue
         name = stem(path)
         group = f"{name}_{label}" if same[name] > 1 and label else name
-        yield Trajectory(path, n, group, exact=True, first=first)
+        yield Trajectory(path, n, group, exact=True, first=first, name=called)
         first += n

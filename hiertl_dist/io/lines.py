@@ -47,6 +47,7 @@ class LineSource:
 
     def __init__(self, path: str | Path, text: IO[str] | None = None) -> None:
         self.path = Path(path)
+        self.name = self.path.name
         self.number = 0
         self.frame = 0
         self.begun = 0
@@ -100,7 +101,7 @@ class LineSource:
     @property
     def origin(self) -> str:
         """What a frame says about where it came from."""
-        return f"{self.path.name}, frame {self.frame}, line {self.begun}"
+        return f"{self.name}, frame {self.frame}, line {self.begun}"
 
     def error(self, text: str, line: int | None = None) -> FrameError:
         """The exception to raise about a line (default: the last one read)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -42,6 +42,8 @@ class Reading:
         The pattern or path that stands for the file.
     group_key, energy_key, forces_key, stress_key, virial_key : str, optional
         As :func:`~hiertl_dist.io.trajectories.read_frames` takes them.
+    name : str
+        What origins call the file; nothing: its name.
     """
 
     kind: str
@@ -52,6 +54,7 @@ class Reading:
     forces_key: str | None = None
     stress_key: str | None = None
     virial_key: str | None = None
+    name: str = ""
 
     @property
     def is_text(self) -> bool:
@@ -110,7 +113,7 @@ def parse_run(run: Run, reading: Reading, text: bytes | None = None) -> Parsed:
     file = reading.file(run.path, keys)
     if run.odd:
         refuse_changed(run)
-        frames = list(odd_frames(run, file))
+        frames = list(odd_frames(run, file, reading))
         table = table_of(frames) if frames else None
     else:
         from .run_tables import table_of_run
@@ -118,7 +121,7 @@ def parse_run(run: Run, reading: Reading, text: bytes | None = None) -> Parsed:
         found = table_of_run(run, read_run(run) if text is None else text, file)
         if found.error is not None:
             raise found.error
-        table = found.table
+        table = None if found.table is None else _called(found.table, run.path, reading)
     return Parsed(table, frozenset(keys.seen), frozenset(keys.offered))
 
 
@@ -165,24 +168,25 @@ def frames_of_file(
         Naming file, frame and line.
     """
     if not reading.is_text:
-        frames = frames_of_ase(path, keys, reading.group, reading.group_key, reading.asked)
+        frames = frames_of_ase(path, keys, reading.group, reading.group_key, reading.asked, reading.name or path.name)
         yield from itertools.islice(frames, most)
         return
     file = reading.file(path, keys)
     if small:
         with LineSource(path) as source:
+            source.name = reading.name or path.name
             yield from itertools.islice(file.frames(source), most)
         return
     left = most
     for run, text in iter_run_bytes(path, size):
         if run.odd:
-            yield from itertools.islice(odd_frames(run, file), left)
+            yield from itertools.islice(odd_frames(run, file, reading), left)
             return
         from .run_tables import table_of_run
 
         found = table_of_run(run, text, file, left)
         if found.table is not None:
-            yield from found.table.separate_frames()
+            yield from _called(found.table, path, reading).separate_frames()
         if found.error is not None:
             raise found.error
         left = None if left is None else left - run.frames
@@ -190,7 +194,15 @@ def frames_of_file(
             return
 
 
-def odd_frames(run: Run, file: Format) -> Iterator[Frame]:
+def _called(table: FrameTable, path: Path, reading: Reading) -> FrameTable:
+    """The frames of a file with the name that their origins are to have."""
+    if reading.name in ("", path.name):
+        return table
+    return replace(table, origin_texts=tuple(reading.name + t.removeprefix(path.name) for t in table.origin_texts))
+
+
+def odd_frames(run: Run, file: Format, reading: Reading) -> Iterator[Frame]:
     """The frames of an odd run, line by line; errors as of :func:`frames_of_file`."""
     with LineSource.at(run.path, run.first, run.line, run.frame, latin=run.latin) as source:
+        source.name = reading.name or run.path.name
         yield from file.frames(source)

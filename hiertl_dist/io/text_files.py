@@ -6,7 +6,9 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SUFFIXES: Final = (".xyzf", ".extxyz", ".exyz", ".xyz", ".traj", ".db", ".aselmdb", ".xml")
+OF_PROGRAMS: Final = ("OUTCAR", "vasprun")
+"""Names, without extensions, that tell nothing of what is in a file."""
+
 PACKED: Final = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 DAMAGES: Final = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
 """What the readers of packed files raise of a damaged one; bz2 raises a bare OSError."""
@@ -38,6 +43,34 @@ def stem(path: Path) -> str:
     """A file's name without the ending of its packing and without the extension of a trajectory."""
     name = unpacked_name(path.name)
     return next((name[: -len(s)] for s in SUFFIXES if name.lower().endswith(s) and len(name) > len(s)), name)
+
+
+def names_apart(files: Iterable[Path]) -> list[str]:
+    """What each of some files is called: its name, or the least of the end of its path that no other of that name has.
+
+    ``a/run1/OUTCAR`` and ``a/run2/OUTCAR`` are ``run1/OUTCAR`` and ``run2/OUTCAR``.
+    """
+    paths = [Path(os.path.normpath(file.absolute())).parts for file in files]
+    ends: Counter[tuple[str, ...]] = Counter()
+    for parts in set(paths):
+        ends.update(parts[-n:] for n in range(1, len(parts) + 1))
+    shortest = (next((p[-n:] for n in range(1, len(p)) if ends[p[-n:]] == 1), p) for p in paths)
+    return [Path(*parts).as_posix() for parts in shortest]
+
+
+def default_groups(files: Iterable[Path]) -> list[str]:
+    """The group of each of some files where nobody says: what it is called (:func:`names_apart`), without extensions.
+
+    Where files of several folders are called OUTCAR or vasprun.xml, as the program calls all of them, it is the folder:
+    ``run1``. Frames of one file are in one group, and those of two in two, unless only their extensions differ.
+    """
+    listed = list(files)
+    groups = []
+    for file, name in zip(listed, names_apart(listed), strict=True):
+        folder, slash, _ = name.rpartition("/")
+        own = stem(file)
+        groups.append(folder if slash and own in OF_PROGRAMS else f"{folder}{slash}{own}")
+    return groups
 
 
 def open_text(path: Path) -> tuple[IO[str], str]:

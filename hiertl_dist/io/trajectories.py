@@ -14,7 +14,7 @@ from ..frames.label_summary import summarise_labels
 from .ase_files import is_for_ase, need_ase
 from .label_keys import LabelKeys
 from .reading import Reading, are_small, frames_of_file
-from .text_files import find_files, stem, unpacked_name
+from .text_files import default_groups, find_files, names_apart, unpacked_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,7 +61,9 @@ def read_frames(
         ``.xz``), and ``"ase"`` for files called ``*OUTCAR*``, ``*vasp*.xml``, ``*.traj``, ``*.db`` and ``*.aselmdb``
         (with ``pip install ase-db-backends``). ``format="ase"`` reads whatever ``ase.io.iread`` does.
     group : str, optional
-        Group of every frame; default: the file's name without its extensions.
+        Group of every frame; default: the file's name without its extensions, and before it, where other files have the
+        same name, as much of its path as tells them apart; of ``run1/OUTCAR`` and ``run2/OUTCAR`` (``vasprun.xml``)
+        that alone: ``run1`` and ``run2``.
     group_key : str, optional
         What holds the group of each frame: a key of the comment line of extended XYZ, of ``atoms.info``, or of the
         key-value pairs or the data of a row of an ASE database.
@@ -80,7 +82,8 @@ def read_frames(
     Returns
     -------
     list of Frame
-        Each says in ``Frame.labels`` where its labels come from; :func:`summarise_labels` counts that.
+        Each says in ``Frame.origin`` which frame of which file it is (as much of the path as tells files of one name
+        apart), and in ``Frame.labels`` where its labels come from; :func:`summarise_labels` counts that.
 
     Warns
     -----
@@ -182,9 +185,12 @@ def readings_of(
     """The same of files that were found, each with the path or pattern that stands for it."""
     if group is not None and group_key is not None:
         raise InputError(f"group {group!r} and group_key {group_key!r} are both given; only one can name the group")
+    listed = list(found)
+    paths = [file for file, _ in listed]
+    own = zip(listed, names_apart(paths), default_groups(paths), strict=True)
     files = [
-        (file, Reading(format_of(file, format), group or stem(file), asked, group_key, *keys.given()))
-        for file, asked in found
+        (file, Reading(format_of(file, format), group or default, asked, group_key, *keys.given(), name=name))
+        for (file, asked), name, default in own
     ]
     xyzf = next((file for file, reading in files if reading.kind == "xyzf"), None)
     if xyzf is not None and (named := group_key or next(iter(keys.named().values()), None)):

@@ -17,7 +17,7 @@ from ..fitting.weights import AUTO, mistaken_kind, unknown_weight
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS as ROW_KINDS
 from ..io.fm_setup import read_fm_setup
-from ..io.text_files import refuse_twice, stem
+from ..io.text_files import default_groups, refuse_twice
 from ..model.basis import Basis
 from ..model.parameters import Penalty
 from ..model_selection.search_settings import SearchSettings
@@ -198,7 +198,7 @@ class Reading:
                 if (folder := dataset_of(source)) is not None:
                     groups += Dataset(folder).facts.group_names
                 else:
-                    groups += [stem(file) for file in places_of(source)]
+                    groups += default_groups(places_of(source))
         known = {name for group in groups for name in (group, *(f"{group}/{kind}" for kind in ROW_KINDS))}
         for name in slips:
             if name not in known:

@@ -57,6 +57,19 @@ def test_frames_are_those_that_are_read(folder, kind):
         same(Dataset.create(folder / "d", paths, executor=workers), read_frames(paths))
 
 
+@pytest.mark.filterwarnings("ignore:Dataset.create.*the electrons may not have converged")
+@pytest.mark.filterwarnings("ignore:read_frames.*the electrons may not have converged")
+def test_outcars_of_many_folders_are_told_apart(folder):
+    for run in ("run1", "run2"):
+        (folder / run).mkdir()
+        (folder / run / "OUTCAR").write_text(texts.outcar())
+    frames = read_frames(f"{folder}/run*/OUTCAR")
+    assert [f.origin for f in frames] == [f"run{r}/OUTCAR, frame {k}" for r in (1, 2) for k in (1, 2)]
+    assert [f.group for f in frames] == ["run1", "run1", "run2", "run2"]
+    with executor("serial") as workers:
+        same(Dataset.create(folder / "d", f"{folder}/run*/OUTCAR", executor=workers), frames)
+
+
 def test_tables_of_an_input_file(folder):
     tables = [
         {"path": str(folder / "a.traj"), "group_key": "kind", "start": 1, "stop": 6},

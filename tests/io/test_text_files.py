@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.errors import FrameError, HiertlError, InputError, MissingFileError
+from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.frames.label_summary import summarise_labels
+from hiertl_dist.io.text_files import default_groups, names_apart
 from hiertl_dist.io.trajectories import read_frames
 
 EXTXYZ = '2\nLattice="8 0 0 0 9 0 0 0 10" author="Müller" energy=-1\nC 0 0 0\nN 1.5 0 0\n'
@@ -29,6 +32,43 @@ def test_packings_and_endings(tmp_path, packing, ending, upper):
     assert frame.group == "a.b"
     assert frame.energy is not None
     assert read_frames(f"{tmp_path}/*{path.suffix}")[0].digest == frame.digest
+
+
+@pytest.mark.parametrize(
+    ("paths", "names", "groups"),
+    [
+        ("a/OUTCAR", "OUTCAR", "OUTCAR"), ("/d/a.xyz /e/b.xyz.gz", "a.xyz b.xyz.gz", "a b"),
+        ("d/run1/OUTCAR d/run2/OUTCAR d/c.xyz", "run1/OUTCAR run2/OUTCAR c.xyz", "run1 run2 c"),
+        ("d/a/x/OUTCAR d/b/x/OUTCAR d/y/OUTCAR", "a/x/OUTCAR b/x/OUTCAR y/OUTCAR", "a/x b/x y"),
+        ("d/OUTCAR d/e/OUTCAR", "d/OUTCAR e/OUTCAR", "d e"),
+        ("r1/vasprun.xml.gz r2/vasprun.xml.gz", "r1/vasprun.xml.gz r2/vasprun.xml.gz", "r1 r2"),
+        ("a/train.xyz b/train.xyz a/test.xyz", "a/train.xyz b/train.xyz test.xyz", "a/train b/train test"),
+        ("a/../b/t.xyz ./c/t.xyz", "b/t.xyz c/t.xyz", "b/t c/t"), ("/t.xyz /a/t.xyz", "/t.xyz a/t.xyz", "/t a/t"),
+    ],
+)  # fmt: skip
+def test_files_of_one_name_are_told_apart(paths, names, groups):
+    paths = [Path(path) for path in paths.split()]
+    assert names_apart(paths) == names.split()
+    assert default_groups(paths) == groups.split()
+
+
+@pytest.mark.parametrize("size", [0, 2**40])
+def test_origins_and_groups_of_files_of_one_name(tmp_path, monkeypatch, size):
+    monkeypatch.setattr("hiertl_dist.io.reading.SMALL", size)  # nothing is small, or everything
+    odd = "\n" + EXTXYZ.replace("\n", "\r")  # which is read line by line
+    for folder, text in (("a", EXTXYZ * 2), ("b", EXTXYZ), ("c", odd)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "t.xyz").write_text(text)
+    for frames in (
+        read_frames(f"{tmp_path}/*/t.xyz"),
+        list(Dataset.create(tmp_path / "d", f"{tmp_path}/*/t.xyz", executor=SerialExecutor())),
+    ):
+        assert [f.origin for f in frames] == [
+            "a/t.xyz, frame 1", "a/t.xyz, frame 2", "b/t.xyz, frame 1", "c/t.xyz, frame 1"
+        ]  # fmt: skip
+        assert [f.group for f in frames] == ["a/t", "a/t", "b/t", "c/t"]
+    assert {f.group for f in read_frames(f"{tmp_path}/*/t.xyz", group="g")} == {"g"}
+    assert [(f.origin, f.group) for f in read_frames(tmp_path / "b" / "t.xyz")] == [("t.xyz, frame 1", "t")]
 
 
 @pytest.mark.parametrize("packing", [".gz", ".bz2", ".xz"])
