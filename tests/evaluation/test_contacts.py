@@ -435,7 +435,7 @@ class TestBeforeAnythingIsFitted:
         assert main(["plan", str(path), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["inner_cutoffs"]
         assert found[1] == {
-            "pair": "NN", "shortest": pytest.approx(0.75), "frame": "a.xyz, frame 4, line 16", "atoms": [0, 1], "rmin": 0.8,
-            "rmin_that_would_do": 0.74, "inside": True, "types": ["NN", "CNN", "NNN", "CCNN", "CNNN", "NNNN"],
-            "source": "",
+            "pair": "NN", "shortest": pytest.approx(0.75), "frame": "a.xyz, frame 4, line 16", "atoms": [0, 1],
+            "rmin": 0.8, "rmin_that_would_do": 0.74, "inside": True,
+            "types": ["NN", "CNN", "NNN", "CCNN", "CNNN", "NNNN"], "source": "",
         }  # fmt: skip

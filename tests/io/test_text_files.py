@@ -64,11 +64,12 @@ def test_origins_and_groups_of_files_of_one_name(tmp_path, monkeypatch, size):
         list(Dataset.create(tmp_path / "d", f"{tmp_path}/*/t.xyz", executor=SerialExecutor())),
     ):
         assert [f.origin for f in frames] == [
-            "a/t.xyz, frame 1", "a/t.xyz, frame 2", "b/t.xyz, frame 1", "c/t.xyz, frame 1"
+            "a/t.xyz, frame 1, line 1", f"a/t.xyz, frame 2, line {EXTXYZ.count(chr(10)) + 1}",
+            "b/t.xyz, frame 1, line 1", "c/t.xyz, frame 1, line 2",
         ]  # fmt: skip
         assert [f.group for f in frames] == ["a/t", "a/t", "b/t", "c/t"]
     assert {f.group for f in read_frames(f"{tmp_path}/*/t.xyz", group="g")} == {"g"}
-    assert [(f.origin, f.group) for f in read_frames(tmp_path / "b" / "t.xyz")] == [("t.xyz, frame 1", "t")]
+    assert [(f.origin, f.group) for f in read_frames(tmp_path / "b" / "t.xyz")] == [("t.xyz, frame 1, line 1", "t")]
 
 
 @pytest.mark.parametrize("packing", [".gz", ".bz2", ".xz"])
