@@ -94,8 +94,10 @@ def known_folds(
         _, at = np.unique(records.groups, return_index=True)
         of_groups = {records.group(i): int(records.folds[i]) for i in at.tolist()} | of_groups
     folds = frozenset(fold for fold, _ in absent) | frozenset(of_groups.values()) | _present(of_frames)
+    digests = index.digests
+    del index  # first_equal makes another
     # a frame that is given twice is known twice
-    return KnownFolds(of_frames[first_equal(index.digests)], of_configurations[same], of_groups, absent, folds)
+    return KnownFolds(of_frames[first_equal(digests)], of_configurations[same], of_groups, absent, folds)
 
 
 def _enter(folds: NDArray[np.int32], places: NDArray[np.int64], known: NDArray[np.int32]) -> None:

@@ -190,11 +190,12 @@ def _same(pairs: Sequence[tuple[str, str]], number: int) -> str:
 def _drawn(frames: FrameSequence, fraction: float, seed: int) -> NDArray[np.bool_]:
     """(n,) whether a frame's configuration is drawn from its stratum; parts are rounded by the largest remainder."""
     facts, digests = frames.facts, frames.configurations
-    first = first_equal(digests)
-    distinct = np.flatnonzero(first == np.arange(len(frames)))
+    first = first_equal(digests).astype(np.int32)
+    distinct = np.flatnonzero(first == np.arange(len(frames))).astype(np.int32)
     pairs = facts.group[distinct] * np.int64(len(facts.set_names)) + facts.sets[distinct]
-    codes, stratum, sizes = np.unique(pairs, return_inverse=True, return_counts=True)
-    stratum = stratum.reshape(-1).astype(np.int32)
+    codes, sizes = np.unique(pairs, return_counts=True)
+    stratum = np.searchsorted(codes, pairs).astype(np.int32)
+    del pairs
     strata = [
         (facts.group_names[group], tuple(sorted(facts.set_names[of_set].elements)))
         for group, of_set in (divmod(code, len(facts.set_names)) for code in codes.tolist())

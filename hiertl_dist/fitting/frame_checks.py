@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import StoreError
 from ..frames.digests import DigestIndex, first_equal, heads_of, is_among, repeated
 from ..frames.frame_records import FrameRecords, JoinedRecords
+from ..frames.frame_sequence import DIGEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,11 +44,11 @@ def require_sound(where: str, batches: Sequence[Counted], settings: Mapping[str,
     require_one_fold(where, JoinedRecords([batch.records for batch in batches]), settings)
 
 
-def require_distinct(where: str, records: Iterable[FrameRecords], heads: NDArray[np.uint64]) -> None:
-    """Raise StoreError where there is no record, or one twice; ``heads`` of their digests are sorted in place."""
-    if not len(heads):
+def require_distinct(where: str, records: Iterable[FrameRecords]) -> None:
+    """Raise StoreError where there is no record, or one twice."""
+    if next(iter(records), None) is None:
         raise StoreError(f"{where}: expected at least one frame, found none")
-    alike = _alike(records, "digest", heads)
+    alike = _alike(records, "digest")
     again = np.flatnonzero(alike.first != np.arange(len(alike.first)))
     if len(again):
         place = int(again[0])
@@ -60,8 +61,11 @@ def require_distinct(where: str, records: Iterable[FrameRecords], heads: NDArray
 def require_contained(where: str, old: Counted, new: Counted) -> None:
     """Raise StoreError where ``new`` lacks a frame or a block of the batch that it is to replace, or a fold differs."""
     where = f"{where}: batch {old.id[:12]} can't be replaced"
-    index = DigestIndex.of(np.concatenate([part.digests for part in new.records]))
-    folds = np.concatenate([part.folds for part in new.records])
+    digests, folds, start = np.empty((new.n_frames, DIGEST), np.uint8), np.empty(new.n_frames, np.int32), 0
+    for part in new.records:
+        own = slice(start, start := start + len(part))
+        digests[own], folds[own] = part.digests, part.folds
+    index = DigestIndex.of(digests)
     for part in old.records:
         places = index.places(part.digests)
         wrong = np.flatnonzero((places < 0) | (folds[places] != part.folds))
@@ -140,13 +144,10 @@ def _group_in_two_folds(records: Iterable[FrameRecords]) -> tuple[int, int] | No
     return None
 
 
-def _alike(records: Iterable[FrameRecords], column: str, heads: NDArray[np.uint64] | None = None) -> _Alike:
+def _alike(records: Iterable[FrameRecords], column: str) -> _Alike:
     """The records that share what a column of digests has with others; nobody's, all zeros, is shared with none."""
-    if heads is None:
-        heads = np.concatenate([np.empty(0, np.uint64), *(heads_of(_told(part, column)) for part in records)])
-    again = repeated(heads)
-    del heads
-    digests, places, folds = [np.empty((0, 32), np.uint8)], [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+    again = repeated(np.concatenate([np.empty(0, np.uint64), *(heads_of(_told(part, column)) for part in records)]))
+    digests, places, folds = [np.empty((0, DIGEST), np.uint8)], [np.empty(0, np.int64)], [np.empty(0, np.int32)]
     start = 0
     for part in records if len(again) else ():
         own = np.flatnonzero(is_among(heads_of(part.rows[column]), again) & part.rows[column].any(axis=1))

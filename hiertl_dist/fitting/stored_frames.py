@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,6 @@ import numpy as np
 
 from ..errors import StoreError
 from ..files.json_files import digest_of, read_object
-from ..files.paths import replacing
-from ..frames.digests import heads_of
 from ..frames.frame_records import PART, RECORD, FrameRecords, RecordTexts
 
 if TYPE_CHECKING:
@@ -57,6 +56,11 @@ class FramesEntry:
     block: int
     sha256: tuple[str, ...]
 
+    @property
+    def in_json(self) -> bool:
+        """Whether the records are in the batch's JSON."""
+        return self.count > 0 and not self.sha256
+
     @classmethod
     def parse(cls, content: Any) -> FramesEntry:
         """What JSON has; a list of records is counted, and its texts are kept.
@@ -72,6 +76,9 @@ class FramesEntry:
             int(content["count"]), tuple(content["groups"]), tuple(content["compositions"]), tuple(content["origins"]),
             int(content["block"]), tuple(content["sha256"]),
         )  # fmt: skip
+
+
+NOBODY: Final = FramesEntry(0, (), (), (), PART, ())
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ class StoredFrames:
     def __iter__(self) -> Iterator[FrameRecords]:
         """Raise FileNotFoundError, and StoreError where the file is not what was written."""
         entry = self.entry
-        if not entry.sha256:
+        if entry.in_json:
             yield from _parts_of_json(read_content(self.path.with_suffix(".json"))["frames"])
             return
         with self.path.open("rb") as stream:
@@ -131,29 +138,30 @@ def while_reading(store: Path) -> Iterator[None]:
         ) from error
 
 
-def entry_of(records: Iterable[FrameRecords]) -> tuple[FramesEntry, NDArray[np.uint64]]:
-    """What the JSON of a batch will have of these records; and the head of each digest, (n,)."""
+@contextmanager
+def staged(store: Path, sources: Sequence[Iterable[FrameRecords]]) -> Iterator[list[StoredFrames]]:
+    """Write the records of batches into files that are renamed when the batches have ids. Needs the store's lock.
+
+    So records are made once, and who asks for them again reads them from disk. What is not renamed is deleted.
+    """
+    paths = [store / f"new{SUFFIX}.{uuid.uuid4().hex}.partial" for _ in sources]
+    try:
+        yield [StoredFrames(path, _written(path, records)) for path, records in zip(paths, sources, strict=True)]
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def _written(path: Path, records: Iterable[FrameRecords]) -> FramesEntry:
+    """Write a file of records; what tells of it."""
     texts, count = RecordTexts(), 0
     digests: list[str] = []
-    heads = [np.empty(0, np.uint64)]
-    for rows in _blocks(records, texts):
-        count += len(rows)
-        digests.append(_sha256(rows))
-        heads.append(heads_of(rows["digest"]))
-    return FramesEntry(count, *texts.names(), PART, tuple(digests)), np.concatenate(heads)
-
-
-def write_frames(path: Path, entry: FramesEntry, records: Iterable[FrameRecords]) -> None:
-    """Write the file that an entry tells of. Raises StoreError where the records are no longer those."""
-    with replacing(path) as stream:
-        for k, rows in enumerate(_blocks(records, RecordTexts())):
-            if entry.sha256[k : k + 1] != (_sha256(rows),):
-                first = k * PART
-                raise StoreError(
-                    f"{path}: frames {first} to {first + len(rows) - 1} changed while they were written; run the pass "
-                    "again"
-                )
+    with path.open("xb") as stream:
+        for rows in _blocks(records, texts):
             stream.write(_bytes_of(rows).data)
+            digests.append(_sha256(rows))
+            count += len(rows)
+    return FramesEntry(count, *texts.names(), PART, tuple(digests))
 
 
 def _blocks(records: Iterable[FrameRecords], texts: RecordTexts) -> Iterator[NDArray[np.void]]:

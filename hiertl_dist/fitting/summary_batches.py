@@ -26,7 +26,7 @@ from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords
 from ..frames.rows import Group
 from .frame_checks import require_distinct
-from .stored_frames import FramesEntry, entry_of
+from .stored_frames import NOBODY, FramesEntry, StoredFrames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,17 +163,15 @@ def batch_from(content: Mapping[str, Any]) -> Batch:
 
 
 def reduced_batch(new: NewBatch) -> Batch:
-    """The batch of these factors, checked.
+    """The batch of these factors, checked; its frames and its id are for :func:`identified`.
 
     Raises
     ------
     StoreError
-        A frame or tile is named twice, the groups of the mappings or the shapes of the factors differ, or a group's
-        factor has not seen the rows that ``squares`` and ``rows`` tell of.
+        A tile is named twice, the groups of the mappings or the shapes of the factors differ, or a group's factor has
+        not seen the rows that ``squares`` and ``rows`` tell of.
     """
     where, factors, squares, rows = f"batch of {new.elements}", new.factors, new.squares, new.rows
-    frames, heads = entry_of(new.frames)
-    require_distinct(where, new.frames, heads)
     for what, names in (("tile", new.tiles), ("block", new.blocks)):
         if twice := sorted(name for name, times in Counter(names).items() if times > 1):
             raise StoreError(f"{where}: {what} {twice[0]} is named twice")
@@ -207,8 +205,14 @@ def reduced_batch(new: NewBatch) -> Batch:
         )
     # as it is read back, so that a batch is equal to itself
     known = json.loads(json.dumps(new.info or {}, allow_nan=False))
-    batch = Batch("", new.elements, tuple(new.blocks), frames, tuple(new.tiles), tuple(entries), known)
-    return replace(batch, id=digest_of(content_of(batch)))
+    return Batch("", new.elements, tuple(new.blocks), NOBODY, tuple(new.tiles), tuple(entries), known)
+
+
+def identified(batch: Batch, frames: StoredFrames) -> Batch:
+    """The batch with its frames and its id. Raises StoreError where there is no frame, or one twice."""
+    require_distinct(f"batch of {batch.elements}", frames)
+    whole = replace(batch, frames=frames.entry)
+    return replace(whole, id=digest_of(content_of(whole)))
 
 
 def require_known_blocks(path: Path, batch: Batch, settings: dict[str, Any]) -> None:

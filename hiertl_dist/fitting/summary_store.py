@@ -7,9 +7,8 @@ write of the index. Layout on disk::
     index.json           the truth: format, settings, ids of the live batches; replaced atomically, last
     <batch id>.json      elements, blocks, tiles; texts and checksums of the records of frames; per group its label,
                          rows, width, targets, place and CRC32C
-    <batch id>.frames    the records of the frames, see ``hiertl_dist.frames.frame_records``
-    <batch id>.f64       per group, groups sorted: its numbers, then the sum of squares of each column of [A | T];
-                         little-endian float64
+    <batch id>.frames    the records of the frames: RECORD of ``hiertl_dist.frames.frame_records`` for each
+    <batch id>.f64       per group, sorted: its numbers, then sums of squares of columns of [A | T]; little-endian float64
 
 A group's numbers are its triangle, packed column by column, or, with fewer rows than columns, the rows as they are,
 column by column. They and the squares lie side by side, so that a group is one read. A batch's id is the SHA-256 of
@@ -17,8 +16,8 @@ its ``.json``, which holds the checksums of its records and numbers: a repeated 
 damaged one is noticed, and the order of batches, which is that of their ids, does not depend on who wrote first.
 ``index.json`` holds a SHA-256 of itself.
 
-Batches of stores of format 1 have the records in their ``.json`` and no ``.frames``. They are read as they are and stay
-so; the first write of the index makes such a store one of format 2, which versions before refuse.
+Batches of stores of format 1 have the records in their ``.json``, are read and stay so; the first write of the index
+makes such a store one of format 2, which versions before refuse.
 
 The sums of squares are accumulated from the rows and not from the factor: an independent check that no row was lost or
 counted twice, made when a batch is written and whenever a group is read.
@@ -47,7 +46,7 @@ from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
 from .frame_checks import Counted, require_contained, require_sound
-from .stored_frames import SUFFIX, StoredFrames, read_content, while_reading, write_frames
+from .stored_frames import SUFFIX, StoredFrames, read_content, staged, while_reading
 from .stored_pooling import require_pooled_alike
 from .summary_batches import (
     Batch,
@@ -58,6 +57,7 @@ from .summary_batches import (
     batch_from,
     content_of,
     factor_from,
+    identified,
     label,
     numbers_of,
     reduced_batch,
@@ -72,7 +72,7 @@ FORMAT: Final = 2
 _INDEX: Final = "index.json"
 _KEY: Final = "hiertl_dist_summaries"
 _OURS: Final = re.compile(r"([0-9a-f]{64})\.(?:f64|frames|json)")
-_PARTIAL: Final = re.compile(r"(?:index|[0-9a-f]{64})\.(?:f64|frames|json)\.[0-9a-f]{32}\.partial")
+_PARTIAL: Final = re.compile(r"(?:index|new|[0-9a-f]{64})\.(?:f64|frames|json)\.[0-9a-f]{32}\.partial")
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class SummaryStore:
         """The records of the frames of all live batches, in their order: 84 bytes each."""
         while True:
             batches = self.batches()
-            records = JoinedRecords([self.records(batch) for batch in batches])
+            records = JoinedRecords(list(map(self.records, batches)))
             try:
                 return joined_records(records, sum(batch.frames.count for batch in batches))
             except FileNotFoundError:
@@ -221,17 +221,18 @@ class SummaryStore:
             new, ``replaces`` names what a batch does not contain, the settings differ, or frames that have to be in one
             fold (of one configuration, or of one group where groups stay together) are in two.
         """
-        batches = tuple(map(reduced_batch, new))
+        reduced = tuple(map(reduced_batch, new))
         asked = None if settings is None else as_json(settings)
-        with locked(self.path):
+        with locked(self.path), staged(self.path, [given.frames for given in new]) as frames:
             index = self._index()
             had = index["settings"]
             merged = had if asked is None else agreed(str(self.path), had, asked)
-            live = self._joined(batches, new, index["batches"], merged)
+            batches = tuple(map(identified, reduced, frames))
+            live = self._joined(batches, new, frames, index["batches"], merged)
             try:
-                for batch, given in zip(batches, new, strict=True):
+                for batch, given, own in zip(batches, new, frames, strict=True):
                     self._write_numbers(batch, given.factors, given.squares)
-                    write_frames(self.records(batch).path, batch.frames, given.frames)
+                    own.path.replace(self.records(batch).path)
                     write_json(self.path / f"{batch.id}.json", content_of(batch))
                 if (live, merged) != (index["batches"], had):
                     self._write_index(merged, live)
@@ -298,7 +299,7 @@ class SummaryStore:
         index = self._index()
         batches = self.batches()
         with while_reading(self.path):
-            require_sound(str(self.path), [self._counted(batch) for batch in batches], index["settings"])
+            require_sound(str(self.path), list(map(self._counted, batches)), index["settings"])
         for batch in batches:
             try:
                 _read_batch(self.path, batch.id)  # and not what is remembered of it
@@ -360,8 +361,9 @@ class SummaryStore:
                 path.unlink(missing_ok=True)
 
     def _joined(
-        self, batches: Sequence[Batch], new: Sequence[NewBatch], ids: Sequence[str], settings: dict[str, Any]
-    ) -> list[str]:
+        self, batches: Sequence[Batch], new: Sequence[NewBatch], frames: Sequence[StoredFrames], ids: Sequence[str],
+        settings: dict[str, Any],
+    ) -> list[str]:  # fmt: skip
         """The ids of the live batches with some new ones.
 
         Raises StoreError where two of them overlap, a new one does not contain what it replaces, or folds differ.
@@ -371,7 +373,7 @@ class SummaryStore:
         with while_reading(self.path):
             # not the new ones, whose files may be damaged and are written again
             live = {i: _batch(self.path, i) for i in ids if i not in ours}
-            counted = [self._counted(batch, given.frames) for batch, given in zip(batches, new, strict=True)]
+            counted = list(map(self._counted, batches, frames))
             for batch, own, given in zip(batches, counted, new, strict=True):
                 require_known_blocks(self.path, batch, settings)
                 for name in given.replaces:
@@ -384,10 +386,9 @@ class SummaryStore:
         require_pooled_alike(str(self.path), [*stay, *batches])
         return sorted(batch.id for batch in (*stay, *batches))
 
-    def _counted(self, batch: Batch, records: Iterable[FrameRecords] | None = None) -> Counted:
-        """A batch and the records of its frames: those given, or what is on disk."""
-        records = self.records(batch) if records is None else records
-        return Counted(batch.id, batch.blocks, batch.tiles, batch.frames.count, records)
+    def _counted(self, batch: Batch, records: StoredFrames | None = None) -> Counted:
+        """A batch and the records of its frames, which may wait to be renamed."""
+        return Counted(batch.id, batch.blocks, batch.tiles, batch.frames.count, records or self.records(batch))
 
 
 def _read_batch(folder: Path, batch_id: str) -> Batch:
