@@ -8,6 +8,7 @@ parts that are complete stay. Frames belong to the data set all at once, when th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ from .streaming import ase_batches, odd_batches, source_batches, trajectory_batc
 from .unpacking import drop_unpacked, let_reader_go, next_window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..executors.base import Executor
     from ..io.runs import Run
     from .dataset_index import DatasetIndex
@@ -192,6 +195,7 @@ class _Writer:
     def __init__(self, folder: Path, index: DatasetIndex, runner: Executor) -> None:
         self._folder, self._runner = folder, runner
         self._before = index.parts[-1] if index.parts else None
+        self._items: list[_Item] = []
         self.parts: list[Written] = []
         self.notes: list[str] = []
 
@@ -209,57 +213,79 @@ class _Writer:
                 continue
             for file in source.files:
                 if file.trajectory is not None and not (file in cut and not cut[file].runs[-1].odd):
-                    self._trajectory(file)
+                    notes: list[str] = []
+                    self._stream(partial(trajectory_batches, file, notes), file.path.name, notes)
                 elif file in cut:
                     self._plain(file, cut[file])
                 elif file.reading.is_text:
                     self._packed(file)
                 else:
                     self._stream(partial(ase_batches, file), file.path.name)
+        self._parse()
 
     @property
     def _last(self) -> Part | None:
         return self.parts[-1][0] if self.parts else self._before
 
     def _plain(self, file: File, cut: _Cut) -> None:
-        items = []
         for run in (run for run in cut.runs if not run.odd):
-            items.append(_Item(following(self._last, run.frames, run.atoms), run, file))
-            self.parts.append((items[-1].part, file.source_of(run)))
-        self._parse(file, items)
+            self._items.append(_Item(following(self._last, run.frames, run.atoms), run, file))
+            self.parts.append((self._items[-1].part, file.source_of(run)))
         for run in (run for run in cut.runs if run.odd):
             self._stream(partial(odd_batches, file, run), file.path.name)
         if cut.surplus and file.trajectory is not None:
             self.notes.append(file.trajectory.surplus)
 
-    def _trajectory(self, file: File) -> None:
-        """What an fm_setup.in names and cannot be cut."""
-        work = partial(_stream_trajectory, self._folder, self._last, file)
-        parts, notes = ask(self._runner, work, what=f"import {file.path.name}")
-        self.parts += parts
-        self.notes += notes
+    def _parse(self) -> None:
+        """Parse and write what was cut so far, be it of many files."""
+        names = list(dict.fromkeys(item.file.path.name for item in self._items))
+        more = f" and {count_text(len(names) - 1, 'more file')}" if len(names) > 1 else ""
+        work = partial(_import, folder=self._folder)
+        self._runner.run(work, self._items, label=_label, what=f"import {''.join(names[:1])}{more}", cost=_cost)
+        self._items = []
 
     def _packed(self, file: File) -> None:
+        self._parse()
+        odd: list[Run] = []
+        what = f"import {file.path.name}, frames"
+        with closing(self._runner.watch(self._windows(file), what, number=_frames_in)) as windows:
+            for window in windows:
+                self.parts += [(one.part, file.source_of(one.run)) for one in window.runs]
+                self._items = [_Item(one.part, one.run, file, one.excerpt) for one in window.runs if one.excerpt]
+                self._parse()
+                odd += [window.odd] if window.odd is not None else []
+        for run in odd:
+            self._stream(partial(odd_batches, file, run), file.path.name)
+
+    def _windows(self, file: File) -> Iterator[Window]:
         frames = 0
         while True:
-            ahead = partial(next_window, self._folder, file, self._last, frames, size=RUN, workers=self._runner.workers)
+            ahead = partial(
+                next_window, self._folder, file, self._last, frames, size=RUN, workers=self._runner.workers
+            )  # fmt: skip
             window: Window | None = ask(self._runner, ahead, what=f"unpack {file.path.name}")
             if window is None:
                 return
-            self.parts += [(one.part, file.source_of(one.run)) for one in window.runs]
-            frames += sum(one.run.frames for one in window.runs)
-            self._parse(file, [_Item(one.part, one.run, file, one.excerpt) for one in window.runs if one.excerpt])
+            yield window
             if window.odd is not None:
-                self._stream(partial(odd_batches, file, window.odd), file.path.name)
                 return
+            frames += _frames_in(window)
 
-    def _parse(self, file: File, items: Sequence[_Item]) -> None:
-        work = partial(_import, folder=self._folder)
-        self._runner.run(work, items, label=_label, what=f"import {file.path.name}", cost=_cost)
+    def _stream(self, batches: Any, name: str, notes: Sequence[str] = ()) -> None:
+        self._parse()
+        watch = partial(self._runner.watch, what=f"import {name}, frames", number=_frames_of)
+        work = partial(_stream, self._folder, self._last, batches, watch, notes)
+        parts, said = ask(self._runner, work, what=f"import {name}")
+        self.parts += parts
+        self.notes += said
 
-    def _stream(self, batches: Any, name: str) -> None:
-        work = partial(_stream, self._folder, self._last, batches)
-        self.parts += ask(self._runner, work, what=f"import {name}")
+
+def _frames_in(window: Window) -> int:
+    return sum(one.run.frames for one in window.runs)
+
+
+def _frames_of(batch: Any) -> int:
+    return len(batch[2])
 
 
 def _name(file: File) -> str:
@@ -297,20 +323,17 @@ def _import(item: _Item, *, folder: Path) -> None:
     write_part(folder, item.part, table, source, met)
 
 
-def _stream(folder: Path, before: Part | None, batches: Any) -> list[Written]:
-    """Read and write frames in one process."""
+def _stream(
+    folder: Path, before: Part | None, batches: Any, watch: Any, notes: Sequence[str]
+) -> tuple[list[Written], Sequence[str]]:
+    """Read and write frames in one process; ``batches`` enters what is to be said of them in ``notes``."""
     parts: list[Written] = []
-    for source, met, table in batches():
-        part = following(parts[-1][0] if parts else before, len(table), int(table.starts[-1]))
-        if not is_complete(folder, part, source):
-            write_part(folder, part, table, source, met)
-        parts.append((part, source))
-    return parts
-
-
-def _stream_trajectory(folder: Path, before: Part | None, file: File) -> tuple[list[Written], list[str]]:
-    notes: list[str] = []
-    parts = _stream(folder, before, partial(trajectory_batches, file, notes))
+    with closing(watch(batches())) as told:
+        for source, met, table in told:
+            part = following(parts[-1][0] if parts else before, len(table), int(table.starts[-1]))
+            if not is_complete(folder, part, source):
+                write_part(folder, part, table, source, met)
+            parts.append((part, source))
     return parts, notes
 
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -361,12 +361,12 @@ class Executor(ABC):
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
         return int(psutil.virtual_memory().available)
 
-    def watch(self, items: Iterable[Any], what: str) -> Iterator[Any]:
-        """The items one by one, under a progress bar as the verbs show it."""
+    def watch(self, items: Iterable[Any], what: str, number: Call | None = None) -> Generator[Any, None, None]:
+        """The items one by one, under a progress bar as the verbs show it; each counts as ``number(item)``, or 1."""
         with Reporting(what, str).bar(0, shown=self.out() is sys.stdout) as bar:
             for item in items:
                 yield item
-                bar.update()
+                bar.update(1 if number is None else number(item))
 
     def out(self) -> TextIO:
         """The stream that a person reads: stdout on the one process that speaks for all, nowhere on the others."""

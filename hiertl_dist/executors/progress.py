@@ -17,6 +17,9 @@ SECONDS_BEFORE_BAR = 2.0
 SECONDS_BETWEEN_LINES = 60.0
 """Of a log, such as that of a batch job, where a bar would be thousands of lines."""
 
+_telling = threading.local()
+"""``inside``: this thread tells of something already, of which what it does meanwhile is a part."""
+
 NOTEBOOK: Final = any(c.__name__ == "tqdm_notebook" for c in tqdm.__mro__)
 """Whether a bar is drawn by a notebook, which has no terminal."""
 
@@ -76,7 +79,7 @@ class _Lines:
 
 @contextmanager
 def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Progress]:
-    """Tell on stderr how far work has come.
+    """Tell on stderr how far work has come; what is a part of other work that is told of says nothing.
 
     Parameters
     ----------
@@ -93,16 +96,27 @@ def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Progress]
         Its ``update`` is told of items that are done.
     """
     stream = sys.stderr
-    if not shown or stream is None:
+    if not shown or stream is None or getattr(_telling, "inside", False):
         yield _Silent()
-    elif NOTEBOOK or getattr(stream, "isatty", lambda: False)():
-        with tqdm(total=total or None, desc=what, delay=SECONDS_BEFORE_BAR, file=stream) as bar:
-            yield bar
-    else:
-        lines = _Lines(what, total, stream)
-        try:
-            yield lines
-        except BaseException:
-            lines.close(whole=False)
-            raise
-        lines.close(whole=True)
+        return
+    _telling.inside = True
+    try:
+        if NOTEBOOK or getattr(stream, "isatty", lambda: False)():
+            with tqdm(total=total or None, desc=what, delay=SECONDS_BEFORE_BAR, file=stream) as bar:
+                yield bar
+        else:
+            with _lines(what, total, stream) as lines:
+                yield lines
+    finally:
+        _telling.inside = False
+
+
+@contextmanager
+def _lines(what: str, total: int, stream: TextIO) -> Iterator[_Lines]:
+    lines = _Lines(what, total, stream)
+    try:
+        yield lines
+    except BaseException:
+        lines.close(whole=False)
+        raise
+    lines.close(whole=True)

@@ -22,6 +22,7 @@ from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.dataset.folder import finish
 from hiertl_dist.dataset.sources import sorted_out
 from hiertl_dist.errors import FrameError, HiertlWarning, InputError, LockError, StoreError
+from hiertl_dist.executors import progress
 from hiertl_dist.files.locks import NO_WAIT, locked
 from hiertl_dist.units import EV
 
@@ -192,6 +193,21 @@ class TestPacked:
         assert before == 5
         assert len(set(numbers)) == len(numbers) == len(data._index.parts) + 1
         assert not (tmp_path / "d" / unpacking.SCRATCH).exists()
+
+    def test_it_tells_how_many_frames_are_there(self, tmp_path, file, packed, monkeypatch, capsys):
+        write = importing.write_part
+
+        def slowly(*args):
+            time.sleep(0.03)
+            write(*args)
+
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.02)
+        monkeypatch.setattr(importing, "write_part", slowly)
+        create(tmp_path / "d", [{"path": [packed]}, {"path": [file], "stop": 9}])
+        said = capsys.readouterr().err
+        assert "import p.extxyz.gz, frames: 29 after 00:0" in said
+        assert "import a.extxyz, frames: 9 after 00:0" in said
+        assert said.count(" of ") == 0  # and nothing of single windows
 
     def test_a_text_that_is_removed_under_way(self, tmp_path, packed, monkeypatch):
         parse = importing.parse_run

@@ -417,6 +417,19 @@ class TestProgress:
             time.sleep(0.15)
             bar.update()
 
+    def test_what_is_a_part_of_other_work_says_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.05)
+        stream = Stream(terminal=False)
+        monkeypatch.setattr(sys, "stderr", stream)
+        serial = executor("serial")
+        for item in serial.watch(["a", "b"], "letters", len):
+            serial.run(lambda _: time.sleep(0.12), [item], what="inner")
+        assert "letters: 1 after 00:00\n" in stream.getvalue()
+        assert stream.getvalue().endswith("letters: 2 after 00:00\n")
+        assert "inner" not in stream.getvalue()
+        serial.run(lambda _: time.sleep(0.12), ["c"], what="inner")
+        assert "inner: 1 of 1" in stream.getvalue()
+
     def test_no_stream_at_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", None)
         with base.Reporting("counting", str).bar(1) as bar:
