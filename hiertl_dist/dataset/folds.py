@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from ..errors import InputError
-from ..frames.digests import first_equal
-from ..frames.frame_sequence import hex_of, sequence_of
+from ..frames.digests import first_equal, hex_of
+from ..frames.frame_sequence import sequence_of
 from ..text.problems import Problems, require_known
 from .draws import CHUNK, draw_order, drawn
 from .fold_units import known_folds, least_digests, settled, units_of

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import InputError
-from ..frames.digests import first_equal
-from ..frames.frame_sequence import FrameSequence, hex_of, joined_frames, sequence_of, taken
+from ..frames.digests import first_equal, hex_of
+from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of, taken
 from ..text.words import count_text, shown
 from .draws import draw_order, drawn
 

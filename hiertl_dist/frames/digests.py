@@ -21,6 +21,11 @@ CHUNK: Final = 2**13
 """Digests that are looked up at once."""
 
 
+def hex_of(digests: NDArray[np.uint8]) -> list[str]:
+    """Digests, (n, 32), as texts."""
+    return [bytes(digest).hex() for digest in digests]
+
+
 def heads_of(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """(n,) the first eight bytes of each of some digests, (n, 32), as a number."""
     return digests[:, :8].copy(order="C").view(np.uint64).reshape(-1)

@@ -10,7 +10,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from .choosing import checked_numbers, frames_where, numbers_meant
 from .frame import Frame
 from .frame_facts import facts_of, joined_facts
 from .frame_table import joined_tables, table_of
-from .labels import AlikeLabels
+from .labels import AlikeLabels, joined_alike
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 DIGEST: Final = 32
 """Bytes of a digest."""
+
+MOST_RUNS: Final = 1024
+"""Runs of frames of one sequence after the other, as which frames of several are kept; of more the order is kept."""
+
+T = TypeVar("T", bound=np.generic)
 
 
 class FrameSequence(Sequence["Frame"]):
@@ -265,82 +270,91 @@ class JoinedFrames(FrameSequence):
     ----------
     parts : iterable of FrameSequence
         The sequences.
+    order : ndarray of int, optional
+        Numbers of all frames of the parts in another order than they follow one another.
     """
 
-    def __init__(self, parts: Iterable[FrameSequence]) -> None:
+    def __init__(self, parts: Iterable[FrameSequence], order: NDArray[np.int64] | None = None) -> None:
         self._parts: tuple[FrameSequence, ...] = tuple(
-            own for part in parts for own in (part._parts if isinstance(part, JoinedFrames) else (part,))
-        )
+            own for part in parts
+            for own in (part._parts if isinstance(part, JoinedFrames) and part._order is None else (part,))
+        )  # fmt: skip
         self._starts = np.cumsum([0, *map(len, self._parts)])
+        self._order: NDArray[np.int64] | None = order
 
     def __reduce__(self) -> tuple[object, ...]:
-        return JoinedFrames, (self._parts,)
+        return JoinedFrames, (self._parts, self._order)
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def __iter__(self) -> Iterator[Frame]:
-        return (frame for part in self._parts for frame in part)
+        if self._order is None:
+            return (frame for part in self._parts for frame in part)
+        return (frame for run in self._runs() for frame in run.table())
 
     def __repr__(self) -> str:
         return f"JoinedFrames: {len(self)} frames of {listed(self._parts, 3)}"
 
     def _place(self, index: int) -> tuple[FrameSequence, int]:
-        k = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return self._parts[k], index - int(self._starts[k])
+        number = index if self._order is None else int(self._order[index])
+        k = int(np.searchsorted(self._starts, number, side="right")) - 1
+        return self._parts[k], number - int(self._starts[k])
 
     def _frame(self, index: int) -> Frame:
         part, own = self._place(index)
         return part[own]
 
+    def _runs(self) -> Iterator[FrameSequence]:
+        return (self[i : i + MOST_RUNS] for i in range(0, len(self), MOST_RUNS))
+
     def take(self, indices: NDArray[np.integer]) -> FrameSequence:
         """As of :class:`FrameSequence`."""
-        of_part = np.searchsorted(self._starts, checked_numbers(indices, len(self)), side="right") - 1
-        runs = np.split(np.arange(len(indices)), np.flatnonzero(np.diff(of_part)) + 1) if len(indices) else []
-        parts = [self._parts[of_part[run[0]]].take(indices[run] - self._starts[of_part[run[0]]]) for run in runs]
+        checked = checked_numbers(indices, len(self))
+        numbers = checked if self._order is None else self._order[checked]
+        of_part = np.searchsorted(self._starts, numbers, side="right") - 1
+        runs = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(of_part)) + 1) if len(numbers) else []
+        if mixed := len(runs) > MOST_RUNS:
+            runs = [np.flatnonzero(of_part == k) for k in np.unique(of_part).tolist()]
+        parts = [self._parts[of_part[run[0]]].take(numbers[run] - self._starts[of_part[run[0]]]) for run in runs]
+        if mixed:
+            return JoinedFrames(parts, np.argsort(np.concatenate(runs)))
         return parts[0] if len(parts) == 1 else JoinedFrames(parts)
+
+    def _ordered(self, columns: Iterable[NDArray[T]]) -> NDArray[T]:
+        joined = np.concatenate(list(columns))
+        return joined if self._order is None else joined[self._order]
 
     @cached_property
     def facts(self) -> FrameFacts:
         """As of :class:`FrameSequence`."""
-        return joined_facts([part.facts for part in self._parts])
+        facts = joined_facts([part.facts for part in self._parts])
+        return facts if self._order is None else facts.take(self._order)
 
     @property
     def digests(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
-        return self._bytes(lambda part: part.digests)
+        return self._ordered([np.empty((0, DIGEST), np.uint8), *(p.digests for p in self._parts)])
 
     @property
     def configurations(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
-        return self._bytes(lambda part: part.configurations)
-
-    def _bytes(self, of: Callable[[FrameSequence], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-        """Digests of all parts, asked for one part after the other."""
-        out = np.empty((len(self), DIGEST), np.uint8)
-        for part, start, stop in zip(self._parts, self._starts[:-1], self._starts[1:], strict=True):
-            out[start:stop] = of(part)
-        return out
+        return self._ordered([np.empty((0, DIGEST), np.uint8), *(p.configurations for p in self._parts)])
 
     @property
     def stresses(self) -> NDArray[np.float64]:
         """As of :class:`FrameSequence`."""
-        return np.concatenate([np.empty((0, 6)), *(p.stresses for p in self._parts)])
+        return self._ordered([np.empty((0, 6)), *(p.stresses for p in self._parts)])
 
     @property
     def identities(self) -> list[str]:
         """As of :class:`FrameSequence`."""
-        return [own for part in self._parts for own in part.identities]
+        order = [] if self._order is None else [hashlib.sha256(self._order.tobytes()).hexdigest()]
+        return [own for part in self._parts for own in part.identities] + order
 
     def alike_labels(self) -> list[AlikeLabels]:
-        """As of :class:`FrameSequence`."""
-        known: dict[tuple[object, ...], AlikeLabels] = {}
-        for own in (alike for part in self._parts for alike in part.alike_labels()):
-            before = known.get(own[:4])
-            known[own[:4]] = own if before is None else before._replace(
-                frames=before.frames + own.frames, zero_energies=before.zero_energies + own.zero_energies
-            )  # fmt: skip
-        return list(known.values())
+        """As of :class:`FrameSequence`, in the order of the parts."""
+        return joined_alike(part.alike_labels() for part in self._parts)
 
     def origin(self, index: int) -> str:
         """As of :class:`FrameSequence`."""
@@ -349,7 +363,7 @@ class JoinedFrames(FrameSequence):
 
     def table(self) -> FrameTable:
         """As of :class:`FrameSequence`."""
-        return joined_tables([part.table() for part in self._parts])
+        return joined_tables([part.table() for part in (self._parts if self._order is None else self._runs())])
 
 
 def joined_frames(parts: Sequence[FrameSequence]) -> FrameSequence:
@@ -371,11 +385,6 @@ def _are_frames(other: object) -> bool:
 
 def _bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, DIGEST)
-
-
-def hex_of(digests: NDArray[np.uint8]) -> list[str]:
-    """Digests, (n, 32), as texts."""
-    return [bytes(digest).hex() for digest in digests]
 
 
 def sequence_of(frames: Iterable[Frame]) -> FrameSequence:

@@ -88,6 +88,17 @@ class AlikeLabels(NamedTuple):
     zero_energies: int
 
 
+def joined_alike(parts: Iterable[Iterable[AlikeLabels]]) -> list[AlikeLabels]:
+    """Frames that were read alike, of several sequences, together; in order of first appearance."""
+    known: dict[tuple[object, ...], AlikeLabels] = {}
+    for own in (alike for part in parts for alike in part):
+        before = known.get(own[:4])
+        known[own[:4]] = own if before is None else before._replace(
+            frames=before.frames + own.frames, zero_energies=before.zero_energies + own.zero_energies
+        )  # fmt: skip
+    return list(known.values())
+
+
 def takes(label: str, key: str, verb: str) -> str:
     """How to have a label read from a key, in an input file, in Python and on a command line."""
     return f"{label}_key = {key!r} {verb} (on a command line --{label}-key {shlex.quote(key)})"

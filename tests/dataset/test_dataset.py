@@ -22,6 +22,7 @@ from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.design_matrix import segments
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import BasisError, InputError, MissingFileError, StoreError
+from hiertl_dist.frames import frame_sequence
 from hiertl_dist.frames.frame import frames_digest
 from hiertl_dist.frames.frame_facts import facts_of
 from hiertl_dist.frames.frame_sequence import FrameList, joined_frames
@@ -162,6 +163,27 @@ def test_sums(create, tmp_path):
     for wrong in ("x", 3, [1], None):
         with pytest.raises(TypeError, match="unsupported operand"):
             data + wrong
+
+
+def test_frames_of_several_data_sets_in_any_order(create, tmp_path, monkeypatch):
+    monkeypatch.setattr(frame_sequence, "MOST_RUNS", 3)
+    frames = mixed(30)
+    joined = create(tmp_path / "d", frames[:12]) + frames[12:20] + create(tmp_path / "e", frames[20:])
+    order = np.random.default_rng(0).permutation(30)
+    mixture = joined[order]
+    alike(mixture, [frames[i] for i in order])
+    assert len(mixture._parts) == 3
+    again = pickle.loads(pickle.dumps(mixture))[::-2]
+    alike(again, [frames[i] for i in order[::-2]])
+    alike(again[4:6], [frames[i] for i in order[::-2][4:6]])
+    table = mixture.table()
+    assert [table.origin(k) for k in range(30)] == [mixture.origin(k) for k in range(30)]
+    assert np.array_equal(mixture.stresses, table.stresses, equal_nan=True)
+    assert mixture.identities != joined[order[::-1]].identities
+    alike(mixture + joined[:1], [*(frames[i] for i in order), frames[0]])
+    assert sum(a.frames for a in mixture.alike_labels()) == 30
+    with pytest.raises(IndexError):
+        mixture.take(np.array([30]))
 
 
 def test_a_card_for_notebooks(create, tmp_path):
