@@ -6,6 +6,7 @@ Run as ``summary_store_script.py WHAT FOLDER``.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hiertl_dist.algebra import RFactor
+from hiertl_dist.files.json_files import digest_of
 from hiertl_dist.fitting.summary_store import SummaryStore
 from hiertl_dist.frames.frame_records import RECORD, RecordTexts
 from hiertl_dist.frames.rows import Group
@@ -82,6 +84,22 @@ def batch(number, columns=5, frames=2, elements="C", blocks=("C",)):
     rng = np.random.default_rng([number, columns])
     rows = {FORCE: rng.normal(size=(40, columns)), ENERGY: rng.normal(size=(3, columns))}
     return elements, blocks, recorded(*told_in(number, frames)), [f"tile-{number}-{columns}"], *reduced(rows)
+
+
+def in_format_1(folder):
+    """Make of a store what versions before wrote: the records of frames stand in the JSON of a batch."""
+    store, ids = SummaryStore.open(folder), []
+    for old in store.batches():
+        content = json.loads((folder / f"{old.id}.json").read_text())
+        told = [one for records in store.records(old) for one in told_of(records)]
+        content["frames"] = [one._asdict() for one in told]
+        ids.append(digest_of(content))
+        (folder / f"{ids[-1]}.json").write_text(json.dumps(content))
+        (folder / f"{old.id}.f64").rename(folder / f"{ids[-1]}.f64")
+        for suffix in ("json", "frames"):
+            (folder / f"{old.id}.{suffix}").unlink()
+    index = {"hiertl_dist_summaries": 1, "settings": store.settings, "batches": sorted(ids)}
+    (folder / "index.json").write_text(json.dumps(index | {"sha256": digest_of(index)}))
 
 
 def files(folder):

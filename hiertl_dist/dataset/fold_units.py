@@ -83,6 +83,7 @@ def known_folds(
     for records in known:
         _check_known(records, count)
         _enter(of_configurations, index.places(records.configurations), records.folds)
+    del index  # before there is another
     index = DigestIndex.of(frames.digests)
     of_frames = np.full(len(frames), NOWHERE, np.int32)
     of_groups: dict[str, int] = {}
@@ -95,7 +96,7 @@ def known_folds(
         of_groups = {records.group(i): int(records.folds[i]) for i in at.tolist()} | of_groups
     folds = frozenset(fold for fold, _ in absent) | frozenset(of_groups.values()) | _present(of_frames)
     digests = index.digests
-    del index  # first_equal makes another
+    del index
     # a frame that is given twice is known twice
     return KnownFolds(of_frames[first_equal(digests)], of_configurations[same], of_groups, absent, folds)
 
@@ -141,9 +142,9 @@ class Units:
         Compositions, sorted; a single empty one where they are of no matter.
     starts : ndarray of int32, shape (units + 1,)
         Where the compositions of a unit begin in the arrays that follow, and those of the next.
-    compositions : ndarray of int32
+    compositions : ndarray of int
         Numbers of compositions of the units, one unit after the other, rising in each.
-    sizes : ndarray of int32
+    sizes : ndarray of int
         How many frames of the unit have it.
     """
 
@@ -151,28 +152,37 @@ class Units:
     groups: tuple[str, ...]
     composition_names: tuple[str, ...]
     starts: NDArray[np.int32]
-    compositions: NDArray[np.int32]
-    sizes: NDArray[np.int32]
+    compositions: NDArray[np.integer]
+    sizes: NDArray[np.integer]
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def totals(self) -> NDArray[np.int32]:
-        """(units,) frames of each."""
-        return np.bincount(self.of_frames, minlength=len(self)).astype(np.int32)
+    def by_size(self) -> NDArray[np.integer]:
+        """(units,) a number of each, the smaller the more frames it has."""
+        totals = np.bincount(self.of_frames, minlength=len(self))
+        return small(totals.max(initial=0) - totals)
 
-    def ranks(self) -> NDArray[np.int32]:
+    def ranks(self) -> NDArray[np.integer]:
         """(units,) places of units by the sorted names of their compositions; those that have the same share one."""
         several = np.flatnonzero(np.diff(self.starts) > 1)
         lists = {u: tuple(self.compositions[self.starts[u] : self.starts[u + 1]].tolist()) for u in several.tolist()}
         rank = {own: k for k, own in enumerate(sorted({*lists.values(), *((c,) for c in self._numbers())}))}
-        ranks = np.array([rank[c,] for c in self._numbers()], np.int32)[self.compositions[self.starts[:-1]]]
+        ranks = small(np.array([rank[c,] for c in self._numbers()], np.int32), len(rank))
+        ranks = ranks[self.compositions[self.starts[:-1]]]
         for unit, own in lists.items():
             ranks[unit] = rank[own]
         return ranks
 
     def _numbers(self) -> range:
         return range(len(self.composition_names))
+
+
+def small(numbers: NDArray[np.integer], most: int | None = None) -> NDArray[np.integer]:
+    """Numbers from 0 to a largest one in the type that takes fewest bytes; by default the largest that is there."""
+    largest = int(numbers.max(initial=0)) if most is None else most
+    smaller: NDArray[np.integer] = numbers.astype(np.min_scalar_type(largest))
+    return smaller
 
 
 def units_of(frames: FrameSequence, same: NDArray[np.integer], *, by_group: bool, stratify: bool) -> Units:
@@ -209,7 +219,7 @@ def units_of(frames: FrameSequence, same: NDArray[np.integer], *, by_group: bool
     n_units = int(of_frames.max(initial=-1)) + 1
     starts = np.searchsorted(pairs, np.arange(n_units + 1) * len(names)).astype(np.int32)
     pairs %= len(names)
-    return Units(of_frames, groups, names, starts, pairs.astype(np.int32), sizes.astype(np.int32))
+    return Units(of_frames, groups, names, starts, small(pairs, len(names)), small(sizes))
 
 
 def _joined_groups(

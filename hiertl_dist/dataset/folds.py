@@ -187,7 +187,7 @@ def _fill(
     """Give a fold to each unit that has none."""
     todo = np.flatnonzero(placed < 0).astype(np.int32)
     # one composition after the other keeps the folds as even in all frames as in those of a composition
-    keys = (units.ranks()[todo], -units.totals()[todo])
+    keys = (units.ranks()[todo], units.by_size()[todo])
     todo = todo[draw_order(full.folds.seed, lambda own: names(todo[own]), keys)]
     for start in range(0, len(todo), CHUNK):
         own = todo[start : start + CHUNK]

@@ -208,9 +208,9 @@ def _drawn(frames: FrameSequence, fraction: float, seed: int) -> NDArray[np.bool
     for k in order[: max(0, total - sum(counts))]:
         counts[k] += 1
     by_draw = draw_order(seed, lambda own: hex_of(digests[distinct[own]]), [stratum])
-    place = np.arange(len(distinct)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     chosen = np.zeros(len(frames), np.bool_)
-    chosen[distinct[by_draw[place < np.repeat(counts, sizes)]]] = True
+    for start, count in zip((np.cumsum(sizes) - sizes).tolist(), counts, strict=True):
+        chosen[distinct[by_draw[start : start + count]]] = True
     return chosen[first]
 
 

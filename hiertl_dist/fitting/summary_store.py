@@ -8,7 +8,7 @@ write of the index. Layout on disk::
     <batch id>.json      elements, blocks, tiles; texts and checksums of the records of frames; per group its label,
                          rows, width, targets, place and CRC32C
     <batch id>.frames    the records of the frames: RECORD of ``hiertl_dist.frames.frame_records`` for each
-    <batch id>.f64       per group, sorted: its numbers, then sums of squares of columns of [A | T]; "<f8"
+    <batch id>.f64       per group, sorted: its numbers, then sums of squares of columns of [A | T]; little-endian
 
 A group's numbers are its triangle, packed column by column, or, with fewer rows than columns, the rows as they are,
 column by column. They and the squares lie side by side, so that a group is one read. A batch's id is the SHA-256 of

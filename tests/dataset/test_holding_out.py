@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from job_files import write_job
 from synthetic import random_frame
 
 from hiertl_dist import hold_out
+from hiertl_dist.dataset import draws
+from hiertl_dist.dataset.draws import drawn
 from hiertl_dist.dataset.holding_out import NEIGHBOURS
 from hiertl_dist.errors import InputError
 from hiertl_dist.jobs.input_file import Input
@@ -52,6 +54,36 @@ def test_the_choice_follows_from_contents_and_seed():
     assert {f.digest for f in hold_out(frames[::-1], fraction=0.25)[1]} == held
     assert {f.digest for f in hold_out(frames, fraction=0.25, seed=1)[1]} != held
     assert [frames.index(f) for f in hold_out(frames, fraction=0.1)[1]] == [4, 8, 10, 15], "on every machine"
+
+
+def drawn_one_by_one(frames, fraction, seed):
+    """Digests of the frames that a fraction holds out, by lists of frames."""
+    distinct = list({f.configuration: f for f in reversed(frames)}.values())[::-1]
+    strata = {}
+    for f in distinct:
+        strata.setdefault((f.group, tuple(sorted(f.elements))), []).append(f.configuration)
+    total = max(1, round(fraction * len(distinct))) if len(distinct) > 1 else 0
+    counts = {s: int(fraction * len(own)) for s, own in strata.items()}
+    left = sorted(strata, key=lambda s: (counts[s] - fraction * len(strata[s]), drawn(seed, *s)))
+    for s in left[: max(0, total - sum(counts.values()))]:
+        counts[s] += 1
+    chosen = {c for s, own in strata.items() for c in sorted(own, key=lambda c: drawn(seed, c))[: counts[s]]}
+    return [f.digest for f in frames if f.configuration in chosen]
+
+
+@few
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["C", "N", "CN"]), st.integers(0, 9)), min_size=2),
+    st.floats(0.02, 0.9), st.integers(0, 9), st.sampled_from([8, 1, 0]),
+)  # fmt: skip
+def test_the_draw_is_that_of_lists(told, fraction, seed, head):
+    """Also where a configuration is there again, in this group or another, and where first bytes of draws are alike."""
+    frames = [replace(random_frame(tuple(s), i), group=g, energy=float(k)) for k, (g, s, i) in enumerate(told)]
+    expected = drawn_one_by_one(frames, fraction, seed)
+    assume(0 < len(expected) < len(frames))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(draws, "HEAD", head)
+        assert [f.digest for f in hold_out(frames, fraction=fraction, seed=seed)[1]] == expected
 
 
 @few

@@ -24,10 +24,14 @@ from summary_store_script import (
     changed,
     files,
     flip,
+    in_format_1,
+    recorded,
+    told_in,
+    told_of,
 )
 
 from hiertl_dist.errors import StoreError
-from hiertl_dist.fitting import summary_store
+from hiertl_dist.fitting import stored_frames, summary_store
 from hiertl_dist.fitting.summary_store import FORMAT, NewBatch, SummaryStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +107,78 @@ def test_a_file_that_was_cut_or_grew_is_found(store):
         path.write_bytes(content)
         with pytest.raises(StoreError, match=rf"expected {len(whole)} bytes, found {len(content)}"):
             store.verify()
+
+
+def test_a_flipped_byte_in_the_records_of_frames_is_found(store, monkeypatch):
+    """The block is named, and nothing of it is used."""
+    monkeypatch.setattr(stored_frames, "PART", 3)
+    made = store.add(*batch(1, frames=8))
+    path = store.path / f"{made.id}.frames"
+    assert len(made.frames.sha256) == 3
+    for where in range(0, path.stat().st_size, 41):
+        flip(path, where)
+        first = where // 84 // 3 * 3
+        text = rf"{made.id}\.frames, frames {first} to {min(first + 2, 7)}: expected SHA-256 .*--fresh"
+        for question in (store.verify, store.frames, lambda: store.add(*batch(2))):
+            with pytest.raises(StoreError, match=text):
+                question()
+        flip(path, where)
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole + b"1"):
+        path.write_bytes(content)
+        with pytest.raises(
+            StoreError, match=rf"\.frames: expected {len(whole)} bytes, found {len(content)}; .*--fresh"
+        ):
+            store.verify()
+    path.write_bytes(whole)
+    store.verify()
+
+
+# ---- stores of before
+
+
+def test_a_store_of_format_1_is_read_and_grows(store):
+    """Its batches stay as they are; what is new is of the new format, and so is the store."""
+    told = [*told_in(1), *told_in(2, frames=5)]
+    for number, frames in ((1, 2), (2, 5)):
+        store.add(*batch(number, frames=frames))
+    in_format_1(store.path)
+    before = files(store.path)
+    assert not any(name.endswith(".frames") for name in before)
+    assert sorted(told_of(store.frames())) == sorted(told)
+    store.verify()
+    SummaryStore.create(store.path, SETTINGS)
+    assert files(store.path) == before, "who looks changes nothing"
+    with pytest.raises(StoreError, match=r"frame run1\.xyz:0 .* is in batch"):
+        store.add(*batch(1, columns=6))
+    old = {b.tiles[0]: b for b in store.batches()}
+    store.add(*batch(3))
+    after = files(store.path)
+    assert json.loads(after["index.json"])["hiertl_dist_summaries"] == FORMAT
+    assert {name for name in before if before[name] != after[name]} == {"index.json"}
+    with pytest.raises(StoreError, match=r"its frame run2\.xyz:2 .* is not in the new batch"):
+        store.add(*batch(2, 8), replaces=[old["tile-2-5"].id])
+    store.add(*batch(2, 8, frames=5), replaces=[old["tile-2-5"].id])
+    assert sorted(told_of(store.frames())) == sorted([*told, *told_in(3)])
+    store.verify()
+    flip(store.path / f"{old['tile-1-5'].id}.json", 40)
+    with pytest.raises(StoreError, match=r"\.json"):
+        store.frames()
+
+
+def test_records_are_the_same_in_whatever_parts_they_come(store, tmp_path, monkeypatch):
+    told = [one._replace(group=f"g{i % 3}", origin=f"{'ab'[i // 5]}.xyz, {i}") for i, one in enumerate(told_in(1, 9))]
+    whole = store.add(**changed(batch(1), frames=recorded(*told)))
+    other = SummaryStore.create(tmp_path / "other", SETTINGS)
+    parts = [*recorded(*told[:1]), *recorded(*told[1:8]), *recorded(*told[8:])]
+    assert other.add(**changed(batch(1), frames=parts)) == whole
+    assert files(other.path) == files(store.path)
+    assert (whole.frames.groups, whole.frames.origins) == (("g0", "g1", "g2"), ("a.xyz, 0", "a.xyz, ", "b.xyz, "))
+    monkeypatch.setattr(stored_frames, "PART", 4)
+    made = SummaryStore.create(tmp_path / "blocks", SETTINGS).add(**changed(batch(1), frames=parts))
+    assert len(made.frames.sha256) == 3
+    monkeypatch.undo()
+    assert told_of(SummaryStore.open(tmp_path / "blocks").frames()) == told
 
 
 # ---- settings
