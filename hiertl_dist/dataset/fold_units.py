@@ -169,10 +169,10 @@ class Units:
         lists = {u: tuple(self.compositions[self.starts[u] : self.starts[u + 1]].tolist()) for u in several.tolist()}
         rank = {own: k for k, own in enumerate(sorted({*lists.values(), *((c,) for c in self._numbers())}))}
         ranks = small(np.array([rank[c,] for c in self._numbers()], np.int32), len(rank))
-        ranks = ranks[self.compositions[self.starts[:-1]]]
+        of_units: NDArray[np.integer] = ranks[self.compositions[self.starts[:-1]]]
         for unit, own in lists.items():
-            ranks[unit] = rank[own]
-        return ranks
+            of_units[unit] = rank[own]
+        return of_units
 
     def _numbers(self) -> range:
         return range(len(self.composition_names))

@@ -33,6 +33,7 @@ from summary_store_script import (
 from hiertl_dist.errors import StoreError
 from hiertl_dist.fitting import stored_frames, summary_store
 from hiertl_dist.fitting.summary_store import FORMAT, NewBatch, SummaryStore
+from hiertl_dist.frames.frame_records import RECORD
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -117,7 +118,7 @@ def test_a_flipped_byte_in_the_records_of_frames_is_found(store, monkeypatch):
     assert len(made.frames.sha256) == 3
     for where in range(0, path.stat().st_size, 41):
         flip(path, where)
-        first = where // 84 // 3 * 3
+        first = where // RECORD.itemsize // 3 * 3
         text = rf"{made.id}\.frames, frames {first} to {min(first + 2, 7)}: expected SHA-256 .*--fresh"
         for question in (store.verify, store.frames, lambda: store.add(*batch(2))):
             with pytest.raises(StoreError, match=text):
