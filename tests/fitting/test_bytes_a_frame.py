@@ -25,7 +25,7 @@ from hiertl_dist.frames.frame_sequence import FrameSequence
 MOST = 100
 """Bytes of a frame."""
 
-FEW, MANY = 5_000, 15_000
+FEW, MANY = 3_000, 9_000
 GROUPS = tuple(f"run {i}" for i in range(50))
 
 
