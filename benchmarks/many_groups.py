@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from measure import figure, table
 
 from hiertl_dist import Basis, Dataset, FitSettings, Frame, executor, fit_block, plan, summarise
 from hiertl_dist.design_matrix.kept_summaries import kept_summaries, pooled_segments
+from hiertl_dist.errors import HiertlWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -103,7 +105,9 @@ def passes(options: Options, orders: tuple[int, int, int], way: str) -> Callable
             found["fit"] = {"seconds": time.perf_counter() - clock, **kept(fit.summaries.groups)}
             found["rows"] = fit.solution.rows
             clock = time.perf_counter()
-            reduced = summarise(data, basis, executor=runner, apart=apart)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".* are pooled as", HiertlWarning)  # which is the point here
+                reduced = summarise(data, basis, executor=runner, apart=apart)
             found["summarise"] = {"seconds": time.perf_counter() - clock, **kept(reduced.groups)}
         return found
 

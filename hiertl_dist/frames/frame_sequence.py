@@ -10,7 +10,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from .frame_table import joined_tables, table_of
 from .labels import AlikeLabels, joined_alike
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -36,8 +36,6 @@ DIGEST: Final = 32
 
 MOST_RUNS: Final = 1024
 """Runs of frames of one sequence after the other, as which frames of several are kept; of more the order is kept."""
-
-T = TypeVar("T", bound=np.generic)
 
 
 class FrameSequence(Sequence["Frame"]):
@@ -321,10 +319,6 @@ class JoinedFrames(FrameSequence):
             return JoinedFrames(parts, np.argsort(np.concatenate(runs)))
         return parts[0] if len(parts) == 1 else JoinedFrames(parts)
 
-    def _ordered(self, columns: Iterable[NDArray[T]]) -> NDArray[T]:
-        joined = np.concatenate(list(columns))
-        return joined if self._order is None else joined[self._order]
-
     @cached_property
     def facts(self) -> FrameFacts:
         """As of :class:`FrameSequence`."""
@@ -334,17 +328,26 @@ class JoinedFrames(FrameSequence):
     @property
     def digests(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
-        return self._ordered([np.empty((0, DIGEST), np.uint8), *(p.digests for p in self._parts)])
+        return self._bytes(lambda part: part.digests)
 
     @property
     def configurations(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
-        return self._ordered([np.empty((0, DIGEST), np.uint8), *(p.configurations for p in self._parts)])
+        return self._bytes(lambda part: part.configurations)
+
+    def _bytes(self, of: Callable[[FrameSequence], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """Digests of all parts, asked for one part after the other."""
+        out = np.empty((len(self), DIGEST), np.uint8)
+        place = None if self._order is None else np.argsort(self._order)
+        for part, start, stop in zip(self._parts, self._starts[:-1], self._starts[1:], strict=True):
+            out[slice(start, stop) if place is None else place[start:stop]] = of(part)
+        return out
 
     @property
     def stresses(self) -> NDArray[np.float64]:
         """As of :class:`FrameSequence`."""
-        return self._ordered([np.empty((0, 6)), *(p.stresses for p in self._parts)])
+        joined = np.concatenate([np.empty((0, 6)), *(p.stresses for p in self._parts)])
+        return joined if self._order is None else joined[self._order]
 
     @property
     def identities(self) -> list[str]:
