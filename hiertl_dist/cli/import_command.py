@@ -52,7 +52,8 @@ def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespa
         facts, labels = data.facts, summarise_labels(data)
         sets = {s: int((facts.sets == code).sum()) for code, s in enumerate(facts.set_names)}
         atoms, groups = int(facts.n_atoms.sum()), len(facts.groups())
-        notes = [*(["nothing is new: no frames were added"] if not done.added else []), *done.remarks()]
+        nothing = "nothing is new: no frames were added, and those that are there were not read again"
+        notes = [*([] if done.added else [nothing]), *done.remarks(), *done.repeats]
         labelled, of_these = _labelled(facts), _labelled(data[len(data) - done.added :].facts)
         if done.added and of_these["none"] == done.added:
             notes.append(UNLABELLED.format("no frame" if done.added == len(data) else "no frame that was added now"))

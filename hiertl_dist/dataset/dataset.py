@@ -323,24 +323,29 @@ class Dataset(FrameSequence):
         list of AlikeLabels
             Frames that were read alike together, in order of first appearance.
         """
-        known: dict[tuple[int, int], AlikeLabels] = {}
-        for k, own, places in sorted(self._by_part(), key=lambda of_part: int(of_part[2][0])):
+        known: dict[tuple[int, int], tuple[int, AlikeLabels]] = {}
+        for k, own, places in self._by_part():
             numbers = PartReader(self._folder, self._index, k).numbers[own]
             has_stress = (numbers[:, 3] >= STRESS) * STRESS
             alike = np.stack([numbers[:, 7], numbers[:, 3] % STRESS + has_stress], axis=1)
             zero = (numbers[:, 4] & ZERO_ENERGY) != 0
             kinds, first, which = np.unique(alike, axis=0, return_index=True, return_inverse=True)
-            for j in np.argsort(first).tolist():
+            for j in range(len(kinds)):
                 labels, bits = kinds[j].tolist()
                 mine = which.reshape(-1) == j
-                before = known.get((labels, bits)) or AlikeLabels(
-                    self._index.labels[labels], bool(bits & ENERGY), bool(bits & FORCES), bool(bits & STRESS), 0,
-                    self.origin(int(places[first[j]])), 0,
-                )  # fmt: skip
-                known[labels, bits] = before._replace(
-                    frames=before.frames + int(mine.sum()), zero_energies=before.zero_energies + int(zero[mine].sum())
+                place = int(places[first[j]])
+                earlier, before = known.get((labels, bits)) or (len(self), AlikeLabels(
+                    self._index.labels[labels], bool(bits & ENERGY), bool(bits & FORCES), bool(bits & STRESS), 0, "", 0,
+                ))  # fmt: skip
+                known[labels, bits] = (
+                    min(earlier, place),
+                    before._replace(
+                        frames=before.frames + int(mine.sum()),
+                        zero_energies=before.zero_energies + int(zero[mine].sum()),
+                    ),
                 )
-        return list(known.values())
+        ordered = sorted(known.values(), key=lambda own: own[0])
+        return [alike._replace(first=self.origin(place)) for place, alike in ordered]
 
     # ---- frames
 
@@ -357,14 +362,12 @@ class Dataset(FrameSequence):
         StoreError
             What is on disk is not what was written.
         """
-        numbers = np.asarray(self._indices, np.int64)
-        of_part = np.searchsorted(self._index.starts, numbers, side="right") - 1
-        runs = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(of_part)) + 1)
-        tables = []
-        for run in runs if len(numbers) else []:
-            k = int(of_part[run[0]])
-            tables.append(PartReader(self._folder, self._index, k).table(numbers[run] - self._index.starts[k]))
-        return joined_tables(tables)
+        places, tables = [np.empty(0, np.int64)], []
+        for k, own, there in self._by_part():  # part by part, whatever the order, lest one be read often
+            tables.append(PartReader(self._folder, self._index, k).table(own))
+            places.append(there)
+        table, place = joined_tables(tables), np.concatenate(places)
+        return table if (place[1:] > place[:-1]).all() else table.take(np.argsort(place))
 
     def _frame(self, index: int) -> Frame:
         return self.take(np.array([index])).table().frame(0)

@@ -75,6 +75,12 @@ class DatasetIndex:
         return np.concatenate([[0], np.cumsum([p.frames for p in self.parts], dtype=np.int64)]).astype(np.int64)
 
     @property
+    def files(self) -> list[str]:
+        """Paths of the files that were imported."""
+        sources = (source for done in self.imports for source in done["sources"])
+        return [file["file"] for source in sources for file in source.get("files", ())]
+
+    @property
     def frames(self) -> int:
         """How many frames there are."""
         return int(self.starts[-1])

@@ -109,14 +109,14 @@ def _present(folds: NDArray[np.int32]) -> frozenset[int]:
     return frozenset(np.unique(folds).tolist()) - {NOWHERE}
 
 
-def _by_fold_and_composition(records: FrameRecords) -> dict[tuple[int, str], int]:
+def _by_fold_and_composition(records: FrameRecords) -> Counter[tuple[int, str]]:
     """Number of frames of each fold and composition."""
     names = records.composition_names
     pairs, numbers = np.unique(records.folds.astype(np.int64) * len(names) + records.compositions, return_counts=True)
-    return {
-        (pair // len(names), names[pair % len(names)]): number
-        for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True)
-    }
+    counts: Counter[tuple[int, str]] = Counter()
+    for pair, number in zip(pairs.tolist(), numbers.tolist(), strict=True):  # names may be those of several formulas
+        counts[pair // len(names), names[pair % len(names)]] += number
+    return counts
 
 
 def _check_known(records: FrameRecords, count: int) -> None:

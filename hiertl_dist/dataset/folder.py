@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec
 
@@ -13,7 +14,7 @@ from ..errors import StoreError
 from ..files.chunks import ChunkedRows
 from ..files.locks import locked
 from .dataset_index import DatasetIndex, grown, is_dataset, new_index, read_index, write_index
-from .parts import ARRAYS, CHUNK, FORMAT, Part, ledger_path, part_of, read_ledger
+from .parts import ARRAYS, CHUNK, FORMAT, Part, ledger_path, part_of, read_blocks, read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,14 +84,21 @@ def begin(folder: Path) -> DatasetIndex:
 
 
 def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
-    """Whether an import that was not finished has written a part of the same frames."""
+    """Whether an import that was not finished has written a part of the same frames, and it is as it was written.
+
+    A part of another import, which was stopped too, may have been written over some of its chunks.
+    """
     if not ledger_path(folder, part.number).exists():
         return False
     try:
         ledger = read_ledger(folder, part.number)
+        if part_of(ledger) != part or ledger["source"] != dict(source):
+            return False
+        for array, crcs in ledger["crc32c"].items():
+            read_blocks(folder, part, array, np.arange(len(crcs)), ledger["crc32c"])
     except StoreError:  # it is written anew
         return False
-    return part_of(ledger) == part and ledger["source"] == dict(source)
+    return True
 
 
 def finish(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,8 @@ from .dataset_index import is_dataset
 from .folder import begin, finish, hold, is_complete, let_go
 from .overlaps import new_files, refuse_overlaps
 from .parts import Part, following, read_ledger, write_part
-from .sources import File, Source, sorted_out
+from .repeats import repeats_notes
+from .sources import File, Source, named_apart, sorted_out
 from .streaming import ase_batches, odd_batches, source_batches, trajectory_batches
 from .unpacking import drop_unpacked, let_reader_go, next_window
 
@@ -70,11 +71,14 @@ class Imported:
         What was said of the sources that has no effect, a sentence each.
     passed_over : tuple of str
         Files that were in the data set already, unchanged since and read alike.
+    repeats : tuple of str
+        What is said of frames that are in the import twice, which may be meant.
     """
 
     added: int
     notes: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
+    repeats: tuple[str, ...] = ()
 
     def remarks(self) -> list[str]:
         """What a person should know of it, a sentence each."""
@@ -135,7 +139,8 @@ def import_frames(
                 return Imported(0)
             given = [source.only(own) if source.files else source for source, own in zip(given, new.files, strict=True)]
             given = [source for source in given if source.files or source.frames is not None]
-            added, notes = _add(folder, index, given, runner) if given else (0, [])
+            given = named_apart(given, index.files)
+            done = _add(folder, index, given, runner) if given else Imported(0)
         except TaskFailed as failed:
             if isinstance(failed.__cause__, HiertlError):  # of a file, as its reader raises it
                 raise failed.__cause__ from failed
@@ -143,11 +148,11 @@ def import_frames(
         finally:
             let_reader_go(folder)
             let_go(folder)
-    return Imported(added, tuple(notes), new.passed_over)
+    return replace(done, passed_over=new.passed_over)
 
 
-def _add(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> tuple[int, list[str]]:
-    """Write frames and let them belong to the data set. How many there are, and notes."""
+def _add(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> Imported:
+    """Write frames and let them belong to the data set."""
     writer = _Writer(folder, index, runner)
     writer.write(given)
     if not writer.parts:
@@ -155,8 +160,10 @@ def _add(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Exe
     ask(runner, partial(_check_keys, folder, given, writer.parts), what=f"check {folder}")
     frames = sum(part.frames for part, _ in writer.parts)
     added = {"sources": [source.as_dict() for source in given], "frames": frames}
-    ask(runner, partial(finish, folder, index, writer.parts, added), what=f"complete {folder}")
-    return frames, [*(note for source in given for note in source.notes), *writer.notes]
+    grown = ask(runner, partial(finish, folder, index, writer.parts, added), what=f"complete {folder}")
+    earlier, own = ask(runner, partial(repeats_notes, folder, grown, frames), what=f"look at {folder}")
+    notes = (*(note for source in given for note in source.notes), *writer.notes, *earlier)
+    return Imported(frames, notes, repeats=tuple(own))
 
 
 def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, New | None]:

@@ -82,9 +82,13 @@ def _in_the_data_set(file: Told, there: Told) -> tuple[str, str]:
     if file["reading"] != there["reading"]:
         keys = sorted({*file["reading"], *there["reading"]})
         pairs = [(key, there["reading"].get(key), file["reading"].get(key)) for key in keys]
-        other = "; ".join(f"{key} {then!r} then, {now!r} now" for key, then, now in pairs if then != now)
+        other = "; ".join(f"{key} {_named(then)} then, {_named(now)} now" for key, then, now in pairs if then != now)
         return f"{known}, read in another way ({other})", ": leave it out, or import it into another data set"
     return known, ""
+
+
+def _named(value: str | None) -> str:
+    return "not named" if value is None else repr(value)
 
 
 def are_apart(one: Told, other: Told) -> bool:

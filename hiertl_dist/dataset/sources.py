@@ -14,7 +14,7 @@ from ..files.paths import require_file
 from ..frames.frame import Frame
 from ..io.fm_setup import find_setup_frames
 from ..io.label_keys import LabelKeys
-from ..io.text_files import find_files, packing_of
+from ..io.text_files import default_groups, find_files, names_apart, packing_of
 from ..io.trajectories import is_fm_setup, readings_of
 from ..text.problems import require_known
 from .overlaps import refuse_overlaps
@@ -51,6 +51,8 @@ class File:
         Which of its frames an ``fm_setup.in`` asks for, if one names the file.
     labels : FittedLabels or None
         Which labels it asks for.
+    named : bool
+        Whether somebody said the group of its frames, or the file is one of an ``fm_setup.in``.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class File:
     packed: bool = False
     trajectory: Trajectory | None = None
     labels: FittedLabels | None = None
+    named: bool = False
 
     @property
     def name(self) -> str:
@@ -78,8 +81,10 @@ class File:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        # how the file was asked for, and what it is called beside others of the same name, tells nothing of its frames
-        options = {k: v for k, v in asdict(self.reading).items() if v is not None and k not in ("asked", "name")}
+        # how the file was asked for, and what it and its group are called beside others of the same name, tells nothing
+        # of its frames
+        left_out = ("asked", "name") if self.named else ("asked", "name", "group")
+        options = {k: v for k, v in asdict(self.reading).items() if v is not None and k not in left_out}
         told = {"file": self.name, "size": self.size, "mtime_ns": self.mtime_ns, "reading": options}
         if self.trajectory is None or self.labels is None:
             return told
@@ -88,9 +93,13 @@ class File:
 
     @property
     def source(self) -> dict[str, Any]:
-        """For JSON: what tells its frames, with their origins, from others."""
+        """For JSON: what tells its frames, with their origins and groups, from others."""
         called = self.reading.name or self.path.name
-        return {**self.as_dict(), **({"called": called} if called != self.path.name else {})}
+        return {
+            **self.as_dict(),
+            "group": self.reading.group,
+            **({"called": called} if called != self.path.name else {}),
+        }
 
     def source_of(self, run: Run) -> dict[str, Any]:
         """For JSON: what tells the frames of one of its runs from others."""
@@ -176,9 +185,44 @@ def sorted_out(sources: Any, options: Mapping[str, Any]) -> list[Source]:
     return given
 
 
+def named_apart(sources: Sequence[Source], before: Iterable[str] = ()) -> list[Source]:
+    """The sources with files, and their groups where nobody named them, called apart from all others of their names.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Of one import.
+    before : iterable of str
+        Paths of files of imports before.
+
+    Returns
+    -------
+    list of Source
+        Files of an ``fm_setup.in``, and parts of files, are called as before.
+    """
+    own = [file for source in sources if source.can_be_cut for file in source.files if file.trajectory is None]
+    paths = [*(file.path for file in own), *map(Path, before)]
+    called = dict(zip(own, zip(names_apart(paths), default_groups(paths), strict=False), strict=False))
+
+    def renamed(file: File) -> File:
+        if file not in called:
+            return file
+        name, group = called[file]
+        return replace(
+            file, reading=replace(file.reading, name=name, group=file.reading.group if file.named else group)
+        )
+
+    return [replace(source, files=tuple(map(renamed, source.files))) for source in sources]
+
+
 def _listed(sources: Any, options: Mapping[str, Any]) -> list[Source]:
     listed = iter(sources)
     first = next(listed, None)
+    if not isinstance(first, str | Path | Mapping | Frame | None):
+        raise InputError(
+            f"import: expected files, tables as of [[data]], or frames; found {type(first).__name__} in a list; the "
+            "frames of one data set are data, of several one + other"
+        )
     if first is None:
         raise InputError("import: expected files, tables as of [[data]], or frames; found an empty sequence")
     if isinstance(first, Frame):
@@ -208,7 +252,8 @@ def _trajectories(known: Sequence[tuple[Path, str]], options: Mapping[str, Any])
         known, LabelKeys(energy, forces, stress, virial), format=options.get("format"), group=options.get("group"),
         group_key=options.get("group_key"),
     )  # fmt: skip
-    return Source(options, tuple(_file(path, reading) for path, reading in files))
+    named = options.get("group") is not None
+    return Source(options, tuple(replace(_file(path, reading), named=named) for path, reading in files))
 
 
 def _setup(path: Path, options: Mapping[str, Any]) -> Source:
@@ -216,8 +261,10 @@ def _setup(path: Path, options: Mapping[str, Any]) -> Source:
     if named := sorted(k for k, v in options.items() if v is not None and k != "path"):
         raise InputError(f"{path}: {', '.join(named)} can't be given for an fm_setup.in, which says how it is read")
     asked = find_setup_frames(path)
-    files = [replace(_file(require_file(t.path, "trajectory"), t.reading), trajectory=t, labels=asked.labels)
-             for t in asked.trajectories]  # fmt: skip
+    files = []
+    for trajectory in asked.trajectories:
+        file = _file(require_file(trajectory.path, "trajectory"), trajectory.reading)
+        files.append(replace(file, trajectory=trajectory, labels=asked.labels, named=True))
     notes = tuple(f"{path.name}: {note}" for note in asked.notes)
     return Source({}, tuple(files), fm_setup=os.path.realpath(path), notes=notes)
 

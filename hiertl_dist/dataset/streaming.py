@@ -46,7 +46,7 @@ def trajectory_batches(file: File, notes: list[str]) -> Iterator[Batch]:
     assert file.labels is not None
     numbered = enumerate(file.trajectory.read(notes), file.trajectory.first)
     frames = (file.labels.of_frame(frame, number) for number, frame in numbered)
-    yield from _numbered(file.as_dict(), frames, file.reading.keys())
+    yield from _numbered(file.source, frames, file.reading.keys())
     refuse_changed(file)
 
 

@@ -63,8 +63,9 @@ def require_file(path: str | Path, what: str) -> Path:
     """
     file = local_path(path, what)
     if file.is_dir():
-        of_frames = any((file / kept).is_dir() for kept in ("ledger", "atoms"))
-        data = ", a data set or what is left of an import: Dataset opens it" if of_frames else ""
+        of_frames = any((file / name).is_dir() for name in ("ledger", "atoms"))
+        kept = ", a data set (for [[data]] path and Dataset) or what a stopped import has left (start the import again)"
+        data = kept if of_frames else ""
         raise InputError(f"{what}: expected a file, found the folder {file.absolute()}{data}")
     if not file.exists():
         raise MissingFileError(f"{what}: there is no file {file.absolute()}{beside(file)}")

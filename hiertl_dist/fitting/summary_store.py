@@ -159,7 +159,7 @@ class SummaryStore:
         return StoredFrames(self.path / f"{batch.id}{SUFFIX}", batch.frames)
 
     def frames(self) -> FrameRecords:
-        """The records of the frames of all live batches, in their order: 84 bytes each."""
+        """The records of the frames of all live batches, in their order: 92 bytes each."""
         while True:
             batches = self.batches()
             records = JoinedRecords(list(map(self.records, batches)))

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..frames.frame import Frame
-    from ..frames.frame_sequence import FrameSequence, sequence_of
-from ..frames.rows import Group
+    from ..frames.rows import Group
 
 FRAMES: Final = 16384
 """Frames of which stresses are read at once."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..text.display import listed
 from ..text.words import shown
 from .element_set import ElementSet
 
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 
 
 def checked_numbers(indices: NDArray[np.integer], frames: int) -> NDArray[np.integer]:
-    """Numbers of frames. Raises IndexError where one is none of so many frames."""
+    """Numbers of frames.
+
+    Raises IndexError where one is none of so many frames, TypeError for what are no whole numbers, such as a mask.
+    """
+    if len(indices) and np.asarray(indices).dtype.kind not in "iu":
+        raise TypeError(
+            f"expected numbers of {frames} frames, found an array of {np.asarray(indices).dtype}; a mask stands "
+            "between brackets: data[mask]"
+        )
     wrong = np.flatnonzero((indices < 0) | (indices >= frames))
     if len(wrong):
         raise IndexError(f"expected numbers of {frames} frames, found {int(indices[wrong[0]])}")
@@ -53,17 +62,20 @@ def numbers_meant(index: Any, frames: int) -> NDArray[np.int64]:
 
 
 def frames_where(
-    facts: FrameFacts, elements: str | Iterable[str] | None, group: str | None
+    facts: FrameFacts, elements: str | Iterable[str] | None, group: str | Iterable[str] | None
 ) -> NDArray[np.int64]:  # fmt: skip
-    """The numbers of frames that have exactly the elements of a set named, and a group that a pattern matches."""
+    """The numbers of frames that have exactly the elements of a set named, and a group that one of patterns matches."""
     chosen = np.ones(len(facts), np.bool_)
     if elements is not None:
         names = [elements] if isinstance(elements, str) else list(elements)
         chosen &= facts.of_sets({ElementSet.parse(name) for name in names})
     if group is not None:
-        present = set(facts.groups())
-        matching = np.array([name in present and fnmatchcase(name, group) for name in facts.group_names], np.bool_)
-        if not matching.any():
-            raise InputError(f"group: {group!r} matches no group; there are {sorted(present)[:20]}")
-        chosen &= matching[facts.group]
+        present = sorted(facts.groups())
+        matching: set[str] = set()
+        for pattern in [group] if isinstance(group, str) else group:
+            matches = [name for name in present if fnmatchcase(name, pattern)]
+            if not matches:
+                raise InputError(f"group: {pattern!r} matches no group; there are {listed(present, 20)}")
+            matching.update(matches)
+        chosen &= np.array([name in matching for name in facts.group_names], np.bool_)[facts.group]
     return np.flatnonzero(chosen)

@@ -146,15 +146,17 @@ class FrameSequence(Sequence["Frame"]):
     def _repr_html_(self) -> str:
         return frames_card(self).html()
 
-    def where(self, *, elements: str | Iterable[str] | None = None, group: str | None = None) -> FrameSequence:
+    def where(
+        self, *, elements: str | Iterable[str] | None = None, group: str | Iterable[str] | None = None
+    ) -> FrameSequence:
         """The frames of some sets of elements, of some groups, or both.
 
         Parameters
         ----------
         elements : str or iterable of str, optional
             Names of sets, ``"CN"``: frames that have exactly the elements of one of them.
-        group : str, optional
-            A pattern of names of groups, ``"t03*"``.
+        group : str or iterable of str, optional
+            Patterns of names of groups, ``"t03*"``: frames of a group that one of them matches.
 
         Returns
         -------
@@ -166,7 +168,7 @@ class FrameSequence(Sequence["Frame"]):
         BasisError
             No elements have such a name.
         InputError
-            No group matches the pattern; names of groups are said.
+            No group matches a pattern; names of groups are said.
         """
         return self.take(frames_where(self.facts, elements, group))
 

@@ -178,6 +178,14 @@ class FrameTable:
                 origin=self.origin(k), pbc=tuple(pbc), labels=self.label_origins[label],
             )  # fmt: skip
 
+    def take(self, indices: NDArray[np.integer]) -> FrameTable:
+        """Some of the frames, in any order; names that only others have stay."""
+        counts, first = self.n_atoms[indices].astype(np.int64), self.starts[indices]
+        before = np.cumsum(counts) - counts
+        atoms = np.arange(int(counts.sum())) + np.repeat(first - before, counts)
+        of_atoms = {name: getattr(self, name)[atoms] for name in OF_ATOMS}
+        return replace(self, **of_atoms, **{name: getattr(self, name)[indices] for name in OF_FRAMES})
+
     def part(self, first: int, last: int) -> FrameTable:
         """The frames ``first`` to ``last - 1``; names that only others have stay."""
         atoms = slice(self.starts[first], self.starts[last])

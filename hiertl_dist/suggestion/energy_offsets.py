@@ -43,7 +43,8 @@ def energy_offsets(facts: FrameFacts) -> tuple[dict[str, float], tuple[str, ...]
     formula = facts.formula[known]
     energies = facts.energies[known] / facts.formulas.n_atoms[formula]
     numbers = np.bincount(formula, minlength=len(facts.formulas))
-    present = np.flatnonzero(numbers)
+    # in an order that follows from the formulas, and not from how they came together
+    present = np.array(sorted(np.flatnonzero(numbers).tolist(), key=lambda k: facts.formulas[k]), np.int64)
     means = np.bincount(formula, weights=energies, minlength=len(facts.formulas))[present] / numbers[present]
     roots = np.sqrt(numbers[present])
     elements = facts.elements(facts.has_energy)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
-from scipy.cluster.hierarchy import DisjointSet
 
+from ..dataset.fold_units import units_of
 from ..dataset.folds import require_enough
 from ..errors import HiertlError
 from ..frames.digests import first_equal
@@ -94,15 +94,8 @@ def _most_folds(frames: FrameSequence, split: str) -> int:
 
 def number_of_units(frames: FrameSequence, split: str) -> int:
     """How many units of some frames folds divide: configurations, or groups, of which those that share one are one."""
-    first = first_equal(frames.configurations)
-    again = np.flatnonzero(first != np.arange(len(frames)))
-    if split == "frame":
-        return len(frames) - len(again)
-    group = frames.facts.group
-    linked = DisjointSet(np.unique(group).tolist())
-    for one, other in np.unique(np.stack([group[again], group[first[again]]], axis=1), axis=0).tolist():
-        linked.merge(one, other)
-    return int(linked.n_subsets)
+    same = first_equal(frames.configurations).astype(np.int32)
+    return len(units_of(frames, same, by_group=split == "group", stratify=False))
 
 
 def lower_orders(blocks: Sequence[BlockChoice]) -> tuple[tuple[int, int, int], ...]:

@@ -117,10 +117,13 @@ def test_where(create, tmp_path):
     alike(data.where(elements="CN"), [f for f in frames if f.element_set == "CN"])
     alike(data.where(elements=["NC", "H"]), [f for f in frames if f.element_set in ("CN", "H")])
     alike(data.where(group="g[12]"), [f for f in frames if f.group in ("g1", "g2")])
+    alike(data.where(group=["g1", "*2"]), [f for f in frames if f.group in ("g1", "g2")])
+    with pytest.raises(InputError, match="'y' matches no group"):
+        data.where(group=["g1", "y"])
     alike(data.where(elements="C", group="g0"), [f for f in frames if (f.element_set, f.group) == ("C", "g0")])
     assert len(data.where(elements="Ta")) == 0
     assert list(data.where(elements="Ta")) == []
-    with pytest.raises(InputError, match=r"'x\*' matches no group; there are \['g0', 'g1', 'g2'\]"):
+    with pytest.raises(InputError, match=r"'x\*' matches no group; there are g0, g1, g2"):
         data.where(group="x*")
     with pytest.raises(BasisError):
         data.where(elements="CCN")
@@ -204,6 +207,22 @@ def test_a_card_for_notebooks(create, tmp_path):
     assert "FrameList: 12 frames" in FrameList(frames)._repr_html_()
     assert data != Dataset(tmp_path / "d")
     assert data.key == Dataset(tmp_path / "d").key
+
+
+@pytest.mark.parametrize("wrong", [np.array([True, False] * 4), [0.9, 1.2]])
+def test_a_mask_is_no_list_of_numbers(create, tmp_path, wrong):
+    frames = mixed(8)
+    data = create(tmp_path / "d", frames)
+    for sequence in (data, data[[3, 1, 2, 0, 7, 6, 5, 4]], FrameList(frames), data + frames[:3]):
+        with pytest.raises(TypeError, match=r"expected numbers of \d+ frames, found an array of .*data\[mask\]"):
+            sequence.take(np.asarray(wrong))
+
+
+def test_where_labels_were_read_alike_first_in_any_order(create, tmp_path):
+    frames = mixed(40)
+    data = create(tmp_path / "d", frames)
+    order = np.random.default_rng(1).permutation(40)
+    assert data[order].alike_labels() == FrameList([frames[i] for i in order]).alike_labels()
 
 
 def test_facts_of_a_list_are_those_of_its_frames():

@@ -274,7 +274,7 @@ class TestAgain:
             same(create(tmp_path / "d", pattern, append=True), data)
         (tmp_path / "c.extxyz").write_text(text_of(random_frames({"N": 5}, seed=4)))
         for change, sources, options, why in (
-            (None, pattern, {"group": "b"}, r"read in another way \(group 'a' then, 'b' now\)"),
+            (None, pattern, {"group": "b"}, r"read in another way \(group not named then, 'b' now\)"),
             (None, [{"path": [file], "stop": 3}], {}, "its frames would count twice"),
             (lambda: os.utime(file, ns=(1, 1)), pattern, {}, r"has changed since \(written again\); its frames would"),
             (lambda: file.write_text("3\n"), pattern, {}, r"has changed since \(\d+ bytes then, 2 now\)"),
@@ -440,6 +440,58 @@ class TestTwoImporters:
         same(Dataset(tmp_path / "d"), read_frames(file, group_key="config_type"))
 
 
+def test_parts_that_another_import_wrote_over_are_written_anew(tmp_path, monkeypatch):
+    """An import is stopped, another into the same folder too, whose part has chunks of several of the first."""
+    monkeypatch.setattr(importing, "RUN", 4000)
+    small, large = tmp_path / "small.extxyz", tmp_path / "large.extxyz"
+    small.write_text(text_of(random_frames({"C": 60})))
+    large.write_text(text_of(random_frames({"CN": 900}, atoms=27)))
+    folder, runner = tmp_path / "d", executor("serial")
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "finish", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            Dataset.create(folder, small, executor=runner)
+        patch.setattr(importing, "RUN", 2**30)
+        with pytest.raises(KeyboardInterrupt):
+            Dataset.create(folder, large, executor=runner)
+    assert len(list((folder / "ledger").iterdir())) > 3
+    same(Dataset.create(folder, small, executor=runner), read_frames(small))
+
+
+def test_files_are_called_apart_from_those_of_earlier_imports(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.extxyz").write_text(text_of(random_frames({"C": 2}, seed=ord(name))))
+    folder, runner = tmp_path / "d", executor("serial")
+    Dataset.create(folder, tmp_path / "a" / "x.extxyz", executor=runner)
+    Dataset.create(folder, tmp_path / "b" / "x.extxyz", append=True, executor=runner)
+    with pytest.warns(HiertlWarning, match="2 files passed over"):
+        data = Dataset.create(folder, f"{tmp_path}/*/x.extxyz", append=True, executor=runner)
+    assert [f.group for f in data] == ["x", "x", "b/x", "b/x", "c/x", "c/x"]
+    assert [f.origin.partition(",")[0] for f in data][::2] == ["x.extxyz", "b/x.extxyz", "c/x.extxyz"]
+    tables = [{"path": tmp_path / name / "x.extxyz", "group": name} for name in "ab"]
+    data = Dataset.create(tmp_path / "e", tables, executor=runner)
+    assert [(f.origin.partition(",")[0], f.group) for f in data][::2] == [("a/x.extxyz", "a"), ("b/x.extxyz", "b")]
+
+
+def test_frames_that_are_there_under_another_name_are_told(tmp_path):
+    file, folder, runner = tmp_path / "a.extxyz", tmp_path / "d", executor("serial")
+    file.write_text(text_of(random_frames({"C": 3})))
+    Dataset.create(folder, file, executor=runner)
+    file.rename(tmp_path / "b.extxyz")
+    text = r"3 of 3 frames added now have .* that was in the data set, such as b\.extxyz, frame 1, .* of a\.extxyz"
+    with pytest.warns(HiertlWarning, match=text):
+        Dataset.create(folder, tmp_path / "b.extxyz", append=True, executor=runner)
+    frames = random_frames({"N": 2})
+    Dataset.create(folder, frames, append=True, executor=runner)
+    with pytest.warns(HiertlWarning, match="2 of 2 frames added now"):
+        Dataset.create(folder, frames, append=True, executor=runner)
+
+
 def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
     file, folder = tmp_path / "a.extxyz", tmp_path / "killed"
     file.write_text(text_of(random_frames({"C": 90, "CN": 160})))
@@ -516,7 +568,7 @@ class TestCommand:
         assert command(words) == 0
         out = capsys.readouterr().out
         assert "0 frames added now" in out
-        assert "\nnote: nothing is new: no frames were added\n" in out
+        assert "\nnote: nothing is new: no frames were added, and" in out
         other = tmp_path / "b.extxyz"
         other.write_text(text_of(random_frames({"N": 5})))
         assert command([*words[:2], str(other), "--executor", "serial"]) == 2
@@ -529,7 +581,7 @@ class TestCommand:
         words = [*words[:2], str(other), "--append", "--executor", "serial", "--json"]
         assert command(words) == 0
         assert (facts := json.loads(capsys.readouterr().out))["added"] == 0
-        assert facts["notes"] == ["nothing is new: no frames were added"]
+        assert facts["notes"] == ["nothing is new: no frames were added, and those that are there were not read again"]
 
     def test_frames_without_labels_are_kept_and_that_is_told(self, tmp_path, file, capsys):
         bare = tmp_path / "bare.extxyz"
@@ -549,4 +601,7 @@ class TestCommand:
         )
         facts = json.loads(capsys.readouterr().out)
         assert facts["labelled"] == {"energy": 29, "forces": 29, "stress": 29, "none": 6}
-        assert facts["notes"][0].startswith("WARNING: no frame that was added now has an energy")
+        assert facts["notes"][0].startswith(
+            "3 of 3 frames added now have the atoms, positions and cell of an earlier one"
+        )
+        assert facts["notes"][1].startswith("WARNING: no frame that was added now has an energy")

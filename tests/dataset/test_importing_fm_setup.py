@@ -108,5 +108,9 @@ def test_the_command_and_a_file_beside_it(tmp_path, capsys):
     words = ["import", str(tmp_path / "d"), str(other), str(path), "--json", "--executor", "serial"]
     assert command(words) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts["notes"] == ["traj.xyzf: only the first 3 frames are read (NFRAMES); it has more"]
+    more, repeated = facts["notes"]
+    assert more == "traj.xyzf: only the first 3 frames are read (NFRAMES); it has more"
+    assert repeated.startswith(
+        "4 of 5 frames added now have the atoms, positions and cell of an earlier one of this import"
+    )
     assert [(s["source"], s["frames"]) for s in facts["labels"]] == [(str(other), 2), (str(tmp_path / "traj.xyzf"), 3)]
