@@ -13,6 +13,11 @@ UNLABELLED: Final = (
     "read these, into another folder"
 )
 
+UNUSED_KEY: Final = (
+    "frames have the key {0!r}, and groups are the names of the files, by which alone weights, hold-outs and folds can "
+    "tell frames apart later: --group-key {0} takes groups from it, --group-by-file says that files are meant"
+)
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
@@ -40,6 +45,7 @@ def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespa
     from ..dataset.importing import import_frames
     from ..files.json_files import json_text
     from ..frames.label_summary import summarise_labels
+    from ..suggestion.guessing import unused_group_key
     from ..text.words import count_text
 
     options = {f"{label}_key": getattr(arguments, f"{label}_key") for label in LABELS}
@@ -54,6 +60,11 @@ def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespa
         atoms, groups = int(facts.n_atoms.sum()), len(facts.groups())
         nothing = "nothing is new: no frames were added, and those that are there were not read again"
         notes = [*([] if done.added else [nothing]), *done.remarks(), *done.repeats]
+        key = ""
+        if done.added and arguments.group is None and arguments.group_key is None:
+            key = unused_group_key(arguments.data, arguments.format)
+        if key:
+            notes.append(UNUSED_KEY.format(key))
         labelled, of_these = _labelled(facts), _labelled(data[len(data) - done.added :].facts)
         if done.added and of_these["none"] == done.added:
             notes.append(UNLABELLED.format("no frame" if done.added == len(data) else "no frame that was added now"))

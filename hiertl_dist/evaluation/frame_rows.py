@@ -197,7 +197,11 @@ def check_elements(frames: Iterable[Frame], elements: Sequence[str]) -> None:
         frames = frames.take(np.flatnonzero(strange[frames.facts.sets])[:1])
     for frame in frames:
         if unknown := frame.elements - set(elements):
-            raise FrameError(f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {tuple(elements)}")
+            raise FrameError(
+                f"{frame.origin}: {', '.join(sorted(unknown))} not among the elements {tuple(elements)}; give a basis "
+                "that has all, or leave such frames out: in Python frames.where(elements=…) chooses some, on a command "
+                "line each set of elements can have a file, or a data set, of its own"
+            )
 
 
 def check_policy(policy: str) -> None:

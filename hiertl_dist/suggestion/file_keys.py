@@ -54,20 +54,22 @@ class FileKeys:
     groups: dict[str, Counter[str]] = field(default_factory=dict)
 
 
-def file_keys(path: Path, format: str = "extxyz") -> FileKeys:
-    """Read the comment lines of an extended XYZ file, or what ASE reads (``format="ase"``).
+def file_keys(path: Path, format: str = "extxyz", most: int | None = None) -> FileKeys:
+    """Read the comment lines of an extended XYZ file, or what ASE reads (``format="ase"``), of so many frames at most.
 
     Text that cannot be read is read as far as that goes. Of files of VASP the first frame is looked at: there are no
     keys in them but those of labels. Raises FrameError naming frame and line, or OSError, where the reader would.
     """
     in_file = FileKeys(path)
     if format == "ase":
-        for image in itertools.islice(images_of_ase(path), 1 if is_of_vasp(path) else None):
+        for image in itertools.islice(images_of_ase(path), 1 if is_of_vasp(path) else most):
             in_file.frames += 1
             _enter_image(in_file, image.atoms)
         return in_file
     with LineSource(path) as source:
         while (line := source.read_filled()) is not None and (n := whole_number(line.strip())):
+            if source.frame == most:
+                break
             source.frame += 1
             comment = source.read()
             if comment is None:

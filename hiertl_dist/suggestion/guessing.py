@@ -19,7 +19,7 @@ from ..dataset.dataset import Dataset
 from ..frames.label_summary import LabelSummary, summarise_labels
 from ..frames.labels import ALIKE, SIZES, likeness, other_quantity, says_reference
 from ..io.text_files import find_files
-from ..io.trajectories import format_of, iter_frames
+from ..io.trajectories import format_of, is_fm_setup, iter_frames
 from ..jobs.data_tables import dataset_of
 from .file_keys import GROUP_KEYS, FileKeys, file_keys
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
 
 GROUPS: Final = "groups are told apart by the key"
+
+MOST_FILES: Final = 20
+FIRST_FRAMES: Final = 200
+"""How much is looked at for a key that nobody named."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,16 @@ def guess_group_key(files: Sequence[FileKeys], notes: dict[str, list[str]]) -> s
         notes.setdefault(f"{GROUPS} {key!r}: {len(values)} groups", []).append("all files")
         return key
     return None
+
+
+def unused_group_key(paths: Iterable[str], format: str | None = None) -> str:
+    """A key by which groups could be told apart, of files of extended XYZ that are read without one; "" for none.
+
+    The first frames of some files are looked at.
+    """
+    files = [file for file, _ in find_files(list(paths))][:MOST_FILES]
+    text = [file for file in files if not is_fm_setup(file) and format_of(file, format) == "extxyz"]
+    return guess_group_key([file_keys(file, most=FIRST_FRAMES) for file in text], {}) or ""
 
 
 def guess_label_keys(

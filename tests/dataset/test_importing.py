@@ -565,6 +565,7 @@ class TestCommand:
         assert "29 frames, 348 atoms, 2 groups; 29 frames added now\nC 9, CN 20\n" in out
         assert "\nlabels, of 29 frames: energy 29, forces 29, stress 29\n" in out
         assert "energy 29 (key energy), forces 29 (key forces), stress 29 (key stress)" in out
+        assert "have the key" not in out
         assert command(words) == 0
         out = capsys.readouterr().out
         assert "0 frames added now" in out
@@ -594,6 +595,7 @@ class TestCommand:
         assert command(["import", str(tmp_path / "d"), str(file), *words, "--append"]) == 0
         out = capsys.readouterr().out
         assert "\nlabels, of 32 frames: energy 29, forces 29, stress 29; 3 without any\n" in out
+        assert "note: frames have the key 'config_type', and groups are the names of the files" in out
         assert "WARNING" not in out
         (tmp_path / "more.extxyz").write_bytes(bare.read_bytes())
         assert (
