@@ -19,6 +19,15 @@ for name in [n for n in os.environ if n.startswith(("PMI", "OMPI_", "SLURM_", "M
 
 
 @pytest.fixture(scope="session")
+def two_processes():
+    """An executor of two worker processes for all tests that only need one: starting it takes longer than they do."""
+    from hiertl_dist.executors import ProcessesExecutor
+
+    with ProcessesExecutor(2) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference data: ``$HIERTL_SHARED``, else ``../shared/data``. Skips where it is absent."""
     folder = Path(os.environ.get("HIERTL_SHARED", ROOT.parent / "shared" / "data"))

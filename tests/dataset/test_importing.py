@@ -68,12 +68,22 @@ def same(data, frames):
     assert [f.labels.keys for f in data] == [f.labels.keys for f in frames]
 
 
-@pytest.mark.parametrize("kind", ["serial", "processes", "dask"])
-def test_the_frames_are_those_that_are_read(tmp_path, file, small_runs, kind):
+@pytest.fixture(scope="module")
+def dask():
+    with executor("dask", workers=2) as runner:
+        yield runner
+
+
+@pytest.fixture(params=["serial", "two_processes", "dask"])
+def anyone(request):
+    """Who imports."""
+    return executor("serial") if request.param == "serial" else request.getfixturevalue(request.param)
+
+
+def test_the_frames_are_those_that_are_read(tmp_path, file, small_runs, anyone):
     other = tmp_path / "b.extxyz"
     other.write_bytes(gzip.compress(text_of(random_frames({"N": 25}, seed=3)).encode()))
-    with executor(kind, workers=1 if kind == "serial" else 2) as runner:
-        data = create(tmp_path / "d", str(tmp_path / "?.extxyz"), executor=runner, group_key="config_type")
+    data = create(tmp_path / "d", str(tmp_path / "?.extxyz"), executor=anyone, group_key="config_type")
     same(data, read_frames(str(tmp_path / "?.extxyz"), group_key="config_type"))
     assert len(data._index.parts) > 5
 
@@ -310,14 +320,10 @@ class TestDamage:
         file.write_text(text)
         same(create(tmp_path / "d", file), read_frames(file))
 
-    @pytest.mark.parametrize("kind", ["processes", "dask"])
-    def test_workers_tell_of_it_alike(self, tmp_path, file, kind):
+    def test_workers_tell_of_it_alike(self, tmp_path, file, anyone):
         file.write_text(file.read_text() + "2\n\nC 0 0 0\n")
-        with (
-            executor(kind, workers=2) as runner,
-            pytest.raises(FrameError, match=r"frame 30.*expected 2 atoms, found 1"),
-        ):
-            create(tmp_path / "d", file, executor=runner)
+        with pytest.raises(FrameError, match=r"frame 30.*expected 2 atoms, found 1"):
+            create(tmp_path / "d", file, executor=anyone)
 
     def test_a_file_that_changes_between_the_looks(self, tmp_path, file, monkeypatch):
         given = sorted_out(file, {})

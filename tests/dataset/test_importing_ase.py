@@ -51,10 +51,10 @@ NAMES = ("OUTCAR", "a.traj", "c.extxyz", "b.db", "vasprun.xml")
 @pytest.mark.parametrize("kind", ["serial", "processes"])
 @pytest.mark.filterwarnings("ignore:Dataset.create.*the electrons may not have converged")
 @pytest.mark.filterwarnings("ignore:read_frames.*the electrons may not have converged")
-def test_frames_are_those_that_are_read(folder, kind):
+def test_frames_are_those_that_are_read(folder, kind, two_processes):
     paths = [folder / name for name in NAMES]
-    with executor(kind, **({"workers": 2} if kind == "processes" else {})) as workers:
-        same(Dataset.create(folder / "d", paths, executor=workers), read_frames(paths))
+    runner = two_processes if kind == "processes" else executor("serial")
+    same(Dataset.create(folder / "d", paths, executor=runner), read_frames(paths))
 
 
 @pytest.mark.filterwarnings("ignore:Dataset.create.*the electrons may not have converged")

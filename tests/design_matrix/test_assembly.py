@@ -34,7 +34,7 @@ from hiertl_dist.design_matrix.store_layout import LABEL_ARRAYS
 from hiertl_dist.errors import InnerCutoffError, StoreError
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
 from hiertl_dist.evaluation.frame_rows import rows_of
-from hiertl_dist.executors import SerialExecutor, TaskFailed, executor
+from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.executors.base import pack
 from hiertl_dist.frames.rows import SUMMARY_KINDS, n_rows, row_labels
 from hiertl_dist.model.one_body import without_one_body
@@ -194,10 +194,9 @@ def test_one_block_after_another_is_the_same_as_all_at_once(tmp_path, done, froz
     assert set(store.keys("blocks/CN")) == set(done.store.keys("blocks/CN"))
 
 
-def test_processes_write_the_same_store(done, frozen, tmp_path):
+def test_processes_write_the_same_store(done, frozen, tmp_path, two_processes):
     """As other executors do, in test_bits.py."""
-    with executor("processes", workers=2) as two:
-        other = assemble(FRAMES, BASIS, tmp_path / "two", frozen=[frozen], executor=two)
+    other = assemble(FRAMES, BASIS, tmp_path / "two", frozen=[frozen], executor=two_processes)
     assert files_below(other.store.path, *ARRAYS) == files_below(done.store.path, *ARRAYS)
     assert other.store.layout() == done.store.layout()
 

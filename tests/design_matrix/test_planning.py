@@ -154,9 +154,8 @@ def described(plan):
     ]
 
 
-def test_the_plan_does_not_depend_on_the_executor(plan):
-    with executor("processes", workers=2) as two:
-        assert described(make_plan(FRAMES, BASIS, executor=two)) == described(plan)
+def test_the_plan_does_not_depend_on_the_executor(plan, two_processes):
+    assert described(make_plan(FRAMES, BASIS, executor=two_processes)) == described(plan)
     with executor("serial") as one:
         assert described(make_plan(FRAMES, BASIS, executor=one)) == described(plan)
 

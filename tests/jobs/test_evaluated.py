@@ -15,7 +15,7 @@ from hiertl_dist import Dataset, Frame, Model
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.evaluation.coverage import OutOfRange, coverage_report, joined_coverage
 from hiertl_dist.evaluation.energies import Evaluation, sum_evaluations
-from hiertl_dist.executors import SerialExecutor, executor
+from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.frames.frame_sequence import FrameList, JoinedFrames
 from hiertl_dist.jobs import evaluated as evaluated_module
 from hiertl_dist.jobs import evaluating, samples
@@ -105,10 +105,9 @@ def test_a_data_set_and_a_list_give_the_same_bits(on_disk):
     assert repr(some) == repr(everything(evaluate_frames([MODEL], [FRAMES[i] for i in shuffled])))
 
 
-def test_bits_do_not_depend_on_who_works(on_disk):
+def test_bits_do_not_depend_on_who_works(on_disk, two_processes):
     expected = repr(everything(evaluate_frames([MODEL], on_disk, SERIAL, points=True)))
-    with executor("processes", workers=2) as two:
-        assert repr(everything(evaluate_frames([MODEL], on_disk, two, points=True))) == expected
+    assert repr(everything(evaluate_frames([MODEL], on_disk, two_processes, points=True))) == expected
 
 
 def test_a_sum_of_models_is_that_of_its_evaluations():

@@ -26,7 +26,7 @@ from hiertl_dist.algebra import ConvergenceError, Lasso
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.dataset.folds import Folds, assign_folds
 from hiertl_dist.errors import InputError, StoreError
-from hiertl_dist.executors import ProcessesExecutor, SerialExecutor
+from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.frames.rows import OBJECTIVES, SUMMARY_KINDS, kind_codes
@@ -487,12 +487,11 @@ def test_more_frames_of_another_element_set_leave_results_as_they_are(tmp_path):
 # ---- executors and stores
 
 
-def test_the_answer_is_that_of_one_process_to_the_bit(tmp_path):
+def test_the_answer_is_that_of_one_process_to_the_bit(tmp_path, two_processes):
     found = []
-    for i, executor in enumerate((SerialExecutor(), ProcessesExecutor(2))):
-        with executor:
-            folders = {"summaries": tmp_path / f"summaries{i}", "store": tmp_path / f"design{i}.zarr"}
-            found.append(search(noisy_frames(), BASIS, SETTINGS, executor=executor, **folders))
+    for i, executor in enumerate((SerialExecutor(), two_processes)):
+        folders = {"summaries": tmp_path / f"summaries{i}", "store": tmp_path / f"design{i}.zarr"}
+        found.append(search(noisy_frames(), BASIS, SETTINGS, executor=executor, **folders))
     first, second = found
     assert digest(first) == digest(second)
     assert first.identity["batches"] == second.identity["batches"]

@@ -13,7 +13,7 @@ from view_oracle import plain_view as view
 from hiertl_dist import Frame, design_rows
 from hiertl_dist.algebra import Lasso, Ridge
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError
-from hiertl_dist.executors import ProcessesExecutor, SerialExecutor
+from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.frames.rows import SUMMARY_KINDS, kind_codes
 from hiertl_dist.uncertainty.active_selection import leverage, select
@@ -99,13 +99,12 @@ def test_from_nothing_it_is_greedy_search(weights, objective):
     check(found, brute(ALPHA * np.eye(n), range(len(POOL)), 5, weights=weights, objective=objective))
 
 
-def test_labels_do_not_matter_nor_do_workers_or_memory(fitted):
+def test_labels_do_not_matter_nor_do_workers_or_memory(fitted, two_processes):
     expected = select(BARE, 4, fitted)
     assert select(POOL, 4, fitted) == expected
     assert select(POOL, 4, fitted, memory=0) == expected
-    with ProcessesExecutor(2) as workers:
-        assert select(POOL, 4, fitted, executor=workers) == expected
-        assert leverage(POOL[:3], fitted, executor=workers) == leverage(POOL[:3], fitted)
+    assert select(POOL, 4, fitted, executor=two_processes) == expected
+    assert leverage(POOL[:3], fitted, executor=two_processes) == leverage(POOL[:3], fitted)
 
 
 def test_all_blocks_of_a_basis_are_the_default():

@@ -15,7 +15,7 @@ from hiertl_dist import Frame, Model
 from hiertl_dist.algebra import Lasso, RFactor, Ridge
 from hiertl_dist.algebra.solve import solve as solve_linear
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError
-from hiertl_dist.executors import ProcessesExecutor, SerialExecutor, TaskFailed
+from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.model.parameters import Penalty, merge_parameters
 from hiertl_dist.uncertainty.committee import MEMBERS, committee, multiplicities
@@ -156,11 +156,10 @@ def test_deviations_are_standard_errors():
     assert bootstrap.energy == pytest.approx(expected * ((runs - 1) / runs) ** 0.5, rel=0.1)
 
 
-def test_workers_change_nothing(chosen):
+def test_workers_change_nothing(chosen, two_processes):
     one = committee(chosen, Ridge(ALPHA), kind="bootstrap", members=2)
-    with ProcessesExecutor(2) as workers:
-        other = committee(chosen, Ridge(ALPHA), kind="bootstrap", members=2, executor=workers)
-        said = other.evaluate(NEW, executor=workers)
+    other = committee(chosen, Ridge(ALPHA), kind="bootstrap", members=2, executor=two_processes)
+    said = other.evaluate(NEW, executor=two_processes)
     for a, b in zip(one.members, other.members, strict=True):
         np.testing.assert_array_equal(a.coefficients, b.coefficients)
     for a, b in zip(one.evaluate(NEW), said, strict=True):
