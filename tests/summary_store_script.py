@@ -20,7 +20,7 @@ import numpy as np
 from hiertl_dist.algebra import RFactor
 from hiertl_dist.files.json_files import digest_of
 from hiertl_dist.fitting.summary_store import SummaryStore
-from hiertl_dist.frames.frame_records import RECORD, RecordTexts
+from hiertl_dist.frames.frame_records import RecordTexts
 from hiertl_dist.frames.rows import Group
 
 SETTINGS = {"policy": "refuse", "blocks": {"C": "c1", "N": "n1"}}
@@ -52,9 +52,8 @@ class Told(NamedTuple):
 
 def recorded(*told):
     """Records of frames that are told of in words, in one part."""
-    texts, rows = RecordTexts(), np.zeros(len(told), RECORD)
-    for i, one in enumerate(told):
-        rows[i] = texts.row(*one)
+    texts = RecordTexts()
+    rows = texts.told([one._asdict() for one in told])
     return [texts.records(rows)]
 
 

@@ -101,7 +101,7 @@ def hold_out(
     held_out = np.array([name in whole_groups for name in facts.group_names], np.bool_)[facts.group]
     if fraction is not None or every is not None:
         others = np.flatnonzero(~held_out)
-        rest = sequence.take(others)
+        rest = sequence.take(others) if len(others) < len(sequence) else sequence
         single = _drawn(rest, fraction, seed) if fraction is not None else _counted(rest, every or 0)
         if not single.any():
             raise InputError(

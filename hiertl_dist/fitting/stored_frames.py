@@ -2,7 +2,7 @@
 
 A batch of a million frames has 92 MB of records, and in its JSON as many texts as there are groups, compositions and
 files, and a SHA-256 for each block of some thousand frames: so the id of a batch, the SHA-256 of its JSON, is of the
-records too. Who needs them goes through them block by block; nobody keeps them.
+records too. Who needs them goes through them block by block.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,8 +70,7 @@ class FramesEntry:
         """
         if isinstance(content, list):
             texts = RecordTexts()
-            for part in _parts_of_json(content):
-                texts.rows(part)
+            texts.told(content)
             return cls(len(content), *texts.names(), PART, ())
         return cls(
             int(content["count"]), tuple(content["groups"]), tuple(content["compositions"]), tuple(content["origins"]),
@@ -100,7 +100,8 @@ class StoredFrames:
         """Raise FileNotFoundError, and StoreError where the file is not what was written."""
         entry = self.entry
         if entry.in_json:
-            yield from _parts_of_json(read_content(self.path.with_suffix(".json"))["frames"])
+            listed = _listed(self.path.with_suffix(".json"))
+            yield from (listed.take(slice(first, first + PART)) for first in range(0, entry.count, PART))
             return
         with self.path.open("rb") as stream:
             size, expected = os.fstat(stream.fileno()).st_size, entry.count * RECORD.itemsize
@@ -180,14 +181,12 @@ def _blocks(records: Iterable[FrameRecords], texts: RecordTexts) -> Iterator[NDA
         yield np.concatenate(waiting)
 
 
-def _parts_of_json(records: list[Mapping[str, Any]]) -> Iterator[FrameRecords]:
-    """The records that stores of format 1 have in the JSON of a batch."""
-    for start in range(0, len(records), PART):
-        own = records[start : start + PART]
-        rows, texts = np.zeros(len(own), RECORD), RecordTexts()
-        for i, record in enumerate(own):
-            rows[i] = texts.row(**record)
-        yield texts.records(rows)
+@lru_cache(maxsize=16)
+def _listed(path: Path) -> FrameRecords:
+    """The records that stores of format 1 have in the JSON of a batch; kept, for it takes long to read."""
+    texts = RecordTexts()
+    rows = texts.told(read_content(path)["frames"])
+    return texts.records(rows)
 
 
 def _bytes_of(rows: NDArray[np.void]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from .frame_sequence import DIGEST
 from .frame_table import Codes, Numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -127,17 +127,21 @@ class RecordTexts:
             rows[name] = numbers[which.reshape(-1)]
         return rows
 
-    def row(
-        self, digest: str, fold: int, origin: str, group: str, composition: str = "", configuration: str = ""
-    ) -> NDArray[np.void]:
-        """The row of one frame that is told of in words; digests are in hexadecimal, an empty one is of nobody."""
-        row = np.zeros((), RECORD)
-        text, number, line = Numbered.of(origin)
-        row["digest"] = np.frombuffer(bytes.fromhex(digest), np.uint8)
-        row["configuration"] = np.frombuffer(bytes.fromhex(configuration), np.uint8) if configuration else 0
-        row["fold"], row["group"], row["composition"] = fold, self.groups[group], self.compositions[composition]
-        row["origin"], row["number"], row["line"] = self.origins[text], number, line
-        return row
+    def told(self, frames: Sequence[Mapping[str, Any]]) -> NDArray[np.void]:
+        """Rows of frames in words: digests in hexadecimal, an empty configuration where nobody said."""
+        rows = np.zeros(len(frames), RECORD)
+        origins = [Numbered.of(f["origin"]) for f in frames]
+        nobody = DIGEST * "00"
+        for name, texts in (
+            ("digest", [f["digest"] for f in frames]),
+            ("configuration", [f.get("configuration", "") or nobody for f in frames]),
+        ):  # fmt: skip
+            rows[name] = np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(len(frames), DIGEST)
+        rows["fold"], rows["group"] = [f["fold"] for f in frames], [self.groups[f["group"]] for f in frames]
+        rows["composition"] = [self.compositions[f.get("composition", "")] for f in frames]
+        rows["origin"], rows["number"] = [self.origins[o.text] for o in origins], [o.number for o in origins]
+        rows["line"] = [o.line for o in origins]
+        return rows
 
     def records(self, rows: NDArray[np.void]) -> FrameRecords:
         """Records of rows whose texts these are."""
