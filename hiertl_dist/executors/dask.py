@@ -210,8 +210,9 @@ class _DaskCrew(Crew):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # only where the verb was interrupted is anything in flight; and then the scheduler may be gone too
-        with suppress(OSError, TimeoutError):
+        # only where the verb was interrupted is anything in flight; and then the scheduler may be gone too, or a worker
+        # that leaves know nothing of the plugin (KeyError), which must not stand in the place of the interrupt
+        with suppress(OSError, TimeoutError, KeyError):
             if self._flying:
                 self._client.cancel([future for _, future in self._flying.values()])
             self._client.unregister_worker_plugin(self._name)
