@@ -59,7 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, KeyError, ArithmeticError) as error:
         return _fail(error, 2)
     except KeyboardInterrupt:
-        print("interrupted; what is complete of stores and data sets is kept, and the same command goes on from there", file=sys.stderr)
+        print(
+            "interrupted; what is complete of stores and data sets is kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
         return 130
 
 
