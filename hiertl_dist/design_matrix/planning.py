@@ -315,7 +315,8 @@ def _cut(
         widest = max(b.n_columns for b in blocks_of(basis) if b.name.is_subset(elements))
         return min(SEGMENT_ROWS, TILE_BYTES // (8 * widest))
 
-    segments = cut_segments(frames, used[~(scans.inside & skip)], most_rows)
+    kept = used[~scans.inside] if skip and scans.inside.any() else used
+    segments = cut_segments(frames, kept, most_rows)
     tiles = []
     for segment in segments:
         own = np.searchsorted(used, segment.indices)
