@@ -13,7 +13,6 @@ import os
 import pickle
 import re
 import sys
-import threading
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -24,10 +23,9 @@ from typing import Any, ClassVar, Self, TextIO
 
 import cloudpickle  # type: ignore[import-untyped, unused-ignore]
 import psutil
-import scipy.linalg  # noqa: F401  loaded now, so that the limit in `one_blas_thread` reaches its BLAS too
-import threadpoolctl
 
 from hiertl_dist.errors import HiertlError, InputError
+from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.progress import Progress, progress
 
 Call = Callable[..., Any]
@@ -94,46 +92,6 @@ def pack(things: Any) -> bytes:
     """Functions with all that they carry, lambdas and partials too; ``pickle.loads`` unpacks them."""
     packed: bytes = cloudpickle.dumps(things, protocol=5)
     return packed
-
-
-class _OneThread:
-    """The process-wide limit of one thread for BLAS and OpenMP.
-
-    It is counted, for calls may run in threads of one process.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._first: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            # set anew on each entry: OpenMP has a number for each thread, and libraries may have been loaded
-            self._take_control()
-            limits = threadpoolctl.threadpool_limits(limits=1)
-            self._first = limits if self._inside == 0 else self._first
-            self._inside += 1
-
-    def __exit__(self, *exc: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                # only the first knows what was set before, and calls in other threads needed it until now
-                self._take_control()
-                self._first.restore_original_limits()
-                self._take_control()
-                self._first = None
-
-    @staticmethod
-    def _take_control() -> None:
-        """Forget which thread may set the limit: threadpoolctl (from 3.8) ignores all but one, in silence."""
-        forget = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", None)
-        if forget is not None:
-            forget(force=True)
-
-
-one_thread = _OneThread()
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from hiertl_dist.executors.base import (
     Node,
     Reporting,
     attempt,
-    one_thread,
     task_failed,
     tree,
 )
+from hiertl_dist.executors.blas_threads import one_thread
 
 
 class SerialExecutor(Executor):
