@@ -16,7 +16,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
 
 from hiertl_dist.algebra.direct import ridge
 from hiertl_dist.algebra.errors import ConvergenceError
@@ -238,6 +237,8 @@ def _smallest(spectrum: Spectrum) -> float:
 
 def _best(spectrum: Spectrum, settings: BayesianRidge) -> float:
     """The alpha of the largest evidence; inf where it rises to the end."""
+    from scipy.optimize import brentq  # it takes long to load, and is seldom needed
+
     low, high = math.log10(_smallest(spectrum)), math.log10(_LARGEST * spectrum.s2[0])
     grid = np.logspace(low, high, math.ceil(_PER_DECADE * (high - low)))
     grid[0] = _smallest(spectrum)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import blas, lapack
-from scipy.sparse.linalg import LinearOperator, onenormest
 
 Matrix = npt.NDArray[np.float64]
 Vector = npt.NDArray[np.float64]
@@ -184,6 +183,8 @@ def _inverse_norm(n: int, solve: Callable[[Vector], Vector], transposed: Callabl
     LAPACK's own estimators (dtrcon, dpocon) are not used: they add up with dasum, which in OpenBLAS adds in another
     order where its argument lies otherwise in memory, so that last digits differ from run to run.
     """
+    from scipy.sparse.linalg import LinearOperator, onenormest  # it takes long to load, and workers solve nothing
+
     alternating = np.array([1.0 + i / max(n - 1, 1) for i in range(n)])
     alternating[1::2] *= -1.0
     with np.errstate(over="ignore", invalid="ignore"):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.cluster.hierarchy import DisjointSet
 
 from ..errors import InputError
 from ..frames.digests import DigestIndex, first_equal
@@ -226,6 +225,8 @@ def _joined_groups(
     codes: NDArray[np.int32], names: tuple[str, ...], same: NDArray[np.integer]
 ) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     """The unit of each frame, where groups that share a configuration are one; the least name of each unit."""
+    from scipy.cluster.hierarchy import DisjointSet  # it takes long to load, and is seldom needed
+
     sets: DisjointSet[int] = DisjointSet(np.unique(codes).tolist())
     differ = np.flatnonzero(codes != codes[same])
     for one, other in np.unique(np.stack([codes[differ], codes[same[differ]]]), axis=1).T.tolist():

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from ..algebra import ARD, BayesianRidge, ElasticNet, NoRegularisation, RFactor, Ridge, penalises_all
 from ..algebra.posterior import Posterior
@@ -187,6 +186,8 @@ def fitted_noise(cells: Sequence[Cell]) -> KindNoise:
         ratio = typical * np.exp(log_ratio)
         log_scale2 = np.log(scale2(ratio))
         return float(len(cells) * (shares @ np.log(variances + ratio) + log_scale2) + log_scale2**2 / PRIOR)
+
+    from scipy.optimize import minimize_scalar  # it takes long to load, and is seldom needed
 
     limit = np.log(WIDEST)
     # the likelihood may have two maxima: the best of a coarse look is followed up
