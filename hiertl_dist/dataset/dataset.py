@@ -17,8 +17,9 @@ import numpy as np
 from ..errors import HiertlWarning, StoreError
 from ..files.paths import local_path
 from ..frames.choosing import checked_numbers
+from ..frames.digests import DIGEST
 from ..frames.frame_facts import ENERGY, FORCES, STRESS, FrameFacts
-from ..frames.frame_sequence import DIGEST, FrameSequence
+from ..frames.frame_sequence import FrameSequence
 from ..frames.frame_table import joined_tables
 from ..frames.labels import AlikeLabels
 from ..io.trajectories import warn_of_labels

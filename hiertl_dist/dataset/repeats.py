@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..frames.digests import first_equal
-from ..frames.frame_sequence import DIGEST
+from ..frames.digests import DIGEST, first_equal
 from ..text.words import count_text
 from .part_reader import PartReader
 

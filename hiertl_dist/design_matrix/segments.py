@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..evaluation.contacts import frames_label
-from ..frames.frame_sequence import DIGEST, FrameList, FrameSequence
+from ..frames.digests import DIGEST
+from ..frames.frame_sequence import FrameList, FrameSequence
 from ..frames.rows import POOLED, SUMMARY_KINDS, Group
 from ..text.display import Shown
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import StoreError
 from ..files.paths import replacing
-from ..frames.frame_sequence import DIGEST
+from ..frames.digests import DIGEST
 from .store_layout import read_layout
 
 if TYPE_CHECKING:

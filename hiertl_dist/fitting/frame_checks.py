@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import StoreError
-from ..frames.digests import DigestIndex, first_equal, heads_of, is_among, repeated
+from ..frames.digests import DIGEST, DigestIndex, first_equal, heads_of, is_among, repeated
 from ..frames.frame_records import FrameRecords, JoinedRecords
-from ..frames.frame_sequence import DIGEST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from .frame_sequence import DIGEST
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
+DIGEST: Final = 32
+"""Bytes of a digest."""
+
 CHUNK: Final = 2**13
 """Digests that are looked up at once."""
+
+
+def bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
+    """(n, 32) digests that are texts, as bytes."""
+    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, DIGEST)
 
 
 def hex_of(digests: NDArray[np.uint8]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from .frame_sequence import DIGEST
+from .digests import DIGEST
 from .frame_table import Codes, Numbered
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import numpy as np
 from ..text.cards import frames_card
 from ..text.display import listed
 from .choosing import checked_numbers, frames_where, numbers_meant
+from .digests import DIGEST, bytes_of
 from .frame import Frame
 from .frame_facts import facts_of, joined_facts
 from .frame_table import joined_tables, table_of
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from .frame_facts import FrameFacts
     from .frame_table import FrameTable
     from .labels import LabelOrigin
-
-DIGEST: Final = 32
-"""Bytes of a digest."""
 
 MOST_RUNS: Final = 1024
 """Runs of frames of one sequence after the other, as which frames of several are kept; of more the order is kept."""
@@ -236,12 +234,12 @@ class FrameList(FrameSequence):
     @property
     def digests(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
-        return _bytes_of(f.digest for f in self._frames)
+        return bytes_of(f.digest for f in self._frames)
 
     @property
     def configurations(self) -> NDArray[np.uint8]:
         """As of :class:`FrameSequence`."""
-        return _bytes_of(f.configuration for f in self._frames)
+        return bytes_of(f.configuration for f in self._frames)
 
     @property
     def stresses(self) -> NDArray[np.float64]:
@@ -310,8 +308,8 @@ class JoinedFrames(FrameSequence):
 
     def take(self, indices: NDArray[np.integer]) -> FrameSequence:
         """As of :class:`FrameSequence`."""
-        checked = checked_numbers(indices, len(self))
-        numbers = checked if self._order is None else self._order[checked]
+        numbers = checked_numbers(indices, len(self))
+        numbers = numbers if self._order is None else self._order[numbers]
         of_part = np.searchsorted(self._starts, numbers, side="right") - 1
         runs = np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(of_part)) + 1) if len(numbers) else []
         if mixed := len(runs) > MOST_RUNS:
@@ -349,7 +347,7 @@ class JoinedFrames(FrameSequence):
     def stresses(self) -> NDArray[np.float64]:
         """As of :class:`FrameSequence`."""
         joined = np.concatenate([np.empty((0, 6)), *(p.stresses for p in self._parts)])
-        return joined if self._order is None else joined[self._order]
+        return joined[... if self._order is None else self._order]
 
     @property
     def identities(self) -> list[str]:
@@ -373,7 +371,7 @@ class JoinedFrames(FrameSequence):
 
 def joined_frames(parts: Sequence[FrameSequence]) -> FrameSequence:
     """Sequences as one: lists as a list, and those without a frame left out."""
-    parts = [part for part in parts if len(part)] or parts
+    parts = [part for part in parts if len(part)] or parts[:1]
     if len(parts) == 1:
         return parts[0]
     if all(isinstance(part, FrameList) for part in parts):
@@ -383,13 +381,9 @@ def joined_frames(parts: Sequence[FrameSequence]) -> FrameSequence:
 
 def _are_frames(other: object) -> bool:
     """Whether something is a sequence of frames; of one that is none of ours all are looked at."""
-    return isinstance(other, FrameSequence) or (
-        isinstance(other, list | tuple) and all(isinstance(frame, Frame) for frame in other)
+    return isinstance(other, FrameSequence | list | tuple) and (
+        isinstance(other, FrameSequence) or all(isinstance(frame, Frame) for frame in other)
     )
-
-
-def _bytes_of(digests: Iterable[str]) -> NDArray[np.uint8]:
-    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, DIGEST)
 
 
 def sequence_of(frames: Iterable[Frame]) -> FrameSequence:
