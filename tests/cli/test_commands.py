@@ -678,7 +678,7 @@ def test_interrupted(run, tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "fit_job", failing(KeyboardInterrupt))
     code, _, err = run("fit", write_job(tmp_path))
     assert code == 130
-    assert "what is complete in the store is kept" in err
+    assert "what is complete of stores and data sets is kept, and the same command goes on from there" in err
 
 
 def test_a_failed_task_is_no_fault_of_the_input(run, tmp_path, monkeypatch):
