@@ -336,7 +336,7 @@ def test_a_search_of_the_file_runs_as_it_is(case, tmp_path, capsys):
     for name, own in stages.items():
         assert set(own["blocks"]) == {name, *fits.get(name, {}).get("partial", ())}
         assert [c["regulariser"]["alpha"] for c in own["candidates"]] == [1e-4, 1e-3, 1e-2, 1e-1]
-    if case in ("hierarchy", "mixtures alone", "molecules"):  # what is recommended works too
+    if case in ("hierarchy", "molecules"):  # what is recommended works too
         assert "# orders = " in text
         output.write_text(text.replace("# orders = ", "orders = "))
         axis = tomllib.loads(output.read_text())["search"]["grid"]["orders"]
