@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..errors import InputError
 from ..files.json_files import json_text
 
-Told = Mapping[str, Any]
+SourceTable = Mapping[str, Any]
 """A source, as ``Source.as_dict`` gives it for JSON."""
 
 
@@ -20,7 +20,7 @@ class New(NamedTuple):
     passed_over: tuple[str, ...]
 
 
-def new_files(sources: Sequence[Told], before: Sequence[Told]) -> New:
+def new_files(sources: Sequence[SourceTable], before: Sequence[SourceTable]) -> New:
     """Which files are in a data set already, as they are and read alike.
 
     Parameters
@@ -48,17 +48,17 @@ def new_files(sources: Sequence[Told], before: Sequence[Told]) -> New:
     return New(tuple(new), tuple(dict.fromkeys(passed_over)))
 
 
-def _is_plain(source: Told) -> bool:
+def _is_plain(source: SourceTable) -> bool:
     """Whether a source is all frames of some files, each once."""
     return set(source) == {"files"}
 
 
-def refuse_overlaps(sources: Sequence[Told], before: Sequence[Told] = ()) -> None:
+def refuse_overlaps(sources: Sequence[SourceTable], before: Sequence[SourceTable] = ()) -> None:
     """Raise InputError where a file is read twice, by these sources or by one of them and one that came before.
 
     Parts of it that start and stop keep apart are no fault.
     """
-    known: dict[str, list[tuple[Told, Told]]] = {}
+    known: dict[str, list[tuple[SourceTable, SourceTable]]] = {}
     for number, source in enumerate([*before, *sources]):
         for file in source.get("files", ()):
             others = known.setdefault(file["file"], [])
@@ -73,7 +73,7 @@ def refuse_overlaps(sources: Sequence[Told], before: Sequence[Told] = ()) -> Non
             others.append((source, file))
 
 
-def _in_the_data_set(file: Told, there: Told) -> tuple[str, str]:
+def _in_the_data_set(file: SourceTable, there: SourceTable) -> tuple[str, str]:
     """What to say of a file that an earlier import read, and what to do."""
     known = "it is in the data set already"
     if (file["size"], file["mtime_ns"]) != (there["size"], there["mtime_ns"]):
@@ -91,6 +91,6 @@ def _named(value: str | None) -> str:
     return "not named" if value is None else repr(value)
 
 
-def are_apart(one: Told, other: Told) -> bool:
+def are_apart(one: SourceTable, other: SourceTable) -> bool:
     """Whether what two sources read of one file, by their start and stop, shares no frame."""
     return any(a.get("stop", math.inf) <= b.get("start", 0) for a, b in ((one, other), (other, one)))

@@ -145,7 +145,7 @@ def _group_in_two_folds(records: Iterable[FrameRecords]) -> tuple[int, int] | No
 
 def _alike(records: Iterable[FrameRecords], column: str) -> _Alike:
     """The records that share what a column of digests has with others; nobody's, all zeros, is shared with none."""
-    again = repeated(np.concatenate([np.empty(0, np.uint64), *(heads_of(_told(part, column)) for part in records)]))
+    again = repeated(np.concatenate([np.empty(0, np.uint64), *(heads_of(_known_of(part, column)) for part in records)]))
     digests, places, folds = [np.empty((0, DIGEST), np.uint8)], [np.empty(0, np.int64)], [np.empty(0, np.int32)]
     start = 0
     for part in records if len(again) else ():
@@ -157,7 +157,7 @@ def _alike(records: Iterable[FrameRecords], column: str) -> _Alike:
     return _Alike(np.concatenate(places), first_equal(np.concatenate(digests)), np.concatenate(folds))
 
 
-def _told(part: FrameRecords, column: str) -> NDArray[np.uint8]:
+def _known_of(part: FrameRecords, column: str) -> NDArray[np.uint8]:
     """What a column of digests has, but for those that are nobody's."""
     digests: NDArray[np.uint8] = part.rows[column]
     return digests[digests.any(axis=1)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..dataset.folds import assign_folds
 from ..errors import StoreError
-from ..frames.digests import DigestIndex, first_equal, heads_of
+from ..frames.digests import DigestIndex, first_equal
 from ..frames.frame_records import JoinedRecords
 from ..text.words import count_text
 from .frame_checks import require_one_fold
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from ..frames.frame_sequence import FrameSequence
     from .summary_batches import Batch
     from .summary_store import SummaryStore
-
-MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
-"""2⁶⁴ divided by the golden ratio, odd: numbers times it are spread over all bits, and differ where they did."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,5 +174,4 @@ def _strange_and_new(
 
 def _source_keys(configurations: NDArray[np.uint8], groups: NDArray[np.int32]) -> NDArray[np.uint8]:
     """(n, 40) what is the same for frames of one configuration and group, and for no others."""
-    heads = heads_of(configurations) ^ (groups.astype(np.uint64) + np.uint64(1)) * MIXER
-    return np.concatenate([heads[:, np.newaxis].view(np.uint8), configurations], axis=1)
+    return np.concatenate([configurations, groups.astype(np.int64)[:, np.newaxis].view(np.uint8)], axis=1)
