@@ -206,6 +206,7 @@ def parameters_dict(given: Parameters) -> dict[str, Any]:
         "coverage": {key: list(span) for key, span in given.coverage.items()},
         # its name of before: digests of settings name the folders of stores, and are compared with those there
         **({"untold": [dict(d) for d in given.undetermined]} if given.undetermined else {}),
+        **({"without_data": dict(given.without_data)} if given.without_data else {}),
     }  # fmt: skip
 
 
@@ -214,7 +215,7 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
     return Parameters(
         Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
         {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],
-        undetermined=tuple(table.get("untold", ())),
+        undetermined=tuple(table.get("untold", ())), without_data=table.get("without_data", {}),
     )  # fmt: skip
 
 

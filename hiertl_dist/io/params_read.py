@@ -15,6 +15,7 @@ from ..model.basis import Basis, ClusterType, Edge, Elements, Pair, cluster_name
 from ..model.blocks import columns_of, orbits, pattern_of
 from ..model.parameters import Parameters, Penalty
 from ..model.undetermined import undetermined_text
+from ..model.without_data import WAYS
 from ..text.words import finite_number, shown, whole_number
 from .masses import own_masses
 from .params_scan import scan
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 Values = dict[tuple[Elements, tuple[int, ...]], float]
 
-NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:", "UNDETERMINED_ENERGIES:")
+NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:", "UNDETERMINED_ENERGIES:", "WITHOUT_DATA:")
 RENAMED: Final = {"UNTOLD:": "UNDETERMINED_ENERGIES:"}
 """What such comments were called before, in files that are read still."""
 
@@ -61,6 +62,7 @@ class _Builder:
         self.left_out: dict[Elements, int] = {}
         self.coverage: dict[str, tuple[float, float]] = {}
         self.undetermined: list[dict[str, float]] = []
+        self.without_data: dict[str, str] = {}
 
     def parameters(self) -> Parameters:
         pairs = self._pairs()
@@ -77,8 +79,9 @@ class _Builder:
         if self.undetermined:
             remarks += (f"{self.sections.path}: {undetermined_text(self.undetermined)}",)
         return Parameters(
-            basis, coefficients, wall, self.coverage, self.sections.path, remarks, tuple(self.undetermined)
-        )
+            basis, coefficients, wall, self.coverage, self.sections.path, remarks, tuple(self.undetermined),
+            self.without_data,
+        )  # fmt: skip
 
     def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
         try:
@@ -116,6 +119,8 @@ class _Builder:
                     self._note_orders(line, words)
                 elif keyword == "UNDETERMINED_ENERGIES:":
                     self._note_undetermined(line, words)
+                elif keyword == "WITHOUT_DATA:":
+                    self._note_without_data(line, words)
                 else:
                     self._note_coverage(line, words, pairs)
         elements = self.sections.elements
@@ -152,6 +157,13 @@ class _Builder:
             wanted = "UNDETERMINED_ENERGIES: elements of the file, each once with a number, which are not all zero"
             self.sections.fail(line, wanted, " ".join(words))
         self.undetermined.append({e: x for e, x in zip(named, amounts, strict=True) if x is not None})
+
+    def _note_without_data(self, line: int, words: list[str]) -> None:
+        members = [self._cluster(line, w) for w in words[1:]]
+        if len(words) < 2 or words[0] not in WAYS or not all(2 <= len(m) <= 4 for m in members):
+            wanted = f"WITHOUT_DATA: {' or '.join(WAYS)}, and names of clusters of 2 to 4 elements of the file"
+            self.sections.fail(line, wanted, " ".join(words))
+        self.without_data.update((cluster_name(m), words[0]) for m in members)
 
     def _cluster(self, line: int, name: str) -> Elements:
         try:

@@ -2,7 +2,7 @@
 
 The layout is chimes_lsq's, row for row, because chimes_md counts lines. What the format has no place for
 (orders of single types, two- and one-body types that are left out, coverage, combinations of energies of free atoms
-that the data did not determine) is kept in comments.
+that the data did not determine, how types without data were made) is kept in comments.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..errors import ParameterFileError
 from ..files.paths import local_path, replacing
 from ..model.basis import cluster_name, edges_of
 from ..model.blocks import pattern_of, type_powers
+from ..model.without_data import WAYS
 from .masses import MASSES
 from .params_sections import COUNT_OF_BODY, NOTE, SECTION_OF_BODY, WRITTEN_BY, edge_permutations
 
@@ -35,6 +36,9 @@ RESERVED: Final = re.compile(
     r"TRIPLETS|QUADRUPLETS|MAPS|S_MAXIM|S_MINIM|COUL|POVR|BCH|EXCLD?[12]B):"
 )
 """chimes_calculator looks for its keywords anywhere in a line, comments included."""
+
+NAMES_A_LINE: Final = 40
+"""Cluster types that a comment of many of them names at most."""
 
 NAME_OF_BODY: Final = {3: "TRIPLET", 4: "QUADRUPLET"}
 
@@ -158,6 +162,10 @@ class _Writer:
             yield f"{NOTE}COVERAGE: {block} {name} {_number(low)} {_number(high)}"
         for direction in self.parameters.undetermined:
             yield f"{NOTE}UNDETERMINED_ENERGIES: {' '.join(f'{e} {_number(x)}' for e, x in direction.items())}"
+        for way in WAYS:
+            names = [n for n, own in self.parameters.without_data.items() if own == way]
+            for first in range(0, len(names), NAMES_A_LINE):
+                yield f"{NOTE}WITHOUT_DATA: {way} {' '.join(names[first : first + NAMES_A_LINE])}"
 
     # -- header -----------------------------------------------------------------------------------
 

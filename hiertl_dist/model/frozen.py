@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError, MismatchError
 from ..frames.frame_sequence import sequence_of
+from ..frames.type_names import split_symbols
 from .basis import cluster_name
 from .blocks import columns_of
 from .cluster_types import ClusterType
@@ -124,7 +125,7 @@ def reaching_wall(wall: Penalty, basis: Basis, coverage: Mapping[str, tuple[floa
 
 def fitted_parameters(
     basis: Basis, columns: Sequence[Column], values: Any, energies: Mapping[str, float], penalty: Penalty,
-    coverage: Mapping[str, tuple[float, float]], source: str,
+    coverage: Mapping[str, tuple[float, float]], source: str, without_data: Mapping[str, str] | None = None,
 ) -> Parameters:  # fmt: skip
     """What a fit says, as parameters.
 
@@ -144,6 +145,8 @@ def fitted_parameters(
         By ``"block:pair"``, shortest and longest distance (Å) that was fitted.
     source : str
         What the result is, for messages.
+    without_data : mapping from str to {"zero", "mixed"}, optional
+        Types that no frame of the fit informed, and how the fit made them; of elements that the result lacks left out.
 
     Returns
     -------
@@ -166,4 +169,5 @@ def fitted_parameters(
     basis = basis.with_types(kept).with_energies({})
     basis = basis.restricted(set().union(*(t.elements for t in kept)))
     numbers = [by_column[c] if c.powers else energies[c.elements[0]] for c in columns_of(basis)]
-    return Parameters(basis, np.array(numbers), penalty, coverage, source)
+    ways = {n: way for n, way in (without_data or {}).items() if set(split_symbols(n)) <= set(basis.elements)}
+    return Parameters(basis, np.array(numbers), penalty, coverage, source, without_data=ways)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..errors import InputError, MismatchError, ParameterFileError
+from ..errors import BasisError, InputError, MismatchError, ParameterFileError
+from ..frames.element_set import ElementSet
+from ..frames.type_names import split_symbols
 from ..text.cards import parameters_card
 from ..text.display import Shown
 from .basis import Basis
 from .blocks import Columns, columns_of
 from .undetermined import combined
+from .without_data import checked_ways, ways_of_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from .basis import ClusterType
     from .undetermined import Direction
+    from .without_data import WithoutData
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,15 @@ class Parameters(Shown, card=parameters_card):
     undetermined : tuple of Mapping from str to float
         Directions (an amount by element) in the energies of free atoms that the data did not determine, see
         :mod:`hiertl_dist.model.undetermined`: energies of what has numbers of atoms along one of them lack a constant.
+    without_data : Mapping from str to {"zero", "mixed"}
+        By the name of a cluster type that no fitted frame informed, such as ``MoNbTa``: made from lower blocks
+        (``mixed``), or left without terms on purpose (``zero``), see :mod:`hiertl_dist.model.without_data`.
 
     Raises
     ------
     ParameterFileError
-        A number of coefficients that is not that of the columns, or a coefficient that is not finite.
+        A number of coefficients that is not that of the columns, a coefficient that is not finite, or types without
+        data that can't be: another word, or no cluster of the elements.
     """
 
     basis: Basis
@@ -80,6 +88,7 @@ class Parameters(Shown, card=parameters_card):
     source: str = "parameters"
     notes: tuple[str, ...] = ()
     undetermined: tuple[Direction, ...] = ()
+    without_data: WithoutData = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values = np.array(self.coefficients, np.float64)
@@ -93,6 +102,10 @@ class Parameters(Shown, card=parameters_card):
             raise ParameterFileError(f"{self.source}: the coefficient of {column} is not finite")
         values.setflags(write=False)
         object.__setattr__(self, "coefficients", values)
+        try:
+            object.__setattr__(self, "without_data", checked_ways(self.without_data, self.basis.elements))
+        except BasisError as error:
+            raise ParameterFileError(f"{self.source}: types without data: {error}") from error
 
     @property
     def columns(self) -> Columns:
@@ -138,7 +151,17 @@ class Parameters(Shown, card=parameters_card):
         coverage = {key: r for key, r in self.coverage.items() if key.partition(":")[0] in blocks}
         coefficients = np.array([values[c] for c in columns_of(basis)])
         undetermined = _undetermined_of(self, basis)
-        return replace(self, basis=basis, coefficients=coefficients, coverage=coverage, undetermined=undetermined)
+        names = {t.name for t in basis.types}
+        elements = set().union(*(t.elements for t in basis.types))
+        ways = {
+            n: way
+            for n, way in self.without_data.items()
+            if (n in names if way == "mixed" else elements.issuperset(split_symbols(n)))
+        }
+        return replace(
+            self, basis=basis, coefficients=coefficients, coverage=coverage, undetermined=undetermined,
+            without_data=ways,
+        )  # fmt: skip
 
     def restricted(self, blocks: AbstractSet[str]) -> Parameters:
         """The part of some blocks only.
@@ -161,7 +184,8 @@ class Parameters(Shown, card=parameters_card):
         source = self.source if whole else f"{self.source} ({', '.join(sorted(blocks))})"
         coefficients = np.array([values[c] for c in columns_of(basis)])
         undetermined = _undetermined_of(self, basis)
-        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, undetermined)
+        ways = {n: w for n, w in self.without_data.items() if whole or ElementSet.of(split_symbols(n)) in blocks}
+        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, undetermined, ways)
 
 
 def _undetermined_of(whole: Parameters, basis: Basis) -> tuple[Direction, ...]:
@@ -190,7 +214,8 @@ def merge_parameters(
     Returns
     -------
     merged : Parameters
-        Every cluster type of the parts. Of a pair that two parts of one block cover, the range that both do.
+        Every cluster type of the parts. Of a pair that two parts of one block cover, the range that both do. What one
+        part has from its data counts as having data.
 
     Raises
     ------
@@ -233,7 +258,8 @@ def merge_parameters(
     source = " + ".join(p.source for p in parts)
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     undetermined = combined(d for part in parts for d in part.undetermined)
-    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes, undetermined)
+    ways = ways_of_sum([({t.elements for t in p.basis.types}, p.without_data) for p in parts])
+    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes, undetermined, ways)
 
 
 def refuse_shared_types(parts: Sequence[Parameters]) -> None:

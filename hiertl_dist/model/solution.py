@@ -119,7 +119,7 @@ class Solution(Shown, card=solution_card):
         Returns
         -------
         dict from str to Any
-            The attributes, the numbers of columns and rows, and the coverage (Å).
+            The attributes, the numbers of columns and rows, the coverage (Å), and the types without data.
         """
         return {
             "block": self.block, "blocks": list(self.blocks), "columns": self.n_columns, "rows": self.rows,
@@ -129,6 +129,7 @@ class Solution(Shown, card=solution_card):
             "hyperparameters": dict(self.hyperparameters),
             "residuals": {g: vars(r) for g, r in self.residuals.items()},
             "coverage": {p: list(r) for p, r in self.parameters.coverage.items()},
+            "without_data": dict(self.parameters.without_data),
         }  # fmt: skip
 
     def save(self, path: str | Path) -> None:
@@ -199,7 +200,7 @@ class Solution(Shown, card=solution_card):
         notes = (f"{source}: {undetermined_text(undetermined)}",) if undetermined else ()
         parameters = Parameters(
             Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, source, notes,
-            undetermined,
+            undetermined, meta.get("without_data", {}),
         )  # fmt: skip
         return cls(
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],

@@ -151,10 +151,16 @@ def parameters_card(parameters: Any) -> Card:
         ("wall", f"{parameters.penalty.scale:g} kcal/mol/Å³ within {parameters.penalty.distance:g} Å of rmin"),
         ("fitted on, Å", listed([f"{k} {a:.3f}–{b:.3f}" for k, (a, b) in parameters.coverage.items()], 5)
          if parameters.coverage else "not known"),
+        *((f"types without data, {way}", listed(names, 8)) for way, names in _ways(parameters.without_data).items()),
         *notes_of(parameters.notes),
     ]  # fmt: skip
     title = f"Parameters of {', '.join(basis.elements)}: {len(parameters.coefficients)} coefficients, {count} not zero"
     return Card(title, tuple(facts))
+
+
+def _ways(without_data: Any) -> dict[str, list[str]]:
+    """Names of types without data by how the model made them."""
+    return {way: [n for n, own in without_data.items() if own == way] for way in dict.fromkeys(without_data.values())}
 
 
 def model_card(model: Any) -> Card:
