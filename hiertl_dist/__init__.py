@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .executors.base import TaskFailed
     from .fitting.block_fit import BlockFit, fit_block
     from .fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
+    from .fitting.probe_rows import ProbeRows, reduce_probes
     from .fitting.reduction import Summaries, reduce_rows
     from .fitting.settings import FitSettings, HierarchyOptions
     from .fitting.stored_summaries import open_summaries
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from .model.basis import Basis, ClusterType, Cutoff, Edge, Pair
     from .model.blocks import Block, Column, blocks_of, columns_of, lsq_order
     from .model.parameters import Parameters, Penalty
+    from .model.priors import Prior
     from .model.solution import Solution
     from .model_selection.cross_validation import CrossValidation, cross_validate
     from .model_selection.held_out_errors import HeldOut
@@ -89,13 +91,14 @@ __all__ = [
     "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit",
     "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input",
     "InputError", "LabelSummary", "LaunchError", "LockError", "MismatchError", "MissingFileError", "Model",
-    "ModelPosterior", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "ResourceError",
+    "ModelPosterior", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows",
+    "ResourceError",
     "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries", "Survey", "TaskFailed",
     "UnknownBlockError", "UnsafeGram", "View",
     "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
     "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
     "lsq_order", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup", "read_frames",
-    "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "summarise_labels", "survey", "view",
+    "reduce_probes", "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "summarise_labels", "survey", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -117,6 +120,7 @@ _PLACES: Final = {
     "executors.base": "TaskFailed",
     "fitting.block_fit": "BlockFit fit_block",
     "fitting.hierarchy": "HierarchyFit fit_all_at_once fit_hierarchy",
+    "fitting.probe_rows": "ProbeRows reduce_probes",
     "fitting.reduction": "Summaries reduce_rows",
     "fitting.settings": "FitSettings HierarchyOptions",
     "fitting.stored_summaries": "open_summaries",
@@ -134,6 +138,7 @@ _PLACES: Final = {
     "model.basis": "Basis ClusterType Cutoff Edge Pair",
     "model.blocks": "Block Column blocks_of columns_of lsq_order",
     "model.parameters": "Parameters Penalty",
+    "model.priors": "Prior",
     "model.solution": "Solution",
     "model_selection.cross_validation": "CrossValidation cross_validate",
     "model_selection.held_out_errors": "HeldOut",

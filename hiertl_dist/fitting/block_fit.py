@@ -25,6 +25,7 @@ from ..text.display import Shown
 from ..text.result_cards import block_fit_card
 from .reduction import Summaries, reduce_rows
 from .settings import FitSettings
+from .view_priors import probe_rows_of, with_prior
 from .view_solutions import as_regulariser, energies_of, solution_of, solved_whole
 from .views import weighted, whole_view, with_automatic
 from .weights import AUTO, check_fit_weights, explicit
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from ..frames.pooling import Pooling
     from ..model.basis import Basis
     from ..model.parameters import Parameters
+    from .probe_rows import ProbeRows
     from .views import View
     from .weights import AutoWeights
 
@@ -84,6 +86,7 @@ def fit_block(
     frame_sets: Sequence[str] | None = None,
     left_open: OpenEnergies | None = None,
     left_out: Collection[str] | None = None,
+    probes: Sequence[Frame] | None = None,
 ) -> BlockFit:
     """Fit one block on the frames that contain exactly its elements, other models frozen.
 
@@ -115,6 +118,9 @@ def fit_block(
         One-body energies that fits of lower blocks left open (:attr:`BlockFit.left_open`), to be fitted here.
     left_out : Collection of str, optional
         Elements that may lack a one-body term on purpose; default: those of whose own block the basis has terms.
+    probes : Sequence of Frame, optional
+        Structures on which a prior holds predictions; default: as many as it says, made of the frames of single
+        elements.
 
     Returns
     -------
@@ -152,10 +158,10 @@ def fit_block(
             chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
         )  # fmt: skip
         segments, pooling = pooled_segments(plan.segments, explicit(settings.weights), settings.apart)
+        rows = probe_rows_of(settings.prior, frames, probes, basis, names, executor=runner, memory=memory)
         given, linear, fallback = _reduce_and_solve(
             replace(plan, segments=segments), pooling, names, settings, frozen=shapes, executor=runner, memory=memory,
-            energies=energies,
-            store=None if assembly is None else assembly.store,
+            energies=energies, store=None if assembly is None else assembly.store, probes=rows,
         )  # fmt: skip
     notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
     solution = solution_of(
@@ -193,7 +199,7 @@ def _choose_frames(
 
 def _reduce_and_solve(
     plan: Plan, pooling: Pooling, names: Sequence[str], settings: FitSettings, *, frozen: Sequence[Parameters],
-    executor: Executor, memory: int | None, store: DesignStore | None, energies: EnergyTerms,
+    executor: Executor, memory: int | None, store: DesignStore | None, energies: EnergyTerms, probes: ProbeRows | None,
 ) -> tuple[View, LinearSolution, tuple[str, ...]]:  # fmt: skip
     """What was solved, the answer, and a note where method ``auto`` had to reduce the rows again."""
     kinds = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
@@ -205,7 +211,7 @@ def _reduce_and_solve(
         )  # fmt: skip
         summaries = replace(summaries, pooled=pooling.pooled, notes=(*summaries.notes, *pooling.notes))
         try:
-            given, linear = solve_summaries(summaries, as_regulariser(settings.regulariser), settings, executor)
+            given, linear = solve_summaries(summaries, as_regulariser(settings.regulariser), settings, executor, probes)
         except UnsafeGram as error:
             if kind == kinds[-1]:
                 raise
@@ -216,10 +222,12 @@ def _reduce_and_solve(
 
 
 def solve_summaries(
-    summaries: Summaries, regulariser: Regulariser, settings: FitSettings, executor: Executor
-) -> tuple[View, LinearSolution]:
+    summaries: Summaries, regulariser: Regulariser, settings: FitSettings, executor: Executor,
+    probes: ProbeRows | None = None,
+) -> tuple[View, LinearSolution]:  # fmt: skip
     """The whole view of summaries, weighted, and its answer; one item, so that every process gets the same bits."""
     given = whole_view(summaries, settings.weights, settings.objective)
+    given = with_prior(given, settings.prior, summaries.frozen, probes)
     task = partial(_weigh_and_solve, given=given, automatic=settings.weights == AUTO)
     answer = executor.run(task, [regulariser], label=str, what=f"solve {'+'.join(summaries.blocks)}")[0]
     if isinstance(answer, UnsafeGram):

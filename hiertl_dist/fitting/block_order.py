@@ -76,7 +76,10 @@ def wanted_blocks(
     problems = Problems()
     for block in (b for b in candidates if b not in wanted and b not in free):
         larger = [w for w in wanted if block.is_proper_subset(w)]
-        if larger or options.only is not None:
+        if (way := options.way_of_missing) != "refuse" and len(block.elements) > 1:
+            made = "made of lower blocks" if way == "mixed" else "zero in the model"
+            tell(f"block {block}: no frame contains exactly its elements: its terms are {made}")
+        elif larger or options.only is not None:
             needed = f", and {larger[0]} stands on it" if larger else ""
             problems.add(
                 f"block {block}: no frame contains exactly {', '.join(sorted(block.elements))}{needed}; give such "
@@ -192,11 +195,27 @@ def _check_lower(
         check_frozen(basis, options.together(block), below_of(block, less(frozen, set(wanted)), free))
         lower = [n for n in names if n.is_proper_subset(block)]
         refitted = {b for w in wanted[: wanted.index(block)] for b in options.together(w)[1:]}
-        if missing := [n for n in lower if n not in {*wanted, *frozen_blocks, *free, *refitted}]:
+        made = {n for n in lower if options.way_of_missing != "refuse" and len(n.elements) > 1}
+        if missing := [n for n in lower if n not in {*wanted, *frozen_blocks, *free, *refitted, *made}]:
             raise InputError(
                 f"block {block}: its lower blocks {', '.join(missing)} are in the basis, but neither fitted here nor "
                 "frozen; freeze their files, or leave their types out of the basis"
             )
+
+
+def blocks_to_make(
+    wanted: Sequence[ElementSet], basis: Basis, frozen: Sequence[Parameters], options: HierarchyOptions
+) -> list[ElementSet]:
+    """Blocks of several elements that no frame informs and the options want made or zero, small sets first.
+
+    Those of whose elements one has no block itself are left out with it.
+    """
+    if options.way_of_missing == "refuse":
+        return []
+    present = {*fitted_blocks(wanted, options), *(b for f in frozen for b in blocks_in(f))}
+    single = {e for b in present if len(b.elements) == 1 for e in b.elements}
+    names = [b.name for b in blocks_of(basis)]
+    return [b for b in names if len(b.elements) > 1 and b not in present and b.elements <= single]
 
 
 def fitted_blocks(wanted: Iterable[str], options: HierarchyOptions) -> set[ElementSet]:

@@ -11,14 +11,17 @@ from ..executors import borrowed
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of
+from ..model.mixing import mixed_parameters
 from ..model.one_body import OpenEnergies, one_body_values, without_one_body
 from ..model.parameters import Parameters, Penalty, merge_parameters
+from ..model.priors import MIXED, Prior
 from ..text.display import Shown
 from ..text.result_cards import hierarchy_card
 from .block_fit import BlockFit, fit_block
 from .block_order import (
     below_of,
     blocks_in,
+    blocks_to_make,
     check_climb_contacts,
     check_frozen_complete,
     choose_blocks,
@@ -117,13 +120,17 @@ def fit_hierarchy(
     if executor is not None:  # before anything that ranks with other frames would judge differently
         executor.require_alike(frames.identities, "frames")
     wanted = choose_blocks(frames, basis, frozen, options, tell)
+    made = blocks_to_make(wanted, basis, frozen, options)
     fits: dict[str, BlockFit] = {}
     current: list[Parameters] = []
     fitted: set[ElementSet] = set()
     left_open = OpenEnergies()
     with borrowed(executor) as runner:
         check_climb_contacts(frames, basis, wanted, frozen, options, runner)
-        for block in wanted:
+        for block in sorted([*wanted, *made], key=lambda b: len(b.elements)):
+            if block in made:
+                current = with_made(current, block, basis, frozen, options, tell)
+                continue
             free = options.together(block)[1:]
             below = below_of(block, (*less(frozen, fitted), *current), free)
             left_open = left_open.without([e for b in free if len(b.elements) == 1 for e in b.elements])
@@ -134,7 +141,7 @@ def fit_hierarchy(
             fit = fit_block(
                 frames, basis, block, free=free, frozen=below, settings=own_weights(options, block, frames),
                 executor=runner, store=options.store, memory=options.memory, left_open=movable,
-                left_out=fitted_blocks(wanted, options),
+                left_out=fitted_blocks(wanted, options), probes=options.probes,
             )  # fmt: skip
             fits[block] = fit
             done(fit)
@@ -143,7 +150,34 @@ def fit_hierarchy(
             fitted |= set(map(ElementSet.parse, fit.solution.blocks))
     _tell_open(left_open, tell)
     model = merged_model([*less(frozen, fitted), *current], basis, _wall(options, wanted))
+    model = _stating_zeros(model, made, basis, options)
     return HierarchyFit(fits, tuple(frozen), model, left_open)
+
+
+def with_made(
+    current: Sequence[Parameters], block: ElementSet, basis: Basis, frozen: Sequence[Parameters],
+    options: HierarchyOptions, tell: Callable[[str], None],
+) -> list[Parameters]:  # fmt: skip
+    """Models so far, and where it is to be mixed, a block without frames that is made of them."""
+    if options.way_of_missing != MIXED:
+        return list(current)
+    below = below_of(block, (*frozen, *current), ())
+    prior = options.of(block).prior
+    kinds = [t for t in basis.types if t.block == block]
+    part = mixed_parameters(basis, kinds, below, prior if prior.mean == MIXED else Prior(mean=MIXED))
+    tell(f"block {block}: made of lower blocks")
+    for note in part.notes:
+        tell(f"  note: {note}")
+    return [*current, part]
+
+
+def _stating_zeros(model: Model, made: Sequence[ElementSet], basis: Basis, options: HierarchyOptions) -> Model:
+    """The model, saying of which types it is without terms on purpose."""
+    if not made or options.way_of_missing == MIXED:
+        return model
+    zero = {t.name: "zero" for t in basis.types if t.block in made}
+    parameters = model.parameters
+    return Model(replace(parameters, without_data={**zero, **parameters.without_data}))
 
 
 def _tell_open(left_open: OpenEnergies, tell: Callable[[str], None]) -> None:

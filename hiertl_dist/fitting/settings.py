@@ -14,6 +14,7 @@ from ..frames.pooling import check_apart
 from ..frames.rows import OBJECTIVES
 from ..model.blocks import sets_used
 from ..model.one_body import MISSING_ENERGIES
+from ..model.priors import MIXED, Prior
 from ..text.display import Shown
 from ..text.problems import joined
 from ..text.table_keys import REGULARISERS, elsewhere
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 A_TABLE: Final = """expected a table such as {"kind": "ridge", "alpha": 0.1}"""
 
+MISSING: Final = ("refuse", "zero", "mixed")
 METHODS: Final = ("rfactor", "gram", "auto")
 
 
@@ -65,6 +67,9 @@ class FitSettings(Shown):
     apart : Sequence of str
         Patterns of groups of frames whose rows, and so residuals, are kept apart. Of others, those that no weight names
         are pooled where there are more than a few, see :mod:`~hiertl_dist.frames.pooling`.
+    prior : Prior, str or Mapping
+        ``"zero"``, ``"mixed"``, or a table, see :meth:`~hiertl_dist.model.priors.Prior.of`: what the block's
+        coefficients are drawn to by the regulariser. Blocks of single elements have nothing below them to lean on.
 
     Raises
     ------
@@ -81,8 +86,10 @@ class FitSettings(Shown):
     penalty: Penalty | None = None
     missing_energies: MissingEnergies = "refuse"
     apart: Sequence[str] = ()
+    prior: Prior = field(default_factory=Prior)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "prior", Prior.of(self.prior))
         checked_choice(self.weights)
         check_apart(self.apart)
         if self.missing_energies not in MISSING_ENERGIES:
@@ -118,6 +125,13 @@ class HierarchyOptions(Shown):
         Folder of the design store; ``None`` streams.
     memory : int or None
         Bytes that all workers may take together; default: what is available.
+    missing : {"refuse", "zero", "mixed"} or None
+        What becomes of blocks of several elements that no frame informs: ``"refuse"`` leaves them out of the model,
+        whose evaluation then refuses frames that have them; ``"zero"`` means that they are zero; ``"mixed"`` makes
+        their coefficients of those of lower blocks, see :mod:`hiertl_dist.model.mixing`. ``None``: mixed where the
+        general prior is, else refuse. With ``only``, nothing is made.
+    probes : Sequence of Frame or None
+        Structures on which priors hold predictions; ``None``: made of the frames of single elements.
     """
 
     settings: FitSettings = field(default_factory=FitSettings)
@@ -126,6 +140,18 @@ class HierarchyOptions(Shown):
     only: Sequence[str] | None = None
     store: str | Path | None = None
     memory: int | None = None
+    missing: str | None = None
+    probes: Sequence[Frame] | None = None
+
+    def __post_init__(self) -> None:
+        if self.missing is not None and self.missing not in MISSING:
+            raise InputError(f"missing: expected one of {MISSING}, found {self.missing!r}")
+        settings = (self.settings, *self.block_settings.values())
+        if self.probes is not None and not any(s.prior.probes for s in settings):
+            raise InputError(
+                'probes: no prior holds predictions on them; say prior = {mean = "mixed", probes = '
+                f"{len(self.probes)}}}"
+            )
 
     def normal(self) -> HierarchyOptions:
         """The same with every block's name in sorted form. Raises BasisError where one is no name of elements.
@@ -141,6 +167,13 @@ class HierarchyOptions(Shown):
             partial={ElementSet.parse(b): _parsed(free) for b, free in self.partial.items()},
             only=None if self.only is None else _parsed(self.only),
         )
+
+    @property
+    def way_of_missing(self) -> str:
+        """What becomes of blocks without frames: ``"refuse"``, ``"zero"`` or ``"mixed"``."""
+        if self.only is not None:
+            return "refuse"
+        return self.missing or (MIXED if self.settings.prior.mean == MIXED else "refuse")
 
     def of(self, block: str) -> FitSettings:
         """The settings of a block.

@@ -21,10 +21,12 @@ from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
 from ..model.frozen import check_frozen, require_parameters
 from ..model.one_body import MissingEnergies, OpenEnergies, one_body_values, settled_energies, zero_notes
 from ..model.parameters import Parameters
+from ..model.priors import Prior
 from ..model.solution import Solution
 from ..model.truncation import lower_basis
 from .reduction import Summaries
 from .stored_pooling import refuse_pooled
+from .view_priors import with_prior
 from .views import View, group_factors, weighted
 from .weights import AUTO, checked_choice, explicit
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ..model.blocks import Block
+    from .probe_rows import ProbeRows
 
 
 # long: its parameters are documented
@@ -49,6 +52,8 @@ def view(
     objective: str = "lsq",
     missing_energies: MissingEnergies = "refuse",
     left_open: Collection[str] = (),
+    prior: Prior | Mapping[str, Any] | str = "zero",
+    probes: ProbeRows | None = None,
 ) -> View:
     """Choose what to fit.
 
@@ -82,6 +87,12 @@ def view(
         a free atom: ``"refuse"``, ``"fit"`` it, or ``"zero"`` is meant.
     left_open : Collection of str
         Elements whose energies fits of lower blocks left open: they are fitted here.
+    prior : Prior, str or Mapping
+        ``"zero"``, ``"mixed"`` or a table, see :meth:`~hiertl_dist.model.priors.Prior.of`: what the regulariser draws
+        the coefficients to; a mixed mean is made of the frozen models.
+    probes : ProbeRows, optional
+        Rows of :func:`~hiertl_dist.fitting.probe_rows.reduce_probes`, on which predictions are held to those of the
+        mean, as hard as ``probe_weight`` of the prior says.
 
     Returns
     -------
@@ -114,6 +125,7 @@ def view(
         summaries, basis, names, kept, tuple(frozen_models), dict(explicit(weights)), objective, factors, energies,
         notes=notes,
     )  # fmt: skip
+    chosen = with_prior(chosen, Prior.of(prior), (*summaries.frozen, *frozen_models), probes)
     return chosen if weights != AUTO else weighted(chosen)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import algebra
-from ..algebra import ARD, BayesianRidge, RFactor, penalises_all, regulariser_from_dict
+from ..algebra import ARD, BayesianRidge, RFactor, penalises_all, regulariser_from_dict, regulariser_to_dict
 from ..algebra.lasso_path import LassoPath as KnotsOfPath
 from ..algebra.lasso_path import lasso_path
 from ..algebra.ridge_grid import RidgeGrid as PointsOfGrid
@@ -109,7 +109,13 @@ def solved(given: View, rows: Summary, regularisers: Sequence[Regulariser], coun
     """The answers of :func:`~hiertl_dist.algebra.solve_all` to the summary of a view's rows, or of some of them.
 
     One-body coefficients are those above ``given.zeros``, whether they are penalised, which acts on the whole, or not.
+    Penalties act on the deviation from the mean of the view's prior, in units of its standard deviations.
     """
+    if given.deviation is not None:
+        _refuse_counted(given, regularisers)
+        plain = replace(given, deviation=None)
+        answers = solved(plain, given.deviation.scaled(rows), regularisers, counted)
+        return [given.deviation.solution(a) for a in answers]
     by_place: dict[int, LinearSolution] = {}
     for whole in (False, True):
         places = [i for i, r in enumerate(regularisers) if penalises_all(r) == whole]
@@ -125,6 +131,25 @@ def solved(given: View, rows: Summary, regularisers: Sequence[Regulariser], coun
             answers = algebra.solve_all(rows, chosen, counted, given.unpenalised)
         by_place |= zip(places, answers, strict=True)
     return [by_place[i] for i in range(len(regularisers))]
+
+
+def _refuse_counted(given: View, regularisers: Sequence[Regulariser]) -> None:
+    """Raise InputError where rows of probes would count as data."""
+    if given.deviation is not None and given.deviation.rows is not None:
+        for regulariser in regularisers:
+            if isinstance(regulariser, BayesianRidge | ARD):
+                kind = regulariser_to_dict(regulariser)["kind"]
+                raise InputError(
+                    f"prior: {kind} counts rows, and those of probe structures are no data; use ridge, or no probes"
+                )
+
+
+def _refuse_of_probes(given: View, what: str) -> None:
+    if given.deviation is not None and given.deviation.rows is not None:
+        raise InputError(
+            f"path: the choices among the points of a {what} path count rows, and those of probe structures are no "
+            "data; take a view without probes"
+        )
 
 
 def _with_zeros(given: View, rows: RFactor) -> RFactor:
@@ -189,10 +214,11 @@ def solution_of(
         *_weights_notes(given, targets),
         *linear.notes,
     )
-    return built_solution(
+    built = built_solution(
         parameters, linear, sums, name=where, blocks=given.blocks, frozen=frozen, regulariser=regulariser,
         weights=given.weights, objective=given.objective, notes=notes,
     )  # fmt: skip
+    return built if given.prior.is_flat else replace(built, prior=given.prior.as_dict())
 
 
 def _weights_notes(given: View, targets: Mapping[Group, float]) -> tuple[str, ...]:
@@ -345,6 +371,9 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
     whole = bool(options.pop("penalise_one_body", False))
     free = [] if whole else given.unpenalised
     rows = combined_factor(given)
+    if given.deviation is not None:
+        _refuse_of_probes(given, kind)
+        rows = given.deviation.scaled(rows)
     rows = _with_zeros(given, rows) if whole else rows
     solutions: LassoPath | RidgeGrid
     if kind == "lasso":
@@ -353,4 +382,7 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
         solutions = RidgeGrid(**vars(ridge_grid(rows, unpenalised=free, **options)))
     else:
         raise InputError(f"path: expected 'lasso' or 'ridge', found {kind!r}")
-    return solutions if whole else replace(solutions, coefficients=solutions.coefficients + given.zeros)
+    coefficients = solutions.coefficients
+    if given.deviation is not None:
+        coefficients = given.deviation.mean + given.deviation.scale * coefficients
+    return replace(solutions, coefficients=coefficients if whole else coefficients + given.zeros)

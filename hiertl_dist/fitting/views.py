@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..algebra import RFactor, Summary
+from ..algebra.deviation import Deviation
 from ..algebra.stacking import Layer, stack
 from ..errors import InputError
 from ..frames.element_set import ElementSet
@@ -24,6 +25,7 @@ from ..model.basis import Basis
 from ..model.blocks import Columns
 from ..model.one_body import one_body_columns
 from ..model.parameters import Parameters
+from ..model.priors import Prior
 from ..text.cards import view_card
 from ..text.display import Shown
 from .reduction import Summaries
@@ -65,6 +67,10 @@ class View(Shown, card=view_card):
         Where the weights come from, if nobody named them.
     notes : tuple of str
         What the reader of a report should know.
+    prior : Prior
+        What is believed of the coefficients beforehand.
+    deviation : Deviation or None
+        The same in numbers, in the order of the free columns; ``None``: mean zero, and all alike.
     """
 
     summaries: Summaries
@@ -78,6 +84,8 @@ class View(Shown, card=view_card):
     energies: Mapping[str, float] = field(default_factory=dict)
     automatic: AutoWeights | None = None
     notes: tuple[str, ...] = ()
+    prior: Prior = field(default_factory=Prior)
+    deviation: Deviation | None = None
 
     @property
     def columns(self) -> Columns:

@@ -24,6 +24,7 @@ from ..fitting.hierarchy import fit_all_at_once, fit_hierarchy
 from ..fitting.settings import HierarchyOptions
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
+from ..io.trajectories import read_frames
 from ..model.blocks import blocks_of
 from ..model.parameters import Parameters
 from ..model.solution import Solution
@@ -70,7 +71,10 @@ def options_of(job: Input) -> HierarchyOptions:
                 f"fit.blocks.{block}.policy is {own.policy!r}, fit.policy is {job.fit.policy!r}: a store keeps rows "
                 "of one policy; set store.keep_rows = false, or one policy for all"
             )
-    return HierarchyOptions(job.fit, job.block_fits, job.partial, job.only, store, job.memory)
+    probes = [frame for path in job.probes for frame in read_frames(path)] or None
+    return HierarchyOptions(
+        job.fit, job.block_fits, job.partial, job.only, store, job.memory, job.missing, probes
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,9 @@
     [[data]]     path = "*.extxyz"  # and any option of read_frames
     [hold_out]   groups = ["t03*"]  # patterns of group names that are kept out of the fit
                  fraction = 0.1, or every = 10    # and of the other frames a tenth, see hold_out
-    [fit]        regulariser, weights, objective, method, policy, include_fewer, penalty, partial, only
-    [fit.blocks.CN]  the same keys but only, for one block
+    [fit]        regulariser, weights, objective, method, policy, include_fewer, penalty, partial, apart, prior
+                 only, missing, probes   # of the whole climb
+    [fit.blocks.CN]  the same keys but those of the whole climb, for one block
     [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
     [output]     folder, units
@@ -31,7 +32,7 @@ from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
 from ..executors import KINDS
 from ..files.paths import require_file
-from ..fitting.settings import FitSettings
+from ..fitting.settings import MISSING, FitSettings
 from ..frames.frame_sequence import FrameList, FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, summarise_labels
 from ..io.fm_setup import read_fm_setup
@@ -39,7 +40,7 @@ from ..model.one_body import MISSING_ENERGIES
 from ..text.cards import input_card
 from ..text.display import Shown
 from ..text.problems import joined
-from ..text.table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OUTPUT, STORE, TABLE, TEXTS, TOP
+from ..text.table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OF_CLIMB, OUTPUT, STORE, TABLE, TOP
 from ..text.words import toml_table
 from .data_tables import read_table
 from .input_tables import UNITS, Reading, fit_settings, refuse_overlaps
@@ -103,6 +104,10 @@ class Input(Shown, card=input_card):
         Which part of the other frames is not fitted either, see :func:`~hiertl_dist.hold_out`.
     hold_out_every : int or None
         Of the other frames of each group every so manieth is not fitted, see :func:`~hiertl_dist.hold_out`.
+    missing : {"refuse", "zero", "mixed"} or None
+        What becomes of blocks that no frame informs, see :class:`~hiertl_dist.HierarchyOptions`.
+    probes : tuple of Path
+        Files of structures on which priors hold predictions; none: they are made of the frames.
     """
 
     basis: Basis
@@ -126,6 +131,8 @@ class Input(Shown, card=input_card):
     summaries: Path = Path("summaries")
     hold_out_fraction: float | None = None
     hold_out_every: int | None = None
+    missing: str | None = None
+    probes: tuple[Path, ...] = ()
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -196,7 +203,7 @@ class Input(Shown, card=input_card):
         fit, store, output, run, held_out, frozen = (
             reading.table(name, kinds)
             for name, kinds in (
-                ("fit", FIT | {"blocks": TABLE, "only": TEXTS}), ("store", STORE), ("output", OUTPUT),
+                ("fit", FIT | OF_CLIMB | {"blocks": TABLE}), ("store", STORE), ("output", OUTPUT),
                 ("executor", EXECUTOR), ("hold_out", HOLD_OUT), ("frozen", FROZEN),
             )
         )  # fmt: skip
@@ -209,6 +216,10 @@ class Input(Shown, card=input_card):
         general, fits, partial_of = reading.fits(({} if setup is None else {"weights": {}}) | fit, basis, data)
         missing = frozen.get("energies", "refuse")
         reading.one_of("frozen.energies", missing, MISSING_ENERGIES)
+        if "missing" in fit:
+            reading.one_of("fit.missing", fit["missing"], MISSING)
+        given = fit.get("probes", [])
+        probes = tuple(reading.path(f, "fit.probes") for f in ([given] if isinstance(given, str) else given))
         with reading.problems.noting():
             check_hold_out(held_out.get("fraction"), held_out.get("every"))
         if held_out.get("fraction") is not None or held_out.get("every") is not None:
@@ -230,7 +241,7 @@ class Input(Shown, card=input_card):
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
-            held_out.get("fraction"), held_out.get("every"),
+            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes,
         )  # fmt: skip
 
     def design_store(self) -> Path:

@@ -28,8 +28,10 @@ from ..text.table_keys import (
     FIT,
     INTEGER,
     LISTED,
+    NAME_OR_TABLE,
     NUMBER,
     NUMBERS,
+    OF_CLIMB,
     PATHS,
     PENALTY,
     REGULARISER,
@@ -59,6 +61,7 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     PATHS: lambda v: KINDS[TEXT](v) or KINDS[TEXTS](v),
     NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
     WEIGHTS: lambda v: v == AUTO or KINDS[NUMBERS](v),
+    NAME_OR_TABLE: lambda v: KINDS[TEXT](v) or KINDS[TABLE](v),
     BYTES: lambda v: KINDS[TEXT](v) or KINDS[INTEGER](v),
     LISTED: lambda v: isinstance(v, list),
 }
@@ -150,7 +153,7 @@ class Reading:
         self, fit: Mapping[str, Any], basis: Basis | None, data: Sequence[Mapping[str, Any]] = ()
     ) -> tuple[FitSettings, dict[str, FitSettings], dict[str, tuple[str, ...]]]:
         """The general settings, those of single blocks, and the lower blocks that are left free with a block."""
-        general = {k: v for k, v in fit.items() if k not in ("blocks", "only")}
+        general = {k: v for k, v in fit.items() if k not in ("blocks", *OF_CLIMB)}
         settings, fits = FitSettings(), {}
         base: Mapping[str, Any] = {}  # nothing of the general table, where that is wrong: it is told once
         with self.problems.noting():

@@ -84,6 +84,9 @@ class Solution(Shown, card=solution_card):
     hyperparameters : Mapping from str to float
         What the solver chose or was held to: tolerance; or alpha, noise (standard deviation of a row of weight 1),
         effective_parameters, log_evidence.
+    prior : Mapping from str to Any
+        What was believed of the coefficients beforehand, see :meth:`~hiertl_dist.model.priors.Prior.of`; empty for mean
+        zero and all alike.
     """
 
     parameters: Parameters
@@ -102,6 +105,7 @@ class Solution(Shown, card=solution_card):
     residuals: Mapping[str, GroupResidual] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    prior: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_columns(self) -> int:
@@ -126,7 +130,7 @@ class Solution(Shown, card=solution_card):
             "frozen": dict(self.frozen), "regulariser": dict(self.regulariser), "weights": dict(self.weights),
             "objective": self.objective, "method": self.method, "rank": self.rank, "condition": self.condition,
             "nonzeros": self.nonzeros, "n_counted": self.n_counted, "rmse": self.rmse, "notes": list(self.notes),
-            "hyperparameters": dict(self.hyperparameters),
+            "hyperparameters": dict(self.hyperparameters), "prior": dict(self.prior),
             "residuals": {g: vars(r) for g, r in self.residuals.items()},
             "coverage": {p: list(r) for p, r in self.parameters.coverage.items()},
             "without_data": dict(self.parameters.without_data),
@@ -206,5 +210,5 @@ class Solution(Shown, card=solution_card):
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],
             meta["objective"], meta["method"], meta["rank"], meta["condition"], meta["nonzeros"], meta["n_counted"],
             meta["rmse"], {g: GroupResidual(**r) for g, r in meta["residuals"].items()}, tuple(meta["notes"]),
-            meta.get("hyperparameters", {}),
+            meta.get("hyperparameters", {}), meta.get("prior", {}),
         )  # fmt: skip

@@ -20,6 +20,7 @@ PATHS: Final = "a string or a list of strings"
 NUMBERS: Final = "a table of numbers"
 WEIGHTS: Final = 'a table of numbers or "auto"'
 REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
+NAME_OR_TABLE: Final = "a name or a table"
 BYTES: Final = "bytes such as '8 GiB'"
 LISTED: Final = "[[…]] tables"
 
@@ -32,8 +33,11 @@ DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys
 )
 FIT: Final = {
     "regulariser": REGULARISER, "weights": WEIGHTS, "objective": TEXT, "method": TEXT, "policy": TEXT,
-    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS, "apart": TEXTS,
+    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS, "apart": TEXTS, "prior": NAME_OR_TABLE,
 }  # fmt: skip
+OF_CLIMB: Final = {"only": TEXTS, "missing": TEXT, "probes": PATHS}
+"""Keys of the general table that no single block has."""
+
 STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
 HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}
 FROZEN: Final = {"files": TEXTS, "energies": TEXT}
@@ -60,7 +64,7 @@ OF_REGULARISER: Final = "the table of the regulariser, { kind = … }"
 
 TABLES: Final[Mapping[str, Collection[str]]] = {
     "the top of the file": TOP, "[basis]": BASIS, "[basis.pairs] XY": PAIR, "[basis.types] XYZ": TYPE, "[[data]]": DATA,
-    "[hold_out]": HOLD_OUT, "[fit]": {*FIT, "only"}, OF_REGULARISER: REGULARISERS,
+    "[hold_out]": HOLD_OUT, "[fit]": {*FIT, *OF_CLIMB}, OF_REGULARISER: REGULARISERS,
     "[fit] penalty": PENALTY, "[frozen]": FROZEN, "[store]": STORE, "[output]": OUTPUT, "[executor]": EXECUTOR,
     "[search]": {*SEARCH, *SUMMARIES}, "[search.grid]": AXES,
 }  # fmt: skip

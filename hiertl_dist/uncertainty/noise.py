@@ -79,6 +79,9 @@ def distribution(
     if known is None:
         assert answer is not None
         known = answer.coefficients
+    counted_once = float(factor.rows)
+    if given.deviation is not None:
+        factor, known = given.deviation.shifted(factor), known - given.deviation.mean
     penalties: Any = 0.0
     active = None
     noise = None
@@ -98,11 +101,13 @@ def distribution(
                 penalties = np.broadcast_to(
                     regulariser.lam * counted * (1.0 - regulariser.l1_ratio) * np.square(lengths), known.shape
                 )
+    if given.deviation is not None and not isinstance(regulariser, BayesianRidge | ARD):
+        penalties = penalties / given.deviation.scale**2
     penalties = _with_free_energies(given, factor, regulariser, penalties)
     gaussian = linear_posterior(
         factor, penalties=penalties, active=active, noise=noise, coefficients=known,
         # each row once, however often the objective counts it: that is its weight; rows of no weight have no residual
-        n_counted=float(factor.rows),
+        n_counted=counted_once,
     )  # fmt: skip
     return gaussian, answer
 

@@ -235,6 +235,7 @@ def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
         ("columns", free, fitted), ("weights", dict(given.weights), dict(solution.weights)),
         ("objective", given.objective, solution.objective), ("N", given.counted, solution.n_counted),
         ("frozen models", frozen, sorted(solution.frozen.values())),
+        ("prior", {} if given.prior.is_flat else given.prior.as_dict(), dict(solution.prior)),
     ):  # fmt: skip
         if mine != theirs:
             shown = (len(mine), len(theirs)) if isinstance(mine, set) else (mine, theirs)  # type: ignore[arg-type]

@@ -1,0 +1,87 @@
+"""Priors of views: the numbers that a prior means for the columns of a view, from models of lower blocks and probes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..algebra.deviation import Deviation
+from ..errors import InputError
+from ..model.mixing import prior_mean
+from ..model.priors import ZERO, prior_scale, unknown_spread
+from .probe_rows import reduce_probes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..executors.base import Executor
+    from ..frames.element_set import ElementSet
+    from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
+    from ..model.basis import Basis
+    from ..model.parameters import Parameters
+    from ..model.priors import Prior
+    from .probe_rows import ProbeRows
+    from .views import View
+
+
+def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: ProbeRows | None = None) -> View:
+    """The view with a prior.
+
+    Parameters
+    ----------
+    given : View
+        Without one.
+    prior : Prior
+        What is believed of its coefficients.
+    lower : sequence of Parameters
+        Models of lower blocks, from which a mixed mean is made.
+    probes : ProbeRows, optional
+        Rows of probe structures, unweighted, on which predictions are held to those of the mean.
+
+    Returns
+    -------
+    View
+        With the same columns, groups and weights.
+
+    Raises
+    ------
+    InputError
+        A mixed mean of a block that leans on a block that is free itself, or the spread names no type.
+    """
+    if all(len(b.elements) == 1 for b in given.blocks):  # nothing is below them
+        prior = replace(prior, mean=ZERO, probes=0)
+    if prior.is_flat:
+        return replace(given, prior=prior, deviation=None)
+    if unknown := unknown_spread(prior, given.summaries.basis):
+        raise InputError(f"prior.spread: {unknown} name no cluster type or body (such as 3B) of the basis")
+    free = {b for b in given.blocks if len(b.elements) == 1}
+    leaning = [b for b in given.blocks if any(f.is_proper_subset(b) for f in free)]
+    if prior.mean != ZERO and leaning:
+        together = ", ".join(sorted(f for f in free if f.is_proper_subset(leaning[0])))
+        raise InputError(
+            f"prior: block {leaning[0]} leans on blocks of single elements, and {together} is fitted together with it; "
+            'freeze it, or say prior = "zero"'
+        )
+    mean = prior_mean(prior, given.basis, given.columns, lower)
+    rows = None
+    if probes is not None and prior.probe_weight > 0.0:
+        rows = prior.probe_weight * probes.in_order(given.columns)
+    deviation = Deviation(mean.values, prior_scale(prior, given.columns), rows)
+    notes = (*given.notes, *mean.notes, *(() if probes is None else probes.notes))
+    return replace(given, prior=prior, deviation=deviation, notes=notes)
+
+
+def probe_rows_of(
+    prior: Prior, frames: FrameSequence, probes: Sequence[Frame] | None, basis: Basis, blocks: Sequence[ElementSet], *,
+    executor: Executor, memory: int | None,
+) -> ProbeRows | None:  # fmt: skip
+    """Rows of the probe structures that a prior wants for some blocks; None where it wants none.
+
+    ``frames`` are all that there are, of which those of single elements are made into probes where none are given.
+    """
+    if prior.mean == ZERO or not prior.probes or all(len(b.elements) == 1 for b in blocks):
+        return None
+    if probes is None:
+        raise NotImplementedError
+    return reduce_probes(probes, basis, blocks, executor=executor, memory=memory)

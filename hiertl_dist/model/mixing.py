@@ -1,0 +1,306 @@
+"""What lower blocks say of a mixed cluster type: the mean of a prior, and the coefficients of types without data.
+
+A cluster of the type is evaluated as if all its atoms were of one of its elements, by the block of that element, and
+the mean over its atoms is taken: AB is ½ (AA + BB), AAB is ⅔ AAA + ⅓ BBB. A type of three elements or more adds the
+mean *deviation* from that of the types that it becomes where one element is replaced by another of its own (six for
+ABC).
+The formulas are in section 4 of docs/theory.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from ..frames.element_set import ElementSet
+from ..frames.type_names import cluster_name
+from .basis import edges_of
+from .blocks import Column, blocks_of, orbits, pattern_of, type_powers
+from .cluster_functions import type_values
+from .parameters import Parameters
+from .priors import MIXED, ZERO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .basis import Basis, ClusterType, Elements
+    from .priors import Prior
+
+SAMPLES: Final = {2: 400, 3: 4000, 4: 6000}
+"""Clusters on which a function of lower blocks is projected, by body."""
+
+DEPENDENT: Final = 1e-7
+"""Singular values of the projection below this part of the largest count as zero: its columns are nearly dependent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """Values (columns,) of a prior's mean, kcal/mol, and what is to be said of them."""
+
+    values: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+
+class _Term(NamedTuple):
+    """A lower type that counts in the mean: its factor, elements (sorted), and which atom of the cluster is which."""
+
+    factor: float
+    elements: Elements
+    atoms: tuple[int, ...]
+
+
+def prior_mean(prior: Prior, basis: Basis, columns: Sequence[Column], lower: Sequence[Parameters]) -> Mean:
+    """The mean of a prior for some columns.
+
+    Parameters
+    ----------
+    prior : Prior
+        Whose mean is wanted.
+    basis : Basis
+        That has the columns' types.
+    columns : sequence of Column
+        Labels of the coefficients.
+    lower : sequence of Parameters
+        Models of lower blocks; those of the single elements count, and for types of three elements or more those of
+        fewer.
+
+    Returns
+    -------
+    Mean
+        Values (columns,), kcal/mol, zero for one-body columns and those of single elements.
+    """
+    values = np.zeros(len(columns))
+    if prior.mean == ZERO:
+        return Mean(values)
+    place = {tuple(c): i for i, c in enumerate(columns)}
+    notes: dict[str, None] = {}
+    for kind in basis.types:
+        powers = type_powers(kind)
+        labels = [(kind.block, kind.elements, p) for p in powers]
+        if len(set(kind.elements)) == 1 or labels[0] not in place:
+            continue
+        mean = mixed_type(basis, kind, lower, prior)
+        notes |= dict.fromkeys(mean.notes)
+        for label, value in zip(labels, mean.values, strict=True):
+            values[place[label]] = value
+    return Mean(values, tuple(notes))
+
+
+def mixed_parameters(
+    basis: Basis, kinds: Sequence[ClusterType], lower: Sequence[Parameters], prior: Prior
+) -> Parameters:
+    """Coefficients of cluster types that no frame informs, made of what other blocks say.
+
+    Parameters
+    ----------
+    basis : Basis
+        That has the types.
+    kinds : sequence of ClusterType
+        Of two elements or more.
+    lower : sequence of Parameters
+        All that was fitted or is frozen.
+    prior : Prior
+        Whose factors of the mean count; its mean does not.
+
+    Returns
+    -------
+    mixed : Parameters
+        Of these types alone; types of few elements are made first, and then count for those of more.
+    """
+    models = list(lower)
+    parts: dict[Elements, NDArray[np.float64]] = {}
+    notes: dict[str, None] = {}
+    by_number = sorted(kinds, key=lambda k: len(set(k.elements)))
+    for _, level in groupby(by_number, key=lambda k: len(set(k.elements))):
+        made = list(level)
+        for kind in made:
+            mean = mixed_type(basis, kind, models, prior)
+            parts[kind.elements] = mean.values
+            notes |= dict.fromkeys(mean.notes)
+        own = basis.with_types(made).with_energies({})
+        values = np.concatenate([parts[t.elements] for b in blocks_of(own) for t in b.types])
+        models.append(Parameters(own, values, lower[0].penalty, source="mixed"))
+    own = basis.with_types(kinds).with_energies({})
+    values = np.concatenate([parts[t.elements] for b in blocks_of(own) for t in b.types])
+    names = ", ".join(t.name for t in own.types)
+    return Parameters(
+        own, values, lower[0].penalty, source=f"mixed {names}", notes=tuple(notes),
+        without_data=dict.fromkeys((t.name for t in own.types), MIXED),
+    )  # fmt: skip
+
+
+def mixed_type(basis: Basis, kind: ClusterType, lower: Sequence[Parameters], prior: Prior) -> Mean:
+    """Coefficients (columns of the type,) of a mixed type from lower blocks, and what they lack."""
+    known: dict[Elements, Parameters] = {}
+    for model in lower:
+        known |= {t.elements: model for t in model.basis.types if t.elements not in known}
+    gamma = prior.gamma[kind.body - 2]
+    terms, notes = _pure_terms(kind.elements, gamma, known)
+    if len(set(kind.elements)) > 2:
+        more, lacking = _deviation_terms(kind.elements, gamma, known)
+        terms, notes = [*terms, *more], [*notes, *lacking]
+    merged: dict[tuple[Elements, tuple[int, ...]], float] = {}
+    for term in terms:
+        merged[term.elements, term.atoms] = merged.get((term.elements, term.atoms), 0.0) + term.factor
+    terms = [_Term(f, e, a) for (e, a), f in merged.items() if abs(f) > 1e-14]
+    if all(_alike(basis, kind, known[t.elements], t) for t in terms) or prior.lower == "coefficients":
+        return Mean(_summed(kind, terms, known), tuple(notes))
+    projected, left = _projected(basis, kind, terms, known)
+    shares = f"{kind.name}: cutoffs, orders or λ of lower blocks differ, their functions are projected on its basis"
+    if left > 0.01:
+        notes.append(f"WARNING: prior of {shares}, which leaves {100 * left:.0f} % of them")
+    else:
+        notes.append(f"prior of {shares} (to {100 * left:.2g} %)")
+    return Mean(projected, tuple(notes))
+
+
+def _pure_terms(elements: Elements, factor: float, known: dict[Elements, Parameters]) -> tuple[list[_Term], list[str]]:
+    """The mean over the atoms of a cluster of the types of single elements; what is not there counts as zero."""
+    body, terms, notes = len(elements), [], []
+    for element in elements:
+        pure = (element,) * body
+        if pure in known:
+            terms.append(_Term(factor / body, pure, tuple(range(body))))
+        else:
+            notes.append(
+                f"WARNING: prior of {cluster_name(elements)}: no lower block has {cluster_name(pure)} terms, which "
+                "count as zero in its mean"
+            )
+    return terms, list(dict.fromkeys(notes))
+
+
+def _deviation_terms(
+    elements: Elements, gamma: float, known: dict[Elements, Parameters]
+) -> tuple[list[_Term], list[str]]:
+    """The mean deviation of the types that a type becomes where one element is replaced by another of its own."""
+    distinct = sorted(set(elements))
+    swaps = [(old, new) for old in distinct for new in distinct if old != new]
+    terms, lacking = [], []
+    used = []
+    for old, new in swaps:
+        replaced = [new if e == old else e for e in elements]
+        atoms = tuple(sorted(range(len(replaced)), key=replaced.__getitem__))
+        key = tuple(replaced[a] for a in atoms)
+        if key in known:
+            used.append((key, atoms))
+        else:
+            lacking.append(cluster_name(key))
+    for key, atoms in used:
+        terms.append(_Term(1.0 / len(used), key, atoms))
+        terms += [t._replace(factor=-t.factor / len(used)) for t in _pure_terms(key, gamma, known)[0]]
+    if not lacking:
+        return terms, []
+    names = ", ".join(sorted(set(lacking)))
+    note = f"WARNING: prior of {cluster_name(elements)}: no lower block has {names} terms; their deviation is left out"
+    return terms, [note]
+
+
+def _alike(basis: Basis, kind: ClusterType, model: Parameters, term: _Term) -> bool:
+    """Whether the functions of a lower type are among those of a type: same transform and cutoffs, no higher order."""
+    lower = model.basis.type_named(term.elements)
+    assert lower is not None
+    if lower.order > kind.order or model.basis.cutoff != basis.cutoff:
+        return False
+    for a, b in edges_of(kind.body):
+        mine, own = kind.edge(kind.elements[a], kind.elements[b]), basis.pair(kind.elements[a], kind.elements[b])
+        x, y = term.elements[term.atoms.index(a)], term.elements[term.atoms.index(b)]
+        theirs, pair = lower.edge(x, y), model.basis.pair(x, y)
+        if (mine.rmin, mine.rmax) != (theirs.rmin, theirs.rmax):
+            return False
+        if (own.transform, own.morse_lambda) != (pair.transform, pair.morse_lambda):
+            return False
+    return True
+
+
+def _summed(kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]) -> NDArray[np.float64]:
+    """The coefficients of a type as sums of those that the terms' types have for the same powers."""
+    powers = type_powers(kind)
+    values = np.zeros(len(powers))
+    for term in terms:
+        table = known[term.elements].as_dict()
+        order = next(t.order for t in known[term.elements].basis.types if t.elements == term.elements)
+        for i, own in enumerate(powers):
+            label = _label(term, own, kind.body, order)
+            values[i] += term.factor * table.get(label, 0.0) if label is not None else 0.0
+    return values
+
+
+def _label(term: _Term, powers: tuple[int, ...], body: int, order: int) -> Column | None:
+    """The column of a term's type that has some powers of the cluster; None where its order is lower."""
+    block = ElementSet.of(term.elements)
+    if body == 2:
+        return Column(block, term.elements, powers) if powers[0] <= order else None
+    if max(powers) >= order:
+        return None
+    moved = tuple(powers[e] for e in _edge_places(term.atoms))
+    table = orbits(pattern_of(term.elements), order)
+    return Column(block, term.elements, tuple(int(p) for p in table.powers[table.column[moved]]))
+
+
+def _edge_places(atoms: tuple[int, ...]) -> list[int]:
+    """Which edge of the cluster is each edge of the term's atoms."""
+    edges = edges_of(len(atoms))
+    return [edges.index(tuple(sorted((atoms[a], atoms[b])))) for a, b in edges]  # type: ignore[arg-type]
+
+
+def _projected(
+    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]
+) -> tuple[NDArray[np.float64], float]:
+    """Coefficients of a type whose functions are nearest to those of the terms, and what they leave (RMS, relative)."""
+    distances = _sampled(basis, kind, terms, known)
+    target = np.zeros(len(distances))
+    for term in terms:
+        model = known[term.elements]
+        lower = model.basis.type_named(term.elements)
+        assert lower is not None
+        table = model.as_dict()
+        coefficients = [table[Column(lower.block, lower.elements, p)] for p in type_powers(lower)]
+        own = distances[:, _edge_places(term.atoms)]
+        target += term.factor * (type_values(model.basis, lower, own) @ np.array(coefficients))
+    values = type_values(basis, kind, distances)
+    lengths = np.linalg.norm(values, axis=0)
+    lengths[lengths == 0.0] = 1.0
+    solved, *_ = np.linalg.lstsq(values / lengths, target, rcond=DEPENDENT)
+    coefficients = solved / lengths
+    left, size = np.linalg.norm(values @ coefficients - target), np.linalg.norm(target)
+    return coefficients, float(left / size) if size else 0.0
+
+
+def _sampled(
+    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]
+) -> NDArray[np.float64]:
+    """Lengths of edges (clusters, edges), Å, of clusters within the cutoffs, not closer than lower blocks have seen."""
+    edges = edges_of(kind.body)
+    bounds = []
+    for a, b in edges:
+        edge = kind.edge(kind.elements[a], kind.elements[b])
+        low = edge.rmin
+        for term in terms:
+            model = known[term.elements]
+            x, y = term.elements[term.atoms.index(a)], term.elements[term.atoms.index(b)]
+            lower = model.basis.type_named(term.elements)
+            assert lower is not None
+            low = max(low, lower.edge(x, y).rmin)
+            seen = model.coverage.get(f"{lower.block}:{cluster_name((x, y))}")
+            low = low if seen is None else max(low, seen[0])
+        bounds.append((min(low, edge.rmax), edge.rmax))
+    low, high = np.array(bounds).T
+    if kind.body == 2:
+        return np.linspace(low, high, SAMPLES[2])
+    random = np.random.default_rng(0)
+    chosen: list[NDArray[np.float64]] = []
+    for _ in range(200):  # few clusters are within all cutoffs where these differ much
+        first = random.uniform(low[: kind.body - 1], high[: kind.body - 1], (4 * SAMPLES[kind.body], kind.body - 1))
+        ways = random.normal(size=(*first.shape, 3))
+        places = first[..., np.newaxis] * ways / np.linalg.norm(ways, axis=-1, keepdims=True)
+        places = np.concatenate([np.zeros((len(places), 1, 3)), places], axis=1)
+        lengths = np.stack([np.linalg.norm(places[:, a] - places[:, b], axis=1) for a, b in edges], axis=1)
+        chosen.append(lengths[((lengths >= low) & (lengths <= high)).all(axis=1)])
+        if sum(map(len, chosen)) >= SAMPLES[kind.body]:
+            break
+    return np.concatenate(chosen)[: SAMPLES[kind.body]]

@@ -1,0 +1,177 @@
+"""Blocks that lean on their lower blocks: in a fit, a view, a search's folds, and where no frame informs a type."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic import labelled, random_frames, random_parameters, small_basis
+
+from hiertl_dist import Model, Solution, columns_of, solve, summarise, view
+from hiertl_dist.dataset.folds import Folds
+from hiertl_dist.errors import InputError
+from hiertl_dist.executors import executor
+from hiertl_dist.fitting.hierarchy import fit_hierarchy
+from hiertl_dist.fitting.probe_rows import reduce_probes
+from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
+from hiertl_dist.frames.element_set import ElementSet
+from hiertl_dist.model.mixing import prior_mean
+from hiertl_dist.model.priors import Prior
+from hiertl_dist.uncertainty.predictive import posterior
+
+BASIS = small_basis((4, 3, 0))
+TRUTH = random_parameters(BASIS, 3)
+FRAMES = labelled(random_frames({"C": 5, "N": 5, "CN": 6}), TRUTH)
+SERIAL = executor("serial")
+MIXED = Prior(mean="mixed")
+CN = columns_of(BASIS, ["CN"])
+WEIGHTS = {"force": 1.0, "energy": 1.0, "stress": 50.0}
+
+
+def climb(alpha, frames=FRAMES, basis=BASIS, **more):
+    settings = FitSettings({"kind": "ridge", "alpha": alpha}, weights=WEIGHTS, **more.pop("fit", {}))
+    blocks = {e: replace(settings, regulariser={"kind": "ridge", "alpha": 1e-9}) for e in basis.elements}
+    options = HierarchyOptions(settings, blocks, **more)
+    return fit_hierarchy(frames, basis, options=options, executor=SERIAL)
+
+
+def cn_of(fit):
+    values = fit.model.parameters.as_dict()
+    return np.array([values[c] for c in CN])
+
+
+@pytest.fixture(scope="module")
+def summaries():
+    return summarise(FRAMES, BASIS, executor=SERIAL, folds=Folds(3))
+
+
+def lower(fit):
+    return [fit.fits[e].solution.parameters for e in "CN"]
+
+
+def test_a_stiff_ridge_leaves_the_mean_and_a_soft_one_finds_the_truth():
+    stiff = climb(1e12, fit={"prior": "mixed"})
+    mean = prior_mean(MIXED, BASIS, CN, lower(stiff)).values
+    np.testing.assert_allclose(cn_of(stiff), mean, atol=1e-7)
+    assert np.abs(mean).max() > 0.1
+    assert stiff.fits["CN"].solution.prior == {"mean": "mixed"}
+    assert not stiff.fits["C"].solution.prior  # nothing is below it
+    truth = TRUTH.as_dict()
+    np.testing.assert_allclose(cn_of(climb(1e-12, fit={"prior": "mixed"})), [truth[c] for c in CN], atol=1e-4)
+
+
+def test_the_solution_keeps_its_prior(tmp_path):
+    prior = Prior.of({"gamma": 0.5, "decay": "exponential", "strength": 0.2})
+    fit = climb(1.0, fit={"prior": prior})
+    fit.fits["CN"].solution.save(tmp_path / "CN.npz")
+    assert Prior.of(Solution.load(tmp_path / "CN.npz").prior) == prior
+
+
+def test_a_view_with_a_prior_is_the_fit(summaries):
+    prior = Prior.of({"gamma": [1.0, 0.5, 1.0], "decay": "algebraic", "strength": 1.0})
+    fit = climb(2.0, fit={"prior": prior})
+    frozen = lower(fit)
+    given = view(summaries, blocks=["CN"], frozen=frozen, weights=WEIGHTS, prior=prior)
+    found = solve(given, {"kind": "ridge", "alpha": 2.0})
+    values = found.parameters.as_dict()
+    np.testing.assert_allclose([values[c] for c in CN], cn_of(fit), rtol=1e-6, atol=1e-8)
+    assert found.prior == fit.fits["CN"].solution.prior
+
+
+@pytest.mark.parametrize("regulariser", [{"kind": "lasso", "lam": 1e3}, {"kind": "bayesian_ridge"}, {"kind": "ard"}])
+def test_other_regularisers_act_on_the_deviation(summaries, regulariser):
+    fit = climb(1.0)
+    given = view(summaries, blocks=["CN"], frozen=lower(fit), weights=WEIGHTS, prior="mixed")
+    found = solve(given, regulariser)
+    mean = given.deviation.mean
+    values = found.parameters.as_dict()
+    coefficients = np.array([values[c] for c in given.columns])
+    if regulariser["kind"] == "lasso":
+        np.testing.assert_array_equal(coefficients, mean)
+    else:  # exact labels: evidence trusts them
+        truth = TRUTH.as_dict()
+        np.testing.assert_allclose(coefficients, [truth[c] for c in given.columns], atol=1e-3)
+
+
+def test_uncertainty_is_about_the_mean(summaries):
+    """As the dense formula: precision (RᵀR + alpha D⁻²) / noise²."""
+    prior = Prior.of({"decay": "exponential", "strength": 0.3})
+    given = view(summaries, blocks=["CN"], frozen=lower(climb(1.0)), weights=WEIGHTS, prior=prior)
+    known = posterior(given, {"kind": "ridge", "alpha": 3.0}, held_out=False)
+    from hiertl_dist.fitting.views import combined_factor
+
+    r = combined_factor(given).r[:, : len(CN)]
+    precision = r.T @ r + np.diag(3.0 / given.deviation.scale**2)
+    np.testing.assert_allclose(
+        known.linear.covariance(), known.linear.noise**2 * np.linalg.inv(precision), rtol=1e-6, atol=1e-12
+    )
+    again = posterior(given, solve(given, {"kind": "ridge", "alpha": 3.0}), held_out=True)
+    assert again.linear.noise == pytest.approx(known.linear.noise)
+
+
+def test_probes_hold_predictions_and_not_coefficients(summaries):
+    frozen = lower(climb(1.0))
+    probes = reduce_probes(random_frames({"CN": 12}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
+    assert probes.frames == 12
+    far = []
+    for weight in (0.0, 1.0, 1e5):
+        prior = Prior.of({"probes": 12, "probe_weight": weight})
+        given = view(summaries, blocks=["CN"], frozen=frozen, weights=WEIGHTS, prior=prior, probes=probes)
+        solution = solve(given, {"kind": "ridge", "alpha": 1e-12})
+        values = solution.parameters.as_dict()
+        deviation = np.array([values[c] for c in given.columns]) - given.deviation.mean
+        far.append(np.linalg.norm(probes.in_order(given.columns) @ deviation))
+        if not weight:
+            truth = TRUTH.as_dict()
+            np.testing.assert_allclose([values[c] for c in given.columns], [truth[c] for c in given.columns], atol=1e-3)
+    assert far[0] > 1.5 * far[1] > 100.0 * far[2]
+    with pytest.raises(InputError, match="no data; use ridge"):
+        solve(given, {"kind": "bayesian_ridge"})
+
+
+def test_probes_in_a_climb(tmp_path):
+    given = random_frames({"CN": 6}, seed=9)
+    near = climb(1e-6, fit={"prior": {"probes": 6, "probe_weight": 1e5}}, probes=given)
+    mean = prior_mean(MIXED, BASIS, CN, lower(near)).values
+    frames = [replace(f, energy=None, stress=None, forces=None) for f in given]
+    values = dict(zip(CN, mean, strict=True))
+    parameters = near.model.parameters
+    held = replace(parameters, coefficients=np.array([values.get(c, v) for c, v in parameters.as_dict().items()]))
+    for a, b in zip(near.model.evaluate(frames), Model(held).evaluate(frames), strict=True):
+        np.testing.assert_allclose(a.forces, b.forces, atol=1e-3)
+    with pytest.raises(InputError, match="no prior holds predictions on them"):
+        HierarchyOptions(probes=given)
+
+
+def test_a_block_without_frames_is_made_left_out_or_zero():
+    alone = [f for f in FRAMES if len(f.elements) == 1]
+    mixed = climb(1.0, alone, fit={"prior": "mixed"}).model.parameters
+    mean = prior_mean(MIXED, BASIS, CN, [mixed.restricted({"C"}), mixed.restricted({"N"})]).values
+    np.testing.assert_allclose([mixed.as_dict()[c] for c in CN], mean)
+    assert mixed.without_data == {"CN": "mixed", "CCN": "mixed", "CNN": "mixed"}
+    assert not climb(1.0, alone).model.parameters.without_data
+    zero = climb(1.0, alone, missing="zero").model.parameters
+    assert zero.without_data == {"CN": "zero", "CCN": "zero", "CNN": "zero"}
+    assert {t.block for t in zero.basis.types} == {"C", "N"}
+    refused = climb(1.0, alone, fit={"prior": "mixed"}, missing="refuse").model.parameters
+    assert {t.block for t in refused.basis.types} == {"C", "N"}
+
+
+def test_a_block_may_stand_on_one_that_was_made():
+    elements = ("C", "N", "O")
+    basis = small_basis((3, 2, 0), elements)
+    frames = labelled(random_frames({"C": 3, "N": 3, "O": 3, "CN": 3, "CNO": 4}), random_parameters(basis, 4))
+    with pytest.raises(InputError, match="no frame contains exactly C, O, and CNO stands on it"):
+        climb(1.0, frames, basis)
+    fit = climb(1.0, frames, basis, fit={"prior": "mixed"})
+    made = {n for n, way in fit.model.parameters.without_data.items() if way == "mixed"}
+    assert made == {"CO", "CCO", "COO", "NO", "NNO", "NOO"}
+    assert list(fit.fits) == ["C", "N", "O", "CN", "CNO"]
+
+
+def test_a_mean_of_what_is_fitted_together_is_refused(summaries):
+    with pytest.raises(InputError, match=r"block CN leans on blocks of single elements, and C, N is fitted together"):
+        view(summaries, prior="mixed", weights=WEIGHTS)
+    with pytest.raises(InputError, match="name no cluster type or body"):
+        view(summaries, blocks=["C"], prior={"mean": "zero", "spread": {"5B": 2.0}}, weights=WEIGHTS)
