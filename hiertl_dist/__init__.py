@@ -98,7 +98,8 @@ __all__ = [
     "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
     "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
     "lsq_order", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup", "read_frames",
-    "reduce_probes", "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "summarise_labels", "survey", "view",
+    "reduce_probes", "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "summarise_labels",
+    "survey", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
