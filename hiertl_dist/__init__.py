@@ -72,6 +72,10 @@ if TYPE_CHECKING:
     from .model_selection.held_out_errors import HeldOut
     from .model_selection.search_settings import SearchSettings
     from .model_selection.search_stages import SearchResult, search
+    from .probes.dynamics import md_frames
+    from .probes.lattices import lattice_frames
+    from .probes.probe_set import ProbeSet
+    from .probes.reassigning import reassigned_frames
     from .suggestion.suggested import SuggestedInput
     from .suggestion.suggesting import suggest_input
     from .suggestion.surveying import Survey, survey
@@ -92,14 +96,13 @@ __all__ = [
     "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input",
     "InputError", "LabelSummary", "LaunchError", "LockError", "MismatchError", "MissingFileError", "Model",
     "ModelPosterior", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows",
-    "ResourceError",
-    "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries", "Survey", "TaskFailed",
-    "UnknownBlockError", "UnsafeGram", "View",
+    "ProbeSet", "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput",
+    "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
     "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
-    "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "leverage",
-    "lsq_order", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup", "read_frames",
-    "reduce_probes", "reduce_rows", "search", "select", "solve", "suggest_input", "summarise", "summarise_labels",
-    "survey", "view",
+    "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "lattice_frames",
+    "leverage", "lsq_order", "md_frames", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup",
+    "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select", "solve", "suggest_input",
+    "summarise", "summarise_labels", "survey", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -145,6 +148,10 @@ _PLACES: Final = {
     "model_selection.held_out_errors": "HeldOut",
     "model_selection.search_settings": "SearchSettings",
     "model_selection.search_stages": "SearchResult search",
+    "probes.dynamics": "md_frames",
+    "probes.lattices": "lattice_frames",
+    "probes.probe_set": "ProbeSet",
+    "probes.reassigning": "reassigned_frames",
     "suggestion.suggested": "SuggestedInput",
     "suggestion.suggesting": "suggest_input",
     "suggestion.surveying": "Survey survey",
