@@ -10,7 +10,7 @@ from ..frames.element_set import ElementSet
 from ..text.words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from .probe_set import ProbeSet
 
@@ -44,9 +44,5 @@ def check_positive(what: str, values: Mapping[str, float], unit: str) -> None:
 def refuse_none(made: ProbeSet, what: str) -> ProbeSet:
     """The same probes; InputError, which says what was passed over and dropped, where there is none."""
     if not made.frames:
-        raise InputError(f"{what}: no probe could be made: {'; '.join(_without_volumes(made.notes)) or 'no frames'}")
+        raise InputError(f"{what}: no probe could be made: {'; '.join(made.notes) or 'no frames'}")
     return made
-
-
-def _without_volumes(notes: Sequence[str]) -> list[str]:
-    return [note for note in notes if not note.startswith("volumes")]

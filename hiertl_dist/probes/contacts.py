@@ -11,7 +11,7 @@ from ..errors import FrameError, InputError
 from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.contacts import MARGIN
 from ..evaluation.kernels.neighbours import Neighbours, find_neighbours
-from ..frames.type_names import cluster_name
+from ..frames.type_names import cluster_name, split_symbols
 from ..text.words import count_text
 from .structures import scaled
 
@@ -73,6 +73,27 @@ def widest(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
     shortest: dict[str, float] = {}
     for part in parts:
         shortest |= {pair: min(r, shortest.get(pair, r)) for pair, r in part.items()}
+    return shortest
+
+
+def shortest_fitted(coverage: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+    """The shortest distances that a model was fitted to, as ``shortest`` of what makes probes.
+
+    Parameters
+    ----------
+    coverage : Mapping from str to tuple (float, float)
+        Shortest and longest distance, Å, by ``"block:pair"``, such as ``Model.coverage``.
+
+    Returns
+    -------
+    dict from str to float
+        Å by pair: of one element from its own block, of two from any block.
+    """
+    shortest: dict[str, float] = {}
+    for key, (low, _) in sorted(coverage.items()):
+        block, _, pair = key.partition(":")
+        if set(split_symbols(pair)) == set(split_symbols(block)) or len(set(split_symbols(pair))) > 1:
+            shortest[pair] = min(low, shortest.get(pair, low))
     return shortest
 
 

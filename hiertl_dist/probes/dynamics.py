@@ -16,6 +16,7 @@ from .checks import check_integers, check_positive, refuse_none
 from .compositions import generator
 from .contacts import closest_contacts, contact_limits
 from .probe_set import ProbeSet, ProbeSource
+from .volumes import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,9 +121,11 @@ def md_frames(
             taken, why = _run(calculator, frame, temperature, settings, generator(seed, "dynamics", i, k))
             made += taken
             sources += [
-                ProbeSource(frame.origin, str(frame.element_set), frame.group, 1.0, 1.0, closest_contacts(f))
+                ProbeSource(
+                    frame.origin, str(frame.element_set), frame.group, 1.0, 1.0, size_of(f).volume, closest_contacts(f)
+                )
                 for f in taken
-            ]  # fmt: skip
+            ]
             if why:
                 notes.append(
                     f"{frame.origin} at {temperature:g} K: stopped {why}; {count_text(len(taken), 'frame')} kept"

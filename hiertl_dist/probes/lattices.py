@@ -181,7 +181,8 @@ def lattice_frames(
             dropped.append(lattice)
         else:
             made.append(apart.frame)
-            sources.append(ProbeSource(lattice, str(named), group, 1.0, apart.stretch, apart.closest))
+            per_atom = apart.frame.volume / atoms
+            sources.append(ProbeSource(lattice, str(named), group, 1.0, apart.stretch, per_atom, apart.closest))
     notes += [
         f"{count_text(dropped.count(d), 'probe')} on {d} dropped: atoms would have to be moved apart by more than "
         f"{100 * (MOST_STRETCH - 1):.0f} %" for d in dict.fromkeys(dropped)

@@ -32,6 +32,8 @@ class ProbeSource:
         By what all lengths were multiplied to come from the volume of that element to the mixed one.
     stretch : float
         By what they were multiplied besides, because atoms were too close; 1 as a rule.
+    volume : float
+        Of the probe, Å³ an atom; NaN where it has vacuum.
     closest : Mapping from str to float
         The shortest distance of each pair of elements in the probe, Å; pairs that are not within reach are left out.
     """
@@ -41,13 +43,15 @@ class ProbeSource:
     group: str
     scale: float
     stretch: float
+    volume: float
     closest: Mapping[str, float]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "origin": self.origin, "element": self.element, "group": self.group, "scale": self.scale,
-            "stretch": self.stretch, "closest": dict(self.closest),
+            "stretch": self.stretch, "volume": None if math.isnan(self.volume) else self.volume,
+            "closest": dict(self.closest),
         }  # fmt: skip
 
 
@@ -96,8 +100,7 @@ class ProbeSet(Shown, card=_card):
         rows = []
         for name in sorted({f.element_set for f in self.frames}):
             own = [i for i, f in enumerate(self.frames) if f.element_set == name]
-            all_volumes = [self.frames[i].volume / len(self.frames[i]) for i in own]
-            volumes = [v for v in all_volumes if not math.isnan(v)]
+            volumes = [v for i in own if not math.isnan(v := self.sources[i].volume)]
             closest = widest([self.sources[i].closest for i in own])
             atoms = [len(self.frames[i]) for i in own]
             rows.append((
@@ -114,14 +117,11 @@ class ProbeSet(Shown, card=_card):
         return "\n".join(part for part in (self.title, table, *(f"note: {note}" for note in self.notes)) if part)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; volumes in Å³ an atom, null of what has none."""
+        """For JSON; volumes in Å³ an atom, null where there is vacuum."""
         frames = [
-            {
-                "origin": f.origin, "formula": f.formula, "group": f.group,
-                "volume": f.volume / len(f) if f.periodic else None, "source": s.as_dict(),
-            }
+            {"origin": f.origin, "formula": f.formula, "group": f.group, "made_of": s.as_dict()}
             for f, s in zip(self.frames, self.sources, strict=True)
-        ]  # fmt: skip
+        ]
         return {"frames": frames, "notes": list(self.notes), "limits": dict(self.limits)}
 
 

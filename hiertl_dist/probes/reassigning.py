@@ -218,7 +218,7 @@ def _probe(
 ) -> _Probe | None:  # fmt: skip
     """A probe whose atoms are far enough apart, if a frame and an assignment make one."""
     best: _Probe | None = None
-    for attempt, frame in enumerate(islice(source.near(share), FRAMES_TRIED)):
+    for attempt, (frame, size) in enumerate(islice(source.near(share), FRAMES_TRIED)):
         large = repeated(frame, max(task.least_atoms, len(task.elements)))
         counts = atom_counts(shares, len(large))
         fractions = dict(zip(task.elements, (counts / len(large)).tolist(), strict=True))
@@ -232,7 +232,8 @@ def _probe(
             if apart is None or (best is not None and apart.stretch >= best.source.stretch):
                 continue
             made_of = ProbeSource(
-                frame.origin, source.element, source.group, scale, apart.stretch, apart.closest
+                frame.origin, source.element, source.group, scale, apart.stretch,
+                apart.frame.volume / len(large) if size.dense else math.nan, apart.closest,
             )  # fmt: skip
             best = _Probe(number, apart.frame, made_of, frame.configuration)
             if apart.stretch == 1.0:

@@ -47,10 +47,11 @@ class Source:
     sizes: tuple[FrameSize, ...]
     there: int
 
-    def near(self, share: float) -> Iterator[Frame]:
+    def near(self, share: float) -> Iterator[tuple[Frame, FrameSize]]:
         """The frame at a share, 0 to 1, of their order, and then the others by their distance from it."""
         first = share * len(self.frames) - 0.5
-        yield from (self.frames[i] for i in sorted(range(len(self.frames)), key=lambda i: (abs(i - first), i)))
+        for i in sorted(range(len(self.frames)), key=lambda i: (abs(i - first), i)):
+            yield self.frames[i], self.sizes[i]
 
     def part(self, kept: Sequence[int]) -> Source:
         """Some of the frames, by their numbers."""
