@@ -158,7 +158,9 @@ def fit_block(
             chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
         )  # fmt: skip
         segments, pooling = pooled_segments(plan.segments, explicit(settings.weights), settings.apart)
-        rows = probe_rows_of(settings.prior, frames, probes, basis, names, executor=runner, memory=memory)
+        rows = probe_rows_of(
+            settings.prior, frames, basis, names, lower=shapes, probes=probes, executor=runner, memory=memory
+        )  # fmt: skip
         given, linear, fallback = _reduce_and_solve(
             replace(plan, segments=segments), pooling, names, settings, frozen=shapes, executor=runner, memory=memory,
             energies=energies, store=None if assembly is None else assembly.store, probes=rows,

@@ -7,17 +7,19 @@ chosen afterwards. They are no data: neither residuals nor folds nor the number 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ..algebra import RFactor
 from ..design_matrix.planning import all_needs, make_plan
 from ..errors import InputError
+from ..evaluation.energies import Model
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import Columns, columns_of
+from ..model.mixing import mixed_parameters
 from ..model.one_body import EnergyTerms
+from ..model.priors import MIXED, Prior
 from .reduction import reduce_rows
 
 if TYPE_CHECKING:
@@ -28,7 +30,12 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
+    from ..model.parameters import Parameters
+
+MOST_LOOKED: Final = 200
+"""Frames, at most, whose forces tell the size of all of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +70,17 @@ class ProbeRows:
         return rows
 
 
+# long: its parameters are documented
 def reduce_probes(
     frames: Sequence[Frame], basis: Basis, blocks: Sequence[ElementSet], *, executor: Executor,
-    memory: int | None = None, notes: Sequence[str] = (),
+    lower: Sequence[Parameters] = (), reference: float | None = None, memory: int | None = None,
+    notes: Sequence[str] = (),
 ) -> ProbeRows:  # fmt: skip
     """Make the rows of probe structures and reduce them.
+
+    Deviations count by their size beside that of the forces, so that a probe whose forces are ten times those of the
+    data does not count a hundred times as much: its rows are multiplied by r/f where f, the root mean square of the
+    forces that the mean of the prior says of it, is larger than r, that of the forces of the data.
 
     Parameters
     ----------
@@ -79,6 +92,10 @@ def reduce_probes(
         The blocks that are free.
     executor : Executor
         Who does the work.
+    lower : sequence of Parameters
+        Models of lower blocks, from which the mean is made; not needed without ``reference``.
+    reference : float, optional
+        r, kcal/mol/Å, see :func:`force_size`; default: rows are not multiplied.
     memory : int, optional
         Bytes that all workers may take together; default: what is available.
     notes : sequence of str
@@ -94,8 +111,10 @@ def reduce_probes(
     InputError
         No structure has the elements of one of the blocks, or all of them have pairs inside an inner cutoff.
     """
-    probes = sequence_of([replace(f, energy=None, forces=np.zeros((len(f), 3)), stress=None, group="probe", labels=None)
-                          for f in frames])  # fmt: skip
+    probes = sequence_of([
+        replace(f, energy=None, forces=np.zeros((len(f), 3)), stress=None, group=f"probe {i}", labels=None)
+        for i, f in enumerate(frames)
+    ])  # fmt: skip
     needs = all_needs(probes, blocks, basis)
     if not needs:
         raise InputError(f"probes: no structure has the elements of {', '.join(blocks)}")
@@ -105,11 +124,39 @@ def reduce_probes(
     if not plan.segments:
         raise InputError(f"probes: all {len(probes)} structures have pairs of atoms inside an inner cutoff")
     summaries = reduce_rows(plan, blocks, store=None, executor=executor, memory=memory, energies=EnergyTerms())
-    whole = reduce(lambda a, b: a.merge(b), summaries.groups.values())
+    factors = dict.fromkeys(summaries.groups, 1.0)
+    if reference is not None:
+        sizes = _mean_forces([probes[i] for i in range(len(probes))], basis, blocks, lower)
+        factors = {g: min(1.0, reference / max(sizes[g.source], 1e-30)) for g in factors}
+    whole = summaries.combined(factors)
     assert isinstance(whole, RFactor)
     n = whole.n_columns
     left_out = (f"{len(plan.skipped)} of {len(probes)} probe structures are left out: pairs inside an inner cutoff",)
     return ProbeRows(
-        columns_of(plan.basis, blocks), whole.r[:n, :n], len(probes) - len(plan.skipped),
-        (*notes, *(left_out if plan.skipped else ())),
+        columns_of(plan.basis, blocks), whole.r[:n, :n], len(factors), (*notes, *(left_out if plan.skipped else ()))
     )  # fmt: skip
+
+
+def _mean_forces(
+    probes: Sequence[Frame], basis: Basis, blocks: Sequence[ElementSet], lower: Sequence[Parameters]
+) -> dict[str, float]:
+    """By group, the root mean square of the forces that lower blocks and the mixed mean say, kcal/mol/Å."""
+    kinds = [t for t in basis.types if t.block in blocks and t.body > 1 and len(set(t.elements)) > 1]
+    mean = mixed_parameters(basis, kinds, lower, Prior(mean=MIXED))
+    parts = [Model(p) for p in (*lower, mean)]
+    sizes = {}
+    for frame in probes:
+        inside = [m for m in parts if set(m.elements) & set(frame.elements)]
+        forces = sum(m.evaluate([frame], ignore_other_elements=True)[0].forces for m in inside)
+        sizes[frame.group] = float(np.sqrt(np.mean(np.square(forces))))
+    return sizes
+
+
+def force_size(frames: FrameSequence) -> float | None:
+    """Root mean square of the forces of some frames, kcal/mol/Å, of at most :data:`MOST_LOOKED`; None without any."""
+    labelled = np.flatnonzero(frames.facts.has_forces)
+    if not len(labelled):
+        return None
+    chosen = labelled[np.linspace(0, len(labelled) - 1, min(len(labelled), MOST_LOOKED)).astype(int)]
+    forces = [f.forces for f in frames.take(chosen) if f.forces is not None]
+    return float(np.sqrt(np.mean(np.square(np.concatenate(forces)))))

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..algebra.deviation import Deviation
 from ..errors import InputError
+from ..frames.element_set import ElementSet
 from ..model.mixing import prior_mean
 from ..model.priors import ZERO, prior_scale, unknown_spread
-from .probe_rows import reduce_probes
+from ..probes.reassigning import reassigned_frames
+from .probe_rows import force_size, reduce_probes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..executors.base import Executor
-    from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
@@ -73,15 +76,58 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
 
 
 def probe_rows_of(
-    prior: Prior, frames: FrameSequence, probes: Sequence[Frame] | None, basis: Basis, blocks: Sequence[ElementSet], *,
-    executor: Executor, memory: int | None,
+    prior: Prior, frames: FrameSequence, basis: Basis, blocks: Sequence[ElementSet], *,
+    lower: Sequence[Parameters], probes: Sequence[Frame] | None, executor: Executor, memory: int | None,
 ) -> ProbeRows | None:  # fmt: skip
-    """Rows of the probe structures that a prior wants for some blocks; None where it wants none.
+    """Rows of the probe structures that a prior wants for some blocks.
 
-    ``frames`` are all that there are, of which those of single elements are made into probes where none are given.
+    Parameters
+    ----------
+    prior : Prior
+        Says whether, and how many.
+    frames : FrameSequence
+        All that there are: those of single elements are made into probes, and those of the blocks' elements tell the
+        size of forces.
+    basis : Basis
+        Whose columns are made.
+    blocks : sequence of ElementSet
+        The blocks that are free.
+    lower : sequence of Parameters
+        Models of lower blocks.
+    probes : sequence of Frame or None
+        Structures that are taken as they are, as far as they have all elements of the blocks.
+    executor : Executor
+        Who does the work.
+    memory : int or None
+        Bytes that all workers may take together; ``None``: what is available.
+
+    Returns
+    -------
+    ProbeRows or None
+        None where the prior wants none, or the blocks are of single elements, which have nothing to lean on.
+
+    Raises
+    ------
+    InputError
+        No structure has the elements, or none can be made.
     """
     if prior.mean == ZERO or not prior.probes or all(len(b.elements) == 1 for b in blocks):
         return None
+    whole = ElementSet.union(blocks)
+    notes: tuple[str, ...] = ()
     if probes is None:
-        raise NotImplementedError
-    return reduce_probes(probes, basis, blocks, executor=executor, memory=memory)
+        try:
+            made = reassigned_frames(frames, whole.elements, prior.probes, seed=prior.seed, basis=basis)
+        except InputError as error:
+            raise InputError(f"probes of {whole}: {error}; give structures (probes), or a prior without") from error
+        chosen, notes = list(made.frames), tuple(f"probes: {note}" for note in made.notes)
+    else:
+        chosen = [f for f in probes if f.element_set == whole]
+        if not chosen:
+            raise InputError(f"probes: none of the {len(probes)} structures given has exactly the elements of {whole}")
+    # of the single elements too: the block's own frames may all be near a lattice, where forces are small
+    inside = [s for s in frames.facts.element_sets() if s.elements <= whole.elements]
+    own = frames.take(np.flatnonzero(frames.facts.of_sets(inside)))
+    return reduce_probes(
+        chosen, basis, blocks, executor=executor, lower=lower, reference=force_size(own), memory=memory, notes=notes
+    )

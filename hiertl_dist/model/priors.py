@@ -59,8 +59,8 @@ class Prior(Shown):
     probes : int
         Number of probe structures on which the deviation from the mean is held to zero; 0: none.
     probe_weight : float
-        Of the probes' rows of forces beside a weight of 1 of those of the data: the deviation that it allows is the
-        residual of forces over this weight.
+        Of the probes' rows of forces beside a weight of 1 of those of the data. Deviations count by their size beside
+        that of the forces, see :func:`~hiertl_dist.fitting.probe_rows.reduce_probes`.
     seed : int
         Of the choice of probes.
 
