@@ -8,6 +8,7 @@ from pathlib import Path
 from ..executors import KINDS
 from .import_command import import_parser
 from .look_commands import add_overwrite, look_parsers, reading_parser
+from .probes_command import probes_parser
 
 
 # long: a line for each option
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--penalty", nargs=2, type=float, metavar=("SCALE", "DISTANCE"), help="wall of the merged model")
     add_overwrite(one)
     one.add_argument("--reduced", action="store_true", help="leave out many-body values of at most 1e-6")
+    probes_parser(verbs, common)
     one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
     one.add_argument("--executor", choices=KINDS, default="auto")
     one.add_argument("--scheduler", help="address of a dask scheduler whose workers are asked too")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .command_line import parser
 from .import_command import import_data
 from .look_commands import look, reading_options
+from .probes_command import probes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -388,7 +389,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 _VERBS = {
     "inspect": look, "init": look, "import": _import, "plan": _plan, "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "merge": _merge,
-    "doctor": _doctor, "demo": _demo,
+    "probes": probes, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

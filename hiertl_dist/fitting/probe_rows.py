@@ -60,7 +60,18 @@ class ProbeRows:
     notes: tuple[str, ...] = ()
 
     def in_order(self, columns: Sequence[tuple[str, tuple[str, ...], tuple[int, ...]]]) -> NDArray[np.float64]:
-        """(rows, columns) in another order of columns; those that the probes don't have are zero."""
+        """The factor in another order of columns.
+
+        Parameters
+        ----------
+        columns : sequence of Column
+            Labels of the columns that are wanted.
+
+        Returns
+        -------
+        ndarray of shape (rows, columns)
+            Zero in columns that the probes don't have.
+        """
         place = {c: i for i, c in enumerate(self.columns)}
         rows = np.zeros((len(self.factor), len(columns)))
         known = [(i, place[c]) for i, c in enumerate(columns) if c in place]

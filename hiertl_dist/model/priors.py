@@ -150,7 +150,13 @@ class Prior(Shown):
         return self.mean == ZERO and (self.decay == "none" or not self.strength) and not self.spread
 
     def as_dict(self) -> dict[str, Any]:
-        """What :meth:`of` makes the same prior of; what is as usual is left out."""
+        """What :meth:`of` makes the same prior of.
+
+        Returns
+        -------
+        dict from str to object
+            The attributes but for those that are as usual; the mean always.
+        """
         usual = Prior()
         own = {key: getattr(self, key) for key in KEYS}
         table = {k: v for k, v in own.items() if k == "mean" or v != getattr(usual, k)}

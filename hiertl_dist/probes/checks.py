@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def checked_elements(elements: str | Iterable[str], least: int) -> tuple[str, ...]:
     """The elements of a set, sorted; InputError where they are fewer than ``least``."""
-    named = ElementSet.parse(elements) if isinstance(elements, str) else ElementSet.of(elements)
+    named = ElementSet.of(elements)
     if len(named.elements) < least:
         raise InputError(
             f"probes: expected {least} different elements or more, found {shown(str(named)) if named else 'none'}"

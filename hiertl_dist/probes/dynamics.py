@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -140,31 +141,33 @@ def _run(
     """The frames of one run, and why it stopped before its end, empty where it did not."""
     from ase import Atoms, units
     from ase.md.langevin import Langevin
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
     atoms = Atoms(list(start.species), start.positions, cell=start.cell, pbc=start.pbc)
     atoms.calc = calculator
     # what is wrong with the model or the frame is an error; later it is an explosion
     atoms.get_forces()
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
-    dynamics = Langevin(
-        atoms, settings.timestep * units.fs, temperature_K=temperature, friction=settings.friction / units.fs, rng=rng
-    )
+    # what ASE calls it has changed
+    momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(atoms.get_masses() * units.kB * temperature)[:, np.newaxis]
+    atoms.set_momenta(momenta - momenta.mean(axis=0))
+    # ASE's way of keeping the centre in its place is deprecated, and no frame needs it
+    free = {"fixcm": False} if "fixcm" in inspect.signature(Langevin.__init__).parameters else {}
+    step, friction = settings.timestep * units.fs, settings.friction / units.fs
+    dynamics = Langevin(atoms, step, temperature_K=temperature, friction=friction, rng=rng, **free)
     taken: list[Frame] = []
-    for step in range(1, settings.steps + 1):
+    for number in range(1, settings.steps + 1):
         try:
             dynamics.run(1)
         except (ValueError, RuntimeError, ArithmeticError) as error:
-            return taken, f"after {count_text(step, 'step')}: {error}"
+            return taken, f"after {count_text(number, 'step')}: {error}"
         if why := _exploded(atoms, temperature):
-            return taken, f"after {count_text(step, 'step')}: {why}"
-        if step % settings.every == 0:
-            origin = f"{start.origin}, {temperature:g} K, step {step}"
+            return taken, f"after {count_text(number, 'step')}: {why}"
+        if number % settings.every == 0:
+            origin = f"{start.origin}, {temperature:g} K, step {number}"
             frame = Frame(
                 start.species, atoms.get_positions(), start.cell, group=settings.group, origin=origin, pbc=start.pbc
             )
             if why := _too_close(frame, settings.limits):
-                return taken, f"after {count_text(step, 'step')}: {why}"
+                return taken, f"after {count_text(number, 'step')}: {why}"
             taken.append(frame)
     return taken, ""
 

@@ -80,7 +80,7 @@ def _minimum(model: Model, element: str, lattice: str) -> tuple[float, float] | 
     energy = partial(_energy, model, element, lattice, unit)
     distances = np.linspace(low, high, POINTS)
     energies = np.array([energy(r) for r in distances]) if low < high else np.empty(0)
-    inner = [i for i in range(1, len(energies) - 1) if energies[i] <= min(energies[i - 1], energies[i + 1])]
+    inner = [i for i in range(1, len(energies) - 1) if energies[i] < min(energies[i - 1], energies[i + 1])]
     if not inner:
         return None
     best = min(inner, key=lambda i: (energies[i], i))

@@ -56,11 +56,16 @@ class ProbeSource:
 
 
 def _card(made: ProbeSet) -> Card:
-    return Card(made.title, tuple(("note", note) for note in made.notes), TITLES, tuple(made.rows()))
+    notes, more = made.notes[:NOTES], len(made.notes) - NOTES
+    facts = [("note", note) for note in notes] + [("notes", f"{more} more in .notes")] * (more > 0)
+    return Card(f"ProbeSet: {made.title}", tuple(facts), TITLES, tuple(made.rows()))
 
 
 SHOWN = 3
 """Closest contacts in a row of the table."""
+
+NOTES = 8
+"""Notes that a repr shows."""
 
 TITLES = ("set", "frames", "atoms", "least\nÅ³/atom", "mean", "most", "closest contacts, Å", "stretched")
 """Of the columns of :meth:`ProbeSet.rows`."""
@@ -96,7 +101,14 @@ class ProbeSet(Shown, card=_card):
         return f"{len(self)} probe structure{'s' * (len(self) != 1)}, without labels"
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """Rows of a table, one for each set of elements; :data:`TITLES` are its titles."""
+        """Rows of a table, one for each set of elements.
+
+        Returns
+        -------
+        list of tuple
+            Set, frames, atoms; least, mean and largest volume, Å³ an atom, of frames without vacuum; the closest
+            contacts; how many frames were stretched.
+        """
         rows = []
         for name in sorted({f.element_set for f in self.frames}):
             own = [i for i, f in enumerate(self.frames) if f.element_set == name]
@@ -112,12 +124,24 @@ class ProbeSet(Shown, card=_card):
         return rows
 
     def text(self) -> str:
-        """For people: a table by set of elements, and all notes."""
+        """A table by set of elements, and all notes, for people.
+
+        Returns
+        -------
+        str
+            Lines.
+        """
         table = table_text(TITLES, self.rows()) if self.frames else ""
         return "\n".join(part for part in (self.title, table, *(f"note: {note}" for note in self.notes)) if part)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; volumes in Å³ an atom, null where there is vacuum."""
+        """What each is and was made of, for JSON.
+
+        Returns
+        -------
+        dict from str to object
+            ``frames``, ``notes`` and ``limits``; volumes in Å³ an atom, None where there is vacuum.
+        """
         frames = [
             {"origin": f.origin, "formula": f.formula, "group": f.group, "made_of": s.as_dict()}
             for f, s in zip(self.frames, self.sources, strict=True)

@@ -66,6 +66,15 @@ def assembly(folder):
     return assemble(frames(), BASIS, folder / "store")
 
 
+def probes():
+    return hd.reassigned_frames(frames(), "CN", 4)
+
+
+def moved():
+    pytest.importorskip("ase")
+    return hd.md_frames(calculator(), probes().frames[:1], [1.0], steps=1, every=1, timestep=1e-3)
+
+
 def calculator():
     pytest.importorskip("ase")
     return hd.Calculator(random_parameters(BASIS, 1))
@@ -98,6 +107,7 @@ EXAMPLES = {
     "Input": lambda _: hd.Input(BASIS, data=({"path": "a.extxyz"},) * 5, block_fits={"CN": hd.FitSettings()}),
     "Model": lambda _: hierarchy().model,
     "ModelPosterior": lambda _: hd.posterior(chosen(), Ridge(1e-3)),
+    "ProbeSet": lambda _: probes(),
     "Pair": lambda _: BASIS.pairs[0],
     "Parameters": lambda _: hierarchy().model.parameters,
     "Penalty": lambda _: hd.Penalty(),
@@ -125,6 +135,9 @@ def predicted():
 
 
 RETURNED = {
+    "lattice_frames": lambda _: hd.lattice_frames("CN", 4, {"C": 9.0, "N": 10.0}, shortest={"CN": 1.0}),
+    "md_frames": lambda _: moved(),
+    "reassigned_frames": lambda _: probes(),
     "assemble": assembly,
     "blocks_of": lambda _: hd.blocks_of(BASIS),
     "calibration": lambda _: hd.calibration(predicted(), frames()[-4:]),
