@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..frames.element_set import ElementSet
 from ..frames.frame import Frame
 from ..frames.frame_sequence import sequence_of
+from ..text.display import listed
 from ..text.words import count_text
 from .checks import check_integers, check_positive, checked_elements, refuse_none
 from .compositions import assigned_species, atom_counts, even_compositions, generator
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 LEAST_ATOMS: Final = 16
 """Atoms that a probe has at least, if its source repeats: of two atoms few compositions can be made."""
+
+SHOWN: Final = 6
+"""Groups of frames that a note names."""
 
 ASSIGNMENTS: Final = 4
 FRAMES_TRIED: Final = 5
@@ -121,7 +125,7 @@ def reassigned_frames(
     there = sources_in(sequence_of(frames), names)
     usable = [_usable(source, len(names), vacuum, least_atoms) for source in there]
     sources = [source for source, _ in usable if source.frames]
-    notes = [note for _, own in usable for note in own]
+    notes = _remark_notes([remark for _, own in usable for remark in own])
     given = {e: v for e, v in (volumes or {}).items() if e in names}
     own = volumes_of(names, [(s.element, s.group, size) for s in sources for size in s.sizes], given)
     known = shortest_of(sources) | dict(shortest or {})
@@ -136,27 +140,41 @@ def reassigned_frames(
     return _made(task, sources, count, [*notes, *_volume_notes(own), *_limit_notes(task)])
 
 
-def _usable(source: Source, elements: int, vacuum: bool, least_atoms: int) -> tuple[Source, list[str]]:
+class _Remark(NamedTuple):
+    """What is to be said of some frames of an element and group; remarks of the same words are said together."""
+
+    words: str
+    frames: int
+    source: Source
+
+
+def _usable(source: Source, elements: int, vacuum: bool, least_atoms: int) -> tuple[Source, list[_Remark]]:
     """The source without frames that can't be used, and what is to be said of its frames."""
-    notes = []
-    if source.there > MOST_LOOKED:
-        notes.append(f"{MOST_LOOKED} of {source.there} configurations looked at")
     lone = [not math.isfinite(size.nearest) for size in source.sizes]
-    few = [f.cell is None and len(f) < elements for f in source.frames]
-    empty = [not size.dense for size in source.sizes]
-    for kind, passed in (
-        ("atoms without a neighbour", lone),
-        ("fewer atoms than there are elements", few),
-        ("vacuum", [not vacuum and e for e in empty]),
-    ):
-        if any(passed):
-            notes.append(f"{count_text(sum(passed), 'frame')} with {kind} passed over")
+    few = [f.cell is None and len(f) < elements and not a for f, a in zip(source.frames, lone, strict=True)]
+    empty = [not size.dense and not a for size, a in zip(source.sizes, lone, strict=True)]
     kept = [i for i in range(len(empty)) if not (lone[i] or few[i] or (empty[i] and not vacuum))]
-    if scaled_ones := sum(empty[i] for i in kept):
-        notes.append(f"{count_text(scaled_ones, 'frame')} with vacuum scaled like others, but no part of mean volumes")
-    if small := sum(len(source.frames[i]) < least_atoms and source.frames[i].cell is not None for i in kept):
-        notes.append(f"{count_text(small, 'frame')} of fewer than {least_atoms} atoms repeated where they are taken")
-    return source.part(kept), [f"{source.element} of {source.group}: {note}" for note in notes]
+    small = [len(source.frames[i]) < least_atoms and source.frames[i].cell is not None for i in kept]
+    remarks = [
+        _Remark(
+            f"not looked at: of a group {MOST_LOOKED} configurations are enough", source.there - len(empty), source
+        ),
+        _Remark("whose atoms have no neighbours passed over", sum(lone), source),
+        _Remark("with fewer atoms than there are elements passed over", sum(few), source),
+        _Remark("with vacuum passed over", 0 if vacuum else sum(empty), source),
+        _Remark("with vacuum scaled like others, but no part of mean volumes", sum(empty[i] for i in kept), source),
+        _Remark(f"of fewer than {least_atoms} atoms repeated where they are taken", sum(small), source),
+    ]
+    return source.part(kept), [remark for remark in remarks if remark.frames]
+
+
+def _remark_notes(remarks: Sequence[_Remark]) -> list[str]:
+    notes = []
+    for words in dict.fromkeys(r.words for r in remarks):
+        own = [r for r in remarks if r.words == words]
+        where = listed([f"{r.source.element} {r.source.group} {r.frames}" for r in own], SHOWN)
+        notes.append(f"{count_text(sum(r.frames for r in own), 'frame')} {words}: {where}")
+    return notes
 
 
 def _volume_notes(volumes: Volumes) -> list[str]:
