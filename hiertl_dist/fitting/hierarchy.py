@@ -164,7 +164,7 @@ def with_made(
     below = below_of(block, (*frozen, *current), ())
     prior = options.of(block).prior
     kinds = [t for t in basis.types if t.block == block]
-    part = mixed_parameters(basis, kinds, below, prior if prior.mean == MIXED else Prior(mean=MIXED))
+    part = mixed_parameters(basis, kinds, below, Prior(mean=MIXED, gamma=prior.gamma, lower=prior.lower))
     tell(f"block {block}: made of lower blocks")
     for note in part.notes:
         tell(f"  note: {note}")

@@ -14,7 +14,7 @@ from ..frames.pooling import check_apart
 from ..frames.rows import OBJECTIVES
 from ..model.blocks import sets_used
 from ..model.one_body import MISSING_ENERGIES
-from ..model.priors import MIXED, Prior
+from ..model.priors import MIXED, ZERO, Prior
 from ..text.display import Shown
 from ..text.problems import joined
 from ..text.table_keys import REGULARISERS, elsewhere
@@ -68,8 +68,8 @@ class FitSettings(Shown):
         Patterns of groups of frames whose rows, and so residuals, are kept apart. Of others, those that no weight names
         are pooled where there are more than a few, see :mod:`~hiertl_dist.frames.pooling`.
     prior : Prior, str or Mapping
-        ``"zero"``, ``"mixed"``, or a table, see :meth:`~hiertl_dist.model.priors.Prior.of`: what the block's
-        coefficients are drawn to by the regulariser. Blocks of single elements have nothing below them to lean on.
+        ``"zero"``, ``"mixed"``, ``"auto"``, or a table, see :meth:`~hiertl_dist.model.priors.Prior.of`: what the
+        regulariser draws the block's coefficients to. Blocks of single elements have nothing below them to lean on.
 
     Raises
     ------
@@ -128,8 +128,8 @@ class HierarchyOptions(Shown):
     missing : {"refuse", "zero", "mixed"} or None
         What becomes of blocks of several elements that no frame informs: ``"refuse"`` leaves them out of the model,
         whose evaluation then refuses frames that have them; ``"zero"`` means that they are zero; ``"mixed"`` makes
-        their coefficients of those of lower blocks, see :mod:`hiertl_dist.model.mixing`. ``None``: mixed where the
-        general prior is, else refuse. With ``only``, nothing is made.
+        their coefficients of those of lower blocks, see :mod:`hiertl_dist.model.mixing`. ``None``: mixed unless the
+        general prior has the mean zero, where it is refuse. With ``only``, nothing is made.
     probes : Sequence of Frame or None
         Structures on which priors hold predictions; ``None``: made of the frames of single elements.
     """
@@ -173,7 +173,7 @@ class HierarchyOptions(Shown):
         """What becomes of blocks without frames: ``"refuse"``, ``"zero"`` or ``"mixed"``."""
         if self.only is not None:
             return "refuse"
-        return self.missing or (MIXED if self.settings.prior.mean == MIXED else "refuse")
+        return self.missing or ("refuse" if self.settings.prior.mean == ZERO else MIXED)
 
     def of(self, block: str) -> FitSettings:
         """The settings of a block.

@@ -21,6 +21,7 @@ from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
 from ..model.frozen import check_frozen, require_parameters
 from ..model.one_body import MissingEnergies, OpenEnergies, one_body_values, settled_energies, zero_notes
 from ..model.parameters import Parameters
+from ..model.priors import AUTO as AUTO_PRIOR
 from ..model.priors import Prior
 from ..model.solution import Solution
 from ..model.truncation import lower_basis
@@ -88,8 +89,8 @@ def view(
     left_open : Collection of str
         Elements whose energies fits of lower blocks left open: they are fitted here.
     prior : Prior, str or Mapping
-        ``"zero"``, ``"mixed"`` or a table, see :meth:`~hiertl_dist.model.priors.Prior.of`: what the regulariser draws
-        the coefficients to; a mixed mean is made of the frozen models.
+        ``"zero"``, ``"mixed"``, ``"auto"`` or a table, see :meth:`~hiertl_dist.model.priors.Prior.of`: what the
+        regulariser draws the coefficients to; a mixed mean is made of the frozen models.
     probes : ProbeRows, optional
         Rows of :func:`~hiertl_dist.fitting.probe_rows.reduce_probes`, on which predictions are held to those of the
         mean, as hard as ``probe_weight`` of the prior says.
@@ -125,7 +126,10 @@ def view(
         summaries, basis, names, kept, tuple(frozen_models), dict(explicit(weights)), objective, factors, energies,
         notes=notes,
     )  # fmt: skip
-    chosen = with_prior(chosen, Prior.of(prior), (*summaries.frozen, *frozen_models), probes)
+    wanted = Prior.of(prior)
+    if prior == AUTO_PRIOR and probes is None:
+        wanted = Prior(mean=AUTO_PRIOR)
+    chosen = with_prior(chosen, wanted, (*summaries.frozen, *frozen_models), probes)
     return chosen if weights != AUTO else weighted(chosen)
 
 

@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 
 ZERO: Final = "zero"
 MIXED: Final = "mixed"
-MEANS: Final = (ZERO, MIXED)
+AUTO: Final = "auto"
+MEANS: Final = (ZERO, MIXED, AUTO)
 DECAYS: Final = ("none", "algebraic", "exponential")
 LOWER: Final = ("function", "coefficients")
+PROBES: Final = 24
+"""Probe structures of ``"auto"``."""
+
 KEYS: Final = ("mean", "gamma", "lower", "decay", "strength", "spread", "probes", "probe_weight", "seed")
 
 
@@ -41,8 +45,9 @@ class Prior(Shown):
 
     Attributes
     ----------
-    mean : {"zero", "mixed"}
-        ``mixed``: the mean, over the atoms of a cluster, of what the blocks of the single elements say of it.
+    mean : {"zero", "mixed", "auto"}
+        ``mixed``: the mean, over the atoms of a cluster, of what the blocks of the single elements say of it. ``auto``:
+        that where it explains at least half of what the lower blocks leave of the forces, else zero, without probes.
     gamma : tuple of 3 float
         Factors of the mean of two-, three- and four-body terms, 0 … 1.
     lower : {"function", "coefficients"}
@@ -121,7 +126,8 @@ class Prior(Shown):
         Parameters
         ----------
         given : Prior, str or Mapping
-            ``"zero"``, ``"mixed"``, or a table of the attributes, of which the mean is ``"mixed"`` if it is not said.
+            ``"zero"``, ``"mixed"``, ``"auto"`` (with :data:`PROBES` probes), or a table of the attributes, of which the
+            mean is ``"mixed"`` if it is not said.
         where : str
             For messages.
 
@@ -138,7 +144,7 @@ class Prior(Shown):
         if isinstance(given, Prior):
             return given
         if isinstance(given, str):
-            return cls(mean=given)
+            return cls(mean=given, probes=PROBES if given == AUTO else 0)
         if not isinstance(given, Mapping):
             raise InputError(f"{where}: expected one of {', '.join(MEANS)}, or a table, found {shown(given)}")
         require_known(given, KEYS, where)

@@ -175,3 +175,31 @@ def test_a_mean_of_what_is_fitted_together_is_refused(summaries):
         view(summaries, prior="mixed", weights=WEIGHTS)
     with pytest.raises(InputError, match="name no cluster type or body"):
         view(summaries, blocks=["C"], prior={"mean": "zero", "spread": {"5B": 2.0}}, weights=WEIGHTS)
+
+
+def test_auto_takes_the_mean_that_the_forces_speak_for(summaries):
+    frozen = lower(climb(1.0))
+    blind = [replace(p, coefficients=-p.coefficients) for p in frozen]
+    for models, mean in ((blind, "zero"), (frozen, None)):
+        given = view(summaries, blocks=["CN"], frozen=models, weights=WEIGHTS, prior="auto")
+        groups = [g for g in given.factors if g.kind == "force"]
+        r = [given.layer(g, given.summaries.groups[g]) for g in groups]
+        m = prior_mean(MIXED, BASIS, given.columns, models).values
+        left = sum(np.sum((x.factor.r @ x.target - x.factor.r[:, x.kept] @ m[x.places]) ** 2) for x in r)
+        total = sum(np.sum((x.factor.r @ x.target) ** 2) for x in r)
+        expected = mean or ("mixed" if 1.0 - left / total >= 0.5 else "zero")
+        assert given.prior.mean == expected
+        assert any(note.startswith("prior auto: the mean of lower blocks explains") for note in given.notes)
+    likely = labelled(random_frames({"C": 4, "N": 4, "CN": 6}), climb(1e12, fit={"prior": "mixed"}).model.parameters)
+    fit = climb(1.0, likely, fit={"prior": {"mean": "auto"}})
+    assert fit.fits["CN"].solution.prior == {"mean": "mixed"}
+    assert any("explains 100 %" in note for note in fit.fits["CN"].solution.notes)
+
+
+def test_auto_makes_probes_of_the_frames(tmp_path):
+    likely = labelled(random_frames({"C": 4, "N": 4, "CN": 6}), climb(1e12, fit={"prior": "mixed"}).model.parameters)
+    fit = climb(1e-3, likely, fit={"prior": "auto"})
+    assert fit.fits["CN"].solution.prior == {"mean": "mixed", "probes": 24}
+    assert any(note.startswith("probes: ") for note in fit.fits["CN"].solution.notes)
+    with pytest.raises(InputError, match="whose rows are to be given"):
+        view(summarise(likely, BASIS, executor=SERIAL), blocks=["CN"], frozen=lower(fit), prior={"probes": 3})
