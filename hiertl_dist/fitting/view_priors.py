@@ -13,13 +13,18 @@ from ..frames.element_set import ElementSet
 from ..model.mixing import prior_mean
 from ..model.priors import AUTO, MIXED, ZERO, prior_scale, unknown_spread
 from ..probes.reassigning import reassigned_frames
+from ..text.display import listed
 from ..text.words import percent_text
 from .probe_rows import force_size, reduce_probes
 from .view_solutions import residual_squares
 
 LEAST_EXPLAINED: Final = 0.5
-"""Part of the squares that the mean of lower blocks explains from which on "auto" takes it. Measured: 0.78 to 0.99 for six
-alloys of Mo, Nb, Ta, W and 0.80 for C/N, where it helps; below zero for W/Be, where it harms."""
+"""Part of the squares that the mean of lower blocks explains from which on "auto" takes it. Measured: 0.78 to 0.99 for
+six alloys of Mo, Nb, Ta, W and 0.80 for C/N, where it helps; below zero for W/Be, where it harms."""
+
+CALM: Final = 0.2
+"""Groups of frames of an element whose forces are smaller than this part of those of its liveliest group are near a
+lattice, and make no probes."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +73,8 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
     free = {b for b in given.blocks if len(b.elements) == 1}
     leaning = [b for b in given.blocks if any(f.is_proper_subset(b) for f in free)]
     if prior.mean == AUTO and leaning:
-        notes = (f"prior auto: zero, for block {leaning[0]} is fitted together with blocks of single elements",)
-        return with_prior(replace(given, notes=(*given.notes, *notes)), replace(prior, mean=ZERO, probes=0), lower)
+        note = f"prior auto: zero, for block {leaning[0]} is fitted together with blocks of single elements"
+        return with_prior(replace(given, notes=(*given.notes, note)), replace(prior, mean=ZERO, probes=0), lower)
     if prior.mean != ZERO and leaning:
         together = ", ".join(sorted(f for f in free if f.is_proper_subset(leaning[0])))
         raise InputError(
@@ -151,10 +156,11 @@ def probe_rows_of(
     notes: tuple[str, ...] = ()
     if probes is None:
         try:
-            made = reassigned_frames(frames, whole.elements, prior.probes, seed=prior.seed, basis=basis)
+            lively, calm = _lively(frames, whole)
+            made = reassigned_frames(lively, whole.elements, prior.probes, seed=prior.seed, basis=basis)
         except InputError as error:
             raise InputError(f"probes of {whole}: {error}; give structures (probes), or a prior without") from error
-        chosen, notes = list(made.frames), tuple(f"probes: {note}" for note in made.notes)
+        chosen, notes = list(made.frames), tuple(f"probes: {note}" for note in (*calm, *made.notes))
     else:
         chosen = [f for f in probes if f.element_set == whole]
         if not chosen:
@@ -165,3 +171,21 @@ def probe_rows_of(
     return reduce_probes(
         chosen, basis, blocks, executor=executor, lower=lower, reference=force_size(own), memory=memory, notes=notes
     )
+
+
+def _lively(frames: FrameSequence, whole: ElementSet) -> tuple[FrameSequence, list[str]]:
+    """Frames of the single elements of a set, without groups that are :data:`CALM`, and what is said of these."""
+    facts = frames.facts
+    kept, calm = np.zeros(len(frames), np.bool_), []
+    for element in sorted(whole.elements):
+        own = facts.of_sets([ElementSet.of([element])])
+        groups = {int(g): np.flatnonzero(own & (facts.group == g)) for g in np.unique(facts.group[own])}
+        sizes = {g: force_size(frames.take(places)) for g, places in groups.items()}
+        least = CALM * max((s for s in sizes.values() if s is not None), default=0.0)
+        for group, size in sizes.items():
+            if size is not None and size < least:
+                calm.append(facts.group_names[group])
+            else:
+                kept[groups[group]] = True
+    said = [f"groups {listed(sorted(set(calm)), 5)} passed over: their forces are small beside others"] if calm else []
+    return frames.take(np.flatnonzero(kept)), said
