@@ -163,11 +163,11 @@ def _mean_forces(
     return sizes
 
 
-def force_size(frames: FrameSequence) -> float | None:
-    """Root mean square of the forces of some frames, kcal/mol/Å, of at most :data:`MOST_LOOKED`; None without any."""
+def force_size(frames: FrameSequence, most: int = MOST_LOOKED) -> float | None:
+    """Root mean square of the forces of some frames, kcal/mol/Å, of at most so many of them; None without any."""
     labelled = np.flatnonzero(frames.facts.has_forces)
     if not len(labelled):
         return None
-    chosen = labelled[np.linspace(0, len(labelled) - 1, min(len(labelled), MOST_LOOKED)).astype(int)]
+    chosen = labelled[np.linspace(0, len(labelled) - 1, min(len(labelled), most)).astype(int)]
     forces = [f.forces for f in frames.take(chosen) if f.forces is not None]
     return float(np.sqrt(np.mean(np.square(np.concatenate(forces)))))

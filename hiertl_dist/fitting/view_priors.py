@@ -26,6 +26,9 @@ CALM: Final = 0.2
 """Groups of frames of an element whose forces are smaller than this part of those of its liveliest group are near a
 lattice, and make no probes."""
 
+MOST_OF_GROUP: Final = 20
+"""Frames, at most, that tell the size of the forces of a group."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -180,7 +183,7 @@ def _lively(frames: FrameSequence, whole: ElementSet) -> tuple[FrameSequence, li
     for element in sorted(whole.elements):
         own = facts.of_sets([ElementSet.of([element])])
         groups = {int(g): np.flatnonzero(own & (facts.group == g)) for g in np.unique(facts.group[own])}
-        sizes = {g: force_size(frames.take(places)) for g, places in groups.items()}
+        sizes = {g: force_size(frames.take(places), MOST_OF_GROUP) for g, places in groups.items()}
         least = CALM * max((s for s in sizes.values() if s is not None), default=0.0)
         for group, size in sizes.items():
             if size is not None and size < least:
