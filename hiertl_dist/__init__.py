@@ -76,6 +76,8 @@ if TYPE_CHECKING:
     from .probes.lattices import lattice_frames
     from .probes.probe_set import ProbeSet
     from .probes.reassigning import reassigned_frames
+    from .stability.check_rows import CheckRow, CheckSettings, ModelCheck
+    from .stability.checking import check_model
     from .suggestion.suggested import SuggestedInput
     from .suggestion.suggesting import suggest_input
     from .suggestion.surveying import Survey, survey
@@ -90,19 +92,19 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
-    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "Calculator", "ClusterType", "Column",
-    "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset", "DesignRows", "DesignStore", "Edge",
-    "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit",
-    "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input",
-    "InputError", "LabelSummary", "LaunchError", "LockError", "MismatchError", "MissingFileError", "Model",
-    "ModelPosterior", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows",
-    "ProbeSet", "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput",
-    "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
-    "assemble", "blocks_of", "calibration", "columns_of", "committee", "cross_validate", "design_rows", "executor",
-    "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames", "lattice_frames",
-    "leverage", "lsq_order", "md_frames", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup",
-    "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select", "solve", "suggest_input",
-    "summarise", "summarise_labels", "survey", "view",
+    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "Calculator", "CheckRow", "CheckSettings",
+    "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset", "DesignRows",
+    "DesignStore", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut",
+    "HierarchyFit", "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError",
+    "Input", "InputError", "LabelSummary", "LaunchError", "LockError", "MismatchError", "MissingFileError", "Model",
+    "ModelCheck", "ModelPosterior", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction",
+    "Prior", "ProbeRows", "ProbeSet", "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError",
+    "SuggestedInput", "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
+    "assemble", "blocks_of", "calibration", "check_model", "columns_of", "committee", "cross_validate", "design_rows",
+    "executor", "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames",
+    "lattice_frames", "leverage", "lsq_order", "md_frames", "open_summaries", "path", "plan", "posterior", "predict",
+    "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select", "solve",
+    "suggest_input", "summarise", "summarise_labels", "survey", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -152,6 +154,8 @@ _PLACES: Final = {
     "probes.lattices": "lattice_frames",
     "probes.probe_set": "ProbeSet",
     "probes.reassigning": "reassigned_frames",
+    "stability.check_rows": "CheckRow CheckSettings ModelCheck",
+    "stability.checking": "check_model",
     "suggestion.suggested": "SuggestedInput",
     "suggestion.suggesting": "suggest_input",
     "suggestion.surveying": "Survey survey",

@@ -23,6 +23,9 @@ KCAL_PER_A3_IN_GPA: Final = 6.9476955
 EV: Final = 23.060547830619026
 """kcal/mol per eV."""
 
+KELVIN: Final = 8.31446261815324 / 4184.0
+"""kcal/mol per kelvin: Boltzmann's constant (CODATA 2018)."""
+
 SYMBOLS: Final[frozenset[str]] = frozenset(
     """H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
     Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb

@@ -176,6 +176,6 @@ def test_names_are_in_the_modules_said():
 def test_references_are_cited_and_there():
     text = prose(THEORY)
     cited = {int(n) for group in re.findall(r"\[(\d+(?:, \d+)*)\](?!\()", text) for n in group.split(", ")}
-    listed = [int(n) for n in re.findall(r"^(\d+)\. ", text.partition("## 11. References")[2], flags=re.M)]
+    listed = [int(n) for n in re.findall(r"^(\d+)\. ", text.partition(". References\n")[2], flags=re.M)]
     assert listed == list(range(1, len(listed) + 1))
     assert cited == set(listed)

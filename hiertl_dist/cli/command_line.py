@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..executors import KINDS
+from .check_command import check_parser
 from .import_command import import_parser
 from .look_commands import add_overwrite, look_parsers, reading_parser
 from .probes_command import probes_parser
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots, and a PDF (needs matplotlib)")
     one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
     add_overwrite(one)
+    check_parser(verbs, common)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
     one.add_argument("files", nargs="+", type=Path)
     one.add_argument("-o", "--output", type=Path, required=True)

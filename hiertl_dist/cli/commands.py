@@ -1,7 +1,7 @@
 """The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
 Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
-3 not enough memory or disk; 4 ``doctor`` found problems; 130 interrupted.
+3 not enough memory or disk; 4 ``doctor`` found problems, or a model failed a ``check``; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .check_command import check
 from .command_line import parser
 from .import_command import import_data
 from .look_commands import look, reading_options
@@ -388,8 +389,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 _VERBS = {
     "inspect": look, "init": look, "import": _import, "plan": _plan, "assemble": _assemble, "fit": _fit,
-    "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "merge": _merge,
-    "probes": probes, "doctor": _doctor, "demo": _demo,
+    "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
+    "merge": _merge, "probes": probes, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

@@ -212,3 +212,14 @@ def _points(curve: Any, columns: Sequence[str], least: Mapping[str, int]) -> tup
         (i, *(getattr(curve, c)[i] for c in columns), ", ".join(name.upper() for name, at in least.items() if at == i))
         for i in sorted({*spaced, *least.values()})
     )
+
+
+def check_card(check: Any) -> Card:
+    """What a person wants to know of a check of a model: what failed first."""
+    rows = sorted(check.rows, key=lambda r: ("fail", "not checked", "pass").index(r.verdict))
+    shown = tuple((r.what, r.elements, r.value, r.unit, r.limit, r.verdict) for r in rows)
+    return Card(
+        f"ModelCheck of {check.source}: {check.summary}",
+        header=("check", "elements", "value", "unit", "limit", "verdict"),
+        rows=shown,
+    )

@@ -80,12 +80,20 @@ def calculator():
     return hd.Calculator(random_parameters(BASIS, 1))
 
 
+def checked():
+    """Of many rows, the reasons long."""
+    rows = [hd.CheckRow("mixing", "C-N", 0.1 * k, "eV/atom", "at most 0.15", "fail", 200 * "x") for k in range(40)]
+    return hd.ModelCheck("C.txt", tuple(rows), hd.CheckSettings(), ("a note",))
+
+
 EXAMPLES = {
     "Assembly": assembly,
     "Basis": lambda _: BASIS,
     "Block": lambda _: hd.blocks_of(BASIS)[-1],
     "BlockFit": lambda _: hierarchy().fits["CN"],
     "Calculator": lambda _: calculator(),
+    "CheckRow": lambda _: checked().rows[0],
+    "CheckSettings": lambda _: hd.CheckSettings(),
     "ClusterType": lambda _: BASIS.types[-1],
     "Column": lambda _: hd.columns_of(BASIS)[-1],
     "Committee": lambda _: hd.committee(chosen(), Ridge(1e-3)),
@@ -106,6 +114,7 @@ EXAMPLES = {
     "LabelSummary": lambda _: hd.summarise_labels(frames()),
     "Input": lambda _: hd.Input(BASIS, data=({"path": "a.extxyz"},) * 5, block_fits={"CN": hd.FitSettings()}),
     "Model": lambda _: hierarchy().model,
+    "ModelCheck": lambda _: checked(),
     "ModelPosterior": lambda _: hd.posterior(chosen(), Ridge(1e-3)),
     "ProbeSet": lambda _: probes(),
     "Pair": lambda _: BASIS.pairs[0],
@@ -141,6 +150,7 @@ RETURNED = {
     "assemble": assembly,
     "blocks_of": lambda _: hd.blocks_of(BASIS),
     "calibration": lambda _: hd.calibration(predicted(), frames()[-4:]),
+    "check_model": lambda _: checked(),
     "columns_of": lambda _: hd.columns_of(BASIS),
     "committee": lambda _: hd.committee(chosen(), Ridge(1e-3)),
     "cross_validate": lambda _: hd.cross_validate(chosen(), [Ridge(1e-3), Ridge(1.0)]),

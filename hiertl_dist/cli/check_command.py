@@ -1,0 +1,68 @@
+"""The command ``check``: whether a model can be used."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+LATTICES = ("auto", "bcc", "fcc", "hcp", "diamond")
+
+
+# long: a line for each option
+def check_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
+    """The options of ``check``; their names are those of :class:`~hiertl_dist.CheckSettings`."""
+    one = verbs.add_parser(
+        "check",
+        parents=[common],
+        help="whether a model can be used: lattices, mixtures, dynamics (needs ASE)",
+    )
+    one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is checked")
+    one.add_argument("--elements", nargs="+", metavar="ELEMENT", help="check these (default: all of the model)")
+    one.add_argument("--lattice", choices=LATTICES, help="of mixtures and dynamics (default: the lowest in energy)")
+    one.add_argument(
+        "--mixing",
+        type=float,
+        metavar="EV",
+        help="eV/atom from linear mixing that random mixtures may be (default 0.15)",
+    )
+    one.add_argument("--ordered", type=float, metavar="EV", help="the same of ordered arrangements (default 0.3)")
+    one.add_argument("--arrangements", type=int, metavar="N", help="random ones of each element set (default 4)")
+    one.add_argument(
+        "--temperatures", nargs="+", type=float, metavar="K", help="of the runs of dynamics (default 300 3000)"
+    )
+    one.add_argument("--picoseconds", type=float, metavar="PS", help="length of each run (default 1)")
+    one.add_argument(
+        "--time-step", type=float, metavar="FS", help="fs (default 2, less for elements lighter than 40 u)"
+    )
+    one.add_argument("--drift", type=float, metavar="MEV", help="meV/atom/ps that the energy may drift (default 1)")
+    one.add_argument(
+        "--contact", type=float, metavar="Å",
+        help="no pair may come closer (default: nine tenths of the closest fitted contact of each pair)",
+    )  # fmt: skip
+    one.add_argument("--seed", type=int, help="of arrangements and velocities (default 0)")
+    one.add_argument("--threads", type=int, help="that share the atoms of a cell (default 1)")
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print the table; 4 where something failed."""
+    from ..evaluation.energies import Model, read_parts
+    from ..executors import refuse_many
+    from ..files.json_files import json_text
+    from ..model.parameters import merge_parameters
+    from ..stability.check_rows import CheckSettings
+    from ..stability.checking import check_model
+
+    refuse_many("check", executors=False)
+    given = {f.name: getattr(arguments, f.name, None) for f in fields(CheckSettings)}
+    given["temperatures"] = None if arguments.temperatures is None else tuple(arguments.temperatures)
+    settings = CheckSettings(**{name: value for name, value in given.items() if value is not None})
+    parts = [read_parts(path) for path in arguments.models]
+    for note in dict.fromkeys(note for part in parts for note in part.notes):
+        print(f"note: {note}", file=sys.stderr, flush=True)
+    model = Model(parts[0] if len(parts) == 1 else merge_parameters(parts))
+    done = check_model(model, elements=arguments.elements, settings=settings)
+    print(json_text(done.as_dict()) if arguments.json else done.text(), flush=True)
+    return 0 if done.passed else 4

@@ -1,0 +1,113 @@
+"""Walls that hold: where the repulsive wall of a model begins and how strong it is, from the contacts of the data.
+
+The formulas, and why, are in docs/theory.md, section 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ..units import KELVIN
+from .parameters import Penalty
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .cluster_types import Elements
+    from .parameters import Parameters
+
+HOTTEST: Final = 3000.0
+"""K, at which atoms may not pass through one another."""
+
+BARRIER: Final = 40.0 * HOTTEST * KELVIN
+"""kcal/mol (10.3 eV), 40 kT at that temperature, which two atoms may not get over: one collision in 10^17 has more
+energy."""
+
+GAP: Final = 0.02
+"""Å, how far below the closest contact a wall begins."""
+
+LEAST_INNER: Final = 0.5
+INNER: Final = 0.6
+MOST_INNER: Final = 0.7
+"""rmin as a fraction of the closest contact, where it can be chosen, and between which bounds it may be. Just below the
+contact (0.98), where chimes_lsq's users set it, a contact that is shorter than any fitted one lies at the edge of the
+polynomials: held-out scores are then worse by 7 % (C/N), 48 % (H) and 250 % (Si/C with dimers), and better by 6 % for
+crystals (Mo). Between 0.5 and 0.7 they differ by 4 to 14 %."""
+
+
+class ProposedWall(NamedTuple):
+    """Inner cutoffs (Å) by pair of elements, and the wall above them."""
+
+    inner: dict[Elements, float]
+    penalty: Penalty
+
+
+def closest_known(contacts: Mapping[Elements, float]) -> dict[Elements, float]:
+    """How near atoms come (Å) by pair of elements, where data of unlike pairs may not show it.
+
+    Mixed crystals near their lattice sites never bring unlike atoms as near as hot pure ones do like atoms. A wall just
+    below such contacts would act on every hot mixture; so unlike atoms count as no farther apart than the mean of their
+    elements' own contacts, where both are known.
+    """
+    closest: dict[Elements, float] = {}
+    for pair, contact in contacts.items():
+        own = [contacts[e, e] for e in pair if (e, e) in contacts]
+        closest[pair] = min(contact, sum(own) / 2) if len(own) == 2 else contact
+    return closest
+
+
+def known_contacts(parameters: Parameters) -> dict[str, float]:
+    """By pair, such as ``"CN"``: :func:`closest_known` of the distances that a model was fitted on, if it says so."""
+    shortest: dict[str, float] = {}
+    for key, (low, _) in parameters.coverage.items():
+        pair = key.partition(":")[2]
+        shortest[pair] = min(low, shortest.get(pair, low))
+    names = {p.elements: p.name for p in parameters.basis.pairs if p.name in shortest}
+    closest = closest_known({elements: shortest[name] for elements, name in names.items()})
+    return {names[elements]: contact for elements, contact in closest.items()}
+
+
+def propose_wall(contacts: Mapping[Elements, float]) -> ProposedWall:
+    """Inner cutoffs and the wall of a model, from how near the atoms of its data come.
+
+    A ChIMES file has one scale A and one distance d for all pairs, and the wall of a pair begins at rmin + d. So rmin
+    takes up what pairs differ by: rmin = c − 0.02 Å − d, between 0.5 and 0.7 of the closest contact c, as
+    :func:`closest_known` has it. d is 0.4 of the mean of c, less these 0.02 Å, but not more than half of the smallest c
+    leaves. So a wall begins 0.02 Å below c or, where a pair's c is much larger than others', deeper, and no contact of
+    the data feels it. A is such that the wall has risen to :data:`BARRIER` half-way to rmin, A = 8 E / d³, at
+    least ChIMES' own 1e4 kcal/mol/Å³; at rmin it has eight times that, more than fitted polynomials fall by out there.
+
+    Parameters
+    ----------
+    contacts : mapping from tuple of str to float
+        Å, the closest contact of each pair of elements that was met, at least one.
+
+    Returns
+    -------
+    ProposedWall
+        Inner cutoffs in hundredths of an ångström, rounded down, and the wall.
+    """
+    closest = closest_known(contacts)
+    usual = (1.0 - INNER) * sum(closest.values()) / len(closest)
+    room = min(usual, (1.0 - LEAST_INNER) * min(closest.values())) - GAP
+    distance = max(0.01, _hundredths(room))
+    inner = {
+        pair: max(0.01, _hundredths(min(max(c - GAP - distance, LEAST_INNER * c), MOST_INNER * c)))
+        for pair, c in closest.items()
+    }
+    return ProposedWall(inner, Penalty(wall_scale(distance), distance))
+
+
+def wall_scale(distance: float, deepest: float = 0.0) -> float:
+    """kcal/mol/Å³, the scale of a wall: its energy is :data:`BARRIER`, and ``deepest`` (kcal/mol), half-way to rmin.
+
+    Two significant digits, rounded up, at least 1e4.
+    """
+    least = 8.0 * (BARRIER + deepest) / distance**3
+    step = 10.0 ** (math.floor(math.log10(least)) - 1)
+    return max(Penalty().scale, math.ceil(least / step - 1e-9) * step)
+
+
+def _hundredths(value: float) -> float:
+    return math.floor(100.0 * value + 1e-9) / 100.0

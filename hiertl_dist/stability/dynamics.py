@@ -1,0 +1,184 @@
+"""A run of constant energy, by ASE, of a cell of the elements: drift of the total energy, heat, closest contacts."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..errors import HiertlError, HiertlWarning
+from ..frames.type_names import cluster_name
+from ..io.labelled_atoms import frame_from_ase
+from ..suggestion.distances import near_distances
+from ..units import EV, KELVIN
+from .check_rows import FINEST_STEP, HEAVY, CheckRow, judged, unchecked
+from .lattices import nearest_allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..evaluation.energies import Model
+    from .check_rows import CheckSettings
+
+CONTACT: Final = 0.9
+"""Of the closest contact that is known, the closest that may be met."""
+
+BURST: Final = 1.0
+"""In eV/atom, by how much a total energy may change before a run is given up."""
+
+BOLTZMANN: Final = KELVIN / EV
+"""In eV/K."""
+
+EVERY: Final = 4
+"""Steps between two looks at the contacts."""
+
+
+@dataclass
+class Run:
+    """What was seen of a run: times in ps, total energies in eV/atom, temperatures in K, contacts in Å by pair."""
+
+    times: list[float] = field(default_factory=list)
+    totals: list[float] = field(default_factory=list)
+    temperatures: list[float] = field(default_factory=list)
+    contacts: dict[tuple[str, ...], tuple[float, float]] = field(default_factory=dict)
+    """By pair, the closest contact (Å) and when it was (ps)."""
+    outside: int = 0
+    """Calculations with pairs at distances that no block was fitted on."""
+    stopped: str = ""
+
+    @property
+    def late_temperature(self) -> float:
+        """K, the mean of the second half."""
+        return float(np.mean(self.temperatures[len(self.temperatures) // 2 :]))
+
+    @property
+    def drift(self) -> tuple[float, float]:
+        """meV/atom/ps, the slope of a straight line through the total energy, and what its wiggles alone can look like.
+
+        The first tenth, in which the integrator's own energy settles, is left out. Infinite of a run that was given up.
+        """
+        first = len(self.times) // 10
+        times, totals = np.array(self.times[first:]), 1000.0 * np.array(self.totals[first:])
+        if self.stopped or len(times) < 3:
+            return math.inf, 0.0
+        line = np.polyfit(times, totals, 1)
+        return float(line[0]), float(2.0 * np.std(totals - np.polyval(line, times)) / (times[-1] - times[0]))
+
+
+def time_step(atoms: Any, settings: CheckSettings) -> float:
+    """The time step in fs: the one that was given, or one for the lightest atom."""
+    if settings.time_step is not None:
+        return settings.time_step
+    lightest = float(atoms.get_masses().min())
+    return round(FINEST_STEP * min(1.0, math.sqrt(lightest / HEAVY)), 2)
+
+
+def contact_limits(model: Model, settings: CheckSettings) -> dict[str, float]:
+    """Å by pair, how near atoms may come in a run."""
+    pairs = [p.name for p in model.parameters.basis.pairs]
+    if settings.contact is not None:
+        return dict.fromkeys(pairs, settings.contact)
+    inner = {p.name: p.rmin for p in model.parameters.basis.pairs}
+    nearest = nearest_allowed(model)
+    return {name: CONTACT * nearest[name] if model.coverage else inner[name] for name in pairs}
+
+
+def run_rows(model: Model, atoms: Any, temperature: float, settings: CheckSettings) -> list[CheckRow]:
+    """Drift, heat given off, closest contact of a run at a temperature; one that bursts is given up early and says so.
+
+    Heat is 3 k (T − the temperature wanted), T the mean of the second half: an ideal lattice that the model does not
+    like turns into another arrangement and a hot one, though the total energy is conserved.
+    """
+    formula, limits = atoms.get_chemical_formula(), contact_limits(model, settings)
+    run = _run(model, atoms, temperature, settings, limits)
+    named, label = "-".join(sorted(set(atoms.get_chemical_symbols()))), f"{temperature:g} K"
+    done = (
+        f"{formula}, {time_step(atoms, settings):g} fs, {run.times[-1] if run.times else 0.0:.3g} ps, mean temperature "
+        f"{np.mean(run.temperatures) if run.temperatures else math.nan:.0f} K"
+    )
+    if run.outside:
+        done += f"; pairs outside the fitted range in {run.outside} of {len(run.times)} steps"
+    said = f"{done}; {run.stopped}" if run.stopped else done
+    rows = [_drift_row(f"drift, {label}", named, run, settings, said)]
+    heat = math.inf if run.stopped else 3.0 * BOLTZMANN * (run.late_temperature - temperature)
+    rows.append(
+        judged(
+            f"heat, {label}", named, heat, "eV/atom", ("at most", settings.mixing), _heat_reason(run, heat, settings)
+        )
+    )
+    if not run.contacts:
+        return [*rows, unchecked(f"contact, {label}", named, f"{done}: no two atoms came near one another")]
+    pair = min(run.contacts, key=lambda p: run.contacts[p][0] / limits[cluster_name(p)])
+    distance, when = run.contacts[pair]
+    least = limits[cluster_name(pair)]
+    contact = judged(f"contact, {label}", "-".join(pair), distance, "Å", ("at least", least), f"at {when:.3g} ps")
+    return [*rows, contact]
+
+
+def _drift_row(what: str, named: str, run: Run, settings: CheckSettings, said: str) -> CheckRow:
+    slope, wiggle = run.drift
+    row = judged(what, named, abs(slope), "meV/atom/ps", ("at most", settings.drift), said)
+    if row.verdict == "fail" and abs(slope) <= wiggle:
+        short = f"{said}: too short to tell, fluctuations of the total energy alone give {wiggle:.2g} meV/atom/ps"
+        return replace(row, verdict="not checked", reason=short)
+    return row
+
+
+def _heat_reason(run: Run, heat: float, settings: CheckSettings) -> str:
+    if run.stopped or heat <= settings.mixing:
+        return ""
+    return (
+        f"the second half of the run has {run.late_temperature:.0f} K: the ideal lattice has given off {heat:.2f} "
+        "eV/atom, so the model prefers another arrangement"
+    )
+
+
+def _run(model: Model, atoms: Any, temperature: float, settings: CheckSettings, limits: Mapping[str, float]) -> Run:
+    from ase import units
+    from ase.md.verlet import VelocityVerlet
+
+    from ..calculator import Calculator
+
+    run, step = Run(), time_step(atoms, settings)
+    atoms.calc = Calculator(model, extrapolation="record", threads=settings.threads)
+    # half of 2 T goes into the vibrations, which the ideal lattice has none of
+    rng = np.random.default_rng([settings.seed, round(temperature)])
+    masses = atoms.get_masses()[:, np.newaxis]
+    velocities = rng.normal(size=(len(atoms), 3)) * np.sqrt(units.kB * 2.0 * temperature / masses)
+    atoms.set_velocities(velocities - (masses * velocities).sum(axis=0) / masses.sum())
+    dynamics = VelocityVerlet(atoms, timestep=step * units.fs)
+    try:
+        with warnings.catch_warnings():
+            # of constants that energies lack, which no difference at one composition has
+            warnings.simplefilter("ignore", HiertlWarning)
+            for number, _ in enumerate(dynamics.irun(math.ceil(1000.0 * settings.picoseconds / step))):
+                run.stopped = _look(run, atoms, number * step / 1000.0, number % EVERY == 0, limits)
+                if run.stopped:
+                    break
+    except HiertlError as error:
+        run.stopped = f"given up: {error}"
+    return run
+
+
+def _look(run: Run, atoms: Any, now: float, contacts: bool, limits: Mapping[str, float]) -> str:
+    """Note energies and contacts of this moment; why the run is given up, if it is."""
+    run.times.append(now)
+    run.totals.append(float(atoms.get_potential_energy() + atoms.get_kinetic_energy()) / len(atoms))
+    run.temperatures.append(float(atoms.get_temperature()))
+    run.outside += bool(atoms.calc.out_of_range)
+    change = run.totals[-1] - run.totals[0]
+    burst = not abs(change) <= BURST
+    if (contacts or burst) and np.isfinite(atoms.get_positions()).all():
+        frame = frame_from_ase(atoms, origin=f"{now:.3g} ps")
+        for elements, distances in near_distances(frame, 1.5 * max(limits.values())).items():
+            least = float(distances.min())
+            if least < run.contacts.get(elements, (math.inf, 0.0))[0]:
+                run.contacts[elements] = (least, now)
+    if not burst:
+        return ""
+    nearest = min(run.contacts.items(), key=lambda item: item[1][0], default=None)
+    close = "" if nearest is None else f", the closest contact {'-'.join(nearest[0])} {nearest[1][0]:.2f} Å"
+    return f"given up at {now:.3g} ps: the total energy has changed by {change:+.3g} eV/atom{close}"
