@@ -19,10 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from hiertl_dist import Basis, Folds, cross_validate, read_frames, suggest_input, summarise, view
 from hiertl_dist.executors import executor
+from hiertl_dist.model.walls import INNER
 from hiertl_dist.suggestion.guessing import guess_sources
 from hiertl_dist.suggestion.isolated_atoms import agreed_energies
 from hiertl_dist.suggestion.suggesting import ALPHA
-from hiertl_dist.suggestion.suggesting_basis import INNER, LEVELS
+from hiertl_dist.suggestion.suggesting_basis import LEVELS
 from hiertl_dist.units import EV
 
 if TYPE_CHECKING:

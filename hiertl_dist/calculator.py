@@ -22,6 +22,7 @@ except ImportError as missing:
 
 from .errors import FrameError, HiertlWarning, InnerCutoffError, InputError, MismatchError
 from .evaluation.energies import Model, read_parts
+from .evaluation.zbl import zbl_ends, zbl_repulsion
 from .io.labelled_atoms import VOIGT, frame_from_ase
 from .model.parameters import Parameters, merge_parameters
 from .model.solution import Solution
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .evaluation.coverage import OutOfRange
+    from .evaluation.energies import Evaluation
     from .frames.frame import Frame
 
 Part = Model | Parameters | Solution | str | Path
@@ -79,6 +81,12 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         stand for themselves), or the name of an array of ``atoms`` that holds the type of each atom,
         ``atoms.arrays["types"]``.
 
+    zbl : bool
+        Add the screened repulsion of nuclei of Ziegler, Biersack and Littmark (docs/theory.md, section 1), for
+        collisions of more energy than the wall is made for. It ends, smoothly, 0.02 Å below the closest contact that
+        the model was fitted on, or where the wall begins if that is not known. A ChIMES file can't hold it:
+        ``model.write`` writes the model without it, and other programs do not have it. Default: False.
+
     Attributes
     ----------
     model : Model
@@ -109,6 +117,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
     default_parameters: ClassVar[dict[str, Any]] = {
         "threads": 1, "policy": "damp", "ignore_other_elements": False, "extrapolation": "warn", "types": None,
+        "zbl": False,
     }  # fmt: skip
     # the model knows neither, so a change of them changes nothing
     ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}
@@ -154,6 +163,8 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
             raise InputError(f"extrapolation: expected one of {EXTRAPOLATION}, found {new['extrapolation']!r}")
         if not (new["types"] is None or isinstance(new["types"], Mapping | str)):
             raise TypeError(f"types: expected a table of symbols or the name of an array, found {shown(new['types'])}")
+        if not isinstance(new["zbl"], bool):
+            raise TypeError(f"zbl: expected True or False, found {shown(new['zbl'])}")
         self.model.evaluate([], **_evaluate_options(new))  # which refuses what is wrong with the others
         changed: dict[str, Any] = super().set(**options)
         return changed
@@ -188,6 +199,8 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         try:
             frame = self._typed(frame_from_ase(self.atoms, origin=origin))
             (evaluation,) = self.model.evaluate(frame, **_evaluate_options(self.parameters))
+            if self.parameters["zbl"]:
+                evaluation = self._repelled(evaluation, frame)
         except (FrameError, InnerCutoffError) as error:
             raise AtomsError(str(error)) from error
         self._judge(evaluation.out_of_range, origin)
@@ -279,6 +292,12 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
                 f"{odd[0]!r}}}), or name an array of atoms that holds the type of each, types='types'"
             )
         return frame
+
+    def _repelled(self, evaluation: Evaluation, frame: Frame) -> Evaluation:
+        """The same with the screened repulsion of nuclei."""
+        added = zbl_repulsion(self.model, frame, self.atoms.get_atomic_numbers(), zbl_ends(self.model.parameters))
+        energy, forces = evaluation.energy + added.energy, evaluation.forces + added.forces
+        return replace(evaluation, energy=energy, forces=forces, stress=evaluation.stress + added.stress)
 
     def _judge(self, outside: tuple[OutOfRange, ...], origin: str) -> None:
         """Refuse, count or warn of pairs outside the fitted range."""

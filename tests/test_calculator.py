@@ -78,6 +78,21 @@ def test_forces_and_stress_are_the_derivatives_of_the_energy():
     np.testing.assert_allclose(numerical, stress, atol=1e-6 * np.abs(stress).max())
 
 
+def test_the_repulsion_of_nuclei_is_added_if_asked_for():
+    fd = pytest.importorskip("ase.calculators.fd")
+    far = replace(TRUTH, coverage={"CN:CC": (2.4, 5.0), "CN:CN": (2.3, 5.0), "CN:NN": (2.2, 5.0)})
+    atoms, plain = (atoms_of(calc=Calculator(far, extrapolation="record", zbl=z)) for z in (True, False))
+    assert atoms.get_potential_energy() > plain.get_potential_energy()
+    forces, stress = atoms.get_forces(), atoms.get_stress()
+    assert np.abs(forces - plain.get_forces()).max() > 1.0
+    numerical = fd.calculate_numerical_forces(atoms, eps=1e-5, iatoms=[0, 7])
+    np.testing.assert_allclose(numerical, forces[[0, 7]], atol=1e-6 * np.abs(forces).max())
+    np.testing.assert_allclose(fd.calculate_numerical_stress(atoms, eps=1e-5), stress, atol=1e-6 * np.abs(stress).max())
+    assert atoms.calc.todict()["zbl"] is True
+    with pytest.raises(TypeError, match="zbl: expected True or False, found 'yes'"):
+        Calculator(TRUTH, zbl="yes")
+
+
 def test_a_molecule_has_no_stress_and_is_not_calculated_again_to_say_so(evaluations):
     from ase.calculators.calculator import PropertyNotImplementedError
 

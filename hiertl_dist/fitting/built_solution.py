@@ -10,6 +10,7 @@ from ..algebra import regulariser_to_dict
 from ..frames.rows import OBJECTIVES
 from ..model.frozen import wall_notes
 from ..model.solution import GroupResidual, Solution
+from .wall_strength import weak_wall_notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,7 +58,7 @@ def built_solution(
     Solution
         With root mean squares of each name of a group, whatever its compositions and folds.
     """
-    counts = OBJECTIVES[objective]
+    counts, frozen = OBJECTIVES[objective], tuple(frozen)
     rows, squares = 0, 0.0
     by_name: dict[str, list[float]] = {}
     for group, group_sums in sums.items():
@@ -70,8 +71,10 @@ def built_solution(
         n: GroupResidual(int(count), float(np.sqrt(before / max(count, 1))), float(np.sqrt(after / max(count, 1))))
         for n, (count, before, after) in by_name.items()
     }
+    walls = (*wall_notes(parameters), *weak_wall_notes(parameters, frozen))
     return Solution(
         parameters, name, tuple(blocks), {f.source: f.digest for f in frozen}, regulariser_to_dict(regulariser),
         dict(weights), objective, linear.method, linear.rank, linear.condition, linear.nonzeros, rows,
-        float(np.sqrt(squares / max(rows, 1))), residuals, (*wall_notes(parameters), *notes), linear.hyperparameters,
+        float(np.sqrt(squares / max(rows, 1))), residuals, (*walls, *notes),
+        linear.hyperparameters,
     )  # fmt: skip

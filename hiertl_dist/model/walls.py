@@ -8,11 +8,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
+
 from ..units import KELVIN
 from .parameters import Penalty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from .cluster_types import Elements
     from .parameters import Parameters
@@ -23,6 +27,9 @@ HOTTEST: Final = 3000.0
 BARRIER: Final = 40.0 * HOTTEST * KELVIN
 """kcal/mol (10.3 eV), 40 kT at that temperature, which two atoms may not get over: one collision in 10^17 has more
 energy."""
+
+DIP: Final = HOTTEST * KELVIN
+"""kcal/mol, kT at that temperature: by so much an energy may fall on the way inward before it counts as a hole."""
 
 GAP: Final = 0.02
 """Å, how far below the closest contact a wall begins."""
@@ -57,13 +64,13 @@ def closest_known(contacts: Mapping[Elements, float]) -> dict[Elements, float]:
     return closest
 
 
-def known_contacts(parameters: Parameters) -> dict[str, float]:
-    """By pair, such as ``"CN"``: :func:`closest_known` of the distances that a model was fitted on, if it says so."""
+def known_contacts(*models: Parameters) -> dict[str, float]:
+    """By pair, such as ``"CN"``: :func:`closest_known` of the distances that models were fitted on, if they say so."""
     shortest: dict[str, float] = {}
-    for key, (low, _) in parameters.coverage.items():
+    for key, (low, _) in (item for m in models for item in m.coverage.items()):
         pair = key.partition(":")[2]
         shortest[pair] = min(low, shortest.get(pair, low))
-    names = {p.elements: p.name for p in parameters.basis.pairs if p.name in shortest}
+    names = {p.elements: p.name for m in models for p in m.basis.pairs if p.name in shortest}
     closest = closest_known({elements: shortest[name] for elements, name in names.items()})
     return {names[elements]: contact for elements, contact in closest.items()}
 
@@ -107,6 +114,28 @@ def wall_scale(distance: float, deepest: float = 0.0) -> float:
     least = 8.0 * (BARRIER + deepest) / distance**3
     step = 10.0 ** (math.floor(math.log10(least)) - 1)
     return max(Penalty().scale, math.ceil(least / step - 1e-9) * step)
+
+
+def barrier_of(energies: NDArray[np.float64]) -> tuple[float, int | None]:
+    """The highest of some energies before they first fall by more than kT at 3000 K, and where that has happened.
+
+    Parameters
+    ----------
+    energies : ndarray of shape (distances,)
+        kcal/mol, of two atoms that are pushed together, from far to near.
+
+    Returns
+    -------
+    highest : float
+        kcal/mol.
+    hole : int or None
+        The first distance at which they have fallen so far, if they do.
+    """
+    highest = np.maximum.accumulate(energies)
+    fallen = np.flatnonzero(highest - energies > DIP)
+    if not len(fallen):
+        return float(highest[-1]), None
+    return float(highest[fallen[0]]), int(fallen[0])
 
 
 def _hundredths(value: float) -> float:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import HiertlError
-from ..model.walls import BARRIER, HOTTEST
-from ..units import EV, KELVIN
+from ..model.walls import BARRIER, DIP, barrier_of
+from ..units import EV
 from .check_rows import CheckRow, judged, unchecked
 from .lattices import energy_of, ideal_cell, mixed_volume, nearest_allowed, sites_of
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 POINTS: Final = 40
 """Distances of the two atoms at which the energy is looked at."""
 
-DIP: Final = HOTTEST * KELVIN / EV
-"""In eV, kT at 3000 K: by so much the energy may fall on the way inward before it counts as a hole."""
-
 BEGINNING: Final = 0.5
 """The atoms are pushed together to this fraction of the distance where the wall begins."""
 
@@ -37,7 +34,7 @@ def pushed_row(
     """The energy that nearest neighbours on the ideal lattice need to get past one another, the rest of it fixed.
 
     The way leads from their sites to half the distance where the wall begins. What counts is the highest energy before
-    the first place from which the energy falls by more than :data:`DIP`, a hole, or on the whole way.
+    the first place from which the energy falls by more than kT at 3000 K, a hole, or on the whole way.
     """
     a, b = pair
     named, source = f"{a}-{b}", model.parameters
@@ -52,7 +49,8 @@ def pushed_row(
         energies = _pushed(model, atoms, (i, j), towards / apart, distances, settings.threads)
     except HiertlError as error:
         return unchecked("pushed together", named, str(error))
-    risen, hole = _barrier(energies)
+    highest, hole = barrier_of(EV * energies)
+    risen = highest / EV
     reason = ""
     if risen < BARRIER / EV:
         known = nearest_allowed(model)[where.name]
@@ -60,7 +58,7 @@ def pushed_row(
         if hole is None:
             reason = f"the highest energy on the way to {distances[-1]:.2f} Å; {ends}"
         else:
-            reason = f"below {distances[hole]:.2f} Å the energy falls by more than {DIP:.2f} eV, a hole; {ends}"
+            reason = f"below {distances[hole]:.2f} Å the energy falls by more than {DIP / EV:.2f} eV, a hole; {ends}"
     return judged("pushed together", named, risen, "eV", ("at least", BARRIER / EV), reason)
 
 
@@ -88,12 +86,3 @@ def _pushed(
         atoms.set_positions(moved)
         energies.append(energy_of(model, atoms, threads))
     return np.array(energies) - energies[0]
-
-
-def _barrier(energies: NDArray[np.float64]) -> tuple[float, int | None]:
-    """The highest energy before the first fall of more than :data:`DIP`, and where it has fallen so far, if it does."""
-    highest = np.maximum.accumulate(energies)
-    fallen = np.flatnonzero(highest - energies > DIP)
-    if not len(fallen):
-        return float(highest[-1]), None
-    return float(highest[fallen[0]]), int(fallen[0])

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ..model.walls import BARRIER, HOTTEST
 from ..text.cards import cpu_text, suggested_card
 from ..text.display import Shown, table_text
 from ..text.words import count_text
@@ -196,14 +197,16 @@ def _basis(suggested: SuggestedInput) -> str:
     lines += [
         "", "[basis.pairs]",
         _comment("Å. lambda: the first peak of g(r) (Lindsey, Fried, Goldman, J. Chem. Theory Comput. 13, 6222, 2017). "
-                 "rmin: 0.6 of the closest contact in all frames, so that a model in use does not meet the edge of its "
-                 "polynomials at the first shorter contact; the wall of [fit] penalty begins below that contact."),
+                 "rmin: 0.5 to 0.7 of the closest contact in all frames, so that a model in use does not meet the edge "
+                 "of its polynomials at the first shorter contact, and such that the wall of [fit] penalty, from "
+                 "rmin + distance on, begins just below that contact. Unlike atoms count as no farther apart than the "
+                 "mean of the contacts of their elements."),
     ]  # fmt: skip
     wide = max(len(_key(p.name)) for p in suggested.pairs)
     for p in suggested.pairs:
-        table = basis["pairs"][p.name]
+        table, wall = basis["pairs"][p.name], p.rmin + suggested.table["fit"]["penalty"]["distance"]
         seen = "never met" if p.shortest is None else f"closest {p.shortest:.3f}, peak {p.peak or p.shortest:.2f}"
-        lines.append(f"{_key(p.name).ljust(wide)} = {_value(table)}    # {seen}")
+        lines.append(f"{_key(p.name).ljust(wide)} = {_value(table)}    # {seen}, wall below {wall:.2f}")
     lines += ["", "[basis.three_body]", f"rmax = {three}", "", "[basis.four_body]", f"rmax = {four}"]
     return "\n".join(lines)
 
@@ -244,7 +247,9 @@ def _fit(suggested: SuggestedInput) -> str:
         _comment("from the spread of the labels and the number of rows of each kind; or { force = 1.0, energy = 1.0, "
                  "stress = 100.0 }, which multiply rows"),
         f"weights = {_value(fit['weights'])}",
-        _comment("the repulsive wall of the parameter files: scale (rmin + distance − r)³ kcal/mol; no frame is there"),
+        _comment("the repulsive wall of the parameter files: scale (rmin + distance − r)³ kcal/mol below rmin + "
+                 f"distance; no frame is there. Half-way to rmin it has {BARRIER / EV:.1f} eV or more, which atoms at "
+                 f"{HOTTEST:g} K do not get over."),
         f"penalty = {_value(fit['penalty'])}",
     ]  # fmt: skip
     if "only" in fit:

@@ -18,7 +18,7 @@ from ..frames.frame_sequence import sequence_of
 from .distances import REACH
 from .fit_estimates import FitEstimates
 from .suggested import HoldOut, SuggestedInput
-from .suggesting_basis import BlockChoice, PairChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
+from .suggesting_basis import BlockChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
 from .suggesting_search import choose_search
 from .surveying import Survey, survey
 
@@ -90,7 +90,7 @@ def suggest_input(
     known = survey(sequence) if found is None else found
     isolated = np.isin(np.flatnonzero(has_label), known.isolated_frames)
     held_out = choose_hold_out(labelled.facts, isolated)
-    pairs = choose_pairs(known.pairs)
+    pairs, wall = choose_pairs(known.pairs)
     cutoffs = choose_cutoffs(known.pairs)
     share = held_out.frames / len(labelled)
     used = sequence_of(hold_out(sequence, **held_out.table)[0])
@@ -102,7 +102,7 @@ def suggest_input(
     basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own_orders)
     fit: dict[str, Any] = {
         "regulariser": {"kind": "ridge", "alpha": ALPHA}, "weights": "auto",
-        "penalty": {"scale": 1e4, "distance": wall_distance(pairs)},
+        "penalty": {"scale": wall.scale, "distance": wall.distance},
     }  # fmt: skip
     if any(b.needs_only for b in blocks):
         fit["only"] = [b.name for b in blocks]
@@ -158,16 +158,6 @@ def _warnings(known: Survey, cutoff: float, together: bool) -> list[str]:
             "hiertl-dist fit --all-at-once"
         )
     return warnings
-
-
-def wall_distance(pairs: Iterable[PairChoice]) -> float:
-    """Å, how far beyond the inner cutoffs the repulsive wall of the parameter files reaches.
-
-    The wall adds ``scale`` (rmin + distance − r)³ below rmin + distance (ChIMES). It ends 0.02 Å below the closest
-    contact of each pair, so that it acts on no frame that is fitted or held out.
-    """
-    margins = [p.shortest - p.rmin for p in pairs if p.shortest is not None]
-    return max(0.01, int(100 * (min(margins, default=0.03) - 0.02) + 1e-9) / 100)
 
 
 def choose_hold_out(facts: FrameFacts, isolated: NDArray[np.bool_]) -> HoldOut:

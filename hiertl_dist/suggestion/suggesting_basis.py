@@ -15,18 +15,15 @@ from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..model.basis import Basis
 from ..model.blocks import blocks_of, sets_used
+from ..model.walls import propose_wall
 from .distances import REACH, PairDistances, sample_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..frames.frame_sequence import FrameSequence
+    from ..model.parameters import Penalty
     from .fit_estimates import FitEstimates
-
-INNER: Final = 0.6
-"""rmin as a fraction of the closest contact. Just below it (0.98), where chimes_lsq's users set it, a contact that is
-shorter than any fitted one lies at the edge of the polynomials: held-out scores are then worse by 7 % (C/N), 48 % (H)
-and 250 % (Si/C with dimers), and better by 6 % for crystals (Mo). Between 0.5 and 0.7 they differ by 4 to 14 %."""
 
 Orders = tuple[int, int, int]
 """Two-, three- and four-body orders, counted as in PAIRTYP."""
@@ -145,13 +142,13 @@ class BlockChoice:
         return {n: self.level if self.at_once else orders_of(n, self.level) for n in self.names}
 
 
-def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
-    """Inner cutoffs and λ.
+def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[tuple[PairChoice, ...], Penalty]:
+    """Inner cutoffs and λ, and the wall above the inner cutoffs.
 
     λ is the position of the first peak of g(r), the usual choice of ChIMES: Lindsey, Fried, Goldman, J. Chem. Theory
     Comput. 13, 6222 (2017); the authors' own files have 1.40 Å for C, 1.09 Å for N, 0.73 Å for H. 0.8 to 1.5 times that
-    changes held-out scores by 2 % at most, but worsens them by a third for Si/C. rmin: see :data:`INNER`. What no
-    frame tells is the mean of the like pairs, or of all.
+    changes held-out scores by 2 % at most, but worsens them by a third for Si/C. rmin and wall:
+    :func:`~hiertl_dist.model.walls.propose_wall`. What no frame tells is the mean of the like pairs, or of all.
 
     Raises InputError where no pair was met at all.
     """
@@ -162,7 +159,7 @@ def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
             f"no two atoms come within {REACH} Å of one another in any frame: there is nothing but energies of single "
             "atoms to fit; is the unit of the positions Å?"
         )
-    inner = {e: math.floor(100 * INNER * (p.shortest or 0.0) + 1e-9) / 100 for e, p in met.items()}
+    inner, wall = propose_wall({e: p.shortest or 0.0 for e, p in met.items()})
     lam = {e: round(p.peak if p.peak is not None else p.shortest or 1.0, 2) for e, p in met.items()}
     choices = []
     for p in listed:
@@ -172,7 +169,7 @@ def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[PairChoice, ...]:
             PairChoice(p.name, max(rmin, 0.01), lam.get(p.elements, round(float(np.mean([lam[k] for k in kin])), 2)),
                        p.shortest, p.peak)
         )  # fmt: skip
-    return tuple(choices)
+    return tuple(choices), wall
 
 
 def choose_cutoffs(pairs: Iterable[PairDistances]) -> Cutoffs:

@@ -22,7 +22,7 @@ from hiertl_dist.frames.frame_table import table_of
 from hiertl_dist.model.one_body import one_body_values
 from hiertl_dist.suggestion.distances import PairDistances
 from hiertl_dist.suggestion.frame_look import informative
-from hiertl_dist.suggestion.suggesting import choose_hold_out, wall_distance
+from hiertl_dist.suggestion.suggesting import choose_hold_out
 from hiertl_dist.suggestion.suggesting_basis import choose_cutoffs, choose_pairs
 from hiertl_dist.units import EV
 
@@ -51,14 +51,14 @@ def pair(shortest, peak=None, name=("C", "C"), longest=8.0):
 
 
 def test_lambda_is_the_first_peak_and_rmin_well_below_the_closest_contact():
-    (found,) = choose_pairs([pair(1.017, 1.43)])
+    (found,), _ = choose_pairs([pair(1.017, 1.43)])
     assert (found.morse_lambda, found.rmin) == (1.43, 0.61)
 
 
 def test_a_pair_that_was_never_met_takes_the_means_of_like_pairs():
     pairs = [pair(1.0, 1.4), pair(None, name=("C", "O")), pair(2.0, 2.4, ("O", "O"))]
-    found = {p.name: p for p in choose_pairs(pairs)}
-    assert found["CO"].rmin == pytest.approx(0.9)
+    found = {p.name: p for p in choose_pairs(pairs)[0]}
+    assert found["CO"].rmin == pytest.approx(0.95)
     assert found["CO"].morse_lambda == pytest.approx(1.9)
 
 
@@ -77,12 +77,13 @@ def test_outer_cutoffs_follow_the_first_shell(peak, longest, expected):
     assert found[:3] == pytest.approx(expected)
 
 
-def test_the_wall_ends_below_every_contact():
-    pairs = choose_pairs([pair(1.0, 1.4), pair(2.0, 2.4, ("O", "O"))])
-    wall = wall_distance(pairs)
-    assert wall == pytest.approx(0.38)
-    assert all(p.rmin + wall < p.shortest for p in pairs)
-    assert wall_distance(choose_pairs([pair(0.03, 0.03)])) == 0.01
+def test_the_wall_begins_below_every_contact():
+    pairs, wall = choose_pairs([pair(1.0, 1.4), pair(2.0, 2.4, ("O", "O"))])
+    assert wall.distance == pytest.approx(0.48)
+    assert [p.rmin + wall.distance for p in pairs] == pytest.approx([0.98, 1.88])
+    text = suggested(made({"C": 3})).toml()
+    assert ", wall below 1." in text
+    assert "Half-way to rmin it has 10.3 eV" in " ".join(text.replace("#", "").split())
 
 
 def test_labels_that_are_zero_by_symmetry_tell_nothing():
