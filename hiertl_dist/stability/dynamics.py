@@ -12,14 +12,12 @@ import numpy as np
 from ..errors import HiertlError, HiertlWarning
 from ..frames.type_names import cluster_name
 from ..io.labelled_atoms import frame_from_ase
-from ..suggestion.distances import near_distances
+from ..suggestion.distances import REACH, near_distances
 from ..units import EV, KELVIN
 from .check_rows import FINEST_STEP, HEAVY, CheckRow, judged, unchecked
 from .lattices import nearest_allowed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ..evaluation.energies import Model
     from .check_rows import CheckSettings
 
@@ -31,6 +29,9 @@ BURST: Final = 1.0
 
 BOLTZMANN: Final = KELVIN / EV
 """In eV/K."""
+
+SHELL: Final = 1.2
+"""Of the distances of nearest neighbours on the lattice: so far contacts are looked at."""
 
 EVERY: Final = 4
 """Steps between two looks at the contacts."""
@@ -93,8 +94,10 @@ def run_rows(model: Model, atoms: Any, temperature: float, settings: CheckSettin
     like turns into another arrangement and a hot one, though the total energy is conserved.
     """
     formula, limits = atoms.get_chemical_formula(), contact_limits(model, settings)
-    run = _run(model, atoms, temperature, settings, limits)
+    run = _run(model, atoms, temperature, settings)
     named, label = "-".join(sorted(set(atoms.get_chemical_symbols()))), f"{temperature:g} K"
+    if not run.times:
+        return [unchecked(f"{what}, {label}", named, run.stopped) for what in ("drift", "heat", "contact")]
     done = (
         f"{formula}, {time_step(atoms, settings):g} fs, {run.times[-1] if run.times else 0.0:.3g} ps, mean temperature "
         f"{np.mean(run.temperatures) if run.temperatures else math.nan:.0f} K"
@@ -109,11 +112,11 @@ def run_rows(model: Model, atoms: Any, temperature: float, settings: CheckSettin
             f"heat, {label}", named, heat, "eV/atom", ("at most", settings.mixing), _heat_reason(run, heat, settings)
         )
     )
-    if not run.contacts:
-        return [*rows, unchecked(f"contact, {label}", named, f"{done}: no two atoms came near one another")]
-    pair = min(run.contacts, key=lambda p: run.contacts[p][0] / limits[cluster_name(p)])
-    distance, when = run.contacts[pair]
-    least = limits[cluster_name(pair)]
+    judgeable = {pair: limits[cluster_name(pair)] for pair in run.contacts if cluster_name(pair) in limits}
+    if not judgeable:
+        return [*rows, unchecked(f"contact, {label}", named, f"{done}: no two atoms of a pair of the model are near")]
+    pair = min(judgeable, key=lambda p: run.contacts[p][0] / judgeable[p])
+    (distance, when), least = run.contacts[pair], judgeable[pair]
     contact = judged(f"contact, {label}", "-".join(pair), distance, "Å", ("at least", least), f"at {when:.3g} ps")
     return [*rows, contact]
 
@@ -136,13 +139,15 @@ def _heat_reason(run: Run, heat: float, settings: CheckSettings) -> str:
     )
 
 
-def _run(model: Model, atoms: Any, temperature: float, settings: CheckSettings, limits: Mapping[str, float]) -> Run:
+def _run(model: Model, atoms: Any, temperature: float, settings: CheckSettings) -> Run:
     from ase import units
     from ase.md.verlet import VelocityVerlet
 
     from ..calculator import Calculator
 
     run, step = Run(), time_step(atoms, settings)
+    start = near_distances(frame_from_ase(atoms), REACH)
+    reach = min(REACH, SHELL * max((float(d.min()) for d in start.values()), default=REACH))
     atoms.calc = Calculator(model, extrapolation="record", threads=settings.threads)
     # half of 2 T goes into the vibrations, which the ideal lattice has none of
     rng = np.random.default_rng([settings.seed, round(temperature)])
@@ -155,7 +160,7 @@ def _run(model: Model, atoms: Any, temperature: float, settings: CheckSettings, 
             # of constants that energies lack, which no difference at one composition has
             warnings.simplefilter("ignore", HiertlWarning)
             for number, _ in enumerate(dynamics.irun(math.ceil(1000.0 * settings.picoseconds / step))):
-                run.stopped = _look(run, atoms, number * step / 1000.0, number % EVERY == 0, limits)
+                run.stopped = _look(run, atoms, number * step / 1000.0, number % EVERY == 0, reach)
                 if run.stopped:
                     break
     except HiertlError as error:
@@ -163,7 +168,7 @@ def _run(model: Model, atoms: Any, temperature: float, settings: CheckSettings, 
     return run
 
 
-def _look(run: Run, atoms: Any, now: float, contacts: bool, limits: Mapping[str, float]) -> str:
+def _look(run: Run, atoms: Any, now: float, contacts: bool, reach: float) -> str:
     """Note energies and contacts of this moment; why the run is given up, if it is."""
     run.times.append(now)
     run.totals.append(float(atoms.get_potential_energy() + atoms.get_kinetic_energy()) / len(atoms))
@@ -173,7 +178,7 @@ def _look(run: Run, atoms: Any, now: float, contacts: bool, limits: Mapping[str,
     burst = not abs(change) <= BURST
     if (contacts or burst) and np.isfinite(atoms.get_positions()).all():
         frame = frame_from_ase(atoms, origin=f"{now:.3g} ps")
-        for elements, distances in near_distances(frame, 1.5 * max(limits.values())).items():
+        for elements, distances in near_distances(frame, reach).items():
             least = float(distances.min())
             if least < run.contacts.get(elements, (math.inf, 0.0))[0]:
                 run.contacts[elements] = (least, now)

@@ -36,9 +36,11 @@ def pushed_row(
     The way leads from their sites to half the distance where the wall begins. What counts is the highest energy before
     the first place from which the energy falls by more than kT at 3000 K, a hole, or on the whole way.
     """
-    a, b = pair
-    named, source = f"{a}-{b}", model.parameters
-    where = source.basis.pair(a, b)
+    named, source = "-".join(pair), model.parameters
+    try:
+        where = source.basis.pair(*pair)
+    except HiertlError as error:
+        return unchecked("pushed together", named, str(error))
     begin = where.rmin + source.penalty.distance
     species = [pair[i % 2] for i in range(sites_of(name))]
     atoms = ideal_cell(name, species, mixed_volume(species, lattices))
