@@ -38,6 +38,7 @@ def check_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
         "--time-step", type=float, metavar="FS", help="fs (default 2, less for elements lighter than 40 u)"
     )
     one.add_argument("--drift", type=float, metavar="MEV", help="meV/atom/ps that the energy may drift (default 1)")
+    one.add_argument("--heat", type=float, metavar="EV", help="eV/atom that a run may give off (default 0.1)")
     one.add_argument(
         "--contact", type=float, metavar="Å",
         help="no pair may come closer (default: nine tenths of the closest fitted contact of each pair)",

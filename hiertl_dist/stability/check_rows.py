@@ -34,8 +34,7 @@ class CheckSettings(Shown):
         The ideal lattice of mixtures and dynamics; ``auto``: of those on which the model binds all elements, the one of
         the lowest energy.
     mixing : float
-        eV/atom, how far random mixtures on the ideal lattice may be from linear mixing of the pure elements, and how
-        much heat they may give off in a run.
+        eV/atom, how far random mixtures on the ideal lattice may be from linear mixing of the pure elements.
     ordered : float
         eV/atom, the same of ordered arrangements, which real alloys may well prefer: bcc MoTa by 0.19 eV/atom.
     arrangements : int
@@ -49,6 +48,8 @@ class CheckSettings(Shown):
     drift : float
         meV/atom/ps, how fast the total energy may change: the slope of a straight line through it, the first
         tenth of the run left out.
+    heat : float
+        eV/atom, how much the ideal lattice may give off in a run by turning into what the model likes better.
     contact : float or None
         Å, no pair may come closer in a run; ``None``: nine tenths of how near each pair came in the fitted frames, or
         the pair's inner cutoff where the model does not say.
@@ -75,6 +76,7 @@ class CheckSettings(Shown):
     picoseconds: float = 1.0
     time_step: float | None = None
     drift: float = 1.0
+    heat: float = 0.1
     contact: float | None = None
     displacement: float = 0.1
     deviation: float = 0.5
@@ -84,7 +86,17 @@ class CheckSettings(Shown):
     def __post_init__(self) -> None:
         if self.lattice not in ("auto", *LATTICE_NAMES):
             raise InputError(f"lattice: expected auto or one of {LATTICE_NAMES}, found {self.lattice!r}")
-        for name in ("mixing", "ordered", "picoseconds", "time_step", "drift", "contact", "displacement", "deviation"):
+        for name in (
+            "mixing",
+            "ordered",
+            "picoseconds",
+            "time_step",
+            "drift",
+            "heat",
+            "contact",
+            "displacement",
+            "deviation",
+        ):
             _require_positive(name, getattr(self, name))
         for temperature in self.temperatures:
             _require_positive("temperatures", temperature)

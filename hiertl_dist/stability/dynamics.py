@@ -108,9 +108,7 @@ def run_rows(model: Model, atoms: Any, temperature: float, settings: CheckSettin
     rows = [_drift_row(f"drift, {label}", named, run, settings, said)]
     heat = math.inf if run.stopped else 3.0 * BOLTZMANN * (run.late_temperature - temperature)
     rows.append(
-        judged(
-            f"heat, {label}", named, heat, "eV/atom", ("at most", settings.mixing), _heat_reason(run, heat, settings)
-        )
+        judged(f"heat, {label}", named, heat, "eV/atom", ("at most", settings.heat), _heat_reason(run, heat, settings))
     )
     judgeable = {pair: limits[cluster_name(pair)] for pair in run.contacts if cluster_name(pair) in limits}
     if not judgeable:
@@ -131,7 +129,7 @@ def _drift_row(what: str, named: str, run: Run, settings: CheckSettings, said: s
 
 
 def _heat_reason(run: Run, heat: float, settings: CheckSettings) -> str:
-    if run.stopped or heat <= settings.mixing:
+    if run.stopped or heat <= settings.heat:
         return ""
     return (
         f"the second half of the run has {run.late_temperature:.0f} K: the ideal lattice has given off {heat:.2f} "
