@@ -16,6 +16,7 @@ from hiertl_dist.errors import InputError, MismatchError
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.model.blocks import columns_of
 from hiertl_dist.model.parameters import Parameters, Penalty
+from hiertl_dist.stability.dynamics import Run, _drift_row
 from hiertl_dist.stability.lattices import ideal_cell, relaxed_lattices
 from hiertl_dist.units import EV
 
@@ -152,6 +153,18 @@ def test_a_run_that_bursts_is_given_up():
     assert (drift.verdict, heat.verdict) == ("fail", "fail")
     assert "given up at" in drift.reason
     assert json.loads(json.dumps(check.as_dict(), allow_nan=True))["passed"] is False
+
+
+def test_runs_too_short_to_tell_a_drift():
+    times = np.linspace(0.0, 0.1, 101)
+    wiggling = Run(list(times), list(1e-3 * np.sin(220 * times)))
+    slope, wiggle = wiggling.drift
+    assert QUICK.drift < abs(slope) < wiggle
+    drifting = Run(list(times), list(1e-2 * times + 1e-6 * np.sin(220 * times)))
+    assert drifting.drift[0] == pytest.approx(10.0, rel=0.01), "meV/atom/ps"
+    rows = [_drift_row("drift", "Mo", run, QUICK, "a run") for run in (wiggling, drifting)]
+    assert [r.verdict for r in rows] == ["not checked", "fail"]
+    assert "too short to tell" in rows[0].reason
 
 
 def test_contacts_and_their_limits():
