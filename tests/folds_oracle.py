@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from numbers import Integral
 from typing import NamedTuple
@@ -13,34 +15,52 @@ from hiertl_dist.dataset.draws import drawn
 from hiertl_dist.errors import InputError
 
 
-def assign_folds(frames, folds, known=None, known_groups=None, known_compositions=None, known_configurations=None):
+def label_of(group, composition, folds):
+    """What a frame is kept together by: the group, or its system."""
+    if folds.split != "system":
+        return group
+    elements = sorted(set(re.sub("[0-9]", "", composition)))
+    if folds.system == "elements":
+        return "".join(elements)
+    if folds.system == "composition":
+        return composition if len(elements) > 1 else f"{composition} ({group})"
+    matching = {name for name, own in folds.system for p in own if p != "*" and fnmatchcase(group, p)}
+    (name,) = matching or {name for name, own in folds.system if "*" in own}
+    return name
+
+
+def stratum_of(composition, folds):
+    """What frames are counted by."""
+    if not folds.stratify:
+        return ""
+    return "".join(sorted(set(re.sub("[0-9]", "", composition)))) if folds.split == "system" else composition
+
+
+def assign_folds(frames, folds, known=None, known_labels=None, known_compositions=None, known_configurations=None):
     """The fold of each frame.
 
-    What is known: digest → fold, group → fold, digest → composition, configuration → fold.
+    What is known: digest → fold, group or system → fold, digest → composition, configuration → fold.
     """
-    known, known_groups, known_compositions, known_configurations = (
-        given or {} for given in (known, known_groups, known_compositions, known_configurations)
+    known, known_labels, known_compositions, known_configurations = (
+        given or {} for given in (known, known_labels, known_compositions, known_configurations)
     )
-    together = folds.split == "group"
-    groups = known_groups if together else {}
-    for what, folds_of in (("frame", known), ("group", groups), ("configuration", known_configurations)):
+    together = folds.split in ("group", "system")
+    groups = known_labels if together else {}
+    for what, folds_of in (("frame", known), (folds.split, groups), ("configuration", known_configurations)):
         _check_known(folds, folds_of, what)
-    told = _Told.of(frames)
+    told = _Told.of(frames, folds)
     names = _units(told, together)
     units = {}
     for i, unit in enumerate(names):
         units.setdefault(unit, []).append(i)
-    placed = _settled(units, told, together, known, groups, known_configurations)
+    placed = _settled(units, told, folds.split, known, groups, known_configurations)
     digests = set(told.digests)
-    absent = set(groups) - set(told.groups) if together else set(known) - digests
-    _require_enough(folds, len(units) + len(absent))
-    sizes = {
-        unit: Counter(told.compositions[i] if folds.stratify else "" for i in members)
-        for unit, members in units.items()
-    }
+    absent = set(groups) - set(told.labels) if together else set(known) - digests
+    _require_enough(folds, len(units) + len(absent), sorted(units))
+    sizes = {unit: Counter(told.strata[i] for i in members) for unit, members in units.items()}
     full = _Fullness(folds, sizes)
     for digest in sorted(set(known) - digests):
-        full.add(known[digest], Counter([known_compositions.get(digest, "?") if folds.stratify else ""]))
+        full.add(known[digest], Counter([stratum_of(known_compositions.get(digest, "?"), folds)]))
     for unit, fold in placed.items():
         full.add(fold, sizes[unit])
     # one composition after the other keeps the folds as even in all frames as in those of a composition
@@ -53,12 +73,13 @@ def assign_folds(frames, folds, known=None, known_groups=None, known_composition
     return [int(placed[unit]) for unit in names]
 
 
-def _require_enough(folds, n_units):
+def _require_enough(folds, n_units, names):
     if n_units < folds.count:
-        alike = "groups that share a configuration" if folds.split == "group" else "frames of one configuration"
+        alike = "frames of one" if folds.split == "frame" else f"{folds.split}s that share a"
+        listed = ", ".join(names)
         raise InputError(
-            f"folds.count: expected at least {folds.count} {folds.split}s to divide, found {n_units}, where {alike} "
-            "count as one"
+            f"folds.count: expected at least {folds.count} {folds.split}s to divide, found {n_units}"
+            f"{f' ({listed})' if folds.split == 'system' else ''}, where {alike} configuration count as one"
         )
 
 
@@ -77,19 +98,21 @@ class _Told(NamedTuple):
     digests: list
     configurations: list
     groups: list
-    compositions: list
+    labels: list
+    strata: list
 
     @classmethod
-    def of(cls, frames):
-        columns = ([getattr(f, name) for f in frames] for name in ("digest", "configuration", "group", "composition"))
-        return cls(list(frames), *columns)
+    def of(cls, frames, folds):
+        columns = ([getattr(f, name) for f in frames] for name in ("digest", "configuration", "group"))
+        labels = [label_of(f.group, f.composition, folds) for f in frames]
+        return cls(list(frames), *columns, labels, [stratum_of(f.composition, folds) for f in frames])
 
 
 def _units(told, together):
-    """What each frame belongs to that is assigned as a whole: the least name of its groups, or of its digests."""
+    """What each frame belongs to that is assigned as a whole: the least of its labels, or of its digests."""
     sets = DisjointSet()
     first = {}
-    keys = told.groups if together else told.digests
+    keys = told.labels if together else told.digests
     for name, configuration in zip(keys, told.configurations, strict=True):
         sets.add(name)
         sets.merge(first.setdefault(configuration, name), name)
@@ -135,30 +158,30 @@ def _check_known(folds, known, what):
             raise InputError(f"folds.count: {what} {name!r} is known to be in fold {fold!r}, of 0 … {folds.count - 1}")
 
 
-def _settled(units, told, together, known, groups, configurations):
-    """The units that have a fold, by frames, groups or configurations of theirs.
+def _settled(units, told, split, known, labels, configurations):
+    """The units that have a fold, by frames, groups, systems or configurations of theirs.
 
     Raises InputError where these differ, naming two of them.
     """
     placed = {}
-    if not (known or groups or configurations):
+    if not (known or labels or configurations):
         return {}
     for unit, members in units.items():
         reasons = {}
         for i in members:
-            group = told.groups[i]
+            group, label = told.groups[i], told.labels[i]
             for key, folds, what in (
                 (told.digests[i], known, "{origin} of group {group!r}"),
-                (group, groups, "group {group!r}"),
+                (label, labels, split + " {label!r}"),
                 (told.configurations[i], configurations, "the configuration of {origin} of group {group!r}"),
             ):
                 if key in folds:
                     origin = told.frames[i].origin if "{origin}" in what else ""
-                    reasons.setdefault(int(folds[key]), set()).add(what.format(origin=origin, group=group))
+                    reasons.setdefault(int(folds[key]), set()).add(what.format(origin=origin, group=group, label=label))
         if len(reasons) > 1:
-            shared = sorted({told.groups[i] for i in members})
-            whole = f"all frames of group{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
-            if not together:
+            shared = sorted({told.labels[i] for i in members})
+            whole = f"all frames of {split}{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
+            if split == "frame":
                 whole = "frames of one configuration"
             elif len(shared) > 1:
                 whole += ", which share configurations,"

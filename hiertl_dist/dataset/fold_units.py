@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..frames.digests import DigestIndex, first_equal
+from .systems import labels_of_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from ..frames.frame_records import FrameRecords
     from ..frames.frame_sequence import FrameSequence
+    from .folds import Folds
+    from .systems import Labels
 
 NOWHERE: Final = -1
 """Stands for the fold of what has none."""
@@ -33,8 +36,8 @@ class KnownFolds:
         The fold of each of the frames, −1 where it is not known.
     of_configurations : ndarray of int32, shape (n,)
         The fold of a known frame of the same configuration, −1 where there is none.
-    of_groups : dict from str to int
-        The fold of each group of a known frame.
+    of_labels : dict from str to int
+        The fold of each group, or system, of a known frame, where these are kept together.
     absent : Counter of (int, str)
         Known frames that are not among these, by fold and composition.
     folds : frozenset of int
@@ -43,13 +46,13 @@ class KnownFolds:
 
     of_frames: NDArray[np.int32]
     of_configurations: NDArray[np.int32]
-    of_groups: dict[str, int]
+    of_labels: dict[str, int]
     absent: Counter[tuple[int, str]]
     folds: frozenset[int]
 
 
 def known_folds(
-    frames: FrameSequence, same: NDArray[np.integer], known: Iterable[FrameRecords], count: int
+    frames: FrameSequence, same: NDArray[np.integer], known: Iterable[FrameRecords], folds: Folds
 ) -> KnownFolds:
     """What known frames say.
 
@@ -61,8 +64,8 @@ def known_folds(
         Of each, the number of the first of its configuration.
     known : iterable of FrameRecords
         Records of known frames.
-    count : int
-        Number of folds.
+    folds : Folds
+        How frames are divided.
 
     Returns
     -------
@@ -80,24 +83,27 @@ def known_folds(
     of_configurations = np.full(len(frames), NOWHERE, np.int32)
     index = DigestIndex.of(frames.configurations)
     for records in known:
-        _check_known(records, count)
+        _check_known(records, folds.count)
         _enter(of_configurations, index.places(records.configurations), records.folds)
     del index  # before there is another
     index = DigestIndex.of(frames.digests)
     of_frames = np.full(len(frames), NOWHERE, np.int32)
-    of_groups: dict[str, int] = {}
+    of_labels: dict[str, int] = {}
     absent: Counter[tuple[int, str]] = Counter()
+    present: frozenset[int] = frozenset()
     for records in known:
         places = index.places(records.digests)
         _enter(of_frames, places, records.folds)
         absent.update(_by_fold_and_composition(records.take(places < 0)))
-        _, at = np.unique(records.groups, return_index=True)
-        of_groups = {records.group(i): int(records.folds[i]) for i in at.tolist()} | of_groups
-    folds = frozenset(fold for fold, _ in absent) | frozenset(of_groups.values()) | _present(of_frames)
+        present |= _present(records.folds)
+        if labels := labels_of_records(records, folds):
+            codes, at = np.unique(labels.codes, return_index=True)
+            own = zip(codes.tolist(), records.folds[at].tolist(), strict=True)
+            of_labels = {labels.names[code]: fold for code, fold in own} | of_labels
     digests = index.digests
     del index
     # a frame that is given twice is known twice
-    return KnownFolds(of_frames[first_equal(digests)], of_configurations[same], of_groups, absent, folds)
+    return KnownFolds(of_frames[first_equal(digests)], of_configurations[same], of_labels, absent, present)
 
 
 def _enter(folds: NDArray[np.int32], places: NDArray[np.int64], known: NDArray[np.int32]) -> None:
@@ -135,23 +141,25 @@ class Units:
     ----------
     of_frames : ndarray of int32, shape (n,)
         The unit of each frame; units are numbered in order of first appearance.
-    groups : tuple of str
-        Of each unit of groups that stay together, the least of their names; empty where units are configurations.
-    composition_names : tuple of str
-        Compositions, sorted; a single empty one where they are of no matter.
+    labels : tuple of str
+        Of each unit of groups or systems that stay together, the least of their names; empty where units are
+        configurations.
+    strata : tuple of str
+        What is to be spread over the folds: compositions, or element sets where systems stay together, sorted; a single
+        empty one where they are of no matter.
     starts : ndarray of int32, shape (units + 1,)
-        Where the compositions of a unit begin in the arrays that follow, and those of the next.
-    compositions : ndarray of int
-        Numbers of compositions of the units, one unit after the other, rising in each.
+        Where the strata of a unit begin in the arrays that follow, and those of the next.
+    numbers : ndarray of int
+        Numbers of strata of the units, one unit after the other, rising in each.
     sizes : ndarray of int
         How many frames of the unit have it.
     """
 
     of_frames: NDArray[np.int32]
-    groups: tuple[str, ...]
-    composition_names: tuple[str, ...]
+    labels: tuple[str, ...]
+    strata: tuple[str, ...]
     starts: NDArray[np.int32]
-    compositions: NDArray[np.integer]
+    numbers: NDArray[np.integer]
     sizes: NDArray[np.integer]
 
     def __len__(self) -> int:
@@ -163,18 +171,18 @@ class Units:
         return small(totals.max(initial=0) - totals)
 
     def ranks(self) -> NDArray[np.integer]:
-        """(units,) places of units by the sorted names of their compositions; those that have the same share one."""
+        """(units,) places of units by the sorted names of their strata; those that have the same share one."""
         several = np.flatnonzero(np.diff(self.starts) > 1)
-        lists = {u: tuple(self.compositions[self.starts[u] : self.starts[u + 1]].tolist()) for u in several.tolist()}
-        rank = {own: k for k, own in enumerate(sorted({*lists.values(), *((c,) for c in self._numbers())}))}
-        ranks = small(np.array([rank[c,] for c in self._numbers()], np.int32), len(rank))
-        of_units: NDArray[np.integer] = ranks[self.compositions[self.starts[:-1]]]
+        lists = {u: tuple(self.numbers[self.starts[u] : self.starts[u + 1]].tolist()) for u in several.tolist()}
+        rank = {own: k for k, own in enumerate(sorted({*lists.values(), *((c,) for c in self._strata())}))}
+        ranks = small(np.array([rank[c,] for c in self._strata()], np.int32), len(rank))
+        of_units: NDArray[np.integer] = ranks[self.numbers[self.starts[:-1]]]
         for unit, own in lists.items():
             of_units[unit] = rank[own]
         return of_units
 
-    def _numbers(self) -> range:
-        return range(len(self.composition_names))
+    def _strata(self) -> range:
+        return range(len(self.strata))
 
 
 def small(numbers: NDArray[np.integer], most: int | None = None) -> NDArray[np.integer]:
@@ -184,7 +192,7 @@ def small(numbers: NDArray[np.integer], most: int | None = None) -> NDArray[np.i
     return smaller
 
 
-def units_of(frames: FrameSequence, same: NDArray[np.integer], *, by_group: bool, stratify: bool) -> Units:
+def units_of(frames: FrameSequence, same: NDArray[np.integer], labels: Labels | None, folds: Folds) -> Units:
     """The units of some frames.
 
     Parameters
@@ -193,40 +201,40 @@ def units_of(frames: FrameSequence, same: NDArray[np.integer], *, by_group: bool
         The frames.
     same : ndarray of int, shape (n,)
         Of each, the number of the first of its configuration.
-    by_group : bool
-        Frames of a group stay together, and not only those of a configuration.
-    stratify : bool
-        Compositions matter.
+    labels : Labels or None
+        Frames of a label stay together, and not only those of a configuration.
+    folds : Folds
+        How frames are divided.
 
     Returns
     -------
     Units
-        Groups that share a configuration, be it by way of others, are one.
+        Labels that share a configuration, be it by way of others, are one.
     """
     facts = frames.facts
-    groups: tuple[str, ...] = ()
-    if by_group:
-        of_frames, groups = _joined_groups(facts.group, facts.group_names, same)
+    least: tuple[str, ...] = ()
+    if labels is not None:
+        of_frames, least = _joined_labels(labels, same)
     else:
         of_frames = (np.cumsum(same == np.arange(len(same)), dtype=np.int32) - np.int32(1))[same]
-    names = tuple(sorted(set(facts.compositions))) if stratify and facts.compositions else ("",)
-    number = {name: k for k, name in enumerate(names)}
-    codes = np.array([number[c] if stratify else 0 for c in facts.compositions], np.int32)
-    pairs = of_frames * np.int64(len(names))
+    own = [folds.stratum(c) for c in facts.compositions]
+    strata = tuple(sorted(set(own))) or ("",)
+    number = {name: k for k, name in enumerate(strata)}
+    codes = np.array([number[name] for name in own], np.int32)
+    pairs = of_frames * np.int64(len(strata))
     pairs += codes[facts.formula]
     pairs, sizes = np.unique(pairs, return_counts=True)
     n_units = int(of_frames.max(initial=-1)) + 1
-    starts = np.searchsorted(pairs, np.arange(n_units + 1) * len(names)).astype(np.int32)
-    pairs %= len(names)
-    return Units(of_frames, groups, names, starts, small(pairs, len(names)), small(sizes))
+    starts = np.searchsorted(pairs, np.arange(n_units + 1) * len(strata)).astype(np.int32)
+    pairs %= len(strata)
+    return Units(of_frames, least, strata, starts, small(pairs, len(strata)), small(sizes))
 
 
-def _joined_groups(
-    codes: NDArray[np.int32], names: tuple[str, ...], same: NDArray[np.integer]
-) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """The unit of each frame, where groups that share a configuration are one; the least name of each unit."""
+def _joined_labels(labels: Labels, same: NDArray[np.integer]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """The unit of each frame, where labels that share a configuration are one; the least name of each unit."""
     from scipy.cluster.hierarchy import DisjointSet  # it takes long to load, and is seldom needed
 
+    codes, names = labels.codes, labels.names
     sets: DisjointSet[int] = DisjointSet(np.unique(codes).tolist())
     differ = np.flatnonzero(codes != codes[same])
     for one, other in np.unique(np.stack([codes[differ], codes[same[differ]]]), axis=1).T.tolist():
@@ -262,44 +270,47 @@ def least_digests(units: Units, digests: NDArray[np.uint8]) -> NDArray[np.int32]
     return least
 
 
-def settled(units: Units, known: KnownFolds, frames: FrameSequence) -> NDArray[np.int32]:
-    """The fold of each unit that has one, by frames, groups or configurations of its own; −1 of the others.
+def settled(
+    units: Units, known: KnownFolds, frames: FrameSequence, labels: Labels | None, folds: Folds
+) -> NDArray[np.int32]:
+    """The fold of each unit that has one, by frames, groups, systems or configurations of its own; −1 of the others.
 
     Raises InputError where these differ, naming two of them.
     """
     lowest, highest = np.full(len(units), np.iinfo(np.int32).max, np.int32), np.full(len(units), NOWHERE, np.int32)
     sources = [known.of_frames, known.of_configurations]
-    if units.groups:
-        names = frames.facts.group_names
-        sources.append(np.array([known.of_groups.get(n, NOWHERE) for n in names], np.int32)[frames.facts.group])
-    for folds in sources:
-        has = np.flatnonzero(folds >= 0)
-        np.minimum.at(lowest, units.of_frames[has], folds[has])
-        np.maximum.at(highest, units.of_frames[has], folds[has])
+    if labels is not None:
+        sources.append(np.array([known.of_labels.get(n, NOWHERE) for n in labels.names], np.int32)[labels.codes])
+    for of_frames in sources:
+        has = np.flatnonzero(of_frames >= 0)
+        np.minimum.at(lowest, units.of_frames[has], of_frames[has])
+        np.maximum.at(highest, units.of_frames[has], of_frames[has])
     wrong = np.flatnonzero(lowest < highest)
     if len(wrong):
         members = np.flatnonzero(units.of_frames == wrong[0])
-        raise InputError(_contradiction(members.tolist(), known, frames, by_group=bool(units.groups)))
+        raise InputError(_contradiction(members.tolist(), known, frames, labels, folds.split))
     return highest
 
 
-def _contradiction(members: list[int], known: KnownFolds, frames: FrameSequence, *, by_group: bool) -> str:
-    """What is said of frames that have to be in one fold and are known in two."""
+def _contradiction(
+    members: list[int], known: KnownFolds, frames: FrameSequence, labels: Labels | None, what: str
+) -> str:
+    """What is said of frames that have to be in one fold and are known in two; ``what`` is kept together."""
     facts = frames.facts
-    groups = {i: facts.group_names[facts.group[i]] for i in members}
+    names = {} if labels is None else {i: labels.names[labels.codes[i]] for i in members}
     reasons: dict[int, set[str]] = {}
     for i in members:
-        origin = f"{frames.origin(i)} of group {groups[i]!r}"
-        of_group = known.of_groups.get(groups[i], NOWHERE) if by_group else NOWHERE
+        origin = f"{frames.origin(i)} of group {facts.group_names[facts.group[i]]!r}"
+        of_label = known.of_labels.get(names[i], NOWHERE) if names else NOWHERE
         for fold, reason in (
-            (int(known.of_frames[i]), origin), (of_group, f"group {groups[i]!r}"),
+            (int(known.of_frames[i]), origin), (of_label, f"{what} {names.get(i)!r}"),
             (int(known.of_configurations[i]), f"the configuration of {origin}"),
         ):  # fmt: skip
             if fold != NOWHERE:
                 reasons.setdefault(fold, set()).add(reason)
-    shared = sorted(set(groups.values()))
-    whole = f"all frames of group{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
-    if not by_group:
+    shared = sorted(set(names.values()))
+    whole = f"all frames of {what}{'s' * (len(shared) > 1)} {', '.join(map(repr, shared))}"
+    if not names:
         whole = "frames of one configuration"
     elif len(shared) > 1:
         whole += ", which share configurations,"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..dataset.folds import Folds
+from ..dataset.systems import labels_of_records
 from ..errors import StoreError
 from ..frames.digests import DIGEST, DigestIndex, first_equal, heads_of, is_among, repeated
 from ..frames.frame_records import FrameRecords, JoinedRecords
@@ -107,38 +109,45 @@ def require_counted_once(where: str, batches: Sequence[Counted]) -> None:
 def require_one_fold(where: str, records: Iterable[FrameRecords], settings: Mapping[str, Any]) -> None:
     """Raise StoreError where frames that have to be in one fold are in two.
 
-    These are frames of one configuration, and, where the ``folds`` of the settings divide by group, frames of one
-    group.
+    These are frames of one configuration, and, where the ``folds`` of the settings divide by group or by system, frames
+    of one of these.
     """
-    folds = settings.get("folds")
-    by_group = isinstance(folds, dict) and folds.get("split") == "group"
+    table = settings.get("folds")
+    folds = Folds.from_dict(table) if isinstance(table, dict) and table.get("split") != "frame" else Folds()
     alike = _alike(records, "configuration")
     wrong = np.flatnonzero(alike.folds != alike.folds[alike.first])
     faults = [(int(alike.places[p]), int(alike.places[alike.first[p]]), "configuration") for p in wrong[:1].tolist()]
-    faults += [(*fault, "group") for fault in (_group_in_two_folds(records) if by_group else None,) if fault]
+    faults += [(*fault, folds.split) for fault in (_label_in_two_folds(records, folds),) if fault]
     if faults:
         place, of_first, what = min(faults, key=lambda fault: fault[0])
         first, frame = _record(records, of_first), _record(records, place)
-        groups = f"group {frame.group(0)!r}" if what == "group" else f"one {what}, {frame.configuration(0)[:12]},"
+        labels = labels_of_records(frame, folds) if what == folds.split else None
+        whole = f"one {what}, {frame.configuration(0)[:12]},"
+        if labels is not None:
+            whole = f"{what} {labels.names[labels.codes[0]]!r}"
         raise StoreError(
-            f"{where}: expected frames of {groups} in one fold, found {first.origin(0)} of group {first.group(0)!r} "
+            f"{where}: expected frames of {whole} in one fold, found {first.origin(0)} of group {first.group(0)!r} "
             f"in fold {first.folds[0]} and {frame.origin(0)} of group {frame.group(0)!r} in fold {frame.folds[0]}: one "
             "would foretell the other. Where another pass wrote meanwhile, run this one again"
         )
 
 
-def _group_in_two_folds(records: Iterable[FrameRecords]) -> tuple[int, int] | None:
-    """The number of the first record whose group is in another fold before, and that of the first of the group."""
+def _label_in_two_folds(records: Iterable[FrameRecords], folds: Folds) -> tuple[int, int] | None:
+    """The number of the first record whose group or system is in another fold before, and that of the first of it."""
     known: dict[str, tuple[int, int]] = {}
     start = 0
     for part in records:
-        codes, at = np.unique(part.groups, return_index=True)
-        firsts = [known.setdefault(part.group(i), (start + i, int(part.folds[i]))) for i in at.tolist()]
-        fold_of_group = np.zeros(len(part.group_names), np.int32)
-        fold_of_group[codes] = [fold for _, fold in firsts]
-        wrong = np.flatnonzero(part.folds != fold_of_group[part.groups])
+        labels = labels_of_records(part, folds)
+        if labels is None:
+            return None
+        codes, at = np.unique(labels.codes, return_index=True)
+        own = zip(codes.tolist(), at.tolist(), strict=True)
+        firsts = [known.setdefault(labels.names[code], (start + i, int(part.folds[i]))) for code, i in own]
+        fold_of_label = np.zeros(len(labels.names), np.int32)
+        fold_of_label[codes] = [fold for _, fold in firsts]
+        wrong = np.flatnonzero(part.folds != fold_of_label[labels.codes])
         if len(wrong):
-            return start + int(wrong[0]), known[part.group(int(wrong[0]))][0]
+            return start + int(wrong[0]), known[labels.names[labels.codes[wrong[0]]]][0]
         start += len(part)
     return None
 

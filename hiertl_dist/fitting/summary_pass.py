@@ -147,10 +147,12 @@ def reduced_once(
     summaries: str | Path | None, store: str | Path | None, frozen: Sequence[Parameters], policy: InnerPolicy,
     missing_energies: MissingEnergies = "zero", apart: Sequence[str] = (), weights: Collection[str] = (),
     executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None, tell: Callable[[str], None],
+    look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None,
 ) -> Summaries:  # fmt: skip
     """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others.
 
-    Sources that ``weights`` name are apart too. ``tell`` takes what is said of those that are pooled, beforehand.
+    Sources that ``weights`` name are apart too. ``tell`` takes what is said of those that are pooled, beforehand, and
+    ``look`` the frames that are used and their folds, before any row is made.
     """
     check_apart(apart)
     how = Folds(folds) if isinstance(folds, int) else folds
@@ -172,6 +174,7 @@ def reduced_once(
             tell(note)
         sharing = partial(todo_of_pass, place, batches, usable, names, how)
         left: Todo = ask(runner, sharing, what=f"look at {summaries}") if batches else sharing()
+        look(usable, left.folds)
         todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
         # what energies lack is for views to say

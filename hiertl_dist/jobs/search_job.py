@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dataset.folds import Folds
 from ..dataset.holding_out import each_once
+from ..dataset.systems import labels_of_records, systems_in_folds
 from ..evaluation.compiling import compile_kernels
 from ..executors.ask import ask
 from ..fitting.stored_frames import while_reading
@@ -283,15 +285,23 @@ def _contents(path: Path) -> dict[str, Any]:
     store = SummaryStore.open(path)
     batches = store.batches()
     sizes: Counter[int] = Counter()
+    folds = Folds() if store.settings["folds"] is None else Folds.from_dict(store.settings["folds"])
+    systems = [Counter[str]() for _ in range(folds.count)]
     with while_reading(path):
         for records in (part for batch in batches for part in store.records(batch)):
-            folds, counts = np.unique(records.folds, return_counts=True)
-            sizes.update(dict(zip(folds.tolist(), counts.tolist(), strict=True)))
+            numbers, counts = np.unique(records.folds, return_counts=True)
+            sizes.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
+            if folds.split == "system" and (labels := labels_of_records(records, folds)):
+                for total, own in zip(systems, systems_in_folds(labels, records.folds, folds.count), strict=True):
+                    total.update(own)
     contents = {b.id: {"elements": b.elements, "blocks": list(b.blocks), "frames": b.frames.count} for b in batches}
     return {
         "batches": contents,
         "groups": sum(len(b.groups) for b in batches), "rows": sum(e.rows for b in batches for e in b.groups),
-        "bytes": store.nbytes(), "folds": {**store.settings["folds"], "frames": [sizes[k] for k in sorted(sizes)]},
+        "bytes": store.nbytes(), "folds": {
+            **store.settings["folds"], "frames": [sizes[k] for k in sorted(sizes)],
+            **({"systems": [dict(sorted(s.items())) for s in systems]} if folds.split == "system" else {}),
+        },
     }  # fmt: skip
 
 
@@ -306,10 +316,11 @@ def summarise_text(facts: dict[str, Any]) -> str:
         for name, counts in facts["element_sets"].items()
     ]
     folds = facts["folds"]
+    strata = "element set" if folds["split"] == "system" else "composition"
     return "\n".join([
         f"{facts['store']}: {count_text(facts['groups'], 'group')} of {count_text(facts['rows'], 'row')}, "
         f"{facts['bytes'] / 2**20:.1f} MiB, {len(facts['new_batches'])} of {len(facts['batches'])} batches new",
         table_text(["frames of", "frames", "groups", *(f"{k} rows" for k in kinds)], rows),
         f"{folds['count']} folds by {folds['split']}, seed {folds['seed']}"
-        f"{', stratified by composition' if folds['stratify'] else ''}: {', '.join(map(str, folds['frames']))} frames",
+        f"{f', stratified by {strata}' if folds['stratify'] else ''}: {', '.join(map(str, folds['frames']))} frames",
     ])  # fmt: skip

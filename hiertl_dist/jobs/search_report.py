@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from ..model_selection.fold_checks import folds_text
 from ..text.display import number_text, regulariser_text, table_text
 from ..text.words import count_text
 from .figures import COLOURS, GREY, add_legend, new_figure, save_figure
@@ -44,6 +45,8 @@ def search_text(result: SearchResult, units: str = "kcal", most: int = MOST) -> 
         f"{settings.folds.count} folds by {settings.folds.split}: forces in {force}, energies in {energy}, stresses in "
         "GPa; score: their geometric mean in kcal/mol, Å and GPa; nonzero: coefficients, mean of the folds"
     )
+    if result.systems:
+        parts.append("left out together: " + folds_text(settings.folds, result.systems))
     return "\n\n".join(parts)
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..frames.element_set import ElementSet
     from ..model.one_body import MissingEnergies
     from ..model.parameters import Parameters
+    from .fold_checks import Contents
     from .search_parts import Columns, Part
     from .search_settings import Choice
 
@@ -86,13 +87,15 @@ class Setup:
 class Source:
     """Summaries, what names them, bytes of pooled factors that a thread may keep, and bytes of all workers.
 
-    A copy in another process has pools of its own, kept as long as the copy is.
+    And what each fold leaves out, where that are systems. A copy in another process has pools of its own, kept as
+    long as the copy is.
     """
 
     summaries: Summaries
     identity: Mapping[str, Any]
     pool_bytes: int
     memory: int
+    systems: Contents = ()
 
     @cached_property
     def _own(self) -> threading.local:
@@ -286,7 +289,10 @@ def _candidates(
                 continue
             errors = HeldOut.from_dict({"cells": result["cells"], "rows": result["rows"], "squares": one["squares"]})
             conditions = [np.inf if k is None else k for k in one["conditions"]]
-            candidates[place] = scored(choice, count, cost, errors, setup.importance, one["nonzeros"], conditions)
+            candidates[place] = scored(
+                choice, count, cost, errors, setup.importance, one["nonzeros"], conditions,
+                by_system=setup.folds.split == "system",
+            )  # fmt: skip
     return [candidates[i] for i in range(len(models))]
 
 

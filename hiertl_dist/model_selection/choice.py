@@ -86,15 +86,22 @@ class Candidate(Shown):
 
 def scored(
     choice: Choice, columns: int, cost: float, errors: HeldOut, importance: Mapping[str, float] | None,
-    nonzeros: Sequence[int], conditions: Sequence[float],
+    nonzeros: Sequence[int], conditions: Sequence[float], *, by_system: bool = False,
 ) -> Candidate:  # fmt: skip
-    """A candidate from the held-out errors of its folds' fits."""
+    """A candidate from the held-out errors of its folds' fits.
+
+    ``by_system``: folds leave out whole systems, and so as a rule each composition is in one fold only. Its standard
+    error is then that of the score of a single fold, the spread of all of them.
+    """
     pooled = errors.pooled()
     kinds = {k: _value(_only(pooled, {k}), {k: 1.0}, {}) for k in pooled.values("kind")}
     # a composition, or a fold, without rows of a kind that counts has no score
     counted = _only(pooled, {k for k in kinds if importance is None or importance.get(k, 0.0) > 0.0})
     compositions = {c: _value(counted, importance, {"composition": c}) for c in counted.values("composition")}
     score, error = _value(counted, importance, {})
+    if by_system and math.isfinite(error):
+        spread = error / score * math.sqrt(len(counted.fold_scores(importance)))
+        compositions = {c: (v, v * spread if math.isnan(e) else e) for c, (v, e) in compositions.items()}
     if not math.isfinite(score):
         return failed(choice, columns, cost, f"held-out errors are not finite: {score}")
     return Candidate(

@@ -17,12 +17,17 @@ from ..fitting.summary_store import SummaryStore
 from ..fitting.weights import explicit
 from ..model.blocks import blocks_of
 from .candidates import Source
+from .fold_checks import look_at_folds
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..executors.base import Executor
     from ..fitting.reduction import Summaries
     from ..frames.element_set import ElementSet
     from ..frames.frame_sequence import FrameSequence
+    from .fold_checks import Contents
     from .search_parts import Tell
     from .search_plan import SearchPlan
     from .search_settings import SearchSettings
@@ -37,7 +42,16 @@ def summarise_for(
     executor: Executor,
     tell: Tell,
 ) -> tuple[Summaries, Source]:
-    """The pass over the rows that a search needs, and what names its outcome; groups that are pooled are told."""
+    """The pass over the rows that a search needs, and what names its outcome.
+
+    Groups that are pooled are told, and what folds leave out. Raises InputError, before any row is made, for a stage
+    that the folds can't cross-validate.
+    """
+    contents: list[Contents] = []
+
+    def look(frames: FrameSequence, of_frames: NDArray[np.int32]) -> None:
+        contents.append(look_at_folds(plan.parts, settings.folds, frames, of_frames, tell))
+
     if summaries is not None:
         ask(executor, partial(_refuse_strangers, Path(summaries), plan.given), what=f"look at {summaries}")
     memory = plan.options.memory
@@ -45,7 +59,7 @@ def summarise_for(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
         frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
         given=plan.given, apart=_patterns(plan), weights=weights_named(plan, settings),
-        tell=lambda note: tell(f"note: {note}"),
+        tell=lambda note: tell(f"note: {note}"), look=look,
     )  # fmt: skip
     identity: dict[str, Any]
     if summaries is None:
@@ -63,7 +77,7 @@ def summarise_for(
     if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
         identity["energies"] = dict(plan.basis.energies)
     available = executor.memory() if memory is None else memory
-    return reduced, Source(reduced, identity, available // (4 * executor.workers), available)
+    return reduced, Source(reduced, identity, available // (4 * executor.workers), available, contents[-1])
 
 
 def _patterns(plan: SearchPlan) -> tuple[str, ...]:

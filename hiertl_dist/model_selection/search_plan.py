@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..dataset.systems import COMPOSITION, ELEMENTS, labels_of
 from ..errors import InputError
 from ..fitting.block_order import (
     blocks_in,
@@ -38,6 +39,7 @@ from .search_parts import Part, Tell, kinds_of, tell_orders, weighable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..dataset.folds import Folds
     from ..fitting.settings import FitSettings
     from ..frames.frame import Frame
     from ..model.basis import Basis
@@ -275,10 +277,32 @@ def _check_scores(frames: FrameSequence, name: str, settings: SearchSettings) ->
             f"search.importance: only {', '.join(wanted)} count, of which {name} has no rows; it has "
             f"{', '.join(sorted(kinds))}"
         )
-    split = settings.folds.split
-    groups = frames.facts.groups()
-    if len(groups if split == "group" else np.unique(first_equal(frames.digests))) < 2:
+    folds = settings.folds
+    labels = labels_of(frames.facts, folds)
+    if labels is None:
+        names = [frames.origin(0)] * len(np.unique(first_equal(frames.digests)))
+    else:
+        names = sorted(labels.present)
+    if len(names) < 2:
         raise InputError(
-            f"search.folds: {name} has a single {split}, {groups[0] if split == 'group' else frames.origin(0)}, "
-            "which can't be left out and fitted; folds by frame need two frames, folds by group two groups"
+            f"search.folds: {name} has a single {folds.split}, {names[0]}, which can't be left out and fitted; folds "
+            f"by {folds.split} need two {folds.split}s{_other_systems(folds)}"
         )
+
+
+def _other_systems(folds: Folds) -> str:
+    """What else could be a system, for a block whose frames are all of one."""
+    if folds.split != "system":
+        return ""
+    if folds.system == ELEMENTS:
+        return (
+            "; a block can't be fitted without its element set: search all at once, or say folds.system = "
+            '"composition" or patterns of groups'
+        )
+    if folds.system == COMPOSITION:
+        return (
+            " (compositions, or groups of a single element): give its frames other groups ([[data]] group or "
+            "group_key), name systems by patterns of groups, or fit the block by itself (fit.only) with other folds "
+            "and freeze its file here"
+        )
+    return ": the patterns of folds.system put all of its groups into one"

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.parameters import Parameters
+    from .fold_checks import Contents
     from .search_settings import Choice, SearchSettings
 
 Tell = Callable[[str], None]
@@ -111,6 +112,8 @@ class SearchResult(Shown, card=search_card):
         The store's path and the ids of its batches, or a digest of what was reduced in memory.
     all_at_once : bool
         Whether all blocks were fitted together.
+    systems : tuple of Mapping from str to int
+        Of each fold, how many frames of each system it leaves out; empty where systems are not kept together.
     """
 
     settings: SearchSettings
@@ -119,6 +122,7 @@ class SearchResult(Shown, card=search_card):
     summaries: Summaries
     identity: Mapping[str, Any]
     all_at_once: bool
+    systems: Contents = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The outcome as JSON can hold it.
@@ -135,6 +139,7 @@ class SearchResult(Shown, card=search_card):
                 **self.identity, "frozen": [{"source": f.source, "digest": f.digest} for f in self.summaries.frozen],
                 "notes": list(self.summaries.notes),
             },
+            **({"systems_in_folds": [dict(own) for own in self.systems]} if self.systems else {}),
             "stages": [s.as_dict() for s in self.stages],
             "model": {"digest": self.model.parameters.digest, "columns": len(self.model.parameters.coefficients)},
         }  # fmt: skip
@@ -199,7 +204,8 @@ def search(
     ------
     InputError
         Before anything is computed: the grid names what is not there, or what a climb would refuse
-        (:func:`~hiertl_dist.fitting.block_order.choose_blocks`). Later: in a stage no model can be fitted.
+        (:func:`~hiertl_dist.fitting.block_order.choose_blocks`), or folds leave out all frames of a stage, or of an
+        element. Later: in a stage no model can be fitted.
     StoreError, MismatchError, ResourceError, TaskFailed
         As of :func:`~hiertl_dist.summarise`; StoreError also where the store has frames that were not given.
 
@@ -224,7 +230,7 @@ def search(
             stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
             done(stages[-1])
     model = merged_model([*plan.frozen, *current_models(stages)], basis, plan.wall)
-    return SearchResult(settings, tuple(stages), model, reduced, source.identity, all_at_once)
+    return SearchResult(settings, tuple(stages), model, reduced, source.identity, all_at_once, source.systems)
 
 
 def current_models(stages: Sequence[Stage]) -> list[Parameters]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from ..dataset.fold_units import units_of
-from ..dataset.folds import require_enough
+from ..dataset.folds import Folds, Split, require_enough
+from ..dataset.systems import labels_of
 from ..errors import HiertlError
 from ..frames.digests import first_equal
 from ..jobs.input_file import Input
@@ -65,7 +66,7 @@ def choose_search(
     SearchChoice
         The table, or why there is none.
     """
-    split = "group" if "groups" in table.get("hold_out", {}) else "frame"
+    split: Split = "group" if "groups" in table.get("hold_out", {}) else "frame"
     search = {
         "folds": {"count": max(2, min(FOLDS, _most_folds(frames, split))), "split": split},
         "grid": {"regulariser": {"kind": "ridge", "alpha": list(ALPHAS)}},
@@ -85,17 +86,18 @@ def choose_search(
     return SearchChoice(search, orders)
 
 
-def _most_folds(frames: FrameSequence, split: str) -> int:
+def _most_folds(frames: FrameSequence, split: Split) -> int:
     labelled = frames.facts.n_rows > 0
     if split == "group":
         return len(frames.facts.groups(labelled))
     return number_of_units(frames if labelled.all() else frames.take(np.flatnonzero(labelled)), split)
 
 
-def number_of_units(frames: FrameSequence, split: str) -> int:
+def number_of_units(frames: FrameSequence, split: Split) -> int:
     """How many units of some frames folds divide: configurations, or groups, of which those that share one are one."""
     same = first_equal(frames.configurations).astype(np.int32)
-    return len(units_of(frames, same, by_group=split == "group", stratify=False))
+    folds = Folds(split=split, stratify=False)
+    return len(units_of(frames, same, labels_of(frames.facts, folds), folds))
 
 
 def lower_orders(blocks: Sequence[BlockChoice]) -> tuple[tuple[int, int, int], ...]:

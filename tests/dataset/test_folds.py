@@ -16,7 +16,9 @@ from summary_store_script import Told, recorded
 from hiertl_dist import Frame
 from hiertl_dist.dataset import draws
 from hiertl_dist.dataset.folds import Folds, assign_folds
+from hiertl_dist.dataset.systems import labels_of, matches, systems_in_folds
 from hiertl_dist.errors import InputError
+from hiertl_dist.frames.frame_sequence import sequence_of
 
 SPECIES = (("C",), ("N",), ("C", "N"), ("C", "C", "C", "N"))
 
@@ -95,12 +97,13 @@ def test_without_strata_compositions_are_left_to_chance():
     assert any(spread(row) > 1 for row in rows)
 
 
-def units_of(frames, split):
+def units_of(frames, folds):
     """What has to be in one fold: lists of numbers of frames. By asking every pair again until nothing changes."""
     unit = list(range(len(frames)))
 
     def together(a, b):
-        return a.configuration == b.configuration or (split == "group" and a.group == b.group)
+        labels = [folds_oracle.label_of(f.group, f.composition, folds) for f in (a, b)]
+        return a.configuration == b.configuration or (folds.split != "frame" and labels[0] == labels[1])
 
     changed = True
     while changed:
@@ -123,11 +126,17 @@ datasets = st.lists(
 )  # fmt: skip
 
 
-@given(datasets, st.sampled_from(["frame", "group"]), st.booleans(), st.integers(0, 99), st.randoms())
+splits = st.sampled_from([
+    ("frame", None), ("group", None), ("system", None), ("system", "elements"),
+    ("system", {"one": ["a", "b"], "two": "[cd]", "three": "*"}),
+])  # fmt: skip
+
+
+@given(datasets, splits, st.booleans(), st.integers(0, 99), st.randoms())
 @settings(deadline=None, max_examples=80)
 def test_the_order_of_the_frames_does_not_matter(frames, split, stratify, seed, random):
-    folds = Folds(2, split, seed, stratify)
-    units = units_of(frames, split)
+    folds = Folds(2, split[0], seed, stratify, split[1])
+    units = units_of(frames, folds)
     assume(len(units) > 1)
     found = assigned(frames, folds)
     order = list(range(len(frames)))
@@ -137,14 +146,14 @@ def test_the_order_of_the_frames_does_not_matter(frames, split, stratify, seed, 
     assert all(len({found[i] for i in unit}) == 1 for unit in units)
 
 
-@given(datasets, datasets, st.sampled_from(["frame", "group"]), st.booleans(), st.integers(0, 99))
+@given(datasets, datasets, splits, st.booleans(), st.integers(0, 99))
 @settings(deadline=None, max_examples=80)
 def test_what_is_known_stays_when_frames_are_added(old, new, split, stratify, seed):
-    folds = Folds(2, split, seed, stratify)
-    assume(len(units_of(old, split)) > 1)
+    folds = Folds(2, split[0], seed, stratify, split[1])
+    assume(len(units_of(old, folds)) > 1)
     before = assigned(old, folds)
     known = known_of(old, before)
-    units = units_of([*new, *old], split)
+    units = units_of([*new, *old], folds)
     settled = [{before[i - len(new)] for i in unit if i >= len(new)} for unit in units]
     if max(map(len, settled)) > 1:
         # what is new ties together what is in two folds
@@ -295,8 +304,8 @@ known_words = st.fixed_dictionaries(
 
 
 @given(
-    datasets, datasets, st.integers(0, 30), st.integers(2, 4), st.sampled_from(["frame", "group"]), st.booleans(),
-    st.integers(0, 99), known_words, st.sampled_from([8, 1, 0]),
+    datasets, datasets, st.integers(0, 30), st.integers(2, 4), splits, st.booleans(), st.integers(0, 99), known_words,
+    st.sampled_from([8, 1, 0]),
 )  # fmt: skip
 @settings(deadline=None, max_examples=120)
 def test_folds_are_those_of_texts(old, new, repeated, count, split, stratify, seed, words, head):
@@ -304,7 +313,9 @@ def test_folds_are_those_of_texts(old, new, repeated, count, split, stratify, se
 
     Frames that were assigned stay, so that what groups and configurations say agrees, as a store makes sure.
     """
-    folds = Folds(count, split, seed, stratify)
+    folds = Folds(count, split[0], seed, stratify, split[1])
+    if split[0] == "system":  # stores of long ago have no systems
+        words = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(draws, "HEAD", head)
         patch.setattr(draws, "CHUNK", 7)
@@ -313,8 +324,8 @@ def test_folds_are_those_of_texts(old, new, repeated, count, split, stratify, se
             told = known.values()
             expected = said_of(
                 folds_oracle.assign_folds, frames, folds, {t.digest: t.fold for t in told},
-                {t.group: t.fold for t in told}, {t.digest: t.composition for t in told},
-                {t.configuration: t.fold for t in told if t.configuration},
+                {folds_oracle.label_of(t.group, t.composition, folds): t.fold for t in told},
+                {t.digest: t.composition for t in told}, {t.configuration: t.fold for t in told if t.configuration},
             )  # fmt: skip
             parts = recorded(*list(told)[:5]) + recorded(*list(told)[5:])
             found = said_of(assigned, frames, folds, *parts)
@@ -324,6 +335,79 @@ def test_folds_are_those_of_texts(old, new, repeated, count, split, stratify, se
             for f, fold in zip(frames, found, strict=True):
                 own = Told(f.digest, fold, f.origin, f.group, f.composition, f.configuration)._replace(**words)
                 known.setdefault(f.digest, own)
+
+
+# ---- systems
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9)), min_size=3, max_size=12), st.integers(2, 5))
+@settings(deadline=None, max_examples=60)
+def test_systems_of_an_element_set_are_in_different_folds(systems, count):
+    """So that its block can be cross-validated; of as many folds as there are systems, at most all."""
+    names = {f"s{i}": kind for i, (kind, _) in enumerate(systems)}
+    frames = [frame(k, kind, f"s{i}") for i, (kind, n) in enumerate(systems) for k in range(n)]
+    assume(len(names) >= count)
+    folds = Folds(count, "system", system=list(names))
+    places = dict(zip((f.group for f in frames), assigned(frames, folds), strict=True))
+    of_sets = [{0: "C", 1: "N", 2: "CN", 3: "CN"}[kind] for kind in names.values()]
+    for own in set(of_sets):
+        of_own = [places[name] for name, other in zip(names, of_sets, strict=True) if other == own]
+        assert len(set(of_own)) == min(len(of_own), count)
+
+
+def test_a_composition_is_a_system_whatever_the_number_of_atoms():
+    """Of a single element each group is one, for it has a single composition."""
+    large = [Frame(("C", "N") * 4, 1.0 * k + np.arange(24.0).reshape(8, 3), energy=1.0, group="x") for k in range(3)]
+    frames = [*some(0, 0, 4, 3), *large, *some(3, group="x"), *some(2, group="y"), *some(0, 2, group="x")]
+    folds = Folds(5, "system")
+    found = assigned(frames, folds)
+    labels = labels_of(sequence_of(frames).facts, folds)
+    assert labels.names == ("C50N50", "C75N25", "C (x)", "C (y)", "N (x)")
+    contents = systems_in_folds(labels, np.array(found), 5)
+    assert sorted(tuple(own.items()) for own in contents) == [
+        (("C (x)", 3),), (("C (y)", 2),), (("C50N50", 7),), (("C75N25", 3),), (("N (x)", 2),)
+    ]  # fmt: skip
+    by_elements = labels_of(sequence_of(frames).facts, Folds(2, "system", system="elements"))
+    assert by_elements.names == ("CN", "C", "N")
+    text = r"at least 9 systems to divide, found 3 \(C, CN, N\), where systems that share a configuration count as one"
+    with pytest.raises(InputError, match=text):
+        assigned(frames, Folds(9, "system", system="elements"))
+
+
+def test_known_folds_of_a_system_that_contradict_are_refused():
+    old = [frame(1, 2, "a"), frame(2, 2, "b")]
+    text = r"system 'C50N50' in one fold, found frame 1 of C-N of group 'a' known in fold 0 and frame 2 of C-N of group"
+    with pytest.raises(InputError, match=text):
+        assigned(old, Folds(2, "system"), known_of(old, [0, 1]))
+    assert assigned([frame(3, 2, "c")], Folds(2, "system"), known_of([old[0], frame(1, 3)], [1, 0])) == [1]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching"),
+    [
+        ("*_{300..800}K", {"Mo_300K", "Mo_0800K", "Mo2_500K"}),
+        ("*_{0.5..1}*", {"p_0.75", "p_1"}),
+        ("{1..1}", {"1"}),
+        ("*{0..9}*", {"1", "p_0.75", "p_1", "Mo2_500K"}),
+        ("Mo?_*", {"Mo2_500K"}),
+        ("*{2}*", set()),
+    ],
+)
+def test_a_range_is_a_number_in_the_name_of_a_group(pattern, matching):
+    groups = ("Mo_300K", "Mo_299K", "Mo_0800K", "Mo_801K", "Mo2_500K", "Mo_500K_b", "p_0.75", "p_1", "1", "x")
+    assert {g for g in groups if matches(g, pattern)} == matching
+
+
+def test_every_group_is_of_one_system():
+    frames = [frame(i, 0, name) for i, name in enumerate(("M_300K", "M_900K", "M_1500K", "slab"))]
+    ranges = {"cold": "*_{0..500}K", "hot": ["*_{501..1999}K", "never"]}
+    with pytest.raises(InputError, match=r"group 'slab' matches no pattern of cold, hot; add one .*'\*'"):
+        assigned(frames, Folds(2, "system", system=ranges))
+    folds = Folds(3, "system", system={**ranges, "others": "*"})
+    of_cold, *of_hot, of_slab = assigned(frames, folds)
+    assert (len(set(of_hot)), {of_cold, *of_hot, of_slab}) == (1, {0, 1, 2})
+    with pytest.raises(InputError, match=r"'M_300K' matches '\*_\{0..500\}K' of system 'cold' and 'M_3\*' of 'low'"):
+        assigned(frames, Folds(2, "system", system={**ranges, "others": "*", "low": "M_3*"}))
 
 
 # ---- configurations
@@ -406,6 +490,13 @@ def test_tables_are_read_back():
     assert Folds.from_dict(json.loads(json.dumps(folds.as_dict()))) == folds
     assert Folds.from_dict(tomllib.loads('split = "group"\nseed = 3')) == Folds(split="group", seed=3)
     assert Folds.from_dict({}) == Folds()
+    assert Folds(3, "system").as_dict()["system"] == "composition"
+    folds = Folds.from_dict(tomllib.loads('split = "system"\n[system]\nhot = ["b*", "a*"]\ncold = "c*"'))
+    assert folds.as_dict()["system"] == {"cold": ["c*"], "hot": ["a*", "b*"]}
+    assert Folds.from_dict(json.loads(json.dumps(folds.as_dict()))) == folds
+    assert hash(Folds(split="system", system=folds.system)) == hash(folds)
+    listed = Folds(split="system", system=["c*", "a*"])
+    assert listed == Folds(split="system", system={"a*": "a*", "c*": ["c*"]})
 
 
 @pytest.mark.parametrize(
@@ -416,10 +507,22 @@ def test_tables_are_read_back():
         ({"count": True}, r"folds\.count: expected an integer"),
         ({"seed": -1}, r"folds\.seed: expected an integer of at least 0, found -1"),
         ({"seed": "x"}, r"folds\.seed: .* found 'x'"),
-        ({"split": "time"}, r"folds\.split: expected 'frame' or 'group', found 'time'"),
+        ({"split": "time"}, r"folds\.split: expected 'frame', 'group' or 'system', found 'time'"),
         ({"split": []}, r"folds\.split: .* found \[\]"),
         ({"stratify": 1}, r"folds\.stratify: expected true or false, found 1"),
-        ({"number": 5}, r"folds: unknown keys \['number'\]; known are \['count', 'seed', 'split', 'stratify'\]"),
+        ({"split": "system", "system": "atoms"}, r"folds\.system: expected \"composition\", .*; found 'atoms'"),
+        ({"split": "system", "system": {}}, r"folds\.system: expected .*; found \{\}"),
+        ({"split": "system", "system": {"a": 5}}, r"folds\.system\.a: expected a pattern of groups, .* found 5"),
+        ({"split": "system", "system": {"a": "x", "b": ["x"]}}, r"pattern 'x' is one of system 'a' and of 'b'"),
+        (
+            {"split": "system", "system": ["T{9..1}"]},
+            r"expected a range that rises, such as \{300..800\}, in 'T\{9..1\}'",
+        ),
+        ({"system": "elements"}, r"folds\.system: expected folds.split = 'system' beside it, found 'frame'"),
+        (
+            {"number": 5},
+            r"folds: unknown keys \['number'\]; known are \['count', 'seed', 'split', 'stratify', 'system'\]",
+        ),
         (5, r"folds: expected a table, found 5"),
     ],
 )
