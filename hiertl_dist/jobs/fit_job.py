@@ -51,6 +51,7 @@ from .outputs import (
     write_model,
     write_plot,
 )
+from .planned_folds import planned_folds, planned_folds_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -143,6 +144,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
         "notes": [*walls, *needs.notes, *work.notes],
     }  # fmt: skip
+    if folds := planned_folds(job.search, work.frames, {s for s, _ in work.needs}):
+        facts["search_folds"] = folds
     return plan, facts
 
 
@@ -176,6 +179,8 @@ def plan_text(facts: dict[str, Any]) -> str:
         if facts[key]:
             shown = "\n  ".join(str(x) for x in facts[key][:8])
             lines.append(f"{what} ({len(facts[key])}):\n  {shown}")
+    if folds := planned_folds_text(facts.get("search_folds", {})):
+        lines.append(folds)
     if facts["inactive_types"]:
         lines.append(f"never active (rmin = rmax), columns of zeros: {', '.join(facts['inactive_types'])}")
     if facts["inner_cutoffs"]:

@@ -37,7 +37,8 @@ def search_text(result: SearchResult, units: str = "kcal", most: int = MOST) -> 
     rule = {
         "best": "the lowest score",
         "one_se": "the cheapest to evaluate within one standard error of the lowest score, no composition worse by "
-        "more than its own; of several that cost alike the one with fewest nonzero coefficients",
+        "more than its own; of several that cost alike the most regularised one (fewest nonzero coefficients, then the "
+        "strongest of its kind)",
     }[settings.rule]
     force, energy = FORCE_UNITS[units][0], ENERGY_UNITS[units][0]
     parts.append(
@@ -77,8 +78,7 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
         f"({counts} rows), {frozen} frozen",
         table_text(["model", "score", *kinds, "nonzero", "µs/atom"], rows),
     ]
-    if edge := edge_text(stage):
-        text.append(edge)
+    text += [str(edge) for edge in selection.edges]
     if len(fine) > len(shown):
         text.append(f"… and {len(fine) - len(shown)} more with higher scores")
     kept_out = [(c, c.rejected) for c in selection.candidates if c.rejected]
@@ -88,19 +88,6 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
         if len(some) > 5:
             text.append(f"{what}: {len(some) - 5} more")
     return "\n".join(text)
-
-
-def edge_text(stage: Stage) -> str:
-    """What is said where the chosen strength of a regulariser is the first or last of those that were tried."""
-    tables = [dict(c.choice.regulariser) for c in stage.selection.candidates]
-    chosen = dict(stage.chosen.choice.regulariser)
-    notes = []
-    for key in ("alpha", "lam"):
-        tried = sorted({t[key] for t in tables if t["kind"] == chosen["kind"] and key in t})
-        if len(tried) > 2 and chosen.get(key) in (tried[0], tried[-1]):
-            end, way = ("smallest", "smaller") if chosen[key] == tried[0] else ("largest", "larger")
-            notes.append(f"{key} = {chosen[key]:g} is the {end} that was tried: add {way} ones to the grid")
-    return "; ".join(notes)
 
 
 def pm(value: float, error: float) -> str:

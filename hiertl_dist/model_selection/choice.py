@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..text.display import Shown
 from .held_out_errors import HeldOut
+from .strength import GridEdge, family_of, grid_edges, strength_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -143,6 +144,11 @@ class Chosen(Shown):
     best: int
     chosen: int
 
+    @property
+    def edges(self) -> tuple[GridEdge, ...]:
+        """The edges of the grid at which the chosen model, or the one of the lowest score, lies."""
+        return grid_edges(self)
+
 
 def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -> Chosen:
     """Choose a model.
@@ -150,8 +156,10 @@ def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -
     ``best`` is the lowest score, the first of several. ``one_se`` looks at those whose score exceeds that by no more
     than its standard error (Hastie, Tibshirani, Friedman, Elements of Statistical Learning, 7.10) and of which no
     composition's score exceeds the best model's score of that composition by more than that one's own standard error;
-    where it has none, fewer than two folds having such rows, not at all. Of these it takes the one that costs least to
-    evaluate; of several that with fewest nonzero coefficients, then lowest score, then the first.
+    where it has none, fewer than two folds having such rows, not at all. Of these it takes the cheapest to evaluate; of
+    several as cheap the most regularised one: by kind of regulariser, which don't compare in strength, that of the
+    model with fewest nonzero coefficients, then lowest score; and of those that differ in the strength of this
+    regulariser alone, or in weights and objective, the strongest, then fewest nonzeros, lowest score, the first.
 
     Raises
     ------
@@ -175,8 +183,20 @@ def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -
     for i in near:
         marked[i] = replace(candidates[i], rejected="; ".join(_worse(candidates[i], top)))
     kept = [i for i in near if not marked[i].rejected]
-    chosen = min(kept, key=lambda i: (marked[i].cost, marked[i].mean_nonzeros, marked[i].score, i))
-    return Chosen(tuple(marked), best, chosen)
+    return Chosen(tuple(marked), best, _most_regularised(marked, kept))
+
+
+def _most_regularised(candidates: Sequence[Candidate], places: Sequence[int]) -> int:
+    """Of some candidates the cheapest, and of several as cheap the most regularised one, see :func:`choose`."""
+    least = min(candidates[i].cost for i in places)
+    cheapest = [i for i in places if candidates[i].cost == least]
+
+    def plainness(i: int) -> tuple[float, float, int]:
+        return candidates[i].mean_nonzeros, candidates[i].score, i
+
+    family = family_of(candidates[min(cheapest, key=plainness)].choice.regulariser)
+    alike = [i for i in cheapest if family_of(candidates[i].choice.regulariser) == family]
+    return min(alike, key=lambda i: (-strength_of(candidates[i].choice.regulariser), *plainness(i)))
 
 
 def _margin(standard_error: float) -> float:

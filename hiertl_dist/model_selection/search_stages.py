@@ -86,7 +86,7 @@ class Stage(Shown, card=stage_card):
             "name": self.name, "blocks": list(self.blocks), "frames": self.frames, "rows": dict(self.rows),
             "frozen": [{"source": p.source, "digest": p.digest} for p in self.frozen],
             "candidates": [c.as_dict() for c in self.selection.candidates],
-            "best": self.selection.best,
+            "best": self.selection.best, "edges": [e.as_dict() for e in self.selection.edges],
             "chosen": {
                 "index": self.selection.chosen, **self.chosen.as_dict(), "solution": self.solution.as_dict(),
                 "basis": basis.to_dict(), "basis_digest": basis.digest,
@@ -305,6 +305,8 @@ def _stage(
         selection = choose(
             [lost if c is picked else replace(c, rejected="") for c in selection.candidates], settings.rule, where
         )
+    for edge in selection.edges:
+        tell(f"note: {part.name}, {edge}")
     rows = _rows(picked.choice, part, setup, source.summaries)
     return Stage(part.name, part.blocks, frozen_of(part, setup, plan), selection, solution, rows, len(part.frames))
 

@@ -173,7 +173,10 @@ def stage_card(stage: Any) -> Card:
          float(c.standard_error), float(c.mean_nonzeros), 1e6 * float(c.cost), regulariser_text(c.choice.regulariser))
         for c in fine
     )  # fmt: skip
-    facts = (("blocks", listed(stage.blocks)), ("frozen", sources_text(stage.frozen)), ("frames", str(stage.frames)))
+    facts = (
+        ("blocks", listed(stage.blocks)), ("frozen", sources_text(stage.frozen)), ("frames", str(stage.frames)),
+        *(("grid", str(edge)) for edge in stage.selection.edges),
+    )  # fmt: skip
     header = ("", "score", "±", "nonzero", "µs/atom", "regulariser")
     return Card(f"Stage {stage.name}: {count_text(len(stage.selection.candidates), 'model')}", facts, header, rows)
 

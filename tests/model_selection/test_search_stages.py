@@ -27,17 +27,18 @@ from hiertl_dist.cli import commands as cli
 from hiertl_dist.dataset.folds import Folds, assign_folds
 from hiertl_dist.errors import InputError, StoreError
 from hiertl_dist.executors import SerialExecutor
+from hiertl_dist.fitting import known_frames, summary_pass
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.frames.rows import OBJECTIVES, SUMMARY_KINDS, kind_codes
-from hiertl_dist.jobs.search_report import edge_text, pm, search_text
+from hiertl_dist.jobs.search_report import pm, search_text
 from hiertl_dist.model.parameters import merge_parameters
 from hiertl_dist.model.solution import Solution
 from hiertl_dist.model.truncation import lower_basis
 from hiertl_dist.model_selection import candidates as search_items
 from hiertl_dist.model_selection import search_stages as stages
 from hiertl_dist.model_selection.candidates import Item, Setup, Source, items_of
-from hiertl_dist.model_selection.choice import Candidate, choose, scored
+from hiertl_dist.model_selection.choice import Candidate, Chosen, choose, scored
 from hiertl_dist.model_selection.held_out_errors import Cell, HeldOut
 from hiertl_dist.model_selection.search_parts import Columns
 from hiertl_dist.model_selection.search_settings import Choice, Grid, SearchSettings
@@ -262,6 +263,46 @@ def test_one_standard_error_takes_the_cheapest_near_the_best():
 )
 def test_ties_in_cost(others, chosen):
     assert choose([BEST, *others], "one_se").chosen == chosen
+
+
+def ridge(alpha, score, cost=2.0, kind="ridge", nonzeros=10, **more):
+    """A model within one standard error of the best where its score is at most 1.2."""
+    table = {"kind": kind, ("alpha" if kind == "ridge" else "lam"): alpha, **more}
+    return replace(made(score, 0.1, cost, both(1, 1), nonzeros), choice=Choice(table))
+
+
+@pytest.mark.parametrize(
+    ("others", "chosen"),
+    [
+        ([ridge(1.0, 1.0), ridge(10.0, 1.1), ridge(100.0, 1.2), ridge(1e3, 1.3)], 3),
+        ([ridge(1.0, 1.0), ridge(10.0, 1.1), ridge(100.0, 1.1, 3.0)], 2),
+        ([ridge(10.0, 1.1), ridge(1.0, 1.0), ridge(10.0, 1.05)], 3),
+        ([ridge(1.0, 1.1), ridge(0.1, 1.05, kind="lasso", nonzeros=7), ridge(0.2, 1.15, kind="lasso", nonzeros=8)], 3),
+        ([ridge(1.0, 1.05), ridge(1e-2, 1.1, kind="lasso")], 1),
+        ([ridge(1e-3, 1.0, kind="lasso"), ridge(1e-2, 1.1, kind="lasso", normalize=True)], 1),
+    ],
+    ids=["the strongest within the error", "cost comes first", "the lower score of two as strong",
+         "kinds by nonzeros, then the strongest", "kinds by score", "other scales do not compare"],
+)  # fmt: skip
+def test_of_models_that_cost_alike_the_most_regularised_is_taken(others, chosen):
+    """The table of each begins with the best, which costs most."""
+    assert choose([BEST, *others], "one_se").chosen == chosen
+    assert choose([BEST, *others], "best").chosen == 0
+
+
+def test_a_composition_that_is_left_out_whole_has_the_error_of_one_fold():
+    """Folds by system leave out whole compositions: their scores deviate as those of single folds do."""
+    values = {("C", 0): 1.0, ("N", 1): 4.0, ("CN", 2): 9.0, ("CN", 0): 2.0}
+    errors = HeldOut(
+        tuple(Cell("force", "source", c, f) for c, f in values), np.ones(4, np.int64), np.array(list(values.values()))
+    )
+    plain, whole = (scored(Choice({"kind": "none"}), 5, 1.0, errors, None, (5,), (1.0,), by_system=b) for b in (0, 1))
+    spread = np.std(np.log([math.sqrt(1.5), 2.0, 3.0]), ddof=1)
+    assert math.isnan(plain.compositions["C"][1])
+    assert whole.compositions["C"] == (1.0, pytest.approx(spread))
+    assert whole.compositions["N"] == (2.0, pytest.approx(2.0 * spread))
+    assert whole.compositions["CN"] == plain.compositions["CN"]
+    assert (whole.score, whole.standard_error) == (plain.score, plain.standard_error)
 
 
 def test_the_guard_keeps_out_what_makes_a_composition_worse():
@@ -639,6 +680,40 @@ def test_the_table_marks_what_was_chosen(hierarchy):
     assert "fit of C, fit of N frozen" in blocks[2]
 
 
+# ---- folds by system
+
+
+def test_a_search_leaves_out_systems_and_says_which():
+    told = []
+    folds = Folds(4, "system")
+    found = run(replace(SETTINGS, folds=folds, grid=Grid()), tell=told.append)
+    assert [dict(own) for own in found.systems] == found.as_dict()["systems_in_folds"]
+    of_compositions = {name: fold for fold, own in enumerate(found.systems) for name in own}
+    assert len(of_compositions) == sum(map(len, found.systems)), "each system is in one fold"
+    assert {n for n in of_compositions if "(" in n} == {f"{e} ({g})" for e in "CN" for g in "abcd"}
+    (_, _, cn) = found.stages
+    assert set(cn.chosen.compositions) == {n for n in of_compositions if "(" not in n}
+    assert all(math.isfinite(error) for _, error in cn.chosen.compositions.values())
+    assert told[0] == "note: folds by system (composition, of a single element by group):"
+    assert told[1].startswith("note:   fold 0: ")
+    assert "left out together: folds by system" in search_text(found)
+
+
+def test_what_no_fold_can_leave_out_is_refused_before_any_row_is_made(monkeypatch):
+    """Block by block an element set; a block of which all frames are of one system, and of one fold."""
+    monkeypatch.setattr(summary_pass, "make_plan", None)
+    plain = replace(SETTINGS, grid=Grid())
+    with pytest.raises(InputError, match=r"C has a single system, C, (?s:.*) CN has a single system, CN, .* at once"):
+        run(replace(plain, folds=Folds(3, "system", system="elements")))
+    frames = [replace(f, group="all") if f.elements == {"C"} else f for f in noisy_frames()]
+    with pytest.raises(InputError, match=r"search.folds: C has a single system, C \(all\), .* fit the block by itself"):
+        run(replace(plain, folds=Folds(3, "system")), frames=frames)
+    shared_out = [int(f.elements != {"C"}) for f in noisy_frames()]
+    monkeypatch.setattr(known_frames, "assign_folds", lambda *_: np.array(shared_out))
+    with pytest.raises(InputError, match=r"search.folds: all frames of C are in fold 0 \(systems C \(a\), C \(b\), "):
+        run(replace(plain, folds=Folds(2, "system")))
+
+
 # ---- the command, killed and under mpirun
 
 
@@ -726,15 +801,51 @@ def test_each_list_of_a_ladder_goes_on_with_the_lowest_score():
     assert found.candidates[found.chosen].score == 1.09
 
 
-def test_a_choice_at_the_edge_of_the_grid_is_told():
-    def stage(alphas, best, kind="ridge"):
-        tables = [{"kind": kind, "alpha": a} if kind == "ridge" else {"kind": kind} for a in alphas]
-        candidates = [SimpleNamespace(choice=SimpleNamespace(regulariser=table)) for table in tables]
-        return SimpleNamespace(selection=SimpleNamespace(candidates=candidates), chosen=candidates[best])
+def tried(choices, chosen, best=None):
+    """What was selected of models of some choices."""
+    candidates = tuple(Candidate(choice, 9, 1.0, 1.0, 0.1) for choice in choices)
+    return Chosen(candidates, chosen if best is None else best, chosen)
 
-    said = edge_text(stage([1e-3, 1e-2, 1e-1], 0))
-    assert said == "alpha = 0.001 is the smallest that was tried: add smaller ones to the grid"
-    assert "0.1 is the largest that was tried: add larger" in edge_text(stage([1e-3, 1e-1, 1e-2], 1))
-    assert edge_text(stage([1e-3, 1e-2, 1e-1], 1)) == ""
-    assert edge_text(stage([1e-3, 1e-2], 0)) == "", "two are no grid"
-    assert edge_text(stage([1e-3, 1e-2, 1e-1], 0, "none")) == ""
+
+def ridges(*alphas):
+    return [Choice({"kind": "ridge", "alpha": alpha}) for alpha in alphas]
+
+
+def test_a_choice_at_the_edge_of_the_grid_is_told():
+    (edge,) = tried(ridges(1e-3, 1e-2, 1e-1), 0).edges
+    assert str(edge) == (
+        "at the edge of the grid (chosen and lowest score): alpha = 0.001 is the smallest of 3 that were tried: add "
+        "smaller ones to the grid"
+    )
+    assert edge.as_dict() == {
+        "axis": "regulariser.alpha", "value": 1e-3, "side": "smallest", "tried": 3, "models": ["chosen", "lowest"]
+    }  # fmt: skip
+    chosen, lowest = tried(ridges(1e-3, 1e-1, 1e-2), 1, 0).edges
+    assert (chosen.side, chosen.models, lowest.side, lowest.models) == ("largest", ("chosen",), "smallest", ("lowest",))
+    assert not tried(ridges(1e-3, 1e-2, 1e-1), 1).edges
+    assert not tried(ridges(1e-3, 1e-2), 0).edges, "two are no grid"
+    nets = [Choice({"kind": "elastic_net", "lam": 0.1, "l1_ratio": x}) for x in (0.2, 0.5, 1.0)]
+    assert not tried(nets, 2).edges, "there is nothing beyond 1"
+    # of another kind of regulariser its own numbers count
+    assert not tried([*ridges(1e-2, 1e-1), Choice({"kind": "adaptive_lasso", "lam": 1.0, "alpha": 1e-3})], 0).edges
+
+
+def test_every_number_of_a_choice_is_an_axis():
+    made = [replace(c, weights={"energy": w, "stress": 2.0}, orders=[3 + i, 2, 0], exclude=("4B",) * (i == 1))
+            for i, (c, w) in enumerate(zip(ridges(0.1, 0.1, 0.1), (0.0, 1.0, 3.0), strict=True))]  # fmt: skip
+    assert [(e.axis, e.side) for e in tried(made, 2).edges] == [("weights.energy", "largest"), ("orders.2B", "largest")]
+    assert [(e.axis, e.side) for e in tried(made, 0).edges] == [("orders.2B", "smallest")], "no weight is below 0"
+    assert "and to the orders of [basis]" in str(tried(made, 2).edges[1])
+    by_type = [replace(c, orders={"CN": [2, 2, 0], "CCN": n}) for c, n in zip(ridges(1, 1, 1), (1, 2, 3), strict=True)]
+    assert [e.axis for e in tried(by_type, 2).edges] == ["orders.CCN"]
+
+
+def test_the_edge_is_in_the_report(hierarchy):
+    told = []
+    grid = Grid.from_dict({"regulariser": {"kind": "ridge", "alpha": [1e5, 1e6, 1e7]}})
+    found = run(replace(SETTINGS, grid=grid, rule="best"), options=HierarchyOptions(only=("C",)), tell=told.append)
+    (edge,) = found.stages[0].selection.edges
+    assert (edge.axis, edge.side, edge.models) == ("regulariser.alpha", "smallest", ("chosen", "lowest"))
+    assert f"note: C, {edge}" in told
+    assert str(edge) in search_text(found)
+    assert found.as_dict()["stages"][0]["edges"] == [edge.as_dict()]
