@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model_selection.fold_checks import folds_text
-from ..text.display import number_text, regulariser_text, table_text
+from ..text.display import brief, number_text, regulariser_text, table_text
 from ..text.words import count_text
 from .figures import COLOURS, GREY, add_legend, new_figure, save_figure
 from .report import ENERGY_UNITS, FORCE_UNITS
@@ -26,6 +26,9 @@ MOST_ACROSS: Final = 4
 """Panels of a row of the figure."""
 
 WIDE: Final = 20.0
+
+_DESCRIBED: Final = ("orders", "exclude", "weights", "objective", "regulariser")
+"""Axes that have words of their own in the name of a model."""
 
 MARKS: Final = {"chosen": "→ ", "best": "* "}
 
@@ -122,6 +125,8 @@ def describer(choices: Sequence[Choice]) -> Any:
             parts += [f"{n} × {choice.weights.get(n, 1.0):g}" for n in sorted(moving)]
         if vary["objective"]:
             parts.append(choice.objective)
+        others = [axis for axis in vary if vary[axis] and axis not in _DESCRIBED]
+        parts += [f"{axis} {brief(getattr(choice, axis))}" for axis in others]
         if vary["regulariser"] or not parts:
             parts.append(regulariser_text(choice.regulariser))
         return ", ".join(parts)

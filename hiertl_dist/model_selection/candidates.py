@@ -72,13 +72,11 @@ class Setup:
     missing_energies: MissingEnergies = "refuse"
     left_open: tuple[str, ...] = ()
 
-    def view_options(
-        self, orders: Any, exclude: Sequence[str], weights: Mapping[str, float] | str, objective: str
-    ) -> dict[str, Any]:
-        """The arguments of :func:`~hiertl_dist.view`."""
+    def view_options(self, choice: Choice) -> dict[str, Any]:
+        """The arguments of :func:`~hiertl_dist.view` for a choice: all of it but the regulariser."""
         return {
-            "blocks": self.blocks, "sets": self.sets, "frozen": self.frozen, "orders": orders, "exclude": exclude,
-            "weights": weights, "objective": objective, "missing_energies": self.missing_energies,
+            "blocks": self.blocks, "sets": self.sets, "frozen": self.frozen, "orders": choice.orders,
+            "exclude": choice.exclude, **choice.view, "missing_energies": self.missing_energies,
             "left_open": self.left_open,
         }  # fmt: skip
 
@@ -115,12 +113,13 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """Models that are cross-validated together: the same columns, some weightings, and the regularisers of each."""
+    """Models that are cross-validated together: the same columns, some weightings, and the regularisers of each.
+
+    A weighting is a choice, of which the regulariser is of no matter; they differ in weights and objective.
+    """
 
     columns: Columns
-    orders: Any
-    exclude: tuple[str, ...]
-    weightings: tuple[tuple[Mapping[str, float] | str, str], ...]
+    weightings: tuple[Choice, ...]
     regularisers: tuple[Mapping[str, Any], ...]
     places: tuple[int, ...]
 
@@ -139,7 +138,7 @@ class Item:
             "frozen": [f.digest for f in setup.frozen], "folds": setup.folds.as_dict(),
             "basis": self.columns.basis.digest, "energies": source.summaries.basis.energies,
             "missing_energies": setup.missing_energies, "left_open": setup.left_open,
-            "weightings": self.weightings, "regularisers": self.regularisers,
+            "weightings": [choice.view for choice in self.weightings], "regularisers": self.regularisers,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -157,17 +156,16 @@ def package_version(package: str) -> str:
 
 def items_of(models: Sequence[tuple[Choice, Columns]], folds: int) -> list[Item]:
     """Items of models with the same columns; the places of their models among those given, regularisers fastest."""
-    by_columns: dict[str, list[int]] = {}
-    for i, (_, columns) in enumerate(models):
-        by_columns.setdefault(columns.basis.digest, []).append(i)
+    by_columns: dict[tuple[str, str], list[int]] = {}
+    for i, (choice, columns) in enumerate(models):
+        by_columns.setdefault((columns.basis.digest, choice.apart), []).append(i)
     items = []
     for places in by_columns.values():
         columns = models[places[0]][1]
         # weightings that have the same regularisers go together
         weightings: dict[str, list[int]] = {}
         for i in places:
-            choice = models[i][0]
-            weightings.setdefault(json.dumps([choice.weights, choice.objective], sort_keys=True), []).append(i)
+            weightings.setdefault(json.dumps(models[i][0].view, sort_keys=True), []).append(i)
         alike: dict[str, list[list[int]]] = {}
         for members in weightings.values():
             alike.setdefault(json.dumps([dict(models[i][0].regulariser) for i in members]), []).append(members)
@@ -176,10 +174,8 @@ def items_of(models: Sequence[tuple[Choice, Columns]], folds: int) -> list[Item]
             parts = -(-len(group) // most)
             for part in range(parts):
                 some = group[part * len(group) // parts : (part + 1) * len(group) // parts]
-                first = models[some[0][0]][0]
                 items.append(Item(
-                    columns, first.orders, first.exclude,
-                    tuple((models[members[0]][0].weights, models[members[0]][0].objective) for members in some),
+                    columns, tuple(models[members[0]][0] for members in some),
                     tuple(models[i][0].regulariser for i in some[0]), tuple(i for members in some for i in members),
                 ))  # fmt: skip
     return items
@@ -238,10 +234,7 @@ def _read_results(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 def _run_item(pair: tuple[str, Item], *, setup: Setup, source: Source, folder: Path | None) -> Any:
     key, item = pair
-    views = [
-        view(source.summaries, **setup.view_options(item.orders, item.exclude, weights, objective))
-        for weights, objective in item.weightings
-    ]
+    views = [view(source.summaries, **setup.view_options(choice)) for choice in item.weightings]
     cells: Any = None
     models: list[dict[str, Any]] = []
     for one in _validated(views, item.regularisers, source.pools):

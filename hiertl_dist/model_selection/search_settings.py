@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from ..algebra import regulariser_faults, regulariser_from_dict, regulariser_to_dict
 from ..dataset.folds import Folds
 from ..errors import HiertlError, InputError
-from ..fitting.weights import AUTO, explicit
+from ..fitting.weights import AUTO
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, OBJECTIVES
 from ..model.basis import split_symbols
@@ -55,10 +55,22 @@ class Choice(Shown):
         """The same for equal choices."""
         return json.dumps(self.as_dict(), sort_keys=True)
 
+    @property
+    def view(self) -> dict[str, Any]:
+        """All that a view is made with beside its columns: what is neither regulariser nor orders nor exclusions."""
+        return {k: v for k, v in self.as_dict().items() if k not in ("regulariser", "orders", "exclude")}
+
+    @property
+    def apart(self) -> str:
+        """The same for choices whose views may be cross-validated together: they differ in weights and objective."""
+        return json.dumps({k: v for k, v in self.view.items() if k not in ("weights", "objective")}, sort_keys=True)
+
     def changed(self, axis: str, value: Any) -> Choice:
-        """With another value of an axis, which is a field, or one of the weights as ``"weights.energy"``."""
+        """With another value of an axis, which is a field, or a number of one that is a table: ``"weights.energy"``."""
         name, _, part = axis.partition(".")
-        changes: dict[str, Any] = {name: {**explicit(self.weights), part: value} if part else value}
+        before = getattr(self, name)
+        table = before if isinstance(before, Mapping) else {}  # of automatic weights none is named
+        changes: dict[str, Any] = {name: {**table, part: value} if part else value}
         return replace(self, **changes)
 
 

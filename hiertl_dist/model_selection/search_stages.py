@@ -331,7 +331,7 @@ def _climb(
 
 def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> Solution | str:
     """The fit on all folds, or why there is none."""
-    chosen = view(summaries, **setup.view_options(choice.orders, choice.exclude, choice.weights, choice.objective))
+    chosen = view(summaries, **setup.view_options(choice))
     try:
         return solve(chosen, choice.regulariser, penalty=part.fit.penalty, name=part.name, frames=part.frames)
     except (*SOLVER_ERRORS, ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
@@ -341,7 +341,7 @@ def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> S
 
 
 def _rows(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> dict[str, int]:
-    chosen = view(summaries, **setup.view_options(choice.orders, choice.exclude, choice.weights, choice.objective))
+    chosen = view(summaries, **setup.view_options(choice))
     rows: dict[str, int] = {}
     for group in chosen.factors:
         kind = person_kind(group.kind)

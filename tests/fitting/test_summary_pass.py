@@ -528,7 +528,7 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
     SummaryStore.open(tmp_path).verify()
 
 
-@pytest.mark.parametrize("split", ["group", "frame"])
+@pytest.mark.parametrize("split", ["group", "frame", "system"])
 @pytest.mark.parametrize("relabelled", [False, True])
 @pytest.mark.filterwarnings("ignore:.*of the summary store were not given")
 def test_a_configuration_of_two_sources_is_in_one_fold(tmp_path, split, relabelled):
@@ -547,14 +547,15 @@ def test_a_configuration_of_two_sources_is_in_one_fold(tmp_path, split, relabell
             assert records[a.digest].configuration == a.configuration == records[b.digest].configuration
 
 
-def test_a_store_whose_folds_contradict_is_not_extended(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("split", "named"), [("group", "group 'run .'"), ("system", r"system 'C \(run .\)'")])
+def test_a_store_whose_folds_contradict_is_not_extended(tmp_path, monkeypatch, split, named):
     sources = [replace(f, group=f"run {i % 4}") for i, f in enumerate(FRAMES)]
-    given = {"basis": SMALL, "folds": Folds(2, "group"), "executor": SERIAL, "summaries": tmp_path}
+    given = {"basis": SMALL, "folds": Folds(2, split), "executor": SERIAL, "summaries": tmp_path}
     with monkeypatch.context() as patch:
         patch.setattr(known_frames, "assign_folds", lambda frames, *_: np.arange(len(frames)) // 4 % 2)
         patch.setattr(summary_store, "require_sound", lambda *_: None)
         summarise(sources[:-1], **given)
-    with pytest.raises(StoreError, match=r"the store: expected frames of group 'run .' in one fold"):
+    with pytest.raises(StoreError, match=f"the store: expected frames of {named} in one fold"):
         summarise(sources, **given)
 
 

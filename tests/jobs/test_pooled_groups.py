@@ -12,7 +12,7 @@ from hiertl_dist.frames import pooling
 from hiertl_dist.frames.rows import POOLED
 from hiertl_dist.jobs.fit_job import fit_job, plan_job, plan_text
 from hiertl_dist.jobs.input_file import Input
-from hiertl_dist.jobs.search_job import search_job, summarise_job
+from hiertl_dist.jobs.search_job import search_job, summarise_job, summarise_text
 
 SERIAL = SerialExecutor()
 RIDGE = {"kind": "ridge", "alpha": 1e-3}
@@ -74,3 +74,26 @@ def test_the_pass_of_a_search_keeps_apart_what_its_grid_weighs(job):
     assert {g.source for g in report.result.summaries.groups} == {"t12", POOLED}
     assert facts["groups"] == len(report.result.summaries.groups)
     assert {frozenset(g) for g in report.group_errors.values()} == {frozenset(f"t{i:02d}" for i in range(18))}
+
+
+def test_systems_of_groups_that_are_pooled(job):
+    """The plan, the pass, the store and the search name the same systems in the same folds."""
+    patterns = {"early": ["t{0..2}", "t{5..6}", "t{10..13}"], "late": "*"}
+    grid = {"regulariser": {"kind": "ridge", "alpha": [1e-3, 1e-2, 1e-1]}}
+    search = {"folds": {"count": 2, "split": "system", "system": patterns}, "grid": grid}
+    made = job(search=search, store={"keep_rows": False})
+    _, facts = plan_job(made, SERIAL)
+    systems = facts["search_folds"]["systems"]
+    assert sorted(tuple(own.items()) for own in systems) == [(("early", 9),), (("late", 9),)]
+    text = plan_text(facts)
+    assert (
+        "search, unless its summary store has folds already: folds by system (patterns of groups):\n  fold 0: " in text
+    )
+    pass_of_rows = summarise_job(made, SERIAL)
+    assert pass_of_rows["folds"]["systems"] == systems
+    assert "2 folds by system, seed 0, stratified by element set: 9, 9 frames" in summarise_text(pass_of_rows)
+    report = search_job(made, SERIAL, plot=False).as_dict()
+    assert report["systems_in_folds"] == systems
+    _, facts = plan_job(job(search={**search, "folds": {**search["folds"], "count": 3}}), SERIAL)
+    said = "search would be refused: search.folds.count: expected at least 3 systems to divide, found 2 (early, late)"
+    assert said in plan_text(facts)

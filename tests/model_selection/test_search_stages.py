@@ -461,14 +461,14 @@ def test_what_is_there_is_not_computed_again(tmp_path, monkeypatch, hierarchy):
 def test_each_thing_that_determines_a_result_is_in_its_key(hierarchy):
     parameters = hierarchy.stages[0].solution.parameters
     setup = Setup(("CN",), ("CN",), (), SETTINGS.folds, None)
-    columns = Columns(BASIS, 10)
-    item = Item(columns, None, (), (({"force": 1.0}, "lsq"),), ({"kind": "ridge", "alpha": 1.0},), (0,))
+    columns, plain = Columns(BASIS, 10), Choice({"kind": "none"}, {"force": 1.0})
+    item = Item(columns, (plain,), ({"kind": "ridge", "alpha": 1.0},), (0,))
     source = Source(hierarchy.summaries, {"path": "a", "batches": {"x": "CN", "y": "C"}}, 0, 0)
     found = {
         item.digest(setup, source),
         *(replace(item, **change).digest(setup, source) for change in (
-            {"columns": Columns(BASIS.restricted("C"), 10)}, {"weightings": (({"force": 2.0}, "lsq"),)},
-            {"weightings": (({"force": 1.0}, "plain"),)}, {"regularisers": ({"kind": "ridge", "alpha": 2.0},)},
+            {"columns": Columns(BASIS.restricted("C"), 10)}, {"weightings": (replace(plain, weights={"force": 2.0}),)},
+            {"weightings": (replace(plain, objective="plain"),)}, {"regularisers": ({"kind": "ridge", "alpha": 2.0},)},
         )),
         *(item.digest(replace(setup, **change), source) for change in (
             {"blocks": ("C", "CN")}, {"sets": ("C", "CN")}, {"frozen": (parameters,)}, {"folds": Folds(3)},
@@ -491,7 +491,7 @@ def test_what_an_item_holds_follows_from_the_grid_alone():
     assert [len(i.weightings) for i in items] == [3, 4, 4, 1, 3, 4, 4]
     assert sorted(p for i in items for p in i.places) == list(range(45))
     for i in items[:3]:
-        expected = [(w["energy"], r) for w, _ in i.weightings for r in i.regularisers]
+        expected = [(w.weights["energy"], r) for w in i.weightings for r in i.regularisers]
         own = [models[p][0] for p in i.places]
         assert [(c.weights["energy"], c.regulariser) for c in own] == expected
     wide = [(choice, replace(c, count=20_000)) for choice, c in models]
