@@ -10,16 +10,14 @@ import numpy as np
 
 from ..errors import InputError
 from ..frames.digests import DigestIndex, first_equal
-from .systems import labels_of_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
     from ..frames.frame_records import FrameRecords
     from ..frames.frame_sequence import FrameSequence
-    from .folds import Folds
     from .systems import Labels
 
 NOWHERE: Final = -1
@@ -52,8 +50,9 @@ class KnownFolds:
 
 
 def known_folds(
-    frames: FrameSequence, same: NDArray[np.integer], known: Iterable[FrameRecords], folds: Folds
-) -> KnownFolds:
+    frames: FrameSequence, same: NDArray[np.integer], known: Iterable[FrameRecords], count: int,
+    labels_of: Callable[[FrameRecords], Labels | None],
+) -> KnownFolds:  # fmt: skip
     """What known frames say.
 
     Parameters
@@ -64,8 +63,10 @@ def known_folds(
         Of each, the number of the first of its configuration.
     known : iterable of FrameRecords
         Records of known frames.
-    folds : Folds
-        How frames are divided.
+    count : int
+        Number of folds.
+    labels_of : callable
+        What frames of records are kept together by, their groups or systems; ``None`` where they are not.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def known_folds(
     of_configurations = np.full(len(frames), NOWHERE, np.int32)
     index = DigestIndex.of(frames.configurations)
     for records in known:
-        _check_known(records, folds.count)
+        _check_known(records, count)
         _enter(of_configurations, index.places(records.configurations), records.folds)
     del index  # before there is another
     index = DigestIndex.of(frames.digests)
@@ -96,7 +97,7 @@ def known_folds(
         _enter(of_frames, places, records.folds)
         absent.update(_by_fold_and_composition(records.take(places < 0)))
         present |= _present(records.folds)
-        if labels := labels_of_records(records, folds):
+        if labels := labels_of(records):
             codes, at = np.unique(labels.codes, return_index=True)
             own = zip(codes.tolist(), records.folds[at].tolist(), strict=True)
             of_labels = {labels.names[code]: fold for code, fold in own} | of_labels
@@ -192,7 +193,9 @@ def small(numbers: NDArray[np.integer], most: int | None = None) -> NDArray[np.i
     return smaller
 
 
-def units_of(frames: FrameSequence, same: NDArray[np.integer], labels: Labels | None, folds: Folds) -> Units:
+def units_of(
+    frames: FrameSequence, same: NDArray[np.integer], labels: Labels | None, stratum: Callable[[str], str]
+) -> Units:
     """The units of some frames.
 
     Parameters
@@ -203,8 +206,8 @@ def units_of(frames: FrameSequence, same: NDArray[np.integer], labels: Labels | 
         Of each, the number of the first of its configuration.
     labels : Labels or None
         Frames of a label stay together, and not only those of a configuration.
-    folds : Folds
-        How frames are divided.
+    stratum : callable
+        What frames of a composition are counted with.
 
     Returns
     -------
@@ -217,7 +220,7 @@ def units_of(frames: FrameSequence, same: NDArray[np.integer], labels: Labels | 
         of_frames, least = _joined_labels(labels, same)
     else:
         of_frames = (np.cumsum(same == np.arange(len(same)), dtype=np.int32) - np.int32(1))[same]
-    own = [folds.stratum(c) for c in facts.compositions]
+    own = [stratum(c) for c in facts.compositions]
     strata = tuple(sorted(set(own))) or ("",)
     number = {name: k for k, name in enumerate(strata)}
     codes = np.array([number[name] for name in own], np.int32)
@@ -271,11 +274,11 @@ def least_digests(units: Units, digests: NDArray[np.uint8]) -> NDArray[np.int32]
 
 
 def settled(
-    units: Units, known: KnownFolds, frames: FrameSequence, labels: Labels | None, folds: Folds
+    units: Units, known: KnownFolds, frames: FrameSequence, labels: Labels | None, what: str
 ) -> NDArray[np.int32]:
     """The fold of each unit that has one, by frames, groups, systems or configurations of its own; −1 of the others.
 
-    Raises InputError where these differ, naming two of them.
+    ``what`` labels are, in words. Raises InputError where these differ, naming two of them.
     """
     lowest, highest = np.full(len(units), np.iinfo(np.int32).max, np.int32), np.full(len(units), NOWHERE, np.int32)
     sources = [known.of_frames, known.of_configurations]
@@ -288,7 +291,7 @@ def settled(
     wrong = np.flatnonzero(lowest < highest)
     if len(wrong):
         members = np.flatnonzero(units.of_frames == wrong[0])
-        raise InputError(_contradiction(members.tolist(), known, frames, labels, folds.split))
+        raise InputError(_contradiction(members.tolist(), known, frames, labels, what))
     return highest
 
 

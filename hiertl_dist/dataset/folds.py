@@ -21,7 +21,7 @@ from ..text.display import listed
 from ..text.problems import Problems, require_known
 from .draws import CHUNK, draw_order, drawn
 from .fold_units import known_folds, least_digests, settled, units_of
-from .systems import COMPOSITION, checked_systems, element_set_of, labels_of
+from .systems import COMPOSITION, Labels, checked_systems, element_set_of, labels_of, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..frames.frame import Frame
+    from ..frames.frame_facts import FrameFacts
     from ..frames.frame_records import FrameRecords
     from ..frames.frame_sequence import FrameSequence
     from .fold_units import Units
@@ -112,6 +113,54 @@ class Folds:
         if not self.stratify:
             return ""
         return element_set_of(composition) if self.split == "system" else composition
+
+    def labels(self, facts: FrameFacts) -> Labels | None:
+        """What frames are kept together by.
+
+        Parameters
+        ----------
+        facts : FrameFacts
+            Of the frames.
+
+        Returns
+        -------
+        Labels or None
+            Their groups or systems; ``None`` where frames are divided one by one.
+
+        Raises
+        ------
+        InputError
+            Naming all groups that no pattern of a system matches, or those of two.
+        """
+        if self.split == "group":
+            return Labels(facts.group, facts.group_names)
+        name = naming(self.split, self.system)
+        return name and labels_of(name, facts.group, facts.group_names, facts.formula, facts.compositions)
+
+    def labels_of_records(self, records: FrameRecords) -> Labels | None:
+        """As :meth:`labels`, of frames that a store has records of.
+
+        Parameters
+        ----------
+        records : FrameRecords
+            Of the frames.
+
+        Returns
+        -------
+        Labels or None
+            Their groups or systems; ``None`` where frames are divided one by one.
+
+        Raises
+        ------
+        InputError
+            As of :meth:`labels`.
+        """
+        if self.split == "group":
+            return Labels(records.groups, records.group_names)
+        name = naming(self.split, self.system)
+        return name and labels_of(
+            name, records.groups, records.group_names, records.compositions, records.composition_names
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """All keys, as JSON and TOML can hold them.
@@ -198,11 +247,11 @@ def assign_folds(frames: Sequence[Frame], folds: Folds, known: Iterable[FrameRec
     """
     given = sequence_of(frames)
     same = first_equal(given.configurations).astype(np.int32)
-    labels = labels_of(given.facts, folds)
-    before = known_folds(given, same, known, folds)
-    units = units_of(given, same, labels, folds)
+    labels = folds.labels(given.facts)
+    before = known_folds(given, same, known, folds.count, folds.labels_of_records)
+    units = units_of(given, same, labels, folds.stratum)
     del same
-    placed = settled(units, before, given, labels, folds)
+    placed = settled(units, before, given, labels, folds.split)
     absent = before.absent.total() if labels is None else len(set(before.of_labels) - labels.present)
     require_enough(folds, len(units) + absent, units.labels)
     numbers = {name: k for k, name in enumerate(units.strata)}

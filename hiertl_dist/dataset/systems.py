@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..frames.frame_facts import FrameFacts
-    from ..frames.frame_records import FrameRecords
-    from .folds import Folds
 
 Patterns = tuple[tuple[str, tuple[str, ...]], ...]
 """Systems by name, each with its patterns of groups; sorted."""
@@ -114,21 +111,21 @@ def checked_systems(value: Any) -> str | Patterns:
     return tuple(sorted(patterns.items()))
 
 
-def naming(folds: Folds) -> Callable[[str, str], str] | None:
+def naming(split: str, system: Any) -> Callable[[str, str], str] | None:
     """A function that names what a frame of a group and a composition is kept together with.
 
     ``None`` where frames are divided one by one. The function raises InputError for a group that no pattern of a system
     matches, or those of two.
     """
-    if folds.split == "frame":
+    if split == "frame":
         return None
-    if folds.split == "group":
+    if split == "group":
         return lambda group, _: group
-    if folds.system == ELEMENTS:
+    if system == ELEMENTS:
         return lambda _, composition: element_set_of(composition)
-    if folds.system == COMPOSITION:
+    if system == COMPOSITION:
         return _composition_or_group
-    return partial(_by_pattern, folds.system)
+    return partial(_by_pattern, system)
 
 
 @cache
@@ -191,36 +188,14 @@ def matches(group: str, pattern: str) -> bool:
     )  # fmt: skip
 
 
-def labels_of(facts: FrameFacts, folds: Folds) -> Labels | None:
-    """What frames are kept together by; ``None`` where they are divided one by one.
+def labels_of(
+    name: Callable[[str, str], str], groups: NDArray[np.int32], group_names: Sequence[str],
+    compositions: NDArray[np.int32], composition_names: Sequence[str],
+) -> Labels:  # fmt: skip
+    """What frames are kept together by, given their groups and compositions as numbers of names.
 
     Raises InputError naming all groups that no pattern of a system matches, or those of two.
     """
-    if folds.split == "group":
-        return Labels(facts.group, facts.group_names)
-    name = naming(folds)
-    if name is None:
-        return None
-    return Labels(*_numbered(name, facts.group, facts.group_names, facts.formula, facts.compositions))
-
-
-def labels_of_records(records: FrameRecords, folds: Folds) -> Labels | None:
-    """As :func:`labels_of`, of frames that a store has records of."""
-    if folds.split == "group":
-        return Labels(records.groups, records.group_names)
-    name = naming(folds)
-    if name is None:
-        return None
-    return Labels(
-        *_numbered(name, records.groups, records.group_names, records.compositions, records.composition_names)
-    )
-
-
-def _numbered(
-    name: Callable[[str, str], str], groups: NDArray[np.int32], group_names: Sequence[str],
-    compositions: NDArray[np.int32], composition_names: Sequence[str],
-) -> tuple[NDArray[np.int32], tuple[str, ...]]:  # fmt: skip
-    """Numbers of names of frames, by their groups and compositions, and the names in order of first appearance."""
     pairs, first, which = np.unique(
         groups * np.int64(len(composition_names)) + compositions, return_index=True, return_inverse=True
     )
@@ -231,7 +206,7 @@ def _numbered(
         with problems.noting():
             codes[k] = numbers.setdefault(name(group_names[group], composition_names[composition]), len(numbers))
     problems.settle()
-    return codes[which.reshape(-1)], tuple(numbers)
+    return Labels(codes[which.reshape(-1)], tuple(numbers))
 
 
 def systems_in_folds(labels: Labels, folds: NDArray[np.integer], count: int) -> list[dict[str, int]]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..dataset.folds import Folds
-from ..dataset.systems import labels_of_records
 from ..errors import StoreError
 from ..frames.digests import DIGEST, DigestIndex, first_equal, heads_of, is_among, repeated
 from ..frames.frame_records import FrameRecords, JoinedRecords
@@ -121,7 +120,7 @@ def require_one_fold(where: str, records: Iterable[FrameRecords], settings: Mapp
     if faults:
         place, of_first, what = min(faults, key=lambda fault: fault[0])
         first, frame = _record(records, of_first), _record(records, place)
-        labels = labels_of_records(frame, folds) if what == folds.split else None
+        labels = folds.labels_of_records(frame) if what == folds.split else None
         whole = f"one {what}, {frame.configuration(0)[:12]},"
         if labels is not None:
             whole = f"{what} {labels.names[labels.codes[0]]!r}"
@@ -137,7 +136,7 @@ def _label_in_two_folds(records: Iterable[FrameRecords], folds: Folds) -> tuple[
     known: dict[str, tuple[int, int]] = {}
     start = 0
     for part in records:
-        labels = labels_of_records(part, folds)
+        labels = folds.labels_of_records(part)
         if labels is None:
             return None
         codes, at = np.unique(labels.codes, return_index=True)

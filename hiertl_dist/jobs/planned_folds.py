@@ -8,7 +8,7 @@ import numpy as np
 
 from ..dataset.folds import Folds, assign_folds
 from ..dataset.holding_out import each_once
-from ..dataset.systems import labels_of, systems_in_folds
+from ..dataset.systems import systems_in_folds
 from ..errors import InputError
 from ..frames.frame_sequence import sequence_of
 from ..model_selection.fold_checks import folds_text
@@ -47,7 +47,7 @@ def planned_folds(
     table = {"folds": search.folds.as_dict()}
     try:
         of_frames = assign_folds(used, search.folds)
-        labels = labels_of(used.facts, search.folds)
+        labels = search.folds.labels(used.facts)
     except InputError as error:  # the plan of a fit is of use without a search
         return {**table, "refused": f"search.{error}"}
     assert labels is not None

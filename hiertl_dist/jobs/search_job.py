@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dataset.folds import Folds
 from ..dataset.holding_out import each_once
-from ..dataset.systems import labels_of_records, systems_in_folds
+from ..dataset.systems import systems_in_folds
 from ..evaluation.compiling import compile_kernels
 from ..executors.ask import ask
 from ..fitting.stored_frames import while_reading
@@ -291,7 +291,7 @@ def _contents(path: Path) -> dict[str, Any]:
         for records in (part for batch in batches for part in store.records(batch)):
             numbers, counts = np.unique(records.folds, return_counts=True)
             sizes.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
-            if folds.split == "system" and (labels := labels_of_records(records, folds)):
+            if folds.split == "system" and (labels := folds.labels_of_records(records)):
                 for total, own in zip(systems, systems_in_folds(labels, records.folds, folds.count), strict=True):
                     total.update(own)
     contents = {b.id: {"elements": b.elements, "blocks": list(b.blocks), "frames": b.frames.count} for b in batches}

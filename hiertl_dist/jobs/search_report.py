@@ -43,6 +43,8 @@ def search_text(result: SearchResult, units: str = "kcal", most: int = MOST) -> 
         "more than its own; of several that cost alike the most regularised one (fewest nonzero coefficients, then the "
         "strongest of its kind)",
     }[settings.rule]
+    if settings.rule == "one_se" and settings.folds.split == "system":
+        rule += "; by systems, within one standard error of the ratio of scores fold by fold, too"
     force, energy = FORCE_UNITS[units][0], ENERGY_UNITS[units][0]
     parts.append(
         f"{MARKS['chosen']}chosen: {rule}; {MARKS['best']}lowest score. Held-out RMSE ± standard error over "

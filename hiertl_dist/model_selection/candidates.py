@@ -50,6 +50,9 @@ VIEWS: Final = 4
 """Weightings of one item, at most: more would share more (a tenth of the time, with all together), and fewer workers
 could take part. It does not depend on their number, or bits would."""
 
+TOGETHER: Final = ("weights", "objective")
+"""What views that are cross-validated together may differ in."""
+
 ITEM_BYTES: Final = 2**30
 """Of an item's factors, one for each weighting and fold, unless one weighting alone needs more."""
 
@@ -158,7 +161,8 @@ def items_of(models: Sequence[tuple[Choice, Columns]], folds: int) -> list[Item]
     """Items of models with the same columns; the places of their models among those given, regularisers fastest."""
     by_columns: dict[tuple[str, str], list[int]] = {}
     for i, (choice, columns) in enumerate(models):
-        by_columns.setdefault((columns.basis.digest, choice.apart), []).append(i)
+        apart = {k: v for k, v in choice.view.items() if k not in TOGETHER}
+        by_columns.setdefault((columns.basis.digest, json.dumps(apart, sort_keys=True)), []).append(i)
     items = []
     for places in by_columns.values():
         columns = models[places[0]][1]

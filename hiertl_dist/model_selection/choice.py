@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,9 @@ class Candidate(Shown):
         Score of each composition and its standard error.
     table : Mapping from str to Mapping from str to float
         RMSE by composition and kind, in the same units.
+    fold_scores : tuple of float
+        Score of each fold, where folds leave out whole systems; what sets these apart is common to all models, which
+        are therefore compared fold by fold.
     nonzeros : tuple of int
         Number of coefficients of each fold's fit that are not zero.
     conditions : tuple of float
@@ -64,6 +68,7 @@ class Candidate(Shown):
     conditions: tuple[float, ...] = ()
     failed: str = ""
     rejected: str = ""
+    fold_scores: tuple[float, ...] = ()
 
     @property
     def mean_nonzeros(self) -> float:
@@ -82,6 +87,7 @@ class Candidate(Shown):
             },
             "nonzeros": list(self.nonzeros), "conditions": list(self.conditions), "failed": self.failed,
             "rejected": self.rejected,
+            **({"fold_scores": list(self.fold_scores)} if self.fold_scores else {}),
         }  # fmt: skip
 
 
@@ -100,14 +106,16 @@ def scored(
     counted = _only(pooled, {k for k in kinds if importance is None or importance.get(k, 0.0) > 0.0})
     compositions = {c: _value(counted, importance, {"composition": c}) for c in counted.values("composition")}
     score, error = _value(counted, importance, {})
+    of_folds: tuple[float, ...] = ()
     if by_system and math.isfinite(error):
-        spread = error / score * math.sqrt(len(counted.fold_scores(importance)))
+        of_folds = tuple(counted.fold_scores(importance).tolist())
+        spread = error / score * math.sqrt(len(of_folds))
         compositions = {c: (v, v * spread if math.isnan(e) else e) for c, (v, e) in compositions.items()}
     if not math.isfinite(score):
         return failed(choice, columns, cost, f"held-out errors are not finite: {score}")
     return Candidate(
         choice, columns, cost, score, error, kinds, compositions, pooled.table("composition"), tuple(nonzeros),
-        tuple(conditions),
+        tuple(conditions), fold_scores=of_folds,
     )  # fmt: skip
 
 
@@ -156,8 +164,10 @@ def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -
     ``best`` is the lowest score, the first of several. ``one_se`` looks at those whose score exceeds that by no more
     than its standard error (Hastie, Tibshirani, Friedman, Elements of Statistical Learning, 7.10) and of which no
     composition's score exceeds the best model's score of that composition by more than that one's own standard error;
-    where it has none, fewer than two folds having such rows, not at all. Of these it takes the cheapest to evaluate; of
-    several as cheap the most regularised one: by kind of regulariser, which don't compare in strength, that of the
+    where it has none, fewer than two folds having such rows, not at all. Where folds leave out whole systems, whose
+    scores may differ by orders of magnitude, a model must also not be worse than the best by more than one standard
+    error of the ratio of their scores, fold by fold (:func:`ratio_error`). Of these it takes the cheapest to evaluate;
+    of several as cheap the most regularised one: by kind of regulariser, which don't compare in strength, that of the
     model with fewest nonzero coefficients, then lowest score; and of those that differ in the strength of this
     regulariser alone, or in weights and objective, the strongest, then fewest nonzeros, lowest score, the first.
 
@@ -178,7 +188,7 @@ def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -
         return Chosen(tuple(candidates), best, best)
     top = candidates[best]
     limit = top.score + _margin(top.standard_error)
-    near = [i for i in fine if candidates[i].score <= limit]
+    near = [i for i in fine if candidates[i].score <= limit and _as_good_by_fold(candidates[i], top)]
     marked = list(candidates)
     for i in near:
         marked[i] = replace(candidates[i], rejected="; ".join(_worse(candidates[i], top)))
@@ -197,6 +207,28 @@ def _most_regularised(candidates: Sequence[Candidate], places: Sequence[int]) ->
     family = family_of(candidates[min(cheapest, key=plainness)].choice.regulariser)
     alike = [i for i in cheapest if family_of(candidates[i].choice.regulariser) == family]
     return min(alike, key=lambda i: (-strength_of(candidates[i].choice.regulariser), *plainness(i)))
+
+
+def ratio_error(candidate: Candidate, best: Candidate) -> float:
+    """Standard error of the logarithm of the ratio of two models' scores.
+
+    Parameters
+    ----------
+    candidate, best : Candidate
+        Models that were cross-validated over the same folds, with their ``fold_scores``.
+
+    Returns
+    -------
+    float
+        The spread of the folds' logarithms over the root of their number; what folds have in common falls out of it.
+    """
+    ratios = [math.log(a / b) for a, b in zip(candidate.fold_scores, best.fold_scores, strict=True)]
+    return statistics.stdev(ratios) / math.sqrt(len(ratios))
+
+
+def _as_good_by_fold(candidate: Candidate, best: Candidate) -> bool:
+    """Whether a model is not worse than the best by more than the :func:`ratio_error`; yes without folds' scores."""
+    return not best.fold_scores or math.log(candidate.score / best.score) <= ratio_error(candidate, best)
 
 
 def _margin(standard_error: float) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..dataset.systems import COMPOSITION, labels_of, systems_in_folds
+from ..dataset.systems import COMPOSITION, systems_in_folds
 from ..text.display import listed
 from ..text.problems import Problems
 from ..text.words import count_text
@@ -56,7 +56,7 @@ def look_at_folds(
     InputError
         The frames of a stage are all in one fold, or those of an element.
     """
-    labels = labels_of(frames.facts, folds)
+    labels = folds.labels(frames.facts)
     contents: Contents = ()
     if folds.split == "system" and labels is not None:
         contents = tuple(systems_in_folds(labels, of_frames, folds.count))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..dataset.systems import COMPOSITION, ELEMENTS, labels_of
+from ..dataset.systems import COMPOSITION, ELEMENTS
 from ..errors import InputError
 from ..fitting.block_order import (
     blocks_in,
@@ -278,7 +278,7 @@ def _check_scores(frames: FrameSequence, name: str, settings: SearchSettings) ->
             f"{', '.join(sorted(kinds))}"
         )
     folds = settings.folds
-    labels = labels_of(frames.facts, folds)
+    labels = folds.labels(frames.facts)
     if labels is None:
         names = [frames.origin(0)] * len(np.unique(first_equal(frames.digests)))
     else:

@@ -60,11 +60,6 @@ class Choice(Shown):
         """All that a view is made with beside its columns: what is neither regulariser nor orders nor exclusions."""
         return {k: v for k, v in self.as_dict().items() if k not in ("regulariser", "orders", "exclude")}
 
-    @property
-    def apart(self) -> str:
-        """The same for choices whose views may be cross-validated together: they differ in weights and objective."""
-        return json.dumps({k: v for k, v in self.view.items() if k not in ("weights", "objective")}, sort_keys=True)
-
     def changed(self, axis: str, value: Any) -> Choice:
         """With another value of an axis, which is a field, or a number of one that is a table: ``"weights.energy"``."""
         name, _, part = axis.partition(".")

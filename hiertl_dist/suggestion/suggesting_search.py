@@ -10,7 +10,6 @@ import numpy as np
 
 from ..dataset.fold_units import units_of
 from ..dataset.folds import Folds, Split, require_enough
-from ..dataset.systems import labels_of
 from ..errors import HiertlError
 from ..frames.digests import first_equal
 from ..jobs.input_file import Input
@@ -97,7 +96,7 @@ def number_of_units(frames: FrameSequence, split: Split) -> int:
     """How many units of some frames folds divide: configurations, or groups, of which those that share one are one."""
     same = first_equal(frames.configurations).astype(np.int32)
     folds = Folds(split=split, stratify=False)
-    return len(units_of(frames, same, labels_of(frames.facts, folds), folds))
+    return len(units_of(frames, same, folds.labels(frames.facts), folds.stratum))
 
 
 def lower_orders(blocks: Sequence[BlockChoice]) -> tuple[tuple[int, int, int], ...]:

@@ -16,7 +16,7 @@ from summary_store_script import Told, recorded
 from hiertl_dist import Frame
 from hiertl_dist.dataset import draws
 from hiertl_dist.dataset.folds import Folds, assign_folds
-from hiertl_dist.dataset.systems import labels_of, matches, systems_in_folds
+from hiertl_dist.dataset.systems import matches, systems_in_folds
 from hiertl_dist.errors import InputError
 from hiertl_dist.frames.frame_sequence import sequence_of
 
@@ -361,13 +361,13 @@ def test_a_composition_is_a_system_whatever_the_number_of_atoms():
     frames = [*some(0, 0, 4, 3), *large, *some(3, group="x"), *some(2, group="y"), *some(0, 2, group="x")]
     folds = Folds(5, "system")
     found = assigned(frames, folds)
-    labels = labels_of(sequence_of(frames).facts, folds)
+    labels = folds.labels(sequence_of(frames).facts)
     assert labels.names == ("C50N50", "C75N25", "C (x)", "C (y)", "N (x)")
     contents = systems_in_folds(labels, np.array(found), 5)
     assert sorted(tuple(own.items()) for own in contents) == [
         (("C (x)", 3),), (("C (y)", 2),), (("C50N50", 7),), (("C75N25", 3),), (("N (x)", 2),)
     ]  # fmt: skip
-    by_elements = labels_of(sequence_of(frames).facts, Folds(2, "system", system="elements"))
+    by_elements = Folds(2, "system", system="elements").labels(sequence_of(frames).facts)
     assert by_elements.names == ("CN", "C", "N")
     text = r"at least 9 systems to divide, found 3 \(C, CN, N\), where systems that share a configuration count as one"
     with pytest.raises(InputError, match=text):

@@ -38,7 +38,7 @@ from hiertl_dist.model.truncation import lower_basis
 from hiertl_dist.model_selection import candidates as search_items
 from hiertl_dist.model_selection import search_stages as stages
 from hiertl_dist.model_selection.candidates import Item, Setup, Source, items_of
-from hiertl_dist.model_selection.choice import Candidate, Chosen, choose, scored
+from hiertl_dist.model_selection.choice import Candidate, Chosen, choose, ratio_error, scored
 from hiertl_dist.model_selection.held_out_errors import Cell, HeldOut
 from hiertl_dist.model_selection.search_parts import Columns
 from hiertl_dist.model_selection.search_settings import Choice, Grid, SearchSettings
@@ -303,6 +303,21 @@ def test_a_composition_that_is_left_out_whole_has_the_error_of_one_fold():
     assert whole.compositions["N"] == (2.0, pytest.approx(2.0 * spread))
     assert whole.compositions["CN"] == plain.compositions["CN"]
     assert (whole.score, whole.standard_error) == (plain.score, plain.standard_error)
+    assert (plain.fold_scores, whole.fold_scores) == ((), pytest.approx((math.sqrt(1.5), 2.0, 3.0)))
+
+
+def test_models_are_compared_system_by_system():
+    """Scores of systems that differ by orders of magnitude have a standard error that any model is within."""
+    folds = {1.0: (9.0, 5.0, 0.02), 10.0: (9.9, 5.0, 0.024), 100.0: (13.0, 7.0, 0.03)}
+    of_folds = [replace(ridge(a, s), standard_error=9.0, fold_scores=folds[a])
+                for a, s in ((1.0, 5.0), (10.0, 5.2), (100.0, 7.0))]  # fmt: skip
+    ratios = np.log([[b / a for a, b in zip(folds[1.0], folds[x], strict=True)] for x in (10.0, 100.0)])
+    expected = np.std(ratios, axis=1, ddof=1) / math.sqrt(3)
+    np.testing.assert_allclose([ratio_error(c, of_folds[0]) for c in of_folds[1:]], expected)
+    assert math.log(5.2 / 5.0) < expected[0]
+    assert expected[1] < math.log(7.0 / 5.0)
+    assert choose([replace(c, fold_scores=()) for c in of_folds], "one_se").chosen == 2
+    assert choose(of_folds, "one_se").chosen == 1
 
 
 def test_the_guard_keeps_out_what_makes_a_composition_worse():
