@@ -155,7 +155,7 @@ class Chosen(Shown):
     @property
     def edges(self) -> tuple[GridEdge, ...]:
         """The edges of the grid at which the chosen model, or the one of the lowest score, lies."""
-        return grid_edges(self)
+        return grid_edges([c.choice for c in self.candidates], self.chosen, self.best)
 
 
 def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -> Chosen:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    from .choice import Candidate, Chosen
+    from .search_settings import Choice
 
 STRENGTHS: Final[Mapping[str, str]] = {
     "ridge": "alpha", "lasso": "lam", "elastic_net": "lam", "adaptive_lasso": "lam", "svd": "tolerance",
@@ -79,26 +79,28 @@ class GridEdge:
         }  # fmt: skip
 
 
-def grid_edges(selection: Chosen) -> tuple[GridEdge, ...]:
+def grid_edges(choices: Sequence[Choice], chosen: int, lowest: int) -> tuple[GridEdge, ...]:
     """The edges of the grid at which the chosen model, or the one of the lowest score, lies.
 
-    An axis is each number of a choice that takes at least three values among the candidates; numbers of a table with a
-    kind are compared among those of this kind. What failed was tried, and counts.
+    An axis is each number of a choice that takes at least three values among them; numbers of a table with a kind are
+    compared among those of this kind. What failed was tried, and counts.
 
     Parameters
     ----------
-    selection : Chosen
-        The candidates of a stage.
+    choices : sequence of Choice
+        All that were tried.
+    chosen, lowest : int
+        Places of the one that was chosen, and of the one with the lowest score.
 
     Returns
     -------
     tuple of GridEdge
         In the order of the choice's fields.
     """
-    models = {"chosen": selection.candidates[selection.chosen], "lowest": selection.candidates[selection.best]}
+    models = {"chosen": choices[chosen], "lowest": choices[lowest]}
     tried_of: dict[str, set[float]] = {}
-    for candidate in selection.candidates:
-        for axis, value in numbers_of(candidate).items():
+    for choice in choices:
+        for axis, value in numbers_of(choice).items():
             tried_of.setdefault(axis, set()).add(value)
     edges: dict[tuple[str, float], GridEdge] = {}
     for whose, model in models.items():
@@ -121,10 +123,10 @@ def bounds_of(axis: str) -> tuple[float, float]:
     return BOUNDS.get(axis.partition(".")[0], BOUNDS.get(axis.rpartition(".")[2], unbounded))
 
 
-def numbers_of(candidate: Candidate) -> dict[str, float]:
-    """The numbers of a candidate's choice by axis; of a table with a kind, ``"regulariser.alpha (ridge)"``."""
+def numbers_of(choice: Choice) -> dict[str, float]:
+    """The numbers of a choice by axis; of a table with a kind, ``"regulariser.alpha (ridge)"``."""
     numbers: dict[str, float] = {}
-    for name, value in candidate.choice.as_dict().items():
+    for name, value in choice.as_dict().items():
         kind = f" ({value['kind']})" if isinstance(value, Mapping) and "kind" in value else ""
         numbers |= {f"{axis}{kind}": number for axis, number in _flat(name, value).items()}
     return numbers
