@@ -100,17 +100,18 @@ def test_without_strata_compositions_are_left_to_chance():
 def units_of(frames, folds):
     """What has to be in one fold: lists of numbers of frames. By asking every pair again until nothing changes."""
     unit = list(range(len(frames)))
+    labels = [i if folds.split == "frame" else folds_oracle.label_of(f.group, f.composition, folds)
+              for i, f in enumerate(frames)]  # fmt: skip
 
-    def together(a, b):
-        labels = [folds_oracle.label_of(f.group, f.composition, folds) for f in (a, b)]
-        return a.configuration == b.configuration or (folds.split != "frame" and labels[0] == labels[1])
+    def together(i, j):
+        return frames[i].configuration == frames[j].configuration or labels[i] == labels[j]
 
     changed = True
     while changed:
         changed = False
-        for i, a in enumerate(frames):
-            for j, b in enumerate(frames[:i]):
-                if unit[i] != unit[j] and together(a, b):
+        for i in range(len(frames)):
+            for j in range(i):
+                if unit[i] != unit[j] and together(i, j):
                     unit[i] = unit[j] = min(unit[i], unit[j])
                     changed = True
     return [[i for i, u in enumerate(unit) if u == least] for least in sorted(set(unit))]
