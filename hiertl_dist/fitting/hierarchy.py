@@ -150,7 +150,7 @@ def fit_hierarchy(
             fitted |= set(map(ElementSet.parse, fit.solution.blocks))
     _tell_open(left_open, tell)
     model = merged_model([*less(frozen, fitted), *current], basis, _wall(options, wanted))
-    model = _stating_zeros(model, made, basis, options)
+    model = stating_zeros(model, made, basis, options)
     return HierarchyFit(fits, tuple(frozen), model, left_open)
 
 
@@ -171,7 +171,7 @@ def with_made(
     return [*current, part]
 
 
-def _stating_zeros(model: Model, made: Sequence[ElementSet], basis: Basis, options: HierarchyOptions) -> Model:
+def stating_zeros(model: Model, made: Sequence[ElementSet], basis: Basis, options: HierarchyOptions) -> Model:
     """The model, saying of which types it is without terms on purpose."""
     if not made or options.way_of_missing == MIXED:
         return model

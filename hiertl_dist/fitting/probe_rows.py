@@ -6,6 +6,7 @@ chosen afterwards. They are no data: neither residuals nor folds nor the number 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -52,12 +53,15 @@ class ProbeRows:
         How many structures they are of.
     notes : tuple of str
         What was made of them, and passed over.
+    identity : str
+        SHA-256 of the structures, and of how their rows are multiplied.
     """
 
     columns: Columns
     factor: NDArray[np.float64]
     frames: int
     notes: tuple[str, ...] = ()
+    identity: str = ""
 
     def in_order(self, columns: Sequence[tuple[str, tuple[str, ...], tuple[int, ...]]]) -> NDArray[np.float64]:
         """The factor in another order of columns.
@@ -143,9 +147,10 @@ def reduce_probes(
     assert isinstance(whole, RFactor)
     n = whole.n_columns
     left_out = (f"{len(plan.skipped)} of {len(probes)} probe structures are left out: pairs inside an inner cutoff",)
-    return ProbeRows(
-        columns_of(plan.basis, blocks), whole.r[:n, :n], len(factors), (*notes, *(left_out if plan.skipped else ()))
-    )  # fmt: skip
+    said = (*notes, *(left_out if plan.skipped else ()))
+    content = "".join(f.configuration for f in frames) + f"{reference}" + "".join(m.digest for m in lower)
+    identity = hashlib.sha256(content.encode()).hexdigest()
+    return ProbeRows(columns_of(plan.basis, blocks), whole.r[:n, :n], len(factors), said, identity)  # fmt: skip
 
 
 def _mean_forces(

@@ -67,8 +67,7 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
     InputError
         A mixed mean of a block that leans on a block that is free itself, or the spread names no type.
     """
-    if all(len(b.elements) == 1 for b in given.blocks):  # nothing is below them
-        prior = replace(prior, mean=ZERO, probes=0)
+    prior = prior.of_blocks([b.elements for b in given.blocks])
     if prior.is_flat:
         return replace(given, prior=prior, deviation=None)
     if unknown := unknown_spread(prior, given.summaries.basis):
@@ -94,10 +93,10 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
         lower, probes = (lower, probes) if chosen.mean == MIXED else ((), None)
         return with_prior(replace(given, notes=(*given.notes, note)), chosen, lower, probes)
     rows = None
-    if probes is not None and prior.probe_weight > 0.0:
+    if probes is not None and prior.probes and prior.probe_weight > 0.0:
         rows = prior.probe_weight * probes.in_order(given.columns)
     deviation = Deviation(mean.values, prior_scale(prior, given.columns), rows)
-    notes = (*given.notes, *mean.notes, *(() if probes is None else probes.notes))
+    notes = (*given.notes, *mean.notes, *(() if probes is None or rows is None else probes.notes))
     return replace(given, prior=prior, deviation=deviation, notes=notes)
 
 

@@ -20,7 +20,7 @@ from ..text.problems import Problems, require_known
 from ..text.words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -154,6 +154,33 @@ class Prior(Shown):
     def is_flat(self) -> bool:
         """Whether it is that of a plain ridge: mean zero, all coefficients alike."""
         return self.mean == ZERO and (self.decay == "none" or not self.strength) and not self.spread
+
+    def short(self) -> str | dict[str, Any]:
+        """The name of the mean where that says all, else :meth:`as_dict`: what an input file would have.
+
+        Returns
+        -------
+        str or dict
+            :meth:`of` makes the same prior of it.
+        """
+        return self.mean if self == Prior.of(self.mean) else self.as_dict()
+
+    def of_blocks(self, blocks: Sequence[Collection[str]]) -> Prior:
+        """The prior as it is for blocks of some elements.
+
+        Parameters
+        ----------
+        blocks : sequence of collection of str
+            The elements of each.
+
+        Returns
+        -------
+        Prior
+            With the mean zero and without probes where all are of single elements, which have nothing below them.
+        """
+        if all(len(elements) == 1 for elements in blocks):
+            return Prior(decay=self.decay, strength=self.strength, spread=self.spread)
+        return self
 
     def as_dict(self) -> dict[str, Any]:
         """What :meth:`of` makes the same prior of.

@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +25,7 @@ from ..fitting.view_choice import view
 from ..fitting.view_solutions import as_regulariser
 from ..fitting.views import View
 from ..model.basis import Basis, ClusterType, Elements
+from ..model.priors import Prior
 from ..text.words import count_text
 from .choice import Candidate, failed, scored
 from .cross_validation import CrossValidation, Pools, cross_validate
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..dataset.folds import Folds
     from ..executors.base import Executor
+    from ..fitting.probe_rows import ProbeRows
     from ..fitting.reduction import Summaries
     from ..frames.element_set import ElementSet
     from ..model.one_body import MissingEnergies
@@ -50,7 +52,7 @@ VIEWS: Final = 4
 """Weightings of one item, at most: more would share more (a tenth of the time, with all together), and fewer workers
 could take part. It does not depend on their number, or bits would."""
 
-TOGETHER: Final = ("weights", "objective")
+TOGETHER: Final = ("weights", "objective", "prior")
 """What views that are cross-validated together may differ in."""
 
 ITEM_BYTES: Final = 2**30
@@ -64,7 +66,8 @@ FRAMES_SCANNED: Final = 20
 class Setup:
     """What all models of a stage have in common: free blocks, element sets of the frames, frozen models, folds.
 
-    And what becomes of energies that neither says, and of those that lower stages left open.
+    And what becomes of energies that neither says, and of those that lower stages left open; rows of probe structures
+    by their number and seed.
     """
 
     blocks: tuple[ElementSet, ...]
@@ -74,13 +77,15 @@ class Setup:
     importance: Mapping[str, float] | None
     missing_energies: MissingEnergies = "refuse"
     left_open: tuple[str, ...] = ()
+    probes: Mapping[tuple[int, int], ProbeRows] = field(default_factory=dict)
 
     def view_options(self, choice: Choice) -> dict[str, Any]:
         """The arguments of :func:`~hiertl_dist.view` for a choice: all of it but the regulariser."""
+        prior = Prior.of(choice.prior)
         return {
             "blocks": self.blocks, "sets": self.sets, "frozen": self.frozen, "orders": choice.orders,
             "exclude": choice.exclude, **choice.view, "missing_energies": self.missing_energies,
-            "left_open": self.left_open,
+            "left_open": self.left_open, "probes": self.probes.get((prior.probes, prior.seed)),
         }  # fmt: skip
 
 
@@ -140,6 +145,7 @@ class Item:
             "frozen_files": [f.digest for f in source.summaries.frozen], "blocks": setup.blocks, "sets": setup.sets,
             "frozen": [f.digest for f in setup.frozen], "folds": setup.folds.as_dict(),
             "basis": self.columns.basis.digest, "energies": source.summaries.basis.energies,
+            "probes": sorted(rows.identity for rows in setup.probes.values()),
             "missing_energies": setup.missing_energies, "left_open": setup.left_open,
             "weightings": [choice.view for choice in self.weightings], "regularisers": self.regularisers,
         }  # fmt: skip

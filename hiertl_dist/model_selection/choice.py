@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..text.display import Shown
 from .held_out_errors import HeldOut
-from .strength import GridEdge, family_of, grid_edges, strength_of
+from .strength import GridEdge, family_of, grid_edges, prior_strengths, strength_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -167,9 +167,10 @@ def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -
     where it has none, fewer than two folds having such rows, not at all. Where folds leave out whole systems, whose
     scores may differ by orders of magnitude, a model must also not be worse than the best by more than one standard
     error of the ratio of their scores, fold by fold (:func:`ratio_error`). Of these it takes the cheapest to evaluate;
-    of several as cheap the most regularised one: by kind of regulariser, which don't compare in strength, that of the
-    model with fewest nonzero coefficients, then lowest score; and of those that differ in the strength of this
-    regulariser alone, or in weights and objective, the strongest, then fewest nonzeros, lowest score, the first.
+    of several as cheap the most regularised one: by kind of regulariser and prior, which don't compare in strength,
+    that of the model with fewest nonzero coefficients, then lowest score; and of those that differ in strength alone,
+    or in weights and objective, the strongest prior (weight of its probes, then decay), then the strongest
+    regulariser, then fewest nonzeros, lowest score, the first.
 
     Raises
     ------
@@ -204,9 +205,15 @@ def _most_regularised(candidates: Sequence[Candidate], places: Sequence[int]) ->
     def plainness(i: int) -> tuple[float, float, int]:
         return candidates[i].mean_nonzeros, candidates[i].score, i
 
-    family = family_of(candidates[min(cheapest, key=plainness)].choice.regulariser)
-    alike = [i for i in cheapest if family_of(candidates[i].choice.regulariser) == family]
-    return min(alike, key=lambda i: (-strength_of(candidates[i].choice.regulariser), *plainness(i)))
+    def kind(i: int) -> str:
+        return family_of(candidates[i].choice.regulariser, candidates[i].choice.prior)
+
+    def strengths(i: int) -> tuple[float, ...]:
+        choice = candidates[i].choice
+        return *(-s for s in prior_strengths(choice.prior)), -strength_of(choice.regulariser)
+
+    family = kind(min(cheapest, key=plainness))
+    return min((i for i in cheapest if kind(i) == family), key=lambda i: (*strengths(i), *plainness(i)))
 
 
 def ratio_error(candidate: Candidate, best: Candidate) -> float:

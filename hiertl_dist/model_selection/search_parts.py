@@ -15,6 +15,7 @@ from ..fitting.weights import weight_names
 from ..frames.rows import KINDS, SUMMARY_KINDS, Group, person_kind
 from ..model.basis import cluster_name, split_symbols
 from ..model.blocks import columns_of
+from ..model.priors import Prior
 from ..model.truncation import lower_basis
 
 if TYPE_CHECKING:
@@ -136,9 +137,10 @@ def _own_choice(part: Part, choice: Choice) -> Choice:
         own_names |= {t.block for t in types}
         other_names |= {t.block for t in others}
         orders = {n: v for n, v in orders.items() if _plain(n) in own_names or _plain(n) not in other_names}
+    prior = Prior.of(choice.prior).of_blocks([b.elements for b in part.blocks]).short()
     weights = {}
     if isinstance(choice.weights, str):
-        return replace(choice, exclude=exclude, orders=orders)
+        return replace(choice, exclude=exclude, orders=orders, prior=prior)
     for name, value in choice.weights.items():
         if name not in part.names:
             sources = sorted(n for n in part.names if "/" not in n)
@@ -148,7 +150,7 @@ def _own_choice(part: Part, choice: Choice) -> Choice:
             )
         if name in part.near:
             weights[name] = value
-    return replace(choice, exclude=exclude, orders=orders, weights=weights)
+    return replace(choice, exclude=exclude, orders=orders, weights=weights, prior=prior)
 
 
 def _within(part: Part, orders: Sequence[int]) -> Any:

@@ -12,6 +12,7 @@ from ..dataset.systems import COMPOSITION, ELEMENTS
 from ..errors import InputError
 from ..fitting.block_order import (
     blocks_in,
+    blocks_to_make,
     check_climb,
     check_frozen_complete,
     fitted_blocks,
@@ -119,7 +120,11 @@ def plan_search(
             _check_energies(parts, basis, left)
     problems.settle()
     asking = joined_frames([p.frames for p in parts if p.fit.missing_energies == "fit"])
-    whole, named = with_missing(basis, free, left, asking, "fit")
+    standing: list[ElementSet] = []
+    if not all_at_once:  # what is made of lower blocks, and has a larger one upon it, is taken from the factors too
+        made = blocks_to_make(wanted, basis, frozen, options)
+        standing = [b for b in made if any(b.is_proper_subset(part.name) for part in parts)]
+    whole, named = with_missing(basis, _in_order(basis, {*free, *standing}), left, asking, "fit")
     used = {s for _, _, sets in stages for s in sets}
     return SearchPlan(
         tuple(parts), whole, named, labelled.take(np.flatnonzero(labelled.facts.of_sets(used))), frames, left, options

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ..algebra import regulariser_faults, regulariser_from_dict, regulariser_to_dict
 from ..dataset.folds import Folds
-from ..errors import HiertlError, InputError
+from ..errors import InputError
 from ..fitting.weights import AUTO
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, OBJECTIVES
-from ..model.basis import split_symbols
+from ..model.priors import ZERO
 from ..text.display import Shown
 from ..text.problems import Problems, joined, require_known, respelled
 from ..text.table_keys import AXES, SEARCH
 from ..text.words import shown
+from .grid_axes import axis_of, exclusions_axis, orders_axis, priors_axis
 
 if TYPE_CHECKING:
     from ..fitting.settings import FitSettings
@@ -45,6 +46,7 @@ class Choice(Shown):
     objective: str = "lsq"
     orders: Any = None
     exclude: tuple[str, ...] = ()
+    prior: Any = ZERO
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -102,6 +104,7 @@ class Grid(Shown):
         first = Choice(
             regulariser_to_dict(regulariser_from_dict(dict(fit.regulariser))),
             {} if any(a.startswith("weights") for a in self.axes) else fit.weights, fit.objective,
+            prior=fit.prior.short(),
         )  # fmt: skip
         for axis, values in self.axes.items():
             first = first.changed(axis, values[0])
@@ -290,16 +293,6 @@ def _number(value: Any, where: str) -> float:
     return float(value)
 
 
-def _axis(values: Sequence[Any], where: str) -> tuple[Any, ...]:
-    """The values of an axis, each once."""
-    if not values:
-        raise InputError(f"{where}: expected at least one value, found an empty list")
-    distinct: dict[str, Any] = {}
-    for value in values:
-        distinct.setdefault(json.dumps(value, sort_keys=True, default=list), value)
-    return tuple(distinct.values())
-
-
 def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
     tables: list[dict[str, object]] = []
     problems = Problems()
@@ -308,7 +301,7 @@ def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
         if not isinstance(table, dict):
             problems.add(f"{place}: expected a table such as {{kind = 'ridge', alpha = [0.1, 1]}}, found {table!r}")
             continue
-        parts = [_axis(v, f"{place}.{k}") if isinstance(v, list) else (v,) for k, v in table.items()]
+        parts = [axis_of(v, f"{place}.{k}") if isinstance(v, list) else (v,) for k, v in table.items()]
         for values in itertools.product(*parts):
             one = dict(zip(table, values, strict=True))
             for fault in (faults := regulariser_faults(one)):
@@ -316,7 +309,7 @@ def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
             if not faults:
                 tables.append(regulariser_to_dict(regulariser_from_dict(one)))
     problems.settle()
-    return {"regulariser": _axis(tables, where)}
+    return {"regulariser": axis_of(tables, where)}
 
 
 def _weights(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
@@ -333,14 +326,14 @@ def _weights(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
             axes = _weights(table, f"{where}[{i}]") if table else {}
             names = [a.partition(".")[2] for a in axes]
             tables += [dict(zip(names, v, strict=True)) for v in itertools.product(*axes.values())]
-        return {"weights": _axis(tables, where)}
+        return {"weights": axis_of(tables, where)}
     if not isinstance(value, dict):
         raise InputError(f'{where}: expected "auto", a table of numbers or a list of such tables, found {value!r}')
     if not value:
         return {"weights": ({},)}
+    listed = {k: v if isinstance(v, list) else [v] for k, v in value.items()}
     return {
-        f"weights.{k}": _axis([_number(x, f"{where}.{k}") for x in (v if isinstance(v, list) else [v])], f"{where}.{k}")
-        for k, v in value.items()
+        f"weights.{k}": axis_of([_number(x, f"{where}.{k}") for x in own], f"{where}.{k}") for k, own in listed.items()
     }
 
 
@@ -349,50 +342,10 @@ def _objectives(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
     for one in listed:
         if not isinstance(one, str) or one not in OBJECTIVES:
             raise InputError(f"{where}: expected some of {sorted(OBJECTIVES)}, found {one!r}")
-    return {"objective": _axis(listed, where)}
-
-
-def _orders(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
-    listed = value if isinstance(value, list) and not _three(value) else [value]
-    for one in listed:
-        table = isinstance(one, dict) and all(_whole(v) or _three(v) for v in one.values())
-        if not (table or _three(one)):
-            raise InputError(
-                f"{where}: expected [n2, n3, n4], a table of such or of numbers by block or type, or a list of these, "
-                f"found {one!r}"
-            )
-    return {"orders": _axis(listed, where)}
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _three(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(map(_whole, value))
-
-
-def _exclude(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
-    if not isinstance(value, list):
-        raise InputError(f"{where}: expected a list of types, or a list of such lists, found {value!r}")
-    listed = value if value and all(isinstance(v, list) for v in value) else [value]
-    for one in listed:
-        if not all(isinstance(name, str) for name in one):
-            raise InputError(f"{where}: expected types such as 'CCCN' or '4B', found {one!r}")
-        for name in one:
-            _type_name(name, where)
-    return {"exclude": _axis([tuple(one) for one in listed], where)}
-
-
-def _type_name(name: str, where: str) -> None:
-    if name not in ("1B", "2B", "3B", "4B"):
-        try:
-            split_symbols(name)
-        except HiertlError as error:
-            raise InputError(f"{where}: expected types such as 'CCCN' or '4B', found {name!r}") from error
+    return {"objective": axis_of(listed, where)}
 
 
 _READERS: Final[Mapping[str, Callable[[Any, str], dict[str, tuple[Any, ...]]]]] = {
-    "regulariser": _regularisers, "weights": _weights, "objective": _objectives, "orders": _orders,
-    "exclude": _exclude,
+    "regulariser": _regularisers, "weights": _weights, "objective": _objectives, "orders": orders_axis,
+    "exclude": exclusions_axis, "prior": priors_axis,
 }  # fmt: skip

@@ -20,7 +20,7 @@ from ..errors import HiertlError
 from ..evaluation.energies import Model
 from ..executors import borrowed
 from ..fitting.block_order import below_of
-from ..fitting.hierarchy import merged_model, with_fit
+from ..fitting.hierarchy import merged_model, stating_zeros, with_fit
 from ..fitting.settings import HierarchyOptions
 from ..fitting.store_names import named_stores
 from ..fitting.view_choice import view
@@ -36,6 +36,7 @@ from .choice import Candidate, Chosen, choose
 from .search_parts import Part
 from .search_pass import summarise_for, summary_place
 from .search_plan import SearchPlan, plan_search
+from .stage_priors import made_models, probes_of, to_make
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -222,14 +223,21 @@ def search(
         reduced, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner, tell=tell)
         folder = None if output is None else Path(output) / "search"
         stages: list[Stage] = []
+        made: list[ElementSet] = []
+        waiting = to_make(plan)
         for part in plan.parts:
-            setup = _setup(part, stages, settings)
+            lower = [b for b in waiting if b.is_proper_subset(part.name)]
+            waiting = [b for b in waiting if b not in lower]
+            made += lower
+            setup = _setup(part, stages, made, settings, plan, runner, source.memory)
             sources = [p.source for p in frozen_of(part, setup, plan)]
             what = f"{', '.join(part.blocks)} together" if len(part.blocks) > 1 else part.name
             tell(f"{what}: {', '.join(sources) or 'nothing'} frozen")
             stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
             done(stages[-1])
-    model = merged_model([*plan.frozen, *current_models(stages)], basis, plan.wall)
+    current = made_models(plan, [*made, *waiting], current_models(stages), tell)
+    model = merged_model([*plan.frozen, *current], basis, plan.wall)
+    model = stating_zeros(model, [*made, *waiting], basis, plan.options)
     return SearchResult(settings, tuple(stages), model, reduced, source.identity, all_at_once, source.systems)
 
 
@@ -247,12 +255,18 @@ def frozen_of(part: Part, setup: Setup, plan: SearchPlan) -> tuple[Parameters, .
     return (*given, *setup.frozen)
 
 
-def _setup(part: Part, stages: Sequence[Stage], settings: SearchSettings) -> Setup:
-    below = below_of(part.name, current_models(stages), part.blocks)
-    return Setup(
+def _setup(
+    part: Part, stages: Sequence[Stage], made: Sequence[ElementSet], settings: SearchSettings, plan: SearchPlan,
+    runner: Executor, memory: int,
+) -> Setup:  # fmt: skip
+    """What the models of a stage have in common; ``made`` are lower blocks that no frame informs."""
+    current = made_models(plan, made, current_models(stages), lambda _: None)  # the last time tells it
+    below = below_of(part.name, current, part.blocks)
+    setup = Setup(
         part.blocks, part.sets, tuple(below), settings.folds, settings.importance, part.fit.missing_energies,
         left_open_by(stages),
     )  # fmt: skip
+    return replace(setup, probes=probes_of(part, frozen_of(part, setup, plan), plan, runner, memory))
 
 
 def left_open_by(stages: Sequence[Stage]) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ..model.priors import ZERO, Prior
+
 if TYPE_CHECKING:
     from .search_settings import Choice
 
@@ -24,6 +26,12 @@ BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
 FEWEST: Final = 3
 """Values of an axis with an inside: of two, each is at an edge."""
 
+NO_STRENGTH: Final = ("prior.seed", "prior.probes")
+"""Axes of which no end is an edge: other structures, and how many of them."""
+
+STRENGTHS_OF_PRIOR: Final = ("probe_weight", "strength")
+"""Numbers of a prior of which more leaves less to the data."""
+
 Side = Literal["smallest", "largest"]
 
 
@@ -33,10 +41,17 @@ def strength_of(regulariser: Mapping[str, Any]) -> float:
     return 0.0 if value is None else float(value)
 
 
-def family_of(regulariser: Mapping[str, Any]) -> str:
-    """The same for regularisers that differ in their strength alone, which is then comparable."""
+def prior_strengths(prior: Any) -> tuple[float, ...]:
+    """How strong a prior is among those of its :func:`family_of`: weight of its probes, decay with the powers."""
+    given = Prior.of(prior)
+    return given.probe_weight if given.probes else 0.0, given.strength if given.decay != "none" else 0.0
+
+
+def family_of(regulariser: Mapping[str, Any], prior: Any = ZERO) -> str:
+    """The same for regularisers, and priors, that differ in their strength alone, which is then comparable."""
     key = STRENGTHS.get(str(regulariser["kind"]))
-    return json.dumps({k: v for k, v in regulariser.items() if k != key}, sort_keys=True)
+    own = {k: v for k, v in Prior.of(prior).as_dict().items() if k not in (*STRENGTHS_OF_PRIOR, "probes", "seed")}
+    return json.dumps([{k: v for k, v in regulariser.items() if k != key}, own], sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,7 @@ def grid_edges(choices: Sequence[Choice], chosen: int, lowest: int) -> tuple[Gri
     for whose, model in models.items():
         for axis, value in numbers_of(model).items():
             tried = tried_of[axis]
-            if len(tried) < FEWEST or value not in (min(tried), max(tried)):
+            if axis in NO_STRENGTH or len(tried) < FEWEST or value not in (min(tried), max(tried)):
                 continue
             side: Side = "smallest" if value == min(tried) else "largest"
             name = axis.partition(" ")[0]
@@ -119,6 +134,8 @@ def grid_edges(choices: Sequence[Choice], chosen: int, lowest: int) -> tuple[Gri
 
 def bounds_of(axis: str) -> tuple[float, float]:
     """The least and greatest value that an axis may have."""
+    if axis.startswith("prior.gamma"):
+        return 0.0, 1.0
     unbounded = (-math.inf, math.inf)
     return BOUNDS.get(axis.partition(".")[0], BOUNDS.get(axis.rpartition(".")[2], unbounded))
 

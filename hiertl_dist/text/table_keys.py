@@ -46,7 +46,7 @@ EXECUTOR: Final = {"kind": TEXT, "workers": INTEGER}
 PENALTY: Final = ("scale", "distance")
 SUMMARIES: Final = {"summaries": TEXT}
 SEARCH: Final = ("folds", "strategy", "rule", "importance", "grid", "blocks")
-AXES: Final = ("regulariser", "weights", "objective", "orders", "exclude")
+AXES: Final = ("regulariser", "weights", "objective", "orders", "exclude", "prior")
 BASIS: Final = (
     "elements", "orders", "transform", "cutoff", "pairs", "three_body", "four_body", "blocks", "types", "one_body",
     "exclude", "energies", "masses",
