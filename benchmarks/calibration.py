@@ -5,8 +5,11 @@ share a fold. Each of five folds is predicted in turn by fits to the other four,
 these one by one: no label of the fold that is predicted has a part in its deviations. Committees of the same fits stand
 beside them, of folds and of trajectories drawn anew.
 
-Labels are free energies of electrons at the temperature of each trajectory, which no positions tell: the errors of
-energies are nearly the same within a trajectory and rise with its temperature, and no deviation can know that.
+Labels are free energies of electrons at the temperature T of each trajectory, which no positions tell: the errors of
+energies are nearly the same within a trajectory and rise with T², and no deviation can know that. So the table of
+energies says how much of their errors the frames of a trajectory share, how much T² explains, and what error / sigma
+would be in hold-outs of a few trajectories drawn at random. The same fits then are made to labels without that part:
+``ELECTRONS`` T² is added to each, in the factors, for which no row is needed.
 
 With ``--out`` the reliability diagrams are drawn there too, ``calibration.png``.
 """
@@ -18,6 +21,7 @@ import json
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +38,7 @@ from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.fitting.view_choice import view
 from hiertl_dist.model.basis import cluster_name
+from hiertl_dist.model.one_body import one_body_columns
 from hiertl_dist.model_selection.held_out_errors import UNITS
 from hiertl_dist.uncertainty.calibration import LEVELS, Calibration, calibration
 from hiertl_dist.uncertainty.committee import Opinion, committee
@@ -49,6 +54,11 @@ FOLDS: Final = 5
 BINS: Final = 10
 AMONG: Final = {"label": "labels", "frame": "frames", "inside": "frames of one fit"}
 MEMBERS: Final = 20
+ELECTRONS: Final = 6.2
+"""kcal/mol/atom at 10 000 K: by how much electrons lower the free energy, which goes as T² (Sommerfeld). From the
+errors of this set; fits by block to T² give 5.9 (C), 6.7 (N) and 6.3 (CN)."""
+HELD_TOGETHER: Final = 9
+"""Trajectories of a hold-out that is drawn: as many as the demonstration holds out."""
 WAYS: Final = ("held out", "in sample")
 """How the noise of each kind was estimated."""
 
@@ -79,25 +89,48 @@ class Found:
         """Fold and block of each frame's fit."""
 
 
+def kelvin(source: str) -> float:
+    """The temperature of a trajectory, in 10 000 K, from its name."""
+    return float(source.rpartition("_T")[2]) / 1e4
+
+
+def without_electrons(frames: Sequence[Frame], summaries: Summaries) -> tuple[list[Frame], Summaries]:
+    """Frames, and the summaries of their rows, with energies to which ELECTRONS T² is added for each atom."""
+    lifted = [replace(f, energy=f.energy + len(f) * ELECTRONS * kelvin(f.group) ** 2) for f in frames]
+    groups = dict(summaries.groups)
+    for group, factor in groups.items():
+        if group.kind == "energy":
+            columns = [summaries.columns[i] for b in summaries.blocks_in(group) for i in summaries.starts[b]]
+            r = np.array(factor.r)
+            # the one-body columns add up to the number of atoms of each row
+            r[:, factor.n_columns] += (
+                ELECTRONS * kelvin(group.source) ** 2 * r[:, one_body_columns(columns)].sum(axis=1)
+            )
+            groups[group] = replace(factor, r=r)
+    return lifted, replace(summaries, groups=groups)
+
+
 def climb(
-    found: Found, summaries: Summaries, fit: Mapping[str, Any], test: Sequence[Frame], fold: int, members: int
-) -> None:
+    found: Found, summaries: Summaries, fit: Mapping[str, Any], test: Sequence[Frame], fold: int, members: int = 0,
+    ways: Sequence[str] = WAYS,
+) -> None:  # fmt: skip
     """Fit C, N and CN to all folds but one, and predict its frames by the block of their elements."""
     others = sorted({g.fold for g in summaries.groups} - {fold})
     frozen: list[Parameters] = []
     for block in summaries.blocks:
         chosen = view(summaries, blocks=[block], frozen=frozen, folds=others, weights=fit["weights"])
         frames = [f for f in test if cluster_name(f.elements) == block]
-        for way in WAYS:
+        for way in ways:
             own = posterior(chosen, fit["regulariser"], held_out=way == "held out")
             found.predictions[way] += predict(frames, own)
             found.noise += [
                 {"fold": fold, "block": block, "way": way, "kind": k, "noise": n.noise, "scale": n.scale}
                 for k, n in own.noise.items()
             ]
-        found.opinions["folds"] += committee(chosen, fit["regulariser"]).evaluate(frames)
-        redrawn = committee(chosen, fit["regulariser"], kind="bootstrap", members=members)
-        found.opinions["bootstrap"] += redrawn.evaluate(frames)
+        if members:
+            found.opinions["folds"] += committee(chosen, fit["regulariser"]).evaluate(frames)
+            redrawn = committee(chosen, fit["regulariser"], kind="bootstrap", members=members)
+            found.opinions["bootstrap"] += redrawn.evaluate(frames)
         found.frames += frames
         found.fits += [(fold, block)] * len(frames)
         if len(block) == 1:
@@ -143,6 +176,30 @@ def orders(found: Found, kind: str, spreads: Sequence[Spread]) -> dict[str, floa
     return {"label": float(single), "frame": float(spearmanr(*whole).statistic), "inside": inside / frames}
 
 
+def energies(found: Found) -> dict[str, Any]:
+    """What frames of a trajectory share of the errors of energies, what T² explains, and hold-outs of few of them."""
+    said = found.predictions["held out"]
+    errors = np.array([(p.mean.energy - f.energy) / len(f) for p, f in zip(said, found.frames, strict=True)])
+    sigmas = np.array([p.total.energy / len(f) for p, f in zip(said, found.frames, strict=True)])
+    names, place = np.unique([f.group for f in found.frames], return_inverse=True)
+    heat = np.array([kelvin(f.group) ** 2 for f in found.frames])
+    left = 0.0
+    for block in {b for _, b in found.fits}:
+        mine = np.array([own == block for _, own in found.fits])
+        design = np.column_stack([np.ones(mine.sum()), heat[mine]])
+        left += float(np.sum((errors[mine] - design @ np.linalg.lstsq(design, errors[mine])[0]) ** 2))
+    draws, generator = [], np.random.default_rng(0)
+    for _ in range(2000):
+        chosen = np.isin(place, generator.choice(len(names), HELD_TOGETHER, replace=False))
+        draws.append(rms((errors / sigmas)[chosen]))
+    within = [errors[place == i].var(ddof=1) for i in range(len(names))]
+    return {
+        "rmse": rms(errors), "within": float(np.sqrt(np.mean(within))), "standardised": rms(errors / sigmas),
+        "sigma": rms(sigmas), "by_heat": 1.0 - left / float(np.sum(errors**2)),
+        "draws": np.quantile(draws, [0.05, 0.5, 0.95]).tolist(),
+    }  # fmt: skip
+
+
 def facts(own: Calibration) -> dict[str, Any]:
     """What a table and a plot need."""
     bins = own.reliability
@@ -166,6 +223,11 @@ def run(options: Options) -> dict[str, Any]:
     for fold in range(count):
         climb(found, summaries, fit, [f for f in frames if where[f.group] == fold], fold, members)
         tell(f"calibration: fold {fold}, {time.process_time() - began:.0f} CPU s")
+    lifted, cold = without_electrons(frames, summaries)
+    mended = Found()
+    for fold in range(count):
+        climb(mended, cold, fit, [f for f in lifted if where[f.group] == fold], fold, ways=WAYS[:1])
+    tell(f"calibration: without the heat of electrons, {time.process_time() - began:.0f} CPU s")
     calibrated = {way: calibration(own, found.frames, bins=BINS) for way, own in found.predictions.items()}
     sets = {cluster_name(f.elements) for f in found.frames}
     by_set = {}
@@ -182,6 +244,7 @@ def run(options: Options) -> dict[str, Any]:
     return {
         "frames": len(found.frames), "folds": count, "columns": {b: len(r) for b, r in summaries.starts.items()},
         "calibration": {way: {k: facts(c) for k, c in own.items()} for way, own in calibrated.items()},
+        "energies": {"labels as they are": energies(found), "without the heat of electrons": energies(mended)},
         "by_set": by_set, "noise": found.noise, "levels": list(LEVELS),
         "spearman": {name: {k: orders(found, k, own) for k in UNITS} for name, own in spreads.items()},
         "seconds": {"rows": rows_seconds, "all": time.process_time() - began}, "absent": {},
@@ -222,13 +285,27 @@ def markdown(record: dict[str, Any]) -> str:
         [name, *(figure(own[k][level], 2) for k in UNITS for level in AMONG)]
         for name, own in record["spearman"].items()
     ]
+    heat_head = [
+        "", "RMSE", "about the mean of the trajectory", "explained by T²", "sigma", "error / sigma",
+        "of hold-outs: 5 %, median, 95 %",
+    ]  # fmt: skip
+    heat_lines = [
+        [
+            name, figure(own["rmse"]), figure(own["within"]), f"{100 * own['by_heat']:.0f} %", figure(own["sigma"]),
+            figure(own["standardised"]), ", ".join(figure(q, 2) for q in own["draws"]),
+        ]
+        for name, own in record["energies"].items()
+    ]  # fmt: skip
     kinds = [f"{k}, {what}" for k in UNITS for what in AMONG.values()]
     columns = ", ".join(f"{b} {n}" for b, n in record["columns"].items())
     return "\n\n".join([
         f"{record['frames']} frames in {record['folds']} folds of whole trajectories; columns: {columns}; "
         f"{figure(record['seconds']['all'])} CPU s, rows included.",
         table(head, lines), "Reliability (rms in bins of rising sigma; noise from held-out folds):",
-        table(diagram, bins), "Spearman correlation of deviation and |error|:", table(["deviation", *kinds], corr),
+        table(diagram, bins),
+        f"Energies, kcal/mol/atom (noise from held-out folds; hold-outs of {HELD_TOGETHER} trajectories drawn):",
+        table(heat_head, heat_lines), "Spearman correlation of deviation and |error|:",
+        table(["deviation", *kinds], corr),
     ])  # fmt: skip
 
 

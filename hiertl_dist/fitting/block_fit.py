@@ -28,10 +28,10 @@ from .settings import FitSettings
 from .view_priors import probe_rows_of, with_prior
 from .view_solutions import as_regulariser, energies_of, solution_of, solved_whole
 from .views import weighted, whole_view, with_automatic
-from .weights import AUTO, check_fit_weights, explicit
+from .weights import EVIDENCE, check_fit_weights, explicit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from ..algebra import LinearSolution, Regulariser
@@ -209,7 +209,7 @@ def _reduce_and_solve(
     for kind in kinds:
         summaries = reduce_rows(
             plan, names, store=store, frozen=frozen, method=kind, executor=executor, memory=memory,
-            regulariser=settings.regulariser["kind"], energies=energies,
+            regulariser=settings.regulariser["kind"], by_evidence=settings.weights == EVIDENCE, energies=energies,
         )  # fmt: skip
         summaries = replace(summaries, pooled=pooling.pooled, notes=(*summaries.notes, *pooling.notes))
         try:
@@ -230,7 +230,7 @@ def solve_summaries(
     """The whole view of summaries, weighted, and its answer; one item, so that every process gets the same bits."""
     given = whole_view(summaries, settings.weights, settings.objective)
     given = with_prior(given, settings.prior, summaries.frozen, probes)
-    task = partial(_weigh_and_solve, given=given, automatic=settings.weights == AUTO)
+    task = partial(_weigh_and_solve, given=given, weights=settings.weights)
     answer = executor.run(task, [regulariser], label=str, what=f"solve {'+'.join(summaries.blocks)}")[0]
     if isinstance(answer, UnsafeGram):
         raise answer
@@ -239,10 +239,10 @@ def solve_summaries(
 
 
 def _weigh_and_solve(
-    regulariser: Regulariser, *, given: View, automatic: bool
+    regulariser: Regulariser, *, given: View, weights: Mapping[str, float] | str
 ) -> tuple[LinearSolution, AutoWeights | None] | UnsafeGram:
     try:
-        given = weighted(given) if automatic else given
+        given = weighted(given, weights, regulariser)
         return solved_whole(given, regulariser), given.automatic
     except UnsafeGram as error:  # an answer, not a failure of the task: method "auto" goes on from it
         return error

@@ -38,6 +38,10 @@ SOLVE_SQUARES: Final = {
 """Squares of the width that combining and solving need; 3.1 (4.1 where columns depend on others), 4.1, 6.0, 7.0, 6.9
 with nearly all columns active, 9.0, 10.1 and 10.1 were measured, the summary of one large group included."""
 
+EVIDENCE_SQUARES: Final = 16.0
+"""The same where weights are by evidence: 12.9 with ridge and 14.9 with Bayesian ridge were measured, the rows of three
+kinds included."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Summaries(Shown, card=summaries_card):
@@ -172,9 +176,13 @@ class Summaries(Shown, card=summaries_card):
         return reduce(lambda total, other: total.merge(other), (self.offset(g).scale(weights[g]) for g in used))
 
 
-def solve_bytes(width: int, regulariser: str | None = None) -> int:
-    """Peak bytes of the worker that combines and solves, by kind of regulariser; where it is not said, the most."""
+def solve_bytes(width: int, regulariser: str | None = None, by_evidence: bool = False) -> int:
+    """Peak bytes of the worker that combines and solves, by kind of regulariser; where it is not said, the most.
+
+    ``by_evidence`` says whether weights are.
+    """
     squares = max(SOLVE_SQUARES.values()) if regulariser is None else SOLVE_SQUARES[regulariser]
+    squares = EVIDENCE_SQUARES if by_evidence else squares
     return PROCESS_BYTES + int(8 * squares * width**2)
 
 
@@ -189,6 +197,7 @@ def reduce_rows(
     executor: Executor,
     memory: int | None = None,
     regulariser: str | None = None,
+    by_evidence: bool = False,
     energies: EnergyTerms | None = None,
 ) -> Summaries:
     """Reduce the rows of a plan, in the columns of some blocks, to one summary per group.
@@ -213,6 +222,8 @@ def reduce_rows(
         Bytes that all workers may take together; default: what is available.
     regulariser : str, optional
         Kind of the solve that follows, whose memory is checked beforehand; ``None``: any.
+    by_evidence : bool, default False
+        Whether weights will be by evidence, which takes more memory.
     energies : EnergyTerms, optional
         How one-body energies are treated; default: labels lose those of the frozen models.
 
@@ -244,7 +255,7 @@ def reduce_rows(
     if not plan.segments:
         raise InputError(f"no rows to fit blocks {', '.join(names)} on")
     memory = executor.memory() if memory is None else memory
-    solving = solve_bytes(source.width, regulariser)
+    solving = solve_bytes(source.width, regulariser, by_evidence)
     check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)
     reduced = reduce_segments(
         plan, source, executor=executor, memory=memory, what=f"reduce {'+'.join(names)}", method=method

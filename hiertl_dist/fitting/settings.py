@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..algebra import regulariser_faults
+from ..algebra import regulariser_faults, regulariser_from_dict
 from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
@@ -18,7 +18,8 @@ from ..model.priors import MIXED, ZERO, Prior
 from ..text.display import Shown
 from ..text.problems import joined
 from ..text.table_keys import REGULARISERS, elsewhere
-from .weights import AUTO, checked_choice
+from .evidence_weights import require_prior
+from .weights import AUTO, EVIDENCE, checked_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,8 +46,10 @@ class FitSettings(Shown):
         ``{"kind": "ridge", "alpha": 1e-4}``; kinds are ``none`` (default), ``svd``, ``ridge``, ``lasso``,
         ``elastic_net``, ``adaptive_lasso``, ``bayesian_ridge`` and ``ard``. See
         :func:`~hiertl_dist.algebra.regulariser_from_dict` and section 7 of docs/theory.md.
-    weights : Mapping from str to float, or "auto"
-        ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind of row, by source, or
+    weights : Mapping from str to float, "auto" or "evidence"
+        ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; ``"evidence"``, from the noise of each kind
+        of row that the evidence of a ridge or Bayesian ridge says, see
+        :func:`~hiertl_dist.fitting.evidence_weights.evidence_weights`; or by kind of row, by source, or
         ``source/kind``; they multiply rows, so the objective holds their squares. ``{}``: every row alike. See section
         8 of docs/theory.md.
     objective : {"lsq", "plain"}
@@ -105,6 +108,12 @@ class FitSettings(Shown):
             places = "".join(f"; {key!r} is a key of {place}" for key, place in known.items())
             texts = [f"regulariser: {fault}{places if 'expected keys' in fault else ''}" for fault in faults]
             raise InputError(texts[0]) if len(texts) == 1 else joined(texts, InputError)
+        if self.weights == EVIDENCE:
+            require_prior(regulariser_from_dict(dict(self.regulariser)))
+            if self.method != "rfactor":
+                raise InputError(
+                    f'weights: "{EVIDENCE}" needs triangular factors, method "rfactor"; found method {self.method!r}'
+                )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..algebra import BayesianRidge
 from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..frames.pooling import named_sources
@@ -28,12 +29,14 @@ from ..model.truncation import lower_basis
 from .reduction import Summaries
 from .stored_pooling import refuse_pooled
 from .view_priors import with_prior
+from .view_solutions import as_regulariser
 from .views import View, group_factors, weighted
-from .weights import AUTO, checked_choice, explicit
+from .weights import AUTO, EVIDENCE, checked_choice, explicit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from ..algebra import Regulariser
     from ..model.blocks import Block
     from .probe_rows import ProbeRows
 
@@ -50,6 +53,7 @@ def view(
     without: Sequence[str] = (),
     folds: Collection[int] | None = None,
     weights: Mapping[str, float] | str = AUTO,
+    regulariser: Regulariser | Mapping[str, Any] | None = None,
     objective: str = "lsq",
     missing_energies: MissingEnergies = "refuse",
     left_open: Collection[str] = (),
@@ -78,9 +82,13 @@ def view(
         Patterns of sources or compositions that are left out.
     folds : Collection of int, optional
         Numbers of the folds that are used; default: all.
-    weights : Mapping from str to float, or "auto"
-        ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; or by kind, source, composition,
-        ``source/kind`` or ``composition/kind``; they multiply rows, so the objective holds their squares.
+    weights : Mapping from str to float, "auto" or "evidence"
+        ``"auto"``, see :func:`~hiertl_dist.fitting.weights.auto_weights`; ``"evidence"``, see
+        :func:`~hiertl_dist.fitting.evidence_weights.evidence_weights`; or by kind, source, composition, ``source/kind``
+        or ``composition/kind``; they multiply rows, so the objective holds their squares.
+    regulariser : Regulariser or Mapping, optional
+        With weights by evidence, the one that the view will be fitted with, ridge or Bayesian ridge, whose prior the
+        evidence takes; default: Bayesian ridge.
     objective : {"lsq", "plain"}
         How often rows count: as in chimes_lsq, or once each.
     missing_energies : {"refuse", "fit", "zero"}
@@ -116,6 +124,8 @@ def view(
     names = tuple(b.name for b in free if any(t.block == b.name for t in basis.types))
     used = free_sets(summaries, [b.elements for b in free if b.name in names], sets)
     checked_choice(weights)
+    if regulariser is not None and weights != EVIDENCE:
+        raise InputError(f'view: regulariser: counts with weights = "{EVIDENCE}" alone, found weights {weights!r}')
     _refuse_pooled(summaries, without, explicit(weights))
     factors = group_factors(_choose_groups(summaries, used, without, folds), weights, objective, "view")
     basis, notes = _energies(summaries, basis, free, frozen_models, factors, missing_energies, left_open)
@@ -130,7 +140,7 @@ def view(
     if prior == AUTO_PRIOR and probes is None:
         wanted = Prior(mean=AUTO_PRIOR)
     chosen = with_prior(chosen, wanted, (*summaries.frozen, *frozen_models), probes)
-    return chosen if weights != AUTO else weighted(chosen)
+    return weighted(chosen, weights, BayesianRidge() if regulariser is None else as_regulariser(regulariser))
 
 
 def _refuse_pooled(summaries: Summaries, without: Sequence[str], weights: Mapping[str, float]) -> None:

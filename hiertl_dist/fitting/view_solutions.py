@@ -211,9 +211,11 @@ def solution_of(
         *given.notes,
         *fitted_notes([e for e in given.summaries.energies.open.elements if e not in alone]),
         *undetermined_notes(still, where, energy_labels(given.factors)),
-        *_weights_notes(given, targets),
+        *_weights_notes(given, targets, regulariser),
         *linear.notes,
     )
+    if given.automatic is not None:
+        linear = replace(linear, hyperparameters={**linear.hyperparameters, **given.automatic.hyperparameters()})
     built = built_solution(
         parameters, linear, sums, name=where, blocks=given.blocks, frozen=frozen, regulariser=regulariser,
         weights=given.weights, objective=given.objective, notes=notes,
@@ -221,10 +223,15 @@ def solution_of(
     return built if given.prior.is_flat else replace(built, prior=given.prior.as_dict())
 
 
-def _weights_notes(given: View, targets: Mapping[Group, float]) -> tuple[str, ...]:
-    if given.automatic is None:
+def _weights_notes(given: View, targets: Mapping[Group, float], regulariser: Regulariser) -> tuple[str, ...]:
+    automatic = given.automatic
+    if automatic is None:
         return shares_note(targets, given.factors)
-    return (given.automatic.text(), *given.automatic.notes)
+    own = regulariser_to_dict(regulariser)
+    if automatic.regulariser in (None, own):
+        return (automatic.text(), *automatic.notes)
+    other = f"the weights by evidence are those of the regulariser {automatic.regulariser}, the fit is with {own}"
+    return (automatic.text(), *automatic.notes, other)
 
 
 def energies_of(given: View, linear: LinearSolution) -> tuple[dict[str, float], OpenEnergies]:

@@ -28,13 +28,26 @@ from ..model.parameters import Parameters
 from ..model.priors import Prior
 from ..text.cards import view_card
 from ..text.display import Shown
+from .evidence_weights import evidence_weights
 from .reduction import Summaries
-from .weights import AUTO, AutoWeights, KindRows, auto_weights, by_kind, check_fit_weights, explicit, row_weights
+from .weights import (
+    AUTO,
+    EVIDENCE,
+    AutoWeights,
+    KindRows,
+    auto_weights,
+    by_kind,
+    check_fit_weights,
+    explicit,
+    row_weights,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
+
+    from ..algebra import Regulariser
 
 Kind = TypeVar("Kind", bound=Summary)
 
@@ -56,7 +69,7 @@ class View(Shown, card=view_card):
     frozen : tuple of Parameters
         Models whose columns are taken from the target.
     weights : Mapping from str to float
-        Of groups' rows by name; automatic ones, if nobody named any.
+        Of groups' rows by name; automatic ones or those by evidence, if nobody named any.
     objective : {"lsq", "plain"}
         How often rows count.
     factors : Mapping from Group to float
@@ -189,7 +202,7 @@ def whole_view(summaries: Summaries, weights: Mapping[str, float] | str = AUTO, 
     ----------
     summaries : Summaries
         Of :func:`~hiertl_dist.reduce_rows`.
-    weights : Mapping from str to float, or "auto"
+    weights : Mapping from str to float, "auto" or "evidence"
         As of :func:`~hiertl_dist.view`.
     objective : {"lsq", "plain"}
         How often rows count.
@@ -216,13 +229,21 @@ def group_factors(
     return row_weights(groups, explicit(weights), objective)
 
 
-def weighted(given: View) -> View:
-    """The view with automatic weights."""
-    return with_automatic(given, auto_weights(_rows_by_kind(given), given.unpenalised))
+def weighted(given: View, weights: Mapping[str, float] | str, regulariser: Regulariser) -> View:
+    """The view with the weights that a word stands for, by evidence those with a regulariser; or as it is."""
+    if weights == AUTO:
+        return with_automatic(given, auto_weights(_rows_by_kind(given), given.unpenalised))
+    if weights == EVIDENCE:
+        rows = _rows_by_kind(given)
+        if given.deviation is not None:  # as the prior sees them; probes are no data, and tell no noise
+            own = replace(given.deviation, rows=None)
+            rows = [replace(kind, summary=own.scaled(kind.summary)) for kind in rows]
+        return with_automatic(given, evidence_weights(rows, given.unpenalised, regulariser, given.objective))
+    return given
 
 
 def with_automatic(given: View, automatic: AutoWeights) -> View:
-    """The view with automatic weights that were found for it."""
+    """The view with automatic weights, or those by evidence, that were estimated for it."""
     factors = row_weights(given.factors, automatic.weights, given.objective)
     return replace(given, weights=dict(automatic.weights), factors=factors, automatic=automatic)
 

@@ -19,6 +19,7 @@ from ..algebra.unpenalised import set_apart
 from ..errors import InputError
 from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind
 from ..text.problems import Problems
+from ..text.table_keys import WEIGHTS
 from ..text.words import count_text, percent_text, shown
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from ..algebra import LinearSolution, Summary
 
 AUTO: Final = "auto"
-
+EVIDENCE: Final = "evidence"
+CHOSEN: Final = (AUTO, EVIDENCE)
+"""Words that stand for weights that are chosen when the rows are known."""
 
 SHARE: Final = 0.25
 """Exponent of (rows of the reference kind / rows of a kind): 0 weighs every row by its error alone, ½ gives every kind
@@ -58,9 +61,9 @@ def explicit(weights: Mapping[str, float] | str | None) -> Mapping[str, float]:
 
 
 def checked_choice(weights: Any, where: str = "weights") -> None:
-    """Raise InputError unless weights are ``"auto"`` or a table of finite numbers ≥ 0, of the kinds not all zero."""
-    if isinstance(weights, str) and weights != AUTO:
-        raise InputError(f'{where}: expected a table of numbers or "auto", found {weights!r}')
+    """Raise InputError unless weights are one of CHOSEN or a table of finite numbers ≥ 0, of the kinds not all zero."""
+    if isinstance(weights, str) and weights not in CHOSEN:
+        raise InputError(f"{where}: expected {WEIGHTS}, found {weights!r}")
     problems = Problems()
     for key, value in explicit(weights).items():
         if isinstance(value, bool) or not isinstance(value, Real) or not 0.0 <= value < 1e300:
@@ -189,7 +192,7 @@ class KindRows:
 
 @dataclass(frozen=True)
 class AutoWeights:
-    """Automatic weights and where they come from, by kind of row (force, stress, energy).
+    """Automatic weights, or those by evidence, and where they come from, by kind of row (force, stress, energy).
 
     Attributes
     ----------
@@ -201,9 +204,16 @@ class AutoWeights:
         Root mean square of the labels, frozen models subtracted, and of energies what one-body terms leave:
         kcal/mol/Å, kcal/mol/Å³, kcal/mol.
     residuals : mapping from str to float
-        Those of the first solve, per degree of freedom; absent where it could not be made.
+        Those of the first solve, per degree of freedom; absent where it could not be made, and with evidence.
     notes : tuple of str
         What could not be told.
+    noises : mapping from str to float
+        With evidence, the standard deviations that it gives labels of each kind (of stresses those on the diagonal; of
+        energies those of frames, not per atom), in the units of the spreads; otherwise none.
+    log_evidence : float or None
+        With evidence, its logarithm, of all rows as often as the objective counts them.
+    regulariser : Mapping from str to object or None
+        With evidence, that whose prior it has.
     """
 
     weights: Mapping[str, float]
@@ -211,6 +221,21 @@ class AutoWeights:
     spreads: Mapping[str, float]
     residuals: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    noises: Mapping[str, float] = field(default_factory=dict)
+    log_evidence: float | None = None
+    regulariser: Mapping[str, Any] | None = None
+
+    def hyperparameters(self) -> dict[str, float]:
+        """What was estimated, by the names that a solution gives it.
+
+        Returns
+        -------
+        dict from str to float
+            ``noise_force`` (kcal/mol/Å), ``noise_stress`` (kcal/mol/Å³), ``noise_energy`` (kcal/mol), of those that
+            there are, and ``log_evidence_of_kinds``; nothing of automatic weights.
+        """
+        evidence = {} if self.log_evidence is None else {"log_evidence_of_kinds": self.log_evidence}
+        return {f"noise_{k}": noise for k, noise in self.noises.items()} | evidence
 
     def text(self) -> str:
         """One line for people."""
@@ -218,10 +243,11 @@ class AutoWeights:
         parts = [
             f"{k} {w:.4g} ({count_text(self.rows[k], 'row')}, labels ± {self.spreads[k]:.3g}"
             + (f", residual ± {self.residuals[k]:.3g}" if k in self.residuals else "")
+            + (f", noise ± {self.noises[k]:.3g}" if k in self.noises else "")
             + f" {units[k]})"
             for k, w in self.weights.items()
         ]
-        return f"automatic weights: {', '.join(parts)}"
+        return f"{'weights by evidence' if self.noises else 'automatic weights'}: {', '.join(parts)}"
 
 
 def auto_weights(kinds: Sequence[KindRows], unpenalised: Sequence[int]) -> AutoWeights:

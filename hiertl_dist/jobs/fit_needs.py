@@ -9,7 +9,7 @@ from ..design_matrix.kept_summaries import KeptSummaries, kept_summaries, pooled
 from ..fitting.block_order import own_weights
 from ..fitting.leaves import cut_of, peak_bytes
 from ..fitting.reduction import solve_bytes
-from ..fitting.weights import explicit
+from ..fitting.weights import EVIDENCE, explicit
 from ..frames import pooling as pool
 from ..text.display import listed
 
@@ -62,7 +62,7 @@ def needs_of_fits(
         kept += kept_summaries(segments, width, pooling, method=methods[-1])
         for note in pooling.notes:
             pooled.setdefault(note, []).append(" with ".join(blocks) if not all_at_once else "all blocks at once")
-        solve = max(solve, solve_bytes(width, settings.regulariser["kind"]))
+        solve = max(solve, solve_bytes(width, settings.regulariser["kind"], settings.weights == EVIDENCE))
     notes = [f"fit of {listed(fits_of)}: {note}" for note, fits_of in pooled.items()]
     labelled = frames.facts.groups(frames.facts.n_rows > 0)
     if len(labelled) > pool.MOST_SOURCES:

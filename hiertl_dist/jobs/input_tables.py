@@ -13,7 +13,7 @@ from ..errors import BasisError, HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
 from ..files.paths import local_path, require_file
 from ..fitting.settings import FitSettings
-from ..fitting.weights import AUTO, mistaken_kind, unknown_weight
+from ..fitting.weights import CHOSEN, EVIDENCE, mistaken_kind, unknown_weight
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS as ROW_KINDS
 from ..io.fm_setup import read_fm_setup
@@ -60,7 +60,7 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     NUMBER: lambda v: type(v) in (int, float),
     PATHS: lambda v: KINDS[TEXT](v) or KINDS[TEXTS](v),
     NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
-    WEIGHTS: lambda v: v == AUTO or KINDS[NUMBERS](v),
+    WEIGHTS: lambda v: v in CHOSEN or KINDS[NUMBERS](v),
     NAME_OR_TABLE: lambda v: KINDS[TEXT](v) or KINDS[TABLE](v),
     BYTES: lambda v: KINDS[TEXT](v) or KINDS[INTEGER](v),
     LISTED: lambda v: isinstance(v, list),
@@ -260,13 +260,18 @@ def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
     settings = FitSettings()
     # each by itself, for the first that is wrong ends it
     for key, value in own.items():
+        if value == EVIDENCE:  # it goes with the regulariser
+            continue
         try:
             FitSettings(**{key: value})
         except InputError as error:
             for text in error.problems or (str(error),):
                 problems.add(f"{where}.{text}")
     problems.settle()
-    return FitSettings(**own) if own else settings
+    try:
+        return FitSettings(**own) if own else settings
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from error
 
 
 def _set_named(name: str, where: str) -> ElementSet:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from .undetermined import directions_of, trades_text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -44,9 +46,12 @@ def undetermined_notes(still: OpenEnergies, where: str, labels: EnergyLabels = "
         )
     if together := [e for e in still.elements if e not in alone]:
         named = ", ".join(together)
+        left = still.without(alone)
         notes.append(
-            f"energies of free atoms of {named} are not told apart by the compositions of {where}: of those that fit "
-            "as well the smallest were taken, which is right for these compositions alone"
+            f"energies of free atoms of {named} are not told apart by the compositions of {where}, in which it makes "
+            f"no difference to take {trades_text(directions_of(left.elements, left.directions))}: of those that fit as "
+            "well the smallest were taken, which is right for these compositions alone; [basis] energies can give the "
+            f"energy of {' or '.join(together)}, and frames of other compositions would tell"
             if labels == "some"
             else f"of the energies of free atoms of {named} {where} tells no more than lower blocks did, combinations"
         )

@@ -21,6 +21,9 @@ Direction = Mapping[str, float]
 SMALL: Final = 1e-3
 """Part of a direction, of unit length, that counts as none of it."""
 
+MOST: Final = 100
+"""Changes by whole numbers are told as such up to this amount of the first element."""
+
 SAME: Final = 1e-6
 """Cosine between numbers of atoms and a direction, up to which they are orthogonal."""
 
@@ -55,10 +58,47 @@ def is_determined(directions: Iterable[Direction], counts: Mapping[str, int]) ->
     return all(abs(sum(x * counts.get(e, 0) for e, x in d.items())) <= SAME * size for d in directions)
 
 
+def trades_text(directions: Iterable[Direction]) -> str:
+    """By how much energies of free atoms may change together, in words: ``5 more for each C with 4 less for each N``.
+
+    There is one such change for each independent direction, of as few elements as can be, in whole numbers where small
+    ones do.
+    """
+    texts = []
+    for amounts in _fewest_elements(directions):
+        count = next((k for k in range(1, MOST) if np.allclose(k * amounts, np.round(k * amounts), atol=1e-4)), 1)
+        parts = {e: float(f"{count * x:.4g}") for e, x in zip(elements_of(directions), amounts, strict=True)}
+        words = [f"{abs(x):g} {'more' if x > 0 else 'less'} for each {e}" for e, x in parts.items() if x]
+        texts.append(" with ".join([words[0], " and ".join(words[1:])]) if len(words) > 1 else words[0])
+    return "; ".join(texts)
+
+
+def _fewest_elements(directions: Iterable[Direction]) -> NDArray[np.float64]:
+    """The reduced echelon form of directions (independent ones, elements in order)."""
+    given = list(directions)
+    matrix = np.array([[d.get(e, 0.0) for e in elements_of(given)] for d in given])
+    row = 0
+    for column in range(matrix.shape[1] if len(given) else 0):
+        if row == len(matrix):
+            break
+        largest = row + int(np.argmax(np.abs(matrix[row:, column])))
+        if abs(matrix[largest, column]) <= SMALL:
+            continue
+        matrix[[row, largest]] = matrix[[largest, row]]
+        matrix[row] /= matrix[row, column]
+        others = np.arange(len(matrix)) != row
+        matrix[others] -= np.outer(matrix[others, column], matrix[row])
+        row += 1
+    reduced = matrix[:row]
+    return np.where(np.abs(reduced) > SAME, reduced, 0.0)
+
+
 def undetermined_text(directions: Iterable[Direction]) -> str:
     """What to say of a model beside which these are."""
-    named = ", ".join(elements_of(directions))
+    given = list(directions)
+    named = ", ".join(elements_of(given))
     return (
         f"of the energies of free atoms of {named} only combinations are known, those of the compositions that were "
-        "fitted: energies of others are off by a constant for each such atom; forces and stresses are not"
+        f"fitted, where it makes no difference to take {trades_text(given)}: energies of others are off by a constant "
+        "for each such atom; forces and stresses are not"
     )

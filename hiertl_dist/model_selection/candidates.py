@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..algebra.errors import SOLVER_ERRORS
 from ..design_matrix.planning import PROCESS_BYTES, check_resources
 from ..errors import HiertlError
 from ..evaluation.costs import model_cost, scan_some
 from ..files.json_files import jsonable, write_json
+from ..fitting.reduction import EVIDENCE_SQUARES
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import as_regulariser
 from ..fitting.views import View
+from ..fitting.weights import EVIDENCE
 from ..model.basis import Basis, ClusterType, Elements
 from ..model.priors import Prior
 from ..text.words import count_text
@@ -80,12 +83,13 @@ class Setup:
     probes: Mapping[tuple[int, int], ProbeRows] = field(default_factory=dict)
 
     def view_options(self, choice: Choice) -> dict[str, Any]:
-        """The arguments of :func:`~hiertl_dist.view` for a choice: all of it but the regulariser."""
+        """The arguments of :func:`~hiertl_dist.view` for a choice; weights by evidence are those of its regulariser."""
         prior = Prior.of(choice.prior)
         return {
             "blocks": self.blocks, "sets": self.sets, "frozen": self.frozen, "orders": choice.orders,
             "exclude": choice.exclude, **choice.view, "missing_energies": self.missing_energies,
             "left_open": self.left_open, "probes": self.probes.get((prior.probes, prior.seed)),
+            "regulariser": choice.regulariser if choice.weights == EVIDENCE else None,
         }  # fmt: skip
 
 
@@ -175,7 +179,9 @@ def items_of(models: Sequence[tuple[Choice, Columns]], folds: int) -> list[Item]
         # weightings that have the same regularisers go together
         weightings: dict[str, list[int]] = {}
         for i in places:
-            weightings.setdefault(json.dumps(models[i][0].view, sort_keys=True), []).append(i)
+            # each regulariser has its own weights by evidence
+            own = dict(models[i][0].regulariser) if models[i][0].weights == EVIDENCE else None
+            weightings.setdefault(json.dumps([models[i][0].view, own], sort_keys=True), []).append(i)
         alike: dict[str, list[list[int]]] = {}
         for members in weightings.values():
             alike.setdefault(json.dumps([dict(models[i][0].regulariser) for i in members]), []).append(members)
@@ -226,7 +232,8 @@ def _label(pair: tuple[str, Item]) -> str:
 
 def _item_bytes(item: Item, folds: int) -> int:
     square = 8 * (item.columns.count + 1) ** 2
-    return PROCESS_BYTES + square * (2 * folds * len(item.weightings) + 10)
+    solve = EVIDENCE_SQUARES if any(choice.weights == EVIDENCE for choice in item.weightings) else 10
+    return PROCESS_BYTES + int(square * (2 * folds * len(item.weightings) + solve))
 
 
 def _read_results(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
@@ -244,10 +251,22 @@ def _read_results(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 def _run_item(pair: tuple[str, Item], *, setup: Setup, source: Source, folder: Path | None) -> Any:
     key, item = pair
-    views = [view(source.summaries, **setup.view_options(choice)) for choice in item.weightings]
+    views: list[View] = []
+    refused: dict[int, str] = {}
+    for i, choice in enumerate(item.weightings):
+        # one regulariser alone where weights are by evidence
+        try:
+            views.append(view(source.summaries, **setup.view_options(choice)))
+        except SOLVER_ERRORS as error:
+            refused[i] = f"{type(error).__name__}: {error}"
     cells: Any = None
     models: list[dict[str, Any]] = []
-    for one in _validated(views, item.regularisers, source.pools):
+    validated = iter(_validated(views, item.regularisers, source.pools) if views else ())
+    for i in range(len(item.weightings) * len(item.regularisers)):
+        if (fault := refused.get(i // len(item.regularisers))) is not None:
+            models.append({"failed": fault})
+            continue
+        one = next(validated)
         if one.errors is None:
             models.append({"failed": one.failed})
             continue

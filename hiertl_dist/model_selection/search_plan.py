@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..algebra import regulariser_from_dict
 from ..dataset.systems import COMPOSITION, ELEMENTS
 from ..errors import InputError
 from ..fitting.block_order import (
@@ -19,8 +20,10 @@ from ..fitting.block_order import (
     less,
     wanted_blocks,
 )
+from ..fitting.evidence_weights import require_prior
 from ..fitting.settings import HierarchyOptions
 from ..fitting.summary_pass import with_missing
+from ..fitting.weights import EVIDENCE
 from ..frames.digests import first_equal
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
@@ -210,9 +213,19 @@ def _look_at(part: Part, settings: SearchSettings, options: HierarchyOptions, pr
     _tell_weights(grid, fit, part.frames, part.name, tell)
     tell_orders(part, tell)
     choices = grid.choices(fit) if settings.strategy == "grid" else _ladder_choices(grid, fit)
+    with problems.noting():
+        _check_evidence(grid, fit)
     for choice in choices:
         with problems.noting():
             part.columns([choice])
+
+
+def _check_evidence(grid: Grid, fit: FitSettings) -> None:
+    """Raise InputError where the grid has weights by evidence beside a regulariser that has none."""
+    start = grid.start(fit)
+    if EVIDENCE in [w for w in grid.axes.get("weights", (start.weights,)) if isinstance(w, str)]:
+        for regulariser in grid.axes.get("regulariser", (start.regulariser,)):
+            require_prior(regulariser_from_dict(dict(regulariser)), "search.grid.weights")
 
 
 def _tell_weights(grid: Grid, fit: FitSettings, frames: FrameSequence, name: str, tell: Tell) -> None:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from ..algebra import regulariser_faults, regulariser_from_dict, regulariser_to_dict
 from ..dataset.folds import Folds
 from ..errors import InputError
-from ..fitting.weights import AUTO
+from ..fitting.weights import CHOSEN
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, OBJECTIVES
 from ..model.priors import ZERO
 from ..text.display import Shown
 from ..text.problems import Problems, joined, require_known, respelled
-from ..text.table_keys import AXES, SEARCH
+from ..text.table_keys import AXES, SEARCH, WEIGHTS
 from ..text.words import shown
 from .grid_axes import axis_of, exclusions_axis, orders_axis, priors_axis
 
@@ -313,22 +313,22 @@ def _regularisers(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
 
 
 def _weights(value: Any, where: str) -> dict[str, tuple[Any, ...]]:
-    if value == AUTO:
-        return {"weights": (AUTO,)}
+    if isinstance(value, str) and value in CHOSEN:
+        return {"weights": (value,)}
     if isinstance(value, list):
         tables: list[dict[str, float] | str] = []
         for i, table in enumerate(value):
-            if table == AUTO:
-                tables.append(AUTO)
+            if isinstance(table, str) and table in CHOSEN:
+                tables.append(table)
                 continue
             if not isinstance(table, dict):
-                raise InputError(f'{where}[{i}]: expected a table of numbers or "auto", found {table!r}')
+                raise InputError(f"{where}[{i}]: expected {WEIGHTS}, found {table!r}")
             axes = _weights(table, f"{where}[{i}]") if table else {}
             names = [a.partition(".")[2] for a in axes]
             tables += [dict(zip(names, v, strict=True)) for v in itertools.product(*axes.values())]
         return {"weights": axis_of(tables, where)}
     if not isinstance(value, dict):
-        raise InputError(f'{where}: expected "auto", a table of numbers or a list of such tables, found {value!r}')
+        raise InputError(f"{where}: expected {WEIGHTS}, or a list of such, found {value!r}")
     if not value:
         return {"weights": ({},)}
     listed = {k: v if isinstance(v, list) else [v] for k, v in value.items()}

@@ -25,6 +25,7 @@ from ..fitting.settings import HierarchyOptions
 from ..fitting.store_names import named_stores
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import solve
+from ..fitting.weights import explicit
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, person_kind
 from ..model.one_body import one_body_values
@@ -345,8 +346,9 @@ def _climb(
 
 def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> Solution | str:
     """The fit on all folds, or why there is none."""
-    chosen = view(summaries, **setup.view_options(choice))
+    options = setup.view_options(choice)
     try:
+        chosen = view(summaries, **options)
         return solve(chosen, choice.regulariser, penalty=part.fit.penalty, name=part.name, frames=part.frames)
     except (*SOLVER_ERRORS, ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
         if isinstance(error, HiertlError) and not isinstance(error, SOLVER_ERRORS):
@@ -355,7 +357,8 @@ def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> S
 
 
 def _rows(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> dict[str, int]:
-    chosen = view(summaries, **setup.view_options(choice))
+    # whatever the weights are, the rows are the same
+    chosen = view(summaries, **setup.view_options(replace(choice, weights=explicit(choice.weights))))
     rows: dict[str, int] = {}
     for group in chosen.factors:
         kind = person_kind(group.kind)

@@ -105,7 +105,8 @@ def posterior_card(posterior: Any) -> Card:
         for kind, n in posterior.noise.items()
     )
     title = card.title.replace("Solution", "ModelPosterior", 1)
-    return Card(title, card.facts, ("kind", "noise", "", "scale", "rows", "told by rows"), rows)
+    facts = (*card.facts, *notes_of([note for n in posterior.noise.values() if (note := n.shared_note())]))
+    return Card(title, facts, ("kind", "noise", "", "scale", "rows", "told by rows"), rows)
 
 
 def committee_card(committee: Any) -> Card:

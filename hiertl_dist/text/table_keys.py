@@ -18,7 +18,7 @@ SWITCH: Final = "true or false"
 NUMBER: Final = "a number"
 PATHS: Final = "a string or a list of strings"
 NUMBERS: Final = "a table of numbers"
-WEIGHTS: Final = 'a table of numbers or "auto"'
+WEIGHTS: Final = 'a table of numbers, "auto" or "evidence"'
 REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
 NAME_OR_TABLE: Final = "a name or a table"
 BYTES: Final = "bytes such as '8 GiB'"

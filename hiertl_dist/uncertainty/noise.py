@@ -5,6 +5,7 @@ For :mod:`hiertl_dist.uncertainty.predictive`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,8 @@ from ..algebra.posterior import Posterior
 from ..algebra.posterior import posterior as linear_posterior
 from ..fitting.view_solutions import residual_squares, rows_for, solved
 from ..fitting.views import View
-from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind
+from ..frames.rows import KINDS, OBJECTIVES, POOLED, Group, person_kind
+from ..model.one_body import one_body_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 WIDEST: Final = 1e6
 """How many times larger or smaller than the mean variance of the coefficients a noise² is looked for."""
+
+SHARED: Final = 0.4
+"""Errors about the means of their sources, over all errors, below which five sixths of their squares are shared."""
 
 PRIOR: Final = 4.0
 """Variance of log scale² before any row is seen: a scale between 0.4 and 2.7 is likely."""
@@ -47,12 +52,36 @@ class KindNoise:
         That it was estimated from.
     held_out : bool
         Whether these were left out of the fits.
+    within : float
+        Of energies that were left out, the standard deviation of their errors about the mean error of their source and
+        composition, kcal/mol/atom; NaN otherwise, or where no source says it. Well below ``noise`` it means that the
+        frames of a source are off by the same amount: by something that positions do not tell, such as the temperature
+        of electrons, or a setting of the reference method that is not the same for all. See :meth:`shared_note`.
     """
 
     noise: float
     scale: float
     rows: int
     held_out: bool
+    within: float = math.nan
+
+    def shared_note(self) -> str:
+        """What people should know of errors that the frames of a source share; nothing where they share no large part.
+
+        Returns
+        -------
+        str
+            A sentence, or an empty one.
+        """
+        if not self.within < SHARED * self.noise:
+            return ""
+        return (
+            f"errors of energies are ± {self.noise:.3g} kcal/mol/atom, but ± {self.within:.3g} about the mean of their "
+            "source: frames of a source are off by about the same amount, because they are alike, or by something that "
+            "positions do not tell, such as the temperature of electrons in free energies or a setting of the reference"
+            " method. If so, deviations of energies are too wide for most sources and too narrow for a few, and labels "
+            "without that part mend it (energies extrapolated to no smearing)"
+        )
 
 
 def kinds_of(given: View) -> list[str]:
@@ -127,7 +156,10 @@ def _with_free_energies(given: View, factor: RFactor, regulariser: Regulariser, 
 
 @dataclass
 class Cell:
-    """Rows of a kind, source, composition and fold: their number, Σ error² and Σ variance; energies per atom."""
+    """Rows of a kind, source, composition and fold: their number, Σ error² and Σ variance; energies per atom.
+
+    ``shared`` is the number times the squared mean of the errors of energies, NaN where that is not known.
+    """
 
     kind: str
     source: str
@@ -136,6 +168,24 @@ class Cell:
     rows: int = 0
     squares: float = 0.0
     variances: float = 0.0
+    shared: float = math.nan
+
+
+def _shared_squares(given: View, group: Group, coefficients: NDArray[np.float64]) -> float:
+    """Rows times the squared mean error per atom of the energies of a group, from its factor; NaN where it can't tell.
+
+    The one-body columns add up to the number of atoms in every row, so that their product with the residuals is the sum
+    of the errors.
+    """
+    summaries, factor = given.summaries, given.summaries.groups[group]
+    assert isinstance(factor, RFactor)
+    columns = [summaries.columns[i] for b in summaries.blocks_in(group) for i in summaries.starts[b]]
+    atoms = factor.r[:, one_body_columns(columns)].sum(axis=1)
+    if not np.isclose(atoms @ atoms, factor.rows * group.atoms**2, rtol=1e-9, atol=0.0) or group.source == POOLED:
+        return math.nan
+    layer = given.layer(group, factor)
+    residual = factor.r[:, layer.kept] @ coefficients[layer.places] - factor.r @ layer.target
+    return float(atoms @ residual) ** 2 / (factor.rows * group.atoms**4)
 
 
 def _leverage_of(given: View, group: Group, linear: Posterior) -> float:
@@ -165,6 +215,8 @@ def held_out_cells(item: tuple[int, RFactor], *, given: View, regulariser: Regul
         cell.rows += given.summaries.rows(group)
         cell.squares += per_atom * float(squares[group][0])
         cell.variances += per_atom * linear.noise**2 * _leverage_of(given, group, linear)
+        if group.kind == "energy":  # the one group of its cell
+            cell.shared = _shared_squares(given, group, answer.coefficients)
     return list(cells.values())
 
 
@@ -181,8 +233,9 @@ def fitted_noise(cells: Sequence[Cell]) -> KindNoise:
     shares = rows / rows.sum()
     typical = float(shares @ variances)
     total = int(rows.sum())
+    within = _within(cells)
     if not typical > 0.0:
-        return KindNoise(float(np.sqrt(shares @ errors)), 1.0, total, True)
+        return KindNoise(float(np.sqrt(shares @ errors)), 1.0, total, True, within)
 
     def scale2(ratio: float) -> float:
         return max(float(shares @ (errors / (variances + ratio))), 1e-300)
@@ -201,7 +254,16 @@ def fitted_noise(cells: Sequence[Cell]) -> KindNoise:
     around = coarse[max(best - 1, 0)], coarse[min(best + 1, len(coarse) - 1)]
     ratio = typical * np.exp(float(minimize_scalar(cost, bounds=around, method="bounded").x))
     scale = np.sqrt(scale2(ratio))
-    return KindNoise(float(scale * np.sqrt(ratio)), float(scale), total, True)
+    return KindNoise(float(scale * np.sqrt(ratio)), float(scale), total, True, within)
+
+
+def _within(cells: Sequence[Cell]) -> float:
+    """Standard deviation of errors about the means of their cells; NaN where there are not two sources that say it."""
+    known = [c for c in cells if c.rows > 1 and not math.isnan(c.shared)]
+    if len({c.source for c in known}) < 2:
+        return math.nan
+    left = sum(c.squares - c.shared for c in known)
+    return math.sqrt(max(left, 0.0) / sum(c.rows - 1 for c in known))
 
 
 def noise_in_sample(given: View, linear: Posterior, values: NDArray[np.float64]) -> dict[str, KindNoise]:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic import labelled, random_frames, random_parameters, small_basis
+
+from hiertl_dist import solve, summarise, view
+from hiertl_dist.executors import SerialExecutor
 
 SHARED = ("bench", "calibration", "measure")
 
@@ -44,6 +48,26 @@ def test_every_frame_is_predicted_by_fits_that_did_not_see_it(record):
         mean = np.average(np.square(bins["error"]), weights=bins["count"])
         assert mean == pytest.approx(own["rmse"] ** 2, rel=1e-9)
         assert bins["sigma"] == sorted(bins["sigma"])
+
+
+def test_energies_without_the_heat_of_electrons(record):
+    before, after = record["energies"].values()
+    assert before["rmse"] == pytest.approx(record["calibration"]["held out"]["energy"]["rmse"], rel=1e-9)
+    assert 0.0 < after["within"] < after["rmse"] != before["rmse"]
+    assert 0.0 <= after["by_heat"] < 1.0
+    assert before["draws"] == sorted(before["draws"])
+
+
+def test_labels_are_changed_in_the_factors_as_in_the_frames(benchmark):
+    basis = small_basis((3, 2, 0), elements=("C",))
+    frames = labelled(random_frames({"C": 12}, atoms=9, groups=("a_T5000", "b_T12000")), random_parameters(basis))
+    lifted, changed = benchmark.without_electrons(frames, summarise(frames, basis, executor=SerialExecutor()))
+    assert lifted[1].energy - frames[1].energy == pytest.approx(9 * benchmark.ELECTRONS * 1.44)
+    fits = [
+        solve(view(s), {"kind": "ridge", "alpha": 0.1})
+        for s in (changed, summarise(lifted, basis, executor=SerialExecutor()))
+    ]
+    np.testing.assert_allclose(*(fit.parameters.coefficients for fit in fits), rtol=1e-6, atol=1e-8)
 
 
 def test_the_report_and_the_plot(benchmark, record, tmp_path):

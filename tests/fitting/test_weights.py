@@ -102,7 +102,7 @@ def test_weights_that_are_named_stay_as_they_are_and_say_what_they_do():
     (line,) = (n for n in solution.notes if "shares of the sum of squares" in n)
     shares = [float(x) for x in re.findall(r"([\d.e+-]+) %", line)]
     assert sum(shares) == pytest.approx(100, abs=2)
-    with pytest.raises(InputError, match="weights: expected a table of numbers or \"auto\", found 'best'"):
+    with pytest.raises(InputError, match='weights: expected a table of numbers, "auto" or "evidence", found \'best\''):
         FitSettings(weights="best")
 
 

@@ -200,7 +200,7 @@ class TestInput:
             ("data.path", 5, "a string or a list of strings"),
             ("data.start", "1", "an integer"),
             ("fit.regulariser", "ridge", "a table such as {kind = 'ridge', alpha = 1e-4}"),
-            ("fit.weights", {"force": "x"}, 'a table of numbers or "auto"'),
+            ("fit.weights", {"force": "x"}, 'a table of numbers, "auto" or "evidence"'),
             ("fit.objective", ["lsq"], "a string"),
             ("fit.include_fewer", "yes", "true or false"),
             ("fit.penalty", {"scale": True}, "a table of numbers"),
@@ -230,6 +230,7 @@ class TestInput:
             ({"output": {"units": "Ha"}}, "output.units: expected one of ('kcal', 'eV'), found 'Ha'"),
             ({"fit": {"blocks": {"CO": {}}}}, "fit.blocks.CO: ['O'] not among the elements ['C', 'N']"),
             ({"fit": {"blocks": {"CN": {}, "N-C": {}}}}, "fit.blocks: CN is given twice, the second time as 'N-C'"),
+            ({"fit": {"weights": "evidence"}}, 'fit.weights: "evidence" needs a regulariser that is a Gaussian prior'),
             ({"fit": {"policy": "ignore"}}, "fit.policy: expected one of ('refuse', 'skip_frame', 'lsq', 'damp')"),
         ],
         ids=lambda v: "" if isinstance(v, str) else next(iter(v)),
@@ -238,6 +239,14 @@ class TestInput:
         with pytest.raises(InputError) as caught:
             Input.from_dict(minimal | change)
         assert text in str(caught.value)
+
+    def test_weights_by_evidence_go_with_the_regulariser(self, minimal):
+        bayes = {"kind": "bayesian_ridge"}
+        job = Input.from_dict(minimal | {"fit": {"weights": "evidence", "regulariser": bayes, "objective": "plain"}})
+        assert (job.fit.weights, job.fit.regulariser) == ("evidence", bayes)
+        lasso = {"blocks": {"CN": {"regulariser": {"kind": "lasso", "lam": 0.1}}}}
+        with pytest.raises(InputError, match=r"fit\.blocks\.CN\.weights: \"evidence\" needs .* found kind \"lasso\""):
+            Input.from_dict(minimal | {"fit": {"weights": "evidence", "regulariser": bayes, **lasso}})
 
     def test_what_is_no_toml_is_refused_with_its_line(self, tmp_path):
         path = tmp_path / "input.toml"

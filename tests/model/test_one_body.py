@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic import labelled, random_frames, random_parameters, small_basis
+from synthetic import labelled, random_frame, random_frames, random_parameters, small_basis
 from view_oracle import dense, least_squares
 
 from hiertl_dist import (
@@ -428,6 +428,45 @@ def test_a_known_combination_is_settled_by_any_block_that_tells(told):
     fit, _ = climb(frames, THREE, weights={})
     assert not fit.left_open.elements
     np.testing.assert_allclose(predictions(fit.model.parameters, whole)[0], [f.energy for f in whole], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said", "free"),
+    [
+        # as many C as N in each, O as it comes
+        (({"C": 2, "N": 2, "O": 1}, {"C": 2, "N": 2, "O": 3}), "C, N are not told apart by the compositions of CNO, in "
+         "which it makes no difference to take 1 more for each C with 1 less for each N: ", ["O"]),
+        # on the line between C2N2O and C1N1O3
+        (({"C": 2, "N": 2, "O": 1}, {"C": 4, "N": 2, "O": 4}, {"C": 6, "N": 4, "O": 5}),
+         "to take 3 more for each C with 2 less for each N and 2 less for each O: ", []),
+        (({"C": 2, "N": 3, "O": 1},), "to take 1 more for each C with 2 less for each O; 1 more for each N with 3 less "
+         "for each O: ", []),
+    ],
+    ids=["pair", "line", "point"],
+)  # fmt: skip
+def test_compositions_on_a_line_name_what_they_do_not_tell(counts, said, free):
+    frames = []
+    for i, numbers in enumerate(counts * 3):
+        species = tuple(e for e, n in numbers.items() for _ in range(n))
+        frames.append(replace(random_frame(("C",), i, atoms=len(species)), species=species))
+    frames = labelled(frames, TRUE_THREE)
+    lower = without_one_body([TRUE_THREE.restricted({"C", "N", "O", "CN", "CO", "NO"})])
+    settings = FitSettings({"kind": "ridge", "alpha": 1e-8}, weights={}, missing_energies="fit")
+    fit = fit_block(frames, THREE, "CNO", frozen=lower, settings=settings, executor=SERIAL).solution
+    (note,) = (n for n in fit.notes if "not told apart" in n)
+    assert said in note
+    assert "[basis] energies can give the energy of C or N" in note
+    fitted, truth = energies(fit.parameters), energies(TRUE_THREE)
+    for element in free:
+        assert fitted[element] == pytest.approx(truth[element], abs=1e-2)
+    for numbers in counts:  # combinations that are known are right
+        known, true = (sum(n * values[e] for e, n in numbers.items()) for values in (fitted, truth))
+        assert known == pytest.approx(true, abs=0.1)
+    # one energy of those that move together, given, settles the others
+    settled = THREE.with_energies({"C": truth["C"]} | ({"N": truth["N"]} if len(counts) == 1 else {}), "kcal")
+    fit = fit_block(frames, settled, "CNO", frozen=lower, settings=settings, executor=SERIAL).solution
+    assert not any("not told apart" in n for n in fit.notes)
+    assert energies(fit.parameters) == pytest.approx(truth, abs=0.1)
 
 
 def test_a_fit_states_the_energies_of_its_own_elements():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import labelled, random_frame, random_parameters, small_basis
+from synthetic import labelled, random_frame, random_frames, random_parameters, small_basis
 from view_oracle import dense, frames_of
 from view_oracle import plain_view as view
 
@@ -22,6 +22,7 @@ from hiertl_dist.algebra import (
     Ridge,
     TruncatedSVD,
 )
+from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, MismatchError
 from hiertl_dist.evaluation.energies import Evaluation
@@ -235,6 +236,30 @@ def test_noise_where_all_variances_are_alike(squares, variances, noise, scale):
         assert found.noise == pytest.approx(noise, rel=0.01)
         assert found.scale == pytest.approx(scale, rel=0.01)
     assert found.scale**2 * variances + found.noise**2 == pytest.approx(squares, rel=1e-6)
+
+
+def test_errors_that_frames_of_a_source_share_are_told():
+    """Energies of a source moved together: their errors about its mean are those of frames predicted one by one."""
+    basis, groups = small_basis((3, 2, 0), elements=("C",)), tuple("abcdef")
+    truth = random_parameters(basis, 3)
+    frames = noisy(labelled(random_frames({"C": 36}, atoms=9, groups=groups), truth))
+    moved = [replace(f, energy=f.energy + 90.0 * (groups.index(f.group) - 2.5)) for f in frames]
+    for labels, shares in ((frames, False), (moved, True)):
+        summaries = summarise(labels, basis, folds=Folds(3, split="group"), executor=SERIAL)
+        found = posterior(view(summaries), Ridge(ALPHA))
+        fold_of = {g.source: g.fold for g in summaries.groups}
+        squares = 0.0
+        for source, fold in fold_of.items():
+            fit = solve(
+                view(summaries, folds=[f for f in range(3) if f != fold], weights=found.view.weights), Ridge(ALPHA)
+            )
+            own = [f for f in labels if f.group == source]
+            said = Model(fit.parameters).evaluate(own)
+            squares += 5 * np.var([(s.energy - f.energy) / 9 for s, f in zip(said, own, strict=True)], ddof=1)
+        energy = found.noise["energy"]
+        assert energy.within == pytest.approx(np.sqrt(squares / 30), rel=1e-6)
+        assert ("about the mean of their source" in repr(found)) == shares == (energy.within < 0.4 * energy.noise)
+        assert np.isnan(found.noise["force"].within)
 
 
 def test_draws_of_the_coefficients_spread_as_predicted(chosen):
