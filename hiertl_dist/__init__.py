@@ -63,6 +63,13 @@ if TYPE_CHECKING:
     from .io.fm_setup import read_fm_setup
     from .io.trajectories import iter_frames, read_frames
     from .jobs.input_file import Input
+    from .library.adding import add_file as add_to_library
+    from .library.checking import check_library
+    from .library.entry import LibraryBlock
+    from .library.exporting import export_model as export_from_library
+    from .library.folder import BlockLibrary, open_library
+    from .library.growing import grow_library
+    from .library.settings import LibrarySettings
     from .model.basis import Basis, ClusterType, Cutoff, Edge, Pair
     from .model.blocks import Block, Column, blocks_of, columns_of, lsq_order
     from .model.parameters import Parameters, Penalty
@@ -92,19 +99,21 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
-    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "Calculator", "CheckRow", "CheckSettings",
-    "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset", "DesignRows",
-    "DesignStore", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut",
-    "HierarchyFit", "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError",
-    "Input", "InputError", "LabelSummary", "LaunchError", "LockError", "MismatchError", "MissingFileError", "Model",
-    "ModelCheck", "ModelPosterior", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction",
-    "Prior", "ProbeRows", "ProbeSet", "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError",
-    "SuggestedInput", "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
-    "assemble", "blocks_of", "calibration", "check_model", "columns_of", "committee", "cross_validate", "design_rows",
-    "executor", "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "hold_out", "iter_frames",
-    "lattice_frames", "leverage", "lsq_order", "md_frames", "open_summaries", "path", "plan", "posterior", "predict",
-    "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select", "solve",
-    "suggest_input", "summarise", "summarise_labels", "survey", "view",
+    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLibrary", "Calculator", "CheckRow",
+    "CheckSettings", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset",
+    "DesignRows", "DesignStore", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError",
+    "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError",
+    "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
+    "LockError", "MismatchError", "MissingFileError", "Model", "ModelCheck", "ModelPosterior", "Pair",
+    "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
+    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries",
+    "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
+    "add_to_library", "assemble", "blocks_of", "calibration", "check_library", "check_model", "columns_of", "committee",
+    "cross_validate", "design_rows", "executor", "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy",
+    "frames_from_ase", "grow_library", "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
+    "md_frames", "open_library", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup",
+    "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select", "solve", "suggest_input",
+    "summarise", "summarise_labels", "survey", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -141,6 +150,13 @@ _PLACES: Final = {
     "io.fm_setup": "read_fm_setup",
     "io.trajectories": "iter_frames read_frames",
     "jobs.input_file": "Input",
+    "library.adding": "add_file=add_to_library",
+    "library.checking": "check_library",
+    "library.entry": "LibraryBlock",
+    "library.exporting": "export_model=export_from_library",
+    "library.folder": "BlockLibrary open_library",
+    "library.growing": "grow_library",
+    "library.settings": "LibrarySettings",
     "model.basis": "Basis ClusterType Cutoff Edge Pair",
     "model.blocks": "Block Column blocks_of columns_of lsq_order",
     "model.parameters": "Parameters Penalty",

@@ -8,7 +8,9 @@ from pathlib import Path
 from ..executors import KINDS
 from .check_command import check_parser
 from .import_command import import_parser
+from .library_command import library_parser
 from .look_commands import add_overwrite, look_parsers, reading_parser
+from .merging import add_model_options
 from .probes_command import probes_parser
 
 
@@ -78,9 +80,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("files", nargs="+", type=Path)
     one.add_argument("-o", "--output", type=Path, required=True)
     one.add_argument("--add", action="store_true", help="sum coefficients of types that two files have")
-    one.add_argument("--penalty", nargs=2, type=float, metavar=("SCALE", "DISTANCE"), help="wall of the merged model")
+    one.add_argument("--blocks", nargs="+", help="only these blocks of the files, also of a single one")
+    add_model_options(one)
     add_overwrite(one)
-    one.add_argument("--reduced", action="store_true", help="leave out many-body values of at most 1e-6")
+    library_parser(verbs, common)
     probes_parser(verbs, common)
     one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
     one.add_argument("--executor", choices=KINDS, default="auto")

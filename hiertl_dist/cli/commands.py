@@ -1,7 +1,7 @@
 """The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
 Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
-3 not enough memory or disk; 4 ``doctor`` found problems, or a model failed a ``check``; 130 interrupted.
+3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 from .check_command import check
 from .command_line import parser
 from .import_command import import_data
+from .library_command import run_library
 from .look_commands import look, reading_options
+from .merging import models_of, renamed
 from .probes_command import probes
 
 if TYPE_CHECKING:
@@ -251,7 +253,7 @@ def _ready_rows(arguments: argparse.Namespace, job: Input, runner: Executor, tel
 
     if getattr(arguments, "fresh", False):
         renew_rows(job, runner, tell)
-    elif job.keep_rows:
+    elif job.keep_rows and (job.library is None or job.store != job.library.rows):  # there each basis has its own
         for note in other_stores(job.store, job.basis, job.fit.policy):
             tell(f"note: {note}")
 
@@ -331,7 +333,7 @@ def _tell_notes(models: Iterable[Model]) -> None:
 
 def _merge(arguments: argparse.Namespace) -> int:
     from ..errors import InputError
-    from ..evaluation.energies import Model, read_parts
+    from ..evaluation.energies import Model
     from ..executors import refuse_many
     from ..files.paths import refuse_overwriting
     from ..model.basis import cluster_name
@@ -340,9 +342,9 @@ def _merge(arguments: argparse.Namespace) -> int:
     refuse_many("merge", executors=False)
     refuse_overwriting([arguments.output], arguments.overwrite, "-o", arguments.files)
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
-    parts = [Model(read_parts(p)) for p in arguments.files]
+    parts = models_of(arguments.files, arguments.blocks)
     _tell_notes(parts)
-    model = Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty)
+    model = renamed(Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty), arguments.rename)
     stated = {p.elements for p in model.parameters.basis.pairs}
     pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
     if missing := [cluster_name(p) for p in pairs if p not in stated]:
@@ -390,7 +392,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 _VERBS = {
     "inspect": look, "init": look, "import": _import, "plan": _plan, "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
-    "merge": _merge, "probes": probes, "doctor": _doctor, "demo": _demo,
+    "merge": _merge, "library": run_library, "probes": probes, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

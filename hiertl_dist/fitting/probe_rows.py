@@ -21,6 +21,7 @@ from ..model.blocks import Columns, columns_of
 from ..model.mixing import mixed_parameters
 from ..model.one_body import EnergyTerms
 from ..model.priors import MIXED, Prior
+from ..text.display import Shown
 from .reduction import reduce_rows
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ MOST_LOOKED: Final = 200
 """Frames, at most, whose forces tell the size of all of them."""
 
 
-@dataclass(frozen=True, eq=False)
-class ProbeRows:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProbeRows(Shown):
     """Rows of the forces of probe structures, reduced.
 
     Attributes

@@ -9,13 +9,16 @@ import numpy as np
 
 from ..algebra.deviation import Deviation
 from ..errors import InputError
+from ..evaluation.energies import Model
 from ..frames.element_set import ElementSet
+from ..model.blocks import columns_of
 from ..model.mixing import prior_mean
 from ..model.priors import AUTO, MIXED, ZERO, prior_scale, unknown_spread
+from ..probes.lattice_volumes import known_of_models
 from ..probes.reassigning import reassigned_frames
 from ..text.display import listed
 from ..text.words import percent_text
-from .probe_rows import force_size, reduce_probes
+from .probe_rows import ProbeRows, force_size, reduce_probes
 from .view_solutions import residual_squares
 
 LEAST_EXPLAINED: Final = 0.5
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
     from ..model.mixing import Mean
     from ..model.parameters import Parameters
     from ..model.priors import Prior
-    from .probe_rows import ProbeRows
     from .views import View
 
 
@@ -87,6 +89,8 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
         raise InputError(
             f"prior: it has {prior.probes} probes, whose rows are to be given: probes = reduce_probes(…), or probes = 0"
         )
+    if probes is not None and not probes.frames:  # none could be made, which its notes say
+        given, prior = replace(given, notes=(*given.notes, *probes.notes)), replace(prior, probes=0)
     mean = prior_mean(prior, given.basis, given.columns, lower)
     if prior.mean == AUTO:
         chosen, note = _chosen(given, prior, mean)
@@ -158,11 +162,13 @@ def probe_rows_of(
     notes: tuple[str, ...] = ()
     if probes is None:
         try:
-            lively, calm = _lively(frames, whole)
-            made = reassigned_frames(lively, whole.elements, prior.probes, seed=prior.seed, basis=basis)
+            chosen, said = _made(prior, frames, basis, whole, lower)
         except InputError as error:
+            if prior.mean == AUTO:  # it goes without
+                note = f"probes of {whole} could not be made: {error}"
+                return ProbeRows(columns_of(basis, blocks), np.zeros((0, len(columns_of(basis, blocks)))), 0, (note,))
             raise InputError(f"probes of {whole}: {error}; give structures (probes), or a prior without") from error
-        chosen, notes = list(made.frames), tuple(f"probes: {note}" for note in (*calm, *made.notes))
+        notes = tuple(f"probes: {note}" for note in said)
     else:
         chosen = [f for f in probes if f.element_set == whole]
         if not chosen:
@@ -173,6 +179,20 @@ def probe_rows_of(
     return reduce_probes(
         chosen, basis, blocks, executor=executor, lower=lower, reference=force_size(own), memory=memory, notes=notes
     )
+
+
+def _made(
+    prior: Prior, frames: FrameSequence, basis: Basis, whole: ElementSet, lower: Sequence[Parameters]
+) -> tuple[list[Frame], list[str]]:
+    """Probe structures of a set of elements, and what is said of them."""
+    lively, said = _lively(frames, whole)
+    alone = {e for s in lively.facts.element_sets() for e in s.elements}
+    models = [Model(p) for p in lower] if whole.elements - alone else []
+    volumes, shortest, known = known_of_models(models, whole.elements - alone)
+    made = reassigned_frames(
+        lively, whole.elements, prior.probes, seed=prior.seed, basis=basis, volumes=volumes, shortest=shortest
+    )
+    return list(made.frames), [*said, *known, *made.notes]
 
 
 def _lively(frames: FrameSequence, whole: ElementSet) -> tuple[FrameSequence, list[str]]:

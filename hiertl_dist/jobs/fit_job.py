@@ -18,13 +18,15 @@ from ..errors import InputError
 from ..evaluation.compiling import compile_kernels
 from ..evaluation.contacts import TITLES, Contact, check_contacts
 from ..evaluation.energies import Model, read_parts
+from ..executors.ask import ask
 from ..files.paths import move_aside
 from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
-from ..fitting.hierarchy import fit_all_at_once, fit_hierarchy
+from ..fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
 from ..fitting.settings import HierarchyOptions
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..io.trajectories import read_frames
+from ..library.growing import TakenBlocks, fit_upon, take_blocks
 from ..model.blocks import blocks_of
 from ..model.parameters import Parameters
 from ..model.solution import Solution
@@ -98,8 +100,8 @@ def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([*frames.identities, *held_out.identities], "frames")
-    frozen = [read_parts(p) for p in job.frozen]
-    notes = [*job.notes, *(note for model in frozen for note in model.notes)]
+    notes = [*job.notes]
+    frozen, _ = read_frozen(job, frames, executor, lambda line: notes.append(line.removeprefix("note: ")))
     labels = summarise_labels(joined_frames([frames, held_out]))
     notes += equal_frames_notes(frames, held_out)
     if all_at_once:
@@ -250,7 +252,7 @@ def fit_job(
     frames, held_out = job.read_frames(executor.watch)
     labels = tell_labels(frames, tell, held_out)
     executor.require_alike([*frames.identities, *held_out.identities], "frames")
-    frozen = read_frozen(job, tell)
+    frozen, taken = read_frozen(job, frames, executor, tell)
     options = options_of(job)
     results = Results.of(job, frozen, executor, tell, climb=hierarchical, all_at_once=all_at_once)
     compile_kernels(job.basis, executor, tell)
@@ -265,13 +267,13 @@ def fit_job(
 
     climb = together = None
     if hierarchical:
-        climb = fit_hierarchy(
-            frames, job.basis, frozen=frozen, options=options, executor=executor, tell=tell, done=done
-        )
+        climb = _climb(frames, job, frozen, taken, options, executor, tell, done)
         models["hierarchical"] = climb.model
         files += results.write([file_writer(job.output / MODEL, write_model, climb.model, ())])
     if all_at_once:
         options = _general(options, tell) if hierarchical else options
+        if taken is not None:
+            tell("  note: what is fitted all at once is not added to the library")
         together = _fit_together(frames, job, frozen, options, executor, tell)
         files += results.write(solution_writers(TOGETHER, together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
@@ -314,13 +316,35 @@ def _report_writers(result: FitResult, labels: LabelSummary, job: Input, *, plot
     return writers
 
 
-def read_frozen(job: Input, tell: Callable[[str], None]) -> list[Parameters]:
-    """The frozen models of a job; what their reader passed over or guessed is told."""
-    frozen = [read_parts(p) for p in job.frozen]
-    for model in frozen:
-        for note in model.notes:
-            tell(f"note: {note}")
-    return frozen
+def read_frozen(
+    job: Input, frames: FrameSequence, executor: Executor, tell: Callable[[str], None]
+) -> tuple[list[Parameters], TakenBlocks | None]:
+    """The frozen models of a job, and what of them is from its library; notes of their readers are told."""
+    if job.library is not None and job.frozen:
+        raise InputError(
+            f"frozen files beside a library, {job.frozen[0]}: hiertl-dist library add puts them into it, with what is "
+            "known of their data"
+        )
+    frozen, taken = [read_parts(p) for p in job.frozen], None
+    if job.library is not None:
+        options = HierarchyOptions(partial=job.partial, only=job.only).normal()
+        call = partial(take_blocks, job.library, job.basis, frames.facts.element_sets(), options)
+        taken = ask(executor, call, what=f"look at {job.library.path}")
+        frozen = list(taken.frozen)
+    for note in (*(taken.notes if taken is not None else ()), *(n for model in frozen for n in model.notes)):
+        tell(f"note: {note}")
+    return frozen, taken
+
+
+def _climb(
+    frames: FrameSequence, job: Input, frozen: Sequence[Parameters], taken: TakenBlocks | None,
+    options: HierarchyOptions, executor: Executor, tell: Callable[[str], None], done: Callable[[BlockFit], None],
+) -> HierarchyFit:  # fmt: skip
+    """Block by block, upon frozen files or upon a library, to which what is fitted is added."""
+    if taken is None:
+        return fit_hierarchy(frames, job.basis, frozen=frozen, options=options, executor=executor, tell=tell, done=done)
+    sources = job.data if job.fm_setup is None else ({"fm_setup": str(job.fm_setup)},)
+    return fit_upon(taken, frames, job.basis, options=options, executor=executor, tell=tell, done=done, sources=sources)
 
 
 def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parameters], executor: Executor) -> None:

@@ -14,6 +14,7 @@
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
     [output]     folder, units
     [executor]   kind, workers
+    [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
     [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
 
 Paths are relative to the file's folder. A key that is not known is an error that names it, and the key that was perhaps
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..frames.frame import Frame
+    from ..library.settings import LibrarySettings
     from ..model.basis import Basis
     from ..model_selection.search_settings import SearchSettings
 
@@ -108,6 +110,8 @@ class Input(Shown, card=input_card):
         What becomes of blocks that no frame informs, see :class:`~hiertl_dist.HierarchyOptions`.
     probes : tuple of Path
         Files of structures on which priors hold predictions; none: they are made of the frames.
+    library : LibrarySettings or None
+        The library whose blocks are taken as they are, and to which those that are fitted are added.
     """
 
     basis: Basis
@@ -133,6 +137,7 @@ class Input(Shown, card=input_card):
     hold_out_every: int | None = None
     missing: str | None = None
     probes: tuple[Path, ...] = ()
+    library: LibrarySettings | None = None
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -212,6 +217,7 @@ class Input(Shown, card=input_card):
         if run.get("workers", 1) < 1:
             reading.problems.add(f"executor.workers: expected at least 1, found {run['workers']}")
         search, summaries = reading.search()
+        library = reading.library()
         # chimes_lsq's weights are ones, and whoever hands us its input gets them
         general, fits, partial_of = reading.fits(({} if setup is None else {"weights": {}}) | fit, basis, data)
         missing = frozen.get("energies", "refuse")
@@ -229,6 +235,8 @@ class Input(Shown, card=input_card):
             memory = bytes_of(store["memory"], "store.memory", BYTES) if "memory" in store else None
         files = tuple(reading.path(f, "frozen.files") for f in frozen.get("files", ()))
         rows = reading.path(store.get("path", "design.zarr"), "store.path")
+        if library is not None and "path" not in store:
+            rows = library.rows
         results = reading.path(output.get("folder", "hiertl_results"), "output.folder")
         kept = reading.path(summaries, "search.summaries")
         if look_for_files:
@@ -241,7 +249,7 @@ class Input(Shown, card=input_card):
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
-            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes,
+            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library,
         )  # fmt: skip
 
     def design_store(self) -> Path:

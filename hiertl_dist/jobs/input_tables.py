@@ -18,6 +18,7 @@ from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS as ROW_KINDS
 from ..io.fm_setup import read_fm_setup
 from ..io.text_files import default_groups, refuse_twice
+from ..library.settings import LibrarySettings
 from ..model.basis import Basis
 from ..model.parameters import Penalty
 from ..model_selection.search_settings import SearchSettings
@@ -27,6 +28,8 @@ from ..text.table_keys import (
     DATA,
     FIT,
     INTEGER,
+    LABEL,
+    LIBRARY,
     LISTED,
     NAME_OR_TABLE,
     NUMBER,
@@ -63,6 +66,7 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     WEIGHTS: lambda v: v in CHOSEN or KINDS[NUMBERS](v),
     NAME_OR_TABLE: lambda v: KINDS[TEXT](v) or KINDS[TABLE](v),
     BYTES: lambda v: KINDS[TEXT](v) or KINDS[INTEGER](v),
+    LABEL: lambda v: isinstance(v, str | dict),
     LISTED: lambda v: isinstance(v, list),
 }
 """What a value may be, in words for messages, and whether it is that."""
@@ -148,6 +152,25 @@ class Reading:
         with self.problems.noting():
             return SearchSettings.from_dict(table), summaries
         return None, summaries
+
+    def library(self) -> LibrarySettings | None:
+        """The settings of a ``[library]`` table, if there is one and nothing is wrong with it."""
+        if "library" not in self.top:
+            return None
+        own = self.table("library", LIBRARY)
+        if "frozen" in self.top and self.top["frozen"].get("files"):
+            self.problems.add(
+                "library: frozen.files beside it are not in the library: hiertl-dist library add puts them there, with "
+                "what is known of their data"
+            )
+        missing = [key for key in ("path", "theory", "energy_reference") if key not in self.top["library"]]
+        for key in missing:
+            self.problems.add(f"library.{key}: missing" + ('; "unknown" if nobody knows it' * (key != "path")))
+        if not {"path", "theory", "energy_reference"} <= set(own):
+            return None
+        with self.problems.noting():
+            return LibrarySettings(**own | {"path": self.path(own["path"], "library.path")})
+        return None
 
     def fits(
         self, fit: Mapping[str, Any], basis: Basis | None, data: Sequence[Mapping[str, Any]] = ()

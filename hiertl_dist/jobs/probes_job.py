@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 from ..evaluation.energies import Model, read_parts
 from ..files.paths import refuse_overwriting, replacing
 from ..frames.element_set import ElementSet
-from ..frames.type_names import cluster_name
 from ..io.extxyz_write import structure_lines
-from ..model.blocks import blocks_of
-from ..probes.contacts import shortest_fitted, widest
-from ..probes.lattice_volumes import lattice_volumes
+from ..probes.lattice_volumes import known_of_models
 from ..probes.reassigning import reassigned_frames
 from .data_tables import places_of
 
@@ -74,15 +71,8 @@ def probes_job(
         frames = frames.where(group=groups)
     named = ElementSet.parse(elements)
     alone = {e for s in frames.facts.element_sets() if len(s.elements) == 1 for e in s.elements}
-    given, shortest, notes = dict(volumes or {}), dict[str, float](), list[str]()
-    for model in [Model(read_parts(path)) for path in job.frozen]:
-        for e in sorted(named.elements - alone):
-            if ElementSet.of([e]) in {b.name for b in blocks_of(model.parameters.basis)}:
-                fitted, pair = shortest_fitted(model.coverage), cluster_name((e, e))
-                shortest = widest([shortest, {pair: fitted[pair]} if pair in fitted else {}])
-                if e not in given:
-                    given |= lattice_volumes(model, [e])
-                    notes.append(f"{e}: the volume is that of the lowest lattice of {model.parameters.source}")
+    models = [Model(read_parts(path)) for path in job.frozen]
+    given, shortest, notes = known_of_models(models, named.elements - alone, volumes)
     made = reassigned_frames(
         frames, named, count, seed=seed, basis=job.basis, volumes=given, shortest=shortest, vacuum=vacuum
     )

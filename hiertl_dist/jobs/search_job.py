@@ -159,7 +159,9 @@ def search_job(
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([*frames.identities, *held_out.identities], "frames")
     frames = _reported_once(frames, held_out, tell)
-    frozen = read_frozen(job, tell)
+    frozen, taken = read_frozen(job, frames, executor, tell)
+    if taken is not None:
+        tell("note: what a search chooses is not added to the library; hiertl-dist library add takes its solutions")
     compile_kernels(job.basis, executor, tell)
     results = Results.of(job, frozen, executor, tell, climb=not all_at_once, all_at_once=all_at_once, model=True)
     files: list[Path] = []
@@ -245,7 +247,7 @@ def summarise_job(
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike(frames.identities, "frames")
     frames = _reported_once(frames, held_out, tell)
-    frozen = read_frozen(job, tell)
+    frozen, _ = read_frozen(job, frames, executor, tell)
     compile_kernels(job.basis, executor, tell, models=bool(frozen))
     # grids are no matter of the pass
     plan = plan_search(

@@ -188,6 +188,12 @@ class Parameters(Shown, card=parameters_card):
         return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, undetermined, ways)
 
 
+def only_blocks(parameters: Parameters, blocks: AbstractSet[str]) -> Parameters:
+    """The part of some blocks, with their elements and the pairs of these alone."""
+    part = parameters.restricted(blocks)
+    return replace(part, basis=part.basis.restricted({e for t in part.basis.types for e in t.elements}))
+
+
 def _undetermined_of(whole: Parameters, basis: Basis) -> tuple[Direction, ...]:
     """The directions of a model that a part of it moves along."""
     stated = {t.elements[0] for t in basis.types if t.body == 1}

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..errors import InputError
+from ..frames.element_set import ElementSet
 from ..frames.frame import Frame
 from ..frames.type_names import cluster_name
-from .contacts import nearest_distances
+from ..model.blocks import blocks_of
+from .contacts import nearest_distances, shortest_fitted, widest
 from .lattices import DEFAULT_LATTICES, LATTICES, ideal_lattice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..evaluation.energies import Model
 
@@ -63,6 +65,48 @@ def lattice_volumes(
             )
         volumes[element] = min(minima)[1]
     return volumes
+
+
+def known_of_models(
+    models: Sequence[Model], elements: Iterable[str], given: Mapping[str, float] | None = None
+) -> tuple[dict[str, float], dict[str, float], list[str]]:
+    """What models say of single elements that have no frames.
+
+    Parameters
+    ----------
+    models : sequence of Model
+        Models of lower blocks.
+    elements : iterable of str
+        The elements without frames.
+    given : Mapping from str to float, optional
+        Volumes that are known, Å³ an atom by element; these models are not asked for.
+
+    Returns
+    -------
+    volumes : dict from str to float
+        Those given, and those of the lowest lattices, Å³ an atom by element.
+    shortest : dict from str to float
+        Shortest distances that the models were fitted on, Å by pair.
+    notes : list of str
+        Which volumes are a model's.
+
+    Raises
+    ------
+    InputError
+        As of :func:`lattice_volumes`.
+    """
+    volumes, shortest, notes = dict(given or {}), dict[str, float](), list[str]()
+    for model in models:
+        own = {b.name for b in blocks_of(model.parameters.basis)}
+        for e in sorted(elements):
+            if ElementSet.of([e]) not in own:
+                continue
+            fitted, pair = shortest_fitted(model.coverage), cluster_name((e, e))
+            shortest = widest([shortest, {pair: fitted[pair]} if pair in fitted else {}])
+            if e not in volumes:
+                volumes |= lattice_volumes(model, [e])
+                notes.append(f"{e}: the volume is that of the lowest lattice of {model.parameters.source}")
+    return volumes, shortest, notes
 
 
 def _minimum(model: Model, element: str, lattice: str) -> tuple[float, float] | None:

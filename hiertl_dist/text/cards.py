@@ -186,6 +186,7 @@ def input_card(job: Any) -> Card:
         ("fit", brief(job.fit)), *((f"fit of {b}", brief(s)) for b, s in job.block_fits.items()),
         ("frozen", listed(job.frozen)), ("rows", str(job.store) if job.keep_rows else "not kept"),
         ("results", str(job.output)), ("executor", f"{job.executor}, {job.workers or 'one worker a core'}"),
+        *([("library", str(job.library.path))] if job.library is not None else []),
         ("search", brief(job.search)), *notes_of(job.notes),
     ]  # fmt: skip
     return Card("Input", tuple(facts))

@@ -22,9 +22,12 @@ WEIGHTS: Final = 'a table of numbers, "auto" or "evidence"'
 REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
 NAME_OR_TABLE: Final = "a name or a table"
 BYTES: Final = "bytes such as '8 GiB'"
+LABEL: Final = "a string or a table"
 LISTED: Final = "[[…]] tables"
 
-TOP: Final = dict.fromkeys(("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search"), TABLE) | {
+TOP: Final = dict.fromkeys(
+    ("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search", "library"), TABLE
+) | {
     "fm_setup": TEXT,
     "data": LISTED,
 }
@@ -43,6 +46,10 @@ HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}
 FROZEN: Final = {"files": TEXTS, "energies": TEXT}
 OUTPUT: Final = {"folder": TEXT, "units": TEXT}
 EXECUTOR: Final = {"kind": TEXT, "workers": INTEGER}
+LIBRARY: Final = {
+    "path": TEXT, "theory": LABEL, "energy_reference": LABEL, "versions": TABLE, "update": TEXTS, "accept": TABLE,
+    "covariance": SWITCH,
+}  # fmt: skip
 PENALTY: Final = ("scale", "distance")
 SUMMARIES: Final = {"summaries": TEXT}
 SEARCH: Final = ("folds", "strategy", "rule", "importance", "grid", "blocks")
@@ -66,7 +73,7 @@ TABLES: Final[Mapping[str, Collection[str]]] = {
     "the top of the file": TOP, "[basis]": BASIS, "[basis.pairs] XY": PAIR, "[basis.types] XYZ": TYPE, "[[data]]": DATA,
     "[hold_out]": HOLD_OUT, "[fit]": {*FIT, *OF_CLIMB}, OF_REGULARISER: REGULARISERS,
     "[fit] penalty": PENALTY, "[frozen]": FROZEN, "[store]": STORE, "[output]": OUTPUT, "[executor]": EXECUTOR,
-    "[search]": {*SEARCH, *SUMMARIES}, "[search.grid]": AXES,
+    "[library]": LIBRARY, "[search]": {*SEARCH, *SUMMARIES}, "[search.grid]": AXES,
 }  # fmt: skip
 """The keys of each table, by how a person would write where it is."""
 

@@ -70,6 +70,10 @@ def probes():
     return hd.reassigned_frames(frames(), "CN", 4)
 
 
+def probe_rows():
+    return hd.reduce_probes(probes().frames, BASIS, [hd.ElementSet("CN")], executor=SERIAL)
+
+
 def moved():
     pytest.importorskip("ase")
     return hd.md_frames(calculator(), probes().frames[:1], [1.0], steps=1, every=1, timestep=1e-3)
@@ -91,6 +95,7 @@ EXAMPLES = {
     "Basis": lambda _: BASIS,
     "Block": lambda _: hd.blocks_of(BASIS)[-1],
     "BlockFit": lambda _: hierarchy().fits["CN"],
+    "BlockLibrary": lambda folder: library(folder),
     "Calculator": lambda _: calculator(),
     "CheckRow": lambda _: checked().rows[0],
     "CheckSettings": lambda _: hd.CheckSettings(),
@@ -113,6 +118,8 @@ EXAMPLES = {
     "HierarchyOptions": lambda _: hd.HierarchyOptions(block_settings={b: hd.FitSettings() for b in ("C", "N", "CN")}),
     "LabelSummary": lambda _: hd.summarise_labels(frames()),
     "Input": lambda _: hd.Input(BASIS, data=({"path": "a.extxyz"},) * 5, block_fits={"CN": hd.FitSettings()}),
+    "LibraryBlock": lambda folder: library(folder).find("CN"),
+    "LibrarySettings": lambda folder: hd.LibrarySettings(folder, "PBE", "unknown", accept={"CN": ("theory",)}),
     "Model": lambda _: hierarchy().model,
     "ModelCheck": lambda _: checked(),
     "ModelPosterior": lambda _: hd.posterior(chosen(), Ridge(1e-3)),
@@ -122,6 +129,8 @@ EXAMPLES = {
     "Penalty": lambda _: hd.Penalty(),
     "Plan": lambda _: hd.plan(frames(), BASIS),
     "Prediction": lambda _: hd.predict(frames()[-1], hd.posterior(chosen(), Ridge(1e-3)))[0],
+    "Prior": lambda _: hd.Prior(mean="mixed", gamma=0.5, probes=24),
+    "ProbeRows": lambda _: probe_rows(),
     "SearchResult": lambda _: searched(),
     "SearchSettings": lambda _: hd.SearchSettings(Grid({"regulariser": tuple({"kind": "ridge", "alpha": 0.1}
                                                                              for _ in range(200))})),
@@ -143,27 +152,47 @@ def predicted():
     return [hd.predict(frame, hd.posterior(chosen(), Ridge(1e-3)))[0] for frame in frames()[-4:]]
 
 
+def added(folder):
+    parts = [(hierarchy().fits[b].solution, folder / f"{b}.npz") for b in ("C", "N", "CN")]
+    for solution, path in parts:
+        solution.save(path)
+    stated = {"theory": "PBE", "energy_reference": "unknown"}
+    return [one for _, path in parts for one in hd.add_to_library(folder / "library", path, **stated)]
+
+
+def library(folder):
+    added(folder)
+    return hd.open_library(folder / "library")
+
+
 RETURNED = {
     "lattice_frames": lambda _: hd.lattice_frames("CN", 4, {"C": 9.0, "N": 10.0}, shortest={"CN": 1.0}),
     "md_frames": lambda _: moved(),
     "reassigned_frames": lambda _: probes(),
+    "add_to_library": added,
     "assemble": assembly,
     "blocks_of": lambda _: hd.blocks_of(BASIS),
     "calibration": lambda _: hd.calibration(predicted(), frames()[-4:]),
+    "check_library": lambda folder: hd.check_library(library(folder).path),
     "check_model": lambda _: checked(),
     "columns_of": lambda _: hd.columns_of(BASIS),
     "committee": lambda _: hd.committee(chosen(), Ridge(1e-3)),
     "cross_validate": lambda _: hd.cross_validate(chosen(), [Ridge(1e-3), Ridge(1.0)]),
     "design_rows": lambda _: hd.design_rows(frames(), BASIS),
     "executor": lambda _: hd.executor("serial"),
+    "export_from_library": lambda folder: hd.export_from_library(library(folder).path),
     "fit_all_at_once": lambda _: hd.fit_all_at_once(frames(), BASIS, executor=SERIAL),
     "fit_block": lambda _: hd.fit_block(frames(), BASIS, "C", executor=SERIAL),
     "fit_hierarchy": lambda _: hierarchy(),
     "frames_from_ase": lambda _: ase_frames(),
+    "grow_library": lambda folder: hd.grow_library(
+        frames(), BASIS, hd.LibrarySettings(folder / "new", "PBE", "unknown"), executor=SERIAL
+    ),
     "hold_out": lambda _: hd.hold_out(frames(), every=2),
     "iter_frames": lambda folder: list(hd.iter_frames(trajectory(folder))),
     "leverage": lambda _: hd.leverage(frames()[-2:], hd.posterior(chosen(), Ridge(1e-3))),
     "lsq_order": lambda _: hd.lsq_order(hd.columns_of(BASIS)),
+    "open_library": lambda folder: library(folder),
     "open_summaries": lambda folder: stored(folder),
     "path": lambda _: hd.path(chosen(), "lasso", lam_min=1e-6),
     "path, ridge": lambda _: hd.path(chosen(), "ridge", alphas=np.geomspace(1e-8, 1.0, 500)),
@@ -172,6 +201,7 @@ RETURNED = {
     "predict": lambda _: predicted(),
     "read_fm_setup": setup_of,
     "read_frames": lambda folder: hd.read_frames(trajectory(folder)),
+    "reduce_probes": lambda _: probe_rows(),
     "reduce_rows": lambda _: hd.reduce_rows(hd.plan(frames(), BASIS), ["C"], store=None, executor=SERIAL),
     "search": lambda _: searched(),
     "select": lambda _: hd.select(frames(), 2, BASIS, alpha=1.0),
