@@ -13,6 +13,7 @@ import numpy as np
 
 from .boxes import close_cell
 from .edges import bare, helper, jit
+from .simd import LANES, count_below, squares_around
 
 ODD = 1
 """Flag of a frame that ``neighbours.py`` has to judge, or refuse."""
@@ -31,9 +32,6 @@ FAR = 1e5
 
 SINGULAR = 1e-6
 """Volume of a cell by the product of its edges that is too little."""
-
-BEYOND = int(np.array(np.inf).view(np.int64))
-"""Bits of infinity. Numbers that are not negative are in the order of their bits, and these are compared in vectors."""
 
 FEW = 8000
 """Atoms and images that are worth no more than bins along one direction."""
@@ -79,19 +77,20 @@ class Seen(NamedTuple):
 
 
 class _Images(NamedTuple):
-    """Atoms and images, by element and bin: positions of the atoms, the cells that the images are in, the atoms.
+    """Atoms in one cell and images of them, by element and bin.
 
-    ``rank`` is the atom, of what is not in its own cell the number of atoms: each two are looked at by the one of lower
-    rank, or from the cell that is behind.
+    x, y, z: where they are, but for last digits; u, v, w: how many cells from where the atom was given. ``rank`` is the
+    atom, of what is not in its own cell the number of atoms: each two are looked at by the one of lower rank, or from
+    the cell that is behind.
     """
 
-    px: np.ndarray
-    py: np.ndarray
-    pz: np.ndarray
-    cu: np.ndarray
-    cv: np.ndarray
-    cw: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
     rank: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    w: np.ndarray
     atom: np.ndarray
 
 
@@ -194,35 +193,39 @@ def _bin(k, place, frame):
 
 
 @bare
-def _lay_out(at, code, pbc, frame, start, bins, images):
+def _lay_out(at, code, pbc, frame, start, images):
     """Sort atoms and images by element and bin; ``start`` (bins + 1,) is filled with where each begins.
 
-    ``bins`` (images,) is scratch memory. Twice the same loops: the first counts, the second fills.
+    Twice the same loops: the first counts, the second fills.
     """
-    px, py, pz, cu, cv, cw, rank, atom = images
-    fraction, away, span, number = frame.fraction, frame.away, frame.span, frame.number
+    fraction, away, box, span, number = frame.fraction, frame.away, frame.box, frame.span, frame.number
+    ax, ay, az, plane = box[0, 0], box[0, 1], box[0, 2], number[1] * number[2]
     for second in range(2):
-        g = 0
         for i in range(len(code)):
             f = fraction[i]
             x_first, x_last = _first(0, f, pbc, span), _last(0, f, pbc, span)
             y_first, y_last = _first(1, f, pbc, span), _last(1, f, pbc, span)
-            for w in range(_last(2, f, pbc, span) + 1):
-                b_z = _bin(2, f[2] + w, frame)
-                for v in range(y_first if w > 0 else 0, y_last + 1):
-                    b_y = (code[i] * number[0] * number[1] + _bin(1, f[1] + v, frame)) * number[2] + b_z
-                    for u in range(x_first if w > 0 or v > 0 else 0, x_last + 1):
+            for c in range(_last(2, f, pbc, span) + 1):
+                layer, w = code[i] * number[0] * plane + _bin(2, f[2] + c, frame), c - away[i, 2]
+                for b in range(y_first if c > 0 else 0, y_last + 1):
+                    row, v = layer + _bin(1, f[1] + b, frame) * number[2], b - away[i, 1]
+                    begin = x_first if c > 0 or b > 0 else 0
+                    if second == 0 and number[0] == 1:
+                        start[row + 1] += x_last + 1 - begin
+                        continue
+                    x = at[i, 0] + (v * box[1, 0] + w * box[2, 0])
+                    y = at[i, 1] + (v * box[1, 1] + w * box[2, 1])
+                    z = at[i, 2] + (v * box[1, 2] + w * box[2, 2])
+                    for a in range(begin, x_last + 1):
+                        place = row + _bin(0, f[0] + a, frame) * plane
                         if second == 0:
-                            bins[g] = b_y + _bin(0, f[0] + u, frame) * number[1] * number[2]
-                            start[bins[g] + 1] += 1
-                        else:
-                            to = start[bins[g]]
-                            start[bins[g]] += 1
-                            atom[to] = i
-                            px[to], py[to], pz[to] = at[i, 0], at[i, 1], at[i, 2]
-                            cu[to], cv[to], cw[to] = u - away[i, 0], v - away[i, 1], w - away[i, 2]
-                            rank[to] = i if w == 0 and v == 0 and u == 0 else len(code)
-                        g += 1
+                            start[place + 1] += 1
+                            continue
+                        to, u = start[place], a - away[i, 0]
+                        start[place] = to + 1
+                        images.x[to], images.y[to], images.z[to] = x + u * ax, y + u * ay, z + u * az
+                        images.u[to], images.v[to], images.w[to], images.atom[to] = u, v, w, i
+                        images.rank[to] = i if a == 0 and b == 0 and c == 0 else len(code)
         if second == 0:
             for b in range(len(start) - 1):
                 start[b + 1] += start[b]
@@ -233,69 +236,89 @@ def _lay_out(at, code, pbc, frame, start, bins, images):
 
 
 @bare
-def _squares(images, s, e, i, at, away, box, reach, out):
-    """Squares of distances of one atom from those of some others that it looks at, infinite beyond reach."""
-    px, py, pz, cu, cv, cw = images.px[s:e], images.py[s:e], images.pz[s:e], images.cu[s:e], images.cv[s:e], images.cw[s:e]
-    rank, own = images.rank[s:e], float(i)
-    x0, y0, z0, u0, v0, w0 = at[i, 0], at[i, 1], at[i, 2], away[i, 0], away[i, 1], away[i, 2]
-    ax, ay, az, bx, by, bz = box[0, 0], box[0, 1], box[0, 2], box[1, 0], box[1, 1], box[1, 2]
-    cx, cy, cz, most = box[2, 0], box[2, 1], box[2, 2], reach * reach
-    for g in range(len(px)):
-        u, v, w = cu[g] + u0, cv[g] + v0, cw[g] + w0
-        x = (px[g] - x0) + (u * ax + v * bx + w * cx)
-        y = (py[g] - y0) + (u * ay + v * by + w * cy)
-        z = (pz[g] - z0) + (u * az + v * bz + w * cz)
-        # neighbours.py adds in the first order, and vesin, which tells what is in reach, in the second
-        near = (x * x + z * z) + y * y if (x * x + y * y) + z * z < most else np.inf
-        out[g] = near if rank[g] > own else np.inf
+def _slack(at, frame, reach):
+    """Å²: more than by how much a square of a distance of about the reach or less may be off that is in ``_Images``."""
+    farthest, home, away, edges = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(at)):
+        for k in range(3):
+            farthest = max(farthest, abs(at[i, k]))
+            home = max(home, abs(frame.away[i, k]))
+    for k in range(3):
+        away = max(away, frame.span[k] + 2.0 + 2.0 * home)
+        for x in range(3):
+            edges = max(edges, abs(frame.box[k, x]))
+    # some sixty roundings of coordinates as large as that
+    off = 1.5e-14 * (farthest + 3.0 * away * edges)
+    return 4.0 * off * (reach + off) + 1e-14 * reach * reach
 
 
 @bare
-def _least(bits):
-    least = BEYOND
-    for g in range(len(bits)):
-        least = bits[g] if bits[g] < least else least
-    return least
+def _square(images, g, i, at, away, box, reach):
+    """The square of the distance of an atom from an image, infinite beyond reach."""
+    j = images.atom[g]
+    u, v, w = images.u[g] + away[i, 0], images.v[g] + away[i, 1], images.w[g] + away[i, 2]
+    x = (at[j, 0] - at[i, 0]) + (u * box[0, 0] + v * box[1, 0] + w * box[2, 0])
+    y = (at[j, 1] - at[i, 1]) + (u * box[0, 1] + v * box[1, 1] + w * box[2, 1])
+    z = (at[j, 2] - at[i, 2]) + (u * box[0, 2] + v * box[1, 2] + w * box[2, 2])
+    # neighbours.py adds in the first order, and vesin, which tells what is in reach, in the second
+    return (x * x + z * z) + y * y if (x * x + y * y) + z * z < reach * reach else np.inf
 
 
 @bare
-def _below(bits, limit):
-    """How many are less than a limit, and the largest of these."""
-    number, largest = 0, 0
-    for g in range(len(bits)):
-        number += 1 if bits[g] < limit else 0
-        own = bits[g] if bits[g] < limit else 0
-        largest = own if own > largest else largest
-    return number, largest
+def _settle_far(near, begin, images, i, at, frame, reach, floor, c, above, limit, count, far):
+    """Look exactly at those of a run that are not below a floor: their squares may be the largest below a limit.
+
+    Those that were counted and are not below it are not.
+    """
+    for g in range(len(near)):
+        if floor <= near[g] < above[c]:
+            square = _square(images, begin + g, i, at, frame.away, frame.box, reach)
+            if square < limit[c]:
+                far[c] = max(far[c], square)
+            else:
+                count[c] -= 1
 
 
 @bare
-def _nearest(i, square, atom, p, r, shortest, atoms):
-    """Enter the shortest distance of a pair of elements; of equal ones the first, and each from the lower atom."""
-    for g in range(len(square)):
-        if square[g] <= r * r * (1.0 + 1e-15) and math.sqrt(square[g]) <= r:
-            a, b = min(i, atom[g]), max(i, atom[g])
-            if r < shortest[p] or a < atoms[p, 0] or (a == atoms[p, 0] and b < atoms[p, 1]):
-                shortest[p], atoms[p, 0], atoms[p, 1] = r, a, b
+def _settle_near(near, begin, images, i, at, frame, reach, ceiling, p, best, shortest, atoms):
+    """Look exactly at those of a run that are not above a ceiling: one may be the nearest two atoms of two elements.
+
+    Of equal ones the first, and each from the lower atom.
+    """
+    for g in range(len(near)):
+        if near[g] <= ceiling:
+            square = _square(images, begin + g, i, at, frame.away, frame.box, reach)
+            if square < np.inf:
+                best[p] = min(best[p], square)
+                r, j = math.sqrt(square), images.atom[begin + g]
+                a, b = min(i, j), max(i, j)
+                earlier = a < atoms[p, 0] or (a == atoms[p, 0] and b < atoms[p, 1])
+                if r < shortest[p] or (r == shortest[p] and earlier):
+                    shortest[p], atoms[p, 0], atoms[p, 1] = r, a, b
 
 
 @bare
 def _look(
-    at, code, frame, where, images, square, bits, reach, pair, first, limits, count, longest, far, shortest, best,
-    nearest, atoms,
+    at, code, frame, where, images, near, own, reach, pair, first, limit, end, above, count, far, best, shortest,
+    atoms,
 ):  # fmt: skip
     """Compare each atom of a frame with those around it: each two atoms once.
 
-    ``square`` and ``bits``, ``longest`` and ``far``, ``best`` and ``nearest`` are the same memory as floats and as
-    their bits.
+    By squares that are right but for last digits; of those for which these digits may matter, exactly.
     """
-    fraction, span, number = frame.fraction, frame.span, frame.number
-    for c in range(len(limits)):
-        longest[c] = 0.0
+    fraction, span, number, slack = frame.fraction, frame.span, frame.number, _slack(at, frame, reach)
+    for c in range(len(limit)):
+        end[c], far[c] = min(limit[c], reach * reach), 0.0
+        above[c] = end[c] + slack
     for p in range(len(shortest)):
-        best[p] = shortest[p]
+        best[p] = reach * reach
     for i in range(len(code)):
         f = fraction[i]
+        for x in range(3):
+            own[x] = at[i, x]
+            for k in range(3):
+                own[x] -= frame.away[i, k] * frame.box[k, x]
+        own[3] = i
         x_first, x_last = _bin(0, f[0] - span[0], frame), _bin(0, f[0] + span[0], frame)
         y_first, y_last = _bin(1, f[1] - span[1], frame), _bin(1, f[1] + span[1], frame)
         z_first, z_last = _bin(2, f[2] - span[2], frame), _bin(2, f[2] + span[2], frame)
@@ -304,32 +327,31 @@ def _look(
             for x in range(x_first, x_last + 1):
                 for y in range(y_first, y_last + 1):
                     b = ((other * number[0] + x) * number[1] + y) * number[2]
-                    s, e = where[b + z_first], where[b + z_last + 1]
-                    if s == e:
+                    s, n = where[b + z_first], where[b + z_last + 1] - where[b + z_first]
+                    if n == 0:
                         continue
-                    _squares(images, s, e, i, at, frame.away, frame.box, reach, square)
-                    run = bits[: e - s]
-                    least = _least(run)
-                    if least == BEYOND:
-                        continue
+                    least = squares_around(near, images.x, images.y, images.z, images.rank, s, n, own)
                     # roots of squares that differ in their last bits may be equal
-                    if least <= nearest[p] + 4:
-                        nearest[p] = min(least, nearest[p])
-                        _nearest(i, square[: e - s], images.atom[s:e], p, math.sqrt(best[p]), shortest, atoms)
+                    if least <= best[p] + slack:
+                        ceiling = least + 2.0 * slack
+                        _settle_near(near[:n], s, images, i, at, frame, reach, ceiling, p, best, shortest, atoms)
                     for c in range(first[p], first[p + 1]):
-                        n, r = _below(run, limits[c])
-                        count[c] += n
-                        far[c] = max(far[c], r)
-    for c in range(len(limits)):
-        longest[c] = math.sqrt(longest[c])
+                        before = count[c]
+                        largest = count_below(near, n, above, c, count)
+                        if count[c] > before and largest >= far[c] - slack:
+                            floor = (largest if largest < end[c] - slack else far[c]) - 2.0 * slack
+                            _settle_far(near[:n], s, images, i, at, frame, reach, floor, c, above, limit, count, far)
+    for c in range(len(limit)):
+        far[c] = math.sqrt(far[c])
 
 
 @helper
 def _room(n):
     """Room for so many atoms and images."""
+    # vectors read on behind the last
     return _Images(
-        np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n),
-        np.empty(n, np.int64),
+        np.empty(n + LANES), np.empty(n + LANES), np.empty(n + LANES), np.empty(n + LANES), np.empty(n), np.empty(n),
+        np.empty(n), np.empty(n, np.int64),
     )  # fmt: skip
 
 
@@ -372,8 +394,8 @@ def scan_contacts(start, code, position, cell, pbc, chosen, reach, pair, first, 
         np.empty((3, 3)), np.empty((3, 3)), np.empty(3), np.empty(3), np.empty(3), np.empty(3, np.int64),
         np.empty((most, 3)), np.empty((most, 3)),
     )  # fmt: skip
-    best, limits = np.empty(len(first) - 1), limit.view(np.int64)
-    images, square, place, where = _room(0), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)
+    best, ends, above, own = np.empty(len(first) - 1), np.empty(len(limit)), np.empty(len(limit)), np.empty(4)
+    images, near, where = _room(0), np.empty(0), np.empty(0, np.int64)
     for m in range(len(chosen)):
         begin, end = start[chosen[m]], start[chosen[m] + 1]
         at, own_code, periodic, extent = position[begin:end], code[begin:end], pbc[chosen[m]], seen.extent[m]
@@ -387,18 +409,17 @@ def scan_contacts(start, code, position, cell, pbc, chosen, reach, pair, first, 
             continue
         _grid(total, few, kinds, periodic, frame, extent)
         places, n = kinds * frame.number[0] * frame.number[1] * frame.number[2] + 1, int(total)
-        if n > len(square):
-            images, square, place = _room(n + n // 4), np.empty(n + n // 4), np.empty(n + n // 4, np.int64)
+        if n > len(images.atom):
+            room = n + n // 4
+            images, near = _room(room), np.empty(room + LANES)
         if places > len(where):
             where = np.empty(places + places // 4, np.int64)
         own_where = where[:places]
         own_where[:] = 0
-        _lay_out(at, own_code, periodic, frame, own_where, place, images)
-        longest = seen.longest[m]
+        _lay_out(at, own_code, periodic, frame, own_where, images)
         _look(
-            at, own_code, frame, own_where, images, square, square.view(np.int64), reach, pair, first, limits,
-            seen.within[m], longest, longest.view(np.int64), seen.shortest[m], best, best.view(np.int64),
-            seen.atoms[m],
+            at, own_code, frame, own_where, images, near, own, reach, pair, first, limit, ends, above,
+            seen.within[m], seen.longest[m], best, seen.shortest[m], seen.atoms[m],
         )  # fmt: skip
         for p in range(len(first) - 1):
             if seen.shortest[m, p] <= 0.0:

@@ -29,6 +29,8 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 _ANY = ir.Constant(_VECTOR, ir.Undefined)
 _ZERO = ir.Constant(_VECTOR, [0.0] * LANES)
+_INFINITE = ir.Constant(_VECTOR, [float("inf")] * LANES)
+_NUMBERS = ir.VectorType(_I64, LANES)
 
 
 class _Emitter:
@@ -79,8 +81,8 @@ class _Emitter:
         return cgutils.for_range(self.b, count, intp=_I64)
 
 
-def _void(emit: Callable[..., None], *given: Any) -> Any:
-    """Signature and code of an intrinsic without a result; ``emit`` gets an emitter, data pointers and integers."""
+def _void(emit: Callable[..., Any], *given: Any, result: Any = types.void) -> Any:
+    """Signature and code of an intrinsic; ``emit`` gets an emitter, data pointers and integers, and may give a result."""
     arguments = [t if isinstance(t, types.Array) else types.int64 for t in given]
 
     def generate(context: Any, builder: ir.IRBuilder, _: Any, values: Sequence[Any]) -> Any:
@@ -88,10 +90,10 @@ def _void(emit: Callable[..., None], *given: Any) -> Any:
             context.make_array(t)(context, builder, v).data if isinstance(t, types.Array) else v
             for t, v in zip(arguments, values, strict=True)
         ]
-        emit(_Emitter(builder), *data)
-        return context.get_dummy_value()
+        value = emit(_Emitter(builder), *data)
+        return context.get_dummy_value() if result == types.void else value
 
-    return types.void(*arguments), generate
+    return result(*arguments), generate
 
 
 def _tile(m: _Emitter, vectors: int, c: Any, i: Any, ldc: Any, a: Any, ia: Any, lda: Any, ja: Any, la: Any, b: Any,
@@ -310,3 +312,75 @@ def _dots(m: _Emitter, y: Any, i: Any, a: Any, ia: Any, lda: Any, x: Any, ix: An
 def dots(typing, y, i, a, ia, lda, x, ix, vectors):
     """y[r] = Σ_q A[r, q] x[q] for the 4 rows of A, ``lda`` apart; q < 8 × vectors."""
     return _void(_dots, y, i, a, ia, lda, x, ix, vectors)
+
+
+def _folded(m: _Emitter, value: Any, join: Callable[[Any, Any], Any]) -> Any:
+    """All lanes joined to one number."""
+    for half in (4, 2, 1):
+        value = join(value, m.shuffle(value, ir.Constant(value.type, ir.Undefined), [
+            (s + half) % LANES for s in range(LANES)
+        ]))  # fmt: skip
+    return m.b.extract_element(value, ir.Constant(_I32, 0))
+
+
+def _smaller(m: _Emitter, x: Any, y: Any) -> Any:
+    return m.b.select(m.b.fcmp_ordered("<", x, y), x, y)
+
+
+def _larger(m: _Emitter, x: Any, y: Any) -> Any:
+    return m.b.select(m.b.fcmp_ordered(">", x, y), x, y)
+
+
+def _squares_around(m: _Emitter, out: Any, x: Any, y: Any, z: Any, rank: Any, first: Any, count: Any, own: Any) -> Any:
+    at, own_rank = [m.splat(own, k) for k in range(3)], m.splat(own, 3)
+    least, left = m.register(), cgutils.alloca_once(m.b, _I64)
+    m.b.store(_INFINITE, least)
+    m.b.store(count, left)
+    vectors = m.b.sdiv(m.b.add(count, ir.Constant(_I64, LANES - 1)), ir.Constant(_I64, LANES))
+    with m.loop(vectors) as loop:
+        offset = m.b.mul(loop.index, ir.Constant(_I64, LANES))
+        square = _ZERO
+        for array, centre in zip((x, y, z), at, strict=True):
+            way = m.b.fsub(m.load(array, first, offset), centre)
+            square = m.add(square, m.b.fmul(way, way, flags=("contract",)))
+        some = m.b.insert_element(ir.Constant(_NUMBERS, ir.Undefined), m.b.load(left), ir.Constant(_I32, 0))
+        every = m.shuffle(some, ir.Constant(_NUMBERS, ir.Undefined), [0] * LANES)
+        there = m.b.icmp_signed("<", ir.Constant(_NUMBERS, list(range(LANES))), every)
+        later = m.b.and_(there, m.b.fcmp_ordered(">", m.load(rank, first, offset), own_rank))
+        square = m.b.select(later, square, _INFINITE)
+        m.store(square, out, offset)
+        m.b.store(_smaller(m, square, m.b.load(least)), least)
+        m.b.store(m.b.sub(m.b.load(left), ir.Constant(_I64, LANES)), left)
+    return _folded(m, m.b.load(least), lambda x, y: _smaller(m, x, y))
+
+
+@intrinsic
+def squares_around(typing, out, x, y, z, rank, first, count, own):
+    """out[t] = |(x, y, z)[first + t] − own|², t < ``count``, infinite but for ranks above ``own``[3]. The least of them.
+
+    Up to 7 numbers behind those that are meant are read, and infinities written there.
+    """
+    return _void(_squares_around, out, x, y, z, rank, first, count, own, result=types.float64)
+
+
+def _count_below(m: _Emitter, squares: Any, count: Any, limits: Any, c: Any, number: Any) -> Any:
+    limit, largest = m.splat(limits, c), m.register()
+    none, one = ir.Constant(_NUMBERS, [0] * LANES), ir.Constant(_NUMBERS, [1] * LANES)
+    below = cgutils.alloca_once(m.b, _NUMBERS)
+    m.b.store(none, below)
+    vectors = m.b.sdiv(m.b.add(count, ir.Constant(_I64, LANES - 1)), ir.Constant(_I64, LANES))
+    with m.loop(vectors) as loop:
+        square = m.load(squares, m.b.mul(loop.index, ir.Constant(_I64, LANES)))
+        is_below = m.b.fcmp_ordered("<", square, limit)
+        m.b.store(m.b.add(m.b.load(below), m.b.select(is_below, one, none)), below)
+        m.b.store(_larger(m, m.b.select(is_below, square, _ZERO), m.b.load(largest)), largest)
+    total = _folded(m, m.b.load(below), lambda x, y: m.b.add(x, y))
+    place = m.at(number, c)
+    m.b.store(m.b.add(m.b.load(place), total), place)
+    return _folded(m, m.b.load(largest), lambda x, y: _larger(m, x, y))
+
+
+@intrinsic
+def count_below(typing, squares, count, limits, c, number):
+    """number[c] += how many of ``count`` squares, and infinities behind, are below limits[c]; the largest of them, or 0."""
+    return _void(_count_below, squares, count, limits, c, number, result=types.float64)
