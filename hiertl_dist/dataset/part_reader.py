@@ -108,6 +108,11 @@ class PartReader:
     def _rows(self, array: str, rows: NDArray[np.integer]) -> NDArray[Any]:
         """Rows of an array by their numbers within the part."""
         step = BLOCK[array.partition("/")[0]]
+        if len(rows) and (np.diff(rows) == 1).all():
+            first, last = int(rows[0]), int(rows[-1])
+            blocks = np.arange(first // step, last // step + 1)
+            data = read_blocks(self.folder, self.index.parts[self.place], array, blocks, self.ledger["crc32c"])
+            return data[first % step : first % step + len(rows)]
         blocks, of_rows = np.unique(rows // step, return_inverse=True)
         data = read_blocks(self.folder, self.index.parts[self.place], array, blocks, self.ledger["crc32c"])
         picked: NDArray[Any] = data[of_rows * step + rows % step]

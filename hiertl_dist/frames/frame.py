@@ -204,12 +204,11 @@ class Frame(Shown, card=frame_card):
     @cached_property
     def digest(self) -> str:
         """SHA-256 over everything that rows and targets depend on, the group included."""
-        h = hashlib.sha256()
-        h.update("\0".join((*self.species, "", self.group)).encode())
+        parts: list[bytes | NDArray[np.float64]] = ["\0".join((*self.species, "", self.group)).encode()]
         for value in (self.positions, self.cell, self.energy, self.forces, self.stress):
-            h.update(b"-" if value is None else b"+" + np.ascontiguousarray(value, np.float64).tobytes())
-        h.update(self._partial_pbc())
-        return h.hexdigest()
+            parts += [b"-"] if value is None else [b"+", np.ascontiguousarray(value, np.float64)]
+        parts.append(self._partial_pbc())
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def _partial_pbc(self) -> bytes:
         """What tells a slab from the crystal with its cell; nothing for others.

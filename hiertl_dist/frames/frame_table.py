@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 NUMBERED: Final = re.compile(r"(.*?)([1-9][0-9]{0,8})(?:, line ([1-9][0-9]{0,17}))?", re.DOTALL)
 """An origin that ends in a number, and perhaps that of a line: ``a.xyz, frame 3, line 57``."""
 
+DIGITS: Final = "0123456789"
+
+LINE: Final = ", line "
+
 OF_ATOMS: Final = ("types", "positions", "forces")
 OF_FRAMES: Final = (
     "n_atoms", "cells", "pbc", "energies", "has_forces", "stresses", "groups", "origins", "lines", "labels",
@@ -46,6 +50,15 @@ class Numbered(NamedTuple):
     @classmethod
     def of(cls, origin: str) -> Numbered:
         """An origin taken apart."""
+        # most end in plain numbers, which this takes off much sooner than the pattern does
+        text = origin.rstrip(DIGITS)
+        number, line = origin[len(text) :], ""
+        if text.endswith(LINE):
+            text, line = text[: -len(LINE)], number
+            before, text = text, text.rstrip(DIGITS)
+            number = before[len(text) :]
+        if 0 < len(number) < 10 and number[0] != "0" and len(line) < 19 and line[:1] != "0":
+            return cls(text, int(number), int(line or 0))
         match = NUMBERED.fullmatch(origin)
         return cls(origin, -1) if match is None else cls(match[1], int(match[2]), int(match[3] or 0))
 
@@ -227,9 +240,16 @@ def table_of(frames: Iterable[Frame]) -> FrameTable:
     texts, labels = Codes[str](), Codes["LabelOrigin | None"]()
     origins = [Numbered.of(f.origin) for f in listed]
     nothing = np.full(6, np.nan)
+    types, species, own = [], (), np.empty(0, np.int16)
+    for frame in listed:
+        # frames that follow one another mostly have the same atoms in the same order
+        if frame.species != species:
+            species = frame.species
+            own = np.array([names[s] for s in species], np.int16)
+        types.append(own)
     return FrameTable(
         np.array([len(f) for f in listed], np.int32),
-        types=np.array([names[s] for f in listed for s in f.species], np.int16),
+        types=np.concatenate(types),
         positions=np.concatenate([f.positions for f in listed]),
         cells=np.array([np.zeros((3, 3)) if f.cell is None else f.cell for f in listed]),
         pbc=np.array([f.pbc for f in listed], np.bool_),
