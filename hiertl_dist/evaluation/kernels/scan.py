@@ -13,7 +13,7 @@ import numpy as np
 
 from .boxes import close_cell
 from .edges import bare, helper, jit
-from .simd import LANES, count_below, squares_around
+from .simd import LANES, count_below, next_between, squares_around
 
 ODD = 1
 """Flag of a frame that ``neighbours.py`` has to judge, or refuse."""
@@ -199,33 +199,39 @@ def _lay_out(at, code, pbc, frame, start, images):
     Twice the same loops: the first counts, the second fills.
     """
     fraction, away, box, span, number = frame.fraction, frame.away, frame.box, frame.span, frame.number
-    ax, ay, az, plane = box[0, 0], box[0, 1], box[0, 2], number[1] * number[2]
+    ax, ay, az, bx, by, bz = box[0, 0], box[0, 1], box[0, 2], box[1, 0], box[1, 1], box[1, 2]
+    cx, cy, cz, plane = box[2, 0], box[2, 1], box[2, 2], number[1] * number[2]
     for second in range(2):
         for i in range(len(code)):
-            f = fraction[i]
+            f, element = fraction[i], code[i] * number[0] * plane
             x_first, x_last = _first(0, f, pbc, span), _last(0, f, pbc, span)
             y_first, y_last = _first(1, f, pbc, span), _last(1, f, pbc, span)
-            for c in range(_last(2, f, pbc, span) + 1):
-                layer, w = code[i] * number[0] * plane + _bin(2, f[2] + c, frame), c - away[i, 2]
-                for b in range(y_first if c > 0 else 0, y_last + 1):
-                    row, v = layer + _bin(1, f[1] + b, frame) * number[2], b - away[i, 1]
-                    begin = x_first if c > 0 or b > 0 else 0
-                    if second == 0 and number[0] == 1:
-                        start[row + 1] += x_last + 1 - begin
-                        continue
-                    x = at[i, 0] + (v * box[1, 0] + w * box[2, 0])
-                    y = at[i, 1] + (v * box[1, 1] + w * box[2, 1])
-                    z = at[i, 2] + (v * box[1, 2] + w * box[2, 2])
-                    for a in range(begin, x_last + 1):
-                        place = row + _bin(0, f[0] + a, frame) * plane
-                        if second == 0:
-                            start[place + 1] += 1
-                            continue
-                        to, u = start[place], a - away[i, 0]
-                        start[place] = to + 1
-                        images.x[to], images.y[to], images.z[to] = x + u * ax, y + u * ay, z + u * az
-                        images.u[to], images.v[to], images.w[to], images.atom[to] = u, v, w, i
-                        images.rank[to] = i if a == 0 and b == 0 and c == 0 else len(code)
+            z_last, row = _last(2, f, pbc, span), x_last + 1 - x_first
+            layer = row * (y_last + 1 - y_first)
+            if second == 0 and number[0] * number[1] == 1:
+                start[element + _bin(2, f[2], frame) + 1] += y_last * row + x_last + 1
+                for c in range(1, z_last + 1):
+                    start[element + _bin(2, f[2] + c, frame) + 1] += layer
+                continue
+            a, b, c = 0, 0, 0
+            # one loop over all cells: the ends of short ones are what takes long
+            for _ in range(z_last * layer + y_last * row + x_last + 1):
+                place = element + _bin(0, f[0] + a, frame) * plane
+                place += _bin(1, f[1] + b, frame) * number[2] + _bin(2, f[2] + c, frame)
+                if second == 0:
+                    start[place + 1] += 1
+                else:
+                    to, u, v, w = start[place], a - away[i, 0], b - away[i, 1], c - away[i, 2]
+                    start[place] = to + 1
+                    images.x[to] = at[i, 0] + (u * ax + v * bx + w * cx)
+                    images.y[to] = at[i, 1] + (u * ay + v * by + w * cy)
+                    images.z[to] = at[i, 2] + (u * az + v * bz + w * cz)
+                    images.u[to], images.v[to], images.w[to], images.atom[to] = u, v, w, i
+                    images.rank[to] = i if abs(a) + abs(b) + abs(c) == 0 else len(code)
+                full = a == x_last
+                a, b = x_first if full else a + 1, b + full
+                full = b > y_last
+                b, c = y_first if full else b, c + full
         if second == 0:
             for b in range(len(start) - 1):
                 start[b + 1] += start[b]
@@ -265,53 +271,59 @@ def _square(images, g, i, at, away, box, reach):
 
 
 @bare
-def _settle_far(near, begin, images, i, at, frame, reach, floor, c, above, limit, count, far):
+def _settle_far(near, n, bounds, begin, images, i, at, frame, reach, floor, c, above, limit, count, far):
     """Look exactly at those of a run that are not below a floor: their squares may be the largest below a limit.
 
     Those that were counted and are not below it are not.
     """
-    for g in range(len(near)):
-        if floor <= near[g] < above[c]:
-            square = _square(images, begin + g, i, at, frame.away, frame.box, reach)
-            if square < limit[c]:
-                far[c] = max(far[c], square)
-            else:
-                count[c] -= 1
+    bounds[0], bounds[1] = floor, above[c]
+    g = next_between(near, 0, n, bounds, 0)
+    while g < n:
+        square = _square(images, begin + g, i, at, frame.away, frame.box, reach)
+        if square < limit[c]:
+            far[c] = max(far[c], square)
+        else:
+            count[c] -= 1
+        g = next_between(near, g + 1, n, bounds, 0)
 
 
 @bare
-def _settle_near(near, begin, images, i, at, frame, reach, ceiling, p, best, shortest, atoms):
+def _settle_near(near, n, bounds, begin, images, i, at, frame, reach, ceiling, p, best, shortest, atoms):
     """Look exactly at those of a run that are not above a ceiling: one may be the nearest two atoms of two elements.
 
     Of equal ones the first, and each from the lower atom.
     """
-    for g in range(len(near)):
-        if near[g] <= ceiling:
-            square = _square(images, begin + g, i, at, frame.away, frame.box, reach)
-            if square < np.inf:
-                best[p] = min(best[p], square)
-                r, j = math.sqrt(square), images.atom[begin + g]
-                a, b = min(i, j), max(i, j)
-                earlier = a < atoms[p, 0] or (a == atoms[p, 0] and b < atoms[p, 1])
-                if r < shortest[p] or (r == shortest[p] and earlier):
-                    shortest[p], atoms[p, 0], atoms[p, 1] = r, a, b
+    bounds[0], bounds[1] = 0.0, ceiling
+    g = next_between(near, 0, n, bounds, 0)
+    while g < n:
+        square = _square(images, begin + g, i, at, frame.away, frame.box, reach)
+        if square < np.inf:
+            best[p] = min(best[p], square)
+            r, j = math.sqrt(square), images.atom[begin + g]
+            a, b = min(i, j), max(i, j)
+            earlier = a < atoms[p, 0] or (a == atoms[p, 0] and b < atoms[p, 1])
+            if r < shortest[p] or (r == shortest[p] and earlier):
+                shortest[p], atoms[p, 0], atoms[p, 1] = r, a, b
+        g = next_between(near, g + 1, n, bounds, 0)
 
 
 @bare
 def _look(
-    at, code, frame, where, images, near, own, reach, pair, first, limit, end, above, count, far, best, shortest,
-    atoms,
+    at, code, frame, where, images, near, room, reach, pair, first, limit, count, far, shortest, atoms,
 ):  # fmt: skip
     """Compare each atom of a frame with those around it: each two atoms once.
 
     By squares that are right but for last digits; of those for which these digits may matter, exactly.
     """
     fraction, span, number, slack = frame.fraction, frame.span, frame.number, _slack(at, frame, reach)
+    own, bounds, end, above, least_far, lanes, best, most_near = room
     for c in range(len(limit)):
         end[c], far[c] = min(limit[c], reach * reach), 0.0
-        above[c] = end[c] + slack
+        above[c], least_far[c] = end[c] + slack, 0.0
+        for lane in range(LANES):
+            lanes[LANES * c + lane] = 0.0
     for p in range(len(shortest)):
-        best[p] = reach * reach
+        best[p], most_near[p] = reach * reach, reach * reach + slack
     for i in range(len(code)):
         f = fraction[i]
         for x in range(3):
@@ -330,19 +342,28 @@ def _look(
                     s, n = where[b + z_first], where[b + z_last + 1] - where[b + z_first]
                     if n == 0:
                         continue
-                    least = squares_around(near, images.x, images.y, images.z, images.rank, s, n, own)
-                    # roots of squares that differ in their last bits may be equal
-                    if least <= best[p] + slack:
+                    least = squares_around(
+                        near, images.x, images.y, images.z, images.rank, s, n, own, most_near, p
+                    )
+                    if least < np.inf:
                         ceiling = least + 2.0 * slack
-                        _settle_near(near[:n], s, images, i, at, frame, reach, ceiling, p, best, shortest, atoms)
+                        _settle_near(
+                            near, n, bounds, s, images, i, at, frame, reach, ceiling, p, best, shortest, atoms
+                        )
+                        # roots of squares that differ in their last bits may be equal
+                        most_near[p] = best[p] + slack
                     for c in range(first[p], first[p + 1]):
-                        before = count[c]
-                        largest = count_below(near, n, above, c, count)
-                        if count[c] > before and largest >= far[c] - slack:
+                        largest = count_below(near, n, above, least_far, c, lanes)
+                        if largest > 0.0:
                             floor = (largest if largest < end[c] - slack else far[c]) - 2.0 * slack
-                            _settle_far(near[:n], s, images, i, at, frame, reach, floor, c, above, limit, count, far)
+                            _settle_far(
+                                near, n, bounds, s, images, i, at, frame, reach, floor, c, above, limit, count, far
+                            )
+                            least_far[c] = far[c] - slack
     for c in range(len(limit)):
         far[c] = math.sqrt(far[c])
+        for lane in range(LANES):
+            count[c] += int(lanes[LANES * c + lane])
 
 
 @helper
@@ -394,7 +415,10 @@ def scan_contacts(start, code, position, cell, pbc, chosen, reach, pair, first, 
         np.empty((3, 3)), np.empty((3, 3)), np.empty(3), np.empty(3), np.empty(3), np.empty(3, np.int64),
         np.empty((most, 3)), np.empty((most, 3)),
     )  # fmt: skip
-    best, ends, above, own = np.empty(len(first) - 1), np.empty(len(limit)), np.empty(len(limit)), np.empty(4)
+    room = (
+        np.empty(4), np.empty(2), np.empty(len(limit)), np.empty(len(limit)), np.empty(len(limit)),
+        np.empty(LANES * len(limit)), np.empty(len(first) - 1), np.empty(len(first) - 1),
+    )  # fmt: skip
     images, near, where = _room(0), np.empty(0), np.empty(0, np.int64)
     for m in range(len(chosen)):
         begin, end = start[chosen[m]], start[chosen[m] + 1]
@@ -410,16 +434,15 @@ def scan_contacts(start, code, position, cell, pbc, chosen, reach, pair, first, 
         _grid(total, few, kinds, periodic, frame, extent)
         places, n = kinds * frame.number[0] * frame.number[1] * frame.number[2] + 1, int(total)
         if n > len(images.atom):
-            room = n + n // 4
-            images, near = _room(room), np.empty(room + LANES)
+            images, near = _room(n + n // 4), np.empty(n + n // 4 + LANES)
         if places > len(where):
             where = np.empty(places + places // 4, np.int64)
         own_where = where[:places]
         own_where[:] = 0
         _lay_out(at, own_code, periodic, frame, own_where, images)
         _look(
-            at, own_code, frame, own_where, images, near, own, reach, pair, first, limit, ends, above,
-            seen.within[m], seen.longest[m], best, seen.shortest[m], seen.atoms[m],
+            at, own_code, frame, own_where, images, near, room, reach, pair, first, limit,
+            seen.within[m], seen.longest[m], seen.shortest[m], seen.atoms[m],
         )  # fmt: skip
         for p in range(len(first) - 1):
             if seen.shortest[m, p] <= 0.0:

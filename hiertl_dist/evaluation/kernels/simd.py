@@ -317,70 +317,108 @@ def dots(typing, y, i, a, ia, lda, x, ix, vectors):
 def _folded(m: _Emitter, value: Any, join: Callable[[Any, Any], Any]) -> Any:
     """All lanes joined to one number."""
     for half in (4, 2, 1):
-        value = join(value, m.shuffle(value, ir.Constant(value.type, ir.Undefined), [
-            (s + half) % LANES for s in range(LANES)
-        ]))  # fmt: skip
+        value = join(value, m.shuffle(value, _ANY, [(s + half) % LANES for s in range(LANES)]))
     return m.b.extract_element(value, ir.Constant(_I32, 0))
 
 
-def _smaller(m: _Emitter, x: Any, y: Any) -> Any:
-    return m.b.select(m.b.fcmp_ordered("<", x, y), x, y)
+def _foremost(m: _Emitter, sign: str, lanes: Any, bound: Any, otherwise: float) -> Any:
+    """The least (``sign`` <) or largest (>) lane, if it is at least equal to the bound; folding takes long, and is rare."""
+    found = cgutils.alloca_once_value(m.b, ir.Constant(ir.DoubleType(), otherwise))
+    m.b.store(ir.Constant(ir.DoubleType(), otherwise), found)
+    some = m.b.bitcast(m.b.fcmp_ordered(f"{sign}=", lanes, bound), ir.IntType(8))
+    with m.b.if_then(m.b.icmp_unsigned("!=", some, ir.Constant(ir.IntType(8), 0)), likely=False):
+        m.b.store(_folded(m, lanes, lambda x, y: m.b.select(m.b.fcmp_ordered(sign, x, y), x, y)), found)
+    return m.b.load(found)
 
 
-def _larger(m: _Emitter, x: Any, y: Any) -> Any:
-    return m.b.select(m.b.fcmp_ordered(">", x, y), x, y)
+def _vectors(m: _Emitter, count: Any) -> Any:
+    """How many vectors so many numbers are."""
+    return m.b.sdiv(m.b.add(count, ir.Constant(_I64, LANES - 1)), ir.Constant(_I64, LANES))
 
 
-def _squares_around(m: _Emitter, out: Any, x: Any, y: Any, z: Any, rank: Any, first: Any, count: Any, own: Any) -> Any:
+def _squares_around(
+    m: _Emitter, out: Any, x: Any, y: Any, z: Any, rank: Any, first: Any, count: Any, own: Any, bound: Any, p: Any
+) -> Any:
     at, own_rank = [m.splat(own, k) for k in range(3)], m.splat(own, 3)
     least, left = m.register(), cgutils.alloca_once(m.b, _I64)
     m.b.store(_INFINITE, least)
     m.b.store(count, left)
-    vectors = m.b.sdiv(m.b.add(count, ir.Constant(_I64, LANES - 1)), ir.Constant(_I64, LANES))
-    with m.loop(vectors) as loop:
+    nothing = ir.Constant(_NUMBERS, ir.Undefined)
+    with m.loop(_vectors(m, count)) as loop:
         offset = m.b.mul(loop.index, ir.Constant(_I64, LANES))
         square = _ZERO
         for array, centre in zip((x, y, z), at, strict=True):
             way = m.b.fsub(m.load(array, first, offset), centre)
             square = m.add(square, m.b.fmul(way, way, flags=("contract",)))
-        some = m.b.insert_element(ir.Constant(_NUMBERS, ir.Undefined), m.b.load(left), ir.Constant(_I32, 0))
-        every = m.shuffle(some, ir.Constant(_NUMBERS, ir.Undefined), [0] * LANES)
+        one = m.b.insert_element(nothing, m.b.load(left), ir.Constant(_I32, 0))
+        every = m.shuffle(one, nothing, [0] * LANES)
         there = m.b.icmp_signed("<", ir.Constant(_NUMBERS, list(range(LANES))), every)
         later = m.b.and_(there, m.b.fcmp_ordered(">", m.load(rank, first, offset), own_rank))
         square = m.b.select(later, square, _INFINITE)
         m.store(square, out, offset)
-        m.b.store(_smaller(m, square, m.b.load(least)), least)
+        before = m.b.load(least)
+        m.b.store(m.b.select(m.b.fcmp_ordered("<", square, before), square, before), least)
         m.b.store(m.b.sub(m.b.load(left), ir.Constant(_I64, LANES)), left)
-    return _folded(m, m.b.load(least), lambda x, y: _smaller(m, x, y))
+    return _foremost(m, "<", m.b.load(least), m.splat(bound, p), float("inf"))
 
 
 @intrinsic
-def squares_around(typing, out, x, y, z, rank, first, count, own):
-    """out[t] = |(x, y, z)[first + t] − own|², t < ``count``, infinite but for ranks above ``own``[3]. The least of them.
+def squares_around(typing, out, x, y, z, rank, first, count, own, bound, p):
+    """out[t] = |(x, y, z)[first + t] − own|², t < ``count``, infinite but for ranks above ``own``[3].
 
-    Up to 7 numbers behind those that are meant are read, and infinities written there.
+    The value is the least of them; infinite where none is at most bound[p]. Up to 7 numbers behind those that are meant
+    are read, and infinities written there.
     """
-    return _void(_squares_around, out, x, y, z, rank, first, count, own, result=types.float64)
+    return _void(
+        _squares_around, out, x, y, z, rank, first, count, own, bound, p, result=types.float64
+    )  # fmt: skip
 
 
-def _count_below(m: _Emitter, squares: Any, count: Any, limits: Any, c: Any, number: Any) -> Any:
+def _count_below(
+    m: _Emitter, squares: Any, count: Any, limits: Any, bound: Any, c: Any, number: Any
+) -> Any:  # fmt: skip
     limit, largest = m.splat(limits, c), m.register()
-    none, one = ir.Constant(_NUMBERS, [0] * LANES), ir.Constant(_NUMBERS, [1] * LANES)
-    below = cgutils.alloca_once(m.b, _NUMBERS)
-    m.b.store(none, below)
-    vectors = m.b.sdiv(m.b.add(count, ir.Constant(_I64, LANES - 1)), ir.Constant(_I64, LANES))
-    with m.loop(vectors) as loop:
+    ones = ir.Constant(_VECTOR, [1.0] * LANES)
+    place = m.at(number, m.b.mul(c, ir.Constant(_I64, LANES)))
+    below = m.register()
+    m.b.store(m.load(place), below)
+    with m.loop(_vectors(m, count)) as loop:
         square = m.load(squares, m.b.mul(loop.index, ir.Constant(_I64, LANES)))
         is_below = m.b.fcmp_ordered("<", square, limit)
-        m.b.store(m.b.add(m.b.load(below), m.b.select(is_below, one, none)), below)
-        m.b.store(_larger(m, m.b.select(is_below, square, _ZERO), m.b.load(largest)), largest)
-    total = _folded(m, m.b.load(below), lambda x, y: m.b.add(x, y))
-    place = m.at(number, c)
-    m.b.store(m.b.add(m.b.load(place), total), place)
-    return _folded(m, m.b.load(largest), lambda x, y: _larger(m, x, y))
+        m.b.store(m.b.fadd(m.b.load(below), m.b.select(is_below, ones, _ZERO)), below)
+        own, before = m.b.select(is_below, square, _ZERO), m.b.load(largest)
+        m.b.store(m.b.select(m.b.fcmp_ordered(">", own, before), own, before), largest)
+    m.store(m.b.load(below), place)
+    return _foremost(m, ">", m.b.load(largest), m.splat(bound, c), 0.0)
 
 
 @intrinsic
-def count_below(typing, squares, count, limits, c, number):
-    """number[c] += how many of ``count`` squares, and infinities behind, are below limits[c]; the largest of them, or 0."""
-    return _void(_count_below, squares, count, limits, c, number, result=types.float64)
+def count_below(typing, squares, count, limits, bound, c, number):
+    """number[8 c:8 c + 8] gain how many of ``count`` squares, and infinities behind, are below limits[c], by lanes.
+
+    The value is the largest of these; 0 where none is at least bound[c].
+    """
+    return _void(_count_below, squares, count, limits, bound, c, number, result=types.float64)
+
+
+def _next_between(m: _Emitter, squares: Any, begin: Any, count: Any, bounds: Any, k: Any) -> Any:
+    low, high = m.splat(bounds, k), m.splat(bounds, k, 1)
+    found = cgutils.alloca_once_value(m.b, count)
+    m.b.store(count, found)
+    byte = ir.IntType(8)
+    with m.loop(_vectors(m, m.b.sub(count, begin))) as loop:
+        place = m.b.add(begin, m.b.mul(loop.index, ir.Constant(_I64, LANES)))
+        square = m.load(squares, place)
+        between = m.b.and_(m.b.fcmp_ordered(">=", square, low), m.b.fcmp_ordered("<", square, high))
+        some = m.b.bitcast(between, byte)
+        with m.b.if_then(m.b.icmp_unsigned("!=", some, ir.Constant(byte, 0))):
+            lane = m.b.zext(m.b.cttz(some, ir.Constant(ir.IntType(1), 1)), _I64)
+            m.b.store(m.b.add(place, lane), found)
+            loop.do_break()
+    return m.b.load(found)
+
+
+@intrinsic
+def next_between(typing, squares, begin, count, bounds, k):
+    """The first t from ``begin`` on with bounds[k] ≤ squares[t] < bounds[k + 1]; ``count`` or more: there is none."""
+    return _void(_next_between, squares, begin, count, bounds, k, result=types.int64)
