@@ -256,9 +256,10 @@ def read_blocks(
     dtype, columns, fill = ARRAYS[array]
     step, rows = BLOCK[array.partition("/")[0]], part.rows(array)
     sizes = np.minimum(step, rows - blocks * step)
-    out = np.full((int(sizes.sum()), columns), fill, dtype)
+    shape = int(sizes.sum()), columns
     if array not in crcs:
-        return out
+        return np.full(shape, fill, dtype)
+    out = np.empty(shape, dtype)
     chunks = ChunkedRows.open(folder / array)
     start = 0
     # blocks that follow one another are read at once

@@ -185,7 +185,7 @@ def any_inside(frames: Sequence[Frame], options: ScanOptions) -> bool:
     for elements, members in by_elements(table):
         wanted = wanted_in(elements, options.basis, options.blocks, options.frozen)
         if (farthest := float(wanted.inner.max(initial=0.0))) > 0.0:
-            looks.append(look_at(table, members, wanted._replace(reach=max(farthest, SEARCHED))))
+            looks.append(look_at(table, members, wanted.without_cutoffs(max(farthest, SEARCHED))))
     for look, row in _doubtful(looks):
         frame, wanted = table.frame(int(look.members[row])), look.wanted
         with working_on(frame):

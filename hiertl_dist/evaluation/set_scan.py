@@ -91,6 +91,11 @@ class Wanted(NamedTuple):
         """Of all of the blocks: only few frames need it."""
         return compile_recipe(self.basis, tuple(self.blocks))
 
+    def without_cutoffs(self, reach: float) -> Wanted:
+        """The same within another reach, where nothing but the shortest distances is looked for."""
+        nothing = np.empty(0)
+        return self._replace(reach=reach, first=np.zeros_like(self.first), cutoffs=nothing, limits=nothing)
+
     def known_pairs(self) -> Iterator[tuple[str, int, int, int]]:
         """(name, codes of both elements, number) of each pair of elements that the basis has."""
         for x, a in enumerate(self.codes):

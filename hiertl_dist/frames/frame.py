@@ -204,9 +204,9 @@ class Frame(Shown, card=frame_card):
     @cached_property
     def digest(self) -> str:
         """SHA-256 over everything that rows and targets depend on, the group included."""
-        parts: list[bytes | NDArray[np.float64]] = ["\0".join((*self.species, "", self.group)).encode()]
+        parts: list[bytes | memoryview] = ["\0".join((*self.species, "", self.group)).encode()]
         for value in (self.positions, self.cell, self.energy, self.forces, self.stress):
-            parts += [b"-"] if value is None else [b"+", np.ascontiguousarray(value, np.float64)]
+            parts += [b"-"] if value is None else [b"+", np.ascontiguousarray(value, np.float64).data]
         parts.append(self._partial_pbc())
         return hashlib.sha256(b"".join(parts)).hexdigest()
 

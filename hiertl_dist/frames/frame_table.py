@@ -53,7 +53,7 @@ class Numbered(NamedTuple):
         # most end in plain numbers, which this takes off much sooner than the pattern does
         text = origin.rstrip(DIGITS)
         number, line = origin[len(text) :], ""
-        if text.endswith(LINE):
+        if number and text.endswith(LINE):
             text, line = text[: -len(LINE)], number
             before, text = text, text.rstrip(DIGITS)
             number = before[len(text) :]
@@ -240,13 +240,11 @@ def table_of(frames: Iterable[Frame]) -> FrameTable:
     texts, labels = Codes[str](), Codes["LabelOrigin | None"]()
     origins = [Numbered.of(f.origin) for f in listed]
     nothing = np.full(6, np.nan)
-    types, species, own = [], (), np.empty(0, np.int16)
-    for frame in listed:
+    types: list[NDArray[np.int16]] = []
+    for before, frame in zip((None, *listed[:-1]), listed, strict=True):
         # frames that follow one another mostly have the same atoms in the same order
-        if frame.species != species:
-            species = frame.species
-            own = np.array([names[s] for s in species], np.int16)
-        types.append(own)
+        alike = before is not None and frame.species == before.species
+        types.append(types[-1] if alike else np.array([names[s] for s in frame.species], np.int16))
     return FrameTable(
         np.array([len(f) for f in listed], np.int32),
         types=np.concatenate(types),

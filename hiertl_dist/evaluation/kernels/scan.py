@@ -1,7 +1,8 @@
 """One look at many frames: how many pairs of atoms there are within cutoffs, how close they come. No list is kept.
 
 Distances are what ``neighbours.py`` gives, by the same additions in the same order, so that what is inside a cutoff
-here is so there. Each atom is compared with all atoms and images around it, which lie side by side, in vectors.
+here is so there. Each two atoms are compared once, in vectors, by squares that are right but for last digits; where
+these may matter, at cutoffs, of the shortest and of the longest distance, it is done again exactly.
 """
 
 from __future__ import annotations
@@ -11,24 +12,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .bins import FramePlaces, bin_of, fill_fractions, fill_grid, lay_out, number_of_images, product_of_edges, room_for
 from .boxes import close_cell
-from .edges import bare, helper, jit
-from .simd import LANES, count_below, next_between, squares_around
+from .edges import bare, jit
+from .near_squares import count_below, next_between, squares_around
+from .simd import LANES
 
 ODD = 1
 """Flag of a frame that ``neighbours.py`` has to judge, or refuse."""
-
-ALMOST = 9e4
-"""Å that what does not repeat may measure here, less than what ``neighbours.py`` refuses."""
 
 MOST_BINS = 5e4
 """Bins as wide as the reach: with more, ``neighbours.py`` may refuse a frame."""
 
 MOST_IMAGES = 1e6
-"""Atoms and images of a frame, beyond which it is odd; each takes a hundred bytes here."""
-
-FAR = 1e5
-"""Cells that an atom may be away: beyond, fractions of a cell lose digits."""
+"""Atoms and images that are looked at of a frame, beyond which it is odd; each takes a hundred bytes here."""
 
 SINGULAR = 1e-6
 """Volume of a cell by the product of its edges that is too little."""
@@ -76,174 +73,9 @@ class Seen(NamedTuple):
         )  # fmt: skip
 
 
-class _Images(NamedTuple):
-    """Atoms in one cell and images of them, by element and bin.
-
-    x, y, z: where they are, but for last digits; u, v, w: how many cells from where the atom was given. ``rank`` is the
-    atom, of what is not in its own cell the number of atoms: each two are looked at by the one of lower rank, or from
-    the cell that is behind.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    z: np.ndarray
-    rank: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
-    w: np.ndarray
-    atom: np.ndarray
-
-
-class _Frame(NamedTuple):
-    """What is worked out of a frame before its atoms are compared: ``scan_contacts`` makes room for the largest."""
-
-    box: np.ndarray
-    dual: np.ndarray
-    low: np.ndarray
-    span: np.ndarray
-    scale: np.ndarray
-    number: np.ndarray
-    fraction: np.ndarray
-    away: np.ndarray
-
-
-@bare
-def _edges(cell, pbc):
-    """The product of the lengths of what repeats."""
-    product = 1.0
-    for k in range(3):
-        if pbc[k]:
-            product *= math.sqrt(cell[k, 0] ** 2 + cell[k, 1] ** 2 + cell[k, 2] ** 2)
-    return product
-
-
-@bare
-def _fractions(at, pbc, reach, frame, extent):
-    """Fill fractions of the box, Å where it does not repeat; and whole cells, which are taken off.
-
-    ``low`` and ``span`` are where what is looked at begins, and how far from each atom that is, in fractions. The value
-    is the number of bins as wide as the reach, infinite for a frame that is odd.
-    """
-    bins, dual, fraction, away = 1.0, frame.dual, frame.fraction, frame.away
-    for k in range(3):
-        width = 1.0 / math.sqrt(dual[k, 0] ** 2 + dual[k, 1] ** 2 + dual[k, 2] ** 2)
-        frame.span[k] = reach / width * (1.0 + 1e-9) + 1e-9
-        lowest, highest, dx, dy, dz = np.inf, -np.inf, dual[k, 0], dual[k, 1], dual[k, 2]
-        for i in range(len(at)):
-            f = at[i, 0] * dx + at[i, 1] * dy + at[i, 2] * dz
-            lowest, highest = min(lowest, f), max(highest, f)
-            away[i, k] = math.floor(f) if pbc[k] else 0.0
-            fraction[i, k] = f - away[i, k]
-        if not (highest < FAR and lowest > -FAR if pbc[k] else highest - lowest < ALMOST):
-            return np.inf
-        # along the last direction, no image is behind the cell
-        frame.low[k] = (-frame.span[k] if k < 2 else 0.0) if pbc[k] else lowest
-        extent[k] = 0.0 if pbc[k] else highest - lowest
-        bins *= max(width / reach, 1.0) if pbc[k] else extent[k] / reach + 3.0
-    return bins
-
-
-@bare
-def _first(k, fraction, pbc, span):
-    """The first image of an atom along one direction that is within reach of the box."""
-    return math.ceil(-span[k] - fraction[k]) if pbc[k] else 0
-
-
-@bare
-def _last(k, fraction, pbc, span):
-    """The last one."""
-    return math.floor(1.0 + span[k] - fraction[k]) if pbc[k] else 0
-
-
-@bare
-def _number_of_images(n, fraction, pbc, span):
-    """Atoms, and images in cells that come after their own: of each and its opposite one."""
-    total = 0.0
-    for i in range(n):
-        f = fraction[i]
-        x, y, z = float(_last(0, f, pbc, span)), float(_last(1, f, pbc, span)), float(_last(2, f, pbc, span))
-        row = x - _first(0, f, pbc, span) + 1.0
-        total += (z * (y - _first(1, f, pbc, span) + 1.0) + y) * row + x + 1.0
-    return total
-
-
-@bare
-def _grid(total, few, kinds, pbc, frame, extent):
-    """Fill the number of bins along each direction, and how many a fraction is: a quarter of the reach along the last.
-
-    Along the others they are half as wide as the reach, where there are many atoms and images, else there is one.
-    """
-    wanted, span, number = 0.7 if total > few else 0.0, frame.span, frame.number
-    while True:
-        bins = float(kinds)
-        for k in range(3):
-            length = 1.0 + (2.0 if k < 2 else 1.0) * span[k] if pbc[k] else extent[k] * (1.0 + 1e-9) + 1e-9
-            number[k] = max(1, int(length / span[k] * (4.0 if k == 2 else wanted)))
-            frame.scale[k] = number[k] / length
-            bins *= number[k]
-        if bins <= 4.0 * total + 64.0 * kinds or wanted == 0.0:
-            return
-        wanted = 0.8 * wanted if wanted > 0.1 else 0.0
-
-
-@bare
-def _bin(k, place, frame):
-    """The bin of a place along one direction; of what is outside the nearest."""
-    return min(max(int((place - frame.low[k]) * frame.scale[k]), 0), frame.number[k] - 1)
-
-
-@bare
-def _lay_out(at, code, pbc, frame, start, images):
-    """Sort atoms and images by element and bin; ``start`` (bins + 1,) is filled with where each begins.
-
-    Twice the same loops: the first counts, the second fills.
-    """
-    fraction, away, box, span, number = frame.fraction, frame.away, frame.box, frame.span, frame.number
-    ax, ay, az, bx, by, bz = box[0, 0], box[0, 1], box[0, 2], box[1, 0], box[1, 1], box[1, 2]
-    cx, cy, cz, plane = box[2, 0], box[2, 1], box[2, 2], number[1] * number[2]
-    for second in range(2):
-        for i in range(len(code)):
-            f, element = fraction[i], code[i] * number[0] * plane
-            x_first, x_last = _first(0, f, pbc, span), _last(0, f, pbc, span)
-            y_first, y_last = _first(1, f, pbc, span), _last(1, f, pbc, span)
-            z_last, row = _last(2, f, pbc, span), x_last + 1 - x_first
-            layer = row * (y_last + 1 - y_first)
-            if second == 0 and number[0] * number[1] == 1:
-                start[element + _bin(2, f[2], frame) + 1] += y_last * row + x_last + 1
-                for c in range(1, z_last + 1):
-                    start[element + _bin(2, f[2] + c, frame) + 1] += layer
-                continue
-            a, b, c = 0, 0, 0
-            # one loop over all cells: the ends of short ones are what takes long
-            for _ in range(z_last * layer + y_last * row + x_last + 1):
-                place = element + _bin(0, f[0] + a, frame) * plane
-                place += _bin(1, f[1] + b, frame) * number[2] + _bin(2, f[2] + c, frame)
-                if second == 0:
-                    start[place + 1] += 1
-                else:
-                    to, u, v, w = start[place], a - away[i, 0], b - away[i, 1], c - away[i, 2]
-                    start[place] = to + 1
-                    images.x[to] = at[i, 0] + (u * ax + v * bx + w * cx)
-                    images.y[to] = at[i, 1] + (u * ay + v * by + w * cy)
-                    images.z[to] = at[i, 2] + (u * az + v * bz + w * cz)
-                    images.u[to], images.v[to], images.w[to], images.atom[to] = u, v, w, i
-                    images.rank[to] = i if abs(a) + abs(b) + abs(c) == 0 else len(code)
-                full = a == x_last
-                a, b = x_first if full else a + 1, b + full
-                full = b > y_last
-                b, c = y_first if full else b, c + full
-        if second == 0:
-            for b in range(len(start) - 1):
-                start[b + 1] += start[b]
-    # filled, each begins where the one before ended
-    for b in range(len(start) - 1, 0, -1):
-        start[b] = start[b - 1]
-    start[0] = 0
-
-
 @bare
 def _slack(at, frame, reach):
-    """Å²: more than by how much a square of a distance of about the reach or less may be off that is in ``_Images``."""
+    """Å²: more than by how much a square of a distance of about the reach or less may be off that is in ``Images``."""
     farthest, home, away, edges = 0.0, 0.0, 0.0, 0.0
     for i in range(len(at)):
         for k in range(3):
@@ -331,9 +163,9 @@ def _look(
             for k in range(3):
                 own[x] -= frame.away[i, k] * frame.box[k, x]
         own[3] = i
-        x_first, x_last = _bin(0, f[0] - span[0], frame), _bin(0, f[0] + span[0], frame)
-        y_first, y_last = _bin(1, f[1] - span[1], frame), _bin(1, f[1] + span[1], frame)
-        z_first, z_last = _bin(2, f[2] - span[2], frame), _bin(2, f[2] + span[2], frame)
+        x_first, x_last = bin_of(0, f[0] - span[0], frame), bin_of(0, f[0] + span[0], frame)
+        y_first, y_last = bin_of(1, f[1] - span[1], frame), bin_of(1, f[1] + span[1], frame)
+        z_first, z_last = bin_of(2, f[2] - span[2], frame), bin_of(2, f[2] + span[2], frame)
         for other in range(len(pair)):
             p = pair[code[i], other]
             for x in range(x_first, x_last + 1):
@@ -342,14 +174,10 @@ def _look(
                     s, n = where[b + z_first], where[b + z_last + 1] - where[b + z_first]
                     if n == 0:
                         continue
-                    least = squares_around(
-                        near, images.x, images.y, images.z, images.rank, s, n, own, most_near, p
-                    )
+                    least = squares_around(near, images.x, images.y, images.z, images.rank, s, n, own, most_near, p)
                     if least < np.inf:
                         ceiling = least + 2.0 * slack
-                        _settle_near(
-                            near, n, bounds, s, images, i, at, frame, reach, ceiling, p, best, shortest, atoms
-                        )
+                        _settle_near(near, n, bounds, s, images, i, at, frame, reach, ceiling, p, best, shortest, atoms)
                         # roots of squares that differ in their last bits may be equal
                         most_near[p] = best[p] + slack
                     for c in range(first[p], first[p + 1]):
@@ -366,16 +194,7 @@ def _look(
             count[c] += int(lanes[LANES * c + lane])
 
 
-@helper
-def _room(n):
-    """Room for so many atoms and images."""
-    # vectors read on behind the last
-    return _Images(
-        np.empty(n + LANES), np.empty(n + LANES), np.empty(n + LANES), np.empty(n + LANES), np.empty(n), np.empty(n),
-        np.empty(n), np.empty(n, np.int64),
-    )  # fmt: skip
-
-
+# long: its parameters are documented
 @jit
 def scan_contacts(start, code, position, cell, pbc, chosen, reach, pair, first, limit, few, seen):
     """Look at some frames.
@@ -411,7 +230,7 @@ def scan_contacts(start, code, position, cell, pbc, chosen, reach, pair, first, 
     kinds, most = len(pair), 0
     for m in range(len(chosen)):
         most = max(most, start[chosen[m] + 1] - start[chosen[m]])
-    frame = _Frame(
+    frame = FramePlaces(
         np.empty((3, 3)), np.empty((3, 3)), np.empty(3), np.empty(3), np.empty(3), np.empty(3, np.int64),
         np.empty((most, 3)), np.empty((most, 3)),
     )  # fmt: skip
@@ -419,27 +238,27 @@ def scan_contacts(start, code, position, cell, pbc, chosen, reach, pair, first, 
         np.empty(4), np.empty(2), np.empty(len(limit)), np.empty(len(limit)), np.empty(len(limit)),
         np.empty(LANES * len(limit)), np.empty(len(first) - 1), np.empty(len(first) - 1),
     )  # fmt: skip
-    images, near, where = _room(0), np.empty(0), np.empty(0, np.int64)
+    images, near, where = room_for(0), np.empty(0), np.empty(0, np.int64)
     for m in range(len(chosen)):
         begin, end = start[chosen[m]], start[chosen[m] + 1]
         at, own_code, periodic, extent = position[begin:end], code[begin:end], pbc[chosen[m]], seen.extent[m]
         seen.measure[m] = close_cell(cell[chosen[m]], periodic, frame.box, frame.dual)
         bins = np.inf
-        if seen.measure[m] > SINGULAR * _edges(cell[chosen[m]], periodic):
-            bins = _fractions(at, periodic, reach, frame, extent)
-        total = _number_of_images(len(at), frame.fraction, periodic, frame.span) if bins < MOST_BINS else np.inf
+        if seen.measure[m] > SINGULAR * product_of_edges(cell[chosen[m]], periodic):
+            bins = fill_fractions(at, periodic, reach, frame, extent)
+        total = number_of_images(len(at), frame.fraction, periodic, frame.span) if bins < MOST_BINS else np.inf
         if not total < MOST_IMAGES:
             seen.flag[m] = ODD
             continue
-        _grid(total, few, kinds, periodic, frame, extent)
+        fill_grid(total, few, kinds, periodic, frame, extent)
         places, n = kinds * frame.number[0] * frame.number[1] * frame.number[2] + 1, int(total)
         if n > len(images.atom):
-            images, near = _room(n + n // 4), np.empty(n + n // 4 + LANES)
+            images, near = room_for(n + n // 4), np.empty(n + n // 4 + LANES)
         if places > len(where):
             where = np.empty(places + places // 4, np.int64)
         own_where = where[:places]
         own_where[:] = 0
-        _lay_out(at, own_code, periodic, frame, own_where, images)
+        lay_out(at, own_code, periodic, frame, own_where, images)
         _look(
             at, own_code, frame, own_where, images, near, room, reach, pair, first, limit,
             seen.within[m], seen.longest[m], seen.shortest[m], seen.atoms[m],
