@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 NUMBERED: Final = re.compile(r"(.*?)([1-9][0-9]{0,8})(?:, line ([1-9][0-9]{0,17}))?", re.DOTALL)
 """An origin that ends in a number, and perhaps that of a line: ``a.xyz, frame 3, line 57``."""
 
-DIGITS: Final = "0123456789"
-
-LINE: Final = ", line "
-
 OF_ATOMS: Final = ("types", "positions", "forces")
 OF_FRAMES: Final = (
     "n_atoms", "cells", "pbc", "energies", "has_forces", "stresses", "groups", "origins", "lines", "labels",
@@ -50,15 +46,6 @@ class Numbered(NamedTuple):
     @classmethod
     def of(cls, origin: str) -> Numbered:
         """An origin taken apart."""
-        # most end in plain numbers, which this takes off much sooner than the pattern does
-        text = origin.rstrip(DIGITS)
-        number, line = origin[len(text) :], ""
-        if number and text.endswith(LINE):
-            text, line = text[: -len(LINE)], number
-            before, text = text, text.rstrip(DIGITS)
-            number = before[len(text) :]
-        if 0 < len(number) < 10 and number[0] != "0" and len(line) < 19 and line[:1] != "0":
-            return cls(text, int(number), int(line or 0))
         match = NUMBERED.fullmatch(origin)
         return cls(origin, -1) if match is None else cls(match[1], int(match[2]), int(match[3] or 0))
 

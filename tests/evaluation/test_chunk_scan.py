@@ -150,6 +150,24 @@ def test_many_atoms(n, few, pbc, monkeypatch):
     compare([frame])
 
 
+@pytest.mark.parametrize("cells", [0, 3, 20000])
+@pytest.mark.parametrize("pbc", [(True, True, True), (True, False, True), (False, False, False)])
+def test_last_digits_at_cutoffs_and_of_equal_distances(cells, pbc, monkeypatch):
+    """Many distances are a cutoff but for last digits, and the shortest and the longest are those of many pairs."""
+    rng = np.random.default_rng(cells)
+    basis = small_basis((4, 3, 2), rmin=0.2)  # its cutoffs are 5, 4.7 and 4.4 Å
+    for spacing in (0.5, 0.47, 0.4):
+        cell = np.diag([7, 6, 5]) * spacing + np.array([[0, 0, 0], [2, 0, 0], [1, 1, 0]]) * spacing
+        at = rng.permutation(np.array(list(itertools.product(range(4), range(3), range(3)))))[:20] * spacing
+        at = at + rng.integers(-cells, cells + 1, (20, 3)) @ (cell * np.array(pbc)[:, np.newaxis])
+        species = tuple(rng.choice(["C", "N"], 20).tolist())
+        frame = Frame(species, at, cell if any(pbc) else None, energy=0.0, pbc=pbc if any(pbc) else None)
+        for few in (kernel.FEW, 0):
+            monkeypatch.setattr(kernel, "FEW", few)
+            assert counted(frame, basis) == (slow(frame, basis).pairs, False)
+            compare([frame], basis)
+
+
 def test_frozen_models_and_elements_that_the_basis_lacks():
     frames = random_frames({"C": 2, "CN": 3, "CO": 2, "CNO": 2})
     other = small_basis((4, 0, 0), elements=("C", "O"), rmin=1.5)
