@@ -1,7 +1,8 @@
 """What planning costs beside the rows that are planned: CPU seconds a frame, where nothing of the frames is known yet.
 
-Each plan has frames that were just read, so that digests, which name segments, are made in it. Rows are those of every
-block in every frame that has its elements, as a plan for a fit of all blocks at once has them.
+Each plan has frames that were just read, so that digests, which name segments, are made in it; or those of a data set
+on disk, which has digests and facts. Rows are those of every block in every frame that has its elements, as a plan for
+a fit of all blocks at once has them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bench import Benchmark, Options, absent_lines, interleaved, main, median_ratio, tell
 from measure import figure, table
 
-from hiertl_dist import Basis, blocks_of, executor, plan, read_fm_setup, read_frames
+from hiertl_dist import Basis, Dataset, blocks_of, executor, plan, read_fm_setup, read_frames
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
 from hiertl_dist.evaluation.frame_rows import rows_of
 from hiertl_dist.frames.frame_table import table_of
@@ -60,6 +61,10 @@ def timing(options: Options, name: str) -> Callable[[], dict[str, Any]]:
     elements = sorted(set().union(*(f.elements for f in frames)))
     repeats = options.sized(REPEATS, 1)
 
+    place = options.scratch / f"planning {name}.frames"
+    with executor("serial") as runner:
+        Dataset.create(place, frames, executor=runner)
+
     def work() -> dict[str, Any]:
         found: dict[str, Any] = {"frames": len(frames), "atoms": statistics.mean(map(len, frames)), "orders": {}}
         for label, orders in ORDERS.items():
@@ -80,13 +85,19 @@ def timing(options: Options, name: str) -> Callable[[], dict[str, Any]]:
                 def planning(basis: Basis = basis, fresh: Any = fresh, runner: Any = runner) -> None:
                     plan(next(fresh), basis, executor=runner)
 
+                def of_data_set(basis: Basis = basis, runner: Any = runner) -> None:
+                    plan(Dataset(place), basis, executor=runner)
+
                 planning()
+                of_data_set()
                 rows()
-                cpu = interleaved({"plan": planning, "rows": rows}, repeats)
+                cpu = interleaved({"plan": planning, "data set": of_data_set, "rows": rows}, repeats)
             found["orders"][label] = {
                 "plan_ms": 1e3 * statistics.median(cpu["plan"]) / len(frames),
+                "data_set_ms": 1e3 * statistics.median(cpu["data set"]) / len(frames),
                 "rows_ms": 1e3 * statistics.median(cpu["rows"]) / len(frames),
                 "ratio": median_ratio(cpu["plan"], cpu["rows"]),
+                "data_set_ratio": median_ratio(cpu["data set"], cpu["rows"]),
             }
         return found
 
@@ -106,14 +117,21 @@ def run(options: Options) -> dict[str, Any]:
     return {"sets": sets, "absent": absent}
 
 
+def _share(ratio: float | None) -> str | None:
+    return None if ratio is None else f"{100 * ratio:.1f} %"
+
+
 def markdown(record: dict[str, Any]) -> str:
     """One table."""
     lines = [
-        [f"`{name}`", own["frames"], figure(own["atoms"]), label, figure(c["plan_ms"]), figure(c["rows_ms"]),
-         None if c["ratio"] is None else f"{100 * c['ratio']:.1f} %"]
+        [f"`{name}`", own["frames"], figure(own["atoms"]), label, figure(c["rows_ms"]), figure(c["plan_ms"]),
+         _share(c["ratio"]), figure(c["data_set_ms"]), _share(c["data_set_ratio"])]
         for name, own in record["sets"].items() for label, c in own["orders"].items()
     ]  # fmt: skip
-    head = ["set", "frames", "atoms", "orders", "plan, ms a frame", "rows, ms a frame", "plan ÷ rows"]
+    head = [
+        "set", "frames", "atoms", "orders", "rows, ms a frame", "plan of a list", "÷ rows", "plan of a data set",
+        "÷ rows",
+    ]  # fmt: skip
     return f"{table(head, lines)}\n\n{absent_lines(record['absent'])}".rstrip()
 
 

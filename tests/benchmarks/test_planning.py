@@ -25,5 +25,5 @@ def test_planning_is_timed_beside_rows(benchmark, tmp_path):
     assert set(record["absent"]) == {"`carbon`", "`hydrogen`"}
     assert set(record["sets"]) == {"cn_pbe"}
     for case in record["sets"]["cn_pbe"]["orders"].values():
-        assert case["plan_ms"] > 0 < case["rows_ms"]
+        assert min(case["plan_ms"], case["data_set_ms"], case["rows_ms"]) > 0
     assert "| `cn_pbe` |" in benchmark.BENCHMARK.text(record)

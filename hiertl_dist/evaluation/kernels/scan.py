@@ -30,7 +30,7 @@ MOST_IMAGES = 1e6
 SINGULAR = 1e-6
 """Volume of a cell by the product of its edges that is too little."""
 
-FEW = 8000
+FEW = 2000
 """Atoms and images that are worth no more than bins along one direction."""
 
 
