@@ -39,8 +39,11 @@ SHOWN = 5
 MARGIN = 0.001
 """Å by which the shortest distance must exceed an inner cutoff that is proposed: more than digits lost in a file."""
 
-CHUNK_ATOMS = 65536
-"""Atoms of the frames that are looked at together, 10 to 20 ms' work; and at most ``MOST_FRAMES`` of these."""
+CHUNK_ATOMS = 16384
+"""Atoms of the frames that are looked at together; and at most ``MOST_FRAMES`` of these."""
+
+QUICK = 4
+"""So many times as many atoms where no lists of neighbours are wanted: 10 to 20 ms' work."""
 
 MOST_FRAMES = 1024
 
@@ -281,15 +284,15 @@ def refuse_all(
 
 def _look(task: Callable[[Sequence[Frame]], Any], frames: Sequence[Frame], executor: Executor | None) -> list[Any]:
     """task(chunk) of each chunk of frames, which follow from the frames alone."""
-    chunks = chunks_of(sequence_of(frames))
+    chunks = chunks_of(sequence_of(frames), QUICK)
     if executor is None:
         return [task(c) for c in chunks]
     return executor.run(task, chunks, label=frames_label, what="look at frames")
 
 
-def chunks_of(frames: FrameSequence) -> list[FrameSequence]:
-    """The frames in runs that are looked at together, which follow from the frames alone."""
+def chunks_of(frames: FrameSequence, times: int = 1) -> list[FrameSequence]:
+    """The frames in runs of so many times ``CHUNK_ATOMS``, which follow from the frames alone."""
     if not len(frames):
         return []
-    size = min(max(CHUNK_ATOMS * len(frames) // int(frames.facts.n_atoms.sum()), 1), MOST_FRAMES)
+    size = min(max(times * CHUNK_ATOMS * len(frames) // int(frames.facts.n_atoms.sum()), 1), MOST_FRAMES)
     return [frames[i : i + size] for i in range(0, len(frames), size)]
