@@ -30,7 +30,7 @@ ORDERS: Final = {"two-body": (8, 0, 0), "two- and three-body": (8, 4, 0)}
 CUTOFFS: Final = {"carbon": (0.9, 5.0, 4.0), "cn_pbe": (0.6, 5.0, 4.0), "hydrogen": (0.5, 4.0, 3.0)}
 """Å: the inner cutoff, which no pair of atoms is inside of; the outer one of pairs, and of three-body clusters."""
 
-FRAMES: Final = 500
+FRAMES: Final = 3000
 """Of each set, some of them more than once where it has fewer."""
 
 REPEATS: Final = 5
