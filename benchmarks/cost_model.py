@@ -154,8 +154,8 @@ def evaluated(frame: Frame, basis: Basis, repeats: int) -> dict[str, Any]:
     scan = scan_frame(frame, recipe, {b.name: compile_recipe(basis, (b.name,)) for b in blocks_of(basis)})
     values = np.random.default_rng(recipe.n_columns).standard_normal(recipe.n_columns)
     model = Model(Parameters(basis, values, coverage=scan.ranges))
-    model.evaluate(frame)
-    cpu = interleaved({"evaluate": lambda: model.evaluate(frame)}, repeats)["evaluate"]
+    model.evaluate(frame, missing="zero")
+    cpu = interleaved({"evaluate": lambda: model.evaluate(frame, missing="zero")}, repeats)["evaluate"]
     return {
         "atoms": len(frame), "elements": len(basis.elements), "columns": recipe.n_columns,
         "orders": [max((t.order for t in basis.types if t.body == body), default=0) for body in (2, 3, 4)],

@@ -171,7 +171,7 @@ def warm_kernels() -> None:
     frame = Frame(("C", "C", "N", "N"), at, 12.0 * np.eye(3), **labels)
     plan([frame], basis)
     design_rows(frame, basis)
-    Model(Parameters(basis, np.zeros(len(columns_of(basis))))).evaluate(frame)
+    Model(Parameters(basis, np.zeros(len(columns_of(basis))))).evaluate(frame, missing="zero")
 
 
 def compiling() -> Callable[[], None]:

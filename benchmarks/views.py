@@ -186,7 +186,8 @@ def comparing(options: Options, name: str) -> Callable[[], dict[str, Any]]:
 def apart(ours: Parameters, theirs: Parameters, frames: Sequence[Frame]) -> dict[str, float]:
     """RMS differences of predictions, and the RMS of forces themselves, per kind of row in the field's units."""
     assert columns_of(ours.basis) == columns_of(theirs.basis)
-    pairs = [(a, b, f) for f, a, b in zip(frames, *(Model(p).evaluate(frames) for p in (ours, theirs)), strict=True)]
+    said = [Model(p).evaluate(frames, missing="zero") for p in (ours, theirs)]
+    pairs = [(a, b, f) for f, a, b in zip(frames, *said, strict=True)]
     found = {
         "forces": [(a.forces - b.forces).ravel() for a, b, _ in pairs],
         "energies": [np.array([(a.energy - b.energy) / len(f)]) for a, b, f in pairs],

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         LockError,
         MismatchError,
         MissingFileError,
+        MissingTypesError,
         ParameterFileError,
         ResourceError,
         StoreError,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from .library.settings import LibrarySettings
     from .model.basis import Basis, ClusterType, Cutoff, Edge, Pair
     from .model.blocks import Block, Column, blocks_of, columns_of, lsq_order
+    from .model.missing_types import types_without_coefficients
     from .model.parameters import Parameters, Penalty
     from .model.priors import Prior
     from .model.solution import Solution
@@ -91,6 +93,7 @@ if TYPE_CHECKING:
     from .uncertainty.active_selection import leverage, select
     from .uncertainty.calibration import calibration
     from .uncertainty.committee import Committee, committee
+    from .uncertainty.coverage_selection import select_for_coverage
     from .uncertainty.predictive import ModelPosterior, Prediction, posterior, predict
 
 try:
@@ -104,16 +107,16 @@ __all__ = [
     "DesignRows", "DesignStore", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError",
     "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError",
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
-    "LockError", "MismatchError", "MissingFileError", "Model", "ModelCheck", "ModelPosterior", "Pair",
-    "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
+    "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
+    "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
     "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries",
     "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
     "add_to_library", "assemble", "blocks_of", "calibration", "check_library", "check_model", "columns_of", "committee",
     "cross_validate", "design_rows", "executor", "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy",
     "frames_from_ase", "grow_library", "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
     "md_frames", "open_library", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup",
-    "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select", "solve", "suggest_input",
-    "summarise", "summarise_labels", "survey", "view",
+    "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select", "select_for_coverage",
+    "solve", "suggest_input", "summarise", "summarise_labels", "survey", "types_without_coefficients", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -127,7 +130,8 @@ _PLACES: Final = {
     "design_matrix.store": "DesignStore",
     "errors": (
         "BasisError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError InputError LaunchError "
-        "LockError MismatchError MissingFileError ParameterFileError ResourceError StoreError UnknownBlockError"
+        "LockError MismatchError MissingFileError MissingTypesError ParameterFileError ResourceError StoreError "
+        "UnknownBlockError"
     ),
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
@@ -159,6 +163,7 @@ _PLACES: Final = {
     "library.settings": "LibrarySettings",
     "model.basis": "Basis ClusterType Cutoff Edge Pair",
     "model.blocks": "Block Column blocks_of columns_of lsq_order",
+    "model.missing_types": "types_without_coefficients",
     "model.parameters": "Parameters Penalty",
     "model.priors": "Prior",
     "model.solution": "Solution",
@@ -178,6 +183,7 @@ _PLACES: Final = {
     "uncertainty.active_selection": "leverage select",
     "uncertainty.calibration": "calibration",
     "uncertainty.committee": "Committee committee",
+    "uncertainty.coverage_selection": "select_for_coverage",
     "uncertainty.predictive": "ModelPosterior Prediction posterior predict",
 }
 """Where each name is: module → names, ``theirs=ours`` where they differ."""

@@ -20,7 +20,7 @@ except ImportError as missing:
         f"hiertl_dist.Calculator needs ASE: pip install 'hiertl-dist[ase]' ({missing})", name="ase"
     ) from missing
 
-from .errors import FrameError, HiertlWarning, InnerCutoffError, InputError, MismatchError
+from .errors import FrameError, HiertlWarning, InnerCutoffError, InputError, MismatchError, MissingTypesError
 from .evaluation.energies import Model, read_parts
 from .evaluation.zbl import zbl_ends, zbl_repulsion
 from .io.labelled_atoms import VOIGT, frame_from_ase
@@ -76,6 +76,9 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     extrapolation : {"warn", "record", "refuse"}
         For distances that no block was fitted on, as far as the parameters say. By default ``warn`` once for each pair
         of elements, shorter and longer apart.
+    missing : {"refuse", "zero"}
+        For clusters of types of which the model has no coefficients and says nothing: refused, by default, or they
+        count for nothing. Not asked with ``ignore_other_elements``.
     types : Mapping from str to str, or str, optional
         For models with types of atoms that are no chemical elements: the type of each symbol, ``{"C": "C1"}`` (others
         stand for themselves), or the name of an array of ``atoms`` that holds the type of each atom,
@@ -118,6 +121,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
     default_parameters: ClassVar[dict[str, Any]] = {
         "threads": 1, "policy": "damp", "ignore_other_elements": False, "extrapolation": "warn", "types": None,
         "zbl": False,
+        "missing": "refuse",
     }  # fmt: skip
     # the model knows neither, so a change of them changes nothing
     ignored_changes: ClassVar[set[str]] = {"initial_charges", "initial_magmoms"}
@@ -201,7 +205,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
             (evaluation,) = self.model.evaluate(frame, **_evaluate_options(self.parameters))
             if self.parameters["zbl"]:
                 evaluation = self._repelled(evaluation, frame)
-        except (FrameError, InnerCutoffError) as error:
+        except (FrameError, InnerCutoffError, MissingTypesError) as error:
             raise AtomsError(str(error)) from error
         self._judge(evaluation.out_of_range, origin)
         self._lacking = _lacking(self.model.parameters, frame)
@@ -375,4 +379,4 @@ def _array(atoms: Any, name: str) -> tuple[str, ...] | None:
 
 def _evaluate_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The calculator's options in the terms of :meth:`Model.evaluate`."""
-    return {key: options[key] for key in ("policy", "ignore_other_elements", "threads")}
+    return {key: options[key] for key in ("policy", "ignore_other_elements", "threads", "missing")}

@@ -68,6 +68,18 @@ class MismatchError(HiertlError, ValueError):
     """Two parts of a model were made with different bases; both values are named."""
 
 
+class MissingTypesError(HiertlError, ValueError):
+    """Frames contain clusters of types of which the model has no coefficients; types and frames are named.
+
+    Attributes
+    ----------
+    types : tuple of str
+        Names of the types that occur, such as ``MoNbTa``.
+    """
+
+    types: tuple[str, ...] = ()
+
+
 class StoreError(HiertlError, ValueError):
     """A design store was made from something else, or is damaged."""
 

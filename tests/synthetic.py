@@ -81,7 +81,7 @@ def labelled(frames, parameters):
     """The same frames with the labels that a model predicts: free of noise."""
     return [
         replace(frame, energy=found.energy, forces=found.forces, stress=found.stress)
-        for frame, found in zip(frames, Model(parameters).evaluate(frames), strict=True)
+        for frame, found in zip(frames, Model(parameters).evaluate(frames, missing="zero"), strict=True)
     ]
 
 

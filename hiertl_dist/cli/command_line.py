@@ -71,8 +71,12 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     one.add_argument("--add", action="store_true", help="sum the terms of types that two models have")
     one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
+    one.add_argument(
+        "--missing", choices=("refuse", "zero"), default="refuse",
+        help="for clusters of types without coefficients: refuse the frames (default), or count them for nothing",
+    )  # fmt: skip
     one.add_argument("--units", choices=("kcal", "eV"), help="of the tables (default: eV, but kcal for .xyzf alone)")
-    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots, and a PDF (needs matplotlib)")
+    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots and what was fitted on; PDFs too")
     one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
     add_overwrite(one)
     check_parser(verbs, common)

@@ -7,7 +7,6 @@ Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the c
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import sys
 import warnings
@@ -20,7 +19,7 @@ from .command_line import parser
 from .import_command import import_data
 from .library_command import run_library
 from .look_commands import look, reading_options
-from .merging import models_of, renamed
+from .merging import models_of, renamed, require_pairs
 from .probes_command import probes
 
 if TYPE_CHECKING:
@@ -297,12 +296,13 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from ..suggestion.guessing import read_guessed
 
     if arguments.plot is not None:
-        from ..jobs.figures import figure_files, refuse_format
+        from ..jobs.coverage_figure import evaluation_figures
+        from ..jobs.figures import refuse_format
 
         refuse_format(arguments.plot, "--plot")
     sources = [*arguments.models, *places_of({"path": arguments.frames})]
     if arguments.plot is not None:
-        refuse_overwriting(figure_files(arguments.plot), arguments.overwrite, "--plot", sources)
+        refuse_overwriting(evaluation_figures(arguments.plot), arguments.overwrite, "--plot", sources)
     if arguments.csv is not None:
         tables = [arguments.csv / name for name in EVALUATION_TABLES]
         refuse_overwriting(tables, arguments.overwrite, "--csv", sources)
@@ -316,7 +316,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     with _executor(arguments) as runner:
         report = evaluate_job(
             models, read.frames, runner, ignore_other_elements=arguments.ignore_other_elements, add=arguments.add,
-            units=units, plot=arguments.plot, tables=arguments.csv,
+            missing=arguments.missing, units=units, plot=arguments.plot, tables=arguments.csv,
         )  # fmt: skip
         other = {"eV": "kcal", "kcal": "eV"}[units]
         in_units = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"
@@ -325,18 +325,18 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_notes(models: Iterable[Model]) -> None:
+def _tell_notes(models: Iterable[Model], more: Iterable[str] = ()) -> None:
     """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
-    for note in dict.fromkeys(note for model in models for note in model.parameters.notes):
+    for note in dict.fromkeys((*(note for model in models for note in model.parameters.notes), *more)):
         print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    from ..errors import InputError
     from ..evaluation.energies import Model
     from ..executors import refuse_many
     from ..files.paths import refuse_overwriting
     from ..model.basis import cluster_name
+    from ..model.missing_types import missing_notes, unanswered_clusters
     from ..model.parameters import Penalty
 
     refuse_many("merge", executors=False)
@@ -345,14 +345,13 @@ def _merge(arguments: argparse.Namespace) -> int:
     parts = models_of(arguments.files, arguments.blocks)
     _tell_notes(parts)
     model = renamed(Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty), arguments.rename)
-    stated = {p.elements for p in model.parameters.basis.pairs}
-    pairs = itertools.combinations_with_replacement(sorted(model.elements), 2)
-    if missing := [cluster_name(p) for p in pairs if p not in stated]:
-        raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
+    require_pairs(model)
+    lacking = [cluster_name(c) for c in unanswered_clusters([model.parameters])]
+    _tell_notes([], missing_notes([model.parameters], str(arguments.output)))
     model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]
     facts = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
-             "columns": len(model.parameters.coefficients)}  # fmt: skip
+             "columns": len(model.parameters.coefficients), "missing_types": lacking}  # fmt: skip
     _print(arguments, None, facts, f"{arguments.output}: {facts['columns']} coefficients of {', '.join(types)}")
     return 0
 

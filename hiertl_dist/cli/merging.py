@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,3 +57,14 @@ def renamed(model: Model, given: Sequence[str]) -> Model:
     from ..model.relabelling import relabelled
 
     return Model(relabelled(model.parameters, dict(pairs_of(given, "=", "--rename")))) if given else model
+
+
+def require_pairs(model: Model) -> None:
+    """Raise InputError where a sum of models lacks a pair of its elements, which a parameter file has to state."""
+    from ..errors import InputError
+    from ..model.basis import cluster_name
+
+    stated = {p.elements for p in model.parameters.basis.pairs}
+    pairs = combinations_with_replacement(sorted(model.elements), 2)
+    if missing := [cluster_name(p) for p in pairs if p not in stated]:
+        raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -108,6 +109,9 @@ class Coverage:
         Number of frames that have the block's elements.
     beyond : int
         Of these, frames with a shorter distance, or one longer by more than :data:`LONG_TOLERANCE`.
+    force : float
+        kcal/mol/Å: where distances lie beyond, and the block has the pair's two-body term, the largest force of this
+        term at them, its wall included; else NaN.
     """
 
     block: str
@@ -116,6 +120,13 @@ class Coverage:
     used: tuple[float, float]
     frames: int
     beyond: int
+    force: float = math.nan
+
+    @property
+    def outside(self) -> tuple[float, ...]:
+        """Those of the used distances, Å, that lie beyond the fitted ones, by however little."""
+        (low, high), (shortest, longest) = self.fitted, self.used
+        return (*((shortest,) if shortest < low else ()), *((longest,) if longest > high else ()))
 
 
 def coverage_report(
@@ -153,6 +164,8 @@ def joined_coverage(coverage: Mapping[str, tuple[float, float]], parts: Iterable
         before = known.get(key := f"{own.block}:{own.pair}")
         if before is not None:
             span = (min(before.used[0], own.used[0]), max(before.used[1], own.used[1]))
-            own = replace(own, used=span, frames=before.frames + own.frames, beyond=before.beyond + own.beyond)
+            force = max((f for f in (before.force, own.force) if not math.isnan(f)), default=math.nan)
+            frames, beyond = before.frames + own.frames, before.beyond + own.beyond
+            own = replace(own, used=span, frames=frames, beyond=beyond, force=force)
         known[key] = own
     return [known[key] for key in coverage if key in known]

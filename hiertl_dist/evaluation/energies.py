@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -22,17 +22,17 @@ from ..text.cards import model_card
 from ..text.display import Shown
 from ..text.result_cards import evaluation_card
 from .compiled_basis import Recipe, compile_recipe
-from .coverage import OutOfRange, is_long, out_of_range
+from .coverage import OutOfRange, out_of_range
 from .frame_rows import (
     InnerPolicy,
     answerable,
     joined_neighbours,
     raise_inside,
-    widest_ranges,
 )
 from .kernels.clusters import cluster_energy
 from .kernels.pairs import pair_energy
 from .kernels.scratch import scratch_buffer
+from .missing_in_frames import MissingClusters, check_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -199,6 +199,11 @@ class Model(Shown, card=model_card):
             pair[a, b, :order] = values[first : first + order]
         return _Tensors(pair, recipe.tensors(self.parameters.coefficients), values[recipe.one_body])
 
+    @cached_property
+    def _missing(self) -> MissingClusters:
+        return MissingClusters.of([self.parameters])
+
+    # long: its parameters are documented
     def evaluate(
         self,
         frames: Sequence[Frame] | Frame,
@@ -207,6 +212,7 @@ class Model(Shown, card=model_card):
         policy: InnerPolicy = "damp",
         executor: Executor | None = None,
         threads: int = 1,
+        missing: str = "refuse",
     ) -> list[Evaluation]:
         """Energy, forces and stress of each frame.
 
@@ -224,6 +230,9 @@ class Model(Shown, card=model_card):
         threads : int
             That share the frames, or the atoms where there are fewer frames than threads; with an executor, the atoms
             of a frame within each of its tasks. With shared atoms the last digits depend on their number.
+        missing : {"refuse", "zero"}
+            For clusters of types of which the model has no coefficients and says nothing: refused, or they count for
+            nothing. Not asked with ``ignore_other_elements``, where the model is a part of a sum.
 
         Returns
         -------
@@ -234,10 +243,15 @@ class Model(Shown, card=model_card):
         ------
         FrameError, InnerCutoffError, ValueError
             Naming the frame; an unknown policy, or fewer than one thread.
+        MissingTypesError
+            Naming the types without coefficients and frames that contain them.
         """
+        check_missing(missing)
         listed = answerable(frames, policy, "evaluate")
         if not isinstance(threads, int) or threads < 1:
             raise InputError(f"threads: expected a whole number of at least 1, found {threads!r}")
+        if missing == "refuse" and not ignore_other_elements:
+            self._missing.refuse(listed)
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is not None:
             executor.require_alike([f.digest for f in listed], "frames")
@@ -352,45 +366,3 @@ def predicted_rows(model: Model, frame: Frame, policy: InnerPolicy) -> NDArray[n
         codes, near = _neighbours(model, frame, True, policy)
         energy, forces, stress = _summed(model, frame, codes, near, policy, 1)
     return select_rows(frame, forces, stress, energy)
-
-
-def sum_evaluations(
-    parts: Sequence[Sequence[Evaluation]], coverages: Sequence[Mapping[str, tuple[float, float]]]
-) -> list[Evaluation]:
-    """The sum, frame by frame, of what several models say.
-
-    ``parts`` has of each its evaluations of all frames, ``coverages`` what it was fitted on.
-    """
-    return [
-        Evaluation(
-            sum(e.energy for e in of_frame), np.sum([e.forces for e in of_frame], axis=0),
-            np.sum([e.stress for e in of_frame], axis=0),
-            _outside_all(of_frame, coverages), widest_ranges([e.ranges for e in of_frame]),
-        )
-        for of_frame in zip(*parts, strict=True)
-    ]  # fmt: skip
-
-
-def _outside_all(
-    of_frame: Sequence[Evaluation], coverages: Sequence[Mapping[str, tuple[float, float]]]
-) -> tuple[OutOfRange, ...]:
-    """Of what several models flag in a frame, what none of them was fitted on.
-
-    Each once, with the range of all. As in :func:`out_of_range`, a distance counts as known if any block of the
-    frame's elements was fitted on it.
-    """
-    fitted: dict[str, tuple[float, float]] = {}
-    for evaluation, coverage in zip(of_frame, coverages, strict=True):
-        for key in coverage.keys() & evaluation.ranges.keys():
-            pair, (low, high) = key.partition(":")[2], coverage[key]
-            before = fitted.get(pair, (low, high))
-            fitted[pair] = min(low, before[0]), max(high, before[1])
-    worst: dict[tuple[str, bool], OutOfRange] = {}
-    for flag in (flag for e in of_frame for flag in e.out_of_range):
-        low, high = fitted[flag.pair]
-        short = flag.distance < low
-        if short or is_long(flag.distance, high):
-            extreme = worst.setdefault((flag.pair, short), flag)
-            if flag.distance < extreme.distance if short else flag.distance > extreme.distance:
-                worst[flag.pair, short] = flag
-    return tuple(replace(flag, fitted=fitted[flag.pair]) for flag in worst.values())

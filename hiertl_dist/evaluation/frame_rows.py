@@ -274,7 +274,7 @@ def frame_neighbours(
     """
     if within is None and least is None:
         return joined_neighbours(frame, recipe, recipe.codes(frame)).near
-    return _found(frame, max(recipe.reach, least or 0.0) if within is None else within).near
+    return marked_neighbours(frame, max(recipe.reach, least or 0.0) if within is None else within).near
 
 
 def joined_neighbours(frame: Frame, recipe: Recipe, codes: NDArray[np.int64]) -> Marked:
@@ -282,10 +282,11 @@ def joined_neighbours(frame: Frame, recipe: Recipe, codes: NDArray[np.int64]) ->
 
     ``codes`` are the recipe's of the frame. Raises FrameError as :func:`frame_neighbours` does.
     """
-    return _found(frame, recipe.reach, recipe.joined[codes], recipe.outer, recipe.inner)
+    return marked_neighbours(frame, recipe.reach, recipe.joined[codes], recipe.outer, recipe.inner)
 
 
-def _found(frame: Frame, reach: float, *kinds: NDArray[Any]) -> Marked:
+def marked_neighbours(frame: Frame, reach: float, *kinds: NDArray[Any]) -> Marked:
+    """As ``mark_neighbours`` of a frame. Raises FrameError, which names it, as :func:`frame_neighbours` does."""
     try:
         found = mark_neighbours(frame.positions, frame.cell, reach, *kinds, pbc=frame.pbc or (True, True, True))
     except (ValueError, RuntimeError) as error:

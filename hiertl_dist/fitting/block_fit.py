@@ -25,6 +25,7 @@ from ..text.display import Shown
 from ..text.result_cards import block_fit_card
 from .reduction import Summaries, reduce_rows
 from .settings import FitSettings
+from .type_counts import counts_of_fit
 from .view_priors import probe_rows_of, with_prior
 from .view_solutions import as_regulariser, energies_of, solution_of, solved_whole
 from .views import weighted, whole_view, with_automatic
@@ -165,11 +166,14 @@ def fit_block(
             replace(plan, segments=segments), pooling, names, settings, frozen=shapes, executor=runner, memory=memory,
             energies=energies, store=None if assembly is None else assembly.store, probes=rows,
         )  # fmt: skip
+        fitted = chosen.take(np.concatenate([s.indices for s in plan.segments]))
+        counts = counts_of_fit(fitted, basis, names, runner)
     notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
     solution = solution_of(
         replace(given, notes=(*notes, *given.notes)), linear, as_regulariser(settings.regulariser), penalty=penalty,
-        name=block, frames=chosen.take(np.concatenate([s.indices for s in plan.segments])), frozen=frozen,
+        name=block, frames=fitted, frozen=frozen,
     )  # fmt: skip
+    solution = replace(solution, parameters=replace(solution.parameters, fitted_on=counts))
     return BlockFit(solution, plan, given.summaries, assembly, energies_of(given, linear)[1])
 
 

@@ -11,6 +11,7 @@ from ..executors import borrowed
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of
+from ..model.missing_types import left_out_types
 from ..model.mixing import mixed_parameters
 from ..model.one_body import OpenEnergies, one_body_values, without_one_body
 from ..model.parameters import Parameters, Penalty, merge_parameters
@@ -212,7 +213,12 @@ def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None
     # a parameter file states every pair of its elements, also one that no block of this model joins
     joined = {p.elements for p in merged.basis.pairs}
     more = [p for p in basis.restricted(merged.basis.elements).pairs if p.elements not in joined]
-    return Model(replace(merged, basis=replace(merged.basis, pairs=(*merged.basis.pairs, *more))))
+    # what the basis leaves out was left out on purpose, what no block brought was not
+    out = left_out_types(basis, basis, (), merged.basis.elements)
+    there = {t.name for t in merged.basis.types}
+    ways = {n: way for n, way in out.items() if n not in there} | dict(merged.without_data)
+    whole = replace(merged.basis, pairs=(*merged.basis.pairs, *more))
+    return Model(replace(merged, basis=whole, without_data=ways))
 
 
 def _wall(options: HierarchyOptions, blocks: Sequence[str]) -> Penalty | None:

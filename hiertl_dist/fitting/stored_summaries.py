@@ -207,6 +207,7 @@ def parameters_dict(given: Parameters) -> dict[str, Any]:
         # its name of before: digests of settings name the folders of stores, and are compared with those there
         **({"untold": [dict(d) for d in given.undetermined]} if given.undetermined else {}),
         **({"without_data": dict(given.without_data)} if given.without_data else {}),
+        **({"fitted_on": {t: list(n) for t, n in given.fitted_on.items()}} if given.fitted_on else {}),
     }  # fmt: skip
 
 
@@ -216,6 +217,7 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
         Basis.from_dict(table["basis"]), np.array(table["coefficients"]), Penalty(*table["penalty"]),
         {key: (low, high) for key, (low, high) in table["coverage"].items()}, table["source"],
         undetermined=tuple(table.get("untold", ())), without_data=table.get("without_data", {}),
+        fitted_on={t: (n, m) for t, (n, m) in table.get("fitted_on", {}).items()},
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from ..frames.element_set import ElementSet
 from ..frames.rows import Group
 from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
 from ..model.frozen import fitted_parameters, wall_of
+from ..model.missing_types import left_out_types
 from ..model.one_body import (
     OpenEnergies,
     energies_against_labels,
@@ -310,7 +311,8 @@ def _parameters(
     more = [t for t in ones if t.elements[0] in energies and t not in given.basis.types]
     basis = given.basis.with_types((*given.basis.types, *more))
     source = f"fit of {name or block_name(given)}"
-    return fitted_parameters(basis, given.columns, coefficients + given.zeros, energies, wall, coverage, source)
+    out = left_out_types(given.summaries.basis, given.basis, given.blocks, ElementSet.union(given.blocks).elements)
+    return fitted_parameters(basis, given.columns, coefficients + given.zeros, energies, wall, coverage, source, out)
 
 
 def residual_squares(

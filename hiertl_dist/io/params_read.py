@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Values = dict[tuple[Elements, tuple[int, ...]], float]
 
-NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:", "UNDETERMINED_ENERGIES:", "WITHOUT_DATA:")
+NOTES: Final = ("ORDERS:", "EXCLUDED:", "COVERAGE:", "UNDETERMINED_ENERGIES:", "WITHOUT_DATA:", "FITTED_ON:")
 RENAMED: Final = {"UNTOLD:": "UNDETERMINED_ENERGIES:"}
 """What such comments were called before, in files that are read still."""
 
@@ -63,6 +63,7 @@ class _Builder:
         self.coverage: dict[str, tuple[float, float]] = {}
         self.undetermined: list[dict[str, float]] = []
         self.without_data: dict[str, str] = {}
+        self.fitted_on: dict[str, tuple[int, int]] = {}
 
     def parameters(self) -> Parameters:
         pairs = self._pairs()
@@ -80,7 +81,7 @@ class _Builder:
             remarks += (f"{self.sections.path}: {undetermined_text(self.undetermined)}",)
         return Parameters(
             basis, coefficients, wall, self.coverage, self.sections.path, remarks, tuple(self.undetermined),
-            self.without_data,
+            self.without_data, self.fitted_on,
         )  # fmt: skip
 
     def _basis(self, pairs: dict[Elements, Pair], types: list[ClusterType]) -> Basis:
@@ -121,6 +122,8 @@ class _Builder:
                     self._note_undetermined(line, words)
                 elif keyword == "WITHOUT_DATA:":
                     self._note_without_data(line, words)
+                elif keyword == "FITTED_ON:":
+                    self._note_fitted_on(line, words)
                 else:
                     self._note_coverage(line, words, pairs)
         elements = self.sections.elements
@@ -164,6 +167,14 @@ class _Builder:
             wanted = f"WITHOUT_DATA: {' or '.join(WAYS)}, and names of clusters of 2 to 4 elements of the file"
             self.sections.fail(line, wanted, " ".join(words))
         self.without_data.update((cluster_name(m), words[0]) for m in members)
+
+    def _note_fitted_on(self, line: int, words: list[str]) -> None:
+        numbers = [(whole_number(a), whole_number(b)) for a, b in zip(words[1::3], words[2::3], strict=False)]
+        if len(words) % 3 or any(n is None or n < 0 for pair in numbers for n in pair):
+            wanted = "FITTED_ON: names of cluster types, each with its numbers of frames and of clusters"
+            self.sections.fail(line, wanted, " ".join(words))
+        for name, (frames, clusters) in zip(words[::3], numbers, strict=True):
+            self.fitted_on[cluster_name(self._cluster(line, name))] = frames or 0, clusters or 0
 
     def _cluster(self, line: int, name: str) -> Elements:
         try:

@@ -2,7 +2,7 @@
 
 The layout is chimes_lsq's, row for row, because chimes_md counts lines. What the format has no place for
 (orders of single types, two- and one-body types that are left out, coverage, combinations of energies of free atoms
-that the data did not determine, how types without data were made) is kept in comments.
+that the data did not determine, how types without data were made, and how often others were met) is kept in comments.
 """
 
 from __future__ import annotations
@@ -166,6 +166,9 @@ class _Writer:
             names = [n for n, own in self.parameters.without_data.items() if own == way]
             for first in range(0, len(names), NAMES_A_LINE):
                 yield f"{NOTE}WITHOUT_DATA: {way} {' '.join(names[first : first + NAMES_A_LINE])}"
+        counts = [f"{name} {frames} {clusters}" for name, (frames, clusters) in self.parameters.fitted_on.items()]
+        for first in range(0, len(counts), NAMES_A_LINE):
+            yield f"{NOTE}FITTED_ON: {' '.join(counts[first : first + NAMES_A_LINE])}"
 
     # -- header -----------------------------------------------------------------------------------
 

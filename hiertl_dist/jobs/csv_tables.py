@@ -32,7 +32,8 @@ energies per atom; ``rmse_of_mean`` the RMSE of a model that predicts the mean o
 whether the RMSE is above it, yes or no, which is not judged by fewer than ten labels."""
 
 COVERAGE_HEADER: Final = (
-    "model", "block", "pair", "fitted_from_Å", "fitted_to_Å", "used_from_Å", "used_to_Å", "frames", "frames_beyond"
+    "model", "block", "pair", "fitted_from_Å", "fitted_to_Å", "used_from_Å", "used_to_Å", "frames", "frames_beyond",
+    "two_body_force_beyond_kcal/mol/Å",
 )  # fmt: skip
 
 BLOCKS_HEADER: Final = (
@@ -143,7 +144,7 @@ class _FrameRows(Iterable[tuple[Any, ...]]):
 def coverage_csv(listed: Mapping[str, Sequence[Coverage]]) -> CsvTable:
     """``coverage.csv``: by model, block and pair of elements, the distances fitted on and used on."""
     rows = [
-        (model, c.block, c.pair, *map(float, (*c.fitted, *c.used)), c.frames, c.beyond)
+        (model, c.block, c.pair, *map(float, (*c.fitted, *c.used)), c.frames, c.beyond, c.force)
         for model, coverages in listed.items() for c in coverages
     ]  # fmt: skip
     return CsvTable(COVERAGE, COVERAGE_HEADER, tuple(rows))

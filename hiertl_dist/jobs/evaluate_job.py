@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..evaluation.type_coverage import TypeCoverage, type_coverage
 from ..fitting.mean_model import QUANTITIES
 from ..frames.frame_sequence import sequence_of
 from ..model.parameters import refuse_shared_types
 from ..model.reference_energies import uncovered_frames, without_offsets
 from ..text.display import Shown
+from .coverage_figure import coverage_path, plot_coverage
 from .csv_tables import CsvTable, coverage_csv, errors_csv, frames_csv
 from .evaluating import evaluate_frames
 from .outputs import Writer, figure_writer, table_writer, write_outputs, write_plot
@@ -19,6 +21,7 @@ from .report import (
     details_text,
     errors_text,
     no_offsets_text,
+    types_table,
     undetermined_frames_text,
     unit_of,
     warnings_text,
@@ -57,6 +60,8 @@ class EvaluationReport(Shown):
         Elements of whose energies models know combinations alone.
     undetermined_frames : int
         How many frames with energies have compositions that these do not cover.
+    types : sequence of TypeCoverage
+        Of each type of cluster that the frames contain.
     """
 
     evaluated: EvaluatedFrames
@@ -66,6 +71,7 @@ class EvaluationReport(Shown):
     no_offsets: tuple[str, ...] = ()
     undetermined: tuple[str, ...] = ()
     undetermined_frames: int = 0
+    types: Sequence[TypeCoverage] = ()
 
     def text(self, units: str) -> str:
         """For people."""
@@ -78,9 +84,12 @@ class EvaluationReport(Shown):
         if self.undetermined_frames:
             text += f"\n{undetermined_frames_text(self.undetermined, self.undetermined_frames)}"
         text += "\n\n" + details_text({"": table}, {"": groups}, units)
-        text += "\n\n" + warnings_text(self.evaluated, units, known=self.known)
+        if self.types:
+            text += "\n\nclusters that each type was fitted on, and is met in here\n" + types_table(self.types)
         if self.coverage:
-            text += "\n\ndistances that each block was fitted on, and is used on here\n" + coverage_text(self.coverage)
+            told = coverage_text(self.coverage, units)
+            text += f"\n\ndistances that each block was fitted on, and is used on here\n{told}"
+        text += "\n\n" + warnings_text(self.evaluated, units, known=self.known)
         return text + ("\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else "")
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,7 +100,9 @@ class EvaluationReport(Shown):
             "group_errors": {g: e.as_dict() for g, e in self.evaluated.group_errors.items()},
             "units": {kind: unit_of(kind, "kcal")[0] for kind in QUANTITIES}, "no_energy_offsets": self.no_offsets,
             "undetermined_energies": {"elements": self.undetermined, "frames": self.undetermined_frames},
-            "coverage": [vars(c) for c in self.coverage], "frames": self.evaluated.predictions(),
+            "missing_types": [vars(m) for m in self.evaluated.missing],
+            "coverage": [vars(c) for c in self.coverage], "types": [t.as_dict() for t in self.types],
+            "frames": self.evaluated.predictions(),
             "files": [str(f) for f in self.files],
         } | ({} if left_out is None else {"frames_left_out": left_out})  # fmt: skip
 
@@ -105,13 +116,20 @@ class EvaluationReport(Shown):
         ]  # fmt: skip
 
 
+def write_coverage(coverage: Sequence[Coverage], types: Sequence[TypeCoverage], path: Path) -> None:
+    """Draw what was fitted on and is used into a file."""
+    plot_coverage(path, coverage, types)
+
+
 def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
-    add: bool = False, units: str = "kcal", plot: Path | None = None, tables: Path | None = None,
+    add: bool = False, missing: str = "refuse", units: str = "kcal", plot: Path | None = None,
+    tables: Path | None = None,
 ) -> EvaluationReport:  # fmt: skip
     """Evaluate the sum of models on labelled frames.
 
-    If asked for, write a figure, and CSV files into the folder ``tables``, over those that are there.
+    If asked for, write figures (parity, and beside it what was fitted on and is used), and CSV files into the folder
+    ``tables``, over those that are there.
 
     Raises
     ------
@@ -119,6 +137,9 @@ def evaluate_job(
         Two models have a cluster type, and it is not said with ``add`` that both count.
     FrameError
         A frame has an element that no model knows, unless such atoms are to be left out.
+    MissingTypesError
+        Frames contain clusters of types without coefficients, and it is not said with ``missing="zero"`` that these
+        count for nothing.
     """
     # parts of a sum know only their own elements; what none of them knows is refused unless asked for
     if not add:
@@ -126,17 +147,22 @@ def evaluate_job(
     known = set().union(*(m.elements for m in models))
     sequence = sequence_of(frames)
     ignore = ignore_other_elements or all(s.elements <= known for s in sequence.facts.element_sets())
-    evaluated = evaluate_frames(models, sequence, executor, ignore_other_elements=ignore, points=plot is not None)
+    evaluated = evaluate_frames(
+        models, sequence, executor, ignore_other_elements=ignore, points=plot is not None, missing=missing
+    )
     covered = [c for own in evaluated.coverage for c in own]
     whole = [m.parameters for m in models]
     undetermined, uncovered = uncovered_frames(whole, sequence)
     report = EvaluationReport(
         evaluated, covered, set().union(*(m.coverage for m in models)), no_offsets=without_offsets(whole, sequence),
         undetermined=undetermined, undetermined_frames=uncovered,
+        types=type_coverage(whole, evaluated.met, evaluated.missing),
     )  # fmt: skip
     writers: list[Writer] = []
     if plot is not None:
         writers.append(figure_writer(plot, write_plot, {"": evaluated}, units))
+        if report.coverage or report.types:
+            writers.append(figure_writer(coverage_path(plot), write_coverage, report.coverage, report.types))
     if tables is not None:
         writers += [table_writer(tables, table) for table in report.tables(units)]
     write_outputs(executor, writers)

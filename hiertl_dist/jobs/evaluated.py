@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +14,12 @@ from ..text.display import Shown
 from .error_tables import Errors, FrameResidual, energy_errors, errors_by, names_and_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from ..evaluation.coverage import Coverage
+    from ..evaluation.missing_in_frames import MissingType
     from ..frames.frame_sequence import FrameSequence
     from .flagged import FlaggedPairs
     from .label_sums import LabelSums
@@ -58,6 +59,10 @@ class EvaluatedFrames(Shown):
         By composition, by group, and of all frames.
     points : dict from str to Points
         For figures: of forces and of stresses; empty if none were asked for.
+    missing : tuple of MissingType
+        Types of clusters that the frames contain and no model has coefficients of: they counted for nothing.
+    met : Mapping from str to (int, int)
+        By type of cluster that a model has, how many frames contain it, and how many such clusters there are.
     """
 
     frames: FrameSequence
@@ -69,6 +74,8 @@ class EvaluatedFrames(Shown):
     coverage: tuple[list[Coverage], ...]
     sums: tuple[LabelSums, LabelSums, LabelSums]
     points: dict[str, Points]
+    missing: tuple[MissingType, ...] = ()
+    met: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frames)

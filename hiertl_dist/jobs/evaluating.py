@@ -6,15 +6,24 @@ order: bits don't depend on who works.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from ..evaluation.cluster_counts import TypeCounts, count_types, edge_reaches, joined_counts
 from ..evaluation.coverage import coverage_report, joined_coverage
-from ..evaluation.energies import sum_evaluations
+from ..evaluation.missing_in_frames import (
+    MissingClusters,
+    MissingType,
+    check_missing,
+    joined_missing,
+    refuse_missing,
+)
+from ..evaluation.pair_forces import with_force
+from ..evaluation.sums import sum_evaluations
 from ..fitting.mean_model import NAN
 from ..frames.frame_sequence import sequence_of
 from ..units import KCAL_PER_A3_IN_GPA
@@ -46,7 +55,7 @@ CHUNKS: Final = 256
 
 def evaluate_frames(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor | None = None, *,
-    ignore_other_elements: bool = False, points: bool = False,
+    ignore_other_elements: bool = False, points: bool = False, missing: str = "refuse",
 ) -> EvaluatedFrames:  # fmt: skip
     """Evaluate the sum of models on frames, for a report.
 
@@ -62,13 +71,26 @@ def evaluate_frames(
         As for ``Model.evaluate``.
     points : bool
         Whether a figure is to be drawn.
+    missing : {"refuse", "zero"}
+        For clusters of types of which no model has coefficients, whatever elements are ignored: refused before
+        anything is evaluated, or they count for nothing, and the result names them.
 
     Returns
     -------
     EvaluatedFrames
         In the order of the frames.
+
+    Raises
+    ------
+    MissingTypesError
+        Naming the types without coefficients and frames that contain them.
     """
+    check_missing(missing)
     sequence = sequence_of(frames)
+    lacking = MissingClusters.of([m.parameters for m in models])
+    met = _missing_in(sequence, lacking, executor)
+    if missing == "refuse":
+        refuse_missing(met, lacking.source)
     chunks = _chunks(sequence)
     options = _options(sequence, points)
     task = partial(_evaluate, models=tuple(models), options=options, ignore=ignore_other_elements)
@@ -76,8 +98,37 @@ def evaluate_frames(
         parts = [task(chunk) for chunk in chunks]
     else:
         executor.require_alike(sequence.identities, "frames")
-        parts = executor.run(task, chunks, label=_label, what="evaluate", cost=lambda chunk: float(chunk.atoms))
-    return _joined(sequence, chunks, parts, models)
+        parts = executor.run(task, chunks, label=_label, what="evaluate", cost=_atoms)
+    joined = _joined(sequence, chunks, parts, models)
+    coverage = tuple([with_force(m, c) for c in own] for m, own in zip(models, joined.coverage, strict=True))
+    return replace(joined, missing=met, coverage=coverage, met=joined_counts(p.met for p in parts))
+
+
+def _missing_in(
+    frames: FrameSequence, lacking: MissingClusters, executor: Executor | None
+) -> tuple[MissingType, ...]:  # fmt: skip
+    """The types without coefficients that occur; frames without the elements of any are not looked at."""
+    wanted = [frozenset(c) for c in lacking.clusters]
+    sets = [s for s in frames.facts.element_sets() if any(w <= s.elements for w in wanted)]
+    if not sets:
+        return ()
+    chosen = frames.take(np.flatnonzero(frames.facts.of_sets(sets)))
+    chunks = _chunks(chosen)
+    task = partial(_met_in, lacking=lacking)
+    if executor is None:
+        return joined_missing(map(task, chunks))
+    executor.require_alike(chosen.identities, "frames")
+    return joined_missing(
+        executor.run(task, chunks, label=_label, what="look for types without coefficients", cost=_atoms)
+    )
+
+
+def _met_in(chunk: _Chunk, *, lacking: MissingClusters) -> tuple[MissingType, ...]:
+    return lacking.met_in(chunk.frames)
+
+
+def _atoms(chunk: _Chunk) -> float:
+    return float(chunk.atoms)
 
 
 def evaluated_of(
@@ -125,14 +176,17 @@ class _Summary:
     coverage: tuple[list[Coverage], ...]
     sums: tuple[LabelSums, LabelSums, LabelSums]
     points: tuple[Points, ...]
+    met: TypeCounts = field(default_factory=dict)
 
 
 def _evaluate(chunk: _Chunk, models: tuple[Model, ...], options: _Options, ignore: bool) -> _Summary:
     frames = list(chunk.frames)
-    parts = [m.evaluate(frames, ignore_other_elements=ignore) for m in models]
+    parts = [m.evaluate(frames, ignore_other_elements=ignore, missing="zero") for m in models]
     found = parts[0] if len(models) == 1 else sum_evaluations(parts, [m.coverage for m in models])
     coverage = tuple(coverage_report(m.coverage, [e.ranges for e in own]) for m, own in zip(models, parts, strict=True))
-    return _summary(chunk, frames, found, options, coverage)
+    kinds = list(dict.fromkeys(t.elements for m in models for t in m.parameters.basis.types if t.body > 1))
+    met = count_types(frames, kinds, edge_reaches([m.parameters.basis for m in models], kinds))
+    return replace(_summary(chunk, frames, found, options, coverage), met=met)
 
 
 def _summary(

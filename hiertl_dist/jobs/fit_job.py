@@ -28,10 +28,11 @@ from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..io.trajectories import read_frames
 from ..library.growing import TakenBlocks, fit_upon, take_blocks
 from ..model.blocks import blocks_of
+from ..model.missing_types import missing_notes, types_text
 from ..model.parameters import Parameters
 from ..model.solution import Solution
 from ..text.cards import cpu_text, kept_text
-from ..text.display import number_text, table_text
+from ..text.display import listed, number_text, table_text
 from ..text.words import count_text
 from .evaluating import evaluate_frames
 from .figures import need_matplotlib
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from ..fitting.block_fit import BlockFit
     from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
+    from ..model.basis import Basis
     from .input_file import Input
 
 
@@ -129,11 +131,14 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         # by the policy of each block; what it is for others is not to be refused here
         policy = policy if all(options.of(f[0]).policy == policy for f in work.fits) else "damp"
     memory = executor.memory() if job.memory is None else job.memory
+    blocks = {b for fit in work.fits for b in fit}
     plan = make_plan(
-        work.frames, job.basis, blocks=sorted({b for fit in work.fits for b in fit}), needs=work.needs,
+        work.frames, job.basis, blocks=sorted(blocks), needs=work.needs,
         frozen=work.frozen, policy=policy, executor=executor, memory=memory,
         store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
+    made = not all_at_once and options.way_of_missing != "refuse"  # notes say that they are made, or zero
+    uninformed = [] if made else _uninformed(job.basis, blocks, work.frozen)
     walls = walls_of_plan(plan, work.fits, work.frozen, options, all_at_once=all_at_once)
     needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, all_at_once=all_at_once)
     check_resources(needs.reduction, "reduction", workers=executor.workers, memory=memory)
@@ -144,11 +149,24 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": needs.reduction,
         "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
         "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
-        "notes": [*walls, *needs.notes, *work.notes],
+        "notes": [*walls, *needs.notes, *uninformed, *work.notes],
     }  # fmt: skip
     if folds := planned_folds(job.search, work.frames, {s for s, _ in work.needs}):
         facts["search_folds"] = folds
     return plan, facts
+
+
+def _uninformed(basis: Basis, blocks: Collection[ElementSet], frozen: Sequence[Parameters]) -> list[str]:
+    """What to say of cluster types of the basis that will have no coefficients: no frame informs their blocks."""
+    known = {t.elements for f in frozen for t in f.basis.types}
+    left = [t for t in basis.types if t.body > 1 and t.block not in blocks and t.elements not in known]
+    if not left:
+        return []
+    names = listed(sorted({t.block.name for t in left}))
+    return [
+        f"WARNING: no frame informs {types_text(t.name for t in left)} (blocks {names}): the model will have no "
+        "coefficients for them"
+    ]
 
 
 def plan_text(facts: dict[str, Any]) -> str:
@@ -223,6 +241,7 @@ def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> N
         renew(store_folder(job.store, job.basis, job.fit.policy, check=False), executor, tell)
 
 
+# long: its parameters are documented
 def fit_job(
     job: Input,
     executor: Executor,
@@ -277,8 +296,10 @@ def fit_job(
         together = _fit_together(frames, job, frozen, options, executor, tell)
         files += results.write(solution_writers(TOGETHER, together.solution, job.output))
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
+    for note in (n for name, m in models.items() for n in missing_notes([m.parameters], f"the {name} model")):
+        tell(note)
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
-    evaluated = {n: {s: evaluate_frames([m], own, executor, points=plot) for s, own in sets.items()}
+    evaluated = {n: {s: evaluate_frames([m], own, executor, points=plot, missing="zero") for s, own in sets.items()}
                  for n, m in models.items()}  # fmt: skip
     result = FitResult(climb, together, tuple(files), sets, models, evaluated)
     written = results.write(_report_writers(result, labels, job, plot=plot, tables=tables))

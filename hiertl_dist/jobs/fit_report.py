@@ -7,18 +7,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..evaluation.cluster_counts import joined_counts
 from ..evaluation.coverage import joined_coverage
+from ..evaluation.missing_in_frames import joined_missing
+from ..evaluation.type_coverage import type_coverage
 from ..fitting.mean_model import QUANTITIES
 from ..text.display import Shown, table_text
 from ..text.result_cards import conditions_text
 from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
-from .report import coverage_text, details_text, errors_text, unit_of, warnings_text
+from .report import coverage_text, details_text, errors_text, types_table, unit_of, warnings_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..evaluation.coverage import Coverage
     from ..evaluation.energies import Model
+    from ..evaluation.type_coverage import TypeCoverage
     from ..fitting.block_fit import BlockFit
     from ..fitting.hierarchy import HierarchyFit
     from ..frames.frame import Frame
@@ -80,6 +84,17 @@ def _coverage(result: FitResult) -> dict[str, list[Coverage]]:
     }
 
 
+def _types(result: FitResult) -> dict[str, list[TypeCoverage]]:
+    """By model, how often types of clusters were fitted on, and are met in all frames."""
+    return {
+        name: type_coverage(
+            [result.models[name].parameters], joined_counts(e.met for e in by_set.values()),
+            joined_missing(e.missing for e in by_set.values()),
+        )
+        for name, by_set in result.evaluated.items()
+    }  # fmt: skip
+
+
 def fit_dict(result: FitResult) -> dict[str, Any]:
     """A fit for JSON."""
     return {
@@ -90,6 +105,11 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
         "out_of_range": {
             name: {s: e.out_of_range() for s, e in by_set.items()} for name, by_set in result.evaluated.items()
         },
+        "missing_types": {
+            name: {s: [vars(m) for m in e.missing] for s, e in by_set.items()}
+            for name, by_set in result.evaluated.items()
+        },
+        "types": {name: [t.as_dict() for t in own] for name, own in _types(result).items()},
         "files": [str(f) for f in result.files],
     } | left_out_dict(result.evaluated)
 
@@ -125,13 +145,18 @@ def fit_text(result: FitResult, job: Input) -> str:
         beside = {name: by_set[s] for name, by_set in result.errors.items()}
         groups = {name: by_set[s] for name, by_set in by_group.items()}
         parts.append(f"\n{s} frames\n{errors_text(beside, job.units)}\n\n{details_text(beside, groups, job.units)}")
+    coverage, types = _coverage(result), _types(result)
+    for name, covered in coverage.items():
+        if types[name]:
+            table = types_table(types[name])
+            parts.append(f"\n{name}: clusters that each type was fitted on, and that all frames have\n{table}")
+        if name == "hierarchical":
+            report = coverage_text(covered, job.units)
+            parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
     for name, by_set in result.evaluated.items():
         for s, e in by_set.items():
             known = result.models[name].coverage
-            parts.append(f"\n{name}, {s}: " + warnings_text(e, job.units, 5, known))
-    if result.hierarchy is not None:
-        report = coverage_text(_coverage(result)["hierarchical"])
-        parts.append("\ndistances that each block was fitted on, and is used on in all frames\n" + report)
+            parts.append(f"\n{name}, {s}: " + warnings_text(e, job.units, 5, known, coverage[name]))
     warned = [f"  {name}: {note}" for name, s in solutions.items() for note in s.notes if note.startswith("WARNING")]
     if warned:
         parts.append("\nwhat was warned of\n" + "\n".join(warned))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..evaluation.coverage import LONG_TOLERANCE
+from ..evaluation.missing_in_frames import missing_text
 from ..fitting.mean_model import MARK, NAN, QUANTITIES, Kind, KindErrors, judgement_text, marked
-from ..text.display import number_text, table_text
+from ..text.display import listed, number_text, table_text
 from ..text.words import count_text
 from ..units import EV
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from ..evaluation.coverage import Coverage
+    from ..evaluation.type_coverage import TypeCoverage
     from .error_tables import Errors
     from .evaluated import EvaluatedFrames
 
@@ -142,18 +146,36 @@ def _error_cells(errors: KindErrors, factor: float) -> list[Any]:
 
 
 def warnings_text(
-    evaluated: EvaluatedFrames, units: str = "kcal", most: int = 10, known: Collection[str] | None = None
-) -> str:
-    """The frames that are out of range, worst force error first, beside the median of those that are not.
+    evaluated: EvaluatedFrames, units: str = "kcal", most: int = 10, known: Collection[str] | None = None,
+    beside: Sequence[Coverage] = (),
+) -> str:  # fmt: skip
+    """Types without coefficients; and the frames that are out of range, worst force error first.
 
-    ``known`` holds the ``"block:pair"`` whose fitted range is known.
+    Beside these is the median of those that are not.
+
+    ``known`` holds the ``"block:pair"`` whose fitted range is known, ``beside`` the rows of a table that is shown too.
     """
+    text = _ranges_text(evaluated, units, most, known, beside)
+    if not evaluated.missing:
+        return text
+    return (
+        f"WARNING: no coefficients for clusters that these frames contain, {missing_text(evaluated.missing)}: they "
+        f"counted for nothing, and zero is not neutral\n{text}"
+    )
+
+
+def _ranges_text(
+    evaluated: EvaluatedFrames, units: str, most: int, known: Collection[str] | None, beside: Sequence[Coverage]
+) -> str:
     unit, factor = FORCE_UNITS[units]
     flagged = evaluated.is_flagged
     count = int(np.count_nonzero(flagged))
     if not count:
         if not known:
             return "the files do not say which distances they were fitted on: nothing is known of what is out of range"
+        rows = (*beside, *(c for own in evaluated.coverage for c in own))
+        if any(c.outside for c in rows):
+            return f"no distance of these frames is one that no block was fitted on{_beyond_text(rows)}"
         return f"every distance lies inside the ranges that are known, those of {', '.join(sorted(known))}"
     inside = evaluated.force[~flagged & np.isfinite(evaluated.force)]
     median = number_text(float(np.median(inside)) * factor if len(inside) else NAN)
@@ -168,11 +190,45 @@ def warnings_text(
     return "\n".join(lines)
 
 
-def coverage_text(listed: Sequence[Coverage]) -> str:
-    """Per block and pair of elements, the distances fitted on and used on; pairs used beyond are marked."""
+def _beyond_text(rows: Sequence[Coverage]) -> str:
+    """What of rows of coverage lies beyond what their blocks were fitted on."""
+    beyond = {f"{c.block}:{c.pair}": bool(c.beyond) for c in sorted(rows, key=lambda c: c.beyond) if c.outside}
+    clearly, hardly = ([key for key, marked_ in beyond.items() if marked_ is wanted] for wanted in (True, False))
+    text = f"; single blocks are used beyond theirs: {listed(sorted(clearly))}" if clearly else ""
+    if hardly:
+        text += f"; the longest of {listed(sorted(hardly))} exceed theirs by at most {LONG_TOLERANCE} Å"
+    return text
+
+
+MOST_TYPES: Final = 30
+"""Types of clusters that were fitted on and that a table lists; those of which something is to be said all are."""
+
+
+def types_table(listed: Sequence[TypeCoverage]) -> str:
+    """Per type of cluster, how often it was fitted on and is met; what was not is marked, and comes first."""
+    odd, others = [c for c in listed if c.remark], [c for c in listed if not c.remark]
+    rows = [
+        [c.name, c.block, *(("not known", "") if c.fitted is None else c.fitted), *c.met,
+         f"<< {c.remark}" if c.remark else ""]
+        for c in (*odd, *others[:MOST_TYPES])
+    ]  # fmt: skip
+    text = table_text(["type", "block", "fitted on:\nframes", "clusters", "met here:\nframes", "clusters", ""], rows)
+    left = len(others) - MOST_TYPES
+    return text if left <= 0 else f"{text}\n… and {left} more types, none of which is marked; the JSON report has all"
+
+
+def coverage_text(listed: Sequence[Coverage], units: str = "kcal") -> str:
+    """Per block and pair of elements, the distances fitted on and used on; pairs used beyond are marked.
+
+    Beside those is the force that the block's two-body term exerts there.
+    """
+    unit, factor = FORCE_UNITS[units]
     rows = [
         [f"{c.block}: {c.pair}", f"{c.fitted[0]:.3f}–{c.fitted[1]:.3f}", f"{c.used[0]:.3f}–{c.used[1]:.3f}", c.frames,
-         c.beyond, "<< shorter" if c.used[0] < c.fitted[0] else ("<< longer" if c.beyond else "")]
+         c.beyond, NAN if math.isnan(c.force) else c.force * factor,
+         "<< shorter" if c.used[0] < c.fitted[0] else ("<< longer" if c.beyond else "")]
         for c in listed
     ]  # fmt: skip
-    return table_text(["block: pair", "fitted on, Å", "used on, Å", "frames", "beyond", ""], rows)
+    return table_text(
+        ["block: pair", "fitted on, Å", "used on, Å", "frames", "beyond", f"2-body force, {unit}", ""], rows
+    )

@@ -20,6 +20,7 @@ from ..fitting.summary_store import SummaryStore
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.rows import person_kind
+from ..model.missing_types import missing_notes
 from ..model_selection.search_pass import summarise_for, summary_place
 from ..model_selection.search_plan import SearchPlan, plan_search
 from ..model_selection.search_settings import SearchSettings
@@ -100,6 +101,7 @@ class SearchReport:
             "errors": {s: {c: e.as_dict() for c, e in table.items()} for s, table in self.errors.items()},
             "group_errors": {s: {g: e.as_dict() for g, e in table.items()} for s, table in self.group_errors.items()},
             "out_of_range": {s: e.out_of_range() for s, e in self.evaluated.items()},
+            "missing_types": {s: [vars(m) for m in e.missing] for s, e in self.evaluated.items()},
             "files": [str(f) for f in self.files],
         } | ({"out_of_range_left_out": left_out} if left_out else {})
 
@@ -180,9 +182,11 @@ def search_job(
         store=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
         all_at_once=all_at_once, tell=tell, done=done,
     )  # fmt: skip
+    for note in missing_notes([result.model.parameters], "the model"):
+        tell(note)
     files += results.write([file_writer(job.output / MODEL, write_model, result.model, ())])
     sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)
-    evaluated = {s: evaluate_frames([result.model], own, executor) for s, own in sets.items()}
+    evaluated = {s: evaluate_frames([result.model], own, executor, missing="zero") for s, own in sets.items()}
     if drawn:
         files += results.write([figure_writer(job.output / SEARCH_FIGURE, _plot, result)])
     report = SearchReport(result, (*files, job.output / SEARCH), sets, evaluated)

@@ -73,6 +73,9 @@ class Parameters(Shown, card=parameters_card):
     without_data : Mapping from str to {"zero", "mixed"}
         By the name of a cluster type that no fitted frame informed, such as ``MoNbTa``: made from lower blocks
         (``mixed``), or left without terms on purpose (``zero``), see :mod:`hiertl_dist.model.without_data`.
+    fitted_on : Mapping from str to (int, int)
+        By the name of a cluster type, in how many frames it was fitted on there are such clusters, and how many; types
+        of which that is not known are left out.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class Parameters(Shown, card=parameters_card):
     notes: tuple[str, ...] = ()
     undetermined: tuple[Direction, ...] = ()
     without_data: WithoutData = field(default_factory=dict)
+    fitted_on: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values = np.array(self.coefficients, np.float64)
@@ -160,7 +164,7 @@ class Parameters(Shown, card=parameters_card):
         }
         return replace(
             self, basis=basis, coefficients=coefficients, coverage=coverage, undetermined=undetermined,
-            without_data=ways,
+            without_data=ways, fitted_on={n: count for n, count in self.fitted_on.items() if n in names},
         )  # fmt: skip
 
     def restricted(self, blocks: AbstractSet[str]) -> Parameters:
@@ -185,7 +189,8 @@ class Parameters(Shown, card=parameters_card):
         coefficients = np.array([values[c] for c in columns_of(basis)])
         undetermined = _undetermined_of(self, basis)
         ways = {n: w for n, w in self.without_data.items() if whole or ElementSet.of(split_symbols(n)) in blocks}
-        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, undetermined, ways)
+        counts = {n: count for n, count in self.fitted_on.items() if n in {t.name for t in basis.types}}
+        return Parameters(basis, coefficients, self.penalty, coverage, source, self.notes, undetermined, ways, counts)
 
 
 def only_blocks(parameters: Parameters, blocks: AbstractSet[str]) -> Parameters:
@@ -265,7 +270,12 @@ def merge_parameters(
     notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
     undetermined = combined(d for part in parts for d in part.undetermined)
     ways = ways_of_sum([({t.elements for t in p.basis.types}, p.without_data) for p in parts])
-    return Parameters(basis, coefficients, penalty or parts[0].penalty, coverage, source, notes, undetermined, ways)
+    counts: dict[str, tuple[int, int]] = {}
+    for name, (frames, clusters) in (item for part in parts for item in part.fitted_on.items()):
+        seen = counts.get(name, (frames, clusters))
+        counts[name] = min(frames, seen[0]), min(clusters, seen[1])
+    wall = penalty or parts[0].penalty
+    return Parameters(basis, coefficients, wall, coverage, source, notes, undetermined, ways, counts)
 
 
 def refuse_shared_types(parts: Sequence[Parameters]) -> None:

@@ -123,7 +123,8 @@ class Solution(Shown, card=solution_card):
         Returns
         -------
         dict from str to Any
-            The attributes, the numbers of columns and rows, the coverage (Å), and the types without data.
+            The attributes, the numbers of columns and rows, the coverage (Å), the types without data, and by
+            type frames and clusters that were fitted on.
         """
         return {
             "block": self.block, "blocks": list(self.blocks), "columns": self.n_columns, "rows": self.rows,
@@ -134,6 +135,7 @@ class Solution(Shown, card=solution_card):
             "residuals": {g: vars(r) for g, r in self.residuals.items()},
             "coverage": {p: list(r) for p, r in self.parameters.coverage.items()},
             "without_data": dict(self.parameters.without_data),
+            "fitted_on": {t: list(n) for t, n in self.parameters.fitted_on.items()},
         }  # fmt: skip
 
     def save(self, path: str | Path) -> None:
@@ -205,6 +207,7 @@ class Solution(Shown, card=solution_card):
         parameters = Parameters(
             Basis.from_dict(meta["basis"]), coefficients, Penalty(*meta["penalty"]), coverage, source, notes,
             undetermined, meta.get("without_data", {}),
+            {t: (int(n), int(m)) for t, (n, m) in meta.get("fitted_on", {}).items()},
         )  # fmt: skip
         return cls(
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],

@@ -15,8 +15,10 @@ import numpy as np
 from ..algebra import ARD, BayesianRidge
 from ..errors import InputError
 from ..evaluation.compiled_basis import compile_recipe
-from ..evaluation.energies import Evaluation, Model, sum_evaluations
+from ..evaluation.energies import Evaluation, Model
 from ..evaluation.frame_rows import answerable, rows_of
+from ..evaluation.missing_in_frames import MissingClusters, check_missing
+from ..evaluation.sums import sum_evaluations
 from ..executors import InlineExecutor
 from ..fitting.view_solutions import as_regulariser, parameters_of_fit, rows_for, solved
 from ..fitting.views import View, combine
@@ -116,8 +118,9 @@ class Committee(Shown, card=committee_card):
         return frozenset(e for p in (self.members[0], *self.frozen) for e in p.basis.elements)
 
     def evaluate(
-        self, frames: Sequence[Frame] | Frame, *, policy: InnerPolicy = "damp", executor: Executor | None = None
-    ) -> list[Opinion]:
+        self, frames: Sequence[Frame] | Frame, *, policy: InnerPolicy = "damp", executor: Executor | None = None,
+        missing: str = "refuse",
+    ) -> list[Opinion]:  # fmt: skip
         """Mean and deviation of energy, each force and each stress component, of frames that need no labels.
 
         The rows of a frame are made, once for all members: (3 n + 7) × columns × 8 bytes.
@@ -130,6 +133,8 @@ class Committee(Shown, card=committee_card):
             For pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
         executor : Executor, optional
             Who does it; default: this process.
+        missing : {"refuse", "zero"}, optional
+            For clusters of types without coefficients, as in :meth:`~hiertl_dist.Model.evaluate`.
 
         Returns
         -------
@@ -142,8 +147,13 @@ class Committee(Shown, card=committee_card):
             Naming the frame; with an executor TaskFailed, which has it as its cause.
         ValueError
             A policy that is none, or ``skip_frame``, which would leave a frame without an answer.
+        MissingTypesError
+            Naming the types without coefficients and frames that contain them.
         """
+        check_missing(missing)
         listed = answerable(frames, policy, "evaluate", self.elements)
+        if missing == "refuse":
+            MissingClusters.of([self.mean, *self.frozen]).refuse(listed)
         values = np.array([m.coefficients for m in self.members])
         weight = (len(values) - 1) / len(values) if self.kind == "folds" else 1.0 / (len(values) - 1)
         apart = np.sqrt(weight) * (values - values.mean(axis=0)).T

@@ -13,8 +13,10 @@ from ..algebra import TruncatedSVD, regulariser_from_dict
 from ..algebra.posterior import Posterior
 from ..errors import InputError, MismatchError
 from ..evaluation.compiled_basis import compile_recipe
-from ..evaluation.energies import Evaluation, Model, sum_evaluations
+from ..evaluation.energies import Evaluation, Model
 from ..evaluation.frame_rows import answerable, rows_of
+from ..evaluation.missing_in_frames import MissingClusters, check_missing
+from ..evaluation.sums import sum_evaluations
 from ..executors import InlineExecutor
 from ..fitting.view_solutions import as_regulariser, residual_squares, solution_of
 from ..fitting.views import View, combined_factor
@@ -284,6 +286,7 @@ def predict(
     source: str = "",
     policy: InnerPolicy = "damp",
     executor: Executor | None = None,
+    missing: str = "refuse",
 ) -> list[Prediction]:
     """Energy, forces and stress of frames with standard deviations.
 
@@ -299,6 +302,9 @@ def predict(
         For pairs inside an inner cutoff, as in :meth:`~hiertl_dist.Model.evaluate`.
     executor : Executor, optional
         Who makes the rows, (3 n + 7) × columns × 8 bytes in the task of a frame; default: this process.
+    missing : {"refuse", "zero"}, optional
+        For clusters of types without coefficients, of which no deviation knows, as in
+        :meth:`~hiertl_dist.Model.evaluate`.
 
     Returns
     -------
@@ -309,8 +315,13 @@ def predict(
     ------
     FrameError, InnerCutoffError
         Naming the frame; with an executor TaskFailed, which has it as its cause.
+    MissingTypesError
+        Naming the types without coefficients and frames that contain them.
     """
+    check_missing(missing)
     listed = answerable(frames, policy, "predict", given.elements)
+    if missing == "refuse":
+        MissingClusters.of([m.parameters for m in given.models]).refuse(listed)
     maker = given.maker(policy, source)
     task = partial(_predict, maker=maker, linear=given.linear, noise=given.noise, models=given.models)
     return each(task, listed, executor, "predict")

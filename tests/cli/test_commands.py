@@ -375,7 +375,7 @@ def test_frames_out_of_range_come_first_and_worst_first(run, run_json, fitted, t
 def test_units_of_evaluate(run, fitted):
     folder, _ = fitted
     words = ("evaluate", folder / RESULTS / "CN.params.txt", folder / RESULTS / "C.params.txt", "--frames",
-             folder / "data.extxyz", "--executor", "serial", "--units")  # fmt: skip
+             folder / "data.extxyz", "--executor", "serial", "--missing", "zero", "--units")  # fmt: skip
     assert "forces in eV/Å" in run(*words, "eV")[1]
     assert "forces in kcal/mol/Å" in run(*words, "kcal")[1]
 

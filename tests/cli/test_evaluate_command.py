@@ -20,7 +20,7 @@ from hiertl_dist.cli.commands import _executor
 from hiertl_dist.cli.look_commands import reading_options
 from hiertl_dist.errors import InputError
 from hiertl_dist.evaluation.coverage import coverage_report
-from hiertl_dist.evaluation.energies import sum_evaluations
+from hiertl_dist.evaluation.sums import sum_evaluations
 from hiertl_dist.model.parameters import Parameters
 from hiertl_dist.suggestion.guessing import read_guessed
 from hiertl_dist.units import EV
@@ -208,6 +208,7 @@ def test_a_figure_is_not_written_over_unless_told(command, model, tmp_path):
     assert "p.pdf is there already" in command(*words, code=2)[1]
     command(*words, "--overwrite")
     assert (tmp_path / "p.pdf").read_bytes()[:4] == b"%PDF"
+    assert (tmp_path / "p_coverage.pdf").read_bytes()[:4] == b"%PDF"
 
 
 @pytest.fixture

@@ -169,7 +169,8 @@ def test_the_kernels_that_a_basis_needs_are_shared_out(monkeypatch, orders, mode
     with SerialExecutor() as executor:
         compile_kernels(small_basis(orders), executor, lines.append, models=models)
     wide = ["cluster_energy", "cluster_rows"] if any(orders[1:]) else []
-    expected = [n for n in (*wide, "image_pairs", "pair_energy", "scan_contacts") if models or not n.endswith("energy")]
+    every = (*wide, "image_pairs", "pair_energy", "scan_contacts", "count_clusters")
+    expected = [n for n in every if models or not n.endswith(("energy", "clusters"))]
     assert names == expected
     assert lines == [ONCE + ("about half a minute" if wide else "some seconds")]
 

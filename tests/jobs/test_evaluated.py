@@ -14,7 +14,9 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist import Dataset, Frame, Model
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.evaluation.coverage import OutOfRange, coverage_report, joined_coverage
-from hiertl_dist.evaluation.energies import Evaluation, sum_evaluations
+from hiertl_dist.evaluation.energies import Evaluation
+from hiertl_dist.evaluation.pair_forces import with_force
+from hiertl_dist.evaluation.sums import sum_evaluations
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.frames.frame_sequence import FrameList, JoinedFrames
 from hiertl_dist.jobs import evaluated as evaluated_module
@@ -87,7 +89,9 @@ def on_disk(tmp_path_factory):
 
 def test_runs_of_frames_say_what_all_of_them_say(monkeypatch):
     whole = everything(evaluated_of(FRAMES, FOUND, points=True))
-    whole["coverage"] = [[vars(c) for c in coverage_report(MODEL.coverage, [e.ranges for e in FOUND])]]
+    whole["coverage"] = [
+        [vars(with_force(MODEL, c)) for c in coverage_report(MODEL.coverage, [e.ranges for e in FOUND])]
+    ]
     for atoms in (1, 50, 4096):
         monkeypatch.setattr(evaluating, "CHUNK_ATOMS", atoms)
         monkeypatch.setattr(evaluating, "CHUNKS", 1)
@@ -116,7 +120,7 @@ def test_a_sum_of_models_is_that_of_its_evaluations():
     total = sum_evaluations(parts, [MODEL.coverage, other.coverage])
     expected = everything(evaluated_of(FRAMES, total))
     expected["coverage"] = [
-        [vars(c) for c in coverage_report(m.coverage, [e.ranges for e in own])]
+        [vars(with_force(m, c)) for c in coverage_report(m.coverage, [e.ranges for e in own])]
         for m, own in zip((MODEL, other), parts, strict=True)
     ]
     assert_alike(everything(evaluate_frames([MODEL, other], FRAMES)), expected)

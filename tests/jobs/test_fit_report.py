@@ -131,7 +131,9 @@ def test_a_figure_of_evaluate_and_its_pdf(fitted, capsys, tmp_path):
     folder = fitted[0]
     words = ["evaluate", str(folder / RESULTS / "model.params.txt"), "--frames", str(folder / "data.extxyz")]
     assert cli.main([*words, "--plot", str(tmp_path / "new" / "p.png")]) == 0
-    assert {p.name for p in (tmp_path / "new").iterdir()} == {"p.png", "p.pdf"}
+    assert {p.name for p in (tmp_path / "new").iterdir()} == {
+        f"p{s}.{e}" for s in ("", "_coverage") for e in ("png", "pdf")
+    }
     assert str(tmp_path / "new" / "p.pdf") in capsys.readouterr().out
 
 

@@ -407,6 +407,18 @@ def test_no_warnings():
     assert "nothing is known of what is out of range" in warnings_text(listed)
     text = warnings_text(listed, known={"CN:NN", "C:CC"})
     assert text == "every distance lies inside the ranges that are known, those of C:CC, CN:NN"
+    # never beside a row that doesn't: of one block they don't, or by less than is told of frames
+    for used, frames in (((1.1, 4.0), 2), ((1.2, 4.05), 0)):
+        row = Coverage("CN", "NN", (1.2, 4.0), used, 8, frames)
+        for told in (
+            warnings_text(replace(listed, coverage=([row],)), known={"CN:NN"}),
+            warnings_text(listed, known={"CN:NN"}, beside=[row]),
+        ):
+            assert "every distance lies inside" not in told
+            assert ("single blocks are used beyond theirs: CN:NN" in told) == bool(frames)
+            assert ("the longest of CN:NN exceed theirs by at most 0.1 Å" in told) == (not frames)
+    inside = Coverage("CN", "NN", (1.2, 4.0), (1.2, 4.0), 8, 0)
+    assert "every distance lies inside" in warnings_text(listed, known={"CN:NN"}, beside=[inside])
     alone = [replace(FOUND[0], out_of_range=(LONG,))]
     assert "of the others –" in warnings_text(evaluated_of(FRAMES[:1], alone))
 

@@ -144,6 +144,7 @@ def test_files_become_one(merge, files, tmp_path):
     assert json.loads(out) == {
         "output": str(tmp_path / "model.params.txt"), "elements": ["C", "N"],
         "types": [t.name for t in BASIS.types], "columns": len(TRUTH.coefficients),
+        "missing_types": [],
     }  # fmt: skip
     found = Model.read(tmp_path / "model.params.txt").parameters
     assert found.basis == BASIS

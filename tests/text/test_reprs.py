@@ -79,6 +79,10 @@ def moved():
     return hd.md_frames(calculator(), probes().frames[:1], [1.0], steps=1, every=1, timestep=1e-3)
 
 
+def only_of(block):
+    return random_parameters(BASIS, 1).restricted({block})
+
+
 def calculator():
     pytest.importorskip("ase")
     return hd.Calculator(random_parameters(BASIS, 1))
@@ -205,11 +209,13 @@ RETURNED = {
     "reduce_rows": lambda _: hd.reduce_rows(hd.plan(frames(), BASIS), ["C"], store=None, executor=SERIAL),
     "search": lambda _: searched(),
     "select": lambda _: hd.select(frames(), 2, BASIS, alpha=1.0),
+    "select_for_coverage": lambda _: hd.select_for_coverage(frames(), 2, hd.Model(only_of("C"))),
     "solve": lambda _: hd.solve(chosen(), Ridge(1e-3)),
     "suggest_input": lambda _: hd.suggest_input(frames(), data=({"path": "a.extxyz"},)),
     "summarise": lambda _: summaries(),
     "summarise_labels": lambda _: hd.summarise_labels(frames()),
     "survey": lambda _: hd.survey(frames()),
+    "types_without_coefficients": lambda _: hd.types_without_coefficients(only_of("C")),
     "view": lambda _: chosen(),
 }  # fmt: skip
 """What each public function gives back."""

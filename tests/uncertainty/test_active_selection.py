@@ -12,7 +12,7 @@ from view_oracle import plain_view as view
 
 from hiertl_dist import Frame, design_rows
 from hiertl_dist.algebra import Lasso, Ridge
-from hiertl_dist.errors import FrameError, InnerCutoffError, InputError
+from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, MissingTypesError
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.frames.rows import SUMMARY_KINDS, kind_codes
@@ -164,7 +164,9 @@ def test_leverages_of_rows(fitted):
         assert found.mean == pytest.approx(expected.mean(), rel=1e-7)
         kind = SUMMARY_KINDS[kind_codes(frame)[expected.argmax()]]
         assert found.kind == kind.split("_")[0]
-    said = predict(POOL[0], fitted)[0]
+    with pytest.raises(MissingTypesError, match="CC, NN"):
+        predict(POOL[0], fitted)
+    said = predict(POOL[0], fitted, missing="zero")[0]
     first = leverage(POOL[0], fitted)[0]
     assert first.highest == pytest.approx(said.leverage_max, rel=1e-12)
     assert first.mean * len(rows_of(POOL[0])) == pytest.approx(said.leverage_sum, rel=1e-12)

@@ -1,0 +1,112 @@
+"""Cluster types that can occur among a model's elements and have no coefficients: missing, and zero is not neutral."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Final
+
+from ..frames.type_names import cluster_name, split_symbols
+from ..text.display import listed
+from ..text.words import count_text
+from .basis import Basis
+from .parameters import Parameters
+from .without_data import ways_of_sum
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ..frames.type_names import Elements
+
+NAMED: Final = {2: "pair", 3: "triplet", 4: "quadruplet"}
+
+SHOWN: Final = 6
+"""Cluster types of one body that a message names; of eight elements there are hundreds."""
+
+HOW_TO_ANSWER: Final = (
+    'fit them (frames that have such clusters, or missing = "mixed" in [fit], which makes them from lower blocks), or '
+    "say that they are to count for nothing: --missing zero (in Python missing='zero')"
+)
+
+
+def types_without_coefficients(
+    given: Parameters | Basis | Sequence[Parameters | Basis], elements: Iterable[str] | None = None
+) -> tuple[str, ...]:
+    """The cluster types that can occur among some elements and that a model has no terms of.
+
+    Pairs count in every model of more than one-body terms, triplets and quadruplets where it has any of these. Types
+    whose cutoffs leave them inactive are there: they were switched off by name.
+
+    Parameters
+    ----------
+    given : Parameters, Basis, or sequence of these
+        The model; several are a sum.
+    elements : iterable of str, optional
+        Among which; those that the model does not know are passed over. Default: all that it knows.
+
+    Returns
+    -------
+    tuple of str
+        Names such as ``MoNbTa``, pairs first.
+
+    Examples
+    --------
+    >>> types_without_coefficients(model.parameters, ["Mo", "Nb", "Ta"])
+    ('MoNbTa',)
+    """
+    return tuple(cluster_name(e) for e in missing_clusters(_bases(given), elements))
+
+
+def missing_clusters(bases: Sequence[Basis], elements: Iterable[str] | None = None) -> list[Elements]:
+    """The same of bases, as sorted elements."""
+    present = {t.elements for basis in bases for t in basis.types}
+    known = {e for basis in bases for e in basis.elements}
+    among = sorted(known if elements is None else known & set(elements))
+    bodies = {len(e) for e in present} - {1}
+    wanted = sorted({2, *bodies}) if bodies else []
+    every = (c for body in wanted for c in itertools.combinations_with_replacement(among, body))
+    return [c for c in every if c not in present]
+
+
+def unanswered_clusters(parts: Sequence[Parameters], elements: Iterable[str] | None = None) -> list[Elements]:
+    """Of :func:`missing_clusters` of a sum of models, those of which no model says how it came to be without them."""
+    answered = ways_of_sum([({t.elements for t in p.basis.types}, p.without_data) for p in parts])
+    return [c for c in missing_clusters([p.basis for p in parts], elements) if cluster_name(c) not in answered]
+
+
+def left_out_types(basis: Basis, kept: Basis, blocks: Iterable[str], elements: Iterable[str]) -> dict[str, str]:
+    """Types of some elements that a fit leaves without terms on purpose, as parameters have them.
+
+    That are those that the basis lacks, and of the fitted blocks those that are not among the types that are kept.
+    """
+    names = {str(b) for b in blocks}
+    present = {t.elements for t in basis.types if t.block not in names} | {t.elements for t in kept.types}
+    bodies = {2, *(t.body for t in basis.types)} - {1}
+    among = sorted(elements)
+    every = (c for body in sorted(bodies) for c in itertools.combinations_with_replacement(among, body))
+    return {cluster_name(c): "zero" for c in every if c not in present}
+
+
+def _bases(given: Parameters | Basis | Sequence[Parameters | Basis]) -> list[Basis]:
+    parts = [given] if isinstance(given, Parameters | Basis) else given
+    return [p.basis if isinstance(p, Parameters) else p for p in parts]
+
+
+def types_text(names: Iterable[str]) -> str:
+    """Cluster types by the number of their atoms, each kind with its number and the first few names."""
+    by_body: dict[int, list[str]] = {}
+    for name in names:
+        by_body.setdefault(len(split_symbols(name)), []).append(name)
+    parts = [f"{count_text(len(own), NAMED[body])} ({listed(own, SHOWN)})" for body, own in sorted(by_body.items())]
+    return ", ".join(parts)
+
+
+def missing_notes(parts: Sequence[Parameters], what: str) -> tuple[str, ...]:
+    """What to say of a model, a sum of parts, that can meet types without coefficients; nothing if it can't."""
+    clusters = unanswered_clusters(parts)
+    if not clusters:
+        return ()
+    return (
+        f"WARNING: {what} has no coefficients for {types_text(map(cluster_name, clusters))} of its elements: zero, "
+        "which is not neutral; frames that contain such clusters are refused in evaluation unless it is said that they "
+        "count for nothing (--missing zero)",
+    )
