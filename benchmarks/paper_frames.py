@@ -129,7 +129,7 @@ def _make(
         frames.append(frame)
         thrown += tries
     tell(f"{block}: {len(frames)} frames, {thrown} thrown away for a contact inside an inner cutoff; labels …")
-    found = Model(truth).evaluate(frames, executor=executor)
+    found = Model(truth).evaluate(frames, executor=executor, missing="zero")
     labelled = [
         replace(f, energy=e.energy, forces=e.forces, stress=e.stress) for f, e in zip(frames, found, strict=True)
     ]  # fmt: skip

@@ -50,7 +50,8 @@ GIGABYTES: Final = 1.5
 EXECUTORS: Final = ("serial", "processes", "dask", "mpi")
 STEPS: Final = {
     "look at frames": "plan: look at frames", "prepare the store": "prepare the store",
-    "assemble": "rows, labels, offsets into the store", "reduce": "TSQR", "solve": "LASSO", "rest": "the rest",
+    "assemble": "rows, labels, offsets into the store", "reduce": "TSQR", "solve": "LASSO",
+    "count clusters": "clusters by type", "rest": "the rest",
 }  # fmt: skip
 
 
@@ -164,7 +165,7 @@ def coefficient_errors(
 
 def prediction_errors(model: Model, frames: Sequence[Frame]) -> dict[str, float]:
     """RMS errors on frames whose labels have no noise, and the rms of these labels: kcal/mol/Å, GPa, kcal/mol."""
-    found = model.evaluate(frames)
+    found = model.evaluate(frames, missing="zero")
 
     def rms(values: Any) -> float:
         return math.sqrt(float(np.mean(np.square(values))))
