@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from ..frames.frame import Frame
     from ..model.basis import Basis
+
+MOST_COUNTED: Final = 500
+"""Frames, at most, in which every type is counted: counting in all would cost half as much as the rows of small frames.
+Of more the numbers are scaled. Types of which it matters whether there is any are looked for in all."""
 
 Reaches = dict[tuple[int, Elements], float]
 TypeCounts = dict[str, tuple[int, int]]

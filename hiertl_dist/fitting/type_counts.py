@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..evaluation.cluster_counts import count_types, edge_reaches, joined_counts
+from ..evaluation.cluster_counts import MOST_COUNTED, count_types, edge_reaches, joined_counts
 from ..text.words import count_text
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ CHUNK_ATOMS: Final = 16384
 def counts_of_fit(frames: FrameSequence, basis: Basis, names: Collection[str], executor: Executor) -> TypeCounts:
     """By each type of some blocks, in how many of the frames it occurs and how often; of none too.
 
+    Of more than :data:`~hiertl_dist.evaluation.cluster_counts.MOST_COUNTED` frames the numbers are those of so many,
+    evenly spaced, scaled to all; whether there is any is exact.
+
     Parameters
     ----------
     frames : FrameSequence
@@ -44,14 +47,27 @@ def counts_of_fit(frames: FrameSequence, basis: Basis, names: Collection[str], e
         By name of the type, frames and clusters.
     """
     types = [t for t in basis.types if t.block in names and t.body > 1]
-    clusters = [t.elements for t in types]
+    total = len(frames)
+    some = np.linspace(0, total - 1, min(total, MOST_COUNTED)).astype(np.intp)
+    counts = _counted(frames.take(some), basis, [t.elements for t in types], executor)
+    if len(some) < total:
+        share = total / len(some)
+        counts = {name: (round(share * n), round(share * m)) for name, (n, m) in counts.items()}
+        others = np.setdiff1d(np.arange(total), some)
+        absent = [t.elements for t in types if not counts.get(t.name, (0, 0))[1]]
+        counts |= _counted(frames.take(others), basis, absent, executor) if absent else {}
+    return {t.name: counts.get(t.name, (0, 0)) for t in types}
+
+
+def _counted(frames: FrameSequence, basis: Basis, clusters: list[Elements], executor: Executor) -> TypeCounts:
+    """Frames and clusters of some types, exactly."""
+    if not len(frames) or not clusters:
+        return {}
     task = partial(_count, clusters=clusters, reaches=edge_reaches([basis], clusters))
     ends = np.cumsum(frames.facts.n_atoms, dtype=np.int64)
     cuts = [0, *(np.flatnonzero(np.diff((ends - 1) // CHUNK_ATOMS)) + 1).tolist(), len(ends)]
     chunks = [frames[first:last] for first, last in pairwise(cuts)]
-    parts = executor.run(task, chunks, label=_label, what="count clusters", cost=_atoms) if len(frames) else []
-    counts = joined_counts(parts)
-    return {t.name: counts.get(t.name, (0, 0)) for t in types}
+    return joined_counts(executor.run(task, chunks, label=_label, what="count clusters", cost=_atoms))
 
 
 def _count(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from ..evaluation.cluster_counts import TypeCounts, count_types, edge_reaches, joined_counts
+from ..evaluation.cluster_counts import MOST_COUNTED, TypeCounts, count_types, edge_reaches, joined_counts
 from ..evaluation.coverage import coverage_report, joined_coverage
 from ..evaluation.missing_in_frames import (
     MissingClusters,
@@ -26,6 +26,7 @@ from ..evaluation.pair_forces import with_force
 from ..evaluation.sums import sum_evaluations
 from ..fitting.mean_model import NAN
 from ..frames.frame_sequence import sequence_of
+from ..frames.type_names import cluster_name
 from ..units import KCAL_PER_A3_IN_GPA
 from .error_tables import names_and_codes
 from .evaluated import EvaluatedFrames, are_listed
@@ -161,10 +162,14 @@ class _Chunk(NamedTuple):
 
 
 class _Options(NamedTuple):
-    """``share``: which part of the labels of each kind becomes points; ``stresses``: whether what is said is kept."""
+    """``share``: which part of the labels of each kind becomes points; ``stresses``: whether what is said is kept.
+
+    ``stride``: every so manieth frame is one in which clusters of all types are counted.
+    """
 
     share: tuple[float, ...]
     stresses: bool
+    stride: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,9 +189,23 @@ def _evaluate(chunk: _Chunk, models: tuple[Model, ...], options: _Options, ignor
     parts = [m.evaluate(frames, ignore_other_elements=ignore, missing="zero") for m in models]
     found = parts[0] if len(models) == 1 else sum_evaluations(parts, [m.coverage for m in models])
     coverage = tuple(coverage_report(m.coverage, [e.ranges for e in own]) for m, own in zip(models, parts, strict=True))
+    return replace(_summary(chunk, frames, found, options, coverage), met=_counts_in(frames, models, options.stride))
+
+
+def _counts_in(frames: Sequence[Frame], models: Sequence[Model], stride: int) -> TypeCounts:
+    """How often types are met: of those that data informed in every so manieth frame, scaled, of the others in all."""
     kinds = list(dict.fromkeys(t.elements for m in models for t in m.parameters.basis.types if t.body > 1))
-    met = count_types(frames, kinds, edge_reaches([m.parameters.basis for m in models], kinds))
-    return replace(_summary(chunk, frames, found, options, coverage), met=met)
+    reaches = edge_reaches([m.parameters.basis for m in models], kinds)
+    uninformed = {n for m in models for n, (number, _) in m.parameters.fitted_on.items() if not number}
+    uninformed |= {n for m in models for n in m.parameters.without_data}
+    rare = [k for k in kinds if stride == 1 or cluster_name(k) in uninformed]
+    met = count_types(frames, rare, reaches)
+    if stride > 1:
+        some = frames[::stride]
+        share = len(frames) / len(some)
+        often = count_types(some, [k for k in kinds if k not in set(rare)], reaches)
+        met |= {name: (round(share * had), round(share * number)) for name, (had, number) in often.items()}
+    return met
 
 
 def _summary(
@@ -253,7 +272,11 @@ def _points(pairs: Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]
 
 def _options(frames: FrameSequence, points: bool) -> _Options:
     labels = [int(_labels_of(frames.facts, kind).sum()) for kind in ADDED]
-    return _Options(tuple(share_of(n) if points else 0.0 for n in labels), are_listed(len(frames)))
+    return _Options(
+        tuple(share_of(n) if points else 0.0 for n in labels),
+        are_listed(len(frames)),
+        max(1, -(-len(frames) // MOST_COUNTED)),
+    )
 
 
 def _labels_of(facts: FrameFacts, kind: str) -> NDArray[np.int64]:

@@ -75,7 +75,8 @@ class Parameters(Shown, card=parameters_card):
         (``mixed``), or left without terms on purpose (``zero``), see :mod:`hiertl_dist.model.without_data`.
     fitted_on : Mapping from str to (int, int)
         By the name of a cluster type, in how many frames it was fitted on there are such clusters, and how many; types
-        of which that is not known are left out.
+        of which that is not known are left out. Of many frames these are estimates, see
+        :mod:`hiertl_dist.fitting.type_counts`; whether there is any is exact.
 
     Raises
     ------
