@@ -14,7 +14,8 @@ from ..frames.pooling import check_apart
 from ..frames.rows import OBJECTIVES
 from ..model.blocks import sets_used
 from ..model.one_body import MISSING_ENERGIES
-from ..model.priors import MIXED, ZERO, Prior
+from ..model.priors import AUTO as AUTO_MEAN
+from ..model.priors import MIXED, Prior
 from ..text.display import Shown
 from ..text.problems import joined
 from ..text.table_keys import REGULARISERS, elsewhere
@@ -182,7 +183,7 @@ class HierarchyOptions(Shown):
         """What becomes of blocks without frames: ``"refuse"``, ``"zero"`` or ``"mixed"``."""
         if self.only is not None:
             return "refuse"
-        return self.missing or ("refuse" if self.settings.prior.mean == ZERO else MIXED)
+        return self.missing or (MIXED if self.settings.prior.mean in (MIXED, AUTO_MEAN) else "refuse")
 
     def of(self, block: str) -> FitSettings:
         """The settings of a block.

@@ -79,7 +79,7 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
     if prior.mean == AUTO and leaning:
         note = f"prior auto: zero, for block {leaning[0]} is fitted together with blocks of single elements"
         return with_prior(replace(given, notes=(*given.notes, note)), replace(prior, mean=ZERO, probes=0), lower)
-    if prior.mean != ZERO and leaning:
+    if prior.mean == MIXED and leaning:
         together = ", ".join(sorted(f for f in free if f.is_proper_subset(leaning[0])))
         raise InputError(
             f"prior: block {leaning[0]} leans on blocks of single elements, and {together} is fitted together with it; "

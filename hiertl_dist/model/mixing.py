@@ -77,6 +77,9 @@ def prior_mean(prior: Prior, basis: Basis, columns: Sequence[Column], lower: Seq
     values = np.zeros(len(columns))
     if prior.mean == ZERO:
         return Mean(values)
+    if isinstance(prior.mean, Parameters):
+        known = prior.mean.as_dict()
+        return Mean(np.array([known.get(c, 0.0) if c.powers else 0.0 for c in columns]))
     place = {tuple(c): i for i, c in enumerate(columns)}
     notes: dict[str, None] = {}
     for kind in basis.types:

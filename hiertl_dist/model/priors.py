@@ -18,6 +18,7 @@ from ..frames.type_names import cluster_name, split_symbols
 from ..text.display import Shown
 from ..text.problems import Problems, require_known
 from ..text.words import shown
+from .parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -45,9 +46,10 @@ class Prior(Shown):
 
     Attributes
     ----------
-    mean : {"zero", "mixed", "auto"}
+    mean : {"zero", "mixed", "auto"} or Parameters
         ``mixed``: the mean, over the atoms of a cluster, of what the blocks of the single elements say of it. ``auto``:
         that where it explains at least half of what the lower blocks leave of the forces, else zero, without probes.
+        Parameters: their coefficients, zero where they lack a column; blocks of single elements have it too.
     gamma : tuple of 3 float
         Factors of the mean of two-, three- and four-body terms, 0 … 1.
     lower : {"function", "coefficients"}
@@ -75,7 +77,7 @@ class Prior(Shown):
         A value out of range, named with what was expected.
     """
 
-    mean: str = ZERO
+    mean: str | Parameters = ZERO
     gamma: tuple[float, float, float] = (1.0, 1.0, 1.0)
     lower: str = "function"
     decay: str = "none"
@@ -90,7 +92,7 @@ class Prior(Shown):
         for key, value, known in (
             ("mean", self.mean, MEANS), ("lower", self.lower, LOWER), ("decay", self.decay, DECAYS)
         ):  # fmt: skip
-            if value not in known:
+            if not isinstance(value, Parameters) and value not in known:
                 problems.add(f"prior.{key}: expected one of {', '.join(known)}, found {shown(value)}")
         gamma: Any = [self.gamma] * 3 if _is_number(self.gamma) else self.gamma
         if not isinstance(gamma, list | tuple) or len(gamma) != 3 or not all(map(_is_number, gamma)):
@@ -114,6 +116,8 @@ class Prior(Shown):
                 if not (_is_number(factor) and 0.0 < factor < 1e6):
                     problems.add(f"prior.spread.{name}: expected a number > 0, found {shown(factor)}")
         problems.settle()
+        if isinstance(self.mean, Parameters) and self.probes:
+            raise InputError("prior.probes: they hold predictions to a mixed mean; a mean of parameters has none")
         if self.mean == ZERO and self.probes:
             raise InputError(
                 'prior.probes: with the mean "zero" probes would hold the forces of a block to zero; say mean = "mixed"'
@@ -163,7 +167,7 @@ class Prior(Shown):
         str or dict
             :meth:`of` makes the same prior of it.
         """
-        return self.mean if self == Prior.of(self.mean) else self.as_dict()
+        return self.mean if isinstance(self.mean, str) and self == Prior.of(self.mean) else self.as_dict()
 
     def of_blocks(self, blocks: Sequence[Collection[str]]) -> Prior:
         """The prior as it is for blocks of some elements.
@@ -176,9 +180,10 @@ class Prior(Shown):
         Returns
         -------
         Prior
-            With the mean zero and without probes where all are of single elements, which have nothing below them.
+            With the mean zero and without probes where all are of single elements, which have nothing below them; as it
+            is where the mean is of parameters.
         """
-        if all(len(elements) == 1 for elements in blocks):
+        if not isinstance(self.mean, Parameters) and all(len(elements) == 1 for elements in blocks):
             return Prior(decay=self.decay, strength=self.strength, spread=self.spread)
         return self
 
@@ -188,10 +193,13 @@ class Prior(Shown):
         Returns
         -------
         dict from str to object
-            The attributes but for those that are as usual; the mean always.
+            The attributes but for those that are as usual; the mean always, of parameters as their source and digest,
+            of which :meth:`of` makes none.
         """
         usual = Prior()
         own = {key: getattr(self, key) for key in KEYS}
+        if isinstance(self.mean, Parameters):
+            own["mean"] = {"source": self.mean.source, "digest": self.mean.digest}
         table = {k: v for k, v in own.items() if k == "mean" or v != getattr(usual, k)}
         return {k: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v
                 for k, v in table.items()}  # fmt: skip

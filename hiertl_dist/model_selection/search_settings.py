@@ -101,6 +101,8 @@ class Grid(Shown):
 
     def start(self, fit: FitSettings) -> Choice:
         """The first value of every axis; what has none is as in the settings of a fit."""
+        if not isinstance(fit.prior.mean, str):
+            raise InputError("search: a prior whose mean are parameters is for fits and views")
         first = Choice(
             regulariser_to_dict(regulariser_from_dict(dict(fit.regulariser))),
             {} if any(a.startswith("weights") for a in self.axes) else fit.weights, fit.objective,

@@ -203,3 +203,18 @@ def test_auto_makes_probes_of_the_frames(tmp_path):
     assert any(note.startswith("probes: ") for note in fit.fits["CN"].solution.notes)
     with pytest.raises(InputError, match="whose rows are to be given"):
         view(summarise(likely, BASIS, executor=SERIAL), blocks=["CN"], frozen=lower(fit), prior={"probes": 3})
+
+
+def test_any_parameters_are_a_mean(summaries):
+    fit = climb(1.0)
+    own = fit.model.parameters
+    for blocks, frozen in ((["C"], ()), (["CN"], lower(fit))):
+        given = view(summaries, blocks=blocks, frozen=frozen, weights=WEIGHTS, prior=Prior(mean=own))
+        values = solve(given, {"kind": "ridge", "alpha": 1e12}).parameters.as_dict()
+        expected = own.as_dict()
+        shapes = [c for c in given.columns if c.powers]
+        np.testing.assert_allclose([values[c] for c in shapes], [expected[c] for c in shapes], atol=1e-7)
+    with pytest.raises(InputError, match="for fits and views"):
+        from hiertl_dist import SearchSettings
+
+        SearchSettings().grid.start(FitSettings({"kind": "ridge", "alpha": 1.0}, prior=Prior(mean=own)))
