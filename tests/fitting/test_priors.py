@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
 
-from hiertl_dist import Model, Solution, columns_of, solve, summarise, view
+from hiertl_dist import Model, SearchSettings, Solution, columns_of, solve, summarise, view
 from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.errors import InputError
 from hiertl_dist.executors import executor
@@ -214,7 +214,6 @@ def test_any_parameters_are_a_mean(summaries):
         expected = own.as_dict()
         shapes = [c for c in given.columns if c.powers]
         np.testing.assert_allclose([values[c] for c in shapes], [expected[c] for c in shapes], atol=1e-7)
+    settings = FitSettings({"kind": "ridge", "alpha": 1.0}, prior=Prior(mean=own))
     with pytest.raises(InputError, match="for fits and views"):
-        from hiertl_dist import SearchSettings
-
-        SearchSettings().grid.start(FitSettings({"kind": "ridge", "alpha": 1.0}, prior=Prior(mean=own)))
+        SearchSettings().grid.start(settings)
