@@ -19,7 +19,7 @@ from ..probes.reassigning import reassigned_frames
 from ..text.display import listed
 from ..text.words import percent_text
 from .probe_rows import ProbeRows, force_size, reduce_probes
-from .view_solutions import residual_squares
+from .views import factor_of
 
 LEAST_EXPLAINED: Final = 0.5
 """Part of the squares that the mean of lower blocks explains from which on "auto" takes it. Measured: 0.78 to 0.99 for
@@ -34,6 +34,8 @@ MOST_OF_GROUP: Final = 20
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from ..executors.base import Executor
     from ..frames.frame import Frame
@@ -105,19 +107,42 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
 
 
 def _chosen(given: View, prior: Prior, mean: Mean) -> tuple[Prior, str]:
-    """The prior with the mean that the rows speak for, and what is said of it."""
-    groups = [g for g in given.factors if g.kind == "force"]
-    what = "forces" if groups else "labels"
-    squares, targets = residual_squares(given, mean.values[:, np.newaxis], groups or list(given.factors))
-    left, total = sum(float(s[0]) for s in squares.values()), sum(targets.values())
-    share = 1.0 - left / total if total > 0.0 else 0.0
-    where = (
-        f"prior auto: the mean of lower blocks explains {percent_text(max(share, 0.0))} of the squares of the {what}"
-    )
-    if share >= LEAST_EXPLAINED:
-        return replace(prior, mean=MIXED), f"{where} that they leave: mixed"
-    text = f"{where} that they leave, less than {percent_text(LEAST_EXPLAINED)}: zero"
-    return replace(prior, mean=ZERO, probes=0), text
+    """The prior with the mean that the rows speak for, and what is said of it.
+
+    Factors of the bodies' means are those, from 0 to the prior's own, with which their sum is nearest to the forces
+    that lower blocks leave, or to all labels where there are no forces.
+    """
+    groups = [g for g in given.factors if g.kind == "force"] or list(given.factors)
+    parts = np.zeros((len(mean.values), 3))
+    for i, column in enumerate(given.columns):
+        if column.powers:
+            parts[i, len(column.elements) - 2] = mean.values[i]
+    layers = [given.layer(g, factor_of(given, g)) for g in groups]
+    rows = np.concatenate([x.factor.r[:, x.kept] @ parts[x.places] for x in layers])
+    target = np.concatenate([x.factor.r @ x.target for x in layers])
+    gamma = _nearest(rows, target)
+    total = float(target @ target)
+    share = max(0.0, 1.0 - float(np.sum((rows @ gamma - target) ** 2)) / total) if total > 0.0 else 0.0
+    what = "forces" if groups[0].kind == "force" else "labels"
+    explained = f"prior auto: the mean of lower blocks explains {percent_text(share)} of the squares of the {what}"
+    if share < LEAST_EXPLAINED:
+        text = f"{explained} that they leave, less than {percent_text(LEAST_EXPLAINED)}: zero"
+        return replace(prior, mean=ZERO, probes=0), text
+    own = [float(np.round(g * most, 3)) for g, most in zip(gamma, prior.gamma, strict=True)]
+    said = ", ".join(f"{own[k]:.2f} of {k + 2}-body" for k in range(3) if rows[:, k].any())
+    chosen = replace(prior, mean=MIXED, gamma=(own[0], own[1], own[2]))
+    return chosen, f"{explained} that they leave: mixed, {said} terms"
+
+
+def _nearest(rows: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factors from 0 to 1 of three columns with which their sum is nearest to a target; 1 of a column of zeros."""
+    from scipy.optimize import lsq_linear  # it takes long to load, and is seldom needed
+
+    factors = np.ones(3)
+    live = np.flatnonzero(rows.any(axis=0))
+    if len(live):
+        factors[live] = lsq_linear(rows[:, live], target, bounds=(0.0, 1.0), method="bvls").x
+    return factors
 
 
 def probe_rows_of(
