@@ -104,6 +104,8 @@ def suggest_input(
         "regulariser": {"kind": "ridge", "alpha": ALPHA}, "weights": "auto",
         "penalty": {"scale": wall.scale, "distance": wall.distance},
     }  # fmt: skip
+    if len(known.elements) > 1 and not together:
+        fit["prior"] = "auto"
     if any(b.needs_only for b in blocks):
         fit["only"] = [b.name for b in blocks]
     if tables := {b.name: _block_table(b) for b in blocks if b.free and not together}:

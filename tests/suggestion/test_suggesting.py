@@ -131,7 +131,7 @@ def test_nothing_of_very_few():
 def test_a_hierarchy_whose_blocks_have_frames_of_their_own():
     found = suggested(made({"C": 12, "N": 12, "CN": 16}))
     assert [b.names for b in found.blocks] == [("C",), ("N",), ("CN",)]
-    assert set(found.table["fit"]) == {"regulariser", "weights", "penalty"}
+    assert set(found.table["fit"]) == {"regulariser", "weights", "penalty", "prior"}
     assert not found.all_at_once
 
 
