@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from ..model.basis import Basis
 
-MOST_COUNTED: Final = 500
-"""Frames, at most, in which every type is counted: counting in all would cost half as much as the rows of small frames.
+MOST_COUNTED: Final = 100
+"""Frames, at most, in which every type is counted: counting in all would cost as much as the rows of small frames.
 Of more the numbers are scaled. Types of which it matters whether there is any are looked for in all."""
 
 Reaches = dict[tuple[int, Elements], float]

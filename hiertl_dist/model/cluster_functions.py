@@ -5,6 +5,7 @@ The formulas are in section 1 of docs/theory.md.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from .blocks import n_type_columns, orbits, pattern_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
     from .cluster_types import Cutoff, Edge, Pair
 
@@ -89,9 +91,7 @@ def type_values(basis: Basis, kind: ClusterType, distances: NDArray[np.float64])
     edges = [kind.edge(kind.elements[a], kind.elements[b]) for a, b in ends]
     if kind.body == 2:
         return edge_values(basis, edges[0], distances[:, 0], kind.order)[:, 1:]
-    columns = orbits(pattern_of(kind.elements), kind.order).column
-    allowed = np.flatnonzero(columns.ravel() >= 0)
-    places = columns.ravel()[allowed]
+    fold = _fold(pattern_of(kind.elements), kind.order)
     values = np.zeros((len(distances), n_type_columns(kind)))
     for start in range(0, len(distances), ROWS_AT_ONCE):
         part = distances[start : start + ROWS_AT_ONCE]
@@ -99,5 +99,16 @@ def type_values(basis: Basis, kind: ClusterType, distances: NDArray[np.float64])
         for k, edge in enumerate(edges):  # the last edge fastest, as in the table of orbits
             own = edge_values(basis, edge, part[:, k], kind.order - 1)
             product = (product[:, :, np.newaxis] * own[:, np.newaxis, :]).reshape(len(part), -1)
-        np.add.at(values[start : start + len(part)].T, places, product[:, allowed].T)
+        values[start : start + len(part)] = product @ fold
     return values
+
+
+@lru_cache(maxsize=16)
+def _fold(pattern: tuple[int, ...], order: int) -> csr_array:
+    """(raw sets of powers, columns): which column each raw set of powers counts in; none where it is not allowed."""
+    from scipy.sparse import csr_array  # it takes long to load, and is seldom needed
+
+    columns = orbits(pattern, order).column.ravel()
+    allowed = np.flatnonzero(columns >= 0)
+    ones = np.ones(len(allowed))
+    return csr_array((ones, (allowed, columns[allowed])), shape=(len(columns), int(columns.max()) + 1))

@@ -18,7 +18,7 @@ import numpy as np
 from ..frames.element_set import ElementSet
 from ..frames.type_names import cluster_name
 from .basis import edges_of
-from .blocks import Column, blocks_of, orbits, pattern_of, type_powers
+from .blocks import Column, blocks_of, n_type_columns, orbits, pattern_of, type_powers
 from .cluster_functions import type_values
 from .parameters import Parameters
 from .priors import MIXED, ZERO
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     from .basis import Basis, ClusterType, Elements
     from .priors import Prior
 
-SAMPLES: Final = {2: 400, 3: 4000, 4: 6000}
-"""Clusters on which a function of lower blocks is projected, by body."""
+SAMPLES: Final = 8
+"""Clusters on which a function of lower blocks is projected, for each column."""
+
+LEAST_SAMPLES: Final = 400
+"""Of them there are at least so many."""
+
+LOST: Final = 0.1
+"""Part of a projected function (RMS) that the basis can't describe, from which on that is warned of."""
 
 DEPENDENT: Final = 1e-7
 """Singular values of the projection below this part of the largest count as zero: its columns are nearly dependent."""
@@ -155,7 +161,7 @@ def mixed_type(basis: Basis, kind: ClusterType, lower: Sequence[Parameters], pri
         return Mean(_summed(kind, terms, known), tuple(notes))
     projected, left = _projected(basis, kind, terms, known)
     shares = f"{kind.name}: cutoffs, orders or λ of lower blocks differ, their functions are projected on its basis"
-    if left > 0.01:
+    if left > LOST:
         notes.append(f"WARNING: prior of {shares}, which leaves {100 * left:.0f} % of them")
     else:
         notes.append(f"prior of {shares} (to {100 * left:.2g} %)")
@@ -293,17 +299,18 @@ def _sampled(
             low = low if seen is None else max(low, seen[0])
         bounds.append((min(low, edge.rmax), edge.rmax))
     low, high = np.array(bounds).T
+    count = max(LEAST_SAMPLES, SAMPLES * n_type_columns(kind))
     if kind.body == 2:
-        return np.linspace(low, high, SAMPLES[2])
+        return np.linspace(low, high, count)
     random = np.random.default_rng(0)
     chosen: list[NDArray[np.float64]] = []
     for _ in range(200):  # few clusters are within all cutoffs where these differ much
-        first = random.uniform(low[: kind.body - 1], high[: kind.body - 1], (4 * SAMPLES[kind.body], kind.body - 1))
+        first = random.uniform(low[: kind.body - 1], high[: kind.body - 1], (4 * count, kind.body - 1))
         ways = random.normal(size=(*first.shape, 3))
         places = first[..., np.newaxis] * ways / np.linalg.norm(ways, axis=-1, keepdims=True)
         places = np.concatenate([np.zeros((len(places), 1, 3)), places], axis=1)
         lengths = np.stack([np.linalg.norm(places[:, a] - places[:, b], axis=1) for a, b in edges], axis=1)
         chosen.append(lengths[((lengths >= low) & (lengths <= high)).all(axis=1)])
-        if sum(map(len, chosen)) >= SAMPLES[kind.body]:
+        if sum(map(len, chosen)) >= count:
             break
-    return np.concatenate(chosen)[: SAMPLES[kind.body]]
+    return np.concatenate(chosen)[:count]
