@@ -47,7 +47,10 @@ if TYPE_CHECKING:
     from .executors import executor
     from .executors.base import TaskFailed
     from .fitting.block_fit import BlockFit, fit_block
+    from .fitting.block_lattice import BlockLattice
     from .fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
+    from .fitting.lattice_rows import block_lattice
+    from .fitting.polishing import polish, polished_model
     from .fitting.probe_rows import ProbeRows, reduce_probes
     from .fitting.reduction import Summaries, reduce_rows
     from .fitting.settings import FitSettings, HierarchyOptions
@@ -102,7 +105,8 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
-    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLibrary", "Calculator", "CheckRow",
+    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLattice", "BlockLibrary", "Calculator",
+    "CheckRow",
     "CheckSettings", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset",
     "DesignRows", "DesignStore", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError",
     "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError",
@@ -111,12 +115,14 @@ __all__ = [
     "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
     "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries",
     "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
-    "add_to_library", "assemble", "blocks_of", "calibration", "check_library", "check_model", "columns_of", "committee",
+    "add_to_library", "assemble", "block_lattice", "blocks_of", "calibration", "check_library", "check_model",
+    "columns_of", "committee",
     "cross_validate", "design_rows", "executor", "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy",
     "frames_from_ase", "grow_library", "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
-    "md_frames", "open_library", "open_summaries", "path", "plan", "posterior", "predict", "read_fm_setup",
-    "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select", "select_for_coverage",
-    "solve", "suggest_input", "summarise", "summarise_labels", "survey", "types_without_coefficients", "view",
+    "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
+    "predict", "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select",
+    "select_for_coverage", "solve", "suggest_input", "summarise", "summarise_labels", "survey",
+    "types_without_coefficients", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -138,7 +144,10 @@ _PLACES: Final = {
     "executors": "executor",
     "executors.base": "TaskFailed",
     "fitting.block_fit": "BlockFit fit_block",
+    "fitting.block_lattice": "BlockLattice",
     "fitting.hierarchy": "HierarchyFit fit_all_at_once fit_hierarchy",
+    "fitting.lattice_rows": "block_lattice",
+    "fitting.polishing": "polish polished_model",
     "fitting.probe_rows": "ProbeRows reduce_probes",
     "fitting.reduction": "Summaries reduce_rows",
     "fitting.settings": "FitSettings HierarchyOptions",

@@ -11,6 +11,7 @@ from .import_command import import_parser
 from .library_command import library_parser
 from .look_commands import add_overwrite, look_parsers, reading_parser
 from .merging import add_model_options
+from .polish_command import polish_parser
 from .probes_command import probes_parser
 
 
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"
     )
+    polish_parser(verbs, running)
     one = verbs.add_parser(
         "evaluate", parents=[running, reading_parser()], help="errors of models on frames, and where they extrapolate"
     )

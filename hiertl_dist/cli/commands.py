@@ -20,6 +20,7 @@ from .import_command import import_data
 from .library_command import run_library
 from .look_commands import look, reading_options
 from .merging import models_of, renamed, require_pairs
+from .polish_command import polish
 from .probes_command import probes
 
 if TYPE_CHECKING:
@@ -164,10 +165,6 @@ def _job(arguments: argparse.Namespace) -> Input:
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
     )  # fmt: skip
-
-
-def _import(arguments: argparse.Namespace) -> int:
-    return import_data(arguments, _executor)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -389,7 +386,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 _VERBS = {
-    "inspect": look, "init": look, "import": _import, "plan": _plan, "assemble": _assemble, "fit": _fit,
+    "inspect": look, "init": look, "import": lambda given: import_data(given, _executor), "plan": _plan,
+    "polish": lambda given: polish(given, _executor), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
     "merge": _merge, "library": run_library, "probes": probes, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip

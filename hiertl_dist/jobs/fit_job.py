@@ -20,19 +20,21 @@ from ..evaluation.contacts import TITLES, Contact, check_contacts
 from ..evaluation.energies import Model, read_parts
 from ..executors.ask import ask
 from ..files.paths import move_aside
+from ..fitting.block_lattice import BlockLattice
 from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
 from ..fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
+from ..fitting.lattice_rows import block_lattice, uninformed_notes
 from ..fitting.settings import HierarchyOptions
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..io.trajectories import read_frames
 from ..library.growing import TakenBlocks, fit_upon, take_blocks
 from ..model.blocks import blocks_of
-from ..model.missing_types import missing_notes, types_text
+from ..model.missing_types import missing_notes
 from ..model.parameters import Parameters
 from ..model.solution import Solution
 from ..text.cards import cpu_text, kept_text
-from ..text.display import listed, number_text, table_text
+from ..text.display import number_text, table_text
 from ..text.words import count_text
 from .evaluating import evaluate_frames
 from .figures import need_matplotlib
@@ -63,7 +65,6 @@ if TYPE_CHECKING:
     from ..fitting.block_fit import BlockFit
     from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
-    from ..model.basis import Basis
     from .input_file import Input
 
 
@@ -138,14 +139,16 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
     made = not all_at_once and options.way_of_missing != "refuse"  # notes say that they are made, or zero
-    uninformed = [] if made else _uninformed(job.basis, blocks, work.frozen)
+    uninformed = [] if made else uninformed_notes(job.basis, blocks, work.frozen)
     walls = walls_of_plan(plan, work.fits, work.frozen, options, all_at_once=all_at_once)
     needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, all_at_once=all_at_once)
     check_resources(needs.reduction, "reduction", workers=executor.workers, memory=memory)
     check_resources(needs.solve, "solve", workers=1, memory=memory)
     fits = [(b, [s for s in plan.segments if s.elements in {n for n, _ in own}]) for b, own in work.fits.items()]
+    lattice = block_lattice(job.basis, work.frames, frozen=work.frozen, options=options, all_at_once=all_at_once)
     facts = plan.as_dict() | {
-        "held_out_frames": len(work.held_out), "workers": executor.workers, "executor": executor.name,
+        "lattice": lattice.as_dict(), "held_out_frames": len(work.held_out), "workers": executor.workers,
+        "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": needs.reduction,
         "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
         "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
@@ -154,19 +157,6 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     if folds := planned_folds(job.search, work.frames, {s for s, _ in work.needs}):
         facts["search_folds"] = folds
     return plan, facts
-
-
-def _uninformed(basis: Basis, blocks: Collection[ElementSet], frozen: Sequence[Parameters]) -> list[str]:
-    """What to say of cluster types of the basis that will have no coefficients: no frame informs their blocks."""
-    known = {t.elements for f in frozen for t in f.basis.types}
-    left = [t for t in basis.types if t.body > 1 and t.block not in blocks and t.elements not in known]
-    if not left:
-        return []
-    names = listed(sorted({t.block.name for t in left}))
-    return [
-        f"WARNING: no frame informs {types_text(t.name for t in left)} (blocks {names}): the model will have no "
-        "coefficients for them"
-    ]
 
 
 def plan_text(facts: dict[str, Any]) -> str:
@@ -180,6 +170,8 @@ def plan_text(facts: dict[str, Any]) -> str:
         for name, b in facts["blocks"].items()
     ]
     lines = [
+        BlockLattice.from_dict(facts["lattice"]).text(),
+        "",
         table_text(["block", "frames", "tiles", "rows", "columns", "nonzeros", "MiB", "CPU s (estimate)"], rows),
         f"disk {mib(facts['disk_bytes'])} MiB; peak memory per worker "
         f"{mib(facts['assemble_bytes_per_worker'])} MiB to assemble, "

@@ -160,7 +160,7 @@ def search_job(
     drawn = _drawn(plot, tell)
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike([*frames.identities, *held_out.identities], "frames")
-    frames = _reported_once(frames, held_out, tell)
+    frames = reported_once(frames, held_out, tell)
     frozen, taken = read_frozen(job, frames, executor, tell)
     if taken is not None:
         tell("note: what a search chooses is not added to the library; hiertl-dist library add takes its solutions")
@@ -194,7 +194,7 @@ def search_job(
     return report
 
 
-def _reported_once(
+def reported_once(
     frames: Sequence[Frame], held_out: Sequence[Frame], tell: Callable[[str], None]
 ) -> FrameSequence:  # fmt: skip
     """The frames to be fitted, each once; which labels they have, and what is there again, is told."""
@@ -250,7 +250,7 @@ def summarise_job(
     settings = job.search or SearchSettings()
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike(frames.identities, "frames")
-    frames = _reported_once(frames, held_out, tell)
+    frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)
     compile_kernels(job.basis, executor, tell, models=bool(frozen))
     # grids are no matter of the pass

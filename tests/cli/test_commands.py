@@ -81,6 +81,8 @@ def test_plan_says_what_a_fit_needs(run_json, tmp_path):
     found = run_json("plan", write_job(tmp_path))
     blocks = {b: (p["frames"], p["rows"], p["columns"]) for b, p in found["blocks"].items()}
     assert blocks == {"C": (5, 215, 13), "N": (5, 215, 13), "CN": (8, 344, 51)}
+    lattice = {b: (r["way"], r["frames"], r["columns"]) for b, r in found["lattice"]["blocks"].items()}
+    assert lattice == {"C": ("fitted", 5, 13), "N": ("fitted", 5, 13), "CN": ("fitted", 8, 51)}
     assert found["blocks"]["CN"]["bytes"] == 8 * 344 * 51
     assert 0 < found["blocks"]["CN"]["nonzeros"] <= 344 * 51
     assert (found["workers"], found["executor"]) == (1, "serial")
@@ -93,7 +95,9 @@ def test_plan_for_people(run, tmp_path):
     (tmp_path / "copy.extxyz").write_text((tmp_path / "data.extxyz").read_text())
     code, out, err = run("plan", path)
     assert (code, err) == (0, "")
-    header, _, *rows = out.splitlines()
+    lattice, costs = out.split("block  frames", 1)
+    assert lattice.splitlines()[-2] == "3 blocks of 2 elements: 3 fitted; 77 columns, 51 in the largest fit"
+    header, _, *rows = f"block  frames{costs}".splitlines()
     assert header.split()[:4] == ["block", "frames", "tiles", "rows"]
     assert [r.split()[0] for r in rows[:3]] == ["C", "N", "CN"]
     assert "peak memory per worker" in rows[3]

@@ -52,6 +52,10 @@ def hierarchy():
     return hd.fit_hierarchy(frames(), BASIS, executor=SERIAL)
 
 
+def polished():
+    return hd.polish(summaries(), hierarchy().model, ["CN"], hold=10.0, regulariser=Ridge(1e-3))
+
+
 def searched():
     table = {"folds": {"count": 2}, "grid": {"regulariser": {"kind": "ridge", "alpha": [1e-3, 1.0]}}}
     return hd.search(frames(), BASIS, hd.SearchSettings.from_dict(table), executor=SERIAL)
@@ -99,6 +103,7 @@ EXAMPLES = {
     "Basis": lambda _: BASIS,
     "Block": lambda _: hd.blocks_of(BASIS)[-1],
     "BlockFit": lambda _: hierarchy().fits["CN"],
+    "BlockLattice": lambda _: hd.block_lattice(BASIS, frames()),
     "BlockLibrary": lambda folder: library(folder),
     "Calculator": lambda _: calculator(),
     "CheckRow": lambda _: checked().rows[0],
@@ -200,7 +205,10 @@ RETURNED = {
     "open_summaries": lambda folder: stored(folder),
     "path": lambda _: hd.path(chosen(), "lasso", lam_min=1e-6),
     "path, ridge": lambda _: hd.path(chosen(), "ridge", alphas=np.geomspace(1e-8, 1.0, 500)),
+    "block_lattice": lambda _: hd.block_lattice(BASIS),
     "plan": lambda _: hd.plan(frames(), BASIS),
+    "polish": lambda _: polished(),
+    "polished_model": lambda _: hd.polished_model(hierarchy().model, polished()),
     "posterior": lambda _: hd.posterior(chosen(), Ridge(1e-3)),
     "predict": lambda _: predicted(),
     "read_fm_setup": setup_of,
