@@ -13,17 +13,13 @@ from ..evaluation.energies import Model
 from ..frames.element_set import ElementSet
 from ..model.blocks import columns_of
 from ..model.mixing import prior_mean
+from ..model.parameters import Parameters, check_same_cutoffs, check_same_pairs
 from ..model.priors import AUTO, MIXED, ZERO, prior_scale, unknown_spread
 from ..probes.lattice_volumes import known_of_models
 from ..probes.reassigning import reassigned_frames
 from ..text.display import listed
-from ..text.words import percent_text
+from .mean_choice import chosen_prior, estimated_weight
 from .probe_rows import ProbeRows, force_size, reduce_probes
-from .views import factor_of
-
-LEAST_EXPLAINED: Final = 0.5
-"""Part of the squares that the mean of lower blocks explains from which on "auto" takes it. Measured: 0.78 to 0.99 for
-six alloys of Mo, Nb, Ta, W and 0.80 for C/N, where it helps; below zero for W/Be, where it harms."""
 
 CALM: Final = 0.2
 """Groups of frames of an element whose forces are smaller than this part of those of its liveliest group are near a
@@ -35,14 +31,10 @@ MOST_OF_GROUP: Final = 20
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
-    from ..model.mixing import Mean
-    from ..model.parameters import Parameters
     from ..model.priors import Prior
     from .views import View
 
@@ -93,56 +85,32 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
         )
     if probes is not None and not probes.frames:  # none could be made, which its notes say
         given, prior = replace(given, notes=(*given.notes, *probes.notes)), replace(prior, probes=0)
+    if isinstance(prior.mean, Parameters):
+        check_mean(given.basis, prior.mean)
     mean = prior_mean(prior, given.basis, given.columns, lower)
     if prior.mean == AUTO:
-        chosen, note = _chosen(given, prior, mean)
+        chosen, note = chosen_prior(given, prior, mean)
         lower, probes = (lower, probes) if chosen.mean == MIXED else ((), None)
         return with_prior(replace(given, notes=(*given.notes, note)), chosen, lower, probes)
     rows = None
-    if probes is not None and prior.probes and prior.probe_weight > 0.0:
-        rows = prior.probe_weight * probes.in_order(given.columns)
+    notes = (*given.notes, *mean.notes)
+    if probes is not None and prior.probes and prior.probe_weight != 0.0:
+        weight = prior.probe_weight
+        if weight is None:
+            weight, note = estimated_weight(given, mean.values)
+            prior, notes = replace(prior, probe_weight=weight), (*notes, note)
+        rows = weight * probes.in_order(given.columns)
+        notes = (*notes, *probes.notes)
     deviation = Deviation(mean.values, prior_scale(prior, given.columns), rows)
-    notes = (*given.notes, *mean.notes, *(() if probes is None or rows is None else probes.notes))
     return replace(given, prior=prior, deviation=deviation, notes=notes)
 
 
-def _chosen(given: View, prior: Prior, mean: Mean) -> tuple[Prior, str]:
-    """The prior with the mean that the rows speak for, and what is said of it.
-
-    Factors of the bodies' means are those, from 0 to the prior's own, with which their sum is nearest to the forces
-    that lower blocks leave, or to all labels where there are no forces.
-    """
-    groups = [g for g in given.factors if g.kind == "force"] or list(given.factors)
-    parts = np.zeros((len(mean.values), 3))
-    for i, column in enumerate(given.columns):
-        if column.powers:
-            parts[i, len(column.elements) - 2] = mean.values[i]
-    layers = [given.layer(g, factor_of(given, g)) for g in groups]
-    rows = np.concatenate([x.factor.r[:, x.kept] @ parts[x.places] for x in layers])
-    target = np.concatenate([x.factor.r @ x.target for x in layers])
-    gamma = _nearest(rows, target)
-    total = float(target @ target)
-    share = max(0.0, 1.0 - float(np.sum((rows @ gamma - target) ** 2)) / total) if total > 0.0 else 0.0
-    what = "forces" if groups[0].kind == "force" else "labels"
-    explained = f"prior auto: the mean of lower blocks explains {percent_text(share)} of the squares of the {what}"
-    if share < LEAST_EXPLAINED:
-        text = f"{explained} that they leave, less than {percent_text(LEAST_EXPLAINED)}: zero"
-        return replace(prior, mean=ZERO, probes=0), text
-    own = [float(np.round(g * most, 3)) for g, most in zip(gamma, prior.gamma, strict=True)]
-    said = ", ".join(f"{own[k]:.2f} of {k + 2}-body" for k in range(3) if rows[:, k].any())
-    chosen = replace(prior, mean=MIXED, gamma=(own[0], own[1], own[2]))
-    return chosen, f"{explained} that they leave: mixed, {said} terms"
-
-
-def _nearest(rows: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Factors from 0 to 1 of three columns with which their sum is nearest to a target; 1 of a column of zeros."""
-    from scipy.optimize import lsq_linear  # it takes long to load, and is seldom needed
-
-    factors = np.ones(3)
-    live = np.flatnonzero(rows.any(axis=0))
-    if len(live):
-        factors[live] = lsq_linear(rows[:, live], target, bounds=(0.0, 1.0), method="bvls").x
-    return factors
+def check_mean(basis: Basis, mean: Parameters) -> None:
+    """Raise MismatchError where parameters that are to be a mean are of other functions than those of a basis."""
+    check_same_pairs(basis, mean.basis, "the basis", f"the mean of the prior, {mean.source}")
+    for kind in mean.basis.types:
+        if (own := basis.type_named(kind.elements)) is not None:
+            check_same_cutoffs(own, kind, "the basis", f"the mean of the prior, {mean.source}")
 
 
 def probe_rows_of(

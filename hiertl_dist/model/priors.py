@@ -65,9 +65,10 @@ class Prior(Shown):
         Factors of the standard deviation by cluster type (``"CCN"``) or number of bodies (``"3B"``), > 0.
     probes : int
         Number of probe structures on which the deviation from the mean is held to zero; 0: none.
-    probe_weight : float
-        Of the probes' rows of forces beside a weight of 1 of those of the data. Deviations count by their size beside
-        that of the forces, see :func:`~hiertl_dist.fitting.probe_rows.reduce_probes`.
+    probe_weight : float or None
+        Of the probes' rows of forces beside a weight of 1 of those of the data; ``None``: the residual of the forces
+        over what the mean leaves of them, see :func:`~hiertl_dist.fitting.mean_choice.estimated_weight`. Deviations
+        count by their size beside that of the forces, see :func:`~hiertl_dist.fitting.probe_rows.reduce_probes`.
     seed : int
         Of the choice of probes.
 
@@ -84,7 +85,7 @@ class Prior(Shown):
     strength: float = 0.0
     spread: Mapping[str, float] = field(default_factory=dict)
     probes: int = 0
-    probe_weight: float = 0.3
+    probe_weight: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -103,6 +104,8 @@ class Prior(Shown):
             object.__setattr__(self, "gamma", tuple(float(g) for g in gamma))
         for key, least in (("strength", 0.0), ("probe_weight", 0.0)):
             number = getattr(self, key)
+            if key == "probe_weight" and number is None:
+                continue
             if not (_is_number(number) and least <= number < 1e6):
                 problems.add(f"prior.{key}: expected a number ≥ 0, found {shown(number)}")
         for key in ("probes", "seed"):

@@ -44,7 +44,8 @@ def strength_of(regulariser: Mapping[str, Any]) -> float:
 def prior_strengths(prior: Any) -> tuple[float, ...]:
     """How strong a prior is among those of its :func:`family_of`: weight of its probes, decay with the powers."""
     given = Prior.of(prior)
-    return given.probe_weight if given.probes else 0.0, given.strength if given.decay != "none" else 0.0
+    weight = (given.probe_weight or 0.0) if given.probes else 0.0
+    return weight, given.strength if given.decay != "none" else 0.0
 
 
 def family_of(regulariser: Mapping[str, Any], prior: Any = ZERO) -> str:
