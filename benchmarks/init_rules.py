@@ -22,7 +22,7 @@ from hiertl_dist.executors import executor
 from hiertl_dist.model.walls import INNER
 from hiertl_dist.suggestion.guessing import guess_sources
 from hiertl_dist.suggestion.isolated_atoms import agreed_energies
-from hiertl_dist.suggestion.suggesting import ALPHA
+from hiertl_dist.suggestion.suggesting import ALPHA, DECAY
 from hiertl_dist.suggestion.suggesting_basis import LEVELS
 from hiertl_dist.units import EV
 
@@ -46,7 +46,7 @@ SHARES: Final = (0.0, 0.5)
 
 INNERS: Final = (0.98, 0.9, 0.8, 0.7, 0.5)
 LAMBDAS: Final = (0.8, 1.25, 1.5)
-ALPHAS: Final = (1e-4, 1e-2, 1e-1)
+ALPHAS: Final = (3e-3, 3e-1)
 GRID: Final = tuple(
     {"force": 1.0, "energy": e, "stress": s}
     for e in (0.1, 0.3, 1.0, 3.0, 10.0) for s in (3.0, 10.0, 30.0, 100.0, 300.0)
@@ -54,13 +54,16 @@ GRID: Final = tuple(
 """Weights that are compared with automatic ones, each with every ridge strength."""
 
 
-def variants(basis: Mapping[str, Any], toy: bool) -> dict[str, dict[str, Any]]:
+def variants(basis: Mapping[str, Any], toy: bool, closest: Mapping[str, float]) -> dict[str, dict[str, Any]]:
     """``[basis]`` tables that differ from the suggested one in one choice."""
     pairs = basis["pairs"]
     found: dict[str, dict[str, Any]] = {}
     for x in INNERS[:1] if toy else INNERS:
         found[f"rmin {x} of the closest contact"] = {
-            "pairs": {p: own | {"rmin": round(own["rmin"] * x / INNER, 3)} for p, own in pairs.items()}
+            "pairs": {
+                p: own | {"rmin": round(closest[p] * x if p in closest else own["rmin"] * x / INNER, 3)}
+                for p, own in pairs.items()
+            }
         }
     for x in () if toy else LAMBDAS:
         found[f"λ {x} of the first peak"] = {
@@ -95,7 +98,7 @@ def with_runs(frames: Sequence[Frame], suggested: SuggestedInput) -> tuple[list[
 
 def errors(summaries: Summaries, weights: Any, alphas: Sequence[float]) -> list[dict[str, Any]]:
     """Held-out errors of ridge fits (eV/Å, eV/atom, GPa) and their score."""
-    chosen = view(summaries, weights=weights)
+    chosen = view(summaries, weights=weights, prior={"mean": "zero", **DECAY})
     found = cross_validate(chosen, [{"kind": "ridge", "alpha": a} for a in alphas])
     return [
         {"alpha": a, "weights": dict(chosen.weights), "force": c.errors.rmse("force") / EV,
@@ -142,7 +145,7 @@ def one_set(paths: str, toy: bool, runner: Executor) -> dict[str, Any]:
     rows += [{"choice": "weights of 1", **e} for e in errors(summaries, {}, [ALPHA])]
     for name, weights in other_automatic(summaries).items():
         rows += [{"choice": name, **e} for e in errors(summaries, weights, [ALPHA])]
-    others = variants(basis, toy)
+    others = variants(basis, toy, {p.name: p.shortest for p in suggested.pairs if p.shortest is not None})
     if given := agreed_energies(suggested.survey.isolated):
         others["energies of isolated atoms given"] = {**basis, "energies": {**given, "unit": "kcal"}}
     for name, other in others.items():

@@ -252,14 +252,15 @@ def _fit(suggested: SuggestedInput) -> str:
                  f"{HOTTEST:g} K do not get over."),
         f"penalty = {_value(fit['penalty'])}",
     ]  # fmt: skip
-    if "prior" in fit:
-        lines += [
-            _comment(
-                "blocks of several elements lean on those of their single elements where the forces speak for it, "
-                'are held there by probe structures, and are made of them where no frame has them; or "zero"'
-            ),
-            f"prior = {_value(fit['prior'])}",
-        ]
+    leaning = (
+        "blocks of several elements lean on those of their single elements where the data speak for it, are held there "
+        'by probe structures, and are made of them where no frame has them (mean = "zero": none of it); '
+    )
+    smooth = "high powers are held tighter, so that what the data don't say stays smooth"
+    lines += [
+        _comment((leaning if fit["prior"]["mean"] != "zero" else "") + smooth),
+        f"prior = {_value(fit['prior'])}",
+    ]
     if "only" in fit:
         lines += [
             _comment("blocks whose own frames do not determine them are fitted together with a larger one (partial)"),

@@ -38,7 +38,7 @@ def test_shipped_data(benchmark, tmp_path):
 def test_a_variant_changes_one_choice(benchmark):
     pairs = {"CC": {"rmin": 0.6, "rmax": 6.0, "lambda": 1.4}}
     basis = {"pairs": pairs, "three_body": {"rmax": 5.0}, "four_body": {"rmax": 4.0}, "orders": [12, 7, 3]}
-    found = benchmark.variants(basis, toy=False)
+    found = benchmark.variants(basis, toy=False, closest={"CC": 1.0})
     assert found["rmin 0.9 of the closest contact"]["pairs"]["CC"] == {"rmin": 0.9, "rmax": 6.0, "lambda": 1.4}
     for other in found.values():
         assert sum(other.get(key) != value for key, value in basis.items()) == 1
