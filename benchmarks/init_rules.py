@@ -22,7 +22,8 @@ from hiertl_dist.executors import executor
 from hiertl_dist.model.walls import INNER
 from hiertl_dist.suggestion.guessing import guess_sources
 from hiertl_dist.suggestion.isolated_atoms import agreed_energies
-from hiertl_dist.suggestion.suggesting import ALPHA, DECAY
+from hiertl_dist.suggestion.suggesting import ALPHA_ALONE as ALPHA
+from hiertl_dist.suggestion.suggesting import DECAY_ALONE
 from hiertl_dist.suggestion.suggesting_basis import LEVELS
 from hiertl_dist.units import EV
 
@@ -46,7 +47,7 @@ SHARES: Final = (0.0, 0.5)
 
 INNERS: Final = (0.98, 0.9, 0.8, 0.7, 0.5)
 LAMBDAS: Final = (0.8, 1.25, 1.5)
-ALPHAS: Final = (3e-3, 3e-1)
+ALPHAS: Final = (1e-3, 1e-1)
 GRID: Final = tuple(
     {"force": 1.0, "energy": e, "stress": s}
     for e in (0.1, 0.3, 1.0, 3.0, 10.0) for s in (3.0, 10.0, 30.0, 100.0, 300.0)
@@ -98,7 +99,7 @@ def with_runs(frames: Sequence[Frame], suggested: SuggestedInput) -> tuple[list[
 
 def errors(summaries: Summaries, weights: Any, alphas: Sequence[float]) -> list[dict[str, Any]]:
     """Held-out errors of ridge fits (eV/Å, eV/atom, GPa) and their score."""
-    chosen = view(summaries, weights=weights, prior={"mean": "zero", **DECAY})
+    chosen = view(summaries, weights=weights, prior={"mean": "zero", "decay": "exponential", "strength": DECAY_ALONE})
     found = cross_validate(chosen, [{"kind": "ridge", "alpha": a} for a in alphas])
     return [
         {"alpha": a, "weights": dict(chosen.weights), "force": c.errors.rmse("force") / EV,

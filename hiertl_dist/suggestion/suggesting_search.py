@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..frames.frame_sequence import FrameSequence
     from .suggesting_basis import BlockChoice
 
-ALPHAS: Final = (3e-3, 3e-2, 3e-1)
+ALPHAS: Final = (1e-3, 1e-2, 1e-1, 1.0)
 """Strengths of the ridge around the suggested one, see :data:`~hiertl_dist.suggestion.suggesting.ALPHA`."""
 
 FOLDS: Final = 5

@@ -336,14 +336,14 @@ def test_a_search_of_the_file_runs_as_it_is(case, tmp_path, capsys):
     assert list(stages) == table["fit"].get("only", list(stages))
     for name, own in stages.items():
         assert set(own["blocks"]) == {name, *fits.get(name, {}).get("partial", ())}
-        assert [c["regulariser"]["alpha"] for c in own["candidates"]] == [3e-3, 3e-2, 3e-1]
+        assert [c["regulariser"]["alpha"] for c in own["candidates"]] == [1e-3, 1e-2, 1e-1, 1.0]
     if case in ("hierarchy", "molecules"):  # what is recommended works too
         assert "# orders = " in text
         output.write_text(text.replace("# orders = ", "orders = "))
         axis = tomllib.loads(output.read_text())["search"]["grid"]["orders"]
         more = search(output, capsys)
         assert len(axis) > 1
-        assert max(len(s["candidates"]) for s in more["stages"]) == 3 * len(axis)
+        assert max(len(s["candidates"]) for s in more["stages"]) == 4 * len(axis)
 
 
 def test_too_few_frames_to_search_are_said():
