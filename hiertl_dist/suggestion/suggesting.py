@@ -38,13 +38,13 @@ DECAY: Final = 0.2
 """Ridge strength, with forces in kcal/mol/Å of weight 1, of coefficients whose powers are 0, and how fast the standard
 deviation of a coefficient falls with the sum of its powers, exp(−DECAY p), of blocks of which mixtures lean on others.
 Beside a ridge of 1e-3 without decay held-out errors of forces, energies and stresses are 3 % and 6 % smaller and 1 %
-larger for C/N, and 14 % smaller, 6 % and 50 % larger for Si/C (8 frames). A model of Mo, Nb, Ta, W without them has holes
-between the distances that were fitted, into which atoms fall at 300 K; with a tenth of this ridge tantalum has one."""
+larger for C/N, and 14 % smaller, 6 % and 50 % larger for Si/C (8 frames). A model of Mo, Nb, Ta, W without them has
+holes between the distances that were fitted, into which atoms fall at 300 K; with a tenth of this ridge Ta has one."""
 
 ALPHA_ALONE: Final = 0.01
 DECAY_ALONE: Final = 0.1
-"""The same where no block leans on another. Beside a ridge of 1e-3 without decay errors of forces are 11 % smaller for H and
-3 % larger for Mo, those of stresses 15 % larger for Mo."""
+"""The same where no block leans on another. Beside a ridge of 1e-3 without decay errors of forces are 11 % smaller for H
+and 3 % larger for Mo, those of stresses 15 % larger for Mo."""
 
 EVERY: Final = 10
 """One frame in so many is held out where whole groups cannot be."""
