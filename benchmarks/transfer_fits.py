@@ -161,7 +161,7 @@ class Predicted:
         model = Model.merge([Model(p) for p in cross.lower])
         said = [
             np.concatenate([e.forces.ravel(), [] if f.stress is None else e.stress, [e.energy]])
-            for e, f in zip(model.evaluate(frames), frames, strict=True)
+            for e, f in zip(model.evaluate(frames, missing="zero"), frames, strict=True)
         ]  # fmt: skip
         kinds = np.array([r.kind for r in rows.rows])
         atoms = np.array([len(frames[r.frame]) for r in rows.rows], float)
@@ -191,7 +191,7 @@ def kind_errors(errors: NDArray[np.float64], kinds: NDArray[np.str_], atoms: NDA
 def frame_errors(model: Model, frames: Sequence[Frame]) -> dict[str, float]:
     """Errors of a model on labelled frames."""
     errors, kinds, atoms = [], [], []
-    for frame, said in zip(frames, model.evaluate(frames), strict=True):
+    for frame, said in zip(frames, model.evaluate(frames, missing="zero"), strict=True):
         errors += [(said.forces - frame.forces).ravel(), [said.energy - frame.energy]]
         kinds += ["force"] * (3 * len(frame)) + ["energy"]
         atoms += [len(frame)] * (3 * len(frame) + 1)

@@ -68,17 +68,8 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
         return replace(given, prior=prior, deviation=None)
     if unknown := unknown_spread(prior, given.summaries.basis):
         raise InputError(f"prior.spread: {unknown} name no cluster type or body (such as 3B) of the basis")
-    free = {b for b in given.blocks if len(b.elements) == 1}
-    leaning = [b for b in given.blocks if any(f.is_proper_subset(b) for f in free)]
-    if prior.mean == AUTO and leaning:
-        note = f"prior auto: zero, for block {leaning[0]} is fitted together with blocks of single elements"
+    if note := _fitted_together(given, prior):
         return with_prior(replace(given, notes=(*given.notes, note)), replace(prior, mean=ZERO, probes=0), lower)
-    if prior.mean == MIXED and leaning:
-        together = ", ".join(sorted(f for f in free if f.is_proper_subset(leaning[0])))
-        raise InputError(
-            f"prior: block {leaning[0]} leans on blocks of single elements, and {together} is fitted together with it; "
-            'freeze it, or say prior = "zero"'
-        )
     if prior.probes and probes is None:
         raise InputError(
             f"prior: it has {prior.probes} probes, whose rows are to be given: probes = reduce_probes(…), or probes = 0"
@@ -103,6 +94,24 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
         notes = (*notes, *probes.notes)
     deviation = Deviation(mean.values, prior_scale(prior, given.columns), rows)
     return replace(given, prior=prior, deviation=deviation, notes=notes)
+
+
+def _fitted_together(given: View, prior: Prior) -> str:
+    """Why there is no mixed mean where "auto" looks for one: blocks that others lean on are fitted with these.
+
+    Nothing where there is one. Raises InputError where it was asked for.
+    """
+    free = {b for b in given.blocks if len(b.elements) == 1}
+    leaning = [b for b in given.blocks if any(f.is_proper_subset(b) for f in free)]
+    if not leaning or prior.mean not in (MIXED, AUTO):
+        return ""
+    if prior.mean == AUTO:
+        return f"prior auto: zero, for block {leaning[0]} is fitted together with blocks of single elements"
+    together = ", ".join(sorted(f for f in free if f.is_proper_subset(leaning[0])))
+    raise InputError(
+        f"prior: block {leaning[0]} leans on blocks of single elements, and {together} is fitted together with it; "
+        'freeze it, or say prior = "zero"'
+    )
 
 
 def check_mean(basis: Basis, mean: Parameters) -> None:

@@ -63,9 +63,16 @@ def relabelled(parameters: Parameters, names: Mapping[str, str]) -> Parameters:
     coefficients = np.array([values[c.elements, c.powers] for c in columns_of(new_basis)])
     coverage = {_key(key, new): r for key, r in parameters.coverage.items()}
     undetermined = tuple({new[e]: x for e, x in d.items()} for d in parameters.undetermined)
+    ways = {_cluster(name, new): way for name, way in parameters.without_data.items()}
+    counts = {_cluster(name, new): count for name, count in parameters.fitted_on.items()}
     return replace(
-        parameters, basis=new_basis, coefficients=coefficients, coverage=coverage, undetermined=undetermined
+        parameters, basis=new_basis, coefficients=coefficients, coverage=coverage, undetermined=undetermined,
+        without_data=ways, fitted_on=counts,
     )  # fmt: skip
+
+
+def _cluster(name: str, new: Mapping[str, str]) -> str:
+    return cluster_name(new[e] for e in split_symbols(name))
 
 
 def _sorted(elements: tuple[str, ...], new: Mapping[str, str]) -> tuple[str, ...]:

@@ -43,8 +43,8 @@ holes between the distances that were fitted, into which atoms fall at 300 K; wi
 
 ALPHA_ALONE: Final = 0.01
 DECAY_ALONE: Final = 0.1
-"""The same where no block leans on another. Beside a ridge of 1e-3 without decay errors of forces are 11 % smaller for H
-and 3 % larger for Mo, those of stresses 15 % larger for Mo."""
+"""The same where no block leans on another. Beside a ridge of 1e-3 without decay errors of forces are 11 % smaller for
+H and 3 % larger for Mo, those of stresses 15 % larger for Mo."""
 
 EVERY: Final = 10
 """One frame in so many is held out where whole groups cannot be."""
