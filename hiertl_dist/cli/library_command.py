@@ -149,6 +149,7 @@ def _use(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from ..files.paths import refuse_overwriting
     from ..library.exporting import export_model
+    from ..model.missing_types import missing_notes
     from ..model.parameters import Penalty
 
     refuse_overwriting([arguments.output], arguments.overwrite, "-o")
@@ -161,7 +162,10 @@ def _export(arguments: argparse.Namespace) -> int:
         penalty=None if arguments.penalty is None else Penalty(*arguments.penalty),
         names=dict(pairs_of(arguments.rename, "=", "--rename")),
     )  # fmt: skip
-    for line in (*comments, *model.parameters.notes):
+    lacking = missing_notes([model.parameters], str(arguments.output))
+    if lacking:  # a library keeps what was fitted, not what was made of it
+        lacking = (*lacking, 'a fit with missing = "mixed" in [fit] and this library makes them, and writes the model')
+    for line in (*comments, *model.parameters.notes, *lacking):
         print(f"note: {line}", file=sys.stderr, flush=True)
     model.write(arguments.output, reduced=arguments.reduced, comments=comments)
     types = [t.name for t in model.parameters.basis.types]

@@ -17,9 +17,11 @@ from ..executors import borrowed
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.pooling import require_matches
+from ..frames.type_names import split_symbols
 from ..model.blocks import blocks_of, sets_used
 from ..model.frozen import absent_pairs_notes, check_frozen, wall_of
 from ..model.one_body import EnergyTerms, OpenEnergies, energy_terms, without_one_body
+from ..model.priors import MIXED
 from ..model.solution import Solution
 from ..text.display import Shown
 from ..text.result_cards import block_fit_card
@@ -173,7 +175,10 @@ def fit_block(
         replace(given, notes=(*notes, *given.notes)), linear, as_regulariser(settings.regulariser), penalty=penalty,
         name=block, frames=fitted, frozen=frozen,
     )  # fmt: skip
-    solution = replace(solution, parameters=replace(solution.parameters, fitted_on=counts))
+    ways = dict(solution.parameters.without_data)
+    if given.prior.mean == MIXED:  # what no frame has stays at the mean
+        ways |= {n: MIXED for n, (_, met) in counts.items() if not met and len(set(split_symbols(n))) > 1}
+    solution = replace(solution, parameters=replace(solution.parameters, fitted_on=counts, without_data=ways))
     return BlockFit(solution, plan, given.summaries, assembly, energies_of(given, linear)[1])
 
 

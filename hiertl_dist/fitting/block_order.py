@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from ..text.problems import Problems
 from ..text.words import count_text
 from .settings import FitSettings, HierarchyOptions
 from .weights import check_fit_weights, explicit, unknown_weight
+
+COUNTING: Final = ("bayesian_ridge", "ard")
+"""Regularisers by evidence, which counts rows."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -115,6 +118,8 @@ def check_climb(
         _check_energies(wanted, frames, options, basis, frozen)
     with problems.noting():
         _check_weights(wanted, frames, options)
+    with problems.noting():
+        _check_priors(wanted, options)
     problems.settle()
     _tell_unused(frames, wanted, options, tell)
 
@@ -200,6 +205,25 @@ def _check_lower(
             raise InputError(
                 f"block {block}: its lower blocks {', '.join(missing)} are in the basis, but neither fitted here nor "
                 "frozen; freeze their files, or leave their types out of the basis"
+            )
+
+
+def _check_priors(wanted: Sequence[ElementSet], options: HierarchyOptions) -> None:
+    """Raise InputError where a block's prior has probes, and its method or regulariser can't take them."""
+    for block in (b for b in wanted if len(b.elements) > 1):
+        settings = options.of(block)
+        kind = settings.regulariser["kind"]
+        if not settings.prior.probes or any(len(b.elements) == 1 for b in options.together(block)):
+            continue
+        if kind in COUNTING:
+            raise InputError(
+                f"block {block}: prior: {kind} counts rows, and those of probe structures are no data; use ridge, or "
+                f'probes = 0 (prior = {{ mean = "{settings.prior.mean}" }})'
+            )
+        if settings.method != "rfactor":
+            raise InputError(
+                f"block {block}: prior: probe structures need triangular factors (method rfactor), found method "
+                f"{settings.method}"
             )
 
 

@@ -130,7 +130,7 @@ def fit_hierarchy(
         check_climb_contacts(frames, basis, wanted, frozen, options, runner)
         for block in sorted([*wanted, *made], key=lambda b: len(b.elements)):
             if block in made:
-                current = with_made(current, block, basis, frozen, options, tell)
+                current = with_made(current, block, basis, less(frozen, fitted), options, tell)
                 continue
             free = options.together(block)[1:]
             below = below_of(block, (*less(frozen, fitted), *current), free)
@@ -163,9 +163,8 @@ def with_made(
     if options.way_of_missing != MIXED:
         return list(current)
     below = below_of(block, (*frozen, *current), ())
-    prior = options.of(block).prior
     kinds = [t for t in basis.types if t.block == block]
-    part = mixed_parameters(basis, kinds, below, Prior(mean=MIXED, gamma=prior.gamma, lower=prior.lower))
+    part = mixed_parameters(basis, kinds, below, Prior(mean=MIXED, lower=options.of(block).prior.lower))
     tell(f"block {block}: made of lower blocks")
     for note in part.notes:
         tell(f"  note: {note}")
@@ -267,7 +266,7 @@ def fit_all_at_once(
     names = [b.name for b in blocks_of(basis) if b.name not in frozen_blocks]
     if not names:
         raise InputError("nothing to fit: frozen files hold every block of the basis")
-    if ignored := [k for k in ("block_settings", "partial", "only") if getattr(options, k)]:
+    if ignored := [k for k in ("block_settings", "partial", "only", "missing", "probes") if getattr(options, k)]:
         raise InputError(f"all at once: every block is free and has the same settings, so {ignored} would be ignored")
     frames = sequence_of(frames)
     sets = frames.facts.element_sets()

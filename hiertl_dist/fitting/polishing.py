@@ -174,7 +174,10 @@ def polished_model(model: Model | Parameters, solution: Solution) -> Model:
     types = {t.name for t in merged.basis.types}
     # summaries don't tell counts of clusters: those of the climb's frames, which are among the polish's, still hold
     counts = {n: count for n, count in own.fitted_on.items() if n in types} | dict(merged.fitted_on)
-    return Model(replace(merged, fitted_on=counts))
+    # a held block that no row informs is what it was
+    told = {n for n, count in merged.fitted_on.items() if count[1]}
+    ways = {n: way for n, way in own.without_data.items() if n in types and n not in told} | dict(merged.without_data)
+    return Model(replace(merged, fitted_on=counts, without_data=ways))
 
 
 def _held(

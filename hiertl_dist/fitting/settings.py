@@ -156,6 +156,10 @@ class HierarchyOptions(Shown):
     def __post_init__(self) -> None:
         if self.missing is not None and self.missing not in MISSING:
             raise InputError(f"missing: expected one of {MISSING}, found {self.missing!r}")
+        if self.only is not None and self.missing not in (None, "refuse"):
+            raise InputError(
+                f"missing: with only, no block is made, and {self.missing!r} would be ignored; leave one of them out"
+            )
         settings = (self.settings, *self.block_settings.values())
         if self.probes is not None and not any(s.prior.probes for s in settings):
             raise InputError(

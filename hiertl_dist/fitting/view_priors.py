@@ -158,7 +158,7 @@ def probe_rows_of(
     InputError
         No structure has the elements, or none can be made.
     """
-    if prior.mean == ZERO or not prior.probes or all(len(b.elements) == 1 for b in blocks):
+    if not _has_probes(prior, blocks):
         return None
     whole = ElementSet.union(blocks)
     notes: tuple[str, ...] = ()
@@ -181,6 +181,13 @@ def probe_rows_of(
     return reduce_probes(
         chosen, basis, blocks, executor=executor, lower=lower, reference=force_size(own), memory=memory, notes=notes
     )
+
+
+def _has_probes(prior: Prior, blocks: Sequence[ElementSet]) -> bool:
+    """Whether a prior holds blocks on probes: not where they lean on nothing, or on what is fitted with them."""
+    single = [b for b in blocks if len(b.elements) == 1]
+    together = any(s.is_proper_subset(b) for s in single for b in blocks)
+    return prior.mean != ZERO and bool(prior.probes) and not together and len(single) < len(blocks)
 
 
 def _made(

@@ -26,7 +26,7 @@ from ..evaluation.pair_forces import with_force
 from ..evaluation.sums import sum_evaluations
 from ..fitting.mean_model import NAN
 from ..frames.frame_sequence import sequence_of
-from ..frames.type_names import cluster_name
+from ..frames.type_names import cluster_name, split_symbols
 from ..units import KCAL_PER_A3_IN_GPA
 from .error_tables import names_and_codes
 from .evaluated import EvaluatedFrames, are_listed
@@ -195,9 +195,12 @@ def _evaluate(chunk: _Chunk, models: tuple[Model, ...], options: _Options, ignor
 def _counts_in(frames: Sequence[Frame], models: Sequence[Model], stride: int) -> TypeCounts:
     """How often types are met: of those that data informed in every so manieth frame, scaled, of the others in all."""
     kinds = list(dict.fromkeys(t.elements for m in models for t in m.parameters.basis.types if t.body > 1))
+    # what a model says is zero is met as well
+    stated = {split_symbols(n) for m in models for n, way in m.parameters.without_data.items() if way == "zero"}
+    kinds += sorted(stated - set(kinds))
     reaches = edge_reaches([m.parameters.basis for m in models], kinds)
     uninformed = {n for m in models for n, (number, _) in m.parameters.fitted_on.items() if not number}
-    uninformed |= {n for m in models for n in m.parameters.without_data}
+    uninformed |= {n for m in models for n, way in m.parameters.without_data.items() if way == "mixed"}
     rare = [k for k in kinds if stride == 1 or cluster_name(k) in uninformed]
     met = count_types(frames, rare, reaches)
     if stride > 1:

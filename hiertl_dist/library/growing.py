@@ -11,7 +11,8 @@ import numpy as np
 from ..errors import InputError, MismatchError
 from ..executors import borrowed
 from ..executors.ask import ask
-from ..fitting.hierarchy import HierarchyFit, fit_hierarchy, merged_model
+from ..fitting.block_order import blocks_to_make
+from ..fitting.hierarchy import HierarchyFit, fit_hierarchy, merged_model, stating_zeros, with_made
 from ..fitting.settings import HierarchyOptions
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
@@ -146,9 +147,16 @@ def fit_upon(
     """Fit the blocks that were not taken, and add each as soon as it is fitted; see :func:`grow_library`."""
     frames, options = sequence_of(frames), options.normal()
     names = [b.name for b in blocks_of(basis)]
-    if all(b in taken.entries for b in names):
-        tell(f"library: {taken.settings.path} has every block of the basis; nothing is fitted")
-        return HierarchyFit({}, taken.frozen, merged_model(taken.frozen, basis, options.settings.penalty))
+    made = blocks_to_make([], basis, taken.frozen, options)
+    present = frames.facts.element_sets()
+    if all(b in taken.entries or (b in made and b not in present) for b in names):
+        which = "" if all(b in taken.entries for b in names) else " that frames inform"
+        tell(f"library: {taken.settings.path} has every block of the basis{which}; nothing is fitted")
+        current: list[Parameters] = []
+        for block in made:
+            current = with_made(current, block, basis, taken.frozen, options, tell)
+        model = merged_model([*taken.frozen, *current], basis, options.settings.penalty)
+        return HierarchyFit({}, taken.frozen, stating_zeros(model, made, basis, options))
     versions = {b: e.version for b, e in taken.entries.items()}
     with borrowed(executor) as runner:
 

@@ -68,9 +68,19 @@ def missing_clusters(bases: Sequence[Basis], elements: Iterable[str] | None = No
 
 
 def unanswered_clusters(parts: Sequence[Parameters], elements: Iterable[str] | None = None) -> list[Elements]:
-    """Of :func:`missing_clusters` of a sum of models, those of which no model says how it came to be without them."""
+    """Clusters that a sum of models has no coefficients for, and of which no model says how that came to be.
+
+    Types count too whose frames had no such cluster when they were fitted.
+    """
     answered = ways_of_sum([({t.elements for t in p.basis.types}, p.without_data) for p in parts])
-    return [c for c in missing_clusters([p.basis for p in parts], elements) if cluster_name(c) not in answered]
+    missing = missing_clusters([p.basis for p in parts], elements)
+    among = {e for p in parts for e in p.basis.elements} if elements is None else set(elements)
+    # terms that no fitted frame had clusters of say nothing, whatever their coefficients are
+    counts: dict[str, int] = {}
+    for name, (_, clusters) in (item for p in parts for item in p.fitted_on.items()):
+        counts[name] = counts.get(name, 0) + clusters
+    missing += [c for name, n in counts.items() if not n and set(c := split_symbols(name)) <= among]
+    return [c for c in sorted(missing, key=len) if cluster_name(c) not in answered]
 
 
 def left_out_types(basis: Basis, kept: Basis, blocks: Iterable[str], elements: Iterable[str]) -> dict[str, str]:

@@ -9,18 +9,21 @@ The formulas are in section 4 of docs/theory.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..frames.type_names import cluster_name
+from ..text.display import listed
 from .basis import edges_of
 from .blocks import Column, blocks_of, n_type_columns, orbits, pattern_of, type_powers
 from .cluster_functions import type_values
-from .parameters import Parameters
+from .parameters import Parameters, Penalty
 from .priors import MIXED, ZERO
 
 if TYPE_CHECKING:
@@ -37,6 +40,9 @@ SAMPLES: Final = 8
 LEAST_SAMPLES: Final = 400
 """Of them there are at least so many."""
 
+NAMED: Final = 6
+"""Types that a note names."""
+
 LOST: Final = 0.1
 """Part of a projected function (RMS) that the basis can't describe, from which on that is warned of."""
 
@@ -46,10 +52,11 @@ DEPENDENT: Final = 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """Values (columns,) of a prior's mean, kcal/mol, and what is to be said of them."""
+    """Values (columns,) of a prior's mean, kcal/mol, what is to be said of them, and what projections lost by type."""
 
     values: NDArray[np.float64]
     notes: tuple[str, ...] = ()
+    lost: Mapping[str, float] = field(default_factory=dict)
 
 
 class _Term(NamedTuple):
@@ -84,10 +91,10 @@ def prior_mean(prior: Prior, basis: Basis, columns: Sequence[Column], lower: Seq
     if prior.mean == ZERO:
         return Mean(values)
     if isinstance(prior.mean, Parameters):
-        known = prior.mean.as_dict()
-        return Mean(np.array([known.get(c, 0.0) if c.powers else 0.0 for c in columns]))
+        return _own_mean(prior.mean, columns)
     place = {tuple(c): i for i, c in enumerate(columns)}
     notes: dict[str, None] = {}
+    lost: dict[str, float] = {}
     for kind in basis.types:
         powers = type_powers(kind)
         labels = [(kind.block, kind.elements, p) for p in powers]
@@ -95,9 +102,28 @@ def prior_mean(prior: Prior, basis: Basis, columns: Sequence[Column], lower: Seq
             continue
         mean = mixed_type(basis, kind, lower, prior)
         notes |= dict.fromkeys(mean.notes)
+        lost |= mean.lost
+        gamma = prior.gamma[kind.body - 2]
         for label, value in zip(labels, mean.values, strict=True):
-            values[place[label]] = value
-    return Mean(values, tuple(notes))
+            values[place[label]] = gamma * value
+    return Mean(values, (*notes, *_projection_notes(lost)))
+
+
+def _own_mean(mean: Parameters, columns: Sequence[Column]) -> Mean:
+    """Coefficients of parameters that are a mean, and what they lack or have besides. InputError where none is used."""
+    known = {c: v for c, v in mean.as_dict().items() if c[2]}
+    wanted = [c for c in columns if c.powers]
+    blocks = {c.block for c in wanted}
+    lacking = sum(c not in known for c in wanted)
+    if lacking == len(wanted) and wanted:
+        raise InputError(
+            f"prior: the mean, {mean.source}, has no coefficient of blocks {', '.join(sorted(blocks))}: it has those "
+            f"of {', '.join(sorted({c[0] for c in known}))}"
+        )
+    notes = [f"prior: the mean, {mean.source}, lacks {lacking} of {len(wanted)} coefficients: zero"] if lacking else []
+    if dropped := sum(c[0] in blocks and c not in set(wanted) for c in known):
+        notes.append(f"prior: {dropped} coefficients of the mean, {mean.source}, are of no column, and are not used")
+    return Mean(np.array([known.get(c, 0.0) if c.powers else 0.0 for c in columns]), tuple(notes))
 
 
 def mixed_parameters(
@@ -114,16 +140,17 @@ def mixed_parameters(
     lower : sequence of Parameters
         All that was fitted or is frozen.
     prior : Prior
-        Whose factors of the mean count; its mean does not.
+        Which says what of lower blocks is taken; its mean and factors do not count.
 
     Returns
     -------
     mixed : Parameters
         Of these types alone; types of few elements are made first, and then count for those of more.
     """
-    models = list(lower)
+    models, wall = list(lower), lower[0].penalty if lower else Penalty()
     parts: dict[Elements, NDArray[np.float64]] = {}
     notes: dict[str, None] = {}
+    lost: dict[str, float] = {}
     by_number = sorted(kinds, key=lambda k: len(set(k.elements)))
     for _, level in groupby(by_number, key=lambda k: len(set(k.elements))):
         made = list(level)
@@ -131,27 +158,27 @@ def mixed_parameters(
             mean = mixed_type(basis, kind, models, prior)
             parts[kind.elements] = mean.values
             notes |= dict.fromkeys(mean.notes)
+            lost |= mean.lost
         own = basis.with_types(made).with_energies({})
         values = np.concatenate([parts[t.elements] for b in blocks_of(own) for t in b.types])
-        models.append(Parameters(own, values, lower[0].penalty, source="mixed"))
+        models.append(Parameters(own, values, wall, source="mixed"))
     own = basis.with_types(kinds).with_energies({})
     values = np.concatenate([parts[t.elements] for b in blocks_of(own) for t in b.types])
     names = ", ".join(t.name for t in own.types)
     return Parameters(
-        own, values, lower[0].penalty, source=f"mixed {names}", notes=tuple(notes),
+        own, values, wall, source=f"mixed {names}", notes=(*notes, *_projection_notes(lost)),
         without_data=dict.fromkeys((t.name for t in own.types), MIXED),
     )  # fmt: skip
 
 
 def mixed_type(basis: Basis, kind: ClusterType, lower: Sequence[Parameters], prior: Prior) -> Mean:
-    """Coefficients (columns of the type,) of a mixed type from lower blocks, and what they lack."""
+    """Coefficients (columns of the type,) of a mixed type from lower blocks, γ being 1, and what they lack."""
     known: dict[Elements, Parameters] = {}
     for model in lower:
         known |= {t.elements: model for t in model.basis.types if t.elements not in known}
-    gamma = prior.gamma[kind.body - 2]
-    terms, notes = _pure_terms(kind.elements, gamma, known)
+    terms, notes = _pure_terms(kind.elements, 1.0, known)
     if len(set(kind.elements)) > 2:
-        more, lacking = _deviation_terms(kind.elements, gamma, known)
+        more, lacking = _deviation_terms(kind.elements, known)
         terms, notes = [*terms, *more], [*notes, *lacking]
     merged: dict[tuple[Elements, tuple[int, ...]], float] = {}
     for term in terms:
@@ -160,12 +187,19 @@ def mixed_type(basis: Basis, kind: ClusterType, lower: Sequence[Parameters], pri
     if all(_alike(basis, kind, known[t.elements], t) for t in terms) or prior.lower == "coefficients":
         return Mean(_summed(kind, terms, known), tuple(notes))
     projected, left = _projected(basis, kind, terms, known)
-    shares = f"{kind.name}: cutoffs, orders or λ of lower blocks differ, their functions are projected on its basis"
-    if left > LOST:
-        notes.append(f"WARNING: prior of {shares}, which leaves {100 * left:.0f} % of them")
-    else:
-        notes.append(f"prior of {shares} (to {100 * left:.2g} %)")
-    return Mean(projected, tuple(notes))
+    return Mean(projected, tuple(notes), {kind.name: left})
+
+
+def _projection_notes(lost: Mapping[str, float]) -> list[str]:
+    """What to say of types whose mean was projected, by the part that was lost."""
+    why = "cutoffs, orders or λ of lower blocks differ, their functions are projected on the basis"
+    notes = [
+        f"WARNING: prior of {name}: {why}, which leaves {100.0 * left:.0f} % of them"
+        for name, left in lost.items() if left > LOST
+    ]  # fmt: skip
+    if fine := {name: left for name, left in lost.items() if left <= LOST}:
+        notes.append(f"prior of {listed(list(fine), NAMED)}: {why} (to {100.0 * max(fine.values()):.2g} %)")
+    return notes
 
 
 def _pure_terms(elements: Elements, factor: float, known: dict[Elements, Parameters]) -> tuple[list[_Term], list[str]]:
@@ -183,9 +217,7 @@ def _pure_terms(elements: Elements, factor: float, known: dict[Elements, Paramet
     return terms, list(dict.fromkeys(notes))
 
 
-def _deviation_terms(
-    elements: Elements, gamma: float, known: dict[Elements, Parameters]
-) -> tuple[list[_Term], list[str]]:
+def _deviation_terms(elements: Elements, known: dict[Elements, Parameters]) -> tuple[list[_Term], list[str]]:
     """The mean deviation of the types that a type becomes where one element is replaced by another of its own."""
     distinct = sorted(set(elements))
     swaps = [(old, new) for old in distinct for new in distinct if old != new]
@@ -201,7 +233,7 @@ def _deviation_terms(
             lacking.append(cluster_name(key))
     for key, atoms in used:
         terms.append(_Term(1.0 / len(used), key, atoms))
-        terms += [t._replace(factor=-t.factor / len(used)) for t in _pure_terms(key, gamma, known)[0]]
+        terms += [t._replace(factor=-t.factor / len(used)) for t in _pure_terms(key, 1.0, known)[0]]
     if not lacking:
         return terms, []
     names = ", ".join(sorted(set(lacking)))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ..fitting.mean_choice import LEAST_WEIGHT
 from ..model.priors import ZERO, Prior
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def strength_of(regulariser: Mapping[str, Any]) -> float:
 def prior_strengths(prior: Any) -> tuple[float, ...]:
     """How strong a prior is among those of its :func:`family_of`: weight of its probes, decay with the powers."""
     given = Prior.of(prior)
-    weight = (given.probe_weight or 0.0) if given.probes else 0.0
+    weight = 0.0 if not given.probes else LEAST_WEIGHT if given.probe_weight is None else given.probe_weight
     return weight, given.strength if given.decay != "none" else 0.0
 
 

@@ -166,8 +166,8 @@ class ModelCheck(Shown, card=check_card):
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed; what was not checked is no failure."""
-        return not self.failures
+        """Whether something was checked and nothing failed; what was not checked is no failure."""
+        return not self.failures and any(row.verdict == "pass" for row in self.rows)
 
     @property
     def failures(self) -> tuple[CheckRow, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -109,7 +109,9 @@ def distribution(
         assert answer is not None
         known = answer.coefficients
     counted_once = float(factor.rows)
+    data = factor
     if given.deviation is not None:
+        data = replace(given.deviation, rows=None).shifted(factor)
         factor, known = given.deviation.shifted(factor), known - given.deviation.mean
     penalties: Any = 0.0
     active = None
@@ -127,18 +129,31 @@ def distribution(
             active[given.unpenalised] |= not penalises_all(regulariser)
             if isinstance(regulariser, ElasticNet):
                 lengths = factor.column_norms() if regulariser.normalize else 1.0
+                if regulariser.normalize and given.deviation is not None:
+                    lengths = lengths * given.deviation.scale  # of the columns that were penalised
                 penalties = np.broadcast_to(
                     regulariser.lam * counted * (1.0 - regulariser.l1_ratio) * np.square(lengths), known.shape
                 )
     if given.deviation is not None and not isinstance(regulariser, BayesianRidge | ARD):
         penalties = penalties / given.deviation.scale**2
     penalties = _with_free_energies(given, factor, regulariser, penalties)
+    probed = given.deviation is not None and given.deviation.rows is not None
     gaussian = linear_posterior(
-        factor, penalties=penalties, active=active, noise=noise, coefficients=known,
+        factor, penalties=penalties, active=active, noise=1.0 if probed else noise, coefficients=known,
         # each row once, however often the objective counts it: that is its weight; rows of no weight have no residual
         n_counted=counted_once,
     )  # fmt: skip
+    if probed:
+        gaussian = _without_probes(gaussian, data, known)
     return gaussian, answer
+
+
+def _without_probes(gaussian: Posterior, data: RFactor, deviations: NDArray[np.float64]) -> Posterior:
+    """The posterior with the noise, and the degrees of freedom, of the data alone: rows of probes are a prior."""
+    n = data.n_columns
+    freedom = float(gaussian.leverage(data.r[:, :n]).sum())
+    left = float(np.sqrt(data.residual_norm2(deviations) / max(data.rows - freedom, 1e-9 * data.rows)))
+    return replace(gaussian, noise=max(left, 1e-300), degrees_of_freedom=freedom)
 
 
 def _with_free_energies(given: View, factor: RFactor, regulariser: Regulariser, penalties: Any) -> Any:

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
 
-from hiertl_dist import Model, SearchSettings, Solution, columns_of, solve, summarise, view
+from hiertl_dist import Frame, Model, SearchSettings, Solution, columns_of, solve, summarise, view
 from hiertl_dist.dataset.folds import Folds
-from hiertl_dist.errors import InputError
+from hiertl_dist.errors import InputError, MissingTypesError
 from hiertl_dist.executors import executor
-from hiertl_dist.fitting.hierarchy import fit_hierarchy
+from hiertl_dist.fitting.hierarchy import fit_all_at_once, fit_hierarchy
 from hiertl_dist.fitting.probe_rows import reduce_probes
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
+from hiertl_dist.fitting.views import combined_factor
 from hiertl_dist.frames.element_set import ElementSet
 from hiertl_dist.model.mixing import prior_mean
+from hiertl_dist.model.parameters import Parameters, merge_parameters
 from hiertl_dist.model.priors import Prior
 from hiertl_dist.uncertainty.predictive import posterior
 
@@ -99,8 +101,6 @@ def test_uncertainty_is_about_the_mean(summaries):
     prior = Prior.of({"decay": "exponential", "strength": 0.3})
     given = view(summaries, blocks=["CN"], frozen=lower(climb(1.0)), weights=WEIGHTS, prior=prior)
     known = posterior(given, {"kind": "ridge", "alpha": 3.0}, held_out=False)
-    from hiertl_dist.fitting.views import combined_factor
-
     r = combined_factor(given).r[:, : len(CN)]
     precision = r.T @ r + np.diag(3.0 / given.deviation.scale**2)
     np.testing.assert_allclose(
@@ -219,3 +219,77 @@ def test_any_parameters_are_a_mean(summaries):
     settings = FitSettings({"kind": "ridge", "alpha": 1.0}, prior=Prior(mean=own))
     with pytest.raises(InputError, match="for fits and views"):
         SearchSettings().grid.start(settings)
+
+
+def test_the_share_that_auto_tells_is_that_of_the_mean_it_takes():
+    elements = ("C", "N", "O")
+    basis = small_basis((3, 3, 0), elements)
+    frames = labelled(random_frames({"C": 3, "N": 3, "O": 3, "CN": 3, "CO": 3, "NO": 3}), random_parameters(basis, 4))
+    lowers = [f.solution.parameters for f in climb(1e-9, frames, basis).fits.values()]
+    cno = columns_of(basis, ["CNO"])
+    whole = prior_mean(MIXED, basis, cno, lowers).values
+    half = prior_mean(Prior(mean="mixed", gamma=0.5), basis, cno, lowers).values
+    np.testing.assert_allclose(half, 0.5 * whole)
+    truth = merge_parameters([*lowers, Parameters(basis.with_types(t for t in basis.types if t.block == "CNO"), half)])
+    mixtures = labelled(random_frames({"CNO": 6}, seed=3), truth)
+    sums = summarise(mixtures, basis, executor=SERIAL, missing_energies="fit")
+    given = view(sums, blocks=["CNO"], frozen=lowers, weights=WEIGHTS, prior="auto", missing_energies="fit")
+    assert given.prior.gamma[1] == pytest.approx(0.5, abs=1e-3)
+    values = dict(zip(given.columns, given.deviation.mean, strict=True))
+    np.testing.assert_allclose([values[c] for c in cno], half, atol=2e-3 * np.abs(half).max())
+
+
+def test_rows_of_probes_are_no_data_in_a_posterior(summaries):
+    frozen = lower(climb(1.0))
+    probes = reduce_probes(random_frames({"CN": 12}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
+    prior = Prior.of({"probes": 12, "probe_weight": 2.0})
+    given = view(summaries, blocks=["CN"], frozen=frozen, weights=WEIGHTS, prior=prior, probes=probes)
+    known = posterior(given, {"kind": "ridge", "alpha": 0.5}, held_out=False)
+    data = combined_factor(given)
+    r, ap = data.r[:, : len(CN)], given.deviation.rows
+    precision = r.T @ r + ap.T @ ap + 0.5 * np.eye(len(CN))
+    freedom = np.trace(np.linalg.solve(precision, r.T @ r))
+    values = known.solution.parameters.as_dict()
+    left = r @ np.array([values[c] for c in given.columns]) - data.r[:, len(CN)]
+    assert known.linear.degrees_of_freedom == pytest.approx(freedom, rel=1e-6)
+    assert known.linear.noise**2 == pytest.approx(left @ left / (data.rows - freedom), rel=1e-6)
+    np.testing.assert_allclose(
+        known.linear.covariance(), known.linear.noise**2 * np.linalg.inv(precision), rtol=1e-5, atol=1e-14
+    )
+
+
+def test_what_no_frame_has_is_refused_or_marked():
+    """Two nitrogens are never near each other in these frames: CNN has no cluster, and its columns hold nothing."""
+    alone = [f for f in FRAMES if len(f.elements) == 1]
+    far = [Frame(("C", "C", "N"), [[0, 0, 0], [1.4, 0.1 * i, 0], [0.2, 1.5, 0.1 * i]]) for i in range(4)]
+    said = Model(TRUTH).evaluate(far)
+    frames = [*alone, *(replace(f, energy=s.energy, forces=s.forces) for f, s in zip(far, said, strict=True))]
+    near = Frame(("C", "N", "N"), [[0, 0, 0], [1.4, 0, 0], [0.2, 1.5, 0]])
+    model = climb(1.0, frames).model
+    assert model.parameters.fitted_on["CNN"] == (0, 0)
+    with pytest.raises(MissingTypesError, match="CNN"):
+        model.evaluate([near])
+    model.evaluate(far)
+    mixed = climb(1.0, frames, fit={"prior": "mixed"}).model
+    assert mixed.parameters.without_data["CNN"] == "mixed"
+    mixed.evaluate([near])
+
+
+def test_options_that_would_be_ignored_are_refused():
+    with pytest.raises(InputError, match="with only, no block is made"):
+        HierarchyOptions(only=["C"], missing="mixed")
+    with pytest.raises(InputError, match="missing"):
+        fit_all_at_once(FRAMES, BASIS, options=HierarchyOptions(missing="mixed"), executor=SERIAL)
+    together = HierarchyOptions(FitSettings({"kind": "ridge", "alpha": 1.0}, prior="auto"))
+    notes = fit_all_at_once(FRAMES, BASIS, options=together, executor=SERIAL).solution.notes
+    assert any(note.startswith("prior auto: zero, for block CN is fitted together") for note in notes)
+    for more, match in (({"regulariser": {"kind": "ard"}}, "ard counts rows"), ({"method": "gram"}, "method gram")):
+        settings = FitSettings(**{"regulariser": {"kind": "ridge", "alpha": 1.0}, "prior": "auto", **more})
+        with pytest.raises(InputError, match=match):
+            fit_hierarchy(FRAMES, BASIS, options=HierarchyOptions(settings), executor=SERIAL)
+
+
+def test_a_mean_that_has_nothing_of_a_block_is_refused(summaries):
+    other = TRUTH.restricted({"C"})
+    with pytest.raises(InputError, match="has no coefficient of blocks CN"):
+        view(summaries, blocks=["CN"], frozen=lower(climb(1.0)), prior=Prior(mean=other), weights=WEIGHTS)
