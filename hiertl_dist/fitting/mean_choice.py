@@ -28,8 +28,11 @@ LEAST_EXPLAINED: Final = 0.5
 Measured: 0.78 to 0.99 of the forces for six alloys of Mo, Nb, Ta, W and 0.80 for C/N, where it helps; below zero for
 W/Be, where it harms."""
 
-FEW_ROWS: Final = 2
-"""Rows of forces for each column below which a fit's residual says little, and :data:`WEIGHT_OF_FEW` is taken."""
+MEAN_RIDGE: Final = 1.0
+"""Ridge, beside forces in kcal/mol/Å, of the fit about the mean whose residual tells the weight of probes."""
+
+MOST_FREEDOM: Final = 0.9
+"""Part of the rows of forces that this fit takes as degrees of freedom from which on its residual says nothing."""
 
 WEIGHT_OF_FEW: Final = 0.5
 """Weight of the probes where rows are few."""
@@ -110,8 +113,8 @@ def _nearest(rows: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[
 def estimated_weight(given: View, mean: NDArray[np.float64]) -> tuple[float, str]:
     """The weight of probes with which deviations of the size that the data have cost as much as their residuals.
 
-    That is (residual of the forces in a fit without penalty) / (what the mean leaves of the forces), each a root mean
-    square per degree of freedom, and at most 1.
+    That is (residual of the forces in a ridge about the mean) / (what the mean leaves of the forces), each a root mean
+    square per degree of freedom, at least :data:`LEAST_WEIGHT` and at most 1.
 
     Parameters
     ----------
@@ -137,14 +140,24 @@ def estimated_weight(given: View, mean: NDArray[np.float64]) -> tuple[float, str
     # how rows of forces are weighted: those of the probes are beside weight 1
     counts = np.array([given.summaries.rows(g) for g in groups], float)
     weight_of_forces = float(np.sqrt(counts @ np.square([given.factors[g] for g in groups]) / counts.sum()))
-    if whole.rows < FEW_ROWS * n or not deviation > 0.0:
+    residual, freedom = _residual(whole.r[:, :n], left)
+    if freedom > MOST_FREEDOM * whole.rows or not deviation > 0.0:
         weight = WEIGHT_OF_FEW
-        note = f"probes have the weight {weight}: {whole.rows} rows of forces for {n} columns are few to tell another"
+        note = f"probes have the weight {weight}: {whole.rows} rows of forces are few to tell another"
     else:
-        residual = float(np.sqrt(whole.r[n, n] ** 2 / (whole.rows - n)))
+        residual /= float(np.sqrt(whole.rows - freedom))
         weight = float(np.round(np.clip(residual / deviation, LEAST_WEIGHT, 1.0), 3))
         note = (
-            f"probes have the weight {weight:g}: a fit without penalty leaves {residual:.3g} kcal/mol/Å of the forces, "
+            f"probes have the weight {weight:g}: a fit without them leaves {residual:.3g} kcal/mol/Å of the forces, "
             f"the mean {deviation:.3g}"
         )
     return weight * weight_of_forces, note
+
+
+def _residual(rows: NDArray[np.float64], left: NDArray[np.float64]) -> tuple[float, float]:
+    """Length of what a ridge leaves of a target, and its degrees of freedom."""
+    u, s, _ = np.linalg.svd(rows, full_matrices=False)
+    inside = u.T @ left
+    kept = s**2 / (s**2 + MEAN_RIDGE)
+    outside = max(float(left @ left - inside @ inside), 0.0)
+    return float(np.sqrt(outside + np.sum(((1.0 - kept) * inside) ** 2))), float(kept.sum())
