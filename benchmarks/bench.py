@@ -154,8 +154,11 @@ def write(folder: Path | None, name: str, record: dict[str, Any], text: str) -> 
         (folder / f"{name}.md").write_text(text + "\n")
 
 
-def main(benchmark: Benchmark, argv: Sequence[str] | None = None) -> int:
-    """The command line of one benchmark: print Markdown, write JSON."""
+def main(
+    benchmark: Benchmark, argv: Sequence[str] | None = None, plot: Callable[[dict[str, Any], Path], None] | None = None,
+    suffix: str = ".png",
+) -> int:  # fmt: skip
+    """The command line of one benchmark: print Markdown, write JSON and its figure."""
     parser = argparse.ArgumentParser(description=benchmark.title)
     add_options(parser)
     given = parser.parse_args(argv)
@@ -164,6 +167,8 @@ def main(benchmark: Benchmark, argv: Sequence[str] | None = None) -> int:
     text = benchmark.text(record)
     print(text)
     write(given.out, benchmark.name, record, text)
+    if plot is not None and given.out is not None:
+        plot(json.loads((given.out / f"{benchmark.name}.json").read_text()), given.out / f"{benchmark.name}{suffix}")
     return 0
 
 

@@ -16,8 +16,6 @@ With ``--out`` the reliability diagrams are drawn there too, ``calibration.png``
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
 import tomllib
@@ -334,20 +332,9 @@ def plot(record: Mapping[str, Any], path: Path) -> None:
     pyplot.close(drawing)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """As every benchmark's, and the plot."""
-    code = bench.main(BENCHMARK, argv)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path)
-    out = parser.parse_known_args(argv)[0].out
-    if out is not None:
-        plot(json.loads((out / "calibration.json").read_text()), out / "calibration.png")
-    return code
-
-
 BENCHMARK: Final = Benchmark(
     "calibration", "Predicted deviations against errors on held-out trajectories (C/N, PBE).", run, markdown
 )
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bench.main(BENCHMARK, plot=plot, suffix=".png"))

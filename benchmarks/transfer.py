@@ -8,8 +8,6 @@ With ``--out`` the learning curves are drawn there too, ``transfer.svg``, which 
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -243,20 +241,9 @@ def plot(record: Mapping[str, Any], path: Path) -> None:
         drawing.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """As every benchmark's, and the figure."""
-    code = bench.main(BENCHMARK, argv)
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path)
-    out = parser.parse_known_args(argv)[0].out
-    if out is not None:
-        plot(json.loads((out / "transfer.json").read_text()), out / "transfer.svg")
-    return code
-
-
 BENCHMARK: Final = Benchmark(
     "transfer", "Mixtures with few frames of their own, or none: priors, usability, costs.", run, markdown
 )
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bench.main(BENCHMARK, plot=plot, suffix=".svg"))

@@ -22,6 +22,7 @@ from .look_commands import look, reading_options
 from .merging import models_of, renamed, require_pairs
 from .polish_command import polish
 from .probes_command import probes
+from .telling import teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -190,7 +191,7 @@ def _assemble(arguments: argparse.Namespace) -> int:
 
     job = _job(arguments)
     with _executor(arguments, job) as runner:
-        tell, _ = _teller(arguments, job, runner)
+        tell, _ = teller(arguments, job, runner)
         _ready_rows(arguments, job, runner, tell)
         facts = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify, tell=tell)
         text = (
@@ -215,27 +216,11 @@ def _fit(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _teller(
-    arguments: argparse.Namespace, job: Input, runner: Executor
-) -> tuple[Callable[[str], None], list[str]]:  # fmt: skip
-    """What prints a line, unless there is to be one JSON object, and the list that keeps all lines."""
-    lines: list[str] = []
-
-    def tell(line: str) -> None:
-        lines.append(line.strip())
-        if not arguments.json:
-            print(line, file=runner.out(), flush=True)
-
-    for note in job.notes:
-        tell(f"note: {note}")
-    return tell, lines
-
-
 def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
     from ..jobs.fit_job import fit_job
     from ..jobs.fit_report import fit_dict, fit_text
 
-    tell, lines = _teller(arguments, job, runner)
+    tell, lines = teller(arguments, job, runner)
     _ready_rows(arguments, job, runner, tell)
     result = fit_job(job, runner, tell=tell, **how)
     text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
@@ -259,7 +244,7 @@ def _summarise(arguments: argparse.Namespace) -> int:
 
     job = _job(arguments)
     with _executor(arguments, job) as runner:
-        tell, lines = _teller(arguments, job, runner)
+        tell, lines = teller(arguments, job, runner)
         facts = summarise_job(job, runner, all_at_once=arguments.all_at_once, fresh=arguments.fresh, tell=tell)
         _print(arguments, runner, facts | {"notes": lines}, summarise_text(facts))
     return 0
@@ -274,7 +259,7 @@ def _search(arguments: argparse.Namespace) -> int:
     if arguments.rule is not None and job.search is not None:
         job = replace(job, search=replace(job.search, rule=arguments.rule))
     with _executor(arguments, job) as runner:
-        tell, lines = _teller(arguments, job, runner)
+        tell, lines = teller(arguments, job, runner)
         report = search_job(
             job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, fresh=arguments.fresh, tell=tell
         )

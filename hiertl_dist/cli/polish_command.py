@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .telling import teller
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
@@ -49,15 +51,7 @@ def polish(arguments: argparse.Namespace, executor_of: Callable[..., Executor]) 
     job = replace(job, keep_rows=job.keep_rows and not arguments.no_keep_rows)
     hold = _strengths(arguments.hold)
     with executor_of(arguments, job) as runner:
-        lines: list[str] = []
-
-        def tell(line: str) -> None:
-            lines.append(line.strip())
-            if not arguments.json:
-                print(line, file=runner.out(), flush=True)
-
-        for note in job.notes:
-            tell(f"note: {note}")
+        tell, lines = teller(arguments, job, runner)
         report = polish_job(
             job, arguments.model or job.output / MODEL, arguments.blocks, runner, hold=hold, prior=arguments.prior,
             output=arguments.output, fresh=arguments.fresh, tell=tell,
