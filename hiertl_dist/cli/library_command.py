@@ -86,7 +86,7 @@ def _label(text: str, option: str) -> Label:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from ..library.adding import add_file
+    from ..library.adding import add_file, mismatch_notes
 
     added = []
     for file in arguments.files:  # each that can be read is added, whatever comes after it
@@ -98,6 +98,8 @@ def _add(arguments: argparse.Namespace) -> int:
         added += done
         if not arguments.json:
             print("\n".join(one.text() for one in done), flush=True)
+    for note in mismatch_notes(arguments.library, added):
+        print(f"note: {note}", file=sys.stderr, flush=True)
     if arguments.json:
         content = [one.entry.to_dict() | {"is_new": one.is_new, "in_use": one.in_use} for one in added]
         _print(arguments, {"library": str(arguments.library), "added": content}, "")

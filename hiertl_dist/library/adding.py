@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, MismatchError
 from ..evaluation.energies import read_parts
 from ..files.json_files import jsonable
 from ..files.paths import require_file
 from ..frames.element_set import ElementSet
-from ..model.parameters import only_blocks
+from ..model.parameters import check_same_pairs, only_blocks
 from ..model.solution import Solution
 from ..text.display import listed
 from .covariances import covariance_of
@@ -145,6 +145,22 @@ def add_file(
         versions[block] = done.entry.version
         added.append(done)
     return added
+
+
+def mismatch_notes(path: str | Path, added: Sequence[Added]) -> tuple[str, ...]:
+    """A warning for each block that was added and does not go with one in use that has a pair of elements of it."""
+    library = open_library(path)
+    notes = []
+    for own in (one.entry for one in added):
+        parameters = own.parameters()
+        for block in (b for b in library.in_use if ElementSet.parse(b) != own.block):
+            other = library.find(ElementSet.parse(block), None)
+            try:
+                check_same_pairs(parameters.basis, other.parameters().basis, str(own.block), f"{block}, in use")
+            except MismatchError as error:
+                why = f"does not go with {block}, which is in use: {error}; a fit refuses them together"
+                notes.append(f"WARNING: {own.block} {why}")
+    return tuple(notes)
 
 
 def _pieces(whole: Parameters) -> list[tuple[ElementSet, Parameters]]:

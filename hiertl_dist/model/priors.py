@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..frames.type_names import cluster_name, split_symbols
 from ..text.display import Shown
 from ..text.problems import Problems, require_known
+from ..text.table_keys import PRIOR
 from ..text.words import shown
 from .parameters import Parameters
 
@@ -36,8 +37,6 @@ DECAYS: Final = ("none", "algebraic", "exponential")
 LOWER: Final = ("function", "coefficients")
 PROBES: Final = 24
 """Probe structures of ``"auto"``."""
-
-KEYS: Final = ("mean", "gamma", "lower", "decay", "strength", "spread", "probes", "probe_weight", "seed")
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,7 +98,7 @@ class Prior(Shown):
         if not isinstance(gamma, list | tuple) or len(gamma) != 3 or not all(map(_is_number, gamma)):
             problems.add(f"prior.gamma: expected a number, or three (two-, three-, four-body), found {shown(gamma)}")
         elif not all(0.0 <= g <= 1.0 for g in gamma):
-            problems.add(f"prior.gamma: expected numbers in 0 … 1, found {shown(gamma)}")
+            problems.add(f"prior.gamma: expected numbers in 0 … 1, found {shown(self.gamma)}")
         else:
             object.__setattr__(self, "gamma", tuple(float(g) for g in gamma))
         for key, least in (("strength", 0.0), ("probe_weight", 0.0)):
@@ -154,7 +153,7 @@ class Prior(Shown):
             return cls(mean=given, probes=PROBES if given == AUTO else 0)
         if not isinstance(given, Mapping):
             raise InputError(f"{where}: expected one of {', '.join(MEANS)}, or a table, found {shown(given)}")
-        require_known(given, KEYS, where)
+        require_known(given, PRIOR, where)
         return cls(**{"mean": MIXED, **given})
 
     @property
@@ -200,7 +199,7 @@ class Prior(Shown):
             of which :meth:`of` makes none.
         """
         usual = Prior()
-        own = {key: getattr(self, key) for key in KEYS}
+        own = {key: getattr(self, key) for key in PRIOR}
         if isinstance(self.mean, Parameters):
             own["mean"] = {"source": self.mean.source, "digest": self.mean.digest}
         table = {k: v for k, v in own.items() if k == "mean" or v != getattr(usual, k)}

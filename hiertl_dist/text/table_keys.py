@@ -50,6 +50,7 @@ LIBRARY: Final = {
     "path": TEXT, "theory": LABEL, "energy_reference": LABEL, "versions": TABLE, "update": TEXTS, "accept": TABLE,
     "covariance": SWITCH,
 }  # fmt: skip
+PRIOR: Final = ("mean", "gamma", "lower", "decay", "strength", "spread", "probes", "probe_weight", "seed")
 PENALTY: Final = ("scale", "distance")
 SUMMARIES: Final = {"summaries": TEXT}
 SEARCH: Final = ("folds", "strategy", "rule", "importance", "grid", "blocks")
@@ -72,7 +73,8 @@ OF_REGULARISER: Final = "the table of the regulariser, { kind = … }"
 TABLES: Final[Mapping[str, Collection[str]]] = {
     "the top of the file": TOP, "[basis]": BASIS, "[basis.pairs] XY": PAIR, "[basis.types] XYZ": TYPE, "[[data]]": DATA,
     "[hold_out]": HOLD_OUT, "[fit]": {*FIT, *OF_CLIMB}, OF_REGULARISER: REGULARISERS,
-    "[fit] penalty": PENALTY, "[frozen]": FROZEN, "[store]": STORE, "[output]": OUTPUT, "[executor]": EXECUTOR,
+    "[fit] penalty": PENALTY, "[fit] prior": PRIOR, "[frozen]": FROZEN, "[store]": STORE, "[output]": OUTPUT,
+    "[executor]": EXECUTOR,
     "[library]": LIBRARY, "[search]": {*SEARCH, *SUMMARIES}, "[search.grid]": AXES,
 }  # fmt: skip
 """The keys of each table, by how a person would write where it is."""

@@ -36,6 +36,7 @@ from hiertl_dist.errors import InputError, MismatchError, StoreError, UnknownBlo
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.library import folder as library_folder
 from hiertl_dist.library.labels import differing, for_elements
+from hiertl_dist.model.parameters import only_blocks
 from hiertl_dist.model.relabelling import relabelled
 
 RIDGE = {"kind": "ridge", "alpha": 0.01}
@@ -510,3 +511,13 @@ def test_a_relabelled_model_says_the_same_of_relabelled_frames(names):
         relabelled(before, {"C": "N"})
     with pytest.raises(InputError, match=r"\['X'\] are no types"):
         relabelled(before, {"X": "N"})
+
+
+def test_a_block_that_does_not_go_with_those_in_use_is_told(tmp_path, capsys):
+    one, other = (random_parameters(small_basis((2, 0, 0), rmax=r), 1) for r in (5.0, 4.9))
+    for name, whole in (("C", one), ("CN", other), ("N", one)):
+        Model(only_blocks(whole, {name})).write(tmp_path / f"{name}.txt")
+    stated = ["--theory", "PBE", "--energy-reference", "atoms"]
+    for name, told in (("C", False), ("N", False), ("CN", True)):
+        assert cli.main(["library", "add", str(tmp_path / "lib"), str(tmp_path / f"{name}.txt"), *stated]) == 0
+        assert ("does not go with" in capsys.readouterr().err) == told
