@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 LEAST_EXPLAINED: Final = 0.5
 """Part of the squares of forces, or of stresses, that the mean of lower blocks explains from which on "auto" takes it.
-Measured: 0.78 to 0.99 of the forces for six alloys of Mo, Nb, Ta, W and 0.80 for C/N, where it helps; below zero for
-W/Be, where it harms."""
+Measured: 0.78 to 0.99 of the forces for six alloys of Mo, Nb, Ta, W and, by the orders, 0.73 to 0.80 for C/N, where it
+helps; below 0.05 for W/Be, where it harms."""
 
 MEAN_RIDGE: Final = 1.0
 """Ridge, beside forces in kcal/mol/Å, of the fit about the mean whose residual tells the weight of probes."""

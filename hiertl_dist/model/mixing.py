@@ -176,7 +176,7 @@ def mixed_type(basis: Basis, kind: ClusterType, lower: Sequence[Parameters], pri
     known: dict[Elements, Parameters] = {}
     for model in lower:
         known |= {t.elements: model for t in model.basis.types if t.elements not in known}
-    terms, notes = _pure_terms(kind.elements, 1.0, known)
+    terms, notes = _pure_terms(kind.elements, known)
     if len(set(kind.elements)) > 2:
         more, lacking = _deviation_terms(kind.elements, known)
         terms, notes = [*terms, *more], [*notes, *lacking]
@@ -202,13 +202,13 @@ def _projection_notes(lost: Mapping[str, float]) -> list[str]:
     return notes
 
 
-def _pure_terms(elements: Elements, factor: float, known: dict[Elements, Parameters]) -> tuple[list[_Term], list[str]]:
+def _pure_terms(elements: Elements, known: dict[Elements, Parameters]) -> tuple[list[_Term], list[str]]:
     """The mean over the atoms of a cluster of the types of single elements; what is not there counts as zero."""
     body, terms, notes = len(elements), [], []
     for element in elements:
         pure = (element,) * body
         if pure in known:
-            terms.append(_Term(factor / body, pure, tuple(range(body))))
+            terms.append(_Term(1.0 / body, pure, tuple(range(body))))
         else:
             notes.append(
                 f"WARNING: prior of {cluster_name(elements)}: no lower block has {cluster_name(pure)} terms, which "
@@ -233,7 +233,7 @@ def _deviation_terms(elements: Elements, known: dict[Elements, Parameters]) -> t
             lacking.append(cluster_name(key))
     for key, atoms in used:
         terms.append(_Term(1.0 / len(used), key, atoms))
-        terms += [t._replace(factor=-t.factor / len(used)) for t in _pure_terms(key, 1.0, known)[0]]
+        terms += [t._replace(factor=-t.factor / len(used)) for t in _pure_terms(key, known)[0]]
     if not lacking:
         return terms, []
     names = ", ".join(sorted(set(lacking)))
