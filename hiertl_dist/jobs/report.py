@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..evaluation.cluster_counts import MOST_COUNTED
 from ..evaluation.coverage import LONG_TOLERANCE
 from ..evaluation.missing_in_frames import missing_text
 from ..fitting.mean_model import MARK, NAN, QUANTITIES, Kind, KindErrors, judgement_text, marked
@@ -213,6 +214,7 @@ def types_table(listed: Sequence[TypeCoverage]) -> str:
         for c in (*odd, *others[:MOST_TYPES])
     ]  # fmt: skip
     text = table_text(["type", "block", "fitted on:\nframes", "clusters", "met here:\nframes", "clusters", ""], rows)
+    text = f"types without a mark are counted in about {MOST_COUNTED} frames where there are more, and scaled\n{text}"
     left = len(others) - MOST_TYPES
     return text if left <= 0 else f"{text}\n… and {left} more types, none of which is marked; the JSON report has all"
 

@@ -10,7 +10,7 @@ import pytest
 from synthetic import random_frame, random_frames, random_parameters, small_basis
 
 from hiertl_dist import Frame, Model, fit_block
-from hiertl_dist.evaluation.cluster_counts import count_types, edge_reaches, joined_counts
+from hiertl_dist.evaluation.cluster_counts import MOST_COUNTED, count_types, edge_reaches, joined_counts
 from hiertl_dist.evaluation.coverage import Coverage
 from hiertl_dist.evaluation.missing_in_frames import MissingType
 from hiertl_dist.evaluation.pair_forces import pair_force, with_force
@@ -69,6 +69,7 @@ def test_types_that_were_not_fitted_on_come_first():
     assert [line.split()[0] for line in lines[-5:]] == ["CCC", "CCN", "CNN", "CC", "NN"]
     assert ["<<" in line for line in lines[-5:]] == [True, True, True, False, False]
     assert "not known" in lines[-1]
+    assert f"counted in about {MOST_COUNTED} frames" in lines[0]
     many = [replace(rows["CC"], name=f"T{k}") for k in range(40)]
     assert types_table(many).splitlines()[-1] == "… and 10 more types, none of which is marked; the JSON report has all"
 

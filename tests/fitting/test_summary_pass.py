@@ -547,7 +547,10 @@ def test_a_configuration_of_two_sources_is_in_one_fold(tmp_path, split, relabell
             assert records[a.digest].configuration == a.configuration == records[b.digest].configuration
 
 
-@pytest.mark.parametrize(("split", "named"), [("group", "group 'run .'"), ("system", r"system 'C \(run .\)'")])
+# which of them is named first depends on the order of batches: on last digits of rows, which machines differ in
+@pytest.mark.parametrize(
+    ("split", "named"), [("group", "group 'run .'"), ("system", r"system '([CN] \(run .\)|C50N50)'")]
+)
 def test_a_store_whose_folds_contradict_is_not_extended(tmp_path, monkeypatch, split, named):
     sources = [replace(f, group=f"run {i % 4}") for i, f in enumerate(FRAMES)]
     given = {"basis": SMALL, "folds": Folds(2, split), "executor": SERIAL, "summaries": tmp_path}
