@@ -36,8 +36,8 @@ class HasRows(Protocol):
     """A segment of a plan, as far as costs go."""
 
     @property
-    def key(self) -> str:
-        """Digest of its frames."""
+    def first(self) -> int:
+        """Place of its first frame."""
 
     @property
     def rows(self) -> int:
@@ -142,9 +142,9 @@ def fit_seconds(plan: Any, fits: Iterable[tuple[Sequence[str], Sequence[HasRows]
     """
     atoms = sum(int(s.frames.facts.n_atoms.sum()) for s in plan.segments)
     spent = FitSeconds(planning_seconds(sum(len(s.frames) for s in plan.segments), atoms), 0.0, 0.0, 0.0, 0.0)
-    seconds: dict[tuple[str, str], float] = {(t.segment.key, t.block): t.seconds for t in plan.tiles}
+    seconds: dict[tuple[int, str], float] = {(t.segment.first, t.block): t.seconds for t in plan.tiles}
     for blocks, segments in fitted_together(plan) if fits is None else fits:
-        making = sum(seconds.get((s.key, b), 0.0) for s in segments for b in blocks)
+        making = sum(seconds.get((s.first, b), 0.0) for s in segments for b in blocks)
         width = sum(plan.columns[b] for b in blocks) + 1
         spent += seconds_of_one_fit(blocks, plan.basis, making, sum(s.rows for s in segments), width)
     return replace(spent, rows=plan.seconds)  # once, though several fits have some
@@ -152,9 +152,9 @@ def fit_seconds(plan: Any, fits: Iterable[tuple[Sequence[str], Sequence[HasRows]
 
 def fitted_together(plan: Any) -> list[tuple[list[str], list[Any]]]:
     """Blocks that share a segment, directly or by others, and their segments."""
-    tiles: dict[str, tuple[Any, set[str]]] = {}
+    tiles: dict[int, tuple[Any, set[str]]] = {}
     for tile in plan.tiles:
-        tiles.setdefault(tile.segment.key, (tile.segment, set()))[1].add(tile.block)
+        tiles.setdefault(tile.segment.first, (tile.segment, set()))[1].add(tile.block)
     alike: dict[frozenset[str], list[Any]] = {}
     for segment, blocks in tiles.values():
         alike.setdefault(frozenset(blocks), []).append(segment)

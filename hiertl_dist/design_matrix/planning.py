@@ -269,7 +269,7 @@ def make_plan(
     check_policy(policy)
     frames = sequence_of(frames)
     if executor is not None:
-        executor.require_alike(frames.identities, "frames")
+        executor.require_alike(lambda: frames.identities, "frames")
     chosen = blocks_of(basis, blocks)
     names = tuple(b.name for b in chosen)
     check_elements(frames, basis.elements)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, overload
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from ..frames.rows import POOLED, SUMMARY_KINDS, Group
 from ..text.display import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -32,8 +34,10 @@ class Segment(Shown):
 
     Attributes
     ----------
-    key : str
-        Digest of its frames.
+    keys : sequence of str
+        Where its key is, at ``number``; see :class:`SegmentKeys`.
+    number : int
+        Which of these is its own.
     elements : ElementSet
         Those of each of its frames.
     indices : ndarray of int, shape (frames,)
@@ -48,13 +52,28 @@ class Segment(Shown):
         Sources that keep rows of their own; those of all others are together. ``None``: every source is apart.
     """
 
-    key: str
+    keys: Sequence[str]
+    number: int
     elements: ElementSet
     indices: NDArray[np.int64]
     frames: FrameSequence
     rows: int
     folds: NDArray[np.integer] | None = None
     apart: frozenset[str] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        # a worker needs this one key, and none of the frames that keys are made of
+        return {**self.__dict__, "keys": (self.key,), "number": 0}
+
+    @property
+    def key(self) -> str:
+        """Digest of its frames."""
+        return self.keys[self.number]
+
+    @property
+    def first(self) -> int:
+        """Place of its first frame in the data set, which no other segment of a plan has."""
+        return int(self.indices[0])
 
     @property
     def groups(self) -> tuple[tuple[Group, int], ...]:
@@ -169,9 +188,43 @@ def cut_segments(
         own = np.flatnonzero(sets == code)
         places = chosen[own]
         runs = list(_runs(rows[own], most_rows(elements)))
-        for run, key in zip(runs, _keys(frames, places, runs), strict=True):
-            segments.append(Segment(key, elements, places[run], frames.take(places[run]), int(rows[own[run]].sum())))
+        keys = SegmentKeys(frames, places, runs)
+        for number, run in enumerate(runs):
+            rows_of_run = int(rows[own[run]].sum())
+            segments.append(Segment(keys, number, elements, places[run], frames.take(places[run]), rows_of_run))
     return segments
+
+
+class SegmentKeys(Sequence[str]):
+    """The digest of the frames of each run of some: all are made when the first is asked for, which a plan does not.
+
+    Parameters
+    ----------
+    frames : FrameSequence
+        The data set.
+    places : ndarray of int
+        Numbers of its frames that runs are of.
+    runs : sequence of slice
+        Of these places.
+    """
+
+    def __init__(self, frames: FrameSequence, places: NDArray[np.int64], runs: Sequence[slice]) -> None:
+        self._source: tuple[FrameSequence, NDArray[np.int64]] = frames, places
+        self._runs = runs
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return self._all[index]
+
+    @cached_property
+    def _all(self) -> tuple[str, ...]:
+        return tuple(_keys(*self._source, self._runs))
 
 
 def _keys(frames: FrameSequence, places: NDArray[np.int64], runs: Sequence[slice]) -> Iterator[str]:

@@ -254,7 +254,7 @@ class Model(Shown, card=model_card):
             self._missing.refuse(listed)
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is not None:
-            executor.require_alike([f.digest for f in listed], "frames")
+            executor.require_alike(lambda: [f.digest for f in listed], "frames")
             shared = partial(task, threads=threads)
             return executor.run(shared, listed, label=lambda f: f.origin, what="evaluate", cost=len)
         if 1 < threads <= len(listed):

@@ -35,7 +35,7 @@ NEARLY: Final = 1e-9
 SAMPLED: Final = 16
 """Of so many frames with the same elements the common neighbours are counted in one, or of more: see ``SAMPLES``."""
 
-SAMPLES: Final = 6
+SAMPLES: Final = 4
 """But not in many more frames than this; of each, four atoms count."""
 
 Closest = tuple[float, str, tuple[int, int]]
@@ -209,13 +209,13 @@ class SetScan:
         """What the costs of rows of some blocks follow from."""
         wanted, members = self.wanted, self.members
         recipes = [wanted.blocks[b] for b in blocks]
-        per_frame = np.zeros((len(table.names), len(members)), np.int64)
         sizes = table.n_atoms[members].astype(np.int64)
         frame = np.repeat(np.arange(len(members)), sizes)
         # atoms of these frames: all from their first on
         atoms = np.repeat(table.starts[members] - np.cumsum(sizes) + sizes, sizes) + np.arange(len(frame))
-        np.add.at(per_frame, (table.types[atoms], frame), 1)
-        known = {e: per_frame[k] for k, e in enumerate(table.names)}
+        of_both = table.types[atoms] * np.int64(len(members)) + frame
+        counts = np.bincount(of_both, minlength=len(table.names) * len(members)).reshape(-1, len(members))
+        known = dict(zip(table.names, counts, strict=True))
         elements = wanted.basis.elements
         pairs = {}
         for _, a, b, p in wanted.known_pairs():

@@ -306,8 +306,15 @@ class Executor(ABC):
             fault = failed.fault.named(Node(0, 1), ["it"], str)
         raise task_failed(what, [fault])
 
-    def require_alike(self, digests: Sequence[str], what: str) -> None:  # noqa: B027  one process is like itself
+    def require_alike(self, digests: Callable[[], Sequence[str]], what: str) -> None:  # noqa: B027  one process is like itself
         """Make sure that all calling processes were given the same, such as frames, in the same order.
+
+        Parameters
+        ----------
+        digests : callable
+            Gives what tells them from others, one text each; asked for only where there are several processes.
+        what : str
+            What they are, for the message.
 
         Raises
         ------

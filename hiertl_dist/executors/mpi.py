@@ -129,15 +129,16 @@ class MPIExecutor(Executor):
         """As ``Executor.once``: one rank calls, all get the value."""
         return self.run(lambda _: call(), ["it"], what=what)[0]
 
-    def require_alike(self, digests: Sequence[str], what: str) -> None:
+    def require_alike(self, digests: Callable[[], Sequence[str]], what: str) -> None:
         """As ``Executor.require_alike``: all ranks compare their digests."""
-        whole = hashlib.sha256("\0".join(digests).encode()).hexdigest()
-        reports = self._comm.allgather((len(digests), whole))
+        own = digests()
+        whole = hashlib.sha256("\0".join(own).encode()).hexdigest()
+        reports = self._comm.allgather((len(own), whole))
         if len(set(reports)) == 1:
             return
-        first = self._comm.bcast(list(digests))
-        pairs = enumerate(zip(first, digests, strict=False))
-        differs = self._comm.allgather(next((i for i, (a, b) in pairs if a != b), min(len(first), len(digests))))
+        first = self._comm.bcast(list(own))
+        pairs = enumerate(zip(first, own, strict=False))
+        differs = self._comm.allgather(next((i for i, (a, b) in pairs if a != b), min(len(first), len(own))))
         ranks: dict[tuple[int, str], list[int]] = {}
         for rank, report in enumerate(reports):
             ranks.setdefault(report, []).append(rank)

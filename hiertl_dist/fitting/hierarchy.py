@@ -119,7 +119,7 @@ def fit_hierarchy(
     options = (options or HierarchyOptions()).normal()
     frames = sequence_of(frames)
     if executor is not None:  # before anything that ranks with other frames would judge differently
-        executor.require_alike(frames.identities, "frames")
+        executor.require_alike(lambda: frames.identities, "frames")
     wanted = choose_blocks(frames, basis, frozen, options, tell)
     made = blocks_to_make(wanted, basis, frozen, options)
     fits: dict[str, BlockFit] = {}

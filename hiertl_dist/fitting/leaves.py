@@ -224,17 +224,17 @@ def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], fl
     seconds = _row_seconds(plan, source.blocks) if source.store is None else {}
 
     def cost(leaf: Sequence[Segment]) -> float:
-        return sum(reduction_seconds(s.rows, source.width_of(s.elements)) + seconds.get(s.key, 0.0) for s in leaf)
+        return sum(reduction_seconds(s.rows, source.width_of(s.elements)) + seconds.get(s.first, 0.0) for s in leaf)
 
     return cost
 
 
-def _row_seconds(plan: Plan, blocks: Collection[str]) -> dict[str, float]:
-    """Estimated CPU seconds of the rows of each segment, by its key."""
-    seconds: dict[str, float] = {}
+def _row_seconds(plan: Plan, blocks: Collection[str]) -> dict[int, float]:
+    """Estimated CPU seconds of the rows of each segment, by its first frame."""
+    seconds: dict[int, float] = {}
     for tile in plan.tiles:
         if tile.block in blocks:
-            seconds[tile.segment.key] = seconds.get(tile.segment.key, 0.0) + tile.seconds
+            seconds[tile.segment.first] = seconds.get(tile.segment.first, 0.0) + tile.seconds
     return seconds
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from .digests import DIGEST
-from .frame_table import Codes, Numbered
+from .frame_table import Codes, Numbered, numbered_origins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,7 +130,7 @@ class RecordTexts:
     def told(self, frames: Sequence[Mapping[str, Any]]) -> NDArray[np.void]:
         """Rows of frames in words: digests in hexadecimal, an empty configuration where nobody said."""
         rows = np.zeros(len(frames), RECORD)
-        origins = [Numbered.of(f["origin"]) for f in frames]
+        origins = numbered_origins(f["origin"] for f in frames)
         nobody = DIGEST * "00"
         for name, texts in (
             ("digest", [f["digest"] for f in frames]),
@@ -158,7 +158,7 @@ def records_of(frames: FrameSequence, folds: NDArray[np.integer]) -> FrameRecord
     rows = np.empty(len(frames), RECORD)
     rows["digest"], rows["configuration"] = frames.digests, frames.configurations
     rows["fold"], rows["group"], rows["composition"] = folds, facts.group, facts.formula
-    origins = [Numbered.of(origin) for origin in frames.origins()]
+    origins = numbered_origins(frames.origins())
     texts = Codes[str]()
     rows["origin"], rows["number"] = [texts[o.text] for o in origins], [o.number for o in origins]
     rows["line"] = [o.line for o in origins]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .frame import Frame
     from .labels import LabelOrigin
 
-NUMBERED: Final = re.compile(r"(.*?)([1-9][0-9]{0,8})(?:, line ([1-9][0-9]{0,17}))?", re.DOTALL)
-"""An origin that ends in a number, and perhaps that of a line: ``a.xyz, frame 3, line 57``."""
+NUMBERED: Final = re.compile(r"([1-9][0-9]{0,8})(?:, line ([1-9][0-9]{0,17}))?\Z")
+"""What an origin ends in that has a number, perhaps with a line: ``3, line 57`` of ``a.xyz, frame 3, line 57``."""
 
 OF_ATOMS: Final = ("types", "positions", "forces")
 OF_FRAMES: Final = (
@@ -46,13 +46,27 @@ class Numbered(NamedTuple):
     @classmethod
     def of(cls, origin: str) -> Numbered:
         """An origin taken apart."""
-        match = NUMBERED.fullmatch(origin)
-        return cls(origin, -1) if match is None else cls(match[1], int(match[2]), int(match[3] or 0))
+        match = NUMBERED.search(origin)
+        return cls(origin, -1) if match is None else cls(origin[: match.start()], int(match[1]), int(match[2] or 0))
 
     def __str__(self) -> str:
         if self.number < 0:
             return self.text
         return f"{self.text}{self.number}, line {self.line}" if self.line else f"{self.text}{self.number}"
+
+
+def numbered_origins(origins: Iterable[str]) -> list[Numbered]:
+    """Many origins taken apart: those that begin as the one before are not searched again."""
+    numbered, text = [], ""
+    for origin in origins:
+        if text and origin.startswith(text) and (match := NUMBERED.fullmatch(origin, len(text))):
+            numbered.append(Numbered(text, int(match[1]), int(match[2] or 0)))
+            continue
+        one = Numbered.of(origin)
+        # behind a digit a number might begin earlier
+        text = one.text if one.number >= 0 and not one.text[-1:].isdigit() else ""
+        numbered.append(one)
+    return numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +239,7 @@ def table_of(frames: Iterable[Frame]) -> FrameTable:
         raise ValueError("expected at least one frame for a table, found none")
     names, groups = Codes[str](), Codes[str]()
     texts, labels = Codes[str](), Codes["LabelOrigin | None"]()
-    origins = [Numbered.of(f.origin) for f in listed]
+    origin_text, number, line = zip(*numbered_origins(f.origin for f in listed), strict=True)
     nothing = np.full(6, np.nan)
     types: list[NDArray[np.int16]] = []
     for before, frame in zip((None, *listed[:-1]), listed, strict=True):
@@ -243,8 +257,8 @@ def table_of(frames: Iterable[Frame]) -> FrameTable:
         forces=np.concatenate([np.full((len(f), 3), np.nan) if f.forces is None else f.forces for f in listed]),
         stresses=np.array([nothing if f.stress is None else f.stress for f in listed]),
         groups=np.array([groups[f.group] for f in listed], np.int32),
-        origins=np.array([(texts[o.text], o.number) for o in origins], np.int32),
-        lines=np.array([o.line for o in origins], np.int64),
+        origins=np.array([[texts[t] for t in origin_text], number], np.int32).T.copy(),
+        lines=np.array(line, np.int64),
         labels=np.array([labels[f.labels] for f in listed], np.int32),
         names=tuple(names), group_names=tuple(groups), origin_texts=tuple(texts), label_origins=tuple(labels),
     )  # fmt: skip

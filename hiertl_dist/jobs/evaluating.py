@@ -98,7 +98,7 @@ def evaluate_frames(
     if executor is None:
         parts = [task(chunk) for chunk in chunks]
     else:
-        executor.require_alike(sequence.identities, "frames")
+        executor.require_alike(lambda: sequence.identities, "frames")
         parts = executor.run(task, chunks, label=_label, what="evaluate", cost=_atoms)
     joined = _joined(sequence, chunks, parts, models)
     coverage = tuple([with_force(m, c) for c in own] for m, own in zip(models, joined.coverage, strict=True))
@@ -118,7 +118,7 @@ def _missing_in(
     task = partial(_met_in, lacking=lacking)
     if executor is None:
         return joined_missing(map(task, chunks))
-    executor.require_alike(chosen.identities, "frames")
+    executor.require_alike(lambda: chosen.identities, "frames")
     return joined_missing(
         executor.run(task, chunks, label=_label, what="look for types without coefficients", cost=_atoms)
     )

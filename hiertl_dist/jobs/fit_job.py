@@ -102,7 +102,7 @@ class _Work:
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
     frames, held_out = job.read_frames(executor.watch)
-    executor.require_alike([*frames.identities, *held_out.identities], "frames")
+    executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     notes = [*job.notes]
     frozen, _ = read_frozen(job, frames, executor, lambda line: notes.append(line.removeprefix("note: ")))
     labels = summarise_labels(joined_frames([frames, held_out]))
@@ -262,7 +262,7 @@ def fit_job(
         need_matplotlib()
     frames, held_out = job.read_frames(executor.watch)
     labels = tell_labels(frames, tell, held_out)
-    executor.require_alike([*frames.identities, *held_out.identities], "frames")
+    executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frozen, taken = read_frozen(job, frames, executor, tell)
     options = options_of(job)
     results = Results.of(job, frozen, executor, tell, climb=hierarchical, all_at_once=all_at_once)

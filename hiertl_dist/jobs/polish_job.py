@@ -136,7 +136,7 @@ def polish_job(
         )
     model = Model(read_parts(path))
     frames, held_out = job.read_frames(executor.watch)
-    executor.require_alike([*frames.identities, *held_out.identities], "frames")
+    executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)
     if job.block_fits:

@@ -159,7 +159,7 @@ def search_job(
     """
     drawn = _drawn(plot, tell)
     frames, held_out = job.read_frames(executor.watch)
-    executor.require_alike([*frames.identities, *held_out.identities], "frames")
+    executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, taken = read_frozen(job, frames, executor, tell)
     if taken is not None:
@@ -249,7 +249,7 @@ def summarise_job(
     """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
     settings = job.search or SearchSettings()
     frames, held_out = job.read_frames(executor.watch)
-    executor.require_alike(frames.identities, "frames")
+    executor.require_alike(lambda: frames.identities, "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)
     compile_kernels(job.basis, executor, tell, models=bool(frozen))

@@ -291,7 +291,7 @@ def survey(frames: Sequence[Frame], *, executor: Executor | None = None) -> Surv
     if not len(sequence):
         raise FrameError("survey: expected at least one frame, found none")
     if executor is not None:
-        executor.require_alike(sequence.identities, "frames")
+        executor.require_alike(lambda: sequence.identities, "frames")
     facts = sequence.facts
     counted, look = look_at_frames(sequence, executor)
     offsets, undetermined, left = energy_offsets(facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from dataclasses import replace
 
@@ -165,6 +166,18 @@ def test_the_plan_follows_from_frames_and_basis(plan):
     keys, others = ([s.key for s in make_plan(f, BASIS).segments] for f in (FRAMES, changed))
     assert keys == [s.key for s in plan.segments]
     assert [a == b for a, b in zip(keys, others, strict=True)] == [True] * (len(keys) - 1) + [False]
+
+
+def test_no_digest_is_made_before_a_key_is_asked_for(small_tiles):
+    frames = [replace(f) for f in FRAMES]
+    with executor("serial") as one:
+        segments = make_plan(frames, BASIS, executor=one).segments
+    assert not any("digest" in f.__dict__ for f in frames)
+    sent = pickle.dumps(segments[-1])
+    assert pickle.loads(sent).key == segments[-1].key
+    # what is sent has no other frames
+    assert len(sent) < len(pickle.dumps(frames)) / 2
+    assert len({s.key for s in segments}) == len({s.first for s in segments}) == len(segments)
 
 
 def test_too_much_memory_is_refused_with_both_numbers(plan, tmp_path):

@@ -183,7 +183,7 @@ class TestMPI:
             model = Model(random_parameters(basis, 1))
             mine = {0: frames, 1: frames[:4] + frames[3:4], 2: frames[:3]}[rank]
             with executor("mpi") as runner:
-                runner.require_alike([f.digest for f in frames], "frames")
+                runner.require_alike(lambda: [f.digest for f in frames], "frames")
                 for call in (
                     lambda: make_plan(mine, basis, blocks=["C"], executor=runner),
                     lambda: fit_hierarchy(mine, basis, executor=runner),
@@ -198,7 +198,7 @@ class TestMPI:
                     told = MPI.COMM_WORLD.gather(said)
                     if rank == 0:
                         print(len(set(told)), told[0])
-                runner.require_alike([], "frames")
+                runner.require_alike(lambda: [], "frames")
         """)
         )
         ended = python("-W", "error", script, ranks=3)
@@ -237,7 +237,7 @@ class TestMPI:
 def test_one_process_is_like_itself() -> None:
     with executor("serial") as runner:
         assert isinstance(runner, Executor)
-        runner.require_alike(["a"], "frames")
+        runner.require_alike(lambda: ["a"], "frames")
 
 
 def test_the_text_of_many_ranks() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hiertl_dist import Frame
-from hiertl_dist.frames.frame_table import Numbered, joined_tables, table_of
+from hiertl_dist.frames.frame_table import Numbered, joined_tables, numbered_origins, table_of
 from hiertl_dist.frames.labels import LabelOrigin
 
 ORIGINS = (
@@ -93,6 +93,14 @@ def test_no_table_of_nothing() -> None:
 @given(st.text(max_size=12))
 def test_an_origin_is_text_and_number(origin: str) -> None:
     assert str(Numbered.of(origin)) == origin
+
+
+ENDS = ("", "0", "7", "12", "1234567890", ", line 3", ", line ", "a", "a, frame ", "b7, frame ")
+
+
+@given(st.lists(st.lists(st.sampled_from(ENDS), max_size=4).map("".join), max_size=6))
+def test_many_origins_are_taken_apart_as_each_is(origins: list[str]) -> None:
+    assert numbered_origins(origins) == [Numbered.of(origin) for origin in origins]
 
 
 @given(st.text(max_size=8), st.integers(1, 10**9 - 1), st.integers(1, 10**18 - 1))
