@@ -210,12 +210,7 @@ class SetScan:
         wanted, members = self.wanted, self.members
         recipes = [wanted.blocks[b] for b in blocks]
         sizes = table.n_atoms[members].astype(np.int64)
-        frame = np.repeat(np.arange(len(members)), sizes)
-        # atoms of these frames: all from their first on
-        atoms = np.repeat(table.starts[members] - np.cumsum(sizes) + sizes, sizes) + np.arange(len(frame))
-        of_both = table.types[atoms] * np.int64(len(members)) + frame
-        counts = np.bincount(of_both, minlength=len(table.names) * len(members)).reshape(-1, len(members))
-        known = dict(zip(table.names, counts, strict=True))
+        atoms = {e: table.type_counts[members, k] for k, e in enumerate(table.names) if e in wanted.order}
         elements = wanted.basis.elements
         pairs = {}
         for _, a, b, p in wanted.known_pairs():
@@ -225,7 +220,7 @@ class SetScan:
         rows = [3 * sizes * table.has_forces[members], stresses, np.isfinite(table.energies[members])]
         none = np.zeros(len(members), np.int64)
         return FrameCounts(
-            elements, np.stack([known.get(e, none) for e in elements], axis=1), pairs, self._overlap(table, recipes),
+            elements, np.stack([atoms.get(e, none) for e in elements], axis=1), pairs, self._overlap(table, recipes),
             np.stack(rows, axis=1).astype(np.int64), table.pbc[members], self.seen.measure, self.seen.extent,
         )  # fmt: skip
 

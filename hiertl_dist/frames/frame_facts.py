@@ -274,11 +274,14 @@ def facts_of(frames: Sequence[Frame]) -> FrameFacts:
     group = np.empty(len(frames), np.int32)
     labels = np.empty(len(frames), np.uint8)
     energies = np.full(len(frames), np.nan)
+    species: tuple[str, ...] = ()
+    number = -1
     for i, frame in enumerate(frames):
-        number = known.get(frame.species)
-        if number is None:
-            own = Formula.of(frame.species)
-            number = known[frame.species] = formulas.setdefault(own, len(formulas))
+        if frame.species is not species:  # frames of a trajectory mostly have one tuple, whose hash takes a while
+            species = frame.species
+            if species not in known:
+                known[species] = formulas.setdefault(Formula.of(species), len(formulas))
+            number = known[species]
         formula[i] = number
         group[i] = groups.setdefault(frame.group, len(groups))
         labels[i] = label_bits(frame)

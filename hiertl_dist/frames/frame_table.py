@@ -18,7 +18,7 @@ import numpy as np
 from .frame import checked_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -147,6 +147,13 @@ class FrameTable:
             words[:, word] = np.bitwise_or.reduceat(own, self.starts[:-1])
         return words
 
+    @cached_property
+    def type_counts(self) -> NDArray[np.int64]:
+        """(n, names) atoms of each type in each frame."""
+        width = len(self.names)
+        first = np.repeat(np.arange(0, width * len(self), width), self.n_atoms)
+        return np.bincount(first + self.types, minlength=width * len(self)).reshape(-1, width)
+
     def origin(self, index: int) -> str:
         """Where a frame came from, for messages."""
         text, number = self.origins[index].tolist()
@@ -168,10 +175,14 @@ class FrameTable:
         )  # fmt: skip
 
     def __iter__(self) -> Iterator[Frame]:
-        return (self.frame(i) for i in range(len(self)))
+        return self._frames(lambda part: part)
 
     def separate_frames(self) -> Iterator[Frame]:
         """All frames, each with arrays of its own, so that one that is kept keeps no more than itself."""
+        return self._frames(np.copy)
+
+    def _frames(self, own: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Iterator[Frame]:
+        """All frames, with what ``own`` makes of their parts of the table's arrays."""
         pieces = zip(
             self.starts[:-1].tolist(), self.starts[1:].tolist(), self.pbc.tolist(), self.energies.tolist(),
             self.has_forces.tolist(), np.isnan(self.stresses).sum(axis=1).tolist(), self.groups.tolist(),
@@ -185,10 +196,10 @@ class FrameTable:
             if species is None:
                 species = known[key] = tuple([self.names[t] for t in types.tolist()])
             yield checked_frame(
-                species=species, positions=self.positions[first:last].copy(),
-                cell=self.cells[k].copy() if any(pbc) else None, energy=None if energy != energy else energy,
-                forces=self.forces[first:last].copy() if forces else None,
-                stress=self.stresses[k].copy() if lacking < 6 else None, group=self.group_names[group],
+                species=species, positions=own(self.positions[first:last]),
+                cell=own(self.cells[k]) if any(pbc) else None, energy=None if energy != energy else energy,
+                forces=own(self.forces[first:last]) if forces else None,
+                stress=own(self.stresses[k]) if lacking < 6 else None, group=self.group_names[group],
                 origin=self.origin(k), pbc=tuple(pbc), labels=self.label_origins[label],
             )  # fmt: skip
 
@@ -242,10 +253,12 @@ def table_of(frames: Iterable[Frame]) -> FrameTable:
     origin_text, number, line = zip(*numbered_origins(f.origin for f in listed), strict=True)
     nothing = np.full(6, np.nan)
     types: list[NDArray[np.int16]] = []
-    for before, frame in zip((None, *listed[:-1]), listed, strict=True):
+    species: tuple[str, ...] = ()
+    for frame in listed:
         # frames that follow one another mostly have the same atoms in the same order
-        alike = before is not None and frame.species == before.species
+        alike = frame.species is species or frame.species == species
         types.append(types[-1] if alike else np.array([names[s] for s in frame.species], np.int16))
+        species = frame.species
     return FrameTable(
         np.array([len(f) for f in listed], np.int32),
         types=np.concatenate(types),
