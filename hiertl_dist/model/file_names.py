@@ -1,0 +1,40 @@
+"""Names of files of results, and whether a file has that of another: whole files may be swapped, too."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..errors import HiertlError
+from ..frames.element_set import ElementSet
+
+ENDINGS: Final = (".solution.npz", ".params.txt")
+"""Of the two files of a solution: all of it, and its parameters."""
+
+WHOLE: Final = ("model", "all_at_once")
+"""What comes before these endings where it is no block."""
+
+
+def result_of(name: str) -> str:
+    """What a file of results is of by its name: a block, or one of WHOLE; nothing if the name is any other."""
+    for ending in ENDINGS:
+        if name.endswith(ending):
+            stem = name.removesuffix(ending)
+            try:
+                return stem if stem in WHOLE else ElementSet.parse(stem)
+            except HiertlError:
+                return ""
+    return ""
+
+
+def swapped_name(written: str, name: str) -> str:
+    """What is wrong with the name of a file of results that was written by another; nothing if it is all right.
+
+    A file may get any name; that of other results is a mistake.
+    """
+    before, now = result_of(written), result_of(name)
+    if not before or not now or before == now:
+        return ""
+    return (
+        f"it was written as {written}, and has the name of another file of results: expected one of {now}, found one of "
+        f"{before}; files were swapped, or copied over one another: give it its name back, or one of its own"
+    )
