@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from ..errors import HiertlError
 from ..frames.element_set import ElementSet
 
 ENDINGS: Final = (".solution.npz", ".params.txt")
@@ -13,16 +13,18 @@ ENDINGS: Final = (".solution.npz", ".params.txt")
 WHOLE: Final = ("model", "all_at_once")
 """What comes before these endings where it is no block."""
 
+_BLOCK: Final = re.compile(r"(?:[A-Z][a-z]?)+|[A-Z][a-z]?[0-9]*(?:-[A-Z][a-z]?[0-9]*)*")
+"""Names of blocks of elements and of labelled elements: a bead may be called anything, and a file of a user, too."""
+
 
 def result_of(name: str) -> str:
     """What a file of results is of by its name: a block, or one of WHOLE; nothing if the name is any other."""
     for ending in ENDINGS:
         if name.endswith(ending):
             stem = name.removesuffix(ending)
-            try:
-                return stem if stem in WHOLE else ElementSet.parse(stem)
-            except HiertlError:
-                return ""
+            if stem in WHOLE:
+                return stem
+            return ElementSet.parse(stem) if _BLOCK.fullmatch(stem) else ""
     return ""
 
 
