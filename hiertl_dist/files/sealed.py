@@ -1,8 +1,9 @@
-"""JSON files that hold the SHA-256 of what they say, and a copy of each beside it, which ``store repair`` goes back to."""
+"""JSON files that hold the SHA-256 of what they say, each with a copy beside it that ``store repair`` goes back to."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StoreError
@@ -44,9 +45,7 @@ def unsealed(content: dict[str, Any], path: Path, way_on: str) -> dict[str, Any]
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: cannot be read: {error}; {way_on}") from error
     if expected != digest:
-        raise StoreError(
-            f"{path}: expected SHA-256 {expected}, found {digest}: it was changed or damaged; {way_on}"
-        )  # fmt: skip
+        raise StoreError(f"{path}: expected SHA-256 {expected}, found {digest}: it was changed or damaged; {way_on}")
     return plain
 
 
@@ -68,6 +67,16 @@ def write_twice(path: Path, data: bytes) -> None:
     for place in reversed(both) if path.exists() else both:
         with replacing(place) as stream:
             stream.write(data)
+
+
+def renew_copy(path: Path) -> None:
+    """Write the copy of a whole file again where a process that was killed has left another one, or none."""
+    data = path.read_bytes()
+    with suppress(FileNotFoundError):
+        if copy_of(path).read_bytes() == data:
+            return
+    with replacing(copy_of(path)) as stream:
+        stream.write(data)
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from ..errors import StoreError
 from ..evaluation.frame_rows import widest_ranges
 from ..files.json_files import digest_of
 from ..files.paths import ASIDE
+from ..files.sealed import copy_of
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group
 from ..model.basis import Basis
@@ -26,6 +27,7 @@ from .reduction import Summaries
 from .store_names import named_summaries
 from .stored_pooling import sources_of
 from .summary_batches import agreed, as_json
+from .summary_index import INDEX
 from .summary_store import SummaryStore
 
 if TYPE_CHECKING:
@@ -244,7 +246,7 @@ def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = Tru
     A folder named by the first digits of their digest; or another one there that was made with the same but for blocks,
     which it gets too. Where ``path`` itself is a store, it is that one, if it fits; ``check``: an error if not.
     """
-    if (path / "index.json").exists():
+    if (path / INDEX).exists() or copy_of(path / INDEX).exists():
         try:
             names_with(path, SummaryStore.open(path).settings, settings)
         except StoreError:
@@ -252,8 +254,8 @@ def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = Tru
                 raise
         return path
     own = path / digest_of(as_json(settings))[:DIGITS]
-    if not (own / "index.json").exists():
-        for folder in sorted(p.parent for p in path.glob("*/index.json") if ASIDE not in p.parent.name):
+    if not (own / INDEX).exists() and not copy_of(own / INDEX).exists():
+        for folder in sorted(p.parent for p in path.glob(f"*/{INDEX}") if ASIDE not in p.parent.name):
             with suppress(StoreError):
                 names_with(folder, SummaryStore.open(folder).settings, settings)
                 return folder

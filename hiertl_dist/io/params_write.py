@@ -50,11 +50,11 @@ def write_parameters(
     """Write a parameter file; a file of that name is replaced only once the new one is complete.
 
     Values are in kcal/mol and Å with 17 significant digits, so that :func:`read_parameters` gives back the same basis
-    and the same coefficients to the bit. A comment has the checksum of its lines, which the reader compares. Masses are those of the basis, else of the elements; 0 and a comment stand for
-    one that is not known. Two-body and one-body types that the basis leaves out are written as zeros (the other
-    programs read a fixed number of lines) and named in a comment. Note that those programs put the penalty on every
-    pair, also on those. chimes_calculator knows MORSE only and refuses a file with another transform; chimes_md reads
-    it.
+    and the same coefficients to the bit; a comment has the checksum of the lines, which it compares. Masses are those
+    of the basis, else of the elements; 0 and a comment stand for one that is not known. Two-body and one-body types
+    that the basis leaves out are written as zeros (the other programs read a fixed number of lines) and named in a
+    comment. Note that those programs put the penalty on every pair, also on those. chimes_calculator knows MORSE only
+    and refuses a file with another transform; chimes_md reads it.
 
     Parameters
     ----------

@@ -67,6 +67,7 @@ TOGETHER: Final = "all_at_once"
 FIXED: Final = (MODEL, REPORT, SEARCH, *NAMES, *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)))
 """Names of all files of results but those of solutions, see :func:`solution_files`."""
 
+
 def solution_files(name: str, folder: Path) -> tuple[Path, Path]:
     """The files of a solution: all of it, and its parameters."""
     return folder / f"{name}{ENDINGS[0]}", folder / f"{name}{ENDINGS[1]}"

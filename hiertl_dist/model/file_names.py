@@ -37,6 +37,6 @@ def swapped_name(written: str, name: str) -> str:
     if not before or not now or before == now:
         return ""
     return (
-        f"it was written as {written}, and has the name of another file of results: expected one of {now}, found one of "
+        f"it was written as {written}, and has the name of other results: expected those of {now}, found those of "
         f"{before}; files were swapped, or copied over one another: give it its name back, or one of its own"
     )

@@ -192,7 +192,9 @@ class Solution(Shown, card=solution_card):
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as data:
                 text, coefficients = str(data["meta"]), data["coefficients"]
                 if "sha256" in data.files and _sha256(coefficients, text) != str(data["sha256"]):
-                    raise ParameterFileError(f"{path}: its content is not that of its SHA-256: it was damaged; {_AGAIN}")
+                    raise ParameterFileError(
+                        f"{path}: its content is not that of its SHA-256: it was damaged; {_AGAIN}"
+                    )
             meta = json.loads(text)
             if fault := swapped_name(str(meta.get("file", "")), Path(path).name):
                 raise ParameterFileError(f"{path}: {fault}")

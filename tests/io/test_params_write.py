@@ -238,10 +238,11 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(written: Path, tmp_path: Pa
         changed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(changed)
         try:
-            assert_same(read_parameters(path), model)
-        except ParameterFileError as error:
-            assert str(path) in str(error)
+            read = read_parameters(path)
+        except ParameterFileError:
             refused += 1
+        else:
+            assert_same(read, model)
     assert refused > len(places) // 2
 
 
