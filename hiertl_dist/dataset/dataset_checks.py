@@ -45,7 +45,7 @@ def dataset_faults(folder: Path) -> Iterator[Fault]:
         yield Fault(folder / META, _plain(error), "it is written again", partial(write_description, folder))
     if not is_dataset(folder):
         return
-    main = [*kept_twice(folder / INDEX, checked_index, "without it, import the data into another folder")]
+    main = [*kept_twice(folder / INDEX, checked_index, "import the data into another folder", _has_ledgers)]
     yield from main
     if any(fault.file == folder / INDEX for fault in main):
         return
@@ -60,6 +60,17 @@ def dataset_faults(folder: Path) -> Iterator[Fault]:
             yield Fault(chunks.folder / META, fault, remedy, partial(write_array, chunks, n_chunks(index, array)))
     for number, part in enumerate(index.parts):
         yield from _part_faults(folder, index, number, part)
+
+
+def _has_ledgers(path: Path) -> bool:
+    """Whether an index is of the parts whose ledgers are in its folder."""
+    index = checked_index(path)
+    for part, digest in zip(index.parts, index.ledgers, strict=True):
+        try:
+            read_ledger(path.parent, part.number, digest)
+        except StoreError:
+            return False
+    return True
 
 
 def _part_faults(folder: Path, index: DatasetIndex, place: int, part: Part) -> Iterator[Fault]:

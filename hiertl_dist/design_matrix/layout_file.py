@@ -92,6 +92,19 @@ def require_layout_of(path: Path, layout: dict[str, Any], attributes: dict[str, 
             )
 
 
+def knows_ledger(path: Path) -> bool:
+    """Whether a layout has each tile that the ledger of its store says is complete."""
+    arrays = {name.replace("/", "."): entry["tiles"] for name, entry in checked_layout(path).get("arrays", {}).items()}
+    return all(p.stem in arrays.get(p.parent.name, {}) for p in (path.parent / "ledger").glob("*/*.json"))
+
+
+def require_own_layout(path: Path) -> None:
+    """Raise StoreError where a layout that differs from its copy is of another store: files were swapped."""
+    copy = copy_of(path)
+    if copy.exists() and path.exists() and copy.read_bytes() != path.read_bytes() and not knows_ledger(path):
+        raise StoreError(f"{path}: it lacks tiles that the ledger of the store has; {_way_on(path)}")
+
+
 def _way_on(path: Path) -> str:
     return repair_command(path.parent)
 

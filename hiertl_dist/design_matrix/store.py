@@ -22,7 +22,7 @@ from ..files.sealed import COPY
 from ..files.zarr_files import fit_array
 from ..text.display import Shown
 from .attributes_file import read_store_attributes, write_store_attributes
-from .layout_file import LAYOUT, read_layout, require_layout_of, write_layout
+from .layout_file import LAYOUT, read_layout, require_layout_of, require_own_layout, write_layout
 from .ledger import chunks_of, ledger_file, place_of
 from .store_frames import number_frames
 from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, is_store_folder, plan_tile
@@ -196,6 +196,7 @@ class DesignStore(Shown):
             An array has another number of columns, or a tile another number of rows.
         """
         with locked(self.path):
+            require_own_layout(self.path / LAYOUT)
             before, attributes = self.layout()["arrays"], self.attributes
             layout = deepcopy(self.layout())
             layout["groups"] = list(dict.fromkeys([*layout["groups"], *groups]))

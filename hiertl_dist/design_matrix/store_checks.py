@@ -14,7 +14,7 @@ from ..files.locks import locked
 from ..files.sealed import SEAL, copy_of
 from ..files.zarr_files import META, array_fault, group_fault, write_array, write_group
 from .attributes_file import checked_attributes, write_store_attributes
-from .layout_file import LAYOUT, checked_layout, require_layout_of, write_layout
+from .layout_file import LAYOUT, checked_layout, knows_ledger, require_layout_of, write_layout
 from .ledger import LEDGER, chunks_of, place_of
 from .store import DesignStore
 from .store_frames import FRAMES, read_digests
@@ -69,7 +69,7 @@ def _description_faults(folder: Path) -> Iterator[Fault]:
         return
     yield from (faults := [*kept_twice(folder / META, checked_attributes, AGAIN)])
     if (folder / LAYOUT).exists() or copy_of(folder / LAYOUT).exists() or any((folder / LEDGER).glob("*/*.json")):
-        yield from (more := [*kept_twice(folder / LAYOUT, checked_layout, AGAIN)])
+        yield from (more := [*kept_twice(folder / LAYOUT, checked_layout, AGAIN, knows_ledger)])
         faults += more
     if not any(fault.file in (folder / META, folder / LAYOUT) for fault in faults):
         yield from _contradictions(folder)

@@ -88,7 +88,9 @@ def mended(check: Callable[[], Iterable[Fault]]) -> tuple[list[Fault], list[Faul
     return done, left
 
 
-def kept_twice(path: Path, read: Callable[[Path], object], lost: str = "") -> Iterator[Fault]:
+def kept_twice(
+    path: Path, read: Callable[[Path], object], lost: str = "", fits: Callable[[Path], bool] | None = None
+) -> Iterator[Fault]:
     """What is wrong with a file that has a copy beside it, each of which mends the other.
 
     Parameters
@@ -99,6 +101,9 @@ def kept_twice(path: Path, read: Callable[[Path], object], lost: str = "") -> It
         Reads one of the two; raises StoreError or OSError where it is not as it was written.
     lost : str, optional
         What can be done where both are damaged.
+    fits : callable, optional
+        Whether one of the two goes with the other files of the store; asked where both are whole and they differ, as
+        they do if one was swapped, and if a process was killed between writing the one and the other.
     """
     problems: dict[Path, str] = {}
     for place in (path, copy_of(path)):
@@ -111,6 +116,11 @@ def kept_twice(path: Path, read: Callable[[Path], object], lost: str = "") -> It
     if path in problems and copy_of(path) in problems:
         yield Fault(path, problems[path], lost or "there is no whole copy of it")
         return
+    if not problems and fits and path.read_bytes() != copy_of(path).read_bytes() and not fits(path):
+        if fits(copy_of(path)):
+            problems[path] = "it does not go with the other files of the store, as its copy does"
+        else:
+            yield Fault(path, "neither it nor its copy, which differs, goes with the other files of the store", lost)
     for place, problem in problems.items():
         source = path if place == copy_of(path) else copy_of(path)
         remedy = "it is written again from the file" if source == path else "its copy takes its place"

@@ -9,7 +9,7 @@ from ..errors import StoreError
 from ..files.faults import Fault, kept_twice, mended, quarantined, unfinished
 from ..files.locks import locked
 from .frame_checks import require_sound
-from .summary_index import INDEX, KEY, checked_index
+from .summary_index import INDEX, KEY, checked_index, has_batches
 from .summary_store import OURS, SummaryStore, read_batch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def summary_faults(folder: Path) -> Iterator[Fault]:
     Fault
         Of the index, or else of each batch.
     """
-    main = [*kept_twice(folder / INDEX, checked_index, AGAIN)]
+    main = [*kept_twice(folder / INDEX, checked_index, AGAIN, has_batches)]
     yield from main
     if any(fault.file == folder / INDEX for fault in main):
         return

@@ -46,6 +46,11 @@ def checked_index(path: Path) -> dict[str, Any]:
     return unsealed(index, path, way_on)
 
 
+def has_batches(path: Path) -> bool:
+    """Whether the batches that an index names are in its folder."""
+    return all((path.parent / f"{i}.json").exists() for i in checked_index(path)["batches"])
+
+
 def write_index(folder: Path, settings: dict[str, Any], batches: list[str]) -> None:
     """Write an index and its copy."""
     write_sealed(folder / INDEX, {KEY: FORMAT, "settings": settings, "batches": batches})

@@ -65,7 +65,7 @@ from .summary_batches import (
     reduced_batch,
     require_known_blocks,
 )
-from .summary_index import FORMAT, INDEX, KEY, read_index, write_index
+from .summary_index import FORMAT, INDEX, KEY, has_batches, read_index, write_index
 
 __all__ = ["FORMAT", "Batch", "GroupEntry", "NewBatch", "SummaryStore"]
 
@@ -348,6 +348,8 @@ class SummaryStore:
     def _remove_leftovers(self) -> None:
         """Delete what killed writers and superseded batches left; files that are not ours stay. Needs the lock."""
         live = set(self._index()["batches"])
+        if not has_batches(self.path / INDEX):  # an index of another store tells nothing of these files
+            return
         for path in sorted(self.path.iterdir()):
             ours = OURS.fullmatch(path.name)
             if (ours and ours[1] not in live) or _PARTIAL.fullmatch(path.name):
