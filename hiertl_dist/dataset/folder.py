@@ -73,7 +73,7 @@ def begin(folder: Path) -> DatasetIndex:
             )
         write_description(folder)
     index = read_index(folder) if is_dataset(folder) else new_index()
-    _fit_arrays(folder, index, index)
+    _fit_arrays(folder, index)
     return index
 
 
@@ -98,9 +98,9 @@ def n_chunks(index: DatasetIndex, array: str) -> int:
     return index.parts[-1].next_frames if array.startswith("frames") else index.parts[-1].next_atoms
 
 
-def _fit_arrays(folder: Path, index: DatasetIndex, before: DatasetIndex) -> None:
+def _fit_arrays(folder: Path, index: DatasetIndex) -> None:
     for name in ARRAYS:
-        fit_array(folder, chunks_of(folder, name), n_chunks(index, name), n_chunks(before, name))
+        fit_array(folder, chunks_of(folder, name), n_chunks(index, name))
 
 
 def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
@@ -147,9 +147,8 @@ def finish(
     StoreError
         A ledger is not that of this import.
     """
-    before = index
     index = grown(index, (_own_ledger(folder, part, source) for part, source in parts), added)
-    _fit_arrays(folder, index, before)
+    _fit_arrays(folder, index)
     write_index(folder, index)
     number = index.parts[-1].number + 1
     while (left := ledger_path(folder, number)).exists():  # of a longer import that was not finished

@@ -197,15 +197,13 @@ class DesignStore(Shown):
         """
         with locked(self.path):
             require_own_layout(self.path / LAYOUT)
-            before, attributes = self.layout()["arrays"], self.attributes
-            layout = deepcopy(self.layout())
+            attributes, layout = self.attributes, deepcopy(self.layout())
             layout["groups"] = list(dict.fromkeys([*layout["groups"], *groups]))
             numbers = number_frames(self.path, layout, frames)
             for spec in specs:
                 plan_tile(layout, spec, chunk_rows, self.path)
             for name, entry in layout["arrays"].items():
-                chunks, n_before = chunks_of(self.path, name, entry), before.get(name, {"slots": 0})["slots"]
-                fit_array(self.path, chunks, entry["slots"], n_before)
+                fit_array(self.path, chunks_of(self.path, name, entry), entry["slots"])
             if provenance is not None:
                 attributes["provenance"] = [*attributes["provenance"], provenance]
             if provenance is not None or attributes["hiertl_dist"] != FORMAT:

@@ -63,14 +63,14 @@ def read_attributes(path: Path, way_on: str) -> dict[str, Any]:
     return attributes
 
 
-def array_fault(chunks: ChunkedRows, n_chunks: int) -> str:
-    """What is wrong with the ``zarr.json`` of an array of so many chunks; nothing if it says the same."""
+def array_fault(chunks: ChunkedRows, n_chunks: int | None = None) -> str:
+    """What is wrong with the ``zarr.json`` of an array of so many chunks, or of any number; nothing if it is right."""
     path = chunks.folder / META
     try:
         stored = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         return f"cannot be read: {error}"
-    wanted = json.loads(array_text(chunks, n_chunks))
+    wanted = json.loads(array_text(chunks, n_chunks or 0))
     if stored == wanted:
         return ""
     try:
@@ -84,7 +84,9 @@ def array_fault(chunks: ChunkedRows, n_chunks: int) -> str:
     )  # fmt: skip
     if not same or not whole:
         return "expected the array of the layout, found another"
-    return "" if shape == (n_chunks * chunks.rows, chunks.columns) else f"expected another shape, found {list(shape)}"
+    if n_chunks is None or shape == (n_chunks * chunks.rows, chunks.columns):
+        return ""
+    return f"expected {n_chunks} chunks of {chunks.rows} rows, found the shape {list(shape)}"
 
 
 def group_fault(path: Path) -> str:
@@ -109,8 +111,10 @@ def write_group(path: Path) -> None:
         stream.write(group_text())
 
 
-def fit_array(root: Path, chunks: ChunkedRows, n_chunks: int, before: int) -> None:
+def fit_array(root: Path, chunks: ChunkedRows, n_chunks: int) -> None:
     """Make ``zarr.json`` of an array, and of the groups above it, say what chunks there are.
+
+    What was of something else was damaged, which is logged.
 
     Parameters
     ----------
@@ -120,18 +124,14 @@ def fit_array(root: Path, chunks: ChunkedRows, n_chunks: int, before: int) -> No
         What the array's chunks are.
     n_chunks : int
         How many there are now.
-    before : int
-        How many there were; where ``zarr.json`` was of something else, it was damaged, which is logged.
     """
-    folders = [f for f in chunks.folder.parents if root in f.parents]
-    for path in (folder / META for folder in folders):
+    for path in (folder / META for folder in chunks.folder.parents if root in folder.parents):
         if fault := group_fault(path):
             if path.exists():
                 _log.warning("%s: %s; it is written again", path, fault)
             write_group(path)
     path = chunks.folder / META
-    if not array_fault(chunks, n_chunks):
-        return
-    if path.exists() and (fault := array_fault(chunks, before)):
+    if path.exists() and (fault := array_fault(chunks)):
         _log.warning("%s: %s; it is written again", path, fault)
-    write_array(chunks, n_chunks)
+    if array_fault(chunks, n_chunks):
+        write_array(chunks, n_chunks)

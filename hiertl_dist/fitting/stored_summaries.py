@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -167,6 +167,22 @@ class StoredGroups(Mapping[Group, RFactor]):
 
     def __reduce__(self) -> tuple[type[StoredGroups], tuple[Path]]:
         return StoredGroups, (self._path,)
+
+
+NEAR: Final = 100.0
+"""kcal/mol for an atom. Energies that lack as much more or less lose no digit that matters."""
+
+
+def zeros_as_stored(zeros: Mapping[str, float], batches: Sequence[Batch]) -> dict[str, float]:
+    """The zeros of a pass, by element, those of the store's first batch that has the element where they are near.
+
+    So the rows of a batch that was damaged, reduced again, become the same batch.
+    """
+    stored: dict[str, float] = {}
+    for batch in batches:
+        for element, zero in batch.info.get("zeros", {}).items():
+            stored.setdefault(element, float(zero))
+    return {e: stored[e] if abs(stored.get(e, np.inf) - x) <= NEAR else x for e, x in zeros.items()}
 
 
 def merge_all(factors: Sequence[RFactor]) -> RFactor:
