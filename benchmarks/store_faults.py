@@ -1,7 +1,8 @@
 """Single faults in files on disk: each is refused and named, mended by computing again, or changes no bit of a result.
 
 A bit is flipped, a file is cut, deleted, or swapped with another whole one of its kind (of the same store, of a store
-of other frames, or of one of another basis), in copies of a design store, a summary store, a data set and files of
+of other frames, or of one of another basis; files of results with others of the same folder, for one of the same name
+from another run tells nothing of itself), in copies of a design store, a summary store, a data set and files of
 results. Then what was made with it is made again: a fit from the store, a fit from the summaries, all frames, the
 coefficients. What is refused is mended by ``store repair`` (results: by copying back), and made once more.
 
@@ -203,15 +204,15 @@ def _inject(fault: Fault, place: Path, others: list[Path], rng: np.random.Genera
     if fault.fault == "deletion":
         path.unlink()
     elif fault.fault == "truncation":
-        path.write_bytes(whole[: rng.integers(len(whole))])
+        path.write_bytes(whole[: int(len(whole) * _share(rng))])
     elif fault.fault == "bit flip":
-        bit = int(rng.integers(8 * len(whole)))
+        bit = int(8 * len(whole) * _share(rng))
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8
         path.write_bytes(changed)
     else:
         candidates = [p for p in files if p != path]
-        candidates += [p for other in others for p in files_of(other / name, patterns)]
+        candidates += [p for other in others if name != "results" for p in files_of(other / name, patterns)]
         candidates = [p for p in candidates if p.read_bytes() != whole and p.suffix == path.suffix]
         if not candidates:
             return None
@@ -221,6 +222,11 @@ def _inject(fault: Fault, place: Path, others: list[Path], rng: np.random.Genera
             other.write_bytes(whole)
             return [path, other]
     return [path]
+
+
+def _share(rng: np.random.Generator) -> float:
+    """Where in a file something happens: anywhere, or, as often, near its beginning, for chunks are mostly padding."""
+    return float(rng.random() ** rng.choice((1, 12)))
 
 
 def run_fault(fault: Fault, world: World, others: list[Path], truth: dict[str, str], scratch: Path) -> tuple[str, str]:

@@ -217,7 +217,8 @@ def kills(folder):
         seen.append(found.id)
         leftovers += len(list(folder.iterdir())) > 6
         SummaryStore.create(folder, SETTINGS)
-        expected = {".lock", "index.json", "index.json.copy", *(f"{found.id}.{suffix}" for suffix in ("json", "frames", "f64"))}
+        own = {f"{found.id}.{suffix}" for suffix in ("json", "frames", "f64")}
+        expected = {".lock", "index.json", "index.json.copy", *own}
         assert {p.name for p in folder.iterdir()} == expected
     print(len(set(seen)), leftovers)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import StoreError
+from ..files.chunks import chunk_fault, writing
 from ..files.faults import Fault, kept_twice, mended, quarantined, unfinished
 from ..files.locks import locked
 from ..files.sealed import copy_of
@@ -89,10 +90,24 @@ def _part_faults(folder: Path, index: DatasetIndex, place: int, part: Part) -> I
                 file = chunks.path(part.first(array) + block * step // chunks.rows)
                 yield Fault(file, _plain(error), remedy, mend)
                 break
+        else:
+            again = partial(_write_again, folder, part, array, ledger["crc32c"])
+            for number in range(part.first(array), part.first(array) - (-part.rows(array) // chunks.rows)):
+                if fault := chunk_fault(chunks, number):
+                    way = "its frames are whole; what pads them is written again"
+                    yield Fault(chunks.path(number), fault, way, again)
 
 
 def _plain(error: Exception) -> str:
     return str(error).split(f"; {AGAIN}")[0].split("; 'hiertl-dist")[0]
+
+
+def _write_again(folder: Path, part: Part, array: str, crcs: Mapping[str, list[int]]) -> None:
+    """Write the chunks of a part whose rows are whole."""
+    rows = read_blocks(folder, part, array, np.arange(len(crcs[array])), crcs)
+    name = f"{folder}/{array}, part {part.number}"
+    with writing(chunks_of(folder, array), part.first(array), len(rows), name, finite=False) as tile:
+        tile.append(rows)
 
 
 def _ways_on(folder: Path, index: DatasetIndex, part: Part) -> tuple[str, Any]:

@@ -67,12 +67,44 @@ def _description_faults(folder: Path) -> Iterator[Fault]:
     if _is_of_format_1(folder):
         yield from _faults_of_format_1(folder)
         return
-    yield from (faults := [*kept_twice(folder / META, checked_attributes, AGAIN)])
+    faults = [*kept_twice(folder / META, checked_attributes, AGAIN, _goes_with_layout)]
     if (folder / LAYOUT).exists() or copy_of(folder / LAYOUT).exists() or any((folder / LEDGER).glob("*/*.json")):
-        yield from (more := [*kept_twice(folder / LAYOUT, checked_layout, AGAIN, knows_ledger)])
-        faults += more
-    if not any(fault.file in (folder / META, folder / LAYOUT) for fault in faults):
-        yield from _contradictions(folder)
+        faults += kept_twice(folder / LAYOUT, checked_layout, AGAIN, _goes_with_description)
+    yield from faults
+    if not any(fault.file in (folder / META, folder / LAYOUT) for fault in faults) and (folder / LAYOUT).exists():
+        try:
+            require_layout_of(folder / LAYOUT, checked_layout(folder / LAYOUT), checked_attributes(folder / META))
+        except StoreError as error:
+            yield Fault(folder / LAYOUT, _plain(error), AGAIN)
+
+
+def _goes_with_layout(path: Path) -> bool:
+    """Whether a description is of the store that the layout beside it is of."""
+    return _agree(path, next((p for p in _both(path.with_name(LAYOUT)) if _is_whole(p, checked_layout)), None))
+
+
+def _goes_with_description(path: Path) -> bool:
+    """Whether a layout is of the store that the description beside it is of, and has the tiles of the ledger."""
+    attributes = next((p for p in _both(path.with_name(META)) if _is_whole(p, checked_attributes)), None)
+    return knows_ledger(path) and (attributes is None or _agree(attributes, path))
+
+
+def _both(path: Path) -> tuple[Path, Path]:
+    return path, copy_of(path)
+
+
+def _is_whole(path: Path, read: Callable[[Path], object]) -> bool:
+    try:
+        read(path)
+    except (StoreError, OSError):
+        return False
+    return True
+
+
+def _agree(attributes: Path, layout: Path | None) -> bool:
+    if layout is None:
+        return True
+    return _is_whole(layout, lambda path: require_layout_of(path, checked_layout(path), checked_attributes(attributes)))
 
 
 def _is_of_format_1(folder: Path) -> bool:
@@ -90,41 +122,6 @@ def _faults_of_format_1(folder: Path) -> Iterator[Fault]:
             yield Fault(path, "expected a file, found none", AGAIN)
         except (StoreError, OSError) as error:
             yield Fault(path, _plain(error), AGAIN)
-
-
-def _contradictions(folder: Path) -> Iterator[Fault]:
-    """Where description and layout are whole, and of two stores: the one whose copy fits to the other is wrong."""
-    attributes, path = checked_attributes(folder / META), folder / LAYOUT
-    if not path.exists():
-        return
-    try:
-        require_layout_of(path, checked_layout(path), attributes)
-    except StoreError as error:
-        for wrong, fits in ((path, _copies_fit(folder, layout=True)), (folder / META, _copies_fit(folder, meta=True))):
-            if fits:
-                restore = kept_twice(wrong, _refusing(wrong))
-                yield from (Fault(wrong, _plain(error), f.remedy, f.mend) for f in restore)
-                return
-        yield Fault(path, _plain(error), AGAIN)
-
-
-def _copies_fit(folder: Path, *, layout: bool = False, meta: bool = False) -> bool:
-    """Whether layout and description fit to one another, one of them replaced by its copy."""
-    attributes = folder / META if not meta else copy_of(folder / META)
-    placed = folder / LAYOUT if not layout else copy_of(folder / LAYOUT)
-    try:
-        require_layout_of(placed, checked_layout(placed), checked_attributes(attributes))
-    except (StoreError, OSError):
-        return False
-    return True
-
-
-def _refusing(wrong: Path) -> Callable[[Path], None]:
-    def read(path: Path) -> None:
-        if path == wrong:
-            raise StoreError("it is of another store")
-
-    return read
 
 
 def _array_faults(folder: Path, layout: dict[str, Any]) -> Iterator[Fault]:

@@ -116,8 +116,10 @@ def kept_twice(
     if path in problems and copy_of(path) in problems:
         yield Fault(path, problems[path], lost or "there is no whole copy of it")
         return
-    if not problems and fits and path.read_bytes() != copy_of(path).read_bytes() and not fits(path):
-        if fits(copy_of(path)):
+    if not problems and path.read_bytes() != copy_of(path).read_bytes():
+        if fits is None or fits(path):
+            problems[copy_of(path)] = "it differs from the file that it is to be a copy of"
+        elif fits(copy_of(path)):
             problems[path] = "it does not go with the other files of the store, as its copy does"
         else:
             yield Fault(path, "neither it nor its copy, which differs, goes with the other files of the store", lost)
