@@ -99,6 +99,7 @@ def in_format_1(folder):
             (folder / f"{old.id}.{suffix}").unlink()
     index = {"hiertl_dist_summaries": 1, "settings": store.settings, "batches": sorted(ids)}
     (folder / "index.json").write_text(json.dumps(index | {"sha256": digest_of(index)}))
+    (folder / "index.json.copy").unlink()
 
 
 def files(folder):
@@ -214,9 +215,10 @@ def kills(folder):
         store.verify()
         (found,) = store.batches()
         seen.append(found.id)
-        leftovers += len(list(folder.iterdir())) > 5
+        leftovers += len(list(folder.iterdir())) > 6
         SummaryStore.create(folder, SETTINGS)
-        expected = {".lock", "index.json", *(f"{found.id}.{suffix}" for suffix in ("json", "frames", "f64"))}
+        own = {f"{found.id}.{suffix}" for suffix in ("json", "frames", "f64")}
+        expected = {".lock", "index.json", "index.json.copy", *own}
         assert {p.name for p in folder.iterdir()} == expected
     print(len(set(seen)), leftovers)
 

@@ -77,6 +77,11 @@ def n_columns(basis, blocks=None):
     return design_rows([], basis, blocks).matrix.shape[1]
 
 
+def unchecked(text):
+    """A parameter file's text without its checksum, as one that was edited on purpose."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("! Checksum of the lines"))
+
+
 def labelled(frames, parameters):
     """The same frames with the labels that a model predicts: free of noise."""
     return [

@@ -13,6 +13,7 @@ from .look_commands import add_overwrite, look_parsers, reading_parser
 from .merging import add_model_options
 from .polish_command import polish_parser
 from .probes_command import probes_parser
+from .store_command import store_parser
 
 
 # long: a line for each option
@@ -90,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     add_model_options(one)
     add_overwrite(one)
     library_parser(verbs, common)
+    store_parser(verbs, common)
     probes_parser(verbs, common)
     one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
     one.add_argument("--executor", choices=KINDS, default="auto")

@@ -1,7 +1,8 @@
 """The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
-Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
-3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 130 interrupted.
+Exit codes: 0 done; 1 a task or a worker failed, ``store check`` found damage, or an unforeseen error; 2 the command
+line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .look_commands import look, reading_options
 from .merging import models_of, renamed, require_pairs
 from .polish_command import polish
 from .probes_command import probes
+from .store_command import run_store
 from .telling import teller
 
 if TYPE_CHECKING:
@@ -374,7 +376,7 @@ _VERBS = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, _executor), "plan": _plan,
     "polish": lambda given: polish(given, _executor), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
-    "merge": _merge, "library": run_library, "probes": probes, "doctor": _doctor, "demo": _demo,
+    "merge": _merge, "library": run_library, "store": run_store, "probes": probes, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

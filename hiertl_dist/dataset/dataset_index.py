@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from ..errors import MissingFileError, StoreError
-from ..files.json_files import json_text, write_json
+from ..files.json_files import json_text
 from ..files.paths import local_path
+from ..files.sealed import copy_of, repair_command, write_twice
 from ..frames.frame_facts import Formula, Formulas
+from ..text.words import shown
 from .parts import FORMAT, Part, label_origin_of, part_of
 
 if TYPE_CHECKING:
@@ -174,7 +176,7 @@ def write_index(folder: Path, index: DatasetIndex) -> None:
             for k, part in enumerate(index.parts)
         ],
     }  # fmt: skip
-    write_json(folder / INDEX, {**content, "sha256": _digest(content)})
+    write_twice(folder / INDEX, json_text({**content, "sha256": _digest(content)}).encode())
 
 
 def _digest(content: Mapping[str, Any]) -> str:
@@ -206,6 +208,10 @@ def read_index(path: str | Path) -> DatasetIndex:
         with (folder / INDEX).open("rb") as stream:
             status = os.fstat(stream.fileno())
     except (FileNotFoundError, NotADirectoryError) as error:
+        if copy_of(folder / INDEX).exists():
+            raise StoreError(
+                f"{folder / INDEX}: expected what says which frames there are, found no file; {repair_command(folder)}"
+            ) from error
         there = (
             ", an import that was not finished: import again to go on with it" if (folder / "ledger").is_dir() else ""
         )
@@ -217,13 +223,22 @@ def read_index(path: str | Path) -> DatasetIndex:
 
 @lru_cache(maxsize=8)
 def _parsed(folder: Path, stamp: tuple[int, ...]) -> DatasetIndex:
-    path = folder / INDEX
+    return checked_index(folder / INDEX)
+
+
+def checked_index(path: Path) -> DatasetIndex:
+    """What an index says. Raises FileNotFoundError, and StoreError where it is not as it was written."""
+    way_on = repair_command(path.parent)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise StoreError(f"{path}: expected format {FORMAT}, found {content['format']}; import the data again")
         if (found := _digest({k: v for k, v in content.items() if k != "sha256"})) != content["sha256"]:
-            raise StoreError(f"{path}: expected SHA-256 {content['sha256'][:12]}, found {found[:12]}: it was changed")
+            expected = shown(content["sha256"])
+            raise StoreError(f"{path}: expected SHA-256 {expected}, found {found[:12]}: it was changed; {way_on}")
+        if content["format"] != FORMAT:
+            raise StoreError(
+                f"{path}: expected format {FORMAT}, found {shown(content['format'])}: another version of this package "
+                "wrote it; use that one, or import the data into another folder"
+            )
         codes: dict[str, tuple[NDArray[np.int32], ...]] = {
             name: tuple(np.array(part[name], np.int32) for part in content["parts"]) for name in TEXTS
         }
@@ -232,12 +247,13 @@ def _parsed(folder: Path, stamp: tuple[int, ...]) -> DatasetIndex:
             tuple(content["groups"]), tuple(content["origins"]), tuple(map(label_origin_of, content["labels"])), codes,
             tuple(content["imports"]), tuple(part["ledger"] for part in content["parts"]),
         )  # fmt: skip
-    except StoreError:
+    except (StoreError, FileNotFoundError):
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path}: it is damaged: {type(error).__name__}: {error}; import the data again") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(f"{path}: it is damaged: {type(error).__name__}: {error}; {way_on}") from error
 
 
 def is_dataset(path: str | Path) -> bool:
-    """Whether a folder is a data set."""
-    return (local_path(path, "data set") / INDEX).is_file()
+    """Whether a folder is a data set, be it one that has lost its index."""
+    file = local_path(path, "data set") / INDEX
+    return file.is_file() or copy_of(file).is_file()

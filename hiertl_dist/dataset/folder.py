@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import zarr
-from zarr.codecs import Crc32cCodec
 
 from ..errors import StoreError
-from ..files.chunks import ChunkedRows
 from ..files.locks import locked
+from ..files.paths import replacing
+from ..files.sealed import COPY, repair_command
+from ..files.zarr_files import META, fit_array, group_text, read_attributes
+from ..text.words import shown
 from .dataset_index import DatasetIndex, grown, is_dataset, new_index, read_index, write_index
-from .parts import ARRAYS, CHUNK, FORMAT, Part, ledger_path, part_of, read_blocks, read_ledger
+from .parts import ARRAYS, FORMAT, Part, chunks_of, ledger_path, part_of, read_blocks, read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,27 +61,46 @@ def begin(folder: Path) -> DatasetIndex:
     StoreError
         Something else is there.
     """
-    if (folder / "zarr.json").exists():
-        group = zarr.open_group(folder, mode="r")
-        if (found := group.attrs.get("hiertl_dist_kind")) != KIND or group.attrs.get("format") != FORMAT:
-            what = f"{found} of format {group.attrs.get('format')}" if found else "another zarr group"
-            raise StoreError(f"{folder}: expected a data set of format {FORMAT} or an empty folder, found {what}")
+    if (folder / META).exists():
+        require_ours(folder)
+    elif is_dataset(folder):
+        raise StoreError(f"{folder / META}: expected what says what this is, found no file; {repair_command(folder)}")
     else:
-        others = [p for p in folder.iterdir() if not p.name.startswith(".lock") and p.suffix != ".partial"]
+        others = [p for p in folder.iterdir() if not p.name.startswith(".lock") and p.suffix not in (".partial", COPY)]
         if others:
             raise StoreError(
                 f"{folder}: expected an empty folder or a data set, found other files, such as {others[0].name}"
             )
-        zarr.create_group(folder, attributes={"hiertl_dist_kind": KIND, "format": FORMAT})
-    group = zarr.open_group(folder, mode="a")
-    for name, (dtype, columns, fill) in ARRAYS.items():
-        if name not in group:
-            group.create_array(
-                name, shape=(0, columns), chunks=(CHUNK[name.partition("/")[0]], columns), dtype=dtype,
-                fill_value=fill, compressors=[Crc32cCodec()], config={"write_empty_chunks": True},
-            )  # fmt: skip
-        ChunkedRows.open(folder / name)
-    return read_index(folder) if is_dataset(folder) else new_index()
+        write_description(folder)
+    index = read_index(folder) if is_dataset(folder) else new_index()
+    _fit_arrays(folder, index)
+    return index
+
+
+def require_ours(folder: Path) -> None:
+    """Raise StoreError where ``zarr.json`` is not that of a data set of a format that is known, or damaged."""
+    own = read_attributes(folder / META, repair_command(folder))
+    if (kind := own.get("hiertl_dist_kind")) != KIND or own.get("format") != FORMAT:
+        what = f"{shown(kind)} of format {shown(own.get('format'))}" if kind else "another zarr group"
+        raise StoreError(f"{folder}: expected a data set of format {FORMAT} or an empty folder, found {what}")
+
+
+def write_description(folder: Path) -> None:
+    """Write ``zarr.json`` of a data set."""
+    with replacing(folder / META) as stream:
+        stream.write(group_text({"hiertl_dist_kind": KIND, "format": FORMAT}))
+
+
+def n_chunks(index: DatasetIndex, array: str) -> int:
+    """How many chunks an array has."""
+    if not index.parts:
+        return 0
+    return index.parts[-1].next_frames if array.startswith("frames") else index.parts[-1].next_atoms
+
+
+def _fit_arrays(folder: Path, index: DatasetIndex) -> None:
+    for name in ARRAYS:
+        fit_array(folder, chunks_of(folder, name), n_chunks(index, name))
 
 
 def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
@@ -128,15 +148,9 @@ def finish(
         A ledger is not that of this import.
     """
     index = grown(index, (_own_ledger(folder, part, source) for part, source in parts), added)
-    group = zarr.open_group(folder, mode="a")
-    last = index.parts[-1]
-    for name, (_, columns, _) in ARRAYS.items():
-        rows = {"frames": last.next_frames, "atoms": last.next_atoms}[name.partition("/")[0]]
-        array = group[name]
-        assert isinstance(array, zarr.Array)
-        array.resize((rows * CHUNK[name.partition("/")[0]], columns))
+    _fit_arrays(folder, index)
     write_index(folder, index)
-    number = last.number + 1
+    number = index.parts[-1].number + 1
     while (left := ledger_path(folder, number)).exists():  # of a longer import that was not finished
         left.unlink()
         number += 1

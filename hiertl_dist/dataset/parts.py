@@ -4,6 +4,7 @@ Layout of the folder::
 
     zarr.json             attributes: what this is, and its format
     dataset.json          the parts that belong to it, in order; texts and formulas that frames have numbers of
+    dataset.json.copy     the same, for ``hiertl-dist store repair`` to go back to
     frames/numbers/       int32 (frames, 8): atoms, formula, group, labels, periodicity, text and number of the origin,
                           where labels came from
     frames/values/        float64 (frames, 16): energy, stress xx yy zz xy xz yz, three lattice vectors
@@ -63,7 +64,10 @@ ARRAYS: Final[Mapping[str, tuple[str, int, float]]] = {
 ZERO_ENERGY: Final = 8
 """The bit beside those of the periodicity that says that the energy is exactly 0 although there are forces."""
 
-AGAIN: Final = "import the data into another folder"
+AGAIN: Final = (
+    "'hiertl-dist store repair' of this folder mends what can be mended, and says how; else import the data into "
+    "another folder"
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,14 @@ def following(before: Part | None, frames: int, atoms: int) -> Part:
     return Part(before.number + 1, frames, atoms, before.next_frames, before.next_atoms)
 
 
+def chunks_of(folder: Path, array: str) -> ChunkedRows:
+    """The chunks of an array of a data set."""
+    dtype, columns, fill = ARRAYS[array]
+    return ChunkedRows(
+        folder / array, CHUNK[array.partition("/")[0]], columns, np.dtype(dtype).newbyteorder("<"), fill
+    )  # fmt: skip
+
+
 def ledger_path(folder: Path, number: int) -> Path:
     """The file that says that a part is complete."""
     return folder / "ledger" / f"{number:08d}.json"
@@ -150,7 +162,7 @@ def write_part(
     ledger_path(folder, part.number).unlink(missing_ok=True)  # of an import that stopped, whose chunks are written over
     crcs = {}
     for name, data in arrays.items():
-        chunks = ChunkedRows.open(folder / name)
+        chunks = chunks_of(folder, name)
         with writing(chunks, part.first(name), len(data), f"{folder}/{name}, part {part.number}", finite=False) as tile:
             tile.append(data)
         step = BLOCK[name.partition("/")[0]]
@@ -260,7 +272,7 @@ def read_blocks(
     if array not in crcs:
         return np.full(shape, fill, dtype)
     out = np.empty(shape, dtype)
-    chunks = ChunkedRows.open(folder / array)
+    chunks = chunks_of(folder, array)
     start = 0
     # blocks that follow one another are read at once
     for run in np.split(np.arange(len(blocks)), np.flatnonzero(np.diff(blocks) != 1) + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..errors import HiertlWarning, StoreError
 from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.energies import Model, predicted_rows
 from ..evaluation.frame_rows import InnerPolicy, rows_of
 from ..executors import borrowed
+from ..executors.launch import launched_first
 from ..frames.frame_sequence import joined_frames
 from ..frames.rows import SUMMARY_KINDS, atom_numbers, kind_codes, n_rows, row_targets
 from ..model.one_body import without_one_body
@@ -24,7 +27,8 @@ from ..text.cards import assembly_card
 from ..text.display import Shown
 from .planning import Need, Plan, check_plan, chunk_rows, make_plan
 from .store import DesignStore
-from .store_layout import LABEL_ARRAYS, TileSpec
+from .store_checks import repair_store
+from .store_layout import LABEL_ARRAYS, TileSpec, is_store_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -54,12 +58,15 @@ class Assembly(Shown, card=assembly_card):
         one.
     present : int
         Number of parts that were complete before.
+    repaired : tuple of str
+        What was damaged of the store: the file, and what was done about it.
     """
 
     store: DesignStore
     plan: Plan
     computed: int
     present: int
+    repaired: tuple[str, ...] = ()
 
 
 PART_BYTES: Final = 4 * 2**20
@@ -144,7 +151,8 @@ def assemble(
     executor : Executor, optional
         Who computes; default: mpirun's ranks, the current dask client, else a local cluster.
     verify : bool
-        Also compute again the tiles whose checksum does not match.
+        Read all of the store that is there, mend what is damaged, and compute again the tiles that are: also those of
+        other frames and frozen models, whose ledger entries are removed, so that the fit that needs them does.
     memory : int, optional
         Bytes that all workers may take together; default: what is available.
     plan : Plan, optional
@@ -188,13 +196,16 @@ def assemble(
             _prepare, basis=plan.basis, policy=plan.policy, specs=specs,
             chunk_rows=_chunk_rows(specs), frames=listed.digests, groups=listed.facts.groups(), verify=verify,
         )  # fmt: skip
-        missing, layout, numbers = runner.run(prepare, [Path(store)], label=str, what="prepare the store")[0]
+        (prepared,) = runner.run(prepare, [Path(store)], label=str, what="prepare the store")
+        missing, layout, numbers, repaired = prepared
         lacking = [p for p in parts if any((s.array, s.key) in missing for s in p.specs)]
         task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
                        policy=policy, frozen=tuple(frozen))  # fmt: skip
         items = _items(lacking, layout, _numbers_of(plan, numbers))
         runner.run(task, items, label=_label, what="assemble", cost=lambda w: w.seconds, kind=_kind)
-    return Assembly(DesignStore(Path(store)), plan, len(lacking), len(parts) - len(lacking))
+    if repaired and launched_first():
+        warnings.warn(f"{store}: it was damaged:\n  " + "\n  ".join(repaired), HiertlWarning, stacklevel=2)
+    return Assembly(DesignStore(Path(store)), plan, len(lacking), len(parts) - len(lacking), tuple(repaired))
 
 
 def _chunk_rows(specs: Sequence[TileSpec]) -> dict[str, int]:
@@ -276,11 +287,23 @@ def _items(
 def _prepare(
     path: Path, *, basis: Basis, policy: InnerPolicy, specs: Sequence[TileSpec], chunk_rows: dict[str, int],
     frames: NDArray[np.uint8], groups: Sequence[str], verify: bool,
-) -> tuple[set[tuple[str, str]], dict[str, Any], NDArray[np.int32]]:  # fmt: skip
-    """Make the store ready for these tiles; (array, key) of those that it lacks, its layout, numbers of frames."""
+) -> tuple[set[tuple[str, str]], dict[str, Any], NDArray[np.int32], list[str]]:  # fmt: skip
+    """Make the store ready for these tiles.
+
+    (array, key) of those that it lacks, its layout, numbers of frames, what was damaged.
+    """
+    repaired: list[str] = []
+    if verify and is_store_folder(path):
+        done, left = repair_store(path)
+        if left:
+            raise StoreError("\n".join(fault.text() for fault in left))
+        repaired += [fault.text() for fault in done]
     store = DesignStore.create(path, basis.to_dict(), basis.digest, policy)
     numbers = store.prepare(specs, chunk_rows, frames=frames, groups=groups, provenance=_provenance())
-    return {(s.array, s.key) for s in store.missing(specs, verify=verify)}, store.layout(), numbers
+    missing = store.missing(specs)
+    damaged = [ledger for s in missing if (ledger := store.ledger_path(s.array, s.key)).exists()]
+    repaired += [f"{ledger}: it is no ledger entry of this tile; the tile is computed again" for ledger in damaged]
+    return {(s.array, s.key) for s in missing}, store.layout(), numbers, repaired
 
 
 def _provenance() -> dict[str, Any]:

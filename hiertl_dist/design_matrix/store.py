@@ -1,12 +1,11 @@
 """``DesignStore``: tiles of design matrices in one zarr group, with a ledger of what is complete.
 
-What is where on disk: :mod:`hiertl_dist.design_matrix.store_layout`. zarr makes and grows the arrays; their chunks are
-written and read by :mod:`hiertl_dist.files.chunks`.
+What is where on disk: :mod:`hiertl_dist.design_matrix.store_layout`. Chunks are written and read by
+:mod:`hiertl_dist.files.chunks`, what zarr needs to read them by :mod:`hiertl_dist.files.zarr_files`.
 """
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,16 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
 from ..errors import IncompleteStoreError, StoreError
-from ..files.chunks import ChunkedRows, expect, read_tile, writing
-from ..files.json_files import write_json
+from ..files.chunks import expect, read_tile, writing
 from ..files.locks import locked
 from ..files.paths import local_path
+from ..files.sealed import COPY
+from ..files.zarr_files import fit_array
 from ..text.display import Shown
+from .attributes_file import read_store_attributes, write_store_attributes
+from .layout_file import LAYOUT, read_layout, require_layout_of, require_own_layout, write_layout
+from .ledger import chunks_of, ledger_file, place_of
 from .store_frames import number_frames
-from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, fit_array, plan_tile, read_layout, stores_in
+from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, is_store_folder, plan_tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,15 +62,10 @@ class DesignStore(Shown):
         Raises
         ------
         StoreError
-            There is none, or of another format.
+            There is none, or of another format; a file of it is damaged, which is named.
         """
         store = cls(local_path(path, "design store"))
-        if not (store.path / "zarr.json").exists() or "hiertl_dist" not in (attributes := store.attributes):
-            below = ", ".join(p.name for p in stores_in(store.path))
-            found = f"a folder of such: {below}" if below else "none"
-            raise StoreError(f"{path}: expected a design store, found {found}")
-        if attributes["hiertl_dist"] != FORMAT:
-            raise StoreError(f"{path}: expected store format {FORMAT}, found {attributes['hiertl_dist']}")
+        require_layout_of(store.path / LAYOUT, store.layout(), store.attributes)
         return store
 
     @classmethod
@@ -97,20 +94,19 @@ class DesignStore(Shown):
         folder = local_path(path, "design store")
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            if (folder / "zarr.json").exists():
+            if is_store_folder(folder):
                 store = cls.open(folder)
-            elif other := [p for p in folder.iterdir() if not p.name.startswith(".lock") and p.suffix != ".partial"]:
+            elif other := [
+                p for p in folder.iterdir() if not p.name.startswith(".lock") and p.suffix not in (".partial", COPY)
+            ]:
                 raise StoreError(
                     f"{path}: expected an empty folder or a design store, found other files, such as {other[0].name}"
                 )
             else:
-                # in one write, so that a process that is killed leaves a store or none (or a .partial file of zarr's)
+                # the first file is all of it, so that a process that is killed leaves a store or none
                 store = cls(folder)
-                zarr.create_group(
-                    folder,
-                    attributes={"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy,
-                                "provenance": []},
-                )  # fmt: skip
+                attributes = {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy}
+                write_store_attributes(folder, {**attributes, "provenance": []})
         store.require_made_with(basis, basis_digest, policy)
         return store
 
@@ -152,7 +148,7 @@ class DesignStore(Shown):
     @property
     def attributes(self) -> dict[str, Any]:
         """What the store says of itself: format, basis and its digest, policy, provenance of each assembly."""
-        return dict(zarr.open_group(self.path, mode="r").attrs)
+        return read_store_attributes(self.path)
 
     def layout(self) -> dict[str, Any]:
         """Which chunks each tile owns.
@@ -163,7 +159,7 @@ class DesignStore(Shown):
             ``{"groups": [...], "arrays": {name: {"chunk_rows", "slots", "tiles", …}}}``; not to be
             changed, for all readers share it.
         """
-        return read_layout(self.path / "layout.json")
+        return read_layout(self.path / LAYOUT)
 
     def prepare(
         self,
@@ -197,20 +193,22 @@ class DesignStore(Shown):
         Raises
         ------
         StoreError
-            An array has another number of columns.
+            An array has another number of columns, or a tile another number of rows.
         """
         with locked(self.path):
-            layout = deepcopy(self.layout())
+            require_own_layout(self.path / LAYOUT)
+            attributes, layout = self.attributes, deepcopy(self.layout())
             layout["groups"] = list(dict.fromkeys([*layout["groups"], *groups]))
             numbers = number_frames(self.path, layout, frames)
-            group = zarr.open_group(self.path, mode="a")
             for spec in specs:
                 plan_tile(layout, spec, chunk_rows, self.path)
             for name, entry in layout["arrays"].items():
-                fit_array(group, name, entry)
+                fit_array(self.path, chunks_of(self.path, name, entry), entry["slots"])
             if provenance is not None:
-                group.attrs["provenance"] = [*group.attrs["provenance"], provenance]  # type: ignore[misc]
-            write_json(self.path / "layout.json", layout)
+                attributes["provenance"] = [*attributes["provenance"], provenance]
+            if provenance is not None or attributes["hiertl_dist"] != FORMAT:
+                write_store_attributes(self.path, {**attributes, "hiertl_dist": FORMAT})
+            write_layout(self.path / LAYOUT, layout, attributes)
         return numbers
 
     def ledger_path(self, array: str, key: str) -> Path:
@@ -226,10 +224,10 @@ class DesignStore(Shown):
         Path
             The file, which is there once the tile is complete.
         """
-        return self.path / "ledger" / array.replace("/", ".") / f"{key}.json"
+        return ledger_file(self.path, array, key)
 
     def missing(self, specs: Iterable[TileSpec], *, verify: bool = False) -> list[TileSpec]:
-        """The tiles that are not complete.
+        """The tiles that are not complete, or whose ledger is damaged.
 
         Parameters
         ----------
@@ -243,25 +241,15 @@ class DesignStore(Shown):
         list of TileSpec
             Those that are missing, in their order.
         """
-        absent = []
+        layout, absent = self.layout(), []
         for spec in specs:
-            path = self.ledger_path(spec.array, spec.key)
-            if not path.exists():
-                absent.append(spec)
-            elif verify:
-                try:
+            try:
+                place_of(self.path, layout, spec.array, spec.key).crc()
+                if verify:
                     self.read(spec.array, spec.key)
-                except StoreError:
-                    absent.append(spec)
+            except (FileNotFoundError, IncompleteStoreError, StoreError):
+                absent.append(spec)
         return absent
-
-    def _place(self, array: str, key: str, layout: dict[str, Any] | None) -> tuple[ChunkedRows, int, int]:
-        """The array's chunks, the number of the tile's first one, and the tile's rows."""
-        entry = (layout or self.layout())["arrays"].get(array, {})
-        if key not in entry.get("tiles", {}):
-            raise IncompleteStoreError(f"{self.path}/{array}: no tile {key[:12]} was ever planned")
-        slot, _, rows = entry["tiles"][key]
-        return ChunkedRows.open(self.path / array), slot, rows
 
     def write(
         self,
@@ -289,13 +277,13 @@ class DesignStore(Shown):
         StoreError
             The data's shape is not the planned one, some of it is not finite, or of a type that would be cut.
         """
-        chunks, first, rows = self._place(array, key, layout)
-        with writing(chunks, first, rows, f"{self.path}/{array}, tile {key[:12]}") as tile:
+        place = place_of(self.path, layout or self.layout(), array, key)
+        with writing(place.chunks, place.first, place.rows, place.name) as tile:
             if isinstance(data, np.ndarray):
                 tile.append(data)
             else:
                 tile.append_all(data)
-        write_json(self.ledger_path(array, key), {"rows": rows, "crc32c": tile.crc})
+        place.complete(tile.crc)
 
     def read(
         self, array: str, key: str, layout: dict[str, Any] | None = None, out: NDArray[Any] | None = None
@@ -321,30 +309,29 @@ class DesignStore(Shown):
         IncompleteStoreError, StoreError, ValueError
             The tile was never written; what is on disk is not what was written; ``out`` has another shape or type.
         """
-        chunks, first, rows = self._place(array, key, layout)
-        name = f"{self.path}/{array}, tile {key[:12]}"
-        path = self.ledger_path(array, key)
-        if not path.exists():
-            raise IncompleteStoreError(f"{self.path}/{array}: tile {key[:12]} is not complete; run assemble again")
+        place = place_of(self.path, layout or self.layout(), array, key)
+        name, chunks = place.name, place.chunks
         if out is None:
-            out = np.empty((rows, chunks.columns), chunks.dtype)
-        elif out.shape != (rows, chunks.columns) or out.dtype != chunks.dtype:
+            out = np.empty((place.rows, chunks.columns), chunks.dtype)
+        elif out.shape != (place.rows, chunks.columns) or out.dtype != chunks.dtype:
             raise ValueError(
-                f"{name}: expected an array of {(rows, chunks.columns)}, {chunks.dtype}, to read into, "
+                f"{name}: expected an array of {(place.rows, chunks.columns)}, {chunks.dtype}, to read into, "
                 f"got {out.shape}, {out.dtype}"
             )
         try:
-            expected = int(json.loads(path.read_text())["crc32c"])
-        except (ValueError, KeyError, OSError) as error:
-            raise StoreError(f"{name}: cannot be read: {error}; {REPAIR}") from error
+            expected = f"{place.crc():08x}"
+        except FileNotFoundError as error:
+            raise IncompleteStoreError(
+                f"{self.path}/{array}: tile {key[:12]} is not complete; run assemble again"
+            ) from error
         try:
-            found = f"{read_tile(chunks, first, out):08x}"
+            found = f"{read_tile(chunks, place.first, out):08x}"
         except FileNotFoundError as error:
             found = f"no file {error.filename}"
         except (ValueError, OSError) as error:
             raise StoreError(f"{name}: cannot be read: {error}; {REPAIR}") from error
-        if found != f"{expected:08x}":
-            raise StoreError(f"{name}: expected CRC32C {expected:08x}, found {found}; {REPAIR}")
+        if found != expected:
+            raise StoreError(f"{name}: expected CRC32C {expected}, found {found}; {REPAIR}")
         return out
 
     def read_ahead(self, places: Iterable[tuple[str, str]]) -> Iterator[NDArray[Any]]:
@@ -364,7 +351,8 @@ class DesignStore(Shown):
         before: tuple[str, str] | None = None
         for place in places:
             with suppress(IncompleteStoreError, StoreError):
-                expect(*self._place(*place, None))
+                tile = place_of(self.path, self.layout(), *place)
+                expect(tile.chunks, tile.first, tile.rows)
             if before is not None:
                 yield self.read(*before)
             before = place

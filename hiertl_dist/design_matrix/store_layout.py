@@ -2,13 +2,14 @@
 
 Layout on disk::
 
-    zarr.json            attributes: format, basis and its digest, policy, provenance of each assembly
-    layout.json          which chunks each tile owns; names of the groups
+    zarr.json            attributes: format, basis and its digest, policy, provenance of each assembly, their SHA-256
+    layout.json          which chunks each tile owns; names of the groups; number and SHA-256 of the frames; its SHA-256
     frames.sha256        32 bytes for each frame: the digest of what has that number in labels/frame
+    *.copy               of zarr.json and layout.json: what ``hiertl-dist store repair`` goes back to
     blocks/CN/           float64 (rows, columns of the block), unweighted design rows
     labels/target/       float64 (rows, 1); labels/{kind,frame,atom,group}: int32 (rows, 1)
     offsets/<digest>/    float64 (rows, 1): what a frozen model predicts for each row
-    ledger/<array>/<tile>.json   written last, atomically: rows and CRC32C of a complete tile
+    ledger/<array>/<tile>.json   written last, atomically: whose it is, rows and CRC32C of a complete tile
 
 A tile owns whole chunks, so no two writers share one and there are no locks; rows that pad its last chunk stay
 NaN (−1 in integer arrays). A missing chunk reads as NaN, so the ledger, not the array, says what is complete.
@@ -16,15 +17,9 @@ NaN (−1 in integer arrays). A missing chunk reads as NaN, so the ledger, not t
 
 from __future__ import annotations
 
-import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
-
-import zarr
-from zarr.codecs import Crc32cCodec
 
 from ..errors import StoreError
 from ..files.paths import difference_lines
@@ -32,7 +27,9 @@ from ..files.paths import difference_lines
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""The newest format, which is written; format 1, whose layout has no SHA-256, is read, and becomes 2 when it grows."""
+
 LABEL_ARRAYS: Final = ("target", "kind", "frame", "atom", "group")
 
 
@@ -44,24 +41,6 @@ class TileSpec:
     key: str
     rows: int
     columns: int
-
-
-@lru_cache(maxsize=8)
-def _layout(path: Path, stamp: tuple[int, ...]) -> dict[str, Any]:
-    """What is in ``layout.json``, which readers ask for with every tile, parsed once for each ``stamp`` of the file."""
-    layout: dict[str, Any] = json.loads(path.read_text())
-    return layout
-
-
-def read_layout(path: Path) -> dict[str, Any]:
-    """What is in a store's ``layout.json``, shared by all who ask; an empty layout where there is no file."""
-    try:
-        # opened, for only then does a network's file system ask whether the file is still the one it knows
-        with path.open("rb") as stream:
-            status = os.fstat(stream.fileno())
-    except FileNotFoundError:
-        return {"groups": [], "arrays": {}}
-    return _layout(path, (status.st_mtime_ns, status.st_size, status.st_ino))
 
 
 def dtype_of(array: str) -> tuple[str, float]:
@@ -76,34 +55,22 @@ def plan_tile(layout: dict[str, Any], spec: TileSpec, chunk_rows: dict[str, int]
     Raises
     ------
     StoreError
-        The array has another number of columns.
+        The array has another number of columns, or the tile of rows.
     """
     entry = layout["arrays"].setdefault(
         spec.array, {"chunk_rows": chunk_rows[spec.array], "columns": spec.columns, "slots": 0, "tiles": {}}
     )
     if entry["columns"] != spec.columns:
         raise StoreError(f"{path}/{spec.array}: it has {entry['columns']} columns, this assembly {spec.columns}")
+    if spec.key in entry["tiles"] and entry["tiles"][spec.key][2] != spec.rows:
+        raise StoreError(
+            f"{path}/{spec.array}: tile {spec.key[:12]} has {entry['tiles'][spec.key][2]} rows, this assembly "
+            f"{spec.rows}; {WAYS_ON}"
+        )
     if spec.key not in entry["tiles"]:
         slots = -(-spec.rows // entry["chunk_rows"])
         entry["tiles"][spec.key] = [entry["slots"], slots, spec.rows]
         entry["slots"] += slots
-
-
-def fit_array(group: zarr.Group, name: str, entry: dict[str, Any]) -> None:
-    """Make or grow an array so that all chunks that its tiles own are in it."""
-    dtype, fill = dtype_of(name)
-    shape = (entry["slots"] * entry["chunk_rows"], entry["columns"])
-    if name not in group:
-        # dense random digits do not compress; the checksum is what a codec is wanted for
-        group.create_array(
-            name, shape=shape, chunks=(entry["chunk_rows"], entry["columns"]), dtype=dtype, fill_value=fill,
-            compressors=[Crc32cCodec()], config={"write_empty_chunks": True},
-        )  # fmt: skip
-    else:
-        array = group[name]
-        assert isinstance(array, zarr.Array)
-        if array.shape != shape:
-            array.resize(shape)
 
 
 def what_rows_depend_on(basis: dict[str, Any]) -> dict[str, Any]:
@@ -123,8 +90,13 @@ def differences(made_with: dict[str, Any], now: dict[str, Any]) -> str:
 def stores_in(path: Path) -> list[Path]:
     """The design stores right below a folder."""
     with suppress(OSError):
-        return sorted(p.parent for p in path.glob("*/zarr.json") if not (path / "zarr.json").exists())
+        return sorted({p.parent for p in path.glob("*/zarr.json") if not is_store_folder(path)})
     return []
+
+
+def is_store_folder(path: Path) -> bool:
+    """Whether a folder has a design store, be it one that has lost a file."""
+    return any((path / name).exists() for name in ("zarr.json", "layout.json"))
 
 
 WAYS_ON: Final = (

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import StoreError
 from ..files.paths import ASIDE
 from .store import DesignStore
-from .store_layout import stores_in
+from .store_layout import is_store_folder, stores_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def store_folder(path: Path, basis: Basis, policy: str, *, check: bool = True) -
     StoreError
         ``path`` itself is a store that was made with others, and ``check``: what differs is named.
     """
-    if (path / "zarr.json").exists():
+    if is_store_folder(path):
         if check:
             DesignStore.open(path).require_made_with(basis.to_dict(), basis.digest, policy)
         return path
@@ -49,7 +50,11 @@ def other_stores(path: Path, basis: Basis, policy: str) -> list[str]:
         return []
     notes = []
     for folder in (s for s in stores_in(path) if ASIDE not in s.name):
-        store = DesignStore.open(folder)
+        try:
+            store = DesignStore.open(folder)
+        except StoreError as error:  # which is none of this run's
+            notes.append(f"rows go to the new store {new_store}; another one can't be opened: {error}")
+            continue
         lines = store.differs_from(basis.to_dict(), basis.digest, policy).strip().splitlines()
         differs = "; ".join(line.strip() for line in lines[:3]) + (" …" if len(lines) > 3 else "")
         size = store.nbytes() / 2**20

@@ -318,6 +318,17 @@ def read_rows(chunks: ChunkedRows, first: int, start: int, out: NDArray[Any]) ->
         done += len(part)
 
 
+def chunk_fault(chunks: ChunkedRows, number: int) -> str:
+    """What is wrong with a whole chunk, rows that pad it too; nothing if it is as it was written."""
+    try:
+        _read_chunk(chunks, number, np.empty((chunks.rows, chunks.columns), chunks.dtype))
+    except FileNotFoundError:
+        return "expected a chunk, found no file"
+    except (ValueError, OSError) as error:
+        return str(error)
+    return ""
+
+
 def expect(chunks: ChunkedRows, first: int, rows: int) -> None:
     """Have the system read a tile from disk while other work is done, where it can; what is wrong shows on reading."""
     if not hasattr(os, "posix_fadvise"):  # macOS

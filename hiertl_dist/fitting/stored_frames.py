@@ -20,18 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import StoreError
-from ..files.json_files import digest_of, read_object
+from ..files.json_files import digest_of
+from ..files.sealed import read_checked, repair_command
 from ..frames.frame_records import PART, RECORD, FrameRecords, RecordTexts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIX: Final = ".frames"
-
-_WAY_ON: Final = (
-    "the file is damaged: copy it back from where there is another, or go on with --fresh, which makes a new store and "
-    "renames this one"
-)
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,7 @@ class StoredFrames:
 
     def __iter__(self) -> Iterator[FrameRecords]:
         """Raise FileNotFoundError, and StoreError where the file is not what was written."""
-        entry = self.entry
+        entry, way_on = self.entry, repair_command(self.path.parent)
         if entry.in_json:
             listed = _listed(self.path.with_suffix(".json"))
             yield from (listed.take(slice(first, first + PART)) for first in range(0, entry.count, PART))
@@ -106,7 +102,7 @@ class StoredFrames:
         with self.path.open("rb") as stream:
             size, expected = os.fstat(stream.fileno()).st_size, entry.count * RECORD.itemsize
             if size != expected:
-                raise StoreError(f"{self.path}: expected {expected} bytes, found {size}; {_WAY_ON}")
+                raise StoreError(f"{self.path}: expected {expected} bytes, found {size}; {way_on}")
             for k, digest in enumerate(entry.sha256):
                 first = k * entry.block
                 rows = np.empty(min(entry.block, entry.count - first), RECORD)
@@ -114,16 +110,21 @@ class StoredFrames:
                 if (read := _sha256(rows)) != digest:
                     raise StoreError(
                         f"{self.path}, frames {first} to {first + len(rows) - 1}: expected SHA-256 {digest}, found "
-                        f"{read}; {_WAY_ON}"
+                        f"{read}; {way_on}"
                     )
                 yield FrameRecords(rows, entry.groups, entry.compositions, entry.origins)
 
 
 def read_content(path: Path) -> dict[str, Any]:
     """What the JSON of a batch has. Raises FileNotFoundError, and StoreError where it is not what its name tells."""
-    content = read_object(path)
-    if (digest := digest_of(content)) != path.stem:
-        raise StoreError(f"{path}: expected SHA-256 {path.stem}, found {digest}")
+    way_on = repair_command(path.parent)
+    content = read_checked(path, way_on)
+    try:
+        digest = digest_of(content)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}; {way_on}") from error
+    if digest != path.stem:
+        raise StoreError(f"{path}: expected SHA-256 {path.stem}, found {digest}; {way_on}")
     return content
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ..errors import StoreError
 from ..evaluation.frame_rows import widest_ranges
 from ..files.json_files import digest_of
 from ..files.paths import ASIDE
+from ..files.sealed import copy_of
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group
 from ..model.basis import Basis
@@ -26,6 +27,7 @@ from .reduction import Summaries
 from .store_names import named_summaries
 from .stored_pooling import sources_of
 from .summary_batches import agreed, as_json
+from .summary_index import INDEX
 from .summary_store import SummaryStore
 
 if TYPE_CHECKING:
@@ -167,6 +169,22 @@ class StoredGroups(Mapping[Group, RFactor]):
         return StoredGroups, (self._path,)
 
 
+NEAR: Final = 100.0
+"""kcal/mol for an atom. Energies that lack as much more or less lose no digit that matters."""
+
+
+def zeros_as_stored(zeros: Mapping[str, float], batches: Sequence[Batch]) -> dict[str, float]:
+    """The zeros of a pass, by element, those of the store's first batch that has the element where they are near.
+
+    So the rows of a batch that was damaged, reduced again, become the same batch.
+    """
+    stored: dict[str, float] = {}
+    for batch in batches:
+        for element, zero in batch.info.get("zeros", {}).items():
+            stored.setdefault(element, float(zero))
+    return {e: stored[e] if abs(stored.get(e, np.inf) - x) <= NEAR else x for e, x in zeros.items()}
+
+
 def merge_all(factors: Sequence[RFactor]) -> RFactor:
     """One factor of several with the same columns; those of few rows first, for rows go below rows for nothing."""
     first, *others = sorted(factors, key=lambda f: f.rows)
@@ -244,7 +262,7 @@ def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = Tru
     A folder named by the first digits of their digest; or another one there that was made with the same but for blocks,
     which it gets too. Where ``path`` itself is a store, it is that one, if it fits; ``check``: an error if not.
     """
-    if (path / "index.json").exists():
+    if (path / INDEX).exists() or copy_of(path / INDEX).exists():
         try:
             names_with(path, SummaryStore.open(path).settings, settings)
         except StoreError:
@@ -252,8 +270,8 @@ def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = Tru
                 raise
         return path
     own = path / digest_of(as_json(settings))[:DIGITS]
-    if not (own / "index.json").exists():
-        for folder in sorted(p.parent for p in path.glob("*/index.json") if ASIDE not in p.parent.name):
+    if not (own / INDEX).exists() and not copy_of(own / INDEX).exists():
+        for folder in sorted(p.parent for p in path.glob(f"*/{INDEX}") if ASIDE not in p.parent.name):
             with suppress(StoreError):
                 names_with(folder, SummaryStore.open(folder).settings, settings)
                 return folder

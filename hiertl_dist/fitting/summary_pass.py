@@ -44,7 +44,7 @@ from .pass_notes import inside_notes, left_out_notes
 from .reduction import Summaries
 from .store_names import named_stores
 from .stored_pooling import pooling_of_pass
-from .stored_summaries import names_with, open_summaries, store_settings
+from .stored_summaries import names_with, open_summaries, store_settings, zeros_as_stored
 from .summary_store import NewBatch, SummaryStore
 
 if TYPE_CHECKING:
@@ -178,7 +178,8 @@ def reduced_once(
         todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
         # what energies lack is for views to say
-        energies = EnergyTerms(energy_terms(todo, basis, names, frozen, missing="zero").zeros)
+        zeros = energy_terms(todo, basis, names, frozen, missing="zero").zeros
+        energies = EnergyTerms(zeros_as_stored(zeros, batches))
         if len(todo):
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=store)  # fmt: skip

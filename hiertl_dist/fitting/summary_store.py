@@ -5,6 +5,7 @@ are a batch that supersedes an older one. What is there is never rewritten. All 
 write of the index. Layout on disk::
 
     index.json           the truth: format, settings, ids of the live batches; replaced atomically, last
+    index.json.copy      the same, for ``hiertl-dist store repair`` to go back to
     <batch id>.json      elements, blocks, tiles; texts and checksums of the records of frames; per group its label,
                          rows, width, targets, place and CRC32C
     <batch id>.frames    the records of the frames: RECORD of ``hiertl_dist.frames.frame_records`` for each
@@ -39,9 +40,10 @@ from ..algebra import RFactor
 from ..algebra.lapack import Vector
 from ..errors import StoreError
 from ..files.chunks import crc32c
-from ..files.json_files import digest_of, read_object, write_json
+from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path, replacing
+from ..files.sealed import copy_of, renew_copy, repair_command
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
@@ -63,16 +65,12 @@ from .summary_batches import (
     reduced_batch,
     require_known_blocks,
 )
+from .summary_index import FORMAT, INDEX, KEY, has_batches, read_index, write_index
 
-__all__ = ["Batch", "GroupEntry", "NewBatch", "SummaryStore"]
+__all__ = ["FORMAT", "Batch", "GroupEntry", "NewBatch", "SummaryStore"]
 
-FORMAT: Final = 2
-"""The newest format, which is written; those before are read."""
-
-_INDEX: Final = "index.json"
-_KEY: Final = "hiertl_dist_summaries"
-_OURS: Final = re.compile(r"([0-9a-f]{64})\.(?:f64|frames|json)")
-_PARTIAL: Final = re.compile(r"(?:index|new|[0-9a-f]{64})\.(?:f64|frames|json)\.[0-9a-f]{32}\.partial")
+OURS: Final = re.compile(r"([0-9a-f]{64})\.(?:f64|frames|json)")
+_PARTIAL: Final = re.compile(r"(?:index|new|[0-9a-f]{64})\.(?:f64|frames|json)(?:\.copy)?\.[0-9a-f]{32}\.partial")
 
 
 @dataclass(frozen=True)
@@ -124,11 +122,13 @@ class SummaryStore:
         store = cls(local_path(path, "summary store"))
         store.path.mkdir(parents=True, exist_ok=True)
         with locked(store.path):
-            if (store.path / _INDEX).exists():
+            if (store.path / INDEX).exists() or copy_of(store.path / INDEX).exists():
                 index = store._index()
                 merged = agreed(str(path), index["settings"], asked)
                 if merged != index["settings"]:
                     store._write_index(merged, index["batches"])
+                elif index[KEY] == FORMAT:
+                    renew_copy(store.path / INDEX)
             else:
                 names = sorted(p.name for p in store.path.iterdir())
                 if other := [n for n in names if not n.startswith(".lock") and not _PARTIAL.fullmatch(n)]:
@@ -152,7 +152,9 @@ class SummaryStore:
             except FileNotFoundError as error:
                 # superseded after the index was read, or lost
                 if self._index() == index:
-                    raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
+                    raise StoreError(
+                        f"{self.path}: expected {error.filename}, found no such file; {repair_command(self.path)}"
+                    ) from error
 
     def records(self, batch: Batch) -> StoredFrames:
         """The records of a batch's frames, read whenever they are gone through."""
@@ -270,7 +272,7 @@ class SummaryStore:
             There is no such batch or group, or what is on disk is not what was written: file, group, what was expected
             and what was found are named.
         """
-        path = self.path / f"{batch_id}.f64"
+        path, way_on = self.path / f"{batch_id}.f64", repair_command(self.path)
         try:
             batch = _batch(self.path, batch_id)
             stream = path.open("rb")
@@ -289,9 +291,9 @@ class SummaryStore:
                 size = stream.readinto(numbers.view(np.uint8).data)
                 where = f"{path}, group {label(group)}"
                 if size != numbers.nbytes:
-                    raise StoreError(f"{where}: expected {numbers.nbytes} bytes, found {size}")
+                    raise StoreError(f"{where}: expected {numbers.nbytes} bytes, found {size}; {way_on}")
                 if (crc := crc32c(numbers)) != entry.crc32c:
-                    raise StoreError(f"{where}: expected CRC32C {entry.crc32c:08x}, found {crc:08x}")
+                    raise StoreError(f"{where}: expected CRC32C {entry.crc32c:08x}, found {crc:08x}; {way_on}")
                 yield group, *factor_from(numbers, entry, where)
 
     def verify(self) -> None:
@@ -299,18 +301,27 @@ class SummaryStore:
         index = self._index()
         batches = self.batches()
         with while_reading(self.path):
-            require_sound(str(self.path), list(map(self._counted, batches)), index["settings"])
+            require_sound(str(self.path), list(map(self.counted, batches)), index["settings"])
         for batch in batches:
             try:
-                _read_batch(self.path, batch.id)  # and not what is remembered of it
-                size = (self.path / f"{batch.id}.f64").stat().st_size
+                read_batch(self.path, batch.id)  # and not what is remembered of it
+                self.require_whole_numbers(batch)
             except FileNotFoundError as error:
                 raise StoreError(f"{self.path}: expected {error.filename}, found no such file") from error
-            if size != 8 * batch.n_numbers:
-                raise StoreError(f"{self.path}/{batch.id}.f64: expected {8 * batch.n_numbers} bytes, found {size}")
             require_known_blocks(self.path, batch, index["settings"])
-            for _ in self.read_all(batch.id):
-                pass
+
+    def require_whole_numbers(self, batch: Batch) -> None:
+        """Read the numbers of a batch. Raises FileNotFoundError, and StoreError where they are not as written."""
+        path = self.path / f"{batch.id}.f64"
+        if (size := path.stat().st_size) != 8 * batch.n_numbers:
+            raise StoreError(f"{path}: expected {8 * batch.n_numbers} bytes, found {size}; {repair_command(self.path)}")
+        for _ in self.read_all(batch.id):
+            pass
+
+    def drop(self, batch_id: str) -> None:
+        """Let a batch no longer belong to the store, whose lock the caller has; its files stay."""
+        index = self._index()
+        self._write_index(index["settings"], [own for own in index["batches"] if own != batch_id])
 
     def nbytes(self) -> int:
         """Bytes on disk."""
@@ -323,28 +334,10 @@ class SummaryStore:
     # ---- inside
 
     def _index(self) -> dict[str, Any]:
-        path = self.path / _INDEX
-        try:
-            index = read_object(path)
-        except FileNotFoundError as error:
-            below = ", ".join(sorted(p.parent.name for p in self.path.glob(f"*/{_INDEX}")))
-            instead = f"a folder of such: {below}" if below else "none"
-            raise StoreError(f"{self.path}: expected a summary store, found {instead}") from error
-        if _KEY not in index:
-            raise StoreError(f"{self.path}: expected a summary store, found another {_INDEX}")
-        if index[_KEY] not in range(1, FORMAT + 1):
-            raise StoreError(
-                f"{self.path}: expected summary store format {FORMAT} or one before, found {index[_KEY]}: a newer "
-                "version of this package wrote it; use that one, or name another folder"
-            )
-        expected = index.pop("sha256", None)
-        if expected != digest_of(index):
-            raise StoreError(f"{path}: expected SHA-256 {expected}, found {digest_of(index)}")
-        return index
+        return read_index(self.path)
 
     def _write_index(self, settings: dict[str, Any], batches: list[str]) -> None:
-        content = {_KEY: FORMAT, "settings": settings, "batches": batches}
-        write_json(self.path / _INDEX, {**content, "sha256": digest_of(content)})
+        write_index(self.path, settings, batches)
 
     def _write_numbers(self, batch: Batch, factors: Mapping[Group, RFactor], squares: Mapping[Group, Vector]) -> None:
         with replacing(self.path / f"{batch.id}.f64") as stream:
@@ -355,8 +348,10 @@ class SummaryStore:
     def _remove_leftovers(self) -> None:
         """Delete what killed writers and superseded batches left; files that are not ours stay. Needs the lock."""
         live = set(self._index()["batches"])
+        if not has_batches(self.path / INDEX):  # an index of another store tells nothing of these files
+            return
         for path in sorted(self.path.iterdir()):
-            ours = _OURS.fullmatch(path.name)
+            ours = OURS.fullmatch(path.name)
             if (ours and ours[1] not in live) or _PARTIAL.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
@@ -373,28 +368,28 @@ class SummaryStore:
         with while_reading(self.path):
             # not the new ones, whose files may be damaged and are written again
             live = {i: _batch(self.path, i) for i in ids if i not in ours}
-            counted = list(map(self._counted, batches, frames))
+            counted = list(map(self.counted, batches, frames))
             for batch, own, given in zip(batches, counted, new, strict=True):
                 require_known_blocks(self.path, batch, settings)
                 for name in given.replaces:
                     if name in live:
-                        require_contained(str(self.path), self._counted(live[name]), own)
+                        require_contained(str(self.path), self.counted(live[name]), own)
                     elif batch.id not in ids:
                         raise StoreError(f"{self.path}: to be replaced: expected a live batch, found {name[:12]}")
             stay = [batch for batch in live.values() if batch.id not in gone]
-            require_sound(str(self.path), [*map(self._counted, stay), *counted], settings)
+            require_sound(str(self.path), [*map(self.counted, stay), *counted], settings)
         require_pooled_alike(str(self.path), [*stay, *batches])
         return sorted(batch.id for batch in (*stay, *batches))
 
-    def _counted(self, batch: Batch, records: StoredFrames | None = None) -> Counted:
+    def counted(self, batch: Batch, records: StoredFrames | None = None) -> Counted:
         """A batch and the records of its frames, which may wait to be renamed."""
         return Counted(batch.id, batch.blocks, batch.tiles, batch.frames.count, records or self.records(batch))
 
 
-def _read_batch(folder: Path, batch_id: str) -> Batch:
+def read_batch(folder: Path, batch_id: str) -> Batch:
     """The batch of a file. Raises FileNotFoundError, and StoreError where its content is not what its id tells."""
     return batch_from(read_content(folder / f"{batch_id}.json"))
 
 
-_batch = lru_cache(maxsize=256)(_read_batch)
+_batch = lru_cache(maxsize=256)(read_batch)
 """A batch never changes under its id, so that one read is enough."""

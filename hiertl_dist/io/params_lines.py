@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from ..files.paths import require_file
 from ..text.words import finite_number, ordinal, shown, whole_number
+from .params_checksum import checksum_fault
 from .params_sections import KEYWORD_LIKE, NOTE, WRITTEN_BY, Note, Sections
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class ParameterLines:
         self.line = 0
         self.text = ""
         self.pushed_back = False
-        self.sections = Sections(str(path))
+        self.sections = Sections(str(path), checksum_fault=checksum_fault(self.lines, file.name))
         self.seen: dict[str, int] = {}
         self.passed_over: list[tuple[int, str]] = []
         self.listed: tuple[int, int, str] | None = None

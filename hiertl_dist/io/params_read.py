@@ -45,11 +45,15 @@ def read_parameters(path: str | Path) -> Parameters:
     ------
     ParameterFileError
         The file is truncated, malformed, contradicts itself, or has charges or overbonding; file and line,
-        what was expected and what was found are named.
+        what was expected and what was found are named; or its lines are not those whose checksum it has.
     OSError
         The file cannot be read.
     """
-    return _Builder(scan(path)).parameters()
+    sections = scan(path)
+    parameters = _Builder(sections).parameters()
+    if sections.checksum_fault:  # after what is wrong with a line, which says more
+        raise ParameterFileError(f"{sections.path}: {sections.checksum_fault}")
+    return parameters
 
 
 class _Builder:

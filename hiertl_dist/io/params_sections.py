@@ -104,6 +104,9 @@ class Sections:
     notes: dict[str, list[Note]] = field(default_factory=dict)
     masses: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    checksum_fault: str = ""
+    """What the checksum that the package writes into its files says against this one."""
+
     complete: bool = False
     """Whether the package wrote the file, which leaves out no line that others may."""
 

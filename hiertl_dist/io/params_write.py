@@ -19,6 +19,7 @@ from ..model.basis import cluster_name, edges_of
 from ..model.blocks import pattern_of, type_powers
 from ..model.without_data import WAYS
 from .masses import MASSES
+from .params_checksum import THIS_FILE, checksum_line
 from .params_sections import COUNT_OF_BODY, NOTE, SECTION_OF_BODY, WRITTEN_BY, edge_permutations
 
 if TYPE_CHECKING:
@@ -49,11 +50,11 @@ def write_parameters(
     """Write a parameter file; a file of that name is replaced only once the new one is complete.
 
     Values are in kcal/mol and Å with 17 significant digits, so that :func:`read_parameters` gives back the same basis
-    and the same coefficients to the bit. Masses are those of the basis, else of the elements; 0 and a comment stand for
-    one that is not known. Two-body and one-body types that the basis leaves out are written as zeros (the other
-    programs read a fixed number of lines) and named in a comment. Note that those programs put the penalty on every
-    pair, also on those. chimes_calculator knows MORSE only and refuses a file with another transform; chimes_md reads
-    it.
+    and the same coefficients to the bit; a comment has the checksum of the lines, which it compares. Masses are those
+    of the basis, else of the elements; 0 and a comment stand for one that is not known. Two-body and one-body types
+    that the basis leaves out are written as zeros (the other programs read a fixed number of lines) and named in a
+    comment. Note that those programs put the penalty on every pair, also on those. chimes_calculator knows MORSE only
+    and refuses a file with another transform; chimes_md reads it.
 
     Parameters
     ----------
@@ -75,7 +76,11 @@ def write_parameters(
         The file cannot be written.
     """
     path = local_path(path, "parameter file")
-    text = "\n".join(_Writer(parameters, reduced).lines(list(comments))) + "\n"
+    lines = list(_Writer(parameters, reduced).lines(list(comments)))
+    plain = re.fullmatch(r"[\w.+-]+", path.name, re.ASCII) and not RESERVED.search(path.name)
+    own = next(i for i, line in enumerate(lines) if line.startswith(WRITTEN_BY))
+    lines.insert(own + 1, checksum_line("\n".join(lines).splitlines(), path.name if plain else THIS_FILE))
+    text = "\n".join(lines) + "\n"
     with replacing(path) as stream:
         stream.write(text.encode())
         stream.flush()

@@ -216,7 +216,7 @@ def assemble_job(
     return {
         "store": str(store), "computed": done.computed, "present": done.present,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
-        "labels": work.labels.as_dict(), "notes": work.notes,
+        "labels": work.labels.as_dict(), "notes": work.notes, "repaired": list(done.repaired),
     }  # fmt: skip
 
 

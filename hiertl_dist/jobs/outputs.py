@@ -18,6 +18,7 @@ from ..files.json_files import write_json
 from ..files.paths import move_to_earlier, replacing
 from ..fitting.block_order import blocks_in
 from ..model.blocks import blocks_of
+from ..model.file_names import ENDINGS
 from ..text.display import listed
 from .csv_tables import NAMES
 from .figures import figure_files, plot_parity
@@ -65,8 +66,6 @@ TOGETHER: Final = "all_at_once"
 
 FIXED: Final = (MODEL, REPORT, SEARCH, *NAMES, *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)))
 """Names of all files of results but those of solutions, see :func:`solution_files`."""
-
-ENDINGS: Final = (".solution.npz", ".params.txt")
 
 
 def solution_files(name: str, folder: Path) -> tuple[Path, Path]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +18,7 @@ from ..files.paths import replacing, require_file
 from ..text.display import Shown
 from ..text.result_cards import solution_card
 from .basis import Basis
+from .file_names import swapped_name
 from .parameters import Parameters, Penalty
 from .undetermined import undetermined_text
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT: Final = 1
+
+_AGAIN: Final = "copy it back from where there is another, or fit the block again"
 
 
 @dataclass(frozen=True)
@@ -151,10 +157,13 @@ class Solution(Shown, card=solution_card):
         meta = self.as_dict() | {
             "hiertl_dist_solution": FORMAT, "basis": self.parameters.basis.to_dict(),
             "penalty": [penalty.scale, penalty.distance],
-            "undetermined": [dict(d) for d in self.parameters.undetermined],
+            "undetermined": [dict(d) for d in self.parameters.undetermined], "file": path.name,
         }  # fmt: skip
+        coefficients, text = self.parameters.coefficients, json.dumps(meta)
         with replacing(path) as stream:
-            np.savez(stream, coefficients=self.parameters.coefficients, meta=np.array(json.dumps(meta)))
+            np.savez(
+                stream, coefficients=coefficients, meta=np.array(text), sha256=np.array(_sha256(coefficients, text))
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> Solution:
@@ -173,7 +182,7 @@ class Solution(Shown, card=solution_card):
         Raises
         ------
         ParameterFileError
-            Naming the file: it is no solution file, or one of another format.
+            Naming the file: it is no solution file, one of another format, damaged, or has the name of another block.
         MissingFileError
             There is no such file.
         """
@@ -181,17 +190,27 @@ class Solution(Shown, card=solution_card):
         try:
             # np.load leaves the file open where it is no archive
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-                return cls._of(json.loads(str(data["meta"])), data["coefficients"], str(path))
+                text, coefficients = str(data["meta"]), data["coefficients"]
+                if "sha256" in data.files and _sha256(coefficients, text) != str(data["sha256"]):
+                    raise ParameterFileError(
+                        f"{path}: its content is not that of its SHA-256: it was damaged; {_AGAIN}"
+                    )
+            meta = json.loads(text)
+            if fault := swapped_name(str(meta.get("file", "")), Path(path).name):
+                raise ParameterFileError(f"{path}: {fault}")
+            return cls._of(meta, coefficients, str(path))
         except (FileNotFoundError, ParameterFileError):
             raise
         except (
-            KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile
+            KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
+            struct.error, RuntimeError, OverflowError, MemoryError, IndexError,
         ) as error:  # fmt: skip
+            # the last ones for archives with a damaged head: encrypted, of unknown methods, of numbers without end
             # numpy takes any other file for a pickle, and advises to load it as one
             why = "it is none" if "pickle" in str(error) else repr(error)
             raise ParameterFileError(
                 f"{path}: expected a solution file (.npz, as Solution.save writes it), but: {why}; parameter files are "
-                "read by Model.read"
+                f"read by Model.read; where it is one, it is damaged: {_AGAIN}"
             ) from error
 
     @classmethod
@@ -215,3 +234,9 @@ class Solution(Shown, card=solution_card):
             meta["rmse"], {g: GroupResidual(**r) for g, r in meta["residuals"].items()}, tuple(meta["notes"]),
             meta.get("hyperparameters", {}), meta.get("prior", {}),
         )  # fmt: skip
+
+
+def _sha256(coefficients: NDArray[np.float64], meta: str) -> str:
+    whole = hashlib.sha256(np.ascontiguousarray(coefficients, "<f8").tobytes())
+    whole.update(meta.encode())
+    return whole.hexdigest()

@@ -304,7 +304,7 @@ class TestDamage:
         content[5] ^= 1
         file.write_bytes(content)
         monkeypatch.setattr(part_reader, "_arrays", Kept(0, lambda _: 1))
-        with pytest.raises(StoreError, match=rf"{array}, part 1, block 0: expected CRC32C .*; import the data"):
+        with pytest.raises(StoreError, match=rf"{array}, part 1, block 0: expected CRC32C .*import the data into"):
             read(data[7:14])
 
     def test_a_missing_file_is_no_array_of_nan(self, create, tmp_path):

@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import zarr
 
+from hiertl_dist.design_matrix.attributes_file import write_store_attributes
 from hiertl_dist.design_matrix.store import DesignStore
 from hiertl_dist.design_matrix.store_frames import read_digests
 from hiertl_dist.design_matrix.store_layout import LABEL_ARRAYS, TileSpec
 from hiertl_dist.errors import IncompleteStoreError, StoreError
+from hiertl_dist.files import sealed
 from hiertl_dist.files.chunks import TileWriter, crc32c
 from hiertl_dist.files.paths import free_disk
+from hiertl_dist.files.zarr_files import group_text
 
 ARRAY = "blocks/CN"
 CHUNK = 4
@@ -112,7 +115,7 @@ def test_the_ledger_is_written_after_the_rows(store, monkeypatch):
     def fail(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr("hiertl_dist.design_matrix.store.write_json", fail)
+    monkeypatch.setattr("hiertl_dist.design_matrix.ledger.write_json", fail)
     with pytest.raises(OSError, match="no space left"):
         store.write(ARRAY, A, data(A))
     assert len(contents(store)) == 1
@@ -122,7 +125,8 @@ def test_the_ledger_is_written_after_the_rows(store, monkeypatch):
 def test_the_ledger_holds_the_checksum_of_the_rows(store):
     store.write(ARRAY, C, data(C))
     entry = json.loads(store.ledger_path(ARRAY, C).read_text())
-    assert entry == {"rows": ROWS[C], "crc32c": crc32c(data(C))}
+    whose = {"format": 2, "array": ARRAY, "key": C, "first_chunk": 2}
+    assert entry == {**whose, "rows": ROWS[C], "crc32c": crc32c(data(C))}
     # the check value of CRC-32C in every catalogue of checksums
     assert crc32c(np.frombuffer(b"123456789", np.uint8)) == 0xE3069283
 
@@ -211,9 +215,32 @@ def test_opening_what_is_no_store_is_refused(tmp_path):
 
 
 def test_another_format_is_refused(store):
-    zarr.open_group(store.path, mode="a").attrs["hiertl_dist"] = 99
-    with pytest.raises(StoreError, match="expected store format 1, found 99"):
+    write_store_attributes(store.path, {**store.attributes, "hiertl_dist": 99})
+    with pytest.raises(StoreError, match="expected store format 2 or one before, found 99: a newer version"):
         DesignStore.open(store.path)
+
+
+def as_format_1(store):
+    """The store as versions before wrote it: no checksums but those of rows, no copies."""
+    layout = json.loads((store.path / "layout.json").read_text())
+    (store.path / "layout.json").write_text(json.dumps({key: layout[key] for key in ("groups", "arrays")}))
+    attributes = {**store.attributes, "hiertl_dist": 1}
+    (store.path / "zarr.json").write_bytes(group_text(attributes))
+    for path in (store.path / "ledger").glob("*/*.json"):
+        entry = json.loads(path.read_text())
+        path.write_text(json.dumps({key: entry[key] for key in ("rows", "crc32c")}))
+    for path in store.path.glob("*.copy"):
+        path.unlink()
+
+
+def test_a_store_of_format_1_is_read_and_becomes_one_of_format_2(store):
+    store.write(ARRAY, A, data(A))
+    as_format_1(store)
+    again = DesignStore.open(store.path)
+    np.testing.assert_array_equal(again.read(ARRAY, A), data(A))
+    again.prepare(specs(*ROWS), {ARRAY: CHUNK})
+    assert again.attributes["hiertl_dist"] == json.loads((store.path / "layout.json").read_text())["format"] == 2
+    assert again.missing(specs(*ROWS), verify=True) == specs(B, C)
 
 
 @pytest.mark.parametrize("left", ["zarr.json.0123456789abcdef.partial", "zarr.0123456789abcdef.partial"])
@@ -227,18 +254,19 @@ def test_a_store_whose_creation_was_killed_is_created_again(tmp_path, left):
 def test_a_store_is_created_in_one_write(tmp_path, monkeypatch):
     """A process that is killed after the first file has left a store, or nothing that is in the way of one."""
     written = []
-    original = zarr.storage.LocalStore.set
+    original = sealed.replacing
 
-    async def killed(self, key, value):
+    def killed(path):
         if written:
             raise RuntimeError("killed")
-        await original(self, key, value)
-        written.append(key)
+        written.append(path.name)
+        return original(path)
 
     with monkeypatch.context() as patch, contextlib.suppress(RuntimeError):
-        patch.setattr(zarr.storage.LocalStore, "set", killed)
+        patch.setattr(sealed, "replacing", killed)
         DesignStore.create(tmp_path, BASIS, "digest-1", "refuse")
     assert written == ["zarr.json"]
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".lock")] == ["zarr.json"]
     assert DesignStore.create(tmp_path, BASIS, "digest-1", "refuse").attributes["policy"] == "refuse"
 
 
@@ -503,6 +531,7 @@ def test_the_five_label_arrays_are_those_of_the_layout():
 
 def test_digests_that_stood_in_the_layout_go_on(store):
     digests = np.arange(64, dtype=np.uint8).reshape(2, 32)
+    as_format_1(store)
     path = store.path / "layout.json"
     before = json.loads(path.read_text())
     path.write_text(json.dumps({**before, "frames": [bytes(d).hex() for d in digests]}))
@@ -512,4 +541,7 @@ def test_digests_that_stood_in_the_layout_go_on(store):
     np.testing.assert_array_equal(read_digests(store.path), np.concatenate([digests, new]))
     (store.path / "frames.sha256").write_bytes(b"12345")
     with pytest.raises(StoreError, match=r"frames\.sha256: expected 32 bytes for each frame, found 5"):
+        store.prepare([], {}, frames=new)
+    (store.path / "frames.sha256").write_bytes(bytes(96))
+    with pytest.raises(StoreError, match=r"frames\.sha256: expected 3 frames of SHA-256"):
         store.prepare([], {}, frames=new)

@@ -33,6 +33,8 @@ from hiertl_dist.fitting import summary_batches, summary_store
 from hiertl_dist.fitting.summary_store import NewBatch, SummaryStore
 from hiertl_dist.frames.rows import SUMMARY_KINDS, Group
 
+INDEX = {"index.json", "index.json.copy"}
+
 
 @pytest.fixture
 def store(tmp_path):
@@ -171,7 +173,7 @@ def test_a_row_that_is_lost_or_counted_twice_is_found(store, rows, wrong):
         with pytest.raises(StoreError, match=r"group dft/force/C, fold 0: column 0: expected the norm of its rows"):
             store.add("C", ["C"], batch(1)[2], [], factors, squares)
     assert store.batches() == ()
-    assert set(files(store.path)) == {"index.json"}
+    assert set(files(store.path)) == INDEX
 
 
 @pytest.mark.parametrize(
@@ -280,7 +282,7 @@ def test_more_frames_are_one_more_batch_and_leave_the_others_alone(store):
     before = files(store.path)
     second = store.add(*batch(2))
     after = files(store.path)
-    assert {name for name in before if before[name] != after[name]} == {"index.json"}
+    assert {name for name in before if before[name] != after[name]} == INDEX
     assert set(after) - set(before) == {f"{second.id}.{suffix}" for suffix in ("f64", "frames", "json")}
     assert store.groups() == {group: sorted([first.id, second.id]) for group in (FORCE, ENERGY)}
     assert len(store.frames()) == 4

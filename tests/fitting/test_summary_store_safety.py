@@ -119,7 +119,7 @@ def test_a_flipped_byte_in_the_records_of_frames_is_found(store, monkeypatch):
     for where in range(0, path.stat().st_size, 41):
         flip(path, where)
         first = where // RECORD.itemsize // 3 * 3
-        text = rf"{made.id}\.frames, frames {first} to {min(first + 2, 7)}: expected SHA-256 .*--fresh"
+        text = rf"{made.id}\.frames, frames {first} to {min(first + 2, 7)}: expected SHA-256 .*store repair"
         for question in (store.verify, store.frames, lambda: store.add(*batch(2))):
             with pytest.raises(StoreError, match=text):
                 question()
@@ -128,7 +128,7 @@ def test_a_flipped_byte_in_the_records_of_frames_is_found(store, monkeypatch):
     for content in (whole[:-1], whole + b"1"):
         path.write_bytes(content)
         with pytest.raises(
-            StoreError, match=rf"\.frames: expected {len(whole)} bytes, found {len(content)}; .*--fresh"
+            StoreError, match=rf"\.frames: expected {len(whole)} bytes, found {len(content)}; .*store repair"
         ):
             store.verify()
     path.write_bytes(whole)
@@ -300,9 +300,12 @@ def test_batches_whose_index_is_lost_are_not_taken_for_leftovers(store):
     store.add(*batch(1))
     (store.path / "index.json").unlink()
     before = files(store.path)
-    with pytest.raises(StoreError, match=r"expected an empty folder or a summary store, found [0-9a-f]{64}"):
+    with pytest.raises(StoreError, match=r"index\.json: expected what says which batches there are, .*store repair"):
         SummaryStore.create(store.path, SETTINGS)
     assert files(store.path) == before
+    (store.path / "index.json.copy").unlink()
+    with pytest.raises(StoreError, match=r"expected an empty folder or a summary store, found [0-9a-f]{64}"):
+        SummaryStore.create(store.path, SETTINGS)
 
 
 # ---- killed writers and several of them

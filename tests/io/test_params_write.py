@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from synthetic import unchecked
 
 from hiertl_dist.errors import ParameterFileError
 from hiertl_dist.io.params_read import read_parameters
@@ -162,7 +163,7 @@ def test_what_is_written_reads_back_to_the_bit(model: Parameters, tmp_path: Path
 def test_the_order_of_atoms_and_rows_does_not_matter(model: Parameters, seed: int, tmp_path: Path) -> None:
     path = tmp_path / "params.txt"
     write_parameters(model, path)
-    path.write_text(shuffled(path.read_text(), np.random.default_rng(seed)))
+    path.write_text(shuffled(unchecked(path.read_text()), np.random.default_rng(seed)))
     assert_same(read_parameters(path), model)
 
 
@@ -219,6 +220,61 @@ def test_what_the_format_has_no_place_for_is_kept_in_comments(tmp_path: Path) ->
     at = lines.index("PAIRTYPE PARAMS: 0 C C")
     assert [line.split() for line in lines[at + 2 : at + 5]] == [[str(k), f"{0.0:.16e}"] for k in range(3)]
     assert_same(read_parameters(path), model)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("written") / "CN.params.txt"
+    write_parameters(small_model(), path, comments=["fitted on a Tuesday"])
+    return path
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(written: Path, tmp_path: Path) -> None:
+    whole, path = bytearray(written.read_bytes()), tmp_path / "CN.params.txt"
+    model, refused = read_parameters(written), 0
+    places = np.random.default_rng(3).integers(0, 8 * len(whole), 300).tolist()
+    for bit in places:
+        changed = whole.copy()
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            read = read_parameters(path)
+        except ParameterFileError:
+            refused += 1
+        else:
+            assert_same(read, model)
+    assert refused > len(places) // 2
+
+
+def test_what_does_not_change_a_model_agrees_with_the_checksum(written: Path, tmp_path: Path) -> None:
+    text, path = written.read_text(), tmp_path / "CN.params.txt"
+    for changed in (text.replace("\n", "\r\n"), "! found on a disk\n" + text, text + "\n", "\ufeff" + text):
+        path.write_text(changed, newline="")
+        assert_same(read_parameters(path), read_parameters(written))
+
+
+def test_an_edited_file_is_refused_until_its_checksum_is_deleted(written: Path, tmp_path: Path) -> None:
+    path = tmp_path / "CN.params.txt"
+    edited = written.read_text().replace("PENALTY SCALING: 10000", "PENALTY SCALING: 200000")
+    path.write_text(edited)
+    with pytest.raises(ParameterFileError, match=r"CN\.params\.txt: expected lines of SHA-256 .* on purpose, delete"):
+        read_parameters(path)
+    path.write_text(unchecked(edited))
+    assert read_parameters(path).penalty.scale == 2e5
+
+
+@pytest.mark.parametrize(("name", "is_refused"), [
+    ("C.params.txt", True), ("model.params.txt", True), ("NC.params.txt", False), ("best.params.txt", False),
+    ("C.txt", False),
+])  # fmt: skip
+def test_a_file_with_the_name_of_other_results_is_refused(written: Path, tmp_path: Path, name: str, is_refused: bool):
+    path = tmp_path / name
+    path.write_bytes(written.read_bytes())
+    if is_refused:
+        with pytest.raises(ParameterFileError, match=rf"{name}: it was written as CN\.params\.txt"):
+            read_parameters(path)
+    else:
+        assert_same(read_parameters(path), read_parameters(written))
 
 
 @pytest.mark.parametrize("text", ["a PAIRTYP: x", "ENDFILE", "a\n# PAIRIDX #", "hiertl_dist ORDERS: CC 1"])
@@ -364,7 +420,7 @@ def test_a_file_of_ours_that_lost_a_line_is_refused_and_one_of_others_is_remarke
     )
     path = tmp_path / "C.params.txt"
     write_parameters(Parameters(basis, np.arange(1.0, 1.0 + len(columns_of(basis)))), path, reduced=reduced)
-    lines = path.read_text().splitlines()
+    lines = unchecked(path.read_text()).splitlines()
     section = next(i for i, line in enumerate(lines) if line.startswith("PAIRTYPE PARAMS:"))
     row = next(i for i in range(section, len(lines)) if lines[i].split()[:1] == ["2"])
     cut = next(i for i, line in enumerate(lines) if line.startswith("FCUT TYPE:"))

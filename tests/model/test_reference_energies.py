@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import labelled, random_frames, random_parameters, small_basis
+from synthetic import labelled, random_frames, random_parameters, small_basis, unchecked
 
 from hiertl_dist import FitSettings, HierarchyOptions, Model, fit_hierarchy, solve, summarise, view
 from hiertl_dist.errors import HiertlWarning, ParameterFileError
@@ -245,7 +245,7 @@ def test_files_that_have_the_names_of_before_are_read(partly, tmp_path):
     expected = fit.model.parameters.undetermined
     fit.model.write(tmp_path / "model.params.txt")
     text = (tmp_path / "model.params.txt").read_text()
-    (tmp_path / "before.params.txt").write_text(text.replace("UNDETERMINED_ENERGIES:", "UNTOLD:"))
+    (tmp_path / "before.params.txt").write_text(unchecked(text).replace("UNDETERMINED_ENERGIES:", "UNTOLD:"))
     assert Model.read(tmp_path / "before.params.txt").parameters.undetermined == expected
     fit.fits["CN"].solution.save(tmp_path / "CN.npz")
     with np.load(tmp_path / "CN.npz") as data:

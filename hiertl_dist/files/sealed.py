@@ -1,0 +1,84 @@
+"""JSON files that hold the SHA-256 of what they say, each with a copy beside it that ``store repair`` goes back to."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import StoreError
+from .json_files import digest_of, json_text, read_object
+from .paths import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEAL: Final = "sha256"
+"""The key of the SHA-256 of all others."""
+
+COPY: Final = ".copy"
+"""What the name of a copy ends with."""
+
+
+def repair_command(store: Path) -> str:
+    """What to do about a damaged file of a store, as the end of a sentence."""
+    return f"'hiertl-dist store repair {store}' mends what can be mended, and says what is computed again"
+
+
+def copy_of(path: Path) -> Path:
+    """Where the copy of a file is."""
+    return path.with_name(path.name + COPY)
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """An object as JSON has it, with the SHA-256 of what it says."""
+    plain = json.loads(json_text(content))
+    return {**plain, SEAL: digest_of(plain)}
+
+
+def unsealed(content: dict[str, Any], path: Path, way_on: str) -> dict[str, Any]:
+    """What an object of a file says without its SHA-256. Raises StoreError where that is another one, or not there."""
+    plain = {key: value for key, value in content.items() if key != SEAL}
+    expected = content.get(SEAL)
+    try:
+        digest = digest_of(plain)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: cannot be read: {error}; {way_on}") from error
+    if expected != digest:
+        raise StoreError(f"{path}: expected SHA-256 {expected}, found {digest}: it was changed or damaged; {way_on}")
+    return plain
+
+
+def read_checked(path: Path, way_on: str) -> dict[str, Any]:
+    """An object in a JSON file. Raises FileNotFoundError, and StoreError that ends with what to do."""
+    try:
+        return read_object(path)
+    except StoreError as error:
+        raise StoreError(f"{error}; {way_on}") from error
+
+
+def write_twice(path: Path, data: bytes) -> None:
+    """Write a file and its copy, so that whatever kills the process there is a whole one of either.
+
+    A new file comes before its copy, for there is no store without it; one that is replaced comes after, so that the
+    copy is never behind.
+    """
+    both = (path, copy_of(path))
+    for place in reversed(both) if path.exists() else both:
+        with replacing(place) as stream:
+            stream.write(data)
+
+
+def renew_copy(path: Path) -> None:
+    """Write the copy of a whole file again where a process that was killed has left another one, or none."""
+    data = path.read_bytes()
+    with suppress(FileNotFoundError):
+        if copy_of(path).read_bytes() == data:
+            return
+    with replacing(copy_of(path)) as stream:
+        stream.write(data)
+
+
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """Write an object with its SHA-256, and a copy beside it."""
+    write_twice(path, json.dumps(sealed(content)).encode())
