@@ -13,6 +13,9 @@ from zarr.codecs import Crc32cCodec
 from ..errors import StoreError
 from ..files.chunks import ChunkedRows
 from ..files.locks import locked
+from ..files.paths import flush_file, make_folder
+from ..files.store_use import store_use, use_stores
+from ..files.write_errors import write_errors
 from .dataset_index import DatasetIndex, grown, is_dataset, new_index, read_index, write_index
 from .parts import ARRAYS, CHUNK, FORMAT, Part, ledger_path, part_of, read_blocks, read_ledger
 
@@ -30,8 +33,10 @@ def hold(folder: Path) -> None:
     """Make the folder and hold its lock until :func:`let_go`; who has it meanwhile is waited for."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: expected a folder for the data set, found a file; name another")
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
+    with write_errors(folder):
+        make_folder(folder)
+    # an import has the lock as long as it takes: who does not join does not wait
+    with ExitStack() as stack, use_stores(**({"wait": 0} if store_use().in_use == "refuse" else {})):
         stack.enter_context(locked(folder))
         _holding[folder] = stack.pop_all()
 

@@ -20,10 +20,22 @@ from ..errors import IncompleteStoreError, StoreError
 from ..files.chunks import ChunkedRows, expect, read_tile, writing
 from ..files.json_files import write_json
 from ..files.locks import locked
-from ..files.paths import local_path
+from ..files.paths import flush_file, local_path, make_folder
+from ..files.write_errors import write_errors
 from ..text.display import Shown
+from .store_claims import ledger_path, remove_leftovers
 from .store_frames import number_frames
-from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, fit_array, plan_tile, read_layout, stores_in
+from .store_layout import (
+    FORMAT,
+    REPAIR,
+    WAYS_ON,
+    TileSpec,
+    differences,
+    grow_arrays,
+    make_group,
+    read_layout,
+    stores_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -95,22 +107,13 @@ class DesignStore(Shown):
             Something else is there; with another basis, every key that differs is named with both values.
         """
         folder = local_path(path, "design store")
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            if (folder / "zarr.json").exists():
-                store = cls.open(folder)
-            elif other := [p for p in folder.iterdir() if not p.name.startswith(".lock") and p.suffix != ".partial"]:
-                raise StoreError(
-                    f"{path}: expected an empty folder or a design store, found other files, such as {other[0].name}"
-                )
-            else:
-                # in one write, so that a process that is killed leaves a store or none (or a .partial file of zarr's)
-                store = cls(folder)
-                zarr.create_group(
-                    folder,
-                    attributes={"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy,
-                                "provenance": []},
-                )  # fmt: skip
+        if not (folder / "zarr.json").exists():  # else it may be where nothing can be written
+            with write_errors(folder):
+                make_folder(folder)
+            with locked(folder), write_errors(folder):
+                if not (folder / "zarr.json").exists():  # another process has made it meanwhile
+                    make_group(folder, basis, basis_digest, policy)
+        store = cls.open(folder)
         store.require_made_with(basis, basis_digest, policy)
         return store
 
@@ -198,18 +201,19 @@ class DesignStore(Shown):
         ------
         StoreError
             An array has another number of columns.
+        LockError, WriteError
+            Another process has the store for too long; it cannot be written.
         """
-        with locked(self.path):
+        with locked(self.path), write_errors(self.path):
             layout = deepcopy(self.layout())
+            remove_leftovers(self.path, layout)
             layout["groups"] = list(dict.fromkeys([*layout["groups"], *groups]))
             numbers = number_frames(self.path, layout, frames)
             group = zarr.open_group(self.path, mode="a")
-            for spec in specs:
-                plan_tile(layout, spec, chunk_rows, self.path)
-            for name, entry in layout["arrays"].items():
-                fit_array(group, name, entry)
+            grow_arrays(group, layout, specs, chunk_rows, self.path)
             if provenance is not None:
                 group.attrs["provenance"] = [*group.attrs["provenance"], provenance]  # type: ignore[misc]
+            flush_file(self.path / "zarr.json")
             write_json(self.path / "layout.json", layout)
         return numbers
 
@@ -226,7 +230,7 @@ class DesignStore(Shown):
         Path
             The file, which is there once the tile is complete.
         """
-        return self.path / "ledger" / array.replace("/", ".") / f"{key}.json"
+        return ledger_path(self.path, array, key)
 
     def missing(self, specs: Iterable[TileSpec], *, verify: bool = False) -> list[TileSpec]:
         """The tiles that are not complete.

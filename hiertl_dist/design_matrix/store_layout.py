@@ -27,9 +27,10 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from ..errors import StoreError
-from ..files.paths import difference_lines
+from ..files.paths import difference_lines, flush_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 FORMAT: Final = 1
@@ -62,6 +63,25 @@ def read_layout(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {"groups": [], "arrays": {}}
     return _layout(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+def make_group(folder: Path, basis: dict[str, Any], basis_digest: str, policy: str) -> None:
+    """Make a store of a folder that has nothing but what killed processes left. Needs the lock.
+
+    Raises
+    ------
+    StoreError
+        Something else is there.
+    """
+    ours = (".lock", ".claims")
+    if other := [p for p in folder.iterdir() if not p.name.startswith(ours) and p.suffix != ".partial"]:
+        raise StoreError(
+            f"{folder}: expected an empty folder or a design store, found other files, such as {other[0].name}"
+        )
+    # in one write, so that a process that is killed leaves a store or none (or a .partial file of zarr's)
+    attributes = {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy}
+    zarr.create_group(folder, attributes={**attributes, "provenance": []})
+    flush_file(folder / "zarr.json")
 
 
 def dtype_of(array: str) -> tuple[str, float]:
@@ -104,6 +124,17 @@ def fit_array(group: zarr.Group, name: str, entry: dict[str, Any]) -> None:
         assert isinstance(array, zarr.Array)
         if array.shape != shape:
             array.resize(shape)
+
+
+def grow_arrays(
+    group: zarr.Group, layout: dict[str, Any], specs: Iterable[TileSpec], chunk_rows: dict[str, int], path: Path
+) -> None:
+    """Give tiles their chunks in the layout of the store at ``path``, and make or grow the arrays that have them."""
+    for spec in specs:
+        plan_tile(layout, spec, chunk_rows, path)
+    for name, entry in layout["arrays"].items():
+        fit_array(group, name, entry)
+        flush_file(path / name / "zarr.json")
 
 
 def what_rows_depend_on(basis: dict[str, Any]) -> dict[str, Any]:
