@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ from zarr.codecs import Crc32cCodec
 
 from ..errors import StoreError
 from ..files.chunks import ChunkedRows
+from ..files.claims import remove_partials
 from ..files.locks import locked
 from ..files.paths import flush_file, make_folder
 from ..files.store_use import store_use, use_stores
@@ -36,7 +38,8 @@ def hold(folder: Path) -> None:
     with write_errors(folder):
         make_folder(folder)
     # an import has the lock as long as it takes: who does not join does not wait
-    with ExitStack() as stack, use_stores(**({"wait": 0} if store_use().in_use == "refuse" else {})):
+    use = store_use()
+    with ExitStack() as stack, use_stores(replace(use, wait=0.0) if use.in_use == "refuse" else use):
         stack.enter_context(locked(folder))
         _holding[folder] = stack.pop_all()
 
@@ -64,7 +67,16 @@ def begin(folder: Path) -> DatasetIndex:
     ------
     StoreError
         Something else is there.
+    WriteError
+        It cannot be written.
     """
+    with write_errors(folder):
+        index = _begin(folder)
+        remove_leftovers(folder, index)
+    return index
+
+
+def _begin(folder: Path) -> DatasetIndex:
     if (folder / "zarr.json").exists():
         group = zarr.open_group(folder, mode="r")
         if (found := group.attrs.get("hiertl_dist_kind")) != KIND or group.attrs.get("format") != FORMAT:
@@ -77,6 +89,7 @@ def begin(folder: Path) -> DatasetIndex:
                 f"{folder}: expected an empty folder or a data set, found other files, such as {others[0].name}"
             )
         zarr.create_group(folder, attributes={"hiertl_dist_kind": KIND, "format": FORMAT})
+        flush_file(folder / "zarr.json")
     group = zarr.open_group(folder, mode="a")
     for name, (dtype, columns, fill) in ARRAYS.items():
         if name not in group:
@@ -84,8 +97,25 @@ def begin(folder: Path) -> DatasetIndex:
                 name, shape=(0, columns), chunks=(CHUNK[name.partition("/")[0]], columns), dtype=dtype,
                 fill_value=fill, compressors=[Crc32cCodec()], config={"write_empty_chunks": True},
             )  # fmt: skip
+            flush_file(folder / name / "zarr.json")
         ChunkedRows.open(folder / name)
     return read_index(folder) if is_dataset(folder) else new_index()
+
+
+def remove_leftovers(folder: Path, index: DatasetIndex) -> int:
+    """Delete files that writers of imports that were not finished have left half written; how many there were.
+
+    What a worker that outlived its import still writes is locked by it, and stays.
+    """
+    last = index.parts[-1] if index.parts else None
+    places = [folder, folder / "ledger", *(folder / name for name in ("frames", "atoms"))]
+    for name in ARRAYS:
+        places.append(folder / name)
+        first = 0 if last is None else last.next_frames if name.startswith("frames") else last.next_atoms
+        chunks = folder / name / "c"
+        if chunks.is_dir():
+            places += [p for p in sorted(chunks.iterdir()) if p.name.isdecimal() and int(p.name) >= first]
+    return sum(map(remove_partials, places))
 
 
 def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
@@ -132,15 +162,18 @@ def finish(
     StoreError
         A ledger is not that of this import.
     """
-    index = grown(index, (_own_ledger(folder, part, source) for part, source in parts), added)
+    before, index = index, grown(index, (_own_ledger(folder, part, source) for part, source in parts), added)
     group = zarr.open_group(folder, mode="a")
     last = index.parts[-1]
     for name, (_, columns, _) in ARRAYS.items():
         rows = {"frames": last.next_frames, "atoms": last.next_atoms}[name.partition("/")[0]]
         array = group[name]
         assert isinstance(array, zarr.Array)
-        array.resize((rows * CHUNK[name.partition("/")[0]], columns))
+        with write_errors(folder):
+            array.resize((rows * CHUNK[name.partition("/")[0]], columns))
+            flush_file(folder / name / "zarr.json")
     write_index(folder, index)
+    remove_leftovers(folder, before)  # of workers that died and whose parts others have written since
     number = last.number + 1
     while (left := ledger_path(folder, number)).exists():  # of a longer import that was not finished
         left.unlink()

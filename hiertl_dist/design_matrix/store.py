@@ -25,17 +25,7 @@ from ..files.write_errors import write_errors
 from ..text.display import Shown
 from .store_claims import ledger_path, remove_leftovers
 from .store_frames import number_frames
-from .store_layout import (
-    FORMAT,
-    REPAIR,
-    WAYS_ON,
-    TileSpec,
-    differences,
-    grow_arrays,
-    make_group,
-    read_layout,
-    stores_in,
-)
+from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, fit_arrays, make_group, read_layout, stores_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -210,7 +200,7 @@ class DesignStore(Shown):
             layout["groups"] = list(dict.fromkeys([*layout["groups"], *groups]))
             numbers = number_frames(self.path, layout, frames)
             group = zarr.open_group(self.path, mode="a")
-            grow_arrays(group, layout, specs, chunk_rows, self.path)
+            fit_arrays(group, layout, specs, chunk_rows, self.path)
             if provenance is not None:
                 group.attrs["provenance"] = [*group.attrs["provenance"], provenance]  # type: ignore[misc]
             flush_file(self.path / "zarr.json")

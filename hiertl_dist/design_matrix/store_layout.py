@@ -126,7 +126,7 @@ def fit_array(group: zarr.Group, name: str, entry: dict[str, Any]) -> None:
             array.resize(shape)
 
 
-def grow_arrays(
+def fit_arrays(
     group: zarr.Group, layout: dict[str, Any], specs: Iterable[TileSpec], chunk_rows: dict[str, int], path: Path
 ) -> None:
     """Give tiles their chunks in the layout of the store at ``path``, and make or grow the arrays that have them."""
