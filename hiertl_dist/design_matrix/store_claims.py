@@ -119,8 +119,8 @@ def wait_for_others(store: Path, parts: Sequence[Sequence[tuple[str, str]]]) -> 
         if len(busy) < sum(missing) or not busy:
             return missing
         if waiting is None or waiting.signed not in busy:
-            what = f"the last {count_text(len(busy), 'tile')} of {store}" if len(busy) > 1 else f"a tile of {store}"
-            waiting = Waiting(what, busy[0])
+            more = f" and {count_text(len(busy) - 1, 'more tile')}" if len(busy) > 1 else ""
+            waiting = Waiting(f"the tile that is claimed by {busy[0]}{more}", busy[0])
         waiting.look()
         time.sleep(min(POLL, waiting.step()))
 

@@ -64,8 +64,8 @@ def _reason(error: OSError, path: Path) -> str:
     said = os.strerror(error.errno or 0)
     if error.errno == errno.ENOSPC:
         return (
-            f"{said}; its disk has {_free(path)}: make room there, or name a folder on another disk ([store] path, "
-            "[search] summaries, [output] folder); with store.keep_rows = false no rows are written"
+            f"{said}; without this file its disk has {_free(path)}: make room there, or name a folder on another disk "
+            "([store] path, [search] summaries, [output] folder); with store.keep_rows = false no rows are written"
         )
     if error.errno == errno.EDQUOT:
         return (
@@ -102,9 +102,9 @@ def _user() -> str:
 
 
 def _rights(path: Path) -> str:
-    """Whose the nearest thing is that is there, and its rights."""
+    """Whose the nearest folder is that is there, and its rights: files are made and renamed in it."""
     try:
-        there = _existing(path)
+        there = _existing(path if path.is_dir() else path.parent)
         status = there.stat()
     except OSError:
         return "and the folder cannot be looked at"
