@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .design_matrix.store import DesignStore
     from .errors import (
         BasisError,
+        DiskFullError,
         FrameError,
         HiertlError,
         HiertlWarning,
@@ -41,11 +42,13 @@ if TYPE_CHECKING:
         ResourceError,
         StoreError,
         UnknownBlockError,
+        WriteError,
     )
     from .evaluation.design_rows import DesignRows, design_rows
     from .evaluation.energies import Evaluation, Model
     from .executors import executor
     from .executors.base import TaskFailed
+    from .files.store_use import StoreUse, use_stores
     from .fitting.block_fit import BlockFit, fit_block
     from .fitting.block_lattice import BlockLattice
     from .fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
@@ -108,13 +111,15 @@ __all__ = [
     "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLattice", "BlockLibrary", "Calculator",
     "CheckRow",
     "CheckSettings", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset",
-    "DesignRows", "DesignStore", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError",
+    "DesignRows", "DesignStore", "DiskFullError", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame",
+    "FrameError",
     "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError",
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
     "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
-    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries",
-    "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
+    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "StoreUse", "SuggestedInput",
+    "Summaries",
+    "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View", "WriteError",
     "add_to_library", "assemble", "block_lattice", "blocks_of", "calibration", "check_library", "check_model",
     "columns_of", "committee",
     "cross_validate", "design_rows", "executor", "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy",
@@ -122,7 +127,7 @@ __all__ = [
     "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
     "predict", "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select",
     "select_for_coverage", "solve", "suggest_input", "summarise", "summarise_labels", "survey",
-    "types_without_coefficients", "view",
+    "types_without_coefficients", "use_stores", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -135,14 +140,15 @@ _PLACES: Final = {
     "design_matrix.planning": "Plan make_plan=plan",
     "design_matrix.store": "DesignStore",
     "errors": (
-        "BasisError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError InputError LaunchError "
-        "LockError MismatchError MissingFileError MissingTypesError ParameterFileError ResourceError StoreError "
-        "UnknownBlockError"
+        "BasisError DiskFullError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError "
+        "InputError LaunchError LockError MismatchError MissingFileError MissingTypesError ParameterFileError "
+        "ResourceError StoreError UnknownBlockError WriteError"
     ),
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
     "executors": "executor",
     "executors.base": "TaskFailed",
+    "files.store_use": "StoreUse use_stores",
     "fitting.block_fit": "BlockFit fit_block",
     "fitting.block_lattice": "BlockLattice",
     "fitting.hierarchy": "HierarchyFit fit_all_at_once fit_hierarchy",

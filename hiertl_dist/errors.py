@@ -96,6 +96,29 @@ class ResourceError(HiertlError, RuntimeError):
     """The plan needs more memory or disk than there is; both numbers are named."""
 
 
+class WriteError(HiertlError, OSError):
+    """A file cannot be written: which one, why, and what to do. What was complete before is kept.
+
+    Parameters
+    ----------
+    message : str
+        All of that.
+    number : int, optional
+        The system's number of the error, as ``errno`` has it.
+    """
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = number
+
+    def __reduce__(self) -> tuple[type[WriteError], tuple[str, int | None]]:
+        return type(self), (str(self), self.errno)
+
+
+class DiskFullError(WriteError, ResourceError):
+    """A file cannot be written, for the disk is full, a quota used up, or the file too large."""
+
+
 class LaunchError(HiertlError, RuntimeError):
     """Processes were started in a way in which they can't work together.
 

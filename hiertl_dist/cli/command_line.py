@@ -14,6 +14,7 @@ from .merging import add_model_options
 from .polish_command import polish_parser
 from .probes_command import probes_parser
 from .store_command import store_parser
+from .store_options import add_store_options
 
 
 # long: a line for each option
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--partial", nargs="+", default=[], metavar="BLOCK:LOWER", help="leave LOWER free with BLOCK")
     whole.add_argument("--include-fewer", action="store_true", help="also use frames that have only some elements")
     whole.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
-    whole.add_argument("--no-wait", action="store_true", help="fail at once where another run holds a store's lock")
+    add_store_options(whole)
     renewing = argparse.ArgumentParser(add_help=False, parents=[whole])
     renewing.add_argument(
         "--fresh", action="store_true", help="make a new store; the one that is there gets another name (….old)"

@@ -24,6 +24,7 @@ from .merging import models_of, renamed, require_pairs
 from .polish_command import polish
 from .probes_command import probes
 from .store_command import run_store
+from .store_options import chosen_store_use
 from .telling import teller
 
 if TYPE_CHECKING:
@@ -43,10 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ..executors import TaskFailed
     from ..files.paths import refuse_urls
 
-    if getattr(arguments, "no_wait", False):
-        from ..files.locks import NO_WAIT
-
-        os.environ[NO_WAIT] = "1"  # workers that are started inherit it
     try:
         with _plain_warnings():
             refuse_urls(vars(arguments))
@@ -60,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (TaskFailed, ConvergenceError) as error:
         cause = error.__cause__
+        if isinstance(cause, ResourceError):
+            return _fail(error, 3)
         return _fail(error, 2 if isinstance(cause, HiertlError) and not isinstance(cause, SOLVER_ERRORS) else 1)
     except (HiertlError, OSError, ImportError) as error:
         return _fail(error, 2)
@@ -167,6 +166,7 @@ def _job(arguments: argparse.Namespace) -> Input:
         only=tuple(arguments.blocks) if arguments.blocks else job.only,
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
+        store_use=chosen_store_use(arguments, job.store_use),
     )  # fmt: skip
 
 
@@ -196,9 +196,10 @@ def _assemble(arguments: argparse.Namespace) -> int:
         tell, _ = teller(arguments, job, runner)
         _ready_rows(arguments, job, runner, tell)
         facts = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify, tell=tell)
+        by_others = f"{facts['by_others']} came from other runs meanwhile, " if facts["by_others"] else ""
         text = (
             f"{facts['store']}: {count_text(facts['computed'], 'tile')}, labels and offsets computed, "
-            f"{facts['present']} were complete, {count_text(facts['rows'], 'row')}"
+            f"{facts['present']} were complete, {by_others}{count_text(facts['rows'], 'row')}"
         )
         _print(arguments, runner, facts, text)
     return 0

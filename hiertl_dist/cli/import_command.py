@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .look_commands import LABELS, reading_parser
+from .store_options import add_store_options, chosen_store_use
 
 UNLABELLED: Final = (
     "WARNING: {} has an energy, forces or a stress: such frames can be predicted and selected from, but nothing can be "
@@ -36,7 +37,7 @@ def import_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns), or an fm_setup.in")
     one.add_argument("--group", help="group of every frame (default: the name of its file)")
     one.add_argument("--append", action="store_true", help="add to the data set that is there")
-    one.add_argument("--no-wait", action="store_true", help="fail at once where another process writes it")
+    add_store_options(one)
 
 
 def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespace], Executor]) -> int:
@@ -44,12 +45,13 @@ def import_data(arguments: argparse.Namespace, start: Callable[[argparse.Namespa
     from ..dataset.dataset import Dataset
     from ..dataset.importing import import_frames
     from ..files.json_files import json_text
+    from ..files.store_use import StoreUse, use_stores
     from ..frames.label_summary import summarise_labels
     from ..suggestion.guessing import unused_group_key
     from ..text.words import count_text
 
     options = {f"{label}_key": getattr(arguments, f"{label}_key") for label in LABELS}
-    with start(arguments) as runner:
+    with start(arguments) as runner, use_stores(chosen_store_use(arguments, StoreUse())):
         options |= {"format": arguments.format, "group": arguments.group, "group_key": arguments.group_key or None}
         done = import_frames(
             arguments.folder, arguments.data, options=options, append=arguments.append, executor=runner

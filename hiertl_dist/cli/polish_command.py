@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .store_options import add_store_options, chosen_store_use
 from .telling import teller
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def polish_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     one.add_argument("--output", type=Path, help="folder of the results (default: polished in that of the input)")
     one.add_argument("--fresh", action="store_true", help="make a new summary store")
     one.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
-    one.add_argument("--no-wait", action="store_true", help="fail at once where another run holds a store's lock")
+    add_store_options(one)
 
 
 def polish(arguments: argparse.Namespace, executor_of: Callable[..., Executor]) -> int:
@@ -48,7 +49,10 @@ def polish(arguments: argparse.Namespace, executor_of: Callable[..., Executor]) 
     from ..jobs.polish_job import polish_job
 
     job = Input.from_toml(arguments.input, look_for_files=True)
-    job = replace(job, keep_rows=job.keep_rows and not arguments.no_keep_rows)
+    job = replace(
+        job, keep_rows=job.keep_rows and not arguments.no_keep_rows,
+        store_use=chosen_store_use(arguments, job.store_use),
+    )  # fmt: skip
     hold = _strengths(arguments.hold)
     with executor_of(arguments, job) as runner:
         tell, lines = teller(arguments, job, runner)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..errors import StoreError
+from ..files.claims import remove_partials
 from ..files.locks import locked
-from ..files.paths import replacing
+from ..files.paths import make_folder, replacing
 from ..files.sealed import COPY, repair_command
+from ..files.store_use import store_use, use_stores
+from ..files.write_errors import write_errors
 from ..files.zarr_files import META, fit_array, group_text, read_attributes
 from ..text.words import shown
 from .dataset_index import DatasetIndex, grown, is_dataset, new_index, read_index, write_index
@@ -31,8 +35,11 @@ def hold(folder: Path) -> None:
     """Make the folder and hold its lock until :func:`let_go`; who has it meanwhile is waited for."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: expected a folder for the data set, found a file; name another")
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
+    with write_errors(folder):
+        make_folder(folder)
+    # an import has the lock as long as it takes: who does not join does not wait
+    use = store_use()
+    with ExitStack() as stack, use_stores(replace(use, wait=0.0) if use.in_use == "refuse" else use):
         stack.enter_context(locked(folder))
         _holding[folder] = stack.pop_all()
 
@@ -60,7 +67,16 @@ def begin(folder: Path) -> DatasetIndex:
     ------
     StoreError
         Something else is there.
+    WriteError
+        It cannot be written.
     """
+    with write_errors(folder):
+        index = _begin(folder)
+        remove_leftovers(folder, index)
+    return index
+
+
+def _begin(folder: Path) -> DatasetIndex:
     if (folder / META).exists():
         require_ours(folder)
     elif is_dataset(folder):
@@ -101,6 +117,22 @@ def n_chunks(index: DatasetIndex, array: str) -> int:
 def _fit_arrays(folder: Path, index: DatasetIndex) -> None:
     for name in ARRAYS:
         fit_array(folder, chunks_of(folder, name), n_chunks(index, name))
+
+
+def remove_leftovers(folder: Path, index: DatasetIndex) -> int:
+    """Delete files that writers of imports that were not finished have left half written; how many there were.
+
+    What a worker that outlived its import still writes is locked by it, and stays.
+    """
+    last = index.parts[-1] if index.parts else None
+    places = [folder, folder / "ledger", *(folder / name for name in ("frames", "atoms"))]
+    for name in ARRAYS:
+        places.append(folder / name)
+        first = 0 if last is None else last.next_frames if name.startswith("frames") else last.next_atoms
+        chunks = folder / name / "c"
+        if chunks.is_dir():
+            places += [p for p in sorted(chunks.iterdir()) if p.name.isdecimal() and int(p.name) >= first]
+    return sum(map(remove_partials, places))
 
 
 def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
@@ -147,9 +179,11 @@ def finish(
     StoreError
         A ledger is not that of this import.
     """
-    index = grown(index, (_own_ledger(folder, part, source) for part, source in parts), added)
-    _fit_arrays(folder, index)
+    before, index = index, grown(index, (_own_ledger(folder, part, source) for part, source in parts), added)
+    with write_errors(folder):
+        _fit_arrays(folder, index)
     write_index(folder, index)
+    remove_leftovers(folder, before)  # of workers that died and whose parts others have written since
     number = index.parts[-1].number + 1
     while (left := ledger_path(folder, number)).exists():  # of a longer import that was not finished
         left.unlink()

@@ -24,7 +24,7 @@ from ..io.label_keys import LabelKeys
 from ..io.reading import parse_run
 from ..io.runs import RUN, changed, first_frames, iter_runs
 from ..text.words import count_text
-from .dataset_index import is_dataset
+from .dataset_index import is_dataset, read_index
 from .folder import begin, finish, hold, is_complete, let_go
 from .overlaps import new_files, refuse_overlaps
 from .parts import Part, following, read_ledger, write_part
@@ -131,6 +131,9 @@ def import_frames(
     asked = [source.as_dict() for source in given]
     with borrowed(executor) as runner:
         runner.require_alike(lambda: [json_text(source) for source in asked], "sources")
+        all_there = ask(runner, partial(_passed_over, folder, asked, append), what=f"look at {folder}")
+        if all_there is not None:
+            return Imported(0, passed_over=all_there)
         ask(runner, partial(hold, folder), what=f"lock {folder}")
         try:
             index: DatasetIndex
@@ -174,12 +177,26 @@ def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tup
     """
     index = begin(folder)
     drop_unpacked(folder)
+    return index, _new(folder, index, asked, append)
+
+
+def _passed_over(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[str, ...] | None:
+    """Files that are in the data set already, where all are: seen without a lock, for nothing is written then."""
+    if not is_dataset(folder) or not all("files" in source for source in asked):
+        return None
+    new = _new(folder, read_index(folder), asked, append)
+    if new is None:
+        return ()
+    return None if any(new.files) else new.passed_over
+
+
+def _new(folder: Path, index: DatasetIndex, asked: Sequence[Mapping[str, Any]], append: bool) -> New | None:
     new = new_files(asked, [source for done in index.imports for source in done["sources"]])
     if not is_dataset(folder):
-        return index, new
+        return new
     files = any("files" in source for source in asked)
     if files and any(list(asked) == list(done["sources"]) for done in index.imports):
-        return index, None
+        return None
     if not append:
         raise StoreError(
             f"{folder}: there is a data set of {index.frames} frames already; append=True (--append) adds to it, "
@@ -189,7 +206,7 @@ def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tup
     for source, own in zip(left, new.files, strict=True):
         source |= {"files": [source["files"][k] for k in own]} if "files" in source else {}
     refuse_overlaps(left, [source for done in index.imports for source in done["sources"]])
-    return index, new
+    return new
 
 
 Written = tuple[Part, Mapping[str, Any]]

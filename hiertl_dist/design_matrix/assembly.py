@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import sys
 import warnings
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -19,19 +18,35 @@ from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.energies import Model, predicted_rows
 from ..evaluation.frame_rows import InnerPolicy, rows_of
 from ..executors import borrowed
+from ..executors.ask import ask
 from ..executors.launch import launched_first
+from ..files.write_errors import write_errors
 from ..frames.frame_sequence import joined_frames
 from ..frames.rows import SUMMARY_KINDS, atom_numbers, kind_codes, n_rows, row_targets
 from ..model.one_body import without_one_body
 from ..text.cards import assembly_card
 from ..text.display import Shown
-from .planning import Need, Plan, check_plan, chunk_rows, make_plan
+from .assembly_items import (
+    LABELS,
+    SegmentPart,
+    Work,
+    block_array,
+    chunk_rows_of,
+    items_of,
+    kind_of,
+    label_of,
+    numbers_of,
+    offset_array,
+    parts_of,
+)
+from .planning import Need, Plan, check_plan, make_plan
 from .store import DesignStore
 from .store_checks import repair_store
-from .store_layout import LABEL_ARRAYS, TileSpec, is_store_folder
+from .store_claims import begin_run, claimed, end_run, remove_partials_of, wait_for_others
+from .store_layout import LABEL_ARRAYS, is_store_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +56,7 @@ if TYPE_CHECKING:
     from ..model.basis import Basis
     from ..model.parameters import Parameters
     from .segments import Segment
+    from .store_layout import TileSpec
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +74,9 @@ class Assembly(Shown, card=assembly_card):
         one.
     present : int
         Number of parts that were complete before.
+    by_others : int
+        Number of parts that became complete meanwhile without this call: by other runs on the same store, or by a
+        worker of this one that was lost.
     repaired : tuple of str
         What was damaged of the store: the file, and what was done about it.
     """
@@ -66,53 +85,12 @@ class Assembly(Shown, card=assembly_card):
     plan: Plan
     computed: int
     present: int
+    by_others: int = 0
     repaired: tuple[str, ...] = ()
 
 
 PART_BYTES: Final = 4 * 2**20
 """Rows of a tile go to the store in parts of whole frames of about this size, written while the next part is made."""
-
-SMALL_SECONDS: Final = 0.25
-"""A part of a segment that is expected to take less is not worth an item of its own: dask spends 7 to 20 ms on each."""
-
-Part = str | int
-"""What an item makes of a segment: the rows of a block (its name), the labels, or what a frozen model (its index)
-predicts."""
-
-LABELS: Final = "labels"
-
-FROZEN_SECONDS: Final = 1e-4
-"""Of evaluating an atom, roughly: that of C takes 24 ms for 216 (``benchmarks/evaluation.py``)."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """One item: some parts of a segment. ``numbers``, (frames, 2): of each frame and of its group in the store."""
-
-    segment: Segment
-    parts: tuple[Part, ...]
-    seconds: float
-    numbers: NDArray[np.int32]
-
-    @property
-    def label(self) -> str:
-        return f"tile {self.segment.key[:12]} of {', '.join(map(_part_name, self.parts))} ({self.segment.label})"
-
-
-def _part_name(part: Part) -> str:
-    if isinstance(part, int):
-        return f"frozen contribution {part}"
-    return part if part == LABELS else f"block {part}"
-
-
-def offset_array(frozen: Parameters) -> str:
-    """Name of the array that holds what a frozen model predicts for each row."""
-    return f"offsets/{frozen.digest[:24]}"
-
-
-def block_array(block: str) -> str:
-    """Name of the array that holds a block's design rows."""
-    return f"blocks/{block}"
 
 
 # long: its parameters are documented
@@ -167,8 +145,11 @@ def assemble(
     ------
     StoreError
         The store was made from something else.
-    ResourceError
-        The plan needs more memory or disk than there is.
+    LockError
+        Another run is at work on the store and not to be joined, or keeps this one waiting for too long: see
+        :class:`~hiertl_dist.StoreUse`.
+    ResourceError, DiskFullError, WriteError
+        The plan needs more memory or disk than there is; the store cannot be written.
     TaskFailed
         Naming the tile; what other tiles wrote is kept.
     """
@@ -188,100 +169,51 @@ def assemble(
             )
         else:
             check_plan(plan, runner, memory=memory, store=store)
-        parts = list(_parts(plan, frozen))
+        parts = list(parts_of(plan, frozen))
         specs = [spec for part in parts for spec in part.specs]
         listed = joined_frames([s.frames for s in plan.segments])
-        # one item, so that on every executor exactly one process creates the arrays and looks at the ledger
         prepare = partial(
-            _prepare, basis=plan.basis, policy=plan.policy, specs=specs,
-            chunk_rows=_chunk_rows(specs), frames=listed.digests, groups=listed.facts.groups(), verify=verify,
+            _prepare, Path(store), basis=plan.basis, policy=plan.policy, specs=specs,
+            chunk_rows=chunk_rows_of(specs), frames=listed.digests, groups=listed.facts.groups(), verify=verify,
         )  # fmt: skip
-        (prepared,) = runner.run(prepare, [Path(store)], label=str, what="prepare the store")
-        missing, layout, numbers, repaired = prepared
+        missing, layout, numbers, repaired = ask(runner, prepare, what="prepare the store")
         lacking = [p for p in parts if any((s.array, s.key) in missing for s in p.specs)]
-        task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
-                       policy=policy, frozen=tuple(frozen))  # fmt: skip
-        items = _items(lacking, layout, _numbers_of(plan, numbers))
-        runner.run(task, items, label=_label, what="assemble", cost=lambda w: w.seconds, kind=_kind)
+        computed = 0
+        if lacking:
+            task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
+                           policy=policy, frozen=tuple(frozen))  # fmt: skip
+            computed = _complete(lacking, layout, numbers_of(plan, numbers), task, Path(store), runner)
     if repaired and launched_first():
         warnings.warn(f"{store}: it was damaged:\n  " + "\n  ".join(repaired), HiertlWarning, stacklevel=2)
-    return Assembly(DesignStore(Path(store)), plan, len(lacking), len(parts) - len(lacking), tuple(repaired))
+    present = len(parts) - len(lacking)
+    return Assembly(
+        DesignStore(Path(store)), plan, computed, present, len(lacking) - computed, tuple(repaired)
+    )  # fmt: skip
 
 
-def _chunk_rows(specs: Sequence[TileSpec]) -> dict[str, int]:
-    """By array, the rows of a chunk."""
-    most: dict[tuple[str, int], int] = defaultdict(int)
-    for spec in specs:
-        most[spec.array, spec.columns] = max(most[spec.array, spec.columns], spec.rows)
-    return {array: chunk_rows(rows, columns) for (array, columns), rows in most.items()}
-
-
-def _label(work: _Work) -> str:
-    return work.label
-
-
-def _kind(work: _Work) -> str:
-    """The blocks whose rows an item makes, else what it makes instead."""
-    blocks = [p for p in work.parts if isinstance(p, str) and p != LABELS]
-    return " ".join(sorted(blocks)) or (LABELS if LABELS in work.parts else "frozen")
-
-
-@dataclass(frozen=True, eq=False)
-class _SegmentPart:
-    """A part of a segment, the tiles that hold it, and its expected CPU seconds."""
-
-    segment: Segment
-    part: Part
-    specs: tuple[TileSpec, ...]
-    seconds: float
-
-
-def _parts(plan: Plan, frozen: Sequence[Parameters]) -> Iterator[_SegmentPart]:
-    """Everything that a complete store holds of a plan."""
-    for t in plan.tiles:
-        spec = TileSpec(block_array(t.block), t.segment.key, t.segment.rows, t.columns)
-        yield _SegmentPart(t.segment, t.block, (spec,), t.seconds)
-    for s in plan.segments:
-        yield _SegmentPart(s, LABELS, tuple(TileSpec(f"labels/{a}", s.key, s.rows, 1) for a in LABEL_ARRAYS), 0.0)
-        for i, model in enumerate(frozen):
-            spec = TileSpec(offset_array(model), s.key, s.rows, 1)
-            yield _SegmentPart(s, i, (spec,), FROZEN_SECONDS * int(s.frames.facts.n_atoms.sum()))
-
-
-def _numbers_of(plan: Plan, numbers: NDArray[np.int32]) -> dict[str, NDArray[np.int32]]:
-    """By segment, the numbers of its frames in the store."""
-    starts = np.cumsum([0, *(len(s.frames) for s in plan.segments)])
-    return {s.key: numbers[first : first + len(s.frames)] for s, first in zip(plan.segments, starts, strict=False)}
-
-
-def _items(
-    parts: Sequence[_SegmentPart], layout: dict[str, Any], frames: Mapping[str, NDArray[np.int32]]
-) -> list[_Work]:
-    """The items of some parts: each by itself, but for small ones, which go with the longest of their segment."""
-    groups = {name: i for i, name in enumerate(layout["groups"])}
-    by_segment: dict[str, list[_SegmentPart]] = defaultdict(list)
-    for part in parts:
-        by_segment[part.segment.key].append(part)
-    items = []
-    for of_segment in by_segment.values():
-        segment = of_segment[0].segment
-        facts = segment.frames.facts
-        names = np.array([groups.get(name, -1) for name in facts.group_names], np.int32)
-        numbers = np.stack([frames[segment.key], names[facts.group]], axis=1)
-        longest, *others = sorted(of_segment, key=lambda p: -p.seconds)
-        alone = [[p] for p in others if p.seconds >= SMALL_SECONDS]
-        small = [p for p in others if p.seconds < SMALL_SECONDS]
-        together, load = [[longest]], 0.0
-        for part in small:
-            # no more with one than what would be worth an item of its own
-            load = load + part.seconds
-            if load > SMALL_SECONDS:
-                together.append([])
-                load = part.seconds
-            together[-1].append(part)
-        for item_parts in (*together, *alone):
-            items.append(_Work(segment, tuple(p.part for p in item_parts), sum(p.seconds for p in item_parts), numbers))
-    return items
+def _complete(
+    lacking: Sequence[SegmentPart], layout: dict[str, Any], numbers: Mapping[str, NDArray[np.int32]],
+    task: Callable[..., Any], store: Path, runner: Executor,
+) -> int:  # fmt: skip
+    """Have parts computed that no other run computes, and wait for those; how many were computed here."""
+    ask(runner, partial(begin_run, store), what=f"begin with {store}")
+    computed = 0
+    try:
+        while lacking:
+            items = items_of(lacking, layout, numbers)
+            ends = runner.run(task, items, label=label_of, what="assemble", cost=lambda w: w.seconds, kind=kind_of)
+            by_part = {(w.segment.key, p): e for w, own in zip(items, ends, strict=True)
+                       for p, e in zip(w.parts, own, strict=True)}  # fmt: skip
+            computed += sum(end == COMPUTED for end in by_part.values())
+            lacking = [part for part in lacking if by_part[part.segment.key, part.part] == CLAIMED]
+            if lacking:
+                places = [[(s.array, s.key) for s in part.specs] for part in lacking]
+                wait = partial(wait_for_others, store, places)
+                still = ask(runner, wait, what=f"wait for other runs on {store}")
+                lacking = [part for part, is_missing in zip(lacking, still, strict=True) if is_missing]
+    finally:
+        end_run(store)
+    return computed
 
 
 def _prepare(
@@ -290,7 +222,8 @@ def _prepare(
 ) -> tuple[set[tuple[str, str]], dict[str, Any], NDArray[np.int32], list[str]]:  # fmt: skip
     """Make the store ready for these tiles.
 
-    (array, key) of those that it lacks, its layout, numbers of frames, what was damaged.
+    (array, key) of those that it lacks, its layout, numbers of frames, what was damaged. A store that has all of them
+    is only read: it may be on a file system that can't be written.
     """
     repaired: list[str] = []
     if verify and is_store_folder(path):
@@ -299,11 +232,18 @@ def _prepare(
             raise StoreError("\n".join(fault.text() for fault in left))
         repaired += [fault.text() for fault in done]
     store = DesignStore.create(path, basis.to_dict(), basis.digest, policy)
+    missing = {(s.array, s.key) for s in store.missing(specs)}
+    if not missing:
+        return missing, {}, np.empty(0, np.int32), repaired
     numbers = store.prepare(specs, chunk_rows, frames=frames, groups=groups, provenance=_provenance())
-    missing = store.missing(specs)
-    damaged = [ledger for s in missing if (ledger := store.ledger_path(s.array, s.key)).exists()]
-    repaired += [f"{ledger}: it is no ledger entry of this tile; the tile is computed again" for ledger in damaged]
-    return {(s.array, s.key) for s in missing}, store.layout(), numbers, repaired
+    for spec in (s for s in specs if (s.array, s.key) in missing):
+        ledger = store.ledger_path(spec.array, spec.key)
+        # looked at again: another run may have completed the tile meanwhile
+        if ledger.exists() and store.missing([spec]):
+            with write_errors(path):  # who claims a tile whose ledger is there takes it for complete
+                ledger.unlink(missing_ok=True)
+            repaired.append(f"{ledger}: it is no ledger entry of this tile; the tile is computed again")
+    return missing, store.layout(), numbers, repaired
 
 
 def _provenance() -> dict[str, Any]:
@@ -323,21 +263,44 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+COMPUTED: Final = "computed"
+COMPLETE: Final = "complete"
+CLAIMED: Final = "claimed"
+"""What became of a part: computed now, complete already, or claimed by another process, which computes it."""
+
+
 def _compute(
-    work: _Work, *, store: DesignStore, layout: dict[str, Any], basis: Basis, policy: InnerPolicy,
+    work: Work, *, store: DesignStore, layout: dict[str, Any], basis: Basis, policy: InnerPolicy,
     frozen: tuple[Parameters, ...],
-) -> None:  # fmt: skip
-    segment = work.segment.loaded()
+) -> tuple[str, ...]:  # fmt: skip
+    """Compute those parts of an item that nobody has claimed; what became of each."""
+    key, segment = work.segment.key, None
+    ends = []
     for part in work.parts:
-        if part == LABELS:
-            for name, data in label_columns(segment, work.numbers).items():
-                store.write(f"labels/{name}", segment.key, data[:, None], layout)
-        elif isinstance(part, str):
-            rows = row_parts(segment.frames, compile_recipe(basis, (part,)), policy)
-            store.write(block_array(part), segment.key, rows, layout)
-        else:
-            rows_of_frozen = frozen_rows(segment.frames, frozen[part], policy)[:, None]
-            store.write(offset_array(frozen[part]), segment.key, rows_of_frozen, layout)
+        name = LABELS if part == LABELS else block_array(part) if isinstance(part, str) else offset_array(frozen[part])
+        arrays = [f"labels/{a}" for a in LABEL_ARRAYS] if part == LABELS else [name]
+        with claimed(store.path, name, key) as claim:
+            if claim is None:
+                ends.append(CLAIMED)
+                continue
+            if claim.after_death:
+                remove_partials_of(store.path, arrays, key, layout)
+            if all(store.ledger_path(a, key).exists() for a in arrays):
+                ends.append(COMPLETE)
+                continue
+            segment = work.segment.loaded() if segment is None else segment
+            rows: NDArray[Any] | Iterator[NDArray[Any]]
+            if part == LABELS:
+                for array, data in label_columns(segment, work.numbers).items():
+                    store.write(f"labels/{array}", key, data[:, None], layout)
+            else:
+                if isinstance(part, str):
+                    rows = row_parts(segment.frames, compile_recipe(basis, (part,)), policy)
+                else:
+                    rows = frozen_rows(segment.frames, frozen[part], policy)[:, None]
+                store.write(name, key, rows, layout)
+            ends.append(COMPUTED)
+    return tuple(ends)
 
 
 def row_parts(frames: Sequence[Frame], recipe: Recipe, policy: InnerPolicy) -> Iterator[NDArray[np.float64]]:

@@ -26,10 +26,12 @@ from ..text.display import Shown
 from ..text.words import count_text
 from .fit_costs import fit_seconds, fitted_together
 from .kept_summaries import kept_by_fits
+from .ledger import ledger_file
 from .segments import Segment, cut_segments
+from .store_layout import LABEL_ARRAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -127,13 +129,32 @@ class Plan(Shown, card=plan_card):
     @property
     def disk_bytes(self) -> int:
         """Bytes of the arrays, padding of last chunks included."""
-        arrays = {name: [t.segment.rows for t in self.tiles if t.block == name] for name in self.blocks}
-        sizes = [(self.columns[name], rows) for name, rows in arrays.items()]
-        total = 0
-        for columns, rows in [*sizes, *[(1, [s.rows for s in self.segments])] * 5]:
-            chunk = chunk_rows(max(rows, default=1), columns)
-            total += sum(-(-r // chunk) * chunk * columns * 8 for r in rows)
-        return total
+        return sum(size for _, _, size in self._array_bytes())
+
+    def _array_bytes(self) -> Iterator[tuple[str, str, int]]:
+        """Array, key and bytes of each tile."""
+        arrays = [
+            (f"blocks/{n}", self.columns[n], [t.segment for t in self.tiles if t.block == n]) for n in self.blocks
+        ]
+        for array, columns, segments in [*arrays, *((f"labels/{a}", 1, list(self.segments)) for a in LABEL_ARRAYS)]:
+            chunk = chunk_rows(max((s.rows for s in segments), default=1), columns)
+            for s in segments:
+                yield array, s.key, -(-s.rows // chunk) * chunk * columns * 8
+
+    def missing_bytes(self, store: Path) -> int:
+        """Of these bytes, those of tiles that a store does not have yet.
+
+        Parameters
+        ----------
+        store : Path
+            Folder of the store, which need not be there.
+
+        Returns
+        -------
+        int
+            Bytes that are to be written.
+        """
+        return sum(size for array, key, size in self._array_bytes() if not ledger_file(store, array, key).exists())
 
     @property
     def worker_bytes(self) -> int:
@@ -297,10 +318,12 @@ def check_plan(
     plan: Plan, executor: Executor | None, *, memory: int | None = None, store: str | Path | None = None
 ) -> None:
     """Raise ResourceError, naming both numbers, if the assembly of a plan cannot fit; see :func:`make_plan`."""
+    disk, needed = (None, 0) if store is None else (Path(store), plan.disk_bytes)
+    if disk is not None and needed > free_disk(disk):
+        needed = plan.missing_bytes(disk)  # it may be there already, wholly or in part
     check_resources(
         plan.worker_bytes, "assembly", workers=1 if executor is None else executor.workers,
-        memory=memory if memory is not None or executor is None else executor.memory(),
-        disk=None if store is None else Path(store), disk_bytes=plan.disk_bytes,
+        memory=memory if memory is not None or executor is None else executor.memory(), disk=disk, disk_bytes=needed,
     )  # fmt: skip
 
 

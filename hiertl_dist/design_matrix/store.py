@@ -17,13 +17,15 @@ import numpy as np
 from ..errors import IncompleteStoreError, StoreError
 from ..files.chunks import expect, read_tile, writing
 from ..files.locks import locked
-from ..files.paths import local_path
+from ..files.paths import local_path, make_folder
 from ..files.sealed import COPY
+from ..files.write_errors import write_errors
 from ..files.zarr_files import fit_array
 from ..text.display import Shown
 from .attributes_file import read_store_attributes, write_store_attributes
 from .layout_file import LAYOUT, read_layout, require_layout_of, require_own_layout, write_layout
 from .ledger import chunks_of, ledger_file, place_of
+from .store_claims import remove_leftovers
 from .store_frames import number_frames
 from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, is_store_folder, plan_tile
 
@@ -31,6 +33,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+
+def _make(folder: Path, basis: dict[str, Any], basis_digest: str, policy: str) -> None:
+    """Make a store of a folder that has nothing but what killed processes left. Needs the lock.
+
+    Raises StoreError where something else is there.
+    """
+    ours = (".lock", ".claims")
+    if other := [
+        p for p in folder.iterdir() if not p.name.startswith(ours) and p.suffix not in (".partial", COPY)
+    ]:  # fmt: skip
+        raise StoreError(
+            f"{folder}: expected an empty folder or a design store, found other files, such as {other[0].name}"
+        )
+    # the first file is all of it, so that a process that is killed leaves a store or none
+    attributes = {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy}
+    write_store_attributes(folder, {**attributes, "provenance": []})
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,21 +111,13 @@ class DesignStore(Shown):
             Something else is there; with another basis, every key that differs is named with both values.
         """
         folder = local_path(path, "design store")
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder):
-            if is_store_folder(folder):
-                store = cls.open(folder)
-            elif other := [
-                p for p in folder.iterdir() if not p.name.startswith(".lock") and p.suffix not in (".partial", COPY)
-            ]:
-                raise StoreError(
-                    f"{path}: expected an empty folder or a design store, found other files, such as {other[0].name}"
-                )
-            else:
-                # the first file is all of it, so that a process that is killed leaves a store or none
-                store = cls(folder)
-                attributes = {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy}
-                write_store_attributes(folder, {**attributes, "provenance": []})
+        if not is_store_folder(folder):  # else it may be where nothing can be written
+            with write_errors(folder):
+                make_folder(folder)
+            with locked(folder), write_errors(folder):
+                if not is_store_folder(folder):  # another process has made it meanwhile
+                    _make(folder, basis, basis_digest, policy)
+        store = cls.open(folder)
         store.require_made_with(basis, basis_digest, policy)
         return store
 
@@ -194,10 +205,13 @@ class DesignStore(Shown):
         ------
         StoreError
             An array has another number of columns, or a tile another number of rows.
+        LockError, WriteError
+            Another process has the store for too long; it cannot be written.
         """
-        with locked(self.path):
+        with locked(self.path), write_errors(self.path):
             require_own_layout(self.path / LAYOUT)
             attributes, layout = self.attributes, deepcopy(self.layout())
+            remove_leftovers(self.path, layout)
             layout["groups"] = list(dict.fromkeys([*layout["groups"], *groups]))
             numbers = number_frames(self.path, layout, frames)
             for spec in specs:

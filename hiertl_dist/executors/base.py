@@ -27,6 +27,7 @@ import psutil
 from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.progress import Progress, progress
+from hiertl_dist.files.store_use import carried
 
 Call = Callable[..., Any]
 Label = Callable[[Any], str]
@@ -266,7 +267,9 @@ class Executor(ABC):
         """
         items = list(items)
         self._agree(len(items))
-        return self._run(task, items, Reporting(what, label, kind), _costs(items, cost, label)) if items else []
+        if not items:
+            return []
+        return self._run(carried(task), items, Reporting(what, label, kind), _costs(items, cost, label))
 
     def reduce(
         self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction",
@@ -288,7 +291,8 @@ class Executor(ABC):
         self._agree(len(items))
         if not items:
             raise ValueError(f"{what}: there are no items to reduce")
-        return self._reduce(leaf, merge, items, Reporting(what, label, kind), _costs(items, cost, label))
+        reporting = Reporting(what, label, kind)
+        return self._reduce(carried(leaf), carried(merge), items, reporting, _costs(items, cost, label))
 
     def once(self, call: Callable[[], Any], *, what: str) -> Any:
         """call() in one calling process, where what it carries already is; the same result on each of them.

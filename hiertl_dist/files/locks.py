@@ -1,7 +1,8 @@
-"""Locks of folders: held by one process at a time, who says who it is; waiting is told once.
+"""Locks of folders: one process at a time; who has one says who it is, and that it lives; who waits says so.
 
 The lock is flock's on ``.lock``, which the system gives back when a process ends, however it ends. ``.lock.holder``
-beside it tells people who has it; what a killed process leaves there means nothing once nobody holds the lock.
+beside it tells people who has it, and is touched while it is: that it is no longer touched is what a waiting process
+can see of a host that is gone. What a killed process leaves there means nothing once nobody holds the lock.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import json
 import logging
 import os
 import platform
-import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -20,47 +21,59 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock, Timeout
 
 from ..errors import LockError
+from .claims import NOBODY, signature, signed_by
+from .store_use import store_use
+from .write_errors import write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-NO_WAIT: Final = "HIERTL_DIST_NO_WAIT"
-"""Environment variable: if set, and not to nothing or 0, a lock that is held is an error at once. Workers that are
-started inherit it."""
 
 LOCK: Final = ".lock"
 HOLDER: Final = ".lock.holder"
 LACKING: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 """What a file system answers that has no locks."""
 
+BEAT: Final = 10.0
+"""Seconds between two signs of life of who holds a lock."""
+
+BEATS_MISSED: Final = 3
+"""After so many that did not come it is said."""
+
+SAY_AFTER: Final = (2.0, 60.0, 600.0)
+"""Seconds of waiting after which it is said, then every hour."""
+
 _log = logging.getLogger("hiertl_dist")
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder.
+    """Hold the lock of a folder; whoever has it is waited for as long as :class:`~.store_use.StoreUse` says.
 
     Raises
     ------
     LockError
-        The file system has no locks; or another process has it, and :data:`NO_WAIT` is set: who, and since when.
+        The file system has no locks; or another process has it and does not give it back in time: who, and since when.
+    WriteError
+        The folder cannot be written.
     """
     lock = FileLock(folder / LOCK)
     try:
-        _acquire(lock, folder)
+        with write_errors(folder / LOCK):
+            _acquire(lock, folder)
     except NotImplementedError as error:
         raise LockError(no_locks(folder, str(error))) from error
-    except Timeout:
-        raise
     except OSError as error:
         if error.errno in LACKING:
             raise LockError(no_locks(folder, str(error))) from error
         raise
+    end = threading.Event()
     try:
         _sign(folder)
+        threading.Thread(target=_live, args=(folder / HOLDER, end), name="sign of life", daemon=True).start()
         yield
     finally:
+        end.set()
         with suppress(OSError):
             (folder / HOLDER).unlink(missing_ok=True)
         lock.release()
@@ -74,26 +87,104 @@ def _acquire(lock: Any, folder: Path) -> None:
         # some versions of filelock take a file system without locks for one whose lock is held
         if reason := lock_trouble(folder):
             raise LockError(reason) from None
-    if os.environ.get(NO_WAIT, "0") not in ("", "0"):
-        raise LockError(f"{folder}: it is locked by {holder(folder)}; without --no-wait this run waits for it")
-    _log.warning("waiting for %s, which is locked by %s", folder, holder(folder))
-    lock.acquire()
+    waiting = Waiting(f"the lock {folder / LOCK}", folder / HOLDER, beats=True)
+    while True:
+        try:
+            lock.acquire(timeout=waiting.step())
+            return
+        except Timeout:
+            waiting.look()
+
+
+class Waiting:
+    """Waiting for another process: says for what and whom, and ends where the option ``wait`` says so.
+
+    Parameters
+    ----------
+    what : str
+        What is waited for, for messages.
+    signed : Path
+        The file that the other process has signed.
+    beats : bool
+        Whether that process touches the file as a sign of life.
+    """
+
+    def __init__(self, what: str, signed: Path, *, beats: bool = False) -> None:
+        self._what, self.signed, self._beats, self._limit = what, signed, beats, store_use().wait
+        self._begin = self._changed = time.monotonic()
+        self._stamp = self._touched()
+        self._said = 0
+        self.look()
+
+    def step(self) -> float:
+        """Seconds to wait before the next :meth:`look`."""
+        waited = time.monotonic() - self._begin
+        return max(0.0, min(1.0, self._say_after() - waited, self._limit - waited))
+
+    def look(self) -> None:
+        """Say what there is to say. Raises LockError where it has taken too long."""
+        now = time.monotonic()
+        if (stamp := self._touched()) != self._stamp:
+            self._stamp, self._changed = stamp, now
+        waited = now - self._begin
+        if waited >= self._limit:
+            after = f", after {waited:.0f} s," if self._limit else ""
+            raise LockError(
+                f"{self._what} is with {self.other()}{after} and this run waits no longer{self._advice()}. What is "
+                "complete is kept; without --no-wait, --wait and store.wait it waits until that one has ended"
+            )
+        if waited >= self._say_after():
+            self._said += 1
+            who = f"{self.other()}{self._advice()}"
+            _log.warning("waiting for %s (%.0f s), which is with %s", self._what, waited, who)
+
+    def other(self) -> str:
+        """Who is waited for."""
+        return signed_by(self.signed)
+
+    def _say_after(self) -> float:
+        past = self._said - len(SAY_AFTER)
+        return SAY_AFTER[self._said] if past < 0 else SAY_AFTER[-1] + 3600.0 * (past + 1)
+
+    def _touched(self) -> tuple[int, int]:
+        try:
+            status = self.signed.stat()
+        except OSError:
+            return 0, 0
+        return status.st_mtime_ns, status.st_ino
+
+    def _advice(self) -> str:
+        """What is seen of a process that may be gone; by this host's own clock alone, for others may go wrong."""
+        silent = time.monotonic() - self._changed
+        if not self._beats or silent < BEATS_MISSED * BEAT or self.other() == NOBODY:
+            return ""
+        return (
+            f"; it has shown no sign of life for {silent:.0f} s: it is stopped, or its host {self._host()} is gone. A "
+            "file server gives back what a host had that is gone when its lease ends (NFS 4, some 90 s) or when that "
+            "host has started again (NFS 3); end the process there, or copy the folder and name the copy"
+        )
+
+    def _host(self) -> str:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            host = json.loads(self.signed.read_text(encoding="utf-8"))["host"]
+            return "(this one)" if host == platform.node() else str(host)
+        return ""
 
 
 def _sign(folder: Path) -> None:
-    text = {"host": platform.node(), "pid": os.getpid(), "since": time.time(), "command": " ".join(sys.argv)[:200]}
     with suppress(OSError):  # it is for people, and no lock depends on it
-        (folder / HOLDER).write_text(json.dumps(text), encoding="utf-8")
+        (folder / HOLDER).write_text(json.dumps(signature()), encoding="utf-8")
+
+
+def _live(path: Path, end: threading.Event) -> None:
+    while not end.wait(BEAT):
+        with suppress(OSError):
+            os.utime(path)
 
 
 def holder(folder: Path) -> str:
     """Who holds a folder's lock, as far as it has said so."""
-    try:
-        process = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process["since"]))
-        return f"process {process['pid']} on {process['host']} since {since} ({process['command']})"
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return "another process, which has not said who it is"
+    return signed_by(folder / HOLDER)
 
 
 def lock_trouble(folder: Path) -> str | None:

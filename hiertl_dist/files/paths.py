@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import json
+import os
 import re
 import shutil
 import uuid
@@ -17,6 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InputError, MissingFileError
 from ..text.words import shown
+from .claims import is_open_there, try_lock
+from .store_use import store_use
+from .write_errors import write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -110,19 +114,81 @@ ABSENT: Final = object()
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to be written that takes its place at the end: a reader sees the old one or the new one, never a part.
 
-    A process that is killed leaves a ``.partial`` file, as zarr does; where an exception is raised there is none. The
-    file has the rights that the user's umask gives.
+    A process that is killed leaves a ``.partial`` file, as zarr does; where an exception is raised there is none. While
+    it is written it is locked, so that whoever removes such files knows those of the living. The file has the rights
+    that the user's umask gives.
+
+    Raises
+    ------
+    DiskFullError, WriteError
+        It cannot be written: why, and what to do.
     """
     local_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    with write_errors(path):
+        make_folder(path.parent)
+        partial, stream, guard = _partial_of(path)
+        try:
+            with stream:
+                yield stream
+                if store_use().fsync:
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            partial.replace(path)
+            flush_folder(path.parent)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(guard)
+
+
+def _partial_of(path: Path) -> tuple[Path, BinaryIO, int]:
+    """A new file beside a path, open to be written, and what keeps it locked."""
+    while True:
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        stream = partial.open("xb")
+        try:
+            # by itself: it stays locked when the stream is closed, which may fail, until the file is renamed
+            guard = os.open(partial, os.O_RDWR)
+        except FileNotFoundError:  # taken for one of a dead writer
+            stream.close()
+            continue
+        with suppress(OSError):  # there are no locks: then nobody removes it
+            try_lock(guard)
+        if is_open_there(partial, guard):
+            return partial, stream, guard
+        os.close(guard)
+        stream.close()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing."""
+    if not store_use().fsync or folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    new = [p for p in (folder, *folder.parents) if not p.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in new:
+        flush_folder(made.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names of a folder's files written to the disk, where :class:`~.store_use.StoreUse` wants that."""
+    if not store_use().fsync or os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with partial.open("xb") as stream:
-            yield stream
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_file(path: Path) -> None:
+    """Have a file that somebody else wrote, and its name, written to the disk, where that is wanted."""
+    if store_use().fsync and path.exists():
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        flush_folder(path.parent)
 
 
 def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read: Iterable[Path] = ()) -> None:

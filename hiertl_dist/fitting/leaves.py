@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..algebra import Gram, RFactor, Summary
-from ..design_matrix.assembly import block_array, frozen_rows, offset_array
+from ..design_matrix.assembly import frozen_rows
+from ..design_matrix.assembly_items import block_array, offset_array
 from ..design_matrix.fit_costs import reduction_seconds
 from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
 from ..design_matrix.planning import PROCESS_BYTES, check_resources

@@ -42,8 +42,9 @@ from ..errors import StoreError
 from ..files.chunks import crc32c
 from ..files.json_files import write_json
 from ..files.locks import locked
-from ..files.paths import local_path, replacing
+from ..files.paths import local_path, make_folder, replacing
 from ..files.sealed import copy_of, renew_copy, repair_command
+from ..files.write_errors import write_errors
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
@@ -120,7 +121,12 @@ class SummaryStore:
         """
         asked = as_json(settings)
         store = cls(local_path(path, "summary store"))
-        store.path.mkdir(parents=True, exist_ok=True)
+        if (store.path / INDEX).exists():  # and perhaps where nothing can be written
+            index = store._index()
+            if agreed(str(path), index["settings"], asked) == index["settings"]:
+                return store
+        with write_errors(store.path):
+            make_folder(store.path)
         with locked(store.path):
             if (store.path / INDEX).exists() or copy_of(store.path / INDEX).exists():
                 index = store._index()

@@ -40,7 +40,7 @@ from .evaluating import evaluate_frames
 from .figures import need_matplotlib
 from .fit_needs import needs_of_fits
 from .fit_report import FitResult, fit_dict, fit_tables
-from .input_file import tell_labels
+from .input_file import tell_labels, with_its_stores
 from .outputs import (
     MODEL,
     PARITY,
@@ -201,6 +201,7 @@ def plan_text(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+@with_its_stores
 def assemble_job(
     job: Input, executor: Executor, *, all_at_once: bool = False, verify: bool = False,
     tell: Callable[[str], None] = lambda _: None,
@@ -214,7 +215,7 @@ def assemble_job(
         frozen=work.frozen, policy=job.fit.policy, executor=executor, verify=verify, memory=job.memory,
     )  # fmt: skip
     return {
-        "store": str(store), "computed": done.computed, "present": done.present,
+        "store": str(store), "computed": done.computed, "present": done.present, "by_others": done.by_others,
         "rows": sum(s.rows for s in done.plan.segments), "blocks": done.plan.as_dict()["blocks"],
         "labels": work.labels.as_dict(), "notes": work.notes, "repaired": list(done.repaired),
     }  # fmt: skip
@@ -234,6 +235,7 @@ def renew_rows(job: Input, executor: Executor, tell: Callable[[str], None]) -> N
 
 
 # long: its parameters are documented
+@with_its_stores
 def fit_job(
     job: Input,
     executor: Executor,

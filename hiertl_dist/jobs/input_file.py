@@ -12,6 +12,7 @@
     [fit.blocks.CN]  the same keys but those of the whole climb, for one block
     [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
+                 in_use, wait, fsync        # see StoreUse; also of data sets and summary stores
     [output]     folder, units
     [executor]   kind, workers
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
@@ -25,14 +26,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
 from ..executors import KINDS
 from ..files.paths import require_file
+from ..files.store_use import StoreUse, use_stores
 from ..fitting.settings import MISSING, FitSettings
 from ..frames.frame_sequence import FrameList, FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, summarise_labels
@@ -55,7 +58,10 @@ if TYPE_CHECKING:
     from ..model.basis import Basis
     from ..model_selection.search_settings import SearchSettings
 
-__all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings"]
+__all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings", "with_its_stores"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,6 +118,8 @@ class Input(Shown, card=input_card):
         Files of structures on which priors hold predictions; none: they are made of the frames.
     library : LibrarySettings or None
         The library whose blocks are taken as they are, and to which those that are fitted are added.
+    store_use : StoreUse
+        What is done where other runs use the same stores, and whether files are flushed to disk.
     """
 
     basis: Basis
@@ -138,6 +146,7 @@ class Input(Shown, card=input_card):
     missing: str | None = None
     probes: tuple[Path, ...] = ()
     library: LibrarySettings | None = None
+    store_use: StoreUse = field(default_factory=StoreUse)
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -233,6 +242,7 @@ class Input(Shown, card=input_card):
         memory = None
         with reading.problems.noting():
             memory = bytes_of(store["memory"], "store.memory", BYTES) if "memory" in store else None
+        use = reading.store_use(store)
         files = tuple(reading.path(f, "frozen.files") for f in frozen.get("files", ()))
         rows = reading.path(store.get("path", "design.zarr"), "store.path")
         if library is not None and "path" not in store:
@@ -249,7 +259,7 @@ class Input(Shown, card=input_card):
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
-            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library,
+            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use,
         )  # fmt: skip
 
     def design_store(self) -> Path:
@@ -315,3 +325,14 @@ def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: 
     for note in equal_frames_notes(frames, held_out):
         tell(f"note: {note}")
     return labels
+
+
+def with_its_stores(work: Callable[Concatenate[Input, P], R]) -> Callable[Concatenate[Input, P], R]:
+    """What is done with a job, so that stores are used as the job says."""
+
+    @wraps(work)
+    def using(job: Input, /, *args: P.args, **options: P.kwargs) -> R:
+        with use_stores(job.store_use):
+            return work(job, *args, **options)
+
+    return using

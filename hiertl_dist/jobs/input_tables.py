@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +13,7 @@ from ..dataset.overlaps import are_apart
 from ..errors import BasisError, HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
 from ..files.paths import local_path, require_file
+from ..files.store_use import StoreUse
 from ..fitting.settings import FitSettings
 from ..fitting.weights import CHOSEN, EVIDENCE, mistaken_kind, unknown_weight
 from ..frames.element_set import ElementSet
@@ -152,6 +154,18 @@ class Reading:
         with self.problems.noting():
             return SearchSettings.from_dict(table), summaries
         return None, summaries
+
+    def store_use(self, store: Mapping[str, Any]) -> StoreUse:
+        """What a ``[store]`` table says of other runs and of flushing."""
+        given = {key: value for key, value in store.items() if key in StoreUse.__dataclass_fields__}
+        use = StoreUse()
+        for key, value in given.items():  # each by itself, for the first that is wrong ends it
+            with self.problems.noting():
+                try:
+                    use = replace(use, **{key: value})
+                except InputError as error:
+                    raise InputError(f"store.{error}") from error
+        return use
 
     def library(self) -> LibrarySettings | None:
         """The settings of a ``[library]`` table, if there is one and nothing is wrong with it."""

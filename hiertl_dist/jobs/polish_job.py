@@ -19,6 +19,7 @@ from ..text.display import regulariser_text
 from .evaluating import evaluate_frames
 from .fit_job import known_frames, read_frozen, tell_solution
 from .fit_report import errors_dict
+from .input_file import with_its_stores
 from .outputs import MODEL, Results, file_writer, solution_files, solution_writers, write_model
 from .report import errors_text
 from .search_job import renew_summaries, reported_once, search_options
@@ -91,6 +92,7 @@ class PolishReport:
 
 
 # long: its parameters are documented
+@with_its_stores
 def polish_job(
     job: Input, path: Path, blocks: Sequence[str], executor: Executor, *,
     hold: float | Mapping[str, float] | None = None, prior: str = VALUES, output: Path | None = None,

@@ -31,7 +31,7 @@ from ..text.words import count_text
 from .evaluating import evaluate_frames
 from .figures import need_matplotlib
 from .fit_job import known_frames, options_of, read_frozen, renew, tell_solution
-from .input_file import tell_labels
+from .input_file import tell_labels, with_its_stores
 from .outputs import (
     MODEL,
     SEARCH,
@@ -117,6 +117,7 @@ class SearchReport:
 
 
 # long: its parameters are documented
+@with_its_stores
 def search_job(
     job: Input,
     executor: Executor,
@@ -242,6 +243,7 @@ def search_options(job: Input) -> HierarchyOptions:
     return replace(options_of(replace(job, keep_rows=False)), store=None)
 
 
+@with_its_stores
 def summarise_job(
     job: Input, executor: Executor, *, all_at_once: bool = False, fresh: bool = False,
     tell: Callable[[str], None] = lambda _: None,

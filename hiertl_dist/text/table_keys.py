@@ -41,7 +41,7 @@ FIT: Final = {
 OF_CLIMB: Final = {"only": TEXTS, "missing": TEXT, "probes": PATHS}
 """Keys of the general table that no single block has."""
 
-STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES}
+STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES, "in_use": TEXT, "wait": NUMBER, "fsync": SWITCH}
 HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}
 FROZEN: Final = {"files": TEXTS, "energies": TEXT}
 OUTPUT: Final = {"folder": TEXT, "units": TEXT}

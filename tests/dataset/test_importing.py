@@ -23,7 +23,8 @@ from hiertl_dist.dataset.folder import finish
 from hiertl_dist.dataset.sources import sorted_out
 from hiertl_dist.errors import FrameError, HiertlWarning, InputError, LockError, StoreError
 from hiertl_dist.executors import progress
-from hiertl_dist.files.locks import NO_WAIT, locked
+from hiertl_dist.files.locks import locked
+from hiertl_dist.files.store_use import use_stores
 from hiertl_dist.units import EV
 
 
@@ -426,10 +427,10 @@ class TestLateWorkers:
 
 
 class TestTwoImporters:
-    def test_the_second_waits_or_says_who_has_it(self, tmp_path, file, monkeypatch):
-        monkeypatch.setenv(NO_WAIT, "1")
+    @pytest.mark.parametrize("use", [{"wait": 0}, {"in_use": "refuse"}])
+    def test_the_second_waits_or_says_who_has_it(self, tmp_path, file, use):
         (tmp_path / "d").mkdir()
-        with locked(tmp_path / "d"), pytest.raises(LockError, match="it is locked by process"):
+        with use_stores(**use), locked(tmp_path / "d"), pytest.raises(LockError, match="is with process"):
             create(tmp_path / "d", file)
         same(create(tmp_path / "d", file), read_frames(file))
 

@@ -12,7 +12,7 @@ from synthetic import assemble, n_columns, random_frame, random_frames, small_ba
 
 from hiertl_dist import blocks_of, columns_of, design_rows, fit_hierarchy
 from hiertl_dist.design_matrix import planning
-from hiertl_dist.design_matrix.assembly import block_array
+from hiertl_dist.design_matrix.assembly_items import block_array
 from hiertl_dist.design_matrix.planning import all_needs, check_resources, make_plan
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, ResourceError
 from hiertl_dist.evaluation.compiled_basis import compile_recipe

@@ -23,7 +23,8 @@ from hiertl_dist.cli import health
 from hiertl_dist.cli.doctor import look
 from hiertl_dist.errors import HiertlError, LockError, StoreError
 from hiertl_dist.files import locks
-from hiertl_dist.files.locks import HOLDER, NO_WAIT, holder, lock_trouble, locked
+from hiertl_dist.files.locks import HOLDER, holder, lock_trouble, locked
+from hiertl_dist.files.store_use import use_stores
 from hiertl_dist.fitting.summary_store import SummaryStore
 
 HOLD = """
@@ -68,23 +69,27 @@ def test_the_lock_is_of_one_at_a_time(tmp_path):
     assert not (tmp_path / HOLDER).exists()
 
 
-def test_who_has_it_is_told_once(held, caplog):
+def test_who_has_it_is_told_once(held, caplog, monkeypatch):
     folder, process = held
+    monkeypatch.setattr(locks, "SAY_AFTER", (0.1, 60.0))
     threading.Timer(0.5, lambda: (process.stdin.write("\n"), process.stdin.flush())).start()
     with caplog.at_level(logging.WARNING, "hiertl_dist"), locked(folder):
         assert json.loads((folder / HOLDER).read_text())["pid"] == os.getpid()
     (said,) = caplog.messages
     who = rf"process {process.pid} on \S+ since \d{{4}}-\d\d-\d\d \S+ \(-c \S+\)"
-    assert re.fullmatch(f"waiting for {folder}, which is locked by {who}", said)
+    assert re.fullmatch(rf"waiting for the lock {folder}/\.lock \(0 s\), which is with {who}", said)
 
 
-def test_no_wait_is_an_error_at_once(held, monkeypatch):
+@pytest.mark.parametrize("wait", [0, 0.3])
+def test_a_limit_on_waiting(held, wait):
     folder, process = held
-    monkeypatch.setenv(NO_WAIT, "1")
-    text = f"it is locked by process {process.pid} on .* without --no-wait"
-    with pytest.raises(LockError, match=text), locked(folder):
+    text = (
+        rf"the lock {folder}/\.lock is with process {process.pid} on \S+ since .* waits no longer.* without --no-wait"
+    )
+    begin = time.monotonic()
+    with use_stores(wait=wait), pytest.raises(LockError, match=text), locked(folder):
         pass
-    monkeypatch.setenv(NO_WAIT, "0")
+    assert wait <= time.monotonic() - begin < wait + 1
     assert json.loads((folder / HOLDER).read_text())["pid"] == process.pid, "the holder's own word is left alone"
 
 
@@ -167,8 +172,7 @@ def test_the_doctor_looks_at_the_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("verb", ["assemble", "summarise"])
-def test_no_wait_of_the_command(tmp_path, capsys, monkeypatch, verb):
-    monkeypatch.setenv(NO_WAIT, "0")
+def test_no_wait_of_the_command(tmp_path, capsys, verb):
     path = write_job(tmp_path, job_frames()[0], search={"folds": 2})
     store = tmp_path / "design.zarr" / small_basis(ORDERS).digest[:12]
     if verb == "summarise":
@@ -186,4 +190,4 @@ def test_no_wait_of_the_command(tmp_path, capsys, monkeypatch, verb):
         code = cli.main([verb, str(path), "--no-wait"])
         process.kill()
     assert code == 2
-    assert f"it is locked by process {process.pid} on" in capsys.readouterr().err
+    assert f"is with process {process.pid} on" in capsys.readouterr().err
