@@ -116,6 +116,11 @@ def wall_scale(distance: float, deepest: float = 0.0) -> float:
     return max(Penalty().scale, math.ceil(least / step - 1e-9) * step)
 
 
+def nearest_kept(inner: float, wall: Penalty) -> float:
+    """Å, where a wall above an inner cutoff (Å) has risen to :data:`BARRIER`, or that cutoff if it never does."""
+    return max(inner, inner + wall.distance - (BARRIER / wall.scale) ** (1 / 3)) if wall.scale > 0.0 else inner
+
+
 def barrier_of(energies: NDArray[np.float64]) -> tuple[float, int | None]:
     """The highest of some energies before they first fall by more than kT at 3000 K, and where that has happened.
 
