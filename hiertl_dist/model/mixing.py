@@ -44,8 +44,8 @@ LEAST_SAMPLES: Final = 400
 
 NEAR: Final = 1.5
 NEAR_WEIGHT: Final = 0.1
-"""As many clusters are closer than lower blocks have met, with edges up to so many Å longer than their closest contacts,
-and count so much. Without them the triplets of the model that ``init`` suggests for Mo, Nb, Ta, W fall by up to 166 eV
+"""As many clusters are closer than lower blocks have met, with edges up to so many Å longer than their closest
+contacts, and count so much. Without them the triplets of the model that ``init`` suggests for Mo, Nb, Ta, W fall by up to 166 eV
 between the closest contacts and where the wall stops atoms, and the best of these types by 7 eV, which is what pairs
 do; with 0.03 by up to 52 eV, from 0.1 on none does. 0.1 takes 0.2 % off the mean where lower blocks have met it, 1
 takes 1 %."""
@@ -315,7 +315,7 @@ def _projected(
         target += term.factor * (type_values(model.basis, lower, own) @ np.array(coefficients))
     values = type_values(basis, kind, distances)
     # what lower blocks say of clusters that they have not met may be of any size: none counts more than its share
-    usual = np.linalg.norm(target[met]) / math.sqrt(max(np.count_nonzero(met), 1))
+    usual = np.linalg.norm(target[met]) / math.sqrt(max(int(met.sum()), 1))
     weights = np.where(met, 1.0, NEAR_WEIGHT * np.minimum(1.0, usual / np.maximum(np.abs(target), 1e-30)))
     rows = weights[:, np.newaxis] * values
     lengths = np.linalg.norm(rows, axis=0)
@@ -329,7 +329,7 @@ def _projected(
 def _sampled(
     basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Lengths of edges (clusters, edges), Å, of clusters within the cutoffs, and which are no closer than lower blocks met.
+    """Edges (clusters, edges), Å, of clusters within the cutoffs, and which of these are no closer than lower blocks met.
 
     The others are as close as walls let atoms come: a model in use meets them, and a projection that doesn't know them
     may say anything there.
@@ -358,7 +358,7 @@ def _sampled(
 
 
 def _clusters(body: int, low: NDArray[np.float64], high: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Lengths of edges (clusters, edges), Å, of at most so many clusters between bounds (edges,), the same each time."""
+    """Edges (clusters, edges), Å, of at most so many clusters between bounds (edges,), the same ones each time."""
     if body == 2:
         return np.linspace(low, high, count)
     random, edges = np.random.default_rng(0), edges_of(body)
