@@ -9,6 +9,7 @@ from ..units import SYMBOLS
 from .check_rows import CheckRow, CheckSettings, ModelCheck, unchecked
 from .dynamics import run_rows, time_step
 from .lattices import (
+    SITES,
     arranged,
     common_lattice,
     equation_row,
@@ -16,7 +17,6 @@ from .lattices import (
     mixed_volume,
     mixing_rows,
     relaxed_lattices,
-    sites_of,
 )
 from .perturbed import deviation_row
 from .pushed_pairs import pushed_rows
@@ -95,12 +95,12 @@ def check_model(
     rows += mixing_rows(model, name, lattices, wanted)
     pushed, said = pushed_rows(model, name, lattices, wanted)
     rows, notes = [*rows, *pushed], [*notes, *said]
-    species = arranged(chosen, sites_of(name), 1, wanted.seed)
+    species = arranged(chosen, SITES[name], 1, wanted.seed)
     cell = ideal_cell(name, species, mixed_volume(species, lattices))
     rows += [row for t in wanted.temperatures for row in run_rows(model, cell.copy(), t, wanted)]
     rows.append(deviation_row(model, posterior, name, chosen, lattices, wanted))
     notes.append(
-        f"mixtures, pairs and dynamics: {name}, cells of {sites_of(name)} atoms at the volume of Vegard's rule; time "
+        f"mixtures, pairs and dynamics: {name}, cells of {SITES[name]} atoms at the volume of Vegard's rule; time "
         f"step {time_step(cell, wanted):g} fs; seed {wanted.seed}"
     )
     return ModelCheck(model.parameters.source, tuple(rows), wanted, tuple(notes))

@@ -12,7 +12,7 @@ from ..frames.type_names import cluster_name
 from ..model.walls import BARRIER, DIP, Pushed, barrier_of, holding_wall, known_contacts
 from ..units import EV
 from .check_rows import CheckRow, judged, unchecked
-from .lattices import energy_of, ideal_cell, mixed_volume, nearest_allowed, sites_of
+from .lattices import SITES, energy_of, ideal_cell, mixed_volume, nearest_allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ def _pushed(
     parameters = model.parameters
     wall, edges = parameters.penalty, list(combinations(range(len(order)), 2))
     inner = np.array([parameters.basis.pair(order[a], order[b]).rmin for a, b in edges])
-    species = [order[i % len(order)] for i in range(sites_of(name))]
+    species = [order[i % len(order)] for i in range(SITES[name])]
     atoms = ideal_cell(name, species, mixed_volume(species, lattices))
     places, offsets = _neighbours(atoms, len(order))
     symbols = np.array(atoms.get_chemical_symbols(), object)
