@@ -23,7 +23,7 @@ from hiertl_dist.model.walls import INNER
 from hiertl_dist.suggestion.guessing import guess_sources
 from hiertl_dist.suggestion.isolated_atoms import agreed_energies
 from hiertl_dist.suggestion.suggesting import ALPHA_ALONE as ALPHA
-from hiertl_dist.suggestion.suggesting import DECAY_ALONE
+from hiertl_dist.suggestion.suggesting import DECAY
 from hiertl_dist.suggestion.suggesting_basis import LEVELS
 from hiertl_dist.units import EV
 
@@ -99,7 +99,7 @@ def with_runs(frames: Sequence[Frame], suggested: SuggestedInput) -> tuple[list[
 
 def errors(summaries: Summaries, weights: Any, alphas: Sequence[float]) -> list[dict[str, Any]]:
     """Held-out errors of ridge fits (eV/Å, eV/atom, GPa) and their score."""
-    chosen = view(summaries, weights=weights, prior={"mean": "zero", "decay": "exponential", "strength": DECAY_ALONE})
+    chosen = view(summaries, weights=weights, prior={"mean": "zero", "decay": "exponential", "strength": DECAY})
     found = cross_validate(chosen, [{"kind": "ridge", "alpha": a} for a in alphas])
     return [
         {"alpha": a, "weights": dict(chosen.weights), "force": c.errors.rmse("force") / EV,

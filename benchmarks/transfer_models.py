@@ -31,6 +31,7 @@ from hiertl_dist import (
     suggest_input,
 )
 from hiertl_dist.executors import executor
+from hiertl_dist.jobs.input_tables import fit_settings
 from hiertl_dist.model.parameters import merge_parameters
 from hiertl_dist.stability.check_rows import CheckSettings
 from hiertl_dist.stability.checking import check_model
@@ -124,12 +125,18 @@ def judged(model: Model, options: Options, folder: Path) -> dict[str, Any]:
 
 
 def suggested(frames: Sequence[Frame], options: Options, runner: Executor) -> dict[str, Model]:
-    """The basis, weights and ridge strength that ``init`` suggests, unedited but for the prior."""
+    """What ``init`` suggests, unedited (all frames fitted): the wall and the prior with its probes and decay, too.
+
+    Beside it the same with the mean zero, and no types made of others.
+    """
     table = suggest_input(frames).table
     basis = {**table["basis"], **({"orders": [4, 3, 0], "blocks": {}} if options.toy else {})}
+    own = {k: v for k, v in table["fit"].items() if k not in ("only", "blocks")}
     found = {}
     for prior in options.sized(("zero", "auto"), ("auto",)):
-        settings = FitSettings(table["fit"]["regulariser"], weights=table["fit"].get("weights", "auto"), prior=prior)
+        settings = fit_settings(own)
+        if prior == "zero":
+            settings = replace(settings, prior=replace(settings.prior, mean="zero", probes=0))
         climb = HierarchyOptions(settings, missing="zero" if prior == "zero" else None)
         fit = fit_hierarchy(frames, Basis.from_dict(basis), options=climb, executor=runner)
         found[prior] = fit.model

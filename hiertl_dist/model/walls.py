@@ -14,7 +14,7 @@ from ..units import KELVIN
 from .parameters import Penalty
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +34,9 @@ DIP: Final = HOTTEST * KELVIN
 GAP: Final = 0.02
 """Å, how far below the closest contact a wall begins."""
 
+STRONGEST: Final = 1e8
+"""kcal/mol/Å³: no stronger wall is proposed."""
+
 LEAST_INNER: Final = 0.5
 INNER: Final = 0.6
 MOST_INNER: Final = 0.7
@@ -48,6 +51,26 @@ class ProposedWall(NamedTuple):
 
     inner: dict[Elements, float]
     penalty: Penalty
+
+
+class Pushed(NamedTuple):
+    """Atoms that are pushed together, from far to near.
+
+    ``inner``: (pairs,) Å, inner cutoffs of their pairs; ``distances``: (places, pairs) Å; ``energies``: (places,)
+    kcal/mol without a wall.
+    """
+
+    name: str
+    inner: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    energies: NDArray[np.float64]
+
+    def with_wall(self, wall: Penalty) -> NDArray[np.float64]:
+        """kcal/mol, (places,) the energies above that at the first place, the wall's included."""
+        deep = np.maximum(self.inner + wall.distance - self.distances, 0.0)
+        whole = self.energies + wall.scale * (deep**3).sum(axis=1)
+        risen: NDArray[np.float64] = whole - whole[0]
+        return risen
 
 
 def closest_known(contacts: Mapping[Elements, float]) -> dict[Elements, float]:
@@ -114,6 +137,41 @@ def wall_scale(distance: float, deepest: float = 0.0) -> float:
     least = 8.0 * (BARRIER + deepest) / distance**3
     step = 10.0 ** (math.floor(math.log10(least)) - 1)
     return max(Penalty().scale, math.ceil(least / step - 1e-9) * step)
+
+
+def holding_wall(pushed: Sequence[Pushed], contacts: Sequence[tuple[float, float]], wall: Penalty) -> Penalty | None:
+    """The weakest wall, by powers of two, that keeps atoms apart and acts on no known contact; None: none does.
+
+    First of those that begin where the present one does, for other blocks have the same; then of those that begin just
+    below the contacts.
+
+    Parameters
+    ----------
+    pushed : sequence of Pushed
+        What it has to hold.
+    contacts : sequence of tuple (float, float)
+        Å, closest contact and inner cutoff of each pair of elements whose contacts are known.
+    wall : Penalty
+        The present one.
+
+    Returns
+    -------
+    Penalty or None
+        Of at most :data:`STRONGEST`.
+    """
+    room = min((_hundredths(contact - GAP - inner) for contact, inner in contacts), default=0.0)
+    for distance, least in ((wall.distance, wall.scale), (room, 0.0)):
+        scale = least or Penalty().scale
+        while 0.0 < distance <= room and scale <= STRONGEST:
+            if all(barrier_of(p.with_wall(Penalty(scale, distance)))[0] >= BARRIER for p in pushed):
+                return Penalty(scale, distance)
+            scale *= 2.0
+    return None
+
+
+def nearest_kept(inner: float, wall: Penalty) -> float:
+    """Å, where a wall above an inner cutoff (Å) has risen to :data:`BARRIER`, or that cutoff if it never does."""
+    return max(inner, inner + wall.distance - (BARRIER / wall.scale) ** (1 / 3)) if wall.scale > 0.0 else inner
 
 
 def barrier_of(energies: NDArray[np.float64]) -> tuple[float, int | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from ..frames.element_set import ElementSet
 from ..frames.frame import Frame
 from ..frames.type_names import cluster_name
 from ..model.blocks import blocks_of
-from .contacts import nearest_distances, shortest_fitted, widest
-from .lattices import DEFAULT_LATTICES, LATTICES, ideal_lattice
+from .contacts import shortest_fitted, widest
+from .lattices import DEFAULT_LATTICES, LATTICES, ideal_lattice, neighbour_distance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from ..evaluation.energies import Model
 
@@ -26,6 +28,17 @@ POINTS: Final = 60
 
 FARTHEST_SHARE: Final = 0.8
 """Of the outer cutoff: neighbours farther away than this make no crystal."""
+
+
+class Minimum(NamedTuple):
+    """A minimum of a lattice's energy.
+
+    Energy (kcal/mol) and volume (Å³) an atom, and the distance (Å) of nearest neighbours.
+    """
+
+    energy: float
+    volume: float
+    nearest: float
 
 
 def lattice_volumes(
@@ -63,7 +76,7 @@ def lattice_volumes(
                 f"lattice_volumes: {model.parameters.source}: no energy of {', '.join(lattices)} lattices of {element} "
                 "has a minimum at distances that were fitted: give the volume, as in volumes={'" + element + "': 16.0}"
             )
-        volumes[element] = min(minima)[1]
+        volumes[element] = min(minima).volume
     return volumes
 
 
@@ -109,31 +122,62 @@ def known_of_models(
     return volumes, shortest, notes
 
 
-def _minimum(model: Model, element: str, lattice: str) -> tuple[float, float] | None:
-    """Energy an atom and volume an atom, kcal/mol and Å³, at a lattice's lowest minimum within the range fitted."""
-    from scipy.optimize import minimize_scalar
-
+def _minimum(model: Model, element: str, lattice: str) -> Minimum | None:
+    """A lattice's lowest minimum within the range fitted."""
     pair = cluster_name((element, element))
     pairs = [p for p in model.parameters.basis.pairs if p.name == pair]
     if not pairs:
         return None
     low = max(pairs[0].rmin, model.coverage.get(f"{element}:{pair}", (0.0, 0.0))[0], 0.5)
-    high = FARTHEST_SHARE * pairs[0].rmax
-    cell, positions = ideal_lattice(lattice, 1.0, 1)
-    unit = float(nearest_distances(Frame((element,) * len(positions), positions, cell))[0])
+    return min(lattice_minima(model, element, lattice, low, FARTHEST_SHARE * pairs[0].rmax), default=None)
+
+
+def lattice_minima(model: Model, element: str, lattice: str, low: float, high: float) -> list[Minimum]:
+    """The minima of a lattice's energy.
+
+    Parameters
+    ----------
+    model : Model
+        A model of the element.
+    element : str
+        On all sites.
+    lattice : str
+        One of :data:`~hiertl_dist.probes.lattices.LATTICES`.
+    low, high : float
+        Å, the distances of nearest neighbours between which they are looked for.
+
+    Returns
+    -------
+    list of Minimum
+        The densest first.
+    """
+    from scipy.optimize import minimize_scalar
+
+    unit = neighbour_distance(lattice, 1.0)
     energy = partial(_energy, model, element, lattice, unit)
     distances = np.linspace(low, high, POINTS)
     energies = np.array([energy(r) for r in distances]) if low < high else np.empty(0)
-    inner = [i for i in range(1, len(energies) - 1) if energies[i] < min(energies[i - 1], energies[i + 1])]
-    if not inner:
-        return None
-    best = min(inner, key=lambda i: (energies[i], i))
-    r = minimize_scalar(energy, bounds=(distances[best - 1], distances[best + 1]), method="bounded").x
-    return float(energy(r)), (float(r) / unit) ** 3
+    minima = []
+    for i in minima_of(energies):
+        bounds = (distances[i - 1], distances[i + 1])
+        done = minimize_scalar(energy, bounds=bounds, method="bounded", options={"xatol": 1e-5})
+        minima.append(Minimum(float(done.fun), (float(done.x) / unit) ** 3, float(done.x)))
+    return minima
+
+
+def minima_of(energies: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Where energies along a line are lower than at both neighbours."""
+    inner = energies[1:-1]
+    return 1 + np.flatnonzero((inner < energies[:-2]) & (inner < energies[2:]))
+
+
+def lattice_energy(model: Model, element: str, lattice: str, volume: float) -> float:
+    """kcal/mol an atom of a lattice of so many Å³ an atom; infinite where it is no number."""
+    cell, positions = ideal_lattice(lattice, volume, 1)
+    (evaluation,) = model.evaluate(Frame((element,) * len(positions), positions, cell, origin=lattice))
+    return evaluation.energy / len(positions) if math.isfinite(evaluation.energy) else math.inf
 
 
 def _energy(model: Model, element: str, lattice: str, unit: float, distance: float) -> float:
     """kcal/mol an atom of a lattice whose neighbours have a distance; ``unit`` is theirs at 1 Å³ an atom."""
-    cell, positions = ideal_lattice(lattice, (distance / unit) ** 3, 1)
-    (found,) = model.evaluate(Frame((element,) * len(positions), positions, cell, origin=lattice))
-    return found.energy / len(positions) if math.isfinite(found.energy) else math.inf
+    return lattice_energy(model, element, lattice, (distance / unit) ** 3)

@@ -13,7 +13,7 @@ from ..frames.frame import Frame
 from ..text.words import count_text, shown
 from .checks import check_integers, check_positive, checked_elements, refuse_none
 from .compositions import assigned_species, atom_counts, even_compositions, generator
-from .contacts import MOST_STRETCH, contact_limits, kept_apart, stretch_notes
+from .contacts import MOST_STRETCH, contact_limits, kept_apart, nearest_distances, stretch_notes
 from .probe_set import ProbeSet, ProbeSource
 from .sources import Source, shared_out
 from .volumes import size_of
@@ -86,6 +86,12 @@ def ideal_lattice(name: str, volume: float, least_atoms: int) -> tuple[NDArray[n
     a = float((volume * len(lattice.sites) / abs(np.linalg.det(lattice.cell))) ** (1.0 / 3.0))
     shifts = np.stack(np.meshgrid(*map(np.arange, times), indexing="ij"), axis=-1).reshape(-1, 1, 3)
     return a * times[:, np.newaxis] * lattice.cell, a * (shifts + lattice.sites).reshape(-1, 3) @ lattice.cell
+
+
+def neighbour_distance(name: str, volume: float) -> float:
+    """Å, how far apart nearest neighbours of a lattice of so many Å³ an atom are."""
+    cell, positions = ideal_lattice(name, volume, 1)
+    return float(nearest_distances(Frame(("H",) * len(positions), positions, cell))[0])
 
 
 def _disordered(

@@ -1,1 +1,1 @@
-"""Whether a model can be used: ideal lattices, mixtures, equations of state, pairs pushed together, dynamics."""
+"""Whether a model can be used: ideal lattices, mixtures, equations of state, atoms pushed together, dynamics."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import InputError
+from ..probes.lattices import LATTICES
 from ..text.display import Shown, number_text, table_text
 from ..text.result_cards import check_card
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["pass", "fail", "not checked"]
 
-LATTICE_NAMES: Final = ("bcc", "fcc", "hcp", "diamond")
+LATTICE_NAMES: Final = tuple(LATTICES)
 
 FINEST_STEP: Final = 2.0
 """fs, the time step of atoms of :data:`HEAVY` and above."""

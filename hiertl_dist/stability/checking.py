@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
@@ -10,6 +9,7 @@ from ..units import SYMBOLS
 from .check_rows import CheckRow, CheckSettings, ModelCheck, unchecked
 from .dynamics import run_rows, time_step
 from .lattices import (
+    SITES,
     arranged,
     common_lattice,
     equation_row,
@@ -17,10 +17,9 @@ from .lattices import (
     mixed_volume,
     mixing_rows,
     relaxed_lattices,
-    sites_of,
 )
 from .perturbed import deviation_row
-from .pushed_pairs import pushed_row
+from .pushed_pairs import pushed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,8 +41,8 @@ def check_model(
 
     On ideal lattices, whose lattice constants are the model's own: equations of state of the elements with one minimum;
     energies of all sets of two to four elements near linear mixing, at the volume of Vegard's rule; the energy that
-    pairs need to get past one another; runs of constant energy of a cell of all elements, by ASE; forces of perturbed
-    cells beside their predicted σ. The same seed gives the same numbers.
+    pairs and triplets need to get past one another; runs of constant energy of a cell of all elements, by ASE; forces
+    of perturbed cells beside their predicted σ. The same seed gives the same numbers.
 
     Parameters
     ----------
@@ -94,13 +93,14 @@ def check_model(
         return ModelCheck(model.parameters.source, tuple(rows), wanted, tuple(notes))
     lattices = {e: by_element[e][name] for e in chosen}
     rows += mixing_rows(model, name, lattices, wanted)
-    rows += [pushed_row(model, name, p, lattices, wanted) for p in combinations_with_replacement(chosen, 2)]
-    species = arranged(chosen, sites_of(name), 1, wanted.seed)
+    pushed, said = pushed_rows(model, name, lattices, wanted)
+    rows, notes = [*rows, *pushed], [*notes, *said]
+    species = arranged(chosen, SITES[name], 1, wanted.seed)
     cell = ideal_cell(name, species, mixed_volume(species, lattices))
     rows += [row for t in wanted.temperatures for row in run_rows(model, cell.copy(), t, wanted)]
     rows.append(deviation_row(model, posterior, name, chosen, lattices, wanted))
     notes.append(
-        f"mixtures, pairs and dynamics: {name}, cells of {sites_of(name)} atoms at the volume of Vegard's rule; time "
+        f"mixtures, pairs and dynamics: {name}, cells of {SITES[name]} atoms at the volume of Vegard's rule; time "
         f"step {time_step(cell, wanted):g} fs; seed {wanted.seed}"
     )
     return ModelCheck(model.parameters.source, tuple(rows), wanted, tuple(notes))

@@ -10,6 +10,8 @@ import numpy as np
 from ..errors import HiertlError
 from ..io.labelled_atoms import frame_from_ase
 from ..model.walls import known_contacts
+from ..probes.lattice_volumes import lattice_energy, lattice_minima, minima_of
+from ..probes.lattices import ideal_lattice
 from ..units import EV
 from .check_rows import LATTICE_NAMES, CheckRow, judged, unchecked
 
@@ -21,17 +23,8 @@ if TYPE_CHECKING:
     from ..evaluation.energies import Model
     from .check_rows import CheckSettings
 
-VOLUME: Final = {"bcc": 4 / 27**0.5, "fcc": 0.5**0.5, "hcp": 0.5**0.5, "diamond": 8 / 27**0.5}
-"""Volume of an atom in units of the cubed distance of nearest neighbours; hcp has the ideal c/a."""
-
-EDGE: Final = {"bcc": 2 / 3**0.5, "fcc": 2**0.5, "hcp": 1.0, "diamond": 4 / 3**0.5}
-"""Lattice constant in units of the distance of nearest neighbours."""
-
-REPEATS: Final = {"bcc": (3, 3, 3), "fcc": (2, 2, 2), "hcp": (3, 2, 2), "diamond": (2, 2, 2)}
-"""Of the rectangular cells: 54, 32, 48 and 64 atoms."""
-
-SCAN: Final = 60
-"""Distances of nearest neighbours at which a lattice's minimum is looked for."""
+SITES: Final = {"bcc": 54, "fcc": 32, "hcp": 48, "diamond": 64}
+"""Atoms of the cells: 3 × 3 × 3 of two atoms, 2 × 2 × 2 of four, 3 × 2 × 2 of four, 2 × 2 × 2 of eight."""
 
 FARTHEST: Final = 1.8
 """Times the closest contact that is known: up to there it is looked for. In hot metals nearest neighbours are 1.2 to
@@ -80,36 +73,14 @@ def relaxed_lattices(model: Model, element: str) -> dict[str, Lattice]:
     """
     pair = model.parameters.basis.pair(element, element)
     low = nearest_allowed(model)[pair.name]
-    distances = np.linspace(low, min(FARTHEST * low, pair.rmax), SCAN)
-    lattices = ((name, _relaxed(model, element, name, distances)) for name in LATTICE_NAMES)
-    return {name: lattice for name, lattice in lattices if lattice is not None}
-
-
-def _relaxed(model: Model, element: str, name: str, distances: NDArray[np.float64]) -> Lattice | None:
-    from ase.build import bulk
-    from scipy.optimize import minimize_scalar
-
-    def energy(nearest: float) -> float:
-        atoms = bulk(element, name, a=EDGE[name] * nearest)
-        return energy_of(model, atoms) / len(atoms)
-
-    energies = np.array([energy(d) for d in distances])
-    minima = minima_of(energies)
-    if not len(minima):
-        return None
-    first = int(minima[0])
-    done = minimize_scalar(
-        energy, bounds=(distances[first - 1], distances[first + 1]), method="bounded", options={"xatol": 1e-5}
-    )
-    nearest, lowest = float(done.x), int(minima[np.argmin(energies[minima])])
-    lower = float(distances[lowest]) if energies[lowest] < done.fun else None
-    return Lattice(name, VOLUME[name] * nearest**3, float(done.fun), nearest, lower)
-
-
-def minima_of(energies: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Where energies along a line are lower than at both neighbours."""
-    inner = energies[1:-1]
-    return 1 + np.flatnonzero((inner < energies[:-2]) & (inner <= energies[2:]))
+    lattices = {}
+    for name in LATTICE_NAMES:
+        minima = lattice_minima(model, element, name, low, min(FARTHEST * low, pair.rmax))
+        if minima:
+            densest, lowest = minima[0], min(minima)
+            lower = lowest.nearest if lowest.energy < densest.energy else None
+            lattices[name] = Lattice(name, densest.volume, densest.energy / EV, densest.nearest, lower)
+    return lattices
 
 
 def common_lattice(by_element: Mapping[str, Mapping[str, Lattice]], wanted: str) -> str | None:
@@ -120,19 +91,11 @@ def common_lattice(by_element: Mapping[str, Mapping[str, Lattice]], wanted: str)
 
 
 def ideal_cell(lattice: str, species: Sequence[str], volume: float) -> Any:
-    """A cell of :data:`REPEATS` (ase.Atoms) of some species, site by site, of a volume in Å³/atom."""
-    from ase.build import bulk
+    """A cell of :data:`SITES` (ase.Atoms) of some species, site by site, of a volume in Å³/atom."""
+    from ase import Atoms
 
-    edge = EDGE[lattice] * (volume / VOLUME[lattice]) ** (1 / 3)
-    shape: dict[str, bool] = {"orthorhombic": True} if lattice == "hcp" else {"cubic": True}
-    atoms = bulk(species[0], lattice, a=edge, **shape).repeat(REPEATS[lattice])
-    atoms.set_chemical_symbols(list(species))
-    return atoms
-
-
-def sites_of(lattice: str) -> int:
-    """Atoms of an :func:`ideal_cell`."""
-    return int(np.prod(REPEATS[lattice])) * {"bcc": 2, "fcc": 4, "hcp": 4, "diamond": 8}[lattice]
+    cell, positions = ideal_lattice(lattice, volume, SITES[lattice])
+    return Atoms(list(species), positions, cell=cell, pbc=True)
 
 
 def arranged(elements: Sequence[str], sites: int, number: int, seed: int) -> list[str]:
@@ -174,7 +137,7 @@ def _mixing_row(
     model: Model, name: str, elements: Sequence[str], lattices: Mapping[str, Lattice], what: str, numbers: range,
     limit: float, settings: CheckSettings,
 ) -> CheckRow:  # fmt: skip
-    sites, named = sites_of(name), "-".join(elements)
+    sites, named = SITES[name], "-".join(elements)
     differences = []
     try:
         for number in numbers:
@@ -192,13 +155,10 @@ def _mixing_row(
 
 def equation_row(model: Model, element: str, lattice: Lattice) -> CheckRow:
     """Whether energy against volume has one minimum, from which it rises to both ends; value: the bulk modulus."""
-    from ase.build import bulk
     from ase.eos import EquationOfState
 
-    edges = [EDGE[lattice.name] * lattice.nearest * v ** (1 / 3) for v in VOLUMES]
-    cells = [bulk(element, lattice.name, a=a) for a in edges]
-    energies = np.array([energy_of(model, atoms) / len(atoms) for atoms in cells])
     volumes, middle = lattice.volume * VOLUMES, np.abs(VOLUMES - 1.0) < 0.051
+    energies = np.array([lattice_energy(model, element, lattice.name, float(v)) / EV for v in volumes])
     minima = minima_of(energies)
     try:
         modulus = GPA * float(EquationOfState(volumes[middle], energies[middle], eos="birchmurnaghan").fit()[2])

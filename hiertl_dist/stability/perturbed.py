@@ -11,7 +11,7 @@ from ..io.labelled_atoms import frame_from_ase
 from ..uncertainty.predictive import predict
 from ..units import EV
 from .check_rows import CheckRow, judged, unchecked
-from .lattices import arranged, ideal_cell, mixed_volume, sites_of
+from .lattices import SITES, arranged, ideal_cell, mixed_volume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def deviation_row(
     rng = np.random.default_rng([settings.seed, 1])
     frames = []
     for number in range(CELLS):
-        species = arranged(elements, sites_of(name), number + 1, settings.seed)
+        species = arranged(elements, SITES[name], number + 1, settings.seed)
         atoms = ideal_cell(name, species, mixed_volume(species, lattices))
         atoms.set_positions(atoms.get_positions() + rng.normal(scale=settings.displacement, size=(len(atoms), 3)))
         frames.append(frame_from_ase(atoms, origin=f"perturbed cell {number + 1}"))

@@ -15,8 +15,9 @@ from hiertl_dist.errors import InputError
 from hiertl_dist.model.blocks import columns_of
 from hiertl_dist.model.cluster_functions import type_values
 from hiertl_dist.model.mixing import mixed_parameters, prior_mean
-from hiertl_dist.model.parameters import Parameters, merge_parameters
+from hiertl_dist.model.parameters import Parameters, Penalty, merge_parameters
 from hiertl_dist.model.priors import Prior, prior_scale
+from hiertl_dist.model.walls import nearest_kept
 
 ELEMENTS = ("Mo", "Nb", "W")
 ALIKE = {"lambda": 1.3, "rmin": 0.9, "rmax": 5.0}
@@ -125,6 +126,31 @@ def test_other_lengths_and_orders_are_projected():
     copied = mixed_parameters(richer, kinds, [given], Prior(mean="mixed", lower="coefficients"))
     expected = np.mean([cluster_energy(given, (e, e), 2) for e in ("Mo", "W")])
     assert abs(cluster_energy(copied, ("Mo", "W"), 2) - expected) > 0.02 * abs(expected)
+
+
+def test_a_projection_holds_where_atoms_come_closer_than_lower_blocks_met():
+    """Between the closest contacts and where the wall stops atoms no hole opens that the lower blocks don't have."""
+    table = {name: {"lambda": 2.5 + 0.1 * k, "rmin": 1.2, "rmax": 5.5} for k, name in enumerate(PAIRS)}
+    basis = small_basis((8, 9, 0), ELEMENTS, pairs=table, blocks={"MoW": {"orders": [8, 6, 0]}})
+    kinds = [t for t in basis.types if len(set(t.elements)) == 1 and t.body > 1]
+    coverage = {f"{e}:{e}{e}": (2.1, 5.5) for e in ELEMENTS}
+    given = replace(random_parameters(basis.with_types(kinds), 3), coverage=coverage, penalty=Penalty(1e4, 0.85))
+    # smooth, as a fit with a decay leaves them
+    smooth = given.coefficients * np.exp(-0.3 * np.array([sum(c.powers) for c in given.columns]))
+    given = replace(given, coefficients=smooth)
+    kinds = [t for t in basis.types if t.name == "MoMoW"]
+    made = mixed_parameters(basis, kinds, [given], MIXED)
+    distances = np.random.default_rng(4).uniform(1.77, 2.2, (200, 3))
+    pure = {e: next(t for t in given.basis.types if t.elements == (e,) * 3) for e in ("Mo", "W")}
+    of = {
+        e: type_values(given.basis, t, distances)
+        @ np.array([v for c, v in given.as_dict().items() if c[1] == t.elements])
+        for e, t in pure.items()
+    }
+    expected = (2 * of["Mo"] + of["W"]) / 3
+    assert nearest_kept(1.2, given.penalty) == pytest.approx(1.76, abs=0.01)
+    found = type_values(basis, kinds[0], distances) @ made.coefficients
+    assert np.abs(found - expected).max() < 0.3 * np.abs(expected).max()
 
 
 def test_what_lower_blocks_lack_is_said():

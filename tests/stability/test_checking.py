@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -137,7 +138,7 @@ def test_pairs_that_get_past_one_another():
     bare = model_of(like=soft, penalty=Penalty(0.0, 0.0))
     (row,) = rows_of(check_model(bare, elements=["Mo"], settings=static), "pushed")
     assert row.verdict == "fail", "the polynomials end at rmin, and without a wall there is nothing inside"
-    assert "the highest energy on the way to 0.85 Å" in row.reason
+    assert "the highest energy on the way to MoMo 0.85 Å" in row.reason
 
     def falling(r):
         return morse(r) - 60.0 * np.exp(-((r - 1.9) ** 2) / 0.02)
@@ -145,6 +146,33 @@ def test_pairs_that_get_past_one_another():
     (row,) = rows_of(check_model(model_of(like=falling), elements=["Mo"], settings=static), "pushed")
     assert row.verdict == "fail"
     assert "a hole" in row.reason
+
+
+def test_a_triplet_that_falls_into_a_hole_and_the_wall_that_holds():
+    """Pairs alone pass: only three near atoms see the hole. A named wall holds if it begins before the hole does."""
+    static = replace(QUICK, temperatures=())
+    basis = small_basis((ORDER, 4, 0), ("Mo",), pairs={"MoMo": {"rmin": RMIN, "rmax": RMAX, "lambda": LAMBDA}},
+                        three_body={"rmax": 3.4})  # fmt: skip
+    pairs = model_of().parameters.as_dict()
+
+    def with_triplets(strength, penalty):
+        values = [
+            pairs.get(c, -100.0) if len(c.elements) < 3 else (strength if c.powers == (1, 1, 1) else 0.0)
+            for c in columns_of(basis)
+        ]  # fmt: skip
+        return Model(Parameters(basis, np.array(values), penalty, {"Mo:MoMo": COVERAGE["Mo:MoMo"]}, source="triplets"))
+
+    flat = check_model(with_triplets(0.0, WALL), settings=static)
+    assert [(r.elements, r.verdict) for r in rows_of(flat, "pushed")] == [("Mo-Mo", "pass"), ("Mo-Mo-Mo", "pass")]
+    hollow = check_model(with_triplets(-3e6, WALL), settings=static)
+    pair, triplet = rows_of(hollow, "pushed")
+    assert (pair.verdict, triplet.verdict) == ("pass", "fail")
+    assert "a hole" in triplet.reason
+    (note,) = [n for n in hollow.notes if "apart" in n]
+    scale, distance = map(float, re.search(r"--penalty (\S+) (\S+),", note).groups())
+    assert RMIN + distance < COVERAGE["Mo:MoMo"][0]
+    held = check_model(with_triplets(-3e6, Penalty(scale, distance)), settings=static)
+    assert all(r.verdict == "pass" for r in rows_of(held, "pushed"))
 
 
 def test_a_run_that_bursts_is_given_up():
