@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from .uncertainty.committee import Committee, committee
     from .uncertainty.coverage_selection import select_for_coverage
     from .uncertainty.predictive import ModelPosterior, Prediction, posterior, predict
+    from .uncertainty.whole_model import HierarchyPosterior, hierarchy_posterior
 
 try:
     __version__ = version("hiertl-dist")
@@ -113,7 +114,8 @@ __all__ = [
     "CheckSettings", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset",
     "DesignRows", "DesignStore", "DiskFullError", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame",
     "FrameError",
-    "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError",
+    "HeldOut", "HierarchyFit", "HierarchyOptions", "HierarchyPosterior", "HiertlError", "HiertlWarning",
+    "IncompleteStoreError",
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
     "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
@@ -123,7 +125,8 @@ __all__ = [
     "add_to_library", "assemble", "block_lattice", "blocks_of", "calibration", "check_library", "check_model",
     "columns_of", "committee",
     "cross_validate", "design_rows", "executor", "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy",
-    "frames_from_ase", "grow_library", "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
+    "frames_from_ase", "grow_library", "hierarchy_posterior",
+    "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
     "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
     "predict", "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select",
     "select_for_coverage", "solve", "suggest_input", "summarise", "summarise_labels", "survey",
@@ -200,6 +203,7 @@ _PLACES: Final = {
     "uncertainty.committee": "Committee committee",
     "uncertainty.coverage_selection": "select_for_coverage",
     "uncertainty.predictive": "ModelPosterior Prediction posterior predict",
+    "uncertainty.whole_model": "HierarchyPosterior hierarchy_posterior",
 }
 """Where each name is: module → names, ``theirs=ours`` where they differ."""
 

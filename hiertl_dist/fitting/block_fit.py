@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -65,6 +66,10 @@ class BlockFit(Shown, card=block_fit_card):
         The store, if rows were kept.
     left_open : OpenEnergies
         One-body energies that its frames did not determine, for a larger block that can.
+    view : View or None
+        What was solved, with its prior.
+    energy_atoms : float
+        Root mean square of the numbers of atoms of frames with an energy; NaN without any.
     """
 
     solution: Solution
@@ -72,6 +77,8 @@ class BlockFit(Shown, card=block_fit_card):
     summaries: Summaries
     assembly: Assembly | None
     left_open: OpenEnergies = field(default_factory=OpenEnergies)
+    view: View | None = None
+    energy_atoms: float = math.nan
 
 
 # long: its parameters are documented
@@ -179,7 +186,14 @@ def fit_block(
     if given.prior.mean == MIXED:  # what no frame has stays at the mean
         ways |= {n: MIXED for n, (_, met) in counts.items() if not met and len(set(split_symbols(n))) > 1}
     solution = replace(solution, parameters=replace(solution.parameters, fitted_on=counts, without_data=ways))
-    return BlockFit(solution, plan, given.summaries, assembly, energies_of(given, linear)[1])
+    return BlockFit(
+        solution, plan, given.summaries, assembly, energies_of(given, linear)[1], given, _energy_atoms(fitted)
+    )
+
+
+def _energy_atoms(frames: FrameSequence) -> float:
+    atoms = frames.facts.n_atoms[frames.facts.has_energy].astype(float)
+    return float(np.sqrt(np.mean(atoms**2))) if len(atoms) else math.nan
 
 
 def _refitted(block: str, free: Sequence[str], settings: FitSettings) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ class ProbeRows(Shown):
         A factor of the unweighted rows, RᵀR = A_pᵀA_p.
     frames : int
         How many structures they are of.
+    rows : int
+        How many rows the factor is of.
     notes : tuple of str
         What was made of them, and passed over.
     identity : str
@@ -61,6 +63,7 @@ class ProbeRows(Shown):
     columns: Columns
     factor: NDArray[np.float64]
     frames: int
+    rows: int
     notes: tuple[str, ...] = ()
     identity: str = ""
 
@@ -151,7 +154,7 @@ def reduce_probes(
     said = (*notes, *(left_out if plan.skipped else ()))
     content = "".join(f.configuration for f in frames) + f"{reference}" + "".join(m.digest for m in lower)
     identity = hashlib.sha256(content.encode()).hexdigest()
-    return ProbeRows(columns_of(plan.basis, blocks), whole.r[:n, :n], len(factors), said, identity)  # fmt: skip
+    return ProbeRows(columns_of(plan.basis, blocks), whole.r[:n, :n], len(factors), whole.rows, said, identity)
 
 
 def _mean_forces(

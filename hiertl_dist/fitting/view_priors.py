@@ -88,7 +88,7 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
     if probes is not None and prior.probes and prior.probe_weight != 0.0:
         weight = prior.probe_weight
         if weight is None:
-            weight, note = estimated_weight(given, mean.values)
+            weight, note = estimated_weight(given, mean.values, probes)
             prior, notes = replace(prior, probe_weight=weight), (*notes, note)
         rows = weight * probes.in_order(given.columns)
         notes = (*notes, *probes.notes)
@@ -168,7 +168,8 @@ def probe_rows_of(
         except InputError as error:
             if prior.mean == AUTO:  # it goes without
                 note = f"probes of {whole} could not be made: {error}"
-                return ProbeRows(columns_of(basis, blocks), np.zeros((0, len(columns_of(basis, blocks)))), 0, (note,))
+                columns = columns_of(basis, blocks)
+                return ProbeRows(columns, np.zeros((0, len(columns))), 0, 0, (note,))
             raise InputError(f"probes of {whole}: {error}; give structures (probes), or a prior without") from error
         notes = tuple(f"probes: {note}" for note in said)
     else:

@@ -30,7 +30,7 @@ def covariance_of(fit: BlockFit) -> tuple[dict[str, NDArray[np.generic]] | None,
         return None, "svd says nothing about what it cuts off"
     if solution.method != "rfactor":
         return None, f"method {solution.method} keeps no triangular factor"
-    given = whole_view(fit.summaries, solution.weights, solution.objective)
+    given = fit.view or whole_view(fit.summaries, solution.weights, solution.objective)  # the former has its prior
     if given.own != len(given.columns):
         return None, "energies of free atoms that lower blocks left open were fitted with it"
     values = solution.parameters.as_dict()

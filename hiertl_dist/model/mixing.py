@@ -299,35 +299,60 @@ def _edge_places(atoms: tuple[int, ...]) -> list[int]:
     return [edges.index(tuple(sorted((atoms[a], atoms[b])))) for a, b in edges]  # type: ignore[arg-type]
 
 
-def _projected(
-    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]
-) -> tuple[NDArray[np.float64], float]:
-    """Coefficients of a type whose functions are nearest to those of the terms, and what they leave (RMS, relative)."""
+class Projection(NamedTuple):
+    """Functions of a type at sampled clusters, and those of the terms that it is made of.
+
+    values (clusters, columns): of the type; met: which clusters lower blocks have met; parts: the type of each term and
+    (clusters, its columns) what its coefficients multiply; target (clusters,): what all of them say.
+    """
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    met: NDArray[np.bool_]
+    parts: list[tuple[ClusterType, NDArray[np.float64]]]
+    target: NDArray[np.float64]
+
+    def solve(self, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Coefficients, (columns, …), with which the type is nearest to something wanted, (clusters, …)."""
+        rows = self.weights[:, np.newaxis] * self.values
+        lengths = np.maximum(np.linalg.norm(rows, axis=0), np.finfo(float).tiny)
+        solved, *_ = np.linalg.lstsq(rows / lengths, (self.weights * wanted.T).T, rcond=DEPENDENT)
+        return np.asarray((solved.T / lengths).T)
+
+
+def projection(
+    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: Mapping[Elements, Parameters]
+) -> Projection:
+    """What a type is made of where its functions are others than those of the terms; ``known``: models by type."""
     distances, met = _sampled(basis, kind, terms, known)
-    target = np.zeros(len(distances))
+    target, parts = np.zeros(len(distances)), []
     for term in terms:
         model = known[term.elements]
         lower = model.basis.type_named(term.elements)
         assert lower is not None
         table = model.as_dict()
         coefficients = [table[Column(lower.block, lower.elements, p)] for p in type_powers(lower)]
-        own = distances[:, _edge_places(term.atoms)]
-        target += term.factor * (type_values(model.basis, lower, own) @ np.array(coefficients))
-    values = type_values(basis, kind, distances)
+        own = term.factor * type_values(model.basis, lower, distances[:, _edge_places(term.atoms)])
+        parts.append((lower, own))
+        target += own @ np.array(coefficients)
     # what lower blocks say of clusters that they have not met may be of any size: none counts more than its share
     usual = np.linalg.norm(target[met]) / math.sqrt(max(int(met.sum()), 1))
     weights = np.where(met, 1.0, NEAR_WEIGHT * np.minimum(1.0, usual / np.maximum(np.abs(target), 1e-30)))
-    rows = weights[:, np.newaxis] * values
-    lengths = np.linalg.norm(rows, axis=0)
-    lengths[lengths == 0.0] = 1.0
-    solved, *_ = np.linalg.lstsq(rows / lengths, weights * target, rcond=DEPENDENT)
-    coefficients = solved / lengths
-    left, size = np.linalg.norm((values @ coefficients - target)[met]), np.linalg.norm(target[met])
+    return Projection(type_values(basis, kind, distances), weights, met, parts, target)
+
+
+def _projected(
+    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]
+) -> tuple[NDArray[np.float64], float]:
+    """Coefficients of a type whose functions are nearest to those of the terms, and what they leave (RMS, relative)."""
+    made = projection(basis, kind, terms, known)
+    coefficients, met = made.solve(made.target), made.met
+    left, size = np.linalg.norm((made.values @ coefficients - made.target)[met]), np.linalg.norm(made.target[met])
     return coefficients, float(left / size) if size else 0.0
 
 
 def _sampled(
-    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]
+    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: Mapping[Elements, Parameters]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Edges (clusters, edges), Å, of clusters within the cutoffs; which of them are no closer than lower blocks met.
 

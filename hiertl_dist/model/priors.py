@@ -65,8 +65,9 @@ class Prior(Shown):
     probes : int
         Number of probe structures on which the deviation from the mean is held to zero; 0: none.
     probe_weight : float or None
-        Of the probes' rows of forces beside a weight of 1 of those of the data; ``None``: the residual of the forces
-        over what the mean leaves of them, see :func:`~hiertl_dist.fitting.mean_choice.estimated_weight`. Deviations
+        Of the probes' rows of forces beside a weight of 1 of those of the data; ``None``: the more rows of data the
+        larger, and up to 1 where it costs nothing, see
+        :func:`~hiertl_dist.fitting.mean_choice.estimated_weight`. Deviations
         count by their size beside that of the forces, see :func:`~hiertl_dist.fitting.probe_rows.reduce_probes`.
     seed : int
         Of the choice of probes.

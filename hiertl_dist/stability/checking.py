@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.energies import Model
     from ..uncertainty.predictive import ModelPosterior
+    from ..uncertainty.whole_model import HierarchyPosterior
     from .lattices import Lattice
 
 
@@ -34,7 +35,7 @@ def check_model(
     model: Model,
     *,
     elements: Iterable[str] | None = None,
-    posterior: ModelPosterior | None = None,
+    posterior: ModelPosterior | HierarchyPosterior | None = None,
     settings: CheckSettings | None = None,
 ) -> ModelCheck:
     """Whether a model can be used: without labels, by what any model of matter has to do.
@@ -50,7 +51,7 @@ def check_model(
         The whole model: a sum of blocks by :meth:`Model.merge <hiertl_dist.Model.merge>`.
     elements : Iterable of str, optional
         Those to be checked; default: all of the model.
-    posterior : ModelPosterior, optional
+    posterior : ModelPosterior or HierarchyPosterior, optional
         The fit of this model with its covariance, for σ.
     settings : CheckSettings, optional
         Lattice, limits, temperatures and lengths; default: those of :class:`~hiertl_dist.CheckSettings`.

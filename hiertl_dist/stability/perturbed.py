@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.energies import Model
     from ..uncertainty.predictive import ModelPosterior
+    from ..uncertainty.whole_model import HierarchyPosterior
     from .check_rows import CheckSettings
     from .lattices import Lattice
 
@@ -28,7 +29,7 @@ CELLS = 3
 
 
 def deviation_row(
-    model: Model, posterior: ModelPosterior | None, name: str, elements: Sequence[str],
+    model: Model, posterior: ModelPosterior | HierarchyPosterior | None, name: str, elements: Sequence[str],
     lattices: Mapping[str, Lattice], settings: CheckSettings,
 ) -> CheckRow:  # fmt: skip
     """Predicted σ over forces, both rms over perturbed cells of all elements.
@@ -39,7 +40,8 @@ def deviation_row(
     if posterior is None:
         return unchecked(
             WHAT, named, "neither a parameter file nor a solution holds a covariance; in Python "
-            "check_model(model, posterior=hiertl_dist.posterior(view, solution))"
+            "check_model(fit.model, posterior=hiertl_dist.hierarchy_posterior(fit)), of a single block "
+            "hiertl_dist.posterior(view, solution)"
         )  # fmt: skip
     if others := sorted(set(elements) - posterior.elements):
         return unchecked(WHAT, named, f"the fit with the covariance has no {', '.join(others)}")

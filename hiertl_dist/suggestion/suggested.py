@@ -254,7 +254,7 @@ def _fit(suggested: SuggestedInput) -> str:
     ]  # fmt: skip
     leaning = (
         "blocks of several elements lean on those of their single elements where the data speak for it, are held there "
-        "by probe structures, which costs a little near the frames' own lattice (probes = 0: none), and are made of "
+        "by probe structures as hard as their own frames bear (probes = 0: not at all), and are made of "
         'them where no frame has them (mean = "zero": none of it); '
     )
     smooth = "high powers are held tighter, so that what the data don't say stays smooth"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,6 +38,21 @@ if TYPE_CHECKING:
     from ..evaluation.frame_rows import InnerPolicy
     from ..executors.base import Executor
     from ..model.basis import Basis
+
+
+class Predictor(Protocol):
+    """What predicts with standard deviations: a posterior of a block, or of a whole model."""
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Their sum is the prediction."""
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """The elements that a frame may have."""
+
+    def task(self, policy: InnerPolicy, source: str = "") -> Callable[[Frame], Prediction]:
+        """From a frame to its prediction."""
 
 
 class RowMaker(NamedTuple):
@@ -108,6 +123,24 @@ class ModelPosterior(Shown, card=posterior_card):
             With the basis, blocks, weights and objective of the view.
         """
         return RowMaker(self.view.basis, self.view.blocks, self.view.weights, self.view.objective, policy, source)
+
+    def task(self, policy: InnerPolicy, source: str = "") -> Callable[[Frame], Prediction]:
+        """What :func:`predict` does with a frame.
+
+        Parameters
+        ----------
+        policy : {"refuse", "skip_frame", "lsq", "damp"}
+            For pairs inside an inner cutoff.
+        source : str, optional
+            Whose weights the leverages are for.
+
+        Returns
+        -------
+        callable
+            From a frame to its prediction.
+        """
+        maker = self.maker(policy, source)
+        return partial(_predict, maker=maker, linear=self.linear, noise=self.noise, models=self.models)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -201,7 +234,7 @@ def posterior(
             "posterior: the noise of energies is one per atom; use summaries of summarise(), which know it"
         )
     factor = combined_factor(given)
-    known = _coefficients(given, fit) if isinstance(fit, Solution) else None
+    known = _checked_coefficients(given, fit) if isinstance(fit, Solution) else None
     linear, answer = distribution(given, factor, regulariser, known=known)
     if isinstance(fit, Solution):
         solution = fit
@@ -212,7 +245,7 @@ def posterior(
     if held_out if held_out is not None else len(folds) > 1:
         noise = _held_out_noise(given, regulariser, InlineExecutor() if executor is None else executor)
     else:
-        noise = noise_in_sample(given, linear, _coefficients(given, solution))
+        noise = noise_in_sample(given, linear, _checked_coefficients(given, solution))
     return ModelPosterior(given, solution, linear, noise)
 
 
@@ -224,7 +257,13 @@ def _held_out_noise(given: View, regulariser: Regulariser, runner: Executor) -> 
     return {k: fitted_noise([c for c in cells if c.kind == k]) for k in kinds_of(given)}
 
 
-def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
+def free_coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
+    """(columns,) of a solution in the order of a view, energies of free atoms above what was taken off the labels."""
+    values = solution.parameters.as_dict()
+    return np.array([values.get(c, zero) for c, zero in zip(given.columns, given.zeros, strict=True)]) - given.zeros
+
+
+def _checked_coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
     """(columns,) of a solution in the order of a view; MismatchError where it is not one of this view."""
     values = solution.parameters.as_dict()
     free = set(given.columns)
@@ -242,9 +281,7 @@ def _coefficients(given: View, solution: Solution) -> NDArray[np.float64]:
         if mine != theirs:
             shown = (len(mine), len(theirs)) if isinstance(mine, set) else (mine, theirs)  # type: ignore[arg-type]
             raise MismatchError(f"posterior: {what} of the view: {shown[0]}, of the solution: {shown[1]}")
-    coefficients = (
-        np.array([values.get(c, zero) for c, zero in zip(given.columns, given.zeros, strict=True)]) - given.zeros
-    )
+    coefficients = free_coefficients(given, solution)
     # the same numbers of rows may be other rows, such as other folds
     squares, targets = residual_squares(given, coefficients[:, np.newaxis])
     counts = OBJECTIVES[given.objective]
@@ -281,7 +318,7 @@ def _named(task: Callable[[Frame], Any], frame: Frame) -> Any:
 
 def predict(
     frames: Sequence[Frame] | Frame,
-    given: ModelPosterior,
+    given: Predictor,
     *,
     source: str = "",
     policy: InnerPolicy = "damp",
@@ -294,8 +331,8 @@ def predict(
     ----------
     frames : Frame or sequence of Frame
         Frames, which need no labels.
-    given : ModelPosterior
-        The fit.
+    given : ModelPosterior or HierarchyPosterior
+        The fit of a block, or those of a whole model, :func:`~hiertl_dist.hierarchy_posterior`.
     source : str, optional
         Whose weights the leverages are for; default: weights by kind and composition only.
     policy : {"damp", "lsq", "refuse"}, optional
@@ -322,9 +359,7 @@ def predict(
     listed = answerable(frames, policy, "predict", given.elements)
     if missing == "refuse":
         MissingClusters.of([m.parameters for m in given.models]).refuse(listed)
-    maker = given.maker(policy, source)
-    task = partial(_predict, maker=maker, linear=given.linear, noise=given.noise, models=given.models)
-    return each(task, listed, executor, "predict")
+    return each(given.task(policy, source), listed, executor, "predict")
 
 
 def _predict(

@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
 
-from hiertl_dist import Frame, Model, SearchSettings, Solution, columns_of, solve, summarise, view
+from hiertl_dist import Frame, Model, SearchSettings, Solution, columns_of, design_rows, solve, summarise, view
 from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.errors import InputError, MissingTypesError
 from hiertl_dist.executors import executor
 from hiertl_dist.fitting.hierarchy import fit_all_at_once, fit_hierarchy
+from hiertl_dist.fitting.mean_choice import (
+    LEAST_WEIGHT,
+    MOST_COST,
+    PROBE_SHARE,
+    WEIGHT_OF_FEW,
+    WEIGHTS_TRIED,
+    estimated_weight,
+)
 from hiertl_dist.fitting.probe_rows import reduce_probes
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.fitting.views import combined_factor
@@ -205,6 +213,47 @@ def test_auto_makes_probes_of_the_frames(tmp_path):
     assert any(note.startswith("probes: ") for note in fit.fits["CN"].solution.notes)
     with pytest.raises(InputError, match="whose rows are to be given"):
         view(summarise(likely, BASIS, executor=SERIAL), blocks=["CN"], frozen=lower(fit), prior={"probes": 3})
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+def test_probes_hold_as_hard_as_the_data_bear(noise, monkeypatch):
+    likely = climb(1e12, fit={"prior": "mixed"}).model.parameters
+    rng = np.random.default_rng(1)
+    mixtures = [
+        replace(f, forces=f.forces + rng.normal(0.0, noise, f.forces.shape))
+        for f in labelled(random_frames({"CN": 30}, seed=4), likely if noise else TRUTH)
+    ]
+    frozen = lower(climb(1e-9))
+    sums = summarise(mixtures, BASIS, blocks=["CN"], frozen=frozen, folds=None, executor=SERIAL)
+    probes = reduce_probes(random_frames({"CN": 12}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
+    given = view(sums, weights=WEIGHTS)
+    mean = prior_mean(MIXED, BASIS, given.columns, frozen).values
+    weight, note = estimated_weight(given, mean, probes)
+
+    rows = design_rows(mixtures, BASIS, ["CN"])
+    own = np.array([r.kind == "force" for r in rows.rows])
+    a = rows.matrix[own][:, [rows.columns.index(c) for c in given.columns]]
+    said = np.concatenate([
+        sum(Model(p).evaluate([f], ignore_other_elements=True)[0].forces for p in frozen).ravel() for f in mixtures
+    ])  # fmt: skip
+    left = rows.target[own] - said - a @ mean
+    held = probes.in_order(given.columns)
+
+    def expected(w):
+        hat = a @ np.linalg.solve(a.T @ a + np.eye(a.shape[1]) + w * w * held.T @ held, a.T)
+        return np.linalg.norm(left - hat @ left) / np.sqrt(len(left)) / (1.0 - np.trace(hat) / len(left))
+
+    tried = np.geomspace(LEAST_WEIGHT, 1.0, WEIGHTS_TRIED)
+    errors = np.array([expected(w) for w in tried])
+    cheap = tried[np.flatnonzero(errors <= (1.0 + MOST_COST) * errors.min())[-1]]
+    share = np.sqrt(PROBE_SHARE * len(left) / probes.rows)
+    assert probes.rows == sum(3 * len(f) for f in random_frames({"CN": 12}, seed=9))
+    assert weight == pytest.approx(max(cheap, share), rel=0.05)
+    # exact labels that deviate bear no probes but those of the share; noise about the mean bears all
+    assert ("of the data" in note, "cross-validation" in note) == ((True, False) if not noise else (False, True))
+    monkeypatch.setattr("hiertl_dist.fitting.mean_choice.MOST_FREEDOM", 0.0)
+    weight, note = estimated_weight(given, mean, probes)
+    assert (weight, "are few" in note) == (WEIGHT_OF_FEW, True)
 
 
 def test_any_parameters_are_a_mean(summaries):

@@ -1,0 +1,272 @@
+"""``hierarchy_posterior``: how far a model that was fitted block by block can be trusted, also where no frame was.
+
+Formulas are in section 10 of docs/theory.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..algebra import TruncatedSVD, regulariser_from_dict
+from ..algebra.stacking import stack
+from ..errors import InputError
+from ..evaluation.energies import Model
+from ..fitting.hierarchy import HierarchyFit
+from ..fitting.views import combined_factor, factor_of
+from ..frames.element_set import ElementSet
+from ..frames.rows import SUMMARY_KINDS, kind_codes, person_kind
+from ..model.blocks import columns_of
+from ..model.mixing_matrix import MadeType, made_types
+from ..text.display import Shown
+from ..text.display import listed as listed_names
+from .noise import distribution, noise_in_sample
+from .predictive import ModelPosterior, Prediction, RowMaker, free_coefficients, spread_of, with_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from ..evaluation.frame_rows import InnerPolicy
+    from ..fitting.block_fit import BlockFit
+    from ..frames.frame import Frame
+    from .noise import KindNoise
+
+NAMED = 6
+"""Types that a note names."""
+
+
+class BlockPart(NamedTuple):
+    """A block of a whole model: its posterior, and what multiplies the root of a leverage, kcal/mol/Å.
+
+    ``deviation`` is what the predictions of the block are off where nothing but its prior speaks; for a block without
+    probes, the noise of its fit.
+    """
+
+    posterior: ModelPosterior
+    deviation: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HierarchyPosterior(Shown):
+    """A model of several blocks with what each of them leaves open: see :func:`hierarchy_posterior`.
+
+    Attributes
+    ----------
+    model : Model
+        The sum of all blocks.
+    blocks : Mapping from str to BlockPart
+        By name, those that were fitted; others, frozen models, count as known.
+    made : tuple of MadeType
+        Types that were made by mixing.
+    notes : tuple of str
+        What does not count in the deviations.
+    """
+
+    model: Model
+    blocks: Mapping[str, BlockPart]
+    made: tuple[MadeType, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The model, for what is asked of a posterior."""
+        return (self.model,)
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """The elements that a frame may have."""
+        return frozenset(self.model.elements)
+
+    def task(self, policy: InnerPolicy, source: str = "") -> Callable[[Frame], Prediction]:
+        """What :func:`~hiertl_dist.predict` does with a frame.
+
+        Parameters
+        ----------
+        policy : {"refuse", "skip_frame", "lsq", "damp"}
+            For pairs inside an inner cutoff.
+        source : str, optional
+            Whose weights the leverages are for.
+
+        Returns
+        -------
+        callable
+            From a frame to its prediction.
+        """
+        return partial(_predict_whole, given=self, policy=policy, source=source)
+
+
+def hierarchy_posterior(
+    fits: HierarchyFit | Sequence[ModelPosterior], model: Model | None = None
+) -> HierarchyPosterior:  # fmt: skip
+    """The uncertainty of a model that was fitted block by block, for :func:`~hiertl_dist.predict`.
+
+    A frame with the elements of a block that was fitted has that block's deviations and noise, lower blocks counting as
+    known, for its fit has seen what they leave. Any other frame has the deviations of all blocks, and the noise of the
+    blocks of its elements. Types that were made by mixing are functions of the blocks that they were made of.
+
+    Where no frame of a block was, its predictions are off by what its prior may be off. A block that is held on probe
+    structures is thought to be off there by the part of the forces that its mean leaves of its own frames, times the
+    forces that the mean says of the probes; elsewhere in proportion to the root of the leverage.
+
+    Parameters
+    ----------
+    fits : HierarchyFit or sequence of ModelPosterior
+        The fit, or the posteriors of all blocks, :func:`~hiertl_dist.posterior` of each.
+    model : Model, optional
+        The sum of the blocks, needed with a sequence.
+
+    Returns
+    -------
+    HierarchyPosterior
+        For frames of any elements of the model.
+
+    Raises
+    ------
+    InputError
+        A sequence without a model; a fit whose rows were kept as normal equations; a block that the model lacks.
+    """
+    if isinstance(fits, HierarchyFit):
+        known = [block_posterior(f) for f in fits.fits.values()]
+        model = fits.model
+    elif model is None:
+        raise InputError("hierarchy_posterior: with posteriors of blocks the model that is their sum is needed")
+    else:
+        known = list(fits)
+    there = set(columns_of(model.parameters.basis))
+    blocks: dict[str, BlockPart] = {}
+    for given in known:
+        name = ElementSet.union(given.view.blocks)
+        if lacking := [c for c in given.view.columns if c.powers and c not in there]:
+            raise InputError(f"hierarchy_posterior: the model has no column {lacking[0]} of block {name}")
+        blocks[name] = BlockPart(given, _deviation(given))
+    fitted = {c.elements for part in blocks.values() for c in part.posterior.view.columns if c.powers}
+    made, _ = made_types(model.parameters, fitted)
+    names = {m.name for m in made}
+    other = [
+        t.name
+        for t in model.parameters.basis.types if t.body > 1 and t.elements not in fitted and t.name not in names
+    ]  # fmt: skip
+    return HierarchyPosterior(model, blocks, tuple(made), _notes(blocks, other))
+
+
+def block_posterior(fit: BlockFit) -> ModelPosterior:
+    """The posterior of a block as it was fitted, its noise from its own rows.
+
+    Parameters
+    ----------
+    fit : BlockFit
+        Of :func:`~hiertl_dist.fit_block`. Its summaries do not keep sizes apart: the noise of energies is
+        √(Σ e² / Σ n²).
+
+    Returns
+    -------
+    ModelPosterior
+        As of :func:`~hiertl_dist.posterior`.
+
+    Raises
+    ------
+    InputError
+        Truncated SVD; rows kept as normal equations.
+    """
+    regulariser = regulariser_from_dict(fit.solution.regulariser)
+    if isinstance(regulariser, TruncatedSVD):
+        raise InputError("posterior: svd says nothing about the directions that it cuts off; use ridge")
+    given = fit.view
+    if given is None:
+        raise InputError(f"posterior: the fit of {', '.join(fit.solution.blocks)} does not keep what was solved")
+    values = free_coefficients(given, fit.solution)
+    linear, _ = distribution(given, combined_factor(given), regulariser, known=values)
+    noise = noise_in_sample(given, linear, values)
+    if "energy" in noise:
+        noise["energy"] = replace(noise["energy"], noise=noise["energy"].noise / fit.energy_atoms)
+    return ModelPosterior(given, fit.solution, linear, noise)
+
+
+def _notes(blocks: Mapping[str, BlockPart], other: Sequence[str]) -> tuple[str, ...]:
+    """What counts as known, and which blocks say nothing of what is far from their frames."""
+    alone = [n for n, part in blocks.items() if len(part.posterior.elements) > 1 and not _probed(part.posterior)]
+    notes = [f"{listed_names(other, NAMED)} were not fitted here and count as known"] if other else []
+    if alone:
+        notes.append(
+            f"blocks {listed_names(alone, NAMED)} are held on no probes: nothing tells how far they are off where none "
+            "of their frames is"
+        )
+    return tuple(notes)
+
+
+def _probed(given: ModelPosterior) -> bool:
+    deviation = given.view.deviation
+    return deviation is not None and deviation.rows is not None and len(deviation.rows) > 0
+
+
+def _deviation(given: ModelPosterior) -> float:
+    """What multiplies the root of a leverage of a block, see :class:`BlockPart`."""
+    noise = float(given.linear.noise)
+    held = given.view.deviation
+    if held is None or held.rows is None or not len(held.rows):
+        return noise
+    view = given.view
+    groups = [g for g in view.factors if g.kind == "force"]
+    part = 1.0  # without forces nothing tells what the mean leaves
+    if groups:
+        whole = stack((view.layer(g, factor_of(view, g)) for g in groups), len(held.mean)).r
+        target = whole[:, -1]
+        left, size = target - whole[:, :-1] @ held.mean, float(np.linalg.norm(target))
+        part = min(1.0, float(np.linalg.norm(left)) / size) if size > 0.0 else 1.0
+    # both sums are over the rows of the probes as they are weighted: weight and number cancel
+    said = float(np.linalg.norm(held.rows @ held.mean))
+    leverage = float(given.linear.leverage(held.rows).sum())
+    return max(noise, part * said / np.sqrt(leverage)) if leverage > 0.0 else noise
+
+
+def _predict_whole(frame: Frame, *, given: HierarchyPosterior, policy: InnerPolicy, source: str) -> Prediction:
+    mean = given.model.evaluate(frame, policy=policy, missing="zero")[0]  # ``predict`` has asked
+    full = with_labels(frame)
+    basis = given.model.parameters.basis
+    names = tuple(dict.fromkeys(t.block for t in basis.types))
+    maker = RowMaker(basis, names, {}, "lsq", policy)
+    columns = columns_of(basis)
+    rows = np.array(maker.rows(full))
+    for kind in given.made:  # what was made is of the blocks that it was made of
+        rows += (kind.matrix.T @ rows[:, kind.columns].T).T
+        rows[:, kind.columns] = 0.0
+    place = {c: i for i, c in enumerate(columns)}
+    own = given.blocks.get(frame.element_set)
+    parts = list(given.blocks.values()) if own is None else [own]
+    squares, leverage_sum, leverage_max = np.zeros(len(rows)), 0.0, 0.0
+    for part in parts:
+        known = [(i, place[c]) for i, c in enumerate(part.posterior.view.columns) if c in place]
+        mine = np.zeros((len(rows), len(part.posterior.view.columns)))
+        mine[:, [i for i, _ in known]] = rows[:, [j for _, j in known]]
+        leverages = part.posterior.linear.leverage(mine)
+        squares += part.deviation**2 * leverages
+        weighted = part.posterior.maker(policy, source).weights(full) ** 2 * leverages
+        leverage_sum, leverage_max = leverage_sum + float(weighted.sum()), max(leverage_max, float(weighted.max()))
+    total = np.sqrt(squares + _noise(full, given, own) ** 2)
+    return Prediction(
+        frame.origin, mean, spread_of(full, np.sqrt(squares)), spread_of(full, total), leverage_sum, leverage_max
+    )
+
+
+def _noise(full: Frame, given: HierarchyPosterior, own: BlockPart | None) -> NDArray[np.float64]:
+    """(rows,) noise of the labels of a frame: of its own block, or root mean squares of those of its elements."""
+    codes = kind_codes(full)
+    kinds = [person_kind(kind) for kind in SUMMARY_KINDS]
+
+    def of(part: BlockPart | None) -> NDArray[np.float64]:
+        known: Mapping[str, KindNoise] = {} if part is None else part.posterior.noise
+        return np.array([known[k].noise if k in known else np.nan for k in kinds])
+
+    if own is not None:
+        values = of(own)[codes]
+    else:
+        by_atom = np.array([of(given.blocks.get(e)) for e in full.species])
+        values = np.sqrt(np.mean(by_atom**2, axis=0))[codes]
+        values[: 3 * len(full)] = np.repeat(by_atom[:, 0], 3)
+    return np.asarray(values * np.where(codes == len(kinds) - 1, len(full), 1))
