@@ -186,6 +186,7 @@ def test_a_fit_uses_what_was_assembled(run, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "design.zarr").glob("*/blocks/*/c/*/*")} == times
 
 
+@pytest.mark.filterwarnings("default::hiertl_dist.errors.HiertlWarning")
 def test_verify_repairs_a_damaged_tile(run, tmp_path):
     path = write_job(tmp_path)
     run("assemble", path)
