@@ -46,7 +46,9 @@ def dataset_faults(folder: Path) -> Iterator[Fault]:
         yield Fault(folder / META, _plain(error), "it is written again", partial(write_description, folder))
     if not is_dataset(folder):
         return
-    main = [*kept_twice(folder / INDEX, checked_index, "import the data into another folder", _has_ledgers)]
+    main = [
+        *kept_twice(folder / INDEX, checked_index, "import the data into another folder", _has_ledgers, always=False)
+    ]
     yield from main
     if any(fault.file == folder / INDEX for fault in main):
         return

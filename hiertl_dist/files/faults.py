@@ -89,7 +89,7 @@ def mended(check: Callable[[], Iterable[Fault]]) -> tuple[list[Fault], list[Faul
 
 
 def kept_twice(
-    path: Path, read: Callable[[Path], object], lost: str = "", fits: Callable[[Path], bool] | None = None
+    path: Path, read: Callable[[Path], object], lost: str, fits: Callable[[Path], bool], *, always: bool = True
 ) -> Iterator[Fault]:
     """What is wrong with a file that has a copy beside it, each of which mends the other.
 
@@ -99,11 +99,13 @@ def kept_twice(
         The file.
     read : callable
         Reads one of the two; raises StoreError or OSError where it is not as it was written.
-    lost : str, optional
+    lost : str
         What can be done where both are damaged.
-    fits : callable, optional
+    fits : callable
         Whether one of the two goes with the other files of the store; asked where both are whole and they differ, as
         they do if one was swapped, and if a process was killed between writing the one and the other.
+    always : bool, default True
+        Whether there is a copy in any case: versions before kept none.
     """
     problems: dict[Path, str] = {}
     for place in (path, copy_of(path)):
@@ -114,10 +116,12 @@ def kept_twice(
         except (StoreError, OSError) as error:
             problems[place] = str(error).split("; 'hiertl-dist store repair")[0]
     if path in problems and copy_of(path) in problems:
-        yield Fault(path, problems[path], lost or "there is no whole copy of it")
+        yield Fault(path, problems[path], lost)
+        return
+    if not always and not copy_of(path).exists():
         return
     if not problems and path.read_bytes() != copy_of(path).read_bytes():
-        if fits is None or fits(path):
+        if fits(path):
             problems[copy_of(path)] = "it differs from the file that it is to be a copy of"
         elif fits(copy_of(path)):
             problems[path] = "it does not go with the other files of the store, as its copy does"

@@ -37,7 +37,7 @@ def summary_faults(folder: Path) -> Iterator[Fault]:
     Fault
         Of the index, or else of each batch.
     """
-    main = [*kept_twice(folder / INDEX, checked_index, AGAIN, has_batches)]
+    main = [*kept_twice(folder / INDEX, checked_index, AGAIN, has_batches, always=False)]
     yield from main
     if any(fault.file == folder / INDEX for fault in main):
         return

@@ -186,7 +186,8 @@ def test_a_fit_uses_what_was_assembled(run, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "design.zarr").glob("*/blocks/*/c/*/*")} == times
 
 
-def test_verify_repairs_a_damaged_tile(run, run_json, tmp_path):
+@pytest.mark.filterwarnings("default::hiertl_dist.errors.HiertlWarning")
+def test_verify_repairs_a_damaged_tile(run, tmp_path):
     path = write_job(tmp_path)
     run("assemble", path)
     chunk = next((tmp_path / "design.zarr").glob("*/blocks/CN/c/*/*"))
@@ -196,7 +197,11 @@ def test_verify_repairs_a_damaged_tile(run, run_json, tmp_path):
     assert code == 2
     assert "StoreError" in err
     assert "blocks/CN" in err
-    assert run_json("assemble", path, "--verify")["computed"] == 1
+    code, out, err = run("assemble", path, "--verify", "--json")
+    found = json.loads(out)
+    assert (code, found["computed"], len(found["repaired"])) == (0, 1, 1)
+    assert str(chunk) in found["repaired"][0]
+    assert "it was damaged" in err
     assert chunk.read_bytes() == good
     assert run("fit", path)[0] == 0
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from job_files import write_job
 
+from hiertl_dist import Model
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.cli import demo
 from hiertl_dist.executors import SerialExecutor
@@ -136,7 +137,7 @@ def test_frozen_files_in_the_results_stay_and_are_found_again(folder):
 @pytest.mark.parametrize("verb", ["fit", "search"])
 def test_a_run_that_would_write_over_a_file_that_its_input_names_is_refused_before_it_begins(folder, verb):
     results = folder / RESULTS
-    shutil.copy(results / "C.params.txt", results / "model.params.txt")
+    Model.read(results / "C.params.txt").write(results / "model.params.txt")
     before = content(results)
     path = write_job(folder, frozen={"files": [f"{RESULTS}/../{RESULTS}/model.params.txt"]}, search=SEARCH)
     code, _, err = run(verb, path)
@@ -148,7 +149,7 @@ def test_a_run_that_would_write_over_a_file_that_its_input_names_is_refused_befo
 
 def test_a_fit_all_at_once_may_stand_on_a_merged_model_that_it_does_not_write(folder):
     results = folder / RESULTS
-    shutil.copy(results / "C.params.txt", results / "model.params.txt")
+    Model.read(results / "C.params.txt").write(results / "model.params.txt")
     path = write_job(folder, frozen={"files": [f"{RESULTS}/model.params.txt"]})
     before = (results / "model.params.txt").read_bytes()
     done("fit", path, "--all-at-once")
