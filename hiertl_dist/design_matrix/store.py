@@ -98,8 +98,7 @@ class DesignStore(Shown):
         """
         folder = local_path(path, "design store")
         if not (folder / "zarr.json").exists():  # else it may be where nothing can be written
-            with write_errors(folder):
-                make_folder(folder)
+            make_folder(folder)
             with locked(folder), write_errors(folder):
                 if not (folder / "zarr.json").exists():  # another process has made it meanwhile
                     make_group(folder, basis, basis_digest, policy)

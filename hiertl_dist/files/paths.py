@@ -163,13 +163,11 @@ def _partial_of(path: Path) -> tuple[Path, BinaryIO, int]:
 
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing."""
-    if not store_use().fsync or folder.exists():
+    with write_errors(folder):
+        new = [p for p in (folder, *folder.parents) if not p.exists()] if store_use().fsync else []
         folder.mkdir(parents=True, exist_ok=True)
-        return
-    new = [p for p in (folder, *folder.parents) if not p.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in new:
-        flush_folder(made.parent)
+        for made in new:
+            flush_folder(made.parent)
 
 
 def flush_folder(folder: Path) -> None:

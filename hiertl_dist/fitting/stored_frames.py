@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import StoreError
 from ..files.json_files import digest_of, read_object
+from ..files.write_errors import write_errors
 from ..frames.frame_records import PART, RECORD, FrameRecords, RecordTexts
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _written(path: Path, records: Iterable[FrameRecords]) -> FramesEntry:
     """Write a file of records; what tells of it."""
     texts, count = RecordTexts(), 0
     digests: list[str] = []
-    with path.open("xb") as stream:
+    with write_errors(path), path.open("xb") as stream:
         for rows in _blocks(records, texts):
             stream.write(_bytes_of(rows).data)
             digests.append(_sha256(rows))

@@ -42,7 +42,6 @@ from ..files.chunks import crc32c
 from ..files.json_files import digest_of, read_object, write_json
 from ..files.locks import locked
 from ..files.paths import local_path, make_folder, replacing
-from ..files.write_errors import write_errors
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
@@ -123,21 +122,17 @@ class SummaryStore:
         """
         asked = as_json(settings)
         store = cls(local_path(path, "summary store"))
-        if (store.path / _INDEX).exists():  # and perhaps where nothing can be written
-            index = store._index()
-            if agreed(str(path), index["settings"], asked) == index["settings"]:
-                return store
-        with write_errors(store.path):
-            make_folder(store.path)
+        if (store.path / _INDEX).exists() and agreed(str(path), (own := store.settings), asked) == own:
+            return store  # and perhaps where nothing can be written
+        make_folder(store.path)
         with locked(store.path):
             if (store.path / _INDEX).exists():
                 index = store._index()
-                merged = agreed(str(path), index["settings"], asked)
-                if merged != index["settings"]:
+                if (merged := agreed(str(path), index["settings"], asked)) != index["settings"]:
                     store._write_index(merged, index["batches"])
             else:
                 names = sorted(p.name for p in store.path.iterdir())
-                if other := [n for n in names if not n.startswith(".lock") and not _PARTIAL.fullmatch(n)]:
+                if other := [n for n in names if not n.startswith((".lock", ".claims")) and not _PARTIAL.fullmatch(n)]:
                     raise StoreError(f"{path}: expected an empty folder or a summary store, found {other[0]} there")
                 store._write_index(asked, [])
             store._remove_leftovers()
@@ -325,8 +320,6 @@ class SummaryStore:
             with suppress(FileNotFoundError):  # another process's
                 total += path.stat().st_size
         return total
-
-    # ---- inside
 
     def _index(self) -> dict[str, Any]:
         path = self.path / _INDEX
