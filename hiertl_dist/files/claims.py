@@ -91,9 +91,11 @@ class Claim:
 
     def let_go(self) -> None:
         """Remove the file and its lock, in this order: who waits for the old file sees that it is no longer there."""
-        with suppress(OSError):
-            self.path.unlink()
-        os.close(self.descriptor)
+        try:
+            with suppress(OSError):
+                self.path.unlink()
+        finally:
+            os.close(self.descriptor)
 
 
 def take_claim(path: Path) -> Claim | None:
