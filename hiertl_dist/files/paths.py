@@ -153,12 +153,14 @@ def _partial_of(path: Path) -> tuple[Path, BinaryIO, int]:
         except FileNotFoundError:  # taken for one of a dead writer
             stream.close()
             continue
+        ours = True
         with suppress(OSError):  # there are no locks: then nobody removes it
-            try_lock(guard)
-        if is_open_there(partial, guard):
+            ours = try_lock(guard)
+        if ours and is_open_there(partial, guard):
             return partial, stream, guard
-        os.close(guard)
+        os.close(guard)  # whoever has it is about to remove it
         stream.close()
+        partial.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
