@@ -80,10 +80,8 @@ def begin_run(store: Path) -> None:
 
 def end_run(store: Path) -> None:
     """Say that it does no longer."""
-    if claims := _runs.get(store):
-        claims.pop().let_go()
-        if not claims:
-            del _runs[store]
+    with suppress(KeyError, IndexError):  # of another process
+        _runs[store].pop().let_go()
     with suppress(OSError):  # others are there, or it is not to be seen from here
         (store / CLAIMS).rmdir()
 

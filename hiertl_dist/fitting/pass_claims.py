@@ -53,9 +53,7 @@ def begin_pass(store: Path, digest: str) -> bool:
 
 def end_pass(store: Path) -> None:
     """Let the pass go, where this process has claimed it."""
-    if claims := _claims.get(store):
-        claims.pop().let_go()
-        if not claims:
-            del _claims[store]
+    with suppress(KeyError, IndexError):  # of another process
+        _claims[store].pop().let_go()
         with suppress(OSError):  # others are there
             (store / CLAIMS).rmdir()
