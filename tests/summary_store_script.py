@@ -104,7 +104,7 @@ def in_format_1(folder):
 
 def files(folder):
     """Every file by name but the lock, which filelock may leave or remove."""
-    return {p.name: p.read_bytes() for p in Path(folder).iterdir() if p.name != ".lock"}
+    return {p.name: p.read_bytes() for p in Path(folder).iterdir() if p.is_file() and p.name != ".lock"}
 
 
 def changed(arguments, **new):

@@ -35,8 +35,7 @@ def hold(folder: Path) -> None:
     """Make the folder and hold its lock until :func:`let_go`; who has it meanwhile is waited for."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: expected a folder for the data set, found a file; name another")
-    with write_errors(folder):
-        make_folder(folder)
+    make_folder(folder)
     # an import has the lock as long as it takes: who does not join does not wait
     use = store_use()
     with ExitStack() as stack, use_stores(replace(use, wait=0.0) if use.in_use == "refuse" else use):

@@ -112,8 +112,7 @@ class DesignStore(Shown):
         """
         folder = local_path(path, "design store")
         if not is_store_folder(folder):  # else it may be where nothing can be written
-            with write_errors(folder):
-                make_folder(folder)
+            make_folder(folder)
             with locked(folder), write_errors(folder):
                 if not is_store_folder(folder):  # another process has made it meanwhile
                     _make(folder, basis, basis_digest, policy)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import LockError
 from ..files.claims import Claim, is_claimed, living, remove_partials, signed_by, take_claim
 from ..files.locks import Waiting, locked
+from ..files.paths import move_aside
 from ..files.store_use import store_use
 from ..text.words import count_text
 from .ledger import ledger_file
@@ -80,12 +81,18 @@ def begin_run(store: Path) -> None:
 
 def end_run(store: Path) -> None:
     """Say that it does no longer."""
-    if claims := _runs.get(store):
-        claims.pop().let_go()
-        if not claims:
-            del _runs[store]
+    with suppress(KeyError, IndexError):  # of another process
+        _runs[store].pop().let_go()
     with suppress(OSError):  # others are there, or it is not to be seen from here
         (store / CLAIMS).rmdir()
+
+
+def move_store_aside(place: Path) -> Path | None:
+    """Give a store another name, as ``move_aside`` does. Raises LockError where somebody is at work on it."""
+    if others := [signed_by(p) for p in living(place / CLAIMS, "*")]:
+        listed = "; ".join(others[:3])
+        raise LockError(f"{place}: it can't be renamed (--fresh) while others are at work on it: {listed}")
+    return move_aside(place)
 
 
 # ---- tiles of others

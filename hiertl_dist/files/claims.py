@@ -15,6 +15,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
@@ -33,11 +34,15 @@ except ImportError:  # Windows
 
 def signature() -> dict[str, Any]:
     """What a process says of itself, for JSON: host, id, start and command, and the time now (s since 1970)."""
-    own = psutil.Process()
     return {
-        "host": platform.node(), "pid": own.pid, "started": own.create_time(), "since": time.time(),
+        "host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid()), "since": time.time(),
         "command": " ".join(sys.argv)[:200],
     }  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _started(pid: int) -> float:
+    return float(psutil.Process(pid).create_time())
 
 
 NOBODY: Final = "another process, which has not said who it is"
@@ -91,9 +96,11 @@ class Claim:
 
     def let_go(self) -> None:
         """Remove the file and its lock, in this order: who waits for the old file sees that it is no longer there."""
-        with suppress(OSError):
-            self.path.unlink()
-        os.close(self.descriptor)
+        try:
+            with suppress(OSError):
+                self.path.unlink()
+        finally:
+            os.close(self.descriptor)
 
 
 def take_claim(path: Path) -> Claim | None:

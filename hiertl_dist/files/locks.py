@@ -74,9 +74,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         end.set()
-        with suppress(OSError):
-            (folder / HOLDER).unlink(missing_ok=True)
-        lock.release()
+        try:
+            with suppress(OSError):
+                (folder / HOLDER).unlink(missing_ok=True)
+        finally:
+            lock.release()
 
 
 def _acquire(lock: Any, folder: Path) -> None:

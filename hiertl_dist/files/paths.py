@@ -153,23 +153,23 @@ def _partial_of(path: Path) -> tuple[Path, BinaryIO, int]:
         except FileNotFoundError:  # taken for one of a dead writer
             stream.close()
             continue
+        ours = True
         with suppress(OSError):  # there are no locks: then nobody removes it
-            try_lock(guard)
-        if is_open_there(partial, guard):
+            ours = try_lock(guard)
+        if ours and is_open_there(partial, guard):
             return partial, stream, guard
-        os.close(guard)
+        os.close(guard)  # whoever has it is about to remove it
         stream.close()
+        partial.unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing."""
-    if not store_use().fsync or folder.exists():
+    with write_errors(folder):
+        new = [p for p in (folder, *folder.parents) if not p.exists()] if store_use().fsync else []
         folder.mkdir(parents=True, exist_ok=True)
-        return
-    new = [p for p in (folder, *folder.parents) if not p.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in new:
-        flush_folder(made.parent)
+        for made in new:
+            flush_folder(made.parent)
 
 
 def flush_folder(folder: Path) -> None:

@@ -71,7 +71,7 @@ def use_stores(use: StoreUse | None = None, **changes: Any) -> Iterator[StoreUse
     ----------
     use : StoreUse, optional
         The way; default: as it is by now.
-    **changes
+    **changes : object
         Attributes of :class:`StoreUse` that are to be others.
 
     Yields

@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import StoreError
 from ..files.json_files import digest_of
 from ..files.sealed import read_checked, repair_command
+from ..files.write_errors import write_errors
 from ..frames.frame_records import PART, RECORD, FrameRecords, RecordTexts
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _written(path: Path, records: Iterable[FrameRecords]) -> FramesEntry:
     """Write a file of records; what tells of it."""
     texts, count = RecordTexts(), 0
     digests: list[str] = []
-    with path.open("xb") as stream:
+    with write_errors(path), path.open("xb") as stream:
         for rows in _blocks(records, texts):
             stream.write(_bytes_of(rows).data)
             digests.append(_sha256(rows))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from ..evaluation.frame_rows import check_elements
 from ..executors import borrowed
 from ..executors.ask import ask
 from ..executors.launch import launched_first
+from ..files.json_files import digest_of
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import RecordsOfFrames
 from ..frames.frame_sequence import FrameSequence, sequence_of
@@ -40,11 +42,13 @@ from ..model.parameters import Parameters
 from ..model.truncation import with_energy_columns
 from .known_frames import strange_frames_notes, todo_of_pass
 from .leaves import Reduced, RowSource, factor_in, reduce_segments
+from .pass_claims import begin_pass, end_pass
 from .pass_notes import inside_notes, left_out_notes
 from .reduction import Summaries
 from .store_names import named_stores
 from .stored_pooling import pooling_of_pass
 from .stored_summaries import names_with, open_summaries, store_settings, zeros_as_stored
+from .summary_batches import as_json
 from .summary_store import NewBatch, SummaryStore
 
 if TYPE_CHECKING:
@@ -158,7 +162,7 @@ def reduced_once(
     how = Folds(folds) if isinstance(folds, int) else folds
     frames = sequence_of(frames)
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
-    with borrowed(executor) as runner:
+    with borrowed(executor) as runner, ExitStack() as ending:
         batches: tuple[Batch, ...] = ()
         place = None if summaries is None else SummaryStore(Path(summaries))
         if summaries is not None:
@@ -176,6 +180,15 @@ def reduced_once(
         left: Todo = ask(runner, sharing, what=f"look at {summaries}") if batches else sharing()
         look(usable, left.folds)
         todo, shares = usable.take(left.wanted), left.folds[left.wanted]
+        if len(todo) and place is not None:
+            made_with = store_settings(basis, names, how, frozen, policy)
+            beginning = partial(begin_pass, place.path, digest_of(as_json({**made_with, "frames": todo.key})))
+            waited = ask(runner, beginning, what=f"begin a pass for {summaries}")
+            ending.callback(end_pass, place.path)
+            if waited:  # another run may have made it meanwhile
+                names, batches = ask(runner, opening, what=f"open {summaries}")
+                left = ask(runner, partial(todo_of_pass, place, batches, usable, names, how), what="look again")
+                todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
         # what energies lack is for views to say
         zeros = energy_terms(todo, basis, names, frozen, missing="zero").zeros

@@ -44,7 +44,6 @@ from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path, make_folder, replacing
 from ..files.sealed import copy_of, renew_copy, repair_command
-from ..files.write_errors import write_errors
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
@@ -121,23 +120,19 @@ class SummaryStore:
         """
         asked = as_json(settings)
         store = cls(local_path(path, "summary store"))
-        if (store.path / INDEX).exists():  # and perhaps where nothing can be written
-            index = store._index()
-            if agreed(str(path), index["settings"], asked) == index["settings"]:
-                return store
-        with write_errors(store.path):
-            make_folder(store.path)
+        if (store.path / INDEX).exists() and agreed(str(path), (own := store.settings), asked) == own:
+            return store  # and perhaps where nothing can be written
+        make_folder(store.path)
         with locked(store.path):
             if (store.path / INDEX).exists() or copy_of(store.path / INDEX).exists():
                 index = store._index()
-                merged = agreed(str(path), index["settings"], asked)
-                if merged != index["settings"]:
+                if (merged := agreed(str(path), index["settings"], asked)) != index["settings"]:
                     store._write_index(merged, index["batches"])
                 elif index[KEY] == FORMAT:
                     renew_copy(store.path / INDEX)
             else:
                 names = sorted(p.name for p in store.path.iterdir())
-                if other := [n for n in names if not n.startswith(".lock") and not _PARTIAL.fullmatch(n)]:
+                if other := [n for n in names if not n.startswith((".lock", ".claims")) and not _PARTIAL.fullmatch(n)]:
                     raise StoreError(f"{path}: expected an empty folder or a summary store, found {other[0]} there")
                 store._write_index(asked, [])
             store._remove_leftovers()
@@ -336,8 +331,6 @@ class SummaryStore:
             with suppress(FileNotFoundError):  # another process's
                 total += path.stat().st_size
         return total
-
-    # ---- inside
 
     def _index(self) -> dict[str, Any]:
         return read_index(self.path)

@@ -13,13 +13,13 @@ from ..dataset.holding_out import equal_frames_notes
 from ..design_matrix.assembly import assemble
 from ..design_matrix.fit_costs import fit_seconds
 from ..design_matrix.planning import Need, Plan, all_needs, check_resources, make_plan
+from ..design_matrix.store_claims import move_store_aside
 from ..design_matrix.store_places import store_folder
 from ..errors import InputError
 from ..evaluation.compiling import compile_kernels
 from ..evaluation.contacts import TITLES, Contact, check_contacts
 from ..evaluation.energies import Model, read_parts
 from ..executors.ask import ask
-from ..files.paths import move_aside
 from ..fitting.block_lattice import BlockLattice
 from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
 from ..fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
@@ -223,7 +223,7 @@ def assemble_job(
 
 def renew(place: Path, executor: Executor, tell: Callable[[str], None]) -> None:
     """Rename a store that is there, so that a new one takes its place; nothing is deleted."""
-    aside = executor.once(partial(move_aside, place), what=f"rename {place}")
+    aside = ask(executor, partial(move_store_aside, place), what=f"rename {place}")
     if aside is not None:
         tell(f"{place}: a new store is made; the one that was there is {aside} now, to be deleted when nobody needs it")
 

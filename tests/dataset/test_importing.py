@@ -24,6 +24,7 @@ from hiertl_dist.dataset.sources import sorted_out
 from hiertl_dist.errors import FrameError, HiertlWarning, InputError, LockError, StoreError
 from hiertl_dist.executors import progress
 from hiertl_dist.files.locks import locked
+from hiertl_dist.files.paths import replacing
 from hiertl_dist.files.store_use import use_stores
 from hiertl_dist.units import EV
 
@@ -433,6 +434,26 @@ class TestTwoImporters:
         with use_stores(**use), locked(tmp_path / "d"), pytest.raises(LockError, match="is with process"):
             create(tmp_path / "d", file)
         same(create(tmp_path / "d", file), read_frames(file))
+
+    def test_a_complete_data_set_is_only_read(self, tmp_path, file):
+        data = tmp_path / "d"
+        create(data, file)
+        before = {p: p.lstat().st_mtime_ns for p in [data, *data.rglob("*")]}
+        same(create(data, file), read_frames(file))
+        assert {p: p.lstat().st_mtime_ns for p in [data, *data.rglob("*")]} == before
+
+    def test_what_killed_importers_left_goes_and_what_is_being_written_stays(self, tmp_path, file):
+        data = tmp_path / "d"
+        create(data, file)
+        chunk = data / "atoms/positions/c/7/0"  # of a part that does not belong
+        with replacing(chunk):
+            for left in (chunk.with_name("0.a.partial"), data / "ledger/9.json.b.partial", data / "zarr.c.partial"):
+                left.write_bytes(b"half")
+            other = tmp_path / "b.extxyz"
+            other.write_text(text_of(random_frames({"N": 5}, seed=3)))
+            create(data, other, append=True)
+            (still,) = data.rglob("*.partial")
+            assert still.parent == chunk.parent
 
     def test_at_once(self, tmp_path, file):
         jobs = [

@@ -25,6 +25,7 @@ from hiertl_dist.files.locks import locked
 from hiertl_dist.files.paths import replacing
 from hiertl_dist.files.store_use import use_stores
 from hiertl_dist.frames.rows import n_rows
+from hiertl_dist.jobs.fit_job import renew
 
 BASIS = small_basis((4, 3, 0))
 FRAMES = random_frames({"C": 4, "CN": 6})
@@ -132,6 +133,16 @@ def test_a_run_that_joins_none_is_refused(tmp_path, alone):
         store_claims.end_run(folder)
         assert assemble(FRAMES, BASIS, folder, executor=SERIAL).computed > 0
     assert not (folder / CLAIMS).exists()
+
+
+def test_a_store_that_others_work_on_is_not_renamed(tmp_path):
+    folder = assemble(FRAMES[:4], BASIS, tmp_path / "s", executor=SERIAL).store.path
+    store_claims.begin_run(folder)
+    with pytest.raises(LockError, match=r"can't be renamed \(--fresh\) while others .*: process"):
+        renew(folder, SERIAL, print)
+    store_claims.end_run(folder)
+    renew(folder, SERIAL, print)
+    assert [p.name for p in tmp_path.iterdir()] == ["s.old"]
 
 
 def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path):

@@ -97,6 +97,16 @@ def test_a_partial_that_is_removed_before_it_is_locked_is_made_anew(tmp_path, mo
     assert (removed, (tmp_path / "file").read_bytes(), len(list(tmp_path.iterdir()))) == ([1], b"whole", 1)
 
 
+def test_a_partial_that_somebody_is_about_to_remove_is_made_anew(tmp_path, monkeypatch):
+    lock, asked = paths.try_lock, []
+    monkeypatch.setattr(
+        paths, "try_lock", lambda descriptor: bool(asked.append(0)) or (len(asked) > 1 and lock(descriptor))
+    )
+    with replacing(tmp_path / "file") as stream:
+        stream.write(b"whole")
+    assert (len(asked), [p.name for p in tmp_path.iterdir()]) == (2, ["file"])
+
+
 def test_another_process_of_the_same_number_is_another(tmp_path, monkeypatch):
     claim = take_claim(tmp_path / "claim")
     assert "ended" not in signed_by(tmp_path / "claim")

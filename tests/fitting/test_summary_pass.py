@@ -5,8 +5,11 @@ from __future__ import annotations
 import pickle
 import re
 import shutil
+import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,12 +27,14 @@ from hiertl_dist.errors import (
     HiertlWarning,
     InnerCutoffError,
     InputError,
+    LockError,
     MismatchError,
     ResourceError,
     StoreError,
 )
 from hiertl_dist.executors import SerialExecutor, TaskFailed
-from hiertl_dist.fitting import known_frames, summary_pass, summary_store
+from hiertl_dist.files.store_use import use_stores
+from hiertl_dist.fitting import known_frames, pass_claims, summary_pass, summary_store
 from hiertl_dist.fitting import leaves as leaf_module
 from hiertl_dist.fitting.stored_summaries import StoredGroups, open_summaries, store_settings
 from hiertl_dist.fitting.summary_pass import summarise
@@ -481,7 +486,7 @@ def test_a_kill_at_any_step_leaves_nothing_of_a_pass_or_all_of_it(tmp_path, what
                 assert what == "first" or index == (start / "index.json").read_bytes()
         do(folder)
         # superseded files may stay where the kill was after the write of the index; a writer removes them
-        SummaryStore.create(folder, SummaryStore.open(folder).settings)
+        SummaryStore.open(folder).add_all([])
         assert files(folder) == expected
         last += 1 if what == "first" else 2  # most of the steps are those of a first pass
     assert seen == sorted(seen)
@@ -669,3 +674,32 @@ def test_frames_with_other_labels_are_not_fitted_beside_the_old_ones(tmp_path):
     with pytest.raises(StoreError, match="1 frame would be fitted twice"):
         summarise([*labelled[1:], corrected[0]], BASIS, **given)
     assert files(tmp_path) == before
+
+
+def test_of_two_runs_with_the_same_pass_the_second_waits(tmp_path, spy, monkeypatch):
+    monkeypatch.setattr(pass_claims, "POLL", 0.01)
+    reduce, threads, second = summary_pass.reduce_segments, [], []
+
+    def begin_another(*args, **options):
+        if not threads:
+            with use_stores(in_use="refuse"), pytest.raises(LockError, match=r"the same pass .* is made by process"):
+                summarise(FRAMES, BASIS, folds=FOLDS, summaries=tmp_path / "s", executor=SERIAL)
+            run = partial(summarise, FRAMES, BASIS, folds=FOLDS, summaries=tmp_path / "s", executor=SerialExecutor())
+            threads.append(threading.Thread(target=lambda: second.append(run())))
+            threads[0].start()
+            time.sleep(0.1)
+        passes.append(None)
+        return reduce(*args, **options)
+
+    passes = []
+    monkeypatch.setattr(summary_pass, "reduce_segments", begin_another)
+    first = summarise(FRAMES, BASIS, folds=FOLDS, summaries=tmp_path / "s", executor=SERIAL)
+    threads[0].join(30)
+    assert len(passes) == 1
+    assert {g: f.r.tobytes() for g, f in second[0].groups.items()} == {
+        g: f.r.tobytes() for g, f in first.groups.items()
+    }
+    before = {p: p.stat().st_mtime_ns for p in [tmp_path / "s", *(tmp_path / "s").rglob("*")]}
+    summarise(FRAMES, BASIS, folds=FOLDS, summaries=tmp_path / "s", executor=SERIAL)
+    after = {p: p.stat().st_mtime_ns for p in [tmp_path / "s", *(tmp_path / "s").rglob("*")]}
+    assert after == before, "a complete store is only read"

@@ -13,6 +13,7 @@ from hiertl_dist import Basis, read_frames
 from hiertl_dist.algebra import regulariser_from_dict
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.errors import BasisError, HiertlError, InputError
+from hiertl_dist.files.store_use import StoreUse
 from hiertl_dist.fitting.settings import FitSettings
 from hiertl_dist.jobs.input_file import DATA, FIT, TOP, Input, fit_settings
 from hiertl_dist.model.parameters import Penalty
@@ -133,7 +134,10 @@ class TestInput:
                 "penalty": {"scale": 1e6, "distance": 0.02},
             },
             frozen={"files": ["C.params.txt", "/models/N.npz"]},
-            store={"path": "rows.zarr", "keep_rows": False, "memory": "2 GiB"},
+            store={
+                "path": "rows.zarr", "keep_rows": False, "memory": "2 GiB", "in_use": "refuse", "wait": 60,
+                "fsync": True,
+            },
             output={"folder": "results", "units": "eV"},
             executor={"kind": "processes", "workers": 3},
             search={
@@ -153,6 +157,7 @@ class TestInput:
         )  # fmt: skip
         assert [str(p) for p in job.frozen] == [str(tmp_path / "C.params.txt"), "/models/N.npz"]
         assert (job.store, job.keep_rows, job.memory) == (tmp_path / "rows.zarr", False, 2 * 2**30)
+        assert job.store_use == StoreUse("refuse", 60, fsync=True)
         assert (job.output, job.units) == (tmp_path / "results", "eV")
         assert (job.executor, job.workers) == ("processes", 3)
         assert job.summaries == tmp_path / "kept"
