@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         MissingTypesError,
         ParameterFileError,
         ResourceError,
+        StoppedBySignal,
         StoreError,
         UnknownBlockError,
     )
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .evaluation.energies import Evaluation, Model
     from .executors import executor
     from .executors.base import TaskFailed
+    from .executors.stopping import stopping_on_signals
     from .fitting.block_fit import BlockFit, fit_block
     from .fitting.block_lattice import BlockLattice
     from .fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
@@ -113,15 +115,15 @@ __all__ = [
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
     "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
-    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "SuggestedInput", "Summaries",
-    "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
+    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "SuggestedInput",
+    "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View",
     "add_to_library", "assemble", "block_lattice", "blocks_of", "calibration", "check_library", "check_model",
     "columns_of", "committee",
     "cross_validate", "design_rows", "executor", "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy",
     "frames_from_ase", "grow_library", "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
     "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
     "predict", "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select",
-    "select_for_coverage", "solve", "suggest_input", "summarise", "summarise_labels", "survey",
+    "select_for_coverage", "solve", "stopping_on_signals", "suggest_input", "summarise", "summarise_labels", "survey",
     "types_without_coefficients", "view",
 ]  # fmt: skip
 
@@ -136,13 +138,14 @@ _PLACES: Final = {
     "design_matrix.store": "DesignStore",
     "errors": (
         "BasisError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError InputError LaunchError "
-        "LockError MismatchError MissingFileError MissingTypesError ParameterFileError ResourceError StoreError "
-        "UnknownBlockError"
+        "LockError MismatchError MissingFileError MissingTypesError ParameterFileError ResourceError StoppedBySignal "
+        "StoreError UnknownBlockError"
     ),
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
     "executors": "executor",
     "executors.base": "TaskFailed",
+    "executors.stopping": "stopping_on_signals",
     "fitting.block_fit": "BlockFit fit_block",
     "fitting.block_lattice": "BlockLattice",
     "fitting.hierarchy": "HierarchyFit fit_all_at_once fit_hierarchy",

@@ -1,7 +1,8 @@
 """The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
 Exit codes: 0 done; 1 a task or a worker failed, or an unforeseen error; 2 the command line or an input is wrong;
-3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 130 interrupted.
+3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 75 stopped by SIGTERM or
+SIGUSR1, to be given again as it is; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .look_commands import look, reading_options
 from .merging import models_of, renamed, require_pairs
 from .polish_command import polish
 from .probes_command import probes
-from .telling import teller
+from .telling import stopped, teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,11 +35,12 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code and prints errors as one message, not as a traceback."""
-    from ..errors import HiertlError, LaunchError, ResourceError
+    from ..errors import HiertlError, LaunchError, ResourceError, StoppedBySignal
 
     arguments = parser().parse_args(argv)
     from ..algebra.errors import SOLVER_ERRORS, ConvergenceError  # after --version and --help, which need none of it
     from ..executors import TaskFailed
+    from ..executors.stopping import stopping_on_signals
     from ..files.paths import refuse_urls
 
     if getattr(arguments, "no_wait", False):
@@ -46,9 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         os.environ[NO_WAIT] = "1"  # workers that are started inherit it
     try:
-        with _plain_warnings():
+        with _plain_warnings(), stopping_on_signals():
             refuse_urls(vars(arguments))
             return _VERBS[arguments.verb](arguments)
+    except StoppedBySignal as stop:  # raised on every rank, unless at once
+        return stopped(stop)
     except ResourceError as error:
         return _fail(error, 3)
     except LaunchError as error:  # every process meets it

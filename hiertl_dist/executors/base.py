@@ -24,9 +24,10 @@ from typing import Any, ClassVar, Self, TextIO
 import cloudpickle  # type: ignore[import-untyped, unused-ignore]
 import psutil
 
-from hiertl_dist.errors import HiertlError, InputError
+from hiertl_dist.errors import HiertlError, InputError, StoppedBySignal
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.progress import Progress, progress
+from hiertl_dist.executors.stopping import at_work, stop_requested
 
 Call = Callable[..., Any]
 Label = Callable[[Any], str]
@@ -237,6 +238,7 @@ class Executor(ABC):
     """
 
     name: ClassVar[str]
+    _heeds_signals: ClassVar[bool] = True
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
@@ -263,10 +265,15 @@ class Executor(ABC):
         TaskFailed
             On every calling process, when an item fails. The other items' effects stay; their values are
             dropped.
+        StoppedBySignal
+            On every calling process, where a signal asks for an end
+            (:func:`~hiertl_dist.executors.stopping.stopping_on_signals`) and items were left. What the others have
+            done stays; the same of ``reduce`` and ``once``.
         """
         items = list(items)
-        self._agree(len(items))
-        return self._run(task, items, Reporting(what, label, kind), _costs(items, cost, label)) if items else []
+        with at_work(self._heeds_signals):
+            self._agree(len(items))
+            return self._run(task, items, Reporting(what, label, kind), _costs(items, cost, label)) if items else []
 
     def reduce(
         self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction",
@@ -285,10 +292,11 @@ class Executor(ABC):
             When there are no items: a tree without leaves has no value.
         """
         items = list(items)
-        self._agree(len(items))
-        if not items:
-            raise ValueError(f"{what}: there are no items to reduce")
-        return self._reduce(leaf, merge, items, Reporting(what, label, kind), _costs(items, cost, label))
+        with at_work(self._heeds_signals):
+            self._agree(len(items))
+            if not items:
+                raise ValueError(f"{what}: there are no items to reduce")
+            return self._reduce(leaf, merge, items, Reporting(what, label, kind), _costs(items, cost, label))
 
     def once(self, call: Callable[[], Any], *, what: str) -> Any:
         """call() in one calling process, where what it carries already is; the same result on each of them.
@@ -300,8 +308,11 @@ class Executor(ABC):
         TaskFailed
             On every calling process, when it fails.
         """
+        if name := stop_requested():
+            raise StoppedBySignal(name)
         try:
-            return attempt(call)
+            with at_work():
+                return attempt(call)
         except CallFailed as failed:
             fault = failed.fault.named(Node(0, 1), ["it"], str)
         raise task_failed(what, [fault])

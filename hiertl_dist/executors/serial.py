@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from hiertl_dist.errors import StoppedBySignal
 from hiertl_dist.executors.base import (
     Call,
     CallFailed,
@@ -19,6 +20,7 @@ from hiertl_dist.executors.base import (
     tree,
 )
 from hiertl_dist.executors.blas_threads import one_thread
+from hiertl_dist.executors.stopping import stop_requested
 
 
 class SerialExecutor(Executor):
@@ -64,6 +66,7 @@ class InlineExecutor(SerialExecutor):
     """
 
     name: ClassVar[str] = "inline"
+    _heeds_signals: ClassVar[bool] = False  # inside a task, which is to become whole
 
     def once(self, call: Call, *, what: str) -> Any:
         """As ``Executor.once``: call() here, with one thread for BLAS."""
@@ -87,6 +90,8 @@ class InlineExecutor(SerialExecutor):
 
 
 def _call(call: Call, args: tuple[Any, ...], node: Node, items: Sequence[Any], reporting: Reporting) -> Any:
+    if name := stop_requested():
+        raise StoppedBySignal(name)
     try:
         return attempt(call, *args)
     except CallFailed as failed:
