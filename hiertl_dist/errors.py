@@ -124,8 +124,8 @@ class StoppedBySignal(HiertlError, RuntimeError):  # noqa: N818  it is what happ
 
     Parameters
     ----------
-    signal : str
-        Its name, such as ``SIGTERM``.
+    message : str
+        Which signal it was, and how to go on.
     at_once : bool, default False
         Whether this process stopped in the midst of something, without the other ranks of its job.
     """
@@ -133,12 +133,9 @@ class StoppedBySignal(HiertlError, RuntimeError):  # noqa: N818  it is what happ
     EXIT_CODE: ClassVar[int] = 75
     """EX_TEMPFAIL of sysexits.h: the same again may succeed."""
 
-    def __init__(self, signal: str, at_once: bool = False) -> None:
-        super().__init__(
-            f"stopped by {signal}; what is complete is kept, and the same command (or call) goes on from there"
-        )
-        self.signal = signal
+    def __init__(self, message: str, at_once: bool = False) -> None:
+        super().__init__(message)
         self.at_once = at_once
 
     def __reduce__(self) -> tuple[type[StoppedBySignal], tuple[str, bool]]:
-        return type(self), (self.signal, self.at_once)
+        return type(self), (str(self), self.at_once)

@@ -24,10 +24,10 @@ from typing import Any, ClassVar, Self, TextIO
 import cloudpickle  # type: ignore[import-untyped, unused-ignore]
 import psutil
 
-from hiertl_dist.errors import HiertlError, InputError, StoppedBySignal
+from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.progress import Progress, progress
-from hiertl_dist.executors.stopping import at_work, stop_requested
+from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
 
 Call = Callable[..., Any]
 Label = Callable[[Any], str]
@@ -309,7 +309,7 @@ class Executor(ABC):
             On every calling process, when it fails.
         """
         if name := stop_requested():
-            raise StoppedBySignal(name)
+            raise stopped_by(name)
         try:
             with at_work():
                 return attempt(call)

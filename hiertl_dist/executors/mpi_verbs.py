@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hiertl_dist.errors import StoppedBySignal
 from hiertl_dist.executors.base import Call, Fault, Node, Reporting, attempt, fault_of, task_failed
-from hiertl_dist.executors.stopping import stop_requested
+from hiertl_dist.executors.stopping import stop_requested, stopped_by
 
 _VALUE, _STOP = 1, 2  # tags of messages
 _LONGEST_PAUSE = 0.002
@@ -89,7 +88,7 @@ class Faults:
         if faults := [fault for theirs, _, _ in by_rank for fault in theirs]:
             raise task_failed(self._reporting.what, faults)
         if any(passed_over for _, _, passed_over in by_rank):
-            raise StoppedBySignal(next(name for _, name, _ in by_rank if name))
+            raise stopped_by(next(name for _, name, _ in by_rank if name))
 
     def _listen(self) -> None:
         if not self._signal and (name := stop_requested()):

@@ -11,10 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hiertl_dist.errors import StoppedBySignal
 from hiertl_dist.executors.base import Call, Executor, Fault, Node, Reporting, fault_of, task_failed, tree
 from hiertl_dist.executors.shares import longest_first
-from hiertl_dist.executors.stopping import stop_requested
+from hiertl_dist.executors.stopping import stop_requested, stopped_by
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | Non
                 faults.append((job.node, fault_of(error)))
         if not flying:
             if stopped and not faults:
-                raise StoppedBySignal(stopped)
+                raise stopped_by(stopped)
             return faults
         for done in crew.wait():
             flying -= 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from hiertl_dist.errors import StoppedBySignal
 from hiertl_dist.executors.base import (
     Call,
     CallFailed,
@@ -20,7 +19,7 @@ from hiertl_dist.executors.base import (
     tree,
 )
 from hiertl_dist.executors.blas_threads import one_thread
-from hiertl_dist.executors.stopping import stop_requested
+from hiertl_dist.executors.stopping import stop_requested, stopped_by
 
 
 class SerialExecutor(Executor):
@@ -91,7 +90,7 @@ class InlineExecutor(SerialExecutor):
 
 def _call(call: Call, args: tuple[Any, ...], node: Node, items: Sequence[Any], reporting: Reporting) -> Any:
     if name := stop_requested():
-        raise StoppedBySignal(name)
+        raise stopped_by(name)
     try:
         return attempt(call, *args)
     except CallFailed as failed:

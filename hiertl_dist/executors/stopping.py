@@ -25,10 +25,6 @@ SECONDS_OF_ONE_SIGNAL: Final = 2.0
 """A launcher and its queue may both pass one signal on: what comes so soon after the first is the same."""
 
 
-class _AtOnce(KeyboardInterrupt):
-    """Passes through whatever catches exceptions, as Ctrl-C does; it never leaves ``stopping_on_signals``."""
-
-
 class _Request:
     """What was asked for, and whether a verb is at work that will hear of it."""
 
@@ -36,6 +32,7 @@ class _Request:
         self.name = ""
         self.since = 0.0
         self.verbs = 0
+        self.at_once = False
 
     def hear(self, number: int, _: Any) -> None:
         """The handler: note the first signal; stop at once at the second, or where no verb is at work."""
@@ -43,10 +40,10 @@ class _Request:
         if self.name and time.monotonic() - self.since < SECONDS_OF_ONE_SIGNAL:
             return
         # under MPI the others would wait for a rank that left on its own
-        at_once = bool(self.name) or not (self.verbs or under_mpirun())
-        self.name, self.since = self.name or name, time.monotonic()
-        if at_once:
-            raise _AtOnce(name)
+        self.at_once = bool(self.name) or not (self.verbs or under_mpirun())
+        self.name, self.since = name, time.monotonic()
+        if self.at_once:  # it passes through whatever catches exceptions, as Ctrl-C does
+            raise KeyboardInterrupt
         if launched_first():
             _say(f"{name}: stopping as soon as the work at hand is whole; a second signal stops at once")
 
@@ -57,6 +54,13 @@ _request = _Request()
 def stop_requested() -> str:
     """The name of the signal that asked this process to stop, or nothing."""
     return _request.name
+
+
+def stopped_by(name: str, at_once: bool = False) -> StoppedBySignal:
+    """What to raise where a signal has stopped the work."""
+    return StoppedBySignal(
+        f"stopped by {name}; what is complete is kept, and the same command (or call) goes on from there", at_once
+    )
 
 
 @contextmanager
@@ -79,10 +83,15 @@ def stopping_on_signals() -> Iterator[None]:
     ignored, as by ``nohup``, stays ignored. In other threads than the main one nothing is changed, for there Python
     has no handlers.
 
+    Yields
+    ------
+    None
+        Nothing; what is done inside is stopped.
+
     Raises
     ------
     StoppedBySignal
-        The work was stopped; the exit code for it is :data:`~hiertl_dist.errors.StoppedBySignal.EXIT_CODE`.
+        The work was stopped; a command's exit code for that is its ``EXIT_CODE``, 75.
 
     Examples
     --------
@@ -93,19 +102,21 @@ def stopping_on_signals() -> Iterator[None]:
         yield
         return
     outer = _request.name, _request.since
-    _request.name = ""
+    _request.name, _request.at_once = "", False
     # None is a handler that was not installed from Python, which it can't restore
     before = {s: handler for s in STOPPING if (handler := signal.getsignal(s)) not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, _request.hear)
     try:
         yield
-    except _AtOnce as stop:
-        raise StoppedBySignal(str(stop), at_once=True) from None
+    except KeyboardInterrupt:
+        if not _request.at_once:
+            raise
+        raise stopped_by(_request.name, at_once=True) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _request.name, _request.since = outer
+        (_request.name, _request.since), _request.at_once = outer, False
 
 
 def deaf_to_signals() -> None:
