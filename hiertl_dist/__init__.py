@@ -8,6 +8,7 @@ Names are imported when they are used: ``hiertl-dist --version`` and ``doctor`` 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -205,6 +206,11 @@ _PLACE_OF: Final = {
     for module, names in _PLACES.items()
     for name in names.split()
 }
+
+
+if not os.environ.keys().isdisjoint(("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")):
+    # from here on an exception that nobody catches on one rank ends all ranks, which would wait for that one for ever
+    import_module(".executors", __name__)
 
 
 def __getattr__(name: str) -> object:

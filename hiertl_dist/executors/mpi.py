@@ -8,11 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import time
-import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
@@ -22,22 +18,16 @@ from hiertl_dist.executors.base import (
     Executor,
     Node,
     Reporting,
-    TaskFailed,
     tree,
 )
 from hiertl_dist.executors.launch import (
     MPIFacts,
     check_launcher,
-    fatal_mismatch,
-    launched_first,
-    under_mpirun,
     without_mpi,
 )
 from hiertl_dist.executors.mpi_verbs import Faults, Walk, sendable, wait_until
 from hiertl_dist.executors.shares import fair_runs, fair_shares
-
-_SECONDS_FOR_SPEAKER = 5.0
-_SECONDS_FOR_LAUNCHER = 1.0
+from hiertl_dist.executors.uncaught import check_startable, end_job_if_uncaught
 
 
 class MPIExecutor(Executor):
@@ -48,10 +38,8 @@ class MPIExecutor(Executor):
     others, who start nothing more; so does one that a signal asks to stop. While ranks wait for others they hear
     signals, and leave their cores to them.
 
-    With more than one rank, ``sys.excepthook`` is set so that an exception that nobody catches, on any one
-    rank, is printed and ends the job (``COMM_WORLD.Abort(1)``) instead of leaving the others to wait for ever.
-    SystemExit is not such an exception, and exit codes are as ever. A TaskFailed, which all ranks raise, is
-    printed by one.
+    An exception that nobody catches, on any one rank, is printed and ends the job instead of leaving the others to wait
+    for ever (:mod:`~hiertl_dist.executors.uncaught`).
 
     Raises
     ------
@@ -65,7 +53,7 @@ class MPIExecutor(Executor):
 
     def __init__(self, comm: Any = None) -> None:
         try:
-            _check_startable()
+            check_startable()
             from mpi4py import MPI
             from mpi4py.util import pkl5
         except (ImportError, RuntimeError) as error:
@@ -77,8 +65,8 @@ class MPIExecutor(Executor):
         self._rank: int = self._comm.Get_rank()
         super().__init__(self._comm.Get_size())
         self._nowhere: TextIO | None = None
-        if MPI.COMM_WORLD.Get_size() > 1 and not isinstance(sys.excepthook, _AbortHook):
-            sys.excepthook = _AbortHook(sys.excepthook, self._rank == 0, MPI.COMM_WORLD.Abort)
+        if MPI.COMM_WORLD.Get_size() > 1:
+            end_job_if_uncaught(speaks=MPI.COMM_WORLD.Get_rank() == 0)
 
     def memory(self) -> int:
         """The smallest share of a rank, of what its host has to spare, times their number; alike on all ranks."""
@@ -192,76 +180,6 @@ def _named(what: str, numbers: Sequence[int]) -> str:
 
 def _has(ranks: Sequence[int]) -> str:
     return "has" if len(ranks) == 1 else "have"
-
-
-def abandon(code: int) -> None:
-    """End the whole job with an exit code if this process is one of several under mpirun; else do nothing.
-
-    For a failure outside the verbs, which other ranks may not have met: they would wait for this one for ever.
-    """
-    if not under_mpirun():
-        return
-    from mpi4py import MPI
-
-    if MPI.COMM_WORLD.Get_size() > 1:
-        _let_output_out()
-        MPI.COMM_WORLD.Abort(code)
-
-
-def let_first_speak() -> None:
-    """On other ranks than the first under mpirun, give the first time to tell of an error and end the job.
-
-    Most errors outside the verbs, as of an input file, are met by all ranks. A rank still there afterwards met it
-    alone.
-    """
-    if not under_mpirun() or launched_first():
-        return
-    with suppress(ImportError, RuntimeError):
-        from mpi4py import MPI  # noqa: F401  the first can't end a job whose ranks have not all started MPI
-    time.sleep(_SECONDS_FOR_SPEAKER)
-
-
-def _let_output_out() -> None:
-    """Flush, and wait for the launcher to pass it on: what it has not read when a rank aborts may be lost."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    time.sleep(_SECONDS_FOR_LAUNCHER)
-
-
-def _check_startable() -> None:
-    """Raise LaunchError where starting MPI would end the process without a word of why."""
-    import mpi4py
-
-    if "mpi4py.MPI" in sys.modules or "OMPI_COMM_WORLD_SIZE" not in os.environ:
-        return
-    # the version can be asked for before MPI is started; what is started by hand is not ended by itself
-    mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
-    from mpi4py import MPI
-
-    mismatch = fatal_mismatch(MPI.Get_library_version())
-    if mismatch is not None:
-        raise LaunchError(str(mismatch.mismatch), mismatch.speaks)
-    if not MPI.Is_initialized():
-        MPI.Init_thread()
-
-
-@dataclass(frozen=True)
-class _AbortHook:
-    """Prints an exception that nobody caught and ends the job, under more than one rank."""
-
-    former: Callable[..., Any]
-    speaks: bool
-    abort: Callable[[int], Any]
-
-    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        try:
-            if issubclass(kind, TaskFailed) and not self.speaks:
-                time.sleep(_SECONDS_FOR_SPEAKER)  # rank 0 says the same, and then ends the job
-            self.former(kind, error, trace)
-        except Exception:  # a hook that fails must not keep the job from ending
-            traceback.print_exc()
-        _let_output_out()
-        self.abort(1)
 
 
 # ---- for `doctor`, which looks at MPI where nothing is run

@@ -25,6 +25,7 @@ import pytest
 from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
 
+from hiertl_dist.errors import HiertlWarning
 from hiertl_dist.executors import (
     DaskExecutor,
     Executor,
@@ -171,6 +172,15 @@ class TestMPI:
         assert "KeyError: 'boom'" in ended.stderr
         assert "done" not in ended.stdout
 
+    @pytest.mark.parametrize("started", ["", "from mpi4py import MPI"])
+    def test_an_exception_before_there_is_an_executor_ends_the_job(self, started: str) -> None:
+        """The other rank would wait for this one as MPI starts, or for ever after."""
+        script = f"import os, hiertl_dist\n{started}\nif os.environ['PMI_RANK'] == '1': raise KeyError('boom')\n"
+        ended = python("-c", script + "hiertl_dist.executor().run(abs, [1])\nprint('done')", ranks=2)
+        assert ended.returncode == 1
+        assert ended.stderr.count("KeyError: 'boom'") == 1
+        assert "done" not in ended.stdout
+
     def test_uncaught_failure_is_printed_once(self) -> None:
         ended = python("-c", SCRIPT.format(body="mpi.run(lambda i: 1 // i, [0, 1, 2])"), ranks=3)
         assert ended.returncode != 0
@@ -186,10 +196,10 @@ class TestMPI:
 
     def test_launcher_of_another_mpi(self) -> None:
         script = "from hiertl_dist.executors import executor; executor()"
-        ended = python("-c", script, OMPI_COMM_WORLD_SIZE="4")
-        assert ended.returncode == 1
+        ended = python("-c", script, OMPI_COMM_WORLD_SIZE="4", OMPI_COMM_WORLD_RANK="0")
+        assert ended.returncode == 2
         # MPICH's library would end the process before it can be asked of how many it is one
-        assert re.search(r"LaunchError: the launcher (started 4 processes|is Open MPI's)", ended.stderr)
+        assert re.match(r"LaunchError: the launcher (started 4 processes|is Open MPI's).*\n$", ended.stderr)
 
     def test_workers_are_the_ranks(self) -> None:
         with pytest.raises(ValueError, match="'mpi' has 1 worker here, not 3"):
@@ -240,6 +250,11 @@ class TestFactory:
             executor(kind, comm=object())
         with pytest.raises(ValueError, match="workers"):
             executor(kind, workers=0)
+
+    def test_serial_is_one_and_says_so(self) -> None:
+        with pytest.warns(HiertlWarning, match="workers = 2 is of no use to the executor 'serial' and is ignored"):
+            assert executor("serial", workers=2).workers == 1
+        assert executor("serial", workers=1).workers == 1
 
     def test_auto(self) -> None:
         with executor(workers=1) as one:
