@@ -169,6 +169,8 @@ def _job(arguments: argparse.Namespace) -> Input:
         only=tuple(arguments.blocks) if arguments.blocks else job.only,
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
+        checkpoint=not getattr(arguments, "no_checkpoint", False)
+        and (getattr(arguments, "checkpoint", None) or job.checkpoint),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@
     [fit.blocks.CN]  the same keys but those of the whole climb, for one block
     [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
+                 checkpoint                 # folder of what a long pass that is cut goes on from; true, or false: none
     [output]     folder, units
     [executor]   kind, workers
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
@@ -112,6 +113,8 @@ class Input(Shown, card=input_card):
         Files of structures on which priors hold predictions; none: they are made of the frames.
     library : LibrarySettings or None
         The library whose blocks are taken as they are, and to which those that are fitted are added.
+    checkpoint : Path or bool
+        Folder of checkpoints, see :meth:`checkpoint_folder`; ``True``: in that of the results; ``False``: none.
     """
 
     basis: Basis
@@ -138,6 +141,7 @@ class Input(Shown, card=input_card):
     missing: str | None = None
     probes: tuple[Path, ...] = ()
     library: LibrarySettings | None = None
+    checkpoint: Path | bool = True
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -239,6 +243,9 @@ class Input(Shown, card=input_card):
             rows = library.rows
         results = reading.path(output.get("folder", "hiertl_results"), "output.folder")
         kept = reading.path(summaries, "search.summaries")
+        checkpoint = store.get("checkpoint", True)
+        if isinstance(checkpoint, str):
+            checkpoint = reading.path(checkpoint, "store.checkpoint")
         if look_for_files:
             reading.look_for(data, files)
         reading.problems.settle()
@@ -249,7 +256,7 @@ class Input(Shown, card=input_card):
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
-            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library,
+            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, checkpoint,
         )  # fmt: skip
 
     def design_store(self) -> Path:
@@ -266,6 +273,18 @@ class Input(Shown, card=input_card):
             That folder is the store of another basis or policy; what differs is named.
         """
         return store_folder(self.store, self.basis, self.fit.policy)
+
+    def checkpoint_folder(self) -> Path | None:
+        """Folder of checkpoints, from which a pass over rows that takes long goes on when it was cut.
+
+        Returns
+        -------
+        Path or None
+            None where there are to be none.
+        """
+        if isinstance(self.checkpoint, bool):
+            return self.output / "checkpoint" if self.checkpoint else None
+        return self.checkpoint
 
     def read_frames(
         self, watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames
