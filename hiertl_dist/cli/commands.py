@@ -23,7 +23,7 @@ from .look_commands import look, reading_options
 from .merging import models_of, renamed, require_pairs
 from .polish_command import polish
 from .probes_command import probes
-from .telling import stopped, teller
+from .telling import stopped, teller, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -100,13 +100,17 @@ def _plain_warnings() -> Iterator[None]:
 def _fail(error: Exception, code: int, *, alone: bool = True) -> int:
     """Print an error; ``alone``: end a job of several ranks, for the others may not have met it."""
     from ..executors import TaskFailed, abandon, let_first_speak
+    from ..executors.launch import launched_first
 
+    if isinstance(error, TaskFailed) and not launched_first():  # every rank raises it
+        return code
     if alone and not isinstance(error, TaskFailed):
         let_first_speak()
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     if hasattr(error, "frame_at_fault"):  # where the message does not name the frame, a note does
         text = "; ".join([str(text), *getattr(error, "__notes__", ())])
-    print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
+    trace = trace_of(error)  # above the message, which is what a person reads last
+    print(f"{trace}{trace and chr(10)}hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
     if alone and not isinstance(error, TaskFailed):  # that one is raised on every rank
         abandon(code)
     return code

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import argparse
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from ..errors import StoppedBySignal
     from ..executors.base import Executor
     from ..jobs.input_file import Input
+
+
+WHERE_RAISED: Final = "where it was raised:"
+"""How the note of a failed task begins that has the traceback of the process where it failed."""
 
 
 def teller(
@@ -28,6 +33,20 @@ def teller(
     for note in job.notes:
         tell(f"note: {note}")
     return tell, lines
+
+
+def trace_of(failed: BaseException) -> str:
+    """Where in the program a task met what nobody foresaw, and on which rank; nothing for what is no fault of it."""
+    from ..errors import HiertlError
+    from ..executors import TaskFailed
+
+    cause = failed.__cause__
+    if not isinstance(failed, TaskFailed) or failed.lost or isinstance(cause, HiertlError | OSError | MemoryError):
+        return ""
+    told = [note for note in getattr(failed, "__notes__", ()) if note.startswith(WHERE_RAISED)]
+    if told or cause is None:
+        return "".join(told[:1])
+    return f"{WHERE_RAISED}\n{''.join(traceback.format_exception(cause))}"
 
 
 def stopped(stop: StoppedBySignal) -> int:

@@ -52,7 +52,14 @@ class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened 
     Raised by ``Executor.run`` and ``Executor.reduce``, on every calling process alike. ``__cause__`` is the
     original exception where there is one that can be had; where it comes from another process, its traceback
     is a note.
+
+    Attributes
+    ----------
+    lost : bool
+        Whether a worker was lost, and the item may be good.
     """
+
+    lost: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -201,6 +208,7 @@ def task_failed(what: str, faults: Iterable[Fault]) -> TaskFailed:
     failed = TaskFailed(message)
     if first.frame and not first.lost and first.name not in message:
         failed.add_note(f"in {first.name}")
+    failed.lost = first.lost
     failed.__cause__ = first.error()
     if first.live is None or first.live.__traceback__ is None:
         failed.add_note(f"where it was raised:\n{first.trace}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from hiertl_dist.executors.base import Call, Fault, Node, Reporting, attempt, fault_of, task_failed
@@ -64,7 +65,8 @@ class Faults:
     def add(self, error: Exception, node: Node) -> None:
         """Keep the fault of a call, and have the other ranks start nothing more."""
         self._tell_others()
-        self._mine.append(fault_of(error).named(node, self._items, self._reporting.label))
+        fault = fault_of(error).named(node, self._items, self._reporting.label)
+        self._mine.append(replace(fault, trace=f"on rank {self._rank} of {self._size}:\n{fault.trace}"))
 
     def wait(self, ready: Callable[[], bool]) -> None:
         """Until something is so; a signal that comes meanwhile is told to the other ranks, who may be busy."""

@@ -51,8 +51,10 @@ needs_mpi = pytest.mark.skipif(
 )
 TESTS_OF_MPI = [
     "test_different_counts_are_refused",
+    "test_messages_are_split_at_what_a_count_can_say",
     "test_only_rank_0_speaks",
     "test_sub_communicator",
+    "test_the_traceback_says_of_which_rank_it_is",
     "test_unsendable_values_fail_everywhere",
 ]
 TESTS_OF_CONTRACT = [name for name in dir(Contract) if name.startswith("test_")]

@@ -133,7 +133,7 @@ class TestInput:
                 "penalty": {"scale": 1e6, "distance": 0.02},
             },
             frozen={"files": ["C.params.txt", "/models/N.npz"]},
-            store={"path": "rows.zarr", "keep_rows": False, "memory": "2 GiB"},
+            store={"path": "rows.zarr", "keep_rows": False, "memory": "2 GiB", "checkpoint": "cut"},
             output={"folder": "results", "units": "eV"},
             executor={"kind": "processes", "workers": 3},
             search={
@@ -153,6 +153,7 @@ class TestInput:
         )  # fmt: skip
         assert [str(p) for p in job.frozen] == [str(tmp_path / "C.params.txt"), "/models/N.npz"]
         assert (job.store, job.keep_rows, job.memory) == (tmp_path / "rows.zarr", False, 2 * 2**30)
+        assert job.checkpoint_folder() == tmp_path / "cut"
         assert (job.output, job.units) == (tmp_path / "results", "eV")
         assert (job.executor, job.workers) == ("processes", 3)
         assert job.summaries == tmp_path / "kept"
@@ -208,6 +209,7 @@ class TestInput:
             ("store.path", 1, "a string"),
             ("store.keep_rows", 0, "true or false"),
             ("store.memory", [1], "bytes such as '8 GiB'"),
+            ("store.checkpoint", 3, "a folder, true or false"),
             ("output.folder", 3, "a string"),
             ("executor.workers", True, "an integer"),
             ("hold_out.groups", "t03*", "a list of strings"),
