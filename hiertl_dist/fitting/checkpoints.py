@@ -120,6 +120,11 @@ class PassFolder:
     size: int
     complete: frozenset[int] = frozenset()
 
+    @property
+    def depth(self) -> int:
+        """Merges above a leaf within a range: so many values of the branch wait there for others."""
+        return self.size.bit_length() - 1
+
     def path(self, lo: int, hi: int) -> Path:
         """The file of leaves lo up to but not including hi."""
         return self.folder / f"{lo:08d}-{hi:08d}.range"

@@ -135,6 +135,7 @@ def reduce_segments(
     leaves = [leaf for cut in cuts for leaf in cut.leaves]
     available = executor.memory() if memory is None else memory
     workers = min(executor.workers, len(leaves))
+    check_resources(peak_bytes(cuts), f"reduction of {source.width} columns", memory=available, workers=workers)
     cost = leaf_cost(plan, source)
     seconds = [cost(leaf) for leaf in leaves]
     place = None
@@ -145,8 +146,10 @@ def reduce_segments(
         choose = partial(range_size, seconds, executor.workers, kept, room, checkpoint)
         opening = partial(opened_pass, checkpoint, digest, len(leaves), choose, what)
         place = ask(executor, opening, what=f"look at checkpoints in {checkpoint.folder}")
+        if place is not None:  # a run before, with more memory, may have chosen the ranges
+            needed, named = peak_bytes(cuts) + place.depth * kept, f"reduction of {source.width} columns in the ranges"
+            check_resources(needed, f"{named} of {place.folder}", memory=available, workers=workers)
     ranges = ranges_of(leaves, seconds, place)
-    check_resources(peak_bytes(cuts), f"reduction of {source.width} columns", memory=available, workers=workers)
     whole = tuple(s.key for leaf in leaves for s in leaf)
     if place is not None:
         assert checkpoint is not None

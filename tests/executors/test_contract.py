@@ -301,6 +301,21 @@ class TestLostWorkers:
                 made.reduce(partial(tasks.die_at, 0), tasks.join, range(2), label=named)
             assert made.reduce(str, tasks.join, range(5)) == TREES[5]
 
+    def test_processes_end_with_who_started_them(self) -> None:
+        """However it ended: they would wait for work for ever."""
+        script = (
+            "import os, signal\nfrom functools import partial\n"
+            "from hiertl_dist.executors import executor\nfrom executors import executor_tasks as tasks\n"
+            "print(executor('processes', workers=1).run(partial(tasks.pid_after, 0.0), [0])[0], flush=True)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        ended = python("-c", script)
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        late = time.monotonic() + 20
+        while Path(f"/proc/{ended.stdout.strip()}").exists() and time.monotonic() < late:
+            time.sleep(0.05)
+        assert not Path(f"/proc/{ended.stdout.strip()}").exists()
+
     def test_process_that_died_between_verbs(self) -> None:
         with executor("processes", workers=1) as made:
             os.kill(made.run(partial(tasks.pid_after, 0.0), [0])[0], signal.SIGKILL)
