@@ -8,6 +8,7 @@ Names are imported when they are used: ``hiertl-dist --version`` and ``doctor`` 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         MissingTypesError,
         ParameterFileError,
         ResourceError,
+        StoppedBySignal,
         StoreError,
         UnknownBlockError,
         WriteError,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from .evaluation.energies import Evaluation, Model
     from .executors import executor
     from .executors.base import TaskFailed
+    from .executors.stopping import stopping_on_signals
     from .files.store_use import StoreUse, use_stores
     from .fitting.block_fit import BlockFit, fit_block
     from .fitting.block_lattice import BlockLattice
@@ -119,9 +122,9 @@ __all__ = [
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
     "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
-    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoreError", "StoreUse", "SuggestedInput",
-    "Summaries",
-    "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View", "WriteError",
+    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "StoreUse",
+    "SuggestedInput",
+    "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View", "WriteError",
     "add_to_library", "assemble", "block_lattice", "blocks_of", "calibration", "check_library", "check_model",
     "columns_of", "committee",
     "cross_validate", "design_rows", "executor", "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy",
@@ -129,7 +132,7 @@ __all__ = [
     "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
     "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
     "predict", "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select",
-    "select_for_coverage", "solve", "suggest_input", "summarise", "summarise_labels", "survey",
+    "select_for_coverage", "solve", "stopping_on_signals", "suggest_input", "summarise", "summarise_labels", "survey",
     "types_without_coefficients", "use_stores", "view",
 ]  # fmt: skip
 
@@ -145,12 +148,13 @@ _PLACES: Final = {
     "errors": (
         "BasisError DiskFullError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError "
         "InputError LaunchError LockError MismatchError MissingFileError MissingTypesError ParameterFileError "
-        "ResourceError StoreError UnknownBlockError WriteError"
+        "ResourceError StoppedBySignal StoreError UnknownBlockError WriteError"
     ),
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
     "executors": "executor",
     "executors.base": "TaskFailed",
+    "executors.stopping": "stopping_on_signals",
     "files.store_use": "StoreUse use_stores",
     "fitting.block_fit": "BlockFit fit_block",
     "fitting.block_lattice": "BlockLattice",
@@ -212,6 +216,11 @@ _PLACE_OF: Final = {
     for module, names in _PLACES.items()
     for name in names.split()
 }
+
+
+if not os.environ.keys().isdisjoint(("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")):
+    # from here on an exception that nobody catches on one rank ends all ranks, which would wait for that one for ever
+    import_module(".executors", __name__)
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,7 @@ are where they are raised: ``algebra/errors.py``, ``executors/base.py``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 
 class HiertlError(Exception):
@@ -138,3 +138,27 @@ class LaunchError(HiertlError, RuntimeError):
 
     def __reduce__(self) -> tuple[type[LaunchError], tuple[str, bool]]:
         return type(self), (str(self), self.speaks)
+
+
+class StoppedBySignal(HiertlError, RuntimeError):  # noqa: N818  it is what happened that it names
+    """A signal asked for the work to stop, and it did where a call had ended; what was complete stays.
+
+    Under MPI it is raised on every rank, whichever the signal reached.
+
+    Parameters
+    ----------
+    message : str
+        Which signal it was, and how to go on.
+    at_once : bool, default False
+        Whether this process stopped in the midst of something, without the other ranks of its job.
+    """
+
+    EXIT_CODE: ClassVar[int] = 75
+    """EX_TEMPFAIL of sysexits.h: the same again may succeed."""
+
+    def __init__(self, message: str, at_once: bool = False) -> None:
+        super().__init__(message)
+        self.at_once = at_once
+
+    def __reduce__(self) -> tuple[type[StoppedBySignal], tuple[str, bool]]:
+        return type(self), (str(self), self.at_once)

@@ -35,6 +35,13 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--include-fewer", action="store_true", help="also use frames that have only some elements")
     whole.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
     add_store_options(whole)
+    reducing = argparse.ArgumentParser(add_help=False)
+    kept = reducing.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--checkpoint", type=Path, metavar="FOLDER",
+        help="where a long pass over rows leaves what it goes on from when it is cut (default: in the output folder)",
+    )  # fmt: skip
+    kept.add_argument("--no-checkpoint", action="store_true", help="leave nothing: what is cut begins anew")
     renewing = argparse.ArgumentParser(add_help=False, parents=[whole])
     renewing.add_argument(
         "--fresh", action="store_true", help="make a new store; the one that is there gets another name (….old)"
@@ -49,16 +56,20 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
     one = verbs.add_parser("assemble", parents=[renewing], help="compute the design rows into the store")
     one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
-    one = verbs.add_parser("fit", parents=[renewing], help="fit block by block from small element sets to large ones")
+    one = verbs.add_parser(
+        "fit", parents=[renewing, reducing], help="fit block by block from small element sets to large ones"
+    )
     one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
     one.add_argument("--output", type=Path, help="folder of the results")
     one.add_argument("--plot", action="store_true", help="write parity.png and .pdf (needs matplotlib)")
     one.add_argument("--csv", action="store_true", help="write the tables of the report as CSV files, too")
     verbs.add_parser(
-        "summarise", aliases=["summarize"], parents=[renewing],
+        "summarise", aliases=["summarize"], parents=[renewing, reducing],
         help="reduce the rows once, for any number of searches",
     )  # fmt: skip
-    one = verbs.add_parser("search", parents=[renewing], help="choose weights, regulariser, orders by cross-validation")
+    one = verbs.add_parser(
+        "search", parents=[renewing, reducing], help="choose weights, regulariser, orders by cross-validation"
+    )
     one.add_argument("--output", type=Path, help="folder of the results")
     one.add_argument("--rule", choices=("best", "one_se"), help="how to choose (default: the input file's)")
     one.add_argument(

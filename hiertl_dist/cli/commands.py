@@ -1,8 +1,8 @@
 """The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
 Exit codes: 0 done; 1 a task or a worker failed, ``store check`` found damage, or an unforeseen error; 2 the command
-line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 130
-interrupted.
+line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 75
+stopped by SIGTERM or SIGUSR1, to be given again as it is; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .polish_command import polish
 from .probes_command import probes
 from .store_command import run_store
 from .store_options import chosen_store_use
-from .telling import teller
+from .telling import stopped, teller, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,17 +37,20 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code and prints errors as one message, not as a traceback."""
-    from ..errors import HiertlError, LaunchError, ResourceError
+    from ..errors import HiertlError, LaunchError, ResourceError, StoppedBySignal
 
     arguments = parser().parse_args(argv)
     from ..algebra.errors import SOLVER_ERRORS, ConvergenceError  # after --version and --help, which need none of it
     from ..executors import TaskFailed
+    from ..executors.stopping import stopping_on_signals
     from ..files.paths import refuse_urls
 
     try:
-        with _plain_warnings():
+        with _plain_warnings(), stopping_on_signals():
             refuse_urls(vars(arguments))
             return _VERBS[arguments.verb](arguments)
+    except StoppedBySignal as stop:  # raised on every rank, unless at once
+        return stopped(stop)
     except ResourceError as error:
         return _fail(error, 3)
     except LaunchError as error:  # every process meets it
@@ -97,13 +100,17 @@ def _plain_warnings() -> Iterator[None]:
 def _fail(error: Exception, code: int, *, alone: bool = True) -> int:
     """Print an error; ``alone``: end a job of several ranks, for the others may not have met it."""
     from ..executors import TaskFailed, abandon, let_first_speak
+    from ..executors.launch import launched_first
 
+    if isinstance(error, TaskFailed) and not launched_first():  # every rank raises it
+        return code
     if alone and not isinstance(error, TaskFailed):
         let_first_speak()
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     if hasattr(error, "frame_at_fault"):  # where the message does not name the frame, a note does
         text = "; ".join([str(text), *getattr(error, "__notes__", ())])
-    print(f"hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
+    trace = trace_of(error)  # above the message, which is what a person reads last
+    print(f"{trace}{trace and chr(10)}hiertl-dist: {type(error).__name__}: {text}", file=sys.stderr, flush=True)
     if alone and not isinstance(error, TaskFailed):  # that one is raised on every rank
         abandon(code)
     return code
@@ -167,6 +174,8 @@ def _job(arguments: argparse.Namespace) -> Input:
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
         store_use=chosen_store_use(arguments, job.store_use),
+        checkpoint=not getattr(arguments, "no_checkpoint", False)
+        and (getattr(arguments, "checkpoint", None) or job.checkpoint),
     )  # fmt: skip
 
 

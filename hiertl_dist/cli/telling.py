@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+import traceback
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from ..errors import StoppedBySignal
     from ..executors.base import Executor
     from ..jobs.input_file import Input
+
+
+WHERE_RAISED: Final = "where it was raised:"
+"""How the note of a failed task begins that has the traceback of the process where it failed."""
 
 
 def teller(
@@ -26,3 +33,29 @@ def teller(
     for note in job.notes:
         tell(f"note: {note}")
     return tell, lines
+
+
+def trace_of(failed: BaseException) -> str:
+    """Where in the program a task met what nobody foresaw, and on which rank; nothing for what is no fault of it."""
+    from ..errors import HiertlError
+    from ..executors import TaskFailed
+
+    cause = failed.__cause__
+    if not isinstance(failed, TaskFailed) or failed.lost or isinstance(cause, HiertlError | OSError | MemoryError):
+        return ""
+    told = [note for note in getattr(failed, "__notes__", ()) if note.startswith(WHERE_RAISED)]
+    if told or cause is None:
+        return "".join(told[:1])
+    return f"{WHERE_RAISED}\n{''.join(traceback.format_exception(cause))}"
+
+
+def stopped(stop: StoppedBySignal) -> int:
+    """Say how to go on, once; a rank that stopped alone ends the job, for the others would wait for it."""
+    from ..executors import abandon
+    from ..executors.launch import launched_first
+
+    if stop.at_once or launched_first():
+        print(f"hiertl-dist: {stop}", file=sys.stderr, flush=True)
+    if stop.at_once:
+        abandon(stop.EXIT_CODE)
+    return stop.EXIT_CODE

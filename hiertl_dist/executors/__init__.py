@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Literal, get_args
 
-from hiertl_dist.errors import InputError
+from hiertl_dist.errors import HiertlWarning, InputError
 from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
 from hiertl_dist.executors.dask import DaskExecutor, current_client
 from hiertl_dist.executors.launch import launched_first, launched_size, refuse_many, under_mpirun
-from hiertl_dist.executors.mpi import MPIExecutor, abandon, let_first_speak
+from hiertl_dist.executors.mpi import MPIExecutor
 from hiertl_dist.executors.processes import ProcessesExecutor
 from hiertl_dist.executors.serial import InlineExecutor, SerialExecutor
+from hiertl_dist.executors.uncaught import abandon, end_job_if_uncaught, let_first_speak
 from hiertl_dist.text.words import count_text
 
 __all__ = [
@@ -36,6 +37,9 @@ __all__ = [
     "under_mpirun",
 ]
 
+if under_mpirun():
+    end_job_if_uncaught()
+
 Kind = Literal["auto", "serial", "processes", "dask", "mpi"]
 
 KINDS: Final[tuple[str, ...]] = get_args(Kind)
@@ -55,7 +59,7 @@ def executor(
         "serial" for one worker, else "dask" on a local cluster of its own.
     workers : int, optional
         Sizes what is started here, by default one worker for each core; a current dask client is used as it is.
-        "serial" and "mpi" refuse another number than they have.
+        "serial" has one, and says so; "mpi" refuses another number than it has ranks.
     client : distributed.Client, optional
         Of the cluster that does the work, for "dask".
     comm : mpi4py.MPI.Comm, optional
@@ -78,6 +82,8 @@ def executor(
     -----
     RuntimeWarning
         By the first of several processes that a launcher started, where each of them would do all the work.
+    HiertlWarning
+        Of a number of workers that "serial" has not.
 
     Examples
     --------
@@ -97,7 +103,7 @@ def executor(
     if comm is not None and kind != "mpi":
         raise InputError(f"an MPI communicator is of no use to the executor {kind!r}")
     if kind == "serial":
-        return _sized(SerialExecutor(), workers)
+        return _alone(workers)
     if kind == "processes":
         return ProcessesExecutor(workers)
     if kind == "dask":
@@ -123,6 +129,18 @@ def _chosen(workers: int | None, client: Any, comm: Any) -> str:
     if client is not None or current_client() is not None:
         return "dask"
     return "serial" if workers == 1 else "dask"
+
+
+def _alone(workers: int | None) -> Executor:
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: expected at least 1, found {workers}")
+    if workers not in (None, 1) and launched_first():
+        warnings.warn(
+            f"workers = {workers} is of no use to the executor 'serial' and is ignored: every call is made in this "
+            "process; 'processes' and 'dask' share the work out",
+            HiertlWarning, stacklevel=3,
+        )  # fmt: skip
+    return SerialExecutor()
 
 
 def _sized(made: Executor, workers: int | None) -> Executor:

@@ -27,6 +27,7 @@ import psutil
 from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.progress import Progress, progress
+from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
 from hiertl_dist.files.store_use import carried
 
 Call = Callable[..., Any]
@@ -52,7 +53,14 @@ class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened 
     Raised by ``Executor.run`` and ``Executor.reduce``, on every calling process alike. ``__cause__`` is the
     original exception where there is one that can be had; where it comes from another process, its traceback
     is a note.
+
+    Attributes
+    ----------
+    lost : bool
+        Whether a worker was lost, and the item may be good.
     """
+
+    lost: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -201,6 +209,7 @@ def task_failed(what: str, faults: Iterable[Fault]) -> TaskFailed:
     failed = TaskFailed(message)
     if first.frame and not first.lost and first.name not in message:
         failed.add_note(f"in {first.name}")
+    failed.lost = first.lost
     failed.__cause__ = first.error()
     if first.live is None or first.live.__traceback__ is None:
         failed.add_note(f"where it was raised:\n{first.trace}")
@@ -238,6 +247,7 @@ class Executor(ABC):
     """
 
     name: ClassVar[str]
+    _heeds_signals: ClassVar[bool] = True
 
     def __init__(self, workers: int) -> None:
         if workers < 1:
@@ -264,12 +274,17 @@ class Executor(ABC):
         TaskFailed
             On every calling process, when an item fails. The other items' effects stay; their values are
             dropped.
+        StoppedBySignal
+            On every calling process, where a signal asks for an end
+            (:func:`~hiertl_dist.executors.stopping.stopping_on_signals`) and items were left. What the others have
+            done stays; the same of ``reduce`` and ``once``.
         """
         items = list(items)
-        self._agree(len(items))
-        if not items:
-            return []
-        return self._run(carried(task), items, Reporting(what, label, kind), _costs(items, cost, label))
+        with at_work(self._heeds_signals):
+            self._agree(len(items))
+            if not items:
+                return []
+            return self._run(carried(task), items, Reporting(what, label, kind), _costs(items, cost, label))
 
     def reduce(
         self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction",
@@ -288,11 +303,12 @@ class Executor(ABC):
             When there are no items: a tree without leaves has no value.
         """
         items = list(items)
-        self._agree(len(items))
-        if not items:
-            raise ValueError(f"{what}: there are no items to reduce")
-        reporting = Reporting(what, label, kind)
-        return self._reduce(carried(leaf), carried(merge), items, reporting, _costs(items, cost, label))
+        with at_work(self._heeds_signals):
+            self._agree(len(items))
+            if not items:
+                raise ValueError(f"{what}: there are no items to reduce")
+            reporting = Reporting(what, label, kind)
+            return self._reduce(carried(leaf), carried(merge), items, reporting, _costs(items, cost, label))
 
     def once(self, call: Callable[[], Any], *, what: str) -> Any:
         """call() in one calling process, where what it carries already is; the same result on each of them.
@@ -304,8 +320,11 @@ class Executor(ABC):
         TaskFailed
             On every calling process, when it fails.
         """
+        if name := stop_requested():
+            raise stopped_by(name)
         try:
-            return attempt(call)
+            with at_work():
+                return attempt(call)
         except CallFailed as failed:
             fault = failed.fault.named(Node(0, 1), ["it"], str)
         raise task_failed(what, [fault])

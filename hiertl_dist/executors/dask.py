@@ -18,6 +18,7 @@ from hiertl_dist.errors import InputError, LaunchError
 from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
+from hiertl_dist.executors.stopping import deaf_to_signals
 from hiertl_dist.text.display import cut
 
 JOBS_PER_THREAD = 2  # one that runs and one that waits beside it
@@ -118,7 +119,7 @@ QUIET: Final = {
 
 def _own_cluster(workers: int) -> tuple[Any, Any]:
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client, LocalCluster, WorkerPlugin
     from distributed.system import MEMORY_LIMIT
 
     require_main_guard()
@@ -136,7 +137,11 @@ def _own_cluster(workers: int) -> tuple[Any, Any]:
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,
             )
-            return cluster, Client(cluster, set_as_default=False)
+            client = Client(cluster, set_as_default=False)
+            plugin = WorkerPlugin()
+            plugin.setup = _deafen  # also of workers that start later in the place of others
+            client.register_plugin(plugin, name="hiertl-deaf-to-signals")
+            return cluster, client
     except Exception:
         if unguarded():
             raise LaunchError(message()) from None
@@ -233,6 +238,11 @@ def _fault(future: Any) -> Fault:
 
 
 # ---- on the worker
+
+
+def _deafen(worker: Any) -> None:
+    """Of a cluster of our own, whose client stops it: a worker that a signal ends would leave a part of a file."""
+    deaf_to_signals()
 
 
 class _Shipped:

@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import sys
-import time
-import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
@@ -21,28 +16,18 @@ from hiertl_dist.errors import InputError, LaunchError
 from hiertl_dist.executors.base import (
     Call,
     Executor,
-    Fault,
     Node,
     Reporting,
-    TaskFailed,
-    attempt,
-    fault_of,
-    task_failed,
     tree,
 )
 from hiertl_dist.executors.launch import (
     MPIFacts,
     check_launcher,
-    fatal_mismatch,
-    launched_first,
-    under_mpirun,
     without_mpi,
 )
+from hiertl_dist.executors.mpi_verbs import Faults, Walk, sendable, wait_until
 from hiertl_dist.executors.shares import fair_runs, fair_shares
-
-_VALUE, _STOP = 1, 2  # tags of messages
-_SECONDS_FOR_SPEAKER = 5.0
-_SECONDS_FOR_LAUNCHER = 1.0
+from hiertl_dist.executors.uncaught import check_startable, end_job_if_uncaught
 
 
 class MPIExecutor(Executor):
@@ -50,12 +35,11 @@ class MPIExecutor(Executor):
 
     A rank's items of a reduction are consecutive. A node is made by the rank that has its first item; the rank
     of the right child sends its value there and goes on with its own items. A rank with a fault tells the
-    others, who start nothing more.
+    others, who start nothing more; so does one that a signal asks to stop. While ranks wait for others they hear
+    signals, and leave their cores to them.
 
-    With more than one rank, ``sys.excepthook`` is set so that an exception that nobody catches, on any one
-    rank, is printed and ends the job (``COMM_WORLD.Abort(1)``) instead of leaving the others to wait for ever.
-    SystemExit is not such an exception, and exit codes are as ever. A TaskFailed, which all ranks raise, is
-    printed by one.
+    An exception that nobody catches, on any one rank, is printed and ends the job instead of leaving the others to wait
+    for ever (:mod:`~hiertl_dist.executors.uncaught`).
 
     Raises
     ------
@@ -69,7 +53,7 @@ class MPIExecutor(Executor):
 
     def __init__(self, comm: Any = None) -> None:
         try:
-            _check_startable()
+            check_startable()
             from mpi4py import MPI
             from mpi4py.util import pkl5
         except (ImportError, RuntimeError) as error:
@@ -81,8 +65,8 @@ class MPIExecutor(Executor):
         self._rank: int = self._comm.Get_rank()
         super().__init__(self._comm.Get_size())
         self._nowhere: TextIO | None = None
-        if MPI.COMM_WORLD.Get_size() > 1 and not isinstance(sys.excepthook, _AbortHook):
-            sys.excepthook = _AbortHook(sys.excepthook, self._rank == 0, MPI.COMM_WORLD.Abort)
+        if MPI.COMM_WORLD.Get_size() > 1:
+            end_job_if_uncaught(speaks=MPI.COMM_WORLD.Get_rank() == 0)
 
     def memory(self) -> int:
         """The smallest share of a rank, of what its host has to spare, times their number; alike on all ranks."""
@@ -153,6 +137,7 @@ class MPIExecutor(Executor):
         )
 
     def _agree(self, n: int) -> None:
+        wait_until(self._comm.Ibarrier().Test)
         counts = self._comm.allgather(n)
         if len(set(counts)) > 1:
             raise InputError(f"the ranks were given different numbers of items: {counts}")
@@ -160,11 +145,11 @@ class MPIExecutor(Executor):
     def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
         # one rank's costs: elsewhere the same estimate may differ in its last digit
         shares = fair_shares(self._comm.bcast(costs), self.workers)
-        faults = _Faults(self._comm, items, reporting)
+        faults = Faults(self._comm, items, reporting)
         mine = []
         with reporting.bar(len(shares[self._rank]), shown=self._rank == 0) as bar:
             for i in shares[self._rank]:
-                ok, value = faults.catch(_sendable, (task, items[i]), Node(i, i + 1))
+                ok, value = faults.catch(sendable, (task, items[i]), Node(i, i + 1))
                 if not ok:
                     break
                 mine.append(value)
@@ -177,9 +162,9 @@ class MPIExecutor(Executor):
         return values
 
     def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
-        faults = _Faults(self._comm, items, reporting)
+        faults = Faults(self._comm, items, reporting)
         owners = fair_runs(self._comm.bcast(costs), self.workers)
-        walk = _Walk(self._comm, faults, leaf, merge, items, owners)
+        walk = Walk(self._comm, faults, leaf, merge, items, owners)
         with reporting.bar(owners.count(self._rank), shown=self._rank == 0) as bar:
             for node in tree(len(items)):
                 if walk.visit(node) and node.is_leaf:
@@ -196,181 +181,6 @@ def _named(what: str, numbers: Sequence[int]) -> str:
 
 def _has(ranks: Sequence[int]) -> str:
     return "has" if len(ranks) == 1 else "have"
-
-
-def abandon(code: int) -> None:
-    """End the whole job with an exit code if this process is one of several under mpirun; else do nothing.
-
-    For a failure outside the verbs, which other ranks may not have met: they would wait for this one for ever.
-    """
-    if not under_mpirun():
-        return
-    from mpi4py import MPI
-
-    if MPI.COMM_WORLD.Get_size() > 1:
-        _let_output_out()
-        MPI.COMM_WORLD.Abort(code)
-
-
-def let_first_speak() -> None:
-    """On other ranks than the first under mpirun, give the first time to tell of an error and end the job.
-
-    Most errors outside the verbs, as of an input file, are met by all ranks. A rank still there afterwards met it
-    alone.
-    """
-    if not under_mpirun() or launched_first():
-        return
-    with suppress(ImportError, RuntimeError):
-        from mpi4py import MPI  # noqa: F401  the first can't end a job whose ranks have not all started MPI
-    time.sleep(_SECONDS_FOR_SPEAKER)
-
-
-def _let_output_out() -> None:
-    """Flush, and wait for the launcher to pass it on: what it has not read when a rank aborts may be lost."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    time.sleep(_SECONDS_FOR_LAUNCHER)
-
-
-def _check_startable() -> None:
-    """Raise LaunchError where starting MPI would end the process without a word of why."""
-    import mpi4py
-
-    if "mpi4py.MPI" in sys.modules or "OMPI_COMM_WORLD_SIZE" not in os.environ:
-        return
-    # the version can be asked for before MPI is started; what is started by hand is not ended by itself
-    mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
-    from mpi4py import MPI
-
-    mismatch = fatal_mismatch(MPI.Get_library_version())
-    if mismatch is not None:
-        raise LaunchError(str(mismatch.mismatch), mismatch.speaks)
-    if not MPI.Is_initialized():
-        MPI.Init_thread()
-
-
-def _sendable(call: Call, *args: Any) -> Any:
-    """Do call(*args), refused where its value can't be pickled.
-
-    To find that out during a collective would hang the other ranks.
-    """
-    value = call(*args)
-    pickle.dumps(value, protocol=5, buffer_callback=lambda buffer: None)
-    return value
-
-
-class _Faults:
-    """The faults of one verb: kept here, told to the other ranks at once, and raised by all together."""
-
-    def __init__(self, comm: Any, items: list[Any], reporting: Reporting) -> None:
-        self._comm, self._items, self._reporting = comm, items, reporting
-        self._rank, self._size = comm.Get_rank(), comm.Get_size()
-        self._mine: list[Fault] = []
-        self._stop_requests: list[Any] = []
-
-    def catch(self, call: Call, args: tuple[Any, ...], node: Node) -> tuple[bool, Any]:
-        """(True, value), or (False, None) where the call failed or nothing is to be started any more."""
-        if self._mine or self._comm.Iprobe(tag=_STOP):
-            return False, None
-        try:
-            return True, attempt(call, *args)
-        except Exception as error:
-            self.add(error, node)
-            return False, None
-
-    def add(self, error: Exception, node: Node) -> None:
-        if not self._mine:
-            others = [rank for rank in range(self._size) if rank != self._rank]
-            self._stop_requests = [self._comm.Isend(b"", rank, tag=_STOP) for rank in others]
-        self._mine.append(fault_of(error).named(node, self._items, self._reporting.label))
-
-    def settle(self) -> None:
-        """Collective: return on every rank, or raise the same TaskFailed on every rank."""
-        from mpi4py import MPI
-
-        by_rank: list[list[Fault]] = self._comm.allgather(self._mine)
-        for rank, faults in enumerate(by_rank):
-            if faults and rank != self._rank:
-                self._comm.Recv(bytearray(), rank, tag=_STOP)  # left unread, it would stop the next verb
-        MPI.Request.Waitall(self._stop_requests)
-        if any(by_rank):
-            raise task_failed(self._reporting.what, [fault for faults in by_rank for fault in faults])
-
-
-class _Walk:
-    """One rank's way through the tree.
-
-    All ranks see the nodes in the same order, so messages meet without a deadlock. A rank that waits for a right child
-    has no items of its own behind that node, for its items are contiguous; and one that sends does not wait. Each value
-    goes with whether it is one: after a fault the messages still match.
-    """
-
-    def __init__(
-        self, comm: Any, faults: _Faults, leaf: Call, merge: Call, items: list[Any], owners: list[int]
-    ) -> None:
-        self._comm, self._faults = comm, faults
-        self._leaf, self._merge, self._items, self._owners = leaf, merge, items, owners
-        self._rank = comm.Get_rank()
-        self._values: dict[Node, tuple[bool, Any]] = {}
-        self._sent: list[Any] = []
-
-    def visit(self, node: Node) -> bool:
-        """Do what is this rank's to do at a node; whether a value of the node was made here."""
-        if self._owners[node.lo] == self._rank:
-            if node.is_leaf:
-                self._values[node] = self._faults.catch(self._leaf, (self._items[node.lo],), node)
-            else:
-                self._values[node] = self._merged(node)
-            return self._values[node][0]
-        if not node.is_leaf and self._owners[node.children[1].lo] == self._rank:
-            self._send(node.children[1], self._owners[node.lo])
-        return False
-
-    def _merged(self, node: Node) -> tuple[bool, Any]:
-        left, right = node.children
-        owner = self._owners[right.lo]
-        theirs = self._values.pop(right) if owner == self._rank else self._comm.recv(source=owner, tag=_VALUE)
-        ours = self._values.pop(left)
-        if not (ours[0] and theirs[0]):
-            return False, None
-        return self._faults.catch(self._merge, (ours[1], theirs[1]), node)
-
-    def _send(self, node: Node, to: int) -> None:
-        self._sent = [request for request in self._sent if not request.test()[0]]
-        self._sent.append(self._comm.isend(self._checked(node), to, tag=_VALUE))
-
-    def _checked(self, node: Node) -> tuple[bool, Any]:
-        ok, value = self._values.pop(node)
-        try:
-            return ok, _sendable(lambda: value)
-        except Exception as error:
-            self._faults.add(error, node)
-            return False, None
-
-    def finish(self) -> Any:
-        """Wait until what was sent is received; the value of the root, on rank 0."""
-        for request in self._sent:
-            request.wait()
-        return self._checked(Node(0, len(self._items)))[1] if self._rank == 0 else None
-
-
-@dataclass(frozen=True)
-class _AbortHook:
-    """Prints an exception that nobody caught and ends the job, under more than one rank."""
-
-    former: Callable[..., Any]
-    speaks: bool
-    abort: Callable[[int], Any]
-
-    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        try:
-            if issubclass(kind, TaskFailed) and not self.speaks:
-                time.sleep(_SECONDS_FOR_SPEAKER)  # rank 0 says the same, and then ends the job
-            self.former(kind, error, trace)
-        except Exception:  # a hook that fails must not keep the job from ending
-            traceback.print_exc()
-        _let_output_out()
-        self.abort(1)
 
 
 # ---- for `doctor`, which looks at MPI where nothing is run

@@ -13,6 +13,7 @@ from typing import Any
 
 from hiertl_dist.executors.base import Call, Executor, Fault, Node, Reporting, fault_of, task_failed, tree
 from hiertl_dist.executors.shares import longest_first
+from hiertl_dist.executors.stopping import stop_requested, stopped_by
 
 
 @dataclass(frozen=True)
@@ -101,15 +102,19 @@ class PoolExecutor(Executor):
 def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None]) -> list[tuple[Node, Fault]]:
     """Have the crew do the jobs and those that follow from them.
 
-    After a fault no more are started, and the rest is seen to its end.
+    After a fault no more are started, and the rest is seen to its end; so it is where a signal asks for an end, and
+    then StoppedBySignal is raised if there was more to do.
     """
     faults: list[tuple[Node, Fault]] = []
     ready: list[Job] = []
     flying = 0
+    stopped = ""
     while True:
-        while not faults and flying < crew.capacity():
+        while not faults and not stopped and flying < crew.capacity():
             job = ready.pop() if ready else next(jobs, None)
             if job is None:
+                break
+            if stopped := stop_requested():
                 break
             try:
                 crew.start(job)
@@ -117,6 +122,8 @@ def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | Non
             except Exception as error:  # an item that can't be sent
                 faults.append((job.node, fault_of(error)))
         if not flying:
+            if stopped and not faults:
+                raise stopped_by(stopped)
             return faults
         for done in crew.wait():
             flying -= 1

@@ -6,13 +6,15 @@ Scripts that use it need ``if __name__ == "__main__":``, as with anything that s
 from __future__ import annotations
 
 import functools
+import os
 import pickle
 import signal
 import tempfile
+import threading
 import uuid
 from concurrent import futures
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -20,6 +22,7 @@ from typing import Any, ClassVar
 from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
+from hiertl_dist.executors.stopping import deaf_to_signals
 
 _DIED = "the process died (killed from outside, out of memory, a crash in compiled code)"
 
@@ -131,8 +134,22 @@ class _Kept:
             return pickle.load(file)
 
 
+_busy = threading.Lock()
+"""Whoever has it is making a call."""
+
+
 def _go_quietly() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # else each worker would print a traceback at Ctrl-C
+    deaf_to_signals()
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the process that this one works for has died: it would wait for work for ever."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        with _busy:  # what is at hand becomes whole
+            os._exit(1)
 
 
 @functools.lru_cache(maxsize=1)
@@ -142,8 +159,9 @@ def _load_calls(path: str) -> tuple[Call, ...]:
 
 
 def _answer(calls: str, which: int, args: tuple[Any, ...], keep_in: str | None) -> Any:
-    call = _load_calls(calls)[which]
-    value = attempt(call, *(arg.load() if isinstance(arg, _Kept) else arg for arg in args))
+    with _busy:
+        call = _load_calls(calls)[which]
+        value = attempt(call, *(arg.load() if isinstance(arg, _Kept) else arg for arg in args))
     if keep_in is None:
         return value
     kept = _Kept(Path(keep_in) / uuid.uuid4().hex)

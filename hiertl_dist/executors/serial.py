@@ -19,6 +19,7 @@ from hiertl_dist.executors.base import (
     tree,
 )
 from hiertl_dist.executors.blas_threads import one_thread
+from hiertl_dist.executors.stopping import stop_requested, stopped_by
 
 
 class SerialExecutor(Executor):
@@ -64,6 +65,7 @@ class InlineExecutor(SerialExecutor):
     """
 
     name: ClassVar[str] = "inline"
+    _heeds_signals: ClassVar[bool] = False  # inside a task, which is to become whole
 
     def once(self, call: Call, *, what: str) -> Any:
         """As ``Executor.once``: call() here, with one thread for BLAS."""
@@ -87,6 +89,8 @@ class InlineExecutor(SerialExecutor):
 
 
 def _call(call: Call, args: tuple[Any, ...], node: Node, items: Sequence[Any], reporting: Reporting) -> Any:
+    if name := stop_requested():
+        raise stopped_by(name)
     try:
         return attempt(call, *args)
     except CallFailed as failed:

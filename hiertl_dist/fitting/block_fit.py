@@ -26,6 +26,7 @@ from ..model.priors import MIXED
 from ..model.solution import Solution
 from ..text.display import Shown
 from ..text.result_cards import block_fit_card
+from .checkpoints import checkpoints
 from .reduction import Summaries, reduce_rows
 from .settings import FitSettings
 from .type_counts import counts_of_fit
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ..frames.pooling import Pooling
     from ..model.basis import Basis
     from ..model.parameters import Parameters
+    from .checkpoints import Checkpoints
     from .probe_rows import ProbeRows
     from .views import View
     from .weights import AutoWeights
@@ -97,6 +99,7 @@ def fit_block(
     left_open: OpenEnergies | None = None,
     left_out: Collection[str] | None = None,
     probes: Sequence[Frame] | None = None,
+    checkpoint: Checkpoints | str | Path | None = None,
 ) -> BlockFit:
     """Fit one block on the frames that contain exactly its elements, other models frozen.
 
@@ -131,6 +134,9 @@ def fit_block(
     probes : Sequence of Frame, optional
         Structures on which a prior holds predictions; default: as many as it says, made of the frames of single
         elements.
+    checkpoint : str or Path, optional
+        Folder of checkpoints, by which a long pass that is cut goes on (:func:`~hiertl_dist.reduce_rows`); what is
+        there of it is deleted when all is done. ``None``: none.
 
     Returns
     -------
@@ -160,7 +166,7 @@ def fit_block(
         where=f"block {block}", centred=not penalises_all(as_regulariser(settings.regulariser)),
     )  # fmt: skip
     shapes = without_one_body(frozen)
-    with borrowed(executor) as runner:
+    with borrowed(executor) as runner, checkpoints(checkpoint, runner) as kept:
         plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=shapes, policy=settings.policy,
                          executor=runner, memory=memory)  # fmt: skip
         check_fit_weights({g for s in plan.segments for g, _ in s.groups}, settings.weights, f"block {block}")
@@ -173,7 +179,7 @@ def fit_block(
         )  # fmt: skip
         given, linear, fallback = _reduce_and_solve(
             replace(plan, segments=segments), pooling, names, settings, frozen=shapes, executor=runner, memory=memory,
-            energies=energies, store=None if assembly is None else assembly.store, probes=rows,
+            energies=energies, store=None if assembly is None else assembly.store, probes=rows, checkpoint=kept,
         )  # fmt: skip
         fitted = chosen.take(np.concatenate([s.indices for s in plan.segments]))
         counts = counts_of_fit(fitted, basis, names, runner)
@@ -225,6 +231,7 @@ def _choose_frames(
 def _reduce_and_solve(
     plan: Plan, pooling: Pooling, names: Sequence[str], settings: FitSettings, *, frozen: Sequence[Parameters],
     executor: Executor, memory: int | None, store: DesignStore | None, energies: EnergyTerms, probes: ProbeRows | None,
+    checkpoint: Checkpoints | None,
 ) -> tuple[View, LinearSolution, tuple[str, ...]]:  # fmt: skip
     """What was solved, the answer, and a note where method ``auto`` had to reduce the rows again."""
     kinds = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
@@ -233,6 +240,7 @@ def _reduce_and_solve(
         summaries = reduce_rows(
             plan, names, store=store, frozen=frozen, method=kind, executor=executor, memory=memory,
             regulariser=settings.regulariser["kind"], by_evidence=settings.weights == EVIDENCE, energies=energies,
+            checkpoint=checkpoint,
         )  # fmt: skip
         summaries = replace(summaries, pooled=pooling.pooled, notes=(*summaries.notes, *pooling.notes))
         try:

@@ -30,6 +30,7 @@ from .block_order import (
     less,
     own_weights,
 )
+from .checkpoints import checkpoints
 from .settings import HierarchyOptions
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def fit_hierarchy(
     current: list[Parameters] = []
     fitted: set[ElementSet] = set()
     left_open = OpenEnergies()
-    with borrowed(executor) as runner:
+    with borrowed(executor) as runner, checkpoints(options.checkpoint, runner) as kept:
         check_climb_contacts(frames, basis, wanted, frozen, options, runner)
         for block in sorted([*wanted, *made], key=lambda b: len(b.elements)):
             if block in made:
@@ -142,7 +143,7 @@ def fit_hierarchy(
             fit = fit_block(
                 frames, basis, block, free=free, frozen=below, settings=own_weights(options, block, frames),
                 executor=runner, store=options.store, memory=options.memory, left_open=movable,
-                left_out=fitted_blocks(wanted, options), probes=options.probes,
+                left_out=fitted_blocks(wanted, options), probes=options.probes, checkpoint=kept,
             )  # fmt: skip
             fits[block] = fit
             done(fit)
@@ -244,7 +245,7 @@ def fit_all_at_once(
     frozen : Sequence of Parameters
         Models of blocks that are not fitted.
     options : HierarchyOptions, optional
-        Its ``settings``, ``store`` and ``memory`` count; what is for single blocks is refused.
+        Its ``settings``, ``store``, ``memory`` and ``checkpoint`` count; what is for single blocks is refused.
     executor : Executor, optional
         Who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
 
@@ -274,4 +275,5 @@ def fit_all_at_once(
         return fit_block(
             frames, basis, ElementSet.union(sets), free=names, frozen=frozen, settings=options.settings,
             executor=runner, store=options.store, memory=options.memory, frame_sets=sorted(sets), left_out=names,
+            checkpoint=options.checkpoint,
         )  # fmt: skip

@@ -7,7 +7,6 @@ fixed binary tree.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..design_matrix.assembly import frozen_rows
 from ..design_matrix.assembly_items import block_array, offset_array
 from ..design_matrix.fit_costs import reduction_seconds
 from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
-from ..design_matrix.planning import PROCESS_BYTES, check_resources
+from ..design_matrix.planning import PROCESS_BYTES
 from ..design_matrix.segments import grouped_rows
 from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.frame_rows import rows_of
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from ..design_matrix.segments import Segment
     from ..design_matrix.store import DesignStore
     from ..evaluation.frame_rows import InnerPolicy
-    from ..executors.base import Executor
     from ..frames.element_set import ElementSet
     from ..frames.rows import Group
     from ..model.basis import Basis
@@ -305,55 +303,6 @@ def _add_squares(total: NDArray[np.float64], pieces: Sequence[Piece], index: NDA
         for start in range(0, len(index), PORTION):
             rows = piece[index[start : start + PORTION]]
             total[columns] += np.einsum("ij,ij->j", rows, rows)
-
-
-def reduce_segments(
-    plan: Plan, source: RowSource, *, executor: Executor, memory: int | None, what: str, method: str = "rfactor"
-) -> dict[Group, Reduced]:
-    """One pass over the rows of a plan: every leaf is reduced, and groups are merged up the executor's tree.
-
-    Parameters
-    ----------
-    plan : Plan
-        Whose segments are reduced; of a compact source each element set by itself.
-    source : RowSource
-        Where rows come from.
-    executor : Executor
-        Who works.
-    memory : int or None
-        Bytes that all workers may take together; ``None``: what is available.
-    what : str
-        For messages and progress.
-    method : {"rfactor", "gram"}
-        What groups are reduced to.
-
-    Returns
-    -------
-    dict from Group to Reduced
-        Whatever the workers, with the same bits.
-
-    Raises
-    ------
-    ResourceError
-        A leaf, or what is merged of all groups, does not fit in memory.
-    """
-    names = dict.fromkeys(s.elements for s in plan.segments)
-    alike = [[s for s in plan.segments if s.elements == e] for e in names] if source.compact else [plan.segments]
-    cuts = [cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike]
-    leaves = [leaf for cut in cuts for leaf in cut.leaves]
-    available = executor.memory() if memory is None else memory
-    workers = min(executor.workers, len(leaves))
-    check_resources(peak_bytes(cuts), f"reduction of {source.width} columns", memory=available, workers=workers)
-    leaf = partial(reduce_leaf, source=source, method=method)
-    groups: dict[Group, Reduced] = executor.reduce(
-        leaf, merge_groups, leaves, label=leaf_label, what=what, cost=leaf_cost(plan, source),
-        kind=_set_of if source.compact else None,
-    )  # fmt: skip
-    return groups
-
-
-def _set_of(leaf: Sequence[Segment]) -> str:
-    return leaf[0].elements
 
 
 def merge_groups(a: Mapping[Group, Any], b: Mapping[Group, Any]) -> dict[Group, Any]:

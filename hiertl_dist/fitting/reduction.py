@@ -18,11 +18,14 @@ from ..model.blocks import Columns, blocks_of, columns_of
 from ..model.one_body import EnergyTerms, one_body_values, without_one_body
 from ..text.cards import summaries_card
 from ..text.display import Shown
-from .leaves import SUMMARIES, RowSource, reduce_segments
+from .checkpoints import checkpoints
+from .leaves import SUMMARIES, RowSource
 from .pass_notes import inside_notes, left_out_notes
+from .row_pass import reduce_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from ..dataset.folds import Folds
     from ..design_matrix.planning import Plan
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..model.basis import Basis
     from ..model.parameters import Parameters
+    from .checkpoints import Checkpoints
 
 SOLVE_SQUARES: Final = {
     "none": 4.5, "ridge": 4.5, "lasso": 7.0, "elastic_net": 8.5, "adaptive_lasso": 8.5, "svd": 9.5,
@@ -199,6 +203,7 @@ def reduce_rows(
     regulariser: str | None = None,
     by_evidence: bool = False,
     energies: EnergyTerms | None = None,
+    checkpoint: Checkpoints | str | Path | None = None,
 ) -> Summaries:
     """Reduce the rows of a plan, in the columns of some blocks, to one summary per group.
 
@@ -226,6 +231,9 @@ def reduce_rows(
         Whether weights will be by evidence, which takes more memory.
     energies : EnergyTerms, optional
         How one-body energies are treated; default: labels lose those of the frozen models.
+    checkpoint : str or Path, optional
+        Folder of checkpoints: a pass of more than a minute that is cut goes on from what finished ranges of tiles came
+        to, on any executor, with the same bits. They are deleted when it is complete.
 
     Returns
     -------
@@ -257,9 +265,11 @@ def reduce_rows(
     memory = executor.memory() if memory is None else memory
     solving = solve_bytes(source.width, regulariser, by_evidence)
     check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)
-    reduced = reduce_segments(
-        plan, source, executor=executor, memory=memory, what=f"reduce {'+'.join(names)}", method=method
-    )
+    with checkpoints(checkpoint, executor) as kept:
+        reduced = reduce_segments(
+            plan, source, executor=executor, memory=memory, what=f"reduce {'+'.join(names)}", method=method,
+            checkpoint=kept,
+        )  # fmt: skip
     groups = {group: r.summary for group, r in reduced.items()}
     notes = (*inside_notes(plan.inside, plan.policy), *left_out_notes(plan.skipped, plan.unlabelled))
     return Summaries(

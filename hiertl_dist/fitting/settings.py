@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from ..model.one_body import MissingEnergies
     from ..model.parameters import Penalty
+    from .checkpoints import Checkpoints
 
 A_TABLE: Final = """expected a table such as {"kind": "ridge", "alpha": 0.1}"""
 
@@ -142,6 +143,9 @@ class HierarchyOptions(Shown):
         general prior has the mean zero, where it is refuse. With ``only``, nothing is made.
     probes : Sequence of Frame or None
         Structures on which priors hold predictions; ``None``: made of the frames of single elements.
+    checkpoint : str or Path or None
+        Folder of checkpoints, by which a climb that is cut goes on (:func:`~hiertl_dist.reduce_rows`): blocks whose
+        rows are reduced are not reduced again. What is there of it is deleted when all is done.
     """
 
     settings: FitSettings = field(default_factory=FitSettings)
@@ -152,6 +156,7 @@ class HierarchyOptions(Shown):
     memory: int | None = None
     missing: str | None = None
     probes: Sequence[Frame] | None = None
+    checkpoint: Checkpoints | str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.missing is not None and self.missing not in MISSING:

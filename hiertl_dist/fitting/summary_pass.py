@@ -40,11 +40,13 @@ from ..model.frozen import check_frozen
 from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
 from ..model.parameters import Parameters
 from ..model.truncation import with_energy_columns
+from .checkpoints import checkpoints
 from .known_frames import strange_frames_notes, todo_of_pass
-from .leaves import Reduced, RowSource, factor_in, reduce_segments
+from .leaves import Reduced, RowSource, factor_in
 from .pass_claims import begin_pass, end_pass
 from .pass_notes import inside_notes, left_out_notes
 from .reduction import Summaries
+from .row_pass import reduce_segments
 from .store_names import named_stores
 from .stored_pooling import pooling_of_pass
 from .stored_summaries import names_with, open_summaries, store_settings, zeros_as_stored
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..frames.pooling import Pooling
+    from .checkpoints import Checkpoints
     from .known_frames import Todo
     from .summary_store import Batch
 
@@ -82,6 +85,7 @@ def summarise(
     executor: Executor | None = None,
     memory: int | None = None,
     rows: str | Path | None = None,
+    checkpoint: Checkpoints | str | Path | None = None,
 ) -> Summaries:
     """Reduce all rows of some frames once, each block in every frame that has its elements.
 
@@ -117,6 +121,9 @@ def summarise(
         Bytes that all workers may take together; default: what is available.
     rows : str or Path, optional
         What ``store`` was called before; ``store`` beside it is taken for ``summaries``, and a warning says so.
+    checkpoint : str or Path, optional
+        Folder of checkpoints, by which a long pass that is cut goes on (:func:`~hiertl_dist.reduce_rows`); what is
+        there of it is deleted when all is done. ``None``: none.
 
     Returns
     -------
@@ -143,6 +150,7 @@ def summarise(
     return reduced_once(
         frames, basis, blocks=blocks, folds=folds, summaries=summaries, store=store, frozen=frozen, policy=policy,
         missing_energies=missing_energies, apart=apart, executor=executor, memory=memory, tell=_warn,
+        checkpoint=checkpoint,
     )  # fmt: skip
 
 
@@ -152,6 +160,7 @@ def reduced_once(
     missing_energies: MissingEnergies = "zero", apart: Sequence[str] = (), weights: Collection[str] = (),
     executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None, tell: Callable[[str], None],
     look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None,
+    checkpoint: Checkpoints | str | Path | None = None,
 ) -> Summaries:  # fmt: skip
     """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others.
 
@@ -162,7 +171,7 @@ def reduced_once(
     how = Folds(folds) if isinstance(folds, int) else folds
     frames = sequence_of(frames)
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
-    with borrowed(executor) as runner, ExitStack() as ending:
+    with borrowed(executor) as runner, ExitStack() as ending, checkpoints(checkpoint, runner) as kept:
         batches: tuple[Batch, ...] = ()
         place = None if summaries is None else SummaryStore(Path(summaries))
         if summaries is not None:
@@ -199,7 +208,7 @@ def reduced_once(
             segments = (replace(s, folds=shares[s.indices], apart=pooling.apart) for s in plan.segments)
             plan = replace(plan, segments=tuple(segments))
             more += (*_left_out(plan, frames, names), *pooling.notes)
-            fresh = _reduce(plan, frozen, store, runner, memory, more, energies)
+            fresh = _reduce(plan, frozen, store, runner, memory, more, energies, kept)
         if summaries is not None:
             if fresh:
                 settings = store_settings(basis, names, how, frozen, policy)
@@ -307,7 +316,7 @@ class _Fresh:
 
 def _reduce(
     plan: Plan, frozen: Sequence[Parameters], store: str | Path | None, runner: Executor,
-    memory: int | None, notes: tuple[str, ...], energies: EnergyTerms,
+    memory: int | None, notes: tuple[str, ...], energies: EnergyTerms, checkpoint: Checkpoints | None,
 ) -> list[_Fresh]:  # fmt: skip
     """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
@@ -323,7 +332,7 @@ def _reduce(
         frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
         energies=energies,
     )  # fmt: skip
-    groups = reduce_segments(plan, source, executor=runner, memory=memory, what="summarise")
+    groups = reduce_segments(plan, source, executor=runner, memory=memory, what="summarise", checkpoint=checkpoint)
     fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
     return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
 

@@ -22,6 +22,7 @@ from ..evaluation.energies import Model, read_parts
 from ..executors.ask import ask
 from ..fitting.block_lattice import BlockLattice
 from ..fitting.block_order import blocks_in, check_climb_contacts, choose_blocks, walls_of_plan
+from ..fitting.checkpoints import checkpoints_in, discard
 from ..fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
 from ..fitting.lattice_rows import block_lattice, uninformed_notes
 from ..fitting.settings import HierarchyOptions
@@ -79,7 +80,7 @@ def options_of(job: Input) -> HierarchyOptions:
             )
     probes = [frame for path in job.probes for frame in read_frames(path)] or None
     return HierarchyOptions(
-        job.fit, job.block_fits, job.partial, job.only, store, job.memory, job.missing, probes
+        job.fit, job.block_fits, job.partial, job.only, store, job.memory, job.missing, probes, job.checkpoint_folder()
     )  # fmt: skip
 
 
@@ -266,7 +267,8 @@ def fit_job(
     labels = tell_labels(frames, tell, held_out)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frozen, taken = read_frozen(job, frames, executor, tell)
-    options = options_of(job)
+    kept = checkpoints_in(job.checkpoint_folder())
+    options = replace(options_of(job), checkpoint=kept)  # until all is written
     results = Results.of(job, frozen, executor, tell, climb=hierarchical, all_at_once=all_at_once)
     compile_kernels(job.basis, executor, tell)
     files: list[Path] = []
@@ -297,6 +299,7 @@ def fit_job(
                  for n, m in models.items()}  # fmt: skip
     result = FitResult(climb, together, tuple(files), sets, models, evaluated)
     written = results.write(_report_writers(result, labels, job, plot=plot, tables=tables))
+    discard(kept, executor)
     return replace(result, files=(*files, *written))
 
 

@@ -13,6 +13,7 @@
     [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
                  in_use, wait, fsync        # see StoreUse; also of data sets and summary stores
+                 checkpoint                 # folder of what a long pass that is cut goes on from; true, or false: none
     [output]     folder, units
     [executor]   kind, workers
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
@@ -120,6 +121,8 @@ class Input(Shown, card=input_card):
         The library whose blocks are taken as they are, and to which those that are fitted are added.
     store_use : StoreUse
         What is done where other runs use the same stores, and whether files are flushed to disk.
+    checkpoint : Path or bool
+        Folder of checkpoints, see :meth:`checkpoint_folder`; ``True``: in that of the results; ``False``: none.
     """
 
     basis: Basis
@@ -147,6 +150,7 @@ class Input(Shown, card=input_card):
     probes: tuple[Path, ...] = ()
     library: LibrarySettings | None = None
     store_use: StoreUse = field(default_factory=StoreUse)
+    checkpoint: Path | bool = True
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -249,6 +253,9 @@ class Input(Shown, card=input_card):
             rows = library.rows
         results = reading.path(output.get("folder", "hiertl_results"), "output.folder")
         kept = reading.path(summaries, "search.summaries")
+        checkpoint = store.get("checkpoint", True)
+        if isinstance(checkpoint, str):
+            checkpoint = reading.path(checkpoint, "store.checkpoint")
         if look_for_files:
             reading.look_for(data, files)
         reading.problems.settle()
@@ -259,7 +266,7 @@ class Input(Shown, card=input_card):
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
-            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use,
+            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use, checkpoint,
         )  # fmt: skip
 
     def design_store(self) -> Path:
@@ -276,6 +283,18 @@ class Input(Shown, card=input_card):
             That folder is the store of another basis or policy; what differs is named.
         """
         return store_folder(self.store, self.basis, self.fit.policy)
+
+    def checkpoint_folder(self) -> Path | None:
+        """Folder of checkpoints, from which a pass over rows that takes long goes on when it was cut.
+
+        Returns
+        -------
+        Path or None
+            None where there are to be none.
+        """
+        if isinstance(self.checkpoint, bool):
+            return self.output / "checkpoint" if self.checkpoint else None
+        return self.checkpoint
 
     def read_frames(
         self, watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames

@@ -60,6 +60,7 @@ def summarise_for(
         frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
         given=plan.given, apart=_patterns(plan), weights=weights_named(plan, settings),
         tell=lambda note: tell(f"note: {note}"), look=look,
+        checkpoint=plan.options.checkpoint,
     )  # fmt: skip
     identity: dict[str, Any]
     if summaries is None:

@@ -21,6 +21,7 @@ NUMBERS: Final = "a table of numbers"
 WEIGHTS: Final = 'a table of numbers, "auto" or "evidence"'
 REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
 NAME_OR_TABLE: Final = "a name or a table"
+FOLDER_OR_SWITCH: Final = "a folder, true or false"
 BYTES: Final = "bytes such as '8 GiB'"
 LABEL: Final = "a string or a table"
 LISTED: Final = "[[…]] tables"
@@ -41,7 +42,10 @@ FIT: Final = {
 OF_CLIMB: Final = {"only": TEXTS, "missing": TEXT, "probes": PATHS}
 """Keys of the general table that no single block has."""
 
-STORE: Final = {"path": TEXT, "keep_rows": SWITCH, "memory": BYTES, "in_use": TEXT, "wait": NUMBER, "fsync": SWITCH}
+STORE: Final = {
+    "path": TEXT, "keep_rows": SWITCH, "memory": BYTES, "in_use": TEXT, "wait": NUMBER, "fsync": SWITCH,
+    "checkpoint": FOLDER_OR_SWITCH,
+}  # fmt: skip
 HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}
 FROZEN: Final = {"files": TEXTS, "energies": TEXT}
 OUTPUT: Final = {"folder": TEXT, "units": TEXT}

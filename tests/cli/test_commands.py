@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,6 +21,7 @@ from hiertl_dist import ConvergenceError, InputError, Model, UnknownBlockError, 
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.cli import demo, doctor
 from hiertl_dist.executors import SerialExecutor, base, progress
+from hiertl_dist.fitting import row_pass
 from hiertl_dist.jobs import fit_job as jobs
 from hiertl_dist.jobs import outputs
 from hiertl_dist.jobs.input_file import Input
@@ -253,6 +256,34 @@ def test_streaming_writes_no_store(run, tmp_path, fitted, how):
     path = write_job(tmp_path, store={"keep_rows": False} if how == "input" else None)
     assert run("fit", path, *(["--no-keep-rows"] if how == "option" else []))[0] == 0
     assert names(tmp_path) == {"input.toml", "data.extxyz", RESULTS}
+    kept, streamed = (coefficients(f / RESULTS / "CN.solution.npz") for f in (fitted[0], tmp_path))
+    np.testing.assert_array_equal(kept, streamed)
+
+
+@pytest.mark.parametrize("words", [[], ["--checkpoint", "elsewhere"], ["--no-checkpoint"]], ids=" ".join)
+def test_a_fit_that_a_signal_stopped_goes_on(run, tmp_path, monkeypatch, fitted, words):
+    """Two blocks are reduced, then it is told to stop; the same command then reduces the third."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(row_pass, "WORTH_SECONDS", 0.0)
+    path = write_job(tmp_path, store={"keep_rows": False})
+    reduced, reduce_leaf = [], row_pass.reduce_leaf
+
+    def counting(segments, **how):
+        reduced.append(segments)
+        if len(reduced) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return reduce_leaf(segments, **how)
+
+    monkeypatch.setattr(row_pass, "reduce_leaf", counting)
+    code, _, err = run("fit", path, *words)
+    assert code == 75
+    assert "hiertl-dist: stopped by SIGTERM; what is complete is kept, and the same command" in err
+    folder = tmp_path / (words[1] if words[1:] else f"{RESULTS}/checkpoint")
+    assert len(list(folder.glob("*/*.range"))) == (0 if "--no-checkpoint" in words else 2)
+    assert not list(tmp_path.rglob("*.partial"))
+    assert run("fit", path, *words)[0] == 0
+    assert len(reduced) == (5 if "--no-checkpoint" in words else 3)
+    assert not folder.exists()
     kept, streamed = (coefficients(f / RESULTS / "CN.solution.npz") for f in (fitted[0], tmp_path))
     np.testing.assert_array_equal(kept, streamed)
 
@@ -696,6 +727,7 @@ def test_a_failed_task_is_no_fault_of_the_input(run, tmp_path, monkeypatch):
     code, _, err = run("fit", write_job(tmp_path), "--plot")
     assert code == 1
     assert "parity.png: it failed with RuntimeError: no ink" in err
+    assert err.startswith("where it was raised:\nTraceback"), "what nobody foresaw"
 
 
 def test_doctor_with_problems(run, monkeypatch):

@@ -6,6 +6,8 @@ Each test takes the executor and an empty folder that all processes see. Under M
 
 from __future__ import annotations
 
+import os
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ import numpy as np
 import pytest
 from executors import executor_tasks as tasks
 
+from hiertl_dist.errors import StoppedBySignal
 from hiertl_dist.executors import Executor, SerialExecutor, TaskFailed
+from hiertl_dist.executors.stopping import stopping_on_signals
 
 TREES = {
     1: "0",
@@ -113,6 +117,23 @@ class Contract:
         self.same_everywhere(begun)
         assert begun - ended == {"0"}, "what ran was left to finish"
         assert len(begun) < 30, "a failure stops what has not begun"
+
+    def test_a_signal_stops_where_a_call_has_ended(self, executor: Executor, folder: Path) -> None:
+        """Under MPI one rank hears it, and all stop."""
+        before = signal.getsignal(signal.SIGTERM)
+        with (
+            pytest.raises(StoppedBySignal, match=r"^stopped by SIGTERM; what is complete is kept"),
+            stopping_on_signals(),
+        ):
+            executor.run(partial(tasks.ask_to_stop, os.getpid(), folder), range(60))
+        begun, ended = ({p.name.split("-")[1] for p in folder.glob(f"{what}-*")} for what in ("begun", "ended"))
+        assert "2" in begun == ended, "what ran was left to finish"
+        assert len(begun) < 30
+        assert signal.getsignal(signal.SIGTERM) == before
+        self.same_everywhere(None)
+        assert executor.reduce(str, tasks.join, range(5)) == TREES[5], "what was asked for is forgotten"
+        with pytest.raises(StoppedBySignal), stopping_on_signals():
+            executor.reduce(partial(tasks.ask_to_stop, os.getpid(), folder), tasks.keep_left, range(60))
 
     def test_failing_leaf(self, executor: Executor, folder: Path) -> None:
         for bad in (0, 3, 6):

@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from executors import executor_tasks as tasks
 from executors.executor_contract import Contract
@@ -43,6 +45,25 @@ class MPIContract(Contract):
 
         assert executor.run(tasks.double, range(9), cost=cost) == list(range(0, 18, 2))
         assert executor.reduce(str, tasks.join, range(5), cost=cost) == "(((0+1)+(2+3))+4)"
+
+    def test_messages_are_split_at_what_a_count_can_say(self, executor: Any, folder: Path) -> None:
+        """Of 2 GiB and more; here from 1 kB on."""
+        from mpi4py.util import pkl5
+
+        before, pkl5._bigmpi.blocksize = pkl5._bigmpi.blocksize, 1000
+        try:
+            arrays = executor.reduce(lambda i: [np.full(997 * (i + 1), i), bytes(5001)], lambda a, b: a + b, range(5))
+            assert executor.run(lambda i: bytes([i]) * 4321, range(3)) == [bytes([i]) * 4321 for i in range(3)]
+        finally:
+            pkl5._bigmpi.blocksize = before
+        assert [a.tolist() for a in arrays[::2]] == [[i] * (997 * (i + 1)) for i in range(5)]
+        assert arrays[1::2] == [bytes(5001)] * 5
+
+    def test_the_traceback_says_of_which_rank_it_is(self, executor: Any, folder: Path) -> None:
+        failed = self.failure(executor.run, partial(tasks.fail_at, WORLD.size - 1), range(WORLD.size))
+        if WORLD.rank < WORLD.size - 1:
+            assert f"where it was raised:\non rank {WORLD.size - 1} of {WORLD.size}:\nTraceback" in failed.__notes__[0]
+            assert "in fail_at" in failed.__notes__[0]
 
     def test_sub_communicator(self, executor: Any, folder: Path) -> None:
         half = WORLD.Split(WORLD.rank % 2)

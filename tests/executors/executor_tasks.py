@@ -53,6 +53,10 @@ def unsendable(i: int) -> Any:
     return open(os.devnull) if i == 1 else i  # noqa: PTH123
 
 
+def keep_left(left: Any, right: Any) -> Any:
+    return left
+
+
 def join(left: str, right: str) -> str:
     return f"({left}+{right})"
 
@@ -116,6 +120,14 @@ def fail_first(folder: Path, i: int) -> None:
     (folder / f"begun-{i}").touch()
     if i == 0:
         raise ValueError("the first fails")
+    time.sleep(0.05)
+    (folder / f"ended-{i}").touch()
+
+
+def ask_to_stop(pid: int, folder: Path, i: int) -> None:
+    (folder / f"begun-{i}").touch()
+    if i == 2:
+        os.kill(pid, signal.SIGTERM)
     time.sleep(0.05)
     (folder / f"ended-{i}").touch()
 

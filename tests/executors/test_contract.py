@@ -25,6 +25,7 @@ import pytest
 from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
 
+from hiertl_dist.errors import HiertlWarning
 from hiertl_dist.executors import (
     DaskExecutor,
     Executor,
@@ -50,8 +51,10 @@ needs_mpi = pytest.mark.skipif(
 )
 TESTS_OF_MPI = [
     "test_different_counts_are_refused",
+    "test_messages_are_split_at_what_a_count_can_say",
     "test_only_rank_0_speaks",
     "test_sub_communicator",
+    "test_the_traceback_says_of_which_rank_it_is",
     "test_unsendable_values_fail_everywhere",
 ]
 TESTS_OF_CONTRACT = [name for name in dir(Contract) if name.startswith("test_")]
@@ -171,6 +174,15 @@ class TestMPI:
         assert "KeyError: 'boom'" in ended.stderr
         assert "done" not in ended.stdout
 
+    @pytest.mark.parametrize("started", ["", "from mpi4py import MPI"])
+    def test_an_exception_before_there_is_an_executor_ends_the_job(self, started: str) -> None:
+        """The other rank would wait for this one as MPI starts, or for ever after."""
+        script = f"import os, hiertl_dist\n{started}\nif os.environ['PMI_RANK'] == '1': raise KeyError('boom')\n"
+        ended = python("-c", script + "hiertl_dist.executor().run(abs, [1])\nprint('done')", ranks=2)
+        assert ended.returncode == 1
+        assert ended.stderr.count("KeyError: 'boom'") == 1
+        assert "done" not in ended.stdout
+
     def test_uncaught_failure_is_printed_once(self) -> None:
         ended = python("-c", SCRIPT.format(body="mpi.run(lambda i: 1 // i, [0, 1, 2])"), ranks=3)
         assert ended.returncode != 0
@@ -186,10 +198,10 @@ class TestMPI:
 
     def test_launcher_of_another_mpi(self) -> None:
         script = "from hiertl_dist.executors import executor; executor()"
-        ended = python("-c", script, OMPI_COMM_WORLD_SIZE="4")
-        assert ended.returncode == 1
+        ended = python("-c", script, OMPI_COMM_WORLD_SIZE="4", OMPI_COMM_WORLD_RANK="0")
+        assert ended.returncode == 2
         # MPICH's library would end the process before it can be asked of how many it is one
-        assert re.search(r"LaunchError: the launcher (started 4 processes|is Open MPI's)", ended.stderr)
+        assert re.match(r"LaunchError: the launcher (started 4 processes|is Open MPI's).*\n$", ended.stderr)
 
     def test_workers_are_the_ranks(self) -> None:
         with pytest.raises(ValueError, match="'mpi' has 1 worker here, not 3"):
@@ -241,6 +253,11 @@ class TestFactory:
         with pytest.raises(ValueError, match="workers"):
             executor(kind, workers=0)
 
+    def test_serial_is_one_and_says_so(self) -> None:
+        with pytest.warns(HiertlWarning, match="workers = 2 is of no use to the executor 'serial' and is ignored"):
+            assert executor("serial", workers=2).workers == 1
+        assert executor("serial", workers=1).workers == 1
+
     def test_auto(self) -> None:
         with executor(workers=1) as one:
             assert one.name == "serial"
@@ -283,6 +300,21 @@ class TestLostWorkers:
             with pytest.raises(TaskFailed, match=r"the worker that had tile<0> was lost"):
                 made.reduce(partial(tasks.die_at, 0), tasks.join, range(2), label=named)
             assert made.reduce(str, tasks.join, range(5)) == TREES[5]
+
+    def test_processes_end_with_who_started_them(self) -> None:
+        """However it ended: they would wait for work for ever."""
+        script = (
+            "import os, signal\nfrom functools import partial\n"
+            "from hiertl_dist.executors import executor\nfrom executors import executor_tasks as tasks\n"
+            "print(executor('processes', workers=1).run(partial(tasks.pid_after, 0.0), [0])[0], flush=True)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)\n"
+        )
+        ended = python("-c", script)
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        late = time.monotonic() + 20
+        while Path(f"/proc/{ended.stdout.strip()}").exists() and time.monotonic() < late:
+            time.sleep(0.05)
+        assert not Path(f"/proc/{ended.stdout.strip()}").exists()
 
     def test_process_that_died_between_verbs(self) -> None:
         with executor("processes", workers=1) as made:

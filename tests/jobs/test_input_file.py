@@ -136,7 +136,7 @@ class TestInput:
             frozen={"files": ["C.params.txt", "/models/N.npz"]},
             store={
                 "path": "rows.zarr", "keep_rows": False, "memory": "2 GiB", "in_use": "refuse", "wait": 60,
-                "fsync": True,
+                "fsync": True, "checkpoint": "cut",
             },
             output={"folder": "results", "units": "eV"},
             executor={"kind": "processes", "workers": 3},
@@ -158,6 +158,7 @@ class TestInput:
         assert [str(p) for p in job.frozen] == [str(tmp_path / "C.params.txt"), "/models/N.npz"]
         assert (job.store, job.keep_rows, job.memory) == (tmp_path / "rows.zarr", False, 2 * 2**30)
         assert job.store_use == StoreUse("refuse", 60, fsync=True)
+        assert job.checkpoint_folder() == tmp_path / "cut"
         assert (job.output, job.units) == (tmp_path / "results", "eV")
         assert (job.executor, job.workers) == ("processes", 3)
         assert job.summaries == tmp_path / "kept"
@@ -213,6 +214,7 @@ class TestInput:
             ("store.path", 1, "a string"),
             ("store.keep_rows", 0, "true or false"),
             ("store.memory", [1], "bytes such as '8 GiB'"),
+            ("store.checkpoint", 3, "a folder, true or false"),
             ("output.folder", 3, "a string"),
             ("executor.workers", True, "an integer"),
             ("hold_out.groups", "t03*", "a list of strings"),

@@ -174,6 +174,11 @@ def library(folder):
     return hd.open_library(folder / "library")
 
 
+def what_a_block_is_given():
+    with hd.stopping_on_signals() as given:
+        return given
+
+
 RETURNED = {
     "lattice_frames": lambda _: hd.lattice_frames("CN", 4, {"C": 9.0, "N": 10.0}, shortest={"CN": 1.0}),
     "md_frames": lambda _: moved(),
@@ -188,7 +193,7 @@ RETURNED = {
     "committee": lambda _: hd.committee(chosen(), Ridge(1e-3)),
     "cross_validate": lambda _: hd.cross_validate(chosen(), [Ridge(1e-3), Ridge(1.0)]),
     "design_rows": lambda _: hd.design_rows(frames(), BASIS),
-    "executor": lambda _: hd.executor("serial"),
+    "executor": lambda _: hd.executor("serial"), "stopping_on_signals": lambda _: what_a_block_is_given(),
     "export_from_library": lambda folder: hd.export_from_library(library(folder).path),
     "fit_all_at_once": lambda _: hd.fit_all_at_once(frames(), BASIS, executor=SERIAL),
     "fit_block": lambda _: hd.fit_block(frames(), BASIS, "C", executor=SERIAL),

@@ -1,0 +1,278 @@
+"""Checkpoints of a pass over rows: files of what ranges of leaves came to, so that a pass that was cut goes on.
+
+A range is a whole subtree of the reduction, so its value is the same bits whoever made it, and any other number of
+workers of any executor goes on from it. Each file says of which tiles it is, and of which pass: a pass is named by the
+digest of all that its summaries depend on. What is damaged is computed again. The files of a pass are deleted once what
+they are for is complete (:func:`checkpoints`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..algebra import Gram, RFactor, Summary
+from ..algebra.packed import pack_upper, packed_size, unpack_upper
+from ..errors import StoreError
+from ..files.chunks import crc32c
+from ..files.json_files import digest_of, read_object, write_json
+from ..files.paths import local_path, replacing
+from ..frames.rows import Group
+from .leaves import Reduced
+from .summary_batches import require_all_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..executors.base import Executor
+
+FORMAT: Final = 1
+HEAD: Final = "pass.json"
+NAMED_BY: Final = 24
+"""Characters of a pass's digest that its folder is named by."""
+
+_log = logging.getLogger("hiertl_dist")
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A folder of checkpoints.
+
+    Attributes
+    ----------
+    folder : Path
+        Its absolute path; workers on other machines have to see it under the same name.
+    passes : list of Path
+        Folders of the passes that have used it.
+    """
+
+    folder: Path
+    passes: list[Path] = field(default_factory=list)
+
+    def discard(self) -> None:
+        """Delete what the passes that have used it left there; what other passes left is told of."""
+        for one in self.passes:
+            shutil.rmtree(one, ignore_errors=True)
+        with suppress(OSError):  # something else is there, or nothing
+            self.folder.rmdir()
+        others = sorted(p.parent.name for p in self.folder.glob(f"*/{HEAD}"))
+        if others:
+            _log.warning(
+                "%s: checkpoints of %d other passes are there (%s …), cut before they were complete and with other "
+                "frames or settings; delete them if nobody goes on with those",
+                self.folder, len(others), others[0],
+            )  # fmt: skip
+
+
+def checkpoints_in(given: Checkpoints | str | Path | None) -> Checkpoints | None:
+    """The checkpoints of a folder. Raises InputError where it is a URL."""
+    if given is None or isinstance(given, Checkpoints):
+        return given
+    return Checkpoints(local_path(given, "checkpoint").absolute())
+
+
+def discard(kept: Checkpoints | None, executor: Executor) -> None:
+    """Delete what the passes so far have left in some checkpoints, for all is complete that they are for."""
+    if kept is not None and kept.passes:
+        executor.once(kept.discard, what=f"delete checkpoints in {kept.folder}")
+
+
+@contextmanager
+def checkpoints(given: Checkpoints | str | Path | None, executor: Executor) -> Iterator[Checkpoints | None]:
+    """The checkpoints of a folder, deleted when all is done; what is given as checkpoints is left to who made them."""
+    kept = checkpoints_in(given)
+    yield kept
+    if kept is not given:
+        discard(kept, executor)
+
+
+@dataclass(frozen=True)
+class PassFolder:
+    """The checkpoints of one pass.
+
+    Attributes
+    ----------
+    folder : Path
+        Where its files are.
+    plan : str
+        Digest of all that the pass depends on.
+    leaves : int
+        How many the pass has.
+    size : int
+        Leaves of a range, a power of two.
+    complete : frozenset of int
+        First leaves of ranges that were there when the pass began.
+    """
+
+    folder: Path
+    plan: str
+    leaves: int
+    size: int
+    complete: frozenset[int] = frozenset()
+
+    @property
+    def depth(self) -> int:
+        """Merges above a leaf within a range: so many values of the branch wait there for others."""
+        return self.size.bit_length() - 1
+
+    def path(self, lo: int, hi: int) -> Path:
+        """The file of leaves lo up to but not including hi."""
+        return self.folder / f"{lo:08d}-{hi:08d}.range"
+
+    def write(self, lo: int, hi: int, tiles: Sequence[str], groups: Mapping[Group, Reduced]) -> None:
+        """Write what some leaves came to. Raises OSError."""
+        entries: list[dict[str, Any]] = []
+        numbers: list[NDArray[np.float64]] = []
+        for group, reduced in groups.items():
+            flat = _numbers_of(reduced.summary), np.ascontiguousarray(reduced.squares, "<f8")
+            summary = reduced.summary
+            entries.append({
+                "group": list(group), "kind": summary.kind, "rows": int(summary.rows), "width": int(summary.width),
+                "n_targets": int(summary.n_targets), "counts": [len(part) for part in flat],
+                "crc32c": crc32c(flat[1], crc32c(flat[0])),
+            })  # fmt: skip
+            numbers += flat
+        text = json.dumps({
+            "format": FORMAT, "plan": self.plan, "leaves": [lo, hi], "tiles": list(tiles), "groups": entries,
+        }).encode()  # fmt: skip
+        with replacing(self.path(lo, hi)) as stream:
+            stream.write(hashlib.sha256(text).hexdigest().encode() + b"\n" + text + b"\n")
+            for part in numbers:
+                stream.write(part.data)
+
+    def read(self, lo: int, hi: int, tiles: Sequence[str]) -> dict[Group, Reduced]:
+        """What :meth:`write` wrote of these tiles.
+
+        Raises
+        ------
+        StoreError
+            The file is damaged, or is of other tiles or another pass.
+        OSError
+            It can't be read.
+        """
+        path = self.path(lo, hi)
+        with path.open("rb") as stream:
+            checksum, text = stream.readline().strip(), stream.readline().rstrip(b"\n")
+            if hashlib.sha256(text).hexdigest().encode() != checksum:
+                raise StoreError(f"{path}: its header does not match its checksum")
+            header = json.loads(text)
+            wanted = {"format": FORMAT, "plan": self.plan, "leaves": [lo, hi], "tiles": list(tiles)}
+            if differing := [key for key, value in wanted.items() if header.get(key) != value]:
+                raise StoreError(f"{path}: it is of another pass: {', '.join(differing)} differ")
+            groups = [_read_group(stream.read, entry, path) for entry in header["groups"]]
+            if stream.read(1):
+                raise StoreError(f"{path}: it is longer than its header says")
+        return dict(groups)
+
+    def keep_whole(self, tiles: Sequence[str], groups: Mapping[Group, Reduced]) -> None:
+        """Write what the whole pass came to, and delete the ranges. Where that can't be written, ranges stay."""
+        whole = self.path(0, self.leaves)
+        try:
+            self.write(0, self.leaves, tiles, groups)
+        except OSError as error:
+            _log.warning("%s: %s; its ranges stay", whole, error)
+            return
+        for path in self.folder.glob("*.range"):
+            if path != whole:
+                path.unlink(missing_ok=True)
+
+
+def _numbers_of(summary: Summary) -> NDArray[np.float64]:
+    if isinstance(summary, RFactor):
+        flat = pack_upper(summary.r) if summary.is_triangle else summary.r.ravel(order="F")
+    else:
+        assert isinstance(summary, Gram)
+        flat = summary.g.ravel(order="F")
+    return np.ascontiguousarray(flat, "<f8")
+
+
+def _read_group(read: Callable[[int], bytes], entry: Mapping[str, Any], path: Path) -> tuple[Group, Reduced]:
+    group, where = Group(*entry["group"]), f"{path}: group {entry['group']}"
+    rows, width, targets = entry["rows"], entry["width"], entry["n_targets"]
+    parts = [np.frombuffer(read(8 * count), np.uint8) for count in entry["counts"]]
+    if [len(p) for p in parts] != [8 * c for c in entry["counts"]]:
+        raise StoreError(f"{where}: expected {sum(entry['counts'])} numbers, found fewer: the file was cut")
+    if crc32c(parts[1], crc32c(parts[0])) != entry["crc32c"]:
+        raise StoreError(f"{where}: its numbers do not match their checksum")
+    flat, squares = (p.view("<f8").astype(np.float64) for p in parts)
+    try:
+        summary = _summary_from(entry["kind"], flat, rows, width, targets)
+    except ValueError as error:
+        raise StoreError(f"{where}: {error}") from error
+    if len(squares) and isinstance(summary, RFactor):
+        require_all_rows(summary, squares, where)
+    return group, Reduced(summary, squares)
+
+
+def _summary_from(kind: str, flat: NDArray[np.float64], rows: int, width: int, targets: int) -> Summary:
+    if kind == Gram.kind:
+        return Gram(flat.reshape((width, width), order="F"), rows, targets)
+    if rows >= width:
+        if len(flat) != packed_size(width):
+            raise ValueError(f"expected {packed_size(width)} numbers of a triangle, found {len(flat)}")
+        return RFactor(unpack_upper(flat), rows, targets)
+    return RFactor(flat.reshape((rows, width), order="F"), rows, targets)
+
+
+def opened_pass(kept: Checkpoints, plan: str, leaves: int, choose: Callable[[], int], what: str) -> PassFolder | None:
+    """The checkpoints of a pass, those that are there or new ones; ``choose`` says how many leaves a new range has.
+
+    Returns None where there are none and the pass is not worth any, ``choose`` being 0.
+
+    Raises
+    ------
+    StoreError
+        What is there is damaged or of another pass.
+    """
+    folder = kept.folder / plan[:NAMED_BY]
+    head = folder / HEAD
+    content = {"format": FORMAT, "plan": plan, "leaves": leaves}
+    if not head.exists():
+        size = choose()
+        if size == 0:
+            return None
+        write_json(head, _signed(content | {"range": size}))
+        return PassFolder(folder, plan, leaves, size)
+    found = read_object(head)
+    size = found.get("range", 0)
+    if found != _signed(content | {"range": size}) or not isinstance(size, int) or size < 1 or size & (size - 1):
+        raise StoreError(
+            f"{head}: expected the checkpoints of this pass, found damaged ones or those of another; delete the folder "
+            f"{folder} to begin anew, or name another one as checkpoint"
+        )
+    names = {p.name for p in folder.glob("*.range")}
+    place = PassFolder(folder, plan, leaves, size)
+    whole = place.path(0, leaves).name in names
+    ranges = [(lo, min(lo + size, leaves)) for lo in range(0, leaves, size)]
+    there = frozenset(lo for lo, hi in ranges if whole or place.path(lo, hi).name in names)
+    if there:
+        _log.warning(
+            "%s: goes on from %d of %d ranges of tiles that a run before has left in %s",
+            what, len(there), len(ranges), folder,
+        )  # fmt: skip
+    return PassFolder(folder, plan, leaves, size, there)
+
+
+def _signed(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {**content, "check": digest_of(dict(content))}
+
+
+def whole_of(place: PassFolder, tiles: Sequence[str]) -> dict[Group, Reduced] | None:
+    """What the whole pass came to, where a run before has come so far."""
+    if not place.path(0, place.leaves).exists():
+        return None
+    try:
+        return place.read(0, place.leaves, tiles)
+    except (StoreError, OSError) as error:
+        _log.warning("%s; it is computed again", error)
+        return None

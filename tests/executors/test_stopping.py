@@ -1,0 +1,109 @@
+"""Signals that ask for an end, outside of verbs and a second time; what all executors do is in the contract."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+
+import pytest
+
+import hiertl_dist.cli.commands
+from hiertl_dist.errors import HiertlError, StoppedBySignal
+from hiertl_dist.executors import InlineExecutor, SerialExecutor, stopping
+from hiertl_dist.executors.stopping import stopping_on_signals
+
+reached: list[int] = []
+
+
+def kill_self(name: str = "SIGUSR1") -> None:
+    os.kill(os.getpid(), getattr(signal, name))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> object:
+    before = [signal.getsignal(s) for s in stopping.STOPPING]
+    reached.clear()
+    yield
+    assert [signal.getsignal(s) for s in stopping.STOPPING] == before
+    assert stopping.stop_requested() == ""
+
+
+def test_outside_of_verbs_it_stops_at_once_and_no_handler_of_exceptions_is_in_the_way() -> None:
+    def careless() -> None:
+        try:
+            kill_self()
+        except Exception:  # as where problems of an input are collected
+            reached.append(1)
+        reached.append(2)
+
+    with pytest.raises(StoppedBySignal, match="SIGUSR1") as caught, stopping_on_signals():
+        careless()
+    assert caught.value.at_once
+    assert reached == []
+
+
+def test_a_second_signal_stops_at_once_but_not_one_that_came_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(i: int) -> None:
+        kill_self()
+        kill_self("SIGTERM")
+        reached.append(i)
+
+    for executor, at_once in ((SerialExecutor(), False), (SerialExecutor(), True), (InlineExecutor(), True)):
+        reached.clear()
+        monkeypatch.setattr(stopping, "SECONDS_OF_ONE_SIGNAL", 0.0 if at_once else 60.0)
+        with pytest.raises(StoppedBySignal) as caught, stopping_on_signals():
+            executor.run(twice, range(9))
+        assert (caught.value.at_once, reached) == (at_once, [] if at_once else [0])
+
+
+def test_work_that_is_complete_is_given_back_and_the_next_verb_stops() -> None:
+    executor = SerialExecutor()
+
+    def work() -> None:
+        reached.append(executor.once(lambda: kill_self() or 3, what="it"))
+        executor.once(lambda: reached.append(4), what="it")
+
+    with pytest.raises(StoppedBySignal), stopping_on_signals():
+        work()
+    assert reached == [3]
+
+
+def test_ignored_signals_stay_ignored_and_other_threads_are_left_alone() -> None:
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        with stopping_on_signals():
+            kill_self()
+            assert stopping.stop_requested() == ""
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    def other() -> None:
+        with stopping_on_signals():
+            reached.append(signal.getsignal(signal.SIGTERM) == before)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert reached == [True]
+
+
+def test_it_travels() -> None:
+    error = pickle.loads(pickle.dumps(StoppedBySignal("text", True)))
+    assert (str(error), error.at_once, error.EXIT_CODE) == ("text", True, os.EX_TEMPFAIL)
+    assert isinstance(error, HiertlError)
+    assert isinstance(error, RuntimeError)
+
+
+def test_the_command_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = hiertl_dist.cli.commands
+    monkeypatch.setitem(commands._VERBS, "doctor", lambda _: SerialExecutor().run(lambda _: kill_self(), range(3)))
+    assert commands.main(["doctor"]) == 75
+    assert capsys.readouterr().err == (
+        "hiertl-dist: stopped by SIGUSR1; what is complete is kept, and the same command (or call) goes on from there\n"
+    )
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setenv("PMI_RANK", "1")
+    assert commands.main(["doctor"]) == 75
+    assert capsys.readouterr().err == "", "the first of all ranks tells"
