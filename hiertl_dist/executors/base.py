@@ -18,6 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self, TextIO
 
@@ -27,6 +28,7 @@ import psutil
 from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.progress import Progress, progress
+from hiertl_dist.files.paths import local_path
 
 Call = Callable[..., Any]
 Label = Callable[[Any], str]
@@ -51,6 +53,13 @@ class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened 
     Raised by ``Executor.run`` and ``Executor.reduce``, on every calling process alike. ``__cause__`` is the
     original exception where there is one that can be had; where it comes from another process, its traceback
     is a note.
+    """
+
+
+class ClusterFailed(TaskFailed):
+    """The cluster is at fault, and no item: its scheduler is gone, no worker comes, or none can do anything.
+
+    The message names the items that were in flight, says why, and how to go on.
     """
 
 
@@ -134,10 +143,7 @@ class Fault:
 
     def named(self, node: Node, items: Sequence[Any], label: Label) -> Fault:
         """The same fault, with the item or the merge that it befell."""
-        name = _name(items[node.lo], label)
-        if not node.is_leaf:
-            name = f"merge of {name} to {_name(items[node.hi - 1], label)}"
-        return replace(self, name=name, node=node)
+        return replace(self, name=node_name(node, items, label), node=node)
 
     def error(self) -> BaseException | None:
         """The original exception, or None where it could not travel."""
@@ -155,6 +161,12 @@ def _name(item: Any, label: Label) -> str:
         return label(item)
     except Exception:  # a bad label must not hide the failure that it was to name
         return repr(item)[:200]
+
+
+def node_name(node: Node, items: Sequence[Any], label: Label) -> str:
+    """The name of an item, or of a merge of several."""
+    first = _name(items[node.lo], label)
+    return first if node.is_leaf else f"merge of {first} to {_name(items[node.hi - 1], label)}"
 
 
 class CallFailed(Exception):  # noqa: N818  it reports a failure, and never reaches a user
@@ -314,6 +326,18 @@ class Executor(ABC):
         InputError
             On every calling process: which ranks have others, how many, and from which one on.
         """
+
+    def shared_folder(self, path: str | Path) -> Path:
+        """The folder by its absolute path, once it is known that all workers see the same one; it need not exist yet.
+
+        For what workers write, or read by its path alone: they may have other current folders and other disks.
+
+        Raises
+        ------
+        LaunchError
+            Some workers see another folder or none: which, and where they run. Nothing was written then.
+        """
+        return local_path(path).absolute()
 
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
