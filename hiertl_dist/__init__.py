@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from .evaluation.design_rows import DesignRows, design_rows
     from .evaluation.energies import Evaluation, Model
     from .executors import executor
-    from .executors.base import TaskFailed
+    from .executors.base import ClusterFailed, TaskFailed
+    from .executors.dask_options import DaskOptions
     from .fitting.block_fit import BlockFit, fit_block
     from .fitting.block_lattice import BlockLattice
     from .fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
@@ -107,7 +108,8 @@ except PackageNotFoundError:  # a source tree that was never installed
 __all__ = [
     "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLattice", "BlockLibrary", "Calculator",
     "CheckRow",
-    "CheckSettings", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset",
+    "CheckSettings", "ClusterFailed", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation",
+    "Cutoff", "DaskOptions", "Dataset",
     "DesignRows", "DesignStore", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame", "FrameError",
     "HeldOut", "HierarchyFit", "HierarchyOptions", "HiertlError", "HiertlWarning", "IncompleteStoreError",
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
@@ -142,7 +144,8 @@ _PLACES: Final = {
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
     "executors": "executor",
-    "executors.base": "TaskFailed",
+    "executors.base": "ClusterFailed TaskFailed",
+    "executors.dask_options": "DaskOptions",
     "fitting.block_fit": "BlockFit fit_block",
     "fitting.block_lattice": "BlockLattice",
     "fitting.hierarchy": "HierarchyFit fit_all_at_once fit_hierarchy",

@@ -130,6 +130,7 @@ def import_frames(
     given = sorted_out(sources, options)
     asked = [source.as_dict() for source in given]
     with borrowed(executor) as runner:
+        runner.shared_folder(folder)
         runner.require_alike([json_text(source) for source in asked], "sources")
         ask(runner, partial(hold, folder), what=f"lock {folder}")
         try:

@@ -159,6 +159,8 @@ def assemble(
     ------
     StoreError
         The store was made from something else.
+    LaunchError
+        Some workers see another folder under the store's path, or none; which are named, and nothing is written.
     ResourceError
         The plan needs more memory or disk than there is.
     TaskFailed
@@ -166,6 +168,7 @@ def assemble(
     """
     frozen = without_one_body(frozen)
     with borrowed(executor) as runner:
+        store = runner.shared_folder(store, "design store")
         if plan is None:
             plan = make_plan(
                 frames,
@@ -188,13 +191,13 @@ def assemble(
             _prepare, basis=plan.basis, policy=plan.policy, specs=specs,
             chunk_rows=_chunk_rows(specs), frames=listed.digests, groups=listed.facts.groups(), verify=verify,
         )  # fmt: skip
-        missing, layout, numbers = runner.run(prepare, [Path(store)], label=str, what="prepare the store")[0]
+        missing, layout, numbers = runner.run(prepare, [store], label=str, what="prepare the store")[0]
         lacking = [p for p in parts if any((s.array, s.key) in missing for s in p.specs)]
-        task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
+        task = partial(_compute, store=DesignStore(store), layout={"arrays": layout["arrays"]}, basis=basis,
                        policy=policy, frozen=tuple(frozen))  # fmt: skip
         items = _items(lacking, layout, _numbers_of(plan, numbers))
         runner.run(task, items, label=_label, what="assemble", cost=lambda w: w.seconds, kind=_kind)
-    return Assembly(DesignStore(Path(store)), plan, len(lacking), len(parts) - len(lacking))
+    return Assembly(DesignStore(store), plan, len(lacking), len(parts) - len(lacking))
 
 
 def _chunk_rows(specs: Sequence[TileSpec]) -> dict[str, int]:

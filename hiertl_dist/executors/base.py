@@ -327,17 +327,23 @@ class Executor(ABC):
             On every calling process: which ranks have others, how many, and from which one on.
         """
 
-    def shared_folder(self, path: str | Path) -> Path:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to tell whoever has started it, such as where a dashboard is."""
+        return ()
+
+    def shared_folder(self, path: str | Path, what: str = "path") -> Path:
         """The folder by its absolute path, once it is known that all workers see the same one; it need not exist yet.
 
-        For what workers write, or read by its path alone: they may have other current folders and other disks.
+        For what workers write, or read by its path alone: they may have other current folders and other disks. ``what``
+        it is, is for messages.
 
         Raises
         ------
         LaunchError
             Some workers see another folder or none: which, and where they run. Nothing was written then.
         """
-        return local_path(path).absolute()
+        return local_path(path, what).absolute()
 
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""

@@ -136,7 +136,7 @@ class Watch:
             return (
                 f"nothing has been done for {seconds:.0f} s: {'; '.join(map(_paused, list(paused.items())[:3]))}"
                 f"{f'; {len(paused) - 3} more' * (len(paused) > 3)}; dask starts nothing on a paused worker. Give "
-                "workers more memory (memory_limit, --memory-limit) or fewer threads"
+                "workers more memory (memory_limit, --memory-limit), or start fewer on a host"
             )
         if seconds > SECONDS_OF_PAUSE and len(self._departed) >= DEATHS:
             return (

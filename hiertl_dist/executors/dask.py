@@ -117,9 +117,14 @@ class DaskExecutor(PoolExecutor):
         """The distributed.Client in use."""
         return self._client
 
-    def shared_folder(self, path: str | Path) -> Path:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the dashboard is, if one was asked for."""
+        return (f"dask's dashboard: {self._client.dashboard_link}",) if self._options.dashboard else ()
+
+    def shared_folder(self, path: str | Path, what: str = "path") -> Path:
         """As ``Executor.shared_folder``; workers of a local cluster of its own are on this machine, and not asked."""
-        folder = super().shared_folder(path)
+        folder = super().shared_folder(path, what)
         if self._cluster is not None or (folder in self._tokens and self._tokens[folder].is_there()):
             return folder
         self._require_scheduler()
@@ -168,7 +173,7 @@ class DaskExecutor(PoolExecutor):
         # a future is a handle already, so nothing is to be kept
         self._require_scheduler()
         tokens = [token for token in self._tokens.values() if token.is_there()]  # a store may have been renamed since
-        return DaskCrew(self._client, self._options, calls, tokens, self._names)
+        return DaskCrew(self._client, self._options, calls, tokens, self._names, self._cluster is None)
 
     def _require_scheduler(self) -> None:
         """Raise ClusterFailed where the client has lost its scheduler: who asks it would wait for half a minute."""

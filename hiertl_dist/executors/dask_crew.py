@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pickle
+import platform
 import queue
 import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final
 
-from hiertl_dist.executors.base import Call, Fault, Node, attempt, fault_of, pack
+from hiertl_dist.errors import StoreError
+from hiertl_dist.executors.base import Call, CallFailed, Fault, Node, attempt, fault_of, pack
 from hiertl_dist.executors.cluster_watch import SECONDS_BETWEEN_LOOKS, SECONDS_FOR_GOODBYE, Watch, memory_text
 from hiertl_dist.executors.dask_options import DaskOptions
 from hiertl_dist.executors.pool import Crew, Done, Job, Stopped
@@ -38,12 +41,15 @@ class DaskCrew(Crew):
         Files that each worker must see before it makes a call.
     names : set of str
         Takes the names of tasks that are submitted.
+    elsewhere : bool
+        Whether workers may be on other machines: then failures to read a file say on which.
     """
 
     def __init__(
-        self, client: Any, options: DaskOptions, calls: tuple[Call, ...], tokens: Sequence[Token], names: set[str]
-    ) -> None:
-        self._client, self._options, self._names = client, options, names
+        self, client: Any, options: DaskOptions, calls: tuple[Call, ...], tokens: Sequence[Token], names: set[str],
+        elsewhere: bool,
+    ) -> None:  # fmt: skip
+        self._client, self._options, self._names, self._elsewhere = client, options, names, elsewhere
         self._mark = f"0{uuid.uuid4().hex[:15]}"
         self._name = f"hiertl-{self._mark}"
         self._flying: dict[str, tuple[Job, Any]] = {}
@@ -62,7 +68,7 @@ class DaskCrew(Crew):
 
         plugin = WorkerPlugin()
         plugin.name = self._name
-        plugin.shipped = _Shipped(blob, tokens)
+        plugin.shipped = _Shipped(blob, tokens, self._elsewhere)
         for trial in range(_TRIES):
             try:
                 self._watch.patiently(lambda: self._client.register_plugin(plugin, name=self._name))
@@ -185,8 +191,8 @@ class _Shipped:
     What fails to load then fails that call, not the worker.
     """
 
-    def __init__(self, blob: bytes, tokens: tuple[Token, ...]) -> None:
-        self._blob, self._tokens = blob, tokens
+    def __init__(self, blob: bytes, tokens: tuple[Token, ...], elsewhere: bool) -> None:
+        self._blob, self._tokens, self.elsewhere = blob, tokens, elsewhere
         self._calls: tuple[Call, ...] | None = None
 
     def calls(self) -> tuple[Call, ...]:
@@ -205,11 +211,25 @@ def _answer(name: str, which: int, packed: bytes | None, *values: Any) -> Any:
     while name not in plugins and time.monotonic() < deadline:  # a call may overtake it
         time.sleep(0.01)
     args = [sealed.value for sealed in values] if packed is None else pickle.loads(packed)
-    return _Sealed(attempt(_call, plugins[name].shipped, which, args))
+    shipped = plugins[name].shipped
+    try:
+        return _Sealed(attempt(_call, shipped, which, args))
+    except CallFailed as failed:
+        error = failed.fault.live
+        if shipped.elsewhere and isinstance(error, OSError | StoreError):  # of files, which another host may not have
+            fault = failed.fault
+            raise CallFailed(replace(fault, text=f"{fault.text}{_where()}")) from error
+        raise
 
 
 def _call(shipped: _Shipped, which: int, args: Sequence[Any]) -> Any:
     return shipped.calls()[which](*args)
+
+
+def _where() -> str:
+    from distributed import get_worker
+
+    return f" (worker {get_worker().address} on {platform.node()})"
 
 
 class _Sealed:

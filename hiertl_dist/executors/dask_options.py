@@ -7,8 +7,8 @@ import re
 import socket
 import ssl
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from hiertl_dist.errors import HiertlWarning, InputError, LaunchError
 from hiertl_dist.files.paths import require_file
+from hiertl_dist.text.display import Shown
 
 WORKER_WAIT: Final = 600.0
 """Seconds to wait for a worker where there is none."""
@@ -31,8 +32,8 @@ NEEDS_CRYPTOGRAPHY: Final = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class DaskOptions:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DaskOptions(Shown):
     """What of a dask cluster can be chosen.
 
     Attributes
@@ -59,8 +60,6 @@ class DaskOptions:
     ------
     InputError
         A value can't be meant, or does not go with another.
-    MissingFileError
-        A file of TLS is not there.
     """
 
     scheduler: str | None = None
@@ -87,8 +86,6 @@ class DaskOptions:
                     raise InputError(f"{name}: of a local cluster; that of scheduler {self.scheduler} is as it is")
         if not 0.0 < self.worker_wait < math.inf:
             raise InputError(f"worker_wait: expected a number of seconds above 0, found {self.worker_wait}")
-        for name in given:
-            require_file(getattr(self, name), name)
         self._check_resources()
 
     @staticmethod
@@ -109,7 +106,18 @@ class DaskOptions:
                     raise InputError(f"resources.{name}.{resource}: expected a number above 0, found {amount!r}")
 
     def of_task(self, name: str) -> tuple[str, dict[str, float]] | None:
-        """Which of :attr:`resources` holds for a task of this name, and what it asks for; None without any."""
+        """Which of :attr:`resources` holds for a task.
+
+        Parameters
+        ----------
+        name : str
+            Of the task, as the dashboard has it without its number: ``assemble-CN``.
+
+        Returns
+        -------
+        tuple of (str, dict from str to float), or None
+            Its name there and what it asks of a worker; None where nothing is asked.
+        """
         fitting = [key for key in self.resources if name == key or name.startswith(f"{key}-")]
         key = max(fitting, key=len, default=None)
         return None if key is None else (key, dict(self.resources[key]))
@@ -131,11 +139,16 @@ def connect(options: DaskOptions) -> Any:
     ------
     LaunchError
         Nobody answers there, or not in the way that is expected, such as with TLS.
+    MissingFileError
+        A file of TLS is not there.
     """
     from distributed import Client
     from distributed.security import Security
 
     address = str(options.scheduler)
+    for name in TLS:
+        if (path := getattr(options, name)) is not None:
+            require_file(path, name)
     security = None if options.tls_ca_file is None else Security(
         tls_ca_file=str(options.tls_ca_file), tls_client_cert=str(options.tls_cert),
         tls_client_key=str(options.tls_key), require_encryption=True,
@@ -150,6 +163,16 @@ def connect(options: DaskOptions) -> Any:
         raise LaunchError(
             f"no dask scheduler could be spoken to at {address} within {SECONDS_TO_CONNECT:.0f} s ({reason}){files}"
         ) from error
+
+
+@contextmanager
+def scheduler_asked(options: DaskOptions) -> Iterator[None]:
+    """With the client of the scheduler that is named as the current one, if any is."""
+    if options.scheduler is None:
+        yield
+        return
+    with connect(options) as client, client.as_current():
+        yield
 
 
 def speaks_tls(address: str) -> bool:

@@ -6,7 +6,7 @@ fixed binary tree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -336,6 +336,8 @@ def reduce_segments(
     ResourceError
         A leaf, or what is merged of all groups, does not fit in memory.
     """
+    if source.store is not None:
+        source = replace(source, store=replace(source.store, path=executor.shared_folder(source.store.path)))
     names = dict.fromkeys(s.elements for s in plan.segments)
     alike = [[s for s in plan.segments if s.elements == e] for e in names] if source.compact else [plan.segments]
     cuts = [cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike]

@@ -13,7 +13,8 @@
     [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
     [output]     folder, units
-    [executor]   kind, workers
+    [executor]   kind, workers; of a dask cluster: scheduler, tls_ca_file, tls_cert, tls_key, encrypted, worker_wait,
+                 dashboard, performance_report, resources
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
     [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
 
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
-from ..executors import KINDS
+from ..executors import KINDS, DaskOptions
 from ..files.paths import require_file
 from ..fitting.settings import MISSING, FitSettings
 from ..frames.frame_sequence import FrameList, FrameSequence, joined_frames, sequence_of
@@ -112,6 +113,8 @@ class Input(Shown, card=input_card):
         Files of structures on which priors hold predictions; none: they are made of the frames.
     library : LibrarySettings or None
         The library whose blocks are taken as they are, and to which those that are fitted are added.
+    dask : DaskOptions
+        Which dask cluster works, if one does, and how it is spoken to.
     """
 
     basis: Basis
@@ -138,6 +141,7 @@ class Input(Shown, card=input_card):
     missing: str | None = None
     probes: tuple[Path, ...] = ()
     library: LibrarySettings | None = None
+    dask: DaskOptions = field(default_factory=DaskOptions)
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -216,6 +220,7 @@ class Input(Shown, card=input_card):
         reading.one_of("executor.kind", run.get("kind", "auto"), KINDS)
         if run.get("workers", 1) < 1:
             reading.problems.add(f"executor.workers: expected at least 1, found {run['workers']}")
+        dask = reading.dask(run)
         search, summaries = reading.search()
         library = reading.library()
         # chimes_lsq's weights are ones, and whoever hands us its input gets them
@@ -249,7 +254,7 @@ class Input(Shown, card=input_card):
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
-            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library,
+            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, dask,
         )  # fmt: skip
 
     def design_store(self) -> Path:
