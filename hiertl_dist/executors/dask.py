@@ -136,14 +136,14 @@ class DaskExecutor(PoolExecutor):
             raise
         if blind := {self._named(who): _reason(answer) for who, answer in answers.items() if answer}:
             token.remove()
-            raise LaunchError(refusal(token, blind))
+            raise LaunchError(f"{refusal(token, blind)}; nothing has been written")
         self._tokens[folder] = token  # for workers that come later, who look before their first call
         return folder
 
     def _named(self, address: str) -> str:
         worker = self._client.scheduler_info(n_workers=-1)["workers"].get(address, {})
-        host = worker.get("host", "")
-        return f"worker {worker.get('name', address)} at {address}" + f" on {host}" * (host not in address)
+        name, host = str(worker.get("name", address)), str(worker.get("host", ""))
+        return f"worker {name}" + f" at {address}" * (name != address) + f" on {host}" * (host not in address)
 
     def close(self) -> None:
         """Close the client and the cluster, as far as they were made here, and write the report if one is wanted."""

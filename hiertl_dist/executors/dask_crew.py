@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import platform
 import queue
+import threading
 import time
 import uuid
 from collections.abc import Sequence
@@ -49,35 +50,37 @@ class DaskCrew(Crew):
         self, client: Any, options: DaskOptions, calls: tuple[Call, ...], tokens: Sequence[Token], names: set[str],
         elsewhere: bool,
     ) -> None:  # fmt: skip
-        self._client, self._options, self._names, self._elsewhere = client, options, names, elsewhere
+        self._client, self._options, self._names = client, options, names
         self._mark = f"0{uuid.uuid4().hex[:15]}"
         self._name = f"hiertl-{self._mark}"
         self._flying: dict[str, tuple[Job, Any]] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        shipped = _Shipped(pack(calls), tuple(tokens), elsewhere)
+        self._unsent: BaseException | None = None
         self._watch = Watch(client, options.worker_wait)
-        try:
-            self._send(pack(calls), tuple(tokens))
-        except BaseException:
-            self._watch.close()
-            raise
+        # not waited for: a worker that leaves at this moment has it wait for half a minute
+        self._sending = threading.Thread(target=self._send, args=(shipped,), name="dask functions", daemon=True)
+        self._sending.start()
 
-    def _send(self, blob: bytes, tokens: tuple[Token, ...]) -> None:
+    def _send(self, shipped: _Shipped) -> None:
         # a plugin, not scattered data: dask gives it to workers that come later, can't lose it with a worker,
         # and is not drawn by it to make every call where the data is
         from distributed import WorkerPlugin
 
         plugin = WorkerPlugin()
         plugin.name = self._name
-        plugin.shipped = _Shipped(blob, tokens, self._elsewhere)
-        for trial in range(_TRIES):
+        plugin.shipped = shipped
+        for _ in range(_TRIES):
             try:
-                self._watch.patiently(lambda: self._client.register_plugin(plugin, name=self._name))
+                self._client.register_plugin(plugin, name=self._name)
+                self._unsent = None
                 return
-            except OSError:  # a worker left in this very moment; the next list of workers is without it
-                self._watch.check()
-                if trial == _TRIES - 1:
-                    raise
+            except OSError as error:  # a worker left in this very moment; the next list of workers is without it
+                self._unsent = error
                 time.sleep(1)
+            except BaseException as error:
+                self._unsent = error
+                return
 
     def flying(self) -> list[Node]:
         """Nodes of the jobs in flight."""
@@ -117,6 +120,8 @@ class DaskCrew(Crew):
                 key = self._ended.get(timeout=SECONDS_BETWEEN_LOOKS)
             except queue.Empty:
                 self._watch.check()
+                if self._unsent is not None and not self._sending.is_alive():
+                    raise self._unsent from None
                 continue
             _, future = self._flying[key]
             status = future.status
@@ -156,10 +161,11 @@ class DaskCrew(Crew):
         def tidy_up() -> None:
             if self._flying:
                 self._client.cancel([future for _, future in self._flying.values()])
+            self._sending.join()
             self._client.unregister_worker_plugin(self._name)
 
         with suppress(OSError, TimeoutError, KeyError):
-            self._watch.patiently(tidy_up, seconds=SECONDS_FOR_GOODBYE)
+            self._watch.patiently(tidy_up, seconds=SECONDS_FOR_GOODBYE if self._flying else SECONDS_BETWEEN_LOOKS)
 
     def _fault(self, future: Any) -> Fault:
         from distributed import CancelledError, KilledWorker

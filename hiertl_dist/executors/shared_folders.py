@@ -138,6 +138,6 @@ def refusal(token: Token, blind: Mapping[str, str]) -> str:
         by_reason.setdefault(why, []).append(who)
     reasons = "; ".join(f"{listed(who)}: {why}" for why, who in by_reason.items())
     return (
-        f"{token.wanted}: expected a folder that all workers see, but {reasons}. Nothing was written. Name a folder of "
-        "a file system that all hosts share, by the same absolute path, or mount it there"
+        f"{token.wanted}: expected a folder that all workers see, but {reasons}. Name a folder of a file system that "
+        "all hosts share, by the same absolute path, or mount it there"
     )
