@@ -119,7 +119,7 @@ class Watch:
                 f"the network to it is cut; {KEPT} once a scheduler answers",
                 reachable=False,
             )
-        idle = now - max(self._progressed, self._occupied)
+        idle = self._answered - max(self._progressed, self._occupied)  # of what is known
         if reason := self._idle_for(idle):
             raise Stopped(f"{reason}; {KEPT}")
 

@@ -100,9 +100,9 @@ def _listing(place: Path) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def unseen(token: Token, *, seconds: float = SECONDS_TO_APPEAR) -> str:
+def unseen(token: Token, *, seconds: float | None = None) -> str:
     """Why this process does not see the folder of a token; nothing if it does."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (SECONDS_TO_APPEAR if seconds is None else seconds)
     while True:
         why = _unseen(token)
         if not why or time.monotonic() > deadline:
