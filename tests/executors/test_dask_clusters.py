@@ -239,10 +239,10 @@ def test_remote_workers_and_a_scheduler_that_is_killed(tmp_path: Path, monkeypat
         lines = iter(scheduler.stderr.readline, "")
         address = next(line.split()[-1] for line in lines if "Scheduler at:" in line)
         with dask_process(
-            tmp_path / "there", "worker", address, "--nthreads", "1", "--no-nanny", "--death-timeout", "1"
+            tmp_path / "there", "worker", address, "--nthreads", "1", "--no-nanny", "--death-timeout", "30"
         ) as worker:
             try:
-                with executor("dask", options=DaskOptions(scheduler=address)) as made:
+                with executor("dask", options=DaskOptions(scheduler=address, worker_wait=60.0)) as made:
                     made.run(partial(tasks.write, made.shared_folder(Path())), range(3), what="write")
                     assert {p.name for p in Path().iterdir() if p.suffix == ""} >= {f"written-{i}" for i in range(3)}
                     assert not list((tmp_path / "there").glob("written*"))
