@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import queue
 import re
@@ -21,7 +22,11 @@ import pytest
 from distributed import Client, LocalCluster
 from distributed.security import Security
 from executors import executor_tasks as tasks
+from job_files import write_job
 
+from hiertl_dist.cli.command_line import parser
+from hiertl_dist.cli.executor_options import dask_options as options_of
+from hiertl_dist.cli.executor_options import executor_of
 from hiertl_dist.errors import HiertlWarning, InputError, LaunchError, MissingFileError
 from hiertl_dist.executors import (
     ClusterFailed,
@@ -37,6 +42,7 @@ from hiertl_dist.executors.cluster_watch import Watch
 from hiertl_dist.executors.dask_crew import DaskCrew
 from hiertl_dist.executors.pool import Job, Stopped
 from hiertl_dist.executors.shared_folders import leave_token, refusal, unseen
+from hiertl_dist.jobs.input_file import Input
 
 ROOT = Path(cluster_watch.__file__).parents[2]
 TLS = ("tls_ca_file", "tls_cert", "tls_key")
@@ -356,3 +362,33 @@ def test_what_is_drawn_needs_bokeh(threads: Client, tmp_path: Path, monkeypatch:
         executor("dask", client=threads, options=options)
     with pytest.raises(ModuleNotFoundError, match="bokeh, which is not there"):
         executor("dask", workers=1, options=DaskOptions(dashboard=True))
+
+
+def test_options_of_input_file_and_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the command line go before; another executor there leaves those of the file aside, and that is said."""
+    table = {"scheduler": "tls://head:8786", "worker_wait": 9, "resources": {"merge": {"GPU": 1}}}
+    table |= {name: f"{name}.pem" for name in TLS}
+    job = Input.from_toml(write_job(tmp_path, executor=table))
+    assert job.dask == DaskOptions(
+        scheduler="tls://head:8786", worker_wait=9, resources={"merge": {"GPU": 1}},
+        **{name: tmp_path / f"{name}.pem" for name in TLS},
+    )  # fmt: skip
+
+    def given(*words: str) -> argparse.Namespace:
+        return parser().parse_args(["fit", "input.toml", *words])
+
+    assert options_of(given("--worker-wait", "20"), job) == replace(job.dask, worker_wait=20.0)
+    assert options_of(given("--tls-key", "k.pem"), job).tls_key == Path("k.pem")
+    with executor_of(given("--executor", "serial"), job) as made:
+        assert made.name == "serial"
+    said = capsys.readouterr().err
+    assert said.startswith("note: --executor serial: [executor] scheduler, tls_ca_file, tls_cert, tls_key, worker_wait")
+    with pytest.raises(InputError, match="--performance-report is of no use to --executor mpi"):
+        executor_of(given("--executor", "mpi", "--performance-report", "a.html"))
+    with pytest.raises(InputError, match="--workers 2 is of no use beside --scheduler"):
+        executor_of(given("--workers", "2"), job)
+    wrong = {"scheduler": "head", "worker_wait": "long", "dashbord": True}
+    with pytest.raises(InputError) as caught:
+        Input.from_toml(write_job(tmp_path, executor=wrong))
+    for text in ("executor.scheduler: expected an address", "executor.worker_wait: expected a number", "'dashboard'"):
+        assert text in str(caught.value)
