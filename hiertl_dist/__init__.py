@@ -49,7 +49,8 @@ if TYPE_CHECKING:
     from .evaluation.design_rows import DesignRows, design_rows
     from .evaluation.energies import Evaluation, Model
     from .executors import executor
-    from .executors.base import TaskFailed
+    from .executors.base import ClusterFailed, TaskFailed
+    from .executors.dask_options import DaskOptions
     from .executors.stopping import stopping_on_signals
     from .files.store_use import StoreUse, use_stores
     from .fitting.block_fit import BlockFit, fit_block
@@ -114,7 +115,8 @@ except PackageNotFoundError:  # a source tree that was never installed
 __all__ = [
     "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLattice", "BlockLibrary", "Calculator",
     "CheckRow",
-    "CheckSettings", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation", "Cutoff", "Dataset",
+    "CheckSettings", "ClusterFailed", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation",
+    "Cutoff", "DaskOptions", "Dataset",
     "DesignRows", "DesignStore", "DiskFullError", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame",
     "FrameError",
     "HeldOut", "HierarchyFit", "HierarchyOptions", "HierarchyPosterior", "HiertlError", "HiertlWarning",
@@ -153,7 +155,8 @@ _PLACES: Final = {
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
     "executors": "executor",
-    "executors.base": "TaskFailed",
+    "executors.base": "ClusterFailed TaskFailed",
+    "executors.dask_options": "DaskOptions",
     "executors.stopping": "stopping_on_signals",
     "files.store_use": "StoreUse use_stores",
     "fitting.block_fit": "BlockFit fit_block",

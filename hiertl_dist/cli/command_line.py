@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..executors import KINDS
 from .check_command import check_parser
+from .executor_options import add_executor_options, add_scheduler_options
 from .import_command import import_parser
 from .library_command import library_parser
 from .look_commands import add_overwrite, look_parsers, reading_parser
@@ -23,9 +24,7 @@ def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     running = argparse.ArgumentParser(add_help=False, parents=[common])
-    running.add_argument("--executor", choices=KINDS, help="who runs the work (default: the input file's, else auto)")
-    running.add_argument("--workers", type=int, help="number of workers (default: one per core)")
-    running.add_argument("--scheduler", help="address of a running dask scheduler, such as tcp://host:8786")
+    add_executor_options(running)
     whole = argparse.ArgumentParser(add_help=False, parents=[running])
     whole.add_argument("input", type=Path, help="input file (TOML)")
     whole.add_argument("--all-at-once", action="store_true", help="all blocks together")
@@ -107,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     probes_parser(verbs, common)
     one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
     one.add_argument("--executor", choices=KINDS, default="auto")
-    one.add_argument("--scheduler", help="address of a dask scheduler whose workers are asked too")
+    add_scheduler_options(one, "address of a dask scheduler whose workers are asked too")
     one = verbs.add_parser("demo", parents=[running], help="fit C, then N, then CN on the data that is shipped")
     one.add_argument("--folder", type=Path, default=Path("hiertl_demo"), help="where results go (default hiertl_demo)")
     return top

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .check_command import check
 from .command_line import parser
+from .executor_options import dask_options, executor_of, given_of_dask
 from .import_command import import_data
 from .library_command import run_library
 from .look_commands import look, reading_options
@@ -116,31 +117,6 @@ def _fail(error: Exception, code: int, *, alone: bool = True) -> int:
     return code
 
 
-def _executor(arguments: argparse.Namespace, job: Input | None = None) -> Executor:
-    from ..errors import InputError
-    from ..executors import executor, refuse_many
-
-    kind = arguments.executor or (job.executor if job else "auto")
-    if arguments.scheduler is not None or kind not in ("auto", "mpi"):
-        refuse_many(f"--executor {kind}" if arguments.scheduler is None else "--scheduler")
-    workers = arguments.workers if arguments.workers is not None else (job.workers if job else None)
-    if arguments.scheduler is not None:
-        if arguments.executor not in (None, "auto", "dask"):
-            raise InputError(f"--scheduler is of no use to --executor {arguments.executor}")
-        if arguments.workers is not None:
-            raise InputError(
-                f"--workers {arguments.workers} is of no use beside --scheduler: a cluster has the workers that it has"
-            )
-        return executor("dask", client=_client(arguments.scheduler))
-    return executor(kind, workers=workers)
-
-
-def _client(address: str) -> Any:
-    from distributed import Client
-
-    return Client(address)
-
-
 def _print(arguments: argparse.Namespace, runner: Executor | None, content: Any, text: str) -> None:
     from ..files.json_files import json_text
 
@@ -184,7 +160,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     from ..jobs.fit_job import plan_job, plan_text
 
     job = _job(arguments)
-    with _executor(arguments, job) as runner:
+    with executor_of(arguments, job) as runner:
         try:
             _, facts = plan_job(job, runner, all_at_once=arguments.all_at_once)
         except InnerCutoffError as error:
@@ -201,7 +177,7 @@ def _assemble(arguments: argparse.Namespace) -> int:
     from ..text.words import count_text
 
     job = _job(arguments)
-    with _executor(arguments, job) as runner:
+    with executor_of(arguments, job) as runner:
         tell, _ = teller(arguments, job, runner)
         _ready_rows(arguments, job, runner, tell)
         facts = assemble_job(job, runner, all_at_once=arguments.all_at_once, verify=arguments.verify, tell=tell)
@@ -220,7 +196,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     if arguments.also_hierarchical and not arguments.all_at_once:
         raise InputError("--also-hierarchical goes with --all-at-once")
     job = _job(arguments)
-    with _executor(arguments, job) as runner:
+    with executor_of(arguments, job) as runner:
         _run_fit(
             arguments, job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot,
             tables=arguments.csv, hierarchical=not arguments.all_at_once or arguments.also_hierarchical,
@@ -255,7 +231,7 @@ def _summarise(arguments: argparse.Namespace) -> int:
     from ..jobs.search_job import summarise_job, summarise_text
 
     job = _job(arguments)
-    with _executor(arguments, job) as runner:
+    with executor_of(arguments, job) as runner:
         tell, lines = teller(arguments, job, runner)
         facts = summarise_job(job, runner, all_at_once=arguments.all_at_once, fresh=arguments.fresh, tell=tell)
         _print(arguments, runner, facts | {"notes": lines}, summarise_text(facts))
@@ -270,7 +246,7 @@ def _search(arguments: argparse.Namespace) -> int:
     job = _job(arguments)
     if arguments.rule is not None and job.search is not None:
         job = replace(job, search=replace(job.search, rule=arguments.rule))
-    with _executor(arguments, job) as runner:
+    with executor_of(arguments, job) as runner:
         tell, lines = teller(arguments, job, runner)
         report = search_job(
             job, runner, all_at_once=arguments.all_at_once, plot=arguments.plot, fresh=arguments.fresh, tell=tell
@@ -304,10 +280,10 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     read = read_guessed(arguments.frames, reading_options(arguments))
     units = arguments.units or read.units
     _tell_notes(models)
-    chosen = (arguments.executor, arguments.workers, arguments.scheduler) != (None, None, None)
+    chosen = (arguments.executor, arguments.workers) != (None, None) or given_of_dask(arguments)
     if not chosen and not under_mpirun():
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
-    with _executor(arguments) as runner:
+    with executor_of(arguments) as runner:
         report = evaluate_job(
             models, read.frames, runner, ignore_other_elements=arguments.ignore_other_elements, add=arguments.add,
             missing=arguments.missing, units=units, plot=arguments.plot, tables=arguments.csv,
@@ -351,11 +327,10 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from contextlib import nullcontext
-
+    from ..executors.dask_options import scheduler_asked
     from .doctor import diagnose
 
-    with nullcontext() if arguments.scheduler is None else _client(arguments.scheduler):
+    with scheduler_asked(dask_options(arguments)):
         report = diagnose(arguments.executor)
     if report.speaks:
         _print(arguments, None, report.as_dict(), report.text())
@@ -374,7 +349,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     if not drawn:
         job = replace(job, notes=(*job.notes, 'no parity.png without matplotlib: pip install "hiertl-dist[plot]"'))
     arguments.executor = arguments.executor or ("auto" if under_mpirun() else "dask")
-    with _executor(arguments) as runner:
+    with executor_of(arguments) as runner:
         notes: list[str] = []
         write_demo_input(arguments.folder, runner, notes.append)
         job = replace(job, notes=(*job.notes, *(note.removeprefix("note: ") for note in notes)))
@@ -383,8 +358,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 _VERBS = {
-    "inspect": look, "init": look, "import": lambda given: import_data(given, _executor), "plan": _plan,
-    "polish": lambda given: polish(given, _executor), "assemble": _assemble, "fit": _fit,
+    "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
+    "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
     "merge": _merge, "library": run_library, "store": run_store, "probes": probes, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip

@@ -130,6 +130,7 @@ def import_frames(
     given = sorted_out(sources, options)
     asked = [source.as_dict() for source in given]
     with borrowed(executor) as runner:
+        runner.shared_folder(folder)
         runner.require_alike(lambda: [json_text(source) for source in asked], "sources")
         all_there = ask(runner, partial(_passed_over, folder, asked, append), what=f"look at {folder}")
         if all_there is not None:

@@ -145,6 +145,8 @@ def assemble(
     ------
     StoreError
         The store was made from something else.
+    LaunchError
+        Some workers see another folder under the store's path, or none; which are named, and nothing is written.
     LockError
         Another run is at work on the store and not to be joined, or keeps this one waiting for too long: see
         :class:`~hiertl_dist.StoreUse`.
@@ -155,6 +157,7 @@ def assemble(
     """
     frozen = without_one_body(frozen)
     with borrowed(executor) as runner:
+        store = runner.shared_folder(store, "design store")
         if plan is None:
             plan = make_plan(
                 frames,

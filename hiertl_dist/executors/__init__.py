@@ -9,18 +9,22 @@ from contextlib import contextmanager
 from typing import Any, Final, Literal, get_args
 
 from hiertl_dist.errors import HiertlWarning, InputError
-from hiertl_dist.executors.base import Executor, Node, TaskFailed, tree
+from hiertl_dist.executors.base import ClusterFailed, Executor, TaskFailed
 from hiertl_dist.executors.dask import DaskExecutor, current_client
+from hiertl_dist.executors.dask_options import DaskOptions
 from hiertl_dist.executors.launch import launched_first, launched_size, refuse_many, under_mpirun
 from hiertl_dist.executors.mpi import MPIExecutor
 from hiertl_dist.executors.processes import ProcessesExecutor
 from hiertl_dist.executors.serial import InlineExecutor, SerialExecutor
+from hiertl_dist.executors.trees import Node, tree
 from hiertl_dist.executors.uncaught import abandon, end_job_if_uncaught, let_first_speak
 from hiertl_dist.text.words import count_text
 
 __all__ = [
     "KINDS",
+    "ClusterFailed",
     "DaskExecutor",
+    "DaskOptions",
     "Executor",
     "InlineExecutor",
     "MPIExecutor",
@@ -48,15 +52,16 @@ KINDS: Final[tuple[str, ...]] = get_args(Kind)
 
 # long: its parameters are documented
 def executor(
-    kind: Kind | str = "auto", *, workers: int | None = None, client: Any = None, comm: Any = None
-) -> Executor:
+    kind: Kind | str = "auto", *, workers: int | None = None, client: Any = None, comm: Any = None,
+    options: DaskOptions | None = None,
+) -> Executor:  # fmt: skip
     """The executor of a kind; close it, or use it as a context manager.
 
     Parameters
     ----------
     kind : {"auto", "serial", "processes", "dask", "mpi"}
-        "auto" is "mpi" with a communicator or under mpirun, else "dask" with a client or where one is current, else
-        "serial" for one worker, else "dask" on a local cluster of its own.
+        "auto" is "mpi" with a communicator or under mpirun, else "dask" with a client or a scheduler or where a client
+        is current, else "serial" for one worker, else "dask" on a local cluster of its own.
     workers : int, optional
         Sizes what is started here, by default one worker for each core; a current dask client is used as it is.
         "serial" has one, and says so; "mpi" refuses another number than it has ranks.
@@ -64,6 +69,8 @@ def executor(
         Of the cluster that does the work, for "dask".
     comm : mpi4py.MPI.Comm, optional
         Whose ranks do the work, for "mpi"; default: all of them.
+    options : DaskOptions, optional
+        For "dask": a scheduler's address, TLS, how long workers are waited for, dashboard and report, placement.
 
     Returns
     -------
@@ -73,8 +80,8 @@ def executor(
     Raises
     ------
     InputError
-        For an unknown kind, for ``client`` or ``comm`` with a kind that has no use for it, and for a number of workers
-        that the kind can't have.
+        For an unknown kind, for ``client``, ``comm`` or ``options`` with a kind that has no use for it, and for a
+        number of workers that the kind can't have.
     ImportError, LaunchError
         As of ``MPIExecutor``, ``DaskExecutor`` and ``ProcessesExecutor``.
 
@@ -90,8 +97,9 @@ def executor(
     >>> with hiertl_dist.executor("processes", workers=4) as runner:
     ...     fit = hiertl_dist.fit_hierarchy(frames, basis, executor=runner)
     """
+    options = DaskOptions() if options is None else options
     if kind == "auto":
-        kind = _chosen(workers, client, comm)
+        kind = _chosen(workers, client, comm, options)
     elif kind in ("serial", "processes", "dask") and client is None and under_mpirun() and launched_first():
         warnings.warn(
             f"executor({kind!r}) under mpirun: each of the {launched_size(os.environ)} processes that the launcher "
@@ -102,12 +110,14 @@ def executor(
         raise InputError(f"a dask client is of no use to the executor {kind!r}")
     if comm is not None and kind != "mpi":
         raise InputError(f"an MPI communicator is of no use to the executor {kind!r}")
+    if options.given and kind != "dask":
+        raise InputError(f"{options.given[0]}: of a dask cluster, and of no use to the executor {kind!r}")
     if kind == "serial":
         return _alone(workers)
     if kind == "processes":
         return ProcessesExecutor(workers)
     if kind == "dask":
-        return DaskExecutor(client, workers)
+        return DaskExecutor(client, workers, options)
     if kind == "mpi":
         return _sized(MPIExecutor(comm), workers)
     raise InputError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")
@@ -123,10 +133,10 @@ def borrowed(given: Executor | None) -> Iterator[Executor]:
         yield own
 
 
-def _chosen(workers: int | None, client: Any, comm: Any) -> str:
+def _chosen(workers: int | None, client: Any, comm: Any, options: DaskOptions) -> str:
     if comm is not None or under_mpirun():
         return "mpi"
-    if client is not None or current_client() is not None:
+    if client is not None or options.given or current_client() is not None:
         return "dask"
     return "serial" if workers == 1 else "dask"
 

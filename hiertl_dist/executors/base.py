@@ -1,7 +1,7 @@
 """The two verbs that run work, ``run`` and ``reduce``, and everything the executors share.
 
 An executor decides where calls are made, never what they give. What makes the answers the same everywhere
-lives here: the shape of the reduction tree (``tree``), the single BLAS thread under which each call runs
+lives here and in ``trees.py``: the shape of the reduction tree, the single BLAS thread under which each call runs
 (``attempt``), how a failure is named and raised (``Fault``, ``task_failed``), and when calls are started where a
 pool of workers takes them (``drive``).
 """
@@ -15,9 +15,10 @@ import re
 import sys
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self, TextIO
 
@@ -28,6 +29,8 @@ from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.progress import Progress, progress
 from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
+from hiertl_dist.executors.trees import NOWHERE, Node
+from hiertl_dist.files.paths import local_path
 from hiertl_dist.files.store_use import carried
 
 Call = Callable[..., Any]
@@ -63,38 +66,11 @@ class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened 
     lost: bool = False
 
 
-@dataclass(frozen=True, order=True)
-class Node:
-    """Items lo up to but not including hi of a reduction: a leaf of one item, or a merge of two halves."""
+class ClusterFailed(TaskFailed):
+    """The cluster is at fault, and no item: its scheduler is gone, no worker comes, or none can do anything.
 
-    lo: int
-    hi: int
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether it is one item."""
-        return self.hi - self.lo == 1
-
-    @property
-    def children(self) -> tuple[Node, Node]:
-        """Left and right; the left one has the largest power of two of items that leaves the right one any."""
-        mid = self.lo + (1 << ((self.hi - self.lo - 1).bit_length() - 1))
-        return Node(self.lo, mid), Node(mid, self.hi)
-
-
-def tree(n: int) -> Iterator[Node]:
-    """Every node of the reduction of n items, children before parents, left before right.
-
-    It depends on n only. Walked in this order with a stack, no more than log2(n) + 2 values are held at a time.
+    The message names the items that were in flight, says why, and how to go on.
     """
-    stack = [(Node(0, n), False)] if n > 0 else []
-    while stack:
-        node, opened = stack.pop()
-        if opened or node.is_leaf:
-            yield node
-        else:
-            left, right = node.children
-            stack += [(node, True), (right, False), (left, False)]
 
 
 def pack(things: Any) -> bytes:
@@ -116,7 +92,7 @@ class Fault:
     live: BaseException | None = None
     lost: bool = False
     name: str = ""
-    node: Node = Node(0, 0)
+    node: Node = NOWHERE
     frame: str = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -143,10 +119,7 @@ class Fault:
 
     def named(self, node: Node, items: Sequence[Any], label: Label) -> Fault:
         """The same fault, with the item or the merge that it befell."""
-        name = _name(items[node.lo], label)
-        if not node.is_leaf:
-            name = f"merge of {name} to {_name(items[node.hi - 1], label)}"
-        return replace(self, name=name, node=node)
+        return replace(self, name=node_name(node, items, label), node=node)
 
     def error(self) -> BaseException | None:
         """The original exception, or None where it could not travel."""
@@ -164,6 +137,12 @@ def _name(item: Any, label: Label) -> str:
         return label(item)
     except Exception:  # a bad label must not hide the failure that it was to name
         return repr(item)[:200]
+
+
+def node_name(node: Node, items: Sequence[Any], label: Label) -> str:
+    """The name of an item, or of a merge of several."""
+    first = _name(items[node.lo], label)
+    return first if node.is_leaf else f"merge of {first} to {_name(items[node.hi - 1], label)}"
 
 
 class CallFailed(Exception):  # noqa: N818  it reports a failure, and never reaches a user
@@ -344,6 +323,24 @@ class Executor(ABC):
         InputError
             On every calling process: which ranks have others, how many, and from which one on.
         """
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to tell whoever has started it, such as where a dashboard is."""
+        return ()
+
+    def shared_folder(self, path: str | Path, what: str = "path") -> Path:
+        """The folder by its absolute path, once it is known that all workers see the same one; it need not exist yet.
+
+        For what workers write, or read by its path alone: they may have other current folders and other disks. ``what``
+        it is, is for messages.
+
+        Raises
+        ------
+        LaunchError
+            Some workers see another folder or none: which, and where they run. Nothing was written then.
+        """
+        return local_path(path, what).absolute()
 
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""

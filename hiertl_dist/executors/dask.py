@@ -6,68 +6,103 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import sys
-import time
-import uuid
-from contextlib import suppress
-from types import TracebackType
+import warnings
+import weakref
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from hiertl_dist.errors import InputError, LaunchError
-from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
+from hiertl_dist.errors import HiertlWarning, InputError, LaunchError
+from hiertl_dist.executors.base import Call, ClusterFailed, cores
+from hiertl_dist.executors.cluster_watch import address_of, scheduler_gone
+from hiertl_dist.executors.dask_crew import DaskCrew
+from hiertl_dist.executors.dask_options import (
+    NEEDS_BOKEH,
+    DaskOptions,
+    PerformanceReport,
+    connect,
+    has_bokeh,
+    own_security,
+    require_bokeh,
+)
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
-from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
+from hiertl_dist.executors.pool import Crew, PoolExecutor
+from hiertl_dist.executors.shared_folders import Token, leave_token, refusal, unseen
 from hiertl_dist.executors.stopping import deaf_to_signals
-from hiertl_dist.text.display import cut
-
-JOBS_PER_THREAD = 2  # one that runs and one that waits beside it
-_SECONDS_FOR_PLUGIN = 60.0
-_TRIES_TO_SEND = 3
+from hiertl_dist.text.display import cut, listed
 
 
 class DaskExecutor(PoolExecutor):
     """Calls on the workers of a dask cluster, which may come and go.
 
-    The cluster is that of ``client``; else that of the current client; else a local one of ``workers`` processes
-    with a thread each, bound to 127.0.0.1, which ``close`` ends. A cluster that was there before stays as it
-    was.
+    The cluster is that of ``client``; else that of the scheduler in ``options``; else that of the current client; else
+    a local one of ``workers`` processes with a thread each, bound to 127.0.0.1, which ``close`` ends. A cluster
+    that was there before stays as it was.
 
     No more than two calls a thread are in flight. The functions are sent to each worker once, also to
     workers that come later. The values of a reduction stay on the workers. Where a worker is lost, dask
     makes its calls again elsewhere, and gives up on a call that was on more than
     ``distributed.scheduler.allowed-failures`` (3) lost workers; it can't tell a call that killed its worker
-    from one that waited there, so all such are named. Exceptions are not retried.
+    from one that waited there, so all such are named. Exceptions are not retried. A verb ends with ClusterFailed where
+    the scheduler is gone, no worker comes, or those that are there can do nothing (``cluster_watch.py``).
 
     Raises
     ------
     LaunchError
-        When a cluster is to be started and the script that is run has no ``if __name__ == "__main__":``.
+        When a cluster is to be started and the script that is run has no ``if __name__ == "__main__":``; when nobody
+        answers at the address of ``options``.
+    ModuleNotFoundError
+        When ``options`` want what bokeh draws, or temporary certificates, and bokeh or cryptography is not there.
     ValueError
         When ``workers`` is given beside ``client``, is less than 1, or when the client is asynchronous.
     """
 
     name: ClassVar[str] = "dask"
 
-    def __init__(self, client: Any = None, workers: int | None = None) -> None:
-        if client is not None and workers is not None:
+    def __init__(self, client: Any = None, workers: int | None = None, options: DaskOptions | None = None) -> None:
+        self._options = DaskOptions() if options is None else options
+        if workers is not None and (client is not None or self._options.scheduler is not None):
             raise InputError("workers is for a local cluster: that of a client has the workers that it has")
+        if client is not None and self._options.scheduler is not None:
+            raise InputError(f"a dask client beside a scheduler, {self._options.scheduler}: give one of them")
         super().__init__(cores() if workers is None else workers)
         self._cluster: Any = None
-        self._client = client if client is not None else current_client()
-        if self._client is None:
-            self._cluster, self._client = _own_cluster(self._workers)
-        elif self._client.asynchronous:
+        self._own_client = False
+        self._client = client
+        self._tokens: dict[Path, Token] = {}
+        self._names: set[str] = set()
+        if client is None:
+            self._find_client()
+        if self._client.asynchronous:
             raise InputError("the dask client is asynchronous: make one with asynchronous=False")
+        self._report: Any = None
+        if self._options.performance_report is not None:
+            require_bokeh(self._client)
+            self._report = PerformanceReport(self._client, self._options.performance_report)
+        weakref.finalize(self, _remove, self._tokens)
+
+    def _find_client(self) -> None:
+        own_wanted = [name for name in ("encrypted", "dashboard") if getattr(self._options, name)]
+        if self._options.scheduler is not None:
+            self._client, self._own_client = connect(self._options), True
+        elif (current := current_client()) is not None:
+            if own_wanted:
+                raise InputError(f"{own_wanted[0]}: of a local cluster, but a dask client is current, {current!r}")
+            self._client = current
+        else:
+            self._cluster, self._client = _own_cluster(self._workers, self._options)
+            self._own_client = True
 
     @property
     def workers(self) -> int:
         """Threads of all of dask's workers together, at least 1."""
+        self._require_scheduler()
         threads: dict[str, int] = self._client.nthreads()
         return max(1, sum(threads.values()))
 
     def memory(self) -> int:
         """The smallest share of a thread, of what dask allows each worker, times their number."""
+        self._require_scheduler()
         info = self._client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [w["memory_limit"] // max(1, w["nthreads"]) for w in info if w.get("memory_limit")]
         return min(limits) * self.workers if limits else super().memory()
@@ -83,15 +118,78 @@ class DaskExecutor(PoolExecutor):
         """The distributed.Client in use."""
         return self._client
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the dashboard is, if one was asked for."""
+        return (f"dask's dashboard: {self._client.dashboard_link}",) if self._options.dashboard else ()
+
+    def shared_folder(self, path: str | Path, what: str = "path") -> Path:
+        """As ``Executor.shared_folder``; workers of a local cluster of its own are on this machine, and not asked."""
+        folder = super().shared_folder(path, what)
+        if self._cluster is not None or (folder in self._tokens and self._tokens[folder].is_there()):
+            return folder
+        self._require_scheduler()
+        token = leave_token(folder)
+        try:
+            answers: dict[str, Any] = self._client.run(unseen, token, on_error="return")
+        except BaseException:
+            token.remove()
+            raise
+        if blind := {self._named(who): _reason(answer) for who, answer in answers.items() if answer}:
+            token.remove()
+            raise LaunchError(f"{refusal(token, blind)}; nothing has been written")
+        self._tokens[folder] = token  # for workers that come later, who look before their first call
+        return folder
+
+    def _named(self, address: str) -> str:
+        worker = self._client.scheduler_info(n_workers=-1)["workers"].get(address, {})
+        name, host = str(worker.get("name", address)), str(worker.get("host", ""))
+        return f"worker {name}" + f" at {address}" * (name != address) + f" on {host}" * (host not in address)
+
     def close(self) -> None:
-        """Close the cluster and its client, if they were started here."""
-        if self._cluster is not None:
+        """Close the client and the cluster, as far as they were made here, and write the report if one is wanted."""
+        _remove(self._tokens)
+        if self._report is not None:
+            self._report.write()
+            self._report = None
+        if unused := [k for k in self._options.resources if self._names and k not in self._names_that_hold()]:
+            warnings.warn(
+                f"resources: no task was called {listed(unused)}; there were {listed(sorted(self._names))}",
+                HiertlWarning, stacklevel=2,
+            )  # fmt: skip
+        self._names.clear()
+        if self._own_client:
+            if self._client.status != "running":  # its attempts to find the scheduler again end with a traceback
+                logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
             self._client.close()
+            self._own_client = False
+        if self._cluster is not None:
             self._cluster.close()
             self._cluster = None
 
+    def _names_that_hold(self) -> set[str]:
+        return {chosen[0] for name in self._names if (chosen := self._options.of_task(name)) is not None}
+
     def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
-        return _DaskCrew(self, calls)  # a future is a handle already
+        # a future is a handle already, so nothing is to be kept
+        self._require_scheduler()
+        tokens = [token for token in self._tokens.values() if token.is_there()]  # a store may have been renamed since
+        return DaskCrew(self._client, self._options, calls, tokens, self._names, self._cluster is None)
+
+    def _require_scheduler(self) -> None:
+        """Raise ClusterFailed where the client has lost its scheduler: who asks it would wait for half a minute."""
+        if self._client.status not in ("running", "newly-created"):
+            raise ClusterFailed(scheduler_gone(self._client, address_of(self._client)))
+
+
+def _remove(tokens: dict[Path, Token]) -> None:
+    for token in tokens.values():
+        token.remove()
+    tokens.clear()
+
+
+def _reason(answer: Any) -> str:
+    return answer if isinstance(answer, str) else f"it can't say: {type(answer).__name__}: {answer}"
 
 
 def current_client() -> Any:
@@ -117,20 +215,27 @@ QUIET: Final = {
 """Settings of a cluster of our own."""
 
 
-def _own_cluster(workers: int) -> tuple[Any, Any]:
+def _own_cluster(workers: int, options: DaskOptions) -> tuple[Any, Any]:
     import dask
     from distributed import Client, LocalCluster, WorkerPlugin
     from distributed.system import MEMORY_LIMIT
 
     require_main_guard()
+    if options.dashboard and not has_bokeh():
+        raise ModuleNotFoundError(NEEDS_BOKEH, name="bokeh")
+    dashboard = "127.0.0.1:0" if options.dashboard else None
+    watched = options.dashboard or options.performance_report is not None
+    quiet = {k: v for k, v in QUIET.items() if k.startswith("distributed.nanny") or not watched}
+    security = own_security() if options.encrypted else None
     try:
-        with dask.config.set(QUIET):
+        with dask.config.set(quiet):
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address=dashboard,
+                security=security,
                 # dask's own choice is the share of the worker's cores, and to kill a worker that has more than that
                 memory_limit=MEMORY_LIMIT // workers,
                 # without it a second cluster warns that port 8787 is taken, dashboard or none
@@ -148,139 +253,6 @@ def _own_cluster(workers: int) -> tuple[Any, Any]:
         raise
 
 
-class _DaskCrew(Crew):
-    def __init__(self, executor: DaskExecutor, calls: tuple[Call, ...]) -> None:
-        from distributed import as_completed
-
-        self._executor = executor
-        self._client = executor.client
-        self._mark = f"0{uuid.uuid4().hex[:15]}"
-        self._name = f"hiertl-{self._mark}"
-        self._flying: dict[str, tuple[Job, Any]] = {}
-        self._endings = as_completed(loop=self._client.loop)
-        self._capacity, self._capacity_until = 0, 0.0
-        self._send(pack(calls))
-
-    def _send(self, blob: bytes) -> None:
-        # a plugin, not scattered data: dask gives it to workers that come later, can't lose it with a worker,
-        # and is not drawn by it to make every call where the data is
-        from distributed import WorkerPlugin
-
-        plugin = WorkerPlugin()
-        plugin.name = self._name
-        plugin.shipped = _Shipped(blob)
-        for trial in range(_TRIES_TO_SEND):
-            try:
-                self._client.register_plugin(plugin, name=self._name)
-                return
-            except OSError:  # a worker left in this very moment; the next list of workers is without it
-                if trial == _TRIES_TO_SEND - 1:
-                    raise
-                time.sleep(1)
-
-    def capacity(self) -> int:
-        now = time.monotonic()
-        if now > self._capacity_until:  # it asks the scheduler
-            self._capacity, self._capacity_until = JOBS_PER_THREAD * self._executor.workers, now + 1
-        return self._capacity
-
-    def start(self, job: Job) -> None:
-        future = self._client.submit(
-            _answer,
-            self._name,
-            job.call,
-            # packed, for dask would look for futures in an item, and rebuild what it is made of
-            pack(job.args) if job.node.is_leaf else None,
-            *(() if job.node.is_leaf else job.args),
-            # dask counts tasks by the words before the first that has digits
-            key=f"{job.name}-{self._mark}-{job.node.lo}-{job.node.hi}",
-            priority=0 if job.node.is_leaf else 1,
-            pure=False,
-        )
-        self._flying[future.key] = job, future
-        self._endings.add(future)
-
-    def wait(self) -> list[Done]:
-        return [self._done(next(self._endings))]
-
-    def _done(self, future: Any) -> Done:
-        job, _ = self._flying.pop(future.key)
-        if future.status == "finished":
-            return Done(job, future)
-        return Done(job, fault=_fault(future))
-
-    def fetch(self, handle: Any) -> Any:
-        return handle.result().value
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # only where the verb was interrupted is anything in flight; and then the scheduler may be gone too, or a worker
-        # that leaves know nothing of the plugin (KeyError), which must not stand in the place of the interrupt
-        with suppress(OSError, TimeoutError, KeyError):
-            if self._flying:
-                self._client.cancel([future for _, future in self._flying.values()])
-            self._client.unregister_worker_plugin(self._name)
-
-
-def _fault(future: Any) -> Fault:
-    from distributed import CancelledError, KilledWorker
-
-    try:
-        error = future.exception()
-    except CancelledError as cancelled:
-        error = cancelled
-    if isinstance(error, KilledWorker):
-        return Fault.of(error, lost=True, text="it died again and again (killed, out of memory, a crash)")
-    if isinstance(error, CancelledError):
-        return Fault.of(error, lost=True, text="the scheduler is gone, or was told to drop the call")
-    return fault_of(error)
-
-
-# ---- on the worker
-
-
 def _deafen(worker: Any) -> None:
     """Of a cluster of our own, whose client stops it: a worker that a signal ends would leave a part of a file."""
     deaf_to_signals()
-
-
-class _Shipped:
-    """The functions of a verb, pickled until a call wants them.
-
-    What fails to load then fails that call, not the worker.
-    """
-
-    def __init__(self, blob: bytes) -> None:
-        self._blob = blob
-        self._calls: tuple[Call, ...] | None = None
-
-    def calls(self) -> tuple[Call, ...]:
-        calls = self._calls
-        if calls is None:  # two threads may both load; either's is good
-            calls = self._calls = pickle.loads(self._blob)
-        return calls
-
-
-def _answer(name: str, which: int, packed: bytes | None, *values: Any) -> Any:
-    from distributed import get_worker
-
-    plugins = get_worker().plugins
-    deadline = time.monotonic() + _SECONDS_FOR_PLUGIN
-    while name not in plugins and time.monotonic() < deadline:  # a call may overtake it
-        time.sleep(0.01)
-    args = [sealed.value for sealed in values] if packed is None else pickle.loads(packed)
-    return _Sealed(attempt(plugins[name].shipped.calls()[which], *args))
-
-
-class _Sealed:
-    """A value that dask carries and does not look into: it would turn named tuples into plain ones."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __sizeof__(self) -> int:
-        # what dask bounds a worker's memory by
-        from dask.sizeof import sizeof
-
-        return int(sizeof(self.value))

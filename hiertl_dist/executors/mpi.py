@@ -13,13 +13,7 @@ from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
 from hiertl_dist.errors import InputError, LaunchError
-from hiertl_dist.executors.base import (
-    Call,
-    Executor,
-    Node,
-    Reporting,
-    tree,
-)
+from hiertl_dist.executors.base import Call, Executor, Reporting
 from hiertl_dist.executors.launch import (
     MPIFacts,
     check_launcher,
@@ -27,6 +21,7 @@ from hiertl_dist.executors.launch import (
 )
 from hiertl_dist.executors.mpi_verbs import Faults, Walk, sendable, wait_until
 from hiertl_dist.executors.shares import fair_runs, fair_shares
+from hiertl_dist.executors.trees import Node, tree
 from hiertl_dist.executors.uncaught import check_startable, end_job_if_uncaught
 
 

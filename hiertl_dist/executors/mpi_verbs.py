@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from hiertl_dist.executors.base import Call, Fault, Node, Reporting, attempt, fault_of, task_failed
+from hiertl_dist.executors.base import Call, Fault, Reporting, attempt, fault_of, task_failed
 from hiertl_dist.executors.stopping import stop_requested, stopped_by
+from hiertl_dist.executors.trees import Node
 
 _VALUE, _STOP = 1, 2  # tags of messages
 _LONGEST_PAUSE = 0.002

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from hiertl_dist.executors.base import Call, Executor, Fault, Node, Reporting, fault_of, task_failed, tree
+from hiertl_dist.executors.base import (
+    Call,
+    ClusterFailed,
+    Executor,
+    Fault,
+    Reporting,
+    fault_of,
+    node_name,
+    task_failed,
+)
 from hiertl_dist.executors.shares import longest_first
 from hiertl_dist.executors.stopping import stop_requested, stopped_by
+from hiertl_dist.executors.trees import Node, tree
+from hiertl_dist.text.display import listed
+
+MOST_NAMED: Final = 4
+"""Items in flight that a message names."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +49,23 @@ class Done:
     fault: Fault | None = None
 
 
+class Stopped(Exception):  # noqa: N818  it is what happened, and never reaches a user
+    """There is no use in waiting for the workers: says why, and whether they can be spoken to."""
+
+    def __init__(self, text: str, *, reachable: bool = True) -> None:
+        super().__init__(text)
+        self.reachable, self.nodes = reachable, ()
+
+    nodes: tuple[Node, ...]
+    """Of the jobs that were in flight."""
+
+
 class Crew(AbstractContextManager["Crew"]):
     """The workers of a pool during one verb, with the verb's functions sent to each of them once."""
+
+    def flying(self) -> list[Node]:
+        """Nodes of the jobs in flight."""
+        return []
 
     @abstractmethod
     def capacity(self) -> int:
@@ -67,6 +96,14 @@ class PoolExecutor(Executor):
         """Workers for one verb; ``keep``: values stay with the workers, and handles stand for them."""
 
     def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
+        with _saying_why(items, reporting):
+            return self._run_all(task, items, reporting, costs)
+
+    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
+        with _saying_why(items, reporting):
+            return self._reduce_all(leaf, merge, items, reporting)
+
+    def _run_all(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
         results: list[Any] = [None] * len(items)
         jobs = (Job(Node(i, i + 1), 0, (items[i],), reporting.task_name(items[i])) for i in longest_first(costs))
         with self._crew((task,), keep=False) as crew, reporting.bar(len(items)) as bar:
@@ -79,7 +116,7 @@ class PoolExecutor(Executor):
         _raise_any(faults, items, reporting)
         return results
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
+    def _reduce_all(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting) -> Any:
         parents = {child: node for node in tree(len(items)) if not node.is_leaf for child in node.children}
         handles: dict[Node, Any] = {}
         merging = replace(reporting, what=f"merge {reporting.what}", kind=None).task_name(None)
@@ -102,10 +139,22 @@ class PoolExecutor(Executor):
 def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None]) -> list[tuple[Node, Fault]]:
     """Have the crew do the jobs and those that follow from them.
 
-    After a fault no more are started, and the rest is seen to its end; so it is where a signal asks for an end, and
-    then StoppedBySignal is raised if there was more to do.
+    After a fault no more are started, and the rest is seen to its end, as far as there is one; so it is where a signal
+    asks for an end, and then StoppedBySignal is raised if there was more to do.
     """
     faults: list[tuple[Node, Fault]] = []
+    try:
+        _drive(crew, jobs, ended, faults)
+    except Stopped as stopped:
+        if not faults:
+            stopped.nodes = tuple(sorted(crew.flying()))
+            raise
+    return faults
+
+
+def _drive(
+    crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None], faults: list[tuple[Node, Fault]]
+) -> None:
     ready: list[Job] = []
     flying = 0
     stopped = ""
@@ -119,21 +168,36 @@ def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | Non
             try:
                 crew.start(job)
                 flying += 1
+            except Stopped:
+                raise
             except Exception as error:  # an item that can't be sent
                 faults.append((job.node, fault_of(error)))
         if not flying:
             if stopped and not faults:
                 raise stopped_by(stopped)
-            return faults
+            return
         for done in crew.wait():
             flying -= 1
             try:
                 follows = ended(done.job, done.handle) if done.fault is None else None
                 ready += [follows] if follows else []
+            except Stopped:
+                raise
             except Exception as error:  # a value that can't be fetched
                 done = replace(done, fault=fault_of(error))
             if done.fault is not None:
                 faults.append((done.job.node, done.fault))
+
+
+@contextmanager
+def _saying_why(items: list[Any], reporting: Reporting) -> Iterator[None]:
+    """Raise ClusterFailed, naming what was in flight, where there is no use in waiting for the workers."""
+    try:
+        yield
+    except Stopped as stopped:
+        names = [node_name(node, items, reporting.label) for node in stopped.nodes]
+        flying = f" (in flight: {listed(names, MOST_NAMED)})" if names else ""
+        raise ClusterFailed(f"{reporting.what}{flying}: {stopped}") from None
 
 
 def _raise_any(faults: list[tuple[Node, Fault]], items: list[Any], reporting: Reporting) -> None:

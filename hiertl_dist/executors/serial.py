@@ -12,14 +12,13 @@ from hiertl_dist.executors.base import (
     Call,
     CallFailed,
     Executor,
-    Node,
     Reporting,
     attempt,
     task_failed,
-    tree,
 )
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.stopping import stop_requested, stopped_by
+from hiertl_dist.executors.trees import Node, tree
 
 
 class SerialExecutor(Executor):

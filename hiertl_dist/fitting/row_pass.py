@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ import numpy as np
 
 from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
 from ..design_matrix.planning import check_resources
-from ..errors import StoreError
+from ..errors import LaunchError, StoreError
 from ..executors import InlineExecutor
 from ..executors.ask import ask
 from ..executors.launch import launched_first
@@ -93,6 +93,17 @@ class PartOfPass:
     notes: tuple[str, ...] = ()
 
 
+def _is_shared(checkpoint: Checkpoints, executor: Executor, what: str) -> bool:
+    """Whether all workers see the folder of checkpoints; where some don't, that is told, and the pass goes without."""
+    try:
+        executor.shared_folder(checkpoint.folder, "checkpoint")
+    except LaunchError as error:
+        if launched_first():
+            _log.warning("%s: without checkpoints, so that what is cut begins anew: %s", what, error)
+        return False
+    return True
+
+
 # long: its parameters are documented
 def reduce_segments(
     plan: Plan, source: RowSource, *, executor: Executor, memory: int | None, what: str, method: str = "rfactor",
@@ -129,6 +140,8 @@ def reduce_segments(
     StoreError
         Checkpoints are damaged as a whole; or tiles were lost or counted twice, which nothing is known to do.
     """
+    if source.store is not None:
+        source = replace(source, store=replace(source.store, path=executor.shared_folder(source.store.path)))
     names = dict.fromkeys(s.elements for s in plan.segments)
     alike = [[s for s in plan.segments if s.elements == e] for e in names] if source.compact else [plan.segments]
     cuts = [cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike]
@@ -139,6 +152,8 @@ def reduce_segments(
     cost = leaf_cost(plan, source)
     seconds = [cost(leaf) for leaf in leaves]
     place = None
+    if checkpoint is not None and not _is_shared(checkpoint, executor, what):
+        checkpoint = None
     if checkpoint is not None:
         digest = pass_digest(leaves, source, method)
         kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)

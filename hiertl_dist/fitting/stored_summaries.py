@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ..executors.base import Executor
     from .summary_store import Batch
 
 
@@ -112,6 +113,12 @@ def lacking_blocks(batch: Batch, names: Sequence[ElementSet]) -> list[ElementSet
     return [b for b in names if b.is_subset(batch.elements) and b not in batch.blocks]
 
 
+def require_shared(summaries: Summaries, executor: Executor) -> None:
+    """Raise LaunchError where summaries are in a store, which workers read, and some of them do not see it."""
+    if isinstance(summaries.groups, StoredGroups):
+        executor.shared_folder(summaries.groups.path)
+
+
 class StoredGroups(Mapping[Group, RFactor]):
     """The groups of a summary store, each read, and put together from its batches, when it is asked for.
 
@@ -119,8 +126,9 @@ class StoredGroups(Mapping[Group, RFactor]):
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._store = SummaryStore.open(path)
+        self.path = path.absolute()  # a worker may have another current folder
+        """The summary store."""
+        self._store = SummaryStore.open(self.path)
         self._batches = self._store.groups()
         self._rows = dict.fromkeys(self._batches, 0)
         self.zeros: dict[str, float] = {}
@@ -166,7 +174,7 @@ class StoredGroups(Mapping[Group, RFactor]):
         return self._rows[group]
 
     def __reduce__(self) -> tuple[type[StoredGroups], tuple[Path]]:
-        return StoredGroups, (self._path,)
+        return StoredGroups, (self.path,)
 
 
 NEAR: Final = 100.0

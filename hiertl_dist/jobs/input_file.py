@@ -15,7 +15,8 @@
                  in_use, wait, fsync        # see StoreUse; also of data sets and summary stores
                  checkpoint                 # folder of what a long pass that is cut goes on from; true, or false: none
     [output]     folder, units
-    [executor]   kind, workers
+    [executor]   kind, workers; of a dask cluster: scheduler, tls_ca_file, tls_cert, tls_key, encrypted, worker_wait,
+                 dashboard, performance_report, resources
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
     [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
 
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
-from ..executors import KINDS
+from ..executors import KINDS, DaskOptions
 from ..files.paths import require_file
 from ..files.store_use import StoreUse, use_stores
 from ..fitting.settings import MISSING, FitSettings
@@ -123,6 +124,8 @@ class Input(Shown, card=input_card):
         What is done where other runs use the same stores, and whether files are flushed to disk.
     checkpoint : Path or bool
         Folder of checkpoints, see :meth:`checkpoint_folder`; ``True``: in that of the results; ``False``: none.
+    dask : DaskOptions
+        Which dask cluster works, if one does, and how it is spoken to.
     """
 
     basis: Basis
@@ -151,6 +154,7 @@ class Input(Shown, card=input_card):
     library: LibrarySettings | None = None
     store_use: StoreUse = field(default_factory=StoreUse)
     checkpoint: Path | bool = True
+    dask: DaskOptions = field(default_factory=DaskOptions)
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -229,6 +233,7 @@ class Input(Shown, card=input_card):
         reading.one_of("executor.kind", run.get("kind", "auto"), KINDS)
         if run.get("workers", 1) < 1:
             reading.problems.add(f"executor.workers: expected at least 1, found {run['workers']}")
+        dask = reading.dask(run)
         search, summaries = reading.search()
         library = reading.library()
         # chimes_lsq's weights are ones, and whoever hands us its input gets them
@@ -266,7 +271,7 @@ class Input(Shown, card=input_card):
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
-            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use, checkpoint,
+            held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use, checkpoint, dask,
         )  # fmt: skip
 
     def design_store(self) -> Path:

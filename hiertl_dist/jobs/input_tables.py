@@ -12,6 +12,7 @@ from ..dataset.dataset import Dataset
 from ..dataset.overlaps import are_apart
 from ..errors import BasisError, HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
+from ..executors import DaskOptions
 from ..files.paths import local_path, require_file
 from ..files.store_use import StoreUse
 from ..fitting.settings import FitSettings
@@ -105,6 +106,18 @@ class Reading:
         with self.problems.noting():
             local_path(text, where)
         return self.folder / text
+
+    def dask(self, run: Mapping[str, Any]) -> DaskOptions:
+        """What of ``[executor]`` is of a dask cluster."""
+        given = {key: value for key, value in run.items() if key not in ("kind", "workers")}
+        for key in ("tls_ca_file", "tls_cert", "tls_key", "performance_report"):
+            if key in given:
+                given[key] = self.path(given[key], f"executor.{key}")
+        try:
+            return DaskOptions(**given)
+        except InputError as error:
+            self.problems.add(f"executor.{error}")
+            return DaskOptions()
 
     def one_of(self, where: str, value: str, known: tuple[str, ...]) -> None:
         """Note a problem where a value is not one of those that are known."""

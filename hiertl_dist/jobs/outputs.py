@@ -161,13 +161,9 @@ def _in_the_way(whole: Path | None, files: Sequence[Path], kept: Collection[Path
 
 def _make_room(executor: Executor, find: Callable[[], Sequence[Path]], tell: Callable[[str], None]) -> None:
     """Move what is found to a folder ``earlier_…`` beside it, and say so; once, by one of those who write files."""
-    (moved,) = executor.run(_move, [find], label=lambda _: "earlier files", what="make room for results")
+    moved = executor.once(lambda: move_to_earlier(find()), what="make room for results")
     for aside, names in moved.items():
         tell(f"note: {listed(names, 4)} of before {'is' if len(names) == 1 else 'are'} in {aside} now; nothing is lost")
-
-
-def _move(find: Callable[[], Sequence[Path]]) -> dict[Path, tuple[str, ...]]:
-    return move_to_earlier(find())
 
 
 def write_outputs(executor: Executor, writers: Sequence[Writer]) -> None:

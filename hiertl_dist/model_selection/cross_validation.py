@@ -20,6 +20,7 @@ from ..algebra.byte_cache import Kept
 from ..algebra.stacking import Layer, stack
 from ..errors import InputError
 from ..executors import InlineExecutor
+from ..fitting.stored_summaries import require_shared
 from ..fitting.view_solutions import as_regulariser, rows_for, solved
 from ..fitting.views import View
 from ..frames.rows import OBJECTIVES, Group
@@ -165,6 +166,7 @@ def training_factors(
     _check_alike(views)
     if pools is not None and pools.summaries is not views[0].summaries:
         raise InputError("cross-validation: expected pools of the summaries that the views are of, found others")
+    require_shared(views[0].summaries, runner)
     folds = sorted({g.fold for g in views[0].factors})
     factors = runner.run(partial(_fold_factors, views=views, pools=pools), folds, label=_fold, what="factors of folds")
     training = [_all_but_one([of_views[v] for of_views in factors]) for v in range(len(views))]

@@ -221,8 +221,9 @@ def search(
     with borrowed(executor) as runner:
         if summaries is not None:
             summaries = summary_place(plan, settings, Path(summaries), runner)
+            runner.shared_folder(summaries)  # workers read them
         reduced, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner, tell=tell)
-        folder = None if output is None else Path(output) / "search"
+        folder = None if output is None else runner.shared_folder(Path(output) / "search")
         stages: list[Stage] = []
         made: list[ElementSet] = []
         waiting = to_make(plan)

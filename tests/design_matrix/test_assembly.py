@@ -122,6 +122,13 @@ def test_zarr_alone_reads_the_store(done):
     np.testing.assert_array_equal(array[first * array.chunks[0] :][: len(rows)], rows)
 
 
+def test_a_relative_store_is_the_callers(tmp_path, monkeypatch):
+    """Its path is settled before a worker, which may have another current folder, hears of it."""
+    monkeypatch.chdir(tmp_path)
+    store = assemble(FRAMES[:2], BASIS, "store").store
+    assert store.path == tmp_path / "store"
+
+
 def test_a_complete_store_computes_nothing(done, frozen):
     before = ledger(done.store), files_below(done.store.path, *ARRAYS)
     again = assemble(FRAMES, BASIS, done.store.path, frozen=[frozen])

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import psutil
 import pytest
 from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
@@ -68,6 +69,9 @@ def test_an_executor_says_what_it_is() -> None:
             repr(dask_one),
         )
         assert repr(guest).startswith("DaskExecutor: a cluster that was there, <Client: ")
+        here = psutil.Process()
+        sockets = [c for p in (here, *here.children(recursive=True)) for c in p.net_connections("inet")]
+        assert {c.laddr.ip for c in sockets if c.status == psutil.CONN_LISTEN} == {"127.0.0.1"}, "nobody else's affair"
     assert repr(dask_one) == repr(guest) == "DaskExecutor: closed"
     with executor("processes", workers=2) as pool:
         assert repr(pool) == "ProcessesExecutor: 2 processes of this machine, 0 of them started"

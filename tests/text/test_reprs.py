@@ -113,6 +113,7 @@ EXAMPLES = {
     "Committee": lambda _: hd.committee(chosen(), Ridge(1e-3)),
     "CrossValidation": lambda _: hd.cross_validate(chosen(), Ridge(1e-3))[0],
     "Cutoff": lambda _: BASIS.cutoff,
+    "DaskOptions": lambda _: hd.DaskOptions(),
     "DesignRows": lambda _: hd.design_rows(frames(), BASIS),
     "Dataset": lambda folder: hd.Dataset.create(folder / "frames", frames(), executor=hd.executor("serial")),
     "DesignStore": lambda folder: assembly(folder).store,

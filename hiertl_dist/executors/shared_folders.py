@@ -1,0 +1,143 @@
+"""Whether all workers see the same folder: a small file that one process leaves there is looked for by the others.
+
+A path means nothing by itself: another machine, or a container, may have another folder under the same name. Where
+nothing can be written, such as a mount for reading, the names and sizes of what is in the folder are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from hiertl_dist.errors import LaunchError
+from hiertl_dist.files.locks import LOCK
+from hiertl_dist.text.display import listed
+
+SEEN: Final = f"{LOCK}.seen-"
+"""What names of such files begin with: as locks do, which whoever looks into a folder passes over."""
+
+SECONDS_TO_APPEAR: Final = 5.0
+"""What a network file system may take to show a new file elsewhere."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """What a folder is known by.
+
+    Attributes
+    ----------
+    wanted : Path
+        The folder that is to be shared, absolute; it need not be there yet.
+    place : Path
+        The nearest folder that is there.
+    name : str
+        Of a file in it, which says the same; empty where none could be written.
+    listing : str
+        Digest of what the folder contains, where none could be written.
+    """
+
+    wanted: Path
+    place: Path
+    name: str = ""
+    listing: str = ""
+
+    @property
+    def file(self) -> Path:
+        """The file that was left there."""
+        return self.place / self.name
+
+    def remove(self) -> None:
+        """Take the file away."""
+        if self.name:
+            with suppress(OSError):
+                self.file.unlink()
+
+    def is_there(self) -> bool:
+        """Whether the folder can still be known by it."""
+        return self.file.is_file() if self.name else self.place.is_dir()
+
+
+def leave_token(folder: Path) -> Token:
+    """Leave a token in a folder, or in the nearest one above that is there."""
+    wanted = folder.absolute()
+    place = next(p for p in (wanted, *wanted.parents) if p.is_dir())
+    host = platform.node()
+    _remove_leftovers(place, host)
+    name = f"{SEEN}{host}-{os.getpid()}-{uuid.uuid4().hex}"
+    try:
+        with (place / name).open("x", encoding="utf-8") as stream:
+            stream.write(name)
+    except OSError:  # read-only, no permission, a full disk: who has to write there will say so
+        return Token(wanted, place, listing=_listing(place))
+    return Token(wanted, place, name)
+
+
+def _remove_leftovers(place: Path, host: str) -> None:
+    """Remove tokens of processes of this host that are no more."""
+    with suppress(OSError):
+        for path in place.glob(f"{SEEN}{host}-*"):
+            pid = path.name.removeprefix(f"{SEEN}{host}-").partition("-")[0]
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                path.unlink(missing_ok=True)
+
+
+def _listing(place: Path) -> str:
+    """Digest of names and sizes of the files of a folder, of which other processes write no new ones."""
+    lines = []
+    for entry in sorted(os.scandir(place), key=lambda e: e.name):
+        if not entry.name.startswith(LOCK):
+            lines.append(f"{entry.name} {entry.stat().st_size if entry.is_file() else '-'}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def unseen(token: Token, *, seconds: float | None = None) -> str:
+    """Why this process does not see the folder of a token; nothing if it does."""
+    deadline = time.monotonic() + (SECONDS_TO_APPEAR if seconds is None else seconds)
+    while True:
+        why = _unseen(token)
+        if not why or time.monotonic() > deadline:
+            return why
+        time.sleep(0.2)
+
+
+def _unseen(token: Token) -> str:
+    try:
+        if not token.place.is_dir():
+            return f"there is no folder {token.place}"
+        if not token.name:
+            return "" if _listing(token.place) == token.listing else "that folder has other contents"
+        same = token.file.read_text(encoding="utf-8") == token.name
+        return "" if same else "that folder is another one"
+    except FileNotFoundError:
+        return "that folder is another one"
+    except OSError as error:
+        return f"it can't be read: {error}"
+
+
+def require_seen(tokens: Iterable[Token]) -> None:
+    """Raise LaunchError where this process does not see the folder of a token."""
+    for token in tokens:
+        if why := unseen(token):
+            raise LaunchError(refusal(token, {f"this worker on {platform.node()} (process {os.getpid()})": why}))
+
+
+def refusal(token: Token, blind: Mapping[str, str]) -> str:
+    """What to say where some workers do not see a folder: who, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for who, why in blind.items():
+        by_reason.setdefault(why, []).append(who)
+    reasons = "; ".join(f"{listed(who)}: {why}" for why, who in by_reason.items())
+    return (
+        f"{token.wanted}: expected a folder that all workers see, but {reasons}. Name a folder of a file system that "
+        "all hosts share, by the same absolute path, or mount it there"
+    )
