@@ -12,14 +12,15 @@ import pytest
 from synthetic import environment
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
-MPIRUN, DASK = DEPLOY / "slurm_mpirun.sh", DEPLOY / "slurm_dask.py"
+SLURM = DEPLOY / "slurm"
+MPIRUN, ARRAY, DASK = SLURM / "mpirun.sh", SLURM / "array.sh", SLURM / "dask_jobs.py"
 HAS_JOBQUEUE = find_spec("dask_jobqueue") is not None
 
 
 @pytest.fixture(scope="module")
-def slurm_dask():
+def dask_jobs():
     """The launcher as a module; it is no part of the package."""
-    spec = spec_from_file_location("slurm_dask", DASK)
+    spec = spec_from_file_location("dask_jobs", DASK)
     module = module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look it up
     spec.loader.exec_module(module)
@@ -62,23 +63,23 @@ class TestMpirun:
     def test_without_input(self):
         ended = done("bash", str(MPIRUN))
         assert ended.returncode != 0
-        assert "usage: sbatch slurm_mpirun.sh input.toml" in ended.stderr
+        assert "usage: sbatch mpirun.sh COMMAND" in ended.stderr
 
     def test_what_is_run(self, stubs):
         calls, variables = stubs
-        ended = done("bash", str(MPIRUN), "in.toml", "--plot", SIZE="3", **variables)
+        ended = done("bash", str(MPIRUN), "fit", "in.toml", "--plot", SIZE="3", **variables)
         assert ended.returncode == 0, ended.stderr
         assert calls.read_text().splitlines() == [
             "doctor --executor serial OMP=1",
             "launcher -n 3 --bind-to core",
             "doctor --executor mpi --json OMP=1",
             "launcher -n 3 --bind-to core",
-            "fit in.toml --executor mpi --plot OMP=1",
+            "fit in.toml --plot --executor mpi OMP=1",
         ]
 
     def test_wrong_size_is_refused(self, stubs):
         calls, variables = stubs
-        ended = done("bash", str(MPIRUN), "in.toml", SIZE="1", **variables)
+        ended = done("bash", str(MPIRUN), "fit", "in.toml", SIZE="1", **variables)
         assert ended.returncode == 2
         assert "asked for 3 ranks, MPI says '1'" in ended.stderr
         assert '["MPI mismatch"]' in ended.stderr
@@ -111,12 +112,12 @@ class TestDask:
         for part in ("# 2 jobs", "--cpus-per-task=2", "export OMP_NUM_THREADS=1", "--nthreads 1", "--nworkers 2"):
             assert part in ended.stdout
 
-    def test_jobs(self, slurm_dask):
-        jobs = slurm_dask.Jobs(workers=65, cores=32, setup=("module load x",), numba_cache="/a b")
+    def test_jobs(self, dask_jobs):
+        jobs = dask_jobs.Jobs(workers=65, cores=32, setup=("module load x",), numba_cache="/a b")
         assert jobs.count == 3
         first, *_, last = jobs.prologue()
         assert first == "module load x"
         assert "export NUMBA_CACHE_DIR='/a b'" in jobs.prologue()
         assert last.endswith("|| true")
         with pytest.raises(ValueError, match="at least 1"):
-            slurm_dask.Jobs(workers=0)
+            dask_jobs.Jobs(workers=0)
