@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "scontrol", "sinfo")
+PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "scancel", "sinfo", "squeue")
 SECONDS_TO_START = 30
 SECONDS_TO_END = 10
 
@@ -112,7 +112,27 @@ def one_node(cpus: int | None = None) -> Iterator[dict[str, str]]:
         for command in daemons:
             started.enter_context(_running(command, folder, variables))
         _wait_for_node(folder, variables)
-        yield variables
+        try:
+            yield variables
+        finally:
+            _end_jobs(variables)
+
+
+def _end_jobs(variables: dict[str, str]) -> None:
+    """Kill what still runs: processes of jobs would outlive the daemons."""
+    environ = {**os.environ, **variables}
+    listing = [str(_program("squeue")), "--noheader", "--format=%i %T"]
+    for _ in range(5 * SECONDS_TO_END):
+        left = subprocess.run(listing, env=environ, capture_output=True, text=True, timeout=60, check=False).stdout
+        if not left.strip():
+            return
+        jobs = {line.split()[0] for line in left.splitlines()}
+        for options in (["--signal=KILL", "--full"], []):  # the latter also of jobs that wait
+            subprocess.run(
+                [str(_program("scancel")), *options, *jobs], env=environ, capture_output=True, timeout=60, check=False
+            )
+        time.sleep(0.2)
+    print("one_node.py: jobs are left over, see ps", file=sys.stderr)
 
 
 def _cgroups(folder: Path) -> str:

@@ -3,7 +3,7 @@
 #
 # sbatch --signal=B:USR1@180 warns the shell of a job before its time limit. The warning goes on to the command, which stops
 # where a tile has ended, with exit code 75; then the job is requeued, and goes on from there.
-# MAX_RESTARTS: how often a job is requeued, default 50.
+# MAX_RESTARTS: how often a job is requeued, default 10.
 
 warned=
 child=
@@ -32,7 +32,7 @@ end() { # of the job, with the exit code of its command: back into the queue whe
     local code=$1
     trap - USR1 TERM
     if [[ $code -eq 75 && $warned == USR1 && -n ${SLURM_JOB_ID:-} ]]; then
-        if ((${SLURM_RESTART_COUNT:-0} >= ${MAX_RESTARTS:-50})); then
+        if ((${SLURM_RESTART_COUNT:-0} >= ${MAX_RESTARTS:-10})); then
             echo "stopped by the time limit after ${SLURM_RESTART_COUNT} restarts (MAX_RESTARTS): submit the job again" >&2
         elif scontrol requeue "$SLURM_JOB_ID"; then
             echo "stopped before the time limit; job $SLURM_JOB_ID is back in the queue and goes on from what is done" >&2
