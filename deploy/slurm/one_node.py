@@ -197,6 +197,7 @@ def main(command: list[str]) -> int:
     if not command or command[0] in ("-h", "--help"):
         print(__doc__)
         return 0 if command else 2
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # daemons end on the way
     try:
         with one_node() as variables:
             return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
