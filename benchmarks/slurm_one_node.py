@@ -67,7 +67,9 @@ class Trial:
         """The states in which jobs, and tasks of arrays, ended, and how often they were requeued."""
         deadline = time.monotonic() + LONGEST
         while True:
-            lines = self.call("squeue", "--noheader", "--states=all", "--array", "--format=%A %T", f"--jobs={','.join(jobs)}")
+            lines = self.call(
+                "squeue", "--noheader", "--states=all", "--array", "--format=%A %T", f"--jobs={','.join(jobs)}"
+            )
             states = [line.split()[1] for line in lines.splitlines()]
             if all(state in ENDED for state in states) or time.monotonic() > deadline:
                 break
@@ -95,9 +97,7 @@ def array(trial: Trial) -> tuple[list[str], int]:
 def dask(trial: Trial) -> tuple[list[str], int]:
     """A fit on workers of dask-jobqueue: one core for the script, one for the job of one worker."""
     workers = ("--workers=1", "--cores=1", "--memory=4GiB", "--walltime=00:20:00")
-    return trial.wait(
-        trial.submit("--time=20", str(SLURM / "dask_jobs.sh"), *workers, "--", "fit", "input.toml")
-    )
+    return trial.wait(trial.submit("--time=20", str(SLURM / "dask_jobs.sh"), *workers, "--", "fit", "input.toml"))
 
 
 def resubmitted(trial: Trial) -> tuple[list[str], int]:
@@ -131,7 +131,9 @@ def run_case(case: str, folder: Path, frames: Path, variables: Mapping[str, str]
 def write_input(folder: Path, frames: Path) -> None:
     """An input whose rows take long, and whose reduction does not: many neighbours, few columns."""
     text = hosts.INPUT.format(frames=frames, store=folder / "store", output=folder / "out")
-    text = text.replace("rmax = 4.5", "rmax = 6.0").replace("rmax = 4.0", "rmax = 5.5").replace("[9, 5, 3]", "[8, 4, 3]")
+    text = (
+        text.replace("rmax = 4.5", "rmax = 6.0").replace("rmax = 4.0", "rmax = 5.5").replace("[9, 5, 3]", "[8, 4, 3]")
+    )
     (folder / "input.toml").write_text(text, encoding="utf-8")
 
 
@@ -141,7 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--venv", type=Path, default=Path(sys.prefix), help="environment of the jobs")
-    parser.add_argument("--keep", type=Path, help="folder for outputs of jobs, stores and results, which must not exist")
+    parser.add_argument(
+        "--keep", type=Path, help="folder for outputs of jobs, stores and results, which must not exist"
+    )
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(argv)
     sys.path.insert(0, str(SLURM))

@@ -109,7 +109,7 @@ def seconds_of(walltime: str) -> int:
         if not dash and len(parts) < 3:
             parts = [0, *parts]
         hours, minutes, seconds = (parts + [0, 0])[:3]
-        return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds
+        return (int(days) if dash else 0) * 86400 + hours * 3600 + minutes * 60 + seconds
     except ValueError:
         raise ValueError(f"expected a walltime such as 04:00:00 or 1-12:00:00, found {walltime!r}") from None
 
