@@ -2,15 +2,15 @@
 
     python benchmarks/hosts.py [--frames 240] [--cases NAME ...] [--python PYTHON] [--out hosts.json]
 
-It must be root and have iproute2. A dask scheduler, two workers and the command each run on a host of their own: a network
-namespace with an address of 10.203.0.0/24 that nothing outside is on, joined by a bridge in a namespace of its own. To
-cut a host off, its end of the bridge is taken down: packets vanish, and nobody is told. All hosts see the same file
-system, except where a case hides the store's folder from the workers.
+It must be root and have iproute2. A dask scheduler, two workers and the command each run on a host of their own: a
+network namespace with an address of 10.203.0.0/24 that nothing outside is on, joined by a bridge in a namespace of its
+own. To cut a host off, its end of the bridge is taken down: packets vanish, and nobody is told. All hosts see the same
+file system, except where a case hides the store's folder from the workers.
 
 Cases: "whole" (nothing happens), "relative" (the store's path is relative to the folder of the command), "hidden" (the
-workers' hosts have another file system at the store's place), "worker" and "scheduler" (that host is cut off when a third
-of the tiles is there), "worker for a while" (for 20 s). Each prints exit code, seconds to the end (from the cut, if there
-is one), the last line of stderr, and whether the parameters are those of the executor "serial", byte for byte.
+workers' hosts have another file system at the store's place), "worker" and "scheduler" (that host is cut off as soon as
+some tiles are there), "worker for a while" (for 20 s). Each prints exit code, seconds to the end (from the cut, if
+there is one), the last line of stderr, and whether the parameters are those of the executor "serial", byte for byte.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-
 from made import crystal, relabelled
 
 REPOSITORY: Final = Path(__file__).parent.parent
@@ -183,7 +183,7 @@ def run_case(case: str, folder: Path, frames: Path, python: str, expected: bytes
         address = f"tcp://{hosts.address(SCHEDULER)}:{PORT}"
         fit = hosts.start(COMMAND, "-m", "hiertl_dist.cli", "fit", "input.toml", "--scheduler", address)
         if case in ("worker", "worker for a while", "scheduler"):
-            wait_until(lambda: fit.poll() is not None or len(ledgers(store)) >= 6, LONGEST)
+            wait_until(lambda: fit.poll() is not None or ledgers(store), LONGEST)
             began = time.monotonic()
             cut = SCHEDULER if case == "scheduler" else WORKERS[0]
             hosts.join(cut, False)
@@ -258,6 +258,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0 or shutil.which("ip") is None:
         print("hosts.py: network namespaces need root, and ip of iproute2", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # hosts end on the way
     os.environ["PYTHONPATH"] = os.pathsep.join([p for p in (os.environ.get("PYTHONPATH"), str(REPOSITORY)) if p])
     outcomes = []
     with scratch() as folder:

@@ -1,12 +1,12 @@
 """The job scripts of deploy/slurm, run by a real Slurm of one node; one job is cut by its time limit and goes on.
 
-    python benchmarks/slurm_one_node.py [--frames 300] [--cases NAME ...] [--venv FOLDER] [--keep FOLDER] [--out slurm.json]
+    python benchmarks/slurm_one_node.py [--frames 300] [--cases NAME ...] [--venv FOLDER] [--keep FOLDER] [--out FILE]
 
-It must be root and have Debian's slurm-wlm and munge; "dask" also needs dask-jobqueue in the environment of --venv (default:
-the one that runs this). Cases: "mpirun" (a fit by two ranks whose time limit is too short: it is warned, requeued, and goes
-on), "array" (two tasks assemble one store, a job that depends on them fits), "dask" (dask_jobs.sh, workers in a job of
-their own), "resubmitted" (an assembly that Slurm kills without a warning, submitted again). Each must end well, and the
-parameters must be those of the executor "serial", byte for byte.
+It must be root and have Debian's slurm-wlm and munge; "dask" also needs dask-jobqueue in the environment of --venv
+(default: the one that runs this). Cases: "mpirun" (a fit by two ranks whose time limit is too short: it is warned,
+requeued, and goes on), "array" (two tasks assemble one store, a job that depends on them fits), "dask" (dask_jobs.sh,
+workers in a job of their own), "resubmitted" (an assembly that Slurm kills without a warning, submitted again). Each
+must end well, and the parameters must be those of the executor "serial", byte for byte.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LIMITED: Final = ("--time=2", "--signal=B:USR1@60")
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one case: states of its jobs in their order, how often they were requeued, tiles computed by each run."""
+    """Of one case: states of its jobs in their order, how often they were requeued, and a command said it stopped."""
 
     case: str
     states: list[str]
@@ -143,9 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--venv", type=Path, default=Path(sys.prefix), help="environment of the jobs")
-    parser.add_argument(
-        "--keep", type=Path, help="folder for outputs of jobs, stores and results, which must not exist"
-    )
+    parser.add_argument("--keep", type=Path, help="new folder for outputs of jobs, stores and results")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(argv)
     sys.path.insert(0, str(SLURM))

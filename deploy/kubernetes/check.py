@@ -4,8 +4,8 @@
     pip install kubernetes-validate && pip install --no-deps dask-kubernetes
     python check.py
 
-Schemas are Kubernetes' own (kubernetes-validate) and those of the resources of dask's operator (dask-kubernetes). What is
-not installed is named, and the exit code is then 3; it is 1 where something is wrong.
+Schemas are Kubernetes' own (kubernetes-validate) and those of the resources of dask's operator (dask-kubernetes). What
+is not installed is named, and the exit code is then 3; it is 1 where something is wrong.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Jobs:
     workers : worker processes in all, each with one thread; a whole number of jobs is started for them.
     cores : cores, and worker processes, of one job.
     memory : of one job; a worker has its share, and dask ends one that has more.
-    walltime, queue, account : as sbatch has them (-t, -p, -A). Workers leave before the end of the time, see ``lifetime``.
+    walltime, queue, account : as sbatch has them (-t, -p, -A). Workers leave before it is over: ``lifetime``.
     interface : network interface of the workers and the scheduler, such as ib0.
     local_directory : where workers put what does not fit into memory; best on a disk of the node. Default: TMPDIR.
     numba_cache : folder of compiled kernels, which all nodes can write; default: numba's choice.
@@ -80,8 +80,8 @@ class Jobs:
     def lifetime(self) -> tuple[int, int]:
         """Seconds after which a worker leaves by itself, and by how much this differs at random.
 
-        The margin to the walltime is a tenth of it, 2 to 15 minutes (half of a short one). Half of the margin is for the
-        lines that a job runs before its workers start.
+        The margin to the walltime is a tenth of it, 2 to 15 minutes (half of a short one). Half of the margin is for
+        the lines that a job runs before its workers start.
         """
         whole = seconds_of(self.walltime)
         margin = min(max(whole // 10, 120), 900, whole // 2)
@@ -100,7 +100,7 @@ class Jobs:
 
 
 def seconds_of(walltime: str) -> int:
-    """Of a walltime as sbatch has it: minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]]."""
+    """Of a walltime as sbatch has it: minutes, minutes:seconds, hours:minutes:seconds, days-hours and so on."""
     days, dash, rest = walltime.rpartition("-")
     try:
         parts = [int(part) for part in rest.split(":")]
@@ -108,7 +108,7 @@ def seconds_of(walltime: str) -> int:
             raise ValueError
         if not dash and len(parts) < 3:
             parts = [0, *parts]
-        hours, minutes, seconds = (parts + [0, 0])[:3]
+        hours, minutes, seconds = [*parts, 0, 0][:3]
         return (int(days) if dash else 0) * 86400 + hours * 3600 + minutes * 60 + seconds
     except ValueError:
         raise ValueError(f"expected a walltime such as 04:00:00 or 1-12:00:00, found {walltime!r}") from None
@@ -223,7 +223,7 @@ def _run(jobs: Jobs, command: list[str], wait: float) -> int:
 
 
 def _leave(number: int, frame: Any) -> None:
-    """The handler of signals while the command is not at work, as in waiting for workers: jobs are cancelled on the way."""
+    """The handler of signals while the command is not at work, as in waiting for workers; jobs are cancelled."""
     raise SystemExit(STOPPED)
 
 
