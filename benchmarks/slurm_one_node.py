@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -146,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, help="new folder for outputs of jobs, stores and results")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # daemons end on the way
     sys.path.insert(0, str(SLURM))
     from one_node import one_node, why_not
 
