@@ -1,13 +1,15 @@
 #!/usr/bin/env python
 """Run a command of hiertl-dist on dask workers that are started as Slurm jobs, through dask-jobqueue.
 
-    python slurm_dask.py --workers 128 --cores 32 --memory 128GiB --walltime 04:00:00 -- fit input.toml
-    python slurm_dask.py --workers 128 --cores 32 --memory 128GiB --dry-run
+    sbatch dask_jobs.sh --workers 128 --cores 32 --memory 128GiB --walltime 04:00:00 -- fit input.toml
+    python dask_jobs.py --workers 128 --cores 32 --memory 128GiB --walltime 04:00:00 -- fit input.toml
+    python dask_jobs.py --workers 128 --cores 32 --memory 128GiB --dry-run
 
-What stands behind ``--`` is a command line of ``hiertl-dist``. This script stays where it is started, in a job of
-its own or on a login node, and needs one core there. As a library:
+What stands behind ``--`` is a command line of ``hiertl-dist``. The script needs one core: of a job of its own
+(dask_jobs.sh) or where it is started. Workers' jobs that reach their time limit are replaced until the command ends. As
+a library:
 
-    from slurm_dask import Jobs, slurm_client
+    from dask_jobs import Jobs, slurm_client
     with slurm_client(Jobs(workers=128, cores=32, memory="128GiB")) as client:
         ...   # hiertl_dist takes the client, for it is the current one
 
@@ -18,16 +20,18 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 SECONDS_FOR_FIRST_WORKER = 3600
+STOPPED = 75  # hiertl-dist's exit code where a signal stopped it and the same command goes on
 NEEDS_JOBQUEUE = (
-    "slurm_dask.py needs dask-jobqueue, which hiertl_dist does not: install it with `pip install dask-jobqueue` "
+    "dask_jobs.py needs dask-jobqueue, which hiertl_dist does not: install it with `pip install dask-jobqueue` "
     "into the environment that runs this script ({})."
 )
 
@@ -41,9 +45,9 @@ class Jobs:
     workers : worker processes in all, each with one thread; a whole number of jobs is started for them.
     cores : cores, and worker processes, of one job.
     memory : of one job; a worker has its share, and dask ends one that has more.
-    walltime, queue, account : as sbatch has them (-t, -p, -A).
+    walltime, queue, account : as sbatch has them (-t, -p, -A). Workers leave before it is over: ``lifetime``.
     interface : network interface of the workers and the scheduler, such as ib0.
-    local_directory : where workers put what does not fit into memory; best on a disk of the node.
+    local_directory : where workers put what does not fit into memory; best on a disk of the node. Default: TMPDIR.
     numba_cache : folder of compiled kernels, which all nodes can write; default: numba's choice.
     setup : lines of shell before everything else in a job (modules, a virtual environment).
     directives : more options of sbatch, such as "--exclusive".
@@ -64,11 +68,24 @@ class Jobs:
     def __post_init__(self) -> None:
         if self.workers < 1 or self.cores < 1:
             raise ValueError(f"expected workers and cores of at least 1, found {self.workers} and {self.cores}")
+        if seconds_of(self.walltime) < 120:
+            raise ValueError(f"expected a walltime of at least 2 minutes, found {self.walltime!r}")
 
     @property
     def count(self) -> int:
         """Number of Slurm jobs."""
         return -(-self.workers // self.cores)
+
+    @property
+    def lifetime(self) -> tuple[int, int]:
+        """Seconds after which a worker leaves by itself, and by how much this differs at random.
+
+        The margin to the walltime is a tenth of it, 2 to 15 minutes (half of a short one). Half of the margin is for
+        the lines that a job runs before its workers start.
+        """
+        whole = seconds_of(self.walltime)
+        margin = min(max(whole // 10, 120), 900, whole // 2)
+        return whole - margin, margin // 2
 
     def prologue(self) -> list[str]:
         """Lines of shell that each job runs before its workers start."""
@@ -80,6 +97,21 @@ class Jobs:
         # one process compiles the kernels, so that the workers of the job find them
         warm_up = "from hiertl_dist.cli.doctor import diagnose; print(diagnose('serial').text())"
         return [*lines, f"{shlex.quote(sys.executable)} -c {shlex.quote(warm_up)} || true"]
+
+
+def seconds_of(walltime: str) -> int:
+    """Of a walltime as sbatch has it: minutes, minutes:seconds, hours:minutes:seconds, days-hours and so on."""
+    days, dash, rest = walltime.rpartition("-")
+    try:
+        parts = [int(part) for part in rest.split(":")]
+        if len(parts) > 3 or any(part < 0 for part in parts):
+            raise ValueError
+        if not dash and len(parts) < 3:
+            parts = [0, *parts]
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+        return (int(days) if dash else 0) * 86400 + hours * 3600 + minutes * 60 + seconds
+    except ValueError:
+        raise ValueError(f"expected a walltime such as 04:00:00 or 1-12:00:00, found {walltime!r}") from None
 
 
 def slurm_cluster(jobs: Jobs) -> Any:
@@ -94,6 +126,7 @@ def slurm_cluster(jobs: Jobs) -> Any:
         from dask_jobqueue import SLURMCluster
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(NEEDS_JOBQUEUE.format(sys.executable), name=error.name) from error
+    lifetime, stagger = jobs.lifetime
     return SLURMCluster(
         cores=jobs.cores,
         processes=jobs.cores,  # as many processes as cores: nthreads is 1 in each
@@ -102,7 +135,9 @@ def slurm_cluster(jobs: Jobs) -> Any:
         queue=jobs.queue,
         account=jobs.account,
         interface=jobs.interface,
-        local_directory=jobs.local_directory,
+        local_directory=jobs.local_directory or "${TMPDIR:-/tmp}",  # of the node, as its job finds it
+        # workers hand on what they have and leave before Slurm kills them, not all at one time
+        worker_extra_args=["--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{stagger}s"],
         job_script_prologue=jobs.prologue(),
         job_extra_directives=list(jobs.directives),
         python=shlex.quote(sys.executable),
@@ -120,7 +155,8 @@ def slurm_client(jobs: Jobs, *, wait: float = SECONDS_FOR_FIRST_WORKER) -> Itera
     from dask.distributed import Client
 
     with slurm_cluster(jobs) as cluster, Client(cluster) as client:
-        cluster.scale(jobs=jobs.count)
+        # as many as that, and others in the place of those whose time is over
+        cluster.adapt(minimum_jobs=jobs.count, maximum_jobs=jobs.count)
         print(
             f"scheduler at {client.scheduler.address}, {jobs.count} jobs submitted; waiting for a worker",
             file=sys.stderr,
@@ -170,18 +206,25 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"# {jobs.count} jobs with this script, each through sbatch\n{cluster.job_script()}")
             return 0
         return _run(jobs, arguments.command, arguments.wait)
-    except (ModuleNotFoundError, ValueError) as error:
-        print(f"slurm_dask.py: {error}", file=sys.stderr)
+    except (ModuleNotFoundError, TimeoutError, ValueError) as error:
+        print(f"dask_jobs.py: {error}", file=sys.stderr)
         return 2
 
 
 def _run(jobs: Jobs, command: list[str], wait: float) -> int:
     from hiertl_dist.cli.commands import main as hiertl_dist
 
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, _leave)
     with slurm_client(jobs, wait=wait):
         # the executor "dask" uses the current client; an input file may ask for another
         chosen = command if command[0] in ("merge",) else [*command, "--executor", "dask"]
         return hiertl_dist(chosen)
+
+
+def _leave(number: int, frame: Any) -> None:
+    """The handler of signals while the command is not at work, as in waiting for workers; jobs are cancelled."""
+    raise SystemExit(STOPPED)
 
 
 if __name__ == "__main__":
