@@ -193,6 +193,8 @@ def scheduler_gone(client: Any, address: str) -> str:
     """What to say where a client has lost its scheduler, or was closed."""
     if client.status == "connecting":
         what = f"the connection to the dask scheduler {address} broke: it was ended, or the network to it was cut"
+    elif client.status == "running":  # which the client has not noticed yet
+        what = f"the dask scheduler {address} can't be asked"
     else:
         what = f"the client of the dask scheduler {address} is {client.status}, so the scheduler is gone or was left"
     return f"{what}. With a scheduler, workers and a client that are started anew, {KEPT}"

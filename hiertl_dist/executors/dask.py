@@ -9,8 +9,9 @@ import logging
 import sys
 import warnings
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from hiertl_dist.errors import HiertlWarning, InputError, LaunchError
 from hiertl_dist.executors.base import Call, ClusterFailed, cores
@@ -30,6 +31,8 @@ from hiertl_dist.executors.pool import Crew, PoolExecutor
 from hiertl_dist.executors.shared_folders import Token, leave_token, refusal, unseen
 from hiertl_dist.executors.stopping import deaf_to_signals
 from hiertl_dist.text.display import cut, listed
+
+Answer = TypeVar("Answer")
 
 
 class DaskExecutor(PoolExecutor):
@@ -96,14 +99,12 @@ class DaskExecutor(PoolExecutor):
     @property
     def workers(self) -> int:
         """Threads of all of dask's workers together, at least 1."""
-        self._require_scheduler()
-        threads: dict[str, int] = self._client.nthreads()
+        threads: dict[str, int] = self._asked(self._client.nthreads)
         return max(1, sum(threads.values()))
 
     def memory(self) -> int:
         """The smallest share of a thread, of what dask allows each worker, times their number."""
-        self._require_scheduler()
-        info = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        info = self._asked(lambda: self._client.scheduler_info(n_workers=-1))["workers"].values()
         limits = [w["memory_limit"] // max(1, w["nthreads"]) for w in info if w.get("memory_limit")]
         return min(limits) * self.workers if limits else super().memory()
 
@@ -131,7 +132,7 @@ class DaskExecutor(PoolExecutor):
         self._require_scheduler()
         token = leave_token(folder)
         try:
-            answers: dict[str, Any] = self._client.run(unseen, token, on_error="return")
+            answers: dict[str, Any] = self._asked(lambda: self._client.run(unseen, token, on_error="return"))
         except BaseException:
             token.remove()
             raise
@@ -175,6 +176,15 @@ class DaskExecutor(PoolExecutor):
         self._require_scheduler()
         tokens = [token for token in self._tokens.values() if token.is_there()]  # a store may have been renamed since
         return DaskCrew(self._client, self._options, calls, tokens, self._names, self._cluster is None)
+
+    def _asked(self, question: Callable[[], Answer]) -> Answer:
+        """What the scheduler answers. Raises ClusterFailed where it is gone, or is cut off while it is asked."""
+        self._require_scheduler()
+        try:
+            return question()
+        except (OSError, TimeoutError) as error:
+            reason = f"{scheduler_gone(self._client, address_of(self._client))} ({type(error).__name__}: {error})"
+            raise ClusterFailed(reason) from error
 
     def _require_scheduler(self) -> None:
         """Raise ClusterFailed where the client has lost its scheduler: who asks it would wait for half a minute."""

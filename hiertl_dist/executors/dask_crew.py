@@ -16,7 +16,14 @@ from typing import Any, Final
 
 from hiertl_dist.errors import StoreError
 from hiertl_dist.executors.base import Call, CallFailed, Fault, attempt, fault_of, pack
-from hiertl_dist.executors.cluster_watch import SECONDS_BETWEEN_LOOKS, SECONDS_FOR_GOODBYE, Watch, memory_text
+from hiertl_dist.executors.cluster_watch import (
+    SECONDS_BETWEEN_LOOKS,
+    SECONDS_FOR_GOODBYE,
+    Watch,
+    address_of,
+    memory_text,
+    scheduler_gone,
+)
 from hiertl_dist.executors.dask_options import DaskOptions
 from hiertl_dist.executors.pool import Crew, Done, Job, Stopped
 from hiertl_dist.executors.shared_folders import Token, require_seen
@@ -122,6 +129,9 @@ class DaskCrew(Crew):
             except queue.Empty:
                 self._watch.check()
                 if self._unsent is not None and not self._sending.is_alive():
+                    if isinstance(self._unsent, OSError):
+                        reason = scheduler_gone(self._client, address_of(self._client))
+                        raise Stopped(f"{reason} ({self._unsent})") from None
                     raise self._unsent from None
                 continue
             _, future = self._flying[key]

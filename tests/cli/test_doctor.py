@@ -16,7 +16,7 @@ from synthetic import HAS_MPI, MPIEXEC, environment
 
 from hiertl_dist.cli import doctor, health
 from hiertl_dist.cli.doctor import diagnose, look, self_check
-from hiertl_dist.executors.mpi import fatal_mismatch
+from hiertl_dist.executors.launch import fatal_mismatch
 
 SAYS = (
     "import json\n"

@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from job_files import write_extxyz, write_xyzf
-from synthetic import labelled, random_frames, random_parameters, small_basis
+from synthetic import labelled, random_frames, random_parameters, small_basis, unchecked
 
 from hiertl_dist import Frame, HiertlWarning, Model
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.cli.command_line import parser
-from hiertl_dist.cli.commands import _executor
+from hiertl_dist.cli.executor_options import executor_of
 from hiertl_dist.cli.look_commands import reading_options
 from hiertl_dist.errors import InputError
 from hiertl_dist.evaluation.coverage import coverage_report
@@ -142,7 +142,7 @@ def test_a_model_without_energy_offsets_says_so_beside_the_energy_errors(command
 
 def test_no_energy_offsets_announced_as_0(command, tmp_path):
     Model(TRUTH).write(tmp_path / "model.txt")
-    text = (tmp_path / "model.txt").read_text()
+    text = unchecked((tmp_path / "model.txt").read_text())
     head, _, tail = text.partition("NO ENERGY OFFSETS:")
     rest = [line for line in tail.splitlines()[1:] if not line.startswith("ENERGY OFFSET")]
     (tmp_path / "none.txt").write_text("\n".join([f"{head}NO ENERGY OFFSETS: 0", *rest, ""]))
@@ -292,7 +292,7 @@ def test_warnings_are_lines_of_the_command(command, monkeypatch, tmp_path):
 
 def test_hints_of_errors_name_options(command, model, tmp_path):
     walled = tmp_path / "walled.txt"
-    walled.write_text(model.read_text().replace("PENALTY SCALING: 10000", "PENALTY SCALING: 20000"))
+    walled.write_text(unchecked(model.read_text()).replace("PENALTY SCALING: 10000", "PENALTY SCALING: 20000"))
     assert walled.read_text() != model.read_text()
     err = command("merge", model, walled, "-o", tmp_path / "m.txt", "--add", code=2)[1]
     assert "scale 10000.0, distance 0.01" in err
@@ -324,4 +324,4 @@ def test_workers_beside_a_scheduler_are_refused(tmp_path):
         ["evaluate", "m", "--frames", str(path), "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"]
     )
     with pytest.raises(InputError, match="--workers 2 is of no use beside --scheduler"):
-        _executor(arguments)
+        executor_of(arguments)

@@ -123,6 +123,19 @@ def test_a_lost_scheduler_is_told_at_once() -> None:
     assert time.monotonic() - begun < 0.5
 
 
+def test_a_scheduler_that_is_cut_off_while_it_is_asked(threads: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = executor("dask", client=threads)
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise OSError("in <TCP (closed)>: stream is closed")
+
+    for name, asked in (("nthreads", lambda: made.workers), ("scheduler_info", made.memory)):
+        with monkeypatch.context() as patch:
+            patch.setattr(threads, name, broken)
+            with pytest.raises(ClusterFailed, match=r"can't be asked\. With a scheduler.*goes on from there \(OSError"):
+                asked()
+
+
 class Future:
     """A future whose worker was lost with the value, once dask had said that it was there."""
 
