@@ -1,0 +1,438 @@
+"""Damaged files that others wrote, or this package earlier: each is read, or refused by an error of the package.
+
+``python benchmarks/mutations_files.py [number] [seed] [kind ...]`` does for packed frames, for what ASE reads and for
+what this package writes (solutions, libraries, data sets, design stores, summaries, results of searches) what
+``mutations_models.py`` does for text, with the same kinds of damage and three for binary files. The readers run in a
+process of their own, which may take ``GIGABYTES`` more memory than it had: one that dies or says nothing for
+``SECONDS`` is a fault as a foreign exception is, and another process goes on with the next input. A warning of numpy
+counts as one, too.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import resource
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from mutations_frames import USUAL, read_quietly
+from mutations_models import Found, mutate
+
+from hiertl_dist.errors import HiertlError, HiertlWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECONDS: Final = 30.0
+GIGABYTES: Final = 2.0
+ODD_INTEGERS: Final = (0, 1, -1, 127, 255, 2**15, 2**16 - 1, 2**31 - 1, -(2**31), 2**32 - 1, 2**62, 2**63 - 1, -(2**63))
+FEW: Final = {"elements": ["C", "N"], "orders": [3, 2, 0]}
+
+
+# ------------------------------------------------------------------ damage of binary files
+
+
+def damaged(content: bytes, rng: Random) -> bytes:
+    """A file with one kind of damage, that of texts among them."""
+    return rng.choice((mutate, _integer, _cut_out, _repeated))(content, rng)
+
+
+def _integer(content: bytes, rng: Random) -> bytes:
+    """A number of 1 to 8 bytes, of either order, becomes an odd one: lengths, offsets, counts."""
+    width = rng.choice((1, 2, 4, 8))
+    if len(content) < width:
+        return content
+    at, value = rng.randrange(len(content) - width + 1), rng.choice(ODD_INTEGERS) % 256**width
+    return content[:at] + value.to_bytes(width, rng.choice(("little", "big"))) + content[at + width :]
+
+
+def _cut_out(content: bytes, rng: Random) -> bytes:
+    at = rng.randrange(len(content) + 1)
+    return content[:at] + content[at + rng.choice((1, 2, 8, 100)) :]
+
+
+def _repeated(content: bytes, rng: Random) -> bytes:
+    at, other = (rng.randrange(len(content) + 1) for _ in range(2))
+    return content[:at] + content[other : other + rng.choice((1, 4, 64))] + content[at:]
+
+
+# ------------------------------------------------------------------ good files, and what reads them
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of files: its name, what writes good ones to a folder, what reads them, and which of them are damaged."""
+
+    name: str
+    write: Callable[[Path], object]
+    read: Callable[[Path], object]
+    pattern: str
+    inside: Callable[[bytes, Random], bytes] = damaged
+
+
+def _packed(name: str, pack: Callable[[bytes], bytes]) -> Kind:
+    return Kind(
+        name, lambda folder: (folder / name).write_bytes(pack(USUAL.encode())),
+        lambda folder: read_quietly(folder / name), name,
+    )  # fmt: skip
+
+
+def _images() -> list[Any]:
+    import ase
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    made = []
+    for i in range(2):
+        atoms = ase.Atoms("CN", [[0, 0, 0], [1.5, 0.1 * i, 0]], cell=[8, 9, 10], pbc=True)
+        stress = np.array([0.1, 0.2, 0.3, 0.0, 0.0, 0.0])
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0 - i, forces=np.ones((2, 3)), stress=stress)
+        made.append(atoms)
+    return made
+
+
+def _write_images(path: Path) -> None:
+    if path.suffix == ".traj" or path.name == "run.json":
+        from ase.io import write
+
+        write(path, _images())
+        return
+    if path.suffix == ".aselmdb":
+        from ase_db_backends.aselmdb import LMDBDatabase
+
+        database: Any = LMDBDatabase(path)
+    else:
+        from ase.db import connect
+
+        database = connect(path)
+    for atoms in _images():
+        database.write(atoms, {"kind": "a"}, data={"source": "s", "much": [1.0, 2.0]})
+    if hasattr(database, "close"):
+        database.close()
+
+
+def _by_ase(name: str) -> Kind:
+    return Kind(name, lambda folder: _write_images(folder / name), lambda folder: _all_frames(folder / name), name)
+
+
+def _text_of_ase(name: str, text: str) -> Kind:
+    return Kind(
+        name, lambda folder: (folder / name).write_text(text), lambda folder: _all_frames(folder / name), name, mutate
+    )
+
+
+def _all_frames(path: Path) -> list[Any]:
+    # what ASE warns of is this package's warning; one of numpy inside ASE is not of this package's making
+    from hiertl_dist import read_frames
+
+    return list(read_frames(path))
+
+
+def _row(numbers: Any) -> str:
+    return " ".join(f"{x:13.6f}" for x in numbers)
+
+
+def _outcar() -> str:
+    cell, force = np.diag([8.0, 9.0, 10.0]), [[0.5, -0.25, 0.125], [-0.5, 0.25, -0.125]]
+    lines = [" vasp.6.3.0", " POTCAR:    PAW_PBE C 08Apr2002", " POTCAR:    PAW_PBE N 08Apr2002"] * 1
+    lines += ["   ions per type =               1   1", "   NELM   =     60;   NELMIN=  2; NELMDL= -5"]
+    for step in range(2):
+        lines += [
+            f"--------------------------------------- Iteration{step + 1:7d}(   1)  ----------------",
+            "------------------------ aborting loop because EDIFF is reached ------------------------",
+            "  FORCE on cell =-STRESS in cart. coord.  units (eV):",
+            "  Direction    XX          YY          ZZ          XY          YZ          ZX",
+            f"  in kB {_row([1, 2, 3, 4, 5, 6])}",
+            "      direct lattice vectors                 reciprocal lattice vectors",
+            *(f"  {_row(a)} {_row(b)}" for a, b in zip(cell, np.linalg.inv(cell).T, strict=True)),
+            " POSITION                                       TOTAL-FORCE (eV/Angst)", " " + "-" * 83,
+            *(f" {_row([1.2 * i, 0, 0.1 * step])} {_row(force[i])}" for i in range(2)), " " + "-" * 83,
+            f"  free  energy   TOTEN  =   {-10.5 - step:18.8f} eV",
+            f"  energy  without entropy=  {-10.5 - step:18.8f}  energy(sigma->0) =  {-10.5 - step:18.8f}", "",
+        ]  # fmt: skip
+    return "\n".join([*lines, " General timing and accounting informations for this job:", ""])
+
+
+def _vasprun() -> str:
+    def vectors(name: str, rows: Any) -> str:
+        return f'<varray name="{name}">' + "".join(f"<v>{_row(r)}</v>" for r in rows) + "</varray>"
+
+    place = vectors("positions", [[0, 0, 0], [0.2, 0, 0]])
+    structure = f"<structure>\n<crystal>{vectors('basis', np.diag([8.0, 9.0, 10.0]))}</crystal>\n{place}\n</structure>"
+    energies = (f'<i name="{name}">-10.5</i>' for name in ("e_fr_energy", "e_wo_entrp", "e_0_energy"))
+    energy = f"<energy>{''.join(energies)}</energy>"
+    step = (
+        f"<calculation>\n<scstep>{energy}</scstep>\n{structure}\n{vectors('forces', [[0.5, 0, 0], [-0.5, 0, 0]])}\n"
+        f"{vectors('stress', np.diag([1.0, 2.0, 3.0]))}\n{energy}\n</calculation>\n"
+    )
+    return (
+        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n<parameters><i type="int" name="NELM">60</i>'
+        "</parameters>\n<atominfo><atoms>2</atoms><types>2</types>"
+        '<array name="atoms"><dimension dim="1">ion</dimension><field type="string">element</field>'
+        '<field type="int">atomtype</field><set><rc><c>C </c><c>1</c></rc><rc><c>N </c><c>2</c></rc></set></array>'
+        f'</atominfo>\n<structure name="initialpos">{structure[11:]}\n{2 * step}</modeling>\n'
+    )
+
+
+# ------------------------------------------------------------------ what this package writes
+
+
+def _basis() -> Any:
+    from hiertl_dist import Basis
+
+    pairs = {p: {"rmin": 0.8, "rmax": 4.0, "lambda": 1.3} for p in ("CC", "CN", "NN")}
+    return Basis.from_dict({**FEW, "pairs": pairs})
+
+
+def _frames_file(folder: Path) -> Path:
+    rng, lines = np.random.default_rng(1), []
+    sites = 1.8 * np.argwhere(np.ones((2, 2, 2)))
+    for elements in ("C", "C", "N", "N", "CN", "CN"):
+        rows = np.hstack([sites + rng.uniform(-0.2, 0.2, sites.shape), rng.normal(size=sites.shape)]).tolist()
+        box = 'Lattice="3.6 0 0 0 3.6 0 0 0 3.6" Properties=species:S:1:pos:R:3:forces:R:3'
+        lines += [str(len(sites)), f"config={elements} energy={float(rng.normal())!r} {box}"]
+        lines += [f"{elements[i % len(elements)]} {' '.join(map(repr, row))}" for i, row in enumerate(rows)]
+    path = folder.parent / f"{folder.name}-frames.extxyz"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _fitted(folder: Path, **more: Any) -> Any:
+    from hiertl_dist import FitSettings, HierarchyOptions, fit_hierarchy, read_frames
+
+    options = HierarchyOptions(FitSettings(regulariser={"kind": "ridge", "alpha": 1e-3}), **more)
+    return fit_hierarchy(read_frames(_frames_file(folder), group_key="config"), _basis(), options=options)
+
+
+def _write_solution(folder: Path) -> None:
+    for block, own in _fitted(folder).fits.items():
+        own.solution.save(folder / f"{block}.npz")
+
+
+def _read_solutions(folder: Path) -> Any:
+    from hiertl_dist import Model
+    from hiertl_dist.model.solution import Solution
+
+    read = [Solution.load(path) for path in sorted(folder.glob("*.npz"))]
+    return [(repr(s), Model(s.parameters), s.as_dict()) for s in read]
+
+
+def _write_data_set(folder: Path) -> None:
+    from hiertl_dist import Dataset
+
+    Dataset.create(folder / "data", _frames_file(folder), group_key="config")
+
+
+def _read_data_set(folder: Path) -> Any:
+    from hiertl_dist import Dataset
+
+    data = Dataset(folder / "data")
+    return repr(data), list(data), data.facts.element_sets()
+
+
+def _read_design_store(folder: Path) -> Any:
+    from hiertl_dist.design_matrix.store import DesignStore
+
+    store = DesignStore.open(folder / "design")
+    layout = store.layout()
+    return repr(store), [store.read(a, key, layout).sum() for a in layout["arrays"] for key in store.keys(a)]
+
+
+def _write_summaries(folder: Path) -> None:
+    from hiertl_dist import read_frames, summarise
+
+    frames = read_frames(_frames_file(folder), group_key="config")
+    summarise(frames, _basis(), folds=2, summaries=folder / "summaries")
+
+
+def _read_summaries(folder: Path) -> Any:
+    from hiertl_dist import open_summaries, solve, view
+
+    return solve(view(open_summaries(folder / "summaries")), {"kind": "ridge", "alpha": 1e-3})
+
+
+def _write_library(folder: Path) -> None:
+    from hiertl_dist.cli.commands import main as command
+
+    job = folder.parent / f"{folder.name}.toml"
+    pairs = "\n".join(f"{p} = {{ rmin = 0.8, rmax = 4.0, lambda = 1.3 }}" for p in ("CC", "CN", "NN"))
+    job.write_text(
+        f'[basis]\nelements = ["C", "N"]\norders = [3, 2, 0]\n[basis.pairs]\n{pairs}\n[[data]]\n'
+        f'path = "{_frames_file(folder)}"\ngroup_key = "config"\n'
+        '[fit]\nregulariser = { kind = "ridge", alpha = 1e-3 }\n'
+        f'[library]\npath = "{folder / "library"}"\ntheory = "none"\nenergy_reference = "none"\n[output]\nfolder = "{folder.parent / (folder.name + "-results")}"\n'
+        '[executor]\nkind = "serial"\n'
+    )
+    with redirect_stdout(io.StringIO()):
+        if command(["fit", str(job)]):
+            raise RuntimeError(f"{job}: the library could not be made")
+
+
+def _read_library(folder: Path) -> Any:
+    from hiertl_dist import open_library
+
+    library = open_library(folder / "library")
+    files = [(e.parameters(), e.solution(), e.covariance()) for e in library.entries]
+    return repr(library), files
+
+
+PACKED: Final = (
+    _packed("frames.extxyz.gz", gzip.compress), _packed("frames.extxyz.xz", lzma.compress),
+    _packed("frames.extxyz.bz2", bz2.compress),
+)  # fmt: skip
+OF_ASE: Final = (
+    _text_of_ase("OUTCAR", _outcar()), _text_of_ase("vasprun.xml", _vasprun()), _by_ase("run.traj"), _by_ase("run.db"),
+    _by_ase("rows.json"), _by_ase("run.aselmdb"),
+)  # fmt: skip
+OWN: Final = (
+    Kind("solutions", _write_solution, _read_solutions, "*.npz"),
+    Kind("data set", _write_data_set, _read_data_set, "data/**/*"),
+    Kind("design store", lambda folder: _fitted(folder, store=folder / "design"), _read_design_store, "design/**/*"),
+    Kind("summaries", _write_summaries, _read_summaries, "summaries/**/*"),
+    Kind("library", _write_library, _read_library, "library/**/*"),
+)  # fmt: skip
+KINDS: Final = (*PACKED, *OF_ASE, *OWN)
+
+
+# ------------------------------------------------------------------ the process that reads
+
+
+def read_damaged(kind: Kind, seed: str, folder: Path, files: list[Path]) -> tuple[str, str]:
+    """Damage one of the files, read all, put it back: what came of it, and the foreign exception."""
+    rng = Random(seed)
+    path = rng.choice(files)
+    whole = path.read_bytes()
+    path.write_bytes(kind.inside(whole, rng))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)
+            warnings.simplefilter("ignore", HiertlWarning)
+            kind.read(folder)
+    except HiertlError:
+        return "refused", ""
+    except OSError as error:  # a path in it leads nowhere
+        return "not found", f"{type(error).__name__}: {error}"[:300]
+    except BaseException as error:  # a reader that ends the process is a fault, too
+        return "foreign", f"{path.relative_to(folder)}: {type(error).__name__}: {error}"[:400]
+    else:
+        return "read", ""
+    finally:
+        path.write_bytes(whole)
+
+
+def files_of(kind: Kind, folder: Path) -> list[Path]:
+    """Those that are damaged, in order; locks have nothing in them that anybody reads."""
+    return sorted(p for p in folder.glob(kind.pattern) if p.is_file() and ".lock" not in p.name)
+
+
+def serve(name: str, seed: int, first: int, stop: int, folder: Path) -> None:
+    """Read the damaged files with numbers from first up to stop; a line of JSON about each."""
+    (kind,) = (k for k in KINDS if k.name == name)
+    files = files_of(kind, folder)
+    warnings.simplefilter("ignore")
+    kind.read(folder)
+    limit_memory()
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for i in range(first, stop):
+        began = time.perf_counter()
+        outcome, text = read_damaged(kind, f"{seed}:{i}", folder, files)
+        print(json.dumps([i, outcome, text, time.perf_counter() - began]), file=answers, flush=True)
+
+
+def limit_memory() -> None:
+    """No more than so many GB beside what this process has."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = used + int(GIGABYTES * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def run(kind: Kind, number: int, seed: int, folder: Path, seconds: float = SECONDS) -> Found:
+    """Damage files of a kind so many times, and have each read in a process that may die or hang."""
+    found = Found()
+    kind.write(folder)
+    kept = {path: path.read_bytes() for path in files_of(kind, folder)}
+    first = 0
+    while first < number:
+        words = [kind.name, str(seed), str(first), str(number), str(folder)]
+        child = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve()), "--serve", *words], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, bufsize=0,  # a line that waits in a buffer would be silence to select
+        )  # fmt: skip
+        first, why = _listen(child, found, first, seed, number, seconds)
+        child.kill()
+        code = child.wait()
+        for path, whole in kept.items():  # of one that died, the damage is still there
+            path.write_bytes(whole)
+        if first < number:
+            found.outcomes["foreign"] += 1
+            found.foreign[f"{seed}:{first}"] = why or f"the process died with exit code {code}"
+            first += 1
+    return found
+
+
+def _listen(
+    child: subprocess.Popen[bytes], found: Found, first: int, seed: int, number: int, seconds: float
+) -> tuple[int, str]:  # fmt: skip
+    """Count what the process says; the number of the input that it stopped at, and that it was silent, if it was."""
+    assert child.stdout is not None
+    # the first answer comes after everything is imported and compiled
+    patience = 4 * seconds
+    with selectors.DefaultSelector() as ready:
+        ready.register(child.stdout, selectors.EVENT_READ)
+        while first < number:
+            if not ready.select(patience):
+                return first, f"no answer for {patience:.0f} s"
+            patience = seconds
+            line = child.stdout.readline()
+            if not line:
+                return first, ""
+            i, outcome, text, took = json.loads(line)
+            found.outcomes[outcome] += 1
+            if outcome == "foreign":
+                found.foreign[f"{seed}:{i}"] = text
+            found.slowest = max(found.slowest, (took, f"{seed}:{i}"))
+            first = i + 1
+    return first, ""
+
+
+def main() -> int:
+    """Print a table; the exit code tells whether there were foreign exceptions."""
+    if sys.argv[1:2] == ["--serve"]:
+        name, seed, first, stop, folder = sys.argv[2:]
+        serve(name, int(seed), int(first), int(stop), Path(folder))
+        return 0
+    number, seed = (int(word) for word in (*sys.argv[1:3], *("3000", "0")[len(sys.argv[1:3]) :]))
+    names = sys.argv[3:] or [kind.name for kind in KINDS]
+    bad = 0
+    for kind in (k for k in KINDS if k.name in names):
+        with tempfile.TemporaryDirectory() as top:
+            folder = Path(top) / "files"
+            folder.mkdir()
+            try:
+                found = run(kind, number, seed, folder)
+            except ImportError as error:
+                print(f"{kind.name}: not run: {error}", flush=True)
+                continue
+        bad += len(found.foreign)
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.outcomes.items()))
+        print(f"{kind.name}: {counts}; slowest {found.slowest[0]:.2f} s ({found.slowest[1]})", flush=True)
+        for at, text in found.foreign.items():
+            print(f"  {at}: {text}", flush=True)
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
