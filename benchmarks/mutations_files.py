@@ -138,7 +138,7 @@ def _all_frames(path: Path) -> list[Any]:
     # what ASE warns of is this package's warning; one of numpy inside ASE is not of this package's making
     from hiertl_dist import read_frames
 
-    return list(read_frames(path))
+    return list(read_frames(path, format="ase"))
 
 
 def _row(numbers: Any) -> str:
@@ -147,7 +147,7 @@ def _row(numbers: Any) -> str:
 
 def _outcar() -> str:
     cell, force = np.diag([8.0, 9.0, 10.0]), [[0.5, -0.25, 0.125], [-0.5, 0.25, -0.125]]
-    lines = [" vasp.6.3.0", " POTCAR:    PAW_PBE C 08Apr2002", " POTCAR:    PAW_PBE N 08Apr2002"] * 1
+    lines = [" vasp.6.3.0", *2 * [" POTCAR:    PAW_PBE C 08Apr2002", " POTCAR:    PAW_PBE N 08Apr2002"]]
     lines += ["   ions per type =               1   1", "   NELM   =     60;   NELMIN=  2; NELMDL= -5"]
     for step in range(2):
         lines += [
@@ -160,7 +160,8 @@ def _outcar() -> str:
             *(f"  {_row(a)} {_row(b)}" for a, b in zip(cell, np.linalg.inv(cell).T, strict=True)),
             " POSITION                                       TOTAL-FORCE (eV/Angst)", " " + "-" * 83,
             *(f" {_row([1.2 * i, 0, 0.1 * step])} {_row(force[i])}" for i in range(2)), " " + "-" * 83,
-            f"  free  energy   TOTEN  =   {-10.5 - step:18.8f} eV",
+            "  FREE ENERGIE OF THE ION-ELECTRON SYSTEM (eV)", "  " + "-" * 51,
+            f"  free  energy   TOTEN  =   {-10.5 - step:18.8f} eV", "",
             f"  energy  without entropy=  {-10.5 - step:18.8f}  energy(sigma->0) =  {-10.5 - step:18.8f}", "",
         ]  # fmt: skip
     return "\n".join([*lines, " General timing and accounting informations for this job:", ""])
@@ -171,19 +172,22 @@ def _vasprun() -> str:
         return f'<varray name="{name}">' + "".join(f"<v>{_row(r)}</v>" for r in rows) + "</varray>"
 
     place = vectors("positions", [[0, 0, 0], [0.2, 0, 0]])
-    structure = f"<structure>\n<crystal>{vectors('basis', np.diag([8.0, 9.0, 10.0]))}</crystal>\n{place}\n</structure>"
+    inside = f"<crystal>{vectors('basis', np.diag([8.0, 9.0, 10.0]))}</crystal>\n{place}\n</structure>"
     energies = (f'<i name="{name}">-10.5</i>' for name in ("e_fr_energy", "e_wo_entrp", "e_0_energy"))
     energy = f"<energy>{''.join(energies)}</energy>"
     step = (
-        f"<calculation>\n<scstep>{energy}</scstep>\n{structure}\n{vectors('forces', [[0.5, 0, 0], [-0.5, 0, 0]])}\n"
-        f"{vectors('stress', np.diag([1.0, 2.0, 3.0]))}\n{energy}\n</calculation>\n"
+        f"<calculation>\n<scstep>{energy}</scstep>\n<structure>\n{inside}\n"
+        f"{vectors('forces', [[0.5, 0, 0], [-0.5, 0, 0]])}\n{vectors('stress', np.diag([1.0, 2.0, 3.0]))}\n"
+        f"{energy}\n</calculation>\n"
     )
     return (
-        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n<parameters><i type="int" name="NELM">60</i>'
-        "</parameters>\n<atominfo><atoms>2</atoms><types>2</types>"
-        '<array name="atoms"><dimension dim="1">ion</dimension><field type="string">element</field>'
-        '<field type="int">atomtype</field><set><rc><c>C </c><c>1</c></rc><rc><c>N </c><c>2</c></rc></set></array>'
-        f'</atominfo>\n<structure name="initialpos">{structure[11:]}\n{2 * step}</modeling>\n'
+        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n'
+        '<generator><i name="program" type="string">vasp</i></generator>\n'
+        '<kpoints><varray name="kpointlist"><v>0 0 0</v></varray><varray name="weights"><v>1.0</v></varray></kpoints>\n'
+        '<parameters><separator name="electronic"><i type="int" name="NELM">60</i></separator></parameters>\n'
+        "<atominfo><atoms>2</atoms><types>2</types>"
+        '<array name="atoms"><set><rc><c>C </c><c>1</c></rc><rc><c>N </c><c>2</c></rc></set></array></atominfo>\n'
+        f'<structure name="initialpos">\n{inside}\n{2 * step}<structure name="finalpos">\n{inside}\n</modeling>\n'
     )
 
 
@@ -273,7 +277,8 @@ def _write_library(folder: Path) -> None:
         f'[basis]\nelements = ["C", "N"]\norders = [3, 2, 0]\n[basis.pairs]\n{pairs}\n[[data]]\n'
         f'path = "{_frames_file(folder)}"\ngroup_key = "config"\n'
         '[fit]\nregulariser = { kind = "ridge", alpha = 1e-3 }\n'
-        f'[library]\npath = "{folder / "library"}"\ntheory = "none"\nenergy_reference = "none"\n[output]\nfolder = "{folder.parent / (folder.name + "-results")}"\n'
+        f'[library]\npath = "{folder / "library"}"\ntheory = "none"\nenergy_reference = "none"\n'
+        f'[output]\nfolder = "{folder.parent / (folder.name + "-results")}"\n'
         '[executor]\nkind = "serial"\n'
     )
     with redirect_stdout(io.StringIO()):
@@ -367,13 +372,13 @@ def run(kind: Kind, number: int, seed: int, folder: Path, seconds: float = SECON
     first = 0
     while first < number:
         words = [kind.name, str(seed), str(first), str(number), str(folder)]
-        child = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, str(Path(__file__).resolve()), "--serve", *words], stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, bufsize=0,  # a line that waits in a buffer would be silence to select
-        )  # fmt: skip
-        first, why = _listen(child, found, first, seed, number, seconds)
-        child.kill()
-        code = child.wait()
+        ) as child:  # fmt: skip
+            first, why = _listen(child, found, first, seed, number, seconds)
+            child.kill()
+        code = child.returncode
         for path, whole in kept.items():  # of one that died, the damage is still there
             path.write_bytes(whole)
         if first < number:

@@ -51,11 +51,11 @@ def test_no_machine_is_faster_than_its_work(model, costs, workers, columns):
 
 
 def test_a_scheduler_that_is_asked_too_often_sets_the_pace(model, costs):
-    work = work_of(model, costs, rows=10**7)
-    outcome = model.simulated_cluster.Pool(work, model.simulated_cluster.Cluster(5000)).run()
+    work = work_of(model, costs, rows=6 * 10**7)
+    outcome = model.simulated_cluster.Pool(work, model.simulated_cluster.Cluster(2000)).run()
     assert outcome.wall >= outcome.scheduler == pytest.approx(outcome.tasks * costs.task)
-    fewer = model.simulated_cluster.Pool(work, model.simulated_cluster.Cluster(5000), 8).run()
-    assert fewer.tasks == pytest.approx(outcome.tasks / 8, rel=0.02)
+    fewer = model.simulated_cluster.Pool(work, model.simulated_cluster.Cluster(2000), 4).run()
+    assert fewer.tasks == pytest.approx(outcome.tasks / 4, rel=0.02)
     assert fewer.wall < outcome.wall / 2
 
 
