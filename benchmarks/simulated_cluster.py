@@ -86,9 +86,9 @@ class Pool:
     def __init__(self, work: Work, cluster: Cluster, together: int = 1, *, apart: bool = False) -> None:
         self.work, self.cluster, self.costs = work, cluster, work.costs
         self._together = together
-        self._apart = 4 * len(work.rows) / cluster.workers if apart else math.inf
-        self._parents = {child: node for node in work.nodes if not node.is_leaf for child in node.children}
-        self._spent = self._inside()
+        # groups of narrow columns are merged sooner than they are handed out
+        worth = apart and work.costs.merging(work.columns) > 10 * work.costs.task
+        self._apart = 4 * len(work.rows) / cluster.workers if worth else math.inf
         self._next = 0
         self._again: list[tuple[Node, bool]] = []
         self._values: dict[Node, int] = {}
@@ -103,16 +103,6 @@ class Pool:
         self._order = count()
         self._rng = np.random.default_rng(cluster.seed)
         self._tasks_of: set[Node] = set()
-
-    def _inside(self) -> dict[Node, float]:
-        """CPU seconds of everything below and at each node."""
-        spent: dict[Node, float] = {}
-        for node in self.work.nodes:
-            if node.is_leaf:
-                spent[node] = self.work.leaf[node.lo]
-            else:
-                spent[node] = self.work.merge[node] + sum(spent[child] for child in node.children)
-        return spent
 
     def _post(self, at: float, what: str, about: Any) -> None:
         heapq.heappush(self._events, (at, next(self._order), what, about))
@@ -154,7 +144,7 @@ class Pool:
         self._manager = max(self._manager, now) + tasks * self.costs.task
         self._busy += tasks * self.costs.task
         self._tasks += tasks
-        seconds = max(self.work.groups(node)) if shared else self.work.merge[node] if merge else self._spent[node]
+        seconds = max(self.work.groups(node)) if shared else self.work.merge[node] if merge else self.work.spent[node]
         homes = [self._values.get(child, 0) for child in node.children] if merge else []
         worker = min(homes, key=lambda w: len(self._queues[w])) if merge else self._idlest()
         job = _Job(node, seconds + self.costs.around, merge, worker)
@@ -208,7 +198,7 @@ class Pool:
         else:
             self._rows[job.node] = int(self.work.before[job.node.hi] - self.work.before[job.node.lo])
             self._leaves_end = now
-        parent = self._parents.get(job.node)
+        parent = self.work.parents.get(job.node)
         if parent is not None and all(child in self._values for child in parent.children):
             self._again.append((parent, True))
         self._start_next(now + self.cluster.latency)
@@ -227,6 +217,9 @@ class Pool:
             jobs += self._queues[worker]
             self._queues[worker] = []
             self._count(worker)
+        # merges that run elsewhere have fetched their values
+        for job in self._running.values():
+            self._values.update(dict.fromkeys(job.node.children if job.merge else (), job.worker))
         # jobs elsewhere that wait for a value from here can't begin
         gone = {node for node, worker in self._values.items() if worker in dead}
         for queue in self._queues:
@@ -237,7 +230,7 @@ class Pool:
         again = [(job.node, job.merge) for job in jobs if not (job.merge and gone & set(job.node.children))]
         for node in gone:
             del self._values[node], self._rows[node]
-            self._lost += self._spent[node]
+            self._lost += self.work.spent[node]
             again += [(task, False) for task in self._tasks_of if node.lo <= task.lo and task.hi <= node.hi]
         self._again = again + self._again
         while self._start_next(now) and self._flying() < JOBS_PER_THREAD * self.cluster.workers:

@@ -138,7 +138,23 @@ class Work:
         """CPU seconds of each merge."""
         return {node: sum(self.groups(node)) for node in self.nodes if not node.is_leaf}
 
-    @property
+    @cached_property
+    def parents(self) -> dict[Node, Node]:
+        """The merge that each node's value goes into."""
+        return {child: node for node in self.nodes if not node.is_leaf for child in node.children}
+
+    @cached_property
+    def spent(self) -> dict[Node, float]:
+        """CPU seconds of everything below and at each node."""
+        spent: dict[Node, float] = {}
+        for node in self.nodes:
+            if node.is_leaf:
+                spent[node] = self.leaf[node.lo]
+            else:
+                spent[node] = self.merge[node] + sum(spent[child] for child in node.children)
+        return spent
+
+    @cached_property
     def total(self) -> float:
         """CPU seconds of all."""
         return sum(self.leaf) + sum(self.merge.values())
