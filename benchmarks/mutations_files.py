@@ -5,7 +5,8 @@ what this package writes (solutions, libraries, data sets, design stores, summar
 ``mutations_models.py`` does for text, with the same kinds of damage and three for binary files. The readers run in a
 process of their own, which may take ``GIGABYTES`` more memory than it had: one that dies or says nothing for
 ``SECONDS`` is a fault as a foreign exception is, and another process goes on with the next input. A warning of numpy
-counts as one, too.
+counts as one, too; and so does what is read in silence of damaged files that carry checksums, where it is something
+else than was there.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Kind:
     read: Callable[[Path], object]
     pattern: str
     inside: Callable[[bytes, Random], bytes] = damaged
+    checked: bool = False
+    """Whether files carry checksums, so that what is read of damaged ones must be what was there."""
 
 
 def _packed(name: str, pack: Callable[[bytes], bytes]) -> Kind:
@@ -231,7 +234,7 @@ def _read_solutions(folder: Path) -> Any:
     from hiertl_dist.model.solution import Solution
 
     read = [Solution.load(path) for path in sorted(folder.glob("*.npz"))]
-    return [(repr(s), Model(s.parameters), s.as_dict()) for s in read]
+    return [(repr(s), Model(s.parameters).parameters.digest, s.as_dict()) for s in read]
 
 
 def _write_data_set(folder: Path) -> None:
@@ -244,7 +247,11 @@ def _read_data_set(folder: Path) -> Any:
     from hiertl_dist import Dataset
 
     data = Dataset(folder / "data")
-    return repr(data), list(data), data.facts.element_sets()
+    return repr(data), [(frame.digest, frame.origin, frame.group) for frame in data], data.facts.element_sets()
+
+
+def _write_design_store(folder: Path) -> None:
+    _fitted(folder, store=folder / "design")
 
 
 def _read_design_store(folder: Path) -> Any:
@@ -252,7 +259,8 @@ def _read_design_store(folder: Path) -> Any:
 
     store = DesignStore.open(folder / "design")
     layout = store.layout()
-    return repr(store), [store.read(a, key, layout).sum() for a in layout["arrays"] for key in store.keys(a)]
+    tiles = {(a, key): store.read(a, key, layout).tobytes() for a in sorted(layout["arrays"]) for key in store.keys(a)}
+    return repr(store), tiles
 
 
 def _write_summaries(folder: Path) -> None:
@@ -265,7 +273,7 @@ def _write_summaries(folder: Path) -> None:
 def _read_summaries(folder: Path) -> Any:
     from hiertl_dist import open_summaries, solve, view
 
-    return solve(view(open_summaries(folder / "summaries")), {"kind": "ridge", "alpha": 1e-3})
+    return solve(view(open_summaries(folder / "summaries")), {"kind": "ridge", "alpha": 1e-3}).parameters.digest
 
 
 def _write_library(folder: Path) -> None:
@@ -290,7 +298,7 @@ def _read_library(folder: Path) -> Any:
     from hiertl_dist import open_library
 
     library = open_library(folder / "library")
-    files = [(e.parameters(), e.solution(), e.covariance()) for e in library.entries]
+    files = [(e.parameters().digest, e.solution().as_dict(), e.covariance()[1].tobytes()) for e in library.entries]
     return repr(library), files
 
 
@@ -303,11 +311,11 @@ OF_ASE: Final = (
     _by_ase("rows.json"), _by_ase("run.aselmdb"),
 )  # fmt: skip
 OWN: Final = (
-    Kind("solutions", _write_solution, _read_solutions, "*.npz"),
-    Kind("data set", _write_data_set, _read_data_set, "data/**/*"),
-    Kind("design store", lambda folder: _fitted(folder, store=folder / "design"), _read_design_store, "design/**/*"),
-    Kind("summaries", _write_summaries, _read_summaries, "summaries/**/*"),
-    Kind("library", _write_library, _read_library, "library/**/*"),
+    Kind("solutions", _write_solution, _read_solutions, "*.npz", checked=True),
+    Kind("data set", _write_data_set, _read_data_set, "data/**/*", checked=True),
+    Kind("design store", _write_design_store, _read_design_store, "design/**/*", checked=True),
+    Kind("summaries", _write_summaries, _read_summaries, "summaries/**/*", checked=True),
+    Kind("library", _write_library, _read_library, "library/**/*", checked=True),
 )  # fmt: skip
 KINDS: Final = (*PACKED, *OF_ASE, *OWN)
 
@@ -315,8 +323,9 @@ KINDS: Final = (*PACKED, *OF_ASE, *OWN)
 # ------------------------------------------------------------------ the process that reads
 
 
-def read_damaged(kind: Kind, seed: str, folder: Path, files: list[Path]) -> tuple[str, str]:
-    """Damage one of the files, read all, put it back: what came of it, and the foreign exception."""
+def read_damaged(kind: Kind, seed: str, folder: Path, files: list[Path], good: object) -> tuple[str, str]:
+    """Damage one of the files, read all, put it back: what came of it, and the foreign exception; ``good`` is what
+    undamaged files say."""
     rng = Random(seed)
     path = rng.choice(files)
     whole = path.read_bytes()
@@ -325,7 +334,7 @@ def read_damaged(kind: Kind, seed: str, folder: Path, files: list[Path]) -> tupl
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             warnings.simplefilter("ignore", HiertlWarning)
-            kind.read(folder)
+            read = kind.read(folder)
     except HiertlError:
         return "refused", ""
     except OSError as error:  # a path in it leads nowhere
@@ -333,7 +342,8 @@ def read_damaged(kind: Kind, seed: str, folder: Path, files: list[Path]) -> tupl
     except BaseException as error:  # a reader that ends the process is a fault, too
         return "foreign", f"{path.relative_to(folder)}: {type(error).__name__}: {error}"[:400]
     else:
-        return "read", ""
+        silent = kind.checked and read != good
+        return ("silent", f"{path.relative_to(folder)}: something else was read") if silent else ("read", "")
     finally:
         path.write_bytes(whole)
 
@@ -348,12 +358,12 @@ def serve(name: str, seed: int, first: int, stop: int, folder: Path) -> None:
     (kind,) = (k for k in KINDS if k.name == name)
     files = files_of(kind, folder)
     warnings.simplefilter("ignore")
-    kind.read(folder)
+    good = kind.read(folder)
     limit_memory()
     answers, sys.stdout = sys.stdout, sys.stderr
     for i in range(first, stop):
         began = time.perf_counter()
-        outcome, text = read_damaged(kind, f"{seed}:{i}", folder, files)
+        outcome, text = read_damaged(kind, f"{seed}:{i}", folder, files, good)
         print(json.dumps([i, outcome, text, time.perf_counter() - began]), file=answers, flush=True)
 
 
@@ -406,7 +416,7 @@ def _listen(
                 return first, ""
             i, outcome, text, took = json.loads(line)
             found.outcomes[outcome] += 1
-            if outcome == "foreign":
+            if outcome in ("foreign", "silent"):
                 found.foreign[f"{seed}:{i}"] = text
             found.slowest = max(found.slowest, (took, f"{seed}:{i}"))
             first = i + 1

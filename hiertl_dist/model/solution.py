@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -185,8 +188,10 @@ class Solution(Shown, card=solution_card):
         except (FileNotFoundError, ParameterFileError):
             raise
         except (
-            KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile
+            KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
+            TokenError, MemoryError, struct.error, RuntimeError, OverflowError, IndexError,
         ) as error:  # fmt: skip
+            # the last ones for heads of archives and arrays that are damaged
             # numpy takes any other file for a pickle, and advises to load it as one
             why = "it is none" if "pickle" in str(error) else repr(error)
             raise ParameterFileError(

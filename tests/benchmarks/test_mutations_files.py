@@ -31,8 +31,8 @@ def test_damage_is_read_or_refused(mutations, name, tmp_path):
     kind.write(folder)
     files = mutations.files_of(kind, folder)
     before = {path: path.read_bytes() for path in files}
-    kind.read(folder)
-    outcomes = [mutations.read_damaged(kind, f"9:{i}", folder, files) for i in range(NUMBER)]
+    good = kind.read(folder)
+    outcomes = [mutations.read_damaged(kind, f"9:{i}", folder, files, good) for i in range(NUMBER)]
     assert [text for outcome, text in outcomes if outcome == "foreign"] == []
     assert sum(outcome == "refused" for outcome, _ in outcomes) > NUMBER // 20
     assert {path: path.read_bytes() for path in files} == before
