@@ -15,6 +15,7 @@ from ..units import EV
 from .cells import STRESS_DROPPED, settled_cell
 from .extxyz import APART, ENERGIES_DIFFER, NO_GROUP
 from .geometry_checks import FARTHEST, geometry_fault
+from .lines import LARGEST
 from .stresses import six_of, stress_of
 
 if TYPE_CHECKING:
@@ -232,4 +233,6 @@ def _array(value: Any, key: str, origin: str) -> NDArray[np.float64]:
     if not np.isfinite(array).all():
         odd = array[~np.isfinite(array)].flat[0]
         raise FrameError(f"{origin}: expected finite numbers for {key!r}, found {odd}")
+    if array.size and np.abs(array).max() >= LARGEST:  # as in text: in other units it may be infinite
+        raise FrameError(f"{origin}: expected numbers below {LARGEST:.0e} for {key!r}, found {np.abs(array).max()}")
     return array

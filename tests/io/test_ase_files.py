@@ -11,7 +11,7 @@ import ase_file_texts as texts
 import numpy as np
 import pytest
 
-from hiertl_dist import HiertlWarning, iter_frames, read_frames
+from hiertl_dist import HiertlWarning, frames_from_ase, iter_frames, read_frames
 from hiertl_dist.errors import FrameError, InputError
 from hiertl_dist.io import ase_databases
 from hiertl_dist.io.ase_vasp import CUT, CUT_LATE, MAY_BE_UNCONVERGED, UNCONVERGED
@@ -503,6 +503,15 @@ def test_atomic_numbers_that_no_element_has_are_refused(number):
     atoms.arrays["numbers"] = np.array([6, number])
     with pytest.raises(FrameError, match=f"expected atomic numbers up to 118, found {number}"):
         frame_from_ase(atoms)
+
+
+def test_labels_that_overflow_in_other_units_are_refused():
+    """Read from text they are, too."""
+    ase = pytest.importorskip("ase")
+    atoms = ase.Atoms("CN", [[0, 0, 0], [1.2, 0, 0]], cell=[5, 5, 5], pbc=True)
+    atoms.info["stress"] = np.full(6, 1e308)
+    with pytest.raises(FrameError, match=r"expected numbers below 1e\+100 for 'stress', found 1e\+308"):
+        frames_from_ase([atoms])
 
 
 def test_a_length_beyond_all_memory_is_damage(tmp_path):
