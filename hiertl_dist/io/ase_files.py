@@ -149,8 +149,13 @@ def _next(images: Iterator[Image], where: str) -> Image | None:
         warnings.simplefilter("always")
         try:
             image = next(images, None)
-        except (HiertlError, MemoryError):
+        except HiertlError:
             raise
+        except MemoryError as error:  # a damaged length asks for all that there is
+            raise FrameError(
+                f"{where}: ASE finds no memory for what the file says is in it: the file is damaged, or one frame is "
+                "larger than the memory of this machine"
+            ) from error
         except ImportError as error:
             raise InputError(f"{where}: ASE needs more to read this file: {error}") from error
         except Exception as error:

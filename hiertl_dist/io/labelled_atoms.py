@@ -15,6 +15,7 @@ from ..units import EV
 from .cells import STRESS_DROPPED, settled_cell
 from .extxyz import APART, ENERGIES_DIFFER, NO_GROUP
 from .geometry_checks import FARTHEST, geometry_fault
+from .lines import LARGEST
 from .stresses import six_of, stress_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 VOIGT = [0, 1, 2, 5, 4, 3]
 """Indices that take a stress from the package's order, xx yy zz xy xz yz, to ASE's, xx yy zz yz xz xy, and back."""
 
+HEAVIEST: Final = 118
+"""The largest atomic number that ASE has a symbol of."""
+
 CONSTRAINED: Final = (
     "atoms are held fixed (constraints of ASE); their forces are those that were calculated, and not set to zero"
 )
@@ -36,6 +40,10 @@ def frame_from_ase(atoms: Any, group: str = "ase", origin: str = "atoms") -> Fra
     """The configuration of one ``Atoms`` without its labels; ``origin`` names it in messages."""
     cell = np.array(atoms.cell, float)
     positions = np.array(atoms.get_positions(), float)
+    # ASE counts a negative number from the end of its list, and so finds an element
+    odd = [int(z) for z in atoms.numbers if not 0 <= z <= HEAVIEST]
+    if odd:
+        raise FrameError(f"{origin}: expected atomic numbers up to {HEAVIEST}, found {odd[0]}")
     if np.isfinite(cell).all() and np.abs(cell).max() > FARTHEST:
         raise FrameError(f"{origin}: expected lattice vectors within {FARTHEST:.0e} Å, found {cell.tolist()}")
     x, y, z = (bool(p) for p in atoms.pbc)
@@ -225,4 +233,6 @@ def _array(value: Any, key: str, origin: str) -> NDArray[np.float64]:
     if not np.isfinite(array).all():
         odd = array[~np.isfinite(array)].flat[0]
         raise FrameError(f"{origin}: expected finite numbers for {key!r}, found {odd}")
+    if array.size and np.abs(array).max() >= LARGEST:  # as in text: in other units it may be infinite
+        raise FrameError(f"{origin}: expected numbers below {LARGEST:.0e} for {key!r}, found {np.abs(array).max()}")
     return array

@@ -28,12 +28,12 @@ from ..frames.element_set import ElementSet
 from ..io.params_write import write_parameters
 from ..text.display import Card, Shown, listed
 from ..text.words import count_text, shown
-from .entry import COVARIANCE, ENTRY, PARAMETERS, SHORT, SOLUTION, SUMS, LibraryBlock, sha256_of
+from .entry import COVARIANCE, ENTRY, IN_FOLDER, PARAMETERS, SHORT, SOLUTION, SUMS, LibraryBlock, sha256_of
 from .labels import label_text
 from .settings import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -179,12 +179,36 @@ def open_library(path: str | Path, *, missing_ok: bool = False) -> BlockLibrary:
     if (number := read_object(path / MARK).get("hiertl_dist_library")) != FORMAT:
         raise StoreError(f"{path / MARK}: expected a library of format {FORMAT}, found {number}")
     entries = [LibraryBlock.read(folder) for folder in block_folders(path)]
-    chosen = {ElementSet.parse(b): str(own["version"]) for b, own in versions_in_use(path).items()}
+    chosen = _chosen(path, entries)
     entries.sort(key=lambda e: (len(e.block.elements), e.block, e.added, e.version))
     numbers = Counter(e.block for e in entries)
     # where a run was stopped between the two files, the only version is in use all the same
     chosen |= {e.block: e.version for e in entries if numbers[e.block] == 1 and e.block not in chosen}
     return BlockLibrary(path, tuple(entries), chosen)
+
+
+def _chosen(path: Path, entries: Sequence[LibraryBlock]) -> dict[ElementSet, str]:
+    """The version in use of each block, which must be there unless none is."""
+    there: dict[ElementSet, list[str]] = {}
+    for entry in entries:
+        there.setdefault(entry.block, []).append(entry.version)
+    chosen: dict[ElementSet, str] = {}
+    for name, own in versions_in_use(path).items():
+        try:
+            block = ElementSet.parse(name)
+        except ValueError as error:
+            raise StoreError(f"{path / IN_USE}: expected names of blocks, found {shown(name)}") from error
+        version = str(own["version"])
+        versions = there.get(block, [version])  # of a block whose folders somebody removed nothing can be used
+        if version not in versions or block in chosen:
+            raise StoreError(
+                f"{path / IN_USE}: version {version[:IN_FOLDER]} of block {block} is said to be in use, expected one "
+                f"that the library has, once: {listed([v[:IN_FOLDER] for v in versions])}; "
+                "the file is damaged: take it from a copy of the library, or delete it and choose with "
+                "`hiertl-dist library use`"
+            )
+        chosen[block] = version
+    return chosen
 
 
 def block_folders(path: Path) -> list[Path]:

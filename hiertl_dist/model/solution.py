@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -203,9 +204,9 @@ class Solution(Shown, card=solution_card):
             raise
         except (
             KeyError, ValueError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile, zlib.error,
-            struct.error, RuntimeError, OverflowError, MemoryError, IndexError,
+            TokenError, MemoryError, struct.error, RuntimeError, OverflowError, IndexError,
         ) as error:  # fmt: skip
-            # the last ones for archives with a damaged head: encrypted, of unknown methods, of numbers without end
+            # the last ones for heads of archives and arrays that are damaged
             # numpy takes any other file for a pickle, and advises to load it as one
             why = "it is none" if "pickle" in str(error) else repr(error)
             raise ParameterFileError(

@@ -11,11 +11,11 @@ import ase_file_texts as texts
 import numpy as np
 import pytest
 
-from hiertl_dist import HiertlWarning, iter_frames, read_frames
+from hiertl_dist import HiertlWarning, frames_from_ase, iter_frames, read_frames
 from hiertl_dist.errors import FrameError, InputError
 from hiertl_dist.io import ase_databases
 from hiertl_dist.io.ase_vasp import CUT, CUT_LATE, MAY_BE_UNCONVERGED, UNCONVERGED
-from hiertl_dist.io.labelled_atoms import CONSTRAINED
+from hiertl_dist.io.labelled_atoms import CONSTRAINED, frame_from_ase
 from hiertl_dist.io.trajectories import format_of
 from hiertl_dist.units import EV, KCAL_PER_A3_IN_GPA
 
@@ -492,4 +492,35 @@ def test_damaged_lmdb(lmdb):
         read_frames(path)
     path.write_bytes(b"nothing")
     with pytest.raises(FrameError, match=r"a.aselmdb: expected a database of ASE"):
+        read_frames(path)
+
+
+@pytest.mark.parametrize("number", [-1, 119, 2**31])
+def test_atomic_numbers_that_no_element_has_are_refused(number):
+    """ASE makes oganesson of -1."""
+    ase = pytest.importorskip("ase")
+    atoms = ase.Atoms("CN", [[0, 0, 0], [1.2, 0, 0]])
+    atoms.arrays["numbers"] = np.array([6, number])
+    with pytest.raises(FrameError, match=f"expected atomic numbers up to 118, found {number}"):
+        frame_from_ase(atoms)
+
+
+def test_labels_that_overflow_in_other_units_are_refused():
+    """Read from text they are, too."""
+    ase = pytest.importorskip("ase")
+    atoms = ase.Atoms("CN", [[0, 0, 0], [1.2, 0, 0]], cell=[5, 5, 5], pbc=True)
+    atoms.info["stress"] = np.full(6, 1e308)
+    with pytest.raises(FrameError, match=r"expected numbers below 1e\+100 for 'stress', found 1e\+308"):
+        frames_from_ase([atoms])
+
+
+def test_a_length_beyond_all_memory_is_damage(tmp_path):
+    """In a trajectory of ASE it stands before the description of each frame."""
+    pytest.importorskip("ase")
+    path = write_images(tmp_path / "a.traj", images())
+    content = bytearray(path.read_bytes())
+    place = int.from_bytes(content[int.from_bytes(content[40:48], "little") :][:8], "little")
+    content[place : place + 8] = (2**62).to_bytes(8, "little")
+    path.write_bytes(content)
+    with pytest.raises(FrameError, match=r"a.traj, frame 1: ASE finds no memory for what the file says is in it"):
         read_frames(path)

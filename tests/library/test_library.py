@@ -258,6 +258,13 @@ def test_what_was_changed_is_named_and_not_used(copied):
 def test_an_interrupted_write_leaves_nothing_that_counts(copied, monkeypatch):
     shutil.rmtree(open_library(copied / "lib").find("CN").folder)
     in_use = json.loads((copied / "lib" / "in_use.json").read_text())
+    odd = in_use | {"C": {**in_use["C"], "version": "1" * 64}}
+    (copied / "lib" / "in_use.json").write_text(json.dumps(odd))
+    with pytest.raises(StoreError, match=r"in_use.json: version 1{16} of block C is said to be in use, expected"):
+        open_library(copied / "lib")
+    (copied / "lib" / "in_use.json").write_text(json.dumps({"C-": in_use["C"]}))
+    with pytest.raises(StoreError, match=r"in_use.json: expected names of blocks, found 'C-'"):
+        open_library(copied / "lib")
     (copied / "lib" / "in_use.json").write_text(json.dumps({b: v for b, v in in_use.items() if b != "CN"}))
     with monkeypatch.context() as patched:
         patched.setattr(library_folder, "write_json", lambda *_: (_ for _ in ()).throw(OSError("disk full")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -82,6 +83,19 @@ def test_solutions_and_stores_say_it(tmp_path):
     assert parameters_of(parameters_dict(model)).without_data == model.without_data
     # digests of settings, which name the folders of stores, stay what they were
     assert "without_data" not in parameters_dict(WHOLE)
+
+
+@pytest.mark.parametrize("head", ["{'descr': '<f8', (", "{'descr': '<f8', 'fortran_order': False, 'shape': (%d,), }"])
+def test_heads_of_arrays_that_are_damaged_are_refused_by_name(tmp_path, head):
+    """numpy takes the first for broken Python, and for the second asks for all memory."""
+    Solution(WHOLE, "CN", ("CN",), {}, {}, {}, "lsq", "rfactor", 1, 1.0, 1, 1, 0.0).save(tmp_path / "CN.npz")
+    text = (head.replace("%d", str(2**55)).ljust(117) + "\n").encode()
+    array = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    with zipfile.ZipFile(tmp_path / "CN.npz") as old, zipfile.ZipFile(tmp_path / "bad.npz", "w") as new:
+        new.writestr("meta.npy", old.read("meta.npy"))
+        new.writestr("coefficients.npy", array)
+    with pytest.raises(ParameterFileError, match=r"bad.npz: expected a solution file"):
+        Solution.load(tmp_path / "bad.npz")
 
 
 def test_a_fit_says_it_of_elements_that_it_has():
