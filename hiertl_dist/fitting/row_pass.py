@@ -43,6 +43,9 @@ RANGE_SECONDS: Final = 10.0
 RANGES_OF_A_WORKER: Final = 4
 """Ranges are smaller than that where workers would otherwise have fewer."""
 
+TASK_SECONDS: Final = 0.002
+"""What a call costs the scheduler of a cluster (``benchmarks/at_scale.py``)."""
+
 DISK_SHARE: Final = 0.25
 """Of what is free, what checkpoints may take."""
 
@@ -239,6 +242,10 @@ def range_size(seconds: Sequence[float], workers: int, kept: int, room: int, che
     if total < WORTH_SECONDS:
         return 0
     wanted = min(RANGE_SECONDS * n / total, n / (RANGES_OF_A_WORKER * workers))
+    # of thousands of workers one scheduler can't keep up with: then calls as long as it takes for all, or, of few
+    # leaves, as many as cost the scheduler what the longest calls cost the workers
+    mean = total / n
+    wanted = max(wanted, min(8.0 * TASK_SECONDS * workers / mean, math.sqrt(4.0 * n * TASK_SECONDS / mean)))
     size = 1 << max(0, min(int(math.log2(max(1.0, wanted))), room // max(1, kept)))
     limit = DISK_SHARE * free_disk(checkpoint.folder)
     if -(-n // size) * kept > limit:

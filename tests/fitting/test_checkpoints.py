@@ -206,7 +206,8 @@ def test_the_size_of_ranges(tmp_path, monkeypatch, caplog):
     assert range_size([1.0] * 50, 2, 10**6, 10**9, kept) == 0, "too short"
     assert range_size([1.0] * 1000, 2, 10**6, 10**9, kept) == 8, "of ten seconds"
     assert range_size([20.0] * 10, 2, 10**6, 10**9, kept) == 1
-    assert range_size([0.1] * 1000, 100, 10**6, 10**9, kept) == 2, "four for each worker"
+    assert range_size([0.5] * 1000, 100, 10**6, 10**9, kept) == 2, "four for each worker"
+    assert range_size([0.4] * 100000, 10**4, 10**6, 10**9, kept) == 32, "a scheduler with ten thousand workers"
     assert range_size([1.0] * 1000, 2, 10**6, 10**6, kept) == 2, "what a worker has room for"
     assert range_size([1.0] * 1000, 2, 10**6, -5, kept) == 1
     monkeypatch.setattr(row_pass, "free_disk", lambda _: 10**7)
