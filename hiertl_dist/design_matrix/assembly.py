@@ -41,7 +41,7 @@ from .assembly_items import (
 )
 from .planning import Need, Plan, check_plan, make_plan
 from .store import DesignStore
-from .store_checks import repair_store
+from .store_checks import repair_store, store_faults
 from .store_claims import begin_run, claimed, end_run, remove_partials_of, wait_for_others
 from .store_layout import LABEL_ARRAYS, is_store_folder
 
@@ -229,7 +229,8 @@ def _prepare(
     is only read: it may be on a file system that can't be written.
     """
     repaired: list[str] = []
-    if verify and is_store_folder(path):
+    # looked at first, for a store that is whole may be where nothing can be written
+    if verify and is_store_folder(path) and next(store_faults(path), None) is not None:
         done, left = repair_store(path)
         if left:
             raise StoreError("\n".join(fault.text() for fault in left))

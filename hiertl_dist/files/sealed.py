@@ -69,14 +69,18 @@ def write_twice(path: Path, data: bytes) -> None:
             stream.write(data)
 
 
+def has_copy(path: Path) -> bool:
+    """Whether the copy of a file is there and the same."""
+    with suppress(FileNotFoundError):
+        return copy_of(path).read_bytes() == path.read_bytes()
+    return False
+
+
 def renew_copy(path: Path) -> None:
     """Write the copy of a whole file again where a process that was killed has left another one, or none."""
-    data = path.read_bytes()
-    with suppress(FileNotFoundError):
-        if copy_of(path).read_bytes() == data:
-            return
-    with replacing(copy_of(path)) as stream:
-        stream.write(data)
+    if not has_copy(path):
+        with replacing(copy_of(path)) as stream:
+            stream.write(path.read_bytes())
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:

@@ -190,32 +190,36 @@ def reduced_once(
         look(usable, left.folds)
         todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         if len(todo) and place is not None:
-            made_with = store_settings(basis, names, how, frozen, policy)
-            beginning = partial(begin_pass, place.path, digest_of(as_json({**made_with, "frames": todo.key})))
-            waited = ask(runner, beginning, what=f"begin a pass for {summaries}")
-            ending.callback(end_pass, place.path)
-            if waited:  # another run may have made it meanwhile
+            settings = store_settings(basis, names, how, frozen, policy)
+            if _has_waited(runner, place.path, {**settings, "frames": todo.key}, ending):
                 names, batches = ask(runner, opening, what=f"open {summaries}")
+                settings = store_settings(basis, names, how, frozen, policy)
                 left = ask(runner, partial(todo_of_pass, place, batches, usable, names, how), what="look again")
                 todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
         # what energies lack is for views to say
-        zeros = energy_terms(todo, basis, names, frozen, missing="zero").zeros
-        energies = EnergyTerms(zeros_as_stored(zeros, batches))
+        energies = EnergyTerms(zeros_as_stored(energy_terms(todo, basis, names, frozen, missing="zero").zeros, batches))
         if len(todo):
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=store)  # fmt: skip
-            segments = (replace(s, folds=shares[s.indices], apart=pooling.apart) for s in plan.segments)
-            plan = replace(plan, segments=tuple(segments))
+            own = (replace(s, folds=shares[s.indices], apart=pooling.apart) for s in plan.segments)
+            plan = replace(plan, segments=tuple(own))
             more += (*_left_out(plan, frames, names), *pooling.notes)
             fresh = _reduce(plan, frozen, store, runner, memory, more, energies, kept)
         if summaries is not None:
             if fresh:
-                settings = store_settings(basis, names, how, frozen, policy)
-                writing = partial(_write, settings, fresh, RecordsOfFrames(todo, shares), left.replaced)
-                ask(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
+                records = RecordsOfFrames(todo, shares)
+                writing = partial(_write, settings, fresh, records, left.replaced, Path(summaries))
+                ask(runner, writing, what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
+
+
+def _has_waited(runner: Executor, summaries: Path, made_with: dict[str, Any], ending: ExitStack) -> bool:
+    """Claim a pass until an end; whether another run was waited for, which may have made it."""
+    waited: bool = ask(runner, partial(begin_pass, summaries, digest_of(as_json(made_with))), what=f"begin {summaries}")
+    ending.callback(end_pass, summaries)
+    return waited
 
 
 def _warn(note: str, level: int = 4) -> None:

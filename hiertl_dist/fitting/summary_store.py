@@ -43,7 +43,7 @@ from ..files.chunks import crc32c
 from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path, make_folder, replacing
-from ..files.sealed import copy_of, renew_copy, repair_command
+from ..files.sealed import copy_of, has_copy, renew_copy, repair_command
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
@@ -120,8 +120,11 @@ class SummaryStore:
         """
         asked = as_json(settings)
         store = cls(local_path(path, "summary store"))
-        if (store.path / INDEX).exists() and agreed(str(path), (own := store.settings), asked) == own:
-            return store  # and perhaps where nothing can be written
+        if (store.path / INDEX).exists():  # perhaps where nothing can be written
+            index = store._index()
+            whole = index[KEY] != FORMAT or has_copy(store.path / INDEX)
+            if whole and agreed(str(path), index["settings"], asked) == index["settings"]:
+                return store
         make_folder(store.path)
         with locked(store.path):
             if (store.path / INDEX).exists() or copy_of(store.path / INDEX).exists():

@@ -39,7 +39,7 @@ from hiertl_dist.errors import (
     StoreError,
     UnknownBlockError,
 )
-from hiertl_dist.executors import TaskFailed, executor
+from hiertl_dist.executors import executor
 from hiertl_dist.fitting.block_fit import fit_block
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
@@ -364,15 +364,14 @@ def serial():
     return executor("serial")
 
 
-@kind("store", "a store of another basis", TaskFailed, RuntimeError, "design.zarr: the store was made with",
-      "basis.types.CC.order: 3 in the store, 4 now", "--fresh", cause=StoreError)  # fmt: skip
+@kind("store", "a store of another basis", StoreError, ValueError, "design.zarr: the store was made with",
+      "basis.types.CC.order: 3 in the store, 4 now", "--fresh")  # fmt: skip
 def _(folder):
     assemble(FRAMES[:2], BASIS, folder / "design.zarr", executor=serial())
     return assemble(FRAMES[:2], small_basis((4, 2, 2)), folder / "design.zarr", executor=serial())
 
 
-@kind("store", "a folder of other files", TaskFailed, RuntimeError, "expected an empty folder or a design store",
-      cause=StoreError)  # fmt: skip
+@kind("store", "a folder of other files", StoreError, ValueError, "expected an empty folder or a design store")
 def _(folder):
     (folder / "thesis.tex").write_text("years of work")
     return assemble(FRAMES[:2], BASIS, folder, executor=serial())

@@ -48,6 +48,11 @@ def chosen():
 
 
 @cache
+def used_stores():
+    with hd.use_stores(wait=60.0) as use:
+        return use
+
+
 def hierarchy():
     return hd.fit_hierarchy(frames(), BASIS, executor=SERIAL)
 
@@ -113,6 +118,8 @@ EXAMPLES = {
     "Committee": lambda _: hd.committee(chosen(), Ridge(1e-3)),
     "CrossValidation": lambda _: hd.cross_validate(chosen(), Ridge(1e-3))[0],
     "Cutoff": lambda _: BASIS.cutoff,
+    "HierarchyPosterior": lambda _: hd.hierarchy_posterior(hierarchy()),
+    "StoreUse": lambda _: hd.StoreUse(wait=60.0),
     "DaskOptions": lambda _: hd.DaskOptions(),
     "DesignRows": lambda _: hd.design_rows(frames(), BASIS),
     "Dataset": lambda folder: hd.Dataset.create(folder / "frames", frames(), executor=hd.executor("serial")),
@@ -223,6 +230,8 @@ RETURNED = {
     "reduce_rows": lambda _: hd.reduce_rows(hd.plan(frames(), BASIS), ["C"], store=None, executor=SERIAL),
     "search": lambda _: searched(),
     "select": lambda _: hd.select(frames(), 2, BASIS, alpha=1.0),
+    "hierarchy_posterior": lambda _: hd.hierarchy_posterior(hierarchy()),
+    "use_stores": lambda _: used_stores(),
     "select_for_coverage": lambda _: hd.select_for_coverage(frames(), 2, hd.Model(only_of("C"))),
     "solve": lambda _: hd.solve(chosen(), Ridge(1e-3)),
     "suggest_input": lambda _: hd.suggest_input(frames(), data=({"path": "a.extxyz"},)),
