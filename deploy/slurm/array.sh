@@ -6,7 +6,8 @@
 #   sbatch --array=0-3 array.sh import FOLDER run*.xyz      one file a task, each a data set FOLDER/NAME of its own
 #
 # What stands behind -- is handed on, as in: array.sh search a.toml b.toml -- --rule one_se. There may be fewer tasks than
-# files (task k takes each T-th, from the k-th on); more tasks than files only for assemble and summarise, which can share.
+# files (task k takes each T-th, from the k-th on); more tasks than files only for assemble, whose tiles they share, and summarise,
+# where one works and the others wait.
 #
 #SBATCH --job-name=hiertl-array
 #SBATCH --nodes=1

@@ -19,6 +19,7 @@ run() { # a command whose exit code is returned, and which hears signals: bash h
     if [[ -n $warned ]]; then return 75; fi
     "$@" &
     child=$!
+    if [[ -n $warned ]]; then kill "-$warned" "$child" 2>/dev/null || true; fi # it came in between
     while kill -0 "$child" 2>/dev/null; do
         wait "$child" || true # also ends when a signal comes
     done

@@ -34,11 +34,15 @@ def store_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def run_store(arguments: argparse.Namespace) -> int:
     """Run one of its verbs; returns its exit code."""
+    from dataclasses import replace
+
     from ..executors import refuse_many
+    from ..files.store_use import store_use, use_stores
     from ..jobs.stores import stores_at
 
     refuse_many("store", executors=False)
-    return _VERBS[arguments.store_verb](arguments, stores_at(arguments.path))
+    with use_stores(replace(store_use(), wait=0.0) if arguments.no_wait else None):
+        return _VERBS[arguments.store_verb](arguments, stores_at(arguments.path))
 
 
 def _print(arguments: argparse.Namespace, content: Any, lines: list[str]) -> None:

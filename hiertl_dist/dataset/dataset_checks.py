@@ -15,7 +15,7 @@ from ..files.locks import locked
 from ..files.sealed import copy_of
 from ..files.zarr_files import META, array_fault, group_fault, write_array, write_group
 from ..text.words import count_text
-from .dataset_index import INDEX, checked_index, is_dataset
+from .dataset_index import INDEX, checked_index, has_ledgers, is_dataset, ledgers_of
 from .folder import n_chunks, require_ours, write_description
 from .parts import AGAIN, ARRAYS, BLOCK, FORMAT, chunks_of, ledger_path, part_of, read_blocks, read_ledger
 
@@ -47,7 +47,14 @@ def dataset_faults(folder: Path) -> Iterator[Fault]:
     if not is_dataset(folder):
         return
     main = [
-        *kept_twice(folder / INDEX, checked_index, "import the data into another folder", _has_ledgers, always=False)
+        *kept_twice(
+            folder / INDEX,
+            checked_index,
+            "import the data into another folder",
+            has_ledgers,
+            always=False,
+            parts=ledgers_of,
+        )
     ]
     yield from main
     if any(fault.file == folder / INDEX for fault in main):
@@ -63,17 +70,6 @@ def dataset_faults(folder: Path) -> Iterator[Fault]:
             yield Fault(chunks.folder / META, fault, remedy, partial(write_array, chunks, n_chunks(index, array)))
     for number, part in enumerate(index.parts):
         yield from _part_faults(folder, index, number, part)
-
-
-def _has_ledgers(path: Path) -> bool:
-    """Whether an index is of the parts whose ledgers are in its folder."""
-    index = checked_index(path)
-    for part, digest in zip(index.parts, index.ledgers, strict=True):
-        try:
-            read_ledger(path.parent, part.number, digest)
-        except StoreError:
-            return False
-    return True
 
 
 def _part_faults(folder: Path, index: DatasetIndex, place: int, part: Part) -> Iterator[Fault]:

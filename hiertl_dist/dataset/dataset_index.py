@@ -16,10 +16,10 @@ import numpy as np
 from ..errors import MissingFileError, StoreError
 from ..files.json_files import json_text
 from ..files.paths import local_path
-from ..files.sealed import copy_of, repair_command, write_twice
+from ..files.sealed import copy_of, repair_command, standing, write_twice
 from ..frames.frame_facts import Formula, Formulas
 from ..text.words import shown
-from .parts import FORMAT, Part, label_origin_of, part_of
+from .parts import FORMAT, Part, label_origin_of, part_of, read_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,7 +223,23 @@ def read_index(path: str | Path) -> DatasetIndex:
 
 @lru_cache(maxsize=8)
 def _parsed(folder: Path, stamp: tuple[int, ...]) -> DatasetIndex:
-    return checked_index(folder / INDEX)
+    return checked_index(standing(folder / INDEX, has_ledgers, ledgers_of))
+
+
+def ledgers_of(path: Path) -> tuple[str, ...]:
+    """SHA-256 of the ledger of each part that an index names."""
+    return checked_index(path).ledgers
+
+
+def has_ledgers(path: Path) -> bool:
+    """Whether an index is of the parts whose ledgers are in its folder."""
+    index = checked_index(path)
+    for part, digest in zip(index.parts, index.ledgers, strict=True):
+        try:
+            read_ledger(path.parent, part.number, digest)
+        except StoreError:
+            return False
+    return True
 
 
 def checked_index(path: Path) -> DatasetIndex:

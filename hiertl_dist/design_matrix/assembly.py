@@ -20,6 +20,7 @@ from ..evaluation.frame_rows import InnerPolicy, rows_of
 from ..executors import borrowed
 from ..executors.ask import ask
 from ..executors.launch import launched_first
+from ..files.locks import locked
 from ..files.write_errors import write_errors
 from ..frames.frame_sequence import joined_frames
 from ..frames.rows import SUMMARY_KINDS, atom_numbers, kind_codes, n_rows, row_targets
@@ -244,8 +245,9 @@ def _prepare(
         ledger = store.ledger_path(spec.array, spec.key)
         # looked at again: another run may have completed the tile meanwhile
         if ledger.exists() and store.missing([spec]):
-            with write_errors(path):  # who claims a tile whose ledger is there takes it for complete
-                ledger.unlink(missing_ok=True)
+            with locked(path), write_errors(path):  # who claims a tile whose ledger is there takes it for complete
+                if store.missing([spec]):
+                    ledger.unlink(missing_ok=True)
             repaired.append(f"{ledger}: it is no ledger entry of this tile; the tile is computed again")
     return missing, store.layout(), numbers, repaired
 

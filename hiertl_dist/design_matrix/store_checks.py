@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..errors import StoreError
+from ..errors import LockError, StoreError
 from ..files.chunks import joined, read_tile
+from ..files.claims import is_claimed, living, signed_by
 from ..files.faults import Fault, kept_twice, mended, quarantined, unfinished
 from ..files.locks import locked
 from ..files.sealed import SEAL, copy_of
@@ -17,6 +18,7 @@ from .attributes_file import checked_attributes, write_store_attributes
 from .layout_file import LAYOUT, checked_layout, knows_ledger, require_layout_of, write_layout
 from .ledger import LEDGER, chunks_of, place_of
 from .store import DesignStore
+from .store_claims import CLAIMS, LABELS, RUN, claim_path
 from .store_frames import FRAMES, read_digests
 from .store_layout import FORMAT
 
@@ -170,7 +172,15 @@ def _remedy(place: TilePlace) -> str:
 
 
 def _forget_labels(folder: Path) -> None:
-    """Let the labels of rows be computed again, and frames be numbered anew."""
+    """Let the labels of rows be computed again, and frames be numbered anew: not under a run that knows their numbers.
+
+    Raises LockError where there is one.
+    """
+    if others := [signed_by(p) for p in living(folder / CLAIMS, f"{RUN}*")]:
+        raise LockError(
+            f"{folder / FRAMES}: it is damaged, and is not mended while another run works on the store: "
+            f"{'; '.join(others[:3])}; repair it once that has ended"
+        )
     for path in (folder / LEDGER).glob("labels.*/*.json"):
         path.unlink()
     if (folder / FRAMES).exists():
@@ -199,7 +209,8 @@ def store_leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
         for key, (first, count, _) in entry["tiles"].items():
             place = place_of(folder, layout, array, key)
             entries.add(place.ledger)
-            if place.ledger.exists():
+            claim = claim_path(folder, LABELS if array.startswith(f"{LABELS}/") else array, key)
+            if place.ledger.exists() or is_claimed(claim):
                 needed.update(place.chunks.path(number) for number in range(first, first + count))
     for path in sorted((folder / LEDGER).glob("*/*.json")):
         if path not in entries:

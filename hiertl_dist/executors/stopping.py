@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from hiertl_dist.errors import StoppedBySignal
 from hiertl_dist.executors.launch import launched_first, under_mpirun
+from hiertl_dist.files.locks import ask_while_waiting
 
 STOPPING: Final = tuple(s for name in ("SIGTERM", "SIGUSR1") if (s := getattr(signal, name, None)) is not None)
 """What queues send before they kill, and what ``kill`` and service managers send. Ctrl-C is not among them."""
@@ -61,6 +62,15 @@ def stopped_by(name: str, at_once: bool = False) -> StoppedBySignal:
     return StoppedBySignal(
         f"stopped by {name}; what is complete is kept, and the same command (or call) goes on from there", at_once
     )
+
+
+def _end_waiting() -> None:
+    """Raise StoppedBySignal where a signal asked for an end: what waits for another run has nothing at hand."""
+    if _request.name:
+        raise stopped_by(_request.name)
+
+
+ask_while_waiting(_end_waiting)
 
 
 @contextmanager

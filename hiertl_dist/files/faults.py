@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import StoreError
+from .claims import is_claimed
 from .paths import replacing
-from .sealed import copy_of
+from .sealed import copy_of, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
 PASSES: Final = 4
@@ -89,8 +90,9 @@ def mended(check: Callable[[], Iterable[Fault]]) -> tuple[list[Fault], list[Faul
 
 
 def kept_twice(
-    path: Path, read: Callable[[Path], object], lost: str, fits: Callable[[Path], bool], *, always: bool = True
-) -> Iterator[Fault]:
+    path: Path, read: Callable[[Path], object], lost: str, fits: Callable[[Path], bool], *, always: bool = True,
+    parts: Callable[[Path], Collection[str]] | None = None,
+) -> Iterator[Fault]:  # fmt: skip
     """What is wrong with a file that has a copy beside it, each of which mends the other.
 
     Parameters
@@ -106,6 +108,8 @@ def kept_twice(
         they do if one was swapped, and if a process was killed between writing the one and the other.
     always : bool, default True
         Whether there is a copy in any case: versions before kept none.
+    parts : callable, optional
+        What one of the two has, see :func:`~.sealed.standing`; by itself the file counts if it fits.
     """
     problems: dict[Path, str] = {}
     for place in (path, copy_of(path)):
@@ -121,12 +125,13 @@ def kept_twice(
     if not always and not copy_of(path).exists():
         return
     if not problems and path.read_bytes() != copy_of(path).read_bytes():
-        if fits(path):
-            problems[copy_of(path)] = "it differs from the file that it is to be a copy of"
-        elif fits(copy_of(path)):
-            problems[path] = "it does not go with the other files of the store, as its copy does"
-        else:
+        counts = path if parts is None and fits(path) else standing(path, fits, parts or (lambda _: ()))
+        if not fits(counts):
             yield Fault(path, "neither it nor its copy, which differs, goes with the other files of the store", lost)
+        elif counts == path:
+            problems[copy_of(path)] = "it differs from the file that it is to be a copy of"
+        else:
+            problems[path] = "it does not have all that is in the store, as its copy does"
     for place, problem in problems.items():
         source = path if place == copy_of(path) else copy_of(path)
         remedy = "it is written again from the file" if source == path else "its copy takes its place"
@@ -191,8 +196,8 @@ def leftovers(files: Iterable[tuple[Path, str]], min_age: float) -> list[Leftove
 def unfinished(folder: Path) -> Iterator[tuple[Path, str]]:
     """Files below a folder that a writer was killed over, and damaged ones that were set apart."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix == PARTIAL and path.is_file():
-            yield path, "its writer was killed, or writes still"
+        if path.suffix == PARTIAL and path.is_file() and not is_claimed(path):  # who writes has it locked
+            yield path, "its writer was killed"
         elif path.parent.name == QUARANTINE and path.is_file():
             yield path, "damaged, and set apart by 'store repair'"
 

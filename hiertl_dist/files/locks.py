@@ -26,7 +26,7 @@ from .store_use import store_use
 from .write_errors import write_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LOCK: Final = ".lock"
@@ -98,6 +98,14 @@ def _acquire(lock: Any, folder: Path) -> None:
             waiting.look()
 
 
+_asked_while_waiting: list[Callable[[], None]] = []
+
+
+def ask_while_waiting(call: Callable[[], None]) -> None:
+    """Have something called about once a second by whoever waits here for another process; it may raise an end."""
+    _asked_while_waiting.append(call)
+
+
 class Waiting:
     """Waiting for another process: says for what and whom, and ends where the option ``wait`` says so.
 
@@ -124,7 +132,9 @@ class Waiting:
         return max(0.0, min(1.0, self._say_after() - waited, self._limit - waited))
 
     def look(self) -> None:
-        """Say what there is to say. Raises LockError where it has taken too long."""
+        """Say what there is to say. Raises LockError where it has taken too long, and what others ask an end by."""
+        for call in _asked_while_waiting:
+            call()
         now = time.monotonic()
         if (stamp := self._touched()) != self._stamp:
             self._stamp, self._changed = stamp, now

@@ -11,6 +11,7 @@ from .json_files import digest_of, json_text, read_object
 from .paths import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
 SEAL: Final = "sha256"
@@ -76,11 +77,33 @@ def has_copy(path: Path) -> bool:
     return False
 
 
-def renew_copy(path: Path) -> None:
-    """Write the copy of a whole file again where a process that was killed has left another one, or none."""
-    if not has_copy(path):
-        with replacing(copy_of(path)) as stream:
-            stream.write(path.read_bytes())
+def standing(path: Path, fits: Callable[[Path], bool], parts: Callable[[Path], Collection[str]]) -> Path:
+    """Which of a file and its copy counts where they differ.
+
+    That is the file, unless it does not go with what is there and its copy does; where both do, the one that has all
+    that the other has, and else the copy, which is the first to be written where a file is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    fits : callable
+        Whether one of the two goes with the other files of the store; raises StoreError where it is damaged.
+    parts : callable
+        What it has.
+    """
+    copy = copy_of(path)
+    if not copy.exists() or has_copy(path):
+        return path
+    try:
+        if not fits(copy):
+            return path
+    except (StoreError, OSError):
+        return path
+    if not fits(path):
+        return copy
+    own, other = set(parts(path)), set(parts(copy))
+    return path if own > other else copy
 
 
 def write_sealed(path: Path, content: dict[str, Any]) -> None:

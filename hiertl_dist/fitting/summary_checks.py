@@ -9,7 +9,7 @@ from ..errors import StoreError
 from ..files.faults import Fault, kept_twice, mended, quarantined, unfinished
 from ..files.locks import locked
 from .frame_checks import require_sound
-from .summary_index import INDEX, KEY, checked_index, has_batches
+from .summary_index import INDEX, KEY, batches_of, checked_index, has_batches, read_index
 from .summary_store import OURS, SummaryStore, read_batch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def summary_faults(folder: Path) -> Iterator[Fault]:
     Fault
         Of the index, or else of each batch.
     """
-    main = [*kept_twice(folder / INDEX, checked_index, AGAIN, has_batches, always=False)]
+    main = [*kept_twice(folder / INDEX, checked_index, AGAIN, has_batches, always=False, parts=batches_of)]
     yield from main
     if any(fault.file == folder / INDEX for fault in main):
         return
@@ -96,7 +96,7 @@ def repair_summaries(folder: Path) -> tuple[list[Fault], list[Fault]]:
 
 def summary_leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
     """Files of a summary store that nobody needs, with the reason. Raises StoreError where the index is damaged."""
-    live = set(checked_index(folder / INDEX)["batches"])
+    live = set(read_index(folder)["batches"])
     yield from unfinished(folder)
     for path in sorted(folder.iterdir()):
         ours = OURS.fullmatch(path.name)
@@ -107,7 +107,7 @@ def summary_leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
 def summary_facts(folder: Path) -> dict[str, Any]:
     """What a summary store has, for JSON. Raises StoreError where it is damaged."""
     store = SummaryStore.open(folder)
-    index, batches = checked_index(folder / INDEX), store.batches()
+    index, batches = read_index(folder), store.batches()
     return {
         "kind": "summary store", "format": index[KEY],
         "blocks": sorted(store.settings.get("blocks", {})), "batches": [_facts_of(batch) for batch in batches],

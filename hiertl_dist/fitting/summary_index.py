@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StoreError
-from ..files.sealed import SEAL, copy_of, read_checked, repair_command, unsealed, write_sealed
+from ..files.sealed import SEAL, copy_of, read_checked, repair_command, standing, unsealed, write_sealed
 from ..text.words import shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ KEY: Final = "hiertl_dist_summaries"
 def read_index(folder: Path) -> dict[str, Any]:
     """What the index of a store says. Raises StoreError where there is none, or it is damaged or of a newer format."""
     try:
-        return checked_index(folder / INDEX)
+        return checked_index(standing(folder / INDEX, has_batches, batches_of))
     except FileNotFoundError as error:
         if copy_of(folder / INDEX).exists():
             raise StoreError(
@@ -46,9 +46,15 @@ def checked_index(path: Path) -> dict[str, Any]:
     return unsealed(index, path, way_on)
 
 
+def batches_of(path: Path) -> list[str]:
+    """The batches that an index names."""
+    batches: list[str] = checked_index(path)["batches"]
+    return batches
+
+
 def has_batches(path: Path) -> bool:
     """Whether the batches that an index names are in its folder."""
-    return all((path.parent / f"{i}.json").exists() for i in checked_index(path)["batches"])
+    return all((path.parent / f"{i}.json").exists() for i in batches_of(path))
 
 
 def write_index(folder: Path, settings: dict[str, Any], batches: list[str]) -> None:

@@ -43,7 +43,7 @@ from ..files.chunks import crc32c
 from ..files.json_files import write_json
 from ..files.locks import locked
 from ..files.paths import local_path, make_folder, replacing
-from ..files.sealed import copy_of, has_copy, renew_copy, repair_command
+from ..files.sealed import copy_of, has_copy, repair_command
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
@@ -129,10 +129,10 @@ class SummaryStore:
         with locked(store.path):
             if (store.path / INDEX).exists() or copy_of(store.path / INDEX).exists():
                 index = store._index()
-                if (merged := agreed(str(path), index["settings"], asked)) != index["settings"]:
+                if (merged := agreed(str(path), index["settings"], asked)) != index["settings"] or (
+                    index[KEY] == FORMAT and not has_copy(store.path / INDEX)
+                ):
                     store._write_index(merged, index["batches"])
-                elif index[KEY] == FORMAT:
-                    renew_copy(store.path / INDEX)
             else:
                 names = sorted(p.name for p in store.path.iterdir())
                 if other := [n for n in names if not n.startswith((".lock", ".claims")) and not _PARTIAL.fullmatch(n)]:
@@ -240,7 +240,7 @@ class SummaryStore:
                     self._write_numbers(batch, given.factors, given.squares)
                     own.path.replace(self.records(batch).path)
                     write_json(self.path / f"{batch.id}.json", content_of(batch))
-                if (live, merged) != (index["batches"], had):
+                if (live, merged) != (index["batches"], had) or not has_copy(self.path / INDEX):
                     self._write_index(merged, live)
             finally:
                 self._remove_leftovers()
@@ -350,7 +350,8 @@ class SummaryStore:
     def _remove_leftovers(self) -> None:
         """Delete what killed writers and superseded batches left; files that are not ours stay. Needs the lock."""
         live = set(self._index()["batches"])
-        if not has_batches(self.path / INDEX):  # an index of another store tells nothing of these files
+        # an index of another store, or one of two that differ, tells nothing of these files
+        if not has_batches(self.path / INDEX) or not has_copy(self.path / INDEX):
             return
         for path in sorted(self.path.iterdir()):
             ours = OURS.fullmatch(path.name)

@@ -101,7 +101,7 @@ class StoreFolder:
         return leftovers(self._of.leftovers(self.path), min_age)
 
     def remove(self, files: list[Leftover]) -> int:
-        """Delete such files.
+        """Delete such files, those that nobody needs still.
 
         Parameters
         ----------
@@ -114,7 +114,8 @@ class StoreFolder:
             Bytes that this frees.
         """
         with locked(self.path):
-            return removed(files)
+            needless = {own.file for own in self.leftovers(0.0)}
+            return removed([own for own in files if own.file in needless])
 
     def facts(self) -> dict[str, Any]:
         """What it has, for JSON.

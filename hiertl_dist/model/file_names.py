@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from ..frames.element_set import ElementSet
+from ..units import SYMBOLS
 
 ENDINGS: Final = (".solution.npz", ".params.txt")
 """Of the two files of a solution: all of it, and its parameters."""
@@ -13,8 +14,10 @@ ENDINGS: Final = (".solution.npz", ".params.txt")
 WHOLE: Final = ("model", "all_at_once")
 """What comes before these endings where it is no block."""
 
-_BLOCK: Final = re.compile(r"(?:[A-Z][a-z]?)+|[A-Z][a-z]?[0-9]*(?:-[A-Z][a-z]?[0-9]*)*")
+_BLOCK: Final = re.compile(r"(?:[A-Z][a-z]?)+|[A-Z][a-z]?[0-9]*(?:-[A-Z][a-z]?[0-9]*)+")
 """Names of blocks of elements and of labelled elements: a bead may be called anything, and a file of a user, too."""
+
+_ELEMENT: Final = re.compile(r"[A-Z][a-z]?")
 
 
 def result_of(name: str) -> str:
@@ -24,7 +27,8 @@ def result_of(name: str) -> str:
             stem = name.removesuffix(ending)
             if stem in WHOLE:
                 return stem
-            return ElementSet.parse(stem) if _BLOCK.fullmatch(stem) else ""
+            known = _BLOCK.fullmatch(stem) and SYMBOLS.issuperset(_ELEMENT.findall(stem))
+            return ElementSet.parse(stem) if known else ""
     return ""
 
 

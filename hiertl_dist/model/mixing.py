@@ -47,8 +47,7 @@ NEAR_WEIGHT: Final = 0.1
 """As many clusters are closer than lower blocks have met, with edges up to so many Å longer than their closest
 contacts, and count so much. Without them triplets of the model that ``init`` suggests for Mo, Nb, Ta, W fall by up to
 166 eV between the closest contacts and where the wall stops atoms; with a weight of 0.03 by up to 52 eV; from 0.1 on by
-7 to 9 eV, as far as pairs alone do. What is lost where lower blocks have met clusters is 1.5 % without, 1.8 % with 0.1
-and 2.4 % with 1, with which binary test errors are up to 1.5 times as large."""
+7 to 9 eV, as far as pairs alone do. What is lost elsewhere is 1.5 % without, 1.8 % with 0.1 and 2.4 % with 1."""
 
 NAMED: Final = 6
 """Types that a note names."""
@@ -324,17 +323,16 @@ def projection(
     basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: Mapping[Elements, Parameters]
 ) -> Projection:
     """What a type is made of where its functions are others than those of the terms; ``known``: models by type."""
-    distances, met = _sampled(basis, kind, terms, known)
-    target, parts = np.zeros(len(distances)), []
+    (distances, met), parts = _sampled(basis, kind, terms, known), []
+    target = np.zeros(len(distances))
     for term in terms:
         model = known[term.elements]
         lower = model.basis.type_named(term.elements)
         assert lower is not None
-        table = model.as_dict()
-        coefficients = [table[Column(lower.block, lower.elements, p)] for p in type_powers(lower)]
+        table, powers = model.as_dict(), type_powers(lower)
         own = term.factor * type_values(model.basis, lower, distances[:, _edge_places(term.atoms)])
         parts.append((lower, own))
-        target += own @ np.array(coefficients)
+        target += own @ np.array([table[Column(lower.block, lower.elements, p)] for p in powers])
     # what lower blocks say of clusters that they have not met may be of any size: none counts more than its share
     usual = np.linalg.norm(target[met]) / math.sqrt(max(int(met.sum()), 1))
     weights = np.where(met, 1.0, NEAR_WEIGHT * np.minimum(1.0, usual / np.maximum(np.abs(target), 1e-30)))
@@ -347,6 +345,8 @@ def _projected(
     """Coefficients of a type whose functions are nearest to those of the terms, and what they leave (RMS, relative)."""
     made = projection(basis, kind, terms, known)
     coefficients, met = made.solve(made.target), made.met
+    if not met.any():  # no cluster is within all cutoffs
+        return coefficients, 1.0
     left, size = np.linalg.norm((made.values @ coefficients - made.target)[met]), np.linalg.norm(made.target[met])
     return coefficients, float(left / size) if size else 0.0
 

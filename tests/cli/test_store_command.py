@@ -13,6 +13,7 @@ from job_files import job_frames, write_job
 from hiertl_dist import Dataset, open_summaries
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.executors import executor
+from hiertl_dist.files.claims import take_claim
 
 KINDS = {"rows": "design store", "summaries": "summary store", "data": "data set"}
 
@@ -128,6 +129,11 @@ def test_leftovers_go_and_young_ones_stay(folder, store):
     place = next((folder / "summaries").glob("*/index.json")).with_name("index.json.0123.partial")
     place.write_bytes(b"12")
     assert store("gc", folder / "summaries")[1]["files"] == []
+    claim = take_claim(place)  # a living writer has it locked
+    assert claim is not None
+    assert store("gc", folder / "summaries", "--min-age", 0)[1]["files"] == []
+    os.close(claim.descriptor)
+    place.write_bytes(b"12")
     code, own = store("gc", folder / "summaries", "--min-age", 0, "--dry-run")
     assert (own["bytes"], place.exists()) == (2, True)
     code, own = store("gc", folder / "summaries", "--min-age", 0)

@@ -520,6 +520,17 @@ def test_frames_that_are_there_under_another_name_are_told(tmp_path):
         Dataset.create(folder, frames, append=True, executor=runner)
 
 
+def test_an_index_that_lacks_parts_has_none_written_over(tmp_path):
+    folder, (a, b, c) = tmp_path / "d", (random_frames({kind: 2}) for kind in ("C", "N", "CN"))
+    create(folder, a)
+    stale = (folder / "dataset.json").read_bytes()
+    create(folder, b, append=True)
+    (folder / "dataset.json").write_bytes(stale)
+    expected = [f.digest for f in (*a, *b, *c)]
+    assert [f.digest for f in create(folder, c, append=True)] == expected
+    assert [f.digest for f in Dataset(folder)] == expected
+
+
 def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
     file, folder = tmp_path / "a.extxyz", tmp_path / "killed"
     file.write_text(text_of(random_frames({"C": 90, "CN": 160})))

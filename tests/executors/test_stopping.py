@@ -6,13 +6,15 @@ import os
 import pickle
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 import hiertl_dist.cli.commands
 from hiertl_dist.errors import HiertlError, StoppedBySignal
 from hiertl_dist.executors import InlineExecutor, SerialExecutor, stopping
-from hiertl_dist.executors.stopping import stopping_on_signals
+from hiertl_dist.executors.stopping import at_work, stopping_on_signals
+from hiertl_dist.files.locks import Waiting
 
 reached: list[int] = []
 
@@ -68,6 +70,13 @@ def test_work_that_is_complete_is_given_back_and_the_next_verb_stops() -> None:
     with pytest.raises(StoppedBySignal), stopping_on_signals():
         work()
     assert reached == [3]
+
+
+def test_waiting_for_another_run_is_stopped(tmp_path: Path) -> None:
+    with stopping_on_signals(), at_work():
+        kill_self()
+        with pytest.raises(StoppedBySignal):
+            Waiting("a lock", tmp_path / "nobody")
 
 
 def test_ignored_signals_stay_ignored_and_other_threads_are_left_alone() -> None:

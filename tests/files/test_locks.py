@@ -21,7 +21,7 @@ from synthetic import environment, small_basis
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.cli import health
 from hiertl_dist.cli.doctor import look
-from hiertl_dist.errors import HiertlError, LockError, StoreError
+from hiertl_dist.errors import HiertlError, LockError, StoppedBySignal, StoreError
 from hiertl_dist.files import locks
 from hiertl_dist.files.locks import HOLDER, holder, lock_trouble, locked
 from hiertl_dist.files.store_use import use_stores
@@ -91,6 +91,15 @@ def test_a_limit_on_waiting(held, wait):
         pass
     assert wait <= time.monotonic() - begin < wait + 1
     assert json.loads((folder / HOLDER).read_text())["pid"] == process.pid, "the holder's own word is left alone"
+
+
+def test_waiting_ends_where_somebody_asks_for_an_end(held, monkeypatch):
+    def stop():
+        raise StoppedBySignal("stopped by SIGUSR1")
+
+    monkeypatch.setattr(locks, "_asked_while_waiting", [stop])
+    with pytest.raises(StoppedBySignal), locked(held[0]):
+        pass
 
 
 def test_a_holder_that_died_holds_nothing(held, caplog):

@@ -308,6 +308,27 @@ def test_batches_whose_index_is_lost_are_not_taken_for_leftovers(store):
         SummaryStore.create(store.path, SETTINGS)
 
 
+@pytest.mark.parametrize("batches", [0, 1])
+def test_an_index_that_lacks_batches_deletes_none(store, batches):
+    """An older index, as of a backup, or of a writer that was killed between the copy and the index."""
+    for number in range(batches):
+        store.add(*batch(number + 1))
+    stale = (store.path / "index.json").read_bytes()
+    for number in range(batches, 3):
+        store.add(*batch(number + 1))
+    before, ids = files(store.path), [b.id for b in store.batches()]
+    (store.path / "index.json").write_bytes(stale)
+    assert [b.id for b in SummaryStore.open(store.path).batches()] == ids
+    SummaryStore.create(store.path, SETTINGS)
+    assert files(store.path) == before
+    (store.path / "index.json").write_bytes(stale)
+    store.add(*batch(9))
+    assert {b.id for b in store.batches()} > set(ids)
+    # a copy that is behind counts for nothing
+    (store.path / "index.json.copy").write_bytes(stale)
+    assert {b.id for b in store.batches()} > set(ids)
+
+
 # ---- killed writers and several of them
 
 
