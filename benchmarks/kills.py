@@ -70,12 +70,17 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 }
 VICTIMS: Final[dict[str, tuple[str, ...]]] = {
     "serial": ("main KILL", "main TERM", "main USR1"),
-    "processes": ("main KILL", "group KILL", "main TERM", "group USR1", "worker KILL", "all workers KILL"),
-    "dask": ("main KILL", "group KILL", "main USR1", "worker KILL", "all workers KILL"),
-    CLUSTER: ("main KILL", "main TERM", "worker KILL", "nanny KILL", "nanny TERM", "all nannies KILL"),
+    "processes": ("main KILL", "group KILL", "main TERM", "group USR1", "group TERM", "worker KILL",
+                  "all workers KILL"),
+    "dask": ("main KILL", "group KILL", "main USR1", "group USR1", "group TERM", "worker KILL",
+             "all workers KILL"),
+    CLUSTER: ("main KILL", "main TERM", "everyone TERM", "worker KILL", "nanny KILL", "nanny TERM", "all nannies KILL"),
     "mpi": ("rank KILL", "launcher KILL", "group KILL", "launcher TERM", "launcher USR1", "rank USR1", "rank TERM"),
 }
 """By executor, what is killed with which signal."""
+
+OF_ITS_OWN: Final = ("--output", "results-of-another")
+"""Where two commands run at once, the one that is killed shares stores with the other, but not this."""
 
 WORKERS: Final = {"serial": (1,), "processes": (2, 3), "dask": (1, 2), CLUSTER: (2,), "mpi": (2, 3)}
 
@@ -157,6 +162,11 @@ class Truth:
     pieces: int
     files: dict[str, str]
 
+    @property
+    def folders(self) -> set[str]:
+        """In which its files are."""
+        return {name.partition("/")[0] for name in self.files}
+
 
 def case_of(seed: int, number: int, executors: Sequence[str]) -> Case:
     """A case, from its seed and number; every victim has its turn with every command."""
@@ -185,7 +195,7 @@ def digests(place: Path) -> dict[str, str]:
     made: dict[str, str] = {}
     for path in sorted(p for p in place.rglob("*") if not p.is_dir()):
         name = str(path.relative_to(place))
-        if path.name == ".lock" or "/earlier_" in name or name == "input.toml":
+        if path.name == ".lock" or "/earlier_" in name or name.startswith(("input.toml", OF_ITS_OWN[1])):
             continue
         content = _without_own(path.name.removesuffix(".copy"), path.read_bytes())
         made[name] = hashlib.sha256(content).hexdigest()
@@ -230,6 +240,8 @@ def allowed(kill: Kill, hit: bool) -> tuple[int, ...]:
     name, _, number = kill.victim.rpartition(" ")
     if not hit:
         return (0,)
+    if name == "everyone":
+        return (75, 0)
     if name in ("worker", "all workers", "nanny", "all nannies"):
         return (0, 1)
     if number == "KILL":
@@ -284,7 +296,8 @@ def run_case(case: Case, slot: Slot, truth: Truth) -> Outcome:
     words = COMMANDS[case.command]
     code, other = 1, None
     for kill in case.kills:
-        running = slot.start(words, place, kill.executor, kill.workers, marker)
+        own = (*words, *OF_ITS_OWN) if case.at_once and "results" in truth.folders else words
+        running = slot.start(own, place, kill.executor, kill.workers, marker)
         if case.at_once:
             other = slot.start(words, place, *case.last, marker)
         hit = wait_for_moment(running, kill, slot, truth.pieces) and running.send(kill.victim, kill.pick)
@@ -435,10 +448,12 @@ def markdown(record: dict[str, Any]) -> str:
 
 def _row(name: str, own: list[dict[str, Any]]) -> list[Any]:
     kills = sum(c["killed"] for c in own)
+    alone = [c for c in own if not c["at_once"]]
     alike = sum(not any(w.startswith(("differs", "missing")) for w in c["wrong"]) for c in own)
     return [
         name, len(own), kills, sum(len(c["ends"]) > 0 and c["killed"] == 0 for c in own), alike,
-        f"{sum(c['again'] for c in own) / max(1, kills):.2f}", max(c["again"] for c in own),
+        f"{sum(c['again'] for c in alone) / max(1, sum(c['killed'] for c in alone)):.2f}",
+        max((c["again"] for c in alone), default=None),
         f"{max(c['longest'] for c in own):.1f}", sum(bool(c["wrong"]) for c in own),
     ]  # fmt: skip
 

@@ -142,7 +142,7 @@ class Running:
         """Send a signal, as in ``"worker KILL"``; False where there is no such process."""
         name, _, number = victim.rpartition(" ")
         own = self._targets(name)
-        if own and not name.startswith(("all", "group")):
+        if own and not name.startswith(("all", "group", "everyone")):
             own = [own[pick % len(own)]]
         for process in own:
             with suppress(psutil.NoSuchProcess):
@@ -164,6 +164,8 @@ class Running:
         if self.cluster is None:
             return [p for p in below if _is_worker(p)]
         nannies = self.cluster.nannies()
+        if name == "everyone":  # as a queue does at its time limit
+            return [main, *below, *nannies, *(p for n in nannies for p in n.children())]
         return nannies if name.endswith(("nanny", "nannies")) else [
             p for n in nannies for p in n.children() if _is_worker(p)
         ]  # fmt: skip
