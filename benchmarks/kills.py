@@ -1,15 +1,15 @@
-"""Commands whose processes are killed at random moments and started again: the same bits, and nothing left behind?
+"""Commands that are killed at random moments and started again: the same bits, and nothing left behind?
 
-Assemblies, imports, summaries, streamed fits with checkpoints and searches of frames of ``cn_pbe`` (shipped), as commands
-with small, slowed pieces (``kills_command.py``). In each case processes are killed once or twice: the command itself,
-all of its processes, its workers, the workers or nannies of a dask cluster that was there before, ranks or the launcher
-of MPI; with SIGKILL, SIGTERM or SIGUSR1; when a random number of pieces have begun, before the first, or after the
-last. In some cases two commands run on one folder at once, one of them is killed, and the other has to complete the
+Assemblies, imports, summaries, streamed fits with checkpoints and searches of frames of ``cn_pbe`` (shipped), as
+commands with small, slowed pieces (``kills_command.py``). In each case processes are killed once or twice: the command
+itself, all of its processes, its workers, the workers or nannies of a dask cluster that was there before, ranks or the
+launcher of MPI; with SIGKILL, SIGTERM or SIGUSR1; when a random number of pieces have begun, before the first, or after
+the last. In some cases two commands run on one folder at once, one of them is killed, and the other has to complete the
 work. A command that does not end with 0 is started again with another executor and another number of workers.
 What is there in the end, all files of it, is compared with what the executor "serial" makes undisturbed.
 
-``python benchmarks/kills.py [--toy] [--out FOLDER] [--number 200] [--minutes 30] [--seed 0] [--first 0]``: it ends with 1
-where something went wrong. A case is repeated by its seed and number: ``--first NUMBER --number 1``.
+``python benchmarks/kills.py [--toy] [--out FOLDER] [--number 200] [--minutes 30] [--seed 0] [--first 0]``: it ends with
+1 where something went wrong. A case is repeated by its seed and number: ``--seed SEED --first NUMBER --number 1``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 NUMBER: Final = 200
 MINUTES: Final = 30.0
-AT_ONCE: Final = 2
+AT_ONCE: Final = 3
 """Cases that run at the same time."""
 
 LIMIT: Final = 100.0
@@ -68,12 +68,19 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "fit, streamed": ("fit", "input.toml", "--no-keep-rows"),
     "search": ("search", "input.toml", "--no-plot"),
 }
+OF_WORKERS: Final = ("worker KILL", "all workers KILL")
 VICTIMS: Final[dict[str, tuple[str, ...]]] = {
     "serial": ("main KILL", "main TERM", "main USR1"),
-    "processes": ("main KILL", "group KILL", "main TERM", "group USR1", "group TERM", "worker KILL",
-                  "all workers KILL"),
-    "dask": ("main KILL", "group KILL", "main USR1", "group USR1", "group TERM", "worker KILL",
-             "all workers KILL"),
+    "processes": (
+        "main KILL",
+        "group KILL",
+        "main TERM",
+        "group USR1",
+        "group TERM",
+        "worker KILL",
+        "all workers KILL",
+    ),
+    "dask": ("main KILL", "group KILL", "main USR1", "group USR1", "group TERM", *OF_WORKERS),
     CLUSTER: ("main KILL", "main TERM", "everyone TERM", "worker KILL", "nanny KILL", "nanny TERM", "all nannies KILL"),
     "mpi": ("rank KILL", "launcher KILL", "group KILL", "launcher TERM", "launcher USR1", "rank USR1", "rank TERM"),
 }
@@ -279,6 +286,7 @@ def end_of(running: Running, codes: Sequence[int], what: str, outcome: Outcome) 
     outcome.longest = max(outcome.longest, running.seconds)
     outcome.ends.append(f"{what}: {code}")
     said = running.said()
+    running.log.close()
     outcome.said += f"-- {what}: exit code {code} after {running.seconds:.1f} s\n{said}\n"
     if code not in codes:
         outcome.wrong.append(f"exit code {code}: {what}")
@@ -367,8 +375,10 @@ def truth_of(command: str, slot: Slot, folder: Path) -> Truth:
     make_place(place)
     slot.pieces.unlink(missing_ok=True)
     running = slot.start(COMMANDS[command], place, "serial", 1, f"{place}")
-    if running.process.wait() != 0:
-        raise RuntimeError(running.said())
+    code, said = running.process.wait(), running.said()
+    running.log.close()
+    if code != 0:
+        raise RuntimeError(said)
     return Truth(len(set(slot.begun())), digests(place))
 
 
@@ -442,7 +452,8 @@ def markdown(record: dict[str, Any]) -> str:
         by[f"first kill: {first['executor']}, {first['victim']}"].append(case)
     by["two at once"] = [c for c in cases if c["at_once"]]
     by["all"] = cases
-    head = ["", "cases", "kills", "came too late", "alike", "pieces again, a kill", "most", "longest run, s", "went wrong"]
+    figures = ["cases", "kills", "came too late", "alike", "pieces again, a kill", "most", "longest run, s"]
+    head = ["", *figures, "went wrong"]
     return table(head, [_row(name, own) for name, own in by.items() if own]) + "\n\nExit codes: " + _codes(cases)
 
 
@@ -466,7 +477,8 @@ def _codes(cases: list[dict[str, Any]]) -> str:
             what, _, code = end.rpartition(": ")
             executor, _, rest = what.partition(" × ")
             counts[f"{executor}, {rest.partition(', ')[2]}"][code] += 1
-    return "; ".join(f"{w}: {', '.join(f'{c} ({n})' for c, n in own.items())}" for w, own in sorted(counts.items())) + "."
+    told = (f"{w}: {', '.join(f'{c} ({n})' for c, n in own.items())}" for w, own in sorted(counts.items()))
+    return "; ".join(told) + "."
 
 
 BENCHMARK = Benchmark("kills", "Processes killed at random moments, and started again otherwise.", run, markdown)

@@ -110,7 +110,7 @@ class Slot:
             started += ["--executor", executor, "--workers", str(workers)]
         if executor == "mpi":
             started = [*mpi_words(workers), *started]
-        log = tempfile.TemporaryFile(dir=self.folder)
+        log = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115  the command's, as long as it is asked
         process = subprocess.Popen(
             started, cwd=place, env=self.env | {CASE: marker}, stdin=subprocess.DEVNULL, stdout=log,
             stderr=subprocess.STDOUT, start_new_session=True,

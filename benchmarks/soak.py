@@ -1,4 +1,4 @@
-"""Assemblies, fits and summaries again and again with the same executors: do memory, files and threads stay as they are?
+"""Assemblies, fits and summaries again and again with the same executors: do memory, files and threads stay flat?
 
 One process with an executor of worker processes and a dask cluster of its own. In each round one of them, in turn,
 assembles a design store, fits all blocks from it and from streamed rows, and summarises into a summary store, in a new
@@ -34,6 +34,7 @@ from hiertl_dist import Basis, FitSettings, HierarchyOptions, assemble, executor
 if TYPE_CHECKING:
     from hiertl_dist import Frame
     from hiertl_dist.executors.base import Executor
+    from hiertl_dist.fitting.hierarchy import HierarchyFit
 
 MINUTES: Final = 30.0
 WARM: Final = 3
@@ -59,10 +60,14 @@ def one_round(frames: list[Frame], basis: Basis, runner: Executor, folder: Path)
     streamed = fit_hierarchy(frames, basis, options=HierarchyOptions(settings), executor=runner)
     summarise(frames, basis, folds=3, summaries=folder / "summaries", executor=runner)
     shutil.rmtree(folder)
-    both = [b"".join(f.solution.parameters.coefficients.tobytes() for f in fit.fits.values()) for fit in (kept, streamed)]
-    if both[0] != both[1]:
+    made, other = (_coefficients(fit) for fit in (kept, streamed))
+    if made != other:
         raise RuntimeError("kept and streamed rows gave other coefficients")
-    return both[0]
+    return made
+
+
+def _coefficients(fit: HierarchyFit) -> bytes:
+    return b"".join(own.solution.parameters.coefficients.tobytes() for own in fit.fits.values())
 
 
 def state(process: psutil.Process) -> dict[str, int]:
@@ -124,8 +129,11 @@ def markdown(record: dict[str, Any]) -> str:
             name = f"{who}: {key}{', MB' * (key == 'memory')}"
             rows.append([name, *(figure(own[k] / unit, 4) for k in ("first", "last", "most", "hourly"))])
     rounds = record["rounds"]
-    text = f"{len(rounds)} rounds in {rounds[-1]['seconds'] / 60.0:.1f} minutes, {record['frames']} frames; all of them gave the same coefficients."
-    return f"{text}\n\n" + table(["", "first quarter", "last quarter", "most", "an hour"], rows)
+    long = f"{rounds[-1]['seconds'] / 60.0:.1f} minutes"
+    text = f"{len(rounds)} rounds in {long}, {record['frames']} frames"
+    return f"{text}; all of them gave the same coefficients.\n\n" + table(
+        ["", "first quarter", "last quarter", "most", "an hour"], rows
+    )
 
 
 BENCHMARK = Benchmark("soak", "Memory, open files and threads over many rounds with the same executors.", run, markdown)
