@@ -242,8 +242,11 @@ def damage(place: Path) -> Iterator[str]:
 # ---- one case
 
 
-def allowed(kill: Kill, hit: bool) -> tuple[int, ...]:
-    """Exit codes that a command may have that was killed so; the launcher of MPI passes on how ranks died."""
+def allowed(kill: Kill, hit: bool, early: bool = False) -> tuple[int, ...]:
+    """Exit codes that a command may have that was killed so, perhaps before its first piece.
+
+    The launcher of MPI passes on how ranks died.
+    """
     name, _, number = kill.victim.rpartition(" ")
     if not hit:
         return (0,)
@@ -255,8 +258,7 @@ def allowed(kill: Kill, hit: bool) -> tuple[int, ...]:
         return tuple(range(1, 256)) if kill.executor == "mpi" and name == "rank" else (-9, 137)
     code = {"TERM": 15, "USR1": 10}[number]
     # before the handlers are there, the signal ends it
-    early = (-code, 128 + code, code) if kill.moment < 0 or kill.executor == "mpi" else ()
-    return (75, 0, *early)
+    return (75, 0, *((-code, 128 + code, code) if early or kill.executor == "mpi" else ()))
 
 
 def wait_for_moment(running: Running, kill: Kill, slot: Slot, total: int) -> bool:
@@ -308,11 +310,12 @@ def run_case(case: Case, slot: Slot, truth: Truth) -> Outcome:
         running = slot.start(own, place, kill.executor, kill.workers, marker)
         if case.at_once:
             other = slot.start(words, place, *case.last, marker)
+        early = kill.moment < 0 or len(set(slot.begun())) == truth.pieces
         hit = wait_for_moment(running, kill, slot, truth.pieces) and running.send(kill.victim, kill.pick)
         outcome.kills += hit
         if running.cluster is not None and kill.pick % 2:  # else a command finds fewer workers, or none
             running.cluster.restore()
-        code = end_of(running, allowed(kill, hit), f"{kill.executor} × {kill.workers}, {kill.victim}", outcome)
+        code = end_of(running, allowed(kill, hit, early), f"{kill.executor} × {kill.workers}, {kill.victim}", outcome)
         if code == 0:
             break
     what = f"{case.last[0]} × {case.last[1]}, last"
