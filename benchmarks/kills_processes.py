@@ -23,7 +23,7 @@ COMMAND: Final = "kills_command.py"
 CASE: Final = "KILLS_CASE"
 """The variable by which the processes of a case are known."""
 
-WORKER_WAIT: Final = 30
+WORKER_WAIT: Final = 60
 """Seconds that a command waits for a worker of the cluster where there is none."""
 
 CLUSTER: Final = "dask cluster"

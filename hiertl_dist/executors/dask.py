@@ -18,6 +18,7 @@ from hiertl_dist.executors.base import Call, ClusterFailed, cores
 from hiertl_dist.executors.cluster_watch import address_of, scheduler_gone
 from hiertl_dist.executors.dask_crew import DaskCrew
 from hiertl_dist.executors.dask_options import (
+    FEW_MESSAGES,
     NEEDS_BOKEH,
     DaskOptions,
     PerformanceReport,
@@ -223,6 +224,7 @@ QUIET: Final = {
     # dask has every 64 KiB that are let go given back to the system, which clears them again for the next array
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(2**26),
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(2**26),
+    **FEW_MESSAGES,  # of the scheduler's too, which is in this process
 }  # fmt: skip
 """Settings of a cluster of our own."""
 

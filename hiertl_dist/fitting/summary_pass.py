@@ -199,6 +199,7 @@ def reduced_once(
                 left = ask(runner, partial(todo_of_pass, place, batches, usable, names, how), what="look again")
                 todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
+        before = 0 if kept is None else len(kept.passes)
         # what energies lack is for views to say
         zeros = energy_terms(todo, basis, names, frozen, missing="zero").zeros
         energies = EnergyTerms(zeros_as_stored(zeros, batches))
@@ -213,7 +214,7 @@ def reduced_once(
             if fresh:
                 settings = store_settings(basis, names, how, frozen, policy)
                 writing = partial(_write, settings, fresh, RecordsOfFrames(todo, shares), left.replaced)
-                ask(runner, partial(writing, Path(summaries)), what=f"write {summaries}")
+                ask(runner, partial(_settle, writing, Path(summaries), kept, before), what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
 
@@ -347,6 +348,13 @@ def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[
     own_groups = {g: r for g, r in groups.items() if g.elements == elements.elements}
     zeros = {e: x for e, x in source.energies.zeros.items() if e in elements.elements}
     return _Fresh(elements, blocks, segments, tiles, own_groups, plan.ranges[elements], notes, zeros)
+
+
+def _settle(writing: Callable[[Path], None], path: Path, kept: Checkpoints | None, before: int) -> None:
+    """Write a pass, and delete its checkpoints in the same breath: no later run would, which has nothing to reduce."""
+    writing(path)
+    if kept is not None:
+        kept.discard_since(before)
 
 
 def _write(

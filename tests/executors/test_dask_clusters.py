@@ -269,6 +269,7 @@ def test_remote_workers_and_a_scheduler_that_is_killed(tmp_path: Path, monkeypat
         ) as worker:
             try:
                 with executor("dask", options=DaskOptions(scheduler=address, worker_wait=60.0)) as made:
+                    assert made.client.scheduler_comm.recent_message_log.maxlen == 16
                     made.run(partial(tasks.write, made.shared_folder(Path())), range(3), what="write")
                     assert {p.name for p in Path().iterdir() if p.suffix == ""} >= {f"written-{i}" for i in range(3)}
                     assert not list((tmp_path / "there").glob("written*"))
