@@ -243,7 +243,7 @@ def damage(place: Path) -> Iterator[str]:
 
 
 def allowed(kill: Kill, hit: bool, early: bool = False) -> tuple[int, ...]:
-    """Exit codes that a command may have that was killed so, perhaps before its first piece.
+    """Exit codes that a command may have that was killed so, perhaps before its first piece, or while it leaves.
 
     The launcher of MPI passes on how ranks died.
     """
@@ -310,7 +310,8 @@ def run_case(case: Case, slot: Slot, truth: Truth) -> Outcome:
         running = slot.start(own, place, kill.executor, kill.workers, marker)
         if case.at_once:
             other = slot.start(words, place, *case.last, marker)
-        early = kill.moment < 0 or len(set(slot.begun())) == truth.pieces
+        # or after its last, when its results are written and it leaves
+        early = not 0 <= kill.moment <= 1 or len(set(slot.begun())) == truth.pieces
         hit = wait_for_moment(running, kill, slot, truth.pieces) and running.send(kill.victim, kill.pick)
         outcome.kills += hit
         if running.cluster is not None and kill.pick % 2:  # else a command finds fewer workers, or none

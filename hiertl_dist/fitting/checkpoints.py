@@ -70,7 +70,6 @@ class Checkpoints:
                 self.folder, len(others), others[0],
             )  # fmt: skip
 
-
     def discard_since(self, first: int) -> None:
         """Delete what the passes have left there, but for so many at first, and say nothing."""
         for one in self.passes[first:]:

@@ -154,6 +154,7 @@ def summarise(
     )  # fmt: skip
 
 
+# long: one step after the other, each asked of one process
 def reduced_once(
     frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
     summaries: str | Path | None, store: str | Path | None, frozen: Sequence[Parameters], policy: InnerPolicy,
@@ -213,8 +214,8 @@ def reduced_once(
         if summaries is not None:
             if fresh:
                 settings = store_settings(basis, names, how, frozen, policy)
-                writing = partial(_write, settings, fresh, RecordsOfFrames(todo, shares), left.replaced)
-                ask(runner, partial(_settle, writing, Path(summaries), kept, before), what=f"write {summaries}")
+                writing = partial(_write, settings, fresh, RecordsOfFrames(todo, shares), left.replaced, Path(summaries))
+                ask(runner, partial(_settle, writing, kept, before), what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
 
@@ -350,9 +351,9 @@ def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[
     return _Fresh(elements, blocks, segments, tiles, own_groups, plan.ranges[elements], notes, zeros)
 
 
-def _settle(writing: Callable[[Path], None], path: Path, kept: Checkpoints | None, before: int) -> None:
+def _settle(writing: Callable[[], None], kept: Checkpoints | None, before: int) -> None:
     """Write a pass, and delete its checkpoints in the same breath: no later run would, which has nothing to reduce."""
-    writing(path)
+    writing()
     if kept is not None:
         kept.discard_since(before)
 
