@@ -104,4 +104,7 @@ WAYS_ON: Final = (
     "with another folder: below [store] path each basis has one that is named by its digest"
 )
 
-REPAIR: Final = "hiertl-dist assemble --verify (in Python assemble with verify=True) computes damaged tiles again"
+REPAIR: Final = (
+    "hiertl-dist assemble --verify (in Python assemble with verify=True) computes damaged tiles again; "
+    "'hiertl-dist store check' says what else is damaged"
+)

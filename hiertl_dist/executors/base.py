@@ -28,6 +28,7 @@ import psutil
 from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.progress import Progress, progress
+from hiertl_dist.executors.shared_folders import remove_dead_tokens
 from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
 from hiertl_dist.executors.trees import NOWHERE, Node
 from hiertl_dist.files.paths import local_path
@@ -340,7 +341,9 @@ class Executor(ABC):
         LaunchError
             Some workers see another folder or none: which, and where they run. Nothing was written then.
         """
-        return local_path(path, what).absolute()
+        folder = local_path(path, what).absolute()
+        remove_dead_tokens(folder)  # of a dask client before, whatever works now
+        return folder
 
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from hiertl_dist.executors.pool import Stopped
+from hiertl_dist.executors.stopping import stop_requested
 from hiertl_dist.text.words import count_text
 
 SECONDS_BETWEEN_LOOKS: Final = 1.0
@@ -126,6 +127,8 @@ class Watch:
     def _idle_for(self, seconds: float) -> str:
         """Why there is no use in waiting after nothing was done for some seconds; nothing if there is."""
         workers = self._workers
+        if not workers and stop_requested():
+            return f"there is no worker any more, and {stop_requested()} asks for an end"
         if not workers:
             return "" if seconds <= self._worker_wait else (
                 f"for {seconds:.0f} s there has been no worker at the dask scheduler {self._address}"

@@ -18,6 +18,7 @@ from hiertl_dist.executors.base import Call, ClusterFailed, cores
 from hiertl_dist.executors.cluster_watch import address_of, scheduler_gone
 from hiertl_dist.executors.dask_crew import DaskCrew
 from hiertl_dist.executors.dask_options import (
+    FEW_MESSAGES,
     NEEDS_BOKEH,
     DaskOptions,
     PerformanceReport,
@@ -29,7 +30,7 @@ from hiertl_dist.executors.dask_options import (
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, PoolExecutor
 from hiertl_dist.executors.shared_folders import Token, leave_token, refusal, unseen
-from hiertl_dist.executors.stopping import deaf_to_signals
+from hiertl_dist.executors.stopping import deaf_to_signals, starting_deaf
 from hiertl_dist.text.display import cut, listed
 
 Answer = TypeVar("Answer")
@@ -130,6 +131,8 @@ class DaskExecutor(PoolExecutor):
         if self._cluster is not None or (folder in self._tokens and self._tokens[folder].is_there()):
             return folder
         self._require_scheduler()
+        if (before := self._tokens.pop(folder, None)) is not None:  # its file is gone
+            before.remove()
         token = leave_token(folder)
         try:
             answers: dict[str, Any] = self._asked(lambda: self._client.run(unseen, token, on_error="return"))
@@ -221,6 +224,7 @@ QUIET: Final = {
     # dask has every 64 KiB that are let go given back to the system, which clears them again for the next array
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(2**26),
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(2**26),
+    **FEW_MESSAGES,  # of the scheduler's too, which is in this process
 }  # fmt: skip
 """Settings of a cluster of our own."""
 
@@ -238,7 +242,7 @@ def _own_cluster(workers: int, options: DaskOptions) -> tuple[Any, Any]:
     quiet = {k: v for k, v in QUIET.items() if k.startswith("distributed.nanny") or not watched}
     security = own_security() if options.encrypted else None
     try:
-        with dask.config.set(quiet):
+        with dask.config.set(quiet), starting_deaf():
             cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,

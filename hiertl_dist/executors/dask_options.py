@@ -23,6 +23,9 @@ WORKER_WAIT: Final = 600.0
 
 SECONDS_TO_CONNECT: Final = 30.0
 
+FEW_MESSAGES: Final = {"distributed.admin.low-level-log-length": 16}
+"""Dask keeps the last thousand messages that it sent, for its developers: with all items that are in them."""
+
 NEEDS_BOKEH: Final = (
     "dask's dashboard and its performance report are drawn by bokeh, which is not there: "
     'pip install "hiertl-dist[dashboard]"'
@@ -142,6 +145,7 @@ def connect(options: DaskOptions) -> Any:
     MissingFileError
         A file of TLS is not there.
     """
+    import dask
     from distributed import Client
     from distributed.security import Security
 
@@ -156,7 +160,8 @@ def connect(options: DaskOptions) -> Any:
     if security is None and speaks_tls(address):
         raise LaunchError(f"the dask scheduler {address} wants TLS: give its address as tls://…, with {', '.join(TLS)}")
     try:
-        return Client(address, security=security, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+        with dask.config.set(FEW_MESSAGES):
+            return Client(address, security=security, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ssl.SSLError, TypeError, ValueError, RuntimeError) as error:
         reason = f"{type(error).__name__}: {error}"
         files = "" if security is None else f"; are {', '.join(TLS)} of the authority that made the scheduler's?"

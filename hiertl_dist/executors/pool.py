@@ -140,15 +140,20 @@ def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | Non
     """Have the crew do the jobs and those that follow from them.
 
     After a fault no more are started, and the rest is seen to its end, as far as there is one; so it is where a signal
-    asks for an end, and then StoppedBySignal is raised if there was more to do.
+    asks for an end, and then StoppedBySignal is raised if there was more to do: also where workers are lost, for a
+    signal to all of a job's processes ends those of a cluster that was there before.
     """
     faults: list[tuple[Node, Fault]] = []
     try:
         _drive(crew, jobs, ended, faults)
     except Stopped as stopped:
         if not faults:
+            if name := stop_requested():
+                raise stopped_by(name) from None
             stopped.nodes = tuple(sorted(crew.flying()))
             raise
+    if faults and all(fault.lost for _, fault in faults) and (name := stop_requested()):
+        raise stopped_by(name)
     return faults
 
 

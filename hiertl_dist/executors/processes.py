@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
-from hiertl_dist.executors.stopping import deaf_to_signals
+from hiertl_dist.executors.stopping import deaf_to_signals, starting_deaf
 
 _DIED = "the process died (killed from outside, out of memory, a crash in compiled code)"
 
@@ -76,13 +76,14 @@ class _ProcessCrew(Crew):
     def start(self, job: Job) -> None:
         keep_in = self._folder.name if self._keep else None
         work = functools.partial(_answer, str(self._calls), job.call, job.args, keep_in)
-        pool = self._idle.pop() if self._idle else _pool_of_one()
-        try:
-            future = pool.submit(work)
-        except futures.BrokenExecutor:  # died while it had nothing to do, between verbs
-            pool.shutdown()
-            pool = _pool_of_one()
-            future = pool.submit(work)
+        with starting_deaf():
+            pool = self._idle.pop() if self._idle else _pool_of_one()
+            try:
+                future = pool.submit(work)
+            except futures.BrokenExecutor:  # died while it had nothing to do, between verbs
+                pool.shutdown()
+                pool = _pool_of_one()
+                future = pool.submit(work)
         self._flying[future] = job, pool
 
     def wait(self) -> list[Done]:

@@ -17,14 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from hiertl_dist.errors import LaunchError
+from hiertl_dist.files.claims import is_open_there, remove_partials, try_lock
 from hiertl_dist.files.locks import LOCK
 from hiertl_dist.text.display import listed
 
 SEEN: Final = f"{LOCK}.seen-"
 """What names of such files begin with: as locks do, which whoever looks into a folder passes over."""
+
+ABOVE: Final = 3
+"""So many folders of a path may not have been there when a token of it was left."""
+
+_locked: dict[str, int] = {}
+"""By name, descriptors of this process's tokens: who looks for those of the dead asks for their locks."""
 
 SECONDS_TO_APPEAR: Final = 5.0
 """What a network file system may take to show a new file elsewhere."""
@@ -61,6 +66,8 @@ class Token:
         if self.name:
             with suppress(OSError):
                 self.file.unlink()
+            if (descriptor := _locked.pop(self.name, None)) is not None:
+                os.close(descriptor)
 
     def is_there(self) -> bool:
         """Whether the folder can still be known by it."""
@@ -68,27 +75,36 @@ class Token:
 
 
 def leave_token(folder: Path) -> Token:
-    """Leave a token in a folder, or in the nearest one above that is there."""
+    """Leave a token in a folder, or in the nearest one above that is there; it is locked as long as it is of use."""
     wanted = folder.absolute()
+    remove_dead_tokens(wanted)
     place = next(p for p in (wanted, *wanted.parents) if p.is_dir())
-    host = platform.node()
-    _remove_leftovers(place, host)
-    name = f"{SEEN}{host}-{os.getpid()}-{uuid.uuid4().hex}"
-    try:
-        with (place / name).open("x", encoding="utf-8") as stream:
-            stream.write(name)
-    except OSError:  # read-only, no permission, a full disk: who has to write there will say so
-        return Token(wanted, place, listing=_listing(place))
-    return Token(wanted, place, name)
+    while True:
+        name = f"{SEEN}{platform.node()}-{os.getpid()}-{uuid.uuid4().hex}"
+        try:
+            descriptor = os.open(place / name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except OSError:  # read-only, no permission, a full disk: who has to write there will say so
+            return Token(wanted, place, listing=_listing(place))
+        try:
+            with suppress(OSError):  # a file system without locks: then nobody removes it
+                try_lock(descriptor)
+            os.write(descriptor, name.encode())
+            is_there = is_open_there(place / name, descriptor)
+        except OSError:
+            os.close(descriptor)
+            (place / name).unlink(missing_ok=True)
+            return Token(wanted, place, listing=_listing(place))
+        if is_there:
+            _locked[name] = descriptor
+            return Token(wanted, place, name)
+        os.close(descriptor)  # another process took it for one of the dead before it was locked
 
 
-def _remove_leftovers(place: Path, host: str) -> None:
-    """Remove tokens of processes of this host that are no more."""
-    with suppress(OSError):
-        for path in place.glob(f"{SEEN}{host}-*"):
-            pid = path.name.removeprefix(f"{SEEN}{host}-").partition("-")[0]
-            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-                path.unlink(missing_ok=True)
+def remove_dead_tokens(wanted: Path) -> None:
+    """Remove what clients that were killed have left in a folder that is to be shared, or above where it was not."""
+    for place in (wanted, *list(wanted.parents)[:ABOVE]):
+        with suppress(OSError):
+            remove_partials(place, f"{SEEN}*")
 
 
 def _listing(place: Path) -> str:

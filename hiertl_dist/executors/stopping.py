@@ -129,11 +129,30 @@ def stopping_on_signals() -> Iterator[None]:
         (_request.name, _request.since), _request.at_once = outer, False
 
 
+@contextmanager
+def starting_deaf() -> Iterator[None]:
+    """Where processes are started that work for this one: what is sent to the whole group meanwhile waits.
+
+    They, and threads that are started here, have the signals blocked from their first moment, before they can be
+    :func:`deaf_to_signals`; Python's own process that keeps track of semaphores, for good: SIGUSR1 would end it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def deaf_to_signals() -> None:
     """For processes that work for another: what is sent to the whole group is for that one to act upon."""
     if threading.current_thread() is threading.main_thread():
         for number in STOPPING:
             signal.signal(number, signal.SIG_IGN)
+        if hasattr(signal, "pthread_sigmask"):  # what they start in turn is as they would have it
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
 def _say(line: str) -> None:

@@ -61,10 +61,7 @@ class Checkpoints:
 
     def discard(self) -> None:
         """Delete what the passes that have used it left there; what other passes left is told of."""
-        for one in self.passes:
-            shutil.rmtree(one, ignore_errors=True)
-        with suppress(OSError):  # something else is there, or nothing
-            self.folder.rmdir()
+        self.discard_since(0)
         others = sorted(p.parent.name for p in self.folder.glob(f"*/{HEAD}"))
         if others:
             _log.warning(
@@ -72,6 +69,13 @@ class Checkpoints:
                 "frames or settings; delete them if nobody goes on with those",
                 self.folder, len(others), others[0],
             )  # fmt: skip
+
+    def discard_since(self, first: int) -> None:
+        """Delete what the passes have left there, but for so many at first, and say nothing."""
+        for one in self.passes[first:]:
+            shutil.rmtree(one, ignore_errors=True)
+        with suppress(OSError):  # something else is there, or nothing
+            self.folder.rmdir()
 
 
 def checkpoints_in(given: Checkpoints | str | Path | None) -> Checkpoints | None:

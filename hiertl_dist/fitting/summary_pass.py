@@ -154,6 +154,7 @@ def summarise(
     )  # fmt: skip
 
 
+# long: one step after the other, each asked of one process
 def reduced_once(
     frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
     summaries: str | Path | None, store: str | Path | None, frozen: Sequence[Parameters], policy: InnerPolicy,
@@ -197,6 +198,7 @@ def reduced_once(
                 left = ask(runner, partial(todo_of_pass, place, batches, usable, names, how), what="look again")
                 todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
+        before = 0 if kept is None else len(kept.passes)
         # what energies lack is for views to say
         energies = EnergyTerms(zeros_as_stored(energy_terms(todo, basis, names, frozen, missing="zero").zeros, batches))
         if len(todo):
@@ -210,7 +212,7 @@ def reduced_once(
             if fresh:
                 records = RecordsOfFrames(todo, shares)
                 writing = partial(_write, settings, fresh, records, left.replaced, Path(summaries))
-                ask(runner, writing, what=f"write {summaries}")
+                ask(runner, partial(_settle, writing, kept, before), what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
 
@@ -351,6 +353,13 @@ def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[
     own_groups = {g: r for g, r in groups.items() if g.elements == elements.elements}
     zeros = {e: x for e, x in source.energies.zeros.items() if e in elements.elements}
     return _Fresh(elements, blocks, segments, tiles, own_groups, plan.ranges[elements], notes, zeros)
+
+
+def _settle(writing: Callable[[], None], kept: Checkpoints | None, before: int) -> None:
+    """Write a pass, and delete its checkpoints in the same breath: no later run would, which has nothing to reduce."""
+    writing()
+    if kept is not None:
+        kept.discard_since(before)
 
 
 def _write(

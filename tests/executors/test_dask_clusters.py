@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import queue
 import re
 import shutil
@@ -175,11 +176,16 @@ def test_a_folder_is_known_by_what_is_left_in_it(tmp_path: Path, monkeypatch: py
     assert unseen(replace(token, place=tmp_path / "x"), seconds=0.0) == f"there is no folder {tmp_path / 'x'}"
     (tmp_path / "other").mkdir()
     assert unseen(replace(token, place=tmp_path / "other"), seconds=0.0) == "that folder is another one"
-    left = tmp_path / token.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")
-    left.touch()  # by a process that was killed
+    left = tmp_path / token.name.replace(platform.node(), "elsewhere")
+    left.touch()  # by a process that was killed, so that it is not locked any more
     second = leave_token(store)
     assert not left.exists()
+    left.touch()
+    store.mkdir(parents=True)  # as another run does
+    executor("serial").shared_folder(store)
+    assert not left.exists()
     assert token.is_there()
+    assert unseen(token) == ""
     token.remove()
     second.remove()
     assert not list(tmp_path.glob(".lock*"))
@@ -187,8 +193,9 @@ def test_a_folder_is_known_by_what_is_left_in_it(tmp_path: Path, monkeypatch: py
     def refuse(*args: Any, **options: Any) -> None:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(Path, "open", refuse)
-    unwritten = leave_token(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        unwritten = leave_token(tmp_path)
     assert (unwritten.name, unseen(unwritten)) == ("", "")
     (tmp_path / "more").touch()
     assert unseen(unwritten, seconds=0.0) == "that folder has other contents"
@@ -262,6 +269,7 @@ def test_remote_workers_and_a_scheduler_that_is_killed(tmp_path: Path, monkeypat
         ) as worker:
             try:
                 with executor("dask", options=DaskOptions(scheduler=address, worker_wait=60.0)) as made:
+                    assert made.client.scheduler_comm.recent_message_log.maxlen == 16
                     made.run(partial(tasks.write, made.shared_folder(Path())), range(3), what="write")
                     assert {p.name for p in Path().iterdir() if p.suffix == ""} >= {f"written-{i}" for i in range(3)}
                     assert not list((tmp_path / "there").glob("written*"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,8 +14,11 @@ import pytest
 
 import hiertl_dist.cli.commands
 from hiertl_dist.errors import HiertlError, StoppedBySignal
-from hiertl_dist.executors import InlineExecutor, SerialExecutor, stopping
-from hiertl_dist.executors.stopping import at_work, stopping_on_signals
+from hiertl_dist.executors import InlineExecutor, Node, SerialExecutor, stopping
+from hiertl_dist.executors.base import Fault
+from hiertl_dist.executors.cluster_watch import Watch
+from hiertl_dist.executors.pool import Crew, Done, Job, Stopped, drive
+from hiertl_dist.executors.stopping import at_work, starting_deaf, stopping_on_signals
 from hiertl_dist.files.locks import Waiting
 
 reached: list[int] = []
@@ -96,6 +101,74 @@ def test_ignored_signals_stay_ignored_and_other_threads_are_left_alone() -> None
     thread.start()
     thread.join()
     assert reached == [True]
+
+
+MASK = "import signal; print(sorted(s.name for s in signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
+
+
+def test_processes_that_start_do_not_hear_what_is_sent_to_all_and_this_one_hears_it_afterwards() -> None:
+    def start() -> str:
+        return subprocess.run([sys.executable, "-c", MASK], capture_output=True, text=True, check=True).stdout.strip()
+
+    def start_deaf() -> None:
+        with starting_deaf():
+            kill_self()
+            assert stopping.stop_requested() == ""
+            assert start() == "['SIGTERM', 'SIGUSR1']"
+        reached.append(1)
+
+    with pytest.raises(StoppedBySignal), stopping_on_signals():
+        start_deaf()
+    assert reached == []
+    assert start() == "[]"
+
+
+class LostCrew(Crew):
+    """A signal reaches all processes of a job: the worker is lost, or the whole cluster."""
+
+    def __init__(self, name: str, cluster: bool) -> None:
+        self.name, self.cluster, self.job = name, cluster, None
+
+    def capacity(self) -> int:
+        return 1
+
+    def start(self, job: Job) -> None:
+        self.job = job
+
+    def wait(self) -> list[Done]:
+        if self.name:
+            stopping._request.hear(getattr(signal, self.name), None)
+        if self.cluster:
+            raise Stopped("no worker")
+        return [Done(self.job, fault=Fault("died", "", lost=True))]
+
+    def fetch(self, handle: object) -> object:
+        return handle
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+def test_workers_that_the_signal_ended_are_no_fault(cluster: bool) -> None:
+    jobs = [Job(Node(0, 1), 0, (), "it")]
+    with pytest.raises(StoppedBySignal, match="SIGUSR1"), stopping_on_signals(), stopping.at_work():
+        drive(LostCrew("SIGUSR1", cluster), iter(jobs), lambda *_: None)
+    if cluster:
+        with pytest.raises(Stopped):
+            drive(LostCrew("", cluster), iter(jobs), lambda *_: None)
+    else:
+        ((_, fault),) = drive(LostCrew("", cluster), iter(jobs), lambda *_: None)
+        assert fault.lost
+
+
+def test_a_cluster_without_workers_is_not_waited_for_where_an_end_is_asked_for() -> None:
+    watch = object.__new__(Watch)
+    watch._workers, watch._worker_wait, watch._departed, watch._address = {}, 600.0, [], "tcp://there"
+    assert watch._idle_for(5.0) == ""
+    with stopping_on_signals(), stopping.at_work():
+        kill_self()
+        assert "SIGUSR1 asks for an end" in watch._idle_for(5.0)
 
 
 def test_it_travels() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import signal
 
 import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
@@ -11,9 +13,10 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.design_matrix.planning import make_plan
-from hiertl_dist.errors import StoreError
+from hiertl_dist.errors import StoppedBySignal, StoreError
 from hiertl_dist.executors import SerialExecutor, TaskFailed
-from hiertl_dist.fitting import leaves, row_pass
+from hiertl_dist.executors.stopping import stopping_on_signals
+from hiertl_dist.fitting import leaves, row_pass, summary_pass
 from hiertl_dist.fitting.checkpoints import Checkpoints, PassFolder
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
 from hiertl_dist.fitting.reduction import reduce_rows
@@ -94,6 +97,22 @@ def test_a_pass_that_was_cut_goes_on_with_the_same_bits(tmp_path, reduced, caplo
     assert not folder.exists(), "what is complete needs them no more"
     assert way(folder) == expected
     assert not folder.exists()
+
+
+def test_a_signal_while_summaries_are_written_leaves_no_checkpoints(tmp_path, monkeypatch):
+    folder, store, write = tmp_path / "kept", tmp_path / "summaries", summary_pass._write
+
+    def writing(*arguments):
+        assert list(folder.glob("*/*.range"))
+        write(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(summary_pass, "_write", writing)
+    with pytest.raises(StoppedBySignal), stopping_on_signals():
+        summarise(FRAMES, BASIS, folds=Folds(2), summaries=store, executor=SERIAL, checkpoint=folder)
+    again = summarise(FRAMES, BASIS, folds=Folds(2), summaries=store, executor=SERIAL, checkpoint=folder)
+    assert len(again.groups) == len(in_memory())
+    assert not folder.exists(), "the second run has nothing to reduce, and knows of no pass"
 
 
 def test_what_is_damaged_or_not_its_own_is_computed_again(tmp_path, reduced, caplog):
@@ -207,7 +226,7 @@ def test_the_size_of_ranges(tmp_path, monkeypatch, caplog):
     assert range_size([1.0] * 1000, 2, 10**6, 10**9, kept) == 8, "of ten seconds"
     assert range_size([20.0] * 10, 2, 10**6, 10**9, kept) == 1
     assert range_size([0.5] * 1000, 100, 10**6, 10**9, kept) == 2, "four for each worker"
-    assert range_size([0.4] * 100000, 10**4, 10**6, 10**9, kept) == 32, "a scheduler with ten thousand workers"
+    assert range_size([0.4] * 100000, 10**4, 1000, 10**9, kept) == 32, "a scheduler with ten thousand workers"
     assert range_size([1.0] * 1000, 2, 10**6, 10**6, kept) == 2, "what a worker has room for"
     assert range_size([1.0] * 1000, 2, 10**6, -5, kept) == 1
     monkeypatch.setattr(row_pass, "free_disk", lambda _: 10**7)

@@ -465,6 +465,7 @@ def test_a_kill_at_any_step_leaves_nothing_of_a_pass_or_all_of_it(tmp_path, what
     do(whole)
     expected = files(whole)
     assert len(SummaryStore.open(whole).batches()) >= {"first": 3, "frames": 6, "columns": 3}[what]
+    everything = [b.id for b in SummaryStore.open(whole).batches()]
     nothing = [] if what == "first" else [b.id for b in SummaryStore.open(start).batches()]
     seen, finished, last = [], False, 0
     while not finished:
@@ -482,7 +483,8 @@ def test_a_kill_at_any_step_leaves_nothing_of_a_pass_or_all_of_it(tmp_path, what
             index = (folder / "index.json").read_bytes()
             seen.append(index == expected["index.json"])
             if not seen[-1]:
-                assert [b.id for b in store.batches()] == nothing
+                # the copy of the index, which is written first, may have all of it already
+                assert [b.id for b in store.batches()] in (nothing, everything)
                 assert what == "first" or index == (start / "index.json").read_bytes()
         do(folder)
         # superseded files may stay where the kill was after the write of the index; a writer removes them
