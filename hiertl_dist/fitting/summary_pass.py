@@ -213,8 +213,8 @@ def reduced_once(
             fresh = _reduce(plan, frozen, store, runner, memory, more, energies, kept)
         if summaries is not None:
             if fresh:
-                settings = store_settings(basis, names, how, frozen, policy)
-                writing = partial(_write, settings, fresh, RecordsOfFrames(todo, shares), left.replaced, Path(summaries))
+                settings, records = store_settings(basis, names, how, frozen, policy), RecordsOfFrames(todo, shares)
+                writing = partial(_write, settings, fresh, records, left.replaced, Path(summaries))
                 ask(runner, partial(_settle, writing, kept, before), what=f"write {summaries}")
             return _with_strangers(open_summaries(summaries, basis), strangers)
     return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
