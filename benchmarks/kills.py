@@ -250,8 +250,6 @@ def allowed(kill: Kill, hit: bool, early: bool = False) -> tuple[int, ...]:
     name, _, number = kill.victim.rpartition(" ")
     if not hit:
         return (0,)
-    if name == "everyone":
-        return (75, 0)
     if name in ("worker", "all workers", "nanny", "all nannies"):
         return (0, 1)
     if number == "KILL":

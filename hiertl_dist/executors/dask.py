@@ -32,6 +32,7 @@ from hiertl_dist.executors.pool import Crew, PoolExecutor
 from hiertl_dist.executors.shared_folders import Token, leave_token, refusal, unseen
 from hiertl_dist.executors.stopping import deaf_to_signals, starting_deaf
 from hiertl_dist.text.display import cut, listed
+from hiertl_dist.text.words import count_text
 
 Answer = TypeVar("Answer")
 
@@ -55,6 +56,8 @@ class DaskExecutor(PoolExecutor):
     LaunchError
         When a cluster is to be started and the script that is run has no ``if __name__ == "__main__":``; when nobody
         answers at the address of ``options``.
+    ClusterFailed
+        When the local cluster does not start.
     ModuleNotFoundError
         When ``options`` want what bokeh draws, or temporary certificates, and bokeh or cryptography is not there.
     ValueError
@@ -261,9 +264,15 @@ def _own_cluster(workers: int, options: DaskOptions) -> tuple[Any, Any]:
             plugin.setup = _deafen  # also of workers that start later in the place of others
             client.register_plugin(plugin, name="hiertl-deaf-to-signals")
             return cluster, client
-    except Exception:
+    except Exception as error:
         if unguarded():
             raise LaunchError(message()) from None
+        if isinstance(error, RuntimeError | OSError):  # a worker was killed or had no memory, a port was refused
+            reason = f"{type(error).__name__}: {error.__cause__ or error}"
+            raise ClusterFailed(
+                f"a local dask cluster of {count_text(workers, 'worker')} did not start: {reason}; nothing has been "
+                "computed: try again, with fewer workers where memory is short"
+            ) from error
         raise
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import distributed
 import pytest
 from distributed import Client, LocalCluster
 from distributed.security import Security
@@ -214,6 +215,15 @@ def threads() -> Iterator[Client]:
         Client(cluster, set_as_default=False) as client,
     ):  # fmt: skip
         yield client
+
+
+def test_a_local_cluster_that_does_not_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**how: Any) -> None:
+        raise RuntimeError("Nanny failed to start.") from RuntimeError("Nanny failed to start worker process")
+
+    monkeypatch.setattr(distributed, "LocalCluster", refuse)
+    with pytest.raises(ClusterFailed, match=r"of 2 workers did not start: .*start worker process; nothing has been"):
+        executor("dask", workers=2)
 
 
 def test_workers_that_see_another_folder_are_named(
