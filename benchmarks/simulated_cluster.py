@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hiertl_dist.executors.base import Node
-from hiertl_dist.executors.dask import JOBS_PER_THREAD
+from hiertl_dist.executors.dask_crew import JOBS_PER_THREAD
 from hiertl_dist.executors.shares import fair_runs
+from hiertl_dist.executors.trees import Node
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

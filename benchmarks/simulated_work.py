@@ -15,7 +15,7 @@ import numpy as np
 
 from hiertl_dist.design_matrix.fit_costs import ENTRY_SECONDS
 from hiertl_dist.design_matrix.planning import SEGMENT_ROWS, TILE_BYTES
-from hiertl_dist.executors.base import Node, tree
+from hiertl_dist.executors.trees import Node, tree
 from hiertl_dist.fitting.leaves import cut_leaves
 
 if TYPE_CHECKING:
