@@ -7,6 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -218,7 +219,11 @@ def read_index(path: str | Path) -> DatasetIndex:
         raise MissingFileError(
             f"{folder}: expected a data set (a folder with {INDEX}, made by hiertl-dist import), found none{there}"
         ) from error
-    return _parsed(folder, (status.st_mtime_ns, status.st_size, status.st_ino))
+    stamp = [status.st_mtime_ns, status.st_size, status.st_ino]
+    with suppress(FileNotFoundError):  # of the copy too, which may be the one that counts
+        status = copy_of(folder / INDEX).stat()
+        stamp += [status.st_mtime_ns, status.st_size, status.st_ino]
+    return _parsed(folder, tuple(stamp))
 
 
 @lru_cache(maxsize=8)

@@ -243,12 +243,13 @@ def _prepare(
     numbers = store.prepare(specs, chunk_rows, frames=frames, groups=groups, provenance=_provenance())
     for spec in (s for s in specs if (s.array, s.key) in missing):
         ledger = store.ledger_path(spec.array, spec.key)
-        # looked at again: another run may have completed the tile meanwhile
-        if ledger.exists() and store.missing([spec]):
-            with locked(path), write_errors(path):  # who claims a tile whose ledger is there takes it for complete
-                if store.missing([spec]):
-                    ledger.unlink(missing_ok=True)
-            repaired.append(f"{ledger}: it is no ledger entry of this tile; the tile is computed again")
+        if not ledger.exists():
+            continue
+        with locked(path), write_errors(path):
+            if not store.missing([spec]):  # another run has completed the tile meanwhile
+                continue
+            ledger.unlink()  # who claims a tile whose ledger is there takes it for complete
+        repaired.append(f"{ledger}: it is no ledger entry of this tile; the tile is computed again")
     return missing, store.layout(), numbers, repaired
 
 

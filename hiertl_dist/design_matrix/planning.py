@@ -131,15 +131,15 @@ class Plan(Shown, card=plan_card):
         """Bytes of the arrays, padding of last chunks included."""
         return sum(size for _, _, size in self._array_bytes())
 
-    def _array_bytes(self) -> Iterator[tuple[str, str, int]]:
-        """Array, key and bytes of each tile."""
+    def _array_bytes(self) -> Iterator[tuple[str, Segment, int]]:
+        """Array, segment and bytes of each tile."""
         arrays = [
             (f"blocks/{n}", self.columns[n], [t.segment for t in self.tiles if t.block == n]) for n in self.blocks
         ]
         for array, columns, segments in [*arrays, *((f"labels/{a}", 1, list(self.segments)) for a in LABEL_ARRAYS)]:
             chunk = chunk_rows(max((s.rows for s in segments), default=1), columns)
             for s in segments:
-                yield array, s.key, -(-s.rows // chunk) * chunk * columns * 8
+                yield array, s, -(-s.rows // chunk) * chunk * columns * 8
 
     def missing_bytes(self, store: Path) -> int:
         """Of these bytes, those of tiles that a store does not have yet.
@@ -154,7 +154,7 @@ class Plan(Shown, card=plan_card):
         int
             Bytes that are to be written.
         """
-        return sum(size for array, key, size in self._array_bytes() if not ledger_file(store, array, key).exists())
+        return sum(size for array, s, size in self._array_bytes() if not ledger_file(store, array, s.key).exists())
 
     @property
     def worker_bytes(self) -> int:

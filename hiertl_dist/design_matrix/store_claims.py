@@ -74,8 +74,8 @@ def begin_run(store: Path) -> None:
                 'Wait for its end, or let this run compute what that one has not claimed: store.in_use = "join" '
                 "(--in-use join)"
             )
-        claim = take_claim(folder / f"{RUN}{uuid.uuid4().hex}")
-    assert claim is not None  # nobody knows the name
+        while (claim := take_claim(folder / f"{RUN}{uuid.uuid4().hex}")) is None:
+            continue  # somebody was just looking whether the new file is locked
     _runs.setdefault(store, []).append(claim)
 
 
@@ -139,8 +139,7 @@ def wait_for_others(store: Path, parts: Sequence[Sequence[tuple[str, str]]]) -> 
 def remove_leftovers(store: Path, layout: dict[str, Any]) -> int:
     """Delete what writers that died left: claims, and files that were half written. How many of these; needs the lock.
 
-    What the living write is locked by them, and stays. zarr's own files are written under the lock of the store, so
-    that none of them is of a living process.
+    What the living write is locked by them, and stays.
     """
     places = [store, *(store / p for p in PLACES)]
     folders = {f for place in places for f in (place, *(p for p in _listed(place) if p.is_dir()))}

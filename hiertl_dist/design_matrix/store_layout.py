@@ -11,8 +11,9 @@ Layout on disk::
     offsets/<digest>/    float64 (rows, 1): what a frozen model predicts for each row
     ledger/<array>/<tile>.json   written last, atomically: whose it is, rows and CRC32C of a complete tile
 
-A tile owns whole chunks, so no two writers share one and there are no locks; rows that pad its last chunk stay
-NaN (−1 in integer arrays). A missing chunk reads as NaN, so the ledger, not the array, says what is complete.
+A tile owns whole chunks, so no two writers share one: who computes it has claimed it (``store_claims.py``), and there
+are no other locks. Rows that pad its last chunk stay NaN (−1 in integer arrays). A missing chunk reads as NaN, so the
+ledger, not the array, says what is complete.
 """
 
 from __future__ import annotations

@@ -183,14 +183,6 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def flush_file(path: Path) -> None:
-    """Have a file that somebody else wrote, and its name, written to the disk, where that is wanted."""
-    if store_use().fsync and path.exists():
-        with path.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        flush_folder(path.parent)
-
-
 def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read: Iterable[Path] = ()) -> None:
     """Raise InputError where a file that is to be written is there already.
 
