@@ -46,7 +46,10 @@ def summary_faults(folder: Path) -> Iterator[Fault]:
         problems = [*_batch_problems(store, batch_id)]
         for file, problem, n_frames in problems:
             frames = f"the rows of its {n_frames} frames" if n_frames else "the rows of its frames"
-            remedy = f"its batch is taken out of the store, and {frames} are reduced again by the next summarise"
+            remedy = (
+                f"its batch is taken out of the store, and {frames} are reduced again by the next summarise, which may "
+                "draw other folds for them"
+            )
             yield Fault(file, problem, remedy, partial(_take_out, store, batch_id))
         if not problems:
             batches.append(read_batch(folder, batch_id))

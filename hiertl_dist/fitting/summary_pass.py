@@ -199,8 +199,9 @@ def reduced_once(
                 todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
         before = 0 if kept is None else len(kept.passes)
-        # what energies lack is for views to say
-        energies = EnergyTerms(zeros_as_stored(energy_terms(todo, basis, names, frozen, missing="zero").zeros, batches))
+        # of all frames, whichever batches are there; what energies lack is for views to say
+        terms = energy_terms(usable, basis, names, frozen, missing="zero")
+        energies = EnergyTerms(zeros_as_stored(terms.zeros, batches))
         if len(todo):
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=store)  # fmt: skip

@@ -447,6 +447,29 @@ def test_a_store_half_extended_says_so_and_is_mended(tmp_path):
 SMALL = small_basis((3, 2, 0))
 
 
+def test_batches_that_are_reduced_again_have_the_zeros_of_energies_that_they_had(tmp_path):
+    """Zeros are of all frames: those that are reduced now would tell others, for mixtures have an energy of their own."""
+
+    def labelled(frame):
+        counts = frame.species.count("C"), frame.species.count("N")
+        return replace(frame, energy=-100.0 * counts[0] - 200.0 * counts[1] - 40.0 * len(frame) * (0 not in counts))
+
+    frames = [labelled(f) for f in frames_of({"C": 3, "N": 3, "CN": 4})]
+    given = {"folds": Folds(2, seed=3), "executor": SERIAL, "summaries": tmp_path}
+
+    def zeros():
+        summarise(frames, SMALL, blocks=["C", "N", "CN"], **given)
+        return {b.elements: b.info["zeros"] for b in SummaryStore.open(tmp_path).batches()}
+
+    before = zeros()
+    for dropped in (["N", "CN"], ["C", "CN"], ["CN"]):
+        store = SummaryStore.open(tmp_path)
+        for batch in store.batches():
+            if batch.elements in dropped:
+                store.drop(batch.id)
+        assert zeros() == before
+
+
 @pytest.mark.parametrize("what", ["first", "frames", "columns"])
 def test_a_kill_at_any_step_leaves_nothing_of_a_pass_or_all_of_it(tmp_path, what):
     """A pass over three element sets, done again, has the folds and the bits of one that was never interrupted."""
