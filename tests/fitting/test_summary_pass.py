@@ -448,7 +448,7 @@ SMALL = small_basis((3, 2, 0))
 
 
 def test_batches_that_are_reduced_again_have_the_zeros_of_energies_that_they_had(tmp_path):
-    """Zeros are of all frames: those that are reduced now would tell others, for mixtures have an energy of their own."""
+    """Zeros are of all frames: those reduced now would tell others, for mixtures have an energy of their own."""
 
     def labelled(frame):
         counts = frame.species.count("C"), frame.species.count("N")
