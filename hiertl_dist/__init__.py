@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .io.fm_setup import read_fm_setup
     from .io.trajectories import iter_frames, read_frames
     from .jobs.input_file import Input
+    from .lammps_tables.tabulating import LammpsTables, tabulate
     from .library.adding import add_file as add_to_library
     from .library.checking import check_library
     from .library.entry import LibraryBlock
@@ -121,7 +122,8 @@ __all__ = [
     "FrameError",
     "HeldOut", "HierarchyFit", "HierarchyOptions", "HierarchyPosterior", "HiertlError", "HiertlWarning",
     "IncompleteStoreError",
-    "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
+    "InnerCutoffError", "Input", "InputError", "LabelSummary", "LammpsTables", "LaunchError", "LibraryBlock",
+    "LibrarySettings",
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
     "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
     "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "StoreUse",
@@ -135,7 +137,7 @@ __all__ = [
     "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
     "predict", "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select",
     "select_for_coverage", "solve", "stopping_on_signals", "suggest_input", "summarise", "summarise_labels", "survey",
-    "types_without_coefficients", "use_stores", "view",
+    "tabulate", "types_without_coefficients", "use_stores", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -179,6 +181,7 @@ _PLACES: Final = {
     "io.fm_setup": "read_fm_setup",
     "io.trajectories": "iter_frames read_frames",
     "jobs.input_file": "Input",
+    "lammps_tables.tabulating": "LammpsTables tabulate",
     "library.adding": "add_file=add_to_library",
     "library.checking": "check_library",
     "library.entry": "LibraryBlock",

@@ -16,6 +16,7 @@ from .polish_command import polish_parser
 from .probes_command import probes_parser
 from .store_command import store_parser
 from .store_options import add_store_options
+from .tabulate_command import tabulate_parser
 
 
 # long: a line for each option
@@ -101,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--blocks", nargs="+", help="only these blocks of the files, also of a single one")
     add_model_options(one)
     add_overwrite(one)
+    tabulate_parser(verbs, common)
     library_parser(verbs, common)
     store_parser(verbs, common)
     probes_parser(verbs, common)

@@ -79,6 +79,12 @@ def probes():
     return hd.reassigned_frames(frames(), "CN", 4)
 
 
+@cache
+def tables():
+    kinds = [t for t in BASIS.types if t.body < 4]
+    return hd.tabulate(hd.Model(hierarchy().model.parameters.with_types(kinds)), tolerance=0.1, missing="zero")
+
+
 def probe_rows():
     return hd.reduce_probes(probes().frames, BASIS, [hd.ElementSet("CN")], executor=SERIAL)
 
@@ -135,6 +141,7 @@ EXAMPLES = {
     "HierarchyOptions": lambda _: hd.HierarchyOptions(block_settings={b: hd.FitSettings() for b in ("C", "N", "CN")}),
     "LabelSummary": lambda _: hd.summarise_labels(frames()),
     "Input": lambda _: hd.Input(BASIS, data=({"path": "a.extxyz"},) * 5, block_fits={"CN": hd.FitSettings()}),
+    "LammpsTables": lambda _: tables(),
     "LibraryBlock": lambda folder: library(folder).find("CN"),
     "LibrarySettings": lambda folder: hd.LibrarySettings(folder, "PBE", "unknown", accept={"CN": ("theory",)}),
     "Model": lambda _: hierarchy().model,
@@ -192,6 +199,7 @@ RETURNED = {
     "md_frames": lambda _: moved(),
     "reassigned_frames": lambda _: probes(),
     "add_to_library": added,
+    "tabulate": lambda _: tables(),
     "assemble": assembly,
     "blocks_of": lambda _: hd.blocks_of(BASIS),
     "calibration": lambda _: hd.calibration(predicted(), frames()[-4:]),
