@@ -307,6 +307,9 @@ def make_plan(
     relevant = facts.of_sets({s for s, _ in wanted})
     used = np.flatnonzero(relevant & (facts.n_rows > 0))
     skip = policy == "skip_frame"
+    # kernels are loaded, or compiled, for it, and a compiler without memory ends the process
+    least = process_bytes() + (0 if executor is None else executor.overhead)
+    calls_at_once(least, "look at frames", executor=executor, memory=memory)
     scans = scan_frames(frames.take(used), basis, names, frozen, executor, needs=wanted, skip=skip)
     contacts = contacts_of(scans, basis, names, frozen)
     if scans.pairs and policy == "refuse":
