@@ -94,6 +94,7 @@ def set_apart(summary: RFactor, columns: Sequence[int] | npt.NDArray[np.integer]
     both[:, -1] = summary.r[:, n]
     before = column_norms(both[:, q : q + p])
     r = qr_triangle(both, overwrite=True)
+    del both  # squares of memory, as r would be if views of it were kept
     rows = summary.rows - q
     rest = np.array(r[q:, q:], order="F")
     # what rounding left of a column that F explains is no information
@@ -101,7 +102,8 @@ def set_apart(summary: RFactor, columns: Sequence[int] | npt.NDArray[np.integer]
     if len(rest) > (size := min(rows, p + 1)):  # a summary with more targets keeps more rows than one target needs
         rest = rest[:size]
     triangle = np.array(r[:q, :q], order="F")
-    return Apart(RFactor(rest, rows), free, others, span, undetermined, triangle, r[:q, q : q + p], r[:q, -1])
+    coupling, target = np.array(r[:q, q : q + p], order="F"), r[:q, -1].copy()
+    return Apart(RFactor(rest, rows), free, others, span, undetermined, triangle, coupling, target)
 
 
 def determined(columns: Matrix, rows: int) -> tuple[Matrix, Matrix]:

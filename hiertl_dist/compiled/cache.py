@@ -67,6 +67,11 @@ def is_compiled(dispatcher: Any) -> bool:
     return False
 
 
+def compiles_here(dispatcher: Any) -> bool:
+    """Whether this process has compiled a kernel, and so keeps the memory that its compiler took."""
+    return any(getattr(getattr(dispatcher, "stats", None), "cache_misses", {}).values())
+
+
 def keeps_kernels(dispatcher: Any) -> bool:
     """Whether there is a folder in which a kernel is kept once it is compiled."""
     return getattr(dispatcher, "_cache", None) is not None and dispatcher._cache.cache_path is not None

@@ -40,7 +40,7 @@ from .assembly_items import (
     offset_array,
     parts_of,
 )
-from .planning import Need, Plan, check_plan, make_plan
+from .planning import PART_BYTES, Need, Plan, check_plan, make_plan
 from .store import DesignStore
 from .store_checks import repair_store, store_faults
 from .store_claims import begin_run, claimed, end_run, remove_partials_of, wait_for_others
@@ -88,10 +88,6 @@ class Assembly(Shown, card=assembly_card):
     present: int
     by_others: int = 0
     repaired: tuple[str, ...] = ()
-
-
-PART_BYTES: Final = 4 * 2**20
-"""Rows of a tile go to the store in parts of whole frames of about this size, written while the next part is made."""
 
 
 # long: its parameters are documented
@@ -171,8 +167,7 @@ def assemble(
                 memory=memory,
                 store=store,
             )
-        else:
-            check_plan(plan, runner, memory=memory, store=store)
+        at_once = check_plan(plan, runner, memory=memory, store=store, tell=True)
         parts = list(parts_of(plan, frozen))
         specs = [spec for part in parts for spec in part.specs]
         listed = joined_frames([s.frames for s in plan.segments])
@@ -186,7 +181,8 @@ def assemble(
         if lacking:
             task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
                            policy=policy, frozen=tuple(frozen))  # fmt: skip
-            computed = _complete(lacking, layout, numbers_of(plan, numbers), task, Path(store), runner)
+            with runner.at_most(at_once):
+                computed = _complete(lacking, layout, numbers_of(plan, numbers), task, Path(store), runner)
     if repaired and launched_first():
         warnings.warn(f"{store}: it was damaged:\n  " + "\n  ".join(repaired), HiertlWarning, stacklevel=2)
     present = len(parts) - len(lacking)

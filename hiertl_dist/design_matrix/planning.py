@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import psutil
 
 from ..errors import InputError, ResourceError
 from ..evaluation.compiled_basis import never_active
@@ -23,10 +22,10 @@ from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of
 from ..text.cards import plan_card
 from ..text.display import Shown
-from ..text.words import count_text
 from .fit_costs import fit_seconds, fitted_together
 from .kept_summaries import kept_by_fits
 from .ledger import ledger_file
+from .resources import calls_at_once, process_bytes
 from .segments import Segment, cut_segments
 from .store_layout import LABEL_ARRAYS
 
@@ -52,8 +51,8 @@ CHUNK_BYTES: Final = 64 * 2**20
 SEGMENT_ROWS: Final = 8192
 """Nor has a segment more rows than this: narrow blocks still make enough tiles, a second's work with 487 columns."""
 
-PROCESS_BYTES: Final = 340 * 2**20
-"""What a worker needs without data: 193 MB bare, 338 MB with compiled kernels (``benchmarks/cn_dft_chain.py``)."""
+PART_BYTES: Final = 4 * 2**20
+"""Rows of a tile go to the store in parts of whole frames of about this size, written while the next part is made."""
 
 Need = tuple[ElementSet, ElementSet]
 """(element set of frames, block): rows of these frames are wanted in the columns of this block."""
@@ -158,8 +157,11 @@ class Plan(Shown, card=plan_card):
 
     @property
     def worker_bytes(self) -> int:
-        """Peak memory of a worker that assembles: two tiles; less where tiles of several frames are made in parts."""
-        return PROCESS_BYTES + 2 * max((t.nbytes for t in self.tiles), default=0)
+        """Peak memory of a worker that assembles: two parts of a tile, of which one is written while the other is made.
+
+        Dask's workers take some more, see :attr:`~hiertl_dist.executors.base.Executor.overhead`.
+        """
+        return process_bytes() + 2 * max(map(_part_bytes, self.tiles), default=0)
 
     @property
     def seconds(self) -> float:
@@ -212,6 +214,12 @@ class Plan(Shown, card=plan_card):
                 for s, v in self.ranges.items()
             },
         }  # fmt: skip
+
+
+def _part_bytes(tile: Tile) -> int:
+    """Bytes of the largest part of a tile, at most: a frame more than a part is to have."""
+    frame = int(tile.segment.frames.facts.n_rows.max(initial=0))
+    return min(tile.nbytes, PART_BYTES + 8 * tile.columns * frame)
 
 
 def all_needs(frames: Sequence[Frame], blocks: Collection[str], basis: Basis) -> set[Need]:
@@ -299,6 +307,9 @@ def make_plan(
     relevant = facts.of_sets({s for s, _ in wanted})
     used = np.flatnonzero(relevant & (facts.n_rows > 0))
     skip = policy == "skip_frame"
+    # kernels are loaded, or compiled, for it, and a compiler without memory ends the process
+    least = process_bytes() + (0 if executor is None else executor.overhead)
+    calls_at_once(least, "look at frames", executor=executor, memory=memory)
     scans = scan_frames(frames.take(used), basis, names, frozen, executor, needs=wanted, skip=skip)
     contacts = contacts_of(scans, basis, names, frozen)
     if scans.pairs and policy == "refuse":
@@ -314,17 +325,30 @@ def make_plan(
     return plan
 
 
+def check_disk(needed: int, what: str, disk: Path) -> None:
+    """Raise ResourceError, naming both numbers, where bytes that go to ``disk`` do not fit there."""
+    if needed > (free := free_disk(disk)):
+        raise ResourceError(
+            f"{what}: {needed / 2**20:.0f} MiB of disk needed at {disk}, {free / 2**20:.0f} MiB free; "
+            "keep_rows = false needs none"
+        )
+
+
 def check_plan(
-    plan: Plan, executor: Executor | None, *, memory: int | None = None, store: str | Path | None = None
-) -> None:
-    """Raise ResourceError, naming both numbers, if the assembly of a plan cannot fit; see :func:`make_plan`."""
+    plan: Plan, executor: Executor | None, *, memory: int | None = None, store: str | Path | None = None,
+    tell: bool = False,
+) -> int:  # fmt: skip
+    """How many tiles can be made at a time; raise ResourceError, naming both numbers, where not one fits.
+
+    See :func:`make_plan`; ``tell`` says it where they are fewer than workers.
+    """
     disk, needed = (None, 0) if store is None else (Path(store), plan.disk_bytes)
     if disk is not None and needed > free_disk(disk):
         needed = plan.missing_bytes(disk)  # it may be there already, wholly or in part
-    check_resources(
-        plan.worker_bytes, "assembly", workers=1 if executor is None else executor.workers,
-        memory=memory if memory is not None or executor is None else executor.memory(), disk=disk, disk_bytes=needed,
-    )  # fmt: skip
+    if disk is not None:
+        check_disk(needed, "assembly", disk)
+    peak = plan.worker_bytes + (0 if executor is None else executor.overhead)
+    return calls_at_once(peak, "assembly", executor=executor, memory=memory, items=len(plan.tiles), tell=tell)
 
 
 def _cut(
@@ -348,24 +372,3 @@ def _cut(
             nonzeros = int(scans.nonzeros[block][own].sum(dtype=np.int64))
             tiles.append(Tile(segment, block, columns[block], nonzeros, seconds))
     return tuple(segments), tuple(tiles)
-
-
-def check_resources(
-    needed: int, what: str, *, workers: int, memory: int | None = None, disk_bytes: int = 0, disk: Path | None = None
-) -> None:
-    """Raise ResourceError, naming both numbers, for a plan that cannot fit.
-
-    ``needed`` are peak bytes of each of some ``workers`` that share this machine's memory, of which they may take
-    ``memory`` together (default: what is available now); ``disk_bytes`` go to ``disk``.
-    """
-    available = psutil.virtual_memory().available if memory is None else memory
-    if needed * workers > available:
-        raise ResourceError(
-            f"{what}: {count_text(workers, 'worker')} × {needed / 2**20:.0f} MiB = {needed * workers / 2**20:.0f} MiB "
-            f"of memory needed, {available / 2**20:.0f} MiB available"
-        )
-    if disk is not None and disk_bytes > (free := free_disk(disk)):
-        raise ResourceError(
-            f"{what}: {disk_bytes / 2**20:.0f} MiB of disk needed at {disk}, {free / 2**20:.0f} MiB free; "
-            "keep_rows = false needs none"
-        )

@@ -15,18 +15,18 @@ import re
 import sys
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self, TextIO
 
 import cloudpickle  # type: ignore[import-untyped, unused-ignore]
-import psutil
 
 from hiertl_dist.errors import HiertlError, InputError
 from hiertl_dist.executors.blas_threads import one_thread
+from hiertl_dist.executors.memory import KnowsMemory
 from hiertl_dist.executors.progress import Progress, progress
 from hiertl_dist.executors.shared_folders import remove_dead_tokens
 from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
@@ -216,7 +216,7 @@ class Reporting:
         return re.sub(r"[^0-9A-Za-z]+", "-", words).strip("-")[:80] or "task"
 
 
-class Executor(ABC):
+class Executor(KnowsMemory, ABC):
     """Runs tasks and reduces their values; a context manager that gives back what it holds.
 
     Each calling process gets the same result, and the same bits from every executor. ``task``, ``leaf`` and
@@ -233,6 +233,7 @@ class Executor(ABC):
         if workers < 1:
             raise InputError(f"workers: expected at least 1, found {workers}")
         self._workers = workers
+        self._most: int | None = None
 
     @property
     def workers(self) -> int:
@@ -309,7 +310,7 @@ class Executor(ABC):
             fault = failed.fault.named(Node(0, 1), ["it"], str)
         raise task_failed(what, [fault])
 
-    def require_alike(self, digests: Callable[[], Sequence[str]], what: str) -> None:  # noqa: B027  one process is like itself
+    def require_alike(self, digests: Callable[[], Sequence[str]], what: str) -> None:  # one process is like itself
         """Make sure that all calling processes were given the same, such as frames, in the same order.
 
         Parameters
@@ -345,9 +346,21 @@ class Executor(ABC):
         remove_dead_tokens(folder)  # of a dask client before, whatever works now
         return folder
 
-    def memory(self) -> int:
-        """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
-        return int(psutil.virtual_memory().available)
+    def waiting(self, n: int) -> int:
+        """How many values of a reduction of n items a worker may have, at most, besides that which it makes.
+
+        Those of the left subtrees of the tree, which wait for the right ones.
+        """
+        return max(1, n).bit_length() - 1
+
+    @contextmanager
+    def at_most(self, calls: int) -> Iterator[None]:
+        """Make no more than so many calls at a time meanwhile, as :meth:`room_for` allows."""
+        before, self._most = self._most, calls
+        try:
+            yield
+        finally:
+            self._most = before
 
     def watch(self, items: Iterable[Any], what: str, number: Call | None = None) -> Generator[Any, None, None]:
         """The items one by one, under a progress bar as the verbs show it; each counts as ``number(item)``, or 1."""
@@ -360,7 +373,7 @@ class Executor(ABC):
         """The stream that a person reads: stdout on the one process that speaks for all, nowhere on the others."""
         return sys.stdout
 
-    def close(self) -> None:  # noqa: B027  most have something to give back, the serial one has not
+    def close(self) -> None:  # most have something to give back, the serial one has not
         """Give back workers and whatever else is held. More than once does no harm."""
 
     def __enter__(self) -> Self:
@@ -371,7 +384,7 @@ class Executor(ABC):
     ) -> None:
         self.close()
 
-    def _agree(self, n: int) -> None:  # noqa: B027  there is nothing to agree on for one calling process
+    def _agree(self, n: int) -> None:  # there is nothing to agree on for one calling process
         """Make sure that all calling processes were given as many items."""
 
     @abstractmethod

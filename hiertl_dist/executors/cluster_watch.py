@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+from hiertl_dist.executors.memory import memory_text
 from hiertl_dist.executors.pool import Stopped
 from hiertl_dist.executors.stopping import stop_requested
 from hiertl_dist.text.words import count_text
@@ -201,11 +202,6 @@ def scheduler_gone(client: Any, address: str) -> str:
     else:
         what = f"the client of the dask scheduler {address} is {client.status}, so the scheduler is gone or was left"
     return f"{what}. With a scheduler, workers and a client that are started anew, {KEPT}"
-
-
-def memory_text(size: int) -> str:
-    """A number of bytes: ``200 MiB``, ``3.5 GiB``."""
-    return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.3g} GiB"
 
 
 def _paused(known: tuple[str, Mapping[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, TypeVar
 from hiertl_dist.errors import HiertlWarning, InputError, LaunchError
 from hiertl_dist.executors.base import Call, ClusterFailed, cores
 from hiertl_dist.executors.cluster_watch import address_of, scheduler_gone
-from hiertl_dist.executors.dask_crew import DaskCrew
+from hiertl_dist.executors.dask_crew import JOBS_PER_THREAD, DaskCrew
 from hiertl_dist.executors.dask_options import (
     FEW_MESSAGES,
     NEEDS_BOKEH,
@@ -28,6 +28,7 @@ from hiertl_dist.executors.dask_options import (
     require_bokeh,
 )
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
+from hiertl_dist.executors.memory import fitting
 from hiertl_dist.executors.pool import Crew, PoolExecutor
 from hiertl_dist.executors.shared_folders import Token, leave_token, refusal, unseen
 from hiertl_dist.executors.stopping import deaf_to_signals, starting_deaf
@@ -65,6 +66,7 @@ class DaskExecutor(PoolExecutor):
     """
 
     name: ClassVar[str] = "dask"
+    overhead: ClassVar[int] = 40 * 2**20  # 22 MiB are dask's; memory that is let go stays where it is for a while
 
     def __init__(self, client: Any = None, workers: int | None = None, options: DaskOptions | None = None) -> None:
         self._options = DaskOptions() if options is None else options
@@ -107,10 +109,43 @@ class DaskExecutor(PoolExecutor):
         return max(1, sum(threads.values()))
 
     def memory(self) -> int:
-        """The smallest share of a thread, of what dask allows each worker, times their number."""
+        """The smallest share of a thread, of what dask lets each worker take, times their number.
+
+        Of a local cluster of its own no more than this machine has to spare.
+        """
+        share = self._share()
+        if share is None:
+            return super().memory()
+        together = share * self.workers
+        return together if self._cluster is None else min(together, super().memory())
+
+    def _share(self) -> int | None:
+        """Bytes that a thread of the smallest worker may take before dask pauses its worker, or kills it."""
+        import dask
+
         info = self._asked(lambda: self._client.scheduler_info(n_workers=-1))["workers"].values()
         limits = [w["memory_limit"] // max(1, w["nthreads"]) for w in info if w.get("memory_limit")]
-        return min(limits) * self.workers if limits else super().memory()
+        shares = (dask.config.get(f"distributed.worker.memory.{name}", False) for name in ("pause", "terminate"))
+        return int(min(limits) * next((s for s in shares if s), 1.0)) if limits else None
+
+    def room_for(self, needed: int, base: int, wanted: int, memory: int | None = None) -> int:
+        """As ``Executor.room_for``; no worker may take more than dask lets it, whatever there is for all together."""
+        share = self._share()
+        if share is not None and needed > share:
+            return 0
+        own = self.memory() if memory is None else memory
+        return fitting(needed, base, wanted, own)
+
+    def limits_text(self, memory: int | None = None) -> str:
+        """As ``Executor.limits_text``, and how much a thread of the smallest worker may take."""
+        text, share = super().limits_text(memory), self._share()
+        if share is None:
+            return text
+        return f"{text}; dask lets a thread of the smallest worker take {share / 2**20:.0f} MiB (of its memory_limit)"
+
+    def waiting(self, n: int) -> int:
+        """As ``Executor.waiting``; values of calls that have ended stay on their workers for a while, too."""
+        return min(n, super().waiting(n) + JOBS_PER_THREAD)
 
     def __repr__(self) -> str:
         whose = "a cluster that was there" if self._cluster is None else "a local cluster of its own"

@@ -21,10 +21,10 @@ from hiertl_dist.executors.cluster_watch import (
     SECONDS_FOR_GOODBYE,
     Watch,
     address_of,
-    memory_text,
     scheduler_gone,
 )
 from hiertl_dist.executors.dask_options import DaskOptions
+from hiertl_dist.executors.memory import memory_text
 from hiertl_dist.executors.pool import Crew, Done, Job, Stopped
 from hiertl_dist.executors.shared_folders import Token, require_seen
 from hiertl_dist.executors.trees import Node

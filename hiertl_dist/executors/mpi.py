@@ -72,6 +72,12 @@ class MPIExecutor(Executor):
         host.Free()
         return int(min(self._comm.allgather(share))) * self.workers
 
+    def room_for(self, needed: int, base: int, wanted: int, memory: int | None = None) -> int:
+        """As ``Executor.room_for``; all ranks work or none, and all come to the same."""
+        # asked for first: all ranks have to take part, and limits of processes may differ
+        room = super().room_for(needed, base, wanted, self.memory() if memory is None else memory)
+        return wanted if min(self._comm.allgather(room)) >= wanted else 0
+
     def __repr__(self) -> str:
         closed = ", closed" if self._comm is None else ""
         return f"MPIExecutor: rank {self._rank} of {self._workers}{closed}"

@@ -112,7 +112,7 @@ class PoolExecutor(Executor):
                 results[job.node.lo] = crew.fetch(handle)
                 bar.update()
 
-            faults = drive(crew, jobs, ended)
+            faults = drive(crew, jobs, ended, self._most)
         _raise_any(faults, items, reporting)
         return results
 
@@ -131,13 +131,15 @@ class PoolExecutor(Executor):
                     return None
                 return Job(parent, 1, tuple(handles.pop(child) for child in parent.children), merging)
 
-            faults = drive(crew, jobs, ended)
+            faults = drive(crew, jobs, ended, self._most)
             _raise_any(faults, items, reporting)
             return crew.fetch(handles[Node(0, len(items))])
 
 
-def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None]) -> list[tuple[Node, Fault]]:
-    """Have the crew do the jobs and those that follow from them.
+def drive(
+    crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None], most: int | None = None
+) -> list[tuple[Node, Fault]]:
+    """Have the crew do the jobs and those that follow from them, at most so many at a time.
 
     After a fault no more are started, and the rest is seen to its end, as far as there is one; so it is where a signal
     asks for an end, and then StoppedBySignal is raised if there was more to do: also where workers are lost, for a
@@ -145,7 +147,7 @@ def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | Non
     """
     faults: list[tuple[Node, Fault]] = []
     try:
-        _drive(crew, jobs, ended, faults)
+        _drive(crew, jobs, ended, faults, most)
     except Stopped as stopped:
         if not faults:
             if name := stop_requested():
@@ -158,13 +160,14 @@ def drive(crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | Non
 
 
 def _drive(
-    crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None], faults: list[tuple[Node, Fault]]
-) -> None:
+    crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None], faults: list[tuple[Node, Fault]],
+    most: int | None,
+) -> None:  # fmt: skip
     ready: list[Job] = []
     flying = 0
     stopped = ""
     while True:
-        while not faults and not stopped and flying < crew.capacity():
+        while not faults and not stopped and flying < min(crew.capacity(), most or flying + 1):
             job = ready.pop() if ready else next(jobs, None)
             if job is None:
                 break

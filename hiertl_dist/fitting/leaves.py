@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..algebra import Gram, RFactor, Summary
+from ..algebra.gram import BLOCK_ROWS
 from ..design_matrix.assembly import frozen_rows
 from ..design_matrix.assembly_items import block_array, offset_array
 from ..design_matrix.fit_costs import reduction_seconds
 from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
-from ..design_matrix.planning import PROCESS_BYTES
+from ..design_matrix.resources import process_bytes
 from ..design_matrix.segments import grouped_rows
 from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.frame_rows import rows_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..design_matrix.segments import Segment
     from ..design_matrix.store import DesignStore
     from ..evaluation.frame_rows import InnerPolicy
+    from ..executors.base import Executor
     from ..frames.element_set import ElementSet
     from ..frames.rows import Group
     from ..model.basis import Basis
@@ -169,16 +171,16 @@ def cut_leaves(segments: Sequence[Segment], width: int, parts: int = 1) -> list[
 
 
 def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int, method: str = "rfactor") -> int:
-    """Peak bytes of a worker that reduces: a leaf's buffers, its widest tile, two triangles and their merge.
+    """Peak bytes of a leaf's reduction beside those of its process: its buffers, its widest tile, and a triangle.
 
-    For ``"gram"`` no buffers, but a square for each group of rows in both of two values and in their merge.
+    For ``"gram"`` no buffers, but a square for each group of rows.
     """
     tile = max((s.rows for leaf in leaves for s in leaf), default=0)
     if method == "gram":
-        groups = len({g for leaf in leaves for s in leaf for g, _ in s.groups})
-        return PROCESS_BYTES + 8 * width * (2 * tile + 3 * groups * width)
+        groups = max((len({g for s in leaf for g, _ in s.groups}) for leaf in leaves), default=0)
+        return 8 * width * (tile + BLOCK_ROWS + groups * width)
     buffers = max((sum(s.rows for s in leaf) for leaf in leaves), default=0)
-    return PROCESS_BYTES + 8 * width * (buffers + 2 * tile + 3 * min(width, buffers))
+    return 8 * width * (buffers + tile + min(width, buffers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,33 +191,74 @@ class Cut:
     ----------
     leaves : list of tuple of Segment
         See :func:`cut_leaves`.
-    nbytes : int
-        Of a leaf, see :func:`leaf_bytes`: two summaries of its largest group and their merge are among them.
-    largest, held : int
-        Bytes of the summary of the largest group, and of those of all groups; 0 where ``nbytes`` has all.
+    width : int
+        Columns and targets.
+    sizes : tuple of int
+        Rows of each group.
+    method : {"rfactor", "gram"}
+        The kind of summaries.
     """
 
     leaves: list[tuple[Segment, ...]]
-    nbytes: int
-    largest: int
-    held: int
+    width: int
+    sizes: tuple[int, ...]
+    method: str
+
+    @property
+    def nbytes(self) -> int:
+        """Of a leaf, see :func:`leaf_bytes`."""
+        return leaf_bytes(self.leaves, self.width, self.method)
+
+    def values(self, number: int) -> int:
+        """Bytes, at most, of so many values of the reduction, each of other rows."""
+        if self.method == "gram":
+            return number * bytes_of_summaries(self.sizes, self.width, self.method)
+        return sum(8 * self.width * min(rows, number * self.width) for rows in self.sizes)
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the summary of the largest group."""
+        return bytes_of_summaries([max(self.sizes)], self.width, self.method)
 
 
 def cut_of(segments: Sequence[Segment], width: int, method: str = "rfactor") -> Cut:
     """The leaves of a pass over some segments, which have so many columns and targets."""
-    sizes = list(group_sizes(segments).values())
+    sizes = tuple(group_sizes(segments).values())
     # of a fit one, whatever its groups, so that these do not move its bits
     parts = 1 if segments[0].folds is None else max(1, sum(n >= width for n in sizes))
-    leaves = cut_leaves(segments, width, parts)
-    needed = leaf_bytes(leaves, width, method)
-    if method == "gram":
-        return Cut(leaves, needed, 0, 0)
-    return Cut(leaves, needed, bytes_of_summaries([max(sizes)], width), bytes_of_summaries(sizes, width))
+    return Cut(cut_leaves(segments, width, parts), width, sizes, method)
 
 
-def peak_bytes(cuts: Sequence[Cut]) -> int:
-    """Peak bytes of a worker of a pass: a leaf, and twice the summaries of all groups while these are merged."""
-    return max(c.nbytes - 2 * c.largest for c in cuts) + 2 * sum(c.held for c in cuts)
+def peak_bytes(cuts: Sequence[Cut], executor: Executor, ranges: int = 0) -> int:
+    """Peak bytes of a worker of a pass: in a leaf, or in a merge, while other values wait.
+
+    Parameters
+    ----------
+    cuts : sequence of Cut
+        The leaves of the pass.
+    executor : Executor
+        Who works.
+    ranges : int, default 0
+        Merges above a leaf within a range, where ranges of leaves are kept: values of so many wait, too.
+
+    Returns
+    -------
+    int
+        Of one that has all of the largest.
+    """
+    leaves = sum(len(c.leaves) for c in cuts)
+    waiting = min(executor.waiting(-(-leaves // 2**ranges)) + ranges, max(1, leaves).bit_length() + 1)
+    leaf = max(c.nbytes for c in cuts) + sum(c.values(waiting) for c in cuts)
+    merge = 0
+    if leaves > 1:  # of two values, or the last that waits and a new one, and what they are merged in; one is copied
+        values = sum(c.values(max(2, waiting + 1)) + c.values(1) for c in cuts)
+        merge = values + max(c.largest * (c.method == "rfactor") for c in cuts) + _kept_tile(cuts)
+    return process_bytes() + executor.overhead + max(leaf, merge)
+
+
+def _kept_tile(cuts: Sequence[Cut]) -> int:
+    """Bytes of the rows that are kept from leaf to leaf, see ``kept_array``."""
+    return max(8 * c.width * max(s.rows for leaf in c.leaves for s in leaf) for c in cuts)
 
 
 def leaf_cost(plan: Plan, source: RowSource) -> Callable[[Sequence[Segment]], float]:

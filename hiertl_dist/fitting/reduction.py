@@ -10,7 +10,8 @@ from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Final
 
 from ..algebra import Summary
-from ..design_matrix.planning import PROCESS_BYTES, check_resources
+from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
+from ..design_matrix.resources import check_resources, process_bytes
 from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group
@@ -36,15 +37,15 @@ if TYPE_CHECKING:
     from .checkpoints import Checkpoints
 
 SOLVE_SQUARES: Final = {
-    "none": 4.5, "ridge": 4.5, "lasso": 7.0, "elastic_net": 8.5, "adaptive_lasso": 8.5, "svd": 9.5,
-    "bayesian_ridge": 11.0, "ard": 12.0,
+    "none": 8.0, "ridge": 5.3, "lasso": 6.2, "elastic_net": 7.0, "adaptive_lasso": 7.0, "svd": 9.2,
+    "bayesian_ridge": 9.2, "ard": 10.2,
 }  # fmt: skip
-"""Squares of the width that combining and solving need; 3.1 (4.1 where columns depend on others), 4.1, 6.0, 7.0, 6.9
-with nearly all columns active, 9.0, 10.1 and 10.1 were measured, the summary of one large group included."""
+"""Squares of the width that combining and solving need beside the summaries of groups. Measured, with one-body columns
+set apart: 7.8 where columns depend on others, 5.1, 5.6, 5.9 and 5.1
+(6.9 with nearly all columns active), 9.0, 9.0 and 10.0."""
 
-EVIDENCE_SQUARES: Final = 16.0
-"""The same where weights are by evidence: 12.9 with ridge and 14.9 with Bayesian ridge were measured, the rows of three
-kinds included."""
+EVIDENCE_SQUARES: Final = 14.0
+"""The same where weights are by evidence: 10 with ridge and 12 with Bayesian ridge were measured."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -180,14 +181,17 @@ class Summaries(Shown, card=summaries_card):
         return reduce(lambda total, other: total.merge(other), (self.offset(g).scale(weights[g]) for g in used))
 
 
-def solve_bytes(width: int, regulariser: str | None = None, by_evidence: bool = False) -> int:
+def solve_bytes(
+    width: int, sizes: Sequence[int], regulariser: str | None = None, by_evidence: bool = False, method: str = "rfactor"
+) -> int:  # fmt: skip
     """Peak bytes of the worker that combines and solves, by kind of regulariser; where it is not said, the most.
 
-    ``by_evidence`` says whether weights are.
+    ``sizes`` are the numbers of rows of its groups, ``by_evidence`` says whether weights are, ``method`` how rows were
+    reduced.
     """
     squares = max(SOLVE_SQUARES.values()) if regulariser is None else SOLVE_SQUARES[regulariser]
     squares = EVIDENCE_SQUARES if by_evidence else squares
-    return PROCESS_BYTES + int(8 * squares * width**2)
+    return process_bytes() + int(8 * squares * width**2) + bytes_of_summaries(sizes, width, method)
 
 
 # long: its parameters are documented
@@ -262,9 +266,10 @@ def reduce_rows(
     )  # fmt: skip
     if not plan.segments:
         raise InputError(f"no rows to fit blocks {', '.join(names)} on")
-    memory = executor.memory() if memory is None else memory
-    solving = solve_bytes(source.width, regulariser, by_evidence)
-    check_resources(solving, f"solve of {source.width} columns", memory=memory, workers=1)
+    available = executor.memory() if memory is None else memory
+    sizes = list(group_sizes(plan.segments).values())
+    solving = solve_bytes(source.width, sizes, regulariser, by_evidence, method)
+    check_resources(solving, f"solve of {source.width} columns", memory=available, workers=1)
     with checkpoints(checkpoint, executor) as kept:
         reduced = reduce_segments(
             plan, source, executor=executor, memory=memory, what=f"reduce {'+'.join(names)}", method=method,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
-from ..design_matrix.planning import check_resources
+from ..design_matrix.resources import calls_at_once
 from ..errors import LaunchError, StoreError
+from ..evaluation.kernels.scratch import forget_arrays
 from ..executors import InlineExecutor
 from ..executors.ask import ask
 from ..executors.launch import launched_first
@@ -150,8 +151,8 @@ def reduce_segments(
     cuts = [cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike]
     leaves = [leaf for cut in cuts for leaf in cut.leaves]
     available = executor.memory() if memory is None else memory
-    workers = min(executor.workers, len(leaves))
-    check_resources(peak_bytes(cuts), f"reduction of {source.width} columns", memory=available, workers=workers)
+    named, peak = f"reduction of {source.width} columns", peak_bytes(cuts, executor)
+    workers = calls_at_once(peak, named, executor=executor, memory=memory, items=len(leaves), tell=True)
     cost = leaf_cost(plan, source)
     seconds = [cost(leaf) for leaf in leaves]
     place = None
@@ -160,13 +161,13 @@ def reduce_segments(
     if checkpoint is not None:
         digest = pass_digest(leaves, source, method)
         kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)
-        room = int(available / workers - peak_bytes(cuts))
+        room = int(available / workers - peak)
         choose = partial(range_size, seconds, executor.workers, kept, room, checkpoint)
         opening = partial(opened_pass, checkpoint, digest, len(leaves), choose, what)
         place = ask(executor, opening, what=f"look at checkpoints in {checkpoint.folder}")
         if place is not None:  # a run before, with more memory, may have chosen the ranges
-            needed, named = peak_bytes(cuts) + place.depth * kept, f"reduction of {source.width} columns in the ranges"
-            check_resources(needed, f"{named} of {place.folder}", memory=available, workers=workers)
+            needed, named = peak_bytes(cuts, executor, place.depth), f"{named} in the ranges of {place.folder}"
+            workers = calls_at_once(needed, named, executor=executor, memory=memory, items=len(leaves), tell=True)
     ranges = ranges_of(leaves, seconds, place)
     whole = tuple(s.key for leaf in leaves for s in leaf)
     if place is not None:
@@ -178,10 +179,12 @@ def reduce_segments(
             if groups is not None:
                 return groups
     leaf = partial(_reduced_range, leaf=partial(reduce_leaf, source=source, method=method), place=place)
-    part: PartOfPass = executor.reduce(
-        leaf, _joined, ranges, label=_label, what=what, cost=lambda r: r.seconds,
-        kind=_set_of if source.compact else None,
-    )  # fmt: skip
+    with executor.at_most(workers):
+        part: PartOfPass = executor.reduce(
+            leaf, _joined, ranges, label=_label, what=what, cost=lambda r: r.seconds,
+            kind=_set_of if source.compact else None,
+        )  # fmt: skip
+    forget_arrays()
     _require_each_once(part, whole, plan.segments, what)
     if launched_first():
         for note in part.notes:

@@ -12,7 +12,8 @@ import numpy as np
 from ..dataset.holding_out import equal_frames_notes
 from ..design_matrix.assembly import assemble
 from ..design_matrix.fit_costs import fit_seconds
-from ..design_matrix.planning import Need, Plan, all_needs, check_resources, make_plan
+from ..design_matrix.planning import Need, Plan, all_needs, make_plan
+from ..design_matrix.resources import check_resources
 from ..design_matrix.store_claims import move_store_aside
 from ..design_matrix.store_places import store_folder
 from ..errors import InputError
@@ -142,18 +143,17 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     made = not all_at_once and options.way_of_missing != "refuse"  # notes say that they are made, or zero
     uninformed = [] if made else uninformed_notes(job.basis, blocks, work.frozen)
     walls = walls_of_plan(plan, work.fits, work.frozen, options, all_at_once=all_at_once)
-    needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, all_at_once=all_at_once)
-    check_resources(needs.reduction, "reduction", workers=executor.workers, memory=memory)
+    needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, executor, all_at_once=all_at_once)
+    idle = needs.notes_of_memory(plan, executor, job.memory)
     check_resources(needs.solve, "solve", workers=1, memory=memory)
     fits = [(b, [s for s in plan.segments if s.elements in {n for n, _ in own}]) for b, own in work.fits.items()]
     lattice = block_lattice(job.basis, work.frames, frozen=work.frozen, options=options, all_at_once=all_at_once)
     facts = plan.as_dict() | {
         "lattice": lattice.as_dict(), "held_out_frames": len(work.held_out), "workers": executor.workers,
-        "executor": executor.name,
-        "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": needs.reduction,
-        "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
+        "executor": executor.name, "assemble_bytes_per_worker": plan.worker_bytes + executor.overhead,
+        "reduce_bytes_per_worker": needs.reduction, "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
         "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
-        "notes": [*walls, *needs.notes, *uninformed, *work.notes],
+        "notes": [*walls, *idle, *needs.notes, *uninformed, *work.notes],
     }  # fmt: skip
     if folds := planned_folds(job.search, work.frames, {s for s, _ in work.needs}):
         facts["search_folds"] = folds

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..design_matrix.kept_summaries import KeptSummaries, kept_summaries, pooled_segments
+from ..design_matrix.resources import calls_at_once
 from ..fitting.block_order import own_weights
 from ..fitting.leaves import cut_of, peak_bytes
 from ..fitting.reduction import solve_bytes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from ..design_matrix.planning import Need, Plan
+    from ..executors.base import Executor
     from ..fitting.settings import HierarchyOptions
     from ..frames.element_set import ElementSet
     from ..frames.frame_sequence import FrameSequence
@@ -41,10 +43,20 @@ class FitNeeds:
     kept: KeptSummaries
     notes: tuple[str, ...] = ()
 
+    def notes_of_memory(self, plan: Plan, executor: Executor, memory: int | None) -> list[str]:
+        """What is said where memory makes some workers wait. Raises ResourceError where it is not enough for one."""
+        needed = {"assembly": plan.worker_bytes + executor.overhead, "reduction": self.reduction}
+        busy = {verb: calls_at_once(n, verb, executor=executor, memory=memory) for verb, n in needed.items()}
+        return [
+            f"{verb}: memory is enough for {n} of {executor.workers} workers at a time"
+            for verb, n in busy.items()
+            if n < executor.workers
+        ]
+
 
 def needs_of_fits(
     plan: Plan, fits: Mapping[tuple[ElementSet, ...], Collection[Need]], frames: FrameSequence, n_frozen: int,
-    options: HierarchyOptions, *, all_at_once: bool,
+    options: HierarchyOptions, executor: Executor, *, all_at_once: bool,
 ) -> FitNeeds:  # fmt: skip
     """What fits of a plan need; ``fits`` are the rows that are wanted, by the blocks that are fitted together."""
     reduction = solve = 0
@@ -57,12 +69,15 @@ def needs_of_fits(
         used = [s for s in plan.segments if s.elements in sets]
         segments, pooling = pooled_segments(used, explicit(settings.weights), settings.apart)
         methods = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
-        peaks = [peak_bytes([cut_of(segments, width, method)]) for method in methods] if segments else []
+        cuts = [cut_of(segments, width, method) for method in methods] if segments else []
+        peaks = [peak_bytes([cut], executor) for cut in cuts]
         reduction = max(reduction, *peaks, 0)
         kept += kept_summaries(segments, width, pooling, method=methods[-1])
         for note in pooling.notes:
             pooled.setdefault(note, []).append(" with ".join(blocks) if not all_at_once else "all blocks at once")
-        solve = max(solve, solve_bytes(width, settings.regulariser["kind"], settings.weights == EVIDENCE))
+        sizes = cuts[-1].sizes if cuts else ()
+        kind, by_evidence = settings.regulariser["kind"], settings.weights == EVIDENCE
+        solve = max(solve, solve_bytes(width, sizes, kind, by_evidence, methods[-1]))
     notes = [f"fit of {listed(fits_of)}: {note}" for note, fits_of in pooled.items()]
     labelled = frames.facts.groups(frames.facts.n_rows > 0)
     if len(labelled) > pool.MOST_SOURCES:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..algebra.errors import SOLVER_ERRORS
-from ..design_matrix.planning import PROCESS_BYTES, check_resources
+from ..design_matrix.resources import calls_at_once, process_bytes
 from ..errors import HiertlError
 from ..evaluation.costs import model_cost, scan_some
 from ..files.json_files import jsonable, write_json
@@ -211,14 +211,16 @@ def cross_validated(
     ready = f", {len(items) - len(todo)} of which are there already" if len(todo) < len(items) else ""
     folds, cut = count_text(setup.folds.count, "fold"), count_text(len(items), "part")
     tell(f"  {count_text(len(models), 'model')}, {folds} each, in {cut}{ready}")
+    at_once = 1
     if todo:
-        check_resources(
-            max(_item_bytes(item, setup.folds.count) for _, item in todo) + source.pool_bytes,
+        at_once = calls_at_once(
+            max(_item_bytes(item, setup.folds.count) for _, item in todo) + source.pool_bytes + runner.overhead,
             f"cross-validation of {count_text(max(item.columns.count for _, item in todo), 'column')}",
-            memory=source.memory, workers=min(runner.workers, len(todo)),
+            executor=runner, memory=source.memory, items=len(todo), tell=True,
         )  # fmt: skip
     task = partial(_run_item, setup=setup, source=source, folder=folder)
-    made = runner.run(task, todo, label=_label, what=f"search {part.name}", cost=lambda pair: pair[1].cost)
+    with runner.at_most(at_once):
+        made = runner.run(task, todo, label=_label, what=f"search {part.name}", cost=lambda pair: pair[1].cost)
     kept |= {key: result for (key, _), result in zip(todo, made, strict=True)}
     finish = partial(_candidates, models, items, [kept[k] for k in keys], part, setup, frozen)
     # once, so that all processes choose the same
@@ -233,7 +235,7 @@ def _label(pair: tuple[str, Item]) -> str:
 def _item_bytes(item: Item, folds: int) -> int:
     square = 8 * (item.columns.count + 1) ** 2
     solve = EVIDENCE_SQUARES if any(choice.weights == EVIDENCE for choice in item.weightings) else 10
-    return PROCESS_BYTES + int(square * (2 * folds * len(item.weightings) + solve))
+    return process_bytes() + int(square * (2 * folds * len(item.weightings) + solve))
 
 
 def _read_results(folder: Path, keys: Sequence[str]) -> dict[str, Any]:

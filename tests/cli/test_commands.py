@@ -153,7 +153,7 @@ def test_what_cannot_fit_is_refused_with_both_numbers(run, tmp_path, verb):
     code, out, err = run(verb, path, "--json")
     assert (code, out) == (3, "")
     assert err.startswith("hiertl-dist: ResourceError: ")
-    assert "1 worker × 340 MiB = 340 MiB of memory needed, 1 MiB available" in err
+    assert "of memory needed by each of 1 worker, 1 MiB available" in err
     assert names(tmp_path) == {"input.toml", "data.extxyz"}
 
 

@@ -13,7 +13,8 @@ from synthetic import assemble, n_columns, random_frame, random_frames, small_ba
 from hiertl_dist import blocks_of, columns_of, design_rows, fit_hierarchy
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.design_matrix.assembly_items import block_array
-from hiertl_dist.design_matrix.planning import all_needs, check_resources, make_plan
+from hiertl_dist.design_matrix.planning import all_needs, make_plan
+from hiertl_dist.design_matrix.resources import check_resources
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError, ResourceError
 from hiertl_dist.evaluation.compiled_basis import compile_recipe
 from hiertl_dist.evaluation.frame_rows import scan_frame
@@ -182,7 +183,7 @@ def test_no_digest_is_made_before_a_key_is_asked_for(small_tiles):
 
 def test_too_much_memory_is_refused_with_both_numbers(plan, tmp_path):
     needed = plan.worker_bytes
-    with pytest.raises(ResourceError, match=rf"= {needed / 2**20:.0f} MiB of memory needed, 1 MiB available"):
+    with pytest.raises(ResourceError, match=rf"{needed / 2**20:.0f} MiB of memory needed by .*, 1 MiB available"):
         assemble(FRAMES, BASIS, tmp_path / "store", plan=plan, memory=2**20)
     assert not (tmp_path / "store").exists()
     assemble(FRAMES, BASIS, tmp_path / "store", plan=plan, memory=needed)

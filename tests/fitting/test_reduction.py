@@ -8,13 +8,14 @@ from synthetic import assemble, labelled, n_columns, random_frames, random_param
 
 from hiertl_dist import design_rows
 from hiertl_dist.algebra import NoRegularisation, regularisers
+from hiertl_dist.algebra.gram import BLOCK_ROWS
 from hiertl_dist.algebra.solve import solve
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.design_matrix.assembly import frozen_rows
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import IncompleteStoreError, ResourceError
 from hiertl_dist.executors import TaskFailed, executor
-from hiertl_dist.fitting import leaves, reduction
+from hiertl_dist.fitting import leaves, reduction, row_pass
 from hiertl_dist.fitting.leaves import cut_leaves, cut_of, grouped_rows, leaf_bytes, peak_bytes
 from hiertl_dist.fitting.reduction import reduce_rows, solve_bytes
 from hiertl_dist.fitting.views import whole_view
@@ -246,36 +247,38 @@ def test_leaves_are_the_same_for_any_number_of_workers(plan, monkeypatch, two_pr
     assert arrays_of(found[0]) == arrays_of(found[1])
 
 
+def sizes_of(plan):
+    return cut_of(plan.segments, 1).sizes
+
+
 def test_a_leaf_that_does_not_fit_is_refused_with_both_numbers(plan, serial, monkeypatch):
     width = n_columns(BASIS, ["CN"]) + 1
-    needed = peak_bytes([cut_of(plan.segments, width)])
+    needed = peak_bytes([cut_of(plan.segments, width)], serial)
     with monkeypatch.context() as patch:
         patch.setattr(reduction, "solve_bytes", lambda *_: 0)
-        with pytest.raises(
-            ResourceError, match=rf"reduction of {width} columns: .*= {needed / 2**20:.0f} MiB .* 1 MiB"
-        ):
+        with pytest.raises(ResourceError, match=rf"reduction of {width} columns: .*{needed / 2**20:.0f} MiB .* 1 MiB"):
             reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2**20)
-    reduce_rows(plan, ["CN"], store=None, executor=serial, memory=max(needed, solve_bytes(width)))
+    reduce_rows(plan, ["CN"], store=None, executor=serial, memory=max(needed, solve_bytes(width, sizes_of(plan))))
 
 
-def test_a_gram_needs_a_square_for_each_group_and_no_buffers(plan, monkeypatch):
-    monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
-    monkeypatch.setattr(leaves, "PROCESS_BYTES", 0)
+def test_a_gram_needs_a_square_for_each_group_and_no_buffers(plan):
     found = cut_leaves(plan.segments, 30)
     tile = max(s.rows for s in plan.segments)
     groups = len(summary_group_counts(FRAMES))
-    assert leaf_bytes(found, 30, "gram") == 8 * 30 * (2 * tile + 3 * 30 * groups)
+    assert leaf_bytes(found, 30, "gram") == 8 * 30 * (tile + BLOCK_ROWS + 30 * groups)
     assert leaf_bytes([found[0] * 5], 30, "gram") == leaf_bytes([found[0]], 30, "gram")
 
 
 def test_the_memory_of_a_solve_depends_on_the_regulariser(plan, serial, monkeypatch):
-    monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
-    monkeypatch.setattr(leaves, "PROCESS_BYTES", 0)
-    monkeypatch.setattr(leaves, "leaf_bytes", lambda *_: 0)
+    monkeypatch.setattr(reduction, "process_bytes", lambda: 0)
+    monkeypatch.setattr(leaves, "process_bytes", lambda: 0)
+    monkeypatch.setattr(row_pass, "peak_bytes", lambda *_: 0)
     width = n_columns(BASIS, ["CN"]) + 1
-    memory = solve_bytes(width, "ridge")
-    assert memory < solve_bytes(width, "lasso") < solve_bytes(width, "svd") < solve_bytes(width)
-    assert solve_bytes(width) == solve_bytes(width, "ard") < solve_bytes(width, "ridge", True)
+    sizes = sizes_of(plan)
+    memory = solve_bytes(width, sizes, "ridge")
+    assert memory < solve_bytes(width, sizes, "lasso") < solve_bytes(width, sizes, "svd") < solve_bytes(width, sizes)
+    assert solve_bytes(width, sizes) == solve_bytes(width, sizes, "ard") < solve_bytes(width, sizes, "ridge", True)
+    assert memory < solve_bytes(width, [*sizes, 10**6], "ridge")
     assert set(reduction.SOLVE_SQUARES) == set(regularisers._KINDS)
     reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2 * memory, regulariser="ridge")
     with pytest.raises(ResourceError, match=f"solve of {width} columns"):
@@ -306,10 +309,10 @@ def test_rows_that_fit_exactly_leave_no_residual(serial):
 
 
 def test_a_solve_that_does_not_fit_is_refused_with_both_numbers(plan, serial, monkeypatch):
-    monkeypatch.setattr(reduction, "PROCESS_BYTES", 0)
-    monkeypatch.setattr(leaves, "PROCESS_BYTES", 0)
+    monkeypatch.setattr(reduction, "process_bytes", lambda: 0)
+    monkeypatch.setattr(leaves, "process_bytes", lambda: 0)
     width = n_columns(BASIS, ["CN"]) + 1
-    leaf = leaf_bytes(cut_leaves(plan.segments, width), width)
+    leaf = peak_bytes([cut_of(plan.segments, width)], serial)
     monkeypatch.setattr(reduction, "solve_bytes", lambda *_: 2 * leaf + 2**20)
     with pytest.raises(ResourceError, match=rf"solve of {width} columns: .*available"):
         reduce_rows(plan, ["CN"], store=None, executor=serial, memory=2 * leaf)

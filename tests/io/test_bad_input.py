@@ -23,7 +23,8 @@ from hiertl_dist import Basis, Dataset, Frame, Model, design_rows, frames_from_a
 from hiertl_dist.algebra import UnsafeGram
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.design_matrix.assembly import assemble
-from hiertl_dist.design_matrix.planning import check_resources, make_plan
+from hiertl_dist.design_matrix.planning import check_disk, make_plan
+from hiertl_dist.design_matrix.resources import check_resources
 from hiertl_dist.design_matrix.store import DesignStore
 from hiertl_dist.errors import (
     BasisError,
@@ -409,7 +410,7 @@ def _(folder):
 
 @kind("plan", "too little disk", ResourceError, RuntimeError, "MiB of disk needed at", "MiB free", "keep_rows = false")
 def _(folder):
-    return check_resources(1, "plan", workers=1, disk_bytes=2**60, disk=folder)
+    return check_disk(2**60, "plan", folder)
 
 
 @kind("plan", "an unknown policy", InputError, ValueError, "expected one of", "'skip_frame'", "'ignore'")
@@ -506,7 +507,7 @@ for what, act, said in [
      ("only: ['CO']", "['C', 'N', 'CN']")),
     ("half an option (exit 2)", command(2, "fit", FILE, "--partial", "CN", **SERIAL), ("expected BLOCK:LOWER", "'CN'")),
     ("too little memory (exit 3)", command(3, "plan", FILE, store={"memory": "1 MiB"}),
-     ("= 340 MiB of memory needed, 1 MiB available",)),
+     (" MiB of memory needed by each of 1 worker, 1 MiB available",)),
     ("a search of nothing (exit 2)", command(2, "search", FILE, **SERIAL), ("expected a [search] table, found none",)),
     ("an unknown key of a grid (exit 2)", command(2, "search", FILE, search={"grid": {"alpha": [1.0]}}, **SERIAL),
      ("input.toml: search.grid: unknown keys ['alpha']", "'regulariser'")),

@@ -44,6 +44,11 @@ def kept_array(name: str, size: int) -> NDArray[np.float64]:
     return array[:size]
 
 
+def forget_arrays() -> None:
+    """Let go of the arrays of this thread: after a pass over rows, before what needs the memory otherwise."""
+    _kept.arrays.clear()
+
+
 @contextmanager
 def scratch_buffer() -> Iterator[NDArray[np.float64]]:
     """Memory that kernels carve their scratch arrays from (``carve`` in ``kernels/edges.py``).
