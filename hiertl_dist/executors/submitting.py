@@ -70,7 +70,17 @@ class Reached:
 
 
 class Submitted(Shown, Generic[Result], card=lambda call: call._card()):
-    """A verb that works in a thread of its own: :func:`submit` makes it."""
+    """A verb that works in a thread of its own: :func:`submit` makes it.
+
+    Parameters
+    ----------
+    name : str
+        Of the verb, for messages.
+    call : callable
+        The verb with its arguments.
+    arguments : tuple
+        They alone: an executor among them waits for this call before it is closed.
+    """
 
     def __init__(self, name: str, call: Callable[[], Result], arguments: tuple[Any, ...]) -> None:
         self._name, self._call, self._arguments = name, call, arguments
@@ -79,7 +89,7 @@ class Submitted(Shown, Generic[Result], card=lambda call: call._card()):
         self._cancelled = False
         self._token = object()
         self._begun, self._ended = time.monotonic(), 0.0
-        self._counts: _Counts | None = None
+        self._heard = _Heard()
         self._lines: deque[str] = deque(maxlen=MOST_LINES_KEPT)
         self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name=name, daemon=True)
 
@@ -91,7 +101,7 @@ class Submitted(Shown, Generic[Result], card=lambda call: call._card()):
     @property
     def progress(self) -> Reached:
         """How far it has come."""
-        counts, said = self._counts, self._lines[-1] if self._lines else ""
+        counts, said = self._heard.counts, self._lines[-1] if self._lines else ""
         seconds = (self._ended or time.monotonic()) - self._begun
         if counts is None:
             return Reached(seconds=seconds, said=said)
@@ -133,7 +143,23 @@ class Submitted(Shown, Generic[Result], card=lambda call: call._card()):
             del error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """What the verb raised, once it has ended; ``None`` where it gave a result. Waits and raises as ``result``."""
+        """What the verb raised, once it has ended. Waits as ``result`` does.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most; default: without end.
+
+        Returns
+        -------
+        BaseException or None
+            ``None`` where it gave a result.
+
+        Raises
+        ------
+        NotDoneError
+            It has not ended in that time, and goes on.
+        """
         end = None if timeout is None else time.monotonic() + timeout
         with at_work():  # a signal is heard by the verb, and not by who waits for it
             while not self.done:
@@ -161,11 +187,6 @@ class Submitted(Shown, Generic[Result], card=lambda call: call._card()):
         self._cancelled = True
         return True
 
-    def begin(self, what: str, total: int) -> Progress:
-        """For executors, which tell of what they do."""
-        self._counts = counts = _Counts(what, total)
-        return counts
-
     def _hear(self, then: Callable[[str], Any] | None, line: str) -> None:
         self._lines.append(str(line))
         if then is not None:
@@ -173,7 +194,7 @@ class Submitted(Shown, Generic[Result], card=lambda call: call._card()):
 
     def _work(self) -> None:
         try:
-            with stopping_when(lambda: "cancel()" if self._cancelled else ""), heard_by(self):
+            with stopping_when(lambda: "cancel()" if self._cancelled else ""), heard_by(self._heard):
                 result = self._call()
         except BaseException as error:
             self._trace = error.__traceback__
@@ -210,6 +231,16 @@ class _Counts:
 
     def update(self, n: int = 1) -> None:
         self.done += n
+
+
+class _Heard:
+    """What executors tell of what they do in the thread of a call."""
+
+    counts: _Counts | None = None
+
+    def begin(self, what: str, total: int) -> Progress:
+        self.counts = counts = _Counts(what, total)
+        return counts
 
 
 def submit(verb: Callable[Given, Result], /, *args: Given.args, **options: Given.kwargs) -> Submitted[Result]:
