@@ -34,7 +34,7 @@ import psutil
 SLURM: Final = hosts.REPOSITORY / "deploy" / "slurm"
 LONGEST: Final = 1500.0
 ENDED: Final = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY")
-TILES_BEFORE: Final = 6
+TILES_BEFORE: Final = 3
 """Complete when a job is stopped in its midst."""
 
 LIMITED: Final = ("--time=2", "--signal=B:USR1@60")
