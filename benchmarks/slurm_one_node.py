@@ -5,8 +5,11 @@
 It must be root and have Debian's slurm-wlm and munge; "dask" also needs dask-jobqueue in the environment of --venv
 (default: the one that runs this). Cases: "mpirun" (a fit by two ranks whose time limit is too short: it is warned,
 requeued, and goes on), "array" (two tasks assemble one store, a job that depends on them fits), "dask" (dask_jobs.sh,
-workers in a job of their own), "resubmitted" (an assembly that Slurm kills without a warning, submitted again). Each
-must end well, and the parameters must be those of the executor "serial", byte for byte.
+workers in a job of their own), "resubmitted" (an assembly that Slurm kills at its time limit without a warning,
+submitted again), "killed" (one whose processes all get SIGKILL by scancel in its midst, submitted again), "node" (one
+whose node is lost in its midst: the daemon of the node and all processes of the job get SIGKILL; a new daemon is
+started, and Slurm requeues the job). Each must end well, and the parameters must be those of the executor "serial",
+byte for byte.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,10 +29,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import hosts
+import psutil
 
 SLURM: Final = hosts.REPOSITORY / "deploy" / "slurm"
 LONGEST: Final = 1500.0
 ENDED: Final = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "OUT_OF_MEMORY")
+TILES_BEFORE: Final = 3
+"""Complete when a job is stopped in its midst."""
+
 LIMITED: Final = ("--time=2", "--signal=B:USR1@60")
 """Slurm counts in minutes: a warning after one, and an end a minute later."""
 
@@ -43,6 +51,8 @@ class Outcome:
     seconds: float
     stopped: int
     same_parameters: bool | None
+    tiles: list[str]
+    """What assemblies said of what they computed and of what was there."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,76 @@ def resubmitted(trial: Trial) -> tuple[list[str], int]:
     return states + trial.wait(last)[0], 0
 
 
+def in_its_midst(trial: Trial, job: str) -> None:
+    """Wait until the job has completed a few tiles."""
+    deadline = time.monotonic() + LONGEST
+    while len(hosts.ledgers(trial.folder / "store")) < TILES_BEFORE:
+        state = trial.call("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}")
+        if state in ENDED or time.monotonic() > deadline:
+            raise RuntimeError(f"job {job} is {state}, and could not be stopped in its midst")
+        time.sleep(0.1)
+
+
+def assembly(trial: Trial) -> str:
+    """Submit an assembly by two ranks; its number."""
+    words = ("--nodes=1", "--ntasks=2", "--ntasks-per-node=2", "--time=20")
+    return trial.submit(*words, str(SLURM / "mpirun.sh"), "assemble", "input.toml")
+
+
+def killed(trial: Trial) -> tuple[list[str], int]:
+    """An assembly whose processes all get SIGKILL, and the same job again."""
+    first = assembly(trial)
+    in_its_midst(trial, first)
+    trial.call("scancel", "--signal=KILL", "--full", first)
+    states, _ = trial.wait(first)
+    second = assembly(trial)
+    more, restarts = trial.wait(second, fit_of_after(trial, second))
+    return states + more, restarts
+
+
+def fit_of_after(trial: Trial, job: str) -> str:
+    """Submit a fit that begins once another job has ended well; its number."""
+    options = ("--cpus-per-task=1", "--time=20", "--array=0-0", f"--dependency=afterok:{job}")
+    return trial.submit(*options, str(SLURM / "array.sh"), "fit", "input.toml")
+
+
+def node(trial: Trial) -> tuple[list[str], int]:
+    """An assembly whose node is lost, and comes back without it: Slurm requeues the job."""
+    job = assembly(trial)
+    in_its_midst(trial, job)
+    conf = Path(trial.variables["SLURM_CONF"])
+    own = [p for p in psutil.process_iter() if variables_of(p) >= {("SLURM_CONF", str(conf)), ("SLURM_JOB_ID", job)}]
+    steps = {step for p in own if (step := p.parent()) is not None and step.name() == "slurmstepd"}
+    daemon = psutil.Process(int((conf.parent / "slurmd.pid").read_text()))
+    for process in (daemon, *steps, *own):
+        process.kill()
+    daemon.wait(10)
+    started.append(subprocess.Popen(
+        [which("slurmd"), "-D"], env={**os.environ, **trial.variables}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    ))  # fmt: skip
+    return trial.wait(job, fit_of_after(trial, job))
+
+
+def variables_of(process: psutil.Process) -> set[tuple[str, str]]:
+    """A process's environment; empty where it has ended or is another's."""
+    try:
+        return set(process.environ().items())
+    except psutil.Error:
+        return set()
+
+
+def which(name: str) -> str:
+    """A program of Slurm's."""
+    return shutil.which(name) or str(shutil.which(name, path="/usr/sbin:/usr/local/sbin"))
+
+
+started: list[subprocess.Popen[bytes]] = []
+"""Daemons that a case has started."""
+
 CASES: Final[dict[str, Callable[[Trial], tuple[list[str], int]]]] = {
-    "mpirun": mpirun, "array": array, "dask": dask, "resubmitted": resubmitted
+    "mpirun": mpirun, "array": array, "dask": dask, "resubmitted": resubmitted,
+    "killed": killed, "node": node,
 }  # fmt: skip
 
 
@@ -126,7 +204,8 @@ def run_case(case: str, folder: Path, frames: Path, variables: Mapping[str, str]
     printed = "".join(file.read_text(errors="replace") for file in sorted(folder.glob("*.out")))
     written = folder / "out" / "model.params.txt"
     same = written.read_bytes() == expected if written.is_file() else None
-    return Outcome(case, states, restarts, round(seconds, 1), printed.count("hiertl-dist: stopped by SIGUSR1"), same)
+    return Outcome(case, states, restarts, round(seconds, 1), printed.count("hiertl-dist: stopped by SIGUSR1"), same,
+                   re.findall(r".*labels and offsets computed.*", printed))  # fmt: skip
 
 
 def write_input(folder: Path, frames: Path) -> None:
@@ -170,6 +249,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for case in arguments.cases:
             outcomes.append(run_case(case, folder / case, frames, variables | kernels, expected))
             print(outcomes[-1], flush=True)
+        for daemon in started:
+            daemon.terminate()
+            daemon.wait(10)
     if arguments.out is not None:
         arguments.out.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=2) + "\n")
     return int(any(o.states[-1] != "COMPLETED" or not o.same_parameters for o in outcomes))

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         MismatchError,
         MissingFileError,
         MissingTypesError,
+        NotDoneError,
         ParameterFileError,
         ResourceError,
         StoppedBySignal,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .executors.base import ClusterFailed, TaskFailed
     from .executors.dask_options import DaskOptions
     from .executors.stopping import stopping_on_signals
+    from .executors.submitting import Submitted, submit
     from .files.store_use import StoreUse, use_stores
     from .fitting.block_fit import BlockFit, fit_block
     from .fitting.block_lattice import BlockLattice
@@ -125,8 +127,10 @@ __all__ = [
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LammpsTables", "LaunchError", "LibraryBlock",
     "LibrarySettings",
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
-    "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
+    "NotDoneError", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows",
+    "ProbeSet",
     "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "StoreUse",
+    "Submitted",
     "SuggestedInput",
     "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View", "WriteError",
     "add_to_library", "assemble", "block_lattice", "blocks_of", "calibration", "check_library", "check_model",
@@ -136,8 +140,8 @@ __all__ = [
     "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
     "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
     "predict", "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select",
-    "select_for_coverage", "solve", "stopping_on_signals", "suggest_input", "summarise", "summarise_labels", "survey",
-    "tabulate", "types_without_coefficients", "use_stores", "view",
+    "select_for_coverage", "solve", "stopping_on_signals", "submit", "suggest_input", "summarise", "summarise_labels",
+    "survey", "tabulate", "types_without_coefficients", "use_stores", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -151,8 +155,8 @@ _PLACES: Final = {
     "design_matrix.store": "DesignStore",
     "errors": (
         "BasisError DiskFullError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError "
-        "InputError LaunchError LockError MismatchError MissingFileError MissingTypesError ParameterFileError "
-        "ResourceError StoppedBySignal StoreError UnknownBlockError WriteError"
+        "InputError LaunchError LockError MismatchError MissingFileError MissingTypesError NotDoneError "
+        "ParameterFileError ResourceError StoppedBySignal StoreError UnknownBlockError WriteError"
     ),
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
@@ -160,6 +164,7 @@ _PLACES: Final = {
     "executors.base": "ClusterFailed TaskFailed",
     "executors.dask_options": "DaskOptions",
     "executors.stopping": "stopping_on_signals",
+    "executors.submitting": "Submitted submit",
     "files.store_use": "StoreUse use_stores",
     "fitting.block_fit": "BlockFit fit_block",
     "fitting.block_lattice": "BlockLattice",

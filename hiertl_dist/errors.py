@@ -140,15 +140,19 @@ class LaunchError(HiertlError, RuntimeError):
         return type(self), (str(self), self.speaks)
 
 
+class NotDoneError(HiertlError, TimeoutError):
+    """A submitted call has not ended in the time that somebody wanted to wait for it; it goes on."""
+
+
 class StoppedBySignal(HiertlError, RuntimeError):  # noqa: N818  it is what happened that it names
     """A signal asked for the work to stop, and it did where a call had ended; what was complete stays.
 
-    Under MPI it is raised on every rank, whichever the signal reached.
+    Under MPI it is raised on every rank, whichever the signal reached. ``cancel`` of a submitted call does the same.
 
     Parameters
     ----------
     message : str
-        Which signal it was, and how to go on.
+        Which signal it was, or ``cancel()``, and how to go on.
     at_once : bool, default False
         Whether this process stopped in the midst of something, without the other ranks of its job.
     """

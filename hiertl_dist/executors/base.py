@@ -30,6 +30,7 @@ from hiertl_dist.executors.memory import KnowsMemory
 from hiertl_dist.executors.progress import Progress, progress
 from hiertl_dist.executors.shared_folders import remove_dead_tokens
 from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
+from hiertl_dist.executors.submitting import end_calls_with
 from hiertl_dist.executors.trees import NOWHERE, Node
 from hiertl_dist.files.paths import local_path
 from hiertl_dist.files.store_use import carried
@@ -382,6 +383,7 @@ class Executor(KnowsMemory, ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        end_calls_with(self, cancel=error is not None)
         self.close()
 
     def _agree(self, n: int) -> None:  # there is nothing to agree on for one calling process

@@ -215,7 +215,8 @@ class DaskExecutor(PoolExecutor):
     def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
         # a future is a handle already, so nothing is to be kept
         self._require_scheduler()
-        tokens = [token for token in self._tokens.values() if token.is_there()]  # a store may have been renamed since
+        # a store may have been renamed since
+        tokens = [token for token in list(self._tokens.values()) if token.is_there()]
         return DaskCrew(self._client, self._options, calls, tokens, self._names, self._cluster is None)
 
     def _asked(self, question: Callable[[], Answer]) -> Answer:

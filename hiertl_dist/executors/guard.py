@@ -36,10 +36,7 @@ def require_main_guard() -> None:
     SystemExit
         This is such a process: it ends without a word, and the one that started it tells (:func:`unguarded`).
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):  # it imports the script at this moment
-        with suppress(OSError, KeyError):
-            Path(os.environ[MARK]).touch()
-        raise SystemExit(EXIT_CODE)
+    leave_if_spawned()
     main = sys.modules["__main__"]
     if (missing := _no_file(main)) is not None:
         raise LaunchError(
@@ -52,6 +49,14 @@ def require_main_guard() -> None:
     if script is not None and line is not None and _lacks_guard(script, line):
         raise LaunchError(message(f"{script}, line {line}"))
     os.environ.setdefault(MARK, str(Path(tempfile.gettempdir()) / f"hiertl-unguarded-{os.getpid()}"))
+
+
+def leave_if_spawned() -> None:
+    """Raise SystemExit where a spawned process does the script's work, as it imports it at this moment."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        with suppress(OSError, KeyError):
+            Path(os.environ[MARK]).touch()
+        raise SystemExit(EXIT_CODE)
 
 
 def unguarded() -> bool:

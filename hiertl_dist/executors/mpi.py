@@ -21,6 +21,7 @@ from hiertl_dist.executors.launch import (
 )
 from hiertl_dist.executors.mpi_verbs import Faults, Walk, sendable, wait_until
 from hiertl_dist.executors.shares import fair_runs, fair_shares
+from hiertl_dist.executors.submitting import refuse_submitted
 from hiertl_dist.executors.trees import Node, tree
 from hiertl_dist.executors.uncaught import check_startable, end_job_if_uncaught
 
@@ -138,6 +139,7 @@ class MPIExecutor(Executor):
         )
 
     def _agree(self, n: int) -> None:
+        refuse_submitted("the executor 'mpi', whose ranks must call each verb alike and in the same order,")
         wait_until(self._comm.Ibarrier().Test)
         counts = self._comm.allgather(n)
         if len(set(counts)) > 1:

@@ -46,6 +46,7 @@ class ProcessesExecutor(PoolExecutor):
         # pools of one, not one pool of many: a pool with a dead worker kills its other workers, and can't say
         # whose item it was
         self._idle: list[futures.ProcessPoolExecutor] = []
+        self._crews: list[_ProcessCrew] = []
 
     def waiting(self, n: int) -> int:
         """As ``Executor.waiting``: values wait in files."""
@@ -60,28 +61,36 @@ class ProcessesExecutor(PoolExecutor):
             self._idle.pop().shutdown()
 
     def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
-        return _ProcessCrew(self._idle, self.workers, calls, keep)
+        return _ProcessCrew(self._idle, self._crews, self.workers, calls, keep)
 
 
 class _ProcessCrew(Crew):
     def __init__(
-        self, idle: list[futures.ProcessPoolExecutor], workers: int, calls: tuple[Call, ...], keep: bool
-    ) -> None:
-        self._idle, self._workers, self._keep = idle, workers, keep
+        self, idle: list[futures.ProcessPoolExecutor], crews: list[_ProcessCrew], workers: int,
+        calls: tuple[Call, ...], keep: bool,
+    ) -> None:  # fmt: skip
+        self._idle, self._crews, self._workers, self._keep = idle, crews, workers, keep
         self._flying: dict[futures.Future[Any], tuple[Job, futures.ProcessPoolExecutor]] = {}
         packed = pack(calls)  # before there is anything to clean up, should it fail
         self._folder = tempfile.TemporaryDirectory(prefix="hiertl-")
         self._calls = Path(self._folder.name) / f"calls-{uuid.uuid4().hex}"
         self._calls.write_bytes(packed)
+        crews.append(self)
 
     def capacity(self) -> int:
-        return self._workers
+        """What is fair beside verbs that other threads call; one at least, for each must come to its end."""
+        crews = list(self._crews)
+        each, left = divmod(self._workers, len(crews))
+        return max(1, each + (crews.index(self) < left))
 
     def start(self, job: Job) -> None:
         keep_in = self._folder.name if self._keep else None
         work = functools.partial(_answer, str(self._calls), job.call, job.args, keep_in)
         with starting_deaf():
-            pool = self._idle.pop() if self._idle else _pool_of_one()
+            try:
+                pool = self._idle.pop()
+            except IndexError:
+                pool = _pool_of_one()
             try:
                 future = pool.submit(work)
             except futures.BrokenExecutor:  # died while it had nothing to do, between verbs
@@ -118,6 +127,7 @@ class _ProcessCrew(Crew):
         for _, pool in self._flying.values():  # only where the verb was interrupted
             pool.shutdown(cancel_futures=True)
         self._flying.clear()
+        self._crews.remove(self)
         self._folder.cleanup()
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Protocol, TextIO
 
 from tqdm.auto import tqdm
@@ -29,6 +30,26 @@ class Progress(Protocol):
 
     def update(self, n: int = 1) -> Any:
         """Tell that n more items are done."""
+
+
+class Listener(Protocol):
+    """Who hears how far work has come in the place of a terminal or a log."""
+
+    def begin(self, what: str, total: int) -> Progress:
+        """Hear that something begins, of so many items (0 where nobody knows); what comes hears of those done."""
+
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Have progress of what this thread does told to a listener alone."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class _Silent:
@@ -79,7 +100,7 @@ class _Lines:
 
 @contextmanager
 def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Progress]:
-    """Tell on stderr how far work has come; what is a part of other work that is told of says nothing.
+    """Tell on stderr, or a listener, how far work has come; what is a part of other work that is told of says nothing.
 
     Parameters
     ----------
@@ -95,13 +116,15 @@ def progress(what: str, total: int, *, shown: bool = True) -> Iterator[Progress]
     Progress
         Its ``update`` is told of items that are done.
     """
-    stream = sys.stderr
-    if not shown or stream is None or getattr(_telling, "inside", False):
+    stream, listener = sys.stderr, _listener.get()
+    if not shown or (stream is None and listener is None) or getattr(_telling, "inside", False):
         yield _Silent()
         return
     _telling.inside = True
     try:
-        if NOTEBOOK or getattr(stream, "isatty", lambda: False)():
+        if listener is not None:
+            yield listener.begin(what, total)
+        elif NOTEBOOK or getattr(stream, "isatty", lambda: False)():
             with tqdm(total=total or None, desc=what, delay=SECONDS_BEFORE_BAR, file=stream) as bar:
                 yield bar
         else:

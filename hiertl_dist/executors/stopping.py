@@ -11,8 +11,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Final
 
 from hiertl_dist.errors import StoppedBySignal
@@ -33,6 +34,7 @@ class _Request:
         self.name = ""
         self.since = 0.0
         self.verbs = 0
+        self.threads: set[int] = set()  # that heed requests beside the main one
         self.at_once = False
 
     def hear(self, number: int, _: Any) -> None:
@@ -41,7 +43,7 @@ class _Request:
         if self.name and time.monotonic() - self.since < SECONDS_OF_ONE_SIGNAL:
             return
         # under MPI the others would wait for a rank that left on its own
-        self.at_once = bool(self.name) or not (self.verbs or under_mpirun())
+        self.at_once = bool(self.name) or not (self.verbs or self.threads or under_mpirun())
         self.name, self.since = name, time.monotonic()
         if self.at_once:  # it passes through whatever catches exceptions, as Ctrl-C does
             raise KeyboardInterrupt
@@ -52,9 +54,25 @@ class _Request:
 _request = _Request()
 
 
+_nobody_asks: Callable[[], str] = str
+_asks: ContextVar[Callable[[], str]] = ContextVar("who asks to stop", default=_nobody_asks)
+
+
 def stop_requested() -> str:
-    """The name of the signal that asked this process to stop, or nothing."""
-    return _request.name
+    """The name of the signal that asked this process to stop, of what asked this thread to, or nothing."""
+    return _request.name or _asks.get()()
+
+
+@contextmanager
+def stopping_when(asks: Callable[[], str]) -> Iterator[None]:
+    """Have what this thread does stop as a signal would stop it, once a call gives the name of what asks for that."""
+    token = _asks.set(asks)
+    _request.threads.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        _request.threads.discard(threading.get_ident())
+        _asks.reset(token)
 
 
 def stopped_by(name: str, at_once: bool = False) -> StoppedBySignal:
@@ -65,9 +83,9 @@ def stopped_by(name: str, at_once: bool = False) -> StoppedBySignal:
 
 
 def _end_waiting() -> None:
-    """Raise StoppedBySignal where a signal asked for an end: what waits for another run has nothing at hand."""
-    if _request.name:
-        raise stopped_by(_request.name)
+    """Raise StoppedBySignal where an end was asked for: what waits for another run has nothing at hand."""
+    if name := stop_requested():
+        raise stopped_by(name)
 
 
 ask_while_waiting(_end_waiting)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..algebra import UnsafeGram, penalises_all
-from ..design_matrix.assembly import Assembly, assemble
+from ..design_matrix.assembly import Assembly
 from ..design_matrix.kept_summaries import pooled_segments
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
@@ -28,6 +28,7 @@ from ..text.display import Shown
 from ..text.result_cards import block_fit_card
 from .checkpoints import checkpoints
 from .reduction import Summaries, reduce_rows
+from .rows_in_store import rows_in_store
 from .settings import FitSettings
 from .type_counts import counts_of_fit
 from .view_priors import probe_rows_of, with_prior
@@ -170,8 +171,8 @@ def fit_block(
         plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=shapes, policy=settings.policy,
                          executor=runner, memory=memory)  # fmt: skip
         check_fit_weights({g for s in plan.segments for g, _ in s.groups}, settings.weights, f"block {block}")
-        assembly = None if store is None else assemble(
-            chosen, basis, store, frozen=shapes, policy=settings.policy, executor=runner, memory=memory, plan=plan
+        assembly, offsets_lack = (None, False) if store is None else rows_in_store(
+            plan, store, frozen=shapes, executor=runner, memory=memory
         )  # fmt: skip
         segments, pooling = pooled_segments(plan.segments, explicit(settings.weights), settings.apart)
         rows = probe_rows_of(
@@ -180,6 +181,7 @@ def fit_block(
         given, linear, fallback = _reduce_and_solve(
             replace(plan, segments=segments), pooling, names, settings, frozen=shapes, executor=runner, memory=memory,
             energies=energies, store=None if assembly is None else assembly.store, probes=rows, checkpoint=kept,
+            make_offsets=offsets_lack,
         )  # fmt: skip
         fitted = chosen.take(np.concatenate([s.indices for s in plan.segments]))
         counts = counts_of_fit(fitted, basis, names, runner)
@@ -231,7 +233,7 @@ def _choose_frames(
 def _reduce_and_solve(
     plan: Plan, pooling: Pooling, names: Sequence[str], settings: FitSettings, *, frozen: Sequence[Parameters],
     executor: Executor, memory: int | None, store: DesignStore | None, energies: EnergyTerms, probes: ProbeRows | None,
-    checkpoint: Checkpoints | None,
+    checkpoint: Checkpoints | None, make_offsets: bool,
 ) -> tuple[View, LinearSolution, tuple[str, ...]]:  # fmt: skip
     """What was solved, the answer, and a note where method ``auto`` had to reduce the rows again."""
     kinds = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
@@ -240,7 +242,7 @@ def _reduce_and_solve(
         summaries = reduce_rows(
             plan, names, store=store, frozen=frozen, method=kind, executor=executor, memory=memory,
             regulariser=settings.regulariser["kind"], by_evidence=settings.weights == EVIDENCE, energies=energies,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint, make_offsets=make_offsets,
         )  # fmt: skip
         summaries = replace(summaries, pooled=pooling.pooled, notes=(*summaries.notes, *pooling.notes))
         try:

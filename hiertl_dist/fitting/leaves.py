@@ -79,6 +79,8 @@ class RowSource:
     energies : EnergyTerms
         What is taken off the labels, and directions of one-body energies that are fitted beside the blocks: their
         columns come after those of the blocks.
+    make_offsets : bool
+        Whether what frozen models predict is made by the kernels also where there is a store, which lacks it.
     """
 
     basis: Basis
@@ -89,6 +91,7 @@ class RowSource:
     present: frozenset[Need]
     compact: bool = False
     energies: EnergyTerms = field(default_factory=EnergyTerms)
+    make_offsets: bool = False
 
     @property
     def others(self) -> int:
@@ -126,6 +129,7 @@ class RowSource:
         for segment in (s.loaded() for s in segments):
             if self.store is not None:
                 pieces = [(first, next(kept)) for first, _ in self._arrays(segment)]
+                pieces += self._offsets(segment) if self.make_offsets else []
             else:
                 pieces = list(self._made(segment))
             place = self.width_of(segment.elements) - self.others
@@ -135,8 +139,9 @@ class RowSource:
         """First column and array of each piece of a segment that a store has."""
         for start, name in self._starts(segment):
             yield start, block_array(name)
-        for i, model in enumerate(self.frozen, self.width_of(segment.elements) - len(self.frozen)):
-            yield i, offset_array(model)
+        if not self.make_offsets:
+            for i, model in enumerate(self.frozen, self.width_of(segment.elements) - len(self.frozen)):
+                yield i, offset_array(model)
 
     def _made(self, segment: Segment) -> Iterator[Piece]:
         """The same pieces from the kernels."""
@@ -144,6 +149,10 @@ class RowSource:
             recipe = compile_recipe(self.basis, (name,))
             # copied before the next segment's are made
             yield start, rows_of(segment.frames, recipe, self.policy, kept=str(place))
+        yield from self._offsets(segment)
+
+    def _offsets(self, segment: Segment) -> Iterator[Piece]:
+        """What frozen models predict, from the kernels."""
         for i, model in enumerate(self.frozen, self.width_of(segment.elements) - len(self.frozen)):
             yield i, frozen_rows(segment.frames, model, self.policy)[:, np.newaxis]
 

@@ -208,6 +208,7 @@ def reduce_rows(
     by_evidence: bool = False,
     energies: EnergyTerms | None = None,
     checkpoint: Checkpoints | str | Path | None = None,
+    make_offsets: bool = False,
 ) -> Summaries:
     """Reduce the rows of a plan, in the columns of some blocks, to one summary per group.
 
@@ -238,6 +239,8 @@ def reduce_rows(
     checkpoint : str or Path, optional
         Folder of checkpoints: a pass of more than a minute that is cut goes on from what finished ranges of tiles came
         to, on any executor, with the same bits. They are deleted when it is complete.
+    make_offsets : bool, default False
+        Whether what frozen models predict is made on the fly also where there is a store, which lacks it.
 
     Returns
     -------
@@ -263,6 +266,7 @@ def reduce_rows(
     source = RowSource(
         plan.basis, plan.policy, names, tuple(frozen), store,
         frozenset((t.segment.elements, t.block) for t in plan.tiles), energies=energies,
+        make_offsets=make_offsets,
     )  # fmt: skip
     if not plan.segments:
         raise InputError(f"no rows to fit blocks {', '.join(names)} on")

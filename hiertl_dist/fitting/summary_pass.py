@@ -20,7 +20,6 @@ import numpy as np
 from ..algebra import RFactor
 from ..dataset.folds import Folds
 from ..dataset.holding_out import each_once
-from ..design_matrix.assembly import assemble
 from ..design_matrix.planning import make_plan
 from ..design_matrix.segments import grouped_rows
 from ..errors import HiertlWarning, InputError
@@ -47,6 +46,7 @@ from .pass_claims import begin_pass, end_pass
 from .pass_notes import inside_notes, left_out_notes
 from .reduction import Summaries
 from .row_pass import reduce_segments
+from .rows_in_store import rows_in_store
 from .store_names import named_stores
 from .stored_pooling import pooling_of_pass
 from .stored_summaries import names_with, open_summaries, store_settings, zeros_as_stored
@@ -329,15 +329,14 @@ def _reduce(
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
     if not plan.segments:
         return []
-    kept = None
+    kept, offsets_lack = None, False
     if store is not None:
-        kept = assemble(
-            [], plan.basis, store, frozen=frozen, policy=plan.policy, executor=runner, memory=memory, plan=plan
-        ).store
+        done, offsets_lack = rows_in_store(plan, store, frozen=frozen, executor=runner, memory=memory)
+        kept = done.store
     source = RowSource(
         plan.basis, plan.policy, names, tuple(without_one_body(frozen)), kept,
         frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
-        energies=energies,
+        energies=energies, make_offsets=offsets_lack,
     )  # fmt: skip
     groups = reduce_segments(plan, source, executor=runner, memory=memory, what="summarise", checkpoint=checkpoint)
     fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]

@@ -13,10 +13,11 @@ import pytest
 from synthetic import files_below, n_columns, random_frames, small_basis
 
 from hiertl_dist.design_matrix import planning, store_claims
+from hiertl_dist.design_matrix import store as store_module
 from hiertl_dist.design_matrix.assembly import assemble
 from hiertl_dist.design_matrix.store import DesignStore
 from hiertl_dist.design_matrix.store_claims import CLAIMS, claim_path
-from hiertl_dist.errors import DiskFullError, LockError, ResourceError
+from hiertl_dist.errors import DiskFullError, HiertlWarning, LockError, ResourceError, WriteError
 from hiertl_dist.executors.base import TaskFailed
 from hiertl_dist.executors.serial import SerialExecutor
 from hiertl_dist.files import locks
@@ -24,6 +25,8 @@ from hiertl_dist.files.claims import take_claim
 from hiertl_dist.files.locks import locked
 from hiertl_dist.files.paths import replacing
 from hiertl_dist.files.store_use import use_stores
+from hiertl_dist.fitting.hierarchy import fit_hierarchy
+from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.frames.rows import n_rows
 from hiertl_dist.jobs.fit_job import renew
 
@@ -196,3 +199,25 @@ def test_a_file_that_is_too_large_leaves_a_store_that_goes_on(tmp_path, alone):
     assert not (tmp_path / "s" / CLAIMS).exists()
     assemble(FRAMES, BASIS, tmp_path / "s", executor=SERIAL)
     assert files_below(tmp_path / "s", *ARRAYS) == files_below(tmp_path / "alone", *ARRAYS)
+
+
+def test_a_fit_from_a_complete_store_that_cannot_be_written_makes_what_frozen_models_predict(tmp_path, monkeypatch):
+    """An assembly knows no models; a fit would add what they predict, bit for bit what the kernels give."""
+    frames = random_frames({"C": 4, "N": 4, "CN": 6})
+    assemble(frames, BASIS, tmp_path / "s", executor=SERIAL)
+    expected = fit_hierarchy(frames, BASIS, executor=SERIAL)
+
+    def refuse(folder):
+        raise WriteError(f"{folder}: Read-only file system")
+
+    monkeypatch.setattr(store_module, "locked", refuse)
+    before = state(tmp_path / "s")
+    options = HierarchyOptions(FitSettings(), store=tmp_path / "s")
+    with pytest.warns(HiertlWarning, match=r"complete but for what .* predicts, which can't be kept there and is comp"):
+        fit = fit_hierarchy(frames, BASIS, options=options, executor=SERIAL)
+    assert state(tmp_path / "s") == before
+    for name, own in expected.fits.items():
+        theirs = fit.fits[name].solution.parameters.coefficients
+        assert theirs.tobytes() == own.solution.parameters.coefficients.tobytes()
+    with pytest.raises(WriteError, match="Read-only"):  # rows of frames that the store lacks
+        fit_hierarchy([*frames, *random_frames({"CN": 2}, seed=5)], BASIS, options=options, executor=SERIAL)

@@ -24,6 +24,17 @@ def double(i: int) -> int:
     return 2 * i
 
 
+def larger(left: int, right: int) -> int:
+    return max(left, right)
+
+
+def wait_for(path: Path, folder: Path, i: int) -> None:
+    (folder / f"begun-{i}").touch()
+    while not path.exists():
+        time.sleep(0.01)
+    (folder / f"ended-{i}").touch()
+
+
 def append_a_line(path: Any) -> str:
     with open(path, "a", encoding="utf-8") as stream:  # noqa: PTH123
         stream.write("once\n")

@@ -26,7 +26,7 @@ import pytest
 from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
 
-from hiertl_dist.errors import HiertlWarning
+from hiertl_dist.errors import HiertlWarning, NotDoneError, StoppedBySignal
 from hiertl_dist.executors import (
     DaskExecutor,
     Executor,
@@ -37,6 +37,7 @@ from hiertl_dist.executors import (
     progress,
     under_mpirun,
 )
+from hiertl_dist.executors.submitting import submit
 
 pytest.register_assert_rewrite("executors.executor_contract")
 
@@ -134,6 +135,28 @@ class TestContract(Contract):
             before = tasks.blas_threads(0)
             super().test_one_blas_thread(executor, folder)
             assert tasks.blas_threads(0) == before
+
+    def test_two_submitted_at_once_and_one_that_is_cancelled(self, executor: Executor, folder: Path) -> None:
+        """They share the workers; the one that is cancelled stops where a call has ended, as by a signal."""
+        cancelled = submit(executor.run, partial(tasks.wait_for, folder / "go", folder), range(60), what="waiting")
+        other = submit(executor.reduce, tasks.double_unevenly, tasks.larger, range(20), what="largest")
+        deadline = time.monotonic() + 20
+        while not list(folder.glob("begun-*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        with pytest.raises(NotDoneError, match=r"Executor\.run has not ended after 0\.01 s, and goes"):
+            cancelled.result(0.01)
+        assert cancelled.cancel()
+        (folder / "go").touch()
+        with pytest.raises(StoppedBySignal, match=r"^stopped by cancel\(\); what is complete is kept"):
+            cancelled.result(20)
+        begun, ended = ({p.name.split("-")[1] for p in folder.glob(f"{what}-*")} for what in ("begun", "ended"))
+        assert begun == ended, "what ran was left to finish"
+        assert len(begun) < 30
+        assert other.result(20) == 38
+        assert (other.progress.what, other.progress.done, other.progress.total) == ("largest", 39, 39)
+        assert not cancelled.cancel()
+        assert executor.run(tasks.double, range(3)) == [0, 2, 4]
 
     def test_unsendable_value(self, executor: Executor, folder: Path) -> None:
         if executor.name == "processes":

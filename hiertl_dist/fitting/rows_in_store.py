@@ -1,0 +1,76 @@
+"""The rows of a pass in a design store, which is completed, or read where it lacks nothing but what models predict."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from ..design_matrix.assembly import Assembly, assemble
+from ..errors import HiertlWarning, WriteError
+from ..executors.launch import launched_first
+from ..model.one_body import without_one_body
+from ..text.display import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ..design_matrix.planning import Plan
+    from ..executors.base import Executor
+    from ..model.parameters import Parameters
+
+
+def rows_in_store(
+    plan: Plan, store: str | Path, *, frozen: Sequence[Parameters], executor: Executor, memory: int | None
+) -> tuple[Assembly, bool]:
+    """Complete a store as :func:`~hiertl_dist.assemble` does, unless it has all rows already and can't be written.
+
+    Such a store may lack what frozen models predict, for only a fit knows these.
+
+    Parameters
+    ----------
+    plan : Plan
+        Whose rows are wanted.
+    store : str or Path
+        Folder of the store.
+    frozen : Sequence of Parameters
+        Models whose predictions are wanted.
+    executor : Executor
+        Who works.
+    memory : int or None
+        Bytes that all workers may take together; ``None``: what is available.
+
+    Returns
+    -------
+    tuple of (Assembly, bool)
+        The store, and whether predictions are to be made from frames instead of read.
+
+    Raises
+    ------
+    WriteError
+        It can't be written, and lacks rows of blocks or labels.
+
+    Warns
+    -----
+    HiertlWarning
+        Of predictions that are made anew by each pass.
+    """
+    try:
+        return assemble(
+            [], plan.basis, store, frozen=frozen, policy=plan.policy, executor=executor, memory=memory, plan=plan
+        ), False  # fmt: skip
+    except WriteError as error:
+        if not without_one_body(frozen):
+            raise
+        refusal = error
+    try:
+        done = assemble([], plan.basis, store, policy=plan.policy, executor=executor, memory=memory, plan=plan)
+    except WriteError:
+        raise refusal from None
+    if launched_first():
+        warnings.warn(
+            f"{store} is complete but for what {listed([model.source for model in frozen])} predicts, which can't be "
+            f"kept there and is computed by this pass, and by each that comes: {refusal}",
+            HiertlWarning, stacklevel=3,
+        )  # fmt: skip
+    return done, True
