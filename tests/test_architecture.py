@@ -25,7 +25,7 @@ PACKAGE = ROOT / "hiertl_dist"
 
 FOLDERS = (
     "errors", "units", "text", "files", "compiled", "algebra", "executors", "frames", "model", "io", "dataset",
-    "evaluation", "probes", "design_matrix", "fitting", "model_selection", "uncertainty", "library", "jobs",
+    "evaluation", "probes", "design_matrix", "fitting", "model_selection", "uncertainty", "library", "jobs", "pages",
     "suggestion", "calculator", "stability", "cli",
 )  # fmt: skip
 """What the package consists of, from the ground up; a module imports from its own folder and from those before it. The
