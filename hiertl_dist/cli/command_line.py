@@ -14,6 +14,7 @@ from .look_commands import add_overwrite, look_parsers, reading_parser
 from .merging import add_model_options
 from .polish_command import polish_parser
 from .probes_command import probes_parser
+from .report_command import report_parser
 from .store_command import store_parser
 from .store_options import add_store_options
 from .tabulate_command import tabulate_parser
@@ -94,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots and what was fitted on; PDFs too")
     one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
     add_overwrite(one)
+    report_parser(verbs, common)
     check_parser(verbs, common)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
     one.add_argument("files", nargs="+", type=Path)

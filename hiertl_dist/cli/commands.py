@@ -24,6 +24,7 @@ from .look_commands import look, reading_options
 from .merging import models_of, renamed, require_pairs
 from .polish_command import polish
 from .probes_command import probes
+from .report_command import report
 from .store_command import run_store
 from .store_options import chosen_store_use
 from .tabulate_command import tabulate_model
@@ -362,8 +363,8 @@ _VERBS = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
-    "merge": _merge, "tabulate": tabulate_model,
-    "library": run_library, "store": run_store, "probes": probes, "doctor": _doctor, "demo": _demo,
+    "report": report, "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store,
+    "probes": probes, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

@@ -124,12 +124,12 @@ def write_coverage(coverage: Sequence[Coverage], types: Sequence[TypeCoverage], 
 def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
     add: bool = False, missing: str = "refuse", units: str = "kcal", plot: Path | None = None,
-    tables: Path | None = None,
+    tables: Path | None = None, points: bool = False,
 ) -> EvaluationReport:  # fmt: skip
     """Evaluate the sum of models on labelled frames.
 
     If asked for, write figures (parity, and beside it what was fitted on and is used), and CSV files into the folder
-    ``tables``, over those that are there.
+    ``tables``, over those that are there. ``points``: keep labels, or a sample of them, for figures.
 
     Raises
     ------
@@ -148,7 +148,7 @@ def evaluate_job(
     sequence = sequence_of(frames)
     ignore = ignore_other_elements or all(s.elements <= known for s in sequence.facts.element_sets())
     evaluated = evaluate_frames(
-        models, sequence, executor, ignore_other_elements=ignore, points=plot is not None, missing=missing
+        models, sequence, executor, ignore_other_elements=ignore, points=points or plot is not None, missing=missing
     )
     covered = [c for own in evaluated.coverage for c in own]
     whole = [m.parameters for m in models]

@@ -121,8 +121,20 @@ def add_legend(figure: Any, handles: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Points:
-    """Labels and what the model says, of one kind of label in one panel, in the units of the figure."""
+class PanelPoints:
+    """Labels and what the model says, of one kind of label in one panel, in the units of the figure.
+
+    Attributes
+    ----------
+    labels, values : ndarray of shape (n,)
+        Labels, and what the model says.
+    names : tuple of str
+        Compositions.
+    of : ndarray of int64, shape (n,)
+        Of each label, an index into ``names``.
+    ringed : ndarray of bool, shape (n,)
+        Whether its frame is out of range.
+    """
 
     labels: NDArray[np.float64]
     values: NDArray[np.float64]
@@ -160,7 +172,7 @@ def parity_figure(sets: Mapping[str, EvaluatedFrames], units: str = "kcal") -> A
     matplotlib.figure.Figure
         Not yet written.
     """
-    points = {(k, s): _points_of(k, sets[s], units) for k in QUANTITIES for s in sets}
+    points = {(k, s): points_of(k, sets[s], units) for k in QUANTITIES for s in sets}
     kinds = [k for k in QUANTITIES if any(len(points[k, name].labels) for name in sets)] or ["force"]
     names = sorted({n for p in points.values() for n in p.names}, key=lambda c: (len(c), c))
     looks = [(c, m) for m, c in product(MARKERS, COLOURS)]
@@ -192,14 +204,15 @@ def parity_figure(sets: Mapping[str, EvaluatedFrames], units: str = "kcal") -> A
     return figure
 
 
-def _points_of(kind: Kind, evaluated: EvaluatedFrames, units: str) -> _Points:
+def points_of(kind: Kind, evaluated: EvaluatedFrames, units: str) -> PanelPoints:
+    """Labels of a kind and what the model says of them, in ``"kcal"`` or ``"eV"``; energies less their means."""
     found = _energies(evaluated) if kind == "energy" else evaluated.points[kind]
     if not len(found.labels):
-        return _Points(_NOTHING, _NOTHING, ())
+        return PanelPoints(_NOTHING, _NOTHING, ())
     factor, facts = unit_of(kind, units)[1], evaluated.frames.facts
     names, codes = names_and_codes(facts.compositions, facts.formula)
     present, of = np.unique(codes[found.frames], return_inverse=True)
-    return _Points(
+    return PanelPoints(
         found.labels * factor, found.values * factor, tuple(names[k] for k in present.tolist()), of,
         evaluated.is_flagged[found.frames],
     )  # fmt: skip
@@ -218,7 +231,7 @@ def _energies(evaluated: EvaluatedFrames) -> Points:
     return Points((labels - means)[chosen], values[chosen], frames[chosen].astype(np.int32))
 
 
-def _limits(drawn: Sequence[_Points]) -> tuple[float, float]:
+def _limits(drawn: Sequence[PanelPoints]) -> tuple[float, float]:
     """The range of all labels and values, with a margin; of nothing, 0 to 1."""
     numbers = np.concatenate([np.empty(0), *(x for p in drawn for x in (p.labels, p.values))])
     numbers = numbers[np.isfinite(numbers)]
@@ -229,7 +242,7 @@ def _limits(drawn: Sequence[_Points]) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _same_axes(row: Sequence[Any], drawn: Sequence[_Points]) -> None:
+def _same_axes(row: Sequence[Any], drawn: Sequence[PanelPoints]) -> None:
     limits = _limits(drawn)
     for ax in row:
         ax.set(xlim=limits, ylim=limits)
@@ -239,7 +252,7 @@ def _same_axes(row: Sequence[Any], drawn: Sequence[_Points]) -> None:
         ax.locator_params(nbins=4)
 
 
-def _draw_points(ax: Any, points: _Points, styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+def _draw_points(ax: Any, points: PanelPoints, styles: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     """Points by composition; with more compositions than there are styles, of one colour, and no legend."""
     from matplotlib.lines import Line2D
 
@@ -256,7 +269,7 @@ def _draw_points(ax: Any, points: _Points, styles: Mapping[str, tuple[str, str]]
     return handles
 
 
-def _draw_density(figure: Any, row: Sequence[Any], drawn: Sequence[_Points]) -> None:
+def _draw_density(figure: Any, row: Sequence[Any], drawn: Sequence[PanelPoints]) -> None:
     """Labels per cell of a grid that the panels of a row share, with the colours of one scale."""
     from matplotlib.colors import LogNorm
 
@@ -269,7 +282,7 @@ def _draw_density(figure: Any, row: Sequence[Any], drawn: Sequence[_Points]) -> 
     figure.colorbar(mesh, ax=list(row), label="labels in a cell", fraction=0.03, pad=0.01)
 
 
-def _draw_rings(ax: Any, points: _Points) -> dict[str, Any]:
+def _draw_rings(ax: Any, points: PanelPoints) -> dict[str, Any]:
     count = int(points.ringed.sum())
     if not 0 < count <= MOST_RINGS:
         return {}

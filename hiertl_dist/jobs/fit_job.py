@@ -41,24 +41,18 @@ from ..text.words import count_text
 from .evaluating import evaluate_frames
 from .figures import need_matplotlib
 from .fit_needs import needs_of_fits
-from .fit_report import FitResult, fit_dict, fit_tables
+from .fit_report import FitResult, plans_of, report_writers
 from .input_file import tell_labels, with_its_stores
 from .outputs import (
     MODEL,
-    PARITY,
-    REPORT,
     TOGETHER,
     Results,
-    Writer,
-    figure_writer,
     file_writer,
     solution_writers,
-    table_writer,
-    write_json_file,
     write_model,
-    write_plot,
 )
 from .planned_folds import planned_folds, planned_folds_text
+from .run_record import RunRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -263,6 +257,8 @@ def fit_job(
         raise InputError("nothing to fit: neither hierarchical nor all at once")
     if plot:
         need_matplotlib()
+    recorder = RunRecorder("fit", job, executor, tell)
+    tell = recorder.tell
     frames, held_out = job.read_frames(executor.watch)
     labels = tell_labels(frames, tell, held_out)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
@@ -295,10 +291,12 @@ def fit_job(
     for note in (n for name, m in models.items() for n in missing_notes([m.parameters], f"the {name} model")):
         tell(note)
     sets = known_frames(models.values(), {"fitted": frames, "held out": held_out}, tell)
-    evaluated = {n: {s: evaluate_frames([m], own, executor, points=plot, missing="zero") for s, own in sets.items()}
+    evaluated = {n: {s: evaluate_frames([m], own, executor, points=True, missing="zero") for s, own in sets.items()}
                  for n, m in models.items()}  # fmt: skip
     result = FitResult(climb, together, tuple(files), sets, models, evaluated)
-    written = results.write(_report_writers(result, labels, job, plot=plot, tables=tables))
+    lattice = block_lattice(job.basis, frames, frozen=frozen, options=options, all_at_once=not hierarchical)
+    record = recorder.as_dict(frames, held_out, lattice, plans_of(result))
+    written = results.write(report_writers(result, labels, record, job, plot=plot, tables=tables))
     discard(kept, executor)
     return replace(result, files=(*files, *written))
 
@@ -319,19 +317,6 @@ def _fit_together(
     fit = fit_all_at_once(frames, job.basis, frozen=frozen, options=options, executor=executor)
     tell_solution(fit.solution, tell)
     return fit
-
-
-def _report_writers(result: FitResult, labels: LabelSummary, job: Input, *, plot: bool, tables: bool) -> list[Writer]:
-    """What writes the report, and tables and figures if asked for."""
-    # first, so that it is there even if a figure fails
-    report = fit_dict(result) | {"labels": labels.as_dict()}
-    writers: list[Writer] = [file_writer(job.output / REPORT, write_json_file, report)]
-    if tables:
-        writers += [table_writer(job.output, table) for table in fit_tables(result, job.units)]
-    if plot:
-        drawn = {f"{name}, {s}": e for name, by_set in result.evaluated.items() for s, e in by_set.items()}
-        writers.append(figure_writer(job.output / PARITY, write_plot, drawn, job.units))
-    return writers
 
 
 def read_frozen(

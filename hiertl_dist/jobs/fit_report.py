@@ -15,17 +15,21 @@ from ..fitting.mean_model import QUANTITIES
 from ..text.display import Shown, table_text
 from ..text.result_cards import conditions_text
 from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
+from .figure_facts import figure_facts
+from .outputs import PARITY, REPORT, RUN, Writer, figure_writer, file_writer, table_writer, write_json_file, write_plot
 from .report import coverage_text, details_text, errors_text, types_table, unit_of, warnings_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..design_matrix.planning import Plan
     from ..evaluation.coverage import Coverage
     from ..evaluation.energies import Model
     from ..evaluation.type_coverage import TypeCoverage
     from ..fitting.block_fit import BlockFit
     from ..fitting.hierarchy import HierarchyFit
     from ..frames.frame import Frame
+    from ..frames.label_summary import LabelSummary
     from ..model.solution import Solution
     from .error_tables import Errors
     from .evaluated import EvaluatedFrames
@@ -76,6 +80,12 @@ def solutions_of(result: FitResult) -> dict[str, Solution]:
     return solutions | ({} if result.together is None else {"all at once": result.together.solution})
 
 
+def plans_of(result: FitResult) -> dict[str, Plan]:
+    """What every fit computed, by name."""
+    plans = {} if result.hierarchy is None else {b: f.plan for b, f in result.hierarchy.fits.items()}
+    return plans | ({} if result.together is None else {"all at once": result.together.plan})
+
+
 def _coverage(result: FitResult) -> dict[str, list[Coverage]]:
     """By model, distances that its blocks were fitted on and are used on in all frames."""
     return {
@@ -110,6 +120,7 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
             for name, by_set in result.evaluated.items()
         },
         "types": {name: [t.as_dict() for t in own] for name, own in _types(result).items()},
+        "coverage": {name: [vars(c) for c in own] for name, own in _coverage(result).items()},
         "files": [str(f) for f in result.files],
     } | left_out_dict(result.evaluated)
 
@@ -169,3 +180,22 @@ def fit_tables(result: FitResult, units: str) -> list[CsvTable]:
         blocks_csv(solutions_of(result)), errors_csv(result.errors, result.group_errors, units),
         frames_csv(result.evaluated, units), coverage_csv(_coverage(result)),
     ]  # fmt: skip
+
+
+def report_writers(
+    result: FitResult, labels: LabelSummary, record: dict[str, Any], job: Input, *, plot: bool, tables: bool
+) -> list[Writer]:
+    """What writes the report and the record of the run, and tables and figures if asked for."""
+    drawn = {name: {s: figure_facts(e) for s, e in by_set.items()} for name, by_set in result.evaluated.items()}
+    report = fit_dict(result) | {"labels": labels.as_dict(), "figures": drawn}
+    # first, so that they are there even if a figure fails
+    writers: list[Writer] = [
+        file_writer(job.output / REPORT, write_json_file, report),
+        file_writer(job.output / RUN, write_json_file, record),
+    ]
+    if tables:
+        writers += [table_writer(job.output, table) for table in fit_tables(result, job.units)]
+    if plot:
+        panels = {f"{name}, {s}": e for name, by_set in result.evaluated.items() for s, e in by_set.items()}
+        writers.append(figure_writer(job.output / PARITY, write_plot, panels, job.units))
+    return writers

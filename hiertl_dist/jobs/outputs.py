@@ -61,10 +61,13 @@ REPORT: Final = "report.json"
 PARITY: Final = "parity.png"
 SEARCH: Final = "search.json"
 SEARCH_FIGURE: Final = "search.png"
+RUN: Final = "run.json"
 TOGETHER: Final = "all_at_once"
 """Name of the solution of a fit of all blocks at once."""
 
-FIXED: Final = (MODEL, REPORT, SEARCH, *NAMES, *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)))
+FIXED: Final = (
+    MODEL, REPORT, SEARCH, RUN, *NAMES, *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)),
+)  # fmt: skip
 """Names of all files of results but those of solutions, see :func:`solution_files`."""
 
 

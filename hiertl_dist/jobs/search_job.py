@@ -13,8 +13,13 @@ import numpy as np
 from ..dataset.folds import Folds
 from ..dataset.holding_out import each_once
 from ..dataset.systems import systems_in_folds
+from ..evaluation.cluster_counts import joined_counts
 from ..evaluation.compiling import compile_kernels
+from ..evaluation.coverage import joined_coverage
+from ..evaluation.missing_in_frames import joined_missing
+from ..evaluation.type_coverage import type_coverage
 from ..executors.ask import ask
+from ..fitting.lattice_rows import block_lattice
 from ..fitting.stored_frames import while_reading
 from ..fitting.summary_store import SummaryStore
 from ..frames.element_set import ElementSet
@@ -29,11 +34,13 @@ from ..text.display import table_text
 from ..text.problems import Problems
 from ..text.words import count_text
 from .evaluating import evaluate_frames
+from .figure_facts import figure_facts
 from .figures import need_matplotlib
 from .fit_job import known_frames, options_of, read_frozen, renew, tell_solution
 from .input_file import tell_labels, with_its_stores
 from .outputs import (
     MODEL,
+    RUN,
     SEARCH,
     SEARCH_FIGURE,
     TOGETHER,
@@ -45,6 +52,7 @@ from .outputs import (
     write_model,
 )
 from .report import details_text, errors_text, warnings_text
+from .run_record import RunRecorder
 from .search_report import plot_search, search_text
 
 if TYPE_CHECKING:
@@ -96,14 +104,22 @@ class SearchReport:
         """For JSON; ``out_of_range_left_out`` is there if not all such frames are listed."""
         notes = {s: e.out_of_range_left_out for s, e in self.evaluated.items()}
         left_out = {s: note for s, note in notes.items() if note}
+        own, coverage = list(self.evaluated.values()), self.result.model.coverage
         return {
             **self.result.as_dict(),
             "errors": {s: {c: e.as_dict() for c, e in table.items()} for s, table in self.errors.items()},
             "group_errors": {s: {g: e.as_dict() for g, e in table.items()} for s, table in self.group_errors.items()},
             "out_of_range": {s: e.out_of_range() for s, e in self.evaluated.items()},
             "missing_types": {s: [vars(m) for m in e.missing] for s, e in self.evaluated.items()},
+            "coverage": [vars(c) for c in joined_coverage(coverage, [c for e in own for c in e.coverage])],
+            "types": [
+                t.as_dict() for t in type_coverage(
+                    [self.result.model.parameters], joined_counts(e.met for e in own),
+                    joined_missing(e.missing for e in own),
+                )
+            ],
             "files": [str(f) for f in self.files],
-        } | ({"out_of_range_left_out": left_out} if left_out else {})
+        } | ({"out_of_range_left_out": left_out} if left_out else {})  # fmt: skip
 
     def text(self, units: str) -> str:
         """For people."""
@@ -158,6 +174,8 @@ def search_job(
     ModuleNotFoundError
         A plot is asked for and matplotlib is not there; before anything is computed.
     """
+    recorder = RunRecorder("search", job, executor, tell)
+    tell = recorder.tell
     drawn = _drawn(plot, tell)
     frames, held_out = job.read_frames(executor.watch)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
@@ -187,11 +205,17 @@ def search_job(
         tell(note)
     files += results.write([file_writer(job.output / MODEL, write_model, result.model, ())])
     sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)
-    evaluated = {s: evaluate_frames([result.model], own, executor, missing="zero") for s, own in sets.items()}
+    one = [result.model]
+    evaluated = {s: evaluate_frames(one, own, executor, points=True, missing="zero") for s, own in sets.items()}
     if drawn:
         files += results.write([figure_writer(job.output / SEARCH_FIGURE, _plot, result)])
-    report = SearchReport(result, (*files, job.output / SEARCH), sets, evaluated)
-    results.write([file_writer(job.output / SEARCH, write_json_file, report.as_dict())])
+    report = SearchReport(result, (*files, job.output / SEARCH, job.output / RUN), sets, evaluated)
+    lattice = block_lattice(job.basis, frames, frozen=frozen, options=options, all_at_once=all_at_once)
+    figures = {s: figure_facts(e) for s, e in evaluated.items()}
+    results.write([
+        file_writer(job.output / SEARCH, write_json_file, report.as_dict() | {"figures": figures}),
+        file_writer(job.output / RUN, write_json_file, recorder.as_dict(frames, held_out, lattice, {})),
+    ])  # fmt: skip
     return report
 
 

@@ -30,7 +30,7 @@ from hiertl_dist.model.solution import Solution
 SCRIPT = Path(sys.executable).parent / "hiertl-dist"
 RESULTS = "hiertl_results"
 FITTED = {"C.params.txt", "C.solution.npz", "N.params.txt", "N.solution.npz", "CN.params.txt", "CN.solution.npz",
-          "model.params.txt", "report.json"}  # fmt: skip
+          "model.params.txt", "report.json", "run.json"}  # fmt: skip
 
 
 @pytest.fixture
@@ -291,7 +291,8 @@ def test_a_fit_that_a_signal_stopped_goes_on(run, tmp_path, monkeypatch, fitted,
 def test_some_blocks_only(run_json, tmp_path):
     found = run_json("fit", write_job(tmp_path), "--blocks", "C", "--output", tmp_path / "C_only")
     assert list(found["solutions"]) == ["C"]
-    assert names(tmp_path / "C_only") == {"C.params.txt", "C.solution.npz", "model.params.txt", "report.json"}
+    others = {f"{block}.{ending}" for block in ("N", "CN") for ending in ("params.txt", "solution.npz")}
+    assert names(tmp_path / "C_only") == FITTED - others
     # frames with N say nothing of a model of C
     assert {c: e["frames"] for c, e in found["errors"]["hierarchical"]["fitted"].items()} == {"C": 5}
 
@@ -317,12 +318,13 @@ def test_all_at_once_beside_the_hierarchy(run_json, tmp_path):
     path = write_job(tmp_path)
     found = run_json("fit", path, "--all-at-once")
     assert list(found["solutions"]) == ["all at once"]
-    assert names(tmp_path / RESULTS) == {"all_at_once.params.txt", "all_at_once.solution.npz", "report.json"}
+    own = {"all_at_once.params.txt", "all_at_once.solution.npz", "report.json", "run.json"}
+    assert names(tmp_path / RESULTS) == own
     found = run_json("fit", path, "--all-at-once", "--also-hierarchical")
     assert list(found["errors"]) == ["hierarchical", "all at once"]
     own = {"all_at_once.params.txt", "all_at_once.solution.npz"}
     assert names(tmp_path / RESULTS) == FITTED | own | {"earlier_1"}
-    assert names(tmp_path / RESULTS / "earlier_1") == own | {"report.json"}
+    assert names(tmp_path / RESULTS / "earlier_1") == own | {"report.json", "run.json"}
 
 
 def test_what_is_computed_is_kept_when_a_later_block_fails(run, tmp_path):
@@ -565,7 +567,9 @@ def test_search_writes_what_it_names(run_json, search_job):
     found = run_json("search", search_job, "--no-plot")
     results = search_job.parent / RESULTS
     assert {Path(f).name for f in found["files"]} | {"search"} == SEARCHED == names(results)
-    assert json.loads((results / "search.json").read_text()) == {k: v for k, v in found.items() if k != "notes"}
+    written = json.loads((results / "search.json").read_text())
+    assert list(written.pop("figures")) == ["fitted", "held out"]
+    assert written == {k: v for k, v in found.items() if k != "notes"}
     assert [s["name"] for s in found["stages"]] == ["C", "N", "CN"]
     for stage in found["stages"]:
         chosen, solution = stage["chosen"], Solution.load(results / f"{stage['name']}.solution.npz")
@@ -618,7 +622,7 @@ def test_search_all_at_once_and_the_plot(run_json, search_job):
     results = search_job.parent / RESULTS
     assert names(results) == {
         "all_at_once.solution.npz", "all_at_once.params.txt", "model.params.txt", "search.json", "search.png",
-        "search.pdf", "search",
+        "search.pdf", "search", "run.json",
     }  # fmt: skip
     assert (results / "search.png").read_bytes().startswith(b"\x89PNG")
     (stage,) = found["stages"]

@@ -79,7 +79,7 @@ def test_a_second_fit_moves_all_of_the_first_and_nothing_of_others(folder):
     out = done("fit", folder / "input.toml", "--blocks", "C")
     assert content(results / "earlier_1") == before
     left = content(results)
-    assert set(left) == {"C.params.txt", "C.solution.npz", "model.params.txt", "report.json", *foreign}
+    assert set(left) == {"C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "run.json", *foreign}
     assert {n: left[n] for n in foreign} == foreign
     assert (results / "search" / "kept.json").exists()
     said = [line for line in out.splitlines() if "earlier_" in line]
@@ -163,7 +163,7 @@ def test_a_search_moves_the_results_of_a_fit_and_goes_on_from_its_own_work(folde
     assert content(results / "earlier_1") == before
     first = content(results)
     assert not {"report.json", "errors.csv", "parity.png"} & set(first)
-    assert {"search.json", "search.png", "search.pdf", "CN.solution.npz"} <= set(first)
+    assert {"search.json", "search.png", "search.pdf", "run.json", "CN.solution.npz"} <= set(first)
     work = {p.name: p.stat().st_mtime_ns for p in (results / "search").iterdir()}
     done("search", folder / "input.toml", "--no-plot")
     assert content(results / "earlier_2") == first
