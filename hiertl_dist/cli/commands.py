@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .check_command import check
 from .command_line import parser
+from .config_command import run_config
 from .executor_options import dask_options, executor_of, given_of_dask
 from .import_command import import_data
 from .library_command import run_library
@@ -361,7 +362,7 @@ _VERBS = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
-    "merge": _merge, "library": run_library, "store": run_store, "probes": probes, "doctor": _doctor, "demo": _demo,
+    "merge": _merge, "library": run_library, "store": run_store, "probes": probes, "config": run_config, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 
