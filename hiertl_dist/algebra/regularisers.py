@@ -264,6 +264,11 @@ _KINDS: dict[str, type[Regulariser]] = {
 }
 
 
+def regulariser_kinds() -> Mapping[str, type[Regulariser]]:
+    """The classes of regularisers by what their kind is called in settings."""
+    return _KINDS
+
+
 def regulariser_from_dict(settings: Mapping[str, object]) -> Regulariser:
     """The regulariser of settings such as {"kind": "ridge", "alpha": 1e-4}.
 

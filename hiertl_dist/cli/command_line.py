@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..executors import KINDS
 from .check_command import check_parser
+from .config_command import config_parser
 from .executor_options import add_executor_options, add_scheduler_options
 from .import_command import import_parser
 from .library_command import library_parser
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     look_parsers(verbs, common)
     import_parser(verbs, running)
+    config_parser(verbs, common)
     verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
     one = verbs.add_parser("assemble", parents=[renewing], help="compute the design rows into the store")
     one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .check_command import check
 from .command_line import parser
+from .config_command import run_config
 from .executor_options import dask_options, executor_of, given_of_dask
 from .import_command import import_data
 from .library_command import run_library
@@ -364,7 +365,7 @@ _VERBS = {
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
     "report": report, "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store,
-    "probes": probes, "doctor": _doctor, "demo": _demo,
+    "probes": probes, "config": run_config, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 
