@@ -71,8 +71,13 @@ class RowMaker(NamedTuple):
 
     def weights(self, frame: Frame) -> NDArray[np.float64]:
         """(rows,) weights of these rows."""
-        groups = [Group(self.source, kind, frame.composition) for kind in SUMMARY_KINDS]
-        return np.array(list(row_weights(groups, self.given, self.objective).values()))[kind_codes(frame)]
+        return weights_of(frame, self.given, self.objective, self.source)
+
+
+def weights_of(frame: Frame, given: Mapping[str, float], objective: str, source: str) -> NDArray[np.float64]:
+    """(rows,) weights of a frame's rows, as those of a source."""
+    groups = [Group(source, kind, frame.composition) for kind in SUMMARY_KINDS]
+    return np.array(list(row_weights(groups, given, objective).values()))[kind_codes(frame)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
