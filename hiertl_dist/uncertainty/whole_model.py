@@ -25,7 +25,16 @@ from ..text.display import Shown
 from ..text.display import listed as listed_names
 from .block_posterior import BlockPosterior
 from .noise import distribution, noise_in_sample
-from .predictive import ModelPosterior, Prediction, RowMaker, free_coefficients, spread_of, weights_of, with_labels
+from .predictive import (
+    ModelPosterior,
+    Prediction,
+    Predictor,
+    RowMaker,
+    free_coefficients,
+    spread_of,
+    weights_of,
+    with_labels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -43,7 +52,7 @@ NAMED = 6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HierarchyPosterior(Shown):
+class HierarchyPosterior(Shown, Predictor):
     """A model of several blocks with what each of them leaves open: see :func:`hierarchy_posterior`.
 
     Attributes
@@ -88,21 +97,7 @@ class HierarchyPosterior(Shown):
         """
         return next((part for part in self.blocks.values() if elements in part.blocks), None)
 
-    def task(self, policy: InnerPolicy, source: str = "") -> Callable[[Frame], Prediction]:
-        """What :func:`~hiertl_dist.predict` does with a frame.
-
-        Parameters
-        ----------
-        policy : {"refuse", "skip_frame", "lsq", "damp"}
-            For pairs inside an inner cutoff.
-        source : str, optional
-            Whose weights the leverages are for.
-
-        Returns
-        -------
-        callable
-            From a frame to its prediction.
-        """
+    def _task(self, policy: InnerPolicy, source: str) -> Callable[[Frame], Prediction]:
         return partial(_predict_whole, given=self, policy=policy, source=source)
 
 
