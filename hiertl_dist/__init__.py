@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from .library.exporting import export_model as export_from_library
     from .library.folder import BlockLibrary, open_library
     from .library.growing import grow_library
+    from .library.posteriors import read_posterior
     from .library.settings import LibrarySettings
     from .model.basis import Basis, ClusterType, Cutoff, Edge, Pair
     from .model.blocks import Block, Column, blocks_of, columns_of, lsq_order
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from .suggestion.suggesting import suggest_input
     from .suggestion.surveying import Survey, survey
     from .uncertainty.active_selection import leverage, select
+    from .uncertainty.block_posterior import BlockPosterior
     from .uncertainty.calibration import calibration
     from .uncertainty.committee import Committee, committee
     from .uncertainty.coverage_selection import select_for_coverage
@@ -116,7 +118,8 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 __all__ = [
-    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLattice", "BlockLibrary", "Calculator",
+    "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLattice", "BlockLibrary",
+    "BlockPosterior", "Calculator",
     "CheckRow",
     "CheckSettings", "ClusterFailed", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation",
     "Cutoff", "DaskOptions", "Dataset",
@@ -139,9 +142,9 @@ __all__ = [
     "frames_from_ase", "grow_library", "hierarchy_posterior",
     "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
     "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
-    "predict", "read_fm_setup", "read_frames", "reassigned_frames", "reduce_probes", "reduce_rows", "search", "select",
-    "select_for_coverage", "solve", "stopping_on_signals", "submit", "suggest_input", "summarise", "summarise_labels",
-    "survey", "tabulate", "types_without_coefficients", "use_stores", "view",
+    "predict", "read_fm_setup", "read_frames", "read_posterior", "reassigned_frames", "reduce_probes", "reduce_rows",
+    "search", "select", "select_for_coverage", "solve", "stopping_on_signals", "submit", "suggest_input", "summarise",
+    "summarise_labels", "survey", "tabulate", "types_without_coefficients", "use_stores", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -193,6 +196,7 @@ _PLACES: Final = {
     "library.exporting": "export_model=export_from_library",
     "library.folder": "BlockLibrary open_library",
     "library.growing": "grow_library",
+    "library.posteriors": "read_posterior",
     "library.settings": "LibrarySettings",
     "model.basis": "Basis ClusterType Cutoff Edge Pair",
     "model.blocks": "Block Column blocks_of columns_of lsq_order",
@@ -214,6 +218,7 @@ _PLACES: Final = {
     "suggestion.suggesting": "suggest_input",
     "suggestion.surveying": "Survey survey",
     "uncertainty.active_selection": "leverage select",
+    "uncertainty.block_posterior": "BlockPosterior",
     "uncertainty.calibration": "calibration",
     "uncertainty.committee": "Committee committee",
     "uncertainty.coverage_selection": "select_for_coverage",

@@ -6,7 +6,13 @@ import argparse
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..evaluation.energies import Model
+    from ..uncertainty.whole_model import HierarchyPosterior
 
 LATTICES = ("auto", "bcc", "fcc", "hcp", "diamond")
 
@@ -45,10 +51,37 @@ def check_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     one.add_argument("--seed", type=int, help="of arrangements and velocities (default 0)")
     one.add_argument("--threads", type=int, help="that share the atoms of a cell (default 1)")
+    covariance_options(one, "predicted σ of forces from these files, folders, libraries")
+
+
+def covariance_options(one: argparse.ArgumentParser, purpose: str) -> None:
+    """Where the covariance of a model is; :func:`asked_posterior` takes it from there."""
+    one.add_argument(
+        "--covariance", nargs="*", type=Path, metavar="PLACE",
+        help=f"{purpose} (without any: beside the models); refused where a block of the model has none",
+    )  # fmt: skip
+    one.add_argument(
+        "--known",
+        nargs="+",
+        default=[],
+        metavar="BLOCK",
+        help="with --covariance: blocks that may count as known without doubt, such as published ones",
+    )
+
+
+def asked_posterior(models: Sequence[Model], arguments: argparse.Namespace) -> HierarchyPosterior:
+    """What a sum of models leaves open, from the places that were named, or from beside the models."""
+    from ..evaluation.energies import Model
+    from ..library.posteriors import read_posterior
+
+    model = models[0] if len(models) == 1 else Model.merge(models)
+    beside = dict.fromkeys(path.resolve().parent for path in arguments.models)
+    return read_posterior(model, *(arguments.covariance or beside), known=arguments.known)
 
 
 def check(arguments: argparse.Namespace) -> int:
     """Print the table; 4 where something failed."""
+    from ..errors import HiertlError
     from ..evaluation.energies import Model, read_parts
     from ..executors import refuse_many
     from ..files.json_files import json_text
@@ -64,6 +97,13 @@ def check(arguments: argparse.Namespace) -> int:
     for note in dict.fromkeys(note for part in parts for note in part.notes):
         print(f"note: {note}", file=sys.stderr, flush=True)
     model = Model(parts[0] if len(parts) == 1 else merge_parameters(parts))
-    done = check_model(model, elements=arguments.elements, settings=settings)
+    posterior, why = None, ""
+    try:
+        posterior = asked_posterior([model], arguments)
+    except HiertlError as error:
+        if arguments.covariance is not None or arguments.known:
+            raise
+        why = str(error)  # nobody asked: the table says what is not there
+    done = check_model(model, elements=arguments.elements, settings=settings, posterior=posterior, without=why)
     print(json_text(done.as_dict()) if arguments.json else done.text(), flush=True)
     return 0 if done.passed else 4

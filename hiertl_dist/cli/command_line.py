@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..executors import KINDS
-from .check_command import check_parser
+from .check_command import check_parser, covariance_options
 from .config_command import config_parser
 from .executor_options import add_executor_options, add_scheduler_options
 from .import_command import import_parser
@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--output", type=Path, help="folder of the results")
     one.add_argument("--plot", action="store_true", help="write parity.png and .pdf (needs matplotlib)")
     one.add_argument("--csv", action="store_true", help="write the tables of the report as CSV files, too")
+    one.add_argument(
+        "--no-covariance", action="store_true", help="write no files of what the fits leave open, for predicted errors"
+    )
     verbs.add_parser(
         "summarise", aliases=["summarize"], parents=[renewing, reducing],
         help="reduce the rows once, for any number of searches",
@@ -94,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
         help="for clusters of types without coefficients: refuse the frames (default), or count them for nothing",
     )  # fmt: skip
     one.add_argument("--units", choices=("kcal", "eV"), help="of the tables (default: eV, but kcal for .xyzf alone)")
+    covariance_options(one, "report predicted errors (σ), from these files, folders, libraries")
     one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots and what was fitted on; PDFs too")
     one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
     add_overwrite(one)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .check_command import check
+from .check_command import asked_posterior, check
 from .command_line import parser
 from .config_command import run_config
 from .executor_options import dask_options, executor_of, given_of_dask
@@ -152,6 +152,7 @@ def _job(arguments: argparse.Namespace) -> Input:
         only=tuple(arguments.blocks) if arguments.blocks else job.only,
         output=getattr(arguments, "output", None) or job.output,
         keep_rows=job.keep_rows and not arguments.no_keep_rows,
+        covariance=job.covariance and not getattr(arguments, "no_covariance", False),
         store_use=chosen_store_use(arguments, job.store_use),
         checkpoint=not getattr(arguments, "no_checkpoint", False)
         and (getattr(arguments, "checkpoint", None) or job.checkpoint),
@@ -260,9 +261,11 @@ def _search(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    from ..errors import InputError
     from ..evaluation.energies import Model, read_parts
     from ..executors import under_mpirun
     from ..files.paths import refuse_overwriting
+    from ..jobs.csv_tables import SIGMA
     from ..jobs.data_tables import places_of
     from ..jobs.evaluate_job import EVALUATION_TABLES, evaluate_job
     from ..jobs.report import units_in_words
@@ -277,12 +280,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         refuse_overwriting(evaluation_figures(arguments.plot), arguments.overwrite, "--plot", sources)
     if arguments.csv is not None:
-        tables = [arguments.csv / name for name in EVALUATION_TABLES]
+        tables = [
+            arguments.csv / name for name in EVALUATION_TABLES if arguments.covariance is not None or name != SIGMA
+        ]
         refuse_overwriting(tables, arguments.overwrite, "--csv", sources)
     models = [Model(read_parts(p)) for p in arguments.models]
     read = read_guessed(arguments.frames, reading_options(arguments))
     units = arguments.units or read.units
     _tell_notes(models)
+    if arguments.known and arguments.covariance is None:
+        raise InputError("--known says which blocks count as known where --covariance is asked for")
+    posterior = None if arguments.covariance is None else asked_posterior(models, arguments)
     chosen = (arguments.executor, arguments.workers) != (None, None) or given_of_dask(arguments)
     if not chosen and not under_mpirun():
         arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
@@ -290,6 +298,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         report = evaluate_job(
             models, read.frames, runner, ignore_other_elements=arguments.ignore_other_elements, add=arguments.add,
             missing=arguments.missing, units=units, plot=arguments.plot, tables=arguments.csv,
+            posterior=posterior,
         )  # fmt: skip
         other = {"eV": "kcal", "kcal": "eV"}[units]
         in_units = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"

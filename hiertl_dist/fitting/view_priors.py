@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..evaluation.energies import Model
 from ..frames.element_set import ElementSet
 from ..model.blocks import columns_of
-from ..model.mixing import prior_mean
+from ..model.mixing import prior_mean, with_factors
 from ..model.parameters import Parameters, check_same_cutoffs, check_same_pairs
 from ..model.priors import AUTO, MIXED, ZERO, prior_scale, unknown_spread
 from ..probes.lattice_volumes import known_of_models
@@ -78,11 +78,15 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
         given, prior = replace(given, notes=(*given.notes, *probes.notes)), replace(prior, probes=0)
     if isinstance(prior.mean, Parameters):
         check_mean(given.basis, prior.mean)
-    mean = prior_mean(prior, given.basis, given.columns, lower)
     if prior.mean == AUTO:
-        chosen, note = chosen_prior(given, prior, mean)
-        lower, probes = (lower, probes) if chosen.mean == MIXED else ((), None)
-        return with_prior(replace(given, notes=(*given.notes, note)), chosen, lower, probes)
+        whole = prior_mean(replace(prior, gamma=(1.0, 1.0, 1.0)), given.basis, given.columns, lower)
+        chosen, note = chosen_prior(given, prior, with_factors(whole, prior.gamma, given.columns))
+        given = replace(given, notes=(*given.notes, note))
+        if chosen.mean != MIXED:
+            return with_prior(given, chosen, ())
+        prior, mean = chosen, with_factors(whole, chosen.gamma, given.columns)
+    else:
+        mean = prior_mean(prior, given.basis, given.columns, lower)
     rows = None
     notes = (*given.notes, *mean.notes)
     if probes is not None and prior.probes and prior.probe_weight != 0.0:

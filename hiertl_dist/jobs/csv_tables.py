@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.coverage import Coverage
     from ..model.solution import Solution
+    from ..uncertainty.frame_sigmas import SigmaReport
     from .error_tables import Errors
     from .evaluated import EvaluatedFrames
 
@@ -43,7 +44,9 @@ BLOCKS_HEADER: Final = (
 
 
 BLOCKS, ERRORS, FRAMES, COVERAGE = NAMES = ("blocks.csv", "errors.csv", "frames.csv", "coverage.csv")
-"""Of all files of tables."""
+"""Of all files of tables of a fit."""
+
+SIGMA: Final = "sigma.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +142,22 @@ class _FrameRows(Iterable[tuple[Any, ...]]):
                         model, frames_of, f.index, f.origin, f.group, f.composition, *errors,
                         "; ".join(f.out_of_range),
                     )  # fmt: skip
+
+
+def sigma_csv(report: SigmaReport, units: str) -> CsvTable:
+    """``sigma.csv``: predicted errors of each frame, what the coefficients account for, the largest leverage."""
+    named = [(kind, *unit_of(kind, units)) for kind in QUANTITIES]
+    header = (
+        "index", "origin", *(f"{kind}_sigma_{unit}" for kind, unit, _ in named),
+        *(f"{kind}_of_coefficients_{unit}" for kind, unit, _ in named), "leverage_max",
+    )  # fmt: skip
+    factors = [factor for _, _, factor in named]
+    rows = (
+        (i, f.origin, *(x * y for x, y in zip((f.force, f.energy, f.stress), factors, strict=True)),
+         *(x * y for x, y in zip(f.parts, factors, strict=True)), f.leverage)
+        for i, f in enumerate(report.frames)
+    )  # fmt: skip
+    return CsvTable(SIGMA, header, rows)
 
 
 def coverage_csv(listed: Mapping[str, Sequence[Coverage]]) -> CsvTable:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..errors import InputError
 from ..evaluation.type_coverage import TypeCoverage, type_coverage
 from ..fitting.mean_model import QUANTITIES
 from ..frames.frame_sequence import sequence_of
 from ..model.parameters import refuse_shared_types
 from ..model.reference_energies import uncovered_frames, without_offsets
 from ..text.display import Shown
+from ..uncertainty.frame_sigmas import SigmaReport, sigma_report
 from .coverage_figure import coverage_path, plot_coverage
-from .csv_tables import CsvTable, coverage_csv, errors_csv, frames_csv
+from .csv_tables import CsvTable, coverage_csv, errors_csv, frames_csv, sigma_csv
 from .evaluating import evaluate_frames
 from .outputs import Writer, figure_writer, table_writer, write_outputs, write_plot
 from .report import (
@@ -34,10 +37,11 @@ if TYPE_CHECKING:
     from ..evaluation.energies import Model
     from ..executors.base import Executor
     from ..frames.frame import Frame
+    from ..uncertainty.whole_model import HierarchyPosterior
     from .evaluated import EvaluatedFrames
 
-EVALUATION_TABLES: Final = ("errors.csv", "frames.csv", "coverage.csv")
-"""Names of :meth:`EvaluationReport.tables`."""
+EVALUATION_TABLES: Final = ("errors.csv", "frames.csv", "coverage.csv", "sigma.csv")
+"""Names of :meth:`EvaluationReport.tables`, the last one only where σ is asked for."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,6 +66,8 @@ class EvaluationReport(Shown):
         How many frames with energies have compositions that these do not cover.
     types : sequence of TypeCoverage
         Of each type of cluster that the frames contain.
+    sigmas : SigmaReport or None
+        Predicted errors, if they were asked for.
     """
 
     evaluated: EvaluatedFrames
@@ -72,6 +78,7 @@ class EvaluationReport(Shown):
     undetermined: tuple[str, ...] = ()
     undetermined_frames: int = 0
     types: Sequence[TypeCoverage] = ()
+    sigmas: SigmaReport | None = None
 
     def text(self, units: str) -> str:
         """For people."""
@@ -84,6 +91,8 @@ class EvaluationReport(Shown):
         if self.undetermined_frames:
             text += f"\n{undetermined_frames_text(self.undetermined, self.undetermined_frames)}"
         text += "\n\n" + details_text({"": table}, {"": groups}, units)
+        if self.sigmas is not None:
+            text += "\n\n" + self.sigmas.text(partial(unit_of, units=units))
         if self.types:
             text += "\n\nclusters that each type was fitted on, and is met in here\n" + types_table(self.types)
         if self.coverage:
@@ -104,7 +113,9 @@ class EvaluationReport(Shown):
             "coverage": [vars(c) for c in self.coverage], "types": [t.as_dict() for t in self.types],
             "frames": self.evaluated.predictions(),
             "files": [str(f) for f in self.files],
-        } | ({} if left_out is None else {"frames_left_out": left_out})  # fmt: skip
+        } | ({} if left_out is None else {"frames_left_out": left_out}) | (
+            {} if self.sigmas is None else {"sigma": self.sigmas.as_dict()}
+        )  # fmt: skip
 
     def tables(self, units: str) -> list[CsvTable]:
         """As CSV, of the names :data:`EVALUATION_TABLES`."""
@@ -113,6 +124,7 @@ class EvaluationReport(Shown):
             errors_csv({name: {s: self.evaluated.errors}}, {name: {s: self.evaluated.group_errors}}, units),
             frames_csv({name: {s: self.evaluated}}, units),
             coverage_csv({name: self.coverage}),
+            *([] if self.sigmas is None else [sigma_csv(self.sigmas, units)]),
         ]  # fmt: skip
 
 
@@ -124,15 +136,17 @@ def write_coverage(coverage: Sequence[Coverage], types: Sequence[TypeCoverage], 
 def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
     add: bool = False, missing: str = "refuse", units: str = "kcal", plot: Path | None = None,
-    tables: Path | None = None, points: bool = False,
+    tables: Path | None = None, points: bool = False, posterior: HierarchyPosterior | None = None,
 ) -> EvaluationReport:  # fmt: skip
-    """Evaluate the sum of models on labelled frames.
+    """Evaluate the sum of models on labelled frames; with the posterior of the sum, also its predicted errors.
 
     If asked for, write figures (parity, and beside it what was fitted on and is used), and CSV files into the folder
     ``tables``, over those that are there. ``points``: keep labels, or a sample of them, for figures.
 
     Raises
     ------
+    InputError
+        Predicted errors are asked for while atoms are to be left out.
     MismatchError
         Two models have a cluster type, and it is not said with ``add`` that both count.
     FrameError
@@ -142,6 +156,8 @@ def evaluate_job(
         count for nothing.
     """
     # parts of a sum know only their own elements; what none of them knows is refused unless asked for
+    if posterior is not None and ignore_other_elements:
+        raise InputError("σ of what is left out of a frame is not known: --covariance and --ignore-other-elements")
     if not add:
         refuse_shared_types([m.parameters for m in models])
     known = set().union(*(m.elements for m in models))
@@ -157,6 +173,7 @@ def evaluate_job(
         evaluated, covered, set().union(*(m.coverage for m in models)), no_offsets=without_offsets(whole, sequence),
         undetermined=undetermined, undetermined_frames=uncovered,
         types=type_coverage(whole, evaluated.met, evaluated.missing),
+        sigmas=None if posterior is None else sigma_report(sequence, posterior, executor),
     )  # fmt: skip
     writers: list[Writer] = []
     if plot is not None:

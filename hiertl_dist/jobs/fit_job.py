@@ -38,6 +38,7 @@ from ..model.solution import Solution
 from ..text.cards import cpu_text, kept_text
 from ..text.display import number_text, table_text
 from ..text.words import count_text
+from .block_files import covariance_bytes, covariances_text, write_block
 from .evaluating import evaluate_frames
 from .figures import need_matplotlib
 from .fit_needs import needs_of_fits
@@ -48,7 +49,6 @@ from .outputs import (
     TOGETHER,
     Results,
     file_writer,
-    solution_writers,
     write_model,
 )
 from .planned_folds import planned_folds, planned_folds_text
@@ -142,10 +142,13 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     check_resources(needs.solve, "solve", workers=1, memory=memory)
     fits = [(b, [s for s in plan.segments if s.elements in {n for n, _ in own}]) for b, own in work.fits.items()]
     lattice = block_lattice(job.basis, work.frames, frozen=work.frozen, options=options, all_at_once=all_at_once)
+    widths = [sum(plan.columns[b] for b in fit) for fit in work.fits]
+    covariances = sum(map(covariance_bytes, widths)) if job.covariance else 0
     facts = plan.as_dict() | {
         "lattice": lattice.as_dict(), "held_out_frames": len(work.held_out), "workers": executor.workers,
         "executor": executor.name, "assemble_bytes_per_worker": plan.worker_bytes + executor.overhead,
         "reduce_bytes_per_worker": needs.reduction, "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
+        "covariance_bytes": covariances,
         "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
         "notes": [*walls, *idle, *needs.notes, *uninformed, *work.notes],
     }  # fmt: skip
@@ -172,7 +175,7 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"{mib(facts['assemble_bytes_per_worker'])} MiB to assemble, "
         f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
         f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
-        kept_text(facts["summaries"]),
+        kept_text(facts["summaries"]) + covariances_text(facts["covariance_bytes"]),
         f"CPU time of a fit, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}",
     ]
     held_out = facts["held_out_frames"]
@@ -273,8 +276,8 @@ def fit_job(
         _check_together(frames, job, frozen, executor)
 
     def done(fit: BlockFit) -> None:
-        files.extend(results.write(solution_writers(fit.solution.block, fit.solution, job.output)))
         tell_solution(fit.solution, tell)
+        files.extend(write_block(results, fit.solution.block, fit, job, tell))
 
     climb = together = None
     if hierarchical:
@@ -286,7 +289,7 @@ def fit_job(
         if taken is not None:
             tell("  note: what is fitted all at once is not added to the library")
         together = _fit_together(frames, job, frozen, options, executor, tell)
-        files += results.write(solution_writers(TOGETHER, together.solution, job.output))
+        files += write_block(results, TOGETHER, together, job, tell)
         models["all at once"] = Model.merge([*map(Model, frozen), Model(together.solution.parameters)])
     for note in (n for name, m in models.items() for n in missing_notes([m.parameters], f"the {name} model")):
         tell(note)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InputError
 from ..evaluation.energies import Model
+from ..executors.ask import ask
 from ..files.json_files import write_json
 from ..files.paths import move_to_earlier, replacing
 from ..fitting.block_order import blocks_in
 from ..model.blocks import blocks_of
-from ..model.file_names import ENDINGS
+from ..model.file_names import COVARIANCE, ENDINGS
 from ..text.display import listed
 from .csv_tables import NAMES
 from .figures import figure_files, plot_parity
@@ -71,9 +72,9 @@ FIXED: Final = (
 """Names of all files of results but those of solutions, see :func:`solution_files`."""
 
 
-def solution_files(name: str, folder: Path) -> tuple[Path, Path]:
-    """The files of a solution: all of it, and its parameters."""
-    return folder / f"{name}{ENDINGS[0]}", folder / f"{name}{ENDINGS[1]}"
+def solution_files(name: str, folder: Path) -> tuple[Path, Path, Path]:
+    """The files of a solution: all of it, its parameters, and what the fit leaves open."""
+    return folder / f"{name}{ENDINGS[0]}", folder / f"{name}{ENDINGS[1]}", folder / f"{name}{COVARIANCE}"
 
 
 def files_of_results(folder: Path) -> list[Path]:
@@ -117,7 +118,11 @@ class Results:
     ) -> None:  # fmt: skip
         self.folder = folder
         self._executor, self._tell = executor, tell
-        self._named = {p.resolve() for p in named}
+        given = {p.resolve() for p in named}
+        # what is known of a file stays with it
+        self._named = given | {
+            p.with_name(p.name.removesuffix(e) + COVARIANCE) for p in given for e in ENDINGS if p.name.endswith(e)
+        }
         self._written: set[Path] = set()
         self._refuse(planned)
 
@@ -155,6 +160,15 @@ class Results:
         write_outputs(self._executor, writers)
         self._written |= {p.resolve() for p in files}
         return tuple(files)
+
+    def write_unless(self, path: Path, write: Callable[[Path], str]) -> str:
+        """Write a file once, unless what writes it says why it can't, which is given back."""
+        self._refuse([path])
+        _make_room(self._executor, partial(_in_the_way, None, [path], self._named | self._written), self._tell)
+        why: str = ask(self._executor, partial(write, path), what=f"write {path}")
+        if not why:
+            self._written.add(path.resolve())
+        return why
 
 
 def _in_the_way(whole: Path | None, files: Sequence[Path], kept: Collection[Path]) -> list[Path]:
@@ -214,7 +228,7 @@ def _solution_comments(solution: Solution) -> tuple[str, ...]:
 
 def solution_writers(name: str, solution: Solution, folder: Path) -> list[Writer]:
     """What writes a solution and its parameter file."""
-    whole, parameters = solution_files(name, folder)
+    whole, parameters, _ = solution_files(name, folder)
     return [
         file_writer(whole, _write_solution, solution),
         file_writer(parameters, write_model, Model(solution.parameters), _solution_comments(solution)),

@@ -298,7 +298,7 @@ class LibraryBlock(Shown, card=_card):
             raise InputError(f"{self.source} has no covariance: {self.covariance_note or 'it was not kept'}")
         with np.load(self.checked_file(COVARIANCE), allow_pickle=False) as kept:
             triangle, noise = unpack_upper(kept["triangle"]), float(kept["noise"])
-            columns = [Column(*(b, tuple(e.split()), tuple(map(int, p.split())))) for b, e, p in kept["columns"]]
+            columns = [Column(b, tuple(e.split()), tuple(map(int, p.split()))) for b, e, p in kept["columns"].tolist()]
         root = np.linalg.solve(triangle, np.eye(len(triangle))) * noise
         return columns, root @ root.T
 

@@ -11,6 +11,9 @@ from ..units import SYMBOLS
 ENDINGS: Final = (".solution.npz", ".params.txt")
 """Of the two files of a solution: all of it, and its parameters."""
 
+COVARIANCE: Final = ".covariance.npz"
+"""Of the file beside them with what the fit leaves open."""
+
 WHOLE: Final = ("model", "all_at_once")
 """What comes before these endings where it is no block."""
 
@@ -22,7 +25,7 @@ _ELEMENT: Final = re.compile(r"[A-Z][a-z]?")
 
 def result_of(name: str) -> str:
     """What a file of results is of by its name: a block, or one of WHOLE; nothing if the name is any other."""
-    for ending in ENDINGS:
+    for ending in (*ENDINGS, COVARIANCE):
         if name.endswith(ending):
             stem = name.removesuffix(ending)
             if stem in WHOLE:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,6 +24,7 @@ from ..text.display import listed
 from .basis import edges_of
 from .blocks import Column, blocks_of, n_type_columns, orbits, pattern_of, type_powers
 from .cluster_functions import type_values
+from .mixing_terms import Term, merged_terms, terms_of
 from .parameters import Parameters, Penalty
 from .priors import MIXED, ZERO
 from .walls import nearest_kept
@@ -68,14 +69,6 @@ class Mean:
     lost: Mapping[str, float] = field(default_factory=dict)
 
 
-class _Term(NamedTuple):
-    """A lower type that counts in the mean: its factor, elements (sorted), and which atom of the cluster is which."""
-
-    factor: float
-    elements: Elements
-    atoms: tuple[int, ...]
-
-
 def prior_mean(prior: Prior, basis: Basis, columns: Sequence[Column], lower: Sequence[Parameters]) -> Mean:
     """The mean of a prior for some columns.
 
@@ -112,10 +105,15 @@ def prior_mean(prior: Prior, basis: Basis, columns: Sequence[Column], lower: Seq
         mean = mixed_type(basis, kind, lower, prior)
         notes |= dict.fromkeys(mean.notes)
         lost |= mean.lost
-        gamma = prior.gamma[kind.body - 2]
         for label, value in zip(labels, mean.values, strict=True):
-            values[place[label]] = gamma * value
-    return Mean(values, (*notes, *_projection_notes(lost)))
+            values[place[label]] = value
+    return with_factors(Mean(values, (*notes, *_projection_notes(lost))), prior.gamma, columns)
+
+
+def with_factors(mean: Mean, gamma: Sequence[float], columns: Sequence[Column]) -> Mean:
+    """A mixed mean, γ being 1, times a factor for the terms of two, three and four bodies."""
+    factors = np.array([gamma[len(c.elements) - 2] if c.powers else 1.0 for c in columns])
+    return replace(mean, values=factors * mean.values)
 
 
 def _own_mean(mean: Parameters, columns: Sequence[Column]) -> Mean:
@@ -185,14 +183,8 @@ def mixed_type(basis: Basis, kind: ClusterType, lower: Sequence[Parameters], pri
     known: dict[Elements, Parameters] = {}
     for model in lower:
         known |= {t.elements: model for t in model.basis.types if t.elements not in known}
-    terms, notes = _pure_terms(kind.elements, known)
-    if len(set(kind.elements)) > 2:
-        more, lacking = _deviation_terms(kind.elements, known)
-        terms, notes = [*terms, *more], [*notes, *lacking]
-    merged: dict[tuple[Elements, tuple[int, ...]], float] = {}
-    for term in terms:
-        merged[term.elements, term.atoms] = merged.get((term.elements, term.atoms), 0.0) + term.factor
-    terms = [_Term(f, e, a) for (e, a), f in merged.items() if abs(f) > 1e-14]
+    every, notes = terms_of(kind.elements, known)
+    terms = merged_terms(every)
     if all(_alike(basis, kind, known[t.elements], t) for t in terms) or prior.lower == "coefficients":
         return Mean(_summed(kind, terms, known), tuple(notes))
     projected, left = _projected(basis, kind, terms, known)
@@ -211,46 +203,7 @@ def _projection_notes(lost: Mapping[str, float]) -> list[str]:
     return notes
 
 
-def _pure_terms(elements: Elements, known: dict[Elements, Parameters]) -> tuple[list[_Term], list[str]]:
-    """The mean over the atoms of a cluster of the types of single elements; what is not there counts as zero."""
-    body, terms, notes = len(elements), [], []
-    for element in elements:
-        pure = (element,) * body
-        if pure in known:
-            terms.append(_Term(1.0 / body, pure, tuple(range(body))))
-        else:
-            notes.append(
-                f"WARNING: prior of {cluster_name(elements)}: no lower block has {cluster_name(pure)} terms, which "
-                "count as zero in its mean"
-            )
-    return terms, list(dict.fromkeys(notes))
-
-
-def _deviation_terms(elements: Elements, known: dict[Elements, Parameters]) -> tuple[list[_Term], list[str]]:
-    """The mean deviation of the types that a type becomes where one element is replaced by another of its own."""
-    distinct = sorted(set(elements))
-    swaps = [(old, new) for old in distinct for new in distinct if old != new]
-    terms, lacking = [], []
-    used = []
-    for old, new in swaps:
-        replaced = [new if e == old else e for e in elements]
-        atoms = tuple(sorted(range(len(replaced)), key=replaced.__getitem__))
-        key = tuple(replaced[a] for a in atoms)
-        if key in known:
-            used.append((key, atoms))
-        else:
-            lacking.append(cluster_name(key))
-    for key, atoms in used:
-        terms.append(_Term(1.0 / len(used), key, atoms))
-        terms += [t._replace(factor=-t.factor / len(used)) for t in _pure_terms(key, known)[0]]
-    if not lacking:
-        return terms, []
-    names = ", ".join(sorted(set(lacking)))
-    note = f"WARNING: prior of {cluster_name(elements)}: no lower block has {names} terms; their deviation is left out"
-    return terms, [note]
-
-
-def _alike(basis: Basis, kind: ClusterType, model: Parameters, term: _Term) -> bool:
+def _alike(basis: Basis, kind: ClusterType, model: Parameters, term: Term) -> bool:
     """Whether the functions of a lower type are among those of a type: same transform and cutoffs, no higher order."""
     lower = model.basis.type_named(term.elements)
     assert lower is not None
@@ -267,7 +220,7 @@ def _alike(basis: Basis, kind: ClusterType, model: Parameters, term: _Term) -> b
     return True
 
 
-def _summed(kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]) -> NDArray[np.float64]:
+def _summed(kind: ClusterType, terms: Sequence[Term], known: dict[Elements, Parameters]) -> NDArray[np.float64]:
     """The coefficients of a type as sums of those that the terms' types have for the same powers."""
     powers = type_powers(kind)
     values = np.zeros(len(powers))
@@ -280,7 +233,7 @@ def _summed(kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Par
     return values
 
 
-def _label(term: _Term, powers: tuple[int, ...], body: int, order: int) -> Column | None:
+def _label(term: Term, powers: tuple[int, ...], body: int, order: int) -> Column | None:
     """The column of a term's type that has some powers of the cluster; None where its order is lower."""
     block = ElementSet.of(term.elements)
     if body == 2:
@@ -320,7 +273,7 @@ class Projection(NamedTuple):
 
 
 def projection(
-    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: Mapping[Elements, Parameters]
+    basis: Basis, kind: ClusterType, terms: Sequence[Term], known: Mapping[Elements, Parameters]
 ) -> Projection:
     """What a type is made of where its functions are others than those of the terms; ``known``: models by type."""
     (distances, met), parts = _sampled(basis, kind, terms, known), []
@@ -340,7 +293,7 @@ def projection(
 
 
 def _projected(
-    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: dict[Elements, Parameters]
+    basis: Basis, kind: ClusterType, terms: Sequence[Term], known: dict[Elements, Parameters]
 ) -> tuple[NDArray[np.float64], float]:
     """Coefficients of a type whose functions are nearest to those of the terms, and what they leave (RMS, relative)."""
     made = projection(basis, kind, terms, known)
@@ -352,7 +305,7 @@ def _projected(
 
 
 def _sampled(
-    basis: Basis, kind: ClusterType, terms: Sequence[_Term], known: Mapping[Elements, Parameters]
+    basis: Basis, kind: ClusterType, terms: Sequence[Term], known: Mapping[Elements, Parameters]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Edges (clusters, edges), Å, of clusters within the cutoffs; which of them are no closer than lower blocks met.
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .blocks import Column, columns_of, type_powers
-from .mixing import _alike, _deviation_terms, _label, _pure_terms, projection
+from .mixing import _alike, _label, projection
+from .mixing_terms import merged_terms, terms_of
 from .priors import MIXED
 
 if TYPE_CHECKING:
@@ -78,9 +79,7 @@ def _matrix(
     from scipy.sparse import csr_array  # it takes long to load, and is seldom needed
 
     models = dict(known)
-    terms = _pure_terms(kind.elements, models)[0]
-    if len(set(kind.elements)) > 2:
-        terms = [*terms, *_deviation_terms(kind.elements, models)[0]]
+    terms = terms_of(kind.elements, models)[0]
     alike = all(_alike(basis, kind, known[t.elements], t) for t in terms)
     powers = type_powers(kind)
     dense = np.zeros((len(powers), len(place)))
@@ -91,11 +90,7 @@ def _matrix(
                 if (label := _label(term, own, kind.body, order)) is not None:
                     dense[i, place[tuple(label)]] += term.factor
         return csr_array(dense)
-    merged: dict[tuple[Elements, tuple[int, ...]], float] = {}
-    for term in terms:
-        merged[term.elements, term.atoms] = merged.get((term.elements, term.atoms), 0.0) + term.factor
-    used = [type(terms[0])(f, e, a) for (e, a), f in merged.items() if abs(f) > 1e-14]
-    made = projection(basis, kind, used, models)
+    made = projection(basis, kind, merged_terms(terms), models)
     for lower, values in made.parts:
         columns = [place[tuple(Column(lower.block, lower.elements, p))] for p in type_powers(lower)]
         np.add.at(dense.T, columns, made.solve(values).T)

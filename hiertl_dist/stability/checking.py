@@ -37,6 +37,7 @@ def check_model(
     elements: Iterable[str] | None = None,
     posterior: ModelPosterior | HierarchyPosterior | None = None,
     settings: CheckSettings | None = None,
+    without: str = "",
 ) -> ModelCheck:
     """Whether a model can be used: without labels, by what any model of matter has to do.
 
@@ -52,9 +53,11 @@ def check_model(
     elements : Iterable of str, optional
         Those to be checked; default: all of the model.
     posterior : ModelPosterior or HierarchyPosterior, optional
-        The fit of this model with its covariance, for σ.
+        The fit of this model with its covariance, for σ; from files by :func:`~hiertl_dist.read_posterior`.
     settings : CheckSettings, optional
         Lattice, limits, temperatures and lengths; default: those of :class:`~hiertl_dist.CheckSettings`.
+    without : str, optional
+        Why there is no posterior, for the row of σ.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def check_model(
     species = arranged(chosen, SITES[name], 1, wanted.seed)
     cell = ideal_cell(name, species, mixed_volume(species, lattices))
     rows += [row for t in wanted.temperatures for row in run_rows(model, cell.copy(), t, wanted)]
-    rows.append(deviation_row(model, posterior, name, chosen, lattices, wanted))
+    rows.append(deviation_row(model, posterior, name, chosen, lattices, wanted, without))
     notes.append(
         f"mixtures, pairs and dynamics: {name}, cells of {SITES[name]} atoms at the volume of Vegard's rule; time "
         f"step {time_step(cell, wanted):g} fs; seed {wanted.seed}"

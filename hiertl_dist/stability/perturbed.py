@@ -30,7 +30,7 @@ CELLS = 3
 
 def deviation_row(
     model: Model, posterior: ModelPosterior | HierarchyPosterior | None, name: str, elements: Sequence[str],
-    lattices: Mapping[str, Lattice], settings: CheckSettings,
+    lattices: Mapping[str, Lattice], settings: CheckSettings, without: str = "",
 ) -> CheckRow:  # fmt: skip
     """Predicted σ over forces, both rms over perturbed cells of all elements.
 
@@ -39,9 +39,8 @@ def deviation_row(
     named = "-".join(elements)
     if posterior is None:
         return unchecked(
-            WHAT, named, "neither a parameter file nor a solution holds a covariance; in Python "
-            "check_model(fit.model, posterior=hiertl_dist.hierarchy_posterior(fit)), of a single block "
-            "hiertl_dist.posterior(view, solution)"
+            WHAT, named, without or "no covariance was given: check_model(model, posterior=read_posterior(model, "
+            "FOLDER)) takes it from the files of a fit or a library, hierarchy_posterior(fit) from a fit at hand"
         )  # fmt: skip
     if others := sorted(set(elements) - posterior.elements):
         return unchecked(WHAT, named, f"the fit with the covariance has no {', '.join(others)}")
@@ -69,8 +68,9 @@ def deviation_row(
         float(np.sqrt(np.mean([np.mean(np.square(a)) for a in arrays]))) / EV
         for arrays in ([p.coefficients.forces for p in predictions], [p.mean.forces for p in predictions])
     )
+    known = "; ".join(getattr(posterior, "notes", ("frozen models count as known",)))
     reason = (
         f"{CELLS} cells displaced by {settings.displacement:g} Å: forces {force:.3g} eV/Å, σ {sigma:.3g} eV/Å (rms; of "
-        "the fitted coefficients, frozen models count as known)"
+        f"the fitted coefficients{known and '; ' + known})"
     )
     return judged(WHAT, named, sigma / force, "of the forces", ("at most", settings.deviation), reason)

@@ -99,14 +99,30 @@ def prediction_card(prediction: Any) -> Card:
 def posterior_card(posterior: Any) -> Card:
     """A posterior: the solution, and the noise of each kind in a table."""
     card = solution_card(posterior.solution)
+    title = card.title.replace("Solution", "ModelPosterior", 1)
+    return _noise_card(title, card.facts, posterior.noise)
+
+
+def block_posterior_card(given: Any) -> Card:
+    """What a fit leaves open: its size, and the noise of each kind in a table."""
+    facts = (
+        ("coefficients that may move", str(len(given.columns))),
+        ("deviation at leverage 1", f"{given.deviation:.4g} kcal/mol/Å"),
+        ("held on probe structures", "yes" if given.probed else "no"),
+        *([("file", given.source)] if given.source else []),
+    )
+    return _noise_card(f"BlockPosterior of {', '.join(given.blocks)}", facts, given.noise)
+
+
+def _noise_card(title: str, facts: tuple[tuple[str, Any], ...], noise: Mapping[str, Any]) -> Card:
+    """The noise of each kind in a table."""
     units = {"force": "kcal/mol/Å", "stress": "kcal/mol/Å³", "energy": "kcal/mol/atom"}
     rows = tuple(
         (kind, float(n.noise), units[kind], float(n.scale), n.rows, "held out" if n.held_out else "the fit's own")
-        for kind, n in posterior.noise.items()
+        for kind, n in noise.items()
     )
-    title = card.title.replace("Solution", "ModelPosterior", 1)
-    facts = (*card.facts, *notes_of([note for n in posterior.noise.values() if (note := n.shared_note())]))
-    return Card(title, facts, ("kind", "noise", "", "scale", "rows", "told by rows"), rows)
+    said = notes_of([note for n in noise.values() if (note := n.shared_note())])
+    return Card(title, (*facts, *said), ("kind", "noise", "", "scale", "rows", "told by rows"), rows)
 
 
 def committee_card(committee: Any) -> Card:

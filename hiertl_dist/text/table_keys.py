@@ -48,7 +48,7 @@ STORE: Final = {
 }  # fmt: skip
 HOLD_OUT: Final = {"groups": TEXTS, "fraction": NUMBER, "every": INTEGER}
 FROZEN: Final = {"files": TEXTS, "energies": TEXT}
-OUTPUT: Final = {"folder": TEXT, "units": TEXT}
+OUTPUT: Final = {"folder": TEXT, "units": TEXT, "covariance": SWITCH}
 EXECUTOR: Final = {
     "kind": TEXT, "workers": INTEGER, "scheduler": TEXT, "tls_ca_file": TEXT, "tls_cert": TEXT, "tls_key": TEXT,
     "encrypted": SWITCH, "worker_wait": NUMBER, "dashboard": SWITCH, "performance_report": TEXT, "resources": TABLE,

@@ -52,7 +52,25 @@ class Predictor(Protocol):
         """The elements that a frame may have."""
 
     def task(self, policy: InnerPolicy, source: str = "") -> Callable[[Frame], Prediction]:
-        """From a frame to its prediction."""
+        """What :func:`predict` does with a frame.
+
+        Parameters
+        ----------
+        policy : {"refuse", "skip_frame", "lsq", "damp"}
+            For pairs inside an inner cutoff.
+        source : str, optional
+            Whose weights the leverages are for.
+
+        Returns
+        -------
+        callable
+            From a frame to its prediction.
+        """
+        return self._task(policy, source)
+
+    def _task(self, policy: InnerPolicy, source: str) -> Callable[[Frame], Prediction]:
+        """The same of one kind of posterior."""
+        raise NotImplementedError
 
 
 class RowMaker(NamedTuple):
@@ -71,12 +89,17 @@ class RowMaker(NamedTuple):
 
     def weights(self, frame: Frame) -> NDArray[np.float64]:
         """(rows,) weights of these rows."""
-        groups = [Group(self.source, kind, frame.composition) for kind in SUMMARY_KINDS]
-        return np.array(list(row_weights(groups, self.given, self.objective).values()))[kind_codes(frame)]
+        return weights_of(frame, self.given, self.objective, self.source)
+
+
+def weights_of(frame: Frame, given: Mapping[str, float], objective: str, source: str) -> NDArray[np.float64]:
+    """(rows,) weights of a frame's rows, as those of a source."""
+    groups = [Group(source, kind, frame.composition) for kind in SUMMARY_KINDS]
+    return np.array(list(row_weights(groups, given, objective).values()))[kind_codes(frame)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ModelPosterior(Shown, card=posterior_card):
+class ModelPosterior(Shown, Predictor, card=posterior_card):
     """A fit of a view with the uncertainty of its coefficients: see :func:`posterior`.
 
     Attributes
@@ -124,21 +147,7 @@ class ModelPosterior(Shown, card=posterior_card):
         """
         return RowMaker(self.view.basis, self.view.blocks, self.view.weights, self.view.objective, policy, source)
 
-    def task(self, policy: InnerPolicy, source: str = "") -> Callable[[Frame], Prediction]:
-        """What :func:`predict` does with a frame.
-
-        Parameters
-        ----------
-        policy : {"refuse", "skip_frame", "lsq", "damp"}
-            For pairs inside an inner cutoff.
-        source : str, optional
-            Whose weights the leverages are for.
-
-        Returns
-        -------
-        callable
-            From a frame to its prediction.
-        """
+    def _task(self, policy: InnerPolicy, source: str) -> Callable[[Frame], Prediction]:
         maker = self.maker(policy, source)
         return partial(_predict, maker=maker, linear=self.linear, noise=self.noise, models=self.models)
 

@@ -29,8 +29,10 @@ from hiertl_dist.model.solution import Solution
 
 SCRIPT = Path(sys.executable).parent / "hiertl-dist"
 RESULTS = "hiertl_results"
-FITTED = {"C.params.txt", "C.solution.npz", "N.params.txt", "N.solution.npz", "CN.params.txt", "CN.solution.npz",
-          "model.params.txt", "report.json", "run.json"}  # fmt: skip
+TOGETHER = {f"all_at_once.{what}" for what in ("covariance.npz", "params.txt", "solution.npz")}
+FITTED = {f"{b}.{what}" for b in ("C", "N", "CN") for what in ("covariance.npz", "params.txt", "solution.npz")} | {
+    "model.params.txt", "report.json", "run.json"
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -291,8 +293,9 @@ def test_a_fit_that_a_signal_stopped_goes_on(run, tmp_path, monkeypatch, fitted,
 def test_some_blocks_only(run_json, tmp_path):
     found = run_json("fit", write_job(tmp_path), "--blocks", "C", "--output", tmp_path / "C_only")
     assert list(found["solutions"]) == ["C"]
-    others = {f"{block}.{ending}" for block in ("N", "CN") for ending in ("params.txt", "solution.npz")}
-    assert names(tmp_path / "C_only") == FITTED - others
+    assert names(tmp_path / "C_only") == {
+        "C.covariance.npz", "C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "run.json",
+    }  # fmt: skip
     # frames with N say nothing of a model of C
     assert {c: e["frames"] for c, e in found["errors"]["hierarchical"]["fitted"].items()} == {"C": 5}
 
@@ -318,11 +321,10 @@ def test_all_at_once_beside_the_hierarchy(run_json, tmp_path):
     path = write_job(tmp_path)
     found = run_json("fit", path, "--all-at-once")
     assert list(found["solutions"]) == ["all at once"]
-    own = {"all_at_once.params.txt", "all_at_once.solution.npz", "report.json", "run.json"}
-    assert names(tmp_path / RESULTS) == own
+    assert names(tmp_path / RESULTS) == TOGETHER | {"report.json", "run.json"}
     found = run_json("fit", path, "--all-at-once", "--also-hierarchical")
     assert list(found["errors"]) == ["hierarchical", "all at once"]
-    own = {"all_at_once.params.txt", "all_at_once.solution.npz"}
+    own = TOGETHER
     assert names(tmp_path / RESULTS) == FITTED | own | {"earlier_1"}
     assert names(tmp_path / RESULTS / "earlier_1") == own | {"report.json", "run.json"}
 
@@ -333,7 +335,7 @@ def test_what_is_computed_is_kept_when_a_later_block_fails(run, tmp_path):
     code, _, err = run("fit", write_job(tmp_path, fit=fit))
     assert code == 2
     assert "UnsafeGram" in err
-    assert names(tmp_path / RESULTS) == {"C.params.txt", "C.solution.npz"}
+    assert names(tmp_path / RESULTS) == {"C.covariance.npz", "C.params.txt", "C.solution.npz"}
     assert coefficients(tmp_path / RESULTS / "C.solution.npz").shape == (13,)
 
 
@@ -507,7 +509,7 @@ def test_demo_runs_to_its_end(run_json, run, tmp_path, small_demo):
     folder = tmp_path / "demo"
     found = run_json("demo", "--folder", folder, "--executor", "serial")
     plots = {"parity.png", "parity.pdf"}
-    expected = FITTED | plots | {"all_at_once.params.txt", "all_at_once.solution.npz"}
+    expected = FITTED | plots | TOGETHER
     assert {Path(f).name for f in found["files"]} == expected
     assert names(folder) == expected | {"input.toml", "design.zarr"}
     assert (folder / "parity.png").read_bytes().startswith(b"\x89PNG")
@@ -529,7 +531,7 @@ SEARCH = {
     "folds": {"count": 3, "split": "group"},
     "grid": {"regulariser": {"kind": "ridge", "alpha": [1e-4, 1.0]}, "exclude": [[], ["4B"]]},
 }  # fmt: skip
-SEARCHED = (FITTED - {"report.json"}) | {"search.json", "search"}
+SEARCHED = {n for n in FITTED if n != "report.json" and ".covariance." not in n} | {"search.json", "search"}
 
 
 @pytest.fixture

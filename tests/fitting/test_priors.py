@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hiertl_dist import Frame, Model, SearchSettings, Solution, columns_of, desi
 from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.errors import InputError, MissingTypesError
 from hiertl_dist.executors import executor
+from hiertl_dist.fitting import view_priors
 from hiertl_dist.fitting.hierarchy import fit_all_at_once, fit_hierarchy
 from hiertl_dist.fitting.mean_choice import (
     LEAST_WEIGHT,
@@ -198,6 +200,9 @@ def test_auto_takes_the_mean_that_the_forces_speak_for(summaries):
         expected = mean or ("mixed" if 1.0 - left / total >= 0.5 else "zero")
         assert given.prior.mean == expected
         assert any(note.startswith("prior auto: the mean of lower blocks explains") for note in given.notes)
+    with mock.patch.object(view_priors, "prior_mean", wraps=prior_mean) as made:
+        view(summaries, blocks=["CN"], frozen=frozen, weights=WEIGHTS, prior="auto")
+    assert made.call_count == 1, "a projection takes long"
     likely = labelled(random_frames({"C": 4, "N": 4, "CN": 6}), climb(1e12, fit={"prior": "mixed"}).model.parameters)
     fit = climb(1.0, likely, fit={"prior": {"mean": "auto"}})
     assert fit.fits["CN"].solution.prior == {"mean": "mixed"}

@@ -79,7 +79,9 @@ def test_a_second_fit_moves_all_of_the_first_and_nothing_of_others(folder):
     out = done("fit", folder / "input.toml", "--blocks", "C")
     assert content(results / "earlier_1") == before
     left = content(results)
-    assert set(left) == {"C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "run.json", *foreign}
+    assert set(left) == {
+        "C.covariance.npz", "C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "run.json", *foreign,
+    }  # fmt: skip
     assert {n: left[n] for n in foreign} == foreign
     assert (results / "search" / "kept.json").exists()
     said = [line for line in out.splitlines() if "earlier_" in line]
@@ -111,7 +113,7 @@ def test_a_fit_that_fails_halfway_and_is_run_again_loses_nothing(folder):
     fit = {"blocks": {"N": {"method": "gram", "weights": {"force": 0.0, "stress": 0.0}}}}
     assert run("fit", write_job(folder, fit=fit))[0] == 2
     half = content(results)
-    assert set(half) == {"C.params.txt", "C.solution.npz"}
+    assert set(half) == {"C.covariance.npz", "C.params.txt", "C.solution.npz"}
     assert content(results / "earlier_1") == before
     done("fit", write_job(folder))
     assert content(results / "earlier_2") == half
@@ -129,6 +131,7 @@ def test_frozen_files_in_the_results_stay_and_are_found_again(folder):
         assert {k: left[k] for k in ("C.params.txt", "N.solution.npz")} == {
             k: before[k] for k in ("C.params.txt", "N.solution.npz")
         }
+        assert {"C.covariance.npz", "N.covariance.npz"} <= set(left), "those of frozen files stay with them"
         assert not {"C.params.txt", "N.solution.npz"} & set(content(results / f"earlier_{n}"))
         assert "CN.solution.npz" in content(results / f"earlier_{n}")
     assert "C.solution.npz" not in left

@@ -528,3 +528,35 @@ def test_a_block_that_does_not_go_with_those_in_use_is_told(tmp_path, capsys):
     for name, told in (("C", False), ("N", False), ("CN", True)):
         assert cli.main(["library", "add", str(tmp_path / "lib"), str(tmp_path / f"{name}.txt"), *stated]) == 0
         assert ("does not go with" in capsys.readouterr().err) == told
+
+
+def test_predicted_errors_from_files_alone(grown, tmp_path):
+    results, lib = grown[0] / "hiertl_results", grown[0] / "lib"
+    words = ["evaluate", results / "model.params.txt", "--frames", grown[0] / "data.extxyz"]
+    told = json.loads(done(*words, "--covariance", lib, "--json"))["sigma"]
+    assert [row["kind"] for row in told["kinds"]] == ["force", "energy", "stress"]
+    assert all(0.2 < row["standardised"] < 5.0 for row in told["kinds"])
+    assert all(frame["force"] > frame["coefficients"]["force"] > 0.0 for frame in told["frames"])
+    text = done(*words, "--covariance", results / "N.covariance.npz", results, "--known", "C", "--csv", tmp_path)
+    assert "within 2 σ" in text
+    assert "count as known" in text
+    assert len((tmp_path / "sigma.csv").read_text().splitlines()) == 1 + len(told["frames"])
+    # beside the model are those of N and CN, and of no C, which was fitted in an earlier run
+    assert "no covariance of blocks C in" in refused(*words, "--covariance")
+    assert "--covariance is asked for" in refused(*words, "--known", "C")
+    assert "--ignore-other-elements" in refused(*words, "--covariance", lib, "--ignore-other-elements")
+
+
+def test_a_fit_says_what_it_leaves_open_unless_told_not_to(tmp_path):
+    path = write_job(tmp_path, frames_of("C"), basis=BASIS.restricted("C").to_dict(), fit={"regulariser": RIDGE})
+    planned = json.loads(done("plan", path, "--json"))["covariance_bytes"]
+    assert "C.covariance.npz, about" in done("fit", path)
+    written = tmp_path / "hiertl_results" / "C.covariance.npz"
+    assert 0.3 < written.stat().st_size / planned < 1.5
+    done("fit", path, "--no-covariance")
+    assert not written.exists()  # that of the earlier fit went with it
+    assert (written.parent / "earlier_1" / written.name).is_file()
+    path = write_job(tmp_path, frames_of("C"), basis=BASIS.restricted("C").to_dict(), output={"covariance": True},
+                     fit={"regulariser": {"kind": "svd", "tolerance": 1e-8}})  # fmt: skip
+    assert "no C.covariance.npz: posterior: svd says nothing" in done("fit", path)
+    assert not written.exists()

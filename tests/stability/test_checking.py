@@ -10,7 +10,18 @@ import numpy as np
 import pytest
 from synthetic import labelled, small_basis
 
-from hiertl_dist import CheckSettings, Folds, Frame, Model, check_model, posterior, solve, summarise, view
+from hiertl_dist import (
+    BlockPosterior,
+    CheckSettings,
+    Folds,
+    Frame,
+    Model,
+    check_model,
+    posterior,
+    solve,
+    summarise,
+    view,
+)
 from hiertl_dist.algebra import Ridge
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.errors import InputError, MismatchError
@@ -227,7 +238,7 @@ def frames_near(model, count):
     return labelled(frames, model.parameters)
 
 
-def test_forces_beside_their_deviations():
+def test_forces_beside_their_deviations(tmp_path, capsys):
     truth = model_of()
     frames = frames_near(truth, 24)
     rng = np.random.default_rng(1)
@@ -244,6 +255,21 @@ def test_forces_beside_their_deviations():
     strict = replace(settings, deviation=0.5 * row.value)
     (row,) = rows_of(check_model(model, posterior=posterior(chosen, fitted), settings=strict), "σ")
     assert row.verdict == "fail"
+    # the command takes it from the file beside the model, and says what is there instead
+    words = ["check", str(tmp_path / "fit.params.txt"), "--picoseconds", "0.1", "--temperatures", "300", "--json"]
+    model.write(tmp_path / "fit.params.txt")
+    part = BlockPosterior.of(posterior(chosen, fitted))
+    for name, verdict, why in (("MoW", "pass", "σ"), ("other", "not checked", "no covariance of blocks Mo, W, MoW in")):
+        for old in tmp_path.glob("*.npz"):
+            old.unlink()
+        digest = part.digest if name == "MoW" else "0" * 64
+        replace(part, digest=digest).save(tmp_path / f"{name}.covariance.npz")
+        cli.main(words)
+        (row,) = [r for r in json.loads(capsys.readouterr().out)["rows"] if r["what"] == "σ of forces"]
+        assert row["verdict"] == verdict
+        assert why in row["reason"]
+    assert cli.main([*words, "--covariance"]) == 2
+    assert "digest of its types: expected 000000000000" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ def hierarchy():
     return hd.fit_hierarchy(frames(), BASIS, executor=SERIAL)
 
 
+def read_posterior(folder):
+    for name, part in hd.hierarchy_posterior(hierarchy()).blocks.items():
+        part.save(folder / f"{name}.covariance.npz")
+    return hd.read_posterior(hierarchy().model, folder)
+
+
 def polished():
     return hd.polish(summaries(), hierarchy().model, ["CN"], hold=10.0, regulariser=Ridge(1e-3))
 
@@ -124,6 +130,7 @@ EXAMPLES = {
     "Committee": lambda _: hd.committee(chosen(), Ridge(1e-3)),
     "CrossValidation": lambda _: hd.cross_validate(chosen(), Ridge(1e-3))[0],
     "Cutoff": lambda _: BASIS.cutoff,
+    "BlockPosterior": lambda _: hd.hierarchy_posterior(hierarchy()).blocks["CN"],
     "HierarchyPosterior": lambda _: hd.hierarchy_posterior(hierarchy()),
     "Submitted": lambda _: hd.submit(int, "3"),
     "StoreUse": lambda _: hd.StoreUse(wait=60.0),
@@ -239,6 +246,7 @@ RETURNED = {
     "reduce_rows": lambda _: hd.reduce_rows(hd.plan(frames(), BASIS), ["C"], store=None, executor=SERIAL),
     "search": lambda _: searched(),
     "select": lambda _: hd.select(frames(), 2, BASIS, alpha=1.0),
+    "read_posterior": read_posterior,
     "hierarchy_posterior": lambda _: hd.hierarchy_posterior(hierarchy()),
     "submit": lambda _: hd.submit(int, "3"), "use_stores": lambda _: used_stores(),
     "select_for_coverage": lambda _: hd.select_for_coverage(frames(), 2, hd.Model(only_of("C"))),

@@ -11,18 +11,24 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist import (
     FitSettings,
     HierarchyOptions,
+    Model,
+    calibration,
     columns_of,
     design_rows,
     fit_hierarchy,
     hierarchy_posterior,
     predict,
+    read_posterior,
 )
-from hiertl_dist.errors import InputError
+from hiertl_dist.errors import InputError, MismatchError, ParameterFileError
 from hiertl_dist.executors import executor
+from hiertl_dist.frames.frame_sequence import sequence_of
 from hiertl_dist.model.mixing import mixed_parameters
 from hiertl_dist.model.mixing_matrix import made_types
 from hiertl_dist.model.parameters import merge_parameters
 from hiertl_dist.model.priors import Prior
+from hiertl_dist.uncertainty.frame_sigmas import sigma_report
+from hiertl_dist.uncertainty.whole_model import block_posterior
 
 ELEMENTS = ("C", "N", "O")
 BASIS = small_basis((4, 3, 0), ELEMENTS)
@@ -84,9 +90,9 @@ def test_a_frame_of_other_elements_has_the_deviations_of_all_blocks(fit):
     matrix = rows.matrix[:, order]
     whole = np.zeros(len(matrix))
     for part in given.blocks.values():
-        covariance = part.posterior.linear.covariance() / part.posterior.linear.noise**2
+        covariance = part.linear.covariance() / part.linear.noise**2
         own = np.zeros((len(matrix), len(covariance)))
-        for i, column in enumerate(part.posterior.view.columns):
+        for i, column in enumerate(part.columns):
             step = np.zeros(len(columns))
             if column in columns:
                 step[columns.index(column)] = 1.0
@@ -96,7 +102,7 @@ def test_a_frame_of_other_elements_has_the_deviations_of_all_blocks(fit):
         whole += part.deviation**2 * np.einsum("ij,jk,ik->i", own, covariance, own)
     np.testing.assert_allclose(told.coefficients.forces.ravel(), np.sqrt(whole)[: 3 * len(frame)], rtol=1e-6)
     np.testing.assert_allclose(told.coefficients.energy, np.sqrt(whole)[-1], rtol=1e-6)
-    noises = {e: given.blocks[e].posterior.noise for e in ELEMENTS}
+    noises = {e: given.blocks[e].noise for e in ELEMENTS}
     added = np.array([noises[e]["force"].noise for e in frame.species])[:, np.newaxis]
     np.testing.assert_allclose(told.total.forces, np.hypot(told.coefficients.forces, added))
     energies = np.sqrt(np.mean([noises[e]["energy"].noise ** 2 for e in frame.species])) * len(frame)
@@ -106,30 +112,107 @@ def test_a_frame_of_other_elements_has_the_deviations_of_all_blocks(fit):
 def test_a_block_is_off_on_probes_by_what_its_mean_leaves(fit):
     given = hierarchy_posterior(fit)
     part = given.blocks["CN"]
-    view = part.posterior.view
+    alone = block_posterior(fit.fits["CN"])
+    view = alone.view
     forces = [g for g in view.factors if g.kind == "force"]
     parts = [view.layer(g, view.summaries.groups[g]) for g in forces]
     target = np.concatenate([x.factor.r @ x.target for x in parts])
     left = np.concatenate([x.factor.r[:, x.kept] @ view.deviation.mean[x.places] for x in parts]) - target
     share = np.linalg.norm(left) / np.linalg.norm(target)
     probes = view.deviation.rows / 0.3
-    leverages = part.posterior.linear.leverage(probes)
+    leverages = part.linear.leverage(probes)
     expected = min(share, 1.0) * np.linalg.norm(probes @ view.deviation.mean)
-    assert part.deviation == pytest.approx(max(part.posterior.linear.noise, expected / np.sqrt(leverages.sum())))
+    assert part.deviation == pytest.approx(max(part.linear.noise, expected / np.sqrt(leverages.sum())))
     # a frame of the block's own elements has that block's alone, lower ones counting as known
     (frame,) = random_frames({"CN": 1}, seed=8)
     (told,) = predict([frame], given)
-    (alone,) = predict([frame], replace(given, blocks={"CN": part}))
-    np.testing.assert_array_equal(told.total.forces, alone.total.forces)
-    (known,) = predict([frame], part.posterior)
-    ratio = part.deviation / part.posterior.linear.noise
+    (single,) = predict([frame], replace(given, blocks={"CN": part}))
+    np.testing.assert_array_equal(told.total.forces, single.total.forces)
+    (known,) = predict([frame], alone)
+    ratio = part.deviation / part.linear.noise
     np.testing.assert_allclose(told.coefficients.forces, ratio * known.coefficients.forces, rtol=1e-6)
 
 
 def test_what_does_not_count_is_told(fit):
     given = hierarchy_posterior(fit)
     assert given.notes == ()
-    fewer = hierarchy_posterior([part.posterior for name, part in given.blocks.items() if name != "CO"], fit.model)
+    fewer = hierarchy_posterior([block_posterior(f) for name, f in fit.fits.items() if name != "CO"], fit.model)
     assert any("were not fitted here and count as known" in note and "CCO" in note for note in fewer.notes)
     with pytest.raises(InputError, match="the model that is their sum"):
-        hierarchy_posterior([part.posterior for part in given.blocks.values()])
+        hierarchy_posterior(list(given.blocks.values()))
+
+
+@pytest.fixture(scope="module")
+def written(fit, tmp_path_factory):
+    """A folder with the merged model and the covariance of each block."""
+    folder = tmp_path_factory.mktemp("written")
+    fit.model.write(folder / "model.params.txt")
+    for name, part in hierarchy_posterior(fit).blocks.items():
+        part.save(folder / f"{name}.covariance.npz")
+    return folder
+
+
+def test_deviations_from_files_are_those_of_the_fit(fit, written):
+    model = Model.read(written / "model.params.txt")
+    given = read_posterior(model, written)
+    assert {m.name for m in given.made} == {"CNO"}
+    assert given.notes == ()
+    frames = random_frames({"C": 1, "CN": 1, "CNO": 1}, seed=8)
+    for mine, theirs in zip(predict(frames, given), predict(frames, hierarchy_posterior(fit)), strict=True):
+        for spread in ("coefficients", "total"):
+            # a file has its types in another order, so that sums differ in their last digit
+            np.testing.assert_allclose(getattr(mine, spread).forces, getattr(theirs, spread).forces, rtol=1e-12)
+            assert getattr(mine, spread).energy == pytest.approx(getattr(theirs, spread).energy, rel=1e-12)
+        assert mine.leverage_max == pytest.approx(theirs.leverage_max, rel=1e-12)
+
+
+def test_covariances_that_are_missing_or_of_another_model_are_refused_by_name(fit, written, tmp_path):
+    model = Model.read(written / "model.params.txt")
+    some = [written / f"{name}.covariance.npz" for name in SETS if name != "CO"]
+    with pytest.raises(InputError, match=r"model.params.txt: no covariance of blocks CO in .*--known"):
+        read_posterior(model, *some)
+    assert any("CCO" in note for note in read_posterior(model, *some, known=["OC"]).notes)
+    with pytest.raises(InputError, match="'CH' is no block"):
+        read_posterior(model, written, known=["CH"])
+    # a block of a fit on other data: of a folder it does not count, named it is refused
+    own = fit.model.parameters
+    part = own.basis.types.index(next(t for t in own.basis.types if t.name == "CO"))
+    other = Model(replace(own, coefficients=own.coefficients * (1 + 1e-12 * (np.arange(len(own.coefficients)) > part))))
+    with pytest.raises(InputError, match=r"no covariance of blocks .*; not of this model: .*digest of its types"):
+        read_posterior(other, written)
+    with pytest.raises(MismatchError, match=r"CO\.covariance\.npz: it is of other coefficients of CO"):
+        read_posterior(other, written / "CO.covariance.npz")
+    with pytest.raises(MismatchError, match=r"N.covariance.npz: it is of another model: .* has no type N"):
+        read_posterior(Model(own.restricted({"C"})), written / "N.covariance.npz")
+    # whole files in one another's places, and damage
+    (tmp_path / "N.covariance.npz").write_bytes((written / "C.covariance.npz").read_bytes())
+    with pytest.raises(ParameterFileError, match="expected those of N, found those of C"):
+        read_posterior(model, tmp_path)
+    whole = dict(np.load(written / "C.covariance.npz"))
+    whole["triangle"][0] *= 2.0
+    np.savez(tmp_path / "N.covariance.npz", **whole)
+    with pytest.raises(ParameterFileError, match="not that of its SHA-256"):
+        read_posterior(model, tmp_path)
+
+
+def test_errors_beside_their_deviations(fit):
+    given = hierarchy_posterior(fit)
+    frames = labelled(random_frames({"CN": 2, "CNO": 1}, seed=8), random_parameters(BASIS, 6))
+    report = sigma_report(sequence_of(frames), given, executor("serial"))
+    compared = calibration(predict(frames, given, missing="zero"), frames)
+    for row in report.rows():
+        expected = compared[row["kind"]]
+        assert row["labels"] == len(expected.errors)
+        assert row["rmse"] == pytest.approx(expected.rmse)
+        assert row["standardised"] == pytest.approx(expected.standardised)
+        assert row["within_1"] == np.mean(np.abs(expected.errors) <= expected.sigmas)
+    text = report.text(lambda kind: (kind, 1.0))
+    assert "within 2 σ" in text
+    assert frames[2].origin in text
+    # without the noise of energies these have no σ, which is said
+    unknown = {
+        n: replace(p, noise={k: v for k, v in p.noise.items() if k != "energy"}) for n, p in given.blocks.items()
+    }
+    fewer = sigma_report(sequence_of(frames), replace(given, blocks=unknown), executor("serial"))
+    assert [row["kind"] for row in fewer.rows()] == ["force", "stress"]
+    assert "3 labels of energy have no σ" in fewer.text(lambda kind: (kind, 1.0))
