@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 CELLS: Final = 100
 """Of a side of the square in which parity is counted."""
 
-BINS: Final = 60
-"""Of errors, from minus to plus :data:`WIDTH` times their root mean square."""
+BINS: Final = (12, 60)
+"""Of errors, from minus to plus :data:`WIDTH` times their root mean square: the root of their number within these."""
 
 WIDTH: Final = 4.0
 WORST: Final = 10
@@ -76,7 +76,8 @@ def _cells(labels: NDArray[np.float64], values: NDArray[np.float64]) -> dict[str
 def _bins(errors: NDArray[np.float64]) -> dict[str, Any]:
     size = np.abs(errors)
     width = WIDTH * float(np.sqrt(np.mean(errors**2))) or 1.0
-    counts = np.histogram(errors, np.linspace(-width, width, BINS + 1))[0]
+    bins = int(np.clip(np.sqrt(len(errors)), *BINS))
+    counts = np.histogram(errors, np.linspace(-width, width, bins + 1))[0]
     return {
         "range": [-width, width], "counts": counts.tolist(), "beyond": int(len(errors) - counts.sum()),
         "mean": float(np.mean(errors)), "below": {f"{q:g}": float(np.quantile(size, q)) for q in SHARES},

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .findings import ErrorsOf
     from .model_sections import Curve
 
-MOST_BARS: Final = 30
+MOST_BARS: Final = 20
 """Of a figure of errors by group; of more groups, those with the largest errors."""
 
 MOST_ACROSS: Final = 3
@@ -68,16 +68,21 @@ def bars(tables: Mapping[str, Mapping[str, ErrorsOf]], names: Sequence[str], uni
         SVG.
     """
     kinds = [k for k in QUANTITIES if any(e.of(k).labels for t in tables.values() for e in t.values())]
-    figure = new_figure(3.1 * len(kinds) + 1.0, 1.3 + len(names) * max(0.24, 0.12 * len(tables)))
+    # a group is in one set as a rule: bars stand side by side that are there
+    beside = {name: [label for label, table in tables.items() if name in table] for name in names}
+    most = max(map(len, beside.values()))
+    figure = new_figure(3.1 * len(kinds) + 1.0, 1.3 + len(names) * max(0.24, 0.12 * most))
     axes = figure.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
-    thick = 0.8 / len(tables)
+    thick = 0.8 / most
     handles: dict[str, Any] = {}
     for ax, kind in zip(axes, kinds, strict=True):
         unit, factor = unit_of(kind, units)
         for k, (label, table) in enumerate(tables.items()):
             places = [i for i, name in enumerate(names) if name in table and table[name].of(kind).labels]
             widths = [table[names[i]].of(kind).rmse * factor for i in places]
-            at = [i + (k + 0.5) * thick - 0.4 for i in places]
+            at = [
+                i + thick * (beside[names[i]].index(label) - 0.5 * (len(beside[names[i]]) - 1)) for i in places
+            ]  # fmt: skip
             colour = COLOURS[k % len(COLOURS)]
             handles[plain_label(label)] = ax.barh(at, widths, height=thick, color=colour)
         ax.set_xlabel(f"RMSE of {kind}, {unit}")
@@ -85,7 +90,7 @@ def bars(tables: Mapping[str, Mapping[str, ErrorsOf]], names: Sequence[str], uni
         ax.set_axisbelow(True)
         ax.locator_params(axis="x", nbins=4)
     axes[0].set_yticks(range(len(names)), [plain_label(n) for n in names], fontsize="small")
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
     add_legend(figure, handles)
     return svg_bytes(figure)
 
@@ -98,7 +103,7 @@ def parity(columns: Mapping[str, Mapping[str, Any]], kind: Kind, units: str) -> 
     shown = {name: own[kind] for name, own in columns.items() if kind in own}
     low = min(own["range"][0] for own in shown.values()) * factor
     high = max(own["range"][1] for own in shown.values()) * factor
-    across = min(len(shown), MOST_ACROSS)
+    across = 2 if len(shown) == 4 else min(len(shown), MOST_ACROSS)
     down = -(-len(shown) // across)
     figure = new_figure(3.3 * across + 0.9, 3.4 * down)
     axes = figure.subplots(down, across, squeeze=False).ravel()
@@ -119,8 +124,11 @@ def parity(columns: Mapping[str, Mapping[str, Any]], kind: Kind, units: str) -> 
         ax.set_title(plain_label(name), fontsize="medium")
         ax.set_xlabel(f"label, {unit}")
         ax.locator_params(nbins=4)
-    axes[0].set_ylabel(f"model, {unit}")
-    figure.colorbar(mesh, ax=list(axes[: len(shown)]), label="labels in a cell", fraction=0.03, pad=0.02)
+    for ax in axes[: len(shown) : across]:
+        ax.set_ylabel(f"model, {unit}")
+    bar = figure.colorbar(mesh, ax=list(axes[: len(shown)]), label="labels in a cell", fraction=0.03, pad=0.02)
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    bar.ax.yaxis.set_minor_formatter("")
     return svg_bytes(figure)
 
 

@@ -19,6 +19,12 @@ from .pieces import Figure, Table, Text
 if TYPE_CHECKING:
     from .pieces import Page, Piece, Section
 
+LONG: Final = 24
+"""Rows from which on a table scrolls."""
+
+WORD: Final = 26
+"""Letters of a cell that is not broken into lines."""
+
 STYLE: Final = """
 :root { color-scheme: light; --line: #c9ced6; --soft: #f3f5f8; --ink: #1c2733; --link: #0b5394; --bad: #8a1c12; }
 * { box-sizing: border-box; }
@@ -38,40 +44,50 @@ p.absent { font-style: italic; border-left-style: dashed; }
 figure { margin: 1.2rem 0; }
 figcaption, caption { text-align: left; font-size: .92rem; color: #3b4856; padding: .3rem 0; max-width: 48rem; }
 figure img { max-width: 100%; height: auto; display: block; }
-.scroll { overflow-x: auto; margin: 1.2rem 0; max-height: 34rem; overflow-y: auto; }
+.scroll { overflow-x: auto; }
+.table { margin: 1.2rem 0; }
+.long { max-height: 36rem; overflow-y: auto; border-bottom: 1px solid var(--line); }
 .scroll:focus-visible, button:focus-visible { outline: 3px solid var(--link); }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-thead th { background: var(--soft); position: sticky; top: 0; border-bottom: 2px solid var(--line); }
-td.number, th.number { text-align: right; white-space: nowrap; }
-td.text { overflow-wrap: anywhere; min-width: 4rem; max-width: 30rem; }
+thead th { background: var(--soft); position: sticky; top: 0; border-bottom: 2px solid var(--line);
+  vertical-align: bottom; }
+td.number, th.number { text-align: right; }
+td.number, td.word { white-space: nowrap; }
+td.text { overflow-wrap: break-word; min-width: 10rem; max-width: 34rem; }
 tr.marked td { background: #fff6d6; font-weight: 600; }
-th button { all: unset; cursor: pointer; font-weight: 700; }
-th button::after { content: " \\2195"; color: #5b6876; }
-th[aria-sort=ascending] button::after { content: " \\2191"; }
-th[aria-sort=descending] button::after { content: " \\2193"; }
+table.sorts thead th { cursor: pointer; }
+th button { all: unset; cursor: pointer; color: #5b6876; }
+th button::after { content: "\\00a0\\2195"; }
+th[aria-sort=ascending] button::after { content: "\\00a0\\2191"; }
+th[aria-sort=descending] button::after { content: "\\00a0\\2193"; }
+summary { cursor: pointer; font-size: .92rem; }
 footer { margin-top: 3rem; padding-top: .6rem; border-top: 2px solid var(--line); font-size: .85rem; color: #3b4856; }
-@media (max-width: 40rem) { body { padding: .6rem; } th, td { padding: .2rem .4rem; } td.text { min-width: 7rem; } }
+@media (max-width: 40rem) {
+  body { padding: .6rem; } th, td { padding: .2rem .4rem; } figure img { max-width: none; width: 42rem; }
+  td.text { min-width: 8rem; max-width: 15rem; overflow-wrap: anywhere; }
+}
+@page { margin: 12mm; }
 @media print {
-  body { max-width: none; padding: 0; font-size: 9.5pt; } nav { display: none; } a { color: inherit; }
-  .scroll { overflow: visible; max-height: none; } thead th { position: static; } table { font-size: 7.5pt; }
-  th button::after { content: none !important; } tr, figure, p { break-inside: avoid; } h2 { break-after: avoid; }
-  figure img { max-height: 22cm; } td.number, th.number { white-space: normal; }
+  body { max-width: none; padding: 0; font-size: 9.5pt; } nav, th button, .screen, details { display: none; }
+  a { color: inherit; } .scroll, .long { overflow: visible; max-height: none; } thead th { position: static; }
+  table { font-size: 6.5pt; } th, td { padding: .1rem .25rem; } td.text { min-width: 0;
+  overflow-wrap: anywhere; } tr, figure, p { break-inside: avoid; } h2, caption { break-after: avoid; }
+  figure img { max-height: 22cm; } tr.marked td { font-style: italic; }
 }
 """
 
 SCRIPT: Final = """
 "use strict";
-for (const table of document.querySelectorAll("table")) {
+for (const table of document.querySelectorAll("table.sorts")) {
   const body = table.tBodies[0], heads = [...table.tHead.rows[0].cells];
   if (body.rows.length < 2) continue;
   heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = head.textContent;
-    button.title = "sort by this column";
-    head.replaceChildren(button);
-    button.addEventListener("click", () => {
+    button.setAttribute("aria-label", "sort by " + head.textContent);
+    head.append(button);
+    head.addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending", key = row => row.cells[column].dataset.value;
       const isNumber = heads[column].classList.contains("number");
       const compare = (a, b) => {
@@ -144,14 +160,14 @@ def _piece(piece: Piece) -> str:
     if isinstance(piece, Figure):
         source = base64.b64encode(piece.svg).decode()
         return (
-            f'<figure><img src="data:image/svg+xml;base64,{source}" alt="{escape(piece.alt)}">'
-            f"<figcaption>{escape(piece.caption)}</figcaption></figure>\n"
+            f'<figure><div class="scroll" tabindex="0"><img src="data:image/svg+xml;base64,{source}" '
+            f'alt="{escape(piece.alt)}"></div>\n<figcaption>{escape(piece.caption)}</figcaption></figure>\n'
         )
     return _table(piece)
 
 
 def _table(table: Table) -> str:
-    kinds = ["number" if is_number_column(table, k) else "text" for k in range(len(table.header))]
+    kinds = [_column_kind(table, k) for k in range(len(table.header))]
     heads = "".join(
         f'<th scope="col" class="{kind}">{escape(title)}</th>' for title, kind in zip(table.header, kinds, strict=True)
     )
@@ -160,10 +176,21 @@ def _table(table: Table) -> str:
         for i, row in enumerate(table.rows)
     )
     caption = escape(table.caption)
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table id="{escape(table.name)}">'
-        f"<caption>{caption}</caption><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
+    long, sorts = " long" if len(table.rows) > LONG else "", ' class="sorts"' if table.sorts else ""
+    size = f'<span class="screen"> ({len(table.rows)} rows; it scrolls)</span>' if long else ""
+    written = (
+        f'<div class="scroll table{long}" role="region" tabindex="0" aria-label="{caption}">'
+        f'<table id="{escape(table.name)}"{sorts}><caption>{caption}{size}</caption>'
+        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
     )
+    return f"<details><summary>{caption}</summary>{written}</details>\n" if table.folded else written
+
+
+def _column_kind(table: Table, column: int) -> str:
+    """Numbers, words that stay in one line, or texts that need not."""
+    if is_number_column(table, column):
+        return "number"
+    return "word" if all(len(cell_text(row[column])) <= WORD for row in table.rows) else "text"
 
 
 def is_number(value: Any) -> bool:

@@ -93,7 +93,7 @@ def _coefficients(findings: Findings, *, draw: bool) -> list[Piece]:
             pieces.append(Figure(caption, alt, drawn))
         header = ("type", "block", "degree", "coefficients", "RMS, kcal/mol", "largest, kcal/mol", "zero")
         caption = f"{name}: coefficients by type and degree."
-        pieces.append(Table(file_name(f"coefficients_{name}"), caption, header, rows))
+        pieces.append(Table(file_name(f"coefficients_{name}"), caption, header, rows, folded=True))
         atoms = [
             (elements[0], value * unit_of("energy", "eV")[1], value)
             for (_, elements, powers), value in model.as_dict().items() if not powers
@@ -175,6 +175,7 @@ def curve_section(findings: Findings, *, draw: bool) -> Section:
         pieces.append(Table(
             file_name(f"pair_curves_{name}"), f"{name}: points of the curves.",
             ("pair", "distance, Å", f"energy, {unit}", f"force, {unit}/Å", "in the range of the data"), points,
+            folded=True,
         ))  # fmt: skip
         if unknown:
             pieces.append(Text(f"{name} does not say which distances {listed(unknown)} were fitted on.", "absent"))

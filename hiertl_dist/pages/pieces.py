@@ -35,6 +35,10 @@ class Table:
         Texts, integers and floats; NaN is what is not there.
     marked : frozenset of int
         Numbers of rows that stand out, such as that of the chosen model.
+    sorts : bool
+        Whether titles of columns sort it.
+    folded : bool
+        Whether it shows on demand alone, and not on paper.
     """
 
     name: str
@@ -42,6 +46,8 @@ class Table:
     header: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
     marked: frozenset[int] = frozenset()
+    sorts: bool = True
+    folded: bool = False
 
 
 @dataclass(frozen=True, eq=False)

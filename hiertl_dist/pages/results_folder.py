@@ -150,7 +150,7 @@ def _fit_parts(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _search_parts(search: Mapping[str, Any]) -> dict[str, Any]:
-    name = "the chosen model"
+    name = "chosen"
     return {
         "fits": {s["name"]: s["chosen"]["solution"] for s in search["stages"]}, "search": search,
         "errors": _errors({name: search["errors"]}, {name: search["group_errors"]}),
@@ -222,22 +222,30 @@ def _left_out(tables: Mapping[str, Mapping[str, str]]) -> Iterable[tuple[str, st
 def _said(
     run: Mapping[str, Any], fits: Mapping[str, Any], said: Iterable[tuple[str, str]], of_model: Iterable[str]
 ) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    """Warnings, and notes, each once, with where it comes from."""
-    listed: dict[str, str] = {}
-    for source, text in [
+    """Warnings, and notes, each once, with where it comes from; what the run said of fits is theirs."""
+    known = [
         *((name, note) for name, fit in fits.items() for note in fit.get("notes", ())), *said,
-        *((MODEL, note) for note in of_model), *(("the run", line) for line in run.get("said", ())),
-    ]:  # fmt: skip
-        listed.setdefault(text.removeprefix(LINE), source)
-    for name, plan in run.get("plans", {}).items():
-        for key, what in (
-            ("skipped_frames", "left out"), ("unlabelled_frames", "without labels"),
-            ("inside_inner_cutoff", "inside an inner cutoff"), ("inactive_types", "never active"),
-        ):  # fmt: skip
-            if own := plan.get(key):
-                thing = "type" if key == "inactive_types" else "pair" if key == "inside_inner_cutoff" else "frame"
-                shown = "; ".join(map(str, own[:20])) + (f"; … and {len(own) - 20} more" if len(own) > 20 else "")
-                listed.setdefault(f"{count_text(len(own), thing)} {what}: {shown}", f"plan of {name}")
-    both = [(source, text) for text, source in listed.items()]
+        *((MODEL, note) for note in of_model), *_planned(run),
+    ]  # fmt: skip
+    texts = {text for _, text in known}
+    lines = [("the run", line.removeprefix(LINE)) for line in run.get("said", ())]
+    both = list(dict.fromkeys([*known, *(line for line in lines if line[1] not in texts)]))
     warns = tuple((source, text.removeprefix(WARNS)) for source, text in both if text.startswith(WARNS))
     return warns, tuple((source, text) for source, text in both if not text.startswith(WARNS))
+
+
+PLANNED: Final = {
+    "skipped_frames": "{} left out", "unlabelled_frames": "{} without labels",
+    "inside_inner_cutoff": "{} inside an inner cutoff", "inactive_types": "{} never active",
+}  # fmt: skip
+"""What a plan names that is not as usual."""
+
+THINGS: Final = {"inside_inner_cutoff": "pair of atoms", "inactive_types": "type"}
+
+
+def _planned(run: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for name, plan in run.get("plans", {}).items():
+        for key, what in PLANNED.items():
+            if own := plan.get(key):
+                shown = "; ".join(map(str, own[:20])) + (f"; … and {len(own) - 20} more" if len(own) > 20 else "")
+                yield f"plan of {name}", f"{what.format(count_text(len(own), THINGS.get(key, 'frame')))}: {shown}"

@@ -45,7 +45,7 @@ def card_section(findings: Findings) -> Section:
         rows += _run_rows(run)
     else:
         pieces.append(Text(NO_RUN, "absent"))
-    pieces.insert(0, Table("card", "The model.", ("what", "value"), rows))
+    pieces.insert(0, Table("card", "The model.", ("what", "value"), rows, sorts=False))
     if findings.labels:
         kinds = ("energy", "forces", "stress")
         own = [(s["source"], s["frames"], *(_keys(s["found"].get(k, {})) for k in kinds)) for s in findings.labels]
@@ -78,7 +78,7 @@ def _run_rows(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     fit = given["fit"]
     data = [str(given["fm_setup"])] if given.get("fm_setup") else []
     data += [_table_text(d) for d in given["data"]]
-    held_out = [f"groups {listed(given['hold_out'])}"] if given["hold_out"] else []
+    held_out = [f"groups {listed(given['hold_out'], 1000)}"] if given["hold_out"] else []
     held_out += [f"{given['hold_out_fraction']:g} of the others"] if given["hold_out_fraction"] is not None else []
     held_out += [f"every {given['hold_out_every']}. of the others"] if given["hold_out_every"] is not None else []
     sizes = [f"{name}: {_table_text(own)}" for name, own in run["frames"].items()]
@@ -96,7 +96,7 @@ def _run_rows(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]  # fmt: skip
     rows += [(f"fit of {block}", _table_text(own)) for block, own in given["block_fits"].items()]
     rows += [
-        (name.replace("_", " "), _table_text(given[name]) if isinstance(given[name], dict) else listed(given[name], 20))
+        (name, _table_text(given[name]) if isinstance(given[name], dict) else listed(given[name], 1000))
         for name in ("frozen", "partial", "only", "probes") if given[name]
     ]  # fmt: skip
     if given.get("library"):
