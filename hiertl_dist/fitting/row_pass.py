@@ -151,7 +151,9 @@ def reduce_segments(
     leaves = [leaf for cut in cuts for leaf in cut.leaves]
     available = executor.memory() if memory is None else memory
     workers = min(executor.workers, len(leaves))
-    check_resources(peak_bytes(cuts), f"reduction of {source.width} columns", memory=available, workers=workers)
+    needed = peak_bytes(cuts)
+    check_resources(needed, f"reduction of {source.width} columns", memory=available, workers=workers)
+    kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)
     cost = leaf_cost(plan, source)
     seconds = [cost(leaf) for leaf in leaves]
     place = None
@@ -159,14 +161,14 @@ def reduce_segments(
         checkpoint = None
     if checkpoint is not None:
         digest = pass_digest(leaves, source, method)
-        kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)
-        room = int(available / workers - peak_bytes(cuts))
-        choose = partial(range_size, seconds, executor.workers, kept, room, checkpoint)
+        room = int(available / workers - needed)
+        choose = partial(range_size, seconds, executor.workers, kept, room, checkpoint, executor.callers)
         opening = partial(opened_pass, checkpoint, digest, len(leaves), choose, what)
         place = ask(executor, opening, what=f"look at checkpoints in {checkpoint.folder}")
         if place is not None:  # a run before, with more memory, may have chosen the ranges
-            needed, named = peak_bytes(cuts) + place.depth * kept, f"reduction of {source.width} columns in the ranges"
-            check_resources(needed, f"{named} of {place.folder}", memory=available, workers=workers)
+            needed += place.depth * kept
+            named = f"reduction of {source.width} columns in the ranges of {place.folder}"
+            check_resources(needed, named, memory=available, workers=workers)
     ranges = ranges_of(leaves, seconds, place)
     whole = tuple(s.key for leaf in leaves for s in leaf)
     if place is not None:
@@ -180,7 +182,7 @@ def reduce_segments(
     leaf = partial(_reduced_range, leaf=partial(reduce_leaf, source=source, method=method), place=place)
     part: PartOfPass = executor.reduce(
         leaf, _joined, ranges, label=_label, what=what, cost=lambda r: r.seconds,
-        kind=_set_of if source.compact else None,
+        kind=_set_of if source.compact else None, nbytes=needed, kept=kept,
     )  # fmt: skip
     _require_each_once(part, whole, plan.segments, what)
     if launched_first():
@@ -217,7 +219,9 @@ def _version() -> str:
         return ""
 
 
-def range_size(seconds: Sequence[float], workers: int, kept: int, room: int, checkpoint: Checkpoints) -> int:
+def range_size(
+    seconds: Sequence[float], workers: int, kept: int, room: int, checkpoint: Checkpoints, passes: int = 1
+) -> int:
     """How many leaves a range has, a power of two; 0 where a pass is not worth checkpoints, which is told for disk.
 
     Parameters
@@ -232,6 +236,8 @@ def range_size(seconds: Sequence[float], workers: int, kept: int, room: int, che
         Bytes of a worker's memory that nothing else needs.
     checkpoint : Checkpoints
         Where they are kept.
+    passes : int, default 1
+        How many are made at a time, so that together no more than one that is not worth checkpoints is begun anew.
 
     Returns
     -------
@@ -239,7 +245,7 @@ def range_size(seconds: Sequence[float], workers: int, kept: int, room: int, che
         At most as many as its worker has room for: it holds the values of a branch of the tree.
     """
     n, total = len(seconds), sum(seconds)
-    if total < WORTH_SECONDS:
+    if total * passes < WORTH_SECONDS:
         return 0
     wanted = min(RANGE_SECONDS * n / total, n / (RANGES_OF_A_WORKER * workers))
     # of thousands of workers one scheduler can't keep up with: then calls as long as it takes for all, or, of few
