@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, StoppedBySignal
 from ..evaluation.energies import Model
-from ..executors import borrowed
+from ..executors import TaskFailed, borrowed
 from ..executors.side_by_side import side_by_side
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
@@ -142,31 +142,17 @@ def fit_hierarchy(
                 continue
             level = independent_blocks([b for b in todo if b not in made], left_open, frames, options)
             del todo[: len(level)]
-            climb = [
-                _prepared(block, basis, [*less(frozen, fitted), *current], left_open, options, tell) for block in level
-            ]
-            if len(level) > 1:
-                tell(f"{', '.join(level)}: fitted side by side")
+            models = [*less(frozen, fitted), *current]
+            prepared = [_prepared(block, models, left_open, options, tell) for block in level]
             calls = [
                 partial(
                     fit_block, frames, basis, block, free=options.together(block)[1:], frozen=below,
                     settings=own_weights(options, block, frames), store=options.store, memory=options.memory,
                     left_open=movable, left_out=fitted_blocks(wanted, options), probes=options.probes, checkpoint=kept,
                 )
-                for block, (below, movable) in zip(level, climb, strict=True)
+                for block, (below, movable) in zip(level, prepared, strict=True)
             ]  # fmt: skip
-            several = len(level) > 1
-
-            def ready(number: int, fit: BlockFit, level: Sequence[ElementSet] = level) -> None:
-                if len(level) > 1:
-                    tell(f"block {level[number]} is fitted")
-                done(fit)
-
-            own = side_by_side(
-                [partial(_fitted, call, block, tell if several else None)
-                 for call, block in zip(calls, level, strict=True)],
-                runner, memory=options.memory, ready=ready, tell=tell,
-            )  # fmt: skip
+            own = _fit_level(level, calls, runner, options.memory, tell, done)
             for block, fit in zip(level, own, strict=True):
                 fits[block] = fit
                 left_open = _less_free(left_open, block, options)
@@ -186,7 +172,7 @@ def _less_free(left_open: OpenEnergies, block: ElementSet, options: HierarchyOpt
 
 
 def _prepared(
-    block: ElementSet, basis: Basis, models: Sequence[Parameters], left_open: OpenEnergies, options: HierarchyOptions,
+    block: ElementSet, models: Sequence[Parameters], left_open: OpenEnergies, options: HierarchyOptions,
     tell: Callable[[str], None],
 ) -> tuple[list[Parameters], OpenEnergies]:  # fmt: skip
     """What a block is fitted upon, and the energies that it may move."""
@@ -199,18 +185,36 @@ def _prepared(
     return below, movable
 
 
-def _fitted(
-    call: Callable[..., BlockFit], block: ElementSet, tell: Callable[[str], None] | None, runner: Executor
-) -> BlockFit:
-    """Fit a block; where others go on when it fails, that is told."""
-    try:
-        return call(executor=runner)
-    except StoppedBySignal:
-        raise
-    except Exception as error:
-        if tell is not None:
-            tell(f"block {block} failed, others that run beside it go on: {error}")
-        raise
+def _fit_level(
+    level: Sequence[ElementSet], calls: Sequence[Callable[..., BlockFit]], runner: Executor, memory: int | None,
+    tell: Callable[[str], None], done: Callable[[BlockFit], None],
+) -> list[BlockFit]:  # fmt: skip
+    """Fit some blocks side by side; what runs together, and how each ends, is told."""
+    if len(level) == 1:
+        fit = calls[0](executor=runner)
+        done(fit)
+        return [fit]
+    tell(f"{', '.join(level)}: fitted side by side")
+    failures: list[Exception] = []
+
+    def fitted(executor: Executor, *, block: ElementSet, call: Callable[..., BlockFit]) -> BlockFit:
+        try:
+            return call(executor=executor)
+        except StoppedBySignal:
+            raise
+        except Exception as error:
+            if error not in failures:  # of a verb that several wait for
+                what = str(error) if isinstance(error, TaskFailed) else f"block {block}: {error}"
+                tell(f"failed: {what}; blocks beside it that have all that they need go on")
+                failures.append(error)
+            raise
+
+    def ready(number: int, fit: BlockFit) -> None:
+        tell(f"block {level[number]} is fitted")
+        done(fit)
+
+    each = [partial(fitted, block=block, call=call) for block, call in zip(level, calls, strict=True)]
+    return side_by_side(each, runner, memory=memory, ready=ready, tell=tell)
 
 
 def with_made(
