@@ -26,10 +26,6 @@ STEPS: Final = ("run", "reduce")
 """Verbs that are joined, in this order: reductions, which take longest, when nobody wants anything else."""
 
 
-class _Abandoned(BaseException):
-    """Ends a caller for whom nothing is done any more, through whatever catches exceptions."""
-
-
 @dataclass(frozen=True, eq=False)
 class _Wish:
     """What a caller waits for: a call by itself, or batches of a verb."""
@@ -89,9 +85,9 @@ class _Caller:
             raise
 
     def end(self) -> None:
-        """Have it end as soon as it wants something."""
+        """Have it end where it waits, through whatever catches exceptions, as Python ends a coroutine."""
         while self._alive:
-            self.go_on(refusal=_Abandoned())
+            self.go_on(refusal=GeneratorExit())
 
 
 class SharedExecutor(Executor):
