@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from measure import peak_memory, peak_of, reset_peak
 
+from hiertl_dist.executors.batches import Batches
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hiertl_dist.executors import Executor
+    from hiertl_dist.executors.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,22 @@ class Clocked:
         """As the executor's ``reduce``."""
         with self._step(what):
             return self._inner.reduce(leaf, merge, items, what=what, **more)
+
+    def run_each(self, batches: Sequence[Batch], ready: Callable[[int, Any], None]) -> None:
+        """As the executor's ``run_each``, which fits of blocks that run side by side use."""
+
+        def noted(number: int, values: list[Any]) -> None:
+            if batches[number].what.startswith("solve "):
+                self.solved += values
+            ready(number, values)
+
+        with self._step(Batches(tuple(batches)).what):
+            self._inner.run_each(batches, noted)
+
+    def reduce_each(self, batches: Sequence[Batch], ready: Callable[[int, Any], None]) -> None:
+        """As the executor's ``reduce_each``."""
+        with self._step(Batches(tuple(batches)).what):
+            self._inner.reduce_each(batches, ready)
 
     @contextmanager
     def _step(self, what: str) -> Iterator[None]:

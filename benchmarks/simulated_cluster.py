@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from simulated_work import Work
+    from simulated_work import Level, Work
 
 STRIPS: Final = 64
 """Strips of rows that a merge is made of where merges of several levels overlap."""
@@ -83,7 +83,7 @@ class Pool:
     ``apart``: merges above what a worker has for its share are a task for each group, which run at the same time.
     """
 
-    def __init__(self, work: Work, cluster: Cluster, together: int = 1, *, apart: bool = False) -> None:
+    def __init__(self, work: Work | Level, cluster: Cluster, together: int = 1, *, apart: bool = False) -> None:
         self.work, self.cluster, self.costs = work, cluster, work.costs
         self._together = together
         # groups of narrow columns are merged sooner than they are handed out
@@ -109,14 +109,14 @@ class Pool:
 
     def run(self) -> Outcome:
         """Until the root's value is there."""
-        root = Node(0, len(self.work.rows))
+        missing = set(self.work.roots)
         if self.cluster.failures > 0.0:
             self._post(self._until_failure(), "fail", None)
         for _ in range(JOBS_PER_THREAD * self.cluster.workers):
             if not self._start_next(0.0):
                 break
         now = 0.0
-        while root not in self._values:
+        while missing:
             now, _, what, about = heapq.heappop(self._events)
             if what == "fail":
                 self._fail(now)
@@ -124,7 +124,9 @@ class Pool:
                 self._begin(now, about)
             elif self._running.get(about.worker) is about:
                 self._end(now, about)
-        return Outcome(now, self._leaves_end, self._busy, self._tasks, self._lost, self._failed, self._rows[root])
+                missing.discard(about.node)
+        rows = sum(self._rows[root] for root in self.work.roots)
+        return Outcome(now, self._leaves_end, self._busy, self._tasks, self._lost, self._failed, rows)
 
     def _until_failure(self) -> float:
         return float(self._rng.exponential(3600.0 / (self.cluster.failures * len(self._cards))))
@@ -249,7 +251,7 @@ class Ranks:
     part, groups are merged by ranks of their own.
     """
 
-    work: Work
+    work: Work | Level
     cluster: Cluster
     together: int = 1
     overlap: bool = False
@@ -279,8 +281,8 @@ class Ranks:
                 # one that has no leaves behind the node
                 maker = owner if last == other else other
                 whole[node] = clocks[maker] = self._strips(node, whole, clocks[maker], last - owner)
-        root = Node(0, len(work.rows))
-        wall = whole[root] + self._travel(root) * math.log2(cluster.workers)
+        wall = max(whole[root] for root in work.roots)
+        wall += sum(self._travel(root) for root in work.roots) * math.log2(cluster.workers)
         return Outcome(wall, leaves_end, 0.0, len(work.nodes), rows=work.before[-1])
 
     def _owners(self) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from hiertl_dist.executors.trees import Node, tree
 from hiertl_dist.fitting.leaves import cut_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -129,6 +130,11 @@ class Work:
                 seconds.append((2 * m * n**2 - 2 / 3 * n**3) / qr if m >= n else m * n * ENTRY_SECONDS)
         return seconds
 
+    @property
+    def roots(self) -> list[Node]:
+        """The nodes whose values are wanted."""
+        return [Node(0, len(self.rows))]
+
     @cached_property
     def nodes(self) -> list[Node]:
         return list(tree(len(self.rows)))
@@ -158,6 +164,40 @@ class Work:
     def total(self) -> float:
         """CPU seconds of all."""
         return sum(self.leaf) + sum(self.merge.values())
+
+
+class Level:
+    """Several reductions at once, each with its own tree and columns, as a :class:`Work` is for one."""
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        self.works, self.costs = tuple(works), works[0].costs
+        firsts = np.cumsum([0, *(len(work.rows) for work in works)]).tolist()
+        self.roots = [Node(lo, hi) for lo, hi in pairwise(firsts)]
+        self.rows = np.concatenate([work.rows for work in works])
+        self.columns, self.shares = max(work.columns for work in works), works[0].shares
+        self.before = [0, *np.cumsum(self.rows).tolist()]
+        self.leaf = [seconds for work in works for seconds in work.leaf]
+        self._of = [n for n, work in enumerate(works) for _ in work.rows]
+        self.nodes = [node for root in self.roots for node in tree(root.hi - root.lo, root.lo)]
+        self.parents = {child: node for node in self.nodes if not node.is_leaf for child in node.children}
+        self.merge = {node: sum(self.groups(node)) for node in self.nodes if not node.is_leaf}
+        self.spent = {node: work.spent[own] for node in self.nodes for work, own in [self._own(node)]}
+        self.total = sum(work.total for work in works)
+
+    def _own(self, node: Node) -> tuple[Work, Node]:
+        number = self._of[node.lo]
+        first = self.roots[number].lo
+        return self.works[number], Node(node.lo - first, node.hi - first)
+
+    def nbytes(self, node: Node) -> float:
+        """Of a node's value."""
+        work, own = self._own(node)
+        return work.nbytes(own)
+
+    def groups(self, node: Node) -> list[float]:
+        """CPU seconds of each group's merge."""
+        work, own = self._own(node)
+        return work.groups(own)
 
 
 def leaves_of(rows: int, columns: int, rows_a_frame: int) -> NDArray[np.int64]:

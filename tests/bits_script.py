@@ -1,7 +1,8 @@
 """Writes digests of the coefficients of one fit on an executor: ``bits_script.py FOLDER NAME KIND [WORKERS …]``.
 
 Each calling process writes a file ``FOLDER/NAME/<process>``; each line of it: the executor, its workers, whether
-rows were kept or frames were imported, number of leaves, digest of the coefficients, digest of the summaries.
+rows were kept or frames were imported, number of leaves, digest of the coefficients, digest of the summaries, digest of
+the coefficients of a climb.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.executors import executor
 from hiertl_dist.fitting.block_fit import fit_block
+from hiertl_dist.fitting.hierarchy import fit_hierarchy
 from hiertl_dist.fitting.leaves import cut_leaves
 from hiertl_dist.fitting.settings import FitSettings
 
@@ -31,6 +33,11 @@ def frames_of():
     return random_frames({"C": 3, "CN": 60}, groups=("liquid", "solid"))
 
 
+def climbing_frames():
+    """For a climb, whose blocks of single elements are fitted side by side."""
+    return random_frames({"C": 6, "N": 9, "CN": 12})
+
+
 def report(runner, store, frames, how):
     """Fit CN with C and N frozen, on labels with noise, two sources, some leaves."""
     basis = small_basis()
@@ -41,11 +48,13 @@ def report(runner, store, frames, how):
         settings=FitSettings({"kind": "ridge", "alpha": 1e-8}, {"energy": 0.5, "solid": 2.0}),
         executor=runner, store=store,
     )  # fmt: skip
+    climb = fit_hierarchy(climbing_frames(), basis, executor=runner)
     summaries = [a for s in fit.summaries.groups.values() for a in s.to_arrays().values()]
     leaves = cut_leaves(fit.plan.segments, n_columns(basis, ["CN"]) + 3)
     return (
         f"{runner.name} {runner.workers} {how} {len(leaves)} "
-        f"{digest(fit.solution.parameters.coefficients)} {digest(*summaries)}"
+        f"{digest(fit.solution.parameters.coefficients)} {digest(*summaries)} "
+        f"{digest(climb.model.parameters.coefficients)}"
     )
 
 

@@ -8,7 +8,6 @@ pool of workers takes them (``drive``).
 
 from __future__ import annotations
 
-import math
 import os
 import pickle
 import re
@@ -25,6 +24,7 @@ from typing import Any, ClassVar, Self, TextIO
 import cloudpickle  # type: ignore[import-untyped, unused-ignore]
 
 from hiertl_dist.errors import HiertlError, InputError
+from hiertl_dist.executors.batches import Batch, Batches, Call, Cost, Label, Ready, equal_cost, item_name
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.memory import KnowsMemory
 from hiertl_dist.executors.progress import Progress, progress
@@ -33,23 +33,6 @@ from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
 from hiertl_dist.executors.submitting import end_calls_with
 from hiertl_dist.executors.trees import NOWHERE, Node
 from hiertl_dist.files.paths import local_path
-from hiertl_dist.files.store_use import carried
-
-Call = Callable[..., Any]
-Label = Callable[[Any], str]
-Cost = Callable[[Any], float]
-
-
-def _equal_cost(item: Any) -> float:
-    return 0.0
-
-
-def _costs(items: Sequence[Any], cost: Cost, label: Label) -> list[float]:
-    costs = [float(cost(item)) for item in items]
-    for item, value in zip(items, costs, strict=True):
-        if not 0.0 <= value < math.inf:
-            raise ValueError(f"cost of {_name(item, label)}: expected a finite number ≥ 0, found {value}")
-    return costs
 
 
 class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
@@ -119,9 +102,9 @@ class Fault:
         frame = getattr(error, "frame_at_fault", "")
         return cls(text, "".join(traceback.format_exception(error)), pickled, error, lost, frame=frame)
 
-    def named(self, node: Node, items: Sequence[Any], label: Label) -> Fault:
+    def named(self, node: Node, name: str) -> Fault:
         """The same fault, with the item or the merge that it befell."""
-        return replace(self, name=node_name(node, items, label), node=node)
+        return replace(self, name=name, node=node)
 
     def error(self) -> BaseException | None:
         """The original exception, or None where it could not travel."""
@@ -132,19 +115,6 @@ class Fault:
         except Exception:  # its class may be unknown here, or want arguments that pickle does not give
             return None
         return error if isinstance(error, BaseException) else None
-
-
-def _name(item: Any, label: Label) -> str:
-    try:
-        return label(item)
-    except Exception:  # a bad label must not hide the failure that it was to name
-        return repr(item)[:200]
-
-
-def node_name(node: Node, items: Sequence[Any], label: Label) -> str:
-    """The name of an item, or of a merge of several."""
-    first = _name(items[node.lo], label)
-    return first if node.is_leaf else f"merge of {first} to {_name(items[node.hi - 1], label)}"
 
 
 class CallFailed(Exception):  # noqa: N818  it reports a failure, and never reaches a user
@@ -179,9 +149,11 @@ def fault_of(error: BaseException) -> Fault:
     return error.fault if isinstance(error, CallFailed) else Fault.of(error)
 
 
-def task_failed(what: str, faults: Iterable[Fault]) -> TaskFailed:
+def task_failed(what: str | Batches, faults: Iterable[Fault]) -> TaskFailed:
     """The exception for (named) faults: the first in the order of the items speaks, the others are notes."""
     first, *others = sorted(faults, key=lambda fault: (fault.lost, fault.node))
+    if isinstance(what, Batches):
+        what = what.batch_of(first.node).what
     if first.lost:
         names = " or ".join(fault.name for fault in (first, *others))
         message, others = f"{what}: the worker that had {names} was lost: {first.text}", []
@@ -213,7 +185,7 @@ class Reporting:
 
     def task_name(self, item: Any) -> str:
         """For a dashboard, which counts tasks by the words of their names: what is done, and the item's kind."""
-        words = f"{self.what} {'' if self.kind is None else _name(item, self.kind)}"
+        words = f"{self.what} {'' if self.kind is None else item_name(item, self.kind)}"
         return re.sub(r"[^0-9A-Za-z]+", "-", words).strip("-")[:80] or "task"
 
 
@@ -241,15 +213,21 @@ class Executor(KnowsMemory, ABC):
         """How many calls are made at a time."""
         return self._workers
 
+    @property
+    def callers(self) -> int:
+        """How many share its workers at a time, of which this is one: :mod:`~hiertl_dist.executors.side_by_side`."""
+        return 1
+
     def run(
-        self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks", cost: Cost = _equal_cost,
-        kind: Label | None = None,
+        self, task: Call, items: Iterable[Any], *, label: Label = str, what: str = "tasks", cost: Cost = equal_cost,
+        kind: Label | None = None, nbytes: int = 0,
     ) -> list[Any]:  # fmt: skip
         """task(item) of each item, in order; the same list on every calling process.
 
         ``label`` names an item where it fails; ``kind``, such as its block, where a scheduler shows its tasks. ``cost``
         of an item, in any unit, is what it is expected to take: costly items are begun first, or shared out so that all
-        workers finish together. ValueError where one is no finite number ≥ 0.
+        workers finish together. ValueError where one is no finite number ≥ 0. ``nbytes`` are what a call takes of a
+        worker's memory, by which it is settled what several callers do at a time.
 
         Raises
         ------
@@ -261,21 +239,28 @@ class Executor(KnowsMemory, ABC):
             (:func:`~hiertl_dist.executors.stopping.stopping_on_signals`) and items were left. What the others have
             done stays; the same of ``reduce`` and ``once``.
         """
-        items = list(items)
-        with at_work(self._heeds_signals):
-            self._agree(len(items))
-            if not items:
-                return []
-            return self._run(carried(task), items, Reporting(what, label, kind), _costs(items, cost, label))
+        values: list[Any] = []
+        batch = Batch(task, list(items), what, label, cost, kind, nbytes=nbytes, most=self._most)
+        self.run_each([batch], lambda _, own: values.extend(own))
+        return values
+
+    def run_each(self, batches: Sequence[Batch], ready: Ready) -> None:
+        """Several runs at once; ``ready`` takes the number of each and its list, which is as that of :meth:`run`.
+
+        It is called as soon as that is known, under MPI in the end; also of those that are whole where another fails.
+        Raises what :meth:`run` does.
+        """
+        self._work(batches, ready, self._run)
 
     def reduce(
         self, leaf: Call, merge: Call, items: Iterable[Any], *, label: Label = str, what: str = "reduction",
-        cost: Cost = _equal_cost, kind: Label | None = None,
+        cost: Cost = equal_cost, kind: Label | None = None, nbytes: int = 0, kept: int = 0,
     ) -> Any:  # fmt: skip
         """The value of a binary tree with leaf(item) at its leaves and merge(left, right) at its nodes.
 
         The tree is that of ``tree``: a node of m > 1 items splits after the largest power of two below m. It
-        does not depend on the ``cost`` of the items, which is as in ``run``, and so is ``kind``.
+        does not depend on the ``cost`` of the items, which is as in ``run``, and so are ``kind`` and ``nbytes``;
+        ``kept`` are the bytes of its value.
 
         Raises
         ------
@@ -284,13 +269,34 @@ class Executor(KnowsMemory, ABC):
         ValueError
             When there are no items: a tree without leaves has no value.
         """
-        items = list(items)
+        values: list[Any] = []
+        batch = Batch(leaf, list(items), what, label, cost, kind, merge, nbytes, kept, self._most)
+        self.reduce_each([batch], lambda _, value: values.append(value))
+        return values.pop()
+
+    def reduce_each(self, batches: Sequence[Batch], ready: Ready) -> None:
+        """Several reductions at once, each with a tree of its own; ``ready`` takes the number of each and its value.
+
+        It is called as :meth:`run_each` calls it. No worker waits for the last items of one tree where another has
+        items left. Raises what :meth:`reduce` does.
+        """
+        self._work(batches, ready, self._reduce)
+
+    def _work(self, batches: Sequence[Batch], ready: Ready, verb: Callable[[Batches, Ready], None]) -> None:
+        """Have the batches with items done."""
         with at_work(self._heeds_signals):
-            self._agree(len(items))
-            if not items:
-                raise ValueError(f"{what}: there are no items to reduce")
-            reporting = Reporting(what, label, kind)
-            return self._reduce(carried(leaf), carried(merge), items, reporting, _costs(items, cost, label))
+            numbers = [number for number, batch in enumerate(batches) if batch.items]
+            together = Batches(tuple(batches[number].carried() for number in numbers))
+            sizes = [len(batch.items) for batch in batches]
+            self._agree(sizes[0] if len(sizes) == 1 else sizes)
+            for number, batch in enumerate(batches):
+                if number in numbers:
+                    continue
+                if batch.merge is not None:
+                    raise ValueError(f"{batch.what}: there are no items to reduce")
+                ready(number, [])
+            if numbers and together.costs:  # settled, or refused, before anything is done
+                verb(together, lambda number, value: ready(numbers[number], value))
 
     def once(self, call: Callable[[], Any], *, what: str) -> Any:
         """call() in one calling process, where what it carries already is; the same result on each of them.
@@ -308,7 +314,7 @@ class Executor(KnowsMemory, ABC):
             with at_work():
                 return attempt(call)
         except CallFailed as failed:
-            fault = failed.fault.named(Node(0, 1), ["it"], str)
+            fault = failed.fault.named(Node(0, 1), "it")
         raise task_failed(what, [fault])
 
     def require_alike(self, digests: Callable[[], Sequence[str]], what: str) -> None:  # one process is like itself
@@ -386,14 +392,14 @@ class Executor(KnowsMemory, ABC):
         end_calls_with(self, cancel=error is not None)
         self.close()
 
-    def _agree(self, n: int) -> None:  # there is nothing to agree on for one calling process
+    def _agree(self, n: int | list[int]) -> None:  # there is nothing to agree on for one calling process
         """Make sure that all calling processes were given as many items."""
 
     @abstractmethod
-    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]: ...
+    def _run(self, batches: Batches, ready: Ready) -> None: ...
 
     @abstractmethod
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any: ...
+    def _reduce(self, batches: Batches, ready: Ready) -> None: ...
 
 
 def cores() -> int:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from hiertl_dist.errors import HiertlWarning, InputError, LaunchError
-from hiertl_dist.executors.base import Call, ClusterFailed, cores
+from hiertl_dist.executors.base import ClusterFailed, cores
+from hiertl_dist.executors.batches import Call
 from hiertl_dist.executors.cluster_watch import address_of, scheduler_gone
 from hiertl_dist.executors.dask_crew import JOBS_PER_THREAD, DaskCrew
 from hiertl_dist.executors.dask_options import (

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from hiertl_dist.errors import StoreError
-from hiertl_dist.executors.base import Call, CallFailed, Fault, attempt, fault_of, pack
+from hiertl_dist.executors.base import CallFailed, Fault, attempt, fault_of, pack
+from hiertl_dist.executors.batches import Call
 from hiertl_dist.executors.cluster_watch import (
     SECONDS_BETWEEN_LOOKS,
     SECONDS_FOR_GOODBYE,

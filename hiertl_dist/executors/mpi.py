@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, ClassVar, TextIO
 
 from hiertl_dist.errors import InputError, LaunchError
-from hiertl_dist.executors.base import Call, Executor, Reporting
+from hiertl_dist.executors.base import Executor, Reporting
+from hiertl_dist.executors.batches import Batches, Call, Ready
 from hiertl_dist.executors.launch import (
     MPIFacts,
     check_launcher,
@@ -138,43 +139,53 @@ class MPIExecutor(Executor):
             "each rank has to read the same files, whole and in the same order: the work is shared out afterwards"
         )
 
-    def _agree(self, n: int) -> None:
+    def _agree(self, n: int | list[int]) -> None:
         refuse_submitted("the executor 'mpi', whose ranks must call each verb alike and in the same order,")
         wait_until(self._comm.Ibarrier().Test)
         counts = self._comm.allgather(n)
-        if len(set(counts)) > 1:
+        if any(count != counts[0] for count in counts):
             raise InputError(f"the ranks were given different numbers of items: {counts}")
 
-    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
+    def _run(self, batches: Batches, ready: Ready) -> None:
         # one rank's costs: elsewhere the same estimate may differ in its last digit
-        shares = fair_shares(self._comm.bcast(costs), self.workers)
-        faults = Faults(self._comm, items, reporting)
-        mine = []
-        with reporting.bar(len(shares[self._rank]), shown=self._rank == 0) as bar:
+        shares = fair_shares(self._comm.bcast(batches.costs), self.workers)
+        faults = Faults(self._comm, batches)
+        mine = {}
+        with Reporting(batches.what, str).bar(len(shares[self._rank]), shown=self._rank == 0) as bar:
             for i in shares[self._rank]:
-                ok, value = faults.catch(sendable, (task, items[i]), Node(i, i + 1))
+                node = Node(i, i + 1)
+                ok, value = faults.catch(sendable, (batches.batch_of(node).call, batches.items[i]), node)
                 if not ok:
                     break
-                mine.append(value)
+                mine[i] = value
                 bar.update()
-        faults.settle()
-        values: list[Any] = [None] * len(items)
-        for share, theirs in zip(shares, self._comm.allgather(mine), strict=True):
-            for i, value in zip(share, theirs, strict=True):
-                values[i] = value
-        return values
+        failure = faults.settled()
+        if failure is None or len(batches.each) > 1:
+            values = {i: value for theirs in self._comm.allgather(mine) for i, value in theirs.items()}
+            for number, root in enumerate(batches.roots):
+                if all(i in values for i in range(root.lo, root.hi)):
+                    ready(number, [values.pop(i) for i in range(root.lo, root.hi)])
+        if failure is not None:
+            raise failure
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
-        faults = Faults(self._comm, items, reporting)
-        owners = fair_runs(self._comm.bcast(costs), self.workers)
-        walk = Walk(self._comm, faults, leaf, merge, items, owners)
-        with reporting.bar(owners.count(self._rank), shown=self._rank == 0) as bar:
-            for node in tree(len(items)):
-                if walk.visit(node) and node.is_leaf:
-                    bar.update()
-        root = walk.finish()
-        faults.settle()
-        return self._comm.bcast(root)
+    def _reduce(self, batches: Batches, ready: Ready) -> None:
+        faults = Faults(self._comm, batches)
+        owners = fair_runs(self._comm.bcast(batches.costs), self.workers)
+        walk = Walk(self._comm, faults, batches, owners)
+        with Reporting(batches.what, str).bar(owners.count(self._rank), shown=self._rank == 0) as bar:
+            for root in batches.roots:
+                for node in tree(root.hi - root.lo, root.lo):
+                    if walk.visit(node) and node.is_leaf:
+                        bar.update()
+        mine = walk.finish()
+        failure = faults.settled()
+        if failure is None or len(batches.each) > 1:
+            for number, root in enumerate(batches.roots):
+                ok, value = self._comm.bcast(mine.pop(root, None), root=owners[root.lo])
+                if ok:
+                    ready(number, value)
+        if failure is not None:
+            raise failure
 
 
 def _named(what: str, numbers: Sequence[int]) -> str:

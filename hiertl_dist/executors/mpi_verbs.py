@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from hiertl_dist.executors.base import Call, Fault, Reporting, attempt, fault_of, task_failed
+from hiertl_dist.errors import HiertlError
+from hiertl_dist.executors.base import Fault, attempt, fault_of, task_failed
+from hiertl_dist.executors.batches import Batches, Call
 from hiertl_dist.executors.stopping import stop_requested, stopped_by
 from hiertl_dist.executors.trees import Node
 
@@ -43,8 +45,8 @@ class Faults:
     So is the request of a signal to stop.
     """
 
-    def __init__(self, comm: Any, items: list[Any], reporting: Reporting) -> None:
-        self._comm, self._items, self._reporting = comm, items, reporting
+    def __init__(self, comm: Any, batches: Batches) -> None:
+        self._comm, self._batches = comm, batches
         self._rank, self._size = comm.Get_rank(), comm.Get_size()
         self._mine: list[Fault] = []
         self._signal = ""
@@ -66,7 +68,7 @@ class Faults:
     def add(self, error: Exception, node: Node) -> None:
         """Keep the fault of a call, and have the other ranks start nothing more."""
         self._tell_others()
-        fault = fault_of(error).named(node, self._items, self._reporting.label)
+        fault = fault_of(error).named(node, self._batches.name(node))
         self._mine.append(replace(fault, trace=f"on rank {self._rank} of {self._size}:\n{fault.trace}"))
 
     def wait(self, ready: Callable[[], bool]) -> None:
@@ -78,8 +80,8 @@ class Faults:
 
         wait_until(ready_or_told)
 
-    def settle(self) -> None:
-        """Collective: return on every rank, or raise the same TaskFailed or StoppedBySignal on every rank."""
+    def settled(self) -> HiertlError | None:
+        """Collective: the same TaskFailed or StoppedBySignal on every rank, to be raised, or None."""
         from mpi4py import MPI
 
         self.wait(self._comm.Ibarrier().Test)
@@ -89,9 +91,10 @@ class Faults:
                 self._comm.Recv(bytearray(), rank, tag=_STOP)  # left unread, it would stop the next verb
         MPI.Request.Waitall(self._stop_requests)
         if faults := [fault for theirs, _, _ in by_rank for fault in theirs]:
-            raise task_failed(self._reporting.what, faults)
+            return task_failed(self._batches, faults)
         if any(passed_over for _, _, passed_over in by_rank):
-            raise stopped_by(next(name for _, name, _ in by_rank if name))
+            return stopped_by(next(name for _, name, _ in by_rank if name))
+        return None
 
     def _listen(self) -> None:
         if not self._signal and (name := stop_requested()):
@@ -112,9 +115,8 @@ class Walk:
     goes with whether it is one: after a fault the messages still match.
     """
 
-    def __init__(self, comm: Any, faults: Faults, leaf: Call, merge: Call, items: list[Any], owners: list[int]) -> None:
-        self._comm, self._faults = comm, faults
-        self._leaf, self._merge, self._items, self._owners = leaf, merge, items, owners
+    def __init__(self, comm: Any, faults: Faults, batches: Batches, owners: list[int]) -> None:
+        self._comm, self._faults, self._batches, self._owners = comm, faults, batches, owners
         self._rank = comm.Get_rank()
         self._values: dict[Node, tuple[bool, Any]] = {}
         self._sent: list[Any] = []
@@ -123,7 +125,8 @@ class Walk:
         """Do what is this rank's to do at a node; whether a value of the node was made here."""
         if self._owners[node.lo] == self._rank:
             if node.is_leaf:
-                self._values[node] = self._faults.catch(self._leaf, (self._items[node.lo],), node)
+                leaf, item = self._batches.batch_of(node).call, self._batches.items[node.lo]
+                self._values[node] = self._faults.catch(leaf, (item,), node)
             else:
                 self._values[node] = self._merged(node)
             return self._values[node][0]
@@ -138,7 +141,9 @@ class Walk:
         ours = self._values.pop(left)
         if not (ours[0] and theirs[0]):
             return False, None
-        return self._faults.catch(self._merge, (ours[1], theirs[1]), node)
+        merge = self._batches.batch_of(node).merge
+        assert merge is not None
+        return self._faults.catch(merge, (ours[1], theirs[1]), node)
 
     def _received(self, owner: int) -> tuple[bool, Any]:
         self._faults.wait(lambda: bool(self._comm.Iprobe(source=owner, tag=_VALUE)))
@@ -157,8 +162,8 @@ class Walk:
             self._faults.add(error, node)
             return False, None
 
-    def finish(self) -> Any:
-        """Wait until what was sent is received; the value of the root, on rank 0."""
+    def finish(self) -> dict[Node, tuple[bool, Any]]:
+        """Wait until what was sent is received; the values of the roots that are here, and whether they are any."""
         for request in self._sent:
             self._faults.wait(lambda request=request: bool(request.test()[0]))  # type: ignore[misc]
-        return self._checked(Node(0, len(self._items)))[1] if self._rank == 0 else None
+        return {root: self._checked(root) for root in self._batches.roots if self._owners[root.lo] == self._rank}

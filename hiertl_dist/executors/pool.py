@@ -12,15 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from hiertl_dist.executors.base import (
-    Call,
     ClusterFailed,
     Executor,
     Fault,
     Reporting,
     fault_of,
-    node_name,
     task_failed,
 )
+from hiertl_dist.executors.batches import Batches, Call, Ready
 from hiertl_dist.executors.shares import longest_first
 from hiertl_dist.executors.stopping import stop_requested, stopped_by
 from hiertl_dist.executors.trees import Node, tree
@@ -95,45 +94,65 @@ class PoolExecutor(Executor):
     def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
         """Workers for one verb; ``keep``: values stay with the workers, and handles stand for them."""
 
-    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
-        with _saying_why(items, reporting):
-            return self._run_all(task, items, reporting, costs)
+    def _run(self, batches: Batches, ready: Ready) -> None:
+        with _saying_why(batches):
+            self._run_all(batches, ready)
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
-        with _saying_why(items, reporting):
-            return self._reduce_all(leaf, merge, items, reporting)
+    def _reduce(self, batches: Batches, ready: Ready) -> None:
+        with _saying_why(batches):
+            self._reduce_all(batches, ready)
 
-    def _run_all(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
-        results: list[Any] = [None] * len(items)
-        jobs = (Job(Node(i, i + 1), 0, (items[i],), reporting.task_name(items[i])) for i in longest_first(costs))
-        with self._crew((task,), keep=False) as crew, reporting.bar(len(items)) as bar:
+    def _run_all(self, batches: Batches, ready: Ready) -> None:
+        values: list[list[Any]] = [[None] * len(batch.items) for batch in batches.each]
+        left = [len(batch.items) for batch in batches.each]
+        names = [Reporting(batch.what, batch.label, batch.kind) for batch in batches.each]
+        jobs = (
+            Job(Node(i, i + 1), owner, (item,), names[owner].task_name(item))
+            for i in longest_first(batches.costs)
+            for owner, item in [(batches.owners[i], batches.items[i])]
+        )
+        calls = tuple(batch.call for batch in batches.each)
+        with self._crew(calls, keep=False) as crew, Reporting(batches.what, str).bar(len(batches.items)) as bar:
 
             def ended(job: Job, handle: Any) -> None:
-                results[job.node.lo] = crew.fetch(handle)
+                values[job.call][job.node.lo - batches.roots[job.call].lo] = crew.fetch(handle)
                 bar.update()
+                left[job.call] -= 1
+                if not left[job.call]:
+                    ready(job.call, values[job.call])
 
-            faults = drive(crew, jobs, ended, self._most)
-        _raise_any(faults, items, reporting)
-        return results
+            faults = drive(crew, jobs, ended, batches.most)
+        _raise_any(faults, batches)
 
-    def _reduce_all(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting) -> Any:
-        parents = {child: node for node in tree(len(items)) if not node.is_leaf for child in node.children}
+    def _reduce_all(self, batches: Batches, ready: Ready) -> None:
+        trees = [node for root in batches.roots for node in tree(root.hi - root.lo, root.lo)]
+        parents = {child: node for node in trees if not node.is_leaf for child in node.children}
+        numbers = {root: number for number, root in enumerate(batches.roots)}
         handles: dict[Node, Any] = {}
-        merging = replace(reporting, what=f"merge {reporting.what}", kind=None).task_name(None)
-        jobs = (Job(Node(i, i + 1), 0, (item,), reporting.task_name(item)) for i, item in enumerate(items))
-        with self._crew((leaf, merge), keep=True) as crew, reporting.bar(2 * len(items) - 1) as bar:
+        names = [Reporting(batch.what, batch.label, batch.kind) for batch in batches.each]
+        merging = [Reporting(f"merge {batch.what}", batch.label).task_name(None) for batch in batches.each]
+        jobs = (
+            Job(Node(i, i + 1), 2 * owner, (item,), names[owner].task_name(item))
+            for i in batches.in_turn()
+            for owner, item in [(batches.owners[i], batches.items[i])]
+        )
+        calls = tuple(call for batch in batches.each for call in (batch.call, batch.merge) if call is not None)
+        total = 2 * len(batches.items) - len(batches.each)
+        with self._crew(calls, keep=True) as crew, Reporting(batches.what, str).bar(total) as bar:
 
             def ended(job: Job, handle: Any) -> Job | None:
-                handles[job.node] = handle
                 bar.update()
-                parent = parents.get(job.node)
-                if parent is None or not all(child in handles for child in parent.children):
+                if job.node in numbers:
+                    ready(numbers[job.node], crew.fetch(handle))
                     return None
-                return Job(parent, 1, tuple(handles.pop(child) for child in parent.children), merging)
+                handles[job.node] = handle
+                parent = parents[job.node]
+                if not all(child in handles for child in parent.children):
+                    return None
+                owner = batches.owners[parent.lo]
+                return Job(parent, 2 * owner + 1, tuple(map(handles.pop, parent.children)), merging[owner])
 
-            faults = drive(crew, jobs, ended, self._most)
-            _raise_any(faults, items, reporting)
-            return crew.fetch(handles[Node(0, len(items))])
+            _raise_any(drive(crew, jobs, ended, batches.most), batches)
 
 
 def drive(
@@ -198,16 +217,16 @@ def _drive(
 
 
 @contextmanager
-def _saying_why(items: list[Any], reporting: Reporting) -> Iterator[None]:
+def _saying_why(batches: Batches) -> Iterator[None]:
     """Raise ClusterFailed, naming what was in flight, where there is no use in waiting for the workers."""
     try:
         yield
     except Stopped as stopped:
-        names = [node_name(node, items, reporting.label) for node in stopped.nodes]
+        names = [batches.name(node) for node in stopped.nodes]
         flying = f" (in flight: {listed(names, MOST_NAMED)})" if names else ""
-        raise ClusterFailed(f"{reporting.what}{flying}: {stopped}") from None
+        raise ClusterFailed(f"{batches.what}{flying}: {stopped}") from None
 
 
-def _raise_any(faults: list[tuple[Node, Fault]], items: list[Any], reporting: Reporting) -> None:
+def _raise_any(faults: list[tuple[Node, Fault]], batches: Batches) -> None:
     if faults:
-        raise task_failed(reporting.what, [fault.named(node, items, reporting.label) for node, fault in faults])
+        raise task_failed(batches, [fault.named(node, batches.name(node)) for node, fault in faults])

@@ -19,7 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
-from hiertl_dist.executors.base import Call, Fault, attempt, cores, fault_of, pack
+from hiertl_dist.executors.base import Fault, attempt, cores, fault_of, pack
+from hiertl_dist.executors.batches import Call
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
 from hiertl_dist.executors.stopping import deaf_to_signals, starting_deaf

@@ -5,17 +5,16 @@ It is the one to debug with, and what others must equal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from hiertl_dist.executors.base import (
-    Call,
     CallFailed,
     Executor,
     Reporting,
     attempt,
     task_failed,
 )
+from hiertl_dist.executors.batches import Batches, Call, Ready
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.stopping import stop_requested, stopped_by
 from hiertl_dist.executors.trees import Node, tree
@@ -35,26 +34,28 @@ class SerialExecutor(Executor):
     def __repr__(self) -> str:
         return f"{type(self).__name__}: every call in this process"
 
-    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
-        results = []
-        with reporting.bar(len(items)) as bar:
-            for i in range(len(items)):
-                results.append(_call(task, (items[i],), Node(i, i + 1), items, reporting))
-                bar.update()
-        return results
+    def _run(self, batches: Batches, ready: Ready) -> None:
+        with Reporting(batches.what, str).bar(len(batches.items)) as bar:
+            for number, (batch, root) in enumerate(zip(batches.each, batches.roots, strict=True)):
+                values = []
+                for i in range(root.lo, root.hi):
+                    values.append(_call(batch.call, (batches.items[i],), Node(i, i + 1), batches))
+                    bar.update()
+                ready(number, values)
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
-        values: list[Any] = []
-        with reporting.bar(2 * len(items) - 1) as bar:
-            for node in tree(len(items)):
-                if node.is_leaf:
-                    values.append(_call(leaf, (items[node.lo],), node, items, reporting))
-                else:
-                    right, left = values.pop(), values.pop()
-                    values.append(_call(merge, (left, right), node, items, reporting))
-                    del left, right
-                bar.update()
-        return values.pop()
+    def _reduce(self, batches: Batches, ready: Ready) -> None:
+        with Reporting(batches.what, str).bar(2 * len(batches.items) - len(batches.each)) as bar:
+            for number, (batch, root) in enumerate(zip(batches.each, batches.roots, strict=True)):
+                values: list[Any] = []
+                for node in tree(root.hi - root.lo, root.lo):
+                    if node.is_leaf:
+                        values.append(_call(batch.call, (batches.items[node.lo],), node, batches))
+                    else:
+                        right, left = values.pop(), values.pop()
+                        values.append(_call(batch.merge, (left, right), node, batches))
+                        del left, right
+                    bar.update()
+                ready(number, values.pop())
 
 
 class InlineExecutor(SerialExecutor):
@@ -71,27 +72,31 @@ class InlineExecutor(SerialExecutor):
         with one_thread:
             return call()
 
-    def _run(self, task: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> list[Any]:
+    def _run(self, batches: Batches, ready: Ready) -> None:
         with one_thread:
-            return [task(item) for item in items]
+            for number, batch in enumerate(batches.each):
+                ready(number, [batch.call(item) for item in batch.items])
 
-    def _reduce(self, leaf: Call, merge: Call, items: list[Any], reporting: Reporting, costs: list[float]) -> Any:
-        values: list[Any] = []
+    def _reduce(self, batches: Batches, ready: Ready) -> None:
         with one_thread:
-            for node in tree(len(items)):
-                if node.is_leaf:
-                    values.append(leaf(items[node.lo]))
-                else:
-                    right, left = values.pop(), values.pop()
-                    values.append(merge(left, right))
-        return values.pop()
+            for number, batch in enumerate(batches.each):
+                assert batch.merge is not None
+                values: list[Any] = []
+                for node in tree(len(batch.items)):
+                    if node.is_leaf:
+                        values.append(batch.call(batch.items[node.lo]))
+                    else:
+                        right, left = values.pop(), values.pop()
+                        values.append(batch.merge(left, right))
+                ready(number, values.pop())
 
 
-def _call(call: Call, args: tuple[Any, ...], node: Node, items: Sequence[Any], reporting: Reporting) -> Any:
+def _call(call: Call | None, args: tuple[Any, ...], node: Node, batches: Batches) -> Any:
     if name := stop_requested():
         raise stopped_by(name)
+    assert call is not None
     try:
         return attempt(call, *args)
     except CallFailed as failed:
-        fault = failed.fault.named(node, items, reporting.label)
-    raise task_failed(reporting.what, [fault])
+        fault = failed.fault.named(node, batches.name(node))
+    raise task_failed(batches, [fault])

@@ -29,12 +29,12 @@ class Node:
 NOWHERE: Final = Node(0, 0)
 
 
-def tree(n: int) -> Iterator[Node]:
-    """Every node of the reduction of n items, children before parents, left before right.
+def tree(n: int, first: int = 0) -> Iterator[Node]:
+    """Every node of the reduction of n items, numbered from ``first``, children before parents, left before right.
 
     It depends on n only. Walked in this order with a stack, no more than log2(n) + 2 values are held at a time.
     """
-    stack = [(Node(0, n), False)] if n > 0 else []
+    stack = [(Node(first, first + n), False)] if n > 0 else []
     while stack:
         node, opened = stack.pop()
         if opened or node.is_leaf:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..algebra import UnsafeGram, penalises_all
 from ..design_matrix.assembly import Assembly
+from ..design_matrix.fit_costs import solve_seconds
 from ..design_matrix.kept_summaries import pooled_segments
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
@@ -27,7 +28,7 @@ from ..model.solution import Solution
 from ..text.display import Shown
 from ..text.result_cards import block_fit_card
 from .checkpoints import checkpoints
-from .reduction import Summaries, reduce_rows
+from .reduction import Summaries, reduce_rows, solve_bytes
 from .rows_in_store import rows_in_store
 from .settings import FitSettings
 from .type_counts import counts_of_fit
@@ -263,17 +264,28 @@ def solve_summaries(
     """The whole view of summaries, weighted, and its answer; one item, so that every process gets the same bits."""
     given = whole_view(summaries, settings.weights, settings.objective)
     given = with_prior(given, settings.prior, summaries.frozen, probes)
-    task = partial(_weigh_and_solve, given=given, weights=settings.weights)
-    answer = executor.run(task, [regulariser], label=str, what=f"solve {'+'.join(summaries.blocks)}")[0]
+    task = partial(_weigh_and_solve, weights=settings.weights)
+    width = len(summaries.columns) + 1 + len(summaries.frozen)
+    sizes = [summaries.rows(g) for g in summaries.groups]
+    answer = executor.run(
+        task, [(given, regulariser)], label=_regulariser_of, what=f"solve {'+'.join(summaries.blocks)}",
+        cost=lambda _: solve_seconds(width),
+        nbytes=solve_bytes(width, sizes, settings.regulariser["kind"], settings.weights == EVIDENCE),
+    )[0]  # fmt: skip
     if isinstance(answer, UnsafeGram):
         raise answer
     linear, weights = answer
     return (given if weights is None else with_automatic(given, weights)), linear
 
 
+def _regulariser_of(item: tuple[View, Regulariser]) -> str:
+    return str(item[1])
+
+
 def _weigh_and_solve(
-    regulariser: Regulariser, *, given: View, weights: Mapping[str, float] | str
+    item: tuple[View, Regulariser], *, weights: Mapping[str, float] | str
 ) -> tuple[LinearSolution, AutoWeights | None] | UnsafeGram:
+    given, regulariser = item
     try:
         given = weighted(given, weights, regulariser)
         return solved_whole(given, regulariser), given.automatic

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..design_matrix.planning import Need, Plan
     from ..executors.base import Executor
     from ..frames.frame import Frame
+    from ..model.one_body import OpenEnergies
     from ..model.parameters import Parameters
 
 
@@ -276,6 +277,30 @@ def _check_weights(wanted: Sequence[ElementSet], frames: Sequence[Frame], option
         sets = options.sets_of(block, frames)
         used = facts.take(np.flatnonzero(facts.of_sets(sets)))
         check_fit_weights(used.group_counts(), own_weights(options, block, frames).weights, f"block {block}")
+
+
+def independent_blocks(
+    todo: Sequence[ElementSet], left_open: OpenEnergies, frames: Sequence[Frame], options: HierarchyOptions
+) -> list[ElementSet]:
+    """The first of some blocks to be fitted, and those that follow, of as many elements, and don't depend on it.
+
+    Of the elements of a block, one of those before it may fit the energy of a free atom that was left open, or that
+    frozen models lack; or leave their own blocks free. Whatever it does then comes after that one.
+    """
+    facts = sequence_of(frames).facts
+    with_energies = facts.element_sets(facts.has_energy)
+    first: list[ElementSet] = []
+    moved: set[str] = set()
+    for block in todo:
+        labelled = not with_energies.isdisjoint(options.sets_of(block, frames))
+        movable = left_open.within(block.elements).elements if labelled else ()
+        if first and (len(block.elements) != len(first[0].elements) or moved & block.elements or movable):
+            break
+        first.append(block)
+        moved |= {*movable, *(e for free in options.together(block)[1:] for e in free.elements)}
+        if labelled and len(block.elements) > 1 and options.of(block).missing_energies == "fit":
+            moved |= block.elements
+    return first
 
 
 def own_weights(options: HierarchyOptions, block: ElementSet, frames: Sequence[Frame]) -> FitSettings:

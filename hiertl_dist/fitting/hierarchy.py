@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..errors import InputError, StoppedBySignal
 from ..evaluation.energies import Model
-from ..executors import borrowed
+from ..executors import TaskFailed, borrowed
+from ..executors.side_by_side import side_by_side
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of
@@ -27,6 +29,7 @@ from .block_order import (
     check_frozen_complete,
     choose_blocks,
     fitted_blocks,
+    independent_blocks,
     less,
     own_weights,
 )
@@ -77,7 +80,9 @@ def fit_hierarchy(
 ) -> HierarchyFit:
     """Fit the blocks of a basis from small element sets to large ones.
 
-    The hierarchy and the problem of a block are in section 4 of docs/theory.md.
+    The hierarchy and the problem of a block are in section 4 of docs/theory.md. Blocks of as many elements that do not
+    depend on one another run side by side: their frames are looked at, their rows reduced and their equations solved in
+    one verb of the executor each, with the same bits as one after the other.
 
     Parameters
     ----------
@@ -94,7 +99,8 @@ def fit_hierarchy(
     tell : Callable from str to None
         Called with a line about each step; default: nobody is told.
     done : Callable from BlockFit to None
-        Called with each block as soon as it is fitted, so that what is computed is kept if a later one fails.
+        Called with each block as soon as it is fitted, so that what is computed is kept if another one fails: also if
+        one that runs beside it does.
 
     Returns
     -------
@@ -129,31 +135,86 @@ def fit_hierarchy(
     left_open = OpenEnergies()
     with borrowed(executor) as runner, checkpoints(options.checkpoint, runner) as kept:
         check_climb_contacts(frames, basis, wanted, frozen, options, runner)
-        for block in sorted([*wanted, *made], key=lambda b: len(b.elements)):
-            if block in made:
-                current = with_made(current, block, basis, less(frozen, fitted), options, tell)
+        todo = sorted([*wanted, *made], key=lambda b: len(b.elements))
+        while todo:
+            if todo[0] in made:
+                current = with_made(current, todo.pop(0), basis, less(frozen, fitted), options, tell)
                 continue
-            free = options.together(block)[1:]
-            below = below_of(block, (*less(frozen, fitted), *current), free)
-            left_open = left_open.without([e for b in free if len(b.elements) == 1 for e in b.elements])
-            movable = left_open.within(block.elements)
-            below = without_one_body(below, movable.elements)  # what may still move is this block's to say
-            left = f", {', '.join(free)} left free" if free else ""
-            tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
-            fit = fit_block(
-                frames, basis, block, free=free, frozen=below, settings=own_weights(options, block, frames),
-                executor=runner, store=options.store, memory=options.memory, left_open=movable,
-                left_out=fitted_blocks(wanted, options), probes=options.probes, checkpoint=kept,
-            )  # fmt: skip
-            fits[block] = fit
-            done(fit)
-            left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
-            current = with_fit(current, fit.solution)
-            fitted |= set(map(ElementSet.parse, fit.solution.blocks))
+            level = independent_blocks([b for b in todo if b not in made], left_open, frames, options)
+            del todo[: len(level)]
+            models = [*less(frozen, fitted), *current]
+            prepared = [_prepared(block, models, left_open, options, tell) for block in level]
+            calls = [
+                partial(
+                    fit_block, frames, basis, block, free=options.together(block)[1:], frozen=below,
+                    settings=own_weights(options, block, frames), store=options.store, memory=options.memory,
+                    left_open=movable, left_out=fitted_blocks(wanted, options), probes=options.probes, checkpoint=kept,
+                )
+                for block, (below, movable) in zip(level, prepared, strict=True)
+            ]  # fmt: skip
+            own = _fit_level(level, calls, runner, options.memory, tell, done)
+            for block, fit in zip(level, own, strict=True):
+                fits[block] = fit
+                left_open = _less_free(left_open, block, options)
+                left_open = left_open.replaced(fit.summaries.energies.open, fit.left_open)
+                current = with_fit(current, fit.solution)
+                fitted |= set(map(ElementSet.parse, fit.solution.blocks))
     _tell_open(left_open, tell)
     model = merged_model([*less(frozen, fitted), *current], basis, _wall(options, wanted))
     model = stating_zeros(model, made, basis, options)
     return HierarchyFit(fits, tuple(frozen), model, left_open)
+
+
+def _less_free(left_open: OpenEnergies, block: ElementSet, options: HierarchyOptions) -> OpenEnergies:
+    """What is open when a block is fitted: not what the blocks that it leaves free have columns for."""
+    free = options.together(block)[1:]
+    return left_open.without([e for b in free if len(b.elements) == 1 for e in b.elements])
+
+
+def _prepared(
+    block: ElementSet, models: Sequence[Parameters], left_open: OpenEnergies, options: HierarchyOptions,
+    tell: Callable[[str], None],
+) -> tuple[list[Parameters], OpenEnergies]:  # fmt: skip
+    """What a block is fitted upon, and the energies that it may move."""
+    free = options.together(block)[1:]
+    movable = _less_free(left_open, block, options).within(block.elements)
+    # what may still move is this block's to say
+    below = without_one_body(below_of(block, models, free), movable.elements)
+    left = f", {', '.join(free)} left free" if free else ""
+    tell(f"block {block}: {', '.join(p.source for p in below) or 'nothing'} frozen{left}")
+    return below, movable
+
+
+def _fit_level(
+    level: Sequence[ElementSet], calls: Sequence[Callable[..., BlockFit]], runner: Executor, memory: int | None,
+    tell: Callable[[str], None], done: Callable[[BlockFit], None],
+) -> list[BlockFit]:  # fmt: skip
+    """Fit some blocks side by side; what runs together, and how each ends, is told."""
+    if len(level) == 1:
+        fit = calls[0](executor=runner)
+        done(fit)
+        return [fit]
+    tell(f"{', '.join(level)}: fitted side by side")
+    failures: list[Exception] = []
+
+    def fitted(executor: Executor, *, block: ElementSet, call: Callable[..., BlockFit]) -> BlockFit:
+        try:
+            return call(executor=executor)
+        except StoppedBySignal:
+            raise
+        except Exception as error:
+            if error not in failures:  # of a verb that several wait for
+                what = str(error) if isinstance(error, TaskFailed) else f"block {block}: {error}"
+                tell(f"failed: {what}; blocks beside it that have all that they need go on")
+                failures.append(error)
+            raise
+
+    def ready(number: int, fit: BlockFit) -> None:
+        tell(f"block {level[number]} is fitted")
+        done(fit)
+
+    each = [partial(fitted, block=block, call=call) for block, call in zip(level, calls, strict=True)]
+    return side_by_side(each, runner, memory=memory, ready=ready, tell=tell)
 
 
 def with_made(

@@ -151,8 +151,9 @@ def reduce_segments(
     cuts = [cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike]
     leaves = [leaf for cut in cuts for leaf in cut.leaves]
     available = executor.memory() if memory is None else memory
-    named, peak = f"reduction of {source.width} columns", peak_bytes(cuts, executor)
-    workers = calls_at_once(peak, named, executor=executor, memory=memory, items=len(leaves), tell=True)
+    named, needed = f"reduction of {source.width} columns", peak_bytes(cuts, executor)
+    workers = calls_at_once(needed, named, executor=executor, memory=memory, items=len(leaves), tell=True)
+    kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)
     cost = leaf_cost(plan, source)
     seconds = [cost(leaf) for leaf in leaves]
     place = None
@@ -160,9 +161,8 @@ def reduce_segments(
         checkpoint = None
     if checkpoint is not None:
         digest = pass_digest(leaves, source, method)
-        kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)
-        room = int(available / workers - peak)
-        choose = partial(range_size, seconds, executor.workers, kept, room, checkpoint)
+        room = int(available / workers - needed)
+        choose = partial(range_size, seconds, executor.workers, kept, room, checkpoint, executor.callers)
         opening = partial(opened_pass, checkpoint, digest, len(leaves), choose, what)
         place = ask(executor, opening, what=f"look at checkpoints in {checkpoint.folder}")
         if place is not None:  # a run before, with more memory, may have chosen the ranges
@@ -182,7 +182,7 @@ def reduce_segments(
     with executor.at_most(workers):
         part: PartOfPass = executor.reduce(
             leaf, _joined, ranges, label=_label, what=what, cost=lambda r: r.seconds,
-            kind=_set_of if source.compact else None,
+            kind=_set_of if source.compact else None, nbytes=needed, kept=kept,
         )  # fmt: skip
     forget_arrays()
     _require_each_once(part, whole, plan.segments, what)
@@ -220,7 +220,9 @@ def _version() -> str:
         return ""
 
 
-def range_size(seconds: Sequence[float], workers: int, kept: int, room: int, checkpoint: Checkpoints) -> int:
+def range_size(
+    seconds: Sequence[float], workers: int, kept: int, room: int, checkpoint: Checkpoints, passes: int = 1
+) -> int:
     """How many leaves a range has, a power of two; 0 where a pass is not worth checkpoints, which is told for disk.
 
     Parameters
@@ -235,6 +237,8 @@ def range_size(seconds: Sequence[float], workers: int, kept: int, room: int, che
         Bytes of a worker's memory that nothing else needs.
     checkpoint : Checkpoints
         Where they are kept.
+    passes : int, default 1
+        How many are made at a time, so that together no more than one that is not worth checkpoints is begun anew.
 
     Returns
     -------
@@ -242,7 +246,7 @@ def range_size(seconds: Sequence[float], workers: int, kept: int, room: int, che
         At most as many as its worker has room for: it holds the values of a branch of the tree.
     """
     n, total = len(seconds), sum(seconds)
-    if total < WORTH_SECONDS:
+    if total * passes < WORTH_SECONDS:
         return 0
     wanted = min(RANGE_SECONDS * n / total, n / (RANGES_OF_A_WORKER * workers))
     # of thousands of workers one scheduler can't keep up with: then calls as long as it takes for all, or, of few

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from executors import executor_tasks as tasks
 
 from hiertl_dist.errors import StoppedBySignal
 from hiertl_dist.executors import Executor, SerialExecutor, TaskFailed
+from hiertl_dist.executors.batches import Batch
 from hiertl_dist.executors.stopping import stopping_on_signals
 
 TREES = {
@@ -155,6 +157,32 @@ class Contract:
     def test_large_tree(self, executor: Executor, folder: Path) -> None:
         expected = SerialExecutor().reduce(str, tasks.join, range(50))
         assert executor.reduce(str, tasks.join, range(50)) == expected
+
+    def test_several_at_once(self, executor: Executor, folder: Path) -> None:
+        sizes = (3, 1, 0, 8, 2)
+        values: dict[int, Any] = {}
+        runs = [Batch(partial(tasks.big, 1) if n == 2 else tasks.double, range(n), cost=float) for n in sizes]
+        executor.run_each(runs, values.__setitem__)
+        assert self.same_everywhere(values.pop(3)) == list(range(0, 16, 2))
+        assert [values[0], values[1], values[2], [v.shape for v in values[4]]] == [[0, 2, 4], [0], [], [(125_000,)] * 2]
+        trees = [Batch(str, range(n), cost=float, merge=tasks.join) for n in sizes if n]
+        executor.reduce_each(trees, values.__setitem__)
+        assert [self.same_everywhere(values[i]) for i in range(4)] == [TREES[n] for n in sizes if n]
+
+    def test_what_is_whole_is_handed_over_where_another_fails(self, executor: Executor, folder: Path) -> None:
+        values: dict[int, Any] = {}
+        trees = [
+            Batch(str, range(2), "first", merge=tasks.join),
+            Batch(partial(tasks.fail_at, 5), range(6), "second", named, merge=tasks.join),
+        ]
+        with pytest.raises(TaskFailed, match=r"^second: tile<5> failed with ValueError: no good: 5"):
+            executor.reduce_each(trees, values.__setitem__)
+        assert self.same_everywhere(values) in ({0: TREES[2]}, {})
+        assert values or executor.workers > 1
+        with pytest.raises(TaskFailed, match=r"^second: tile<5> failed"):
+            executor.run_each([replace(t, merge=None) for t in trees], values.__setitem__)
+        assert set(self.same_everywhere(values)) <= {0}
+        assert executor.reduce(str, tasks.join, range(7)) == TREES[7]
 
     def test_same_bits(self, executor: Executor, folder: Path) -> None:
         serial = SerialExecutor()

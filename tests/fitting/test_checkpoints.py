@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
@@ -15,6 +16,7 @@ from hiertl_dist.design_matrix import planning
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import StoppedBySignal, StoreError
 from hiertl_dist.executors import SerialExecutor, TaskFailed
+from hiertl_dist.executors.batches import Batches
 from hiertl_dist.executors.stopping import stopping_on_signals
 from hiertl_dist.fitting import leaves, row_pass, summary_pass
 from hiertl_dist.fitting.checkpoints import Checkpoints, PassFolder
@@ -204,8 +206,10 @@ class Careless(SerialExecutor):
 
     times = 2
 
-    def _reduce(self, leaf, merge, items, reporting, costs):
-        return super()._reduce(leaf, merge, items[:1] * self.times + items[1:], reporting, costs)
+    def _reduce(self, batches, ready):
+        (batch,) = batches.each
+        items = batch.items[:1] * self.times + batch.items[1:]
+        return super()._reduce(Batches((replace(batch, items=items),)), ready)
 
 
 @pytest.mark.parametrize("times", [0, 2])

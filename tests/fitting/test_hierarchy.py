@@ -65,7 +65,8 @@ def test_two_elements_are_found_again(serial):
     assert list(fit.fits) == ["C", "N", "CN"]
     assert done == list(fit.fits.values())
     assert told == [
-        "block C: nothing frozen", "block N: nothing frozen", "block CN: fit of C, fit of N frozen",
+        "block C: nothing frozen", "block N: nothing frozen", "C, N: fitted side by side", "block C is fitted",
+        "block N is fitted", "block CN: fit of C, fit of N frozen",
     ]  # fmt: skip
     for block, own in fit.fits.items():
         assert_truth(own.solution.parameters, part(block))
