@@ -36,6 +36,7 @@ def report(arguments: argparse.Namespace) -> int:
     from ..executors import refuse_many
     from ..files.json_files import json_text
     from ..files.paths import refuse_overwriting
+    from ..jobs.outputs import PAGE, files_of_results
     from ..pages.report_page import NO_MATPLOTLIB, report_page, write_report
     from ..pages.results_folder import read_results
     from ..pages.table_files import table_paths
@@ -43,9 +44,9 @@ def report(arguments: argparse.Namespace) -> int:
 
     refuse_many("report", executors=False)
     given = arguments.results
-    output = arguments.output or (given.with_suffix(".html") if given.is_file() else given / "report.html")
+    output = arguments.output or (given.with_suffix(".html") if given.is_file() else given / PAGE)
     findings = read_results(given, arguments.units, arguments.theory)
-    read = [*(p for p in given.iterdir() if p.is_file() and p != output)] if given.is_dir() else [given]
+    read = [given] if given.is_file() else [p for p in files_of_results(given) if p.name != PAGE]
     refuse_overwriting([output], arguments.overwrite, "-o", read)
     if arguments.frames:
         findings = _with_frames(findings, arguments)

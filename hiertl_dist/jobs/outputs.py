@@ -63,11 +63,13 @@ PARITY: Final = "parity.png"
 SEARCH: Final = "search.json"
 SEARCH_FIGURE: Final = "search.png"
 RUN: Final = "run.json"
+PAGE: Final = "report.html"
+"""The page that ``hiertl-dist report`` makes of the others; a new run moves it with them."""
 TOGETHER: Final = "all_at_once"
 """Name of the solution of a fit of all blocks at once."""
 
 FIXED: Final = (
-    MODEL, REPORT, SEARCH, RUN, *NAMES, *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)),
+    MODEL, REPORT, SEARCH, RUN, PAGE, *NAMES, *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)),
 )  # fmt: skip
 """Names of all files of results but those of solutions, see :func:`solution_files`."""
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..fitting.mean_model import Kind
+    from .curves import Curve
     from .findings import ErrorsOf
-    from .model_sections import Curve
 
 MOST_BARS: Final = 20
 """Of a figure of errors by group; of more groups, those with the largest errors."""

@@ -180,7 +180,7 @@ def _table(table: Table) -> str:
     size = f'<span class="screen"> ({len(table.rows)} rows; it scrolls)</span>' if long else ""
     written = (
         f'<div class="scroll table{long}" role="region" tabindex="0" aria-label="{caption}">'
-        f'<table id="{escape(table.name)}"{sorts}><caption>{caption}{size}</caption>'
+        f'<table id="table-{escape(table.name)}"{sorts}><caption>{caption}{size}</caption>'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>\n"
     )
     return f"<details><summary>{caption}</summary>{written}</details>\n" if table.folded else written

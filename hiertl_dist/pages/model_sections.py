@@ -2,70 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..fitting.mean_model import NAN
 from ..jobs.report import unit_of
-from ..model.pair_curves import pair_curve
 from ..text.display import listed, number_text
 from . import drawings
+from .curves import curves_of
 from .pieces import Figure, Section, Table, Text
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..model.parameters import Parameters
+    from .curves import Curve
     from .findings import Findings
     from .pieces import Piece
 
-POINTS: Final = 400
-"""Of a curve."""
-
 MOST_CURVES: Final = 10
 """Pairs of a figure; of more, tables have all."""
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """A two-body term.
-
-    Attributes
-    ----------
-    name : str
-        Of the pair.
-    rmin, rmax : float
-        Its cutoffs, Å.
-    fitted : tuple of float, or None
-        Shortest and longest distance that its block was fitted on, Å; ``None`` where that is not known.
-    distances : ndarray of shape (m,)
-        Å.
-    energies, forces : ndarray of shape (m,)
-        kcal/mol and kcal/mol/Å; a force above zero drives the atoms apart.
-    """
-
-    name: str
-    rmin: float
-    rmax: float
-    fitted: tuple[float, float] | None
-    distances: NDArray[np.float64]
-    energies: NDArray[np.float64]
-    forces: NDArray[np.float64]
-
-
-def curves_of(model: Parameters) -> list[Curve]:
-    """The two-body terms of a model."""
-    curves = []
-    for kind in (t for t in model.basis.types if t.body == 2):
-        edge = kind.edge(*kind.elements)
-        if not edge.rmax > edge.rmin:
-            continue
-        fitted = model.coverage.get(f"{kind.block}:{kind.name}")
-        first = min(edge.rmin, fitted[0]) if fitted else edge.rmin
-        distances = np.linspace(max(0.9 * first, 0.05), edge.rmax, POINTS)
-        curves.append(Curve(kind.name, edge.rmin, edge.rmax, fitted, distances, *pair_curve(model, kind, distances)))
-    return curves
 
 
 NO_MODEL: Final = "there is no model.params.txt, nor a solution, to take coefficients from"
@@ -137,53 +92,65 @@ def file_name(text: str) -> str:
 def curve_section(findings: Findings, *, draw: bool) -> Section:
     """Energy and force of two atoms by each two-body term, with the range of the data."""
     pieces: list[Piece] = []
-    units = findings.units
-    factor = unit_of("force", units)[1]
-    unit = "eV" if units == "eV" else "kcal/mol"
     sources = models_of(findings)
     if not sources:
         pieces.append(Text(NO_MODEL, "absent"))
     for name, model in sources:
-        curves = curves_of(model)
-        if not curves:
-            pieces.append(Text(f"{name} has no two-body terms with a width.", "absent"))
-            continue
-        unknown = [c.name for c in curves if c.fitted is None]
-        shown = curves[:MOST_CURVES]
-        if draw:
-            caption = (
-                f"{name}: energy and force of two atoms by the two-body term alone, many-body terms left out; a force "
-                "above zero drives them apart. Outside of the shaded distances no frame was fitted."
-            )
-            if len(curves) > len(shown):
-                caption += f" The first {len(shown)} of {len(curves)} pairs; the table has all."
-            alt = f"{caption} {' '.join(map(_in_words, shown))}"
-            pieces.append(Figure(caption, alt, drawings.pair_curves(shown, units)))
-        rows = [
-            (c.name, *(c.fitted or (np.nan, np.nan)), c.rmin, c.rmax, float(r), float(c.energies[i] * factor),
-             float(c.forces[0] * factor))
-            for c in curves for i in [int(np.argmin(c.energies))] for r in [c.distances[i]]
-        ]  # fmt: skip
-        header = ("pair", "fitted from, Å", "fitted to, Å", "rmin, Å", "rmax, Å", "lowest energy at, Å",
-                  f"lowest energy, {unit}", f"force at the left end, {unit}/Å")  # fmt: skip
-        pieces.append(Table(file_name(f"pairs_{name}"), f"{name}: two-body terms.", header, rows))
-        points = [
-            (c.name, float(r), float(e * factor), float(f * factor),
-             "" if c.fitted is None else "yes" if c.fitted[0] <= r <= c.fitted[1] else "no")
-            for c in curves for r, e, f in zip(c.distances[::8], c.energies[::8], c.forces[::8], strict=True)
-        ]  # fmt: skip
-        pieces.append(Table(
-            file_name(f"pair_curves_{name}"), f"{name}: points of the curves.",
-            ("pair", "distance, Å", f"energy, {unit}", f"force, {unit}/Å", "in the range of the data"), points,
-            folded=True,
-        ))  # fmt: skip
-        if unknown:
-            pieces.append(Text(f"{name} does not say which distances {listed(unknown)} were fitted on.", "absent"))
+        if curves := curves_of(model):
+            pieces += _curve_pieces(name, curves, findings.units, draw=draw)
+        else:
+            pieces.append(Text(f"{name}: it has no two-body terms with a width", "absent"))
     return Section("curves", "Pair curves", tuple(pieces))
 
 
+def _curve_pieces(name: str, curves: list[Curve], units: str, *, draw: bool) -> list[Piece]:
+    pieces: list[Piece] = []
+    factor, unit = unit_of("force", units)[1], "eV" if units == "eV" else "kcal/mol"
+    shown = curves[:MOST_CURVES]
+    if draw:
+        caption = (
+            f"{name}: energy and force of two atoms by the two-body term alone, many-body terms left out; a force "
+            "above zero drives them apart. Outside of the shaded distances no frame was fitted."
+        )
+        if len(curves) > len(shown):
+            caption += f" The first {len(shown)} of {len(curves)} pairs; the table has all."
+        alt = f"{caption} {' '.join(map(_in_words, shown))}"
+        pieces.append(Figure(caption, alt, drawings.pair_curves(shown, units)))
+    rows = []
+    for c in curves:
+        at, below = c.lowest
+        rows.append((
+            c.name, *(c.fitted or (NAN, NAN)), c.rmin, c.rmax, float(c.distances[at]), float(c.energies[at]) * factor,
+            below * factor,
+        ))  # fmt: skip
+        if below < c.energies[at]:
+            pieces.append(Text(
+                f"{name}: the two-body term of {c.name} is lower at distances shorter than any fitted one "
+                f"({number_text(below * factor)} {unit}) than anywhere in the range of the data "
+                f"({number_text(float(c.energies[at]) * factor)} {unit}): by it alone atoms that come so near fall "
+                "together",
+                "warning",
+            ))  # fmt: skip
+    header = ("pair", "fitted from, Å", "fitted to, Å", "rmin, Å", "rmax, Å", "lowest in the range of the data at, Å",
+              f"lowest there, {unit}", f"lowest at shorter distances, {unit}")  # fmt: skip
+    caption = f"{name}: two-body terms; of a pair whose range is not known, the lowest energy of all."
+    pieces.append(Table(file_name(f"pairs_{name}"), caption, header, rows))
+    points = [
+        (c.name, float(r), float(e * factor), float(f * factor),
+         "" if c.fitted is None else "yes" if c.fitted[0] <= r <= c.fitted[1] else "no")
+        for c in curves for r, e, f in zip(c.distances[::8], c.energies[::8], c.forces[::8], strict=True)
+    ]  # fmt: skip
+    titles = ("pair", "distance, Å", f"energy, {unit}", f"force, {unit}/Å", "in the range of the data")
+    pieces.append(
+        Table(file_name(f"pair_curves_{name}"), f"{name}: points of the curves.", titles, points, folded=True)
+    )
+    if unknown := [c.name for c in curves if c.fitted is None]:
+        pieces.append(Text(f"{name}: which distances {listed(unknown)} were fitted on", "absent"))
+    return pieces
+
+
 def _in_words(curve: Curve) -> str:
-    at = int(np.argmin(curve.energies))
+    at, _ = curve.lowest
     fitted = "an unknown range" if curve.fitted is None else f"{curve.fitted[0]:.3f} to {curve.fitted[1]:.3f} Å"
     return f"{curve.name}: lowest energy at {curve.distances[at]:.2f} Å, fitted on {fitted}."
 

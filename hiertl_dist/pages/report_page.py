@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,14 +14,16 @@ from ..text.words import count_text
 from .error_sections import coverage_section, error_section, frame_section, parity_section
 from .html_page import html_text
 from .model_sections import coefficient_section, curve_section, uncertainty_section
-from .pieces import Page, Text
+from .pieces import Page, Table, Text
 from .run_sections import card_section, note_section, plan_section
 from .search_section import search_section
 from .table_files import write_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .findings import Findings
-    from .pieces import Piece
+    from .pieces import Piece, Section
 
 NO_MATPLOTLIB: Final = 'figures need matplotlib, which is not there: pip install "hiertl-dist[plot]"'
 
@@ -50,9 +54,25 @@ def report_page(findings: Findings, *, title: str | None = None, draw: bool | No
     ]  # fmt: skip
     absent = () if drawn else ("there are no figures, as was asked for" if draw is False else NO_MATPLOTLIB,)
     sections.append(note_section(findings, absent))
+    sections = _with_names_apart(sections)
     chosen = title or f"Report of {findings.source}"
     page = Page(chosen, (), tuple(sections))
     return Page(chosen, tuple(_summary(findings, page, absent)), tuple(sections))
+
+
+def _with_names_apart(sections: Sequence[Section]) -> list[Section]:
+    """Sections whose tables have names that differ, by more than case, for they are names of files."""
+    taken: set[str] = set()
+
+    def named(piece: Piece) -> Piece:
+        if not isinstance(piece, Table):
+            return piece
+        names = (piece.name if n == 1 else f"{piece.name}_{n}" for n in itertools.count(1))
+        name = next(n for n in names if n.lower() not in taken)
+        taken.add(name.lower())
+        return replace(piece, name=name)
+
+    return [replace(s, pieces=tuple(map(named, s.pieces))) for s in sections]
 
 
 def _summary(findings: Findings, page: Page, absent: tuple[str, ...]) -> list[Piece]:
@@ -61,7 +81,7 @@ def _summary(findings: Findings, page: Page, absent: tuple[str, ...]) -> list[Pi
     ]
     if warned := len(page.texts("warning")):
         pieces.append(Text(f"{count_text(warned, 'warning')} below, in the sections that they concern.", "warning"))
-    return pieces + [Text(text, "absent") for text in absent]
+    return pieces + [Text(text, "note") for text in absent]
 
 
 def write_report(page: Page, path: Path, tables: Path | None = None) -> list[Path]:

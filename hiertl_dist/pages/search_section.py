@@ -55,7 +55,7 @@ def search_section(findings: Findings, *, draw: bool) -> Section:
         caption = "Held-out score against cost of evaluation, a panel for each stage, with the Pareto front."
         pieces.append(Figure(caption, f"{caption} {said}.", picture))
     titles = [x for k, (u, _) in zip(QUANTITIES, units, strict=True) for x in (f"{k}, {u}", f"± {k}")]
-    header = ("model", "score", "±", *titles, "columns", "nonzero", "µs/atom", "remark")
+    header = ("model", "remark", "score", "±", *titles, "columns", "nonzero", "µs/atom")
     for stage in search["stages"]:
         candidates = stage["candidates"]
         rows = [_row(c, i, stage, name, units) for i, (c, name) in
@@ -80,7 +80,7 @@ def _row(
     remarks += [f"{what}: {c[key]}" for key, what in (("failed", "not fitted"), ("rejected", "kept out")) if c[key]]
     nonzeros = float(np.mean(c["nonzeros"])) if c["nonzeros"] else float("nan")
     score = (_float(c["score"]), _float(c["standard_error"]))
-    return (name, *score, *errors, c["columns"], nonzeros, 1e6 * c["cost_seconds_per_atom"], ", ".join(remarks))
+    return (name, ", ".join(remarks), *score, *errors, c["columns"], nonzeros, 1e6 * c["cost_seconds_per_atom"])
 
 
 def _float(value: Any) -> float:
