@@ -142,7 +142,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     made = not all_at_once and options.way_of_missing != "refuse"  # notes say that they are made, or zero
     uninformed = [] if made else uninformed_notes(job.basis, blocks, work.frozen)
     walls = walls_of_plan(plan, work.fits, work.frozen, options, all_at_once=all_at_once)
-    needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, all_at_once=all_at_once)
+    needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, all_at_once=all_at_once,
+                          workers=executor.workers)  # fmt: skip
     check_resources(needs.reduction, "reduction", workers=executor.workers, memory=memory)
     check_resources(needs.solve, "solve", workers=1, memory=memory)
     fits = [(b, [s for s in plan.segments if s.elements in {n for n, _ in own}]) for b, own in work.fits.items()]
@@ -152,7 +153,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         "executor": executor.name,
         "assemble_bytes_per_worker": plan.worker_bytes, "reduce_bytes_per_worker": needs.reduction,
         "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
-        "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
+        "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "fit_wall_seconds": needs.wall,
+        "labels": work.labels.as_dict(),
         "notes": [*walls, *needs.notes, *uninformed, *work.notes],
     }  # fmt: skip
     if folds := planned_folds(job.search, work.frames, {s for s, _ in work.needs}):
@@ -179,7 +181,8 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
         f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
         kept_text(facts["summaries"]),
-        f"CPU time of a fit, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}",
+        f"CPU time of a fit, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}; by "
+        f"{count_text(facts['workers'], 'worker')} with a core each at least {number_text(facts['fit_wall_seconds'])}",
     ]
     held_out = facts["held_out_frames"]
     if held_out:
