@@ -106,7 +106,11 @@ def fit_all(options: Options, mode: str, kind: str, workers: int) -> dict[str, A
             tell(f"{mode}, {block}: {blocks[block]['cpu']:.1f} CPU s")
             begun[0] = tree_cpu()
 
-        fit = fit_hierarchy(frames, truth.basis, options=chosen, executor=runner, done=done)  # type: ignore[arg-type]
+        models: list[Parameters] = []
+        for block in COUNTS:  # by themselves, for each is to be measured; a climb fits C and N side by side
+            own = replace(chosen, only=[block])
+            fit = fit_hierarchy(frames, truth.basis, frozen=models, options=own, executor=runner, done=done)  # type: ignore[arg-type]
+            models.append(fit.fits[block].solution.parameters)
     return {"blocks": blocks, "model": fit.model.parameters, "norms": norms}
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final
@@ -29,6 +29,9 @@ from hiertl_dist.executors.memory import memory_text
 from hiertl_dist.executors.pool import Crew, Done, Job, Stopped
 from hiertl_dist.executors.shared_folders import Token, require_seen
 from hiertl_dist.executors.trees import Node
+
+LARGE: Final = 2**20
+"""Bytes of an item, well below those that dask warns of."""
 
 JOBS_PER_THREAD: Final = 2  # one that runs and one that waits beside it
 _SECONDS_FOR_PLUGIN: Final = 60.0
@@ -103,19 +106,21 @@ class DaskCrew(Crew):
         """Submit a job."""
         self._names.add(job.name)
         wanted = self._options.of_task(job.name)
-        future = self._client.submit(
-            _answer,
-            self._name,
-            job.call,
-            # packed, for dask would look for futures in an item, and rebuild what it is made of
-            pack(job.args) if job.node.is_leaf else None,
-            *(() if job.node.is_leaf else job.args),
-            # dask counts tasks by the words before the first that has digits
-            key=f"{job.name}-{self._mark}-{job.node.lo}-{job.node.hi}",
-            priority=0 if job.node.is_leaf else 1,
-            pure=False,
-            resources=None if wanted is None else wanted[1],
-        )
+        # packed, for dask would look for futures in an item, and rebuild what it is made of
+        packed = pack(job.args) if job.node.is_leaf else None
+        with _large_items(packed):
+            future = self._client.submit(
+                _answer,
+                self._name,
+                job.call,
+                packed,
+                *(() if job.node.is_leaf else job.args),
+                # dask counts tasks by the words before the first that has digits
+                key=f"{job.name}-{self._mark}-{job.node.lo}-{job.node.hi}",
+                priority=0 if job.node.is_leaf else 1,
+                pure=False,
+                resources=None if wanted is None else wanted[1],
+            )
         self._flying[future.key] = job, future
         self._await(future)
 
@@ -198,6 +203,18 @@ class DaskCrew(Crew):
         if isinstance(error, CancelledError):
             return Fault.of(error, lost=True, text="the scheduler was told to drop the call")
         return fault_of(error)
+
+
+def _large_items(packed: bytes | None) -> AbstractContextManager[Any]:
+    """Where dask does not advise against large items: one that is to be solved goes to its worker alone, and once."""
+    import dask
+
+    if packed is None or len(packed) < LARGE:
+        return nullcontext()
+    quiet: AbstractContextManager[Any] = dask.config.set(
+        {"distributed.admin.large-graph-warning-threshold": 2 * len(packed)}
+    )
+    return quiet
 
 
 # ---- on the worker

@@ -149,8 +149,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         "executor": executor.name, "assemble_bytes_per_worker": plan.worker_bytes + executor.overhead,
         "reduce_bytes_per_worker": needs.reduction, "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
         "covariance_bytes": covariances,
-        "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "labels": work.labels.as_dict(),
-        "notes": [*walls, *idle, *needs.notes, *uninformed, *work.notes],
+        "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "fit_wall_seconds": needs.wall,
+        "labels": work.labels.as_dict(), "notes": [*walls, *idle, *needs.notes, *uninformed, *work.notes],
     }  # fmt: skip
     if folds := planned_folds(job.search, work.frames, {s for s, _ in work.needs}):
         facts["search_folds"] = folds
@@ -176,7 +176,8 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
         f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
         kept_text(facts["summaries"]) + covariances_text(facts["covariance_bytes"]),
-        f"CPU time of a fit, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}",
+        f"CPU time of a fit, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}; by "
+        f"{count_text(facts['workers'], 'worker')} with a core each at least {number_text(facts['fit_wall_seconds'])}",
     ]
     held_out = facts["held_out_frames"]
     if held_out:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..design_matrix.fit_costs import FitSeconds, fit_seconds, seconds_of_one_fit
 from ..design_matrix.kept_summaries import KeptSummaries, kept_summaries, pooled_segments
 from ..design_matrix.resources import calls_at_once
-from ..fitting.block_order import own_weights
+from ..fitting.block_order import independent_blocks, own_weights
 from ..fitting.leaves import cut_of, peak_bytes
 from ..fitting.reduction import solve_bytes
 from ..fitting.weights import EVIDENCE, explicit
 from ..frames import pooling as pool
+from ..model.one_body import OpenEnergies
 from ..text.display import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from ..design_matrix.planning import Need, Plan
     from ..executors.base import Executor
@@ -36,12 +38,15 @@ class FitNeeds:
         What all fits together keep of their rows.
     notes : tuple of str
         What is said of groups of frames that are pooled, and by which fits.
+    wall : float
+        Seconds until all is done, as estimated, if so many workers have a core each: blocks of a level share them.
     """
 
     reduction: int
     solve: int
     kept: KeptSummaries
     notes: tuple[str, ...] = ()
+    wall: float = 0.0
 
     def notes_of_memory(self, plan: Plan, executor: Executor, memory: int | None) -> list[str]:
         """What is said where memory makes some workers wait. Raises ResourceError where it is not enough for one."""
@@ -60,6 +65,8 @@ def needs_of_fits(
 ) -> FitNeeds:  # fmt: skip
     """What fits of a plan need; ``fits`` are the rows that are wanted, by the blocks that are fitted together."""
     reduction = solve = 0
+    leaves: dict[ElementSet, list[FitSeconds]] = {}
+    seconds = {(t.segment.first, t.block): t.seconds for t in plan.tiles}
     kept = KeptSummaries()
     pooled: dict[str, list[str]] = {}
     for blocks, needs in fits.items():
@@ -72,6 +79,11 @@ def needs_of_fits(
         cuts = [cut_of(segments, width, method) for method in methods] if segments else []
         peaks = [peak_bytes([cut], executor) for cut in cuts]
         reduction = max(reduction, *peaks, 0)
+        leaves[blocks[0]] = [
+            seconds_of_one_fit(blocks, plan.basis, sum(seconds.get((s.first, b), 0.0) for s in leaf for b in blocks),
+                               sum(s.rows for s in leaf), width)
+            for leaf in (cuts[-1].leaves if cuts else ())
+        ]  # fmt: skip
         kept += kept_summaries(segments, width, pooling, method=methods[-1])
         for note in pooling.notes:
             pooled.setdefault(note, []).append(" with ".join(blocks) if not all_at_once else "all blocks at once")
@@ -85,4 +97,26 @@ def needs_of_fits(
             f"summarise and search pool the groups of all frames together, which are {len(labelled)}, but for those "
             "that weights or apart name"
         )
-    return FitNeeds(reduction, solve, kept, tuple(notes))
+    names = sorted(leaves, key=lambda b: len(b.elements))
+    levels = [names] if all_at_once else levels_of(names, frames, options)
+    workers = executor.workers
+    wall = fit_seconds(plan, ()).planning / workers + sum(
+        shared_seconds([one.total - one.solve for b in level for one in leaves[b]], workers)
+        + shared_seconds([one.solve for b in level for one in leaves[b][:1]], workers)
+        for level in levels
+    )
+    return FitNeeds(reduction, solve, kept, tuple(notes), wall)
+
+
+def levels_of(blocks: Sequence[ElementSet], frames: FrameSequence, options: HierarchyOptions) -> list[list[ElementSet]]:
+    """Which blocks, small ones first, a climb fits side by side, if none leaves the energy of a free atom open."""
+    todo, levels = list(blocks), []
+    while todo:
+        levels.append(independent_blocks(todo, OpenEnergies(), frames, options))
+        del todo[: len(levels[-1])]
+    return levels
+
+
+def shared_seconds(seconds: Sequence[float], workers: int) -> float:
+    """Seconds until calls that take so long are done by some workers, at least."""
+    return max(sum(seconds) / workers, *seconds, 0.0)

@@ -18,7 +18,7 @@ SHARES = (0.98, 0.015, 0.005)
 def model():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
-        names = ("at_scale", "scale_costs", "simulated_cluster", "simulated_work", "bench")
+        names = ("at_scale", "scale_costs", "simulated_cluster", "simulated_work", "bench", "levels")
         yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
     forget_benchmarks()
 
@@ -48,6 +48,24 @@ def test_no_machine_is_faster_than_its_work(model, costs, workers, columns):
         assert outcome.rows == work.rows.sum()
         if workers == 1:
             assert outcome.wall == pytest.approx(work.total, rel=0.02)
+
+
+@pytest.mark.parametrize("workers", [1, 3, 40])
+def test_reductions_at_once_take_less_than_one_after_the_other(model, costs, workers):
+    works = [
+        work_of(model, costs, columns, rows, spread=0.1) for columns, rows in ((488, 10**6), (100, 10**5), (900, 10**4))
+    ]
+    level, cluster = model.simulated_work.Level(works), model.simulated_cluster.Cluster(workers, latency=0.0)
+    assert level.total == pytest.approx(sum(level.leaf) + sum(level.merge.values()))
+    for kind in (model.simulated_cluster.Pool, model.simulated_cluster.Ranks):
+        together, apart = kind(level, cluster).run(), [kind(work, cluster).run() for work in works]
+        assert together.rows == sum(work.rows.sum() for work in works)
+        assert together.tasks == sum(one.tasks for one in apart)
+        least = max(level.total / workers, *(work.leaf[0] + work.merge[work.nodes[-1]] for work in works[:2]))
+        assert together.wall >= least * (1 - 1e-9)
+        assert together.wall <= sum(one.wall for one in apart) * (1 + 1e-9)
+        if workers == 40:
+            assert together.wall < 0.9 * sum(one.wall for one in apart)
 
 
 def test_a_scheduler_that_is_asked_too_often_sets_the_pace(model, costs):
@@ -103,3 +121,14 @@ def test_toy(model, tmp_path, monkeypatch):
     text = model.at_scale.BENCHMARK.text(json.loads(json.dumps(record)))
     assert "MPI, redesigned" in text
     assert "merges at the end" in text or "the work" in text
+
+
+def test_toy_levels(model, costs, tmp_path):
+    options = model.bench.Options(tmp_path, tmp_path, toy=True, apart=False)
+    assert all(c["ideal"] < c["together"] < c["apart"] for c in model.levels.cases(options, costs) if c["workers"] > 2)
+    record = model.levels.BENCHMARK.record(options)
+    assert record["here"][0]["digests"] == sorted(set(record["here"][0]["digests"]))
+    text = model.levels.BENCHMARK.text(json.loads(json.dumps(record)))
+    assert "| serial |" in text
+    assert "| yes |" in text
+    assert "not measured: more workers: not there" in text

@@ -205,6 +205,7 @@ class Contract:
     def test_big_values(self, executor: Executor, folder: Path) -> None:
         results = executor.run(partial(tasks.big, 50), range(2))
         assert [(r.shape, r[0], r[-1]) for r in results] == [((6_250_000,), i, i) for i in range(2)]
+        assert executor.run(len, [bytes(11 * 10**6)]) == [11 * 10**6], "a large item, of which dask would warn"
         total = executor.reduce(partial(tasks.big, 8), np.add, range(6))
         assert total.shape == (1_000_000,)
         assert (total == 15.0).all()
