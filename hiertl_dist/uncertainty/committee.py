@@ -162,7 +162,7 @@ class Committee(Shown, card=committee_card):
 
 
 def _opinion(frame: Frame, *, models: Sequence[Model], apart: NDArray[np.float64], policy: InnerPolicy) -> Opinion:
-    parts = [m.evaluate(frame, ignore_other_elements=True, policy=policy) for m in models]
+    parts = [m.evaluate(frame, ignore_other_elements=True, missing="zero", policy=policy) for m in models]
     mean = sum_evaluations(parts, [m.coverage for m in models])[0]
     full = with_labels(frame)
     rows = rows_of([full], compile_recipe(models[0].parameters.basis), policy, kept="uncertainty")

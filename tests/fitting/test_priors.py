@@ -239,7 +239,8 @@ def test_probes_hold_as_hard_as_the_data_bear(noise, monkeypatch):
     own = np.array([r.kind == "force" for r in rows.rows])
     a = rows.matrix[own][:, [rows.columns.index(c) for c in given.columns]]
     said = np.concatenate([
-        sum(Model(p).evaluate([f], ignore_other_elements=True)[0].forces for p in frozen).ravel() for f in mixtures
+        sum(Model(p).evaluate([f], ignore_other_elements=True, missing="zero")[0].forces for p in frozen).ravel()
+        for f in mixtures
     ])  # fmt: skip
     left = rows.target[own] - said - a @ mean
     held = probes.in_order(given.columns)
