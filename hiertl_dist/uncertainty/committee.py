@@ -20,6 +20,7 @@ from ..evaluation.frame_rows import answerable, rows_of
 from ..evaluation.missing_in_frames import MissingClusters, check_missing
 from ..evaluation.sums import sum_evaluations
 from ..executors import InlineExecutor
+from ..fitting.view_priors import without_fold
 from ..fitting.view_solutions import as_regulariser, parameters_of_fit, rows_for, solved
 from ..fitting.views import View, combine
 from ..frames.element_set import ElementSet
@@ -284,7 +285,8 @@ def _without_fold(
     item: tuple[int, RFactor], *, given: View, regulariser: Regulariser, penalty: Penalty | None
 ) -> Parameters:
     fold, training = item
-    rest = replace(given, factors={g: w for g, w in given.factors.items() if g.fold != fold})
+    others = {g: w for g, w in given.factors.items() if g.fold != fold}
+    rest = replace(without_fold(given, fold), factors=others)
     (linear,) = solved(rest, training, [regulariser], rows_for(regulariser, training, rest.counted))
     return _named(parameters_of_fit(rest, linear.coefficients, penalty=penalty), f"without fold {fold}")
 
