@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..model.priors import AUTO, MIXED, ZERO, prior_scale, unknown_spread
 from ..probes.lattice_volumes import known_of_models
 from ..probes.reassigning import reassigned_frames
 from ..text.display import listed
+from .asked_prior import AskedPrior
 from .mean_choice import chosen_prior, estimated_weight
 from .probe_rows import ProbeRows, force_size, reduce_probes
 
@@ -29,28 +30,14 @@ MOST_OF_GROUP: Final = 20
 """Frames, at most, that tell the size of the forces of a group."""
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
-    from ..frames.rows import Group
     from ..model.basis import Basis
     from ..model.priors import Prior
     from .views import View
-
-
-class AskedPrior(NamedTuple):
-    """A prior of which rows choose the mean, the weight of probes, or both, with what they choose from.
-
-    ``mean`` is that of lower blocks, where the rows choose its factors with these being 1; ``factors`` are what the
-    groups' rows are multiplied by when they choose.
-    """
-
-    prior: Prior
-    mean: Mean
-    probes: ProbeRows | None
-    factors: Mapping[Group, float]
 
 
 def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: ProbeRows | None = None) -> View:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..algebra import Regulariser
-    from .view_priors import AskedPrior
+    from .asked_prior import AskedPrior
 
 Kind = TypeVar("Kind", bound=Summary)
 

@@ -11,10 +11,11 @@ from ..fitting.leaves import cut_of, peak_bytes
 from ..fitting.reduction import solve_bytes
 from ..fitting.weights import EVIDENCE, explicit
 from ..frames import pooling as pool
+from ..model.priors import AUTO, MIXED
 from ..text.display import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from ..design_matrix.planning import Need, Plan
     from ..fitting.settings import HierarchyOptions
@@ -71,3 +72,9 @@ def needs_of_fits(
             "that weights or apart name"
         )
     return FitNeeds(reduction, solve, kept, tuple(notes))
+
+
+def probes_of(options: HierarchyOptions, all_at_once: bool, blocks: Sequence[str]) -> int | None:
+    """How many probe structures the prior of a fit has; None where it has no mixed mean."""
+    prior = (options.settings if all_at_once else options.of(blocks[0])).prior
+    return prior.probes if prior.mean in (MIXED, AUTO) else None
