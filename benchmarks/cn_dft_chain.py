@@ -194,7 +194,7 @@ def evaluating(options: Options, name: str) -> Callable[[], int]:
     """A parameter file on every frame, the file read before."""
     problem, _ = _set_up(options)
     model = Model.read(options.data / FILES[name])
-    return lambda: len(model.evaluate(problem.frames, ignore_other_elements=True))
+    return lambda: len(model.evaluate(problem.frames, ignore_other_elements=True, missing="zero"))
 
 
 def lsq_rows(frame: Frame) -> NDArray[np.intp]:

@@ -50,7 +50,7 @@ def evaluating(options: Options, names: tuple[str, ...]) -> Callable[[], dict[st
 
     def once() -> None:
         for model in models:
-            model.evaluate(frames, ignore_other_elements=True)
+            model.evaluate(frames, ignore_other_elements=True, missing="zero")
 
     return _timed(options, once, len(frames))
 

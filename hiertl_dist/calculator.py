@@ -78,7 +78,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         of elements, shorter and longer apart.
     missing : {"refuse", "zero"}
         For clusters of types of which the model has no coefficients and says nothing: refused, by default, or they
-        count for nothing. Not asked with ``ignore_other_elements``.
+        count for nothing. Atoms that are left out by ``ignore_other_elements`` are in none of them.
     types : Mapping from str to str, or str, optional
         For models with types of atoms that are no chemical elements: the type of each symbol, ``{"C": "C1"}`` (others
         stand for themselves), or the name of an array of ``atoms`` that holds the type of each atom,

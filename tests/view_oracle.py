@@ -94,7 +94,7 @@ def dense(frames, basis, blocks=None, *, folds=None, frozen=(), policy="refuse")
     kept = [(f, fold) for i, (f, fold) in enumerate(zip(own, shares, strict=True)) if i not in rows.skipped]
     target = rows.target.copy()
     for model in frozen:
-        found = Model(model).evaluate([f for f, _ in kept], ignore_other_elements=True)
+        found = Model(model).evaluate([f for f, _ in kept], ignore_other_elements=True, missing="zero")
         target -= np.concatenate([
             select_rows(f, e.forces, e.stress, e.energy) for (f, _), e in zip(kept, found, strict=True)
         ])  # fmt: skip

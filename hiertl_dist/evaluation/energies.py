@@ -232,7 +232,8 @@ class Model(Shown, card=model_card):
             of a frame within each of its tasks. With shared atoms the last digits depend on their number.
         missing : {"refuse", "zero"}
             For clusters of types of which the model has no coefficients and says nothing: refused, or they count for
-            nothing. Not asked with ``ignore_other_elements``, where the model is a part of a sum.
+            nothing. Atoms that are left out by ``ignore_other_elements`` are in none of them; a block that is a part of
+            a sum lacks the types of the others, and is to be asked with ``zero``.
 
         Returns
         -------
@@ -250,7 +251,7 @@ class Model(Shown, card=model_card):
         listed = answerable(frames, policy, "evaluate")
         if not isinstance(threads, int) or threads < 1:
             raise InputError(f"threads: expected a whole number of at least 1, found {threads!r}")
-        if missing == "refuse" and not ignore_other_elements:
+        if missing == "refuse":
             self._missing.refuse(listed)
         task = partial(_evaluate, self, ignore=ignore_other_elements, policy=policy)
         if executor is not None:

@@ -167,7 +167,7 @@ def _mean_forces(
     sizes = {}
     for frame in probes:
         inside = [m for m in parts if set(m.elements) & set(frame.elements)]
-        forces = sum(m.evaluate([frame], ignore_other_elements=True)[0].forces for m in inside)
+        forces = sum(m.evaluate([frame], ignore_other_elements=True, missing="zero")[0].forces for m in inside)
         sizes[frame.group] = float(np.sqrt(np.mean(np.square(forces))))
     return sizes
 

@@ -12,12 +12,13 @@ from ..errors import InputError
 from ..evaluation.energies import Model
 from ..frames.element_set import ElementSet
 from ..model.blocks import columns_of
-from ..model.mixing import prior_mean, with_factors
+from ..model.mixing import Mean, prior_mean, with_factors
 from ..model.parameters import Parameters, check_same_cutoffs, check_same_pairs
 from ..model.priors import AUTO, MIXED, ZERO, prior_scale, unknown_spread
 from ..probes.lattice_volumes import known_of_models
 from ..probes.reassigning import reassigned_frames
 from ..text.display import listed
+from .asked_prior import AskedPrior
 from .mean_choice import chosen_prior, estimated_weight
 from .probe_rows import ProbeRows, force_size, reduce_probes
 
@@ -78,26 +79,58 @@ def with_prior(given: View, prior: Prior, lower: Sequence[Parameters], probes: P
         given, prior = replace(given, notes=(*given.notes, *probes.notes)), replace(prior, probes=0)
     if isinstance(prior.mean, Parameters):
         check_mean(given.basis, prior.mean)
+    unscaled = replace(prior, gamma=(1.0, 1.0, 1.0)) if prior.mean == AUTO else prior
+    return _settled(
+        given, AskedPrior(prior, prior_mean(unscaled, given.basis, given.columns, lower), probes, given.factors)
+    )
+
+
+def without_fold(given: View, fold: int) -> View:
+    """The view as it is for a fit to all folds but one: what rows choose of its prior, the rows of these choose.
+
+    Parameters
+    ----------
+    given : View
+        With the rows of all folds.
+    fold : int
+        The one that is left out.
+
+    Returns
+    -------
+    View
+        With the groups of the other folds alone, where its prior has something to choose; as it is otherwise.
+    """
+    if given.asked is None:
+        return given
+    # with the weights that rows had when all of them chose: automatic ones come later
+    before = {g: w for g, w in given.asked.factors.items() if g.fold != fold}
+    chosen = _settled(replace(given, factors=before, deviation=None), given.asked)
+    return replace(chosen, factors={g: w for g, w in given.factors.items() if g.fold != fold})
+
+
+def _settled(given: View, asked: AskedPrior) -> View:
+    """The view with what its rows choose of a prior: the mean where it is "auto", the weight of probes if none is."""
+    prior, mean, probes = asked.prior, asked.mean, asked.probes
+    notes = given.notes
+    chooses = prior.mean == AUTO
     if prior.mean == AUTO:
-        whole = prior_mean(replace(prior, gamma=(1.0, 1.0, 1.0)), given.basis, given.columns, lower)
-        chosen, note = chosen_prior(given, prior, with_factors(whole, prior.gamma, given.columns))
-        given = replace(given, notes=(*given.notes, note))
-        if chosen.mean != MIXED:
-            return with_prior(given, chosen, ())
-        prior, mean = chosen, with_factors(whole, chosen.gamma, given.columns)
-    else:
-        mean = prior_mean(prior, given.basis, given.columns, lower)
-    rows = None
-    notes = (*given.notes, *mean.notes)
+        chosen, note = chosen_prior(given, prior, with_factors(mean, prior.gamma, given.columns))
+        notes = (*notes, note)
+        if chosen.mean == MIXED:
+            mean = with_factors(mean, chosen.gamma, given.columns)
+        else:
+            mean, probes = Mean(np.zeros(len(given.columns))), None
+        prior = chosen
+    notes, rows = (*notes, *mean.notes), None
     if probes is not None and prior.probes and prior.probe_weight != 0.0:
         weight = prior.probe_weight
         if weight is None:
             weight, note = estimated_weight(given, mean.values, probes)
-            prior, notes = replace(prior, probe_weight=weight), (*notes, note)
+            prior, notes, chooses = replace(prior, probe_weight=weight), (*notes, note), True
         rows = weight * probes.in_order(given.columns)
         notes = (*notes, *probes.notes)
-    deviation = Deviation(mean.values, prior_scale(prior, given.columns), rows)
-    return replace(given, prior=prior, deviation=deviation, notes=notes)
+    deviation = None if prior.is_flat else Deviation(mean.values, prior_scale(prior, given.columns), rows)
+    return replace(given, prior=prior, deviation=deviation, notes=notes, asked=asked if chooses else None)
 
 
 def _fitted_together(given: View, prior: Prior) -> str:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..algebra import Regulariser
+    from .asked_prior import AskedPrior
 
 Kind = TypeVar("Kind", bound=Summary)
 
@@ -84,6 +85,8 @@ class View(Shown, card=view_card):
         What is believed of the coefficients beforehand.
     deviation : Deviation or None
         The same in numbers, in the order of the free columns; ``None``: mean zero, and all alike.
+    asked : AskedPrior or None
+        What of the prior the rows chose, and from what, so that rows of some folds can choose for themselves.
     """
 
     summaries: Summaries
@@ -99,6 +102,7 @@ class View(Shown, card=view_card):
     notes: tuple[str, ...] = ()
     prior: Prior = field(default_factory=Prior)
     deviation: Deviation | None = None
+    asked: AskedPrior | None = None
 
     @property
     def columns(self) -> Columns:

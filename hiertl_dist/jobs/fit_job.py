@@ -35,13 +35,13 @@ from ..model.blocks import blocks_of
 from ..model.missing_types import missing_notes
 from ..model.parameters import Parameters
 from ..model.solution import Solution
-from ..text.cards import cpu_text, kept_text
+from ..text.cards import NOT_IN_IT, cpu_text, kept_text
 from ..text.display import number_text, table_text
 from ..text.words import count_text
 from .block_files import covariance_bytes, covariances_text, write_block
 from .evaluating import evaluate_frames
 from .figures import need_matplotlib
-from .fit_needs import needs_of_fits
+from .fit_needs import needs_of_fits, probes_of
 from .fit_report import FitResult, plans_of, report_writers
 from .input_file import tell_labels, with_its_stores
 from .outputs import (
@@ -149,7 +149,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         "executor": executor.name, "assemble_bytes_per_worker": plan.worker_bytes + executor.overhead,
         "reduce_bytes_per_worker": needs.reduction, "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
         "covariance_bytes": covariances,
-        "fit_cpu_seconds": fit_seconds(plan, fits).as_dict(), "fit_wall_seconds": needs.wall,
+        "fit_cpu_seconds": fit_seconds(plan, fits, partial(probes_of, options, all_at_once)).as_dict(),
+        "fit_wall_seconds": needs.wall,
         "labels": work.labels.as_dict(), "notes": [*walls, *idle, *needs.notes, *uninformed, *work.notes],
     }  # fmt: skip
     if folds := planned_folds(job.search, work.frames, {s for s, _ in work.needs}):
@@ -176,8 +177,9 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
         f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
         kept_text(facts["summaries"]) + covariances_text(facts["covariance_bytes"]),
-        f"CPU time of a fit, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}; by "
-        f"{count_text(facts['workers'], 'worker')} with a core each at least {number_text(facts['fit_wall_seconds'])}",
+        f"CPU time of rows, priors and solve, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}; rows and "
+        f"solve by {count_text(facts['workers'], 'worker')} with a core each at least "
+        f"{number_text(facts['fit_wall_seconds'])} s; {NOT_IN_IT}",
     ]
     held_out = facts["held_out_frames"]
     if held_out:

@@ -14,6 +14,7 @@ from ..fitting.reduction import solve_bytes
 from ..fitting.weights import EVIDENCE, explicit
 from ..frames import pooling as pool
 from ..model.one_body import OpenEnergies
+from ..model.priors import AUTO, MIXED
 from ..text.display import listed
 
 if TYPE_CHECKING:
@@ -120,3 +121,9 @@ def levels_of(blocks: Sequence[ElementSet], frames: FrameSequence, options: Hier
 def shared_seconds(seconds: Sequence[float], workers: int) -> float:
     """Seconds until calls that take so long are done by some workers, at least."""
     return max(sum(seconds) / workers, *seconds, 0.0)
+
+
+def probes_of(options: HierarchyOptions, all_at_once: bool, blocks: Sequence[str]) -> int | None:
+    """How many probe structures the prior of a fit has; None where it has no mixed mean."""
+    prior = (options.settings if all_at_once else options.of(blocks[0])).prior
+    return prior.probes if prior.mean in (MIXED, AUTO) else None

@@ -21,6 +21,7 @@ from ..algebra.stacking import Layer, stack
 from ..errors import InputError
 from ..executors import InlineExecutor
 from ..fitting.stored_summaries import require_shared
+from ..fitting.view_priors import without_fold
 from ..fitting.view_solutions import as_regulariser, rows_for, solved
 from ..fitting.views import View
 from ..frames.rows import OBJECTIVES, Group
@@ -251,7 +252,7 @@ def _validate_fold(
     for given, factor in zip(views, training, strict=True):
         counts = OBJECTIVES[given.objective]
         counted = sum(counts.count(g.kind) * given.summaries.rows(g) for g in given.factors if g.fold != fold)
-        fits += _solved(given, factor, regularisers, counted)
+        fits += _solved(without_fold(given, fold), factor, regularisers, counted)
     first = views[0]
     coefficients = np.zeros((len(first.kept), len(fits)))
     for i, fit in enumerate(fits):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..design_matrix.fit_costs import FitSeconds, planning_seconds, seconds_of_one_fit
+from ..design_matrix.fit_costs import FitSeconds, planning_seconds, prior_seconds, probe_atoms_of, seconds_of_one_fit
 from ..evaluation.contacts import scan_frames
+from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameList
 from ..model.blocks import blocks_of
 from .distances import sample_numbers
@@ -16,7 +18,6 @@ from .distances import sample_numbers
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ..frames.element_set import ElementSet
     from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
 
@@ -37,10 +38,12 @@ class FitEstimates:
     ----------
     frames : FrameSequence
         The frames to be fitted, all with a label.
+    probes : int
+        Of the priors of blocks that lean on lower ones.
     """
 
-    def __init__(self, frames: FrameSequence) -> None:
-        self.frames = frames
+    def __init__(self, frames: FrameSequence, probes: int) -> None:
+        self.frames, self.probes = frames, probes
         facts = frames.facts
         sets = np.unique(facts.sets)
         size = len(facts.set_names)
@@ -80,7 +83,14 @@ class FitEstimates:
                 making += each * float(self._atoms[self._code[name]]) / float(used.facts.n_atoms[own].sum())
         rows = int(self._rows[self._codes(sets)].sum())
         width = sum(b.n_columns for b in blocks) + 1
-        return seconds_of_one_fit([b.name for b in blocks], basis, making, rows, width)
+        own_names = [b.name for b in blocks]
+        sizes = {s: (int(self._atoms[c]), int(self._frames[c])) for s, c in self._code.items()}
+        made = probe_atoms_of(ElementSet.union([b.name for b in blocks]), sizes, self.probes)
+        atoms = float(self._atoms[self._codes(sets)].sum())
+        return replace(
+            seconds_of_one_fit(own_names, basis, making, rows, width),
+            priors=prior_seconds(own_names, basis, making, width, atoms, made),
+        )
 
     def _codes(self, sets: Collection[ElementSet]) -> list[int]:
         return [self._code[s] for s in sets if s in self._code]

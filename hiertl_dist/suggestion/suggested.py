@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model.walls import BARRIER, HOTTEST
-from ..text.cards import cpu_text, suggested_card
+from ..text.cards import NOT_IN_IT, cpu_text, suggested_card
 from ..text.display import Shown, table_text
 from ..text.words import count_text
 from ..units import EV
@@ -153,8 +153,8 @@ def _text(suggested: SuggestedInput) -> str:
     ]  # fmt: skip
     lines = [
         table_text(["blocks fitted together", "orders", "columns", "labels", "CPU s (estimate)"], rows),
-        f"CPU time of the fit, by a ridge (estimate from {count_text(suggested.looked_at, 'frame')}, which "
-        f"hiertl-dist plan makes from all): {cpu_text(suggested.cpu.as_dict())}",
+        f"CPU time of rows, priors and solve, by a ridge (estimate from {count_text(suggested.looked_at, 'frame')}, "
+        f"which hiertl-dist plan makes from all): {cpu_text(suggested.cpu.as_dict())}; {NOT_IN_IT}",
         f"held out: {suggested.hold_out.reason}",
     ]
     lines += [f"note: {note}" for note in suggested.warnings]

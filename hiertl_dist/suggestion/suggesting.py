@@ -102,7 +102,7 @@ def suggest_input(
     cutoffs = choose_cutoffs(known.pairs)
     share = held_out.frames / len(labelled)
     used = sequence_of(hold_out(sequence, **held_out.table)[0])
-    estimates = FitEstimates(_with_labels(used))
+    estimates = FitEstimates(_with_labels(used), PROBES)
     blocks, cpu, together = choose_blocks(
         labelled, known.telling, known.elements, pairs, cutoffs, share, estimates
     )  # fmt: skip

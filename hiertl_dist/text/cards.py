@@ -231,6 +231,10 @@ def suggested_card(suggested: Any) -> Card:
 # ---- what is planned and made
 
 
+NOT_IN_IT: Final = "not in it: start and compilation (some 10 s), clusters counted, the report of all frames"
+"""What estimates of a fit leave out; a small fit spends most of its time on that."""
+
+
 def cpu_text(seconds: Mapping[str, float]) -> str:
     """Of a fit, all and by what is done."""
     parts = [f"{part} {number_text(spent)}" for part, spent in seconds.items() if part != "total"]

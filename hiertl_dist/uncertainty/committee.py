@@ -20,6 +20,7 @@ from ..evaluation.frame_rows import answerable, rows_of
 from ..evaluation.missing_in_frames import MissingClusters, check_missing
 from ..evaluation.sums import sum_evaluations
 from ..executors import InlineExecutor
+from ..fitting.view_priors import without_fold
 from ..fitting.view_solutions import as_regulariser, parameters_of_fit, rows_for, solved
 from ..fitting.views import View, combine
 from ..frames.element_set import ElementSet
@@ -162,7 +163,7 @@ class Committee(Shown, card=committee_card):
 
 
 def _opinion(frame: Frame, *, models: Sequence[Model], apart: NDArray[np.float64], policy: InnerPolicy) -> Opinion:
-    parts = [m.evaluate(frame, ignore_other_elements=True, policy=policy) for m in models]
+    parts = [m.evaluate(frame, ignore_other_elements=True, missing="zero", policy=policy) for m in models]
     mean = sum_evaluations(parts, [m.coverage for m in models])[0]
     full = with_labels(frame)
     rows = rows_of([full], compile_recipe(models[0].parameters.basis), policy, kept="uncertainty")
@@ -284,7 +285,8 @@ def _without_fold(
     item: tuple[int, RFactor], *, given: View, regulariser: Regulariser, penalty: Penalty | None
 ) -> Parameters:
     fold, training = item
-    rest = replace(given, factors={g: w for g, w in given.factors.items() if g.fold != fold})
+    others = {g: w for g, w in given.factors.items() if g.fold != fold}
+    rest = replace(without_fold(given, fold), factors=others)
     (linear,) = solved(rest, training, [regulariser], rows_for(regulariser, training, rest.counted))
     return _named(parameters_of_fit(rest, linear.coefficients, penalty=penalty), f"without fold {fold}")
 

@@ -15,6 +15,7 @@ import numpy as np
 from ..algebra import ARD, BayesianRidge, ElasticNet, NoRegularisation, RFactor, Ridge, penalises_all
 from ..algebra.posterior import Posterior
 from ..algebra.posterior import posterior as linear_posterior
+from ..fitting.view_priors import without_fold
 from ..fitting.view_solutions import residual_squares, rows_for, solved
 from ..fitting.views import View
 from ..frames.rows import KINDS, OBJECTIVES, POOLED, Group, person_kind
@@ -218,7 +219,7 @@ def _leverage_of(given: View, group: Group, linear: Posterior) -> float:
 def held_out_cells(item: tuple[int, RFactor], *, given: View, regulariser: Regulariser) -> list[Cell]:
     """Errors on one fold of the fit to all others, and the variances that this fit promised."""
     fold, training = item
-    linear, answer = distribution(given, training, regulariser, without=fold)
+    linear, answer = distribution(without_fold(given, fold), training, regulariser, without=fold)
     assert answer is not None
     groups = [g for g in given.factors if g.fold == fold]
     squares, _ = residual_squares(given, answer.coefficients[:, np.newaxis], groups)

@@ -374,7 +374,7 @@ def predict(
 def _predict(
     frame: Frame, *, maker: RowMaker, linear: Posterior, noise: Mapping[str, KindNoise], models: Sequence[Model]
 ) -> Prediction:
-    parts = [m.evaluate(frame, ignore_other_elements=True, policy=maker.policy) for m in models]
+    parts = [m.evaluate(frame, ignore_other_elements=True, missing="zero", policy=maker.policy) for m in models]
     mean = sum_evaluations(parts, [m.coverage for m in models])[0]
     full = with_labels(frame)
     leverages = linear.leverage(maker.rows(full))

@@ -172,9 +172,9 @@ def test_files_of_a_sum_know_what_the_merged_model_knows(distance, flags):
     parts = list(parts_of({"C": (1.1, 2.0), "CN": (1.3, 3.0)}))
     frame = dimer(distance)
     total = sum_evaluations(
-        [m.evaluate(frame, ignore_other_elements=True) for m in parts], [m.coverage for m in parts]
+        [m.evaluate(frame, ignore_other_elements=True, missing="zero") for m in parts], [m.coverage for m in parts]
     )[0]
-    merged = Model.merge(parts).evaluate(frame, ignore_other_elements=True)[0]
+    merged = Model.merge(parts).evaluate(frame, ignore_other_elements=True, missing="zero")[0]
     assert [str(f) for f in total.out_of_range] == [str(f) for f in merged.out_of_range]
     assert len(total.out_of_range) == flags
     assert total.ranges == merged.ranges

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from synthetic import random_frames, small_basis
 
 from hiertl_dist.design_matrix import fit_costs
 from hiertl_dist.design_matrix.fit_costs import fit_seconds, reduction_seconds, solve_seconds
 from hiertl_dist.design_matrix.planning import make_plan
+from hiertl_dist.model.blocks import n_type_columns
 
 BASIS = small_basis()
 FRAMES = random_frames({"C": 5, "N": 3, "CN": 7})
@@ -43,10 +45,28 @@ def test_fits_may_be_told():
     assert found.reduction == reduction_seconds(sum(s.rows for s in own), plan.columns["C"] + 1)
 
 
+def test_priors_take_what_their_probes_and_projections_take():
+    plan = make_plan(FRAMES, BASIS, by_block=True)
+    fits = [([b], [s for s in plan.segments if s.elements == b]) for b in ("C", "CN")]
+    plain, mean, probed = (fit_seconds(plan, fits, lambda _, n=n: n) for n in (None, 0, 14))
+    assert plain.priors == 0.0
+    columns = [n_type_columns(t) for t in BASIS.types if t.block == "CN" and t.body > 1]
+    once = sum(fit_costs.VALUE_SECONDS * n**2 + fit_costs.PROJECTION_FLOPS * n**3 / fit_costs.QR_RATE for n in columns)
+    assert mean.priors == pytest.approx(once)
+    alone, own = ([f for f in FRAMES if len(f.elements) == n] for n in (1, 2))
+    making = sum(t.seconds for t in plan.tiles if t.block == "CN")
+    share = 14 * np.mean([len(f) for f in alone]) / sum(len(f) for f in own)
+    assert probed.priors > 2.0 * mean.priors + 2.0 * share * making
+    assert probed.total - plain.total == pytest.approx(probed.priors)
+    # nothing leans on blocks that are fitted with it
+    together = [(["C", "N", "CN"], plan.segments)]
+    assert fit_seconds(plan, together, lambda _: 14).priors == 0.0
+
+
 def test_the_plan_shows_all_of_it():
     plan = make_plan(FRAMES, BASIS)
     table = plan.as_dict()["fit_cpu_seconds"]
-    assert list(table) == ["planning", "rows", "frozen", "reduction", "solve", "total"]
+    assert list(table) == ["planning", "rows", "frozen", "reduction", "solve", "priors", "total"]
     assert table == fit_seconds(plan).as_dict()
     for part in ("planning", "rows", "frozen", "reduction", "solve"):
         assert f"{part} " in repr(plan)

@@ -31,7 +31,7 @@ from hiertl_dist.jobs.evaluate_job import evaluate_job
 from hiertl_dist.jobs.evaluating import evaluate_frames
 from hiertl_dist.jobs.report import warnings_text
 from hiertl_dist.model.missing_types import missing_notes, types_text
-from hiertl_dist.model.parameters import Parameters
+from hiertl_dist.model.parameters import Parameters, only_blocks
 
 BASIS = small_basis((3, 2, 0), ("C", "N", "O"))
 TRUTH = random_parameters(BASIS, 3)
@@ -96,6 +96,11 @@ def test_frames_with_such_clusters_are_refused():
     assert isinstance(caught.value, ValueError)
     with pytest.raises(InputError, match="missing: expected one of"):
         model.evaluate(TERNARY, missing="mixed")
+    # atoms that are left out are in no cluster, others are in what they were in
+    with pytest.raises(MissingTypesError):
+        model.evaluate(TERNARY, ignore_other_elements=True)
+    carbon = Model(only_blocks(BINARY, {"C"}))
+    assert len(carbon.evaluate(TERNARY, ignore_other_elements=True)) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,7 @@ def test_frames_with_such_clusters_are_refused():
     [
         (TRUTH, {}), (BINARY, {"missing": "zero"}), (replace(BINARY, without_data={"CNO": "zero"}), {}),
         # a part of a sum
-        (BINARY, {"ignore_other_elements": True}),
+        (BINARY, {"ignore_other_elements": True, "missing": "zero"}),
         # a model of pairs alone has no triplets
         (TRUTH.with_types(t for t in BASIS.types if t.body == 2), {}),
     ],

@@ -347,7 +347,10 @@ def test_blocks_that_share_no_pair_make_a_file(serial, tmp_path):
 def test_the_model_is_the_sum_of_its_blocks(serial):
     fit = fit_hierarchy(noisy(FRAMES), BASIS, executor=serial)
     whole = fit.model.evaluate(FRAMES)
-    parts = [Model(f.solution.parameters).evaluate(FRAMES, ignore_other_elements=True) for f in fit.fits.values()]
+    parts = [
+        Model(f.solution.parameters).evaluate(FRAMES, ignore_other_elements=True, missing="zero")
+        for f in fit.fits.values()
+    ]
     for i, found in enumerate(whole):
         for what in ("energy", "forces", "stress"):
             total = sum(getattr(p[i], what) for p in parts)

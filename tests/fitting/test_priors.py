@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from synthetic import labelled, random_frames, random_parameters, small_basis
 
-from hiertl_dist import Frame, Model, SearchSettings, Solution, columns_of, design_rows, solve, summarise, view
+from hiertl_dist import (
+    Frame,
+    Model,
+    SearchSettings,
+    Solution,
+    columns_of,
+    cross_validate,
+    design_rows,
+    solve,
+    summarise,
+    view,
+)  # fmt: skip
 from hiertl_dist.dataset.folds import Folds
 from hiertl_dist.errors import InputError, MissingTypesError
 from hiertl_dist.executors import executor
@@ -25,12 +36,13 @@ from hiertl_dist.fitting.mean_choice import (
 )
 from hiertl_dist.fitting.probe_rows import reduce_probes
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
+from hiertl_dist.fitting.view_solutions import residual_squares
 from hiertl_dist.fitting.views import combined_factor
 from hiertl_dist.frames.element_set import ElementSet
 from hiertl_dist.model.mixing import prior_mean
 from hiertl_dist.model.parameters import Parameters, merge_parameters
 from hiertl_dist.model.priors import Prior
-from hiertl_dist.uncertainty.predictive import posterior
+from hiertl_dist.uncertainty.predictive import free_coefficients, posterior
 
 BASIS = small_basis((4, 3, 0))
 TRUTH = random_parameters(BASIS, 3)
@@ -209,6 +221,29 @@ def test_auto_takes_the_mean_that_the_forces_speak_for(summaries):
     assert any("explains 100 %" in note for note in fit.fits["CN"].solution.notes)
 
 
+def test_folds_that_are_left_out_choose_nothing(summaries):
+    probes = reduce_probes(random_frames({"CN": 8}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
+    ridge = {"kind": "ridge", "alpha": 1.0}
+    likely = labelled(random_frames({"C": 4, "N": 4, "CN": 9}), climb(1e12, fit={"prior": "mixed"}).model.parameters)
+    of_mean = summarise(likely, BASIS, executor=SERIAL, folds=Folds(3))  # where auto takes it, and else
+    for sums, mean in ((summaries, "auto"), (of_mean, "auto"), (summaries, "mixed")):
+        how = {"blocks": ["CN"], "frozen": lower(climb(1.0)), "weights": WEIGHTS, "probes": probes,
+               "prior": {"mean": mean, "probes": 8}}  # fmt: skip
+        whole = view(sums, **how)
+        ((checked,), chosen) = cross_validate(whole, ridge), []
+        for fold in range(3):
+            part = view(sums, folds=[k for k in range(3) if k != fold], **how)
+            values = free_coefficients(part, solve(part, ridge))
+            groups = [g for g in whole.factors if g.fold == fold and g.kind == "force"]
+            squares, _ = residual_squares(whole, values[:, np.newaxis], groups)
+            expected = np.sqrt(sum(s[0] for s in squares.values()) / sum(sums.rows(g) for g in groups))
+            assert checked.errors.rmse("force", fold=fold) == pytest.approx(expected, rel=1e-7)
+            chosen.append(part.prior.as_dict())
+        assert whole.asked is not None
+        assert any(own != whole.prior.as_dict() for own in chosen) or whole.prior.mean == "zero"
+    assert view(summaries, **how | {"prior": {"mean": "mixed", "probes": 8, "probe_weight": 0.3}}).asked is None
+
+
 def test_auto_makes_probes_of_the_frames(tmp_path):
     likely = labelled(random_frames({"C": 4, "N": 4, "CN": 6}), climb(1e12, fit={"prior": "mixed"}).model.parameters)
     fit = climb(1e-3, likely, fit={"prior": "auto"})
@@ -239,7 +274,8 @@ def test_probes_hold_as_hard_as_the_data_bear(noise, monkeypatch):
     own = np.array([r.kind == "force" for r in rows.rows])
     a = rows.matrix[own][:, [rows.columns.index(c) for c in given.columns]]
     said = np.concatenate([
-        sum(Model(p).evaluate([f], ignore_other_elements=True)[0].forces for p in frozen).ravel() for f in mixtures
+        sum(Model(p).evaluate([f], ignore_other_elements=True, missing="zero")[0].forces for p in frozen).ravel()
+        for f in mixtures
     ])  # fmt: skip
     left = rows.target[own] - said - a @ mean
     held = probes.in_order(given.columns)

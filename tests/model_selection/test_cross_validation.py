@@ -66,7 +66,7 @@ def held_out(found, frozen, alpha=ALPHA, rows=ALL):
         out = rows.by_field["frame"][used & rows.used(fold=[fold])]
         frames = [rows.frames[i] for i in dict.fromkeys(out.tolist())]
         model = Model(merge_parameters([fitted, *frozen]))
-        answers[fold] = frames, model.evaluate(frames, ignore_other_elements=True)
+        answers[fold] = frames, model.evaluate(frames, ignore_other_elements=True, missing="zero")
     return answers
 
 

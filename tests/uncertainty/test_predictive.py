@@ -268,7 +268,10 @@ def test_draws_of_the_coefficients_spread_as_predicted(chosen):
     draws = found.linear.sample(1500, 5, center)
     own = found.solution.parameters
     at = [chosen.columns.index(c) for c in own.columns]
-    said = [Model(replace(own, coefficients=d[at])).evaluate(NEW[0], ignore_other_elements=True)[0] for d in draws]
+    said = [
+        Model(replace(own, coefficients=d[at])).evaluate(NEW[0], ignore_other_elements=True, missing="zero")[0]
+        for d in draws
+    ]
     values = np.array([np.r_[e.forces.ravel(), e.stress, e.energy] for e in said])
     promised = flat(predict(NEW[0], found)[0].coefficients)
     # standard error of a deviation from 1500 draws is 1.8 %
