@@ -1,41 +1,55 @@
 """Memory that plans announce beside what workers take: assembly, streamed and kept reduction, solve; by executor.
 
 Frames are small crystals of C and N, and all columns are fitted at once. Each executor of each width works in a process
-of its own; what is measured is the largest resident set (VmHWM) of any of its workers during a step, the calling
-process where that works itself, as in a solve. Projections are what the library compares with the memory there is.
+of its own; what is measured is the largest resident set (VmHWM) of any of its workers during a step: a child of the
+calling process, that process itself where it works, any rank of MPI. Projections are what the library compares with the
+memory there is. A store larger than memory is made and fitted from by two workers of dask that may take 1 GB each, and
+are ended where they take more. ``--frames-scale`` multiplies the rows.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from bench import Benchmark, Options, main, tell
 from clocked import reset_peaks
-from launched import launch
+from launched import launch, mpi_words
 from made import crystal
 from measure import figure, peak_memory, peak_of, table, warm_kernels
 
-from hiertl_dist import Basis, assemble, blocks_of, executor, plan
+from hiertl_dist import Basis, FitSettings, assemble, blocks_of, executor, fit_block, plan
+from hiertl_dist.algebra.regularisers import Ridge
+from hiertl_dist.fitting.block_fit import solve_summaries
 from hiertl_dist.fitting.leaves import cut_of, peak_bytes
 from hiertl_dist.fitting.reduction import reduce_rows, solve_bytes
-from hiertl_dist.fitting.view_solutions import solve
-from hiertl_dist.fitting.views import whole_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from hiertl_dist.executors import Executor
 
-ORDERS: Final = {"100": (12, 3, 0), "1 000": (12, 9, 0), "4 000": (12, 14, 0)}
-"""Of the bases, by their number of columns, roughly."""
+ORDERS: Final = {
+    "78": (12, 3, 0), "558": (12, 7, 0), "1 126": (12, 9, 0), "4 016": (12, 14, 0), "10 001": (77, 19, 0),
+}  # fmt: skip
+"""Of the bases, by their number of columns."""
 
-ROWS: Final = {"100": 60_000, "1 000": 24_000, "4 000": 36_000}
-TOY: Final = {"100": 400}
+ROWS: Final = {"78": 60_000, "558": 40_000, "1 126": 24_000, "4 016": 36_000, "10 001": 30_000}
+TOY: Final = {"78": 400}
+ONE_PROCESS: Final = ("10 001",)
+"""Widths that are run by the calling process alone."""
+
+STORE_COLUMNS: Final = "1 126"
+STORE_BYTES: Final = 20e9
+TOY_BYTES: Final = 2e6
+LIMIT: Final = 10**9
+"""Bytes that each worker may take which fits from a store of that size."""
+
 ROWS_OF_FRAME: Final = 55
-KINDS: Final = ("serial", "processes", "dask")
+KINDS: Final = ("serial", "processes", "dask", "mpi")
 WORKERS: Final = 2
 STEPS: Final = ("assembly", "streamed", "kept", "solve")
 NEAR: Final = 0.2
@@ -55,18 +69,18 @@ def measured(kind: str, orders: tuple[int, int, int], rows: int, folder: Path) -
     basis = basis_of(orders)
     frames = [crystal(2, seed) for seed in range(-(-rows // ROWS_OF_FRAME))]
     names = [b.name for b in blocks_of(basis)]
-    workers = None if kind == "serial" else WORKERS
+    workers = WORKERS if kind in ("processes", "dask") else None
     with executor(kind, workers=workers) as runner:
         planned = plan(frames, basis, executor=runner)
         runner.run(_warm, range(4 * runner.workers), what="load kernels")
         found: dict[str, Any] = {
             "columns": sum(planned.columns.values()), "rows": sum(s.rows for s in planned.segments),
-            "tile": max(t.nbytes for t in planned.tiles), "before": _peak(runner, lambda: None)[0],
+            "tile": max(t.nbytes for t in planned.tiles), "before": _peaks(runner, lambda: None)[0],
         }  # fmt: skip
 
-        def step(name: str, projected: int, call: Callable[[], Any], *, here: bool = False) -> Any:
-            peak, value = _peak(runner, call, here=here)
-            found[name] = {"projected": projected, "measured": peak}
+        def step(name: str, projected: int, call: Callable[[], Any]) -> Any:
+            peak, caller, value = _peaks(runner, call)
+            found[name] = {"projected": projected, "measured": peak, "caller": caller}
             return value
 
         assembling = planned.worker_bytes + runner.overhead
@@ -77,21 +91,58 @@ def measured(kind: str, orders: tuple[int, int, int], rows: int, folder: Path) -
             step(name, peak_bytes([cut], runner),
                  lambda source=source: reduce_rows(planned, names, store=source, executor=runner))  # fmt: skip
         reduced = reduce_rows(planned, names, store=kept.store, executor=runner)
-
-        def solving() -> Any:
-            return solve(whole_view(reduced), {"kind": "ridge", "alpha": 1.0})
-
-        step("solve", solve_bytes(width, cut.sizes, "ridge"), solving, here=True)
+        step("solve", solve_bytes(width, cut.sizes, runner, "ridge"),
+             lambda: solve_summaries(reduced, Ridge(1.0), FitSettings(), runner))  # fmt: skip
     return found
 
 
-def _peak(runner: Executor, call: Callable[[], Any], *, here: bool = False) -> tuple[int, Any]:
-    """The largest resident set of a worker during a call, and what it returned."""
+def from_large_store(orders: tuple[int, int, int], size: float, folder: Path) -> dict[str, Any]:
+    """Projected and measured bytes of each step with a store of some size, each worker limited."""
+    from distributed import Client, LocalCluster
+
+    basis = basis_of(orders)
+    names = [b.name for b in blocks_of(basis)]
+    width = sum(b.n_columns for b in blocks_of(basis)) + 1
+    cells = 4 if size > TOY_BYTES else 2
+    frames = [crystal(cells, 0)]
+    rows = 3 * len(frames[0]) + 7
+    frames += [crystal(cells, seed) for seed in range(1, max(2, int(size / (8 * width * rows))))]
+    settings = FitSettings({"kind": "ridge", "alpha": 1.0})
+    with (
+        LocalCluster(
+            n_workers=WORKERS, threads_per_worker=1, memory_limit=LIMIT, host="127.0.0.1", dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+        executor("dask", client=client) as runner,
+    ):  # fmt: skip
+        planned = plan(frames, basis, executor=runner)
+        cut = cut_of(planned.segments, width)
+        began = time.perf_counter()
+        assembling, _, made = _peaks(
+            runner, lambda: assemble([], basis, folder, plan=planned, executor=runner))  # fmt: skip
+        between = time.perf_counter()
+        fitting, caller, fit = _peaks(
+            runner, lambda: fit_block(frames, basis, "CN", free=("C", "N"), store=folder, settings=settings,
+                                      executor=runner))  # fmt: skip
+        return {
+            "columns": width - 1, "rows": sum(s.rows for s in planned.segments), "bytes": made.store.nbytes(),
+            "assembly": {"projected": planned.worker_bytes + runner.overhead, "measured": assembling},
+            "fit": {"projected": max(peak_bytes([cut], runner), solve_bytes(width, cut.sizes, runner, "ridge")),
+                    "measured": fitting},
+            "caller": caller, "assembly_seconds": between - began, "fit_seconds": time.perf_counter() - between,
+            "recomputed": fit.assembly.computed, "blocks": names,
+        }  # fmt: skip
+
+
+def _peaks(runner: Executor, call: Callable[[], Any]) -> tuple[int, int, Any]:
+    """The largest resident sets of a worker and of the calling process during a call, and what it returned."""
     reset_peaks()
     value = call()
-    if here or runner.name == "serial":
-        return peak_memory(), value
-    return max(p for c in psutil.Process().children(recursive=True) if (p := peak_of(c.pid)) is not None), value
+    own = peak_memory()
+    if runner.name in ("serial", "mpi"):
+        return own, own, value
+    return max(p for c in psutil.Process().children(recursive=True) if (p := peak_of(c.pid)) is not None), own, value
 
 
 def _warm(_: int) -> None:
@@ -101,14 +152,27 @@ def _warm(_: int) -> None:
 def run(options: Options) -> dict[str, Any]:
     """Every width with every executor."""
     found: dict[str, Any] = {}
+    absent: dict[str, str] = {}
     for label, rows in options.sized(ROWS, TOY).items():
         for kind in options.sized(KINDS, KINDS[:1]):
             tell(f"  {label} columns, {kind}")
             folder = options.scratch / f"{label.replace(' ', '')}-{kind}"
-            args = (kind, ORDERS[label], rows, folder)
-            found[f"{label} {kind}"] = launch("memory:measured", args, options.scratch)[0] if options.apart else (
-                measured(*args))  # fmt: skip
-    return {"cases": found}
+            args = (kind, ORDERS[label], int(rows * options.scale), folder)
+            try:
+                ranks = len(mpi_words(WORKERS)) and WORKERS if kind == "mpi" else 0
+            except RuntimeError as error:
+                absent["mpirun"] = str(error)
+                continue
+            answers = launch("memory:measured", args, options.scratch, ranks=ranks) if options.apart else (
+                [measured(*args)])  # fmt: skip
+            found[f"{kind}, {label} columns"] = _largest(answers)
+    return {"cases": found, "absent": absent}
+
+
+def _largest(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of each step what the rank says that took most."""
+    steps = {step: max((a[step] for a in answers), key=lambda own: own["measured"]) for step in STEPS}
+    return answers[0] | steps
 
 
 def markdown(record: dict[str, Any]) -> str:

@@ -15,10 +15,11 @@ from ..text.words import count_text
 if TYPE_CHECKING:
     from ..executors.base import Executor
 
-PROCESS_BYTES: Final = 195 * 2**20
-"""What a worker takes without data: 150 MiB bare, 197 MiB with all kernels loaded (``benchmarks/memory.py``)."""
+PROCESS_BYTES: Final = 205 * 2**20
+"""What a worker takes without data: 150 MiB bare, 197 MiB with all kernels loaded, about 205 MiB once it has worked
+(``benchmarks/memory.py``)."""
 
-COMPILING_BYTES: Final = 350 * 2**20
+COMPILING_BYTES: Final = 360 * 2**20
 """The same where it compiles kernels itself, whose compiler keeps what it took: 340 to 360 MiB."""
 
 _log = logging.getLogger("hiertl_dist")
@@ -65,6 +66,7 @@ def calls_at_once(
     if executor is None:
         check_resources(needed, what, workers=1, memory=memory)
         return 1
+    needed = executor.most_of(needed)  # ranks of MPI, of which some may compile kernels, are refused with one number
     wanted = executor.workers if items is None else max(1, min(executor.workers, items))
     fitting = executor.room_for(needed, process_bytes() + executor.overhead, wanted, memory)
     if fitting == 0:

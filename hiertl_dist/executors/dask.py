@@ -120,18 +120,21 @@ class DaskExecutor(PoolExecutor):
         together = share * self.workers
         return together if self._cluster is None else min(together, super().memory())
 
-    def _share(self) -> int | None:
-        """Bytes that a thread of the smallest worker may take before dask pauses its worker, or kills it."""
+    def _share(self, *, alone: bool = False) -> int | None:
+        """Bytes that a thread of the smallest worker may take before dask pauses its worker, or kills it.
+
+        ``alone``: where the others of that worker have nothing to do.
+        """
         import dask
 
         info = self._asked(lambda: self._client.scheduler_info(n_workers=-1))["workers"].values()
-        limits = [w["memory_limit"] // max(1, w["nthreads"]) for w in info if w.get("memory_limit")]
+        limits = [w["memory_limit"] // (1 if alone else max(1, w["nthreads"])) for w in info if w.get("memory_limit")]
         shares = (dask.config.get(f"distributed.worker.memory.{name}", False) for name in ("pause", "terminate"))
         return int(min(limits) * next((s for s in shares if s), 1.0)) if limits else None
 
     def room_for(self, needed: int, base: int, wanted: int, memory: int | None = None) -> int:
         """As ``Executor.room_for``; no worker may take more than dask lets it, whatever there is for all together."""
-        share = self._share()
+        share = self._share(alone=wanted == 1)
         if share is not None and needed > share:
             return 0
         own = self.memory() if memory is None else memory

@@ -227,15 +227,17 @@ class _Shipped:
     """
 
     def __init__(self, blob: bytes, tokens: tuple[Token, ...], elsewhere: bool) -> None:
-        self._blob, self._tokens, self.elsewhere = blob, tokens, elsewhere
-        self._calls: tuple[Call, ...] | None = None
+        self._blob: bytes | None = blob
+        self._tokens, self.elsewhere = tokens, elsewhere
+        self._calls: tuple[Call, ...] = ()
 
     def calls(self) -> tuple[Call, ...]:
-        calls = self._calls
-        if calls is None:  # two threads may both load; either's is good
+        blob = self._blob
+        if blob is not None:  # two threads may both load; either's is good
             require_seen(self._tokens)
-            calls = self._calls = pickle.loads(self._blob)
-        return calls
+            self._calls = pickle.loads(blob)
+            self._blob = None  # as large as what was loaded; the scheduler has its own, for workers that come later
+        return self._calls
 
 
 def _answer(name: str, which: int, packed: bytes | None, *values: Any) -> Any:

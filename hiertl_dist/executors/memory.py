@@ -117,9 +117,16 @@ class KnowsMemory:
             return 0
         return fitting(needed, base, wanted, self.memory() if memory is None else memory)
 
+    def most_of(self, size: int) -> int:
+        """The most of what each calling process says."""
+        return size
+
     def limits_text(self, memory: int | None = None) -> str:
         """For the message of what does not fit: how much there is."""
         available = self.memory() if memory is None else memory
-        own = process_limit()
+        own = self._least_limit()
         text = "" if own is None else f"; the limits of a process (ulimit) leave it {own / 2**20:.0f} MiB"
         return f"{available / 2**20:.0f} MiB available{text}"
+
+    def _least_limit(self) -> int | None:
+        return process_limit()

@@ -20,6 +20,7 @@ from hiertl_dist.executors.launch import (
     check_launcher,
     without_mpi,
 )
+from hiertl_dist.executors.memory import process_limit
 from hiertl_dist.executors.mpi_verbs import Faults, Walk, sendable, wait_until
 from hiertl_dist.executors.shares import fair_runs, fair_shares
 from hiertl_dist.executors.submitting import refuse_submitted
@@ -47,6 +48,7 @@ class MPIExecutor(Executor):
     """
 
     name: ClassVar[str] = "mpi"
+    overhead: ClassVar[int] = 20 * 2**20  # of the MPI library
 
     def __init__(self, comm: Any = None) -> None:
         try:
@@ -67,18 +69,32 @@ class MPIExecutor(Executor):
 
     def memory(self) -> int:
         """The smallest share of a rank, of what its host has to spare, times their number; alike on all ranks."""
+        return self._least_of_hosts(shared=True) * self.workers
+
+    def _least_of_hosts(self, *, shared: bool) -> int:
+        """The least bytes that a host has to spare, for each of its ranks or for one of them; alike on all ranks."""
         from mpi4py import MPI
 
         host = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
-        share = super().memory() // int(host.Get_size())
+        ranks = int(host.Get_size()) if shared else 1
         host.Free()
-        return int(min(self._comm.allgather(share))) * self.workers
+        return int(min(self._comm.allgather(super().memory() // ranks)))
 
     def room_for(self, needed: int, base: int, wanted: int, memory: int | None = None) -> int:
-        """As ``Executor.room_for``; all ranks work or none, and all come to the same."""
+        """As ``Executor.room_for``; all ranks work or none, and all come to the same. One works on one host."""
         # asked for first: all ranks have to take part, and limits of processes may differ
-        room = super().room_for(needed, base, wanted, self.memory() if memory is None else memory)
+        if memory is None:
+            memory = self._least_of_hosts(shared=False) if wanted == 1 else self.memory()
+        room = super().room_for(needed, base, wanted, memory)
         return wanted if min(self._comm.allgather(room)) >= wanted else 0
+
+    def most_of(self, size: int) -> int:
+        """As ``Executor.most_of``; all ranks come to the same."""
+        return int(max(self._comm.allgather(size)))
+
+    def _least_limit(self) -> int | None:
+        limits = self._comm.allgather(process_limit())
+        return min((own for own in limits if own is not None), default=None)
 
     def __repr__(self) -> str:
         closed = ", closed" if self._comm is None else ""

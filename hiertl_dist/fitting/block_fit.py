@@ -15,6 +15,7 @@ from ..design_matrix.fit_costs import solve_seconds
 from ..design_matrix.kept_summaries import pooled_segments
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
+from ..evaluation.kernels.scratch import forget_arrays
 from ..executors import borrowed
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, sequence_of
@@ -286,6 +287,7 @@ def _weigh_and_solve(
     item: tuple[View, Regulariser], *, weights: Mapping[str, float] | str
 ) -> tuple[LinearSolution, AutoWeights | None] | UnsafeGram:
     given, regulariser = item
+    forget_arrays()
     try:
         given = weighted(given, weights, regulariser)
         return solved_whole(given, regulariser), given.automatic

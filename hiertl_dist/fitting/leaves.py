@@ -21,6 +21,7 @@ from ..design_matrix.resources import process_bytes
 from ..design_matrix.segments import grouped_rows
 from ..evaluation.compiled_basis import compile_recipe
 from ..evaluation.frame_rows import rows_of
+from ..evaluation.kernels.scratch import forget_arrays
 from ..model.blocks import blocks_of
 from ..model.one_body import EnergyTerms, labels_above_zero
 
@@ -330,6 +331,8 @@ def reduce_leaf(segments: Sequence[Segment], *, source: RowSource, method: str =
     dict from Group to Reduced
         What each group's rows came to.
     """
+    if source.store is not None:  # rows of a pass before that made them
+        forget_arrays()
     chosen = [grouped_rows(segment) for segment in segments]
     squared = segments[0].folds is not None
     totals: dict[Group, int] = {}

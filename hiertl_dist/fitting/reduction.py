@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..algebra import Summary
 from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
-from ..design_matrix.resources import check_resources, process_bytes
+from ..design_matrix.resources import calls_at_once, process_bytes
 from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..frames.rows import Group
@@ -182,16 +182,18 @@ class Summaries(Shown, card=summaries_card):
 
 
 def solve_bytes(
-    width: int, sizes: Sequence[int], regulariser: str | None = None, by_evidence: bool = False, method: str = "rfactor"
+    width: int, sizes: Sequence[int], executor: Executor, regulariser: str | None = None, by_evidence: bool = False,
+    method: str = "rfactor",
 ) -> int:  # fmt: skip
     """Peak bytes of the worker that combines and solves, by kind of regulariser; where it is not said, the most.
 
-    ``sizes`` are the numbers of rows of its groups, ``by_evidence`` says whether weights are, ``method`` how rows were
-    reduced.
+    ``sizes`` are the numbers of rows of its groups, ``executor`` is who works, ``by_evidence`` says whether weights
+    are, ``method`` how rows were reduced.
     """
     squares = max(SOLVE_SQUARES.values()) if regulariser is None else SOLVE_SQUARES[regulariser]
     squares = EVIDENCE_SQUARES if by_evidence else squares
-    return process_bytes() + int(8 * squares * width**2) + bytes_of_summaries(sizes, width, method)
+    own = process_bytes() + executor.overhead
+    return own + int(8 * squares * width**2) + bytes_of_summaries(sizes, width, method)
 
 
 # long: its parameters are documented
@@ -270,10 +272,9 @@ def reduce_rows(
     )  # fmt: skip
     if not plan.segments:
         raise InputError(f"no rows to fit blocks {', '.join(names)} on")
-    available = executor.memory() if memory is None else memory
     sizes = list(group_sizes(plan.segments).values())
-    solving = solve_bytes(source.width, sizes, regulariser, by_evidence, method)
-    check_resources(solving, f"solve of {source.width} columns", memory=available, workers=1)
+    solving = solve_bytes(source.width, sizes, executor, regulariser, by_evidence, method)
+    calls_at_once(solving, f"solve of {source.width} columns", executor=executor, memory=memory, items=1)
     with checkpoints(checkpoint, executor) as kept:
         reduced = reduce_segments(
             plan, source, executor=executor, memory=memory, what=f"reduce {'+'.join(names)}", method=method,

@@ -13,7 +13,7 @@ from ..dataset.holding_out import equal_frames_notes
 from ..design_matrix.assembly import assemble
 from ..design_matrix.fit_costs import fit_seconds
 from ..design_matrix.planning import Need, Plan, all_needs, make_plan
-from ..design_matrix.resources import check_resources
+from ..design_matrix.resources import calls_at_once
 from ..design_matrix.store_claims import move_store_aside
 from ..design_matrix.store_places import store_folder
 from ..errors import InputError
@@ -139,7 +139,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     walls = walls_of_plan(plan, work.fits, work.frozen, options, all_at_once=all_at_once)
     needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, executor, all_at_once=all_at_once)
     idle = needs.notes_of_memory(plan, executor, job.memory)
-    check_resources(needs.solve, "solve", workers=1, memory=memory)
+    calls_at_once(needs.solve, "solve", executor=executor, memory=job.memory, items=1)
     fits = [(b, [s for s in plan.segments if s.elements in {n for n, _ in own}]) for b, own in work.fits.items()]
     lattice = block_lattice(job.basis, work.frames, frozen=work.frozen, options=options, all_at_once=all_at_once)
     widths = [sum(plan.columns[b] for b in fit) for fit in work.fits]

@@ -90,7 +90,7 @@ def needs_of_fits(
             pooled.setdefault(note, []).append(" with ".join(blocks) if not all_at_once else "all blocks at once")
         sizes = cuts[-1].sizes if cuts else ()
         kind, by_evidence = settings.regulariser["kind"], settings.weights == EVIDENCE
-        solve = max(solve, solve_bytes(width, sizes, kind, by_evidence, methods[-1]))
+        solve = max(solve, solve_bytes(width, sizes, executor, kind, by_evidence, methods[-1]))
     notes = [f"fit of {listed(fits_of)}: {note}" for note, fits_of in pooled.items()]
     labelled = frames.facts.groups(frames.facts.n_rows > 0)
     if len(labelled) > pool.MOST_SOURCES:

@@ -26,4 +26,4 @@ def test_memory_is_projected_beside_what_is_measured(benchmark, tmp_path):
     for step in benchmark.STEPS:
         assert case[step]["measured"] > 2**26
         assert case[step]["projected"] > 2**26
-    assert "| 100 serial | 78 | 440 |" in benchmark.BENCHMARK.text(record)
+    assert "| serial, 78 columns | 78 | 440 |" in benchmark.BENCHMARK.text(record)

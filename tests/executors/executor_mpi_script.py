@@ -16,7 +16,9 @@ from executors import executor_tasks as tasks
 from executors.executor_contract import Contract
 from mpi4py import MPI
 
-from hiertl_dist.executors import executor
+from hiertl_dist.design_matrix.resources import calls_at_once
+from hiertl_dist.errors import ResourceError
+from hiertl_dist.executors import executor, memory, mpi
 
 WORLD = MPI.COMM_WORLD
 
@@ -45,6 +47,21 @@ class MPIContract(Contract):
 
         assert executor.run(tasks.double, range(9), cost=cost) == list(range(0, 18, 2))
         assert executor.reduce(str, tasks.join, range(5), cost=cost) == "(((0+1)+(2+3))+4)"
+
+    def test_one_rank_that_is_short_of_memory_has_all_refused_alike(self, executor: Any, folder: Path) -> None:
+        last = WORLD.rank == WORLD.size - 1
+        most, needed = 2**31, 2**33 if last else 2**20  # as where it compiles kernels, and the others load them
+        for items in (None, 1):  # each rank works, or one
+            with pytest.raises(ResourceError) as refused:
+                calls_at_once(needed, "reduction", executor=executor, memory=most, items=items)
+            assert "8192 MiB of memory needed" in self.same_everywhere(str(refused.value))
+            assert calls_at_once(2**20, "reduction", executor=executor, memory=most, items=items) >= 1
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mpi, "process_limit", lambda: 2**19 if last else None)
+            patch.setattr(memory, "process_limit", mpi.process_limit)
+            with pytest.raises(ResourceError) as refused:
+                calls_at_once(2**20, "reduction", executor=executor, memory=most)
+        assert "(ulimit) leave it 0 MiB" in self.same_everywhere(str(refused.value))
 
     def test_messages_are_split_at_what_a_count_can_say(self, executor: Any, folder: Path) -> None:
         """Of 2 GiB and more; here from 1 kB on."""

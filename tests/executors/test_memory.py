@@ -144,4 +144,7 @@ def test_no_worker_of_dask_may_take_more_than_its_limit():
         assert two.memory() == 800 * MIB
         assert two.room_for(400 * MIB, MIB, 2) == 2
         assert two.room_for(401 * MIB, MIB, 2, memory=2**40) == 0
+        # one call may have all that its worker has, and no more, however much all workers have
+        assert two.room_for(800 * MIB, MIB, 1, memory=2**40) == 1
+        assert two.room_for(801 * MIB, MIB, 1, memory=2**40) == 0
         assert "take 400 MiB (of its memory_limit)" in two.limits_text(2**40)
