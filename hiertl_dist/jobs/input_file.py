@@ -15,8 +15,8 @@
                  in_use, wait, fsync        # see StoreUse; also of data sets and summary stores
                  checkpoint                 # folder of what a long pass that is cut goes on from; true, or false: none
     [output]     folder, units
-    [executor]   kind, workers; of a dask cluster: scheduler, tls_ca_file, tls_cert, tls_key, encrypted, worker_wait,
-                 dashboard, performance_report, resources
+    [executor]   kind, workers, scratch; of a dask cluster: scheduler, tls_ca_file, tls_cert, tls_key, encrypted,
+                 worker_wait, dashboard, performance_report, resources
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
     [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
 
@@ -126,6 +126,8 @@ class Input(Shown, card=input_card):
         Folder of checkpoints, see :meth:`checkpoint_folder`; ``True``: in that of the results; ``False``: none.
     dask : DaskOptions
         Which dask cluster works, if one does, and how it is spoken to.
+    scratch : Path or None
+        Where workers of "processes", and those of a local dask cluster, have temporary files; ``None``: TMPDIR.
     """
 
     basis: Basis
@@ -155,6 +157,7 @@ class Input(Shown, card=input_card):
     store_use: StoreUse = field(default_factory=StoreUse)
     checkpoint: Path | bool = True
     dask: DaskOptions = field(default_factory=DaskOptions)
+    scratch: Path | None = None
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -234,6 +237,7 @@ class Input(Shown, card=input_card):
         if run.get("workers", 1) < 1:
             reading.problems.add(f"executor.workers: expected at least 1, found {run['workers']}")
         dask = reading.dask(run)
+        scratch = reading.path(run["scratch"], "executor.scratch") if "scratch" in run else None
         search, summaries = reading.search()
         library = reading.library()
         # chimes_lsq's weights are ones, and whoever hands us its input gets them
@@ -272,6 +276,7 @@ class Input(Shown, card=input_card):
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
             held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use, checkpoint, dask,
+            scratch,
         )  # fmt: skip
 
     def design_store(self) -> Path:
