@@ -7,9 +7,9 @@ It must be root and have Debian's slurm-wlm and munge; "dask" also needs dask-jo
 requeued, and goes on), "array" (two tasks assemble one store, a job that depends on them fits), "dask" (dask_jobs.sh,
 workers in a job of their own), "resubmitted" (an assembly that Slurm kills at its time limit without a warning,
 submitted again), "killed" (one whose processes all get SIGKILL by scancel in its midst, submitted again), "node" (one
-whose node is lost in its midst: the daemon of the node and all processes of the job get SIGKILL; a new daemon is
-started, and Slurm requeues the job). Each must end well, and the parameters must be those of the executor "serial",
-byte for byte.
+whose node is lost in its midst: the daemon of the node and all processes of the job get SIGKILL; the node is said to be
+down, as Slurm finds by itself after five minutes, by which the job is requeued, and a new daemon is started). Each must
+end well, and the parameters must be those of the executor "serial", byte for byte.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -165,6 +166,9 @@ def node(trial: Trial) -> tuple[list[str], int]:
     for process in (daemon, *steps, *own):
         process.kill()
     daemon.wait(10)
+    name = socket.gethostname().split(".")[0]
+    # as Slurm itself does when SlurmdTimeout (300 s) is over
+    trial.call("scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=lost")
     started.append(subprocess.Popen(
         [which("slurmd"), "-D"], env={**os.environ, **trial.variables}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL, start_new_session=True,

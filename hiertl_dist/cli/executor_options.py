@@ -25,6 +25,10 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
     """Options of commands that work."""
     parser.add_argument("--executor", choices=KINDS, help="who runs the work (default: the input file's, else auto)")
     parser.add_argument("--workers", type=int, help="number of workers (default: one per core)")
+    parser.add_argument(
+        "--scratch", type=Path, metavar="FOLDER",
+        help="where workers of this machine (processes, local dask) have temporary files (default: TMPDIR)",
+    )  # fmt: skip
     add_scheduler_options(parser, "address of a running dask scheduler, such as tcp://host:8786")
     parser.add_argument(
         "--encrypted", action="store_true", default=None, help="local dask cluster: TLS with temporary certificates"
@@ -90,7 +94,10 @@ def executor_of(arguments: argparse.Namespace, job: Input | None = None) -> Exec
     workers = arguments.workers if arguments.workers is not None else (job.workers if job else None)
     if arguments.scheduler is not None:
         workers = None  # those of the input file are of the executor that it names
-    made = executor(kind, workers=workers, options=options)
+    scratch = getattr(arguments, "scratch", None)
+    if scratch is None and job is not None and options.scheduler is None:
+        scratch = job.scratch
+    made = executor(kind, workers=workers, options=options, scratch=scratch)
     for note in made.notes:
         _note(note)
     return made

@@ -88,7 +88,17 @@ def end_run(store: Path) -> None:
 
 
 def move_store_aside(place: Path) -> Path | None:
-    """Give a store another name, as ``move_aside`` does. Raises LockError where somebody is at work on it."""
+    """Give a store another name, as ``move_aside`` does. Raises LockError where somebody is at work on it.
+
+    With its lock, without which nobody begins; it goes with the folder, and who waits for it sees that.
+    """
+    if not place.is_dir():
+        return None
+    with locked(place):
+        return _moved_aside(place)
+
+
+def _moved_aside(place: Path) -> Path | None:
     if others := [signed_by(p) for p in living(place / CLAIMS, "*")]:
         listed = "; ".join(others[:3])
         raise LockError(f"{place}: it can't be renamed (--fresh) while others are at work on it: {listed}")

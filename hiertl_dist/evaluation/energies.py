@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FrameError, InputError
+from ..errors import FrameError, HiertlWarning, InputError
+from ..files.checksums import other_than_written
 from ..files.paths import require_file
 from ..frames.frame import Frame, working_on
 from ..frames.rows import select_rows
@@ -353,9 +355,29 @@ def _add_clusters(
 
 
 def read_parts(path: str | Path) -> Parameters:
-    """Parameters from a ChIMES parameter file or a solution file (``.npz``)."""
+    """Parameters from a ChIMES parameter file or a solution file (``.npz``).
+
+    Warns
+    -----
+    HiertlWarning
+        The file is not the one that the run wrote whose results are in its folder.
+    """
     path = require_file(path, "model")
-    return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
+    if path.suffix == ".npz":
+        return read_solution(path).parameters
+    _say_if_other(path)
+    return Model.read(path).parameters
+
+
+def read_solution(path: Path) -> Solution:
+    """A solution file. Warns as :func:`read_parts` does."""
+    _say_if_other(path)
+    return Solution.load(path)
+
+
+def _say_if_other(path: Path) -> None:
+    if text := other_than_written(path):
+        warnings.warn(text, HiertlWarning, stacklevel=3)
 
 
 def predicted_rows(model: Model, frame: Frame, policy: InnerPolicy) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from hiertl_dist.errors import HiertlWarning, InputError
@@ -53,7 +54,7 @@ KINDS: Final[tuple[str, ...]] = get_args(Kind)
 # long: its parameters are documented
 def executor(
     kind: Kind | str = "auto", *, workers: int | None = None, client: Any = None, comm: Any = None,
-    options: DaskOptions | None = None,
+    options: DaskOptions | None = None, scratch: str | Path | None = None,
 ) -> Executor:  # fmt: skip
     """The executor of a kind; close it, or use it as a context manager.
 
@@ -71,6 +72,10 @@ def executor(
         Whose ranks do the work, for "mpi"; default: all of them.
     options : DaskOptions, optional
         For "dask": a scheduler's address, TLS, how long workers are waited for, dashboard and report, placement.
+    scratch : str or Path, optional
+        Folder on a disk of each machine for temporary files: values that workers of "processes" hand on, and what
+        workers of a local dask cluster spill; default: TMPDIR. "serial" and "mpi" write none, and say so. What others
+        must read or what is to last, such as checkpoints, is never there.
 
     Returns
     -------
@@ -112,12 +117,18 @@ def executor(
         raise InputError(f"an MPI communicator is of no use to the executor {kind!r}")
     if options.given and kind != "dask":
         raise InputError(f"{options.given[0]}: of a dask cluster, and of no use to the executor {kind!r}")
+    if scratch is not None and kind in ("serial", "mpi") and launched_first():
+        writes = "messages, not files, go from rank to rank" if kind == "mpi" else "nothing is handed on"
+        warnings.warn(
+            f"scratch = {str(scratch)!r} is of no use to the executor {kind!r} and is ignored: {writes}", HiertlWarning,
+            stacklevel=2,
+        )  # fmt: skip
     if kind == "serial":
         return _alone(workers)
     if kind == "processes":
-        return ProcessesExecutor(workers)
+        return ProcessesExecutor(workers, scratch)
     if kind == "dask":
-        return DaskExecutor(client, workers, options)
+        return DaskExecutor(client, workers, options, scratch)
     if kind == "mpi":
         return _sized(MPIExecutor(comm), workers)
     raise InputError(f"there is no executor {kind!r}: choose from {', '.join(KINDS)}")

@@ -31,6 +31,7 @@ from hiertl_dist.executors.dask_options import (
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.memory import fitting
 from hiertl_dist.executors.pool import Crew, PoolExecutor
+from hiertl_dist.executors.scratch import scratch_place
 from hiertl_dist.executors.shared_folders import Token, leave_token, refusal, unseen
 from hiertl_dist.executors.stopping import deaf_to_signals, starting_deaf
 from hiertl_dist.text.display import cut, listed
@@ -69,7 +70,11 @@ class DaskExecutor(PoolExecutor):
     name: ClassVar[str] = "dask"
     overhead: ClassVar[int] = 40 * 2**20  # 22 MiB are dask's; memory that is let go stays where it is for a while
 
-    def __init__(self, client: Any = None, workers: int | None = None, options: DaskOptions | None = None) -> None:
+    def __init__(
+        self, client: Any = None, workers: int | None = None, options: DaskOptions | None = None,
+        scratch: str | Path | None = None,
+    ) -> None:  # fmt: skip
+        self._scratch = None if scratch is None else scratch_place(scratch)
         self._options = DaskOptions() if options is None else options
         if workers is not None and (client is not None or self._options.scheduler is not None):
             raise InputError("workers is for a local cluster: that of a client has the workers that it has")
@@ -83,6 +88,12 @@ class DaskExecutor(PoolExecutor):
         self._names: set[str] = set()
         if client is None:
             self._find_client()
+        if scratch is not None and self._cluster is None:
+            self.close()
+            raise InputError(
+                "scratch: of a local cluster; the workers of one that is there have the folder that they were started "
+                "with (dask worker --local-directory)"
+            )
         if self._client.asynchronous:
             raise InputError("the dask client is asynchronous: make one with asynchronous=False")
         self._report: Any = None
@@ -100,7 +111,7 @@ class DaskExecutor(PoolExecutor):
                 raise InputError(f"{own_wanted[0]}: of a local cluster, but a dask client is current, {current!r}")
             self._client = current
         else:
-            self._cluster, self._client = _own_cluster(self._workers, self._options)
+            self._cluster, self._client = _own_cluster(self._workers, self._options, self._scratch)
             self._own_client = True
 
     @property
@@ -272,7 +283,7 @@ QUIET: Final = {
 """Settings of a cluster of our own."""
 
 
-def _own_cluster(workers: int, options: DaskOptions) -> tuple[Any, Any]:
+def _own_cluster(workers: int, options: DaskOptions, scratch: Path | None) -> tuple[Any, Any]:
     import dask
     from distributed import Client, LocalCluster, WorkerPlugin
     from distributed.system import MEMORY_LIMIT
@@ -293,6 +304,8 @@ def _own_cluster(workers: int, options: DaskOptions) -> tuple[Any, Any]:
                 host="127.0.0.1",
                 dashboard_address=dashboard,
                 security=security,
+                # what it spills; dask removes what killed workers left there
+                local_directory=None if scratch is None else str(scratch),
                 # dask's own choice is the share of the worker's cores, and to kill a worker that has more than that
                 memory_limit=MEMORY_LIMIT // workers,
                 # without it a second cluster warns that port 8787 is taken, dashboard or none

@@ -9,7 +9,6 @@ import functools
 import os
 import pickle
 import signal
-import tempfile
 import threading
 import uuid
 from concurrent import futures
@@ -23,6 +22,7 @@ from hiertl_dist.executors.base import Fault, attempt, cores, fault_of, pack
 from hiertl_dist.executors.batches import Call
 from hiertl_dist.executors.guard import message, require_main_guard, unguarded
 from hiertl_dist.executors.pool import Crew, Done, Job, PoolExecutor
+from hiertl_dist.executors.scratch import ScratchFolder, scratch_place
 from hiertl_dist.executors.stopping import deaf_to_signals, starting_deaf
 
 _DIED = "the process died (killed from outside, out of memory, a crash in compiled code)"
@@ -33,7 +33,8 @@ class ProcessesExecutor(PoolExecutor):
 
     As many calls are in flight as there are workers. The functions are pickled once, to a file that each
     worker reads once and remembers until the next verb; values of a reduction go from worker to worker
-    through files too. The files are in the directory for temporary files (TMPDIR) and go when the verb ends.
+    through files too. The files are in ``scratch``, by default the directory for temporary files (TMPDIR), and go when
+    the verb ends; those of a process that was killed, with the next verb of another that has the same directory.
     A worker that dies fails the item that it had, no other; it is replaced by the next call that needs it.
     Ctrl-C at a terminal reaches the workers too, which then stop at once. Raises LaunchError where the script that is
     run has no such guard.
@@ -41,8 +42,9 @@ class ProcessesExecutor(PoolExecutor):
 
     name: ClassVar[str] = "processes"
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, scratch: str | Path | None = None) -> None:
         super().__init__(cores() if workers is None else workers)
+        self._scratch = scratch_place(scratch)
         require_main_guard()
         # pools of one, not one pool of many: a pool with a dead worker kills its other workers, and can't say
         # whose item it was
@@ -62,19 +64,19 @@ class ProcessesExecutor(PoolExecutor):
             self._idle.pop().shutdown()
 
     def _crew(self, calls: tuple[Call, ...], *, keep: bool) -> Crew:
-        return _ProcessCrew(self._idle, self._crews, self.workers, calls, keep)
+        return _ProcessCrew(self._idle, self._crews, self.workers, calls, keep, self._scratch)
 
 
 class _ProcessCrew(Crew):
     def __init__(
         self, idle: list[futures.ProcessPoolExecutor], crews: list[_ProcessCrew], workers: int,
-        calls: tuple[Call, ...], keep: bool,
+        calls: tuple[Call, ...], keep: bool, scratch: Path,
     ) -> None:  # fmt: skip
         self._idle, self._crews, self._workers, self._keep = idle, crews, workers, keep
         self._flying: dict[futures.Future[Any], tuple[Job, futures.ProcessPoolExecutor]] = {}
         packed = pack(calls)  # before there is anything to clean up, should it fail
-        self._folder = tempfile.TemporaryDirectory(prefix="hiertl-")
-        self._calls = Path(self._folder.name) / f"calls-{uuid.uuid4().hex}"
+        self._folder = ScratchFolder(scratch)
+        self._calls = self._folder.path / f"calls-{uuid.uuid4().hex}"
         self._calls.write_bytes(packed)
         crews.append(self)
 
@@ -85,7 +87,7 @@ class _ProcessCrew(Crew):
         return max(1, each + (crews.index(self) < left))
 
     def start(self, job: Job) -> None:
-        keep_in = self._folder.name if self._keep else None
+        keep_in = str(self._folder.path) if self._keep else None
         work = functools.partial(_answer, str(self._calls), job.call, job.args, keep_in)
         with starting_deaf():
             try:
@@ -129,7 +131,7 @@ class _ProcessCrew(Crew):
             pool.shutdown(cancel_futures=True)
         self._flying.clear()
         self._crews.remove(self)
-        self._folder.cleanup()
+        self._folder.remove()
 
 
 def _pool_of_one() -> futures.ProcessPoolExecutor:

@@ -45,6 +45,9 @@ def _started(pid: int) -> float:
     return float(psutil.Process(pid).create_time())
 
 
+LOOKS: Final = 5
+SECONDS_BETWEEN_LOOKS: Final = 0.02
+
 NOBODY: Final = "another process, which has not said who it is"
 
 
@@ -140,7 +143,8 @@ def is_claimed(path: Path) -> bool:
     except OSError:
         return False
     try:
-        return not try_lock(descriptor) and is_open_there(path, descriptor)
+        # shared, so that two that look at a dead process's file do not take one another for a living one
+        return not try_lock(descriptor, shared=True) and is_open_there(path, descriptor)
     finally:
         os.close(descriptor)
 
@@ -155,18 +159,30 @@ def _opened(path: Path) -> int:
 def living(folder: Path, pattern: str) -> Iterator[Path]:
     """The files of a folder that living processes have claimed; those of dead ones are removed."""
     for path in sorted(folder.glob(pattern)):
-        if is_claimed(path):
+        if _stays_claimed(path):
             yield path
         elif (claim := take_claim(path)) is not None:
             claim.let_go()
 
 
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed; ``False`` where another has it. Raises OSError where there are no locks."""
+def _stays_claimed(path: Path) -> bool:
+    """Whether a file is claimed at each of some looks: another process that removes it has it for a moment, too."""
+    for _ in range(LOOKS):
+        if not is_claimed(path):
+            return False
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    return True
+
+
+def try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open file until it is closed; ``False`` where another has it. Raises OSError where there are no locks.
+
+    ``shared``: others may lock it so at the same time, but nobody alone.
+    """
     if fcntl is None:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

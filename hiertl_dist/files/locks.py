@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock, Timeout
 
 from ..errors import LockError
-from .claims import NOBODY, signature, signed_by
+from .claims import NOBODY, is_open_there, signature, signed_by
 from .store_use import store_use
 from .write_errors import write_errors
 
@@ -82,6 +82,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _acquire(lock: Any, folder: Path) -> None:
+    """Lock the file that has the name: what was waited for may be that of a folder that has another name by now."""
+    _acquire_one(lock, folder)
+    while not is_open_there(folder / LOCK, lock._context.lock_file_fd):
+        lock.release()
+        _acquire_one(lock, folder)
+
+
+def _acquire_one(lock: Any, folder: Path) -> None:
     try:
         lock.acquire(timeout=0)
         return

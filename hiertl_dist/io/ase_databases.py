@@ -6,7 +6,10 @@ them with that package.
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -101,8 +104,53 @@ def _lmdb_rows(path: Path) -> Iterator[Any]:
     found = path.stat().st_size
     if found < needed:
         raise FrameError(f"{path}: expected {needed} bytes, found {found}: the file is cut")
+    _require_readable(path)
     with LMDBDatabase(str(path), use_lock_file=False, serial=True, readonly=True) as database:
         yield from database.select()
+
+
+_READ_THROUGH: Final = """
+import sys, lmdb
+with lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False) as environment:
+    with environment.begin(buffers=True) as transaction:
+        rows, seen = environment.stat()["entries"], 0
+        for key, value in transaction.cursor():
+            bytes(key), value[:1], value[-1:]
+            seen += 1
+            if seen > rows:
+                break
+        if seen != rows:
+            sys.exit(f"its tree has {'more' if seen > rows else seen} rows of {rows}")
+"""
+"""Goes through all pages and to the end of each value."""
+
+
+def _require_readable(path: Path) -> None:
+    """Have another process go through the file: liblmdb follows what it says of pages, and ends who reads a wrong one.
+
+    Raises
+    ------
+    FrameError
+        That process was ended by a signal (SIGBUS, SIGSEGV), or says what is wrong.
+    """
+    with path.open("rb"):  # else what is wrong is that it can't be read
+        pass
+    ended = subprocess.run(
+        [sys.executable, "-c", _READ_THROUGH, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if ended.returncode == 0:
+        return
+    if ended.returncode < 0:
+        number = -ended.returncode
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        reason = f"a process that went through it was ended by {name}"
+    else:
+        reason = (ended.stderr.strip().splitlines() or ["no reason is given"])[-1]
+    raise FrameError(
+        f"{path}: expected a whole LMDB file, found pages that can't be followed ({reason}): the file is damaged; "
+        "copy it again from where it came from"
+    )
 
 
 def need_lmdb(path: Path) -> None:

@@ -109,7 +109,7 @@ class Reading:
 
     def dask(self, run: Mapping[str, Any]) -> DaskOptions:
         """What of ``[executor]`` is of a dask cluster."""
-        given = {key: value for key, value in run.items() if key not in ("kind", "workers")}
+        given = {key: value for key, value in run.items() if key not in ("kind", "workers", "scratch")}
         for key in ("tls_ca_file", "tls_cert", "tls_key", "performance_report"):
             if key in given:
                 given[key] = self.path(given[key], f"executor.{key}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import InputError
 from ..evaluation.energies import Model
 from ..executors.ask import ask
+from ..files.checksums import RESULTS_SUMS, note_checksums
 from ..files.json_files import write_json
 from ..files.paths import move_to_earlier, replacing
 from ..fitting.block_order import blocks_in
@@ -69,7 +70,8 @@ TOGETHER: Final = "all_at_once"
 """Name of the solution of a fit of all blocks at once."""
 
 FIXED: Final = (
-    MODEL, REPORT, SEARCH, RUN, PAGE, *NAMES, *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)),
+    MODEL, REPORT, SEARCH, RUN, PAGE, RESULTS_SUMS, *NAMES,
+    *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)),
 )  # fmt: skip
 """Names of all files of results but those of solutions, see :func:`solution_files`."""
 
@@ -93,7 +95,8 @@ class Results:
     """The folder of a run's results.
 
     Before the first file is written all that earlier runs left there is moved to a folder ``earlier_1`` (2, 3, …) in
-    it: nothing is lost, and no file of another run stands beside those of this one.
+    it: nothing is lost, and no file of another run stands beside those of this one. Their SHA-256 are in
+    ``results.sha256``, by which a file that is put in the place of one of them is noticed when it is read.
 
     Parameters
     ----------
@@ -160,6 +163,10 @@ class Results:
         kept = self._named | self._written
         _make_room(self._executor, partial(_in_the_way, whole, files, kept), self._tell)
         write_outputs(self._executor, writers)
+        if files:
+            noting = partial(note_checksums, self.folder, files)
+            self._executor.once(noting, what=f"write {self.folder / RESULTS_SUMS}")
+            self._written.add((self.folder / RESULTS_SUMS).resolve())
         self._written |= {p.resolve() for p in files}
         return tuple(files)
 

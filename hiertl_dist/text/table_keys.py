@@ -52,6 +52,7 @@ OUTPUT: Final = {"folder": TEXT, "units": TEXT, "covariance": SWITCH}
 EXECUTOR: Final = {
     "kind": TEXT, "workers": INTEGER, "scheduler": TEXT, "tls_ca_file": TEXT, "tls_cert": TEXT, "tls_key": TEXT,
     "encrypted": SWITCH, "worker_wait": NUMBER, "dashboard": SWITCH, "performance_report": TEXT, "resources": TABLE,
+    "scratch": TEXT,
 }  # fmt: skip
 LIBRARY: Final = {
     "path": TEXT, "theory": LABEL, "energy_reference": LABEL, "versions": TABLE, "update": TEXTS, "accept": TABLE,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -71,11 +73,11 @@ def test_a_file_that_is_removed_while_it_is_claimed_is_claimed_anew(tmp_path, mo
     lock, path = claims.try_lock, tmp_path / "claim"
     trials = []
 
-    def late(descriptor):
+    def late(descriptor, **how):
         trials.append(descriptor)
         if len(trials) == 1:
             path.unlink()
-        return lock(descriptor)
+        return lock(descriptor, **how)
 
     monkeypatch.setattr(claims, "try_lock", late)
     claim = take_claim(path)
@@ -129,3 +131,15 @@ def test_without_locks_nothing_of_others_is_removed(tmp_path, monkeypatch):
         stream.write(b"x")
     assert (remove_partials(tmp_path), (tmp_path / "file").read_bytes()) == (0, b"x")
     assert time.monotonic() - begin < 1
+
+
+def test_who_looks_or_removes_what_the_dead_have_left_is_not_taken_for_one_that_is_at_work(tmp_path):
+    path = tmp_path / "claim"
+    path.write_text("of a process that died")
+    descriptor = os.open(path, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)  # another process looks at this moment
+    assert not is_claimed(path)
+    os.close(descriptor)
+    removing = take_claim(path)
+    threading.Timer(claims.SECONDS_BETWEEN_LOOKS, removing.let_go).start()
+    assert list(living(tmp_path, "claim")) == []

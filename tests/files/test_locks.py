@@ -49,6 +49,28 @@ def held(tmp_path):
         process.kill()
 
 
+def test_who_waits_for_a_folder_that_gets_another_name_waits_for_the_new_one(tmp_path):
+    """The store that is renamed while somebody waits for it is not what that one then works on."""
+    folder, inside = tmp_path / "store", []
+    folder.mkdir()
+
+    def work():
+        with locked(folder):
+            inside.append((folder / "new").exists())
+
+    with locked(folder):
+        waiting = threading.Thread(target=work)
+        waiting.start()
+        time.sleep(0.1)
+        folder.rename(tmp_path / "store.old")
+        folder.mkdir()
+        with locked(folder):
+            (folder / "new").touch()
+            assert inside == []
+    waiting.join(20)
+    assert inside == [True]
+
+
 def test_the_lock_is_of_one_at_a_time(tmp_path):
     inside, most = [], []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import sqlite3
 import sys
 import warnings
@@ -481,12 +482,23 @@ def test_lmdb_as_fairchem_wrote_it_at_first(lmdb):
     alike(read_frames(path), made)
 
 
-def test_damaged_lmdb(lmdb):
+def test_damaged_lmdb(lmdb, monkeypatch):
     path, _ = lmdb
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(FrameError, match=r"a.aselmdb: expected \d+ bytes, found \d+: the file is cut"):
         read_frames(path)
+    # a value that is said to go on for 128 MB beyond the end
+    away = bytearray(whole)
+    for match in re.finditer(b"nextid", whole):
+        away[match.start() - 8 : match.start() - 4] = (2**27).to_bytes(4, "little")
+    path.write_bytes(away)
+    with pytest.raises(FrameError, match=r"a.aselmdb: expected a whole LMDB file, found pages that can't be fo"):
+        read_frames(path)
+    with monkeypatch.context() as patch:  # as liblmdb ends it where other bytes are wrong
+        patch.setattr(ase_databases, "_READ_THROUGH", "import os, signal; os.kill(os.getpid(), signal.SIGBUS)")
+        with pytest.raises(FrameError, match=r"a.aselmdb: .* pages .* \(a process .* was ended by SIGBUS\)"):
+            read_frames(path)
     path.write_bytes(whole[:100])
     with pytest.raises(FrameError, match=r"a.aselmdb, frame 1: ASE can't read it"):
         read_frames(path)

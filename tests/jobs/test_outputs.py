@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ def run(*words):
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli.main([str(w) for w in words])
     return code, out.getvalue(), err.getvalue()
+
+
+OTHER = "it is not the file that the run wrote whose results are in this folder (expected SHA-256"
+TOLD = pytest.mark.filterwarnings("always::hiertl_dist.errors.HiertlWarning")
 
 
 def done(*words):
@@ -80,7 +85,8 @@ def test_a_second_fit_moves_all_of_the_first_and_nothing_of_others(folder):
     assert content(results / "earlier_1") == before
     left = content(results)
     assert set(left) == {
-        "C.covariance.npz", "C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "run.json", *foreign,
+        "C.covariance.npz", "C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "results.sha256",
+        "run.json", *foreign,
     }  # fmt: skip
     assert {n: left[n] for n in foreign} == foreign
     assert (results / "search" / "kept.json").exists()
@@ -113,7 +119,7 @@ def test_a_fit_that_fails_halfway_and_is_run_again_loses_nothing(folder):
     fit = {"blocks": {"N": {"method": "gram", "weights": {"force": 0.0, "stress": 0.0}}}}
     assert run("fit", write_job(folder, fit=fit))[0] == 2
     half = content(results)
-    assert set(half) == {"C.covariance.npz", "C.params.txt", "C.solution.npz"}
+    assert set(half) == {"C.covariance.npz", "C.params.txt", "C.solution.npz", "results.sha256"}
     assert content(results / "earlier_1") == before
     done("fit", write_job(folder))
     assert content(results / "earlier_2") == half
@@ -137,6 +143,7 @@ def test_frozen_files_in_the_results_stay_and_are_found_again(folder):
     assert "C.solution.npz" not in left
 
 
+@TOLD
 @pytest.mark.parametrize("verb", ["fit", "search"])
 def test_a_run_that_would_write_over_a_file_that_its_input_names_is_refused_before_it_begins(folder, verb):
     results = folder / RESULTS
@@ -145,18 +152,46 @@ def test_a_run_that_would_write_over_a_file_that_its_input_names_is_refused_befo
     path = write_job(folder, frozen={"files": [f"{RESULTS}/../{RESULTS}/model.params.txt"]}, search=SEARCH)
     code, _, err = run(verb, path)
     assert code == 2
+    assert OTHER in err
     assert "model.params.txt: the input names this file, and the run would write its results over it" in err
     assert content(results) == before
     assert not list(results.glob("earlier_*"))
 
 
+@TOLD
 def test_a_fit_all_at_once_may_stand_on_a_merged_model_that_it_does_not_write(folder):
     results = folder / RESULTS
     Model.read(results / "C.params.txt").write(results / "model.params.txt")
     path = write_job(folder, frozen={"files": [f"{RESULTS}/model.params.txt"]})
     before = (results / "model.params.txt").read_bytes()
-    done("fit", path, "--all-at-once")
+    code, _, err = run("fit", path, "--all-at-once")
+    assert code == 0
+    assert OTHER in err
     assert (results / "model.params.txt").read_bytes() == before
+
+
+@TOLD
+def test_a_whole_file_of_another_run_in_the_place_of_one_of_this_is_noticed(folder):
+    """Each by itself is good; checksums of the folder tell."""
+    results = folder / RESULTS
+    listed = {line.split("  ")[1] for line in (results / "results.sha256").read_text().splitlines()}
+    assert listed == set(content(results)) - {"results.sha256"}
+    assert subprocess.run(["sha256sum", "-c", "--quiet", "results.sha256"], cwd=results, check=True).returncode == 0
+    model = results / "model.params.txt"
+    parts = [results / name for name in ("C.params.txt", "N.solution.npz", "CN.params.txt")]
+    merge = ("merge", *parts, "-o", folder / "merged.txt", "--overwrite")
+    evaluate = ("evaluate", model, "--frames", folder / "data.extxyz")
+    assert OTHER not in run(*merge)[2] + run(*evaluate)[2]
+    (folder / "other").mkdir()
+    done("fit", write_job(folder / "other", fit={"weights": {"force": 1.0, "energy": 0.25}}))
+    for name in ("C.params.txt", "N.solution.npz"):
+        shutil.copy(folder / "other" / RESULTS / name, results / name)
+    err = run(*merge)[2]
+    assert [f"{name}: {OTHER}" in err for name in ("C.params.txt", "N.solution.npz", "CN.params.txt")] == [1, 1, 0]
+    model.write_text(f"# edited\n{model.read_text()}")
+    assert OTHER in run(*evaluate)[2]
+    (results / "results.sha256").write_bytes(b"\xff\n" * 9)
+    assert OTHER not in run(*evaluate)[2]
 
 
 def test_a_search_moves_the_results_of_a_fit_and_goes_on_from_its_own_work(folder):
