@@ -14,15 +14,9 @@
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
                  in_use, wait, fsync        # see StoreUse; also of data sets and summary stores
                  checkpoint                 # folder of what a long pass that is cut goes on from; true, or false: none
-<<<<<<< HEAD
     [output]     folder, units; covariance    # false: fits write no files of what they leave open
-    [executor]   kind, workers; of a dask cluster: scheduler, tls_ca_file, tls_cert, tls_key, encrypted, worker_wait,
-                 dashboard, performance_report, resources
-=======
-    [output]     folder, units
     [executor]   kind, workers, scratch; of a dask cluster: scheduler, tls_ca_file, tls_cert, tls_key, encrypted,
                  worker_wait, dashboard, performance_report, resources
->>>>>>> wf
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
     [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
 
@@ -132,13 +126,10 @@ class Input(Shown, card=input_card):
         Folder of checkpoints, see :meth:`checkpoint_folder`; ``True``: in that of the results; ``False``: none.
     dask : DaskOptions
         Which dask cluster works, if one does, and how it is spoken to.
-<<<<<<< HEAD
     covariance : bool
         Whether fits write what they leave open in the coefficients (``CN.covariance.npz``), for predicted errors.
-=======
     scratch : Path or None
         Where workers of "processes", and those of a local dask cluster, have temporary files; ``None``: TMPDIR.
->>>>>>> wf
     """
 
     basis: Basis
@@ -168,11 +159,8 @@ class Input(Shown, card=input_card):
     store_use: StoreUse = field(default_factory=StoreUse)
     checkpoint: Path | bool = True
     dask: DaskOptions = field(default_factory=DaskOptions)
-<<<<<<< HEAD
     covariance: bool = True
-=======
     scratch: Path | None = None
->>>>>>> wf
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -291,11 +279,7 @@ class Input(Shown, card=input_card):
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
             held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use, checkpoint, dask,
-<<<<<<< HEAD
-            output.get("covariance", True),
-=======
-            scratch,
->>>>>>> wf
+            output.get("covariance", True), scratch,
         )  # fmt: skip
 
     def design_store(self) -> Path:
