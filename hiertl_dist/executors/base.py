@@ -14,8 +14,8 @@ import re
 import sys
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -206,7 +206,6 @@ class Executor(KnowsMemory, ABC):
         if workers < 1:
             raise InputError(f"workers: expected at least 1, found {workers}")
         self._workers = workers
-        self._most: int | None = None
 
     @property
     def workers(self) -> int:
@@ -352,22 +351,6 @@ class Executor(KnowsMemory, ABC):
         folder = local_path(path, what).absolute()
         remove_dead_tokens(folder)  # of a dask client before, whatever works now
         return folder
-
-    def waiting(self, n: int) -> int:
-        """How many values of a reduction of n items a worker may have, at most, besides that which it makes.
-
-        Those of the left subtrees of the tree, which wait for the right ones.
-        """
-        return max(1, n).bit_length() - 1
-
-    @contextmanager
-    def at_most(self, calls: int) -> Iterator[None]:
-        """Make no more than so many calls at a time meanwhile, as :meth:`room_for` allows."""
-        before, self._most = self._most, calls
-        try:
-            yield
-        finally:
-            self._most = before
 
     def watch(self, items: Iterable[Any], what: str, number: Call | None = None) -> Generator[Any, None, None]:
         """The items one by one, under a progress bar as the verbs show it; each counts as ``number(item)``, or 1."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -90,6 +91,8 @@ class KnowsMemory:
     overhead: ClassVar[int] = 0
     """Bytes that a worker takes besides what the same work takes in any process."""
 
+    _most: int | None = None
+
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
         return available_memory()
@@ -130,3 +133,19 @@ class KnowsMemory:
 
     def _least_limit(self) -> int | None:
         return process_limit()
+
+    def waiting(self, n: int) -> int:
+        """How many values of a reduction of n items a worker may have, at most, besides that which it makes.
+
+        Those of the left subtrees of the tree, which wait for the right ones.
+        """
+        return max(1, n).bit_length() - 1
+
+    @contextmanager
+    def at_most(self, calls: int) -> Iterator[None]:
+        """Make no more than so many calls at a time meanwhile, as :meth:`room_for` allows."""
+        before, self._most = self._most, calls
+        try:
+            yield
+        finally:
+            self._most = before

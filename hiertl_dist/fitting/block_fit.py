@@ -192,13 +192,18 @@ def fit_block(
         replace(given, notes=(*notes, *given.notes)), linear, as_regulariser(settings.regulariser), penalty=penalty,
         name=block, frames=fitted, frozen=frozen,
     )  # fmt: skip
-    ways = dict(solution.parameters.without_data)
-    if given.prior.mean == MIXED:  # what no frame has stays at the mean
-        ways |= {n: MIXED for n, (_, met) in counts.items() if not met and len(set(split_symbols(n))) > 1}
-    solution = replace(solution, parameters=replace(solution.parameters, fitted_on=counts, without_data=ways))
     return BlockFit(
-        solution, plan, given.summaries, assembly, energies_of(given, linear)[1], given, _energy_atoms(fitted)
-    )
+        _with_counts(solution, counts, given.prior.mean == MIXED), plan, given.summaries, assembly,
+        energies_of(given, linear)[1], given, _energy_atoms(fitted),
+    )  # fmt: skip
+
+
+def _with_counts(solution: Solution, counts: Mapping[str, tuple[int, int]], mixed: bool) -> Solution:
+    """A solution that says what it was fitted on; with a mixed mean, types that no frame has stay at it."""
+    ways = dict(solution.parameters.without_data)
+    if mixed:
+        ways |= {n: MIXED for n, (_, met) in counts.items() if not met and len(set(split_symbols(n))) > 1}
+    return replace(solution, parameters=replace(solution.parameters, fitted_on=counts, without_data=ways))
 
 
 def _energy_atoms(frames: FrameSequence) -> float:
@@ -271,7 +276,7 @@ def solve_summaries(
     answer = executor.run(
         task, [(given, regulariser)], label=_regulariser_of, what=f"solve {'+'.join(summaries.blocks)}",
         cost=lambda _: solve_seconds(width),
-        nbytes=solve_bytes(width, sizes, settings.regulariser["kind"], settings.weights == EVIDENCE),
+        nbytes=solve_bytes(width, sizes, executor, settings.regulariser["kind"], settings.weights == EVIDENCE),
     )[0]  # fmt: skip
     if isinstance(answer, UnsafeGram):
         raise answer
