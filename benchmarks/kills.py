@@ -198,11 +198,11 @@ def case_of(seed: int, number: int, executors: Sequence[str]) -> Case:
 
 
 def digests(place: Path) -> dict[str, str]:
-    """By name, a digest of each file of a case's folder, but for locks and results of runs before."""
+    """By name, a digest of each file of a case's folder, but for locks, records of runs, and results of runs before."""
     made: dict[str, str] = {}
     for path in sorted(p for p in place.rglob("*") if not p.is_dir()):
         name = str(path.relative_to(place))
-        if path.name == ".lock" or "/earlier_" in name or name.startswith(("input.toml", OF_ITS_OWN[1])):
+        if path.name in (".lock", "run.json") or "/earlier_" in name or name.startswith(("input.toml", OF_ITS_OWN[1])):
             continue
         content = _without_own(path.name.removesuffix(".copy"), path.read_bytes())
         made[name] = hashlib.sha256(content).hexdigest()

@@ -11,9 +11,10 @@ from ..evaluation.cluster_counts import MOST_COUNTED
 from ..evaluation.coverage import LONG_TOLERANCE
 from ..fitting.mean_model import NAN, QUANTITIES, judgement_text
 from ..jobs.report import FORCE_UNITS, unit_of
-from ..text.display import number_text
+from ..text.display import listed, number_text
 from ..text.words import count_text
 from . import drawings
+from .html_page import MOST_ROWS
 from .model_sections import file_name
 from .pieces import Figure, Section, Table, Text
 
@@ -56,8 +57,12 @@ def error_section(findings: Findings, *, draw: bool) -> Section:
         if not rows:
             pieces.append(Text(f"no frame that was evaluated has labels of the kind {kind}", "absent"))
             continue
+        caption = f"Errors of {kind}, {unit}."
+        if len(rows) > MOST_ROWS:
+            rows.sort(key=lambda row: -row[7])
+            caption += " The largest first."
         marked = frozenset(i for i, row in enumerate(rows) if row[-1] == "yes")
-        pieces.append(Table(f"errors_{kind}", f"Errors of {kind}, {unit}.", ERRORS_HEADER, rows, marked))
+        pieces.append(Table(f"errors_{kind}", caption, ERRORS_HEADER, rows, marked))
     for model, of in findings.sets:
         name, groups = f"{model}, {of}", findings.errors_by(model, of, "group")
         text = judgement_text({name: findings.errors_by(model, of, "composition", "all")}, {name: groups})
@@ -192,7 +197,12 @@ def coverage_section(findings: Findings) -> Section:
             f"counted in about {MOST_COUNTED} frames where there are more, and scaled. A dash: not known."
         )
         pieces.append(Table("types", caption, titles, types, marked))
-        pieces += [Text(f"{r[0]}: {r[1]}, which frames have: {r[-1]}", "warning") for r in types if r[-1]]
+        for model in findings.types:
+            if odd := [f"{r[1]} ({r[-1]})" for r in types if r[-1] and r[0] == model]:
+                count = count_text(len(odd), "type")
+                pieces.append(
+                    Text(f"{model}: frames have clusters of {count} without data: {listed(odd, 30)}", "warning")
+                )
     else:
         pieces.append(Text(f"how often each type of cluster was fitted on: {NO_FIGURES}", "absent"))
     return Section("coverage", "Coverage", tuple(pieces))

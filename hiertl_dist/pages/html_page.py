@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 LONG: Final = 24
 """Rows from which on a table scrolls."""
 
+MOST_ROWS: Final = 2000
+"""Of a table on the page; files of tables have all."""
+
 WORD: Final = 26
 """Letters of a cell that is not broken into lines."""
 
@@ -54,7 +57,7 @@ thead th { background: var(--soft); position: sticky; top: 0; border-bottom: 2px
   vertical-align: bottom; }
 td.number, th.number { text-align: right; }
 td.number, td.word { white-space: nowrap; }
-td.text { overflow-wrap: break-word; min-width: 10rem; max-width: 34rem; }
+td.text { overflow-wrap: break-word; min-width: 13rem; max-width: 34rem; }
 tr.marked td { background: #fff6d6; font-weight: 600; }
 table.sorts thead th { cursor: pointer; }
 th button { all: unset; cursor: pointer; color: #5b6876; }
@@ -173,9 +176,11 @@ def _table(table: Table) -> str:
     )
     rows = "".join(
         f'<tr class="marked">{_cells(row, kinds)}</tr>\n' if i in table.marked else f"<tr>{_cells(row, kinds)}</tr>\n"
-        for i, row in enumerate(table.rows)
+        for i, row in enumerate(table.rows[:MOST_ROWS])
     )
-    caption = escape(table.caption)
+    more = len(table.rows) - MOST_ROWS
+    left_out = f" The first {MOST_ROWS} of {len(table.rows)} rows; the files of --tables have all." if more > 0 else ""
+    caption = escape(table.caption + left_out)
     long, sorts = " long" if len(table.rows) > LONG else "", ' class="sorts"' if table.sorts else ""
     size = f'<span class="screen"> ({len(table.rows)} rows; it scrolls)</span>' if long else ""
     written = (

@@ -9,6 +9,7 @@ import numpy as np
 from ..fitting.mean_model import NAN
 from ..jobs.report import unit_of
 from ..text.display import listed, number_text
+from ..text.words import count_text
 from . import drawings
 from .curves import curves_of
 from .pieces import Figure, Section, Table, Text
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from .curves import Curve
     from .findings import Findings
     from .pieces import Piece
+
+MOST_LINES: Final = 24
+"""Types of a body in a figure of coefficients."""
 
 MOST_CURVES: Final = 10
 """Pairs of a figure; of more, tables have all."""
@@ -40,8 +44,11 @@ def _coefficients(findings: Findings, *, draw: bool) -> list[Piece]:
         rows = _degrees(model)
         body = {t.name: t.body for t in model.basis.types}
         if draw and any(size > 0.0 for *_, size, _ in rows):
-            drawn = drawings.coefficients([(r[0], body[r[0]], r[2], r[4]) for r in rows])
+            shown = _largest(rows, body)
+            drawn = drawings.coefficients([(r[0], body[r[0]], r[2], r[4]) for r in rows if r[0] in shown])
             caption = f"{name}: root mean square of the coefficients of each type by degree."
+            if len(shown) < len({r[0] for r in rows}):
+                caption += f" Of each body the {MOST_LINES} types with the largest ones; the table has all."
             most = max(rows, key=lambda r: r[5])
             where = f"{most[0]}, degree {most[2]}"
             alt = f"{caption} The largest coefficient, {number_text(most[5])} kcal/mol, is of {where}."
@@ -56,10 +63,28 @@ def _coefficients(findings: Findings, *, draw: bool) -> list[Piece]:
         if atoms:
             caption = f"{name}: energies of free atoms in the model."
             pieces.append(Table(file_name(f"free_atoms_{name}"), caption, ("element", "eV", "kcal/mol"), atoms))
-        for kind, way in model.without_data.items():
-            made = "mixed from lower blocks" if way == "mixed" else "zero"
-            pieces.append(Text(f"{name}: no fitted frame informed the type {kind}; it is {made}.", "warning"))
+        for way, made in (("mixed", "are mixed from lower blocks"), ("zero", "count for nothing")):
+            if odd := [kind for kind, own in model.without_data.items() if own == way]:
+                count = count_text(len(odd), "type")
+                text = f"{name}: no fitted frame informed {count} of clusters, which {made}: {listed(odd, 30)}"
+                pieces.append(Text(text, "warning"))
+        if model.without_data:
+            caption = f"{name}: types of clusters that no fitted frame informed, and how they are made."
+            titles = ("type", "made")
+            pieces.append(Table(file_name(f"without_data_{name}"), caption, titles, list(model.without_data.items())))
     return pieces
+
+
+def _largest(rows: list[tuple[Any, ...]], body: dict[str, int]) -> set[str]:
+    """The types of each body that a figure has room for: those with the largest coefficients."""
+    sizes: dict[str, float] = {}
+    for row in rows:
+        sizes[row[0]] = max(sizes.get(row[0], 0.0), row[5])
+    chosen: set[str] = set()
+    for b in set(body.values()):
+        own = sorted((n for n in sizes if body[n] == b), key=lambda n: -sizes[n])
+        chosen.update(own[:MOST_LINES])
+    return chosen
 
 
 def _degrees(model: Parameters) -> list[tuple[Any, ...]]:
@@ -127,8 +152,7 @@ def _curve_pieces(name: str, curves: list[Curve], units: str, *, draw: bool) -> 
             pieces.append(Text(
                 f"{name}: the two-body term of {c.name} is lower at distances shorter than any fitted one "
                 f"({number_text(below * factor)} {unit}) than anywhere in the range of the data "
-                f"({number_text(float(c.energies[at]) * factor)} {unit}): by it alone atoms that come so near fall "
-                "together",
+                f"({number_text(float(c.energies[at]) * factor)} {unit}); hiertl-dist check says if atoms get there",
                 "warning",
             ))  # fmt: skip
     header = ("pair", "fitted from, Å", "fitted to, Å", "rmin, Å", "rmax, Å", "lowest in the range of the data at, Å",

@@ -482,6 +482,15 @@ def test_files_of_tables_have_names_that_differ():
     assert [t.name for t in section.pieces] == ["search_Co", "search_CO_2", "x", "search_Co_2_2"]
 
 
+def test_long_tables_are_cut_on_the_page_alone(monkeypatch):
+    monkeypatch.setattr("hiertl_dist.pages.html_page.MOST_ROWS", 3)
+    table = Table("t", "Rows.", ("n",), [(i,) for i in range(5)])
+    text = html_text(Page("t", (), (Section("a", "A", (table,)),)))
+    assert [r["n"][0] for r in Parsed(text).rows("t")] == ["0", "1", "2"]
+    assert "Rows. The first 3 of 5 rows; the files of --tables have all." in text
+    assert latex_text(table).count("\\\\\n") == 6
+
+
 def test_texts_of_a_page_are_by_tone():
     page = Page("t", (), (Section("a", "A", (Text("x", "warning"), Text("y"))),))
     assert page.texts("warning") == ["x"]
