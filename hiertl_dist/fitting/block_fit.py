@@ -173,9 +173,7 @@ def fit_block(
         plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=shapes, policy=settings.policy,
                          executor=runner, memory=memory)  # fmt: skip
         check_fit_weights({g for s in plan.segments for g, _ in s.groups}, settings.weights, f"block {block}")
-        assembly, offsets_lack = (None, False) if store is None else rows_in_store(
-            plan, store, frozen=shapes, executor=runner, memory=memory
-        )  # fmt: skip
+        assembly, offsets_lack = rows_in_store(plan, store, frozen=shapes, executor=runner, memory=memory)
         segments, pooling = pooled_segments(plan.segments, explicit(settings.weights), settings.apart)
         rows = probe_rows_of(
             settings.prior, frames, basis, names, lower=shapes, probes=probes, executor=runner, memory=memory

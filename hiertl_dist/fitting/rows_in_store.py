@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def rows_in_store(
-    plan: Plan, store: str | Path, *, frozen: Sequence[Parameters], executor: Executor, memory: int | None
-) -> tuple[Assembly, bool]:
+    plan: Plan, store: str | Path | None, *, frozen: Sequence[Parameters], executor: Executor, memory: int | None
+) -> tuple[Assembly | None, bool]:
     """Complete a store as :func:`~hiertl_dist.assemble` does, unless it has all rows already and can't be written.
 
     Such a store may lack what frozen models predict, for only a fit knows these.
@@ -31,8 +31,8 @@ def rows_in_store(
     ----------
     plan : Plan
         Whose rows are wanted.
-    store : str or Path
-        Folder of the store.
+    store : str or Path, optional
+        Folder of the store; ``None``: there is none.
     frozen : Sequence of Parameters
         Models whose predictions are wanted.
     executor : Executor
@@ -42,8 +42,8 @@ def rows_in_store(
 
     Returns
     -------
-    tuple of (Assembly, bool)
-        The store, and whether predictions are to be made from frames instead of read.
+    tuple of (Assembly or None, bool)
+        The store, if there is one, and whether predictions are to be made from frames instead of read.
 
     Raises
     ------
@@ -55,6 +55,8 @@ def rows_in_store(
     HiertlWarning
         Of predictions that are made anew by each pass.
     """
+    if store is None:
+        return None, False
     try:
         return assemble(
             [], plan.basis, store, frozen=frozen, policy=plan.policy, executor=executor, memory=memory, plan=plan

@@ -329,12 +329,9 @@ def _reduce(
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
     if not plan.segments:
         return []
-    kept, offsets_lack = None, False
-    if store is not None:
-        done, offsets_lack = rows_in_store(plan, store, frozen=frozen, executor=runner, memory=memory)
-        kept = done.store
+    done, offsets_lack = rows_in_store(plan, store, frozen=frozen, executor=runner, memory=memory)
     source = RowSource(
-        plan.basis, plan.policy, names, tuple(without_one_body(frozen)), kept,
+        plan.basis, plan.policy, names, tuple(without_one_body(frozen)), None if done is None else done.store,
         frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
         energies=energies, make_offsets=offsets_lack,
     )  # fmt: skip
