@@ -162,7 +162,7 @@ def lasso_path(
     normalize : bool, default False
         As for ``Lasso``; weights and l2 then act on the scaled coefficients too.
     weights : array_like of shape (n,), optional
-        Factors > 0 of λ for each column, such as 1 / |p_j|^γ of the adaptive LASSO; inf keeps c_j at 0.
+        Factors > 0 of λ for each column, such as ``1 / |p_j|^γ`` of the adaptive LASSO; inf keeps c_j at 0.
     l2 : float, default 0
         That of the elastic net, ``lam`` (1 − ``l1_ratio``) of ``ElasticNet``, the same all along the path (LARS-EN).
     partial : bool, default False
