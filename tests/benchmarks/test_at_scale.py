@@ -127,7 +127,6 @@ def test_toy_levels(model, costs, tmp_path):
     options = model.bench.Options(tmp_path, tmp_path, toy=True, apart=False)
     assert all(c["ideal"] < c["together"] < c["apart"] for c in model.levels.cases(options, costs) if c["workers"] > 2)
     record = model.levels.BENCHMARK.record(options)
-    assert record["here"][0]["digests"] == sorted(set(record["here"][0]["digests"]))
     text = model.levels.BENCHMARK.text(json.loads(json.dumps(record)))
     assert "| serial |" in text
     assert "| yes |" in text
