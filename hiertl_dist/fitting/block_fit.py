@@ -26,6 +26,7 @@ from ..model.frozen import absent_pairs_notes, check_frozen, wall_of
 from ..model.one_body import EnergyTerms, OpenEnergies, energy_terms, without_one_body
 from ..model.priors import MIXED
 from ..model.solution import Solution
+from ..model.walls import AUTO as AUTO_WALL
 from ..text.display import Shown
 from ..text.result_cards import block_fit_card
 from .checkpoints import checkpoints
@@ -36,6 +37,7 @@ from .type_counts import counts_of_fit
 from .view_priors import probe_rows_of, with_prior
 from .view_solutions import as_regulariser, energies_of, solution_of, solved_whole
 from .views import weighted, whole_view, with_automatic
+from .wall_choice import chosen_wall
 from .weights import EVIDENCE, check_fit_weights, explicit
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from ..frames.pooling import Pooling
     from ..model.basis import Basis
-    from ..model.parameters import Parameters
+    from ..model.parameters import Parameters, Penalty
     from .checkpoints import Checkpoints
     from .probe_rows import ProbeRows
     from .views import View
@@ -159,7 +161,6 @@ def fit_block(
     block, free = ElementSet.parse(block), list(map(ElementSet.parse, free))
     names = tuple(b.name for b in blocks_of(basis, free if block in free or frame_sets is not None else [*free, block]))
     check_frozen(basis, names, frozen)
-    penalty = wall_of(settings.penalty, frozen)
     frames = sequence_of(frames)
     if settings.apart:
         require_matches(settings.apart, frames.facts.groups(), f"block {block}: apart")
@@ -170,6 +171,7 @@ def fit_block(
     )  # fmt: skip
     shapes = without_one_body(frozen)
     with borrowed(executor) as runner, checkpoints(checkpoint, runner) as kept:
+        penalty, said = _wall(settings, frames, basis, frozen, runner)
         plan = make_plan(chosen, basis, blocks=names, needs=needs, frozen=shapes, policy=settings.policy,
                          executor=runner, memory=memory)  # fmt: skip
         check_fit_weights({g for s in plan.segments for g, _ in s.groups}, settings.weights, f"block {block}")
@@ -185,7 +187,7 @@ def fit_block(
         )  # fmt: skip
         fitted = chosen.take(np.concatenate([s.indices for s in plan.segments]))
         counts = counts_of_fit(fitted, basis, names, runner)
-    notes = (*absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
+    notes = (*said, *absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
     solution = solution_of(
         replace(given, notes=(*notes, *given.notes)), linear, as_regulariser(settings.regulariser), penalty=penalty,
         name=block, frames=fitted, frozen=frozen,
@@ -202,6 +204,16 @@ def _with_counts(solution: Solution, counts: Mapping[str, tuple[int, int]], mixe
     if mixed:
         ways |= {n: MIXED for n, (_, met) in counts.items() if not met and len(set(split_symbols(n))) > 1}
     return replace(solution, parameters=replace(solution.parameters, fitted_on=counts, without_data=ways))
+
+
+def _wall(
+    settings: FitSettings, frames: FrameSequence, basis: Basis, frozen: Sequence[Parameters], executor: Executor
+) -> tuple[Penalty, tuple[str, ...]]:
+    """The wall of the block, and what is to be said of one that contacts chose."""
+    if settings.penalty != AUTO_WALL or frozen:
+        return wall_of(settings.penalty, frozen), ()
+    wall, note = chosen_wall(frames, basis, [settings.policy], executor)
+    return wall, (note,)
 
 
 def _energy_atoms(frames: FrameSequence) -> float:

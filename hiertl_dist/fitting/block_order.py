@@ -18,7 +18,7 @@ from ..model.basis import Basis
 from ..model.blocks import blocks_of
 from ..model.frozen import check_frozen, reaching_wall, wall_of
 from ..model.one_body import settled_energies
-from ..model.parameters import IN_FIT, different_walls
+from ..model.parameters import IN_FIT, Penalty, different_walls
 from ..text.problems import Problems
 from ..text.words import count_text
 from .settings import FitSettings, HierarchyOptions
@@ -189,7 +189,7 @@ def _check_lower(
 ) -> None:  # fmt: skip
     """Each block's lower blocks are to be had, the frozen ones fit the basis, and there is one wall."""
     frozen_blocks = {b for f in frozen for b in blocks_in(f)}
-    walls = {p for b in wanted if (p := options.of(b).penalty) is not None}
+    walls = {p for b in wanted if isinstance(p := options.of(b).penalty, Penalty)}
     if len(walls) > 1:
         named = " and ".join(sorted(map(str, walls)))
         raise MismatchError(f"penalty: the settings of blocks name {named}; a model has one")

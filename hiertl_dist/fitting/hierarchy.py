@@ -35,6 +35,7 @@ from .block_order import (
 )
 from .checkpoints import checkpoints
 from .settings import HierarchyOptions
+from .wall_choice import with_wall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -134,6 +135,7 @@ def fit_hierarchy(
     fitted: set[ElementSet] = set()
     left_open = OpenEnergies()
     with borrowed(executor) as runner, checkpoints(options.checkpoint, runner) as kept:
+        options = with_wall(options, frames, basis, wanted, frozen, runner, tell)
         check_climb_contacts(frames, basis, wanted, frozen, options, runner)
         todo = sorted([*wanted, *made], key=lambda b: len(b.elements))
         while todo:
@@ -284,7 +286,7 @@ def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None
 
 def _wall(options: HierarchyOptions, blocks: Sequence[str]) -> Penalty | None:
     """The penalty that the settings name; the same for all blocks, which was checked."""
-    return next((p for b in blocks if (p := options.of(b).penalty) is not None), None)
+    return next((p for b in blocks if isinstance(p := options.of(b).penalty, Penalty)), None)
 
 
 def fit_all_at_once(

@@ -14,8 +14,10 @@ from ..frames.pooling import check_apart
 from ..frames.rows import OBJECTIVES
 from ..model.blocks import sets_used
 from ..model.one_body import MISSING_ENERGIES
+from ..model.parameters import Penalty
 from ..model.priors import AUTO as AUTO_MEAN
 from ..model.priors import MIXED, Prior
+from ..model.walls import AUTO as AUTO_WALL
 from ..text.display import Shown
 from ..text.problems import joined
 from ..text.table_keys import REGULARISERS, elsewhere
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from ..evaluation.frame_rows import InnerPolicy
     from ..frames.frame import Frame
     from ..model.one_body import MissingEnergies
-    from ..model.parameters import Penalty
     from .checkpoints import Checkpoints
 
 A_TABLE: Final = """expected a table such as {"kind": "ridge", "alpha": 0.1}"""
@@ -64,8 +65,10 @@ class FitSettings(Shown):
         For pairs inside an inner cutoff, see :data:`~hiertl_dist.evaluation.frame_rows.InnerPolicy`.
     include_fewer : bool
         Also use frames that have only some of the block's elements.
-    penalty : Penalty or None
-        The wall of the fitted block; default: that of the frozen models, else ChIMES's default.
+    penalty : Penalty, "auto" or None
+        The wall of the fitted model; ``None`` (default): that of the frozen models, else ChIMES's default. ``"auto"``:
+        that of the frozen models, else one that begins just below the closest contacts of the frames and holds at
+        3000 K, see :func:`~hiertl_dist.model.walls.contact_wall`.
     missing_energies : {"refuse", "fit", "zero"}
         Where energies are fitted upon frozen models that lack the energy of a free atom: ``"refuse"``, ``"fit"`` it
         with the block, or ``"zero"`` is meant.
@@ -88,7 +91,7 @@ class FitSettings(Shown):
     method: str = "rfactor"
     policy: InnerPolicy = "refuse"
     include_fewer: bool = False
-    penalty: Penalty | None = None
+    penalty: Penalty | str | None = None
     missing_energies: MissingEnergies = "refuse"
     apart: Sequence[str] = ()
     prior: Prior = field(default_factory=Prior)
@@ -97,6 +100,8 @@ class FitSettings(Shown):
         object.__setattr__(self, "prior", Prior.of(self.prior))
         checked_choice(self.weights)
         check_apart(self.apart)
+        if self.penalty is not None and self.penalty != AUTO_WALL and not isinstance(self.penalty, Penalty):
+            raise InputError(f'penalty: expected "{AUTO_WALL}" or a scale and a distance, found {self.penalty!r}')
         if self.missing_energies not in MISSING_ENERGIES:
             raise InputError(f"missing_energies: expected one of {MISSING_ENERGIES}, found {self.missing_energies!r}")
         if self.method not in METHODS:

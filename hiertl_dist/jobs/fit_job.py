@@ -27,6 +27,7 @@ from ..fitting.checkpoints import checkpoints_in, discard
 from ..fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
 from ..fitting.lattice_rows import block_lattice, uninformed_notes
 from ..fitting.settings import HierarchyOptions
+from ..fitting.wall_choice import with_wall
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..io.trajectories import read_frames
@@ -122,7 +123,10 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     Raises ResourceError, with both numbers, if it cannot fit, and what a climb would refuse before its first block.
     """
     work = _work(job, executor, all_at_once)
-    policy, options = job.fit.policy, options_of(job).normal()
+    policy, wall = job.fit.policy, list[str]()
+    wanted = [b for f in work.fits for b in (f if all_at_once else f[:1])]
+    options = options_of(job).normal()
+    options = with_wall(options, work.frames, job.basis, wanted, work.frozen, executor, wall.append)
     if not all_at_once:
         check_climb_contacts(work.frames, job.basis, [f[0] for f in work.fits], work.frozen, options, executor)
         # by the policy of each block; what it is for others is not to be refused here
@@ -150,8 +154,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         "reduce_bytes_per_worker": needs.reduction, "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
         "covariance_bytes": covariances,
         "fit_cpu_seconds": fit_seconds(plan, fits, partial(probes_of, options, all_at_once)).as_dict(),
-        "fit_wall_seconds": needs.wall,
-        "labels": work.labels.as_dict(), "notes": [*walls, *idle, *needs.notes, *uninformed, *work.notes],
+        "fit_wall_seconds": needs.wall, "labels": work.labels.as_dict(),
+        "notes": [*wall, *walls, *idle, *needs.notes, *uninformed, *work.notes],
     }  # fmt: skip
     if folds := planned_folds(job.search, work.frames, {s for s, _ in work.needs}):
         facts["search_folds"] = folds

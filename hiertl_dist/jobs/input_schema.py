@@ -1,7 +1,7 @@
 """A JSON schema of the input file, for editors that complete and check while one writes.
 
-It is made of the tables that :mod:`~hiertl_dist.jobs.input_tables` checks with, and says what they can say of one key by
-itself. What hangs together (names of blocks, files that are there, keys that exclude each other) is for
+It is made of the tables that :mod:`~hiertl_dist.jobs.input_tables` checks with, and says what they can say of one key
+by itself. What hangs together (names of blocks, files that are there, keys that exclude each other) is for
 ``hiertl-dist config check``. Draft 7, which editors' TOML plug-ins know.
 """
 

@@ -24,6 +24,7 @@ from ..io.text_files import default_groups, refuse_twice
 from ..library.settings import LibrarySettings
 from ..model.basis import Basis
 from ..model.parameters import Penalty
+from ..model.walls import AUTO as AUTO_WALL
 from ..model_selection.search_settings import SearchSettings
 from ..text.problems import Problems, require_known, respelled
 from ..text.table_keys import (
@@ -48,6 +49,7 @@ from ..text.table_keys import (
     TEXT,
     TEXTS,
     TOP,
+    WALL,
     WEIGHTS,
 )
 from ..text.words import shown
@@ -67,6 +69,7 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     NUMBER: lambda v: type(v) in (int, float),
     PATHS: lambda v: KINDS[TEXT](v) or KINDS[TEXTS](v),
     NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
+    WALL: lambda v: v == AUTO_WALL or KINDS[NUMBERS](v),
     WEIGHTS: lambda v: v in CHOSEN or KINDS[NUMBERS](v),
     NAME_OR_TABLE: lambda v: KINDS[TEXT](v) or KINDS[TABLE](v),
     FOLDER_OR_SWITCH: lambda v: isinstance(v, str | bool),
@@ -304,7 +307,7 @@ def fit_settings(table: Mapping[str, Any], where: str = "fit") -> FitSettings:
     own.pop("partial", None)
     if own.get("policy", "refuse") not in INNER_POLICIES:
         problems.add(f"{where}.policy: expected one of {INNER_POLICIES}, found {shown(own.pop('policy'))}")
-    if "penalty" in own:
+    if own.get("penalty", AUTO_WALL) != AUTO_WALL:
         penalty = own.pop("penalty")
         with problems.noting():
             require_known(penalty, PENALTY, f"{where}.penalty")

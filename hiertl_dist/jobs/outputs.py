@@ -164,10 +164,7 @@ class Results:
         _make_room(self._executor, partial(_in_the_way, whole, files, kept), self._tell)
         write_outputs(self._executor, writers)
         if files:
-            noting = partial(note_checksums, self.folder, files)
-            self._executor.once(noting, what=f"write {self.folder / RESULTS_SUMS}")
-            self._written.add((self.folder / RESULTS_SUMS).resolve())
-        self._written |= {p.resolve() for p in files}
+            self._note(files)
         return tuple(files)
 
     def write_unless(self, path: Path, write: Callable[[Path], str]) -> str:
@@ -176,8 +173,14 @@ class Results:
         _make_room(self._executor, partial(_in_the_way, None, [path], self._named | self._written), self._tell)
         why: str = ask(self._executor, partial(write, path), what=f"write {path}")
         if not why:
-            self._written.add(path.resolve())
+            self._note([path])
         return why
+
+    def _note(self, files: Sequence[Path]) -> None:
+        """What was written is this run's, and checksums tell of it."""
+        sums = self.folder / RESULTS_SUMS
+        self._executor.once(partial(note_checksums, self.folder, files), what=f"write {sums}")
+        self._written |= {sums.resolve(), *(p.resolve() for p in files)}
 
 
 def _in_the_way(whole: Path | None, files: Sequence[Path], kept: Collection[Path]) -> list[Path]:

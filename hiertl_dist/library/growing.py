@@ -17,6 +17,7 @@ from ..fitting.settings import HierarchyOptions
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of
+from ..model.walls import explicit_wall
 from ..text.display import listed
 from ..text.problems import Problems
 from .adding import add_fit
@@ -155,7 +156,7 @@ def fit_upon(
         current: list[Parameters] = []
         for block in made:
             current = with_made(current, block, basis, taken.frozen, options, tell)
-        model = merged_model([*taken.frozen, *current], basis, options.settings.penalty)
+        model = merged_model([*taken.frozen, *current], basis, explicit_wall(options.settings.penalty))
         return HierarchyFit({}, taken.frozen, stating_zeros(model, made, basis, options))
     versions = {b: e.version for b, e in taken.entries.items()}
     with borrowed(executor) as runner:

@@ -83,13 +83,15 @@ def absent_pairs_notes(basis: Basis, frozen: Sequence[Parameters], frames: Seque
     )
 
 
-def wall_of(penalty: Penalty | None, frozen: Sequence[Parameters]) -> Penalty:
+def wall_of(penalty: Penalty | str | None, frozen: Sequence[Parameters]) -> Penalty:
     """The wall of a fitted block: the one given, else that of the frozen models, which must agree."""
     walls = {f.penalty for f in frozen}
-    if penalty is None and len(walls) > 1:
+    if isinstance(penalty, Penalty):
+        return penalty
+    if len(walls) > 1:
         first, other = next((a, b) for a in frozen for b in frozen if a.penalty != b.penalty)
         raise MismatchError(different_walls(first, other, IN_FIT))
-    return penalty or next(iter(walls), Penalty())
+    return next(iter(walls), Penalty())
 
 
 def wall_notes(fitted: Parameters) -> tuple[str, ...]:

@@ -34,6 +34,13 @@ DIP: Final = HOTTEST * KELVIN
 GAP: Final = 0.02
 """Å, how far below the closest contact a wall begins."""
 
+AUTO: Final = "auto"
+"""As the wall of settings: the one that :func:`contact_wall` makes of the fitted frames' contacts."""
+
+DEPTH: Final = 0.15
+"""Å, no sooner below where it begins a wall that is chosen has risen to :data:`BARRIER`: a steeper one would take
+shorter time steps. With 2 fs, and with four times the scale, 2 of 9 hot runs of Mo, Nb, Ta, W that were tried drift."""
+
 STRONGEST: Final = 1e8
 """kcal/mol/Å³: no stronger wall is proposed."""
 
@@ -127,6 +134,40 @@ def propose_wall(contacts: Mapping[Elements, float]) -> ProposedWall:
         for pair, c in closest.items()
     }
     return ProposedWall(inner, Penalty(wall_scale(distance), distance))
+
+
+def contact_wall(contacts: Mapping[Elements, float], inner: Mapping[Elements, float]) -> Penalty | None:
+    """The wall of a model whose inner cutoffs are settled, from how near the atoms of its data come.
+
+    It begins so far above the inner cutoffs as the closest contacts leave room for, in hundredths of an ångström,
+    :data:`GAP` below them, and has risen to :data:`BARRIER` half-way to rmin, but not sooner than within :data:`DEPTH`.
+
+    Parameters
+    ----------
+    contacts : mapping from tuple of str to float
+        Å, the closest contact of each pair of elements that was met.
+    inner : mapping from tuple of str to float
+        Å, the inner cutoff of each pair of elements; pairs of which no contact is known count as
+        :func:`closest_known` has it, where both elements' own are.
+
+    Returns
+    -------
+    Penalty or None
+        None where no contact is known, or one is so near to its inner cutoff, or below it, that there is no room.
+    """
+    own = {e: c for (e, other), c in contacts.items() if e == other}
+    guessed = {p: float("inf") for p in inner if p not in contacts and all(e in own for e in p)}
+    closest = closest_known({**contacts, **guessed})
+    room = min((_hundredths(c - GAP - inner[p]) for p, c in closest.items()), default=-1.0)
+    if room < 0.0:
+        return None
+    distance = max(room, Penalty().distance)
+    return Penalty(wall_scale(max(distance, 2.0 * DEPTH)), distance)
+
+
+def explicit_wall(penalty: Penalty | str | None) -> Penalty | None:
+    """The wall that settings name, if they do."""
+    return penalty if isinstance(penalty, Penalty) else None
 
 
 def wall_scale(distance: float, deepest: float = 0.0) -> float:

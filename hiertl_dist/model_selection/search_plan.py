@@ -37,6 +37,7 @@ from ..model.one_body import (
     undetermined_energies,
     with_energies,
 )
+from ..model.walls import explicit_wall
 from ..text.problems import Problems
 from .search_parts import Part, Tell, kinds_of, tell_orders, weighable
 
@@ -72,7 +73,7 @@ class SearchPlan:
     @property
     def wall(self) -> Penalty | None:
         """The wall that the settings name."""
-        return next((p.fit.penalty for p in self.parts if p.fit.penalty is not None), None)
+        return next((w for p in self.parts if (w := explicit_wall(p.fit.penalty)) is not None), None)
 
 
 def plan_search(

@@ -25,11 +25,14 @@ from ..fitting.settings import HierarchyOptions
 from ..fitting.store_names import named_stores
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import solve
+from ..fitting.wall_choice import chosen_wall
 from ..fitting.weights import explicit
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, person_kind
 from ..model.one_body import one_body_values
 from ..model.solution import Solution
+from ..model.walls import AUTO as AUTO_WALL
+from ..model.walls import explicit_wall
 from ..text.display import Shown
 from ..text.result_cards import search_card, stage_card
 from .candidates import Setup, Source, cross_validated, package_version
@@ -219,6 +222,7 @@ def search(
     summaries, store = named_stores("search", summaries, store, rows)
     plan = plan_search(frames, basis, settings, frozen=frozen, options=options, all_at_once=all_at_once, tell=tell)
     with borrowed(executor) as runner:
+        plan = _with_wall(plan, runner, tell)
         if summaries is not None:
             summaries = summary_place(plan, settings, Path(summaries), runner)
             runner.shared_folder(summaries)  # workers read them
@@ -241,6 +245,19 @@ def search(
     model = merged_model([*plan.frozen, *current], basis, plan.wall)
     model = stating_zeros(model, [*made, *waiting], basis, plan.options)
     return SearchResult(settings, tuple(stages), model, reduced, source.identity, all_at_once, source.systems)
+
+
+def _with_wall(plan: SearchPlan, runner: Executor, tell: Tell) -> SearchPlan:
+    """The plan whose stages say which wall, where their settings leave it to the data."""
+    fits = [p.fit for p in plan.parts]
+    if all(f.penalty != AUTO_WALL for f in fits):
+        return plan
+    wall = plan.wall
+    if wall is None and not plan.frozen:
+        wall, note = chosen_wall(plan.given, plan.basis, [f.policy for f in fits], runner)
+        tell(note)
+    parts = [replace(p, fit=replace(p.fit, penalty=wall)) if p.fit.penalty == AUTO_WALL else p for p in plan.parts]
+    return replace(plan, parts=tuple(parts))
 
 
 def current_models(stages: Sequence[Stage]) -> list[Parameters]:
@@ -350,7 +367,9 @@ def _solved(choice: Choice, part: Part, setup: Setup, summaries: Summaries) -> S
     options = setup.view_options(choice)
     try:
         chosen = view(summaries, **options)
-        return solve(chosen, choice.regulariser, penalty=part.fit.penalty, name=part.name, frames=part.frames)
+        return solve(
+            chosen, choice.regulariser, penalty=explicit_wall(part.fit.penalty), name=part.name, frames=part.frames
+        )
     except (*SOLVER_ERRORS, ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
         if isinstance(error, HiertlError) and not isinstance(error, SOLVER_ERRORS):
             raise

@@ -18,6 +18,7 @@ SWITCH: Final = "true or false"
 NUMBER: Final = "a number"
 PATHS: Final = "a string or a list of strings"
 NUMBERS: Final = "a table of numbers"
+WALL: Final = 'a table of numbers or "auto"'
 WEIGHTS: Final = 'a table of numbers, "auto" or "evidence"'
 REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
 NAME_OR_TABLE: Final = "a name or a table"
@@ -37,7 +38,7 @@ DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys
 )
 FIT: Final = {
     "regulariser": REGULARISER, "weights": WEIGHTS, "objective": TEXT, "method": TEXT, "policy": TEXT,
-    "include_fewer": SWITCH, "penalty": NUMBERS, "partial": TEXTS, "apart": TEXTS, "prior": NAME_OR_TABLE,
+    "include_fewer": SWITCH, "penalty": WALL, "partial": TEXTS, "apart": TEXTS, "prior": NAME_OR_TABLE,
 }  # fmt: skip
 OF_CLIMB: Final = {"only": TEXTS, "missing": TEXT, "probes": PATHS}
 """Keys of the general table that no single block has."""

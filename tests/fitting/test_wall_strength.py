@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from synthetic import labelled, n_columns, random_frames, small_basis
 
-from hiertl_dist import FitSettings, Frame, Model, Penalty, fit_block
+from hiertl_dist import FitSettings, Frame, HierarchyOptions, Model, Penalty, fit_block, fit_hierarchy
+from hiertl_dist.errors import InputError
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.wall_strength import weak_wall_notes
 from hiertl_dist.model.parameters import Parameters
@@ -60,6 +61,78 @@ def test_what_is_not_known_is_not_judged():
 def test_contacts_of_frozen_models_count():
     weak = model(*ATTRACTING, wall=Penalty(10.0, 0.4), coverage=None)
     assert len(weak_wall_notes(weak, [model(*REPELLING, wall=Penalty())])) == 1
+
+
+# ---- the wall that is chosen
+
+
+AUTO = FitSettings(penalty="auto")
+CN = small_basis((4, 0, 0), ("C", "N"), rmin=0.8, one_body=False)
+MIXED = [
+    replace(f, energy=None)
+    for f in labelled(random_frames({"C": 3, "N": 3, "CN": 3}), Parameters(CN, np.ones(n_columns(CN))))
+]
+
+
+def closest(frames):
+    """Å, by hand: of all periodic images of two atoms."""
+    images = np.array(np.meshgrid(*[range(-2, 3)] * 3)).reshape(3, -1).T
+    shortest = np.inf
+    for f in frames:
+        apart = f.positions[:, None, None] - f.positions[None, :, None] + images @ f.cell
+        away = np.linalg.norm(apart, axis=-1)
+        shortest = min(shortest, away[away > 0].min())
+    return shortest
+
+
+def test_no_contact_feels_the_wall_that_is_chosen_and_it_is_said():
+    told = []
+    fit = fit_hierarchy(MIXED, CN, options=HierarchyOptions(AUTO), executor=SerialExecutor(), tell=told.append)
+    wall = fit.model.parameters.penalty
+    room = closest(MIXED) - 0.8
+    assert room - 0.0301 < wall.distance < room - 0.0199
+    assert wall.scale * max(0.5 * wall.distance, 0.15) ** 3 >= BARRIER
+    assert all(f.solution.parameters.penalty == wall for f in fit.fits.values())
+    (note,) = (t for t in told if t.startswith("wall: "))
+    assert f"{wall.scale:g} kcal/mol/Å³ within {wall.distance:g} Å of rmin" in note
+
+
+def test_blocks_that_are_fitted_one_by_one_have_the_wall_of_a_climb():
+    serial = SerialExecutor()
+    whole = fit_hierarchy(MIXED, CN, options=HierarchyOptions(AUTO), executor=serial).model.parameters
+    lower = [fit_block(MIXED, CN, e, settings=AUTO, executor=serial).solution for e in "CN"]
+    assert all(any(n.startswith("wall: ") for n in s.notes) for s in lower)
+    frozen = [s.parameters for s in lower]
+    cross = fit_block(MIXED, CN, "CN", frozen=frozen, settings=AUTO, executor=serial).solution
+    assert {s.parameters.penalty for s in (*lower, cross)} == {whole.penalty}
+    assert not any(n.startswith("wall: ") for n in cross.notes), "that of the frozen models"
+    options = HierarchyOptions(AUTO, only=["C"])
+    assert fit_hierarchy(MIXED, CN, options=options, executor=serial).model.parameters.penalty == whole.penalty
+
+
+@pytest.mark.parametrize("named", [None, Penalty(2e4, 0.05)])
+def test_frozen_models_and_settings_bring_their_own_wall(named):
+    serial, theirs = SerialExecutor(), Penalty(3e4, 0.02)
+    lower = [replace(fit_block(MIXED, CN, "C", executor=serial).solution.parameters, penalty=theirs)]  # not below N
+    options = HierarchyOptions(AUTO, block_settings={} if named is None else {"CN": FitSettings(penalty=named)})
+    fit = fit_hierarchy(MIXED, CN, frozen=lower, options=options, executor=serial)
+    assert fit.model.parameters.penalty == (named or theirs)
+
+
+def test_without_room_for_a_wall_it_is_that_of_chimes_and_said():
+    near = small_basis((4, 0, 0), ("C",), rmin=float(closest(MIXED[:3])) - 0.005, one_body=False)
+    fit = fit_block(MIXED[:3], near, "C", settings=AUTO, executor=SerialExecutor())
+    assert fit.solution.parameters.penalty == Penalty()
+    assert any("leaves no room for one; a smaller rmin does" in n for n in fit.solution.notes)
+    skipped = small_basis((4, 0, 0), ("C",), rmin=float(closest(MIXED[:3])) + 0.005, one_body=False)
+    settings = replace(AUTO, policy="skip_frame")
+    solution = fit_block(MIXED[:3], skipped, "C", settings=settings, executor=SerialExecutor()).solution
+    assert solution.parameters.penalty != Penalty(), "frames that are passed over don't count"
+
+
+def test_another_word_for_a_wall_is_refused():
+    with pytest.raises(InputError, match="penalty: expected \"auto\" or a scale and a distance, found 'hard'"):
+        FitSettings(penalty="hard")
 
 
 @pytest.mark.parametrize(("sign", "said"), [(-60.0, True), (60.0, False)])

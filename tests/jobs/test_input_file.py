@@ -209,7 +209,7 @@ class TestInput:
             ("fit.weights", {"force": "x"}, 'a table of numbers, "auto" or "evidence"'),
             ("fit.objective", ["lsq"], "a string"),
             ("fit.include_fewer", "yes", "true or false"),
-            ("fit.penalty", {"scale": True}, "a table of numbers"),
+            ("fit.penalty", {"scale": True}, 'a table of numbers or "auto"'),
             ("fit.partial", "C", "a list of strings"),
             ("store.path", 1, "a string"),
             ("store.keep_rows", 0, "true or false"),
@@ -497,6 +497,8 @@ class TestFmSetup:
         write_fm_setup(tmp_path, frames)
         job = Input.from_toml(write_toml(tmp_path / "input.toml", fm_setup="fm_setup.in"))
         assert job.fm_setup == tmp_path / "fm_setup.in"
+        chosen = Input.from_toml(write_toml(tmp_path / "b.toml", fm_setup="fm_setup.in", fit={"penalty": "auto"}))
+        assert (job.fit.penalty, chosen.fit.penalty) == (None, "auto")
         assert {t.name: t.order for t in job.basis.types} == {
             "C": 1, "N": 1, "CC": 3, "NN": 3, "CN": 3, "CCC": 2, "NNN": 2, "CCN": 2, "CNN": 2,
         }  # fmt: skip

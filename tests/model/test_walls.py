@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synthetic import random_parameters, small_basis
 
 from hiertl_dist.model.parameters import Penalty
-from hiertl_dist.model.walls import BARRIER, closest_known, known_contacts, propose_wall, wall_scale
+from hiertl_dist.model.walls import BARRIER, closest_known, contact_wall, known_contacts, propose_wall, wall_scale
 
 PAIRS = list(combinations_with_replacement("CNO", 2))
 CONTACTS = st.lists(st.floats(0.3, 3.0), min_size=6, max_size=6).map(lambda c: dict(zip(PAIRS, c, strict=True)))
@@ -29,6 +29,25 @@ def test_no_contact_feels_the_wall_and_no_hot_atom_gets_over_it(contacts):
         known = closest_known(contacts)[pair]
         assert 0.5 * known - 0.011 < inner[pair] < 0.7 * known + 1e-9
     assert pytest.approx(40 * 3000 * 8.314462618 / 4184, rel=1e-6) == BARRIER
+
+
+@given(CONTACTS, st.floats(0.0, 0.95))
+def test_a_wall_above_settled_inner_cutoffs_keeps_its_distance(contacts, part):
+    inner = {pair: part * contact for pair, contact in closest_known(contacts).items()}
+    wall = contact_wall(contacts, inner)
+    if wall is None:
+        assert min(c - inner[p] for p, c in closest_known(contacts).items()) < 0.0301
+        return
+    assert all(inner[pair] + wall.distance < contact - 0.0099 for pair, contact in contacts.items())
+    assert wall.scale * max(0.5 * wall.distance, 0.15) ** 3 >= BARRIER
+
+
+def test_pairs_that_no_frame_has_count_as_their_elements_do():
+    own = {("C", "C"): 1.2, ("N", "N"): 1.0}
+    assert contact_wall(own, {("C", "C"): 0.8, ("N", "N"): 0.6}).distance == 0.38
+    assert contact_wall(own, {("C", "C"): 0.8, ("N", "N"): 0.6, ("C", "N"): 0.9}).distance == 0.18
+    assert contact_wall({("C", "C"): 1.2}, {("C", "C"): 0.8, ("C", "N"): 1.19}).distance == 0.38
+    assert contact_wall({}, {("C", "C"): 0.8}) is None
 
 
 def test_like_pairs_alone_have_what_they_had():
