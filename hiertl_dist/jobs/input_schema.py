@@ -140,7 +140,9 @@ NARROWER: Final[Mapping[str, Mapping[str, Schema]]] = {
         "pairs": _blocks_of("pair"), "three_body": {"$ref": "#/definitions/many_body"},
         "four_body": {"$ref": "#/definitions/many_body"}, "blocks": _blocks_of("basis_block"),
         "types": _blocks_of("type"), "one_body": either(BOOLEAN, STRINGS), "exclude": STRINGS,
-        "energies": {"type": "object", "properties": {"unit": one_of(("eV", "kcal"))}, "additionalProperties": A_NUMBER},
+        "energies": {
+            "type": "object", "properties": {"unit": one_of(("eV", "kcal"))}, "additionalProperties": A_NUMBER,
+        },
         "masses": TABLE_OF_NUMBERS,
     },
     "[basis.pairs] XY": {"rmin": A_NUMBER, "rmax": A_NUMBER, "lambda": A_NUMBER, "transform": _TRANSFORM},
@@ -174,7 +176,7 @@ NARROWER: Final[Mapping[str, Mapping[str, Schema]]] = {
     "[search]": {
         "summaries": STRING, "folds": either({"type": "integer", "minimum": 2}, {"$ref": "#/definitions/folds"}),
         "strategy": one_of(get_args(Strategy)), "rule": one_of(get_args(Rule)),
-        "importance": {"type": "object", "properties": dict.fromkeys(ROW_KINDS, {"type": "number", "minimum": 0}),
+        "importance": {"type": "object", "properties": {k: {"type": "number", "minimum": 0} for k in ROW_KINDS},
                        "additionalProperties": False},
         "grid": {"$ref": "#/definitions/grid"}, "blocks": _blocks_of("grid"),
     },

@@ -7,17 +7,16 @@ from synthetic import random_frames, small_basis
 
 from hiertl_dist import plan
 from hiertl_dist.design_matrix import fit_costs, planning
+from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting import leaves
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.frames.element_set import ElementSet
 from hiertl_dist.frames.frame_sequence import sequence_of
-from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.jobs.fit_needs import levels_of, needs_of_fits, shared_seconds
 
 FRAMES = sequence_of(random_frames(dict.fromkeys(("C", "N", "O", "CN", "CO", "NO"), 12)))
 BASIS = small_basis((3, 2, 0), ("C", "N", "O"))
 BLOCKS = [ElementSet.parse(b) for b in ("C", "N", "O", "CN", "CO", "NO")]
-
 
 
 class Workers(SerialExecutor):
