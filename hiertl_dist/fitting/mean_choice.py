@@ -6,7 +6,7 @@ Formulas are in section 4 of docs/theory.md. No row is read: all of it is asked 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -122,7 +122,18 @@ def _nearest(rows: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[
     return factors
 
 
-def estimated_weight(given: View, mean: NDArray[np.float64], probes: ProbeRows) -> tuple[float, str]:
+class Estimate(NamedTuple):
+    """A weight of probes, where it comes from, and the error of forces that is expected, times their weight.
+
+    ``noise``: kcal/mol/Å; over the weight it is about how far forces on probes may deviate. NaN without forces.
+    """
+
+    weight: float
+    note: str
+    noise: float
+
+
+def estimated_weight(given: View, mean: NDArray[np.float64], probes: ProbeRows) -> Estimate:
     """The weight of probes: what data that are many can bear, or what costs them next to nothing.
 
     The larger one of two, at most 1. The first gives the probes at least the share :data:`PROBE_SHARE` of the data: the
@@ -142,14 +153,13 @@ def estimated_weight(given: View, mean: NDArray[np.float64], probes: ProbeRows) 
 
     Returns
     -------
-    weight : float
-        Beside rows of forces of weight 1.
-    note : str
-        Where it comes from.
+    Estimate
+        The weight is beside rows of forces of weight 1.
     """
     groups = [g for g in given.factors if g.kind == "force" and given.factors[g] > 0.0]
     if not groups:
-        return WEIGHT_OF_FEW, f"probes have the weight {WEIGHT_OF_FEW}: there are no forces that tell another"
+        note = f"probes have the weight {WEIGHT_OF_FEW}: there are no forces that tell another"
+        return Estimate(WEIGHT_OF_FEW, note, float("nan"))
     n = len(mean)
     whole = stack((given.layer(g, factor_of(given, g)) for g in groups), n)
     left = whole.r[:, n] - whole.r[:, :n] @ mean
@@ -174,7 +184,10 @@ def estimated_weight(given: View, mean: NDArray[np.float64], probes: ProbeRows) 
             f"probes have the weight {weight:g}: {probes.rows} rows of their forces then count "
             f"as {percent_text(PROBE_SHARE)} of the {whole.rows} of the data"
         )
-    return weight * weight_of_forces, note
+    # of few rows the ridge says nothing: what the mean leaves of them is an upper bound
+    noise = float(errors.min()) if len(bearable) else float(np.linalg.norm(left)) / whole.rows**0.5
+    noise = float(f"{noise:.2g}")  # as the weight: last digits of rows move neither
+    return Estimate(weight * weight_of_forces, note, noise * weight_of_forces)
 
 
 def _expected_errors(

@@ -1,13 +1,13 @@
 """Rows of probe structures: frames without labels on which a block's predictions are held to those of its prior's mean.
 
-Their forces have the target "no deviation", whatever the mean is, so the rows are made once and mean and weight are
-chosen afterwards. They are no data: neither residuals nor folds nor the number of rows know of them.
+Their forces and energies have the target "no deviation", whatever the mean is, so the rows are made once and mean and
+weights are chosen afterwards. They are no data: neither residuals nor folds nor the number of rows know of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -42,18 +42,20 @@ MOST_LOOKED: Final = 200
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ProbeRows(Shown):
-    """Rows of the forces of probe structures, reduced.
+    """Rows of the forces and energies of probe structures, reduced.
 
     Attributes
     ----------
     columns : Columns
         What they are rows of.
     factor : ndarray of shape (rows, columns)
-        A factor of the unweighted rows, RᵀR = A_pᵀA_p.
+        A factor of the unweighted rows of forces, RᵀR = A_pᵀA_p.
     frames : int
         How many structures they are of.
     rows : int
         How many rows the factor is of.
+    energies : ndarray of shape (structures, columns)
+        The rows of energies per atom, unweighted; none where the structures are not known.
     notes : tuple of str
         What was made of them, and passed over.
     identity : str
@@ -66,14 +68,19 @@ class ProbeRows(Shown):
     rows: int
     notes: tuple[str, ...] = ()
     identity: str = ""
+    energies: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
 
-    def in_order(self, columns: Sequence[tuple[str, tuple[str, ...], tuple[int, ...]]]) -> NDArray[np.float64]:
-        """The factor in another order of columns.
+    def in_order(
+        self, columns: Sequence[tuple[str, tuple[str, ...], tuple[int, ...]]], kind: str = "force"
+    ) -> NDArray[np.float64]:
+        """The factor of forces, or the rows of energies, in another order of columns.
 
         Parameters
         ----------
         columns : sequence of Column
             Labels of the columns that are wanted.
+        kind : {"force", "energy"}
+            Of which rows.
 
         Returns
         -------
@@ -81,11 +88,12 @@ class ProbeRows(Shown):
             Zero in columns that the probes don't have.
         """
         place = {c: i for i, c in enumerate(self.columns)}
-        rows = np.zeros((len(self.factor), len(columns)))
+        own = self.factor if kind == "force" else self.energies
+        rows = np.zeros((len(own), len(columns)))
         known = [(i, place[c]) for i, c in enumerate(columns) if c in place]
         if known:
             to, of = np.array(known).T
-            rows[:, to] = self.factor[:, of]
+            rows[:, to] = own[:, of]
         return rows
 
 
@@ -131,7 +139,7 @@ def reduce_probes(
         No structure has the elements of one of the blocks, or all of them have pairs inside an inner cutoff.
     """
     probes = sequence_of([
-        replace(f, energy=None, forces=np.zeros((len(f), 3)), stress=None, group=f"probe {i}", labels=None)
+        replace(f, energy=0.0, forces=np.zeros((len(f), 3)), stress=None, group=f"probe {i}", labels=None)
         for i, f in enumerate(frames)
     ])  # fmt: skip
     needs = all_needs(probes, blocks, basis)
@@ -144,17 +152,24 @@ def reduce_probes(
         raise InputError(f"probes: all {len(probes)} structures have pairs of atoms inside an inner cutoff")
     summaries = reduce_rows(plan, blocks, store=None, executor=executor, memory=memory, energies=EnergyTerms())
     factors = dict.fromkeys(summaries.groups, 1.0)
+    atoms = {f.group: float(len(f)) for f in probes}
     if reference is not None:
         sizes = _mean_forces([probes[i] for i in range(len(probes))], basis, blocks, lower)
         factors = {g: min(1.0, reference / max(sizes[g.source], 1e-30)) for g in factors}
-    whole = summaries.combined(factors)
+    whole, energies = (
+        summaries.combined({g: x / (1.0 if kind == "force" else atoms[g.source]) for g, x in factors.items()
+                            if g.kind == kind})
+        for kind in ("force", "energy")
+    )  # fmt: skip
     assert isinstance(whole, RFactor)
+    assert isinstance(energies, RFactor)
     n = whole.n_columns
     left_out = (f"{len(plan.skipped)} of {len(probes)} probe structures are left out: pairs inside an inner cutoff",)
     said = (*notes, *(left_out if plan.skipped else ()))
     content = "".join(f.configuration for f in frames) + f"{reference}" + "".join(m.digest for m in lower)
     identity = hashlib.sha256(content.encode()).hexdigest()
-    return ProbeRows(columns_of(plan.basis, blocks), whole.r[:n, :n], len(factors), whole.rows, said, identity)
+    return ProbeRows(columns_of(plan.basis, blocks), whole.r[:n, :n], len(factors) // 2, whole.rows, said, identity,
+                     energies.r[:, :n])  # fmt: skip
 
 
 def _mean_forces(

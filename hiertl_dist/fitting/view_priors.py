@@ -18,6 +18,7 @@ from ..model.priors import AUTO, MIXED, ZERO, prior_scale, unknown_spread
 from ..probes.lattice_volumes import known_of_models
 from ..probes.reassigning import reassigned_frames
 from ..text.display import listed
+from ..units import EV
 from .asked_prior import AskedPrior
 from .mean_choice import chosen_prior, estimated_weight
 from .probe_rows import ProbeRows, force_size, reduce_probes
@@ -31,6 +32,8 @@ MOST_OF_GROUP: Final = 20
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from ..executors.base import Executor
     from ..frames.frame import Frame
@@ -122,15 +125,46 @@ def _settled(given: View, asked: AskedPrior) -> View:
             mean, probes = Mean(np.zeros(len(given.columns))), None
         prior = chosen
     notes, rows = (*notes, *mean.notes), None
-    if probes is not None and prior.probes and prior.probe_weight != 0.0:
-        weight = prior.probe_weight
-        if weight is None:
-            weight, note = estimated_weight(given, mean.values, probes)
-            prior, notes, chooses = replace(prior, probe_weight=weight), (*notes, note), True
-        rows = weight * probes.in_order(given.columns)
-        notes = (*notes, *probes.notes)
+    if probes is not None and prior.probes and (prior.probe_weight != 0.0 or prior.probe_energy is not None):
+        chooses = chooses or prior.probe_weight is None or prior.probe_energy is not None
+        prior, rows, said = _held(given, prior, mean.values, probes)
+        notes = (*notes, *said, *probes.notes)
     deviation = None if prior.is_flat else Deviation(mean.values, prior_scale(prior, given.columns), rows)
     return replace(given, prior=prior, deviation=deviation, notes=notes, asked=asked if chooses else None)
+
+
+def _held(
+    given: View, prior: Prior, mean: NDArray[np.float64], probes: ProbeRows
+) -> tuple[Prior, NDArray[np.float64], list[str]]:
+    """The prior with the weight of its probes, their weighted rows, and what is said of their strengths."""
+    forces = probes.in_order(given.columns)
+    if prior.probe_weight is not None and prior.probe_energy is None:
+        return prior, prior.probe_weight * forces, []
+    estimate, said = estimated_weight(given, mean, probes), []
+    known = np.isfinite(estimate.noise) and estimate.noise > 0.0
+    if not known and (prior.probe_force is not None or prior.probe_energy is not None):
+        raise InputError(
+            "prior.probe_force, prior.probe_energy: a strength is beside the error of forces, of which there are none; "
+            "say probe_weight"
+        )
+    if prior.probe_force is not None:
+        weight = estimate.noise / (prior.probe_force * EV)
+        said.append(f"probes have the weight {weight:.2g}: forces are held to about {prior.probe_force:g} eV/Å")
+    elif prior.probe_weight is not None:
+        weight = prior.probe_weight
+    else:
+        weight = estimate.weight
+        about = f"; forces are held to about {estimate.noise / weight / EV:.2g} eV/Å" if known else ""
+        said.append(f"{estimate.note}{about}")
+        prior = replace(prior, probe_weight=weight)
+    rows = weight * forces
+    if prior.probe_energy is not None:
+        if not len(probes.energies):
+            raise InputError("prior.probe_energy: the rows of probes that are given have no energies")
+        own = estimate.noise / (prior.probe_energy * EV / 1000.0)
+        said.append(f"energies of probes are held to about {prior.probe_energy:g} meV/atom, with the weight {own:.2g}")
+        rows = np.concatenate([rows, own * probes.in_order(given.columns, "energy")])
+    return prior, rows, said
 
 
 def _fitted_together(given: View, prior: Prior) -> str:

@@ -69,6 +69,13 @@ class Prior(Shown):
         larger, and up to 1 where it costs nothing, see
         :func:`~hiertl_dist.fitting.mean_choice.estimated_weight`. Deviations
         count by their size beside that of the forces, see :func:`~hiertl_dist.fitting.probe_rows.reduce_probes`.
+    probe_force : float or None
+        eV/Å, in place of a weight: by about so much forces on probes may deviate from those of the mean. The weight is
+        the error of forces that generalised cross-validation expects of the fit, over this.
+    probe_energy : float or None
+        meV/atom, by about so much energies of probes may; ``None``: energies are not held. Measured: with one to five
+        frames of liquid C/N and 10 times the weight of forces, energies are better by 5 to 20 %; with one frame of
+        alloys they are twice as bad; with more frames, nothing changes.
     seed : int
         Of the choice of probes.
 
@@ -86,6 +93,8 @@ class Prior(Shown):
     spread: Mapping[str, float] = field(default_factory=dict)
     probes: int = 0
     probe_weight: float | None = None
+    probe_force: float | None = None
+    probe_energy: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -108,6 +117,14 @@ class Prior(Shown):
                 continue
             if not (_is_number(number) and least <= number < 1e6):
                 problems.add(f"prior.{key}: expected a number ≥ 0, found {shown(number)}")
+        for key in ("probe_force", "probe_energy"):
+            strength = getattr(self, key)
+            if strength is not None and not (_is_number(strength) and 0.0 < strength < 1e6):
+                problems.add(f"prior.{key}: expected a number > 0, found {shown(strength)}")
+            elif strength is not None and self.probes == 0:
+                problems.add(f"prior.{key}: there are no probes, so it would be ignored; say probes = {PROBES}")
+        if self.probe_force is not None and self.probe_weight is not None:
+            problems.add("prior.probe_force: it takes the place of probe_weight; leave one of them out")
         for key in ("probes", "seed"):
             number = getattr(self, key)
             if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 10**6:

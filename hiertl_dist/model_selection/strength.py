@@ -30,7 +30,7 @@ FEWEST: Final = 3
 NO_STRENGTH: Final = ("prior.seed", "prior.probes")
 """Axes of which no end is an edge: other structures, and how many of them."""
 
-STRENGTHS_OF_PRIOR: Final = ("probe_weight", "strength")
+STRENGTHS_OF_PRIOR: Final = ("probe_weight", "probe_force", "probe_energy", "strength")
 """Numbers of a prior of which more leaves less to the data."""
 
 Side = Literal["smallest", "largest"]
@@ -43,16 +43,21 @@ def strength_of(regulariser: Mapping[str, Any]) -> float:
 
 
 def prior_strengths(prior: Any) -> tuple[float, ...]:
-    """How strong a prior is among those of its :func:`family_of`: weight of its probes, decay with the powers."""
+    """How strong a prior is among those of its :func:`family_of`: hold of its probes, decay with the powers."""
     given = Prior.of(prior)
     weight = 0.0 if not given.probes else LEAST_WEIGHT if given.probe_weight is None else given.probe_weight
-    return weight, given.strength if given.decay != "none" else 0.0
+    if given.probe_force is not None:  # the less they may deviate the harder
+        weight = 1.0 / given.probe_force
+    energy = 0.0 if given.probe_energy is None else 1.0 / given.probe_energy
+    return weight, energy, given.strength if given.decay != "none" else 0.0
 
 
 def family_of(regulariser: Mapping[str, Any], prior: Any = ZERO) -> str:
     """The same for regularisers, and priors, that differ in their strength alone, which is then comparable."""
     key = STRENGTHS.get(str(regulariser["kind"]))
-    own = {k: v for k, v in Prior.of(prior).as_dict().items() if k not in (*STRENGTHS_OF_PRIOR, "probes", "seed")}
+    given = Prior.of(prior)
+    own = {k: v for k, v in given.as_dict().items() if k not in (*STRENGTHS_OF_PRIOR, "probes", "seed")}
+    own |= {"in_units": True} if given.probe_force is not None else {}  # weights and deviations don't compare
     return json.dumps([{k: v for k, v in regulariser.items() if k != key}, own], sort_keys=True)
 
 

@@ -59,7 +59,19 @@ LIBRARY: Final = {
     "path": TEXT, "theory": LABEL, "energy_reference": LABEL, "versions": TABLE, "update": TEXTS, "accept": TABLE,
     "covariance": SWITCH,
 }  # fmt: skip
-PRIOR: Final = ("mean", "gamma", "lower", "decay", "strength", "spread", "probes", "probe_weight", "seed")
+PRIOR: Final = (
+    "mean",
+    "gamma",
+    "lower",
+    "decay",
+    "strength",
+    "spread",
+    "probes",
+    "probe_weight",
+    "probe_force",
+    "probe_energy",
+    "seed",
+)
 PENALTY: Final = ("scale", "distance")
 SUMMARIES: Final = {"summaries": TEXT}
 SEARCH: Final = ("folds", "strategy", "rule", "importance", "grid", "blocks")

@@ -43,6 +43,7 @@ from hiertl_dist.model.mixing import prior_mean
 from hiertl_dist.model.parameters import Parameters, merge_parameters
 from hiertl_dist.model.priors import Prior
 from hiertl_dist.uncertainty.predictive import free_coefficients, posterior
+from hiertl_dist.units import EV
 
 BASIS = small_basis((4, 3, 0))
 TRUTH = random_parameters(BASIS, 3)
@@ -268,7 +269,7 @@ def test_probes_hold_as_hard_as_the_data_bear(noise, monkeypatch):
     probes = reduce_probes(random_frames({"CN": 12}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
     given = view(sums, weights=WEIGHTS)
     mean = prior_mean(MIXED, BASIS, given.columns, frozen).values
-    weight, note = estimated_weight(given, mean, probes)
+    weight, note, noise_told = estimated_weight(given, mean, probes)
 
     rows = design_rows(mixtures, BASIS, ["CN"])
     own = np.array([r.kind == "force" for r in rows.rows])
@@ -290,11 +291,50 @@ def test_probes_hold_as_hard_as_the_data_bear(noise, monkeypatch):
     share = np.sqrt(PROBE_SHARE * len(left) / probes.rows)
     assert probes.rows == sum(3 * len(f) for f in random_frames({"CN": 12}, seed=9))
     assert weight == pytest.approx(max(cheap, share), rel=0.05)
+    assert noise_told == pytest.approx(errors.min(), rel=0.05)
     # exact labels that deviate bear no probes but those of the share; noise about the mean bears all
     assert ("of the data" in note, "cross-validation" in note) == ((True, False) if not noise else (False, True))
     monkeypatch.setattr("hiertl_dist.fitting.mean_choice.MOST_FREEDOM", 0.0)
-    weight, note = estimated_weight(given, mean, probes)
+    weight, note, _ = estimated_weight(given, mean, probes)
     assert (weight, "are few" in note) == (WEIGHT_OF_FEW, True)
+
+
+@pytest.mark.parametrize("force", [None, 0.2])
+def test_probes_hold_by_strengths_in_units_of_forces_and_energies(summaries, force):
+    frozen = lower(climb(1.0))
+    structures = random_frames({"CN": 12}, seed=9)
+    probes = reduce_probes(structures, BASIS, [ElementSet("CN")], executor=SERIAL)
+
+    def held(**own):
+        prior = Prior.of({"probes": 12, "probe_force": force, **own})
+        return view(summaries, blocks=["CN"], frozen=frozen, weights={"force": 2.0}, prior=prior, probes=probes)
+
+    given = held(probe_energy=5.0)
+    plain = view(summaries, blocks=["CN"], frozen=frozen, weights={"force": 2.0})
+    _, _, noise = estimated_weight(plain, given.deviation.mean, probes)
+    a = design_rows([replace(f, energy=0.0, forces=np.zeros((len(f), 3))) for f in structures], BASIS, ["CN"])
+    place = [a.columns.index(c) for c in given.columns]
+    atoms = np.array([len(structures[r.frame]) for r in a.rows])
+    energy = np.array([r.kind == "energy" for r in a.rows])
+    by_force = given.prior.probe_weight if force is None else noise / (force * EV)
+    weights = np.where(energy, noise / (0.005 * EV * atoms), by_force)
+    rows = (weights[:, None] * a.matrix)[:, place][[r.kind in ("force", "energy") for r in a.rows]]
+    own = given.deviation.rows
+    np.testing.assert_allclose(own.T @ own, rows.T @ rows, rtol=0, atol=1e-12 * np.abs(own.T @ own).max())
+    assert any("held to about 5 meV/atom" in n for n in given.notes)
+    assert any(f"forces are held to about {noise / by_force / EV:.2g} eV/Å" in n for n in given.notes)
+    assert given.prior == Prior.of(given.prior.as_dict())
+    assert len(held().deviation.rows) < len(own), "without a strength energies are not held"
+
+
+@pytest.mark.parametrize(("own", "said"), [
+    ({"probes": 3, "probe_force": 0.0}, "probe_force: expected a number > 0"),
+    ({"probe_energy": 5.0}, "there are no probes, so it would be ignored"),
+    ({"probes": 3, "probe_force": 0.1, "probe_weight": 1.0}, "takes the place of probe_weight"),
+])  # fmt: skip
+def test_strengths_that_say_nothing_are_refused(own, said):
+    with pytest.raises(InputError, match=said):
+        Prior.of(own)
 
 
 def test_any_parameters_are_a_mean(summaries):
