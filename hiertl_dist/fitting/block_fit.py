@@ -14,7 +14,7 @@ from ..design_matrix.assembly import Assembly, assemble
 from ..design_matrix.kept_summaries import pooled_segments
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
-from ..evaluation.kernels.scratch import forget_arrays
+from ..evaluation.kernels.scratch import return_memory
 from ..executors import borrowed
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, sequence_of
@@ -273,7 +273,7 @@ def solve_summaries(
 def _weigh_and_solve(
     regulariser: Regulariser, *, given: View, weights: Mapping[str, float] | str
 ) -> tuple[LinearSolution, AutoWeights | None] | UnsafeGram:
-    forget_arrays()
+    return_memory()
     try:
         given = weighted(given, weights, regulariser)
         return solved_whole(given, regulariser), given.automatic
