@@ -9,6 +9,7 @@ are ended where they take more. ``--frames-scale`` multiplies the rows.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -37,7 +38,7 @@ ORDERS: Final = {
 }  # fmt: skip
 """Of the bases, by their number of columns."""
 
-ROWS: Final = {"78": 60_000, "558": 40_000, "1 126": 24_000, "4 016": 36_000, "10 001": 30_000}
+ROWS: Final = {"78": 60_000, "558": 40_000, "1 126": 24_000, "4 016": 36_000, "10 001": 21_500}
 TOY: Final = {"78": 400}
 ONE_PROCESS: Final = ("10 001",)
 """Widths that are run by the calling process alone."""
@@ -88,9 +89,10 @@ def measured(kind: str, orders: tuple[int, int, int], rows: int, folder: Path) -
         width = found["columns"] + 1
         cut = cut_of(planned.segments, width)
         for name, source in (("streamed", None), ("kept", kept.store)):
-            step(name, peak_bytes([cut], runner),
-                 lambda source=source: reduce_rows(planned, names, store=source, executor=runner))  # fmt: skip
-        reduced = reduce_rows(planned, names, store=kept.store, executor=runner)
+            reduced = None  # that of the pass before
+            reduced = step(
+                name, peak_bytes([cut], runner),
+                lambda source=source: reduce_rows(planned, names, store=source, executor=runner))  # fmt: skip
         step("solve", solve_bytes(width, cut.sizes, runner, "ridge"),
              lambda: solve_summaries(reduced, Ridge(1.0), FitSettings(), runner))  # fmt: skip
     return found
@@ -154,7 +156,7 @@ def run(options: Options) -> dict[str, Any]:
     found: dict[str, Any] = {}
     absent: dict[str, str] = {}
     for label, rows in options.sized(ROWS, TOY).items():
-        for kind in options.sized(KINDS, KINDS[:1]):
+        for kind in KINDS[:1] if label in ONE_PROCESS else options.sized(KINDS, KINDS[:1]):
             tell(f"  {label} columns, {kind}")
             folder = options.scratch / f"{label.replace(' ', '')}-{kind}"
             args = (kind, ORDERS[label], int(rows * options.scale), folder)
@@ -166,7 +168,15 @@ def run(options: Options) -> dict[str, Any]:
             answers = launch("memory:measured", args, options.scratch, ranks=ranks) if options.apart else (
                 [measured(*args)])  # fmt: skip
             found[f"{kind}, {label} columns"] = _largest(answers)
-    return {"cases": found, "absent": absent}
+    size = options.sized(STORE_BYTES * options.scale, TOY_BYTES)
+    tell(f"  a store of {size / 1e9:.3g} GB, dask")
+    store = options.scratch / "large-store"
+    orders = ORDERS[options.sized(STORE_COLUMNS, "78")]
+    try:
+        large = launch("memory:from_large_store", (orders, size, store), options.scratch)[0]
+    finally:
+        shutil.rmtree(store, ignore_errors=True)
+    return {"cases": found, "store": large, "absent": absent}
 
 
 def _largest(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -186,10 +196,18 @@ def markdown(record: dict[str, Any]) -> str:
             line.append(f"{figure(projected / MIB)} / {figure(peak / MIB)}{far}")
         lines.append(line)
     head = ["case", "columns", "rows", "largest tile", "before", *(f"{s}: projected / measured" for s in STEPS)]
+    own = record["store"]
+    assembly, fit = (
+        f"{figure(own[s]['projected'] / MIB)} / {figure(own[s]['measured'] / MIB)} MiB" for s in ("assembly", "fit")
+    )
     return (
         f"MiB of a worker; ! where the projection is not within {100 * NEAR:.0f} % of what was measured.\n\n"
-        f"{table(head, lines)}"
-    )
+        f"{table(head, lines)}\n\n"
+        f"Store of {own['bytes'] / 1e9:.3g} GB ({own['rows']} rows, {own['columns']} columns), {WORKERS} workers of "
+        f"dask that may take {LIMIT / MIB:.0f} MiB each: projected / measured {assembly} to assemble, {fit} to fit; "
+        f"the calling process took {figure(own['caller'] / MIB)} MiB.\n\n"
+        f"{record['absent'] or ''}"
+    ).rstrip()
 
 
 BENCHMARK: Final = Benchmark("memory", "What plans announce of memory beside what workers take.", run, markdown)

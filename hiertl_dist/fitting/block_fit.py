@@ -15,7 +15,7 @@ from ..design_matrix.fit_costs import solve_seconds
 from ..design_matrix.kept_summaries import pooled_segments
 from ..design_matrix.planning import Need, Plan, make_plan
 from ..errors import InputError
-from ..evaluation.kernels.scratch import forget_arrays
+from ..evaluation.kernels.scratch import return_memory
 from ..executors import borrowed
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, sequence_of
@@ -302,7 +302,7 @@ def _weigh_and_solve(
     item: tuple[View, Regulariser], *, weights: Mapping[str, float] | str
 ) -> tuple[LinearSolution, AutoWeights | None] | UnsafeGram:
     given, regulariser = item
-    forget_arrays()
+    return_memory()
     try:
         given = weighted(given, weights, regulariser)
         return solved_whole(given, regulariser), given.automatic

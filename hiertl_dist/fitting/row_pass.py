@@ -16,7 +16,7 @@ import numpy as np
 from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
 from ..design_matrix.resources import calls_at_once
 from ..errors import LaunchError, StoreError
-from ..evaluation.kernels.scratch import forget_arrays
+from ..evaluation.kernels.scratch import return_memory
 from ..executors import InlineExecutor
 from ..executors.ask import ask
 from ..executors.launch import launched_first
@@ -184,7 +184,7 @@ def reduce_segments(
             leaf, _joined, ranges, label=_label, what=what, cost=lambda r: r.seconds,
             kind=_set_of if source.compact else None, nbytes=needed, kept=kept,
         )  # fmt: skip
-    forget_arrays()
+    return_memory()
     _require_each_once(part, whole, plan.segments, what)
     if launched_first():
         for note in part.notes:

@@ -21,7 +21,7 @@ from ..algebra.errors import SOLVER_ERRORS
 from ..design_matrix.resources import calls_at_once, process_bytes
 from ..errors import HiertlError
 from ..evaluation.costs import model_cost, scan_some
-from ..evaluation.kernels.scratch import forget_arrays
+from ..evaluation.kernels.scratch import return_memory
 from ..files.json_files import jsonable, write_json
 from ..fitting.reduction import EVIDENCE_SQUARES
 from ..fitting.view_choice import view
@@ -254,7 +254,7 @@ def _read_results(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
 
 def _run_item(pair: tuple[str, Item], *, setup: Setup, source: Source, folder: Path | None) -> Any:
     key, item = pair
-    forget_arrays()
+    return_memory()
     views: list[View] = []
     refused: dict[int, str] = {}
     for i, choice in enumerate(item.weightings):

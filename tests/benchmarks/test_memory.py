@@ -23,6 +23,9 @@ def test_memory_is_projected_beside_what_is_measured(benchmark, tmp_path):
     record = benchmark.BENCHMARK.record(options)
     json.dumps(record)
     (case,) = record["cases"].values()
+    assert record["store"]["recomputed"] == 0
+    for step in ("assembly", "fit"):
+        assert 2**26 < record["store"][step]["measured"] < benchmark.LIMIT
     for step in benchmark.STEPS:
         assert case[step]["measured"] > 2**26
         assert case[step]["projected"] > 2**26

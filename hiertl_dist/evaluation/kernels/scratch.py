@@ -6,8 +6,10 @@ so), and each page of the next one has to be fetched and cleared anew: 5 % of th
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -47,6 +49,17 @@ def kept_array(name: str, size: int) -> NDArray[np.float64]:
 def forget_arrays() -> None:
     """Let go of the arrays of this thread: after a pass over rows, before what needs the memory otherwise."""
     _kept.arrays.clear()
+
+
+def return_memory() -> None:
+    """:func:`forget_arrays`, and what this process let go of goes back to the system: before a solve, of large squares.
+
+    The C library keeps freed arrays of up to 32 MiB for the next ones of their size.
+    """
+    forget_arrays()
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # other C libraries than glibc have no such function
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
