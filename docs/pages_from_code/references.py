@@ -53,7 +53,7 @@ def _exists(name: str) -> bool:
     if resolved(name) is not None:
         return True
     owner, _, last = name.rpartition(".")
-    thing = resolved(owner)
+    thing = resolved(owner) if owner else None
     if inspect.isclass(thing):
         return any(last in getattr(base, "__annotations__", {}) for base in thing.__mro__)
     if inspect.ismodule(thing):
