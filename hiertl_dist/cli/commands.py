@@ -362,7 +362,8 @@ _VERBS = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
-    "merge": _merge, "library": run_library, "store": run_store, "probes": probes, "config": run_config, "doctor": _doctor, "demo": _demo,
+    "merge": _merge, "library": run_library, "store": run_store, "probes": probes,
+    "config": run_config, "doctor": _doctor, "demo": _demo,
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A JSON schema of the input file, for editors that complete and check while one writes.
 
-It is made of the tables that :mod:`~hiertl_dist.jobs.input_tables` checks with, and says what they can say of one key by
-itself. What hangs together (names of blocks, files that are there, keys that exclude each other) is for
+It is made of the tables that :mod:`~hiertl_dist.jobs.input_tables` checks with, and says what they can say of one key
+by itself. What hangs together (names of blocks, files that are there, keys that exclude each other) is for
 ``hiertl-dist config check``. Draft 7, which editors' TOML plug-ins know.
 """
 
@@ -140,7 +140,7 @@ NARROWER: Final[Mapping[str, Mapping[str, Schema]]] = {
         "pairs": _blocks_of("pair"), "three_body": {"$ref": "#/definitions/many_body"},
         "four_body": {"$ref": "#/definitions/many_body"}, "blocks": _blocks_of("basis_block"),
         "types": _blocks_of("type"), "one_body": either(BOOLEAN, STRINGS), "exclude": STRINGS,
-        "energies": {"type": "object", "properties": {"unit": one_of(("eV", "kcal"))}, "additionalProperties": A_NUMBER},
+        "energies": {**TABLE_OF_NUMBERS, "properties": {"unit": one_of(("eV", "kcal"))}},
         "masses": TABLE_OF_NUMBERS,
     },
     "[basis.pairs] XY": {"rmin": A_NUMBER, "rmax": A_NUMBER, "lambda": A_NUMBER, "transform": _TRANSFORM},
@@ -174,7 +174,7 @@ NARROWER: Final[Mapping[str, Mapping[str, Schema]]] = {
     "[search]": {
         "summaries": STRING, "folds": either({"type": "integer", "minimum": 2}, {"$ref": "#/definitions/folds"}),
         "strategy": one_of(get_args(Strategy)), "rule": one_of(get_args(Rule)),
-        "importance": {"type": "object", "properties": dict.fromkeys(ROW_KINDS, {"type": "number", "minimum": 0}),
+        "importance": {"type": "object", "properties": {k: {"type": "number", "minimum": 0} for k in ROW_KINDS},
                        "additionalProperties": False},
         "grid": {"$ref": "#/definitions/grid"}, "blocks": _blocks_of("grid"),
     },

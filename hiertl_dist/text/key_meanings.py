@@ -98,7 +98,8 @@ OF_BLOCK: Final = {
 OF_DATA: Final = {
     "path": Meaning(
         "A file, a pattern, a list of such, or the folder of a data set that was imported. Extended XYZ or `.xyzf`, "
-        "plain or compressed, and what ASE reads; relative to the input file."),
+        "plain or compressed, and what ASE reads; relative to the input file."
+    ),
     "format": Meaning('`"extxyz"`, `"xyzf"` or `"ase"` for all files of this table.', "by the file's name"),
     "group": Meaning("The group of all frames of this table.", "the file's name"),
     "group_key": Meaning("The key of the comment line that names each frame's group.", NOTHING),
