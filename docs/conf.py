@@ -1,4 +1,4 @@
-"""Settings of Sphinx: ``python -m sphinx -W -n --keep-going docs docs/_build/html``. Nothing is fetched from a network."""
+"""Settings of Sphinx: ``python -m sphinx -W -n --keep-going docs docs/_build/html``. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ numpydoc_class_members_toctree = False
 html_theme = "pydata_sphinx_theme"
 html_title = "hiertl_dist"
 html_theme_options = {
+    "header_links_before_dropdown": 6,
     "show_prev_next": False,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -45,7 +46,8 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_sidebars = {"index": []}
 copybutton_exclude = ".linenos, .gp, .go"

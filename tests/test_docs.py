@@ -6,20 +6,26 @@ import ast
 import importlib
 import itertools
 import re
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from doc_pages import MARK, PARTS
 from test_architecture import MODULES, PACKAGE, ROOT, imports
 
 from hiertl_dist import Basis, blocks_of
 
-DOCS = sorted((ROOT / "docs").glob("*.md"))
-LINKED = [*DOCS, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES = sorted(p for p in (ROOT / "docs").rglob("*.md") if not {"_build", "jupyter_execute"} & set(p.parts))
+LINKED = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 THEORY = ROOT / "docs" / "theory.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
+DOCS = [ARCHITECTURE, THEORY]
+"""Pages that say which module does what."""
+
 docs = pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
+pages = pytest.mark.parametrize("path", LINKED, ids=lambda p: str(p.relative_to(ROOT)))
 PATHS = re.compile(r"`((?:hiertl_dist|tests|benchmarks|deploy|docs)/[^`\s]*)`")
 LINKS = re.compile(r"\]\(([^)\s]+)\)")
 NUMBERS = re.compile(r"`([\w.\[\]\"]+)` = ([-+.\de]*\d)")
@@ -28,7 +34,17 @@ MOST = {"AAA": 3, "AAB": 3, "ABC": 3, "AAAA": 4, "AAAB": 4, "AABB": 4, "AABC": 4
 
 def prose(path):
     """The text without its blocks of code, in which brackets and quotes are no Markdown."""
-    return re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return re.sub(r"^```.*?^```", "", text_of(path), flags=re.M | re.S)
+
+
+@cache
+def text_of(path):
+    """A page as the site has it: with what is made of the code, links as they stand in the repository."""
+    text = path.read_text(encoding="utf-8")
+    parts = MARK.sub(lambda mark: PARTS[mark[2].strip()]() if mark[1] == "generated" else "", text)
+    whole = [path.parent / mark[2].strip() for mark in MARK.finditer(text) if mark[1] == "whole"]
+    # links of a file that is a page as a whole are looked at where that file is
+    return parts + "".join(re.sub(LINKS, "", file.read_text(encoding="utf-8")) for file in whole)
 
 
 def rows_of_tables(text):
@@ -52,23 +68,25 @@ def table(path, first):
 
 def anchors(path):
     """What GitHub makes of the headings."""
-    headings = re.findall(r"^#+ (.+)$", prose(path), flags=re.M)
-    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+    headings = [h.replace("\\", "") for h in re.findall(r"^#+ (.+)$", prose(path), flags=re.M)]
+    named = set(re.findall(r"^\((.+)\)=$", prose(path), flags=re.M))
+    return named | {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
 def test_there_are_documents():
-    assert {THEORY, ARCHITECTURE} <= set(DOCS)
+    assert {THEORY, ARCHITECTURE} <= set(PAGES)
+    assert len(PAGES) > 30
 
 
-@docs
+@pages
 def test_paths_exist(path):
     found = set(PATHS.findall(path.read_text(encoding="utf-8")))
-    assert found
+    assert found or path not in DOCS
     gone = sorted(p for p in found if not (ROOT / p).exists())
     assert not gone, f"{path.name} names what is not there: {gone}"
 
 
-@pytest.mark.parametrize("path", LINKED, ids=lambda p: p.name)
+@pages
 def test_relative_links_resolve(path):
     wrong = []
     for link in LINKS.findall(prose(path)):
@@ -81,7 +99,7 @@ def test_relative_links_resolve(path):
     assert not wrong
 
 
-@docs
+@pages
 def test_external_links_are_secure(path):
     links = [link for link in LINKS.findall(prose(path)) if re.match(r"[a-z]+:", link)]
     assert [link for link in links if not link.startswith("https://")] == []

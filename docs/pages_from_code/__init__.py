@@ -1,7 +1,7 @@
 """Parts of pages that are made of the code, and pages that are files from elsewhere in the repository.
 
-A line ``% generated: NAME`` of a page is replaced by what NAME gives, and ``% whole: ../FILE.md`` by that file. All of it
-is Markdown, so that the tests can look at it without Sphinx.
+A line ``% generated: NAME`` of a page is replaced by what NAME gives, and ``% whole: ../FILE.md`` by that file. All of
+it is Markdown, so that the tests can look at it without Sphinx.
 """
 
 from __future__ import annotations

@@ -62,10 +62,7 @@ def resolved(name: str) -> Any:
 
 def api_section(title: str) -> str:
     """The directives of a page."""
-    if title == MORE:
-        names = named_elsewhere()
-    else:
-        names = [f"hiertl_dist.{name}" for name in names_of(title)]
+    names = named_elsewhere() if title == MORE else [f"hiertl_dist.{name}" for name in names_of(title)]
     lines = [line for name in names for line in directive(name)]
     return "\n".join(["```{eval-rst}", *lines, "```"]) + "\n"
 

@@ -13,35 +13,60 @@ from hiertl_dist.errors import HiertlError, HiertlWarning, ResourceError, Stoppe
 from hiertl_dist.executors import TaskFailed
 
 ADVICE: Final = {
-    "HiertlError": "In Python, `except HiertlError` catches all that this package raises on purpose.",
-    "AtomsError": "Look at what the message names: an element that the model does not know, or options of the calculator.",
-    "BasisError": "Correct the key that is named; `hiertl-dist config check input.toml` says all that is wrong at once.",
-    "ClusterFailed": "What is complete is kept. Look at the scheduler, then give the same command again, also with another "
-                     "executor.",
-    "ConvergenceError": "Raise `max_iter` or `tolerance`, or take a stronger penalty; the message has the gap that was left.",
-    "DiskFullError": "Make room, or put `[store] path` on another disk; `--no-keep-rows` needs none. The same command goes "
-                     "on.",
-    "FrameError": "Open the file at the frame and line that are named.",
-    "IncompleteStoreError": "Run `hiertl-dist assemble input.toml`, which computes what is missing.",
-    "InnerCutoffError": "`hiertl-dist plan` lists the shortest distances. Lower rmin, or choose `[fit] policy`: "
-                        "[short contacts](../howto/short_contacts.md).",
-    "InputError": "Correct the key that is named; `hiertl-dist config check input.toml` says all that is wrong at once.",
-    "LaunchError": "`hiertl-dist doctor --executor mpi` under the same `mpirun`; in scripts, work belongs under "
-                   "`if __name__ == \"__main__\":`.",
-    "LockError": "Another process, which is named with its host, has the store: wait (`--wait`), or let it end.",
-    "MismatchError": "Both values are named: parts of one model need the same cutoffs, λ, transform and cutoff function.",
-    "MissingFileError": "Paths of an input file are relative to its folder.",
-    "MissingTypesError": "Fit frames that have these types, or choose `missing = \"mixed\"` in `[fit]`: "
-                         "[alloys](../howto/alloys.md).",
-    "ParameterFileError": "The line is named. A file that was edited on purpose: delete the line with its checksum.",
-    "ResourceError": "Both numbers are named. `hiertl-dist plan` says what each step needs; give `[store] memory`, fewer "
-                     "`workers`, or stream.",
-    "StoppedBySignal": "Give the same command again: it goes on from what is complete.",
-    "StoreError": "`hiertl-dist store check` says which file, `hiertl-dist store repair` mends it or has it computed again.",
-    "TaskFailed": "The message names the item and has the reason; what is complete is kept.",
-    "UnknownBlockError": "The blocks that there are stand in the message.",
-    "UnsafeGram": "Use `method = \"rfactor\"` or `\"auto\"`, or a stronger regulariser.",
-    "WriteError": "The path and the reason are named: permission, a read-only file system, an input/output error.",
+    "HiertlError":
+        "In Python, `except HiertlError` catches all that this package raises on purpose.",
+    "AtomsError":
+        "Look at what the message names: an element that the model does not know, or options of the "
+        "calculator.",
+    "BasisError":
+        "Correct the key that is named; `hiertl-dist config check input.toml` says all that is wrong at once.",
+    "ClusterFailed":
+        "What is complete is kept. Look at the scheduler, then give the same command again, also with another"
+        " executor.",
+    "ConvergenceError":
+        "Raise `max_iter` or `tolerance`, or take a stronger penalty; the message has the gap that was left.",
+    "DiskFullError":
+        "Make room, or put `[store] path` on another disk; `--no-keep-rows` needs none. The same command goes"
+        " on.",
+    "FrameError":
+        "Open the file at the frame and line that are named.",
+    "IncompleteStoreError":
+        "Run `hiertl-dist assemble input.toml`, which computes what is missing.",
+    "InnerCutoffError":
+        "`hiertl-dist plan` lists the shortest distances. Lower rmin, or choose `[fit] policy`: [short "
+        "contacts](../howto/short_contacts.md).",
+    "InputError":
+        "Correct the key that is named; `hiertl-dist config check input.toml` says all that is wrong at once.",
+    "LaunchError":
+        "`hiertl-dist doctor --executor mpi` under the same `mpirun`; in scripts, work belongs under `if "
+        '__name__ == "__main__":`.',
+    "LockError":
+        "Another process, which is named with its host, has the store: wait (`--wait`), or let it end.",
+    "MismatchError":
+        "Both values are named: parts of one model need the same cutoffs, λ, transform and cutoff function.",
+    "MissingFileError":
+        "Paths of an input file are relative to its folder.",
+    "MissingTypesError":
+        'Fit frames that have these types, or choose `missing = "mixed"` in `[fit]`: '
+        "[alloys](../howto/alloys.md).",
+    "ParameterFileError":
+        "The line is named. A file that was edited on purpose: delete the line with its checksum.",
+    "ResourceError":
+        "Both numbers are named. `hiertl-dist plan` says what each step needs; give `[store] memory`, fewer "
+        "`workers`, or stream.",
+    "StoppedBySignal":
+        "Give the same command again: it goes on from what is complete.",
+    "StoreError":
+        "`hiertl-dist store check` says which file, `hiertl-dist store repair` mends it or has it computed "
+        "again.",
+    "TaskFailed":
+        "The message names the item and has the reason; what is complete is kept.",
+    "UnknownBlockError":
+        "The blocks that there are stand in the message.",
+    "UnsafeGram":
+        'Use `method = "rfactor"` or `"auto"`, or a stronger regulariser.',
+    "WriteError":
+        "The path and the reason are named: permission, a read-only file system, an input/output error.",
 }  # fmt: skip
 """What to do, by error."""
 

@@ -21,7 +21,7 @@ OF_DOCSTRING = re.compile(r"docstring of ([\w.]+)")
 
 
 def find_reference(app: Any, env: Any, node: Any, content: Any) -> Any:
-    """For Sphinx's event ``missing-reference``: a node in place of the reference, or None where there is no such name."""
+    """For Sphinx's event ``missing-reference``: a node in place of the reference; None where there is no such name."""
     if node.get("refdomain") != "py":
         return None
     for name in _candidates(node):
@@ -53,7 +53,7 @@ def _exists(name: str) -> bool:
     if resolved(name) is not None:
         return True
     owner, _, last = name.rpartition(".")
-    thing = resolved(owner)
+    thing = resolved(owner) if owner else None
     if inspect.isclass(thing):
         return any(last in getattr(base, "__annotations__", {}) for base in thing.__mro__)
     if inspect.ismodule(thing):

@@ -140,9 +140,7 @@ NARROWER: Final[Mapping[str, Mapping[str, Schema]]] = {
         "pairs": _blocks_of("pair"), "three_body": {"$ref": "#/definitions/many_body"},
         "four_body": {"$ref": "#/definitions/many_body"}, "blocks": _blocks_of("basis_block"),
         "types": _blocks_of("type"), "one_body": either(BOOLEAN, STRINGS), "exclude": STRINGS,
-        "energies": {
-            "type": "object", "properties": {"unit": one_of(("eV", "kcal"))}, "additionalProperties": A_NUMBER,
-        },
+        "energies": {**TABLE_OF_NUMBERS, "properties": {"unit": one_of(("eV", "kcal"))}},
         "masses": TABLE_OF_NUMBERS,
     },
     "[basis.pairs] XY": {"rmin": A_NUMBER, "rmax": A_NUMBER, "lambda": A_NUMBER, "transform": _TRANSFORM},
