@@ -49,6 +49,8 @@ ADVICE: Final = {
     "MissingTypesError":
         'Fit frames that have these types, or choose `missing = "mixed"` in `[fit]`: '
         "[alloys](../howto/alloys.md).",
+    "NotDoneError":
+        "The call goes on: ask again, with a longer timeout or none, or `cancel()` it.",
     "ParameterFileError":
         "The line is named. A file that was edited on purpose: delete the line with its checksum.",
     "ResourceError":
