@@ -11,12 +11,12 @@ from ..text.words import shown
 from .store_layout import FORMAT, is_store_folder, stores_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ..files.object_path import Place
 
 KEYS = ("basis", "basis_digest", "policy", "provenance")
 
 
-def read_store_attributes(folder: Path) -> dict[str, Any]:
+def read_store_attributes(folder: Place) -> dict[str, Any]:
     """What a design store says of itself.
 
     Raises
@@ -36,7 +36,7 @@ def read_store_attributes(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{folder}: expected a design store, found {found}") from error
 
 
-def checked_attributes(path: Path) -> dict[str, Any]:
+def checked_attributes(path: Place) -> dict[str, Any]:
     """The same of a file. Raises FileNotFoundError, and StoreError where it is not as it was written."""
     way_on = repair_command(path.parent)
     content = read_attributes(path, way_on)
@@ -54,6 +54,6 @@ def checked_attributes(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_store_attributes(folder: Path, attributes: dict[str, Any]) -> None:
+def write_store_attributes(folder: Place, attributes: dict[str, Any]) -> None:
     """Write them."""
     write_twice(folder / META, group_text(sealed(attributes)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +16,14 @@ import numpy as np
 from ..errors import IncompleteStoreError, StoreError
 from ..files.chunks import expect, read_tile, writing
 from ..files.locks import locked
-from ..files.paths import local_path, make_folder
+from ..files.paths import make_folder, named_place
 from ..files.sealed import COPY
 from ..files.write_errors import write_errors
 from ..files.zarr_files import fit_array
 from ..text.display import Shown
 from .attributes_file import read_store_attributes, write_store_attributes
 from .layout_file import LAYOUT, read_layout, require_layout_of, require_own_layout, write_layout
-from .ledger import chunks_of, ledger_file, place_of
+from .ledger import chunks_of, complete_keys, entries_read, ledger_file, place_of
 from .store_claims import remove_leftovers
 from .store_frames import number_frames
 from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, is_store_folder, plan_tile
@@ -34,8 +33,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..files.object_path import Place
 
-def _make(folder: Path, basis: dict[str, Any], basis_digest: str, policy: str) -> None:
+
+def _make(folder: Place, basis: dict[str, Any], basis_digest: str, policy: str) -> None:
     """Make a store of a folder that has nothing but what killed processes left. Needs the lock.
 
     Raises StoreError where something else is there.
@@ -58,20 +59,20 @@ class DesignStore(Shown):
 
     Attributes
     ----------
-    path : Path
-        Folder of the zarr group.
+    path : Path or ObjectPath
+        Folder of the zarr group, on disk or on an object store.
     """
 
-    path: Path
+    path: Place
 
     @classmethod
-    def open(cls, path: str | Path) -> DesignStore:
+    def open(cls, path: str | Place) -> DesignStore:
         """Open an existing store.
 
         Parameters
         ----------
-        path : str or Path
-            Folder of the zarr group.
+        path : str, Path or ObjectPath
+            Folder of the zarr group; on an object store ``s3://bucket/name``.
 
         Returns
         -------
@@ -83,18 +84,18 @@ class DesignStore(Shown):
         StoreError
             There is none, or of another format; a file of it is damaged, which is named.
         """
-        store = cls(local_path(path, "design store"))
+        store = cls(named_place(path, "design store"))
         require_layout_of(store.path / LAYOUT, store.layout(), store.attributes)
         return store
 
     @classmethod
-    def create(cls, path: str | Path, basis: dict[str, Any], basis_digest: str, policy: str) -> DesignStore:
+    def create(cls, path: str | Place, basis: dict[str, Any], basis_digest: str, policy: str) -> DesignStore:
         """Create a store, or open the one that is there if it was made with the same basis and policy.
 
         Parameters
         ----------
-        path : str or Path
-            Folder of the zarr group, which is made if there is none.
+        path : str, Path or ObjectPath
+            Folder of the zarr group; on an object store ``s3://bucket/name``, which is made if there is none.
         basis : dict
             Table of the basis, as of ``Basis.to_dict``.
         basis_digest, policy : str
@@ -110,7 +111,7 @@ class DesignStore(Shown):
         StoreError
             Something else is there; with another basis, every key that differs is named with both values.
         """
-        folder = local_path(path, "design store")
+        folder = named_place(path, "design store")
         if not is_store_folder(folder):  # else it may be where nothing can be written
             make_folder(folder)
             with locked(folder), write_errors(folder):
@@ -224,7 +225,7 @@ class DesignStore(Shown):
             write_layout(self.path / LAYOUT, layout, attributes)
         return numbers
 
-    def ledger_path(self, array: str, key: str) -> Path:
+    def ledger_path(self, array: str, key: str) -> Place:
         """Where it is noted that a tile is complete.
 
         Parameters
@@ -234,7 +235,7 @@ class DesignStore(Shown):
 
         Returns
         -------
-        Path
+        Path or ObjectPath
             The file, which is there once the tile is complete.
         """
         return ledger_file(self.path, array, key)
@@ -255,12 +256,14 @@ class DesignStore(Shown):
             Those that are missing, in their order.
         """
         layout, absent = self.layout(), []
-        for spec in specs:
+        entries = entries_read(self.path, layout, [(s.array, s.key) for s in (specs := list(specs))])
+        for spec, is_whole in zip(specs, entries, strict=True):
             try:
-                place_of(self.path, layout, spec.array, spec.key).crc()
-                if verify:
+                if is_whole and verify:
                     self.read(spec.array, spec.key)
             except (FileNotFoundError, IncompleteStoreError, StoreError):
+                is_whole = False
+            if not is_whole:
                 absent.append(spec)
         return absent
 
@@ -386,7 +389,8 @@ class DesignStore(Shown):
             In the order in which they got their chunks.
         """
         tiles = self.layout()["arrays"].get(array, {}).get("tiles", {})
-        return [key for key in tiles if self.ledger_path(array, key).exists()]
+        complete = complete_keys(self.path, array)
+        return [key for key in tiles if key in complete]
 
     def nbytes(self) -> int:
         """How large the store is.

@@ -31,7 +31,8 @@ from hiertl_dist.executors.progress import Progress, progress
 from hiertl_dist.executors.shared_folders import remove_dead_tokens
 from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
 from hiertl_dist.executors.trees import NOWHERE, Node
-from hiertl_dist.files.paths import local_path
+from hiertl_dist.files.object_path import Place
+from hiertl_dist.files.paths import local_path, named_place
 from hiertl_dist.files.store_use import carried
 
 Call = Callable[..., Any]
@@ -342,8 +343,18 @@ class Executor(ABC):
             Some workers see another folder or none: which, and where they run. Nothing was written then.
         """
         folder = local_path(path, what).absolute()
-        remove_dead_tokens(folder)  # of a dask client before, whatever works now
+        self._share(folder)
         return folder
+
+    def shared_place(self, path: str | Place, what: str = "path") -> Place:
+        """The same of what may also be on an object store, ``s3://…``, which all workers must be able to reach."""
+        place = named_place(path, what).absolute()
+        self._share(place)
+        return place
+
+    def _share(self, place: Place) -> None:
+        """Raise LaunchError where some workers do not see a place."""
+        remove_dead_tokens(place)  # of a dask client before, whatever works now
 
     def memory(self) -> int:
         """Bytes that all workers may take together: what this machine has to spare, unless they are elsewhere."""
