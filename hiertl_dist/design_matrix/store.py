@@ -17,11 +17,10 @@ from ..errors import IncompleteStoreError, StoreError
 from ..files.chunks import expect, read_tile, writing
 from ..files.locks import locked
 from ..files.paths import make_folder, named_place
-from ..files.sealed import COPY
 from ..files.write_errors import write_errors
 from ..files.zarr_files import fit_array
 from ..text.display import Shown
-from .attributes_file import read_store_attributes, write_store_attributes
+from .attributes_file import make_store, read_store_attributes, write_store_attributes
 from .layout_file import LAYOUT, read_layout, require_layout_of, require_own_layout, write_layout
 from .ledger import chunks_of, complete_keys, entries_read, ledger_file, place_of
 from .store_claims import remove_leftovers
@@ -34,23 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..files.object_path import Place
-
-
-def _make(folder: Place, basis: dict[str, Any], basis_digest: str, policy: str) -> None:
-    """Make a store of a folder that has nothing but what killed processes left. Needs the lock.
-
-    Raises StoreError where something else is there.
-    """
-    ours = (".lock", ".claims")
-    if other := [
-        p for p in folder.iterdir() if not p.name.startswith(ours) and p.suffix not in (".partial", COPY)
-    ]:  # fmt: skip
-        raise StoreError(
-            f"{folder}: expected an empty folder or a design store, found other files, such as {other[0].name}"
-        )
-    # the first file is all of it, so that a process that is killed leaves a store or none
-    attributes = {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy}
-    write_store_attributes(folder, {**attributes, "provenance": []})
 
 
 @dataclass(frozen=True, repr=False)
@@ -116,7 +98,7 @@ class DesignStore(Shown):
             make_folder(folder)
             with locked(folder), write_errors(folder):
                 if not is_store_folder(folder):  # another process has made it meanwhile
-                    _make(folder, basis, basis_digest, policy)
+                    make_store(folder, basis, basis_digest, policy)
         store = cls.open(folder)
         store.require_made_with(basis, basis_digest, policy)
         return store
@@ -255,17 +237,18 @@ class DesignStore(Shown):
         list of TileSpec
             Those that are missing, in their order.
         """
-        layout, absent = self.layout(), []
-        entries = entries_read(self.path, layout, [(s.array, s.key) for s in (specs := list(specs))])
-        for spec, is_whole in zip(specs, entries, strict=True):
-            try:
-                if is_whole and verify:
-                    self.read(spec.array, spec.key)
-            except (FileNotFoundError, IncompleteStoreError, StoreError):
-                is_whole = False
-            if not is_whole:
-                absent.append(spec)
-        return absent
+        wanted = list(specs)
+        whole = entries_read(self.path, self.layout(), [(s.array, s.key) for s in wanted])
+        return [
+            s for s, is_there in zip(wanted, whole, strict=True) if not is_there or (verify and self._is_damaged(s))
+        ]
+
+    def _is_damaged(self, spec: TileSpec) -> bool:
+        try:
+            self.read(spec.array, spec.key)
+        except (FileNotFoundError, IncompleteStoreError, StoreError):
+            return True
+        return False
 
     def write(
         self,
@@ -389,8 +372,7 @@ class DesignStore(Shown):
             In the order in which they got their chunks.
         """
         tiles = self.layout()["arrays"].get(array, {}).get("tiles", {})
-        complete = complete_keys(self.path, array)
-        return [key for key in tiles if key in complete]
+        return list(filter(complete_keys(self.path, array).__contains__, tiles))
 
     def nbytes(self) -> int:
         """How large the store is.

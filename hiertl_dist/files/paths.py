@@ -45,7 +45,7 @@ def local_path(path: str | Path, what: str = "path") -> Path:
     if (url := URL.search(text)) and (url.start() == 0 or text[url.start() - 1] in "/\\"):
         raise InputError(
             f"{what}: expected a path on this machine, found the URL {shown(text[url.start() :])}: object stores and "
-            "downloads are not supported for it, only for design stores ([store] path); name a folder of a file system, "
+            "downloads are not supported for it, only for [store] path (s3://…); name a folder of a file system, "
             "and copy from or to it"
         )
     if "\0" in text:
