@@ -113,7 +113,7 @@ def test_a_store_out_of_reach_is_not_taken_for_a_damaged_one(place, monkeypatch)
         lambda: assemble(FRAMES, BASIS, place, executor=SERIAL, verify=True), lambda: store.missing([spec]),
         folder.check, folder.repair, folder.facts, lambda: store.read("blocks/C", key), lambda: folder.leftovers(0.0),
     )  # fmt: skip
-    first, _, rows = store.layout()["arrays"]["blocks/C"]["tiles"][key]
+    rows = store.layout()["arrays"]["blocks/C"]["tiles"][key][2]
     spec = TileSpec("blocks/C", key, rows, 13)
 
     for lost in range(40):  # the connection is there for so many requests
@@ -256,7 +256,7 @@ def test_commands(tmp_path, environment, url, capsys):
     for verb in ("check", "repair", "gc", "info"):
         assert cli.main(["store", verb, url]) == 0
     assert "design store: nothing is wrong" in capsys.readouterr().out
-    assert cli.main(["fit", str(tmp_path / "far" / "input.toml"), "--fresh", "--overwrite"]) == 2
+    assert cli.main(["fit", str(tmp_path / "far" / "input.toml"), "--fresh"]) == 2
     assert "can't be renamed" in capsys.readouterr().err
     assert DesignStore.open(next(ObjectPath.parse(url).iterdir())).nbytes() > 0
 
