@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         MismatchError,
         MissingFileError,
         MissingTypesError,
+        ObjectStoreError,
         ParameterFileError,
         ResourceError,
         StoppedBySignal,
@@ -123,6 +124,7 @@ __all__ = [
     "IncompleteStoreError",
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LaunchError", "LibraryBlock", "LibrarySettings",
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
+    "ObjectStoreError",
     "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows", "ProbeSet",
     "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "StoreUse",
     "SuggestedInput",
@@ -149,8 +151,8 @@ _PLACES: Final = {
     "design_matrix.store": "DesignStore",
     "errors": (
         "BasisError DiskFullError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError "
-        "InputError LaunchError LockError MismatchError MissingFileError MissingTypesError ParameterFileError "
-        "ResourceError StoppedBySignal StoreError UnknownBlockError WriteError"
+        "InputError LaunchError LockError MismatchError MissingFileError MissingTypesError ObjectStoreError "
+        "ParameterFileError ResourceError StoppedBySignal StoreError UnknownBlockError WriteError"
     ),
     "evaluation.design_rows": "DesignRows design_rows",
     "evaluation.energies": "Evaluation Model",
