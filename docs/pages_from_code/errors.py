@@ -49,6 +49,9 @@ ADVICE: Final = {
     "MissingTypesError":
         'Fit frames that have these types, or choose `missing = "mixed"` in `[fit]`: '
         "[alloys](../howto/alloys.md).",
+    "ObjectStoreError":
+        "The object and the server's reason are named. Look at the address, the region and the credentials in the "
+        "environment ([clusters](../clusters/index.md)), then give the same command again: it goes on.",
     "ParameterFileError":
         "The line is named. A file that was edited on purpose: delete the line with its checksum.",
     "ResourceError":

@@ -13,15 +13,15 @@ from ..text.display import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ..design_matrix.planning import Plan
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..model.parameters import Parameters
 
 
 def rows_in_store(
-    plan: Plan, store: str | Path | None, *, frozen: Sequence[Parameters], executor: Executor, memory: int | None
+    plan: Plan, store: str | Place | None, *, frozen: Sequence[Parameters], executor: Executor, memory: int | None
 ) -> tuple[Assembly | None, bool]:
     """Complete a store as :func:`~hiertl_dist.assemble` does, unless it has all rows already and can't be written.
 
@@ -31,7 +31,7 @@ def rows_in_store(
     ----------
     plan : Plan
         Whose rows are wanted.
-    store : str or Path, optional
+    store : str, Path or ObjectPath, optional
         Folder of the store; ``None``: there is none.
     frozen : Sequence of Parameters
         Models whose predictions are wanted.
