@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import inspect
+import json
 import os
 import re
 import shlex
@@ -15,8 +15,8 @@ import tomllib
 import jsonschema
 import pytest
 from doc_pages import ADVICE, blocks, commands, errors, exit_code_of
-from job_files import write_fm_setup
-from synthetic import random_frames
+from job_files import job_frames, write_extxyz, write_fm_setup, write_job, write_toml
+from synthetic import random_frames, small_basis
 from test_architecture import ROOT
 from test_docs import LINKED, PAGES
 
@@ -24,6 +24,7 @@ import hiertl_dist
 from hiertl_dist.algebra.errors import SOLVER_ERRORS
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.cli.command_line import parser
+from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.jobs.input_file import Input
 from hiertl_dist.jobs.input_schema import input_schema
 
@@ -138,15 +139,55 @@ def test_blocks_of_pages_are_of_languages_that_are_tested():
     assert min(map(len, (SHELL, TOML, PYTHON))) >= 10
 
 
-SCRIPTS = ["reference/scripted.md", "howto/weights.md"]
+SCRIPTS = {
+    "reference/scripted.md": "there is no file",
+    "howto/weights.md": "",
+    "getting_started.md": "kcal/mol",
+    "howto/large_data.md": "",
+}
+"""Pages whose scripts are run as they stand, on small data, and what they print."""
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_small_scripts_run(name, tmp_path, monkeypatch, capsys):
+def test_scripts_run(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hiertl_dist, "executor", SerialExecutor)  # that of the page starts a cluster
+    basis = small_basis((3, 2, 0))
+    if name == "getting_started.md":
+        write_toml(tmp_path / "input.toml", basis=basis.to_dict())
+    frames, _ = job_frames()
+    for folder in ("trajectories", "mptrj"):
+        (tmp_path / folder).mkdir()
+        text = write_extxyz(tmp_path / folder / "a.extxyz", frames).read_text()
+        (tmp_path / folder / "a.extxyz").write_text(text.replace("config=", "config_type="))
+    space = {"__name__": "__main__", "basis": basis}
     for _, _, text in blocks(ROOT / "docs" / name, "python"):
-        exec(compile(text, name, "exec"), {"__name__": "__main__", **vars(builtins)})
-    assert name != SCRIPTS[0] or "there is no file" in capsys.readouterr().out
+        exec(compile(text, name, "exec"), space)
+    assert SCRIPTS[name] in capsys.readouterr().out
+
+
+def test_keys_of_json_are_as_said(tmp_path, capsys):
+    """Those of commands that take no long; the others' are of dictionaries that these print, too."""
+    text = (ROOT / "docs" / "reference" / "scripted.md").read_text(encoding="utf-8")
+    said = {
+        m[1]: set(re.findall(r"`(\w+)`", m[2])) for m in re.finditer(r"^\| `([\w ]+)` \| (.+) \|$", text, flags=re.M)
+    }
+    frames, _ = job_frames()
+    job = write_job(tmp_path, frames)
+    results = str(tmp_path / "hiertl_results" / "C.params.txt")
+    commands = {
+        "config check": [str(job)], "plan": [str(job)], "assemble": [str(job)], "fit": [str(job), "--blocks", "C"],
+        "evaluate": [results, "--frames", str(tmp_path / "data.extxyz"), "--ignore-other-elements"],
+        "merge": [results, "-o", str(tmp_path / "merged.txt")], "doctor": [],
+        "import": [str(tmp_path / "set"), str(tmp_path / "data.extxyz")], "store check": [str(tmp_path / "set")],
+    }  # fmt: skip
+    for name, words in commands.items():
+        serial = ["--executor", "serial"] * (name not in ("config check", "evaluate", "merge", "store check"))
+        code = cli.main([*name.split(), *words, "--json", *serial])
+        printed = capsys.readouterr()
+        assert code in (0, 4), printed.err
+        keys = said[name] if name != "store check" else {"stores"}
+        assert set(json.loads(printed.out)) == keys, name
 
 
 # ---- what is made of the code

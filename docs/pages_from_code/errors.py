@@ -49,6 +49,8 @@ ADVICE: Final = {
     "MissingTypesError":
         'Fit frames that have these types, or choose `missing = "mixed"` in `[fit]`: '
         "[alloys](../howto/alloys.md).",
+    "NotDoneError":
+        "The call goes on: ask again, with a longer timeout or none, or `cancel()` it.",
     "ObjectStoreError":
         "The object and the server's reason are named. Look at the address, the region and the credentials in the "
         "environment ([clusters](../clusters/index.md)), then give the same command again: it goes on.",

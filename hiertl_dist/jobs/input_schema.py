@@ -62,6 +62,7 @@ from ..text.table_keys import (
     TEXTS,
     TOP,
     TYPE,
+    WALL,
     WEIGHTS,
     spellings,
 )
@@ -110,6 +111,7 @@ OF_KINDS: Final[Mapping[str, Schema]] = {
     NUMBER: A_NUMBER,
     PATHS: either(STRING, STRINGS),
     NUMBERS: TABLE_OF_NUMBERS,
+    WALL: either(one_of(("auto",)), TABLE_OF_NUMBERS),
     WEIGHTS: either(one_of(CHOSEN), TABLE_OF_NUMBERS),
     REGULARISER: {"$ref": "#/definitions/regulariser"},
     NAME_OR_TABLE: either(STRING, {"type": "object"}),
@@ -151,13 +153,14 @@ NARROWER: Final[Mapping[str, Mapping[str, Schema]]] = {
     "[hold_out]": {"fraction": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}},
     "[fit]": {
         "objective": one_of(OBJECTIVES), "method": one_of(METHODS), "policy": one_of(INNER_POLICIES),
-        "missing": one_of(WAYS_OF_MISSING), "prior": _names(), "penalty": {"$ref": "#/definitions/penalty"},
+        "missing": one_of(WAYS_OF_MISSING), "prior": _names(),
+        "penalty": either(one_of(("auto",)), {"$ref": "#/definitions/penalty"}),
     },
     "[fit] penalty": {"scale": A_NUMBER, "distance": A_NUMBER},
     "[fit] prior": {
         "mean": one_of(MEANS), "gamma": either(A_NUMBER, {**THREE, "items": A_NUMBER}), "lower": one_of(LOWER),
         "decay": one_of(DECAYS), "strength": A_NUMBER, "spread": TABLE_OF_NUMBERS, "probes": COUNT,
-        "probe_weight": A_NUMBER, "seed": COUNT,
+        "probe_weight": A_NUMBER, "probe_force": A_NUMBER, "probe_energy": A_NUMBER, "seed": COUNT,
     },
     "[frozen]": {"energies": one_of(MISSING_ENERGIES)},
     "[store]": {"in_use": one_of(IN_USE), "wait": {"type": "number", "minimum": 0}},

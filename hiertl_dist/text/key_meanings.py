@@ -140,7 +140,8 @@ OF_FIT: Final = {
         "Also fit a block to frames that have only some of its elements; of use with `partial`.", "false"),
     "penalty": Meaning(
         "The wall below the inner cutoffs that is written into parameter files: `scale` in kcal/mol/Å³ and "
-        "`distance` in Å.", "that of the frozen files, else scale 1e4, distance 0.01"),
+        '`distance` in Å; `"auto"`: one that keeps atoms apart and no frame feels, from the contacts of the frames.',
+        "that of the frozen files, else scale 1e4, distance 0.01"),
     "partial": Meaning("Lower blocks that are left free when a block is fitted.", "[]"),
     "prior": Meaning(
         'What a regulariser draws coefficients to: `"zero"`; `"mixed"`, the mean of what the blocks of the '
@@ -168,6 +169,8 @@ OF_PRIOR: Final = {
     "spread": Meaning('Factors of the standard deviation by type (`CCN`) or number of bodies (`"3B"`).', "{}"),
     "probes": Meaning("Number of probe structures on which forces are held to those of the mean.", "0"),
     "probe_weight": Meaning("Of their rows beside forces of weight 1.", "estimated from the data"),
+    "probe_force": Meaning("In eV/Å, by about so much forces may deviate; instead of `probe_weight`.", NOTHING),
+    "probe_energy": Meaning("In meV/atom, by about so much energies of probes may deviate; else: free.", NOTHING),
     "seed": Meaning("Of the choice of probes.", "0"),
 }  # fmt: skip
 OF_REGULARISERS: Final = {
@@ -210,12 +213,14 @@ OF_OUTPUT: Final = {
     "folder": Meaning(
         "Folder of the results; what an earlier run left there is moved to `earlier_1`, …", '"hiertl_results"'),
     "units": Meaning('Of tables and figures: `"kcal"` or `"eV"`.', '"kcal"'),
+    "covariance": Meaning("Write what fits leave open in the coefficients, for predicted errors.", "true"),
 }  # fmt: skip
 OF_EXECUTOR: Final = {
     "kind": Meaning(
         "`auto` (ranks under mpirun, the current dask client, else all cores), `serial`, `processes`, `dask` "
         "or `mpi`.", '"auto"'),
     "workers": Meaning("How many.", "one for each core"),
+    "scratch": Meaning("Folder of temporary files of `processes` and of a local dask cluster.", "`TMPDIR`"),
     "scheduler": Meaning(
         "Address of a dask scheduler that runs already, such as `tcp://host:8786`.", "a local cluster is started"),
     "tls_ca_file": Meaning("PEM file of the authority's certificate, for a scheduler with TLS.", NOTHING),

@@ -90,7 +90,7 @@ def test_defaults_are_those_of_the_code(place):
 
 def test_defaults_of_a_prior_and_of_what_the_input_alone_has(tmp_path):
     for name, meaning in MEANINGS["[fit] prior"].items():
-        if name not in ("mean", "probe_weight"):
+        if name not in ("mean", "probe_weight", "probe_force", "probe_energy"):
             said = tomllib.loads(f"x = {meaning.default}")["x"]
             own = getattr(Prior(), name)
             assert (list(own) if isinstance(own, tuple) else own) == said
