@@ -112,6 +112,11 @@ def is_cut_off(error: ObjectStoreError) -> bool:
     return "cannot be reached" in str(error)
 
 
+def is_forbidden(error: ObjectStoreError) -> bool:
+    """Whether the server does not let these credentials do it."""
+    return "refuses these credentials" in str(error)
+
+
 def _refusal(place: object, doing: str, error: Exception) -> str:
     return f"{place}: cannot be {doing}: {_reason(str(error), error)}. {RESUMES}"
 

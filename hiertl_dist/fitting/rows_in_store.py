@@ -6,8 +6,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ..design_matrix.assembly import Assembly, assemble
-from ..errors import HiertlWarning, WriteError
+from ..errors import HiertlWarning, ObjectStoreError, WriteError
 from ..executors.launch import launched_first
+from ..files.object_client import is_forbidden
 from ..model.one_body import without_one_body
 from ..text.display import listed
 
@@ -47,7 +48,7 @@ def rows_in_store(
 
     Raises
     ------
-    WriteError
+    WriteError, ObjectStoreError
         It can't be written, and lacks rows of blocks or labels.
 
     Warns
@@ -61,13 +62,15 @@ def rows_in_store(
         return assemble(
             [], plan.basis, store, frozen=frozen, policy=plan.policy, executor=executor, memory=memory, plan=plan
         ), False  # fmt: skip
-    except WriteError as error:
-        if not without_one_body(frozen):
+    except (WriteError, ObjectStoreError) as error:
+        if not without_one_body(frozen) or not _cannot_be_written(error):
             raise
         refusal = error
     try:
         done = assemble([], plan.basis, store, policy=plan.policy, executor=executor, memory=memory, plan=plan)
-    except WriteError:
+    except (WriteError, ObjectStoreError) as error:
+        if not _cannot_be_written(error):
+            raise
         raise refusal from None
     if launched_first():
         warnings.warn(
@@ -76,3 +79,8 @@ def rows_in_store(
             HiertlWarning, stacklevel=3,
         )  # fmt: skip
     return done, True
+
+
+def _cannot_be_written(error: Exception) -> bool:
+    """Whether an error is of a place that is only to be read, and not of a server that is out of reach."""
+    return not isinstance(error, ObjectStoreError) or is_forbidden(error)

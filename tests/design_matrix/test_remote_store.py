@@ -23,9 +23,11 @@ from hiertl_dist.errors import HiertlWarning, InputError, ObjectStoreError
 from hiertl_dist.executors.base import TaskFailed
 from hiertl_dist.executors.serial import SerialExecutor
 from hiertl_dist.executors.shared_folders import leave_token, unseen
-from hiertl_dist.files import leases, object_client
+from hiertl_dist.files import leases, object_client, object_path
 from hiertl_dist.files.claims import take_claim
 from hiertl_dist.files.object_path import ObjectPath
+from hiertl_dist.fitting.hierarchy import fit_hierarchy
+from hiertl_dist.fitting.settings import HierarchyOptions
 from hiertl_dist.jobs.stores import stores_at
 
 obstore = pytest.importorskip("obstore", reason="obstore is not installed: pip install 'hiertl-dist[s3]'")
@@ -167,6 +169,33 @@ def test_a_store_is_not_renamed(place):
     assemble(FRAMES, BASIS, place, executor=SERIAL)
     with pytest.raises(InputError, match="can't be renamed"):
         move_store_aside(place)
+
+
+def test_a_fit_from_a_complete_store_that_is_only_to_be_read(place, monkeypatch):
+    """As on a disk that can't be written; an outage is no such thing."""
+    frames = random_frames({"C": 4, "N": 4, "CN": 6})
+    assemble(frames, BASIS, place, executor=SERIAL)
+    expected, before = fit_hierarchy(frames, BASIS, executor=SERIAL), files_of(place)
+    options = HierarchyOptions(store=place)
+    for kind, text in (("GenericError", "error sending request"), ("PermissionDeniedError", "<Code>AccessDenied")):
+
+        def refuse(*_, kind=kind, text=text, **options):
+            raise getattr(obstore.exceptions, kind)(text)
+
+        monkeypatch.setattr(obstore, "put", refuse)
+        monkeypatch.setattr(object_path, "TRIES", 1)
+        if kind == "GenericError":
+            with pytest.raises(ObjectStoreError, match="cannot be reached"):
+                fit_hierarchy(frames, BASIS, options=options, executor=SERIAL)
+            continue
+        with pytest.warns(HiertlWarning, match="complete but for what .* predicts, which can't be kept there"):
+            fit = fit_hierarchy(frames, BASIS, options=options, executor=SERIAL)
+    for name, own in expected.fits.items():
+        theirs = fit.fits[name].solution.parameters.coefficients
+        assert theirs.tobytes() == own.solution.parameters.coefficients.tobytes()
+    with pytest.raises(ObjectStoreError, match="refuses these credentials"):  # rows that the store lacks
+        fit_hierarchy([*frames, *random_frames({"CN": 2}, seed=5)], BASIS, options=options, executor=SERIAL)
+    assert files_of(place) == before
 
 
 def test_workers_have_to_reach_the_same_store(place, monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hiertl_dist.errors import InputError, LockError, ObjectStoreError
-from hiertl_dist.files import leases, object_path
+from hiertl_dist.files import claims, leases, object_path
 from hiertl_dist.files.claims import is_claimed, living, take_claim
 from hiertl_dist.files.locks import LOCK, locked
 from hiertl_dist.files.object_path import ObjectPath
@@ -146,6 +146,12 @@ def test_a_claim_is_one_process_at_a_time(folder):
     claim.let_go()
     assert not is_claimed(folder / "claim")
     assert not folder.is_dir(), "nothing is left"
+
+
+def test_who_removes_what_the_dead_have_left_is_not_taken_for_one_that_is_at_work(folder):
+    removing = take_claim(folder / "claim")
+    threading.Timer(claims.SECONDS_BETWEEN_LOOKS, removing.let_go).start()
+    assert list(living(folder, "claim")) == []
 
 
 def test_of_many_that_want_a_claim_one_has_it(folder):
