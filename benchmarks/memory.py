@@ -173,7 +173,9 @@ def run(options: Options) -> dict[str, Any]:
     store = options.scratch / "large-store"
     orders = ORDERS[options.sized(STORE_COLUMNS, "78")]
     try:
-        large = launch("memory:from_large_store", (orders, size, store), options.scratch)[0]
+        args = (orders, size, store)
+        large = launch("memory:from_large_store", args, options.scratch)[0] if options.apart else (
+            from_large_store(*args))  # fmt: skip
     finally:
         shutil.rmtree(store, ignore_errors=True)
     return {"cases": found, "store": large, "absent": absent}

@@ -106,11 +106,11 @@ def cn(options: Options, runner: Executor) -> dict[str, Any]:
     mixed = [f for f in frames if len(f.elements) == 2]
     system = System(cn_basis(options.sized((12, 6, 0), (4, 3, 0))),
                     [f for f in frames if len(f.elements) == 1][:: options.sized(1, 6)], runner)  # fmt: skip
-    return _curves(Cross(system, "CN"), _trajectories_out(mixed, options.sized(10, 1)), options,
+    return _curves(Cross(system, "CN"), trajectories_out(mixed, options.sized(10, 1)), options,
                    options.sized(CN_COUNTS, (0, 1, 5)))  # fmt: skip
 
 
-def _trajectories_out(mixed: Sequence[Frame], draws: int) -> Iterator[Draw]:
+def trajectories_out(mixed: Sequence[Frame], draws: int) -> Iterator[Draw]:
     """Each time five trajectories; two draws of five folds would be paired, these are simply random."""
     names = sorted({f.group for f in mixed})
     for draw in range(draws):

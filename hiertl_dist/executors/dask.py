@@ -160,8 +160,11 @@ class DaskExecutor(PoolExecutor):
         return f"{text}; dask lets a thread of the smallest worker take {share / 2**20:.0f} MiB (of its memory_limit)"
 
     def waiting(self, n: int) -> int:
-        """As ``Executor.waiting``; values of calls that have ended stay on their workers for a while, too."""
-        return min(n, super().waiting(n) + JOBS_PER_THREAD)
+        """As ``Executor.waiting``; values of calls that have ended stay on their workers for a while, too.
+
+        Of few items a worker has its share: values are where they were made.
+        """
+        return min(-(-n // self.workers), super().waiting(n) + JOBS_PER_THREAD)
 
     def __repr__(self) -> str:
         whose = "a cluster that was there" if self._cluster is None else "a local cluster of its own"

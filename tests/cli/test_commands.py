@@ -109,7 +109,7 @@ def test_plan_for_people(run, tmp_path):
     assert [r.split()[0] for r in rows[:3]] == ["C", "N", "CN"]
     assert "peak memory per worker" in rows[3]
     assert rows[4].startswith("12 summaries of rows, ")
-    assert rows[5].startswith("CPU time of a fit, by a ridge (estimate): ")
+    assert rows[5].startswith("CPU time of rows, priors and solve, by a ridge (estimate): ")
     assert rows[6].startswith("18 frames held out: counted neither above")
     for line in rows[7:9]:
         assert line.endswith("18 frames; energy 18 (key energy), forces 18 (key forces), stress 18 (key stress)")

@@ -103,4 +103,4 @@ def test_an_error_halfway_ends_all_ranks_and_keeps_what_is_there(tmp_path, seria
     assert done.stdout == ""
     assert "UnsafeGram" in done.stderr
     kept = {p.name for p in (tmp_path / "hiertl_results").iterdir()}
-    assert kept == {"C.covariance.npz", "C.params.txt", "C.solution.npz"}
+    assert kept == {"C.covariance.npz", "C.params.txt", "C.solution.npz", "results.sha256"}

@@ -9,7 +9,8 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist import FitSettings, HierarchyOptions, SearchSettings, fit_hierarchy, search
 from hiertl_dist.errors import InputError
 from hiertl_dist.executors import executor
-from hiertl_dist.model_selection.strength import family_of, prior_strengths
+from hiertl_dist.model_selection.search_settings import Choice
+from hiertl_dist.model_selection.strength import family_of, grid_edges, prior_strengths
 
 SERIAL = executor("serial")
 BASIS = small_basis((4, 3, 0))
@@ -71,3 +72,18 @@ def test_strength_of_priors():
     assert family_of(RIDGE, weak) == family_of(RIDGE, strong) == family_of(RIDGE, "mixed") != family_of(RIDGE, "zero")
     assert prior_strengths("mixed") < prior_strengths(weak) < prior_strengths(strong)
     assert family_of(RIDGE, {"mean": "mixed", "gamma": 0.5}) != family_of(RIDGE, "mixed")
+    far, near = ({"mean": "mixed", "probes": 24, "probe_force": f} for f in (0.3, 0.1))
+    assert family_of(RIDGE, far) == family_of(RIDGE, near) != family_of(RIDGE, weak), "units of their own"
+    assert prior_strengths(far) < prior_strengths(near) < prior_strengths({**near, "probe_energy": 5.0})
+
+
+def test_edges_of_gamma_and_of_strengths_of_probes_are_told():
+    axes = {"prior": {"mean": "mixed", "probes": 3, "probe_force": [0.1, 0.2, 0.3], "gamma": [0.2, 0.4, 0.6, 1.0]}}
+    grid = SearchSettings.from_dict({"folds": {"split": "system"}, "grid": axes}).grid
+    choices = [Choice({"kind": "ridge", "alpha": 1.0}, prior=p) for p in grid.axes["prior"]]
+    of = {(c.prior["probe_force"], c.prior.get("gamma", [1.0])[0]): i for i, c in enumerate(choices)}
+    edges = grid_edges(choices, of[0.3, 0.2], of[0.1, 1.0])
+    assert {(e.axis, e.value, e.side) for e in edges if "force" in e.axis} == {
+        ("prior.probe_force", 0.3, "largest"), ("prior.probe_force", 0.1, "smallest"),
+    }  # fmt: skip
+    assert {(e.value, e.side) for e in edges if "gamma" in e.axis} == {(0.2, "smallest")}, "1 is as far as it goes"
