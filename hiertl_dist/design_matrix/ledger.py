@@ -98,6 +98,14 @@ def complete_keys(store: Place, array: str) -> set[str]:
         return set()
 
 
+def are_complete(store: Place, tiles: Sequence[tuple[str, str]]) -> list[bool]:
+    """Whether each of some tiles, by array and key, has a ledger entry."""
+    if isinstance(store, Path):
+        return [ledger_file(store, *tile).exists() for tile in tiles]
+    complete = {array: complete_keys(store, array) for array in dict.fromkeys(array for array, _ in tiles)}
+    return [key in complete[array] for array, key in tiles]
+
+
 REQUESTS: Final = 16
 """To an object store at a time, where many small objects are read."""
 
@@ -107,10 +115,10 @@ def entries_read(store: Place, layout: dict[str, Any], tiles: Sequence[tuple[str
     if isinstance(store, Path):
         yield from (_is_whole(store, layout, *tile) for tile in tiles)
         return
-    complete = {array: complete_keys(store, array) for array in dict.fromkeys(array for array, _ in tiles)}
+    complete = are_complete(store, tiles)
     # an answer takes some 30 ms, however many are asked for at once
     with ThreadPoolExecutor(REQUESTS, "read ledger") as threads:
-        yield from threads.map(lambda tile: tile[1] in complete[tile[0]] and _is_whole(store, layout, *tile), tiles)
+        yield from threads.map(lambda tile, there: there and _is_whole(store, layout, *tile), tiles, complete)
 
 
 def _is_whole(store: Place, layout: dict[str, Any], array: str, key: str) -> bool:

@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InputError, LockError
-from ..files.claims import Claim, is_claimed, living, remove_partials, take_claim
+from ..files.claims import Claim, claimed_among, is_claimed, living, remove_partials, take_claim
 from ..files.locks import Waiting, locked
 from ..files.object_path import ObjectPath
 from ..files.paths import move_aside
 from ..files.signatures import signed_by
 from ..files.store_use import store_use
 from ..text.words import count_text
-from .ledger import ledger_file
+from .ledger import are_complete, ledger_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -144,8 +144,12 @@ def wait_for_others(store: Place, parts: Sequence[Sequence[tuple[str, str]]]) ->
               for own in parts]  # fmt: skip
     waiting: Waiting | None = None
     while True:
-        missing = [not all(ledger_file(store, *place).exists() for place in own) for own in parts]
-        busy = [c for c, is_missing in zip(claims, missing, strict=True) if is_missing and is_claimed(c)]
+        tiles = [place for own in parts for place in own]
+        complete = dict(zip(tiles, are_complete(store, tiles), strict=True))
+        missing = [not all(complete[place] for place in own) for own in parts]
+        wanted = [c for c, is_missing in zip(claims, missing, strict=True) if is_missing]
+        taken = claimed_among(wanted)
+        busy = [c for c in wanted if c in taken]
         if len(busy) < sum(missing) or not busy:
             return missing
         if waiting is None or waiting.signed not in busy:

@@ -23,6 +23,7 @@ from hiertl_dist.files.claims import is_open_there, remove_partials, try_lock
 from hiertl_dist.files.locks import LOCK
 from hiertl_dist.files.object_path import ObjectPath, Place, in_order
 from hiertl_dist.files.paths import local_path, named_place
+from hiertl_dist.files.write_errors import RESUMES
 from hiertl_dist.text.display import listed
 
 SEEN: Final = f"{LOCK}.seen-"
@@ -156,7 +157,7 @@ def _unseen(token: Token) -> str:
     except FileNotFoundError:
         return "that folder is another one"
     except (OSError, HiertlError) as error:
-        return f"it can't be read: {error}"
+        return f"it can't be read: {str(error).removesuffix(f'. {RESUMES}')}"
 
 
 def require_seen(tokens: Iterable[Token]) -> None:
@@ -172,6 +173,11 @@ def refusal(token: Token, blind: Mapping[str, str]) -> str:
     for who, why in blind.items():
         by_reason.setdefault(why, []).append(who)
     reasons = "; ".join(f"{listed(who)}: {why}" for why, who in by_reason.items())
+    if isinstance(token.wanted, ObjectPath):
+        return (
+            f"{token.wanted}: expected an object store that all workers reach, but {reasons}. Start each of them where "
+            "obstore is installed and with the same AWS_… variables as here"
+        )
     return (
         f"{token.wanted}: expected a folder that all workers see, but {reasons}. Name a folder of a file system that "
         "all hosts share, by the same absolute path, or mount it there"

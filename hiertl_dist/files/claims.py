@@ -16,13 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, overload
 
-from .leases import Lease, is_leased, take_lease
+from .leases import Lease, is_leased, leased_in, take_lease
 from .object_path import ObjectPath, in_order
 from .signatures import signature
 from .write_errors import write_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from .object_path import P, Place
@@ -121,6 +121,14 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDWR)  # as a network's file system wants a file that is to be locked
     except PermissionError:  # of another user
         return os.open(path, os.O_RDONLY)
+
+
+def claimed_among(paths: Sequence[Place]) -> set[Place]:
+    """Those files, of one folder, for which :func:`is_claimed` holds; of an object store by one request."""
+    remote = {path for path in paths if isinstance(path, ObjectPath)}
+    if remote:
+        return {*(leased_in(next(iter(remote)).parent) & remote)}
+    return {path for path in paths if is_claimed(path)}
 
 
 def living(folder: P, pattern: str) -> Iterator[P]:

@@ -125,6 +125,13 @@ def is_leased(path: ObjectPath) -> bool:
         return False
 
 
+def leased_in(folder: ObjectPath) -> set[ObjectPath]:
+    """The leases of a folder that living processes have, by one list; none of them is one that is set free."""
+    clock = _clock(folder / "any")
+    listed = {path: path.stat().st_mtime for path in folder.iterdir() if path.is_file()}
+    return {path for path, written in listed.items() if time.monotonic() + clock - written <= LEASE}
+
+
 def _is_alive(path: ObjectPath, clock: float) -> bool:
     try:
         # not what a list had of it
