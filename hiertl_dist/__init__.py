@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         MissingFileError,
         MissingTypesError,
         NotDoneError,
+        ObjectStoreError,
         ParameterFileError,
         ResourceError,
         StoppedBySignal,
@@ -130,8 +131,8 @@ __all__ = [
     "InnerCutoffError", "Input", "InputError", "LabelSummary", "LammpsTables", "LaunchError", "LibraryBlock",
     "LibrarySettings",
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
-    "NotDoneError", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction", "Prior", "ProbeRows",
-    "ProbeSet",
+    "NotDoneError", "ObjectStoreError", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction",
+    "Prior", "ProbeRows", "ProbeSet",
     "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "StoreUse",
     "Submitted",
     "SuggestedInput",
@@ -159,6 +160,7 @@ _PLACES: Final = {
     "errors": (
         "BasisError DiskFullError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError "
         "InputError LaunchError LockError MismatchError MissingFileError MissingTypesError NotDoneError "
+        "ObjectStoreError "
         "ParameterFileError ResourceError StoppedBySignal StoreError UnknownBlockError WriteError"
     ),
     "evaluation.design_rows": "DesignRows design_rows",

@@ -119,6 +119,13 @@ class DiskFullError(WriteError, ResourceError):
     """A file cannot be written, for the disk is full, a quota used up, or the file too large."""
 
 
+class ObjectStoreError(HiertlError, RuntimeError):
+    """An object store cannot be reached, or refuses: which object, why, and what to do. What was complete is kept.
+
+    No OSError, lest what is only out of reach be taken for a file that is damaged or missing.
+    """
+
+
 class LaunchError(HiertlError, RuntimeError):
     """Processes were started in a way in which they can't work together.
 

@@ -51,6 +51,9 @@ ADVICE: Final = {
         "[alloys](../howto/alloys.md).",
     "NotDoneError":
         "The call goes on: ask again, with a longer timeout or none, or `cancel()` it.",
+    "ObjectStoreError":
+        "The object and the server's reason are named. Look at the address, the region and the credentials in the "
+        "environment ([clusters](../clusters/index.md)), then give the same command again: it goes on.",
     "ParameterFileError":
         "The line is named. A file that was edited on purpose: delete the line with its checksum.",
     "ResourceError":

@@ -49,7 +49,7 @@ from .health import (
 )
 
 PACKAGES: Final = ("hiertl-dist", "numpy", "scipy", "numba", "llvmlite", "zarr", "dask", "distributed", "vesin",
-                   "mpi4py")  # fmt: skip
+                   "mpi4py", "obstore")  # fmt: skip
 VARIABLES: Final = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
                     "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME")  # fmt: skip
 LAUNCHER: Final = ("PMI_SIZE", "PMI_RANK", "PMI_FD", "PMIX_RANK", "PMIX_NAMESPACE", "OMPI_COMM_WORLD_SIZE",

@@ -8,7 +8,6 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.compiled_basis import Recipe
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.parameters import Parameters
@@ -94,7 +94,7 @@ class Assembly(Shown, card=assembly_card):
 def assemble(
     frames: Sequence[Frame],
     basis: Basis,
-    store: str | Path,
+    store: str | Place,
     *,
     blocks: Sequence[str] | None = None,
     needs: Collection[Need] | None = None,
@@ -113,8 +113,9 @@ def assemble(
         To be fitted; not looked at where ``plan`` is given, which has its own.
     basis : Basis
         Whose columns are made.
-    store : str or Path
-        Folder of the zarr store; created, or continued if it was made with the same basis and policy.
+    store : str, Path or ObjectPath
+        Folder of the zarr store, on an object store ``s3://bucket/name``; created, or continued if it was made with
+        the same basis and policy.
     blocks : Sequence of str, optional
         Names of blocks, as for :func:`~hiertl_dist.plan`.
     needs : Collection of (str, str), optional
@@ -154,7 +155,7 @@ def assemble(
     """
     frozen = without_one_body(frozen)
     with borrowed(executor) as runner:
-        store = runner.shared_folder(store, "design store")
+        place = runner.shared_place(store, "design store")
         if plan is None:
             plan = make_plan(
                 frames,
@@ -165,35 +166,35 @@ def assemble(
                 policy=policy,
                 executor=runner,
                 memory=memory,
-                store=store,
+                store=place,
             )
-        at_once = check_plan(plan, runner, memory=memory, store=store, tell=True)
+        at_once = check_plan(plan, runner, memory=memory, store=place, tell=True)
         parts = list(parts_of(plan, frozen))
         specs = [spec for part in parts for spec in part.specs]
         listed = joined_frames([s.frames for s in plan.segments])
         prepare = partial(
-            _prepare, Path(store), basis=plan.basis, policy=plan.policy, specs=specs,
+            _prepare, place, basis=plan.basis, policy=plan.policy, specs=specs,
             chunk_rows=chunk_rows_of(specs), frames=listed.digests, groups=listed.facts.groups(), verify=verify,
         )  # fmt: skip
         missing, layout, numbers, repaired = ask(runner, prepare, what="prepare the store")
         lacking = [p for p in parts if any((s.array, s.key) in missing for s in p.specs)]
         computed = 0
         if lacking:
-            task = partial(_compute, store=DesignStore(Path(store)), layout={"arrays": layout["arrays"]}, basis=basis,
+            task = partial(_compute, store=DesignStore(place), layout={"arrays": layout["arrays"]}, basis=basis,
                            policy=policy, frozen=tuple(frozen))  # fmt: skip
             with runner.at_most(at_once):
-                computed = _complete(lacking, layout, numbers_of(plan, numbers), task, Path(store), runner)
+                computed = _complete(lacking, layout, numbers_of(plan, numbers), task, place, runner)
     if repaired and launched_first():
-        warnings.warn(f"{store}: it was damaged:\n  " + "\n  ".join(repaired), HiertlWarning, stacklevel=2)
+        warnings.warn(f"{place}: it was damaged:\n  " + "\n  ".join(repaired), HiertlWarning, stacklevel=2)
     present = len(parts) - len(lacking)
     return Assembly(
-        DesignStore(Path(store)), plan, computed, present, len(lacking) - computed, tuple(repaired)
+        DesignStore(place), plan, computed, present, len(lacking) - computed, tuple(repaired)
     )  # fmt: skip
 
 
 def _complete(
     lacking: Sequence[SegmentPart], layout: dict[str, Any], numbers: Mapping[str, NDArray[np.int32]],
-    task: Callable[..., Any], store: Path, runner: Executor,
+    task: Callable[..., Any], store: Place, runner: Executor,
 ) -> int:  # fmt: skip
     """Have parts computed that no other run computes, and wait for those; how many were computed here."""
     ask(runner, partial(begin_run, store), what=f"begin with {store}")
@@ -217,7 +218,7 @@ def _complete(
 
 
 def _prepare(
-    path: Path, *, basis: Basis, policy: InnerPolicy, specs: Sequence[TileSpec], chunk_rows: dict[str, int],
+    path: Place, *, basis: Basis, policy: InnerPolicy, specs: Sequence[TileSpec], chunk_rows: dict[str, int],
     frames: NDArray[np.uint8], groups: Sequence[str], verify: bool,
 ) -> tuple[set[tuple[str, str]], dict[str, Any], NDArray[np.int32], list[str]]:  # fmt: skip
     """Make the store ready for these tiles.

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
-from ..files.sealed import SEAL, repair_command, sealed, unsealed, write_twice
+from ..files.sealed import COPY, SEAL, repair_command, sealed, unsealed, write_twice
 from ..files.zarr_files import META, group_text, read_attributes
 from ..text.words import shown
 from .store_layout import FORMAT, is_store_folder, stores_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ..files.object_path import Place
 
 KEYS = ("basis", "basis_digest", "policy", "provenance")
 
 
-def read_store_attributes(folder: Path) -> dict[str, Any]:
+def read_store_attributes(folder: Place) -> dict[str, Any]:
     """What a design store says of itself.
 
     Raises
@@ -36,7 +36,7 @@ def read_store_attributes(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{folder}: expected a design store, found {found}") from error
 
 
-def checked_attributes(path: Path) -> dict[str, Any]:
+def checked_attributes(path: Place) -> dict[str, Any]:
     """The same of a file. Raises FileNotFoundError, and StoreError where it is not as it was written."""
     way_on = repair_command(path.parent)
     content = read_attributes(path, way_on)
@@ -54,6 +54,23 @@ def checked_attributes(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_store_attributes(folder: Path, attributes: dict[str, Any]) -> None:
+def write_store_attributes(folder: Place, attributes: dict[str, Any]) -> None:
     """Write them."""
     write_twice(folder / META, group_text(sealed(attributes)))
+
+
+def make_store(folder: Place, basis: dict[str, Any], basis_digest: str, policy: str) -> None:
+    """Make a store of a folder that has nothing but what killed processes left. Needs the lock.
+
+    Raises StoreError where something else is there.
+    """
+    ours = (".lock", ".claims")
+    if other := [
+        p for p in folder.iterdir() if not p.name.startswith(ours) and p.suffix not in (".partial", COPY)
+    ]:  # fmt: skip
+        raise StoreError(
+            f"{folder}: expected an empty folder or a design store, found other files, such as {other[0].name}"
+        )
+    # the first file is all of it, so that a process that is killed leaves a store or none
+    attributes = {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy}
+    write_store_attributes(folder, {**attributes, "provenance": []})

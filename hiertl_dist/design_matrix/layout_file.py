@@ -6,18 +6,18 @@ damaged. Layouts of format 1 have no SHA-256; they are checked as far as that go
 
 from __future__ import annotations
 
-import os
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StoreError
+from ..files.paths import stamp_of
 from ..files.sealed import SEAL, copy_of, read_checked, repair_command, unsealed, write_sealed
 from ..text.words import shown
 from .store_layout import LABEL_ARRAYS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ..files.object_path import Place
 
 LAYOUT: Final = "layout.json"
 LAYOUT_FORMAT: Final = 2
@@ -31,7 +31,7 @@ _MOST: Final = 2**53
 """Numbers of a layout are below: what JSON of any program keeps exactly."""
 
 
-def read_layout(path: Path) -> dict[str, Any]:
+def read_layout(path: Place) -> dict[str, Any]:
     """What is in a store's ``layout.json``, shared by all who ask; an empty layout where the store has none yet.
 
     Raises
@@ -40,9 +40,7 @@ def read_layout(path: Path) -> dict[str, Any]:
         The file is damaged or lost, or of a newer format.
     """
     try:
-        # opened, for only then does a network's file system ask whether the file is still the one it knows
-        with path.open("rb") as stream:
-            status = os.fstat(stream.fileno())
+        stamp = stamp_of(path)
     except FileNotFoundError as error:
         if copy_of(path).exists() or next((path.parent / "ledger").glob("*/*.json"), None):
             raise StoreError(
@@ -51,16 +49,16 @@ def read_layout(path: Path) -> dict[str, Any]:
         return {"groups": [], "arrays": {}}
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error}") from error
-    return _layout(path, (status.st_mtime_ns, status.st_size, status.st_ino))
+    return _layout(path, stamp)
 
 
 @lru_cache(maxsize=8)
-def _layout(path: Path, stamp: tuple[int, ...]) -> dict[str, Any]:
+def _layout(path: Place, stamp: tuple[int | str, ...]) -> dict[str, Any]:
     """What readers ask for with every tile, parsed once for each ``stamp`` of the file."""
     return checked_layout(path)
 
 
-def checked_layout(path: Path) -> dict[str, Any]:
+def checked_layout(path: Place) -> dict[str, Any]:
     """The layout of a file. Raises FileNotFoundError, and StoreError where it is not as it was written."""
     content = read_checked(path, _way_on(path))
     if SEAL in content or not content.keys() <= _KEYS_BEFORE:
@@ -75,14 +73,14 @@ def checked_layout(path: Path) -> dict[str, Any]:
     return content
 
 
-def write_layout(path: Path, layout: dict[str, Any], attributes: dict[str, Any]) -> None:
+def write_layout(path: Place, layout: dict[str, Any], attributes: dict[str, Any]) -> None:
     """Write a layout for the store of these attributes. The next reader parses it anew."""
     content = {key: value for key, value in layout.items() if key in _KEYS}
     made_with = {key: attributes[key] for key in ("basis_digest", "policy")}
     write_sealed(path, {"format": LAYOUT_FORMAT, **made_with, "frames_in_file": None, **content})
 
 
-def require_layout_of(path: Path, layout: dict[str, Any], attributes: dict[str, Any]) -> None:
+def require_layout_of(path: Place, layout: dict[str, Any], attributes: dict[str, Any]) -> None:
     """Raise StoreError where a layout is that of a store of another basis or policy: files were swapped."""
     for key in ("basis_digest", "policy"):
         if key in layout and layout[key] != attributes[key]:
@@ -92,20 +90,20 @@ def require_layout_of(path: Path, layout: dict[str, Any], attributes: dict[str, 
             )
 
 
-def knows_ledger(path: Path) -> bool:
+def knows_ledger(path: Place) -> bool:
     """Whether a layout has each tile that the ledger of its store says is complete."""
     arrays = {name.replace("/", "."): entry["tiles"] for name, entry in checked_layout(path).get("arrays", {}).items()}
     return all(p.stem in arrays.get(p.parent.name, {}) for p in (path.parent / "ledger").glob("*/*.json"))
 
 
-def require_own_layout(path: Path) -> None:
+def require_own_layout(path: Place) -> None:
     """Raise StoreError where a layout that differs from its copy is of another store: files were swapped."""
     copy = copy_of(path)
     if copy.exists() and path.exists() and copy.read_bytes() != path.read_bytes() and not knows_ledger(path):
         raise StoreError(f"{path}: it lacks tiles that the ledger of the store has; {_way_on(path)}")
 
 
-def _way_on(path: Path) -> str:
+def _way_on(path: Place) -> str:
     return repair_command(path.parent)
 
 

@@ -5,7 +5,9 @@ Entries of format 1 have rows and CRC32C alone, so that two of them could be swa
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,7 +19,9 @@ from ..text.words import shown
 from .store_layout import REPAIR, dtype_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
+
+    from ..files.object_path import Place
 
 LEDGER: Final = "ledger"
 LEDGER_FORMAT: Final = 2
@@ -37,7 +41,7 @@ class TilePlace:
         How many it has.
     array, key : str
         Name of the array and key of the tile.
-    ledger : Path
+    ledger : Place
         The file that is there once the tile is complete.
     """
 
@@ -46,7 +50,7 @@ class TilePlace:
     rows: int
     array: str
     key: str
-    ledger: Path
+    ledger: Place
 
     @property
     def name(self) -> str:
@@ -80,18 +84,58 @@ class TilePlace:
         return crc
 
 
-def ledger_file(store: Path, array: str, key: str) -> Path:
+def ledger_file(store: Place, array: str, key: str) -> Place:
     """Where it is noted that a tile is complete."""
     return store / LEDGER / array.replace("/", ".") / f"{key}.json"
 
 
-def chunks_of(store: Path, array: str, entry: dict[str, Any]) -> ChunkedRows:
+def complete_keys(store: Place, array: str) -> set[str]:
+    """Keys of the tiles of an array that are complete, by one list of its ledger."""
+    folder = store / LEDGER / array.replace("/", ".")
+    try:
+        return {path.stem for path in folder.iterdir() if path.suffix == ".json"}
+    except FileNotFoundError:
+        return set()
+
+
+def are_complete(store: Place, tiles: Sequence[tuple[str, str]]) -> list[bool]:
+    """Whether each of some tiles, by array and key, has a ledger entry."""
+    if isinstance(store, Path):
+        return [ledger_file(store, *tile).exists() for tile in tiles]
+    complete = {array: complete_keys(store, array) for array in dict.fromkeys(array for array, _ in tiles)}
+    return [key in complete[array] for array, key in tiles]
+
+
+REQUESTS: Final = 16
+"""To an object store at a time, where many small objects are read."""
+
+
+def entries_read(store: Place, layout: dict[str, Any], tiles: Sequence[tuple[str, str]]) -> Iterator[bool]:
+    """Whether each of some tiles, by array and key, has a ledger entry that is as it was written."""
+    if isinstance(store, Path):
+        yield from (_is_whole(store, layout, *tile) for tile in tiles)
+        return
+    complete = are_complete(store, tiles)
+    # an answer takes some 30 ms, however many are asked for at once
+    with ThreadPoolExecutor(REQUESTS, "read ledger") as threads:
+        yield from threads.map(lambda tile, there: there and _is_whole(store, layout, *tile), tiles, complete)
+
+
+def _is_whole(store: Place, layout: dict[str, Any], array: str, key: str) -> bool:
+    try:
+        place_of(store, layout, array, key).crc()
+    except (FileNotFoundError, IncompleteStoreError, StoreError):
+        return False
+    return True
+
+
+def chunks_of(store: Place, array: str, entry: dict[str, Any]) -> ChunkedRows:
     """The chunks of an array, by its entry in the layout."""
     dtype, fill = dtype_of(array)
     return ChunkedRows(store / array, entry["chunk_rows"], entry["columns"], np.dtype(dtype).newbyteorder("<"), fill)
 
 
-def place_of(store: Path, layout: dict[str, Any], array: str, key: str) -> TilePlace:
+def place_of(store: Place, layout: dict[str, Any], array: str, key: str) -> TilePlace:
     """Where a tile is, by the layout. Raises IncompleteStoreError where it was never planned."""
     entry = layout["arrays"].get(array, {})
     if key not in entry.get("tiles", {}):

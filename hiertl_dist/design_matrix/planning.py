@@ -16,7 +16,7 @@ from ..errors import InputError, ResourceError
 from ..evaluation.compiled_basis import never_active
 from ..evaluation.contacts import Contact, contacts_of, refusal, scan_frames
 from ..evaluation.frame_rows import InnerPair, InnerPolicy, check_elements, check_policy, widest_ranges
-from ..files.paths import free_disk
+from ..files.paths import free_disk, named_place
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.chunk_scan import FrameScans
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
     from ..model.basis import Basis
@@ -140,12 +141,12 @@ class Plan(Shown, card=plan_card):
             for s in segments:
                 yield array, s, -(-s.rows // chunk) * chunk * columns * 8
 
-    def missing_bytes(self, store: Path) -> int:
+    def missing_bytes(self, store: Place) -> int:
         """Of these bytes, those of tiles that a store does not have yet.
 
         Parameters
         ----------
-        store : Path
+        store : Path or ObjectPath
             Folder of the store, which need not be there.
 
         Returns
@@ -253,7 +254,7 @@ def make_plan(
     policy: InnerPolicy = "refuse",
     executor: Executor | None = None,
     memory: int | None = None,
-    store: str | Path | None = None,
+    store: str | Place | None = None,
 ) -> Plan:
     """Plan the assembly of design rows.
 
@@ -335,14 +336,16 @@ def check_disk(needed: int, what: str, disk: Path) -> None:
 
 
 def check_plan(
-    plan: Plan, executor: Executor | None, *, memory: int | None = None, store: str | Path | None = None,
+    plan: Plan, executor: Executor | None, *, memory: int | None = None, store: str | Place | None = None,
     tell: bool = False,
 ) -> int:  # fmt: skip
     """How many tiles can be made at a time; raise ResourceError, naming both numbers, where not one fits.
 
     See :func:`make_plan`; ``tell`` says it where they are fewer than workers.
     """
-    disk, needed = (None, 0) if store is None else (Path(store), plan.disk_bytes)
+    place = None if store is None else named_place(store, "design store")
+    # nobody knows how much room a bucket has
+    disk, needed = (place, plan.disk_bytes) if isinstance(place, Path) else (None, 0)
     if disk is not None and needed > free_disk(disk):
         needed = plan.missing_bytes(disk)  # it may be there already, wholly or in part
     if disk is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +16,13 @@ import numpy as np
 from ..errors import IncompleteStoreError, StoreError
 from ..files.chunks import expect, read_tile, writing
 from ..files.locks import locked
-from ..files.paths import local_path, make_folder
-from ..files.sealed import COPY
+from ..files.paths import make_folder, named_place
 from ..files.write_errors import write_errors
 from ..files.zarr_files import fit_array
 from ..text.display import Shown
-from .attributes_file import read_store_attributes, write_store_attributes
+from .attributes_file import make_store, read_store_attributes, write_store_attributes
 from .layout_file import LAYOUT, read_layout, require_layout_of, require_own_layout, write_layout
-from .ledger import chunks_of, ledger_file, place_of
+from .ledger import chunks_of, complete_keys, entries_read, ledger_file, place_of
 from .store_claims import remove_leftovers
 from .store_frames import number_frames
 from .store_layout import FORMAT, REPAIR, WAYS_ON, TileSpec, differences, is_store_folder, plan_tile
@@ -34,22 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-def _make(folder: Path, basis: dict[str, Any], basis_digest: str, policy: str) -> None:
-    """Make a store of a folder that has nothing but what killed processes left. Needs the lock.
-
-    Raises StoreError where something else is there.
-    """
-    ours = (".lock", ".claims")
-    if other := [
-        p for p in folder.iterdir() if not p.name.startswith(ours) and p.suffix not in (".partial", COPY)
-    ]:  # fmt: skip
-        raise StoreError(
-            f"{folder}: expected an empty folder or a design store, found other files, such as {other[0].name}"
-        )
-    # the first file is all of it, so that a process that is killed leaves a store or none
-    attributes = {"hiertl_dist": FORMAT, "basis": basis, "basis_digest": basis_digest, "policy": policy}
-    write_store_attributes(folder, {**attributes, "provenance": []})
+    from ..files.object_path import Place
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,20 +41,20 @@ class DesignStore(Shown):
 
     Attributes
     ----------
-    path : Path
-        Folder of the zarr group.
+    path : Path or ObjectPath
+        Folder of the zarr group, on disk or on an object store.
     """
 
-    path: Path
+    path: Place
 
     @classmethod
-    def open(cls, path: str | Path) -> DesignStore:
+    def open(cls, path: str | Place) -> DesignStore:
         """Open an existing store.
 
         Parameters
         ----------
-        path : str or Path
-            Folder of the zarr group.
+        path : str, Path or ObjectPath
+            Folder of the zarr group; on an object store ``s3://bucket/name``.
 
         Returns
         -------
@@ -83,18 +66,18 @@ class DesignStore(Shown):
         StoreError
             There is none, or of another format; a file of it is damaged, which is named.
         """
-        store = cls(local_path(path, "design store"))
+        store = cls(named_place(path, "design store"))
         require_layout_of(store.path / LAYOUT, store.layout(), store.attributes)
         return store
 
     @classmethod
-    def create(cls, path: str | Path, basis: dict[str, Any], basis_digest: str, policy: str) -> DesignStore:
+    def create(cls, path: str | Place, basis: dict[str, Any], basis_digest: str, policy: str) -> DesignStore:
         """Create a store, or open the one that is there if it was made with the same basis and policy.
 
         Parameters
         ----------
-        path : str or Path
-            Folder of the zarr group, which is made if there is none.
+        path : str, Path or ObjectPath
+            Folder of the zarr group; on an object store ``s3://bucket/name``, which is made if there is none.
         basis : dict
             Table of the basis, as of ``Basis.to_dict``.
         basis_digest, policy : str
@@ -110,12 +93,12 @@ class DesignStore(Shown):
         StoreError
             Something else is there; with another basis, every key that differs is named with both values.
         """
-        folder = local_path(path, "design store")
+        folder = named_place(path, "design store")
         if not is_store_folder(folder):  # else it may be where nothing can be written
             make_folder(folder)
             with locked(folder), write_errors(folder):
                 if not is_store_folder(folder):  # another process has made it meanwhile
-                    _make(folder, basis, basis_digest, policy)
+                    make_store(folder, basis, basis_digest, policy)
         store = cls.open(folder)
         store.require_made_with(basis, basis_digest, policy)
         return store
@@ -224,7 +207,7 @@ class DesignStore(Shown):
             write_layout(self.path / LAYOUT, layout, attributes)
         return numbers
 
-    def ledger_path(self, array: str, key: str) -> Path:
+    def ledger_path(self, array: str, key: str) -> Place:
         """Where it is noted that a tile is complete.
 
         Parameters
@@ -234,7 +217,7 @@ class DesignStore(Shown):
 
         Returns
         -------
-        Path
+        Path or ObjectPath
             The file, which is there once the tile is complete.
         """
         return ledger_file(self.path, array, key)
@@ -254,15 +237,18 @@ class DesignStore(Shown):
         list of TileSpec
             Those that are missing, in their order.
         """
-        layout, absent = self.layout(), []
-        for spec in specs:
-            try:
-                place_of(self.path, layout, spec.array, spec.key).crc()
-                if verify:
-                    self.read(spec.array, spec.key)
-            except (FileNotFoundError, IncompleteStoreError, StoreError):
-                absent.append(spec)
-        return absent
+        wanted = list(specs)
+        whole = entries_read(self.path, self.layout(), [(s.array, s.key) for s in wanted])
+        return [
+            s for s, is_there in zip(wanted, whole, strict=True) if not is_there or (verify and self._is_damaged(s))
+        ]
+
+    def _is_damaged(self, spec: TileSpec) -> bool:
+        try:
+            self.read(spec.array, spec.key)
+        except (FileNotFoundError, IncompleteStoreError, StoreError):
+            return True
+        return False
 
     def write(
         self,
@@ -386,7 +372,7 @@ class DesignStore(Shown):
             In the order in which they got their chunks.
         """
         tiles = self.layout()["arrays"].get(array, {}).get("tiles", {})
-        return [key for key in tiles if self.ledger_path(array, key).exists()]
+        return list(filter(complete_keys(self.path, array).__contains__, tiles))
 
     def nbytes(self) -> int:
         """How large the store is.

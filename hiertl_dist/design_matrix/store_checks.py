@@ -9,14 +9,16 @@ import numpy as np
 
 from ..errors import LockError, StoreError
 from ..files.chunks import joined, read_tile
-from ..files.claims import is_claimed, living, signed_by
+from ..files.claims import is_claimed, living
 from ..files.faults import Fault, kept_twice, mended, quarantined, unfinished
 from ..files.locks import locked
+from ..files.object_path import in_order
 from ..files.sealed import SEAL, copy_of
+from ..files.signatures import signed_by
 from ..files.zarr_files import META, array_fault, group_fault, write_array, write_group
 from .attributes_file import checked_attributes, write_store_attributes
 from .layout_file import LAYOUT, checked_layout, knows_ledger, require_layout_of, write_layout
-from .ledger import LEDGER, chunks_of, place_of
+from .ledger import LEDGER, chunks_of, complete_keys, place_of
 from .store import DesignStore
 from .store_claims import CLAIMS, LABELS, RUN, claim_path
 from .store_frames import FRAMES, read_digests
@@ -24,19 +26,19 @@ from .store_layout import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+    from ..files.object_path import Place
     from .ledger import TilePlace
 
 AGAIN: Final = "'hiertl-dist assemble --fresh' makes a new store and renames this one"
 
 
-def store_faults(folder: Path) -> Iterator[Fault]:
+def store_faults(folder: Place) -> Iterator[Fault]:
     """Read everything of a design store.
 
     Parameters
     ----------
-    folder : Path
+    folder : Place
         The store.
 
     Yields
@@ -64,7 +66,7 @@ def _plain(error: Exception) -> str:
     return str(error).split("; 'hiertl-dist")[0].split("; hiertl-dist")[0]
 
 
-def _description_faults(folder: Path) -> Iterator[Fault]:
+def _description_faults(folder: Place) -> Iterator[Fault]:
     """What is wrong with the files that say what the store is and where its tiles are."""
     if _is_of_format_1(folder):
         yield from _faults_of_format_1(folder)
@@ -80,22 +82,22 @@ def _description_faults(folder: Path) -> Iterator[Fault]:
             yield Fault(folder / LAYOUT, _plain(error), AGAIN)
 
 
-def _goes_with_layout(path: Path) -> bool:
+def _goes_with_layout(path: Place) -> bool:
     """Whether a description is of the store that the layout beside it is of."""
     return _agree(path, next((p for p in _both(path.with_name(LAYOUT)) if _is_whole(p, checked_layout)), None))
 
 
-def _goes_with_description(path: Path) -> bool:
+def _goes_with_description(path: Place) -> bool:
     """Whether a layout is of the store that the description beside it is of, and has the tiles of the ledger."""
     attributes = next((p for p in _both(path.with_name(META)) if _is_whole(p, checked_attributes)), None)
     return knows_ledger(path) and (attributes is None or _agree(attributes, path))
 
 
-def _both(path: Path) -> tuple[Path, Path]:
+def _both(path: Place) -> tuple[Place, Place]:
     return path, copy_of(path)
 
 
-def _is_whole(path: Path, read: Callable[[Path], object]) -> bool:
+def _is_whole(path: Place, read: Callable[[Place], object]) -> bool:
     try:
         read(path)
     except (StoreError, OSError):
@@ -103,20 +105,20 @@ def _is_whole(path: Path, read: Callable[[Path], object]) -> bool:
     return True
 
 
-def _agree(attributes: Path, layout: Path | None) -> bool:
+def _agree(attributes: Place, layout: Place | None) -> bool:
     if layout is None:
         return True
     return _is_whole(layout, lambda path: require_layout_of(path, checked_layout(path), checked_attributes(attributes)))
 
 
-def _is_of_format_1(folder: Path) -> bool:
+def _is_of_format_1(folder: Place) -> bool:
     """Whether an earlier version wrote the store, and none has written to it since: no file of it has a copy."""
     return not any(copy_of(folder / name).exists() for name in (META, LAYOUT)) and not any(
         f'"{SEAL}"'.encode() in (folder / name).read_bytes() for name in (META, LAYOUT) if (folder / name).exists()
     )
 
 
-def _faults_of_format_1(folder: Path) -> Iterator[Fault]:
+def _faults_of_format_1(folder: Place) -> Iterator[Fault]:
     for path, read in ((folder / META, checked_attributes), (folder / LAYOUT, checked_layout)):
         try:
             read(path)
@@ -126,7 +128,7 @@ def _faults_of_format_1(folder: Path) -> Iterator[Fault]:
             yield Fault(path, _plain(error), AGAIN)
 
 
-def _array_faults(folder: Path, layout: dict[str, Any]) -> Iterator[Fault]:
+def _array_faults(folder: Place, layout: dict[str, Any]) -> Iterator[Fault]:
     remedy = "it is written again, as the layout has it; nothing is computed again"
     for path in sorted({(folder / array).parent / META for array in layout["arrays"]}):
         if fault := group_fault(path):
@@ -171,7 +173,7 @@ def _remedy(place: TilePlace) -> str:
     return f"its ledger entry is removed, and {what} are computed again {by}"
 
 
-def _forget_labels(folder: Path) -> None:
+def _forget_labels(folder: Place) -> None:
     """Let the labels of rows be computed again, and frames be numbered anew: not under a run that knows their numbers.
 
     Raises LockError where there is one.
@@ -192,36 +194,37 @@ def _forget_labels(folder: Path) -> None:
     write_layout(folder / LAYOUT, layout, attributes)
 
 
-def repair_store(folder: Path) -> tuple[list[Fault], list[Fault]]:
+def repair_store(folder: Place) -> tuple[list[Fault], list[Fault]]:
     """Mend what can be mended of a design store; what that was, and what is left. Takes the store's lock."""
     with locked(folder):
         return mended(partial(store_faults, folder))
 
 
-def store_leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
+def store_leftovers(folder: Place) -> Iterator[tuple[Place, str]]:
     """Files of a design store that nobody needs, with the reason. Raises StoreError where the layout is damaged."""
     store = DesignStore.open(folder)
     layout = store.layout()
     yield from unfinished(folder)
-    entries: set[Path] = set()
-    needed: set[Path] = set()
+    entries: set[Place] = set()
+    needed: set[Place] = set()
     for array, entry in layout["arrays"].items():
+        complete = complete_keys(folder, array)
         for key, (first, count, _) in entry["tiles"].items():
             place = place_of(folder, layout, array, key)
             entries.add(place.ledger)
             claim = claim_path(folder, LABELS if array.startswith(f"{LABELS}/") else array, key)
-            if place.ledger.exists() or is_claimed(claim):
+            if key in complete or is_claimed(claim):
                 needed.update(place.chunks.path(number) for number in range(first, first + count))
-    for path in sorted((folder / LEDGER).glob("*/*.json")):
+    for path in in_order((folder / LEDGER).glob("*/*.json")):
         if path not in entries:
             yield path, "a ledger entry of a tile that the store does not have"
     for kind in ("blocks", "labels", "offsets"):
-        for path in sorted((folder / kind).glob("*/c/*/0")):
+        for path in in_order((folder / kind).glob("*/c/*/0")):
             if path not in needed:
                 yield path, "a chunk of no complete tile"
 
 
-def store_facts(folder: Path) -> dict[str, Any]:
+def store_facts(folder: Place) -> dict[str, Any]:
     """What a design store has, for JSON. Raises StoreError where it is damaged."""
     store = DesignStore.open(folder)
     attributes, layout = store.attributes, store.layout()

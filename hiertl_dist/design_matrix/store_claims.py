@@ -12,17 +12,22 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import LockError
-from ..files.claims import Claim, is_claimed, living, remove_partials, signed_by, take_claim
+from ..errors import InputError, LockError
+from ..files.claims import Claim, claimed_among, is_claimed, living, remove_partials, take_claim
 from ..files.locks import Waiting, locked
+from ..files.object_path import ObjectPath
 from ..files.paths import move_aside
+from ..files.signatures import signed_by
 from ..files.store_use import store_use
 from ..text.words import count_text
-from .ledger import ledger_file
+from .ledger import are_complete, ledger_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from ..files.leases import Lease
+    from ..files.object_path import Place
 
 CLAIMS: Final = ".claims"
 RUN: Final = "run."
@@ -34,13 +39,13 @@ PLACES: Final = ("blocks", LABELS, "offsets")
 """Folders of arrays."""
 
 
-def claim_path(store: Path, name: str, key: str) -> Path:
+def claim_path(store: Place, name: str, key: str) -> Place:
     """The file by which a process claims a tile: of an array, or of all label arrays (``"labels"``)."""
     return store / CLAIMS / f"{name.replace('/', '.')}~{key}"
 
 
 @contextmanager
-def claimed(store: Path, name: str, key: str) -> Iterator[Claim | None]:
+def claimed(store: Place, name: str, key: str) -> Iterator[Claim | Lease | None]:
     """Claim a tile; ``None`` where a living process, of this run or another, computes it."""
     claim = take_claim(claim_path(store, name, key))
     try:
@@ -52,11 +57,11 @@ def claimed(store: Path, name: str, key: str) -> Iterator[Claim | None]:
 
 # ---- runs
 
-_runs: dict[Path, list[Claim]] = {}
+_runs: dict[Place, list[Claim | Lease]] = {}
 """By which this process says that it assembles, by the folder of the store."""
 
 
-def begin_run(store: Path) -> None:
+def begin_run(store: Place) -> None:
     """Say that a run assembles here, until :func:`end_run`; only where the folder can be seen from this process.
 
     Raises
@@ -79,7 +84,7 @@ def begin_run(store: Path) -> None:
     _runs.setdefault(store, []).append(claim)
 
 
-def end_run(store: Path) -> None:
+def end_run(store: Place) -> None:
     """Say that it does no longer."""
     with suppress(KeyError, IndexError):  # of another process
         _runs[store].pop().let_go()
@@ -87,13 +92,20 @@ def end_run(store: Path) -> None:
         (store / CLAIMS).rmdir()
 
 
-def move_store_aside(place: Path) -> Path | None:
-    """Give a store another name, as ``move_aside`` does. Raises LockError where somebody is at work on it.
+def move_store_aside(place: Place) -> Place | None:
+    """Give a store another name, as ``move_aside`` does.
 
     With its lock, without which nobody begins; it goes with the folder, and who waits for it sees that.
+
+    Raises LockError where somebody is at work on it, InputError where it is on an object store and can't be renamed.
     """
     if not place.is_dir():
         return None
+    if isinstance(place, ObjectPath):
+        raise InputError(
+            f"{place}: it can't be renamed (--fresh), for object stores only copy, object by object; name another "
+            "place ([store] path), or delete this one with the tools of its server when nobody needs it"
+        )
     with locked(place):
         return _moved_aside(place)
 
@@ -108,12 +120,12 @@ def _moved_aside(place: Path) -> Path | None:
 # ---- tiles of others
 
 
-def wait_for_others(store: Path, parts: Sequence[Sequence[tuple[str, str]]]) -> list[bool]:
+def wait_for_others(store: Place, parts: Sequence[Sequence[tuple[str, str]]]) -> list[bool]:
     """Wait until one of some parts that others have claimed is complete, or is claimed no more.
 
     Parameters
     ----------
-    store : Path
+    store : Place
         The store.
     parts : sequence of sequence of (str, str)
         Array and key of each tile of each part.
@@ -132,8 +144,12 @@ def wait_for_others(store: Path, parts: Sequence[Sequence[tuple[str, str]]]) -> 
               for own in parts]  # fmt: skip
     waiting: Waiting | None = None
     while True:
-        missing = [not all(ledger_file(store, *place).exists() for place in own) for own in parts]
-        busy = [c for c, is_missing in zip(claims, missing, strict=True) if is_missing and is_claimed(c)]
+        tiles = [place for own in parts for place in own]
+        complete = dict(zip(tiles, are_complete(store, tiles), strict=True))
+        missing = [not all(complete[place] for place in own) for own in parts]
+        wanted = [c for c, is_missing in zip(claims, missing, strict=True) if is_missing]
+        taken = claimed_among(wanted)
+        busy = [c for c in wanted if c in taken]
         if len(busy) < sum(missing) or not busy:
             return missing
         if waiting is None or waiting.signed not in busy:
@@ -146,7 +162,7 @@ def wait_for_others(store: Path, parts: Sequence[Sequence[tuple[str, str]]]) -> 
 # ---- what the dead have left
 
 
-def remove_leftovers(store: Path, layout: dict[str, Any]) -> int:
+def remove_leftovers(store: Place, layout: dict[str, Any]) -> int:
     """Delete what writers that died left: claims, and files that were half written. How many of these; needs the lock.
 
     What the living write is locked by them, and stays.
@@ -166,13 +182,13 @@ def remove_leftovers(store: Path, layout: dict[str, Any]) -> int:
     return sum(map(remove_partials, sorted(folders | ledgers)))
 
 
-def chunk_folders(store: Path, array: str, entry: dict[str, Any], key: str) -> set[Path]:
+def chunk_folders(store: Place, array: str, entry: dict[str, Any], key: str) -> set[Place]:
     """The folders of a tile's chunks, by what the layout says of its array."""
     first, count, _ = entry["tiles"].get(key, (0, 0, 0))
     return {store / array / "c" / str(number) for number in range(first, first + count)}
 
 
-def remove_partials_of(store: Path, arrays: Iterable[str], key: str, layout: dict[str, Any]) -> None:
+def remove_partials_of(store: Place, arrays: Iterable[str], key: str, layout: dict[str, Any]) -> None:
     """Delete what a writer that died has left of a tile. Needs the claim."""
     for array in arrays:
         for folder in chunk_folders(store, array, layout["arrays"][array], key):
@@ -180,7 +196,7 @@ def remove_partials_of(store: Path, arrays: Iterable[str], key: str, layout: dic
         remove_partials(ledger_file(store, array, key).parent, f"{key}.json.*.partial")
 
 
-def _listed(folder: Path) -> list[Path]:
+def _listed(folder: Place) -> list[Place]:
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):

@@ -14,14 +14,14 @@ from ..frames.digests import DIGEST
 from .layout_file import LAYOUT, read_layout
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from ..files.object_path import Place
 
 FRAMES: Final = "frames.sha256"
 
 
-def read_digests(path: Path) -> NDArray[np.uint8]:
+def read_digests(path: Place) -> NDArray[np.uint8]:
     """(n, 32) digests of the frames of a store. Raises StoreError where the file is cut or damaged."""
     layout = read_layout(path / LAYOUT)
     listed = layout.get("frames")  # where stores had them before
@@ -32,7 +32,7 @@ def read_digests(path: Path) -> NDArray[np.uint8]:
         return np.empty((0, DIGEST), np.uint8)
     file, way_on = path / FRAMES, repair_command(path)
     try:
-        digests = np.fromfile(file, np.uint8)
+        digests = np.frombuffer(file.read_bytes(), np.uint8)
     except FileNotFoundError as error:
         if known is None:
             return np.empty((0, DIGEST), np.uint8)
@@ -56,12 +56,12 @@ def _sha256(digests: NDArray[np.uint8]) -> str:
     return hashlib.sha256(np.ascontiguousarray(digests).data).hexdigest()
 
 
-def number_frames(path: Path, layout: dict[str, Any], digests: NDArray[np.uint8] | None) -> NDArray[np.int32]:
+def number_frames(path: Place, layout: dict[str, Any], digests: NDArray[np.uint8] | None) -> NDArray[np.int32]:
     """Give frames numbers in a store; those that have one keep it.
 
     Parameters
     ----------
-    path : Path
+    path : Place
         The store, locked.
     layout : dict
         Its layout, to be written afterwards: a list of digests that is in it goes to the file.

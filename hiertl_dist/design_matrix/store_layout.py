@@ -26,7 +26,7 @@ from ..errors import StoreError
 from ..files.paths import difference_lines
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ..files.object_path import Place
 
 FORMAT: Final = 2
 """The newest format, which is written; format 1, whose layout has no SHA-256, is read, and becomes 2 when it grows."""
@@ -50,7 +50,7 @@ def dtype_of(array: str) -> tuple[str, float]:
     return ("int32", -1) if integer else ("float64", float("nan"))
 
 
-def plan_tile(layout: dict[str, Any], spec: TileSpec, chunk_rows: dict[str, int], path: Path) -> None:
+def plan_tile(layout: dict[str, Any], spec: TileSpec, chunk_rows: dict[str, int], path: Place) -> None:
     """Give a tile its chunks in the layout of the store at ``path``, unless it has some.
 
     Raises
@@ -88,14 +88,14 @@ def differences(made_with: dict[str, Any], now: dict[str, Any]) -> str:
     return difference_lines(before, after) or difference_lines(*digests)
 
 
-def stores_in(path: Path) -> list[Path]:
+def stores_in(path: Place) -> list[Place]:
     """The design stores right below a folder."""
     with suppress(OSError):
         return sorted({p.parent for p in path.glob("*/zarr.json") if not is_store_folder(path)})
     return []
 
 
-def is_store_folder(path: Path) -> bool:
+def is_store_folder(path: Place) -> bool:
     """Whether a folder has a design store, be it one that has lost a file."""
     return any((path / name).exists() for name in ("zarr.json", "layout.json"))
 

@@ -14,15 +14,14 @@ from .store import DesignStore
 from .store_layout import is_store_folder, stores_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from ..files.object_path import Place
     from ..model.basis import Basis
 
 DIGITS = 12
 """Of a digest, in the name of a folder."""
 
 
-def store_folder(path: Path, basis: Basis, policy: str, *, check: bool = True) -> Path:
+def store_folder(path: Place, basis: Basis, policy: str, *, check: bool = True) -> Place:
     """Where below ``path`` the design store of a basis and policy is, or will be.
 
     A folder named by the first digits of the basis' digest, and by the policy unless that is ``refuse``. Where ``path``
@@ -40,7 +39,7 @@ def store_folder(path: Path, basis: Basis, policy: str, *, check: bool = True) -
     return path / (basis.digest[:DIGITS] + ("" if policy == "refuse" else f"-{policy}"))
 
 
-def other_stores(path: Path, basis: Basis, policy: str) -> list[str]:
+def other_stores(path: Place, basis: Basis, policy: str) -> list[str]:
     """What to say of the design stores of other bases and policies that are below ``path``: name, size, what differs.
 
     Only where the one of this basis is not there yet: that is when somebody may wonder why rows are computed anew.

@@ -17,7 +17,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self, TextIO
 
@@ -28,11 +27,10 @@ from hiertl_dist.executors.batches import Batch, Batches, Call, Cost, Label, Rea
 from hiertl_dist.executors.blas_threads import one_thread
 from hiertl_dist.executors.memory import KnowsMemory
 from hiertl_dist.executors.progress import Progress, progress
-from hiertl_dist.executors.shared_folders import remove_dead_tokens
+from hiertl_dist.executors.shared_folders import SharesFolders
 from hiertl_dist.executors.stopping import at_work, stop_requested, stopped_by
 from hiertl_dist.executors.submitting import end_calls_with
 from hiertl_dist.executors.trees import NOWHERE, Node
-from hiertl_dist.files.paths import local_path
 
 
 class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened that it names, as TimeoutExpired does
@@ -189,7 +187,7 @@ class Reporting:
         return re.sub(r"[^0-9A-Za-z]+", "-", words).strip("-")[:80] or "task"
 
 
-class Executor(KnowsMemory, ABC):
+class Executor(KnowsMemory, SharesFolders, ABC):
     """Runs tasks and reduces their values; a context manager that gives back what it holds.
 
     Each calling process gets the same result, and the same bits from every executor. ``task``, ``leaf`` and
@@ -336,21 +334,6 @@ class Executor(KnowsMemory, ABC):
     def notes(self) -> tuple[str, ...]:
         """What to tell whoever has started it, such as where a dashboard is."""
         return ()
-
-    def shared_folder(self, path: str | Path, what: str = "path") -> Path:
-        """The folder by its absolute path, once it is known that all workers see the same one; it need not exist yet.
-
-        For what workers write, or read by its path alone: they may have other current folders and other disks. ``what``
-        it is, is for messages.
-
-        Raises
-        ------
-        LaunchError
-            Some workers see another folder or none: which, and where they run. Nothing was written then.
-        """
-        folder = local_path(path, what).absolute()
-        remove_dead_tokens(folder)  # of a dask client before, whatever works now
-        return folder
 
     def watch(self, items: Iterable[Any], what: str, number: Call | None = None) -> Generator[Any, None, None]:
         """The items one by one, under a progress bar as the verbs show it; each counts as ``number(item)``, or 1."""

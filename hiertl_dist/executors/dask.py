@@ -34,6 +34,7 @@ from hiertl_dist.executors.pool import Crew, PoolExecutor
 from hiertl_dist.executors.scratch import scratch_place
 from hiertl_dist.executors.shared_folders import Token, leave_token, refusal, unseen
 from hiertl_dist.executors.stopping import deaf_to_signals, starting_deaf
+from hiertl_dist.files.object_path import Place
 from hiertl_dist.text.display import cut, listed
 from hiertl_dist.text.words import count_text
 
@@ -84,7 +85,7 @@ class DaskExecutor(PoolExecutor):
         self._cluster: Any = None
         self._own_client = False
         self._client = client
-        self._tokens: dict[Path, Token] = {}
+        self._tokens: dict[Place, Token] = {}
         self._names: set[str] = set()
         if client is None:
             self._find_client()
@@ -181,11 +182,11 @@ class DaskExecutor(PoolExecutor):
         """Where the dashboard is, if one was asked for."""
         return (f"dask's dashboard: {self._client.dashboard_link}",) if self._options.dashboard else ()
 
-    def shared_folder(self, path: str | Path, what: str = "path") -> Path:
-        """As ``Executor.shared_folder``; workers of a local cluster of its own are on this machine, and not asked."""
-        folder = super().shared_folder(path, what)
+    def _require_shared(self, folder: Place) -> None:
+        """As ``Executor._require_shared``; workers of a local cluster of its own are on this machine, and not asked."""
+        super()._require_shared(folder)
         if self._cluster is not None or (folder in self._tokens and self._tokens[folder].is_there()):
-            return folder
+            return
         self._require_scheduler()
         if (before := self._tokens.pop(folder, None)) is not None:  # its file is gone
             before.remove()
@@ -199,7 +200,6 @@ class DaskExecutor(PoolExecutor):
             token.remove()
             raise LaunchError(f"{refusal(token, blind)}; nothing has been written")
         self._tokens[folder] = token  # for workers that come later, who look before their first call
-        return folder
 
     def _named(self, address: str) -> str:
         worker = self._client.scheduler_info(n_workers=-1)["workers"].get(address, {})
@@ -252,7 +252,7 @@ class DaskExecutor(PoolExecutor):
             raise ClusterFailed(scheduler_gone(self._client, address_of(self._client)))
 
 
-def _remove(tokens: dict[Path, Token]) -> None:
+def _remove(tokens: dict[Place, Token]) -> None:
     for token in tokens.values():
         token.remove()
     tokens.clear()

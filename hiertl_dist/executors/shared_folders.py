@@ -1,7 +1,8 @@
 """Whether all workers see the same folder: a small file that one process leaves there is looked for by the others.
 
 A path means nothing by itself: another machine, or a container, may have another folder under the same name. Where
-nothing can be written, such as a mount for reading, the names and sizes of what is in the folder are compared.
+nothing can be written, such as a mount for reading, the names and sizes of what is in the folder are compared. On an
+object store the same tells whether each worker has the package, the credentials and the server's address.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hiertl_dist.errors import LaunchError
+from hiertl_dist.errors import HiertlError, LaunchError, ObjectStoreError
 from hiertl_dist.files.claims import is_open_there, remove_partials, try_lock
 from hiertl_dist.files.locks import LOCK
+from hiertl_dist.files.object_path import ObjectPath, Place, in_order
+from hiertl_dist.files.paths import local_path, named_place
+from hiertl_dist.files.write_errors import RESUMES
 from hiertl_dist.text.display import listed
 
 SEEN: Final = f"{LOCK}.seen-"
@@ -41,9 +45,9 @@ class Token:
 
     Attributes
     ----------
-    wanted : Path
+    wanted : Place
         The folder that is to be shared, absolute; it need not be there yet.
-    place : Path
+    place : Place
         The nearest folder that is there.
     name : str
         Of a file in it, which says the same; empty where none could be written.
@@ -51,20 +55,20 @@ class Token:
         Digest of what the folder contains, where none could be written.
     """
 
-    wanted: Path
-    place: Path
+    wanted: Place
+    place: Place
     name: str = ""
     listing: str = ""
 
     @property
-    def file(self) -> Path:
+    def file(self) -> Place:
         """The file that was left there."""
         return self.place / self.name
 
     def remove(self) -> None:
         """Take the file away."""
         if self.name:
-            with suppress(OSError):
+            with suppress(OSError, ObjectStoreError):
                 self.file.unlink()
             if (descriptor := _locked.pop(self.name, None)) is not None:
                 os.close(descriptor)
@@ -74,8 +78,10 @@ class Token:
         return self.file.is_file() if self.name else self.place.is_dir()
 
 
-def leave_token(folder: Path) -> Token:
+def leave_token(folder: Place) -> Token:
     """Leave a token in a folder, or in the nearest one above that is there; it is locked as long as it is of use."""
+    if isinstance(folder, ObjectPath):
+        return _token_object(folder)
     wanted = folder.absolute()
     remove_dead_tokens(wanted)
     place = next(p for p in (wanted, *wanted.parents) if p.is_dir())
@@ -100,17 +106,31 @@ def leave_token(folder: Path) -> Token:
         os.close(descriptor)  # another process took it for one of the dead before it was locked
 
 
-def remove_dead_tokens(wanted: Path) -> None:
+def _token_object(folder: ObjectPath) -> Token:
+    # a name that gc knows as one of what killed writers leave
+    name = f"{SEEN}{platform.node()}-{os.getpid()}-{uuid.uuid4().hex}.partial"
+    try:
+        (folder / name).write_bytes(name.encode())
+    except ObjectStoreError:
+        if not folder.is_dir():  # it may neither be read nor made
+            raise
+        return Token(folder, folder, listing=_listing(folder))
+    return Token(folder, folder, name)
+
+
+def remove_dead_tokens(wanted: Place) -> None:
     """Remove what clients that were killed have left in a folder that is to be shared, or above where it was not."""
+    if isinstance(wanted, ObjectPath):  # nobody can tell whose they are; they are gc's
+        return
     for place in (wanted, *list(wanted.parents)[:ABOVE]):
         with suppress(OSError):
             remove_partials(place, f"{SEEN}*")
 
 
-def _listing(place: Path) -> str:
+def _listing(place: Place) -> str:
     """Digest of names and sizes of the files of a folder, of which other processes write no new ones."""
     lines = []
-    for entry in sorted(os.scandir(place), key=lambda e: e.name):
+    for entry in in_order(place.iterdir()):
         if not entry.name.startswith(LOCK):
             lines.append(f"{entry.name} {entry.stat().st_size if entry.is_file() else '-'}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -136,8 +156,8 @@ def _unseen(token: Token) -> str:
         return "" if same else "that folder is another one"
     except FileNotFoundError:
         return "that folder is another one"
-    except OSError as error:
-        return f"it can't be read: {error}"
+    except (OSError, HiertlError) as error:
+        return f"it can't be read: {str(error).removesuffix(f'. {RESUMES}')}"
 
 
 def require_seen(tokens: Iterable[Token]) -> None:
@@ -153,7 +173,41 @@ def refusal(token: Token, blind: Mapping[str, str]) -> str:
     for who, why in blind.items():
         by_reason.setdefault(why, []).append(who)
     reasons = "; ".join(f"{listed(who)}: {why}" for why, who in by_reason.items())
+    if isinstance(token.wanted, ObjectPath):
+        return (
+            f"{token.wanted}: expected an object store that all workers reach, but {reasons}. Start each of them where "
+            "obstore is installed and with the same AWS_… variables as here"
+        )
     return (
         f"{token.wanted}: expected a folder that all workers see, but {reasons}. Name a folder of a file system that "
         "all hosts share, by the same absolute path, or mount it there"
     )
+
+
+class SharesFolders:
+    """What every executor knows of the folders that its workers see."""
+
+    def shared_folder(self, path: str | Path, what: str = "path") -> Path:
+        """The folder by its absolute path, once it is known that all workers see the same one; it need not exist yet.
+
+        For what workers write, or read by its path alone: they may have other current folders and other disks. ``what``
+        it is, is for messages.
+
+        Raises
+        ------
+        LaunchError
+            Some workers see another folder or none: which, and where they run. Nothing was written then.
+        """
+        folder = local_path(path, what).absolute()
+        self._require_shared(folder)
+        return folder
+
+    def shared_place(self, path: str | Place, what: str = "path") -> Place:
+        """The same of what may also be on an object store, ``s3://…``, which all workers must be able to reach."""
+        place = named_place(path, what).absolute()
+        self._require_shared(place)
+        return place
+
+    def _require_shared(self, place: Place) -> None:
+        """Raise LaunchError where some workers do not see a place."""
+        remove_dead_tokens(place)  # of a dask client before, whatever works now

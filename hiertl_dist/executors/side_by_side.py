@@ -14,11 +14,11 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Final, TextIO, TypeVar
 
 from hiertl_dist.executors.base import Executor
 from hiertl_dist.executors.batches import Batch, Batches, Ready
+from hiertl_dist.files.object_path import Place
 
 Value = TypeVar("Value")
 
@@ -128,10 +128,9 @@ class SharedExecutor(Executor):
         """As of the executor."""
         self._alone(lambda: self._inner.require_alike(digests, what))
 
-    def shared_folder(self, path: str | Path, what: str = "path") -> Path:
-        """As of the executor."""
-        folder: Path = self._alone(lambda: self._inner.shared_folder(path, what))
-        return folder
+    def _require_shared(self, place: Place) -> None:
+        """As of the executor: of its folders, and of its places on object stores."""
+        self._alone(lambda: self._inner._require_shared(place))
 
     def memory(self) -> int:
         """As of the executor."""

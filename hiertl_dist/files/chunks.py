@@ -22,14 +22,16 @@ import google_crc32c
 import numpy as np
 
 from ..errors import StoreError
-from .paths import replacing
+from .object_path import ObjectPath
+from .paths import opened, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
+
+    from .object_path import Place
 
 BLOCK: Final = 2**19
 """Bytes that are read, checked and written at a time: what any processor's second cache holds."""
@@ -80,7 +82,7 @@ class ChunkedRows:
 
     Attributes
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The folder of the array.
     rows, columns : int
         Those of a chunk.
@@ -90,14 +92,14 @@ class ChunkedRows:
         What rows that nobody wrote hold.
     """
 
-    folder: Path
+    folder: Place
     rows: int
     columns: int
     dtype: np.dtype[Any]
     fill: float
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Place) -> Self:
         """Look at an array's ``zarr.json``. Raises StoreError if it is not there, or describes other chunks."""
         path = folder / "zarr.json"
         try:
@@ -120,7 +122,7 @@ class ChunkedRows:
         """Bytes of a chunk without its checksum."""
         return self.rows * self.columns * self.dtype.itemsize
 
-    def path(self, number: int) -> Path:
+    def path(self, number: int) -> Place:
         """The file of a chunk."""
         return self.folder / "c" / str(number) / "0"
 
@@ -309,12 +311,10 @@ def read_rows(chunks: ChunkedRows, first: int, start: int, out: NDArray[Any]) ->
         number, within = divmod(start + done, chunks.rows)
         part = out[done : done + chunks.rows - within]
         path = chunks.path(first + number)
-        with path.open("rb") as stream:
+        with opened(path) as (stream, size):
             stream.seek(within * chunks.columns * chunks.dtype.itemsize)
             if stream.readinto(part.data) != part.nbytes:
-                raise ValueError(
-                    f"{path}: expected {chunks.nbytes + TRAILER} bytes, found {os.fstat(stream.fileno()).st_size}"
-                )
+                raise ValueError(f"{path}: expected {chunks.nbytes + TRAILER} bytes, found {size}")
         done += len(part)
 
 
@@ -334,7 +334,10 @@ def expect(chunks: ChunkedRows, first: int, rows: int) -> None:
     if not hasattr(os, "posix_fadvise"):  # macOS
         return
     for number in range(first, first + -(-rows // chunks.rows)):
-        with suppress(OSError), chunks.path(number).open("rb") as stream:
+        path = chunks.path(number)
+        if isinstance(path, ObjectPath):  # which no system reads
+            return
+        with suppress(OSError), path.open("rb") as stream:
             # Linux reads ahead no more than a device takes in one request, for each time that it is told to
             for start in range(0, chunks.nbytes, BLOCK):
                 os.posix_fadvise(stream.fileno(), start, BLOCK, os.POSIX_FADV_WILLNEED)
@@ -344,8 +347,8 @@ def _read_chunk(chunks: ChunkedRows, number: int, out: NDArray[Any]) -> int:
     """The first rows of a chunk; their CRC32C. The whole chunk is checked."""
     path = chunks.path(number)
     direct = out.flags.c_contiguous
-    with path.open("rb") as stream:
-        size, expected = os.fstat(stream.fileno()).st_size, chunks.nbytes + TRAILER
+    with opened(path) as (stream, size):
+        expected = chunks.nbytes + TRAILER
         if size != expected:
             raise ValueError(f"{path}: expected {expected} bytes, found {size}")
         rows_crc = 0

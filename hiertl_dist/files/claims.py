@@ -3,80 +3,37 @@
 The lock is the system's (flock), which is gone when the process is, however it ends: no clock is compared, neither of
 this host nor of another, and nothing has to be renewed. On a network's file system the lock of a host that is gone ends
 when its server says so (NFS 4: with the lease, some 90 s). Where there are no such locks (Windows) every claim is
-granted: two runs may then compute the same, which gives the same bits.
+granted: two runs may then compute the same, which gives the same bits. On an object store a claim is a lease:
+:mod:`hiertl_dist.files.leases`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, overload
 
-import psutil
-
+from .leases import Lease, is_leased, leased_in, take_lease
+from .object_path import ObjectPath, in_order
+from .signatures import signature
 from .write_errors import write_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from .object_path import P, Place
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-
-def signature() -> dict[str, Any]:
-    """What a process says of itself, for JSON: host, id, start and command, and the time now (s since 1970)."""
-    return {
-        "host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid()), "since": time.time(),
-        "command": " ".join(sys.argv)[:200],
-    }  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def _started(pid: int) -> float:
-    return float(psutil.Process(pid).create_time())
-
-
 LOOKS: Final = 5
 SECONDS_BETWEEN_LOOKS: Final = 0.02
-
-NOBODY: Final = "another process, which has not said who it is"
-
-
-def signed_by(path: Path) -> str:
-    """Which process has signed a file, for people; where it is one of this host that has ended, that too."""
-    try:
-        process = json.loads(path.read_text(encoding="utf-8"))
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(process["since"]))
-        text = f"process {process['pid']} on {process['host']} since {since} ({process['command']})"
-        return text + (f", {ENDED}" if _has_ended(process) else "")
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return NOBODY
-
-
-ENDED: Final = "which has ended: a process that it started still has the lock (`fuser` on the file says which)"
-
-
-def _has_ended(process: dict[str, Any]) -> bool:
-    """Whether a process was one of this host and is none any more."""
-    if process["host"] != platform.node() or "started" not in process:
-        return False
-    try:
-        # the same number may be of another process by now
-        started: float = psutil.Process(int(process["pid"])).create_time()
-        return abs(started - float(process["started"])) > 2.0
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.Error:
-        return False
 
 
 @dataclass(frozen=True)
@@ -106,14 +63,22 @@ class Claim:
             os.close(self.descriptor)
 
 
-def take_claim(path: Path) -> Claim | None:
+@overload
+def take_claim(path: Path) -> Claim | None: ...
+@overload
+def take_claim(path: ObjectPath) -> Lease | None: ...
+def take_claim(path: Place) -> Claim | Lease | None:
     """Claim what a file stands for, and sign the file; ``None`` where a living process has it.
 
     Raises
     ------
     DiskFullError, WriteError
         The file cannot be written.
+    ObjectStoreError
+        The object cannot.
     """
+    if isinstance(path, ObjectPath):
+        return take_lease(path)
     with write_errors(path):
         while True:
             try:
@@ -136,8 +101,10 @@ def take_claim(path: Path) -> Claim | None:
             os.close(descriptor)  # whoever had it has removed it since it was opened
 
 
-def is_claimed(path: Path) -> bool:
+def is_claimed(path: Place) -> bool:
     """Whether a living process has claimed what a file stands for."""
+    if isinstance(path, ObjectPath):
+        return is_leased(path)
     try:
         descriptor = _opened(path)
     except OSError:
@@ -156,16 +123,24 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDONLY)
 
 
-def living(folder: Path, pattern: str) -> Iterator[Path]:
+def claimed_among(paths: Sequence[Place]) -> set[Place]:
+    """Those files, of one folder, for which :func:`is_claimed` holds; of an object store by one request."""
+    remote = {path for path in paths if isinstance(path, ObjectPath)}
+    if remote:
+        return {*(leased_in(next(iter(remote)).parent) & remote)}
+    return {path for path in paths if is_claimed(path)}
+
+
+def living(folder: P, pattern: str) -> Iterator[P]:
     """The files of a folder that living processes have claimed; those of dead ones are removed."""
-    for path in sorted(folder.glob(pattern)):
+    for path in in_order(folder.glob(pattern)):
         if _stays_claimed(path):
             yield path
         elif (claim := take_claim(path)) is not None:
             claim.let_go()
 
 
-def _stays_claimed(path: Path) -> bool:
+def _stays_claimed(path: Place) -> bool:
     """Whether a file is claimed at each of some looks: another process that removes it has it for a moment, too."""
     for _ in range(LOOKS):
         if not is_claimed(path):
@@ -197,11 +172,13 @@ def is_open_there(path: Path, descriptor: int) -> bool:
     return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
 
-def remove_partials(folder: Path, pattern: str = "*.partial") -> int:
+def remove_partials(folder: Place, pattern: str = "*.partial") -> int:
     """Delete files that writers have left half written, unless these may be alive; how many there were.
 
     A writer has its file locked (``replacing`` of :mod:`hiertl_dist.files.paths`), so that no clock is asked.
     """
+    if isinstance(folder, ObjectPath):  # objects are written whole
+        return 0
     removed = 0
     for path in folder.glob(pattern):
         with suppress(OSError):  # it is another's, or there are no locks: then it stays

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StoreError
 from .claims import is_claimed
+from .object_path import in_order
 from .paths import replacing
 from .sealed import copy_of, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from pathlib import Path
+
+    from .object_path import P, Place
 
 PASSES: Final = 4
 """How often a store is looked at while it is mended: tiles can be checked once the layout is whole."""
@@ -35,7 +37,7 @@ class Fault:
 
     Attributes
     ----------
-    file : Path
+    file : Path or ObjectPath
         The file.
     problem : str
         What was expected, and what is there.
@@ -45,7 +47,7 @@ class Fault:
         Mends it; None where nothing can.
     """
 
-    file: Path
+    file: Place
     problem: str
     remedy: str
     mend: Callable[[], object] | None = None
@@ -90,8 +92,8 @@ def mended(check: Callable[[], Iterable[Fault]]) -> tuple[list[Fault], list[Faul
 
 
 def kept_twice(
-    path: Path, read: Callable[[Path], object], lost: str, fits: Callable[[Path], bool], *, always: bool = True,
-    parts: Callable[[Path], Collection[str]] | None = None,
+    path: P, read: Callable[[P], object], lost: str, fits: Callable[[P], bool], *, always: bool = True,
+    parts: Callable[[P], Collection[str]] | None = None,
 ) -> Iterator[Fault]:  # fmt: skip
     """What is wrong with a file that has a copy beside it, each of which mends the other.
 
@@ -111,7 +113,7 @@ def kept_twice(
     parts : callable, optional
         What one of the two has, see :func:`~.sealed.standing`; by itself the file counts if it fits.
     """
-    problems: dict[Path, str] = {}
+    problems: dict[P, str] = {}
     for place in (path, copy_of(path)):
         try:
             read(place)
@@ -140,8 +142,8 @@ def kept_twice(
 
 @dataclass(frozen=True)
 class _Copying:
-    source: Path
-    place: Path
+    source: Place
+    place: Place
 
     def __call__(self) -> None:
         with suppress(OSError):
@@ -150,16 +152,17 @@ class _Copying:
             stream.write(self.source.read_bytes())
 
 
-def quarantined(path: Path, root: Path | None = None) -> Path:
+def quarantined(path: P, root: P | None = None) -> P:
     """Move a damaged file into the quarantine of its store (by default that of its folder). Returns its new place."""
     folder = (root or path.parent) / QUARANTINE
     folder.mkdir(exist_ok=True)
-    name = str(path.relative_to(root)).replace("/", ".") if root else path.name
+    name = str(path)[len(str(root)) + 1 :].replace("/", ".") if root else path.name
     place = folder / name
     number = 2
     while place.exists():
         place, number = folder / f"{name}-{number}", number + 1
-    return path.rename(place)
+    target: Any = place  # of the same kind
+    return path.rename(target)
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class Leftover:
 
     Attributes
     ----------
-    file : Path
+    file : Path or ObjectPath
         The file.
     nbytes : int
         Its size.
@@ -176,12 +179,12 @@ class Leftover:
         Why nobody needs it.
     """
 
-    file: Path
+    file: Place
     nbytes: int
     reason: str
 
 
-def leftovers(files: Iterable[tuple[Path, str]], min_age: float) -> list[Leftover]:
+def leftovers(files: Iterable[tuple[Place, str]], min_age: float) -> list[Leftover]:
     """Files with the reason why nobody needs them, those left out that somebody wrote less than so many seconds ago."""
     now = time.time()
     old = []
@@ -193,9 +196,9 @@ def leftovers(files: Iterable[tuple[Path, str]], min_age: float) -> list[Leftove
     return old
 
 
-def unfinished(folder: Path) -> Iterator[tuple[Path, str]]:
+def unfinished(folder: P) -> Iterator[tuple[P, str]]:
     """Files below a folder that a writer was killed over, and damaged ones that were set apart."""
-    for path in sorted(folder.rglob("*")):
+    for path in in_order(folder.rglob("*")):
         if path.suffix == PARTIAL and path.is_file() and not is_claimed(path):  # who writes has it locked
             yield path, "its writer was killed"
         elif path.parent.name == QUARANTINE and path.is_file():

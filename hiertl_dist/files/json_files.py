@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import StoreError
 from .paths import replacing
+
+if TYPE_CHECKING:
+    from .object_path import Place
 
 
 def jsonable(value: Any) -> Any:
@@ -27,13 +29,13 @@ def json_text(value: Any) -> str:
     return json.dumps(jsonable(value), allow_nan=False)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Place, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
     with replacing(path) as stream:
         stream.write(json_text(value).encode())
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Place) -> dict[str, Any]:
     """An object in a JSON file. Raises FileNotFoundError, and StoreError where it can't be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 The lock is flock's on ``.lock``, which the system gives back when a process ends, however it ends. ``.lock.holder``
 beside it tells people who has it, and is touched while it is: that it is no longer touched is what a waiting process
 can see of a host that is gone. What a killed process leaves there means nothing once nobody holds the lock.
+In a folder of an object store the lock is a lease (:mod:`hiertl_dist.files.leases`).
 """
 
 from __future__ import annotations
@@ -21,13 +22,18 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock, Timeout
 
 from ..errors import LockError
-from .claims import NOBODY, is_open_there, signature, signed_by
+from .claims import is_open_there
+from .leases import Lease, take_lease
+from .object_path import ObjectPath, guarded
+from .signatures import NOBODY, signature, signed_by
 from .store_use import store_use
 from .write_errors import write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from .object_path import Place
 
 LOCK: Final = ".lock"
 HOLDER: Final = ".lock.holder"
@@ -47,7 +53,7 @@ _log = logging.getLogger("hiertl_dist")
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Place) -> Iterator[None]:
     """Hold the lock of a folder; whoever has it is waited for as long as :class:`~.store_use.StoreUse` says.
 
     Raises
@@ -56,7 +62,17 @@ def locked(folder: Path) -> Iterator[None]:
         The file system has no locks; or another process has it and does not give it back in time: who, and since when.
     WriteError
         The folder cannot be written.
+    ObjectStoreError
+        The same of an object store.
     """
+    if isinstance(folder, ObjectPath):
+        lease = _acquired_lease(folder / LOCK)
+        try:
+            with guarded(folder):
+                yield
+        finally:
+            lease.set_free()
+        return
     lock = FileLock(folder / LOCK)
     try:
         with write_errors(folder / LOCK):
@@ -79,6 +95,15 @@ def locked(folder: Path) -> Iterator[None]:
                 (folder / HOLDER).unlink(missing_ok=True)
         finally:
             lock.release()
+
+
+def _acquired_lease(path: ObjectPath) -> Lease:
+    waiting: Waiting | None = None
+    while (lease := take_lease(path)) is None:
+        waiting = waiting or Waiting(f"the lock {path}", path)
+        waiting.look()
+        time.sleep(waiting.step())
+    return lease
 
 
 def _acquire(lock: Any, folder: Path) -> None:
@@ -127,7 +152,7 @@ class Waiting:
         Whether that process touches the file as a sign of life.
     """
 
-    def __init__(self, what: str, signed: Path, *, beats: bool = False) -> None:
+    def __init__(self, what: str, signed: Place, *, beats: bool = False) -> None:
         self._what, self.signed, self._beats, self._limit = what, signed, beats, store_use().wait
         self._begin = self._changed = time.monotonic()
         self._stamp = self._touched()
@@ -167,6 +192,8 @@ class Waiting:
         return SAY_AFTER[self._said] if past < 0 else SAY_AFTER[-1] + 3600.0 * (past + 1)
 
     def _touched(self) -> tuple[int, int]:
+        if isinstance(self.signed, ObjectPath):  # whose lease ends by itself
+            return 0, 0
         try:
             status = self.signed.stat()
         except OSError:

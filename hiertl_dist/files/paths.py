@@ -6,6 +6,7 @@ What is no path is refused, what is missing is looked for, what is written appea
 from __future__ import annotations
 
 import difflib
+import io
 import itertools
 import json
 import os
@@ -19,12 +20,16 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import InputError, MissingFileError
 from ..text.words import shown
 from .claims import is_open_there, try_lock
+from .object_client import obstore
+from .object_path import ObjectPath
 from .store_use import store_use
 from .write_errors import write_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import BinaryIO
+
+    from .object_path import Place
 
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How a URL begins, also after ``pathlib`` has made one slash of two; a drive has one letter."""
@@ -40,11 +45,26 @@ def local_path(path: str | Path, what: str = "path") -> Path:
     if (url := URL.search(text)) and (url.start() == 0 or text[url.start() - 1] in "/\\"):
         raise InputError(
             f"{what}: expected a path on this machine, found the URL {shown(text[url.start() :])}: object stores and "
-            "downloads are not supported; name a folder of a file system, and copy from or to it"
+            "downloads are not supported for it, only for [store] path (s3://…); name a folder of a file system, "
+            "and copy from or to it"
         )
     if "\0" in text:
         raise InputError(f"{what}: expected a path, found one with a null character, {shown(text)}")
     return Path(path)
+
+
+def named_place(path: str | Place, what: str) -> Place:
+    """A path of this machine, or a place of an object store, for what may be on either.
+
+    Raises InputError, naming what it is of, for the URL of anything else, and where obstore is not installed.
+    """
+    if isinstance(path, ObjectPath):
+        return path
+    if str(path).startswith("s3:/"):
+        place = ObjectPath.parse(str(path), what)
+        obstore()
+        return place
+    return local_path(path, what)
 
 
 def refuse_urls(named: Mapping[str, Any]) -> None:
@@ -76,8 +96,11 @@ def require_file(path: str | Path, what: str) -> Path:
     return file
 
 
-def beside(path: Path) -> str:
+def beside(path: Place) -> str:
     """What is there in place of a path that is missing, as the end of a sentence about it."""
+    if isinstance(path, ObjectPath):
+        there = ", ".join(p.name for p in itertools.islice(path.parent.iterdir(), 5))
+        return f"; {path.parent} has {there} …" if there else f"; there is nothing in {path.parent}"
     place = path.absolute()
     if path.is_symlink():
         return f": it is a link to {path.readlink()}, which is not there"
@@ -111,7 +134,7 @@ ABSENT: Final = object()
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Place) -> Iterator[BinaryIO]:
     """A file to be written that takes its place at the end: a reader sees the old one or the new one, never a part.
 
     A process that is killed leaves a ``.partial`` file, as zarr does; where an exception is raised there is none. While
@@ -122,7 +145,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     ------
     DiskFullError, WriteError
         It cannot be written: why, and what to do.
+    ObjectStoreError, LockError
+        An object cannot; another process has taken over the lock of its folder meanwhile.
     """
+    if isinstance(path, ObjectPath):
+        buffer = io.BytesIO()
+        yield buffer
+        path.write_bytes(buffer.getbuffer())
+        return
     local_path(path)
     with write_errors(path):
         make_folder(path.parent)
@@ -163,13 +193,36 @@ def _partial_of(path: Path) -> tuple[Path, BinaryIO, int]:
         partial.unlink(missing_ok=True)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing."""
+def make_folder(folder: Place) -> None:
+    """Make a folder and those above it that are missing; an object store needs none."""
+    if isinstance(folder, ObjectPath):
+        return
     with write_errors(folder):
         new = [p for p in (folder, *folder.parents) if not p.exists()] if store_use().fsync else []
         folder.mkdir(parents=True, exist_ok=True)
         for made in new:
             flush_folder(made.parent)
+
+
+@contextmanager
+def opened(path: Place) -> Iterator[tuple[Any, int]]:
+    """A file or object that is open to be read, and its size. Raises FileNotFoundError."""
+    if isinstance(path, ObjectPath):
+        with path.open("rb") as reader:
+            yield reader, reader.size
+        return
+    with path.open("rb") as stream:
+        yield stream, os.fstat(stream.fileno()).st_size
+
+
+def stamp_of(path: Place) -> tuple[int | str, ...]:
+    """What is another once a file has been written again. Raises FileNotFoundError."""
+    if isinstance(path, ObjectPath):
+        return (path.stat().e_tag,)
+    # opened, for only then does a network's file system ask whether the file is still the one it knows
+    with path.open("rb") as stream:
+        status = os.fstat(stream.fileno())
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def flush_folder(folder: Path) -> None:

@@ -12,7 +12,8 @@ from .paths import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from pathlib import Path
+
+    from .object_path import P, Place
 
 SEAL: Final = "sha256"
 """The key of the SHA-256 of all others."""
@@ -21,12 +22,12 @@ COPY: Final = ".copy"
 """What the name of a copy ends with."""
 
 
-def repair_command(store: Path) -> str:
+def repair_command(store: Place) -> str:
     """What to do about a damaged file of a store, as the end of a sentence."""
     return f"'hiertl-dist store repair {store}' mends what can be mended, and says what is computed again"
 
 
-def copy_of(path: Path) -> Path:
+def copy_of(path: P) -> P:
     """Where the copy of a file is."""
     return path.with_name(path.name + COPY)
 
@@ -37,7 +38,7 @@ def sealed(content: dict[str, Any]) -> dict[str, Any]:
     return {**plain, SEAL: digest_of(plain)}
 
 
-def unsealed(content: dict[str, Any], path: Path, way_on: str) -> dict[str, Any]:
+def unsealed(content: dict[str, Any], path: Place, way_on: str) -> dict[str, Any]:
     """What an object of a file says without its SHA-256. Raises StoreError where that is another one, or not there."""
     plain = {key: value for key, value in content.items() if key != SEAL}
     expected = content.get(SEAL)
@@ -50,7 +51,7 @@ def unsealed(content: dict[str, Any], path: Path, way_on: str) -> dict[str, Any]
     return plain
 
 
-def read_checked(path: Path, way_on: str) -> dict[str, Any]:
+def read_checked(path: Place, way_on: str) -> dict[str, Any]:
     """An object in a JSON file. Raises FileNotFoundError, and StoreError that ends with what to do."""
     try:
         return read_object(path)
@@ -58,7 +59,7 @@ def read_checked(path: Path, way_on: str) -> dict[str, Any]:
         raise StoreError(f"{error}; {way_on}") from error
 
 
-def write_twice(path: Path, data: bytes) -> None:
+def write_twice(path: Place, data: bytes) -> None:
     """Write a file and its copy, so that whatever kills the process there is a whole one of either.
 
     A new file comes before its copy, for there is no store without it; one that is replaced comes after, so that the
@@ -70,14 +71,14 @@ def write_twice(path: Path, data: bytes) -> None:
             stream.write(data)
 
 
-def has_copy(path: Path) -> bool:
+def has_copy(path: Place) -> bool:
     """Whether the copy of a file is there and the same."""
     with suppress(FileNotFoundError):
         return copy_of(path).read_bytes() == path.read_bytes()
     return False
 
 
-def standing(path: Path, fits: Callable[[Path], bool], parts: Callable[[Path], Collection[str]]) -> Path:
+def standing(path: P, fits: Callable[[P], bool], parts: Callable[[P], Collection[str]]) -> P:
     """Which of a file and its copy counts where they differ.
 
     That is the file, unless it does not go with what is there and its copy does; where both do, the one that has all
@@ -106,6 +107,6 @@ def standing(path: Path, fits: Callable[[Path], bool], parts: Callable[[Path], C
     return path if own > other else copy
 
 
-def write_sealed(path: Path, content: dict[str, Any]) -> None:
+def write_sealed(path: Place, content: dict[str, Any]) -> None:
     """Write an object with its SHA-256, and a copy beside it."""
     write_twice(path, json.dumps(sealed(content)).encode())

@@ -8,7 +8,7 @@ import shutil
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DiskFullError, HiertlError, WriteError
 
@@ -25,13 +25,14 @@ RESUMES: Final = "What is complete is kept, and the same command goes on from th
 
 
 @contextmanager
-def write_errors(path: Path) -> Iterator[None]:
+def write_errors(path: Any) -> Iterator[None]:
     """Raise DiskFullError or WriteError, with the path and advice, where a file can't be written inside of this.
 
     Parameters
     ----------
-    path : Path
-        The file, or a folder whose files are written. Errors that name a file elsewhere are let through.
+    path : Path or ObjectPath
+        The file, or a folder whose files are written. Errors that name a file elsewhere are let through, and those of
+        object stores, which have words of their own.
 
     Raises
     ------
@@ -45,6 +46,8 @@ def write_errors(path: Path) -> Iterator[None]:
     except HiertlError:
         raise
     except OSError as error:
+        if not isinstance(path, Path):
+            raise
         place = path if error.filename is None else Path(os.fsdecode(error.filename))
         if error.errno not in (*FULL, *REFUSED) or not _is_beside(place, path):
             raise

@@ -21,9 +21,9 @@ from .paths import replacing
 from .sealed import read_checked
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from zarr.core.buffer import Buffer
+
+    from .object_path import Place
 
 META: Final = "zarr.json"
 
@@ -54,7 +54,7 @@ def group_text(attributes: dict[str, Any] | None = None) -> bytes:
     return json.dumps({"attributes": attributes or {}, "zarr_format": 3, "node_type": "group"}).encode()
 
 
-def read_attributes(path: Path, way_on: str) -> dict[str, Any]:
+def read_attributes(path: Place, way_on: str) -> dict[str, Any]:
     """The attributes of a group's ``zarr.json``. Raises FileNotFoundError, and StoreError that ends with what to do."""
     content = read_checked(path, way_on)
     attributes = content.get("attributes", {})
@@ -89,7 +89,7 @@ def array_fault(chunks: ChunkedRows, n_chunks: int | None = None) -> str:
     return f"expected {n_chunks} chunks of {chunks.rows} rows, found the shape {list(shape)}"
 
 
-def group_fault(path: Path) -> str:
+def group_fault(path: Place) -> str:
     """What is wrong with the ``zarr.json`` of a group without attributes; nothing if it is one."""
     try:
         stored = json.loads(path.read_bytes())
@@ -105,20 +105,20 @@ def write_array(chunks: ChunkedRows, n_chunks: int) -> None:
         stream.write(array_text(chunks, n_chunks))
 
 
-def write_group(path: Path) -> None:
+def write_group(path: Place) -> None:
     """Write ``zarr.json`` of a group without attributes."""
     with replacing(path) as stream:
         stream.write(group_text())
 
 
-def fit_array(root: Path, chunks: ChunkedRows, n_chunks: int) -> None:
+def fit_array(root: Place, chunks: ChunkedRows, n_chunks: int) -> None:
     """Make ``zarr.json`` of an array, and of the groups above it, say what chunks there are.
 
     What was of something else was damaged, which is logged.
 
     Parameters
     ----------
-    root : Path
+    root : Path or ObjectPath
         The folder of the store.
     chunks : ChunkedRows
         What the array's chunks are.

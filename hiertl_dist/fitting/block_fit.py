@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ..algebra import LinearSolution, Regulariser
     from ..design_matrix.store import DesignStore
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..frames.pooling import Pooling
     from ..model.basis import Basis
@@ -98,7 +99,7 @@ def fit_block(
     frozen: Sequence[Parameters] = (),
     settings: FitSettings | None = None,
     executor: Executor | None = None,
-    store: str | Path | None = None,
+    store: str | Place | None = None,
     memory: int | None = None,
     frame_sets: Sequence[str] | None = None,
     left_open: OpenEnergies | None = None,
@@ -126,7 +127,7 @@ def fit_block(
         How it is fitted; default: ``FitSettings()``.
     executor : Executor, optional
         Who does the work; default: mpirun's ranks, the current dask client, else a local dask cluster.
-    store : str or Path, optional
+    store : str, Path or ObjectPath, optional
         Folder of the design store; ``None`` streams, and never writes rows.
     memory : int, optional
         Bytes that all workers may take together; default: what is available.

@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ..errors import LockError
-from ..files.claims import Claim, living, signed_by, take_claim
+from ..files.claims import Claim, living, take_claim
 from ..files.locks import Waiting
+from ..files.signatures import signed_by
 from ..files.store_use import store_use
 
 if TYPE_CHECKING:

@@ -145,7 +145,7 @@ def reduce_segments(
         Checkpoints are damaged as a whole; or tiles were lost or counted twice, which nothing is known to do.
     """
     if source.store is not None:
-        source = replace(source, store=replace(source.store, path=executor.shared_folder(source.store.path)))
+        source = replace(source, store=replace(source.store, path=executor.shared_place(source.store.path)))
     names = dict.fromkeys(s.elements for s in plan.segments)
     alike = [[s for s in plan.segments if s.elements == e] for e in names] if source.compact else [plan.segments]
     cuts = [cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike]

@@ -6,22 +6,23 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ..design_matrix.assembly import Assembly, assemble
-from ..errors import HiertlWarning, WriteError
+from ..errors import HiertlWarning, ObjectStoreError, WriteError
 from ..executors.launch import launched_first
+from ..files.object_client import is_forbidden
 from ..model.one_body import without_one_body
 from ..text.display import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ..design_matrix.planning import Plan
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..model.parameters import Parameters
 
 
 def rows_in_store(
-    plan: Plan, store: str | Path | None, *, frozen: Sequence[Parameters], executor: Executor, memory: int | None
+    plan: Plan, store: str | Place | None, *, frozen: Sequence[Parameters], executor: Executor, memory: int | None
 ) -> tuple[Assembly | None, bool]:
     """Complete a store as :func:`~hiertl_dist.assemble` does, unless it has all rows already and can't be written.
 
@@ -31,7 +32,7 @@ def rows_in_store(
     ----------
     plan : Plan
         Whose rows are wanted.
-    store : str or Path, optional
+    store : str, Path or ObjectPath, optional
         Folder of the store; ``None``: there is none.
     frozen : Sequence of Parameters
         Models whose predictions are wanted.
@@ -47,7 +48,7 @@ def rows_in_store(
 
     Raises
     ------
-    WriteError
+    WriteError, ObjectStoreError
         It can't be written, and lacks rows of blocks or labels.
 
     Warns
@@ -61,13 +62,15 @@ def rows_in_store(
         return assemble(
             [], plan.basis, store, frozen=frozen, policy=plan.policy, executor=executor, memory=memory, plan=plan
         ), False  # fmt: skip
-    except WriteError as error:
-        if not without_one_body(frozen):
+    except (WriteError, ObjectStoreError) as error:
+        if not without_one_body(frozen) or not _cannot_be_written(error):
             raise
         refusal = error
     try:
         done = assemble([], plan.basis, store, policy=plan.policy, executor=executor, memory=memory, plan=plan)
-    except WriteError:
+    except (WriteError, ObjectStoreError) as error:
+        if not _cannot_be_written(error):
+            raise
         raise refusal from None
     if launched_first():
         warnings.warn(
@@ -76,3 +79,8 @@ def rows_in_store(
             HiertlWarning, stacklevel=3,
         )  # fmt: skip
     return done, True
+
+
+def _cannot_be_written(error: Exception) -> bool:
+    """Whether an error is of a place that is only to be read, and not of a server that is out of reach."""
+    return not isinstance(error, ObjectStoreError) or is_forbidden(error)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..evaluation.frame_rows import InnerPolicy
+    from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..model.one_body import MissingEnergies
     from .checkpoints import Checkpoints
@@ -137,7 +138,7 @@ class HierarchyOptions(Shown):
         By block, lower blocks that are left free when it is fitted.
     only : Sequence of str or None
         Blocks to fit; default: all that are not frozen.
-    store : str or Path or None
+    store : str, Path or ObjectPath or None
         Folder of the design store; ``None`` streams.
     memory : int or None
         Bytes that all workers may take together; default: what is available.
@@ -157,7 +158,7 @@ class HierarchyOptions(Shown):
     block_settings: Mapping[str, FitSettings] = field(default_factory=dict)
     partial: Mapping[str, Sequence[str]] = field(default_factory=dict)
     only: Sequence[str] | None = None
-    store: str | Path | None = None
+    store: str | Place | None = None
     memory: int | None = None
     missing: str | None = None
     probes: Sequence[Frame] | None = None

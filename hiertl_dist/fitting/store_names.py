@@ -10,12 +10,16 @@ from pathlib import Path
 
 from ..errors import HiertlWarning, InputError, StoreError
 from ..executors.launch import launched_first
-from ..files.paths import local_path
+from ..files.object_path import Place
+from ..files.paths import local_path, named_place
 
 Folder = str | Path | None
 
+Rows = str | Place | None
+"""Of a design store, which may be on an object store."""
 
-def named_stores(verb: str, summaries: Folder, store: Folder, rows: Folder = None) -> tuple[Folder, Folder]:
+
+def named_stores(verb: str, summaries: Folder, store: Rows, rows: Rows = None) -> tuple[Folder, Rows]:
     """The folders of the summary store and of the design store that a public function was given.
 
     To be called by that function itself: warnings are of the line that calls it.
@@ -29,16 +33,19 @@ def named_stores(verb: str, summaries: Folder, store: Folder, rows: Folder = Non
     """
     for name, folder in (("summaries", summaries), ("store", store), ("rows", rows)):
         if folder is not None:
-            local_path(folder, name)
+            if _is_of_rows(name, rows):
+                named_place(folder, name)
+            else:
+                local_path(str(folder), name)
     if rows is not None:
         if summaries is not None and store is not None:
             raise InputError(f"{verb}: rows= is now called store=, which is given too; leave rows= out")
         moved = "" if store is None else ", and what was store= is called summaries="
         _warn(f"{verb}: rows= is now called store={moved}; the next version will not know the old names")
-        summaries, store = (store if summaries is None else summaries), rows
+        summaries, store = (None if store is None else str(store)) if summaries is None else summaries, rows
     elif store is not None and summaries is None:
-        _require_no_summaries(verb, Path(store), "*/index.json")
-        if not _is_design_store(Path(store)):
+        _require_no_summaries(verb, named_place(store, "store"), "*/index.json")
+        if not _is_design_store(named_place(store, "store")):
             _warn(
                 f"{verb}: store= is now the design store, in which rows are kept, and the new folder {store} will be "
                 "one; summaries are kept only with summaries=, the summary store, which was store= before"
@@ -46,10 +53,15 @@ def named_stores(verb: str, summaries: Folder, store: Folder, rows: Folder = Non
     if summaries is not None:
         require_no_design_store(verb, summaries)
     if store is not None:
-        _require_no_summaries(verb, Path(store))
+        _require_no_summaries(verb, named_place(store, "store"))
     if summaries is not None and store is not None:
-        _require_apart(verb, Path(summaries).absolute(), Path(store).absolute())
+        _require_apart(verb, Path(summaries).absolute(), named_place(store, "store").absolute())
     return summaries, store
+
+
+def _is_of_rows(name: str, rows: Rows) -> bool:
+    """Whether an option names a design store, as ``store`` did not while ``rows`` did."""
+    return name == "rows" or (name == "store" and rows is None)
 
 
 def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Path:
@@ -84,7 +96,7 @@ def require_no_design_store(verb: str, folder: str | Path) -> None:
         )
 
 
-def _require_no_summaries(verb: str, folder: Path, *below: str) -> None:
+def _require_no_summaries(verb: str, folder: Place, *below: str) -> None:
     """Raise StoreError where the folder of a design store is a summary store or has some, by these patterns."""
     if any(file for pattern in ("index.json", *below) for file in folder.glob(pattern)):
         raise StoreError(
@@ -93,14 +105,14 @@ def _require_no_summaries(verb: str, folder: Path, *below: str) -> None:
         )
 
 
-def _require_apart(verb: str, summaries: Path, store: Path) -> None:
+def _require_apart(verb: str, summaries: Path, store: Place) -> None:
     if summaries == store:
         raise InputError(f"{verb}: summaries= and store= are the same folder, {store}; each needs its own")
     if store in summaries.parents:
         raise InputError(f"{verb}: summaries= lies in the folder of the design store, {store}; name one beside it")
 
 
-def _is_design_store(folder: Path) -> bool:
+def _is_design_store(folder: Place) -> bool:
     return (folder / "zarr.json").exists()
 
 

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from ..design_matrix.segments import Segment
     from ..evaluation.frame_rows import InnerPolicy
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..frames.pooling import Pooling
     from .checkpoints import Checkpoints
@@ -77,7 +78,7 @@ def summarise(
     blocks: Sequence[str] | None = None,
     folds: Folds | int | None = 5,
     summaries: str | Path | None = None,
-    store: str | Path | None = None,
+    store: str | Place | None = None,
     frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
     missing_energies: MissingEnergies = "zero",
@@ -103,7 +104,7 @@ def summarise(
         How, or into how many parts, frames are shared out for cross-validation; other folds need the rows again.
     summaries : str or Path, optional
         Folder of the summary store, all of which is returned; what is there is not computed again. ``None``: none.
-    store : str or Path, optional
+    store : str, Path or ObjectPath, optional
         Folder of the design store: tiles that are complete are read, others written; ``None``: rows are not kept.
     frozen : Sequence of Parameters
         Models of other blocks, whose predictions are subtracted from the targets of every fit.
@@ -157,7 +158,7 @@ def summarise(
 # long: one step after the other, each asked of one process
 def reduced_once(
     frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
-    summaries: str | Path | None, store: str | Path | None, frozen: Sequence[Parameters], policy: InnerPolicy,
+    summaries: str | Path | None, store: str | Place | None, frozen: Sequence[Parameters], policy: InnerPolicy,
     missing_energies: MissingEnergies = "zero", apart: Sequence[str] = (), weights: Collection[str] = (),
     executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None, tell: Callable[[str], None],
     look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None,
@@ -322,7 +323,7 @@ class _Fresh:
 
 
 def _reduce(
-    plan: Plan, frozen: Sequence[Parameters], store: str | Path | None, runner: Executor,
+    plan: Plan, frozen: Sequence[Parameters], store: str | Place | None, runner: Executor,
     memory: int | None, notes: tuple[str, ...], energies: EnergyTerms, checkpoint: Checkpoints | None,
 ) -> list[_Fresh]:  # fmt: skip
     """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""

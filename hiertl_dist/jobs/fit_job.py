@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..fitting.block_fit import BlockFit
     from ..frames.element_set import ElementSet
     from ..frames.frame import Frame
@@ -226,7 +227,7 @@ def assemble_job(
     }  # fmt: skip
 
 
-def renew(place: Path, executor: Executor, tell: Callable[[str], None]) -> None:
+def renew(place: Place, executor: Executor, tell: Callable[[str], None]) -> None:
     """Rename a store that is there, so that a new one takes its place; nothing is deleted."""
     aside = ask(executor, partial(move_store_aside, place), what=f"rename {place}")
     if aside is not None:

@@ -36,6 +36,7 @@ from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
 from ..executors import KINDS, DaskOptions
+from ..files.object_path import Place
 from ..files.paths import require_file
 from ..files.store_use import StoreUse, use_stores
 from ..fitting.settings import MISSING, FitSettings
@@ -90,7 +91,7 @@ class Input(Shown, card=input_card):
         Blocks to fit; ``None``: all that are not frozen.
     frozen : tuple of Path
         Parameter or solution files of blocks that are not fitted.
-    store : Path
+    store : Path or ObjectPath
         Folder of design stores, see :meth:`design_store`.
     keep_rows : bool
         Whether rows are written there.
@@ -141,7 +142,7 @@ class Input(Shown, card=input_card):
     partial: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     only: tuple[str, ...] | None = None
     frozen: tuple[Path, ...] = ()
-    store: Path = Path("design.zarr")
+    store: Place = Path("design.zarr")
     keep_rows: bool = True
     memory: int | None = None
     output: Path = Path("hiertl_results")
@@ -260,7 +261,7 @@ class Input(Shown, card=input_card):
             memory = bytes_of(store["memory"], "store.memory", BYTES) if "memory" in store else None
         use = reading.store_use(store)
         files = tuple(reading.path(f, "frozen.files") for f in frozen.get("files", ()))
-        rows = reading.path(store.get("path", "design.zarr"), "store.path")
+        rows = reading.place(store.get("path", "design.zarr"), "store.path")
         if library is not None and "path" not in store:
             rows = library.rows
         results = reading.path(output.get("folder", "hiertl_results"), "output.folder")
@@ -282,7 +283,7 @@ class Input(Shown, card=input_card):
             output.get("covariance", True), scratch,
         )  # fmt: skip
 
-    def design_store(self) -> Path:
+    def design_store(self) -> Place:
         """Folder of the design store of this basis and policy.
 
         Returns

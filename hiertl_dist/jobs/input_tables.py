@@ -13,7 +13,8 @@ from ..dataset.overlaps import are_apart
 from ..errors import BasisError, HiertlError, InputError, MissingFileError
 from ..evaluation.frame_rows import INNER_POLICIES
 from ..executors import DaskOptions
-from ..files.paths import local_path, require_file
+from ..files.object_path import ObjectPath, Place
+from ..files.paths import local_path, named_place, require_file
 from ..files.store_use import StoreUse
 from ..fitting.settings import FitSettings
 from ..fitting.weights import CHOSEN, EVIDENCE, mistaken_kind, unknown_weight
@@ -109,6 +110,13 @@ class Reading:
         with self.problems.noting():
             local_path(text, where)
         return self.folder / text
+
+    def place(self, text: str, where: str) -> Place:
+        """A path below the file's folder, or a place of an object store."""
+        with self.problems.noting():
+            place = named_place(text, where)
+            return place if isinstance(place, ObjectPath) else self.folder / place
+        return self.folder / "no place"
 
     def dask(self, run: Mapping[str, Any]) -> DaskOptions:
         """What of ``[executor]`` is of a dask cluster."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ..dataset.dataset_checks import dataset_facts, dataset_faults, dataset_leftovers, repair_dataset
@@ -14,7 +13,8 @@ from ..design_matrix.store_layout import is_store_folder
 from ..errors import MissingFileError, StoreError
 from ..files.faults import MIN_AGE, Fault, Leftover, leftovers, removed
 from ..files.locks import locked
-from ..files.paths import beside, local_path
+from ..files.object_path import ObjectPath, Place
+from ..files.paths import beside, named_place
 from ..files.sealed import copy_of
 from ..fitting.summary_checks import repair_summaries, summary_facts, summary_faults, summary_leftovers
 from ..fitting.summary_index import INDEX
@@ -24,10 +24,10 @@ class _Kind(NamedTuple):
     """What is done with folders of a kind."""
 
     name: str
-    faults: Callable[[Path], Iterator[Fault]]
-    repair: Callable[[Path], tuple[list[Fault], list[Fault]]]
-    leftovers: Callable[[Path], Iterator[tuple[Path, str]]]
-    facts: Callable[[Path], dict[str, Any]]
+    faults: Callable[[Any], Iterator[Fault]]
+    repair: Callable[[Any], tuple[list[Fault], list[Fault]]]
+    leftovers: Callable[[Any], Iterator[tuple[Any, str]]]
+    facts: Callable[[Any], dict[str, Any]]
 
 
 DESIGN: Final = _Kind("design store", store_faults, repair_store, store_leftovers, store_facts)
@@ -41,11 +41,11 @@ class StoreFolder:
 
     Attributes
     ----------
-    path : Path
+    path : Path or ObjectPath
         The folder.
     """
 
-    path: Path
+    path: Place
     _of: _Kind
 
     @property
@@ -133,13 +133,13 @@ class StoreFolder:
         return {"path": str(self.path), **self._of.facts(self.path)}
 
 
-def stores_at(path: str | Path) -> list[StoreFolder]:
+def stores_at(path: str | Place) -> list[StoreFolder]:
     """The stores of a folder: itself, or those right below it, as ``[store] path`` has one for each basis.
 
     Parameters
     ----------
-    path : str or Path
-        The folder.
+    path : str, Path or ObjectPath
+        The folder, or ``s3://bucket/name``, where design stores may be.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def stores_at(path: str | Path) -> list[StoreFolder]:
     StoreError
         There is none of the three in it.
     """
-    folder = local_path(path, "store")
+    folder = named_place(path, "store")
     if not folder.is_dir():
         raise MissingFileError(f"store: there is no folder {folder.absolute()}{beside(folder)}")
     own = _kind_of(folder)
@@ -169,10 +169,10 @@ def stores_at(path: str | Path) -> list[StoreFolder]:
     return stores
 
 
-def _kind_of(folder: Path) -> _Kind | None:
+def _kind_of(folder: Place) -> _Kind | None:
     if (folder / INDEX).exists() or copy_of(folder / INDEX).exists():
         return SUMMARIES
-    if is_dataset(folder) or (folder / "frames" / "numbers").is_dir():
+    if not isinstance(folder, ObjectPath) and (is_dataset(folder) or (folder / "frames" / "numbers").is_dir()):
         return DATA
     if is_store_folder(folder) or any(copy_of(folder / name).exists() for name in ("zarr.json", "layout.json")):
         return DESIGN

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..fitting.reduction import Summaries
     from ..frames.element_set import ElementSet
     from ..frames.frame_sequence import FrameSequence
@@ -38,7 +39,7 @@ def summarise_for(
     settings: SearchSettings,
     *,
     summaries: str | Path | None,
-    store: str | Path | None,
+    store: str | Place | None,
     executor: Executor,
     tell: Tell,
 ) -> tuple[Summaries, Source]:

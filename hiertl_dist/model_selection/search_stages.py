@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..fitting.reduction import Summaries
     from ..frames.frame import Frame
     from ..model.basis import Basis
@@ -159,7 +160,7 @@ def search(
     frozen: Sequence[Parameters] = (),
     options: HierarchyOptions | None = None,
     summaries: str | Path | None = None,
-    store: str | Path | None = None,
+    store: str | Place | None = None,
     output: str | Path | None = None,
     executor: Executor | None = None,
     all_at_once: bool = False,
@@ -185,7 +186,7 @@ def search(
         (``partial``, with ``include_fewer`` also on frames of fewer elements), memory.
     summaries : str or Path, optional
         Folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
-    store : str or Path, optional
+    store : str, Path or ObjectPath, optional
         Folder of the design store, see :func:`~hiertl_dist.summarise`.
     output : str or Path, optional
         Folder; what is computed is kept in ``search/`` below it, and not computed again by the same search.

@@ -196,7 +196,9 @@ OF_FROZEN: Final = {
         '`"zero"` is meant.', '"refuse"'),
 }  # fmt: skip
 OF_STORE: Final = {
-    "path": Meaning("Folder of stores, each named by the digest of its basis.", '"design.zarr"'),
+    "path": Meaning(
+        "Folder of stores, each named by the digest of its basis; `s3://bucket/name` is on an object store.",
+        '"design.zarr"'),
     "keep_rows": Meaning("Write rows there; `false` streams.", "true"),
     "memory": Meaning('Of all workers together, such as `"16 GiB"` or a number of bytes.', "what is available"),
     "in_use": Meaning(

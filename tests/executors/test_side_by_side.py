@@ -61,6 +61,17 @@ def test_verbs_are_joined_and_values_are_each_ones_own():
     assert ready == [0, 1, 2]
 
 
+def test_places_are_made_sure_of_by_the_executor(tmp_path):
+    class Sharing(SerialExecutor):
+        def _require_shared(self, place):
+            asked.append((str(place), threading.current_thread() is threading.main_thread()))
+
+    asked, bucket = [], "s3://bucket/rows"
+    values = side_by_side([lambda own: (own.shared_folder(tmp_path), str(own.shared_place(bucket)))] * 2, Sharing())
+    assert values == [(tmp_path, bucket)] * 2
+    assert sorted(asked) == sorted([(str(tmp_path), True), (bucket, True)] * 2)
+
+
 def test_callers_out_of_step():
     runner, ready = Counting(), []
     values = side_by_side([way, beyond, way], runner, ready=lambda n, _: ready.append(n))

@@ -13,9 +13,10 @@ import time
 import pytest
 from synthetic import environment
 
-from hiertl_dist.files import claims, paths
-from hiertl_dist.files.claims import is_claimed, living, remove_partials, signed_by, take_claim
+from hiertl_dist.files import claims, paths, signatures
+from hiertl_dist.files.claims import is_claimed, living, remove_partials, take_claim
 from hiertl_dist.files.paths import replacing
+from hiertl_dist.files.signatures import signed_by
 
 DIE = """
 import os, signal, sys
@@ -59,7 +60,7 @@ def test_what_the_dead_have_left_is_free_and_what_the_living_have_is_not(tmp_pat
         process.wait()
     assert half.exists()
     assert not is_claimed(tmp_path / "claim")
-    assert signed_by(tmp_path / "claim").endswith(claims.ENDED)
+    assert signed_by(tmp_path / "claim").endswith(signatures.ENDED)
     claim = take_claim(tmp_path / "claim")
     assert claim.after_death
     claim.let_go()
@@ -113,9 +114,9 @@ def test_another_process_of_the_same_number_is_another(tmp_path, monkeypatch):
     claim = take_claim(tmp_path / "claim")
     assert "ended" not in signed_by(tmp_path / "claim")
     text = (tmp_path / "claim").read_text()
-    started = claims.signature()["started"]
+    started = signatures.signature()["started"]
     (tmp_path / "claim").write_text(text.replace(str(started), str(started - 100.0)))
-    assert signed_by(tmp_path / "claim").endswith(claims.ENDED)
+    assert signed_by(tmp_path / "claim").endswith(signatures.ENDED)
     claim.let_go()
 
 
