@@ -120,6 +120,9 @@ def with_wall(
     wall = next((w for s in settings if (w := explicit_wall(s.penalty)) is not None), None)
     if wall is None and len(walls := {f.penalty for f in frozen}) == 1:  # also of blocks that stand on none of them
         wall = next(iter(walls))
+        tell(f'penalty = "auto": the wall of the frozen models ({wall})')
+    elif wall is not None:
+        tell(f'penalty = "auto": the wall that another block is given ({wall}), for a model has one')
     elif wall is None and not frozen and any(s.penalty == AUTO for s in settings):
         wall, note = chosen_wall(frames, basis, [s.policy for s in settings], executor)
         tell(note)

@@ -233,7 +233,7 @@ def tabulate(model: Model, *, units: str = "metal", tolerance: float = 1e-4, mis
         raise InputError(f"tolerance: expected a number between 0 and 1, found {tolerance!r}")
     if four := [t.name for t in parameters.basis.types if t.body == 4]:
         raise InputError(
-            f"{parameters.source}: {count_text(len(four), 'four-body type')} ({', '.join(four[:6])}), which tables "
+            f"{parameters.source}: {count_text(len(four), 'type')} of four atoms ({', '.join(four[:6])}), which tables "
             "can't hold: LAMMPS needs pair_style chimesFF for this model"
         )
     if missing == "refuse" and (lacking := unanswered_clusters([parameters])):

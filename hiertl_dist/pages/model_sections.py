@@ -199,9 +199,8 @@ def uncertainty_section(findings: Findings) -> Section:
         caption = "What solvers chose or were held to; predicted errors follow from noise and effective parameters."
         pieces.append(Table("uncertainty", caption, ("fit", "quantity", "value"), rows))
     pieces.append(Text(
-        "the covariance of the coefficients, which a folder of results does not have, so that errors of predictions "
-        "are not shown; in Python hierarchy_posterior(fit) of a fit in memory gives them for any frame, and a library "
-        "of blocks keeps covariances",
+        "predicted errors of frames, which this page does not make of the files of covariances beside the results; "
+        "hiertl-dist evaluate --covariance reports them beside errors, and hiertl-dist check of forces",
         "absent",
     ))  # fmt: skip
     return Section("uncertainty", "Uncertainty", tuple(pieces))

@@ -143,7 +143,7 @@ def test_pairs_alone_need_no_triplets_and_their_wall_is_there(tmp_path):
 
 
 def test_what_tables_cannot_hold_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"four-body type \(CCCC\)"):
+    with pytest.raises(InputError, match=r"type of four atoms \(CCCC\)"):
         tabulate(made(("C",), orders=(2, 2, 2)))
     with pytest.raises(InputError, match="not 1e-14"):
         tabulate(made(("C",)), tolerance=1e-14)
