@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ def tabulate_model(arguments: argparse.Namespace) -> int:
 
     refuse_many("tabulate", executors=False)
     parts = models_of(arguments.models, None)
+    for note in dict.fromkeys(note for part in parts for note in part.parameters.notes):
+        print(f"note: {note}", file=sys.stderr, flush=True)
     model = parts[0] if len(parts) == 1 else Model.merge(parts, overlap="add" if arguments.add else "refuse")
     tables = tabulate(model, units=arguments.units, tolerance=arguments.tolerance, missing=arguments.missing)
     files = tables.write(arguments.output, overwrite=arguments.overwrite)

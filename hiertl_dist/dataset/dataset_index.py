@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import MissingFileError, StoreError
 from ..files.json_files import json_text
 from ..files.paths import local_path
-from ..files.sealed import copy_of, repair_command, standing, write_twice
+from ..files.sealed import copy_of, has_copy, repair_command, standing, write_twice
 from ..frames.frame_facts import Formula, Formulas
 from ..text.words import shown
 from .parts import FORMAT, Part, label_origin_of, part_of, read_ledger
@@ -272,6 +272,11 @@ def checked_index(path: Path) -> DatasetIndex:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"{path}: it is damaged: {type(error).__name__}: {error}; {way_on}") from error
+
+
+def lacks_copy(folder: Path) -> bool:
+    """Whether an index was left without its copy by a process that was killed, and the copy can be made."""
+    return (folder / INDEX).is_file() and not has_copy(folder / INDEX) and os.access(folder, os.W_OK)
 
 
 def is_dataset(path: str | Path) -> bool:

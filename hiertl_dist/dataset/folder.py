@@ -18,7 +18,7 @@ from ..files.store_use import store_use, use_stores
 from ..files.write_errors import write_errors
 from ..files.zarr_files import META, fit_array, group_text, read_attributes
 from ..text.words import shown
-from .dataset_index import DatasetIndex, grown, is_dataset, new_index, read_index, write_index
+from .dataset_index import DatasetIndex, grown, is_dataset, lacks_copy, new_index, read_index, write_index
 from .parts import ARRAYS, FORMAT, Part, chunks_of, ledger_path, part_of, read_blocks, read_ledger
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def begin(folder: Path) -> DatasetIndex:
     """
     with write_errors(folder):
         index = _begin(folder)
+        if lacks_copy(folder):
+            write_index(folder, index)
         remove_leftovers(folder, index)
     return index
 

@@ -24,7 +24,7 @@ from ..io.label_keys import LabelKeys
 from ..io.reading import parse_run
 from ..io.runs import RUN, changed, first_frames, iter_runs
 from ..text.words import count_text
-from .dataset_index import is_dataset, read_index
+from .dataset_index import is_dataset, lacks_copy, read_index
 from .folder import begin, finish, hold, is_complete, let_go
 from .overlaps import new_files, refuse_overlaps
 from .parts import Part, following, read_ledger, write_part
@@ -183,7 +183,7 @@ def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tup
 
 def _passed_over(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[str, ...] | None:
     """Files that are in the data set already, where all are: seen without a lock, for nothing is written then."""
-    if not is_dataset(folder) or not all("files" in source for source in asked):
+    if not is_dataset(folder) or not all("files" in source for source in asked) or lacks_copy(folder):
         return None
     new = _new(folder, read_index(folder), asked, append)
     if new is None:

@@ -44,9 +44,12 @@ class TaskFailed(HiertlError, RuntimeError):  # noqa: N818  it is what happened 
     ----------
     lost : bool
         Whether a worker was lost, and the item may be good.
+    batches : frozenset of int
+        Of several that were worked through together, the numbers of those whose items failed.
     """
 
     lost: bool = False
+    batches: frozenset[int] = frozenset()
 
 
 class ClusterFailed(TaskFailed):
@@ -150,7 +153,9 @@ def fault_of(error: BaseException) -> Fault:
 def task_failed(what: str | Batches, faults: Iterable[Fault]) -> TaskFailed:
     """The exception for (named) faults: the first in the order of the items speaks, the others are notes."""
     first, *others = sorted(faults, key=lambda fault: (fault.lost, fault.node))
+    batches: frozenset[int] = frozenset()
     if isinstance(what, Batches):
+        batches = frozenset(what.owners[fault.node.lo] for fault in (first, *others))
         what = what.batch_of(first.node).what
     if first.lost:
         names = " or ".join(fault.name for fault in (first, *others))
@@ -160,7 +165,7 @@ def task_failed(what: str | Batches, faults: Iterable[Fault]) -> TaskFailed:
     failed = TaskFailed(message)
     if first.frame and not first.lost and first.name not in message:
         failed.add_note(f"in {first.name}")
-    failed.lost = first.lost
+    failed.lost, failed.batches = first.lost, batches
     failed.__cause__ = first.error()
     if first.live is None or first.live.__traceback__ is None:
         failed.add_note(f"where it was raised:\n{first.trace}")
@@ -293,7 +298,11 @@ class Executor(KnowsMemory, SharesFolders, ABC):
                     raise ValueError(f"{batch.what}: there are no items to reduce")
                 ready(number, [])
             if numbers and together.costs:  # settled, or refused, before anything is done
-                verb(together, lambda number, value: ready(numbers[number], value))
+                try:
+                    verb(together, lambda number, value: ready(numbers[number], value))
+                except TaskFailed as failed:
+                    failed.batches = frozenset(numbers[n] for n in failed.batches)
+                    raise
 
     def once(self, call: Callable[[], Any], *, what: str) -> Any:
         """call() in one calling process, where what it carries already is; the same result on each of them.

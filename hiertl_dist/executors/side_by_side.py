@@ -140,6 +140,10 @@ class SharedExecutor(Executor):
         """As of the executor."""
         return int(self._alone(lambda: self._inner.room_for(needed, base, wanted, memory)))
 
+    def most_of(self, size: int) -> int:
+        """As of the executor."""
+        return int(self._alone(lambda: self._inner.most_of(size)))
+
     def limits_text(self, memory: int | None = None) -> str:
         """As of the executor."""
         return str(self._alone(lambda: self._inner.limits_text(memory)))
@@ -252,7 +256,7 @@ def _joined(
     """What each wish comes to: values of its batches, or why there are none."""
     batches = [batch for wish in wishes if wish is not None for batch in wish.batches]
     values: dict[int, Any] = {}
-    failure: BaseException | None = None
+    failures: dict[int, BaseException] = {}
     portions = _portions(verb, batches, executor, memory)
     if len(portions) > 1:
         tell(
@@ -260,16 +264,23 @@ def _joined(
             "memory has no room for all at a time"
         )
     each = executor.run_each if verb == "run" else executor.reduce_each
-    for numbers in portions:
+    while portions:
+        numbers = portions.pop(0)
 
         def take(place: int, value: Any, numbers: list[int] = numbers) -> None:
             values[numbers[place]] = value
 
         try:
             each([batches[n] for n in numbers], take)
-        except Exception as error:  # of one batch; those that are whole go on
-            failure = error
-            break
+        except Exception as error:
+            failed = {numbers[place] for place in getattr(error, "batches", ())}
+            if not failed:  # a signal, or a cluster that is gone: of all that is left
+                failures |= {n: error for n in range(len(batches)) if n not in values and n not in failures}
+                break
+            failures |= dict.fromkeys(failed, error)
+            # after a failure nothing more was begun of the others
+            if left := [n for n in numbers if n not in values and n not in failed]:
+                portions.insert(0, left)
     answers: list[tuple[list[Any] | None, BaseException | None]] = []
     first = 0
     for wish in wishes:
@@ -277,7 +288,8 @@ def _joined(
         own = range(first, first + len(wish.batches))
         first += len(wish.batches)
         whole = all(n in values for n in own)
-        answers.append(([values.pop(n) for n in own], None) if whole else (None, failure))
+        why = next((failures[n] for n in own if n in failures), None)
+        answers.append(([values.pop(n) for n in own], None) if whole else (None, why))
     return answers
 
 

@@ -207,7 +207,7 @@ def _fit_level(
         except Exception as error:
             if error not in failures:  # of a verb that several wait for
                 what = str(error) if isinstance(error, TaskFailed) else f"block {block}: {error}"
-                tell(f"failed: {what}; blocks beside it that have all that they need go on")
+                tell(f"failed: {what}; blocks beside it go on where they can")
                 failures.append(error)
             raise
 

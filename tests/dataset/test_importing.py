@@ -609,6 +609,11 @@ class TestCommand:
         out = capsys.readouterr().out
         assert "0 frames added now" in out
         assert "\nnote: nothing is new: no frames were added, and" in out
+        copy = tmp_path / "d" / "dataset.json.copy"
+        copy.unlink()  # as after a kill between the two
+        assert command(words) == 0
+        assert "0 frames added now" in capsys.readouterr().out
+        assert copy.read_bytes() == (tmp_path / "d" / "dataset.json").read_bytes()
         other = tmp_path / "b.extxyz"
         other.write_text(text_of(random_frames({"N": 5})))
         assert command([*words[:2], str(other), "--executor", "serial"]) == 2

@@ -98,6 +98,31 @@ def test_a_failing_item_ends_its_caller_alone():
     assert ready == [0, 2], "beyond wanted nothing of the verb that failed"
 
 
+@pytest.mark.parametrize("memory", [None, 100])
+@pytest.mark.parametrize("verb", ["run", "reduce"])
+@pytest.mark.parametrize("first", [True, False])
+def test_others_go_on_whichever_fails(verb, first, memory):
+    """In one portion or several; what failed is not tried again."""
+    tried = []
+
+    def broken(item):
+        tried.append(item)
+        raise ValueError("no good")
+
+    def ask(runner, call):
+        if verb == "run":
+            return runner.run(call, range(3), nbytes=100)
+        return runner.reduce(call, tasks.join, range(3), nbytes=100, kept=10)
+
+    good, bad = partial(ask, call=str), partial(ask, call=broken)
+    calls, ready = [bad, good, bad, good] if first else [good, bad, good, bad], []
+    with pytest.raises(TaskFailed, match="no good"):
+        side_by_side(calls, SerialExecutor(), memory=memory, ready=lambda n, value: ready.append((n, value)))
+    whole = ["0", "1", "2"] if verb == "run" else TREES[3]
+    assert ready == [(n, whole) for n in ((1, 3) if first else (0, 2))]
+    assert tried == [0, 0]
+
+
 def test_what_a_caller_or_ready_raises_comes_when_others_have_ended():
     def refusing(runner):
         runner.run(tasks.double, [1])
