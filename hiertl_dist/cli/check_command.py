@@ -23,7 +23,7 @@ def check_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     one = verbs.add_parser(
         "check",
         parents=[common],
-        help="whether a model can be used: lattices, mixtures, dynamics (needs ASE)",
+        help="can a model be used? Lattices, mixtures, dynamics (needs ASE)",
     )
     one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is checked")
     one.add_argument("--elements", nargs="+", metavar="ELEMENT", help="check these (default: all of the model)")

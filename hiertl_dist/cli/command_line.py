@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from ..executors import KINDS
 from .check_command import check_parser, covariance_options
+from .completion_command import completion_parser
 from .config_command import config_parser
 from .executor_options import add_executor_options, add_scheduler_options
+from .help_pages import CommandParser
 from .import_command import import_parser
 from .library_command import library_parser
 from .look_commands import add_overwrite, look_parsers, reading_parser
@@ -48,22 +51,20 @@ def parser() -> argparse.ArgumentParser:
     renewing.add_argument(
         "--fresh", action="store_true", help="make a new store; the one that is there gets another name (….old)"
     )
-    top = argparse.ArgumentParser(prog="hiertl-dist", description="Fit ChIMES models block by block.")
+    top = CommandParser(prog="hiertl-dist", description="Fit ChIMES models block by block.")
     from .. import __version__
 
     top.add_argument("--version", action="version", version=f"hiertl-dist {__version__}")
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    verbs: Any = top.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     look_parsers(verbs, common)
     import_parser(verbs, running)
     config_parser(verbs, common)
     verbs.add_parser("plan", parents=[whole], help="say what a fit will compute, store and need")
     one = verbs.add_parser("assemble", parents=[renewing], help="compute the design rows into the store")
     one.add_argument("--verify", action="store_true", help="check complete tiles and compute damaged ones again")
-    one = verbs.add_parser(
-        "fit", parents=[renewing, reducing], help="fit block by block from small element sets to large ones"
-    )
+    one = verbs.add_parser("fit", parents=[renewing, reducing], help="fit block by block, from few elements to many")
     one.add_argument("--also-hierarchical", action="store_true", help="with --all-at-once: fit both, and compare")
-    one.add_argument("--output", type=Path, help="folder of the results")
+    one.add_argument("-o", "--output", type=Path, help="folder of the results")
     one.add_argument("--plot", action="store_true", help="write parity.png and .pdf (needs matplotlib)")
     one.add_argument("--csv", action="store_true", help="write the tables of the report as CSV files, too")
     one.add_argument(
@@ -76,14 +77,14 @@ def parser() -> argparse.ArgumentParser:
     one = verbs.add_parser(
         "search", parents=[renewing, reducing], help="choose weights, regulariser, orders by cross-validation"
     )
-    one.add_argument("--output", type=Path, help="folder of the results")
+    one.add_argument("-o", "--output", type=Path, help="folder of the results")
     one.add_argument("--rule", choices=("best", "one_se"), help="how to choose (default: the input file's)")
     one.add_argument(
         "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"
     )
     polish_parser(verbs, running)
     one = verbs.add_parser(
-        "evaluate", parents=[running, reading_parser()], help="errors of models on frames, and where they extrapolate"
+        "evaluate", parents=[running, reading_parser()], help="errors on frames, and where a model extrapolates"
     )
     one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
     one.add_argument(
@@ -115,8 +116,9 @@ def parser() -> argparse.ArgumentParser:
     store_parser(verbs, common)
     probes_parser(verbs, common)
     one = verbs.add_parser("doctor", parents=[common], help="what is installed, and what is wrong with it")
-    one.add_argument("--executor", choices=KINDS, default="auto")
+    one.add_argument("--executor", choices=KINDS, default="auto", help="that is looked at (default auto)")
     add_scheduler_options(one, "address of a dask scheduler whose workers are asked too")
+    completion_parser(verbs)
     one = verbs.add_parser("demo", parents=[running], help="fit C, then N, then CN on the data that is shipped")
     one.add_argument("--folder", type=Path, default=Path("hiertl_demo"), help="where results go (default hiertl_demo)")
     return top

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .check_command import asked_posterior, check
 from .command_line import parser
+from .completion_command import print_completion
 from .config_command import run_config
 from .executor_options import dask_options, executor_of, given_of_dask
 from .import_command import import_data
@@ -369,12 +370,13 @@ def _demo(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_VERBS = {
+_VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
     "report": report, "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store,
     "probes": probes, "config": run_config, "doctor": _doctor, "demo": _demo,
+    "completion": lambda given: print_completion(given, parser()),
 }  # fmt: skip
 
 

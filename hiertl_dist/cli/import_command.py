@@ -31,7 +31,7 @@ def import_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     """The grammar of the command."""
     one = verbs.add_parser(
         "import", parents=[running, reading_parser("the usual name")],
-        help="write frames into a folder that workers read from: data larger than memory",
+        help="a data set that workers read from: data larger than memory",
     )  # fmt: skip
     one.add_argument("folder", type=Path, help="the data set, named as path in [[data]] afterwards")
     one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns), or an fm_setup.in")

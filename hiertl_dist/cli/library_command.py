@@ -21,7 +21,7 @@ DOUBTFUL = 4
 # long: a line for each option
 def library_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The grammar of ``library`` and its own verbs."""
-    whole = verbs.add_parser("library", help="fitted blocks in a folder: add, list, show, check, use, export")
+    whole = verbs.add_parser("library", help="a folder of fitted blocks: add, list, show, check, use, export")
     own = whole.add_subparsers(dest="library_verb", required=True, metavar="VERB")
     shared = argparse.ArgumentParser(add_help=False, parents=[common])
     shared.add_argument("library", type=Path, help="folder of the library")

@@ -19,7 +19,7 @@ def polish_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     """The grammar of the command."""
     one = verbs.add_parser(
         "polish", parents=[running],
-        help="fit chosen blocks of a model again, together, from the summaries of the rows",
+        help="fit chosen blocks of a model again, together",
     )  # fmt: skip
     one.add_argument("input", type=Path, help="input file (TOML), of which the model was fitted")
     one.add_argument("--model", type=Path, help="its parameter or solution file (default: that of the results)")
@@ -33,7 +33,7 @@ def polish_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
         help="what the regulariser draws chosen blocks to: what the model has of them (default), zero, or the mean of "
         "their lower blocks",
     )  # fmt: skip
-    one.add_argument("--output", type=Path, help="folder of the results (default: polished in that of the input)")
+    one.add_argument("-o", "--output", type=Path, help="folder of the results (default: polished in that of the input)")
     one.add_argument("--fresh", action="store_true", help="make a new summary store")
     one.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
     add_store_options(one)

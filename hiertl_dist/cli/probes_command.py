@@ -15,7 +15,7 @@ def probes_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The grammar of the command."""
     one = verbs.add_parser(
         "probes", parents=[common],
-        help="write structures of several elements, without labels, made of frames of single ones",
+        help="structures of several elements, made of frames of single ones",
     )  # fmt: skip
     one.add_argument("input", type=Path, help="input file (TOML), whose frames are taken")
     one.add_argument("--elements", nargs="+", required=True, metavar="ELEMENT", help="of each structure: Mo Nb")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def report_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The options of ``report``."""
     one = verbs.add_parser(
-        "report", parents=[common, reading_parser()], help="one HTML page of the results of a fit, search or evaluation"
+        "report", parents=[common, reading_parser()], help="one HTML page of the results of a fit, search, evaluation"
     )
     what = "folder that fit, search, polish or evaluate --csv wrote to, or a file with what evaluate --json printed"
     one.add_argument("results", type=Path, help=what)

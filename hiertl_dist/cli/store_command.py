@@ -15,7 +15,7 @@ DAMAGED = 1
 
 def store_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The grammar of ``store`` and its own verbs."""
-    whole = verbs.add_parser("store", help="design stores, summary stores and data sets: check, repair, gc, info")
+    whole = verbs.add_parser("store", help="stores and data sets: check, repair, gc, info")
     own = whole.add_subparsers(dest="store_verb", required=True, metavar="VERB")
     shared = argparse.ArgumentParser(add_help=False, parents=[common])
     shared.add_argument("path", help="folder of one, or of several; s3://bucket/name for design stores")

@@ -16,7 +16,7 @@ def tabulate_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The grammar of the command."""
     one = verbs.add_parser(
         "tabulate", parents=[common],
-        help="tables of a model's pairs and triplets, which LAMMPS reads as it is distributed",
+        help="a model's pairs and triplets as tables for a stock LAMMPS",
     )  # fmt: skip
     one.add_argument("models", nargs="+", type=Path, help="parameter or solution files, whose sum is tabulated")
     one.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="of the tables")
