@@ -25,6 +25,10 @@ class HiertlWarning(UserWarning):
     """Something that was read or guessed is likely not what was meant; nothing is refused for it."""
 
 
+class RenamedWarning(HiertlWarning, FutureWarning):
+    """A name of before was used, which a later version, the one that is named, does not know."""
+
+
 class FrameError(HiertlError, ValueError):
     """A frame, or the file it is read from, is not what the reader can accept."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-from ..errors import HiertlWarning, InputError, StoreError
+from ..errors import HiertlWarning, InputError, RenamedWarning, StoreError
 from ..executors.launch import launched_first
 from ..files.object_path import Place
 from ..files.paths import local_path, named_place
+from ..text.renaming import renaming
 
 Folder = str | Path | None
 
@@ -41,7 +42,7 @@ def named_stores(verb: str, summaries: Folder, store: Rows, rows: Rows = None) -
         if summaries is not None and store is not None:
             raise InputError(f"{verb}: rows= is now called store=, which is given too; leave rows= out")
         moved = "" if store is None else ", and what was store= is called summaries="
-        _warn(f"{verb}: rows= is now called store={moved}; the next version will not know the old names")
+        _warn(renaming(f"{verb}: rows=", f"store={moved}", gone_in="0.2"), RenamedWarning)
         summaries, store = (None if store is None else str(store)) if summaries is None else summaries, rows
     elif store is not None and summaries is None:
         _require_no_summaries(verb, named_place(store, "store"), "*/index.json")
@@ -77,7 +78,7 @@ def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Path:
     if store is not None and summaries is None:
         if _is_design_store(Path(store)):
             raise StoreError(f"{verb}: store={str(store)!r} is a design store; expected a summary store as summaries=")
-        _warn(f"{verb}: store= is now called summaries=; the next version will not know the old name")
+        _warn(renaming(f"{verb}: store=", "summaries=", gone_in="0.2"), RenamedWarning)
         summaries = store
     elif store is not None:
         raise InputError(f"{verb}: store= is now called summaries=, which is given too; leave store= out")
@@ -116,7 +117,7 @@ def _is_design_store(folder: Place) -> bool:
     return (folder / "zarr.json").exists()
 
 
-def _warn(text: str) -> None:
+def _warn(text: str, category: type[HiertlWarning] = HiertlWarning) -> None:
     """Warn of the line that calls the public function, by the first of a launcher's processes."""
     if launched_first():
-        warnings.warn(text, HiertlWarning, stacklevel=4)
+        warnings.warn(text, category, stacklevel=4)

@@ -56,7 +56,7 @@ def test_names_of_before_are_understood_and_told_once(tmp_path, verb):
     assert str(one.message).startswith(f"{verb}: rows= is now called store=, and what was store= is called summaries=")
     assert one.filename == __file__, "the line of the user"
     assert stores_of(tmp_path) == {"s": SummaryStore, "d": DesignStore}
-    with pytest.warns(HiertlWarning, match=r"rows= is now called store=; the next"):
+    with pytest.warns(HiertlWarning, match=r"rows= is now called store=; version 0.2"):
         VERBS[verb](rows=tmp_path / "d")
 
 
@@ -95,7 +95,7 @@ def test_stores_that_are_exchanged_are_refused(folders, verb):
 
 
 def test_rows_beside_summaries_is_the_design_store(folders):
-    with pytest.warns(HiertlWarning, match="rows= is now called store=; the next"):
+    with pytest.warns(HiertlWarning, match="rows= is now called store=; version 0.2"):
         assert named_stores("search", "s", None, "d") == ("s", "d")
 
 
