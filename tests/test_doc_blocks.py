@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import json
 import os
 import re
 import shlex
@@ -15,7 +14,7 @@ import tomllib
 import jsonschema
 import pytest
 from doc_pages import ADVICE, blocks, commands, errors, exit_code_of
-from job_files import job_frames, write_extxyz, write_fm_setup, write_job, write_toml
+from job_files import job_frames, write_extxyz, write_fm_setup, write_toml
 from synthetic import random_frames, small_basis
 from test_architecture import ROOT
 from test_docs import LINKED, PAGES
@@ -164,30 +163,6 @@ def test_scripts_run(name, tmp_path, monkeypatch, capsys):
     for _, _, text in blocks(ROOT / "docs" / name, "python"):
         exec(compile(text, name, "exec"), space)
     assert SCRIPTS[name] in capsys.readouterr().out
-
-
-def test_keys_of_json_are_as_said(tmp_path, capsys):
-    """Those of commands that take no long; the others' are of dictionaries that these print, too."""
-    text = (ROOT / "docs" / "reference" / "scripted.md").read_text(encoding="utf-8")
-    said = {
-        m[1]: set(re.findall(r"`(\w+)`", m[2])) for m in re.finditer(r"^\| `([\w ]+)` \| (.+) \|$", text, flags=re.M)
-    }
-    frames, _ = job_frames()
-    job = write_job(tmp_path, frames)
-    results = str(tmp_path / "hiertl_results" / "C.params.txt")
-    commands = {
-        "config check": [str(job)], "plan": [str(job)], "assemble": [str(job)], "fit": [str(job), "--blocks", "C"],
-        "evaluate": [results, "--frames", str(tmp_path / "data.extxyz"), "--ignore-other-elements"],
-        "merge": [results, "-o", str(tmp_path / "merged.txt")], "doctor": [],
-        "import": [str(tmp_path / "set"), str(tmp_path / "data.extxyz")], "store check": [str(tmp_path / "set")],
-    }  # fmt: skip
-    for name, words in commands.items():
-        serial = ["--executor", "serial"] * (name not in ("config check", "evaluate", "merge", "store check"))
-        code = cli.main([*name.split(), *words, "--json", *serial])
-        printed = capsys.readouterr()
-        assert code in (0, 4), printed.err
-        keys = said[name] if name != "store check" else {"stores"}
-        assert set(json.loads(printed.out)) == keys, name
 
 
 # ---- what is made of the code

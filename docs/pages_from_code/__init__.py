@@ -16,6 +16,7 @@ from .api import api_section, api_titles
 from .commands import command_reference, command_table
 from .errors import error_reference, exit_codes
 from .inputs import input_reference
+from .results import result_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "command reference": command_reference,
     "errors": error_reference,
     "exit codes": exit_codes,
+    "json results": result_reference,
     **{f"api: {title}": (lambda title=title: api_section(title)) for title in api_titles()},
 }
 
@@ -47,6 +49,7 @@ PAGES: Final = {
     "deploy/slurm/README.md": "clusters/slurm.md",
     "deploy/kubernetes/README.md": "clusters/kubernetes.md",
     "deploy/container/README.md": "clusters/container.md",
+    "deploy/conda/README.md": "clusters/conda.md",
     "hiertl_dist/algebra/dlars.md": "howto/dlars.md",
     "hiertl_dist/data/cn_pbe.README.md": "shipped_data.md",
 }

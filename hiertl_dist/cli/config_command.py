@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..text.json_results import RESULTS, result_schema
 from .look_commands import add_overwrite
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ def config_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     own = whole.add_subparsers(dest="config_verb", required=True, metavar="VERB")
     one = own.add_parser("check", parents=[common], help="say all that is wrong with an input file; computes nothing")
     one.add_argument("input", type=Path, help="input file (TOML)")
-    one = own.add_parser("schema", help="the JSON schema of input files (draft 7)")
+    one = own.add_parser("schema", help="the JSON schema of input files, or of what a command prints (draft 7)")
+    one.add_argument(
+        "--of", choices=tuple(RESULTS), metavar="COMMAND",
+        help="of what this command prints with --json, such as fit or 'store check' (default: of input files)",
+    )  # fmt: skip
     one.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there (default: print it)")
     add_overwrite(one)
 
@@ -53,7 +58,8 @@ def _schema(arguments: argparse.Namespace) -> int:
     from ..files.paths import refuse_overwriting, replacing
     from ..jobs.input_schema import input_schema
 
-    text = json.dumps(input_schema(), indent=1, ensure_ascii=False)
+    schema = input_schema() if arguments.of is None else result_schema(arguments.of)
+    text = json.dumps(schema, indent=1, ensure_ascii=False)
     if arguments.output is None:
         print(text, flush=True)
         return 0

@@ -1,9 +1,10 @@
-"""Help: commands in groups, a screen of ``-h``, examples that run, completion in shells."""
+"""Help: commands in groups, a screen of ``-h``, examples that run and print what is said, completion in shells."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shlex
 import shutil
 import subprocess
@@ -11,11 +12,13 @@ import subprocess
 import pytest
 from doc_pages import commands
 from job_files import job_frames, write_job
+from jsonschema import Draft7Validator
 from synthetic import labelled, random_parameters, small_basis
 
 from hiertl_dist import open_library
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.cli.help_pages import EXAMPLES, GROUPS, SHARED
+from hiertl_dist.text.json_results import RESULTS, result_schema
 
 SCREEN = 48
 """Lines of 80 columns of a terminal that is as high as a small laptop's."""
@@ -102,7 +105,8 @@ def workplace(tmp_path_factory):
                 words = words.replace("VERSION", open_library("blocks").find("C").version)
             out, err = io.StringIO(), io.StringIO()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = cli.main([*name.split(), *shlex.split(words), *QUICKER.get(name, [])])
+                as_json = ["--json"] * (name in RESULTS)
+                code = cli.main([*name.split(), *shlex.split(words), *QUICKER.get(name, []), *as_json])
             found[name] = (code, out.getvalue(), err.getvalue())
             if name == "init":  # what it proposes is larger than a test needs
                 write_job(folder, frames, basis=basis.to_dict(), output={"folder": "results"}, search=SEARCH, fit=FIT)
@@ -114,6 +118,21 @@ def test_examples_run(workplace, name):
     code, out, err = workplace[name]
     assert code in ((0, 4) if name in MAY_DOUBT else (0,)), err
     assert out
+    if name in RESULTS:
+        Draft7Validator(result_schema(name)).validate(json.loads(out))
+
+
+def test_commands_with_json_are_those_that_say_what_they_print():
+    with_json = {n for n, _, own in commands() if any(a.dest == "json" for a in own._actions)}
+    assert {name.removeprefix("hiertl-dist ") for name in with_json} == set(RESULTS)
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_schemas_are_schemas_and_refuse_other_keys(name, capsys):
+    assert cli.main(["config", "schema", "--of", name]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    Draft7Validator.check_schema(schema)
+    assert not Draft7Validator(schema).is_valid({"another": 1})
 
 
 def test_every_command_has_an_example():
