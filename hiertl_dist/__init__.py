@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         NotDoneError,
         ObjectStoreError,
         ParameterFileError,
+        RenamedWarning,
         ResourceError,
         StoppedBySignal,
         StoreError,
@@ -133,7 +134,7 @@ __all__ = [
     "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
     "NotDoneError", "ObjectStoreError", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction",
     "Prior", "ProbeRows", "ProbeSet",
-    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "StoreUse",
+    "RenamedWarning", "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "StoreUse",
     "Submitted",
     "SuggestedInput",
     "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View", "WriteError",
@@ -160,7 +161,7 @@ _PLACES: Final = {
     "errors": (
         "BasisError DiskFullError FrameError HiertlError HiertlWarning IncompleteStoreError InnerCutoffError "
         "InputError LaunchError LockError MismatchError MissingFileError MissingTypesError NotDoneError "
-        "ObjectStoreError "
+        "ObjectStoreError RenamedWarning "
         "ParameterFileError ResourceError StoppedBySignal StoreError UnknownBlockError WriteError"
     ),
     "evaluation.design_rows": "DesignRows design_rows",
