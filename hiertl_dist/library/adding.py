@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, MismatchError
-from ..evaluation.energies import read_parts, read_solution
+from ..evaluation.energies import read_parts
 from ..files.json_files import jsonable
 from ..files.paths import require_file
 from ..frames.element_set import ElementSet
@@ -117,7 +117,7 @@ def add_file(
     """
     file = require_file(file, "library add")
     statements = checked_label(theory, "theory"), checked_label(energy_reference, "energy_reference")
-    solution = read_solution(file) if file.suffix == ".npz" else None
+    solution = Solution.load(file) if file.suffix == ".npz" else None
     whole = read_parts(file) if solution is None else solution.parameters
     library = open_library(path, missing_ok=True)
     pieces = _pieces(whole)

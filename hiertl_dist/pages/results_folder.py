@@ -11,6 +11,7 @@ from ..errors import InputError, MissingFileError
 from ..evaluation.coverage import Coverage
 from ..evaluation.energies import read_parts
 from ..evaluation.type_coverage import TypeCoverage
+from ..files.checksums import warn_if_other
 from ..files.json_files import read_object
 from ..jobs.csv_tables import COVERAGE, ERRORS, FRAMES
 from ..jobs.error_tables import Errors
@@ -59,6 +60,11 @@ def read_results(path: str | Path, units: str | None = None, theory: str = "") -
         It has nothing that a report could be made of, or results of two runs.
     StoreError, ParameterFileError
         Naming a file that is damaged.
+
+    Warns
+    -----
+    HiertlWarning
+        A file is not the one that the run wrote whose results are in the folder.
     """
     path = Path(path)
     if path.is_file():
@@ -75,6 +81,8 @@ def read_results(path: str | Path, units: str | None = None, theory: str = "") -
         parts = _fit_parts(report) if report else _search_parts(search)
     else:
         there = [name for name in (ERRORS, COVERAGE, FRAMES) if (path / name).is_file()]
+        for name in there:
+            warn_if_other(path / name)
         parts = csv_parts(path, there)
     solutions = {s.name.removesuffix(ENDINGS[0]): Solution.load(s) for s in sorted(path.glob(f"*{ENDINGS[0]}"))}
     model = read_parts(path / MODEL) if (path / MODEL).is_file() else None
@@ -94,7 +102,10 @@ def read_results(path: str | Path, units: str | None = None, theory: str = "") -
 
 
 def _object_at(path: Path) -> dict[str, Any]:
-    return read_object(path) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    warn_if_other(path)
+    return read_object(path)
 
 
 def _theory(run: Mapping[str, Any]) -> str:

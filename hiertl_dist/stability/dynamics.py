@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from ..errors import HiertlError, HiertlWarning
 from ..frames.type_names import cluster_name
 from ..io.labelled_atoms import frame_from_ase
 from ..suggestion.distances import REACH, near_distances
+from ..text.heard_warnings import hearing_warnings
 from ..units import EV, KELVIN
 from .check_rows import FINEST_STEP, HEAVY, CheckRow, judged, unchecked
 from .lattices import nearest_allowed
@@ -154,9 +154,8 @@ def _run(model: Model, atoms: Any, temperature: float, settings: CheckSettings) 
     atoms.set_velocities(velocities - (masses * velocities).sum(axis=0) / masses.sum())
     dynamics = VelocityVerlet(atoms, timestep=step * units.fs)
     try:
-        with warnings.catch_warnings():
-            # of constants that energies lack, which no difference at one composition has
-            warnings.simplefilter("ignore", HiertlWarning)
+        # of constants that energies lack, which no difference at one composition has
+        with hearing_warnings(HiertlWarning):
             for number, _ in enumerate(dynamics.irun(math.ceil(1000.0 * settings.picoseconds / step))):
                 run.stopped = _look(run, atoms, number * step / 1000.0, number % EVERY == 0, reach)
                 if run.stopped:

@@ -16,6 +16,7 @@ from ..algebra.packed import pack_upper, unpack_upper
 from ..algebra.posterior import Posterior
 from ..algebra.stacking import stack
 from ..errors import MismatchError, ParameterFileError
+from ..files.checksums import warn_if_other
 from ..files.json_files import digest_of
 from ..files.paths import replacing, require_file
 from ..fitting.views import factor_of
@@ -201,8 +202,13 @@ class BlockPosterior(Shown, card=block_posterior_card):
             Naming the file: it is none, damaged, of another format, or has the name of another block.
         MissingFileError
             There is no such file.
+
+        Warns
+        -----
+        HiertlWarning
+            It is not the file that the run wrote whose results are in its folder.
         """
-        require_file(path, "covariance file")
+        warn_if_other(require_file(path, "covariance file"))
         try:
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as data:
                 arrays = {key: data[key] for key in data.files}
