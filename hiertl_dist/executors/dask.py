@@ -290,8 +290,8 @@ QUIET: Final = {
 class ForgottenSpans:
     """What takes the place of dask's record of spans in a scheduler of our own that nobody watches.
 
-    Dask's keeps a span, and the groups of its tasks, for each piece of work, as long as the scheduler lives, here in the
-    calling process.
+    Dask's keeps a span, and the groups of its tasks, for each piece of work, as long as the scheduler lives. That is in
+    the calling process.
 
     Parameters
     ----------
