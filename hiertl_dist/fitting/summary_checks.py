@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError
 from ..files.faults import Fault, kept_twice, mended, quarantined, unfinished
 from ..files.locks import locked
+from .batch_files import read_batch
 from .frame_checks import require_sound
 from .summary_index import INDEX, KEY, batches_of, checked_index, has_batches, read_index
-from .summary_store import OURS, SummaryStore, read_batch
+from .summary_store import OURS, SummaryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,7 +30,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,8 +46,9 @@ from ..files.sealed import copy_of, has_copy, repair_command
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
+from .batch_files import read_batch, remembered_batch
 from .frame_checks import Counted, require_contained, require_sound
-from .stored_frames import SUFFIX, StoredFrames, read_content, staged, while_reading
+from .stored_frames import SUFFIX, StoredFrames, staged, while_reading
 from .stored_pooling import require_pooled_alike
 from .summary_batches import (
     Batch,
@@ -56,7 +56,6 @@ from .summary_batches import (
     NewBatch,
     agreed,
     as_json,
-    batch_from,
     content_of,
     factor_from,
     identified,
@@ -152,7 +151,7 @@ class SummaryStore:
         while True:
             index = self._index()
             try:
-                return tuple(_batch(self.path, i) for i in index["batches"])
+                return tuple(remembered_batch(self.path, i) for i in index["batches"])
             except FileNotFoundError as error:
                 # superseded after the index was read, or lost
                 if self._index() == index:
@@ -278,7 +277,7 @@ class SummaryStore:
         """
         path, way_on = self.path / f"{batch_id}.f64", repair_command(self.path)
         try:
-            batch = _batch(self.path, batch_id)
+            batch = remembered_batch(self.path, batch_id)
             stream = path.open("rb")
         except FileNotFoundError as error:
             raise StoreError(
@@ -370,7 +369,7 @@ class SummaryStore:
         gone = {name for given in new for name in given.replaces}
         with while_reading(self.path):
             # not the new ones, whose files may be damaged and are written again
-            live = {i: _batch(self.path, i) for i in ids if i not in ours}
+            live = {i: remembered_batch(self.path, i) for i in ids if i not in ours}
             counted = list(map(self.counted, batches, frames))
             for batch, own, given in zip(batches, counted, new, strict=True):
                 require_known_blocks(self.path, batch, settings)
@@ -387,12 +386,3 @@ class SummaryStore:
     def counted(self, batch: Batch, records: StoredFrames | None = None) -> Counted:
         """A batch and the records of its frames, which may wait to be renamed."""
         return Counted(batch.id, batch.blocks, batch.tiles, batch.frames.count, records or self.records(batch))
-
-
-def read_batch(folder: Path, batch_id: str) -> Batch:
-    """The batch of a file. Raises FileNotFoundError, and StoreError where its content is not what its id tells."""
-    return batch_from(read_content(folder / f"{batch_id}.json"))
-
-
-_batch = lru_cache(maxsize=256)(read_batch)
-"""A batch never changes under its id, so that one read is enough."""
