@@ -19,6 +19,7 @@
                  worker_wait, dashboard, performance_report, resources
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
     [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
+    [cycle]      the active-learning loop: [[cycle.states]] and how frames are picked and labelled, see CycleSettings
 
 Paths are relative to the file's folder. A key that is not known is an error that names it, and the key that was perhaps
 meant; all that is wrong is told at once. American spelling is taken (``regularizer``).
@@ -49,6 +50,7 @@ from ..text.display import Shown
 from ..text.problems import joined
 from ..text.table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OF_CLIMB, OUTPUT, STORE, TABLE, TOP
 from ..text.words import toml_table
+from .cycle_settings import CycleSettings
 from .data_tables import read_table
 from .input_tables import UNITS, Reading, fit_settings, refuse_overlaps
 from .table_checks import bytes_of
@@ -131,6 +133,10 @@ class Input(Shown, card=input_card):
         Whether fits write what they leave open in the coefficients (``CN.covariance.npz``), for predicted errors.
     scratch : Path or None
         Where workers of "processes", and those of a local dask cluster, have temporary files; ``None``: TMPDIR.
+    cycle : CycleSettings or None
+        The active-learning loop of ``hiertl-dist cycle``, if there is such a table.
+    added : tuple of Mapping from str to object
+        More sources, as ``data``, of which nothing is held out: what a loop has had labelled. No key of a file.
     """
 
     basis: Basis
@@ -162,6 +168,8 @@ class Input(Shown, card=input_card):
     dask: DaskOptions = field(default_factory=DaskOptions)
     covariance: bool = True
     scratch: Path | None = None
+    cycle: CycleSettings | None = None
+    added: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -244,6 +252,9 @@ class Input(Shown, card=input_card):
         scratch = reading.path(run["scratch"], "executor.scratch") if "scratch" in run else None
         search, summaries = reading.search()
         library = reading.library()
+        cycle = None
+        with reading.problems.noting():
+            cycle = CycleSettings.from_dict(reading.top["cycle"], folder) if "cycle" in reading.top else None
         # chimes_lsq's weights are ones, and whoever hands us its input gets them
         general, fits, partial_of = reading.fits(({} if setup is None else {"weights": {}}) | fit, basis, data)
         missing = frozen.get("energies", "refuse")
@@ -280,7 +291,7 @@ class Input(Shown, card=input_card):
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
             held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use, checkpoint, dask,
-            output.get("covariance", True), scratch,
+            output.get("covariance", True), scratch, cycle,
         )  # fmt: skip
 
     def design_store(self) -> Place:
@@ -344,7 +355,8 @@ class Input(Shown, card=input_card):
         fitted, held_out = hold_out(
             frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every
         )
-        return sequence_of(fitted), sequence_of(held_out)
+        more = [read_table(source, watch) for source in self.added]
+        return joined_frames([sequence_of(fitted), *more]), sequence_of(held_out)
 
 
 def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()) -> LabelSummary:

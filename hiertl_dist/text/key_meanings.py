@@ -48,6 +48,7 @@ OF_TOP: Final = {
     "output": Meaning("Where results go, and in which units tables are.", "the defaults of its keys"),
     "executor": Meaning("Who does the work. Options of the command line go before.", "the defaults of its keys"),
     "search": Meaning("What `hiertl-dist search` varies, and how it chooses.", NOTHING),
+    "cycle": Meaning("The active-learning loop of `hiertl-dist cycle`.", NOTHING),
 }  # fmt: skip
 
 OF_BASIS: Final = {
@@ -275,6 +276,59 @@ OF_GRID: Final = {
     "exclude": Meaning("Lists of types or bodies (`4B`) that are left out.", FROM_FIT),
     "prior": Meaning("Names, or tables whose values may be lists.", FROM_FIT),
 }  # fmt: skip
+OF_CYCLE: Final = {
+    "states": Meaning("At which the model is run: a `[[cycle.states]]` table for each."),
+    "folder": Meaning("Where each cycle has a folder of its own.", '"cycles"'),
+    "cycles": Meaning("How many times frames are picked and labelled at most.", "3"),
+    "picks": Meaning("Frames that a cycle picks at most.", "20"),
+    "shares": Meaning(
+        "Of the picks, by why they are picked; they sum to 1 at most.",
+        "{ distances = 0.25, leverage = 0.5, clusters = 0.25 }"),
+    "label": Meaning(
+        "Who labels what was picked: a calculator (`\"emt\"`, `\"module:function\"`), a code whose inputs are written "
+        "(`\"vasp\"`, `\"espresso\"`, `\"cp2k\"`, `\"extxyz\"`), or a table.", '"extxyz"'),
+    "steps": Meaning("Steps of each run of molecular dynamics.", "2000"),
+    "every": Meaning("After so many steps, again and again, a frame is kept.", "50"),
+    "timestep": Meaning("Time step in fs.", "1.0"),
+    "friction": Meaning("Friction of Langevin's thermostat in 1/fs.", "0.01"),
+    "contact": Meaning(
+        "A run is cut where a pair is closer than this times the shortest distance that the model was fitted on.", "0.9"),
+    "heat": Meaning("A run is cut where its atoms are so many times as hot as they should be.", "3.0"),
+    "sigma": Meaning(
+        "In eV/Å: the loop ends where no frame of the runs has a σ of forces above, rms over its atoms, as far as the "
+        "coefficients leave one.", "no such end"),
+    "least": Meaning(
+        "How many coefficients' worth a frame must settle (the sum of its leverages) to be picked by leverage or "
+        "clusters; the loop ends where none does and no distance is new.", "0.1"),
+    "seed": Meaning("Of all that is random.", "0"),
+}  # fmt: skip
+OF_CYCLE_STATE: Final = {
+    "temperatures": Meaning("In K: one, or a list."),
+    "pressures": Meaning("In GPa: one, or a list; the cell keeps its shape and breathes.", "the volume is kept"),
+    "volumes": Meaning("Volumes that are kept, as multiples of that of the starting structure.", "1.0"),
+    "start": Meaning("Files of starting structures.", "frames that are fitted"),
+    "groups": Meaning("Patterns of groups of fitted frames from which runs start.", "all"),
+    "elements": Meaning("Sets of elements (`CuNi`) of fitted frames from which runs start.", "all"),
+    "compositions": Meaning(
+        "Tables such as `{ Cu = 3, Ni = 1 }`: elements in these shares are assigned anew to the sites of each starting "
+        "structure, whose volume follows from those of the fitted frames.", "as they are"),
+    "count": Meaning("Starting structures, drawn anew in each cycle.", "1"),
+}  # fmt: skip
+OF_CYCLE_LABEL: Final = {
+    "calculator": Meaning(
+        "`module:function`, a function or class that gives an ASE calculator (the module may be beside the input file), "
+        "or a name of ASE's, such as `emt`.", NOTHING),
+    "code": Meaning("Whose inputs are written: `extxyz`, `vasp`, `espresso`, `cp2k`.", '"extxyz"'),
+    "options": Meaning("Keyword arguments of the calculator, or of ASE's writer of the inputs.", "{}"),
+    "template": Meaning("For `cp2k`: an input file with all but the cell and the atoms.", NOTHING),
+}  # fmt: skip
+OF_CYCLE_SHARES: Final = {
+    "distances": Meaning("Frames with distances, or types of clusters, that the model was not fitted on.", "0.25"),
+    "leverage": Meaning("Frames that would settle most of the coefficients (D-optimal).", "0.5"),
+    "clusters": Meaning(
+        "Of clusters of frames that are alike, the frame of the largest σ of those that have no pick yet.", "0.25"),
+    "random": Meaning("Drawn at random: to compare with.", "0.0"),
+}  # fmt: skip
 
 MEANINGS: Final[Mapping[str, Mapping[str, Meaning]]] = {
     "the top of the file": OF_TOP, "[basis]": OF_BASIS, "[basis.pairs] XY": OF_PAIR, "[basis.types] XYZ": OF_TYPE,
@@ -283,6 +337,8 @@ MEANINGS: Final[Mapping[str, Mapping[str, Meaning]]] = {
     "[fit] penalty": OF_PENALTY, "[fit] prior": OF_PRIOR, "[frozen]": OF_FROZEN, "[store]": OF_STORE,
     "[output]": OF_OUTPUT, "[executor]": OF_EXECUTOR, "[library]": OF_LIBRARY, "[search]": OF_SEARCH,
     "[search] folds": OF_FOLDS, "[search.grid]": OF_GRID,
+    "[cycle]": OF_CYCLE, "[[cycle.states]]": OF_CYCLE_STATE, "[cycle] label": OF_CYCLE_LABEL,
+    "[cycle] shares": OF_CYCLE_SHARES,
 }  # fmt: skip
 """By table, as a person would write where it is: what :data:`~hiertl_dist.text.table_keys.TABLES` has, and those of
 basis and folds that are not there."""

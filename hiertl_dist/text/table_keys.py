@@ -28,7 +28,7 @@ LABEL: Final = "a string or a table"
 LISTED: Final = "[[…]] tables"
 
 TOP: Final = dict.fromkeys(
-    ("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search", "library"), TABLE
+    ("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search", "library", "cycle"), TABLE
 ) | {
     "fm_setup": TEXT,
     "data": LISTED,
@@ -59,6 +59,16 @@ LIBRARY: Final = {
     "path": TEXT, "theory": LABEL, "energy_reference": LABEL, "versions": TABLE, "update": TEXTS, "accept": TABLE,
     "covariance": SWITCH,
 }  # fmt: skip
+CYCLE: Final = {
+    "states": LISTED, "folder": TEXT, "cycles": INTEGER, "picks": INTEGER, "shares": NUMBERS, "label": NAME_OR_TABLE,
+    "steps": INTEGER, "every": INTEGER, "timestep": NUMBER, "friction": NUMBER, "contact": NUMBER, "heat": NUMBER,
+    "sigma": NUMBER, "least": NUMBER, "seed": INTEGER,
+}  # fmt: skip
+CYCLE_STATE: Final = (
+    "temperatures", "pressures", "volumes", "start", "groups", "elements", "compositions", "count",
+)  # fmt: skip
+CYCLE_LABEL: Final = ("calculator", "code", "options", "template")
+CYCLE_SHARES: Final = ("distances", "leverage", "clusters", "random")
 PRIOR: Final = (
     "mean",
     "gamma",
@@ -97,6 +107,7 @@ TABLES: Final[Mapping[str, Collection[str]]] = {
     "[fit] penalty": PENALTY, "[fit] prior": PRIOR, "[frozen]": FROZEN, "[store]": STORE, "[output]": OUTPUT,
     "[executor]": EXECUTOR,
     "[library]": LIBRARY, "[search]": {*SEARCH, *SUMMARIES}, "[search.grid]": AXES,
+    "[cycle]": CYCLE, "[[cycle.states]]": CYCLE_STATE, "[cycle] label": CYCLE_LABEL, "[cycle] shares": CYCLE_SHARES,
 }  # fmt: skip
 """The keys of each table, by how a person would write where it is."""
 
