@@ -10,6 +10,7 @@ from ..executors import KINDS
 from .check_command import check_parser, covariance_options
 from .completion_command import completion_parser
 from .config_command import config_parser
+from .cycle_command import cycle_parser
 from .executor_options import add_executor_options, add_scheduler_options
 from .help_pages import CommandParser
 from .import_command import import_parser
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"
     )
     polish_parser(verbs, running)
+    cycle_parser(verbs, running)
     one = verbs.add_parser(
         "evaluate", parents=[running, reading_parser()], help="errors on frames, and where a model extrapolates"
     )

@@ -1,8 +1,8 @@
 """The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
 Exit codes: 0 done; 1 a task or a worker failed, ``store check`` found damage, or an unforeseen error; 2 the command
-line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 75
-stopped by SIGTERM or SIGUSR1, to be given again as it is; 130 interrupted.
+line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 5
+``cycle`` waits for labels; 75 stopped by SIGTERM or SIGUSR1, to be given again as it is; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .check_command import asked_posterior, check
 from .command_line import parser
 from .completion_command import print_completion
 from .config_command import run_config
+from .cycle_command import run_cycle
 from .executor_options import dask_options, executor_of, given_of_dask
 from .import_command import import_data
 from .library_command import run_library
@@ -372,7 +373,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
-    "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
+    "cycle": lambda given: run_cycle(given, executor_of), "polish": lambda given: polish(given, executor_of),
+    "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
     "report": report, "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store,
     "probes": probes, "config": run_config, "doctor": _doctor, "demo": _demo,

@@ -121,6 +121,8 @@ class CycleLabel(Shown):
         Keyword arguments of the calculator, or of what writes the inputs.
     template : Path or None
         A whole input of the program, with all but the atoms; needed for ``cp2k``.
+    energy_key : str
+        Under which name results have the energy; empty: as readers look for it.
     folder : Path
         Of the input file, where the module of a calculator may be.
     """
@@ -129,6 +131,7 @@ class CycleLabel(Shown):
     code: str = "extxyz"
     options: Mapping[str, Any] = field(default_factory=dict)
     template: Path | None = None
+    energy_key: str = ""
     folder: Path = Path()
 
     @classmethod
@@ -177,12 +180,15 @@ class CycleLabel(Shown):
             problems.add(f"{where}.template: missing: cp2k needs an input with all but the cell and the atoms")
         if template is not None and code != "cp2k":
             problems.add(f"{where}.template: it is of use to cp2k alone; for others options has what the input says")
+        energy_key = given.get("energy_key", "")
+        if not isinstance(energy_key, str) or (energy_key and calculator):
+            problems.add(f"{where}.energy_key: expected a name in results of a code, found {shown(energy_key)}")
         place = None
         if template is not None:
             with problems.noting():
                 place = folder / local_path(template, f"{where}.template")
         problems.settle()
-        return cls(calculator, code, options, place, folder)
+        return cls(calculator, code, options, place, energy_key, folder)
 
     @property
     def name(self) -> str:

@@ -211,8 +211,9 @@ NARROWER: Final[Mapping[str, Mapping[str, Schema]]] = {
     },
     "[cycle] label": {
         "calculator": STRING, "code": one_of(CODES), "options": {"type": "object"}, "template": STRING,
+        "energy_key": STRING,
     },
-    "[cycle] shares": dict.fromkeys(CYCLE_SHARES, {"type": "number", "minimum": 0, "maximum": 1}),
+    "[cycle] shares": {k: {"type": "number", "minimum": 0, "maximum": 1} for k in CYCLE_SHARES},
 }  # fmt: skip
 """Of keys whose values are known more closely than by their kind, what they are; by table."""
 

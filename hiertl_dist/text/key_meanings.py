@@ -285,14 +285,15 @@ OF_CYCLE: Final = {
         "Of the picks, by why they are picked; they sum to 1 at most.",
         "{ distances = 0.25, leverage = 0.5, clusters = 0.25 }"),
     "label": Meaning(
-        "Who labels what was picked: a calculator (`\"emt\"`, `\"module:function\"`), a code whose inputs are written "
-        "(`\"vasp\"`, `\"espresso\"`, `\"cp2k\"`, `\"extxyz\"`), or a table.", '"extxyz"'),
+        "Who labels what was picked: a calculator (`emt`, `module:function`), a code whose inputs are written "
+        "(`vasp`, `espresso`, `cp2k`, `extxyz`), or a table.", '"extxyz"'),
     "steps": Meaning("Steps of each run of molecular dynamics.", "2000"),
     "every": Meaning("After so many steps, again and again, a frame is kept.", "50"),
     "timestep": Meaning("Time step in fs.", "1.0"),
     "friction": Meaning("Friction of Langevin's thermostat in 1/fs.", "0.01"),
     "contact": Meaning(
-        "A run is cut where a pair is closer than this times the shortest distance that the model was fitted on.", "0.9"),
+        "A run is cut where a pair is closer than this times the shortest distance that the model was fitted on.",
+        "0.9"),
     "heat": Meaning("A run is cut where its atoms are so many times as hot as they should be.", "3.0"),
     "sigma": Meaning(
         "In eV/Å: the loop ends where no frame of the runs has a σ of forces above, rms over its atoms, as far as the "
@@ -310,17 +311,20 @@ OF_CYCLE_STATE: Final = {
     "groups": Meaning("Patterns of groups of fitted frames from which runs start.", "all"),
     "elements": Meaning("Sets of elements (`CuNi`) of fitted frames from which runs start.", "all"),
     "compositions": Meaning(
-        "Tables such as `{ Cu = 3, Ni = 1 }`: elements in these shares are assigned anew to the sites of each starting "
-        "structure, whose volume follows from those of the fitted frames.", "as they are"),
+        "Tables such as `{ Cu = 3, Ni = 1 }`: elements in these shares are assigned anew to the sites of each "
+        "starting structure, whose volume follows from those of the fitted frames.", "as they are"),
     "count": Meaning("Starting structures, drawn anew in each cycle.", "1"),
 }  # fmt: skip
 OF_CYCLE_LABEL: Final = {
     "calculator": Meaning(
-        "`module:function`, a function or class that gives an ASE calculator (the module may be beside the input file), "
-        "or a name of ASE's, such as `emt`.", NOTHING),
+        "`module:function`, a function or class that gives an ASE calculator (the module may be beside the input "
+        "file), or a name of ASE's, such as `emt`.", NOTHING),
     "code": Meaning("Whose inputs are written: `extxyz`, `vasp`, `espresso`, `cp2k`.", '"extxyz"'),
     "options": Meaning("Keyword arguments of the calculator, or of ASE's writer of the inputs.", "{}"),
     "template": Meaning("For `cp2k`: an input file with all but the cell and the atoms.", NOTHING),
+    "energy_key": Meaning(
+        "Under which name results of a code have the energy, as in `[[data]]`: for VASP `free_energy`, if the data "
+        "have that.", "the one that is there"),
 }  # fmt: skip
 OF_CYCLE_SHARES: Final = {
     "distances": Meaning("Frames with distances, or types of clusters, that the model was not fitted on.", "0.25"),

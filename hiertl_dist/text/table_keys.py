@@ -67,7 +67,7 @@ CYCLE: Final = {
 CYCLE_STATE: Final = (
     "temperatures", "pressures", "volumes", "start", "groups", "elements", "compositions", "count",
 )  # fmt: skip
-CYCLE_LABEL: Final = ("calculator", "code", "options", "template")
+CYCLE_LABEL: Final = ("calculator", "code", "options", "template", "energy_key")
 CYCLE_SHARES: Final = ("distances", "leverage", "clusters", "random")
 PRIOR: Final = (
     "mean",
