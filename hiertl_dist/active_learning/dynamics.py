@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .runs import Run
 
 LOOK: Final = 5
-"""Steps between two looks at the contacts."""
+"""Steps between two looks at the contacts, and at the pressure where the volume follows it."""
 
 SAVE: Final = 30.0
 """Seconds between two checkpoints of a run."""
@@ -49,8 +49,8 @@ STRAIN: Final = 0.01
 SOFTEST: Final = 1.0
 """GPa: a model that seems softer counts as of this bulk modulus."""
 
-MOST_SCALED: Final = 0.002
-"""By how much lengths change at most in a step."""
+MOST_SCALED: Final = 0.005
+"""By how much lengths change at most at a time."""
 
 
 @dataclass
@@ -77,10 +77,10 @@ def run_dynamics(
 ) -> dict[str, Any]:
     """Run the model and write the frames; what is there already is not done again.
 
-    Langevin's dynamics at constant volume; at a pressure, lengths are scaled in each step by 1 − κ Δt (p₀ − p) / 3 τ
-    (Berendsen et al., J. Chem. Phys. 81, 3684 (1984)) with the model's own compressibility κ at the start. A run is cut
-    where numbers are not finite, atoms are too hot or a pair is closer than its limit, or where the model refuses; the
-    frame where that shows is not kept.
+    Langevin's dynamics at constant volume; at a pressure, lengths are scaled by 1 − κ Δt (p₀ − p) / 3 τ every few
+    steps, which Δt are (Berendsen et al., J. Chem. Phys. 81, 3684 (1984)), with the model's own compressibility κ at the
+    start. A run is cut where numbers are not finite, atoms are too hot or a pair is closer than its limit, or where the
+    model refuses; the frame where that shows is not kept.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def run_dynamics(
     record = {
         **told, "made": progress.step, "frames": len(frames), "stopped": stopped,
         "mean_temperature": _mean(progress.heat, progress.step),
-        "mean_pressure": _mean(progress.pressure, progress.step) if run.pressure is not None else None,
+        "mean_pressure": _mean(progress.pressure, progress.step // LOOK) if run.pressure is not None else None,
         "seconds": progress.seconds, "sha256_of_frames": hashlib.sha256(text).hexdigest(),
     }  # fmt: skip
     written = sealed(record)
@@ -183,7 +183,7 @@ class _Way:
         settings = self.settings
         try:
             dynamics.run(1)
-            if self.run.pressure is not None:
+            if self.run.pressure is not None and (progress.step + 1) % LOOK == 0:
                 progress.pressure += self._breathe(atoms, softness)
         except (HiertlError, ValueError, RuntimeError, ArithmeticError) as error:
             return str(error)
@@ -221,11 +221,11 @@ class _Way:
         return 1.0 / max(SOFTEST, (pressures[0] - pressures[1]) / (2.0 * STRAIN))
 
     def _breathe(self, atoms: Any, softness: float) -> float:
-        """Let the volume follow the pressure for a step; the pressure, GPa."""
+        """Let the volume follow the pressure for some steps; the pressure, GPa."""
         assert self.run.pressure is not None
         pressure = self._pressure(atoms, moving=True)
         short = self.run.pressure - pressure
-        change = -softness * self.settings.timestep * short / (3.0 * RELAXATION)
+        change = -softness * LOOK * self.settings.timestep * short / (3.0 * RELAXATION)
         scale = 1.0 + float(np.clip(change, -MOST_SCALED, MOST_SCALED))
         atoms.set_cell(scale * np.array(atoms.cell), scale_atoms=True)
         return pressure
