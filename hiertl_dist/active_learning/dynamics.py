@@ -40,7 +40,7 @@ LOOK: Final = 5
 SAVE: Final = 30.0
 """Seconds between two checkpoints of a run."""
 
-RELAXATION: Final = 500.0
+RELAXATION: Final = 200.0
 """fs, in which the volume follows a pressure."""
 
 STRAIN: Final = 0.01
@@ -78,9 +78,9 @@ def run_dynamics(
     """Run the model and write the frames; what is there already is not done again.
 
     Langevin's dynamics at constant volume; at a pressure, lengths are scaled by 1 − κ Δt (p₀ − p) / 3 τ every few
-    steps, which Δt are (Berendsen et al., J. Chem. Phys. 81, 3684 (1984)), with the model's own compressibility κ at the
-    start. A run is cut where numbers are not finite, atoms are too hot or a pair is closer than its limit, or where the
-    model refuses; the frame where that shows is not kept.
+    steps, which Δt are (Berendsen et al., J. Chem. Phys. 81, 3684 (1984)), with the model's own compressibility κ at
+    the start. A run is cut where numbers are not finite, atoms are too hot or a pair is closer than its limit, or where
+    the model refuses; the frame where that shows is not kept.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ class _Way:
                 stream, digest=np.array(self.digest), rng=np.array(json.dumps(self.rng.bit_generator.state)),
                 positions=atoms.get_positions(), momenta=atoms.get_momenta(), cell=np.array(atoms.cell),
                 steps=np.array([k[0] for k in kept], np.int64),
-                frames=np.array([k[1] for k in kept]).reshape(len(kept), -1, 3),
+                frames=np.array([k[1] for k in kept]).reshape(len(kept), len(atoms), 3),
                 cells=np.array([np.zeros((3, 3)) if k[2] is None else k[2] for k in kept]).reshape(len(kept), 3, 3),
                 sums=np.array([progress.step, progress.heat, progress.pressure, progress.seconds + seconds]),
             )  # fmt: skip

@@ -13,7 +13,7 @@ from ..frames.element_set import ElementSet
 from ..frames.frame import Frame
 from ..frames.frame_sequence import sequence_of
 from ..io.trajectories import read_frames
-from ..probes.compositions import assigned_species, atom_counts, generator
+from ..probes.compositions import assigned_species, generator
 from ..probes.structures import scaled
 from ..text.display import listed
 from ..text.words import count_text
@@ -21,6 +21,8 @@ from ..units import SYMBOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from ..frames.frame_sequence import FrameSequence
     from ..jobs.cycle_settings import CycleSettings, CycleState
@@ -159,13 +161,13 @@ def _reassigned(
 ) -> Frame:
     """A frame with elements assigned anew, in these shares, its volume that of its atoms."""
     names = sorted(shares)
-    if len(frame) < len(names):
+    counts = _counts(np.array([shares[e] for e in names], np.float64), len(frame))
+    if not counts.all():
         raise InputError(
-            f"{where}.compositions: {frame.origin} has {count_text(len(frame), 'atom')}, fewer than the "
-            f"{len(names)} elements of {dict(shares)}; start from a larger frame"
+            f"{where}.compositions: {frame.origin} has {count_text(len(frame), 'atom')}, too few for all elements of "
+            f"{dict(shares)}; start from a larger frame"
         )
-    parts = np.array([shares[e] for e in names])
-    species = assigned_species(names, atom_counts(parts / parts.sum(), len(frame)), rng)
+    species = assigned_species(names, counts, rng)
     factor = 1.0
     if frame.periodic:
         if lacking := [e for e in sorted({*species, *frame.species}) if e not in volumes]:
@@ -177,6 +179,14 @@ def _reassigned(
         factor = (sum(volumes[e] for e in species) / sum(volumes[e] for e in frame.species)) ** (1 / 3)
     origin = f"{frame.origin} as {', '.join(f'{e} {species.count(e)}' for e in names)}"
     return scaled(frame, factor, origin=origin, species=species)
+
+
+def _counts(shares: NDArray[np.float64], atoms: int) -> NDArray[np.int64]:
+    """Whole numbers of atoms in shares, largest remainders first."""
+    wanted = shares / shares.sum() * atoms
+    counts = np.floor(wanted + 1e-9).astype(np.int64)
+    counts[np.argsort(counts - wanted, kind="stable")[: atoms - int(counts.sum())]] += 1
+    return counts
 
 
 def _atomic_volumes(frames: FrameSequence) -> dict[str, float]:
