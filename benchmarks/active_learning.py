@@ -74,16 +74,16 @@ def first_frames(count: int, repeat: int, seed: int) -> list[Any]:
     return found
 
 
-def held_back(steps: int, repeat: int) -> list[Any]:
-    """Frames of EMT's own dynamics."""
+def held_back(steps: int, repeat: int, few: bool) -> list[Any]:
+    """Frames of EMT's own dynamics; as a toy of one temperature and volume."""
     from ase import units
     from ase.calculators.emt import EMT
     from ase.md.langevin import Langevin
 
     rng, found = np.random.default_rng(12345), []
     for gold in SHARES:
-        for temperature in TEMPERATURES:
-            for volume in VOLUMES:
+        for temperature in TEMPERATURES[few:][: 1 if few else None]:
+            for volume in VOLUMES[few:][: 1 if few else None]:
                 atoms = atoms_of(gold, volume, repeat, rng)
                 atoms.calc = EMT()
                 scale = np.sqrt(2 * units.kB * temperature * atoms.get_masses())[:, np.newaxis]
@@ -98,13 +98,13 @@ def held_back(steps: int, repeat: int) -> list[Any]:
 
 def job_table(way: str, seed: int, sizes: Mapping[str, Any]) -> dict[str, Any]:
     """The input file of a loop."""
-    pairs = {p: {"rmin": 1.5, "rmax": 6.0, "lambda": 2.7} for p in ("AuAu", "AuCu", "CuCu")}
-    state = {"temperatures": [300.0, 1500.0]}
+    pairs = {p: {"rmin": 1.5, "rmax": sizes["reach"], "lambda": 2.7} for p in ("AuAu", "AuCu", "CuCu")}
+    state = {"temperatures": sizes["temperatures"]}
     mixed = [{"Au": 1, "Cu": 3}, {"Au": 1, "Cu": 1}, {"Au": 3, "Cu": 1}]
     return {
         "basis": {
             "elements": ["Au", "Cu"], "orders": list(sizes["orders"]), "cutoff": "TERSOFF 0.75", "pairs": pairs,
-            "three_body": {"rmax": 4.6},
+            "three_body": {"rmax": min(4.6, sizes["reach"])},
         },
         "data": [{"path": "first.extxyz", "group_key": "config_type"}],
         "fit": {
@@ -160,11 +160,11 @@ def run(options: Options) -> dict[str, Any]:
 
     sizes = options.sized(
         {"orders": (10, 5, 0), "cycles": 3, "picks": 12, "steps": 200, "every": 20, "first": 5, "repeat": 2,
-         "held": 120, "seeds": 5},
+         "held": 120, "seeds": 5, "reach": 6.0, "temperatures": [300.0, 1500.0]},
         {"orders": (4, 2, 0), "cycles": 1, "picks": 4, "steps": 6, "every": 3, "first": 3, "repeat": 1, "held": 4,
-         "seeds": 2},
+         "seeds": 2, "reach": 3.9, "temperatures": [900.0]},
     )  # fmt: skip
-    held = frames_from_ase(held_back(sizes["held"], sizes["repeat"]))
+    held = frames_from_ase(held_back(sizes["held"], sizes["repeat"], options.toy))
     loops = []
     for seed in range(sizes["seeds"]):
         for way in WAYS:

@@ -31,7 +31,7 @@ def cycle_table(elements=("Cu",), **loop):
     return {
         "basis": {
             "elements": list(elements), "orders": [5, 2, 0], "cutoff": "TERSOFF 0.75",
-            "pairs": {p: {"rmin": 1.4, "rmax": 4.8, "lambda": 2.5} for p in names}, "three_body": {"rmax": 3.6},
+            "pairs": {p: {"rmin": 1.4, "rmax": 4.2, "lambda": 2.5} for p in names}, "three_body": {"rmax": 3.6},
         },
         "data": [{"path": "data.extxyz", "group_key": "config_type"}],
         "fit": {

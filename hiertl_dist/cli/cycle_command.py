@@ -22,7 +22,7 @@ def cycle_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     """The grammar of the command."""
     one = verbs.add_parser(
         "cycle", parents=[running],
-        help="active learning: fit, run the model, pick frames, have them labelled, and again",
+        help="active learning: fit, run, pick frames, label them, again",
     )  # fmt: skip
     one.add_argument("input", type=Path, help="input file (TOML) with a [cycle] table")
     one.add_argument("--cycles", type=int, help="how many at most (default: the input file's)")
