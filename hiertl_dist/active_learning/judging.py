@@ -11,8 +11,6 @@ import numpy as np
 from ..evaluation.coverage import OutOfRange
 from ..evaluation.missing_in_frames import MissingClusters, missing_text
 from ..frames.frame import working_on
-from ..uncertainty.predictive import with_labels
-from ..uncertainty.whole_model import rows_of_all
 from ..uncertainty.whole_selection import WholeRows
 
 if TYPE_CHECKING:
@@ -91,11 +89,10 @@ def _judge(frame: Frame, *, rows: WholeRows, missing: MissingClusters) -> Judged
         if met := missing.met_in([frame]):
             return Judged(missing=missing_text(met))
         said = rows.given.task(rows.policy)(frame)
-        own, _ = rows_of_all(with_labels(frame), rows.given, rows.policy)
         return Judged(
             _rms(said.coefficients.forces), _rms(said.total.forces), said.leverage_sum, said.leverage_max,
             rows.linear.gain(rows.rows(frame)), _farthest(said.mean.out_of_range), "",
-            own[-1] / len(frame),
+            rows.sums(frame),
         )  # fmt: skip
 
 

@@ -218,8 +218,8 @@ def clusters_of(fingerprints: Sequence[NDArray[np.float64] | None], count: int) 
 def _at_random(pool: _Pool, count: int, picks: Sequence[Picked], cycle: int) -> list[Picked]:
     free = pool.left(picks, known=False) if count > 0 else []
     rng = generator(pool.settings.seed, "pick", cycle)
-    drawn = rng.choice(len(free), min(count, len(free)), replace=False) if free else []
-    return [Picked(free[int(i)], "random", "drawn at random") for i in drawn]
+    drawn = rng.permutation(len(free))[:count].tolist()
+    return [Picked(free[i], "random", "drawn at random") for i in drawn]
 
 
 def counts_by_way(picks: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -186,7 +186,7 @@ def _counts(shares: NDArray[np.float64], atoms: int) -> NDArray[np.int64]:
     wanted = shares / shares.sum() * atoms
     counts = np.floor(wanted + 1e-9).astype(np.int64)
     counts[np.argsort(counts - wanted, kind="stable")[: atoms - int(counts.sum())]] += 1
-    return counts
+    return np.asarray(counts, np.int64)
 
 
 def _atomic_volumes(frames: FrameSequence) -> dict[str, float]:

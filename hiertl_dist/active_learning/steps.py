@@ -132,12 +132,13 @@ class CycleWork:
         notes = list(posterior.notes)
         if unknown:
             notes.append(f"{count_text(unknown, 'frame')} with types without coefficients: σ of these is not known")
+        ways = counts_by_way(why)
         facts = {
             "judged": len(judged), "outside": sum(bool(j.outside or j.missing) for j in judged), "unknown": unknown,
             "sigma": max(sigmas, default=None), "median_sigma": float(np.median(sigmas)) if sigmas else None,
-            "picked": len(picks), "by": counts_by_way(why), "notes": notes,
+            "picked": len(picks), "by": ways, "notes": notes,
         }  # fmt: skip
-        by = ", ".join(f"{n} by {way}" for way, n in facts["by"].items())
+        by = ", ".join(f"{n} by {way}" for way, n in ways.items())
         self.tell(f"{count_text(len(picks), 'frame')} picked{by and ': '}{by}")
         return facts, [self.folder / PICKED, self.folder / PICKS]
 
@@ -176,7 +177,8 @@ class CycleWork:
         judged = judge(labelled, posterior, self.executor)
         known = [i for i, own in enumerate(judged) if not own.missing and labelled[i].forces is not None]
         said = posterior.model.evaluate([labelled[i] for i in known], executor=self.executor) if known else []
-        errors = [rms((said[k].forces - labelled[i].forces).ravel()) for k, i in enumerate(known)]  # type: ignore[operator]
+        told = zip((labelled[i].forces for i in known), said, strict=True)
+        errors = [float(np.sqrt(np.mean((own.forces - forces) ** 2))) for forces, own in told if forces is not None]
         sigmas = [judged[i].total for i in known if np.isfinite(judged[i].total)]
         return {"force": rms(errors) if errors else None, "sigma": rms(sigmas) if sigmas else None}
 

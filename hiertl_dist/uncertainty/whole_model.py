@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from ..fitting.block_fit import BlockFit
     from ..frames.frame import Frame
     from ..model.basis import ClusterType, Elements
-    from ..model.blocks import Column
     from .noise import KindNoise
 
 NAMED = 6
@@ -216,12 +215,9 @@ def _notes(blocks: Mapping[str, BlockPosterior], other: Sequence[ClusterType]) -
 def _predict_whole(frame: Frame, *, given: HierarchyPosterior, policy: InnerPolicy, source: str) -> Prediction:
     mean = given.model.evaluate(frame, policy=policy, missing="zero")[0]  # ``predict`` has asked
     full = with_labels(frame)
-    rows, place = rows_of_all(full, given, policy)
     own = given.of_set(frame.element_set)
-    parts = list(given.blocks.values()) if own is None else [own]
-    squares, leverage_sum, leverage_max = np.zeros(len(rows)), 0.0, 0.0
-    for part in parts:
-        mine = rows_of_part(rows, place, part)
+    squares, leverage_sum, leverage_max = np.zeros(len(kind_codes(full))), 0.0, 0.0
+    for part, mine in rows_by_part(full, given, policy):
         leverages = part.linear.leverage(mine)
         squares += part.deviation**2 * leverages
         weighted = weights_of(full, part.weights, part.objective, source) ** 2 * leverages
@@ -232,30 +228,30 @@ def _predict_whole(frame: Frame, *, given: HierarchyPosterior, policy: InnerPoli
     )
 
 
-def rows_of_all(
+def rows_by_part(
     full: Frame, given: HierarchyPosterior, policy: InnerPolicy
-) -> tuple[NDArray[np.float64], dict[Column, int]]:
-    """(rows, columns of the model) of a frame that has all labels, unweighted, and where each column is.
+) -> list[tuple[BlockPosterior, NDArray[np.float64]]]:
+    """The unweighted rows of a frame that has all labels, by the fits whose coefficients its prediction rests on.
 
-    Columns of types that were made by mixing are zero: what they say is in those of the blocks they were made of.
+    These are the fit of its elements, the blocks below counting as known, or else all.
     """
     basis = given.model.parameters.basis
     names = tuple(dict.fromkeys(t.block for t in basis.types))
-    rows = np.array(RowMaker(basis, names, {}, "lsq", policy).rows(full))
+    maker = RowMaker(basis, names, {}, "lsq", policy)
+    columns = columns_of(basis)
+    rows = np.array(maker.rows(full))
     for kind in given.made:  # what was made is of the blocks that it was made of
         rows += (kind.matrix.T @ rows[:, kind.columns].T).T
         rows[:, kind.columns] = 0.0
-    return rows, {c: i for i, c in enumerate(columns_of(basis))}
-
-
-def rows_of_part(
-    rows: NDArray[np.float64], place: Mapping[Column, int], part: BlockPosterior
-) -> NDArray[np.float64]:  # fmt: skip
-    """(rows, columns of a block's fit) of rows of the whole model."""
-    known = [(i, place[c]) for i, c in enumerate(part.columns) if c in place]
-    mine = np.zeros((len(rows), len(part.columns)))
-    mine[:, [i for i, _ in known]] = rows[:, [j for _, j in known]]
-    return mine
+    place = {c: i for i, c in enumerate(columns)}
+    own = given.of_set(full.element_set)
+    found = []
+    for part in list(given.blocks.values()) if own is None else [own]:
+        known = [(i, place[c]) for i, c in enumerate(part.columns) if c in place]
+        mine = np.zeros((len(rows), len(part.columns)))
+        mine[:, [i for i, _ in known]] = rows[:, [j for _, j in known]]
+        found.append((part, mine))
+    return found
 
 
 def _noise(full: Frame, given: HierarchyPosterior, own: BlockPosterior | None) -> NDArray[np.float64]:

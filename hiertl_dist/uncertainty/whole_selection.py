@@ -8,7 +8,7 @@ in :func:`~hiertl_dist.predict`, rows of the columns of all blocks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,10 @@ from ..algebra.byte_cache import Kept
 from ..algebra.d_optimal import d_optimal
 from ..algebra.posterior import Posterior
 from ..executors import InlineExecutor
+from ..frames.rows import kind_codes
 from .active_selection import SHARE, Pick
-from .predictive import weights_of, with_labels
-from .whole_model import rows_of_all, rows_of_part
+from .predictive import RowMaker, weights_of, with_labels
+from .whole_model import rows_by_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,16 +68,22 @@ class WholeRows:
     def rows(self, frame: Frame) -> NDArray[np.float64]:
         """(rows, columns) of a frame as if it had all labels, weighted as in the fits."""
         full = with_labels(frame)
-        rows, place = rows_of_all(full, self.given, self.policy)
-        own = self.given.of_set(frame.element_set)
+        found = {id(part): (part, mine) for part, mine in rows_by_part(full, self.given, self.policy)}
         blocks = []
-        for part in self.given.blocks.values():
-            if own is not None and part is not own:
-                blocks.append(np.zeros((len(rows), len(part.columns))))
+        for one in self.given.blocks.values():
+            if id(one) not in found:
+                blocks.append(np.zeros((len(kind_codes(full)), len(one.columns))))
                 continue
-            weights = weights_of(full, part.weights, part.objective, "")
-            blocks.append(weights[:, np.newaxis] * rows_of_part(rows, place, part))
+            part, mine = found[id(one)]
+            blocks.append(weights_of(full, part.weights, part.objective, "")[:, np.newaxis] * mine)
         return np.hstack(blocks)
+
+    def sums(self, frame: Frame) -> NDArray[np.float64]:
+        """(columns of the basis,) sums of the basis functions over a frame, per atom: its row of the energy."""
+        basis = self.given.model.parameters.basis
+        names = tuple(dict.fromkeys(t.block for t in basis.types))
+        rows = RowMaker(basis, names, {}, "lsq", self.policy).rows(replace(frame, energy=0.0, forces=None, stress=None))
+        return np.array(rows[-1]) / len(frame)
 
 
 def select_of_whole(

@@ -25,14 +25,13 @@ def test_every_way_goes_through_its_cycles(benchmark, tmp_path):
     record = benchmark.BENCHMARK.record(options)
     json.dumps(record)
     loops = record["loops"]
-    assert [(own["way"], own["seed"]) for own in loops] == [(w, s) for s in (0, 1) for w in ("picked", "random")]
+    assert [(own["way"], own["seed"]) for own in loops] == [("picked", 0), ("random", 0)]
     for own in loops:
         assert own["ended"].startswith("1 cycle done")
         assert own["fits"][1]["fitted"] == own["fits"][0]["fitted"] + record["sizes"]["picks"]
         assert all(0 < f["force"] <= f["worst"] for f in own["fits"])
-    first = {own["seed"]: own["fits"][0]["force"] for own in loops if own["way"] == "picked"}
-    assert first == {own["seed"]: own["fits"][0]["force"] for own in loops if own["way"] == "random"}
-    assert len(set(first.values())) == 2
+    assert loops[0]["fits"][0] == loops[1]["fits"][0]
+    assert loops[0]["fits"][1] != loops[1]["fits"][1]
     text = benchmark.BENCHMARK.text(record)
     assert "picked wins, forces" in text
 
