@@ -141,7 +141,7 @@ class PassFolder:
             flat = _numbers_of(reduced.summary), np.ascontiguousarray(reduced.squares, "<f8")
             summary = reduced.summary
             entries.append({
-                "group": list(group), "kind": summary.kind, "rows": int(summary.rows), "width": int(summary.width),
+                "group": group.as_list(), "kind": summary.kind, "rows": int(summary.rows), "width": int(summary.width),
                 "n_targets": int(summary.n_targets), "counts": [len(part) for part in flat],
                 "crc32c": crc32c(flat[1], crc32c(flat[0])),
             })  # fmt: skip

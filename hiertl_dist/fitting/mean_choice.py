@@ -105,7 +105,8 @@ def chosen_prior(given: View, prior: Prior, mean: Mean) -> tuple[Prior, str]:
 
 def _spoken(given: View, parts: NDArray[np.float64], kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What three parts of a mean say of rows of a kind (rows, 3), and what lower blocks leave of these (rows,)."""
-    groups = [g for g in given.factors if kind in (person_kind(g.kind), "labels")]
+    fitted = given.summaries.fitted
+    groups = [g for g in given.factors if kind in (person_kind(g.kind), "labels") and g in fitted]
     layers = [given.layer(g, factor_of(given, g)) for g in groups]
     rows = np.concatenate([x.factor.r[:, x.kept] @ parts[x.places] for x in layers])
     return rows, np.concatenate([x.factor.r @ x.target for x in layers])
@@ -156,7 +157,8 @@ def estimated_weight(given: View, mean: NDArray[np.float64], probes: ProbeRows) 
     Estimate
         The weight is beside rows of forces of weight 1.
     """
-    groups = [g for g in given.factors if g.kind == "force" and given.factors[g] > 0.0]
+    fitted = given.summaries.fitted
+    groups = [g for g in given.factors if g.kind == "force" and given.factors[g] > 0.0 and g in fitted]
     if not groups:
         note = f"probes have the weight {WEIGHT_OF_FEW}: there are no forces that tell another"
         return Estimate(WEIGHT_OF_FEW, note, float("nan"))

@@ -195,13 +195,15 @@ def reduce_segments(
 
 
 def pass_digest(leaves: Sequence[Sequence[Segment]], source: RowSource, method: str) -> str:
-    """The digest of all that a pass depends on: its tiles, how they are grouped and cut, its columns."""
+    """The digest of all that a pass depends on: its tiles, how they are grouped, weighed and cut, its columns."""
     tiles = hashlib.sha256()
     for leaf in leaves:
         for s in leaf:
             folds = b"" if s.folds is None else np.ascontiguousarray(s.folds, "<i8").tobytes()
             apart = "" if s.apart is None else "\0".join(sorted(s.apart))
-            tiles.update(f"{s.key}\0{s.rows}\0{s.apart is None}\0{apart}\0{len(folds)}\0".encode() + folds)
+            weights = "" if s.row_weights is None else s.row_weights.digest
+            text = f"{s.key}\0{s.rows}\0{s.apart is None}\0{apart}\0{weights}\0{len(folds)}\0"
+            tiles.update(text.encode() + folds)
         tiles.update(b"leaf")
     opened = source.energies.open
     return digest_of({
@@ -314,6 +316,7 @@ def _require_each_once(part: PartOfPass, tiles: tuple[str, ...], segments: Seque
         differing.subtract(tiles)
         faults = [f"tile {key[:12]} {times:+d} times" for key, times in differing.items() if times]
         raise StoreError(f"{what}: tiles were lost or counted twice: {', '.join(faults[:3]) or 'in another order'}")
-    expected, counted = sum(s.rows for s in segments), sum(r.summary.rows for r in part.groups.values())
+    expected = sum(s.rows for s in segments)
+    counted = sum(r.summary.rows for g, r in part.groups.items() if not g.weighed)
     if expected != counted:
         raise StoreError(f"{what}: expected {expected} rows, found {counted}: rows were lost or counted twice")

@@ -122,5 +122,6 @@ def summary_facts(folder: Path) -> dict[str, Any]:
 def _facts_of(batch: Batch) -> dict[str, Any]:
     return {
         "id": batch.id, "elements": batch.elements, "blocks": list(batch.blocks), "frames": batch.frames.count,
-        "tiles": len(batch.tiles), "groups": len(batch.groups), "rows": sum(entry.rows for entry in batch.groups),
+        "tiles": len(batch.tiles), "groups": len(batch.groups),
+        "rows": sum(entry.rows for entry in batch.groups if not entry.group.weighed),
     }  # fmt: skip

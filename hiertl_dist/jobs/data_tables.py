@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from ..dataset.dataset import Dataset
 from ..dataset.dataset_index import is_dataset
+from ..dataset.holding_out import equal_frames_notes
 from ..errors import InputError
-from ..frames.frame_sequence import FrameList
+from ..frames.frame_sequence import FrameList, joined_frames, sequence_of
+from ..frames.label_summary import summarise_labels
 from ..io.text_files import find_files
 from ..io.trajectories import iter_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
+    from ..frames.label_summary import LabelSummary
 
 
 def dataset_of(table: Mapping[str, Any]) -> Path | None:
@@ -63,3 +66,16 @@ def places_of(table: Mapping[str, Any]) -> list[Path]:
     """The files that a table names, or the folder of its data set."""
     folder = dataset_of(table)
     return [file for file, _ in find_files(table["path"])] if folder is None else [folder]
+
+
+def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()) -> LabelSummary:
+    """Say which labels the frames have, a line for each source, with notes and warnings.
+
+    Also which are there more than once. The labels are given back for reports.
+    """
+    labels = summarise_labels(joined_frames([sequence_of(frames), sequence_of(held_out)]))
+    for line in labels.text().splitlines():
+        tell(line)
+    for note in equal_frames_notes(frames, held_out):
+        tell(f"note: {note}")
+    return labels

@@ -9,6 +9,7 @@
                  fraction = 0.1, or every = 10    # and of the other frames a tenth, see hold_out
     [fit]        regulariser, weights, objective, method, policy, include_fewer, penalty, partial, apart, prior
                  only, missing, probes   # of the whole climb
+    [weights]    force, energy, stress, rows, frames, cycles, gas    # of single rows
     [fit.blocks.CN]  the same keys but those of the whole climb, for one block
     [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
@@ -33,7 +34,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
+from ..dataset.holding_out import NEIGHBOURS, check_hold_out, hold_out
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
 from ..executors import KINDS, DaskOptions
@@ -42,7 +43,7 @@ from ..files.paths import require_file
 from ..files.store_use import StoreUse, use_stores
 from ..fitting.settings import MISSING, FitSettings
 from ..frames.frame_sequence import FrameList, FrameSequence, joined_frames, sequence_of
-from ..frames.label_summary import LabelSummary, summarise_labels
+from ..frames.label_summary import summarise_labels
 from ..io.fm_setup import read_fm_setup
 from ..model.one_body import MISSING_ENERGIES
 from ..text.cards import input_card
@@ -54,9 +55,10 @@ from .cycle_settings import CycleSettings
 from .data_tables import read_table
 from .input_tables import UNITS, Reading, fit_settings, refuse_overlaps
 from .table_checks import bytes_of
+from .weights_table import WeightsFile, default_of_groups, weights_table, with_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from ..frames.frame import Frame
     from ..library.settings import LibrarySettings
@@ -137,6 +139,8 @@ class Input(Shown, card=input_card):
         The active-learning loop of ``hiertl-dist cycle``, if there is such a table.
     added : tuple of Mapping from str to object
         More sources, as ``data``, of which nothing is held out: what a loop has had labelled. No key of a file.
+    weights_file : WeightsFile or None
+        A file of weights of rows, which :meth:`read_weighed` reads with the frames.
     """
 
     basis: Basis
@@ -170,6 +174,7 @@ class Input(Shown, card=input_card):
     scratch: Path | None = None
     cycle: CycleSettings | None = None
     added: tuple[Mapping[str, Any], ...] = ()
+    weights_file: WeightsFile | None = None
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -255,8 +260,10 @@ class Input(Shown, card=input_card):
         cycle = None
         with reading.problems.noting():
             cycle = CycleSettings.from_dict(reading.top["cycle"], folder) if "cycle" in reading.top else None
-        # chimes_lsq's weights are ones, and whoever hands us its input gets them
-        general, fits, partial_of = reading.fits(({} if setup is None else {"weights": {}}) | fit, basis, data)
+        fit = default_of_groups(reading, setup is not None) | fit
+        general, fits, partial_of = reading.fits(fit, basis, data)
+        all_fits = {"fit": general, **{f"fit.blocks.{b}": own for b, own in fits.items()}}
+        row_weights, weights_file = weights_table(reading, all_fits)
         missing = frozen.get("energies", "refuse")
         reading.one_of("frozen.energies", missing, MISSING_ENERGIES)
         if "missing" in fit:
@@ -284,14 +291,14 @@ class Input(Shown, card=input_card):
             reading.look_for(data, files)
         reading.problems.settle()
         assert basis is not None
-        general = replace(general, missing_energies=missing)
-        fits = {name: replace(own, missing_energies=missing) for name, own in fits.items()}
+        general = replace(general, missing_energies=missing, row_weights=row_weights)
+        fits = {name: replace(own, missing_energies=missing, row_weights=row_weights) for name, own in fits.items()}
         return cls(
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
             held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use, checkpoint, dask,
-            output.get("covariance", True), scratch, cycle,
+            output.get("covariance", True), scratch, cycle, (), weights_file,
         )  # fmt: skip
 
     def design_store(self) -> Place:
@@ -341,6 +348,17 @@ class Input(Shown, card=input_card):
         InputError
             A hold-out pattern matches no group, a source has no frames, a file is named twice, or no frame has a label.
         """
+        frames, held_out = self.read_weighed(watch)[1:]
+        return frames, held_out
+
+    def read_weighed(
+        self, watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames
+    ) -> tuple[Input, FrameSequence, FrameSequence]:
+        """As :meth:`read_frames`, with the job to go on with: its weights of rows are those that its files have.
+
+        Raises InputError also where a file of weights does not fit the frames, or an expression of a weight names a
+        group or a type of atoms that no frame has.
+        """
         if self.fm_setup is not None:
             frames: FrameSequence = FrameList(read_fm_setup(self.fm_setup).frames)
         else:
@@ -355,21 +373,15 @@ class Input(Shown, card=input_card):
         fitted, held_out = hold_out(
             frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every
         )
-        more = [read_table(source, watch) for source in self.added]
-        return joined_frames([sequence_of(fitted), *more]), sequence_of(held_out)
-
-
-def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()) -> LabelSummary:
-    """Say which labels the frames have, a line for each source, with notes and warnings.
-
-    Also which are there more than once. The labels are given back for reports.
-    """
-    labels = summarise_labels(joined_frames([sequence_of(frames), sequence_of(held_out)]))
-    for line in labels.text().splitlines():
-        tell(line)
-    for note in equal_frames_notes(frames, held_out):
-        tell(f"note: {note}")
-    return labels
+        if self.added:
+            more = [read_table(source, watch) for source in self.added]
+            frames, fitted = (joined_frames([sequence_of(known), *more]) for known in (frames, fitted))
+        if self.fit.row_weights is None:
+            return self, sequence_of(fitted), sequence_of(held_out)
+        weights = with_file(self.fit.row_weights, self.weights_file, frames)
+        own = {b: replace(s, row_weights=weights) for b, s in self.block_fits.items()}
+        job = replace(self, fit=replace(self.fit, row_weights=weights), block_fits=own)
+        return job, sequence_of(fitted), sequence_of(held_out)
 
 
 def with_its_stores(work: Callable[Concatenate[Input, P], R]) -> Callable[Concatenate[Input, P], R]:

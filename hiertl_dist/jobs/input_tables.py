@@ -30,7 +30,9 @@ from ..model_selection.search_settings import SearchSettings
 from ..text.problems import Problems, require_known, respelled
 from ..text.table_keys import (
     BYTES,
+    CYCLES,
     DATA,
+    EXPRESSION,
     FIT,
     FOLDER_OR_SWITCH,
     INTEGER,
@@ -70,6 +72,8 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     NUMBER: lambda v: type(v) in (int, float),
     PATHS: lambda v: KINDS[TEXT](v) or KINDS[TEXTS](v),
     NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
+    EXPRESSION: lambda v: KINDS[TEXT](v) or KINDS[NUMBER](v),
+    CYCLES: lambda v: isinstance(v, dict) and all(type(x) is int for x in v.values()),
     WALL: lambda v: v == AUTO_WALL or KINDS[NUMBERS](v),
     WEIGHTS: lambda v: v in CHOSEN or KINDS[NUMBERS](v),
     NAME_OR_TABLE: lambda v: KINDS[TEXT](v) or KINDS[TABLE](v),

@@ -137,7 +137,7 @@ def polish_job(
             "name a file that library export made of it as the model"
         )
     model = Model(read_parts(path))
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)

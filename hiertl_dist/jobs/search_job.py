@@ -33,11 +33,12 @@ from ..model_selection.search_stages import SearchResult, search
 from ..text.display import table_text
 from ..text.problems import Problems
 from ..text.words import count_text
+from .data_tables import tell_labels
 from .evaluating import evaluate_frames
 from .figure_facts import figure_facts
 from .figures import need_matplotlib
 from .fit_job import known_frames, options_of, read_frozen, renew, tell_solution
-from .input_file import tell_labels, with_its_stores
+from .input_file import with_its_stores
 from .outputs import (
     MODEL,
     RUN,
@@ -177,7 +178,7 @@ def search_job(
     recorder = RunRecorder("search", job, executor, tell)
     tell = recorder.tell
     drawn = _drawn(plot, tell)
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, taken = read_frozen(job, frames, executor, tell)
@@ -274,7 +275,7 @@ def summarise_job(
 ) -> dict[str, Any]:  # fmt: skip
     """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
     settings = job.search or SearchSettings()
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     executor.require_alike(lambda: frames.identities, "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)
@@ -329,7 +330,8 @@ def _contents(path: Path) -> dict[str, Any]:
     contents = {b.id: {"elements": b.elements, "blocks": list(b.blocks), "frames": b.frames.count} for b in batches}
     return {
         "batches": contents,
-        "groups": sum(len(b.groups) for b in batches), "rows": sum(e.rows for b in batches for e in b.groups),
+        "groups": sum(len(b.groups) for b in batches),
+        "rows": sum(e.rows for b in batches for e in b.groups if not e.group.weighed),
         "bytes": store.nbytes(), "folds": {
             **store.settings["folds"], "frames": [sizes[k] for k in sorted(sizes)],
             **({"systems": [dict(sorted(s.items())) for s in systems]} if folds.split == "system" else {}),

@@ -60,7 +60,7 @@ def summarise_for(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
         frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
         given=plan.given, apart=_patterns(plan), weights=weights_named(plan, settings),
-        tell=lambda note: tell(f"note: {note}"), look=look,
+        tell=lambda note: tell(f"note: {note}"), look=look, row_weights=plan.options.settings.row_weights,
         checkpoint=plan.options.checkpoint,
     )  # fmt: skip
     identity: dict[str, Any]
@@ -69,6 +69,8 @@ def summarise_for(
             "frames": plan.frames.key, "basis": plan.basis.digest, "blocks": list(plan.blocks),
             "folds": settings.folds.as_dict(), "frozen": [f.digest for f in plan.frozen],
             "policy": plan.options.settings.policy,
+            **({} if plan.options.settings.row_weights is None
+               else {"row_weights": plan.options.settings.row_weights.digest}),
         }  # fmt: skip
         if reduced.pooled:  # errors are told by what is apart
             identity["pooled"] = digest_of(list(reduced.pooled))
@@ -104,7 +106,8 @@ def summary_place(
 ) -> Path:
     """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
-    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
+    own = plan.options.settings
+    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, own.policy, own.row_weights)
     return Path(ask(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
 
 

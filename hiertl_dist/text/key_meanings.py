@@ -38,6 +38,9 @@ OF_TOP: Final = {
         " chimes_lsq's ones, unless `[fit]` has others.", NOTHING),
     "hold_out": Meaning("Frames that are evaluated and not fitted.", NOTHING),
     "fit": Meaning("How blocks are fitted.", "the defaults of its keys"),
+    "weights": Meaning(
+        "Weights of single rows, which follow from their frames: by expressions, and from a file. Those of `[fit]` "
+        "multiply them, and are then ones where `[fit]` gives none.", NOTHING),
     "frozen": Meaning("Blocks that are taken from files and not fitted.", NOTHING),
     "library": Meaning(
         "A folder of fitted blocks, instead of `[frozen]`: blocks that it has are taken, others are fitted "
@@ -153,6 +156,23 @@ OF_FIT: Final = {
         ' have them are refused), `"zero"`, or `"mixed"`, made of lower blocks.',
         '"mixed" where there is a prior, else "refuse"'),
     "probes": Meaning("Files of structures on which priors hold predictions.", "they are made of the frames"),
+}  # fmt: skip
+OF_WEIGHTS: Final = {
+    "force": Meaning(
+        'Weight of rows of forces: a number, or an expression such as `"A(1.0) * B(1.0, -1.0)"` or '
+        '`"1.0 if max_force < 200 else 0.1"`.', "1"),
+    "energy": Meaning("Weight of energies, likewise.", "1"),
+    "stress": Meaning("Weight of stresses, likewise.", "1"),
+    "rows": Meaning(
+        "A file with a number for each row as chimes_lsq writes rows of A: al_driver's `weights.dat`. They multiply "
+        "expressions.", NOTHING),
+    "frames": Meaning(
+        "A CSV file with a line for each frame: columns `frame` (from 1, in the order of the data), and `force`, "
+        "`energy`, `stress` or some of these.", NOTHING),
+    "cycles": Meaning(
+        "By pattern of groups, the number of the cycle of active learning of their frames.",
+        "the number behind `ALC-` in the group's name"),
+    "gas": Meaning("Patterns of groups whose frames are of the gas phase.", '"G_*"'),
 }  # fmt: skip
 OF_PENALTY: Final = {
     "scale": Meaning("A in kcal/mol/Å³ of A (rmin + d − r)³.", "1e4"),
@@ -337,7 +357,8 @@ OF_CYCLE_SHARES: Final = {
 MEANINGS: Final[Mapping[str, Mapping[str, Meaning]]] = {
     "the top of the file": OF_TOP, "[basis]": OF_BASIS, "[basis.pairs] XY": OF_PAIR, "[basis.types] XYZ": OF_TYPE,
     "[basis.three_body], [basis.four_body]": OF_MANY_BODY, "[basis.blocks] XY": OF_BLOCK, "[[data]]": OF_DATA,
-    "[hold_out]": OF_HOLD_OUT, "[fit]": OF_FIT, "the table of the regulariser, { kind = … }": OF_REGULARISERS,
+    "[hold_out]": OF_HOLD_OUT, "[fit]": OF_FIT, "[weights]": OF_WEIGHTS,
+    "the table of the regulariser, { kind = … }": OF_REGULARISERS,
     "[fit] penalty": OF_PENALTY, "[fit] prior": OF_PRIOR, "[frozen]": OF_FROZEN, "[store]": OF_STORE,
     "[output]": OF_OUTPUT, "[executor]": OF_EXECUTOR, "[library]": OF_LIBRARY, "[search]": OF_SEARCH,
     "[search] folds": OF_FOLDS, "[search.grid]": OF_GRID,

@@ -298,7 +298,7 @@ def _deviation(given: ModelPosterior) -> float:
     if held is None or held.rows is None or not len(held.rows):
         return noise
     view = given.view
-    groups = [g for g in view.factors if g.kind == "force"]
+    groups = [g for g in view.factors if g.kind == "force" and g in view.summaries.fitted]
     part = 1.0  # without forces nothing tells what the mean leaves
     if groups:
         whole = stack((view.layer(g, factor_of(view, g)) for g in groups), len(held.mean)).r
