@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from ..errors import InputError
 from ..frames.frame_sequence import FrameList
 from ..frames.rows import KINDS, SUMMARY_KINDS, person_kind
 from ..text.words import count_text
@@ -87,8 +88,11 @@ def weighed_with_notes(
     if weights is None or not segments:
         return tuple(segments), ()
     used = frames.take(np.concatenate([s.indices for s in segments]))
-    notes = row_weights_notes(weight_ranges(used, weights, executor), weights, of_groups, frozen)
-    return weighed_segments(segments, weights), notes
+    ranges = weight_ranges(used, weights, executor)
+    if not any(own.squares > 0.0 for own in ranges.values()):
+        rows = sum(own.rows for own in ranges.values())
+        raise InputError(f"weights of all {rows} rows are 0, which leaves nothing to fit; give some a weight above 0")
+    return weighed_segments(segments, weights), row_weights_notes(ranges, weights, of_groups, frozen)
 
 
 def weighed_segments(segments: Sequence[Segment], weights: RowWeights | None) -> tuple[Segment, ...]:

@@ -12,6 +12,7 @@ from ..errors import FrameError, HiertlError, InputError
 from ..text.heard_warnings import hearing_warnings
 from .ase_databases import database_images, need_lmdb
 from .ase_images import Image
+from .ase_lammps import DUMPS, dump_images
 from .ase_vasp import outcar_images, vasprun_images
 from .labelled_atoms import labelled_frame
 from .text_files import unpacked_name
@@ -137,6 +138,8 @@ def _others(path: Path) -> Iterator[Image]:
         yield from vasprun_images(path)
     elif kind in ("db", "json"):
         yield from database_images(path)
+    elif kind in DUMPS:
+        yield from dump_images(path, kind)
     else:
         # one process reads, even where others of MPI's are there
         for atoms in iread(full, ":", format=kind, parallel=False, do_not_split_by_at_sign=True):
