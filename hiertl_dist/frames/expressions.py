@@ -114,6 +114,8 @@ class Expression:
         As a person wrote it.
     where : str
         The key it stands at, for messages.
+    known : Names
+        What it may say.
     """
 
     text: str
@@ -219,8 +221,8 @@ class _Look:
     def kind_of(self, node: ast.expr) -> str:
         """Whether a node is a number or a text. Raises InputError for what is not known."""
         match node:
-            case ast.Constant(value=bool()) | ast.Constant(value=int()) | ast.Constant(value=float()):
-                if not isinstance(node.value, bool) and not abs(node.value) < 1e300:
+            case ast.Constant(value=bool() | int() | float() as value):
+                if not abs(value) < 1e300:
                     raise self.given.fault(f"expected a finite number, found {ast.unparse(node)}")
                 return NUMBER
             case ast.Constant(value=str()):
@@ -328,15 +330,15 @@ class _Values:
 
     def _value(self, node: ast.expr, at: NDArray[np.intp]) -> Any:
         match node:
-            case ast.Constant(value=value):
-                return float(value)  # type: ignore[arg-type]  # a text is met in comparisons and calls alone
+            case ast.Constant(value=bool() | int() | float() as constant):
+                return float(constant)
             case ast.Name(id=name):
                 return self.known.constants[name] if name in self.known.constants else self.facts.number(name, at)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return self.number(operand, at) == 0.0
             case ast.UnaryOp(op=op, operand=operand):
-                value = self.number(operand, at)
-                return -value if isinstance(op, ast.USub) else value
+                signed = self.number(operand, at)
+                return -signed if isinstance(op, ast.USub) else signed
             case ast.BinOp(left=left, op=op, right=right):
                 return _ARITHMETIC[type(op)](self.number(left, at), self.number(right, at))
             case ast.BoolOp(op=op, values=values):

@@ -15,7 +15,7 @@ from .expressions import Facts, Function, Names
 from .rows import SUMMARY_KINDS, person_kind, row_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -120,7 +120,7 @@ class FactsOfRows(Facts):
     def names(self, at: NDArray[np.intp]) -> tuple[tuple[str, ...], NDArray[np.intp]]:
         """As of :class:`~hiertl_dist.frames.expressions.Facts`."""
         facts = self.frames.facts
-        return facts.group_names, facts.group[self.frame[at]]
+        return facts.group_names, facts.group[self.frame[at]].astype(np.intp)
 
     def share(self, function: str, symbol: str, at: NDArray[np.intp]) -> NDArray[np.float64]:
         """As of :class:`~hiertl_dist.frames.expressions.Facts`."""
@@ -154,7 +154,7 @@ class FactsOfRows(Facts):
             of_group = {"cycle": self._cycle, "gas": self._gas}[name]
             return np.array([of_group(g) for g in facts.group_names] or [np.nan])[facts.group]
         if name == "pressure":
-            return self.frames.stresses[:, :3].mean(axis=1) * KCAL_PER_A3_IN_GPA
+            return np.asarray(self.frames.stresses[:, :3].mean(axis=1) * KCAL_PER_A3_IN_GPA)
         return np.array([_OF_FRAME[name](frame) for frame in self.frames], np.float64)
 
     def _cycle(self, group: str) -> float:
@@ -176,7 +176,7 @@ def _rms_force(frame: Frame) -> float:
     return np.nan if frame.forces is None else float(np.sqrt(np.mean(frame.forces**2)))
 
 
-_OF_FRAME: Final = {
+_OF_FRAME: Final[Mapping[str, Callable[[Frame], float]]] = {
     "max_force": _max_force, "rms_force": _rms_force, "volume": lambda f: f.volume,
     "volume_per_atom": lambda f: f.volume / len(f), "periodic": lambda f: float(f.periodic),
 }  # fmt: skip

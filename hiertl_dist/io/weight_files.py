@@ -24,6 +24,7 @@ NINE: Final = ((0,), (4,), (8,), (1, 3), (2, 6), (5, 7))
 """Of the nine stress rows xx xy xz yx yy yz zx zy zz of chimes_lsq, those of each of xx yy zz xy xz yz."""
 
 
+# long: its parameters are documented
 def read_row_weights(path: str | Path, frames: FrameSequence) -> ListedWeights:
     """A weight for each row of chimes_lsq's A, as al_driver's ``weights.dat`` and ``chimes_lsq.py --weights`` have it.
 
@@ -121,6 +122,7 @@ def _number(text: str, where: str) -> float:
     return value
 
 
+# long: its parameters are documented
 def read_frame_weights(path: str | Path, frames: FrameSequence) -> ListedWeights:
     """A weight for each kind of row of each frame, from a CSV file with the columns ``frame`` and those kinds.
 

@@ -356,8 +356,21 @@ class Input(Shown, card=input_card):
     ) -> tuple[Input, FrameSequence, FrameSequence]:
         """As :meth:`read_frames`, with the job to go on with: its weights of rows are those that its files have.
 
-        Raises InputError also where a file of weights does not fit the frames, or an expression of a weight names a
-        group or a type of atoms that no frame has.
+        Parameters
+        ----------
+        watch : callable taking an iterable of Frame and a str, optional
+            As of :meth:`read_frames`.
+
+        Returns
+        -------
+        tuple of (Input, sequence of Frame, sequence of Frame)
+            The job, the frames to fit and those held out.
+
+        Raises
+        ------
+        InputError
+            As of :meth:`read_frames`; a file of weights does not fit the frames; an expression of a weight names a
+            group or a type of atoms that no frame has.
         """
         if self.fm_setup is not None:
             frames: FrameSequence = FrameList(read_fm_setup(self.fm_setup).frames)

@@ -32,7 +32,7 @@ LISTED: Final = "[[…]] tables"
 TOP: Final = dict.fromkeys(
     ("basis", "hold_out", "fit", "weights", "frozen", "store", "output", "executor", "search", "library", "cycle"),
     TABLE,
-) | {  # fmt: skip
+) | {
     "fm_setup": TEXT,
     "data": LISTED,
 }
