@@ -156,7 +156,7 @@ def row_weights_notes(
     """
     said = [f"{kind} {own.text()}{_by(weights, kind)}" for kind, own in ranges.items()]
     listed = "" if weights.listed is None else f", with those of {weights.listed}"
-    notes = [f"weights of rows: {'; '.join(said)}{listed}; errors below are of rows without weights"]
+    notes = [f"weights of rows: {'; '.join(said)}{listed}; errors are told of rows without weights"]
     if isinstance(groups, str) and groups in CHOSEN:
         notes.append(
             f'weights "{groups}" of kinds multiply those of rows: a factor that all rows of a kind share cancels'
