@@ -107,9 +107,9 @@ def _checked(job: Input) -> CycleSettings:
             "cycle: a block that a fit adds to a [library] would be taken from there, as it is, by the next cycle; use "
             "[frozen] for blocks that stay, and add the last model with hiertl-dist library add"
         )
-    if job.weights_file is not None:
+    if job.weights is not None:
         raise InputError(
-            f"cycle: {job.weights_file.path} has weights for the frames of [[data]] alone, and a loop adds frames; use "
+            f"cycle: {job.weights.path} has weights for the frames of [[data]] alone, and a loop adds frames; use "
             "expressions in [weights], which may name cycle"
         )
     return job.cycle

@@ -139,8 +139,8 @@ class Input(Shown, card=input_card):
         The active-learning loop of ``hiertl-dist cycle``, if there is such a table.
     added : tuple of Mapping from str to object
         More sources, as ``data``, of which nothing is held out: what a loop has had labelled. No key of a file.
-    weights_file : WeightsFile or None
-        A file of weights of rows, which :meth:`read_weighed` reads with the frames.
+    weights : WeightsFile or None
+        The file that ``[weights]`` names, read by :meth:`read_weighed`; its expressions are in the settings of fits.
     """
 
     basis: Basis
@@ -174,7 +174,7 @@ class Input(Shown, card=input_card):
     scratch: Path | None = None
     cycle: CycleSettings | None = None
     added: tuple[Mapping[str, Any], ...] = ()
-    weights_file: WeightsFile | None = None
+    weights: WeightsFile | None = None
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -391,7 +391,7 @@ class Input(Shown, card=input_card):
             frames, fitted = (joined_frames([sequence_of(known), *more]) for known in (frames, fitted))
         if self.fit.row_weights is None:
             return self, sequence_of(fitted), sequence_of(held_out)
-        weights = with_file(self.fit.row_weights, self.weights_file, frames)
+        weights = with_file(self.fit.row_weights, self.weights, frames)
         own = {b: replace(s, row_weights=weights) for b, s in self.block_fits.items()}
         job = replace(self, fit=replace(self.fit, row_weights=weights), block_fits=own)
         return job, sequence_of(fitted), sequence_of(held_out)

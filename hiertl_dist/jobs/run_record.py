@@ -31,7 +31,7 @@ PACKAGES: Final = ("hiertl-dist", "numpy", "scipy", "numba", "zarr", "dask", "ve
 
 SETTINGS: Final = (
     "fm_setup", "data", "hold_out", "hold_out_fraction", "hold_out_every", "fit", "block_fits", "partial", "only",
-    "frozen", "missing", "probes", "library", "search", "keep_rows", "units", "weights_file",
+    "frozen", "missing", "probes", "library", "search", "keep_rows", "units", "weights",
 )  # fmt: skip
 """What of an input is recorded beside its basis."""
 
