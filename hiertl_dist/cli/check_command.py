@@ -46,6 +46,10 @@ def check_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     one.add_argument("--drift", type=float, metavar="MEV", help="meV/atom/ps that the energy may drift (default 1)")
     one.add_argument("--heat", type=float, metavar="EV", help="eV/atom that a run may give off (default 0.1)")
     one.add_argument(
+        "--outside", type=float, metavar="SHARE",
+        help="share of a run's steps that may have pairs outside the fitted range; more is warned of (default 0.01)",
+    )  # fmt: skip
+    one.add_argument(
         "--contact", type=float, metavar="Å",
         help="no pair may come closer (default: nine tenths of the closest fitted contact of each pair)",
     )  # fmt: skip

@@ -25,13 +25,12 @@ from ..fitting.settings import HierarchyOptions
 from ..fitting.store_names import named_stores
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import solve
-from ..fitting.wall_choice import chosen_wall
+from ..fitting.wall_choice import chosen_wall, settled_wall
 from ..fitting.weights import explicit
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, person_kind
 from ..model.one_body import one_body_values
 from ..model.solution import Solution
-from ..model.walls import AUTO as AUTO_WALL
 from ..model.walls import explicit_wall
 from ..text.display import Shown
 from ..text.result_cards import search_card, stage_card
@@ -249,15 +248,13 @@ def search(
 
 
 def _with_wall(plan: SearchPlan, runner: Executor, tell: Tell) -> SearchPlan:
-    """The plan whose stages say which wall, where their settings leave it to the data."""
-    fits = [p.fit for p in plan.parts]
-    if all(f.penalty != AUTO_WALL for f in fits):
+    """The plan whose stages all say the wall of the model, where that can be known."""
+    wall = settled_wall(
+        [p.fit for p in plan.parts], plan.frozen, lambda p: chosen_wall(plan.given, plan.basis, p, runner), tell
+    )
+    if wall is None:
         return plan
-    wall = plan.wall
-    if wall is None and not plan.frozen:
-        wall, note = chosen_wall(plan.given, plan.basis, [f.policy for f in fits], runner)
-        tell(note)
-    parts = [replace(p, fit=replace(p.fit, penalty=wall)) if p.fit.penalty == AUTO_WALL else p for p in plan.parts]
+    parts = [p if explicit_wall(p.fit.penalty) else replace(p, fit=replace(p.fit, penalty=wall)) for p in plan.parts]
     return replace(plan, parts=tuple(parts))
 
 

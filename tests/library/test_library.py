@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -21,6 +22,7 @@ from hiertl_dist import (
     HierarchyOptions,
     LibrarySettings,
     Model,
+    Penalty,
     add_to_library,
     check_library,
     export_from_library,
@@ -51,15 +53,15 @@ def frames_of(*names):
     return [f for f in job_frames()[0] if "".join(sorted(f.elements)) in names]
 
 
-def write_carbon(folder, **more):
+def write_carbon(folder, fit=None, **more):
     return write_job(folder, frames_of("C"), basis=BASIS.restricted("C").to_dict(), library=LIB | more,
-                     fit={"regulariser": RIDGE})  # fmt: skip
+                     fit=fit or {"regulariser": RIDGE})  # fmt: skip
 
 
-def write_both(folder, frames=None, basis=None, fit=None, **more):
+def write_both(folder, frames=None, basis=None, fit=None, search=None, **more):
     return write_job(
         folder, frames or frames_of("N", "CN"), basis=basis or BASIS.to_dict(), library=BOTH | more,
-        fit={"regulariser": RIDGE} | (fit or {}),
+        fit={"regulariser": RIDGE} | (fit or {}), search=search,
     )  # fmt: skip
 
 
@@ -357,6 +359,40 @@ def test_a_statement_is_the_same_as_itself_in_any_order_and_number(label):
     assert (
         differing(for_elements(label, ["C"], ["C", "N", "W"]), {k: v for k, v in label.items() if k not in "NW"}) == ""
     )
+
+
+WALL = Penalty(2e4, 0.05)
+WALLED = {"regulariser": RIDGE, "penalty": {"scale": 2e4, "distance": 0.05}}
+
+
+@pytest.mark.parametrize("command", ["fit", "search"])
+def test_blocks_that_stand_on_nothing_have_the_wall_of_the_library(tmp_path, command):
+    """N stands on no block of the library, and CN on both: walls of their own would make a sum impossible."""
+    done("fit", write_carbon(tmp_path, fit=WALLED))
+    path = write_both(tmp_path, search={"folds": {"count": 2}})
+    assert f"wall: that of the frozen models ({WALL})" in done("plan", path)
+    assert f"wall: that of the frozen models ({WALL})" in done(command, path)
+    results = tmp_path / "hiertl_results"
+    assert {Model.read(p).parameters.penalty for p in results.glob("*.params.txt")} == {WALL}
+    assert len(list(results.glob("*.params.txt"))) == 3
+    if command == "fit":
+        assert export_from_library(tmp_path / "lib")[0].parameters.penalty == WALL
+
+
+def test_walls_that_differ_are_told_or_refused_before_anything_is_fitted(tmp_path):
+    done("fit", write_carbon(tmp_path, fit=WALLED))
+    named = write_both(tmp_path, fit={"penalty": {"scale": 3e4, "distance": 0.02}})
+    told = re.search(
+        r"WARNING: penalty: library block C \(.*\) has (.*), the settings name (.*), which", done("plan", named)
+    )
+    assert told.groups() == (str(WALL), str(Penalty(3e4, 0.02)))
+    done("fit", named)
+    assert Model.read(tmp_path / "hiertl_results" / "model.params.txt").parameters.penalty == Penalty(3e4, 0.02)
+    more = write_both(tmp_path, update=["CN"])
+    for command in ("plan", "fit"):
+        err = refused(command, more)
+        assert all(str(w) in err for w in (WALL, Penalty(3e4, 0.02)))
+        assert "penalty = { scale = …, distance = … } in [fit]" in err
 
 
 def test_what_is_accepted_is_recorded_in_the_block_that_is_fitted_upon_it(tmp_path):
