@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..executors.base import Executor
+    from ..library.labels import Label
     from ..suggestion.suggested import SuggestedInput
 
 
@@ -82,6 +83,8 @@ def look_job(
     *,
     executor: Executor,
     overwrite: bool = False,
+    library: Path | None = None,
+    statements: Mapping[str, Label | None] | None = None,
 ) -> Look:
     """Look at trajectories, or at a data set; with ``output`` also write an input file for them.
 
@@ -97,6 +100,10 @@ def look_job(
         Who looks at the frames.
     overwrite : bool, default False
         Write over a file that is there.
+    library : Path, optional
+        Folder of a library that the input is to grow.
+    statements : mapping from str to object, optional
+        ``theory`` and ``energy_reference`` of the data.
 
     Returns
     -------
@@ -120,7 +127,12 @@ def look_job(
     folder = Path() if output is None else output.parent
     data = [{**s.as_dict(), "path": [_from_folder(p, folder) for p in s.paths]} for s in sources]
     try:
-        suggested = suggest_input(frames, data, found=surveyed, notes=notes)
+        suggested = suggest_input(
+            frames, data, found=surveyed, notes=notes, library=library, **(statements or {})
+        )  # fmt: skip
+        if library is not None:
+            own = {**suggested.table["library"], "path": _from_folder(str(library), folder)}
+            suggested = replace(suggested, table={**suggested.table, "library": own})
     except InputError as error:
         if output is not None:
             raise InputError("\n".join([*notes, str(error)])) from error
