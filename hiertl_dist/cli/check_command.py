@@ -73,6 +73,13 @@ def covariance_options(one: argparse.ArgumentParser, purpose: str) -> None:
     )
 
 
+def add_no_covariance(one: argparse.ArgumentParser) -> None:
+    """The option of all commands that fit."""
+    one.add_argument(
+        "--no-covariance", action="store_true", help="write no files of what the fits leave open, for predicted errors"
+    )
+
+
 def asked_posterior(models: Sequence[Model], arguments: argparse.Namespace) -> HierarchyPosterior:
     """What a sum of models leaves open, from the places that were named, or from beside the models."""
     from ..evaluation.energies import Model

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..executors import KINDS
-from .check_command import check_parser, covariance_options
+from .check_command import add_no_covariance, check_parser, covariance_options
 from .completion_command import completion_parser
 from .config_command import config_parser
 from .cycle_command import cycle_parser
@@ -68,9 +68,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", type=Path, help="folder of the results")
     one.add_argument("--plot", action="store_true", help="write parity.png and .pdf (needs matplotlib)")
     one.add_argument("--csv", action="store_true", help="write the tables of the report as CSV files, too")
-    one.add_argument(
-        "--no-covariance", action="store_true", help="write no files of what the fits leave open, for predicted errors"
-    )
+    add_no_covariance(one)
     verbs.add_parser(
         "summarise", aliases=["summarize"], parents=[renewing, reducing],
         help="reduce the rows once, for any number of searches",
@@ -79,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "search", parents=[renewing, reducing], help="choose weights, regulariser, orders by cross-validation"
     )
     one.add_argument("-o", "--output", type=Path, help="folder of the results")
+    add_no_covariance(one)
     one.add_argument("--rule", choices=("best", "one_se"), help="how to choose (default: the input file's)")
     one.add_argument(
         "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"

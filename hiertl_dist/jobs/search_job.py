@@ -33,6 +33,8 @@ from ..model_selection.search_stages import SearchResult, search
 from ..text.display import table_text
 from ..text.problems import Problems
 from ..text.words import count_text
+from ..uncertainty.whole_model import view_posterior
+from .block_files import write_covariance
 from .data_tables import tell_labels
 from .evaluating import evaluate_frames
 from .figure_facts import figure_facts
@@ -48,6 +50,7 @@ from .outputs import (
     Results,
     figure_writer,
     file_writer,
+    solution_files,
     solution_writers,
     write_json_file,
     write_model,
@@ -65,6 +68,7 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from ..model.parameters import Parameters
     from ..model_selection.search_stages import Stage
+    from ..uncertainty.block_posterior import BlockPosterior
     from .error_tables import Errors
     from .evaluated import EvaluatedFrames
     from .input_file import Input
@@ -146,7 +150,8 @@ def search_job(
 ) -> SearchReport:
     """Search a job and write what was chosen.
 
-    That is block files, merged model, solutions, ``search.json``, ``search.png`` and ``search.pdf``.
+    That is block files with what each leaves open, merged model, solutions, ``search.json``, ``search.png`` and
+    ``search.pdf``.
 
     Parameters
     ----------
@@ -192,6 +197,9 @@ def search_job(
         name = TOGETHER if all_at_once else stage.name
         files.extend(results.write(solution_writers(name, stage.solution, job.output)))
         tell_solution(stage.solution, tell)
+        if job.covariance:
+            make, path = partial(_left_open, stage), solution_files(name, job.output)[2]
+            files.extend(write_covariance(results, path, make, stage.solution, tell))
 
     options = search_options(job)
     settings, plan = _planned(job, frames, frozen, options, all_at_once)
@@ -218,6 +226,11 @@ def search_job(
         file_writer(job.output / RUN, write_json_file, recorder.as_dict(frames, held_out, lattice, {})),
     ])  # fmt: skip
     return report
+
+
+def _left_open(stage: Stage) -> BlockPosterior:
+    assert stage.view is not None  # the search is at it
+    return view_posterior(stage.view(), stage.solution)
 
 
 def reported_once(

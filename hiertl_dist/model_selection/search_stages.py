@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..files.object_path import Place
     from ..fitting.reduction import Summaries
+    from ..fitting.views import View
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.parameters import Parameters
@@ -63,7 +64,8 @@ class Stage(Shown, card=stage_card):
     ``name`` is the block, or the elements of all blocks together, and ``blocks`` are those that are free. ``frozen``
     are the models whose predictions are subtracted, those of files included. ``selection`` has the candidates, and
     which of them is best and which is chosen; ``solution`` is the chosen one, fitted on all folds of ``frames`` frames
-    with so many ``rows`` of each kind.
+    with so many ``rows`` of each kind. ``view`` makes what was solved, while a search says that the stage is done;
+    later it is None, for it has the summaries.
     """
 
     name: ElementSet
@@ -73,6 +75,7 @@ class Stage(Shown, card=stage_card):
     solution: Solution
     rows: Mapping[str, int]
     frames: int
+    view: Callable[[], View] | None = None
 
     @property
     def chosen(self) -> Candidate:
@@ -239,8 +242,9 @@ def search(
             sources = [p.source for p in frozen_of(part, setup, plan)]
             what = f"{', '.join(part.blocks)} together" if len(part.blocks) > 1 else part.name
             tell(f"{what}: {', '.join(sources) or 'nothing'} frozen")
-            stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
-            done(stages[-1])
+            stage = _stage(part, setup, plan, settings, source, folder, runner, tell)
+            done(stage)
+            stages.append(replace(stage, view=None))
     current = made_models(plan, [*made, *waiting], current_models(stages), tell)
     model = merged_model([*plan.frozen, *current], basis, plan.wall)
     model = stating_zeros(model, [*made, *waiting], basis, plan.options)
@@ -339,7 +343,9 @@ def _stage(
     for edge in selection.edges:
         tell(f"note: {part.name}, {edge}")
     rows = _rows(picked.choice, part, setup, source.summaries)
-    return Stage(part.name, part.blocks, frozen_of(part, setup, plan), selection, solution, rows, len(part.frames))
+    given = partial(view, source.summaries, **setup.view_options(picked.choice))
+    frozen = frozen_of(part, setup, plan)
+    return Stage(part.name, part.blocks, frozen, selection, solution, rows, len(part.frames), given)
 
 
 def _climb(

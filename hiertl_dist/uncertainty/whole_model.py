@@ -31,6 +31,7 @@ from .predictive import (
     Predictor,
     RowMaker,
     free_coefficients,
+    posterior,
     spread_of,
     weights_of,
     with_labels,
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
 
     from ..evaluation.frame_rows import InnerPolicy
     from ..fitting.block_fit import BlockFit
+    from ..fitting.views import View
     from ..frames.frame import Frame
     from ..model.basis import ClusterType, Elements
+    from ..model.solution import Solution
     from .noise import KindNoise
 
 NAMED = 6
@@ -164,6 +167,14 @@ def unfitted_types(
 def fit_posterior(fit: BlockFit) -> BlockPosterior:
     """What the fit of a block leaves open, for a file; raises as :func:`block_posterior` does."""
     return BlockPosterior.of(block_posterior(fit))
+
+
+def view_posterior(given: View, solution: Solution) -> BlockPosterior:
+    """What a solution of a view of summaries leaves open, for a file, its noise from its own rows.
+
+    Raises as :func:`~hiertl_dist.posterior` does.
+    """
+    return BlockPosterior.of(posterior(given, solution, held_out=False))
 
 
 def block_posterior(fit: BlockFit) -> ModelPosterior:
