@@ -31,7 +31,7 @@ from .report_command import report
 from .store_command import run_store
 from .store_options import chosen_store_use
 from .tabulate_command import tabulate_model
-from .telling import stopped, teller, trace_of
+from .telling import showing_all, stopped, teller, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -212,12 +212,16 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
     from ..jobs.fit_job import fit_job
-    from ..jobs.fit_report import fit_dict, fit_text
+    from ..jobs.fit_report import fit_dict
+    from ..jobs.short_text import Screen, short_text
+    from ..model.blocks import blocks_of
 
-    tell, lines = teller(arguments, job, runner)
+    screen = Screen(len(blocks_of(job.basis)))
+    tell, lines = teller(arguments, job, runner, screen)
     _ready_rows(arguments, job, runner, tell)
-    result = fit_job(job, runner, tell=tell, **how)
-    text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
+    with showing_all(screen, arguments, runner):
+        result = fit_job(job, runner, tell=tell, **how)
+    text = "\n" + short_text(result, job, screen) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
     _print(arguments, runner, fit_dict(result) | {"notes": lines}, text)
 
 

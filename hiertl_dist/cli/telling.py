@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..errors import StoppedBySignal
     from ..executors.base import Executor
     from ..jobs.input_file import Input
+    from ..jobs.short_text import Screen
 
 
 WHERE_RAISED: Final = "where it was raised:"
@@ -20,19 +22,30 @@ WHERE_RAISED: Final = "where it was raised:"
 
 
 def teller(
-    arguments: argparse.Namespace, job: Input, runner: Executor
+    arguments: argparse.Namespace, job: Input, runner: Executor, screen: Screen | None = None
 ) -> tuple[Callable[[str], None], list[str]]:  # fmt: skip
-    """What prints a line, unless there is to be one JSON object, and the list that keeps all lines."""
+    """What prints a line, unless there is to be one JSON object or ``screen`` holds it, and what keeps all lines."""
     lines: list[str] = []
 
     def tell(line: str) -> None:
         lines.append(line.strip())
-        if not arguments.json:
+        if not arguments.json and (screen is None or screen.shows(line)):
             print(line, file=runner.out(), flush=True)
 
     for note in job.notes:
         tell(f"note: {note}")
     return tell, lines
+
+
+@contextmanager
+def showing_all(screen: Screen, arguments: argparse.Namespace, runner: Executor) -> Iterator[None]:
+    """Print what a screen holds where a run ends before its report: there is no file that has it."""
+    try:
+        yield
+    except BaseException:
+        if screen.held and not arguments.json:
+            print("\n".join(["said until then of single blocks:", *screen.held]), file=runner.out(), flush=True)
+        raise
 
 
 def trace_of(failed: BaseException) -> str:

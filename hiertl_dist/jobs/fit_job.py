@@ -257,7 +257,7 @@ def fit_job(
     tables: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> FitResult:
-    """Fit a job and write its results: block files, merged model, solutions, ``report.json``.
+    """Fit a job and write its results: block files, merged model, solutions, ``report.json``, ``report.txt``.
 
     If asked for, also parity plots (``parity.png`` and ``.pdf``, models beside one another) and the tables of the
     report as CSV. Files of a block are written as soon as it is fitted, so that a later failure loses nothing.
@@ -314,7 +314,7 @@ def fit_job(
     result = FitResult(climb, together, tuple(files), sets, models, evaluated)
     lattice = block_lattice(job.basis, frames, frozen=frozen, options=options, all_at_once=not hierarchical)
     record = recorder.as_dict(frames, held_out, lattice, plans_of(result))
-    written = results.write(report_writers(result, labels, record, job, plot=plot, tables=tables))
+    written = results.write(report_writers(result, labels, record, recorder.lines, job, plot=plot, tables=tables))
     discard(kept, executor)
     return replace(result, files=(*files, *written))
 
@@ -376,10 +376,10 @@ def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parame
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
-    """Say what a fit came to: columns, rows, rank, condition, RMSE and notes."""
+    """Say what a fit came to, in one line: columns, rows, rank, condition, RMSE and notes."""
     tell(
-        f"  {count_text(solution.n_columns, 'column')}, {count_text(solution.rows, 'row')}, rank {solution.rank}, "
-        f"condition {solution.condition:.2g}, {solution.nonzeros} nonzero, "
+        f"  {solution.block}: {count_text(solution.n_columns, 'column')}, {count_text(solution.rows, 'row')}, "
+        f"rank {solution.rank}, condition {solution.condition:.2g}, {solution.nonzeros} nonzero, "
         f"RMSE {number_text(solution.rmse)} over counted rows (kcal/mol, Å; all kinds)"
     )
     for note in solution.notes:
