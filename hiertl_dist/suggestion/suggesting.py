@@ -19,6 +19,7 @@ from ..model.priors import PROBES
 from .distances import REACH
 from .fit_estimates import FitEstimates
 from .known_blocks import contact_notes, known_blocks
+from .mean_losses import mean_loss_notes
 from .suggested import HoldOut, SuggestedInput
 from .suggesting_basis import BlockChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
 from .suggesting_search import choose_search
@@ -153,6 +154,7 @@ def suggest_input(
     warnings = _warnings(known, cutoffs.two_body, together)
     if blocks_there is not None:
         warnings += [*blocks_there.notes, *contact_notes(blocks_there, known)]
+    warnings += mean_loss_notes(table, known, blocks_there)
     return SuggestedInput(
         table, known, pairs, blocks, held_out, together, tuple(notes), tuple(warnings), search, cpu, estimates.looked_at
     )

@@ -566,6 +566,40 @@ def test_a_block_that_does_not_go_with_those_in_use_is_told(tmp_path, capsys):
         assert ("does not go with" in capsys.readouterr().err) == told
 
 
+def test_a_block_of_other_orders_is_accepted_and_one_of_other_cutoffs_or_wall_told_with_both_values(tmp_path):
+    """What is added changes nothing that is there; blocks that do not go together are refused where both are used."""
+
+    def add(name, basis, wall=None, seed=1):
+        own = only_blocks(random_parameters(basis, seed), {name})
+        Model(own if wall is None else replace(own, penalty=wall)).write(tmp_path / f"{name}.txt")
+        code, out, err = run("library", "add", tmp_path / "lib", tmp_path / f"{name}.txt", *_stated())
+        assert (code, "added" in out) == (0, True)
+        return err
+
+    assert "WARNING" not in add("C", small_basis((2, 0, 0))) + add("N", small_basis((5, 3, 0))), "orders are their own"
+    told = add("CN", small_basis((2, 2, 0), rmax=4.9))
+    for other in ("C", "N"):
+        assert (
+            f"CN does not go with {other}, which is in use: pair {other}{other}, rmax (Å): CN has 4.9, {other}" in told
+        )
+    stated = {"theory": "PBE", "energy_reference": {"C": -154.9, "unit": "eV"}}
+    accept = {b: ["orders", "lower_blocks"] for b in ("C", "N", "CN")}
+    words = ["library", "export", tmp_path / "lib", "-o", tmp_path / "all.txt", "--accept", "CN:lower_blocks"]
+    assert re.search(r"rmax \(Å\): .* has 5.0, .* has 4.9", refused(*words))
+    basis = small_basis((5, 3, 0)).to_dict()
+    err = refused("plan", write_job(tmp_path, frames_of("CN"), basis=basis,
+                                    library={"path": "lib", "accept": accept, **stated}))  # fmt: skip
+    assert re.search(r"rmax \(Å\): library block CN .* has 4.9, the basis has 5.0", err)
+    # upon C and N, whose orders are accepted, a CN of the input's own cutoffs is fitted
+    shutil.rmtree(open_library(tmp_path / "lib").find("CN").folder)
+    (tmp_path / "lib" / "in_use.json").unlink()
+    out = done("plan", write_job(tmp_path, frames_of("CN"), basis=basis,
+                                 library={"path": "lib", "accept": {"C": ["orders"]}, **stated}))  # fmt: skip
+    assert "accepted: C, orders: the block and the basis have CC 2 and 5; CCC none and 3" in out
+    err = add("C", small_basis((2, 0, 0)), WALL, seed=2)
+    assert all(text in err for text in ("C does not go with", "penalty: ", str(WALL), str(Penalty())))
+
+
 def test_predicted_errors_from_files_alone(grown, tmp_path):
     results, lib = grown[0] / "hiertl_results", grown[0] / "lib"
     words = ["evaluate", results / "model.params.txt", "--frames", grown[0] / "data.extxyz"]
