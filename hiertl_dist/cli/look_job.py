@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files.paths import refuse_overwriting, replacing
+from ..files.object_path import ObjectPath
+from ..files.paths import named_place, refuse_overwriting, replacing
 from ..jobs.data_tables import places_of
 from ..suggestion.guessing import DataSource, read_guessed
 from ..suggestion.suggesting import suggest_input
@@ -144,6 +145,8 @@ def look_job(
 
 def _from_folder(path: str, folder: Path) -> str:
     """A path or pattern as seen from a folder; absolute ones stay, so that the file may be moved."""
+    if isinstance(named_place(path, "data"), ObjectPath):
+        return path
     return path if Path(path).is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
 
 

@@ -118,9 +118,12 @@ class Reading:
     def place(self, text: str, where: str) -> Place:
         """A path below the file's folder, or a place of an object store."""
         with self.problems.noting():
-            place = named_place(text, where)
-            return place if isinstance(place, ObjectPath) else self.folder / place
+            return self._placed(text, where)
         return self.folder / "no place"
+
+    def _placed(self, text: str, where: str) -> Place:
+        place = named_place(text, where)
+        return place if isinstance(place, ObjectPath) else self.folder / place
 
     def dask(self, run: Mapping[str, Any]) -> DaskOptions:
         """What of ``[executor]`` is of a dask cluster."""
@@ -170,7 +173,8 @@ class Reading:
                 self.problems.add(f"{where}.path: missing")
             if "path" in own:
                 paths = [own["path"]] if isinstance(own["path"], str) else own["path"]
-                tables.append({**own, "path": [str(self.path(p, f"{where}.path")) for p in paths]})
+                with self.problems.noting():
+                    tables.append({**own, "path": [str(self._placed(p, f"{where}.path")) for p in paths]})
         return tuple(tables)
 
     def search(self) -> tuple[SearchSettings | None, str]:
@@ -268,7 +272,7 @@ class Reading:
                 if (folder := dataset_of(source)) is not None:
                     groups += Dataset(folder).facts.group_names
                 else:
-                    groups += default_groups(places_of(source))
+                    groups += default_groups([Path(str(place)) for place in places_of(source)])
         known = {name for group in groups for name in (group, *(f"{group}/{kind}" for kind in ROW_KINDS))}
         for name in slips:
             if name not in known:
@@ -292,9 +296,9 @@ def refuse_overlaps(data: Sequence[Mapping[str, Any]]) -> None:
 
     Parts of it that start and stop keep apart are no fault. A file that is not there is told elsewhere.
     """
-    tables: list[tuple[str, Mapping[str, Any], list[Path]]] = []
+    tables: list[tuple[str, Mapping[str, Any], list[Place]]] = []
     for number, source in enumerate(data, 1):
-        files: list[Path] = []
+        files: list[Place] = []
         with suppress(MissingFileError):
             files = places_of(source)
         where = source_name(number, len(data), {"path": ", ".join(Path(p).name for p in source["path"])})

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..files.object_path import ObjectPath
 from ..model_selection.candidates import package_version
 
 if TYPE_CHECKING:
@@ -119,12 +120,12 @@ def _costs(plan: Plan) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A value as JSON can hold it: data classes become tables, paths and what else there is become text."""
+    if isinstance(value, Path | ObjectPath):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain(v) for v in value]
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)
