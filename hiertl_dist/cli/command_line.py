@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     reducing = argparse.ArgumentParser(add_help=False)
     kept = reducing.add_mutually_exclusive_group()
     kept.add_argument(
-        "--checkpoint", type=Path, metavar="FOLDER",
+        "--checkpoint", metavar="FOLDER",
         help="where a long pass over rows leaves what it goes on from when it is cut (default: in the output folder)",
     )  # fmt: skip
     kept.add_argument("--no-checkpoint", action="store_true", help="leave nothing: what is cut begins anew")

@@ -133,6 +133,7 @@ def _job(arguments: argparse.Namespace) -> Input:
     from dataclasses import replace
 
     from ..errors import InputError
+    from ..files.paths import named_place
     from ..frames.element_set import ElementSet
     from ..jobs.input_file import Input
 
@@ -149,6 +150,7 @@ def _job(arguments: argparse.Namespace) -> Input:
             raise InputError(f"--partial: expected BLOCK:LOWER such as CN:C, found {item!r}")
         block = ElementSet.parse(block)
         partial[block] = (*partial.get(block, ()), ElementSet.parse(lower))
+    given = getattr(arguments, "checkpoint", None)
     return replace(
         job, partial=partial, frozen=(*job.frozen, *arguments.frozen),
         only=tuple(arguments.blocks) if arguments.blocks else job.only,
@@ -157,7 +159,7 @@ def _job(arguments: argparse.Namespace) -> Input:
         covariance=job.covariance and not getattr(arguments, "no_covariance", False),
         store_use=chosen_store_use(arguments, job.store_use),
         checkpoint=not getattr(arguments, "no_checkpoint", False)
-        and (getattr(arguments, "checkpoint", None) or job.checkpoint),
+        and (job.checkpoint if given is None else named_place(given, "--checkpoint")),
     )  # fmt: skip
 
 

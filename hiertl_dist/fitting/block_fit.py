@@ -43,7 +43,6 @@ from .weights import EVIDENCE, check_fit_weights, explicit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
     from ..algebra import LinearSolution, Regulariser
     from ..design_matrix.store import DesignStore
@@ -106,7 +105,7 @@ def fit_block(
     left_open: OpenEnergies | None = None,
     left_out: Collection[str] | None = None,
     probes: Sequence[Frame] | None = None,
-    checkpoint: Checkpoints | str | Path | None = None,
+    checkpoint: Checkpoints | str | Place | None = None,
 ) -> BlockFit:
     """Fit one block on the frames that contain exactly its elements, other models frozen.
 

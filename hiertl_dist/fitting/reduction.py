@@ -26,12 +26,12 @@ from .row_pass import reduce_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from ..dataset.folds import Folds
     from ..design_matrix.planning import Plan
     from ..design_matrix.store import DesignStore
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..model.basis import Basis
     from ..model.parameters import Parameters
     from .checkpoints import Checkpoints
@@ -224,7 +224,7 @@ def reduce_rows(
     regulariser: str | None = None,
     by_evidence: bool = False,
     energies: EnergyTerms | None = None,
-    checkpoint: Checkpoints | str | Path | None = None,
+    checkpoint: Checkpoints | str | Place | None = None,
     make_offsets: bool = False,
 ) -> Summaries:
     """Reduce the rows of a plan, in the columns of some blocks, to one summary per group.

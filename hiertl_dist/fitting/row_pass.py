@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -100,7 +101,7 @@ class PartOfPass:
 def _is_shared(checkpoint: Checkpoints, executor: Executor, what: str) -> bool:
     """Whether all workers see the folder of checkpoints; where some don't, that is told, and the pass goes without."""
     try:
-        executor.shared_folder(checkpoint.folder, "checkpoint")
+        executor.shared_place(checkpoint.folder, "checkpoint")
     except LaunchError as error:
         if launched_first():
             _log.warning("%s: without checkpoints, so that what is cut begins anew: %s", what, error)
@@ -256,7 +257,8 @@ def range_size(
     mean = total / n
     wanted = max(wanted, min(8.0 * TASK_SECONDS * workers / mean, math.sqrt(4.0 * n * TASK_SECONDS / mean)))
     size = 1 << max(0, min(int(math.log2(max(1.0, wanted))), room // max(1, kept)))
-    limit = DISK_SHARE * free_disk(checkpoint.folder)
+    # nobody knows how much room a bucket has
+    limit = DISK_SHARE * free_disk(checkpoint.folder) if isinstance(checkpoint.folder, Path) else math.inf
     if -(-n // size) * kept > limit:
         _log.warning(
             "%s: no checkpoints of this pass are kept: %d MiB at most are needed, a quarter of what is free is %d MiB; "

@@ -26,7 +26,6 @@ from .weights import AUTO, EVIDENCE, checked_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from ..evaluation.frame_rows import InnerPolicy
     from ..files.object_path import Place
@@ -167,7 +166,7 @@ class HierarchyOptions(Shown):
     memory: int | None = None
     missing: str | None = None
     probes: Sequence[Frame] | None = None
-    checkpoint: Checkpoints | str | Path | None = None
+    checkpoint: Checkpoints | str | Place | None = None
 
     def __post_init__(self) -> None:
         if self.missing is not None and self.missing not in MISSING:

@@ -15,6 +15,7 @@ from ..design_matrix.store_places import DIGITS
 from ..errors import StoreError
 from ..evaluation.frame_rows import widest_ranges
 from ..files.json_files import digest_of
+from ..files.object_path import in_order
 from ..files.paths import ASIDE
 from ..files.sealed import copy_of
 from ..frames.element_set import ElementSet
@@ -32,22 +33,22 @@ from .summary_store import SummaryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..frames.row_weights import RowWeights
     from .summary_store import Batch
 
 
 def open_summaries(
-    summaries: str | Path | None = None, basis: Basis | None = None, *, store: str | Path | None = None
+    summaries: str | Place | None = None, basis: Basis | None = None, *, store: str | Place | None = None
 ) -> Summaries:
     """What :func:`~hiertl_dist.summarise` put into a summary store; factors are read when they are asked for.
 
     Parameters
     ----------
-    summaries : str or Path
-        Folder of the summary store.
+    summaries : str, Path or ObjectPath
+        Folder of the summary store; on an object store ``s3://bucket/name``.
     basis : Basis, optional
         Whose energies of free atoms and masses are meant, which no factor depends on; default: those that were given
         when the store was made.
@@ -118,7 +119,7 @@ def lacking_blocks(batch: Batch, names: Sequence[ElementSet]) -> list[ElementSet
 def require_shared(summaries: Summaries, executor: Executor) -> None:
     """Raise LaunchError where summaries are in a store, which workers read, and some of them do not see it."""
     if isinstance(summaries.groups, StoredGroups):
-        executor.shared_folder(summaries.groups.path)
+        executor.shared_place(summaries.groups.path, "summary store")
 
 
 class StoredGroups(Mapping[Group, RFactor]):
@@ -128,7 +129,7 @@ class StoredGroups(Mapping[Group, RFactor]):
     weights, by the names of the groups.
     """
 
-    def __init__(self, path: Path, weighed: bool = False) -> None:
+    def __init__(self, path: Place, weighed: bool = False) -> None:
         self.path, self.weighed = path.absolute(), weighed  # a worker may have another current folder
         self._store = SummaryStore.open(self.path)
         self._batches = {g.plain: own for g, own in self._store.groups().items() if g.weighed == weighed}
@@ -177,7 +178,7 @@ class StoredGroups(Mapping[Group, RFactor]):
         """Rows of a group, without reading it."""
         return self._rows[group]
 
-    def __reduce__(self) -> tuple[type[StoredGroups], tuple[Path, bool]]:
+    def __reduce__(self) -> tuple[type[StoredGroups], tuple[Place, bool]]:
         return StoredGroups, (self.path, self.weighed)
 
 
@@ -256,7 +257,7 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
     )  # fmt: skip
 
 
-def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[ElementSet, ...]:
+def names_with(path: Place, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[ElementSet, ...]:
     """The blocks that a store of these settings will have with those of a pass, in the order of their columns.
 
     Raises StoreError where the pass does not fit to the store.
@@ -273,7 +274,7 @@ def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) 
     return names
 
 
-def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = True) -> Path:
+def summary_folder(path: Place, settings: Mapping[str, Any], *, check: bool = True) -> Place:
     """Where below ``path`` the summary store of these settings is, or will be. Raises StoreError.
 
     A folder named by the first digits of their digest; or another one there that was made with the same but for blocks,
@@ -288,7 +289,8 @@ def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = Tru
         return path
     own = path / digest_of(as_json(settings))[:DIGITS]
     if not (own / INDEX).exists() and not copy_of(own / INDEX).exists():
-        for folder in sorted(p.parent for p in path.glob(f"*/{INDEX}") if ASIDE not in p.parent.name):
+        below: list[Place] = in_order(p.parent for p in path.glob(f"*/{INDEX}") if ASIDE not in p.parent.name)
+        for folder in below:
             with suppress(StoreError):
                 names_with(folder, SummaryStore.open(folder).settings, settings)
                 return folder

@@ -29,9 +29,9 @@ from .frame_checks import require_distinct
 from .stored_frames import NOBODY, FramesEntry, StoredFrames
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from ..files.object_path import Place
 
 NORM_TOLERANCE: Final = 1e-9
 """By how much a column's norm in the factor may differ from that of its rows, as a part of it.
@@ -215,7 +215,7 @@ def identified(batch: Batch, frames: StoredFrames) -> Batch:
     return replace(whole, id=digest_of(content_of(whole)))
 
 
-def require_known_blocks(path: Path, batch: Batch, settings: dict[str, Any]) -> None:
+def require_known_blocks(path: Place, batch: Batch, settings: dict[str, Any]) -> None:
     """Raise StoreError where a batch of a store has a block that the settings lack."""
     for block in batch.blocks:
         if "blocks" in settings and block not in settings["blocks"]:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from ..executors import borrowed
 from ..executors.ask import ask
 from ..executors.launch import launched_first
 from ..files.json_files import digest_of
+from ..files.paths import named_place
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import RecordsOfFrames
 from ..frames.frame_sequence import FrameSequence, sequence_of
@@ -79,7 +79,7 @@ def summarise(
     *,
     blocks: Sequence[str] | None = None,
     folds: Folds | int | None = 5,
-    summaries: str | Path | None = None,
+    summaries: str | Place | None = None,
     store: str | Place | None = None,
     frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
@@ -88,8 +88,8 @@ def summarise(
     row_weights: RowWeights | None = None,
     executor: Executor | None = None,
     memory: int | None = None,
-    rows: str | Path | None = None,
-    checkpoint: Checkpoints | str | Path | None = None,
+    rows: str | Place | None = None,
+    checkpoint: Checkpoints | str | Place | None = None,
 ) -> Summaries:
     """Reduce all rows of some frames once, each block in every frame that has its elements.
 
@@ -125,7 +125,7 @@ def summarise(
         Who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
     memory : int, optional
         Bytes that all workers may take together; default: what is available.
-    rows : str or Path, optional
+    rows : str, Path or ObjectPath, optional
         What ``store`` was called before; ``store`` beside it is taken for ``summaries``, and a warning says so.
     checkpoint : str or Path, optional
         Folder of checkpoints, by which a long pass that is cut goes on (:func:`~hiertl_dist.reduce_rows`); what is
@@ -163,11 +163,16 @@ def summarise(
 # long: one step after the other, each asked of one process
 def reduced_once(
     frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
-    summaries: str | Path | None, store: str | Place | None, frozen: Sequence[Parameters], policy: InnerPolicy,
+    summaries: str | Place | None, store: str | Place | None, frozen: Sequence[Parameters], policy: InnerPolicy,
     missing_energies: MissingEnergies = "zero", apart: Sequence[str] = (), weights: Collection[str] = (),
     executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None, tell: Callable[[str], None],
+<<<<<<< HEAD
     look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None, row_weights: RowWeights | None = None,
     checkpoint: Checkpoints | str | Path | None = None,
+=======
+    look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None,
+    checkpoint: Checkpoints | str | Place | None = None,
+>>>>>>> 583a755 (Summary stores and checkpoints on object stores)
 ) -> Summaries:  # fmt: skip
     """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others.
 
@@ -180,9 +185,16 @@ def reduced_once(
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
     with borrowed(executor) as runner, ExitStack() as ending, checkpoints(checkpoint, runner) as kept:
         batches: tuple[Batch, ...] = ()
+<<<<<<< HEAD
         place = None if summaries is None else SummaryStore(Path(summaries))
         if summaries is not None:
             opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy, row_weights))
+=======
+        folder = None if summaries is None else named_place(summaries, "summaries")
+        place = None if folder is None else SummaryStore(folder)
+        if folder is not None:
+            opening = partial(_open, folder, store_settings(basis, names, how, frozen, policy))
+>>>>>>> 583a755 (Summary stores and checkpoints on object stores)
             names, batches = ask(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
         all_given = frames if given is None else sequence_of(given)
@@ -216,17 +228,22 @@ def reduced_once(
             plan = replace(plan, segments=segments)
             more += (*_left_out(plan, frames, names), *pooling.notes, *weighed)
             fresh = _reduce(plan, frozen, store, runner, memory, more, energies, kept)
-        if summaries is not None:
+        if folder is not None:
             if fresh:
                 records = RecordsOfFrames(todo, shares)
-                writing = partial(_write, settings, fresh, records, left.replaced, Path(summaries))
+                writing = partial(_write, settings, fresh, records, left.replaced, folder)
                 ask(runner, partial(_settle, writing, kept, before), what=f"write {summaries}")
+<<<<<<< HEAD
             return _with_strangers(open_summaries(summaries, basis), strangers)
     made = _in_memory(fresh, basis, names, frozen, how, energies, pooling)
     return made if row_weights is None else with_weighed(made)
+=======
+            return _with_strangers(open_summaries(folder, basis), strangers)
+    return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
+>>>>>>> 583a755 (Summary stores and checkpoints on object stores)
 
 
-def _has_waited(runner: Executor, summaries: Path, made_with: dict[str, Any], ending: ExitStack) -> bool:
+def _has_waited(runner: Executor, summaries: Place, made_with: dict[str, Any], ending: ExitStack) -> bool:
     """Claim a pass until an end; whether another run was waited for, which may have made it."""
     waited: bool = ask(runner, partial(begin_pass, summaries, digest_of(as_json(made_with))), what=f"begin {summaries}")
     ending.callback(end_pass, summaries)
@@ -283,7 +300,7 @@ def _in_memory(
     )  # fmt: skip
 
 
-def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[ElementSet, ...], tuple[Batch, ...]]:
+def _open(path: Place, settings: dict[str, Any]) -> tuple[tuple[ElementSet, ...], tuple[Batch, ...]]:
     """Create a store or look into the one that is there: all blocks that it will have, and its batches.
 
     New blocks become the store's when their columns are written, lest a pass that fails leaves it without them.
@@ -369,7 +386,7 @@ def _settle(writing: Callable[[], None], kept: Checkpoints | None, before: int) 
 
 def _write(
     settings: dict[str, Any], fresh: Sequence[_Fresh], records: RecordsOfFrames, replaced: Mapping[str, list[str]],
-    path: Path,
+    path: Place,
 ) -> None:  # fmt: skip
     """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated."""
     new = []

@@ -113,7 +113,7 @@ class Input(Shown, card=input_card):
         What the report should say of the input: of ``fm_setup.in``, and of frames held out one by one.
     search : SearchSettings or None
         What ``hiertl-dist search`` varies, if there is such a table.
-    summaries : Path
+    summaries : Path or ObjectPath
         Folder of summary stores.
     hold_out_fraction : float or None
         Which part of the other frames is not fitted either, see :func:`~hiertl_dist.hold_out`.
@@ -127,7 +127,7 @@ class Input(Shown, card=input_card):
         The library whose blocks are taken as they are, and to which those that are fitted are added.
     store_use : StoreUse
         What is done where other runs use the same stores, and whether files are flushed to disk.
-    checkpoint : Path or bool
+    checkpoint : Path, ObjectPath or bool
         Folder of checkpoints, see :meth:`checkpoint_folder`; ``True``: in that of the results; ``False``: none.
     dask : DaskOptions
         Which dask cluster works, if one does, and how it is spoken to.
@@ -161,14 +161,14 @@ class Input(Shown, card=input_card):
     workers: int | None = None
     notes: tuple[str, ...] = ()
     search: SearchSettings | None = None
-    summaries: Path = Path("summaries")
+    summaries: Place = Path("summaries")
     hold_out_fraction: float | None = None
     hold_out_every: int | None = None
     missing: str | None = None
     probes: tuple[Path, ...] = ()
     library: LibrarySettings | None = None
     store_use: StoreUse = field(default_factory=StoreUse)
-    checkpoint: Path | bool = True
+    checkpoint: Place | bool = True
     dask: DaskOptions = field(default_factory=DaskOptions)
     covariance: bool = True
     scratch: Path | None = None
@@ -283,10 +283,10 @@ class Input(Shown, card=input_card):
         if library is not None and "path" not in store:
             rows = library.rows
         results = reading.path(output.get("folder", "hiertl_results"), "output.folder")
-        kept = reading.path(summaries, "search.summaries")
+        kept = reading.place(summaries, "search.summaries")
         checkpoint = store.get("checkpoint", True)
         if isinstance(checkpoint, str):
-            checkpoint = reading.path(checkpoint, "store.checkpoint")
+            checkpoint = reading.place(checkpoint, "store.checkpoint")
         if look_for_files:
             reading.look_for(data, files)
         reading.problems.settle()
@@ -316,12 +316,12 @@ class Input(Shown, card=input_card):
         """
         return store_folder(self.store, self.basis, self.fit.policy)
 
-    def checkpoint_folder(self) -> Path | None:
+    def checkpoint_folder(self) -> Place | None:
         """Folder of checkpoints, from which a pass over rows that takes long goes on when it was cut.
 
         Returns
         -------
-        Path or None
+        Path, ObjectPath or None
             None where there are to be none.
         """
         if isinstance(self.checkpoint, bool):

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..fitting.settings import HierarchyOptions
     from ..frames.frame import Frame
     from ..model.parameters import Parameters
@@ -323,11 +324,11 @@ def renew_summaries(
     renew(place, executor, tell)
 
 
-def _ids(store: Path) -> list[str]:
+def _ids(store: Place) -> list[str]:
     return [b.id for b in SummaryStore.open(store).batches()] if (store / "index.json").exists() else []
 
 
-def _contents(path: Path) -> dict[str, Any]:
+def _contents(path: Place) -> dict[str, Any]:
     store = SummaryStore.open(path)
     batches = store.batches()
     sizes: Counter[int] = Counter()

@@ -19,6 +19,7 @@ from ..algebra.errors import SOLVER_ERRORS
 from ..errors import HiertlError
 from ..evaluation.energies import Model
 from ..executors import borrowed
+from ..files.paths import named_place
 from ..fitting.block_order import below_of
 from ..fitting.hierarchy import merged_model, stating_zeros, with_fit
 from ..fitting.settings import HierarchyOptions
@@ -161,7 +162,7 @@ def search(
     *,
     frozen: Sequence[Parameters] = (),
     options: HierarchyOptions | None = None,
-    summaries: str | Path | None = None,
+    summaries: str | Place | None = None,
     store: str | Place | None = None,
     output: str | Path | None = None,
     executor: Executor | None = None,
@@ -186,7 +187,7 @@ def search(
     options : HierarchyOptions, optional
         Settings of what the grid does not name, blocks to search (``only``), those that are fitted together
         (``partial``, with ``include_fewer`` also on frames of fewer elements), memory.
-    summaries : str or Path, optional
+    summaries : str, Path or ObjectPath, optional
         Folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
     store : str, Path or ObjectPath, optional
         Folder of the design store, see :func:`~hiertl_dist.summarise`.
@@ -227,8 +228,8 @@ def search(
     with borrowed(executor) as runner:
         plan = _with_wall(plan, runner, tell)
         if summaries is not None:
-            summaries = summary_place(plan, settings, Path(summaries), runner)
-            runner.shared_folder(summaries)  # workers read them
+            summaries = summary_place(plan, settings, named_place(summaries, "summaries"), runner)
+            runner.shared_place(summaries, "summary store")  # workers read them
         reduced, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner, tell=tell)
         folder = None if output is None else runner.shared_folder(Path(output) / "search")
         stages: list[Stage] = []
