@@ -227,7 +227,7 @@ OF_STORE: Final = {
     "wait": Meaning("Seconds to wait for who has a lock; 0: not at all.", "for ever, and said"),
     "fsync": Meaning("Flush each file to the disk before going on: outlives a loss of power; slow.", "false"),
     "checkpoint": Meaning(
-        "Folder of what a long pass over rows goes on from when it is cut; `false`: none.",
+        "Folder, or `s3://bucket/name`, of what a long pass over rows goes on from when it is cut; `false`: none.",
         "`checkpoint` in the output folder"),
 }  # fmt: skip
 OF_OUTPUT: Final = {
@@ -267,7 +267,8 @@ OF_LIBRARY: Final = {
 }  # fmt: skip
 
 OF_SEARCH: Final = {
-    "summaries": Meaning("Folder of the summary store: later searches begin with it.", '"summaries"'),
+    "summaries": Meaning(
+        "Folder of the summary store, or `s3://bucket/name`: later searches begin with it.", '"summaries"'),
     "folds": Meaning("A number of folds, or a table.", "5"),
     "strategy": Meaning(
         '`"grid"`: every combination; `"ladder"`: one list after the other, each with the best so far.', '"grid"'),
