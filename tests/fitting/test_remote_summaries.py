@@ -114,7 +114,7 @@ def test_damage_is_named_and_mended(local, place, pattern, damage):
     (store,) = stores_at(place)
     assert any(str(path) in fault.text() for fault in store.check())
     if pattern != "index.json":
-        with pytest.raises(StoreError, match="store repair|no such file|expected"):
+        with pytest.raises(StoreError, match=r"store repair|no such file|expected"):
             SummaryStore.open(place).verify()
     assert store.repair()[1] == []
     assert bits_of(summarised(place)).keys() == made.keys()
@@ -350,11 +350,8 @@ def test_commands(tmp_path, environment, url, capsys):
     frames, found = job_frames({"C": 4, "N": 4, "CN": 4})[0], {}
     for name, place in (("local", tmp_path / "kept"), ("far", url)):
         (tmp_path / name).mkdir()
-        search = {
-            "summaries": f"{place}",
-            "folds": {"count": 2},
-            "grid": {"regulariser": [{"kind": "ridge", "alpha": a} for a in (1e-8, 1e-4)]},
-        }
+        grid = {"regulariser": [{"kind": "ridge", "alpha": alpha} for alpha in (1e-8, 1e-4)]}
+        search = {"summaries": f"{place}", "folds": {"count": 2}, "grid": grid}
         store = {"keep_rows": False, "checkpoint": f"{place}-checkpoints"}
         path = write_job(tmp_path / name, frames, search=search, store=store)
         for verb in ("summarise", "search"):
