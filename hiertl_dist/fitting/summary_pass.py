@@ -166,13 +166,8 @@ def reduced_once(
     summaries: str | Place | None, store: str | Place | None, frozen: Sequence[Parameters], policy: InnerPolicy,
     missing_energies: MissingEnergies = "zero", apart: Sequence[str] = (), weights: Collection[str] = (),
     executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None, tell: Callable[[str], None],
-<<<<<<< HEAD
     look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None, row_weights: RowWeights | None = None,
-    checkpoint: Checkpoints | str | Path | None = None,
-=======
-    look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None,
     checkpoint: Checkpoints | str | Place | None = None,
->>>>>>> 583a755 (Summary stores and checkpoints on object stores)
 ) -> Summaries:  # fmt: skip
     """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others.
 
@@ -185,16 +180,10 @@ def reduced_once(
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
     with borrowed(executor) as runner, ExitStack() as ending, checkpoints(checkpoint, runner) as kept:
         batches: tuple[Batch, ...] = ()
-<<<<<<< HEAD
-        place = None if summaries is None else SummaryStore(Path(summaries))
-        if summaries is not None:
-            opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy, row_weights))
-=======
         folder = None if summaries is None else named_place(summaries, "summaries")
         place = None if folder is None else SummaryStore(folder)
         if folder is not None:
-            opening = partial(_open, folder, store_settings(basis, names, how, frozen, policy))
->>>>>>> 583a755 (Summary stores and checkpoints on object stores)
+            opening = partial(_open, folder, store_settings(basis, names, how, frozen, policy, row_weights))
             names, batches = ask(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
         all_given = frames if given is None else sequence_of(given)
@@ -233,14 +222,9 @@ def reduced_once(
                 records = RecordsOfFrames(todo, shares)
                 writing = partial(_write, settings, fresh, records, left.replaced, folder)
                 ask(runner, partial(_settle, writing, kept, before), what=f"write {summaries}")
-<<<<<<< HEAD
-            return _with_strangers(open_summaries(summaries, basis), strangers)
+            return _with_strangers(open_summaries(folder, basis), strangers)
     made = _in_memory(fresh, basis, names, frozen, how, energies, pooling)
     return made if row_weights is None else with_weighed(made)
-=======
-            return _with_strangers(open_summaries(folder, basis), strangers)
-    return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
->>>>>>> 583a755 (Summary stores and checkpoints on object stores)
 
 
 def _has_waited(runner: Executor, summaries: Place, made_with: dict[str, Any], ending: ExitStack) -> bool:

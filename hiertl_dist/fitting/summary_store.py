@@ -30,11 +30,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-<<<<<<< HEAD
-from pathlib import Path
-=======
-from functools import lru_cache
->>>>>>> 583a755 (Summary stores and checkpoints on object stores)
 from typing import Any, Final
 
 import numpy as np
@@ -283,13 +278,8 @@ class SummaryStore:
         """
         path, way_on, stack = self.path / f"{batch_id}.f64", repair_command(self.path), ExitStack()
         try:
-<<<<<<< HEAD
             batch = remembered_batch(self.path, batch_id)
-            stream = path.open("rb")
-=======
-            batch = _batch(self.path, batch_id)
             stream, _ = stack.enter_context(opened(path))
->>>>>>> 583a755 (Summary stores and checkpoints on object stores)
         except FileNotFoundError as error:
             raise StoreError(
                 f"{self.path}: expected one of the batches {[i[:12] for i in self._index()['batches']]}, found no file "
@@ -398,15 +388,3 @@ class SummaryStore:
     def counted(self, batch: Batch, records: StoredFrames | None = None) -> Counted:
         """A batch and the records of its frames, which may wait to be renamed."""
         return Counted(batch.id, batch.blocks, batch.tiles, batch.frames.count, records or self.records(batch))
-<<<<<<< HEAD
-=======
-
-
-def read_batch(folder: Place, batch_id: str) -> Batch:
-    """The batch of a file. Raises FileNotFoundError, and StoreError where its content is not what its id tells."""
-    return batch_from(read_content(folder / f"{batch_id}.json"))
-
-
-_batch = lru_cache(maxsize=256)(read_batch)
-"""A batch never changes under its id, so that one read is enough."""
->>>>>>> 583a755 (Summary stores and checkpoints on object stores)

@@ -107,15 +107,10 @@ def summary_place(
 ) -> Place:
     """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
-<<<<<<< HEAD
     own = plan.options.settings
     wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, own.policy, own.row_weights)
-    return Path(ask(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
-=======
-    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
     place: Place = ask(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}")
     return place
->>>>>>> 583a755 (Summary stores and checkpoints on object stores)
 
 
 def _batches(store: Place) -> dict[str, ElementSet]:
