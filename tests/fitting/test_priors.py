@@ -376,6 +376,26 @@ def test_the_share_that_auto_tells_is_that_of_the_mean_it_takes():
     np.testing.assert_allclose([values[c] for c in cno], half, atol=2e-3 * np.abs(half).max())
 
 
+def test_few_rows_do_not_choose_the_factors_of_a_mean():
+    """Near a lattice two- and three-body means look alike: factors from the forces of one frame ruin energies."""
+    basis = small_basis((8, 4, 0))
+    frozen = [random_parameters(basis.with_types(t for t in basis.types if t.block == e), 2) for e in ("C", "N")]
+    half = prior_mean(Prior(mean="mixed", gamma=0.5), basis, columns_of(basis, ["CN"]), frozen).values
+    cross = Parameters(basis.with_types(t for t in basis.types if t.block == "CN"), half)
+    frames = labelled(random_frames({"CN": 40}, seed=5), merge_parameters([*frozen, cross]))
+    for count in (1, 40):
+        sums = summarise(frames[:count], basis, blocks=["CN"], folds=None, frozen=frozen, executor=SERIAL)
+        for most in (1.0, 0.8):
+            given = view(sums, blocks=["CN"], weights=WEIGHTS, prior={"mean": "auto", "gamma": most})
+            rows = sum(sums.rows(g) for g in given.factors if g.kind == "force")
+            few = rows < len(given.columns)
+            assert few == (count == 1)
+            assert given.prior.mean == "mixed"
+            assert given.prior.gamma[:2] == pytest.approx((most if few else 0.5,) * 2, abs=0.02)
+            said = f"{rows} rows are too few beside {len(given.columns)} columns to choose factors"
+            assert any(said in note for note in given.notes) == few
+
+
 def test_rows_of_probes_are_no_data_in_a_posterior(summaries):
     frozen = lower(climb(1.0))
     probes = reduce_probes(random_frames({"CN": 12}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
