@@ -77,6 +77,7 @@ class Look:
         }  # fmt: skip
 
 
+# long: its parameters are documented
 def look_job(
     paths: Sequence[str],
     options: Mapping[str, str | None] | None = None,

@@ -160,6 +160,7 @@ class Estimate(NamedTuple):
     noise: float
 
 
+# long: its parameters are documented
 def estimated_weight(
     given: View, mean: NDArray[np.float64], probes: ProbeRows, times: Mapping[Group, int] | None = None
 ) -> Estimate:
