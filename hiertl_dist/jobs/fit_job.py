@@ -46,7 +46,7 @@ from .evaluating import evaluate_frames
 from .figures import need_matplotlib
 from .fit_needs import needs_of_fits, probes_of
 from .fit_report import FitResult, plans_of, report_writers
-from .input_file import with_its_stores
+from .job_stores import with_its_stores
 from .outputs import (
     MODEL,
     TOGETHER,

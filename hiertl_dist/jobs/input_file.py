@@ -30,9 +30,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, hold_out
 from ..design_matrix.store_places import store_folder
@@ -40,7 +39,7 @@ from ..errors import HiertlError, InputError
 from ..executors import KINDS, DaskOptions
 from ..files.object_path import Place
 from ..files.paths import require_file
-from ..files.store_use import StoreUse, use_stores
+from ..files.store_use import StoreUse
 from ..fitting.settings import MISSING, FitSettings
 from ..frames.frame_sequence import FrameList, FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import summarise_labels
@@ -65,7 +64,7 @@ if TYPE_CHECKING:
     from ..model.basis import Basis
     from ..model_selection.search_settings import SearchSettings
 
-__all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings", "with_its_stores"]
+__all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -395,14 +394,3 @@ class Input(Shown, card=input_card):
         own = {b: replace(s, row_weights=weights) for b, s in self.block_fits.items()}
         job = replace(self, fit=replace(self.fit, row_weights=weights), block_fits=own)
         return job, sequence_of(fitted), sequence_of(held_out)
-
-
-def with_its_stores(work: Callable[Concatenate[Input, P], R]) -> Callable[Concatenate[Input, P], R]:
-    """What is done with a job, so that stores are used as the job says."""
-
-    @wraps(work)
-    def using(job: Input, /, *args: P.args, **options: P.kwargs) -> R:
-        with use_stores(job.store_use):
-            return work(job, *args, **options)
-
-    return using

@@ -22,7 +22,7 @@ from .block_files import write_covariance
 from .evaluating import evaluate_frames
 from .fit_job import known_frames, read_frozen, tell_solution
 from .fit_report import errors_dict
-from .input_file import with_its_stores
+from .job_stores import with_its_stores
 from .outputs import MODEL, Results, file_writer, solution_files, solution_writers, write_model
 from .report import errors_text
 from .search_job import renew_summaries, reported_once, search_options

@@ -40,7 +40,7 @@ from .evaluating import evaluate_frames
 from .figure_facts import figure_facts
 from .figures import need_matplotlib
 from .fit_job import known_frames, options_of, read_frozen, renew, tell_solution
-from .input_file import with_its_stores
+from .job_stores import with_its_stores
 from .outputs import (
     MODEL,
     RUN,
