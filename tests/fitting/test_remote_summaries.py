@@ -24,7 +24,7 @@ from hiertl_dist.files import leases, locks, object_client, object_path
 from hiertl_dist.files.locks import LOCK, locked
 from hiertl_dist.files.object_path import ObjectPath
 from hiertl_dist.files.store_use import use_stores
-from hiertl_dist.fitting import leaves, pass_claims, row_pass, summary_store
+from hiertl_dist.fitting import batch_files, leaves, pass_claims, row_pass
 from hiertl_dist.fitting.checkpoints import HEAD, Checkpoints
 from hiertl_dist.fitting.reduction import reduce_rows
 from hiertl_dist.fitting.row_pass import range_size
@@ -110,7 +110,7 @@ def test_damage_is_named_and_mended(local, place, pattern, damage):
     made = bits_of(summarised(place))
     path = sorted(p for p in place.glob(pattern) if p.name == pattern or p.name != "index.json")[0]
     damage(path)
-    summary_store._batch.cache_clear()
+    batch_files.batches_of.cache_clear()
     (store,) = stores_at(place)
     assert any(str(path) in fault.text() for fault in store.check())
     if pattern != "index.json":
@@ -142,7 +142,7 @@ def test_a_store_out_of_reach_is_not_taken_for_a_damaged_one(place, monkeypatch)
             for name in ("get", "head", "put", "list_with_delimiter"):
                 patch.setattr(obstore, name, partial(asked, getattr(obstore, name)))
             patch.setattr(obstore, "delete", lambda *_: None)
-            summary_store._batch.cache_clear()
+            batch_files.batches_of.cache_clear()
             with suppress(ObjectStoreError):
                 calls[lost % len(calls)]()
         (place / LOCK).unlink()
