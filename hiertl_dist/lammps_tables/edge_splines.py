@@ -38,6 +38,9 @@ NEAR_WEIGHT: Final = 0.001
 LEAST_DENSITY: Final = 0.05
 """Part of the mean density of knots that every distance gets."""
 
+ALONE: Final = 1e-3
+"""Weight of what each of several layers is off by alone, beside what their mean is off by."""
+
 
 @dataclass(frozen=True, eq=False)
 class EdgeFunctions:
@@ -111,7 +114,9 @@ class EdgeSpline:
         return BSpline(self.knots, self.coefficients, DEGREE)(r, nu=derivative)
 
 
-def edge_spline(functions: EdgeFunctions, weights: NDArray[np.float64], intervals: int, end: float) -> EdgeSpline:
+def edge_splines(
+    functions: EdgeFunctions, weights: NDArray[np.float64], intervals: int, layers: int, end: float
+) -> tuple[EdgeSpline, ...]:
     """Splines of an edge's functions from 0 to ``end``, constant below the inner cutoff, zero beyond the outer one.
 
     Parameters
@@ -121,33 +126,51 @@ def edge_spline(functions: EdgeFunctions, weights: NDArray[np.float64], interval
     weights : ndarray of shape (order,)
         How much each function counts where knots are placed.
     intervals : int
-        Between the inner and the outer cutoff.
+        Between the inner and the outer cutoff, in each layer.
+    layers : int
+        How many vectors of knots there are, staggered; the mean of their splines is fitted, a spline on all knots.
     end : float
         The last knot, Å, beyond the outer cutoff.
 
     Returns
     -------
-    EdgeSpline
-        Least-squares fits, whose knots are dense where the fourth derivatives are large: the error of a derivative is
-        that times the cube of their distance (de Boor, A Practical Guide to Splines, chapter XII).
+    tuple of EdgeSpline
+        Least-squares fits, by layer. Knots are dense where the fourth derivatives are large: the error of a derivative
+        is that times the cube of their distance (de Boor, A Practical Guide to Splines, chapter XII).
     """
-    from scipy.interpolate import make_lsq_spline
+    from scipy.interpolate import BSpline
 
     joints = np.round(functions.joints, DECIMALS)
-    low, high = joints[0], joints[-1]
-    between = np.unique([*np.round(_spread(functions, weights, intervals), DECIMALS), *joints])
-    between = between[(between >= low) & (between <= high)]
-    twice = [j for j in joints[1:-1] for _ in range(DEGREE - 1)]  # there the first derivative is continuous
-    inner = np.sort([*between[1:-1], *twice])
-    knots = np.concatenate([[low] * (DEGREE + 1), inner, [high] * (DEGREE + 1)])
+    every = np.unique([*np.round(_spread(functions, weights, intervals * layers), DECIMALS), *joints])
+    every = every[(every >= joints[0]) & (every <= joints[-1])]
+    own = [_knots(np.unique([*every[layer::layers], *joints]), joints) for layer in range(layers)]
     nodes = 0.5 - 0.5 * np.cos(np.pi * (np.arange(FITTED) + 0.5) / FITTED)
-    r = np.unique(np.concatenate([[low], *(a + (b - a) * nodes for a, b in itertools.pairwise(between))]))
-    counts = np.where(r < functions.contact, NEAR_WEIGHT, 1.0)
-    fitted = make_lsq_spline(r, functions(r), knots, DEGREE, w=counts).c
-    fitted[-1] = 0.0
-    flat = np.repeat(fitted[:1], DEGREE, axis=0)
-    whole = np.concatenate([[0.0] * (DEGREE + 1), knots[1:-1], [end] * (DEGREE + 1)])
-    return EdgeSpline(whole, np.concatenate([flat, fitted, np.zeros_like(flat)]))
+    r = np.unique(np.concatenate([joints[:1], *(a + (b - a) * nodes for a, b in itertools.pairwise(every))]))
+    counts = np.where(r < functions.contact, NEAR_WEIGHT, 1.0)[:, np.newaxis]
+    wanted = counts * functions(r)
+    # the last B-spline is the one that is not zero at the outer cutoff
+    designs = [counts * BSpline.design_matrix(r, knots, DEGREE).toarray()[:, :-1] for knots in own]
+    ends = np.cumsum([0, *(d.shape[1] for d in designs)])
+    rows, targets = [np.hstack(designs) / layers], [wanted]
+    for first, design in zip(ends[:-1], designs, strict=True) if layers > 1 else ():
+        rows.append(np.zeros((len(r), ends[-1])))
+        rows[-1][:, first : first + design.shape[1]] = ALONE * design
+        targets.append(ALONE * wanted)
+    fitted = np.linalg.lstsq(np.vstack(rows), np.vstack(targets), rcond=None)[0]
+    splines = []
+    for knots, first, last in zip(own, ends[:-1], ends[1:], strict=True):
+        part = fitted[first:last]
+        flat = np.repeat(part[:1], DEGREE, axis=0)
+        whole = np.concatenate([[0.0] * (DEGREE + 1), knots[1:-1], [end] * (DEGREE + 1)])
+        splines.append(EdgeSpline(whole, np.concatenate([flat, part, np.zeros((DEGREE + 1, part.shape[1]))])))
+    return tuple(splines)
+
+
+def _knots(between: NDArray[np.float64], joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The knots of splines between the cutoffs, at these distances: four times at the ends."""
+    twice = [j for j in joints[1:-1] for _ in range(DEGREE - 2)]  # there the first derivative is continuous
+    inner = np.sort([*between[1:-1], *twice])
+    return np.concatenate([[joints[0]] * (DEGREE + 1), inner, [joints[-1]] * (DEGREE + 1)])
 
 
 def _spread(functions: EdgeFunctions, weights: NDArray[np.float64], intervals: int) -> NDArray[np.float64]:

@@ -36,8 +36,14 @@ UNITS: Final = {"metal": EV, "real": 1.0}
 FIRST: Final = 16
 GROWTH: Final = 1.15
 MOST: Final = 75
-"""Intervals between the cutoffs of an edge: the first that are tried, how they grow, and the last: with more, fewer
-digits of each coefficient fit into a line of LAMMPS's file, and tables get worse."""
+"""Intervals between the cutoffs of an edge: the first that are tried, how they grow at least, and the most that a table
+has: with more, fewer digits of each coefficient fit into a line of LAMMPS's file, and tables get worse."""
+
+MOST_LAYERS: Final = 4
+"""Tables whose mean is a term; each takes LAMMPS as long as the first."""
+
+ORDER: Final = 3
+"""Errors of derivatives go with this power of the distance of knots."""
 
 
 def _card(tables: LammpsTables) -> Card:
@@ -87,8 +93,13 @@ class LammpsTables(Shown, card=_card):
     @property
     def memory(self) -> int:
         """Bytes that LAMMPS takes for three-body tables in each process: four of the largest for each interaction."""
-        sizes = [max(len(e.coefficients) for e in t.edges) for t in self.triplets]
-        return 4 * 8 * len(self.elements) ** 3 * max(sizes, default=0) ** 3
+        largest = [max(t.splines for t in self.triplets if layer < len(t.layers)) for layer in range(self.layers)]
+        return 4 * 8 * len(self.elements) ** 3 * sum(n**3 for n in largest)
+
+    @property
+    def layers(self) -> int:
+        """How many files of triplets there are, whose sum LAMMPS takes."""
+        return max((len(t.layers) for t in self.triplets), default=0)
 
     def write(self, folder: str | Path, *, overwrite: bool = False) -> tuple[Path, ...]:
         """Write the tables and the lines of LAMMPS's input that use them.
@@ -113,19 +124,19 @@ class LammpsTables(Shown, card=_card):
             They can't be written.
         """
         place = local_path(folder, "folder of tables")
-        wanted = ["pairs", "lines", *(["triplets"] if self.triplets else [])]
-        files = {name: place / FILES[name] for name in wanted}
-        refuse_overwriting(files.values(), overwrite, "tabulate -o")
+        unit = UNITS[self.units]
+        layers = [place / _layer_file(layer) for layer in range(self.layers)]
+        files = (place / FILES["pairs"], *layers, place / FILES["lines"])
+        refuse_overwriting(files, overwrite, "tabulate -o")
         place.mkdir(parents=True, exist_ok=True)
-        for name, path in files.items():
+        with _text_file(files[0]) as text:
+            write_pairs(text, self.pairs, self.units, unit)
+        for layer, path in enumerate(layers):
             with _text_file(path) as text:
-                if name == "pairs":
-                    write_pairs(text, self.pairs, self.units, UNITS[self.units])
-                elif name == "triplets":
-                    write_triplets(text, self.triplets, self.elements, self.units, UNITS[self.units])
-                else:
-                    text.write(self.lines())
-        return tuple(files.values())
+                write_triplets(text, self.triplets, layer, self.elements, self.units, unit)
+        with _text_file(files[-1]) as text:
+            text.write(self.lines())
+        return files
 
     def lines(self) -> str:
         """The lines of LAMMPS's input that use the files.
@@ -139,7 +150,7 @@ class LammpsTables(Shown, card=_card):
         named = {"metal": "eV", "real": "kcal/mol"}[self.units]
         alone = ", ".join(f"{e} {v / unit!r}" for e, v in self.one_body.items()) or "none"
         table = f"table spline {POINTS - 1}"
-        style = f"hybrid/overlay {table} uf3 3" if self.triplets else table
+        style = f"hybrid/overlay {table}{' uf3 3' * self.layers}" if self.triplets else table
         kind = "table " if self.triplets else ""
         out = [
             f"# A ChIMES model in tables: units {self.units}, newton on, atom types {' '.join(self.elements)}.",
@@ -154,8 +165,9 @@ class LammpsTables(Shown, card=_card):
             i, j = (number[e] for e in pair.elements)
             file, far = f"{kind}${{tables}}/{FILES['pairs']}", float(pair.distances[-1])
             out.append(f"pair_coeff {i} {j} {file} {pair.name} {far!r}")
-        if self.triplets:
-            out.append(f"pair_coeff * * uf3 ${{tables}}/{FILES['triplets']} {' '.join(self.elements)}")
+        for layer in range(self.layers):
+            which = f"uf3 {layer + 1}" if self.layers > 1 else "uf3"
+            out.append(f"pair_coeff * * {which} ${{tables}}/{_layer_file(layer)} {' '.join(self.elements)}")
         return "\n".join(out) + "\n"
 
     def as_dict(self) -> dict[str, Any]:
@@ -168,7 +180,7 @@ class LammpsTables(Shown, card=_card):
         """
         return {
             "elements": list(self.elements), "pairs": [p.name for p in self.pairs],
-            "triplets": {t.triplet.kind.name: {"centre": t.names[0], "splines": len(t.edges[0].coefficients),
+            "triplets": {t.triplet.kind.name: {"centre": t.names[0], "splines": t.splines, "layers": len(t.layers),
                                                "error": self.errors[t.triplet.kind.name]} for t in self.triplets},
             "one_body_kcal": self.one_body, "lammps_bytes": self.memory,
         }  # fmt: skip
@@ -183,6 +195,8 @@ class LammpsTables(Shown, card=_card):
         """
         rows = [f"elements, LAMMPS's types of atoms in this order: {' '.join(self.elements)}"]
         rows += [f"triplet {name}: derivatives off by {error:.1e} of their RMS" for name, error in self.errors.items()]
+        if self.layers > 1:
+            rows.append(f"triplets are the sum of {self.layers} tables, which takes LAMMPS {self.layers} times as long")
         if self.triplets:
             rows.append(f"LAMMPS takes about {self.memory / 1e6:.0f} MB for triplets in each of its processes")
         if self.one_body:
@@ -195,7 +209,8 @@ def tabulate(model: Model, *, units: str = "metal", tolerance: float = 1e-4, mis
     """Tables of a model of pairs and triplets that LAMMPS reads without ChIMES.
 
     Pairs, with the wall, are tables of 10 001 distances (``pair_style table``); triplets tensors of cubic B-splines
-    (``pair_style uf3``, LAMMPS's package ML-UF3), with knots where they are needed.
+    (``pair_style uf3``, LAMMPS's package ML-UF3), with knots where they are needed. A table can have so many of them;
+    where more are needed, up to four tables are summed, and LAMMPS takes as many times as long.
 
     Parameters
     ----------
@@ -260,15 +275,24 @@ def _text_file(path: Path) -> Iterator[TextIO]:
         text.detach()  # the file is closed by whoever opened it
 
 
+def _layer_file(layer: int) -> str:
+    return FILES["triplets"] if layer == 0 else f"triplets{layer + 1}.uf3"
+
+
 def _within(triplet: Triplet, tolerance: float, unit: float) -> tuple[TripletSplines, float]:
+    """Splines on as few knots as do, and their error; more knots than one table can have go into several."""
     intervals, best = FIRST, math.inf
-    while intervals <= MOST:
-        splines = splined(triplet, intervals)
+    while True:
+        layers = -(-intervals // MOST)
+        splines = splined(triplet, -(-intervals // layers), layers)
         error = splines.error(unit)
         if error <= tolerance:
             return splines, error
         best = min(best, error)
-        intervals = int(intervals * GROWTH) + 1
+        if intervals == MOST * MOST_LAYERS:
+            break
+        needed = intervals * 0.95 * (error / tolerance) ** (1.0 / ORDER)
+        intervals = int(min(max(needed, intervals * GROWTH + 1), MOST * MOST_LAYERS))
     raise InputError(
         f"tabulate: {triplet.kind.name}: tables of LAMMPS's format get its derivatives within {best:.1e} of their RMS, "
         f"not {tolerance:g}: give a tolerance that is not below that, or use LAMMPS with pair_style chimesFF"
