@@ -234,7 +234,7 @@ RESULTS: Final[Mapping[str, Mapping[str, Result]]] = {
     "tabulate": {
         "elements": Result("texts", "of the model"),
         "pairs": Result("texts", "pairs with a table"),
-        "triplets": Result("table", "knots, bytes and error of each triplet's table"),
+        "triplets": Result("table", "centre, splines, layers (tables that are summed) and error of each triplet"),
         "one_body_kcal": Result("table", "kcal/mol an atom, which LAMMPS leaves out"),
         "lammps_bytes": Result("integer", "memory of the tables in LAMMPS"),
         "files": _FILES,

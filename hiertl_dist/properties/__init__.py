@@ -1,0 +1,1 @@
+"""Properties of crystals that a model gives: equations of state, elastic constants, vacancies, surfaces."""
