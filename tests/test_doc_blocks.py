@@ -31,7 +31,19 @@ SHELL, TOML, PYTHON = (
     [(path, *block) for path in LINKED for block in blocks(path, *languages)]
     for languages in (("sh", ""), ("toml",), ("python",))
 )
-PROGRAMS = {"python3", "python", ".venv/bin/python", ".venv/bin/pip", "pip", "conda", "mpirun", "do", "done", "["}
+PROGRAMS = {
+    "python3",
+    "python",
+    ".venv/bin/python",
+    ".venv/bin/pip",
+    "pip",
+    "conda",
+    "mpirun",
+    "do",
+    "done",
+    "[",
+    "export",
+}
 BASE = {
     "basis": {
         "elements": ["C", "N"], "orders": [14, 7, 3],

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..calculator import Calculator
 from ..errors import HiertlError
 from ..files.json_files import digest_of, write_json
 from ..files.paths import replacing
@@ -146,6 +145,8 @@ class _Way:
         self, run: Run, model: Model, settings: CycleSettings, limits: Mapping[str, float], place: Path, digest: str,
         save: float,
     ) -> None:  # fmt: skip
+        from ..calculator import Calculator  # the module is read where there is no ASE, too
+
         self.run, self.settings, self.limits = run, settings, limits
         self.place, self.digest, self.save = place, digest, save
         self.calculator = Calculator(model, extrapolation="record")

@@ -20,8 +20,8 @@ NAN: Final = float("nan")
 WAYS: Final = ("distances", "leverage", "clusters", "random")
 
 
-@dataclass(frozen=True)
-class CycleRow:
+@dataclass(frozen=True, repr=False)
+class CycleRow(Shown):
     """One cycle in numbers; NaN or None where something is not known, or was not done.
 
     Attributes
@@ -99,7 +99,7 @@ def _number(value: Any) -> float:
 def _card(report: CyclesReport) -> Card:
     facts = (("model", str(report.model)), ("ended", report.ended or "waits for labels"))
     header, rows = report.cells("kcal")
-    return Card(f"Active learning, {len(report.rows)} cycles", facts, tuple(header), tuple(map(tuple, rows)))
+    return Card(f"CyclesReport of {len(report.rows)} cycles", facts, tuple(header), tuple(map(tuple, rows)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -212,7 +212,7 @@ class Input(Shown, card=input_card):
                 raise joined(error.problems, type(error), f"{path}: ") from error
             raise type(error)(f"{path}: {error}") from error
 
-    # long: its parameters are documented
+    # long: a line for each key
     @classmethod
     def from_dict(cls, table: Mapping[str, Any], folder: Path = Path(), *, look_for_files: bool = False) -> Input:
         """A job from the content of an input file.

@@ -34,6 +34,7 @@ WARNS: Final = "WARNING: "
 LINE: Final = "note: "
 
 
+# long: a step for each file that may be there
 def read_results(path: str | Path, units: str | None = None, theory: str = "") -> Findings:
     """All that a folder of results has.
 

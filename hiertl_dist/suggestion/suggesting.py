@@ -55,7 +55,7 @@ LEAST_GROUPS: Final = 5
 """Groups that an element set needs before whole ones are held out, one in five."""
 
 
-# long: its parameters are documented
+# long: one step after the other, each a call
 def suggest_input(
     frames: Sequence[Frame],
     data: Iterable[Mapping[str, Any]] = (),

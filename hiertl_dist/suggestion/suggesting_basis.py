@@ -229,6 +229,7 @@ def orders_of(block: ElementSet, level: Orders) -> Orders:
     return two, max(three, 2 * (size > 2)), max(four, 2 * (size > 3))
 
 
+# long: one step after the other
 def choose_blocks(
     frames: FrameSequence, telling: Mapping[ElementSet, int], elements: Sequence[str], pairs: Sequence[PairChoice],
     cutoffs: Cutoffs, held_out: float, estimates: FitEstimates, library: KnownBlocks | None = None,

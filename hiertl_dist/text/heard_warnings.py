@@ -41,7 +41,7 @@ class _AsListenedTo(type):
         return ears is not None and issubclass(category, ears.categories)
 
 
-class _Listened(Warning, metaclass=_AsListenedTo):
+class _Listened(Warning, metaclass=_AsListenedTo):  # never reaches a user: it is the category of a filter
     """The category of a filter that is there for a thread that listens, and for no other."""
 
 

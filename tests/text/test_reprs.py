@@ -115,7 +115,15 @@ def checked():
     return hd.ModelCheck("C.txt", tuple(rows), hd.CheckSettings(), ("a note",))
 
 
+def cycled(folder):
+    rows = tuple(hd.CycleRow(k, 12 + 4 * k, force=1.0, picked={"leverage": 4}, labelled=4) for k in range(40))
+    return hd.CyclesReport(folder, rows, folder / "model.params.txt", "40 cycles are done")
+
+
 EXAMPLES = {
+    "CycleRow": lambda folder: cycled(folder).rows[0],
+    "CycleSettings": lambda folder: hd.CycleSettings.from_dict({"states": [{"temperatures": [300.0]}]}, folder),
+    "CyclesReport": cycled,
     "Assembly": assembly,
     "Basis": lambda _: BASIS,
     "Block": lambda _: hd.blocks_of(BASIS)[-1],
@@ -203,6 +211,7 @@ def what_a_block_is_given():
 
 
 RETURNED = {
+    "run_cycles": cycled,
     "lattice_frames": lambda _: hd.lattice_frames("CN", 4, {"C": 9.0, "N": 10.0}, shortest={"CN": 1.0}),
     "md_frames": lambda _: moved(),
     "reassigned_frames": lambda _: probes(),
