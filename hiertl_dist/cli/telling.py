@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ..errors import StoppedBySignal
+    from ..evaluation.energies import Model
     from ..executors.base import Executor
     from ..jobs.input_file import Input
 
@@ -33,6 +34,12 @@ def teller(
     for note in job.notes:
         tell(f"note: {note}")
     return tell, lines
+
+
+def tell_notes(models: Iterable[Model], more: Iterable[str] = ()) -> None:
+    """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
+    for note in dict.fromkeys((*(note for model in models for note in model.parameters.notes), *more)):
+        print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 def trace_of(failed: BaseException) -> str:
