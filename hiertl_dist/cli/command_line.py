@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..executors import KINDS
+from .calibrate_command import calibrate_parser
 from .check_command import check_parser
 from .completion_command import completion_parser
 from .config_command import config_parser
@@ -87,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     polish_parser(verbs, running)
     evaluate_parser(verbs, running)
     predict_parser(verbs, running)
+    calibrate_parser(verbs, running)
     report_parser(verbs, common)
     check_parser(verbs, common)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")

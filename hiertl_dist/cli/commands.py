@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .calibrate_command import calibrate
 from .check_command import check
 from .command_line import parser
 from .completion_command import print_completion
@@ -321,9 +322,10 @@ def _demo(arguments: argparse.Namespace) -> int:
 _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
-    "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": evaluate, "predict": predict_frames, "check": check,
-    "report": report, "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store,
-    "probes": probes, "config": run_config, "doctor": _doctor, "demo": _demo,
+    "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": evaluate,
+    "predict": predict_frames, "calibrate": calibrate, "check": check, "report": report, "merge": _merge,
+    "tabulate": tabulate_model, "library": run_library, "store": run_store, "probes": probes, "config": run_config,
+    "doctor": _doctor, "demo": _demo,
     "completion": lambda given: print_completion(given, parser()),
 }  # fmt: skip
 

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 def evaluate_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     """The grammar of the command."""
     one = verbs.add_parser(
-        "evaluate", parents=[running, reading_parser()], help="errors of models on frames, and where they extrapolate"
+        "evaluate", parents=[running, reading_parser()], help="errors on frames, and where a model extrapolates"
     )
     model_options(one, "evaluated")
     one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
     one.add_argument("--units", choices=("kcal", "eV"), help="of the tables (default: eV, but kcal for .xyzf alone)")
     covariance_options(one, "report predicted errors (σ), from these files, folders, libraries")
+    add_calibration(one)
     add_output(one, "write the frames with their labels and what is predicted (extended XYZ)")
     one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots and what was fitted on; PDFs too")
     one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
@@ -49,6 +50,20 @@ def model_options(one: argparse.ArgumentParser, verb: str, *, adding: bool = Tru
         "--missing", choices=("refuse", "zero"), default="refuse",
         help="for clusters of types without coefficients: refuse the frames (default), or count them for nothing",
     )  # fmt: skip
+
+
+def add_calibration(one: argparse.ArgumentParser) -> None:
+    """The option that names what ``calibrate`` wrote; :func:`calibrated` takes it."""
+    one.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="scale σ by the factors that calibrate found for this model"
+    )
+
+
+def calibrated(posterior: HierarchyPosterior, path: Path | None) -> HierarchyPosterior:
+    """The posterior with the factors of a file, if one is named."""
+    from ..uncertainty.sigma_factors import SigmaFactors
+
+    return posterior if path is None else SigmaFactors.load(path).applied(posterior)
 
 
 def add_output(one: argparse.ArgumentParser, purpose: str) -> None:
@@ -137,4 +152,8 @@ def _posterior(models: list[Model], arguments: argparse.Namespace) -> HierarchyP
 
     if arguments.known and arguments.covariance is None:
         raise InputError("--known says which blocks count as known where --covariance is asked for")
-    return None if arguments.covariance is None else asked_posterior(models, arguments)
+    if arguments.calibration is not None and arguments.covariance is None:
+        raise InputError("--calibration scales the σ that --covariance asks for")
+    if arguments.covariance is None:
+        return None
+    return calibrated(asked_posterior(models, arguments), arguments.calibration)

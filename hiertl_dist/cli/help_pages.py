@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GROUPS: Final = {
     "prepare": ("inspect", "init", "config", "import", "probes"),
     "fit": ("plan", "assemble", "fit", "summarise", "search", "polish"),
-    "judge": ("evaluate", "report", "check"),
+    "judge": ("evaluate", "predict", "calibrate", "report", "check"),
     "use": ("merge", "tabulate"),
     "keep": ("library", "store", "doctor", "completion", "demo"),
 }
@@ -37,6 +37,8 @@ EXAMPLES: Final = {
     "search": "input.toml --rule one_se --no-plot",
     "polish": "input.toml --blocks CN --hold 100",
     "evaluate": "results/model.params.txt --frames data.extxyz",
+    "predict": "results/model.params.txt --frames data.extxyz -o predicted.extxyz",
+    "calibrate": "results/model.params.txt --frames data.extxyz -o calibration.json",
     "report": "results",
     "check": "results/model.params.txt --picoseconds 0.1",
     "merge": "results/C.params.txt results/N.params.txt results/CN.params.txt -o merged.txt",

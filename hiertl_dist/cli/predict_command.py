@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .check_command import asked_posterior, covariance_options
-from .evaluate_command import add_output, model_options, read_asked, sources_of, working
+from .evaluate_command import add_calibration, add_output, calibrated, model_options, read_asked, sources_of, working
 from .look_commands import add_overwrite, reading_parser
 
 if TYPE_CHECKING:
     import argparse
-
-EXAMPLE = "results/model.params.txt --frames pool.extxyz -o predicted.extxyz"
-"""What comes after the name of the command in an example."""
 
 
 def predict_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
@@ -23,6 +20,7 @@ def predict_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     )
     model_options(one, "asked", adding=False)
     covariance_options(one, "where the covariance of the model is: these files, folders, libraries")
+    add_calibration(one)
     add_output(one, "write the frames with what is predicted and its σ, of each atom too (extended XYZ)")
     one.add_argument("--csv", type=Path, metavar="FOLDER", help="write predictions.csv into a folder")
     one.add_argument("--units", choices=("kcal", "eV"), help="of the tables (default: eV, but kcal for .xyzf alone)")
@@ -41,7 +39,7 @@ def predict_frames(arguments: argparse.Namespace) -> int:
     if arguments.csv is not None:
         refuse_overwriting([arguments.csv / PREDICTIONS], arguments.overwrite, "--csv", sources)
     models, read = read_asked(arguments)
-    posterior = asked_posterior(models, arguments)
+    posterior = calibrated(asked_posterior(models, arguments), arguments.calibration)
     units = arguments.units or read.units
     with working(arguments) as runner:
         report = predict_job(

@@ -147,6 +147,7 @@ def write_coverage(coverage: Sequence[Coverage], types: Sequence[TypeCoverage], 
     plot_coverage(path, coverage, types)
 
 
+# long: what it raises is documented
 def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
     add: bool = False, missing: str = "refuse", units: str = "kcal", plot: Path | None = None,
@@ -179,8 +180,9 @@ def evaluate_job(
         refuse_shared_types([m.parameters for m in models])
     known = set().union(*(m.elements for m in models))
     sequence = sequence_of(frames)
-    ignore = ignore_other_elements or all(s.elements <= known for s in sequence.facts.element_sets())
-    if output is not None and not all(s.elements <= known for s in sequence.facts.element_sets()) and ignore:
+    inside = all(s.elements <= known for s in sequence.facts.element_sets())
+    ignore = ignore_other_elements or inside
+    if output is not None and ignore and not inside:
         raise InputError(
             "-o: nothing is predicted of atoms that --ignore-other-elements leaves out; leave such frames out"
         )

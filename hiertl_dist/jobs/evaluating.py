@@ -96,9 +96,7 @@ def evaluate_frames(
     check_missing(missing)
     sequence = sequence_of(frames)
     lacking = MissingClusters.of([m.parameters for m in models])
-    met = _missing_in(sequence, lacking, executor)
-    if missing == "refuse":
-        refuse_missing(met, lacking.source)
+    met = missing_in(sequence, lacking, executor, missing)
     chunks = _chunks(sequence)
     options = _options(sequence, points, texts=file is not None)
     task = partial(_evaluate, models=tuple(models), options=options, ignore=ignore_other_elements)
@@ -116,10 +114,22 @@ def evaluate_frames(
     return replace(joined, missing=met, coverage=coverage, met=joined_counts(p.met for p in parts))
 
 
-def _missing_in(
+def missing_in(
+    frames: FrameSequence, lacking: MissingClusters, executor: Executor | None, missing: str = "zero"
+) -> tuple[MissingType, ...]:  # fmt: skip
+    """The types without coefficients that occur; frames without the elements of any are not looked at.
+
+    Raises MissingTypesError where there are some, unless ``missing`` is ``"zero"``.
+    """
+    met = _met_of(frames, lacking, executor)
+    if missing == "refuse":
+        refuse_missing(met, lacking.source)
+    return met
+
+
+def _met_of(
     frames: FrameSequence, lacking: MissingClusters, executor: Executor | None
 ) -> tuple[MissingType, ...]:  # fmt: skip
-    """The types without coefficients that occur; frames without the elements of any are not looked at."""
     wanted = [frozenset(c) for c in lacking.clusters]
     sets = [s for s in frames.facts.element_sets() if any(w <= s.elements for w in wanted)]
     if not sets:
