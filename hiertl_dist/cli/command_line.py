@@ -22,6 +22,7 @@ from .polish_command import polish_parser
 from .predict_command import predict_parser
 from .probes_command import probes_parser
 from .report_command import report_parser
+from .select_command import select_parser
 from .store_command import store_parser
 from .store_options import add_store_options
 from .tabulate_command import tabulate_parser
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate_parser(verbs, running)
     predict_parser(verbs, running)
     calibrate_parser(verbs, running)
+    select_parser(verbs, running)
     report_parser(verbs, common)
     check_parser(verbs, common)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")

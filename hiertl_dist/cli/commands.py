@@ -30,6 +30,7 @@ from .polish_command import polish
 from .predict_command import predict_frames
 from .probes_command import probes
 from .report_command import report
+from .select_command import select
 from .store_command import run_store
 from .store_options import chosen_store_use
 from .tabulate_command import tabulate_model
@@ -323,9 +324,9 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": evaluate,
-    "predict": predict_frames, "calibrate": calibrate, "check": check, "report": report, "merge": _merge,
-    "tabulate": tabulate_model, "library": run_library, "store": run_store, "probes": probes, "config": run_config,
-    "doctor": _doctor, "demo": _demo,
+    "predict": predict_frames, "calibrate": calibrate, "select": select, "check": check, "report": report,
+    "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store, "probes": probes,
+    "config": run_config, "doctor": _doctor, "demo": _demo,
     "completion": lambda given: print_completion(given, parser()),
 }  # fmt: skip
 

@@ -219,6 +219,28 @@ def _notes(blocks: Mapping[str, BlockPosterior], other: Sequence[ClusterType]) -
 def _predict_whole(frame: Frame, *, given: HierarchyPosterior, policy: InnerPolicy, source: str) -> Prediction:
     mean = given.model.evaluate(frame, policy=policy, missing="zero")[0]  # ``predict`` has asked
     full = with_labels(frame)
+    own = given.of_set(frame.element_set)
+    squares, leverage_sum, leverage_max = np.zeros(len(kind_codes(full))), 0.0, 0.0
+    for part, mine in rows_by_part(full, given, policy):
+        leverages = part.linear.leverage(mine)
+        squares += part.deviation**2 * leverages
+        weighted = weights_of(full, part.weights, part.objective, source) ** 2 * leverages
+        leverage_sum, leverage_max = leverage_sum + float(weighted.sum()), max(leverage_max, float(weighted.max()))
+    factor = np.array([given.factors.get(person_kind(kind), 1.0) for kind in SUMMARY_KINDS])[kind_codes(full)]
+    total = factor * np.sqrt(squares + noise_of(full, given, own) ** 2)
+    return Prediction(
+        frame.origin, mean, spread_of(full, factor * np.sqrt(squares)), spread_of(full, total), leverage_sum,
+        leverage_max,
+    )  # fmt: skip
+
+
+def rows_by_part(
+    full: Frame, given: HierarchyPosterior, policy: InnerPolicy
+) -> list[tuple[BlockPosterior, NDArray[np.float64]]]:
+    """The unweighted rows of a frame that has all labels, by the fits whose coefficients its prediction rests on.
+
+    These are the fit of its elements, the blocks below counting as known, or else all.
+    """
     basis = given.model.parameters.basis
     names = tuple(dict.fromkeys(t.block for t in basis.types))
     maker = RowMaker(basis, names, {}, "lsq", policy)
@@ -228,30 +250,17 @@ def _predict_whole(frame: Frame, *, given: HierarchyPosterior, policy: InnerPoli
         rows += (kind.matrix.T @ rows[:, kind.columns].T).T
         rows[:, kind.columns] = 0.0
     place = {c: i for i, c in enumerate(columns)}
-    own = given.of_set(frame.element_set)
-    parts = list(given.blocks.values()) if own is None else [own]
-    squares, leverage_sum, leverage_max = np.zeros(len(rows)), 0.0, 0.0
-    for part in parts:
+    own = given.of_set(full.element_set)
+    found = []
+    for part in list(given.blocks.values()) if own is None else [own]:
         known = [(i, place[c]) for i, c in enumerate(part.columns) if c in place]
         mine = np.zeros((len(rows), len(part.columns)))
         mine[:, [i for i, _ in known]] = rows[:, [j for _, j in known]]
-        leverages = part.linear.leverage(mine)
-        squares += part.deviation**2 * leverages
-        weighted = weights_of(full, part.weights, part.objective, source) ** 2 * leverages
-        leverage_sum, leverage_max = leverage_sum + float(weighted.sum()), max(leverage_max, float(weighted.max()))
-    factor = np.array([given.factors.get(person_kind(kind), 1.0) for kind in SUMMARY_KINDS])[kind_codes(full)]
-    total = factor * np.sqrt(squares + _noise(full, given, own) ** 2)
-    return Prediction(
-        frame.origin,
-        mean,
-        spread_of(full, factor * np.sqrt(squares)),
-        spread_of(full, total),
-        leverage_sum,
-        leverage_max,
-    )
+        found.append((part, mine))
+    return found
 
 
-def _noise(full: Frame, given: HierarchyPosterior, own: BlockPosterior | None) -> NDArray[np.float64]:
+def noise_of(full: Frame, given: HierarchyPosterior, own: BlockPosterior | None) -> NDArray[np.float64]:
     """(rows,) noise of the labels of a frame: of its own block, or root mean squares of those of its elements."""
     codes = kind_codes(full)
     kinds = [person_kind(kind) for kind in SUMMARY_KINDS]

@@ -90,8 +90,8 @@ def test_kinds_without_labels_stay_as_they_are(run, folder, tmp_path):
 def test_what_is_refused(run, folder, tmp_path):
     model = Model.read(folder / "model.params.txt")
     given = read_posterior(model, folder)
+    bare = [f.without_labels(energy=True, forces=True, stress=True) for f in FRAMES[:2]]
     with pytest.raises(InputError, match="none of 2 frames has a label whose σ is known"):
-        bare = [f.without_labels(energy=True, forces=True, stress=True) for f in FRAMES[:2]]
         sigma_factors(sequence_of(bare), given)
     with pytest.raises(InputError, match="all errors of force are zero"):
         sigma_factors(sequence_of(labelled(FRAMES[:2], model.parameters)), given)
