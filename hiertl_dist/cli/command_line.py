@@ -9,6 +9,7 @@ from typing import Any
 from ..executors import KINDS
 from .calibrate_command import calibrate_parser
 from .check_command import check_parser
+from .committee_command import committee_parser
 from .completion_command import completion_parser
 from .config_command import config_parser
 from .evaluate_command import evaluate_parser
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     predict_parser(verbs, running)
     calibrate_parser(verbs, running)
     select_parser(verbs, running)
+    committee_parser(verbs, running)
     report_parser(verbs, common)
     check_parser(verbs, common)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .calibrate_command import calibrate
 from .check_command import check
 from .command_line import parser
+from .committee_command import run_committee
 from .completion_command import print_completion
 from .config_command import run_config
 from .evaluate_command import evaluate
@@ -325,6 +326,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": evaluate,
     "predict": predict_frames, "calibrate": calibrate, "select": select, "check": check, "report": report,
+    "committee": lambda given: run_committee(given, executor_of),
     "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store, "probes": probes,
     "config": run_config, "doctor": _doctor, "demo": _demo,
     "completion": lambda given: print_completion(given, parser()),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GROUPS: Final = {
     "prepare": ("inspect", "init", "config", "import", "probes"),
     "fit": ("plan", "assemble", "fit", "summarise", "search", "polish"),
-    "judge": ("evaluate", "predict", "calibrate", "select", "report", "check"),
+    "judge": ("evaluate", "predict", "calibrate", "select", "committee", "report", "check"),
     "use": ("merge", "tabulate"),
     "keep": ("library", "store", "doctor", "completion", "demo"),
 }
@@ -34,6 +34,7 @@ EXAMPLES: Final = {
     "assemble": "input.toml --verify",
     "fit": "input.toml --csv",
     "predict": "results/model.params.txt --frames data.extxyz -o predicted.extxyz",
+    "committee": "input.toml --frames data.extxyz",
     "calibrate": "results/model.params.txt --frames data.extxyz -o calibration.json",
     "select": "results/model.params.txt --frames data.extxyz --count 2 -o chosen.extxyz",
     "summarise": "input.toml",

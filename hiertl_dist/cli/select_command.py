@@ -28,28 +28,25 @@ def select_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     size.add_argument("--count", type=int, metavar="N", help="how many frames at most")
     size.add_argument(
         "--share", type=float, metavar="SHARE",
-        help="as many as have this share (0.9) of what the whole pool would tell, or of its leverages or gaps",
+        help="or as many as tell this share (0.9) of the pool's",
     )  # fmt: skip
     one.add_argument(
         "--by", choices=("d_optimal", "leverage", "coverage"), default="d_optimal",
-        help="what tells most beside the frames before (default); lies farthest outside of the fits; or closes most "
-        "gaps of the data (needs no covariance)",
+        help="tells most (default), lies farthest outside, closes gaps",
     )  # fmt: skip
-    one.add_argument("--fitted", nargs="+", metavar="FILE", help="frames of the fit, which are not chosen")
+    one.add_argument("--fitted", nargs="+", metavar="FILE", help="frames of the fit, never chosen")
     one.add_argument(
         "--pending", nargs="+", metavar="FILE",
-        help="frames chosen before and not fitted yet: not chosen, and what they tell counts as told",
+        help="frames chosen before: what they tell is told",
     )  # fmt: skip
     one.add_argument(
         "--policy", choices=("refuse", "skip_frame", "damp"), default="refuse",
-        help="for pairs inside an inner cutoff (default refuse); skip_frame never chooses such a frame",
+        help="for pairs inside an inner cutoff (default refuse)",
     )  # fmt: skip
-    one.add_argument(
-        "--step", type=float, default=0.1, metavar="Å", help="by coverage: distances nearer than this are one gap"
-    )
-    covariance_options(one, "where the covariance of the model is: these files, folders, libraries")
-    add_output(one, "write the chosen frames, in the order in which they were taken (extended XYZ)")
-    one.add_argument("--keep-labels", action="store_true", help="write the labels of chosen frames, too")
+    one.add_argument("--step", type=float, default=0.1, metavar="Å", help="by coverage: nearer distances are one gap")
+    covariance_options(one, "of the model, in these files, folders, libraries")
+    add_output(one, "write the chosen frames (extended XYZ)")
+    one.add_argument("--keep-labels", action="store_true", help="write their labels, too")
     one.add_argument("--csv", type=Path, metavar="FOLDER", help="write selection.csv into a folder")
     add_overwrite(one)
 

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from ..evaluation.energies import Evaluation
     from ..frames.frame import Frame
+    from ..uncertainty.committee import Opinion
     from ..uncertainty.predictive import Prediction, Spread
 
 UNITS: Final = {"energy_unit": "eV", "length_unit": "Angstrom"}
 """In the comment line of each frame, so that a reader need not guess; forces are in eV/Å, stresses in eV/Å³."""
 
 IN_WORDS: Final = (
-    "reference_… are the frame's labels, predicted_… the model's, sigma_… predicted errors: energies of the whole "
-    "frame in eV, forces in eV/Å, stresses in eV/Å³ with ASE's sign"
+    "reference_… are the frame's labels, predicted_… the model's, sigma_… predicted errors, spread_… that of a "
+    "committee: energies of the whole frame in eV, forces in eV/Å, stresses in eV/Å³ with ASE's sign"
 )
 
 
@@ -69,6 +70,32 @@ def predicted_text(frame: Frame, evaluation: Evaluation, prediction: Prediction 
     FrameText
         Its lines.
     """
+    if prediction is None:
+        return _text(frame, evaluation, None, "", {})
+    return _text(frame, evaluation, prediction.total, "sigma", {"leverage_max": prediction.leverage_max})
+
+
+def spread_text(frame: Frame, opinion: Opinion) -> FrameText:
+    """A frame with its labels, what a committee says of it on average, and how far its members are apart.
+
+    Parameters
+    ----------
+    frame : Frame
+        With the labels that it has.
+    opinion : Opinion
+        Of it.
+
+    Returns
+    -------
+    FrameText
+        Its lines, with ``spread_…`` in the place of ``sigma_…``.
+    """
+    return _text(frame, opinion.mean, opinion.deviation, "spread", {})
+
+
+def _text(
+    frame: Frame, evaluation: Evaluation, spread: Spread | None, name: str, more: dict[str, Any]
+) -> FrameText:  # fmt: skip
     values: dict[str, Any] = {}
     columns: dict[str, NDArray[np.float64]] = {}
     if frame.energy is not None:
@@ -82,16 +109,15 @@ def predicted_text(frame: Frame, evaluation: Evaluation, prediction: Prediction 
     if frame.forces is not None:
         columns["reference_forces"] = frame.forces / EV
     columns["predicted_forces"] = evaluation.forces / EV
-    lacking = () if prediction is None else _add_sigmas(frame, prediction.total, values, columns)
-    if prediction is not None:
-        values["leverage_max"] = prediction.leverage_max
+    lacking = () if spread is None else _add_spread(frame, spread, name, values, columns)
+    values |= more
     values["out_of_range"] = bool(evaluation.out_of_range)
     text = "".join(frame_lines(frame, values | UNITS, columns)).encode()
     return FrameText(text, not frame.periodic, partial, lacking)
 
 
-def _add_sigmas(
-    frame: Frame, total: Spread, values: dict[str, Any], columns: dict[str, NDArray[np.float64]]
+def _add_spread(
+    frame: Frame, total: Spread, name: str, values: dict[str, Any], columns: dict[str, NDArray[np.float64]]
 ) -> tuple[str, ...]:
     """Add what is known, and say of which kinds nothing is, or not of all atoms."""
     known = {
@@ -99,11 +125,11 @@ def _add_sigmas(
         "stress": not frame.periodic or np.isfinite(total.stress).all(),
     }  # fmt: skip
     if known["energy"]:
-        values["sigma_energy"] = total.energy / EV
+        values[f"{name}_energy"] = total.energy / EV
     if known["stress"] and frame.periodic:
-        values["sigma_stress"] = stress_values(total.stress, sigma=True)
+        values[f"{name}_stress"] = stress_values(total.stress, sigma=True)
     if np.isfinite(total.forces).any():  # of atoms without one it is nan
-        columns["sigma_forces"] = total.forces / EV
+        columns[f"{name}_forces"] = total.forces / EV
     return tuple(kind for kind, is_known in known.items() if not is_known)
 
 
