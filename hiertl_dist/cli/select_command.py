@@ -32,7 +32,7 @@ def select_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     one.add_argument(
         "--by", choices=("d_optimal", "leverage", "coverage"), default="d_optimal",
-        help="tells most (default), lies farthest outside, closes gaps",
+        help="tells most (default), farthest out, closes gaps",
     )  # fmt: skip
     one.add_argument("--fitted", nargs="+", metavar="FILE", help="frames of the fit, never chosen")
     one.add_argument(
@@ -43,7 +43,7 @@ def select_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
         "--policy", choices=("refuse", "skip_frame", "damp"), default="refuse",
         help="for pairs inside an inner cutoff (default refuse)",
     )  # fmt: skip
-    one.add_argument("--step", type=float, default=0.1, metavar="Å", help="by coverage: nearer distances are one gap")
+    one.add_argument("--step", type=float, default=0.1, metavar="Å", help="by coverage: nearer ones are one gap")
     covariance_options(one, "of the model, in these files, folders, libraries")
     add_output(one, "write the chosen frames (extended XYZ)")
     one.add_argument("--keep-labels", action="store_true", help="write their labels, too")
