@@ -19,6 +19,7 @@ from .import_command import import_parser
 from .library_command import library_parser
 from .look_commands import add_overwrite, look_parsers
 from .merging import add_model_options
+from .path_command import path_parser
 from .polish_command import polish_parser
 from .predict_command import predict_parser
 from .probes_command import probes_parser
@@ -93,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     calibrate_parser(verbs, running)
     select_parser(verbs, running)
     committee_parser(verbs, running)
+    path_parser(verbs, running)
     report_parser(verbs, common)
     check_parser(verbs, common)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")

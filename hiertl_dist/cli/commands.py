@@ -27,6 +27,7 @@ from .import_command import import_data
 from .library_command import run_library
 from .look_commands import look
 from .merging import models_of, renamed, require_pairs
+from .path_command import run_path
 from .polish_command import polish
 from .predict_command import predict_frames
 from .probes_command import probes
@@ -326,7 +327,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": evaluate,
     "predict": predict_frames, "calibrate": calibrate, "select": select, "check": check, "report": report,
-    "committee": lambda given: run_committee(given, executor_of),
+    "committee": lambda given: run_committee(given, executor_of), "path": lambda given: run_path(given, executor_of),
     "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store, "probes": probes,
     "config": run_config, "doctor": _doctor, "demo": _demo,
     "completion": lambda given: print_completion(given, parser()),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GROUPS: Final = {
     "prepare": ("inspect", "init", "config", "import", "probes"),
-    "fit": ("plan", "assemble", "fit", "summarise", "search", "polish"),
+    "fit": ("plan", "assemble", "fit", "summarise", "search", "path", "polish"),
     "judge": ("evaluate", "predict", "calibrate", "select", "committee", "report", "check"),
     "use": ("merge", "tabulate"),
     "keep": ("library", "store", "doctor", "completion", "demo"),
@@ -34,6 +34,7 @@ EXAMPLES: Final = {
     "assemble": "input.toml --verify",
     "fit": "input.toml --csv",
     "predict": "results/model.params.txt --frames data.extxyz -o predicted.extxyz",
+    "path": "input.toml --strengths 1e-3 10 --points 5",
     "committee": "input.toml --frames data.extxyz",
     "calibrate": "results/model.params.txt --frames data.extxyz -o calibration.json",
     "select": "results/model.params.txt --frames data.extxyz --count 2 -o chosen.extxyz",

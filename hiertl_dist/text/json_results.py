@@ -259,6 +259,15 @@ RESULTS: Final[Mapping[str, Mapping[str, Result]]] = {
         "files": _FILES,
         "notes": _NOTES,
     },
+    "path": {
+        "kind": Result("text", "ridge or lasso"),
+        "blocks": Result("texts", "that were fitted"),
+        "columns": Result("integer", "coefficients"),
+        "points": Result("tables", "each strength: terms, degrees of freedom, errors by kind, criteria"),
+        "best": Result("table", "number of the point with the least of each criterion, from 0"),
+        "files": _FILES,
+        "notes": _NOTES,
+    },
     "report": {
         "files": _FILES,
         "warnings": Result("texts", "warnings of the run"),
