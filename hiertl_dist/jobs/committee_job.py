@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..evaluation.energies import Model
 from ..evaluation.frame_rows import check_elements
 from ..files.paths import move_to_earlier
+from ..fitting.mean_model import QUANTITIES
 from ..frames.frame_sequence import sequence_of
 from ..model.parameters import merge_parameters
 from ..text.display import Shown, number_text, table_text
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..executors.base import Executor
-    from ..fitting.mean_model import Kind
     from ..frames.frame import Frame
     from ..uncertainty.committee import Committee, CommitteeKind, Opinion
     from .input_file import Input
@@ -84,7 +84,7 @@ class CommitteeReport(Shown):
             f"committee by {self.members.kind}: {count_text(count, 'member')}, blocks {', '.join(self.blocks)} free"
         ]
         if self.frames:
-            named = [(kind, *unit_of(cast("Kind", kind), units)) for kind in ("force", "energy", "stress")]
+            named = [(kind, *unit_of(kind, units)) for kind in QUANTITIES]
             widest = sorted(self.frames, key=lambda f: -f["spread"]["force"])[:MOST]
             rows = [[f["origin"], *(number_text(f["spread"][k] * x) for k, _, x in named)] for f in widest]
             lines.append(f"largest spread of forces ({len(rows)} of {count_text(len(self.frames), 'frame')})")

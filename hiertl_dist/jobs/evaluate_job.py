@@ -186,8 +186,10 @@ def evaluate_job(
         raise InputError(
             "-o: nothing is predicted of atoms that --ignore-other-elements leaves out; leave such frames out"
         )
-    how = {"ignore_other_elements": ignore, "points": points or plot is not None, "missing": missing}
-    found = partial(evaluate_frames, models, sequence, executor, **how)
+    found = partial(
+        evaluate_frames, models, sequence, executor, ignore_other_elements=ignore,
+        points=points or plot is not None, missing=missing,
+    )  # fmt: skip
     evaluated, sigmas, notes = _found(found, sequence, posterior, executor, output)
     covered = [c for own in evaluated.coverage for c in own]
     whole = [m.parameters for m in models]

@@ -11,6 +11,7 @@ from ..evaluation.compiling import compile_kernels
 from ..evaluation.energies import read_parts
 from ..fitting.block_order import blocks_in
 from ..fitting.view_choice import view
+from ..fitting.weights import EVIDENCE
 from ..frames.element_set import ElementSet
 from ..model_selection.search_pass import summarise_for, summary_place
 from ..model_selection.search_plan import plan_search
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..executors.base import Executor
+    from ..fitting.reduction import Summaries
     from ..fitting.settings import FitSettings
     from ..fitting.views import View
-    from ..model.parameters import Penalty
+    from ..model.parameters import Parameters, Penalty
     from .input_file import Input
 
 
@@ -49,6 +51,7 @@ class InputView:
     wall: Penalty | None
 
 
+# long: its parameters are documented
 def view_of_input(
     job: Input, blocks: Sequence[str] | None, path: Path | None, executor: Executor, *, fresh: bool,
     tell: Callable[[str], None],
@@ -111,16 +114,24 @@ def view_of_input(
             "input; leave probes out of [fit] prior"
         )
     own = None if path is None else read_parts(path)
-    kept = () if own is None else tuple(own.restricted({b}) for b in others if b in blocks_in(own))
-    lacking = [b for b in others if own is not None and b not in blocks_in(own)]
-    if lacking:
+    there = set() if own is None else blocks_in(own)
+    if lacking := [b for b in others if b not in there]:
         tell(f"note: blocks {listed(lacking)} are neither fitted here nor in {path}: they are absent")
-    has = {} if own is None else {t.name: t.order for t in own.basis.types if t.block in free and t.body > 1}
-    whole = set() if own is None else blocks_in(own)
-    out = [t.name for t in summaries.basis.types if t.body > 1 and t.block in whole & set(free) and t.name not in has]
-    chosen = view(
+    kept = () if own is None else tuple(own.restricted({b}) for b in others if b in there)
+    return InputView(_view(summaries, free, kept, own, settings), settings, plan.wall)
+
+
+def _view(
+    summaries: Summaries, free: Sequence[str], kept: Sequence[Parameters], own: Parameters | None,
+    settings: FitSettings,
+) -> View:  # fmt: skip
+    """The view of free blocks, with the orders and types that a model has of them."""
+    there = set() if own is None else blocks_in(own) & set(free)
+    has = {} if own is None else {t.name: t.order for t in own.basis.types if t.block in there and t.body > 1}
+    out = [t.name for t in summaries.basis.types if t.body > 1 and t.block in there and t.name not in has]
+    by_evidence = settings.weights == EVIDENCE
+    return view(
         summaries, blocks=free, frozen=kept, orders=has or None, exclude=out, weights=settings.weights,
-        regulariser=regulariser_from_dict(dict(settings.regulariser)) if settings.weights == "evidence" else None,
+        regulariser=regulariser_from_dict(dict(settings.regulariser)) if by_evidence else None,
         objective=settings.objective, missing_energies=settings.missing_energies, prior=settings.prior,
     )  # fmt: skip
-    return InputView(chosen, settings, plan.wall)

@@ -171,9 +171,10 @@ class SigmaFactors(Shown):
             found = content.get("hiertl_dist_calibration")
             raise ParameterFileError(f"{path}: expected a calibration of format {FORMAT}, found {found}")
         try:
+            tables: dict[str, dict[str, Any]] = content["kinds"]
             kinds = {
-                kind: KindFactor(**{k: float("nan") if v is None else v for k, v in table.items()})
-                for kind, table in content["kinds"].items()
+                kind: KindFactor(**(table | {k: float("nan") for k, v in table.items() if v is None}))
+                for kind, table in tables.items()
             }
             digest, model = str(content["of"]), str(content["model"])
             good = all(0.0 < float(k.factor) < np.inf for k in kinds.values())
