@@ -183,7 +183,7 @@ def _basis() -> Any:
     return Basis.from_dict({**FEW, "pairs": pairs})
 
 
-def _frames_file(folder: Path) -> Path:
+def frames_file(folder: Path) -> Path:
     rng, lines = np.random.default_rng(1), []
     sites = 1.8 * np.argwhere(np.ones((2, 2, 2)))
     for elements in ("C", "C", "N", "N", "CN", "CN"):
@@ -200,7 +200,7 @@ def _fitted(folder: Path, **more: Any) -> Any:
     from hiertl_dist import FitSettings, HierarchyOptions, fit_hierarchy, read_frames
 
     options = HierarchyOptions(FitSettings(regulariser={"kind": "ridge", "alpha": 1e-3}), **more)
-    return fit_hierarchy(read_frames(_frames_file(folder), group_key="config"), _basis(), options=options)
+    return fit_hierarchy(read_frames(frames_file(folder), group_key="config"), _basis(), options=options)
 
 
 def _write_solution(folder: Path) -> None:
@@ -229,7 +229,7 @@ def _read_solutions(folder: Path) -> Any:
 def _write_data_set(folder: Path) -> None:
     from hiertl_dist import Dataset
 
-    Dataset.create(folder / "data", _frames_file(folder), group_key="config")
+    Dataset.create(folder / "data", frames_file(folder), group_key="config")
 
 
 def _read_data_set(folder: Path) -> Any:
@@ -255,7 +255,7 @@ def _read_design_store(folder: Path) -> Any:
 def _write_summaries(folder: Path) -> None:
     from hiertl_dist import read_frames, summarise
 
-    frames = read_frames(_frames_file(folder), group_key="config")
+    frames = read_frames(frames_file(folder), group_key="config")
     summarise(frames, _basis(), folds=2, summaries=folder / "summaries")
 
 
@@ -272,7 +272,7 @@ def _write_library(folder: Path) -> None:
     pairs = "\n".join(f"{p} = {{ rmin = 0.8, rmax = 4.0, lambda = 1.3 }}" for p in ("CC", "CN", "NN"))
     job.write_text(
         f'[basis]\nelements = ["C", "N"]\norders = [3, 2, 0]\n[basis.pairs]\n{pairs}\n[[data]]\n'
-        f'path = "{_frames_file(folder)}"\ngroup_key = "config"\n'
+        f'path = "{frames_file(folder)}"\ngroup_key = "config"\n'
         '[fit]\nregulariser = { kind = "ridge", alpha = 1e-3 }\n'
         f'[library]\npath = "{folder / "library"}"\ntheory = "none"\nenergy_reference = "none"\n'
         f'[output]\nfolder = "{folder.parent / (folder.name + "-results")}"\n'

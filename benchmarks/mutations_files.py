@@ -1,12 +1,12 @@
 """Damaged files that others wrote, or this package earlier: each is read, or refused by an error of the package.
 
 ``python benchmarks/mutations_files.py [number] [seed] [kind ...]`` does for packed frames, for what ASE reads and for
-what this package writes (solutions, libraries, data sets, design stores, summaries, results of searches) what
-``mutations_models.py`` does for text, with the same kinds of damage and three for binary files. The readers run in a
-process of their own, which may take ``GIGABYTES`` more memory than it had: one that dies or says nothing for
-``SECONDS`` is a fault as a foreign exception is, and another process goes on with the next input. A warning of numpy
-counts as one, too; and so does what is read in silence of damaged files that carry checksums, where it is something
-else than was there.
+what this package writes (solutions, covariances, libraries, data sets, design stores, summaries, checkpoints, results
+and tables that ``report`` reads) what ``mutations_models.py`` does for text, with the same kinds of damage and three
+for binary files. The readers run in a process of their own, which may take ``GIGABYTES`` more memory than it had: one
+that dies or says nothing for ``SECONDS`` is a fault as a foreign exception is, and another process goes on with the
+next input. A warning of numpy counts as one, too; and so does what is read in silence of damaged files that carry
+checksums, where it is something else than was there.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from damaged_files import KINDS, Kind
+from damaged_files import KINDS as FILES
+from damaged_files import Kind
+from damaged_results import RESULTS
 from mutations_models import Found
 
 from hiertl_dist.errors import HiertlError, HiertlWarning
 
+KINDS: Final = (*FILES, *RESULTS)
 SECONDS: Final = 30.0
 GIGABYTES: Final = 2.0
 

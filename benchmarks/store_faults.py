@@ -1,10 +1,11 @@
 """Single faults in files on disk: each is refused and named, mended by computing again, or changes no bit of a result.
 
 A bit is flipped, a file is cut, deleted, or swapped with another whole one of its kind (of the same store, of a store
-of other frames, or of one of another basis; files of results with others of the same folder, for one of the same name
-from another run tells nothing of itself), in copies of a design store, a summary store, a data set and files of
-results. Then what was made with it is made again: a fit from the store, a fit from the summaries, all frames, the
-coefficients. What is refused is mended by ``store repair`` (results: by copying back), and made once more.
+of other frames, or of one of another basis; files of results with others of the same folder, or with one of the same
+name from another run), in copies of a design store, a summary store, a data set and files of results. Then what was
+made with it is made again: a fit from the store, a fit from the summaries, all frames, the coefficients and what they
+leave open. What is refused is mended by ``store repair`` (results: by copying back), and made once more. A file of
+results that is whole, and another one than the run wrote, is read, and told of: its checksum in the folder says so.
 
 ``python benchmarks/store_faults.py [--toy] [--out FOLDER]``. It ends with 1 where a fault was silent, an exception was
 foreign, a message named no file, or a file that was whole is gone.
@@ -42,8 +43,11 @@ from hiertl_dist.dataset import importing, streaming
 from hiertl_dist.design_matrix import planning
 from hiertl_dist.errors import HiertlError, HiertlWarning
 from hiertl_dist.executors import TaskFailed
+from hiertl_dist.files.checksums import RESULTS_SUMS, note_checksums
 from hiertl_dist.jobs.stores import stores_at
 from hiertl_dist.model.solution import Solution
+from hiertl_dist.uncertainty.block_posterior import BlockPosterior
+from hiertl_dist.uncertainty.whole_model import fit_posterior
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +57,10 @@ if TYPE_CHECKING:
 
 NUMBER: Final = 500
 TOY: Final = 24
+OTHER: Final = "it is not the file that the run wrote"
+TELLING: Final = ("damage", OTHER)
+"""What a warning says that tells of a fault."""
+
 COUNTS: Final = {"C": 6, "N": 6, "CN": 6}
 FAULTS: Final = ("bit flip", "truncation", "deletion", "swap")
 KINDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -69,10 +77,11 @@ KINDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "dataset.json": ("data", ("dataset.json",)), "its copy   ": ("data", ("dataset.json.copy",)),
     "zarr.json of a data set": ("data", ("zarr.json", "*/zarr.json", "*/*/zarr.json")),
     "solutions": ("results", ("*.solution.npz",)), "parameter files": ("results", ("*.params.txt",)),
+    "covariances": ("results", ("*.covariance.npz",)), "results.sha256": ("results", (RESULTS_SUMS,)),
 }  # fmt: skip
 """What stands in the table: the folder, and patterns of its files."""
 
-OUTCOMES: Final = ("refused, mended", "refused", "computed again", "harmless, told", "harmless")
+OUTCOMES: Final = ("refused, mended", "refused", "another run's, told", "computed again", "harmless, told", "harmless")
 WRONG: Final = ("silent", "foreign", "not named", "lost")
 
 
@@ -103,7 +112,9 @@ class World:
         for block, own in fit.fits.items():
             own.solution.save(self.folder / "results" / f"{block}.solution.npz")
             Model(own.solution.parameters).write(self.folder / "results" / f"{block}.params.txt")
+            fit_posterior(own).save(self.folder / "results" / f"{block}.covariance.npz")
         fit.model.write(self.folder / "results" / "model.params.txt")
+        note_checksums(self.folder / "results", sorted((self.folder / "results").iterdir()))
 
     def import_frames(self, place: Path) -> Dataset:
         """The data set."""
@@ -141,9 +152,12 @@ class World:
             yield frame.digest.encode() + frame.origin.encode() + frame.group.encode()
 
     def _results(self, place: Path) -> Iterator[bytes]:
-        names = sorted(p.name for p in (self.folder / "results").iterdir())
+        names = sorted(p.name for p in (self.folder / "results").iterdir() if p.name != RESULTS_SUMS)
         for name in names:
-            if name.endswith(".npz"):
+            if name.endswith(".covariance.npz"):
+                posterior = BlockPosterior.load(place / name)
+                yield b"".join(key.encode() + array.tobytes() for key, array in sorted(posterior.arrays().items()))
+            elif name.endswith(".npz"):
                 solution = Solution.load(place / name)
                 yield solution.parameters.coefficients.tobytes() + repr(solution.as_dict()).encode()
             else:
@@ -212,7 +226,7 @@ def _inject(fault: Fault, place: Path, others: list[Path], rng: np.random.Genera
         path.write_bytes(changed)
     else:
         candidates = [p for p in files if p != path]
-        candidates += [p for other in others if name != "results" for p in files_of(other / name, patterns)]
+        candidates += [p for other in others for p in files_of(other / name, patterns)]
         candidates = [p for p in candidates if p.read_bytes() != whole and p.suffix == path.suffix]
         if not candidates:
             return None
@@ -260,10 +274,13 @@ def _outcome(name: str, place: Path, world: World, truth: str, damaged: list[Pat
         return "foreign", repr(error)
     if not refused:
         warned = "\n".join(
-            str(w.message) for w in caught if issubclass(w.category, HiertlWarning) and "damage" in str(w.message)
+            str(w.message)
+            for w in caught
+            if issubclass(w.category, HiertlWarning) and any(word in str(w.message) for word in TELLING)
         )
         if made != truth:
-            return "silent", told + warned
+            others = name == "results" and OTHER in warned and _is_named(warned, damaged)
+            return ("another run's, told" if others else "silent"), told + warned
         gone = {p for p in before if not p.exists()} - set(damaged)
         if gone:
             return "lost", f"{sorted(gone)[:3]}"

@@ -90,7 +90,7 @@ def alloys(options: Options, runner: Executor) -> dict[str, Any]:
         tell(f"  {name} is missing")
         own = read_groups(folder, [f"{name}_SS", f"{name}_Test"])
         cross = Cross(system, name)
-        for draw in range(options.sized(3, 1)):
+        for draw in range(options.sized(6, 1)):
             order = np.random.default_rng([7, draw]).permutation(len(own[f"{name}_SS"]))
             frames = [own[f"{name}_SS"][i] for i in order]
             predicted = Predicted.of(cross, [*frames[:HELD_OUT], *own[f"{name}_Test"]][:: options.sized(1, 10)])

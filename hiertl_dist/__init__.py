@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from .active_learning.cycling import run_cycles
+    from .active_learning.report import CycleRow, CyclesReport
     from .algebra.errors import ConvergenceError, UnsafeGram
     from .calculator import AtomsError as AtomsError
     from .calculator import Calculator as Calculator
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from .io.atoms import frames_from_ase
     from .io.fm_setup import read_fm_setup
     from .io.trajectories import iter_frames, read_frames
+    from .jobs.cycle_settings import CycleSettings
     from .jobs.input_file import Input
     from .lammps_tables.tabulating import LammpsTables, tabulate
     from .library.adding import add_file as add_to_library
@@ -124,7 +127,7 @@ __all__ = [
     "BlockPosterior", "Calculator",
     "CheckRow",
     "CheckSettings", "ClusterFailed", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation",
-    "Cutoff", "DaskOptions", "Dataset",
+    "Cutoff", "CycleRow", "CycleSettings", "CyclesReport", "DaskOptions", "Dataset",
     "DesignRows", "DesignStore", "DiskFullError", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame",
     "FrameError",
     "HeldOut", "HierarchyFit", "HierarchyOptions", "HierarchyPosterior", "HiertlError", "HiertlWarning",
@@ -146,11 +149,13 @@ __all__ = [
     "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
     "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
     "predict", "read_fm_setup", "read_frames", "read_posterior", "reassigned_frames", "reduce_probes", "reduce_rows",
-    "search", "select", "select_for_coverage", "solve", "stopping_on_signals", "submit", "suggest_input", "summarise",
-    "summarise_labels", "survey", "tabulate", "types_without_coefficients", "use_stores", "view",
+    "run_cycles", "search", "select", "select_for_coverage", "solve", "stopping_on_signals", "submit", "suggest_input",
+    "summarise", "summarise_labels", "survey", "tabulate", "types_without_coefficients", "use_stores", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
+    "active_learning.cycling": "run_cycles",
+    "active_learning.report": "CycleRow CyclesReport",
     "algebra.errors": "ConvergenceError UnsafeGram",
     "calculator": "AtomsError Calculator",
     "dataset.dataset": "Dataset",
@@ -192,6 +197,7 @@ _PLACES: Final = {
     "io.atoms": "frames_from_ase",
     "io.fm_setup": "read_fm_setup",
     "io.trajectories": "iter_frames read_frames",
+    "jobs.cycle_settings": "CycleSettings",
     "jobs.input_file": "Input",
     "lammps_tables.tabulating": "LammpsTables tabulate",
     "library.adding": "add_file=add_to_library",

@@ -309,7 +309,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         if outside and self.parameters["extrapolation"] == "refuse":
             raise AtomsError(f"{origin}: {outside[0]} ({len(outside)} such pairs of elements; extrapolation 'refuse')")
         for pair in outside:
-            key = (pair.pair, "shorter" if pair.distance < pair.fitted[0] else "longer")
+            key = (pair.pair, pair.side)
             self.extrapolated[key] = self.extrapolated.get(key, 0) + 1
             if self.extrapolated[key] == 1 and self.parameters["extrapolation"] == "warn":
                 message = f"{origin}: {pair}; said once, Calculator.extrapolated goes on counting"

@@ -26,7 +26,7 @@ PACKAGE = ROOT / "hiertl_dist"
 FOLDERS = (
     "errors", "units", "text", "files", "compiled", "algebra", "executors", "frames", "model", "io", "dataset",
     "evaluation", "lammps_tables", "probes", "design_matrix", "fitting", "model_selection", "uncertainty", "library",
-    "jobs", "pages", "suggestion", "calculator", "stability", "cli",
+    "jobs", "pages", "suggestion", "calculator", "stability", "active_learning", "cli",
 )  # fmt: skip
 """What the package consists of, from the ground up; a module imports from its own folder and from those before it. The
 package's face, ``__init__``, hands on what all of them have."""

@@ -15,7 +15,7 @@ SECTIONS: Final = {
     "models": ("model", "evaluation", "calculator"),
     "fits": ("design_matrix", "fitting", "jobs"),
     "choosing": ("model_selection",),
-    "uncertainty": ("uncertainty",),
+    "uncertainty": ("uncertainty", "active_learning"),
     "transfer": ("probes", "library", "stability"),
     "execution": ("executors", "files"),
     "errors": ("errors", "algebra"),

@@ -40,6 +40,13 @@ class Kept(Generic[Key, Value]):
             self._bytes -= self._size(self._values.popitem(last=False)[1])
         return made
 
+    def get(self, key: Key) -> Value | None:
+        """The value of a key, if it is kept."""
+        if key not in self._values:
+            return None
+        self._values.move_to_end(key)
+        return self._values[key]
+
     def values(self) -> list[Value]:
         """What is kept, that which was asked for last at the end."""
         return list(self._values.values())

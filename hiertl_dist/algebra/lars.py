@@ -7,7 +7,6 @@ IMA J. Numer. Anal. 20, 389 (2000).
 
 from __future__ import annotations
 
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from scipy.linalg import qr_delete
 
 from hiertl_dist.algebra.factor import refine
 from hiertl_dist.algebra.lapack import Matrix, Vector, column_norms, qr_triangle, solve_triangular
+from hiertl_dist.text.heard_warnings import hearing_warnings
 
 #: Knots are looked at in portions of this many: what is beside the coefficients then stays small.
 PORTION = 256
@@ -99,10 +99,8 @@ def library_knots(X: Matrix, z: Vector, mu_min: float) -> Knots:
     enlarged = 1.0 / column_norms(X).min()
     # alpha, which is μ / p there, is ALPHA_MIN at mu_min
     target = ALPHA_MIN * p / (mu_min * enlarged)
-    with warnings.catch_warnings():
-        # whether they matter is found out from the knots
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)
+    # whether they matter is found out from the knots
+    with hearing_warnings(ConvergenceWarning, RuntimeWarning):
         alphas, _, y = lars_path(
             X * enlarged, z * target, Gram=None, alpha_min=ALPHA_MIN, method="lasso", copy_X=False,
             max_iter=STEPS_PER_COLUMN * n + 100,

@@ -46,6 +46,10 @@ def check_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     one.add_argument("--drift", type=float, metavar="MEV", help="meV/atom/ps that the energy may drift (default 1)")
     one.add_argument("--heat", type=float, metavar="EV", help="eV/atom that a run may give off (default 0.1)")
     one.add_argument(
+        "--outside", type=float, metavar="SHARE",
+        help="share of a run's steps that may have pairs outside the fitted range; more is warned of (default 0.01)",
+    )  # fmt: skip
+    one.add_argument(
         "--contact", type=float, metavar="Å",
         help="no pair may come closer (default: nine tenths of the closest fitted contact of each pair)",
     )  # fmt: skip
@@ -66,6 +70,13 @@ def covariance_options(one: argparse.ArgumentParser, purpose: str) -> None:
         default=[],
         metavar="BLOCK",
         help="with --covariance: blocks that may count as known without doubt, such as published ones",
+    )
+
+
+def add_no_covariance(one: argparse.ArgumentParser) -> None:
+    """The option of all commands that fit."""
+    one.add_argument(
+        "--no-covariance", action="store_true", help="write no files of what the fits leave open, for predicted errors"
     )
 
 

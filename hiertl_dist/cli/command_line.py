@@ -8,10 +8,11 @@ from typing import Any
 
 from ..executors import KINDS
 from .calibrate_command import calibrate_parser
-from .check_command import check_parser
+from .check_command import add_no_covariance, check_parser
 from .committee_command import committee_parser
 from .completion_command import completion_parser
 from .config_command import config_parser
+from .cycle_command import cycle_parser
 from .evaluate_command import evaluate_parser
 from .executor_options import add_executor_options, add_scheduler_options
 from .help_pages import CommandParser
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     reducing = argparse.ArgumentParser(add_help=False)
     kept = reducing.add_mutually_exclusive_group()
     kept.add_argument(
-        "--checkpoint", type=Path, metavar="FOLDER",
+        "--checkpoint", metavar="FOLDER",
         help="where a long pass over rows leaves what it goes on from when it is cut (default: in the output folder)",
     )  # fmt: skip
     kept.add_argument("--no-checkpoint", action="store_true", help="leave nothing: what is cut begins anew")
@@ -73,9 +74,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", type=Path, help="folder of the results")
     one.add_argument("--plot", action="store_true", help="write parity.png and .pdf (needs matplotlib)")
     one.add_argument("--csv", action="store_true", help="write the tables of the report as CSV files, too")
-    one.add_argument(
-        "--no-covariance", action="store_true", help="write no files of what the fits leave open, for predicted errors"
-    )
+    add_no_covariance(one)
     verbs.add_parser(
         "summarise", aliases=["summarize"], parents=[renewing, reducing],
         help="reduce the rows once, for any number of searches",
@@ -84,11 +83,13 @@ def parser() -> argparse.ArgumentParser:
         "search", parents=[renewing, reducing], help="choose weights, regulariser, orders by cross-validation"
     )
     one.add_argument("-o", "--output", type=Path, help="folder of the results")
+    add_no_covariance(one)
     one.add_argument("--rule", choices=("best", "one_se"), help="how to choose (default: the input file's)")
     one.add_argument(
         "--plot", action=argparse.BooleanOptionalAction, help="write search.png (default: if matplotlib is there)"
     )
     polish_parser(verbs, running)
+    cycle_parser(verbs, running)
     evaluate_parser(verbs, running)
     predict_parser(verbs, running)
     calibrate_parser(verbs, running)

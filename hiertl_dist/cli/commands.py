@@ -1,8 +1,8 @@
 """The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
 Exit codes: 0 done; 1 a task or a worker failed, ``store check`` found damage, or an unforeseen error; 2 the command
-line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 75
-stopped by SIGTERM or SIGUSR1, to be given again as it is; 130 interrupted.
+line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 5
+``cycle`` waits for labels; 75 stopped by SIGTERM or SIGUSR1, to be given again as it is; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .command_line import parser
 from .committee_command import run_committee
 from .completion_command import print_completion
 from .config_command import run_config
+from .cycle_command import run_cycle
 from .evaluate_command import evaluate
 from .executor_options import dask_options, executor_of
 from .import_command import import_data
@@ -36,7 +37,7 @@ from .select_command import select
 from .store_command import run_store
 from .store_options import chosen_store_use
 from .tabulate_command import tabulate_model
-from .telling import stopped, tell_notes, teller, trace_of
+from .telling import showing_all, stopped, tell_notes, teller, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -137,6 +138,7 @@ def _job(arguments: argparse.Namespace) -> Input:
     from dataclasses import replace
 
     from ..errors import InputError
+    from ..files.paths import named_place
     from ..frames.element_set import ElementSet
     from ..jobs.input_file import Input
 
@@ -153,6 +155,7 @@ def _job(arguments: argparse.Namespace) -> Input:
             raise InputError(f"--partial: expected BLOCK:LOWER such as CN:C, found {item!r}")
         block = ElementSet.parse(block)
         partial[block] = (*partial.get(block, ()), ElementSet.parse(lower))
+    given = getattr(arguments, "checkpoint", None)
     return replace(
         job, partial=partial, frozen=(*job.frozen, *arguments.frozen),
         only=tuple(arguments.blocks) if arguments.blocks else job.only,
@@ -161,7 +164,7 @@ def _job(arguments: argparse.Namespace) -> Input:
         covariance=job.covariance and not getattr(arguments, "no_covariance", False),
         store_use=chosen_store_use(arguments, job.store_use),
         checkpoint=not getattr(arguments, "no_checkpoint", False)
-        and (getattr(arguments, "checkpoint", None) or job.checkpoint),
+        and (job.checkpoint if given is None else named_place(given, "--checkpoint")),
     )  # fmt: skip
 
 
@@ -216,12 +219,16 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 def _run_fit(arguments: argparse.Namespace, job: Input, runner: Executor, **how: Any) -> None:
     from ..jobs.fit_job import fit_job
-    from ..jobs.fit_report import fit_dict, fit_text
+    from ..jobs.fit_report import fit_dict
+    from ..jobs.short_text import Screen, short_text
+    from ..model.blocks import blocks_of
 
-    tell, lines = teller(arguments, job, runner)
+    screen = Screen(len(blocks_of(job.basis)))
+    tell, lines = teller(arguments, job, runner, screen)
     _ready_rows(arguments, job, runner, tell)
-    result = fit_job(job, runner, tell=tell, **how)
-    text = "\n" + fit_text(result, job) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
+    with showing_all(screen, arguments, runner):
+        result = fit_job(job, runner, tell=tell, **how)
+    text = "\n" + short_text(result, job, screen) + "\n\nwritten:\n" + "\n".join(f"  {f}" for f in result.files)
     _print(arguments, runner, fit_dict(result) | {"notes": lines}, text)
 
 
@@ -324,7 +331,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
-    "polish": lambda given: polish(given, executor_of), "assemble": _assemble, "fit": _fit,
+    "cycle": lambda given: run_cycle(given, executor_of), "polish": lambda given: polish(given, executor_of),
+    "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": evaluate,
     "predict": predict_frames, "calibrate": calibrate, "select": select, "check": check, "report": report,
     "committee": lambda given: run_committee(given, executor_of), "path": lambda given: run_path(given, executor_of),

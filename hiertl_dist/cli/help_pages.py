@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GROUPS: Final = {
     "prepare": ("inspect", "init", "config", "import", "probes"),
-    "fit": ("plan", "assemble", "fit", "summarise", "search", "path", "polish"),
+    "fit": ("plan", "assemble", "fit", "summarise", "search", "path", "polish", "cycle"),
     "judge": ("evaluate", "predict", "calibrate", "select", "committee", "report", "check"),
     "use": ("merge", "tabulate"),
     "keep": ("library", "store", "doctor", "completion", "demo"),
@@ -41,6 +41,7 @@ EXAMPLES: Final = {
     "summarise": "input.toml",
     "search": "input.toml --rule one_se --no-plot",
     "polish": "input.toml --blocks CN --hold 100",
+    "cycle": "input.toml --cycles 1",
     "evaluate": "results/model.params.txt --frames data.extxyz",
     "report": "results",
     "check": "results/model.params.txt --picoseconds 0.1",

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .look_commands import add_overwrite
-from .merging import add_model_options, pairs_of
-
-if TYPE_CHECKING:
-    from ..library.labels import Label
+from .merging import add_model_options, label_of, pairs_of
 
 DOUBTFUL = 4
 """Exit code where something is wrong with a library."""
@@ -72,27 +68,14 @@ def _print(arguments: argparse.Namespace, content: Any, text: str) -> None:
     print(json_text(content) if arguments.json else text, flush=True)
 
 
-def _label(text: str, option: str) -> Label:
-    """A statement as it is on a command line, where a table is written as in an input file."""
-    from ..errors import InputError
-
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        table: dict[str, Any] = tomllib.loads(f"label = {text}")["label"]
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{option}: expected a table as in TOML, found {text!r}: {error}") from error
-    return table
-
-
 def _add(arguments: argparse.Namespace) -> int:
     from ..library.adding import add_file, mismatch_notes
 
     added = []
     for file in arguments.files:  # each that can be read is added, whatever comes after it
         done = add_file(
-            arguments.library, file, theory=_label(arguments.theory, "--theory"),
-            energy_reference=_label(arguments.energy_reference, "--energy-reference"),
+            arguments.library, file, theory=label_of(arguments.theory, "--theory"),
+            energy_reference=label_of(arguments.energy_reference, "--energy-reference"),
             upon=dict(pairs_of(arguments.upon, "=", "--upon", bare=True)), data=arguments.data, use=arguments.use,
         )  # fmt: skip
         added += done

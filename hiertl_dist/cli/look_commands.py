@@ -42,6 +42,14 @@ def look_parsers(verbs: Any, common: argparse.ArgumentParser) -> None:
         one.add_argument("data", nargs="+", help="trajectories (extended XYZ, .xyzf, by ASE; patterns), or a data set")
         one.add_argument("--units", choices=("kcal", "eV"), default="eV", help="of what is printed (default eV)")
     one.add_argument("-o", "--output", type=Path, default=Path("input.toml"), help="default: input.toml")
+    one.add_argument(
+        "--library", type=Path, metavar="FOLDER",
+        help="for blocks beside those of this library: its cutoffs, orders, wall; and the [library] table",
+    )  # fmt: skip
+    one.add_argument("--theory", help="with --library: level of theory of these data (default: as the library's)")
+    one.add_argument(
+        "--energy-reference", help="with --library: what the zero of their energies is (default: the same)"
+    )
     add_overwrite(one)
 
 
@@ -57,7 +65,16 @@ def look(arguments: argparse.Namespace) -> int:
         result = look_job(
             arguments.data, reading_options(arguments), output,
             executor=runner, overwrite=getattr(arguments, "overwrite", False),
+            library=getattr(arguments, "library", None), statements=_statements(arguments),
         )  # fmt: skip
         text = json_text(result.as_dict()) if arguments.json else result.text(arguments.units)
         print(text, file=runner.out(), flush=True)
     return 0
+
+
+def _statements(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is stated of the data, as :func:`~hiertl_dist.suggest_input` takes it."""
+    from .merging import label_of
+
+    given = {name: getattr(arguments, name, None) for name in ("theory", "energy_reference")}
+    return {n: None if v is None else label_of(v, f"--{n.replace('_', '-')}") for n, v in given.items()}

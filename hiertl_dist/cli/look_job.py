@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files.paths import refuse_overwriting, replacing
+from ..files.object_path import ObjectPath
+from ..files.paths import named_place, refuse_overwriting, replacing
 from ..jobs.data_tables import places_of
 from ..suggestion.guessing import DataSource, read_guessed
 from ..suggestion.suggesting import suggest_input
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..executors.base import Executor
+    from ..library.labels import Label
     from ..suggestion.suggested import SuggestedInput
 
 
@@ -75,6 +77,7 @@ class Look:
         }  # fmt: skip
 
 
+# long: its parameters are documented
 def look_job(
     paths: Sequence[str],
     options: Mapping[str, str | None] | None = None,
@@ -82,6 +85,8 @@ def look_job(
     *,
     executor: Executor,
     overwrite: bool = False,
+    library: Path | None = None,
+    statements: Mapping[str, Label | None] | None = None,
 ) -> Look:
     """Look at trajectories, or at a data set; with ``output`` also write an input file for them.
 
@@ -97,6 +102,10 @@ def look_job(
         Who looks at the frames.
     overwrite : bool, default False
         Write over a file that is there.
+    library : Path, optional
+        Folder of a library that the input is to grow.
+    statements : mapping from str to object, optional
+        ``theory`` and ``energy_reference`` of the data.
 
     Returns
     -------
@@ -120,7 +129,12 @@ def look_job(
     folder = Path() if output is None else output.parent
     data = [{**s.as_dict(), "path": [_from_folder(p, folder) for p in s.paths]} for s in sources]
     try:
-        suggested = suggest_input(frames, data, found=surveyed, notes=notes)
+        suggested = suggest_input(
+            frames, data, found=surveyed, notes=notes, library=library, **(statements or {})
+        )  # fmt: skip
+        if library is not None:
+            own = {**suggested.table["library"], "path": _from_folder(str(library), folder)}
+            suggested = replace(suggested, table={**suggested.table, "library": own})
     except InputError as error:
         if output is not None:
             raise InputError("\n".join([*notes, str(error)])) from error
@@ -132,6 +146,8 @@ def look_job(
 
 def _from_folder(path: str, folder: Path) -> str:
     """A path or pattern as seen from a folder; absolute ones stay, so that the file may be moved."""
+    if isinstance(named_place(path, "data"), ObjectPath):
+        return path
     return path if Path(path).is_absolute() else Path(os.path.relpath(path, folder)).as_posix()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..evaluation.energies import Model
+    from ..library.labels import Label
 
 
 def add_model_options(one: argparse.ArgumentParser) -> None:
@@ -18,6 +20,19 @@ def add_model_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("--penalty", nargs=2, type=float, metavar=("SCALE", "DISTANCE"), help="wall of the merged model")
     one.add_argument("--reduced", action="store_true", help="leave out many-body values of at most 1e-6")
     one.add_argument("--rename", nargs="+", default=[], metavar="OLD=NEW", help="other names of types of atoms")
+
+
+def label_of(text: str, option: str) -> Label:
+    """A statement as it is on a command line, where a table is written as in an input file."""
+    from ..errors import InputError
+
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        table: dict[str, Any] = tomllib.loads(f"label = {text}")["label"]
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{option}: expected a table as in TOML, found {text!r}: {error}") from error
+    return table
 
 
 def pairs_of(given: Sequence[str], sign: str, option: str, *, bare: bool = False) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .check_command import add_no_covariance
 from .store_options import add_store_options, chosen_store_use
 from .telling import teller
 
@@ -36,6 +37,7 @@ def polish_parser(verbs: Any, running: argparse.ArgumentParser) -> None:
     one.add_argument("-o", "--output", type=Path, help="folder of the results (default: polished in that of the input)")
     one.add_argument("--fresh", action="store_true", help="make a new summary store")
     one.add_argument("--no-keep-rows", action="store_true", help="stream: never write rows")
+    add_no_covariance(one)
     add_store_options(one)
 
 
@@ -52,6 +54,7 @@ def polish(arguments: argparse.Namespace, executor_of: Callable[..., Executor]) 
     job = replace(
         job, keep_rows=job.keep_rows and not arguments.no_keep_rows,
         store_use=chosen_store_use(arguments, job.store_use),
+        covariance=job.covariance and not arguments.no_covariance,
     )  # fmt: skip
     hold = _strengths(arguments.hold)
     with executor_of(arguments, job) as runner:

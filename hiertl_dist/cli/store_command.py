@@ -18,7 +18,7 @@ def store_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     whole = verbs.add_parser("store", help="stores and data sets: check, repair, gc, info")
     own = whole.add_subparsers(dest="store_verb", required=True, metavar="VERB")
     shared = argparse.ArgumentParser(add_help=False, parents=[common])
-    shared.add_argument("path", help="folder of one, or of several; s3://bucket/name for design stores")
+    shared.add_argument("path", help="folder of one, or of several, or s3://bucket/name")
     shared.add_argument("--no-wait", action="store_true", help="fail at once where another run holds the lock")
     own.add_parser("check", parents=[shared], help="read every file and report each that is damaged; changes nothing")
     own.add_parser("repair", parents=[shared], help="mend what is damaged, or let the next run compute it again")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..errors import StoppedBySignal
     from ..evaluation.energies import Model
     from ..executors.base import Executor
     from ..jobs.input_file import Input
+    from ..jobs.short_text import Screen
 
 
 WHERE_RAISED: Final = "where it was raised:"
@@ -21,14 +23,14 @@ WHERE_RAISED: Final = "where it was raised:"
 
 
 def teller(
-    arguments: argparse.Namespace, job: Input, runner: Executor
+    arguments: argparse.Namespace, job: Input, runner: Executor, screen: Screen | None = None
 ) -> tuple[Callable[[str], None], list[str]]:  # fmt: skip
-    """What prints a line, unless there is to be one JSON object, and the list that keeps all lines."""
+    """What prints a line, unless there is to be one JSON object or ``screen`` holds it, and what keeps all lines."""
     lines: list[str] = []
 
     def tell(line: str) -> None:
         lines.append(line.strip())
-        if not arguments.json:
+        if not arguments.json and (screen is None or screen.shows(line)):
             print(line, file=runner.out(), flush=True)
 
     for note in job.notes:
@@ -40,6 +42,17 @@ def tell_notes(models: Iterable[Model], more: Iterable[str] = ()) -> None:
     """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
     for note in dict.fromkeys((*(note for model in models for note in model.parameters.notes), *more)):
         print(f"note: {note}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def showing_all(screen: Screen, arguments: argparse.Namespace, runner: Executor) -> Iterator[None]:
+    """Print what a screen holds where a run ends before its report: there is no file that has it."""
+    try:
+        yield
+    except BaseException:
+        if screen.held and not arguments.json:
+            print("\n".join(["said until then of single blocks:", *screen.held]), file=runner.out(), flush=True)
+        raise
 
 
 def trace_of(failed: BaseException) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import numpy as np
 
 from ..errors import HiertlWarning, StoreError
-from ..files.paths import local_path
+from ..files.paths import named_place
+from ..files.places import each_read
 from ..frames.choosing import checked_numbers
 from ..frames.digests import DIGEST
 from ..frames.frame_facts import ENERGY, FORCES, STRESS, FrameFacts
@@ -30,17 +30,20 @@ from .parts import ZERO_ENERGY
 from .view_facts import KeptFacts, facts_of_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..frames.frame_table import FrameTable
     from .dataset_index import DatasetIndex
 
 AT_ONCE: Final = 256
 """Frames of which atoms are read at once when all are walked through."""
+
+Answer = TypeVar("Answer")
 
 WHOLE: Final = 4
 """Facts of all frames are read, and kept, where those of at least one frame in so many are wanted."""
@@ -55,8 +58,8 @@ class Dataset(FrameSequence):
 
     Parameters
     ----------
-    path : str or Path
-        The folder.
+    path : str, Path or ObjectPath
+        The folder; on an object store ``s3://bucket/name``.
 
     Raises
     ------
@@ -74,8 +77,8 @@ class Dataset(FrameSequence):
     >>> fit = hiertl_dist.fit_hierarchy(data, basis)
     """
 
-    def __init__(self, path: str | Path) -> None:
-        folder = local_path(path, "data set").absolute()
+    def __init__(self, path: str | Place) -> None:
+        folder = named_place(path, "data set").absolute()
         index = read_index(folder)
         self._enter(folder, index.id, range(index.frames))
         self.__dict__["_index"] = index
@@ -84,7 +87,7 @@ class Dataset(FrameSequence):
     @classmethod
     def create(
         cls,
-        path: str | Path,
+        path: str | Place,
         sources: Any,
         *,
         append: bool = False,
@@ -104,8 +107,8 @@ class Dataset(FrameSequence):
 
         Parameters
         ----------
-        path : str or Path
-            The folder, made where it is not there.
+        path : str, Path or ObjectPath
+            The folder, made where it is not there; on an object store ``s3://bucket/name``.
         sources : str, Path, or iterable of str, Path, mapping or Frame
             Files and patterns, as for :func:`~hiertl_dist.read_frames`; or tables of its keyword arguments, as in
             ``[[data]]``; or frames, be it of a generator. A file may be an ``fm_setup.in``: the frames and labels that
@@ -155,11 +158,11 @@ class Dataset(FrameSequence):
         warn_of_labels(made, "Dataset.create")
         return made
 
-    def _enter(self, folder: Path, id: str, indices: range | NDArray[np.int64]) -> None:
+    def _enter(self, folder: Place, id: str, indices: range | NDArray[np.int64]) -> None:
         self._folder, self._id, self._indices = folder, id, indices
 
     @classmethod
-    def _view(cls, folder: Path, id: str, indices: range | NDArray[np.int64]) -> Self:
+    def _view(cls, folder: Place, id: str, indices: range | NDArray[np.int64]) -> Self:
         view = cls.__new__(cls)
         view._enter(folder, id, indices)
         return view
@@ -168,7 +171,7 @@ class Dataset(FrameSequence):
         return Dataset._view, (self._folder, self._id, self._indices)
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """The folder."""
         return self._folder
 
@@ -255,10 +258,17 @@ class Dataset(FrameSequence):
     def _by_part(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
         return self._index.by_part(self._indices)
 
+    def _of_parts(
+        self, read: Callable[[PartReader, NDArray[np.integer]], Answer]
+    ) -> Iterator[tuple[NDArray[np.int64], Answer]]:
+        """What is read of the frames of each part, after their places here."""
+        folder, index = self._folder, self._index
+        return each_read(folder, lambda one: (one[2], read(PartReader(folder, index, one[0]), one[1])), self._by_part())
+
     def _digests(self, columns: slice) -> NDArray[np.uint8]:
         out = np.empty((len(self), DIGEST), np.uint8)
-        for k, own, places in self._by_part():
-            out[places] = PartReader(self._folder, self._index, k).digests(own)[:, columns]
+        for places, own in self._of_parts(PartReader.digests):
+            out[places] = own[:, columns]
         return out
 
     @property
@@ -275,8 +285,8 @@ class Dataset(FrameSequence):
     def stresses(self) -> NDArray[np.float64]:
         """(n, 6) stress of each in kcal/mol/Å³, xx yy zz xy xz yz; NaN where there is none."""
         out = np.empty((len(self), 6))
-        for k, own, places in self._by_part():
-            out[places] = PartReader(self._folder, self._index, k).stresses(own)
+        for places, own in self._of_parts(PartReader.stresses):
+            out[places] = own
         return out
 
     @property
@@ -310,8 +320,7 @@ class Dataset(FrameSequence):
             As ``Frame.origin`` of each.
         """
         listed = [""] * len(self)
-        for k, own, places in self._by_part():
-            texts = PartReader(self._folder, self._index, k).origins(own)
+        for places, texts in self._of_parts(PartReader.origins):
             for place, text in zip(places.tolist(), texts, strict=True):
                 listed[place] = text
         return listed
@@ -364,8 +373,8 @@ class Dataset(FrameSequence):
             What is on disk is not what was written.
         """
         places, tables = [np.empty(0, np.int64)], []
-        for k, own, there in self._by_part():  # part by part, whatever the order, lest one be read often
-            tables.append(PartReader(self._folder, self._index, k).table(own))
+        for there, own in self._of_parts(PartReader.table):  # whatever the order, lest one be read often
+            tables.append(own)
             places.append(there)
         table, place = joined_tables(tables), np.concatenate(places)
         return table if (place[1:] > place[:-1]).all() else table.take(np.argsort(place))

@@ -12,6 +12,7 @@ from ..errors import StoreError
 from ..files.chunks import chunk_fault, writing
 from ..files.faults import Fault, kept_twice, mended, quarantined, unfinished
 from ..files.locks import locked
+from ..files.object_path import in_order
 from ..files.sealed import copy_of
 from ..files.zarr_files import META, array_fault, group_fault, write_array, write_group
 from ..text.words import count_text
@@ -22,16 +23,17 @@ from .parts import AGAIN, ARRAYS, BLOCK, FORMAT, chunks_of, ledger_path, part_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ..files.object_path import Place
     from .dataset_index import DatasetIndex
     from .parts import Part
 
 
-def dataset_faults(folder: Path) -> Iterator[Fault]:
+def dataset_faults(folder: Place) -> Iterator[Fault]:
     """Read everything of a data set.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The data set, or what an import that was not finished has left, of which only what says what it is is looked at:
         the import looks at the rest.
 
@@ -72,7 +74,7 @@ def dataset_faults(folder: Path) -> Iterator[Fault]:
         yield from _part_faults(folder, index, number, part)
 
 
-def _part_faults(folder: Path, index: DatasetIndex, place: int, part: Part) -> Iterator[Fault]:
+def _part_faults(folder: Place, index: DatasetIndex, place: int, part: Part) -> Iterator[Fault]:
     remedy, mend = _ways_on(folder, index, part)
     try:
         ledger = read_ledger(folder, part.number, index.ledgers[place])
@@ -100,7 +102,7 @@ def _plain(error: Exception) -> str:
     return str(error).split(f"; {AGAIN}")[0].split("; 'hiertl-dist")[0]
 
 
-def _write_again(folder: Path, part: Part, array: str, crcs: Mapping[str, list[int]]) -> None:
+def _write_again(folder: Place, part: Part, array: str, crcs: Mapping[str, list[int]]) -> None:
     """Write the chunks of a part whose rows are whole."""
     rows = read_blocks(folder, part, array, np.arange(len(crcs[array])), crcs)
     name = f"{folder}/{array}, part {part.number}"
@@ -108,7 +110,7 @@ def _write_again(folder: Path, part: Part, array: str, crcs: Mapping[str, list[i
         tile.append(rows)
 
 
-def _ways_on(folder: Path, index: DatasetIndex, part: Part) -> tuple[str, Any]:
+def _ways_on(folder: Place, index: DatasetIndex, part: Part) -> tuple[str, Any]:
     """What can be done about a damaged part, and what does it: nothing unless all that was imported is there still."""
     changed = [reason for done in index.imports for source in done["sources"] for reason in _changed(source)]
     frames = f"its {count_text(part.frames, 'frame')}"
@@ -137,23 +139,23 @@ def _changed(source: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{file['file']} has changed since"
 
 
-def _take_out(folder: Path, part: Part) -> None:
+def _take_out(folder: Place, part: Part) -> None:
     for path in (folder / INDEX, copy_of(folder / INDEX), ledger_path(folder, part.number)):
         if path.exists():
             quarantined(path, folder)
 
 
-def repair_dataset(folder: Path) -> tuple[list[Fault], list[Fault]]:
+def repair_dataset(folder: Place) -> tuple[list[Fault], list[Fault]]:
     """Mend what can be mended of a data set; what that was, and what is left. Takes its lock."""
     with locked(folder):
         return mended(partial(dataset_faults, folder))
 
 
-def dataset_leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
+def dataset_leftovers(folder: Place) -> Iterator[tuple[Place, str]]:
     """Files of a data set that nobody needs, with the reason. Raises StoreError where its index is damaged."""
     parts = {part.number: part for part in checked_index(folder / INDEX).parts} if is_dataset(folder) else {}
     yield from unfinished(folder)
-    for path in sorted((folder / "ledger").glob("*.json")):
+    for path in in_order((folder / "ledger").glob("*.json")):
         if path.stem.isdecimal() and int(path.stem) not in parts:  # of an import that may be gone on with
             parts[int(path.stem)] = part_of(read_ledger(folder, int(path.stem)))
     needed = {
@@ -162,12 +164,12 @@ def dataset_leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
         for number in range(part.first(array), part.first(array) - (-part.rows(array) // chunks_of(folder, array).rows))
     }  # fmt: skip
     for array in ARRAYS:
-        for path in sorted((folder / array).glob("c/*/0")):
+        for path in in_order((folder / array).glob("c/*/0")):
             if path not in needed:
                 yield path, "a chunk of no complete part"
 
 
-def dataset_facts(folder: Path) -> dict[str, Any]:
+def dataset_facts(folder: Place) -> dict[str, Any]:
     """What a data set has, for JSON. Raises StoreError where it is damaged."""
     require_ours(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,17 +15,17 @@ import numpy as np
 
 from ..errors import MissingFileError, StoreError
 from ..files.json_files import json_text
-from ..files.paths import local_path
+from ..files.paths import named_place, stamp_of
+from ..files.places import each_read, may_be_written
 from ..files.sealed import copy_of, has_copy, repair_command, standing, write_twice
 from ..frames.frame_facts import Formula, Formulas
 from ..text.words import shown
 from .parts import FORMAT, Part, label_origin_of, part_of, read_ledger
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
+    from ..files.object_path import Place
     from ..frames.labels import LabelOrigin
 
 INDEX: Final = "dataset.json"
@@ -166,7 +165,7 @@ def _formula(pairs: Sequence[Sequence[Any]]) -> Formula:
     return Formula(tuple((str(name), int(n)) for name, n in pairs))
 
 
-def write_index(folder: Path, index: DatasetIndex) -> None:
+def write_index(folder: Place, index: DatasetIndex) -> None:
     """Write ``dataset.json``, at once: a reader sees the old one or the new one."""
     content = {
         "format": FORMAT, "id": index.id, "frames": index.frames, "atoms": index.atoms, "imports": list(index.imports),
@@ -184,12 +183,12 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json_text(content).encode()).hexdigest()
 
 
-def read_index(path: str | Path) -> DatasetIndex:
+def read_index(path: str | Place) -> DatasetIndex:
     """What a data set has.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or ObjectPath
         The folder.
 
     Returns
@@ -204,10 +203,9 @@ def read_index(path: str | Path) -> DatasetIndex:
     StoreError
         The file is damaged, or of another format.
     """
-    folder = local_path(path, "data set")
+    folder = named_place(path, "data set")
     try:
-        with (folder / INDEX).open("rb") as stream:
-            status = os.fstat(stream.fileno())
+        stamp = stamp_of(folder / INDEX)
     except (FileNotFoundError, NotADirectoryError) as error:
         if copy_of(folder / INDEX).exists():
             raise StoreError(
@@ -219,35 +217,36 @@ def read_index(path: str | Path) -> DatasetIndex:
         raise MissingFileError(
             f"{folder}: expected a data set (a folder with {INDEX}, made by hiertl-dist import), found none{there}"
         ) from error
-    stamp = [status.st_mtime_ns, status.st_size, status.st_ino]
     with suppress(FileNotFoundError):  # of the copy too, which may be the one that counts
-        status = copy_of(folder / INDEX).stat()
-        stamp += [status.st_mtime_ns, status.st_size, status.st_ino]
-    return _parsed(folder, tuple(stamp))
+        stamp += stamp_of(copy_of(folder / INDEX))
+    return _parsed(folder, stamp)
 
 
 @lru_cache(maxsize=8)
-def _parsed(folder: Path, stamp: tuple[int, ...]) -> DatasetIndex:
+def _parsed(folder: Place, stamp: tuple[int | str, ...]) -> DatasetIndex:
     return checked_index(standing(folder / INDEX, has_ledgers, ledgers_of))
 
 
-def ledgers_of(path: Path) -> tuple[str, ...]:
+def ledgers_of(path: Place) -> tuple[str, ...]:
     """SHA-256 of the ledger of each part that an index names."""
     return checked_index(path).ledgers
 
 
-def has_ledgers(path: Path) -> bool:
+def has_ledgers(path: Place) -> bool:
     """Whether an index is of the parts whose ledgers are in its folder."""
     index = checked_index(path)
-    for part, digest in zip(index.parts, index.ledgers, strict=True):
+
+    def is_there(one: tuple[Part, str]) -> bool:
         try:
-            read_ledger(path.parent, part.number, digest)
+            read_ledger(path.parent, one[0].number, one[1])
         except StoreError:
             return False
-    return True
+        return True
+
+    return all(each_read(path.parent, is_there, zip(index.parts, index.ledgers, strict=True)))
 
 
-def checked_index(path: Path) -> DatasetIndex:
+def checked_index(path: Place) -> DatasetIndex:
     """What an index says. Raises FileNotFoundError, and StoreError where it is not as it was written."""
     way_on = repair_command(path.parent)
     try:
@@ -274,12 +273,12 @@ def checked_index(path: Path) -> DatasetIndex:
         raise StoreError(f"{path}: it is damaged: {type(error).__name__}: {error}; {way_on}") from error
 
 
-def lacks_copy(folder: Path) -> bool:
+def lacks_copy(folder: Place) -> bool:
     """Whether an index was left without its copy by a process that was killed, and the copy can be made."""
-    return (folder / INDEX).is_file() and not has_copy(folder / INDEX) and os.access(folder, os.W_OK)
+    return (folder / INDEX).is_file() and not has_copy(folder / INDEX) and may_be_written(folder)
 
 
-def is_dataset(path: str | Path) -> bool:
+def is_dataset(path: str | Place) -> bool:
     """Whether a folder is a data set, be it one that has lost its index."""
-    file = local_path(path, "data set") / INDEX
+    file = named_place(path, "data set") / INDEX
     return file.is_file() or copy_of(file).is_file()

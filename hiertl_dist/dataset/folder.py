@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +11,9 @@ import numpy as np
 from ..errors import StoreError
 from ..files.claims import remove_partials
 from ..files.locks import locked
+from ..files.object_path import in_order
 from ..files.paths import make_folder, replacing
+from ..files.places import each_read
 from ..files.sealed import COPY, repair_command
 from ..files.store_use import store_use, use_stores
 from ..files.write_errors import write_errors
@@ -24,14 +25,16 @@ from .parts import ARRAYS, FORMAT, Part, chunks_of, ledger_path, part_of, read_b
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ..files.object_path import Place
+
 KIND: Final = "frames"
 """What the attributes of the zarr group say that it is."""
 
-_holding: dict[Path, ExitStack] = {}
+_holding: dict[Place, ExitStack] = {}
 """Locks that this process holds, by folder."""
 
 
-def hold(folder: Path) -> None:
+def hold(folder: Place) -> None:
     """Make the folder and hold its lock until :func:`let_go`; who has it meanwhile is waited for."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: expected a folder for the data set, found a file; name another")
@@ -43,18 +46,18 @@ def hold(folder: Path) -> None:
         _holding[folder] = stack.pop_all()
 
 
-def let_go(folder: Path) -> None:
+def let_go(folder: Place) -> None:
     """Give the lock back, where this process holds it."""
     if stack := _holding.pop(folder, None):
         stack.close()
 
 
-def begin(folder: Path) -> DatasetIndex:
+def begin(folder: Place) -> DatasetIndex:
     """Make arrays for parts, or look at the data set that is there.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The folder, locked.
 
     Returns
@@ -77,7 +80,7 @@ def begin(folder: Path) -> DatasetIndex:
     return index
 
 
-def _begin(folder: Path) -> DatasetIndex:
+def _begin(folder: Place) -> DatasetIndex:
     if (folder / META).exists():
         require_ours(folder)
     elif is_dataset(folder):
@@ -94,7 +97,7 @@ def _begin(folder: Path) -> DatasetIndex:
     return index
 
 
-def require_ours(folder: Path) -> None:
+def require_ours(folder: Place) -> None:
     """Raise StoreError where ``zarr.json`` is not that of a data set of a format that is known, or damaged."""
     own = read_attributes(folder / META, repair_command(folder))
     if (kind := own.get("hiertl_dist_kind")) != KIND or own.get("format") != FORMAT:
@@ -102,7 +105,7 @@ def require_ours(folder: Path) -> None:
         raise StoreError(f"{folder}: expected a data set of format {FORMAT} or an empty folder, found {what}")
 
 
-def write_description(folder: Path) -> None:
+def write_description(folder: Place) -> None:
     """Write ``zarr.json`` of a data set."""
     with replacing(folder / META) as stream:
         stream.write(group_text({"hiertl_dist_kind": KIND, "format": FORMAT}))
@@ -115,12 +118,12 @@ def n_chunks(index: DatasetIndex, array: str) -> int:
     return index.parts[-1].next_frames if array.startswith("frames") else index.parts[-1].next_atoms
 
 
-def _fit_arrays(folder: Path, index: DatasetIndex) -> None:
+def _fit_arrays(folder: Place, index: DatasetIndex) -> None:
     for name in ARRAYS:
         fit_array(folder, chunks_of(folder, name), n_chunks(index, name))
 
 
-def remove_leftovers(folder: Path, index: DatasetIndex) -> int:
+def remove_leftovers(folder: Place, index: DatasetIndex) -> int:
     """Delete files that writers of imports that were not finished have left half written; how many there were.
 
     What a worker that outlived its import still writes is locked by it, and stays.
@@ -132,11 +135,11 @@ def remove_leftovers(folder: Path, index: DatasetIndex) -> int:
         first = 0 if last is None else last.next_frames if name.startswith("frames") else last.next_atoms
         chunks = folder / name / "c"
         if chunks.is_dir():
-            places += [p for p in sorted(chunks.iterdir()) if p.name.isdecimal() and int(p.name) >= first]
+            places += [p for p in in_order(chunks.iterdir()) if p.name.isdecimal() and int(p.name) >= first]
     return sum(map(remove_partials, places))
 
 
-def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
+def is_complete(folder: Place, part: Part, source: Mapping[str, Any]) -> bool:
     """Whether an import that was not finished has written a part of the same frames, and it is as it was written.
 
     A part of another import, which was stopped too, may have been written over some of its chunks.
@@ -155,13 +158,13 @@ def is_complete(folder: Path, part: Part, source: Mapping[str, Any]) -> bool:
 
 
 def finish(
-    folder: Path, index: DatasetIndex, parts: Sequence[tuple[Part, Mapping[str, Any]]], added: Mapping[str, Any]
+    folder: Place, index: DatasetIndex, parts: Sequence[tuple[Part, Mapping[str, Any]]], added: Mapping[str, Any]
 ) -> DatasetIndex:
     """Let parts that are complete belong to the data set.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The folder, locked.
     index : DatasetIndex
         What it had.
@@ -180,7 +183,7 @@ def finish(
     StoreError
         A ledger is not that of this import.
     """
-    before, index = index, grown(index, (_own_ledger(folder, part, source) for part, source in parts), added)
+    before, index = index, grown(index, each_read(folder, lambda one: _own_ledger(folder, *one), parts), added)
     with write_errors(folder):
         _fit_arrays(folder, index)
     write_index(folder, index)
@@ -192,7 +195,7 @@ def finish(
     return index
 
 
-def _own_ledger(folder: Path, part: Part, source: Mapping[str, Any]) -> dict[str, Any]:
+def _own_ledger(folder: Place, part: Part, source: Mapping[str, Any]) -> dict[str, Any]:
     ledger = read_ledger(folder, part.number)
     if part_of(ledger) != part or ledger["source"] != dict(source):
         raise StoreError(

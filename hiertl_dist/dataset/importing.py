@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import HiertlError, InputError, StoreError
 from ..executors import TaskFailed, borrowed
 from ..executors.ask import ask
 from ..files.json_files import json_text
-from ..files.paths import local_path
+from ..files.paths import named_place
+from ..files.places import each_read
 from ..frames.label_summary import MOST_SHOWN
 from ..io.label_keys import LabelKeys
 from ..io.reading import parse_run
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..io.runs import Run
     from .dataset_index import DatasetIndex
     from .overlaps import New
@@ -99,13 +100,13 @@ class _Cut:
 
 
 def import_frames(
-    path: str | Path, sources: Any, *, options: Mapping[str, Any], append: bool, executor: Executor | None
+    path: str | Place, sources: Any, *, options: Mapping[str, Any], append: bool, executor: Executor | None
 ) -> Imported:
     """Make a data set, or add to one; see ``Dataset.create``.
 
     Parameters
     ----------
-    path : str or Path
+    path : str, Path or ObjectPath
         The folder.
     sources : str, Path, iterable of them, iterable of mappings, or iterable of Frame
         Files and patterns; or tables as of ``[[data]]``; or frames.
@@ -126,11 +127,11 @@ def import_frames(
     StoreError, InputError, FrameError, OSError
         As of ``Dataset.create``.
     """
-    folder = local_path(path, "data set").absolute()
+    folder = named_place(path, "data set").absolute()
     given = sorted_out(sources, options)
     asked = [source.as_dict() for source in given]
     with borrowed(executor) as runner:
-        runner.shared_folder(folder)
+        runner.shared_place(folder, "data set")
         runner.require_alike(lambda: [json_text(source) for source in asked], "sources")
         all_there = ask(runner, partial(_passed_over, folder, asked, append), what=f"look at {folder}")
         if all_there is not None:
@@ -155,7 +156,7 @@ def import_frames(
     return replace(done, passed_over=new.passed_over)
 
 
-def _add(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> Imported:
+def _add(folder: Place, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> Imported:
     """Write frames and let them belong to the data set."""
     writer = _Writer(folder, index, runner)
     writer.write(given)
@@ -170,7 +171,7 @@ def _add(folder: Path, index: DatasetIndex, given: Sequence[Source], runner: Exe
     return Imported(frames, notes, repeats=tuple(own))
 
 
-def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, New | None]:
+def _open(folder: Place, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[DatasetIndex, New | None]:
     """The index of the data set, and which files are new; None where the same was imported at once before.
 
     Raises StoreError where there is a data set and nothing is to be appended, InputError where a file is in it already
@@ -181,7 +182,7 @@ def _open(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tup
     return index, _new(folder, index, asked, append)
 
 
-def _passed_over(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[str, ...] | None:
+def _passed_over(folder: Place, asked: Sequence[Mapping[str, Any]], append: bool) -> tuple[str, ...] | None:
     """Files that are in the data set already, where all are: seen without a lock, for nothing is written then."""
     if not is_dataset(folder) or not all("files" in source for source in asked) or lacks_copy(folder):
         return None
@@ -191,7 +192,7 @@ def _passed_over(folder: Path, asked: Sequence[Mapping[str, Any]], append: bool)
     return None if any(new.files) else new.passed_over
 
 
-def _new(folder: Path, index: DatasetIndex, asked: Sequence[Mapping[str, Any]], append: bool) -> New | None:
+def _new(folder: Place, index: DatasetIndex, asked: Sequence[Mapping[str, Any]], append: bool) -> New | None:
     new = new_files(asked, [source for done in index.imports for source in done["sources"]])
     if not is_dataset(folder):
         return new
@@ -217,7 +218,7 @@ Written = tuple[Part, Mapping[str, Any]]
 class _Writer:
     """Writes the parts of an import, in the order of the frames."""
 
-    def __init__(self, folder: Path, index: DatasetIndex, runner: Executor) -> None:
+    def __init__(self, folder: Place, index: DatasetIndex, runner: Executor) -> None:
         self._folder, self._runner = folder, runner
         self._before = index.parts[-1] if index.parts else None
         self._items: list[_Item] = []
@@ -334,7 +335,7 @@ def _cut(file: File, *, size: int) -> _Cut:
     return _Cut(tuple(first_frames(runs, file.trajectory.frames)), frames > file.trajectory.frames)
 
 
-def _import(item: _Item, *, folder: Path) -> None:
+def _import(item: _Item, *, folder: Place) -> None:
     """Parse and write one part, unless that was done."""
     source = item.file.source_of(item.run)
     if is_complete(folder, item.part, source):
@@ -349,7 +350,7 @@ def _import(item: _Item, *, folder: Path) -> None:
 
 
 def _stream(
-    folder: Path, before: Part | None, batches: Any, watch: Any, notes: Sequence[str]
+    folder: Place, before: Part | None, batches: Any, watch: Any, notes: Sequence[str]
 ) -> tuple[list[Written], Sequence[str]]:
     """Read and write frames in one process; ``batches`` enters what is to be said of them in ``notes``."""
     parts: list[Written] = []
@@ -362,11 +363,13 @@ def _stream(
     return parts, notes
 
 
-def _check_keys(folder: Path, given: Sequence[Source], parts: Sequence[Written]) -> None:
+def _check_keys(folder: Place, given: Sequence[Source], parts: Sequence[Written]) -> None:
     """Raise FrameError where a key that was named is in no frame of a source."""
     met: dict[str, list[Mapping[str, Any]]] = {}
-    for part, source_of_part in parts:
-        met.setdefault(_name_of(source_of_part), []).append(read_ledger(folder, part.number)["met"])
+    for name, own in each_read(
+        folder, lambda one: (_name_of(one[1]), read_ledger(folder, one[0].number)["met"]), parts
+    ):
+        met.setdefault(name, []).append(own)
     for source in given:
         if not source.can_be_cut:
             continue

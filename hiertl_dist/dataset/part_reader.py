@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +16,9 @@ from ..frames.frame_table import FrameTable, Numbered
 from .parts import BLOCK, read_blocks, read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from ..files.object_path import Place
     from .dataset_index import DatasetIndex
 
 KEPT: Final = 48 * 2**20
@@ -33,6 +33,18 @@ _lock = threading.RLock()
 
 _ledgers: Kept[Key, dict[str, Any]] = Kept(256, lambda _: 1)
 
+Value = TypeVar("Value")
+
+
+def _remembered(kept: Kept[Key, Value], key: Key, read: Callable[[], Value]) -> Value:
+    """What is kept of a key, read now where it is not, without the lock: of an object store several are at a time."""
+    with _lock:
+        if (known := kept.get(key)) is not None:
+            return known
+    value = read()
+    with _lock:
+        return kept.of(key, lambda _: value)
+
 
 @dataclass(frozen=True, eq=False)
 class PartReader:
@@ -40,7 +52,7 @@ class PartReader:
 
     Attributes
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The data set.
     index : DatasetIndex
         What it has.
@@ -48,7 +60,7 @@ class PartReader:
         Which of its parts, from 0.
     """
 
-    folder: Path
+    folder: Place
     index: DatasetIndex
     place: int
 
@@ -60,8 +72,9 @@ class PartReader:
     def ledger(self) -> Mapping[str, Any]:
         """What was written when the part was complete."""
         key = (str(self.folder), self.index.id, self._number, "")
-        with _lock:
-            return _ledgers.of(key, lambda _: read_ledger(self.folder, self._number, self.index.ledgers[self.place]))
+        return _remembered(
+            _ledgers, key, lambda: read_ledger(self.folder, self._number, self.index.ledgers[self.place])
+        )
 
     def _whole(self, array: str) -> NDArray[Any]:
         part = self.index.parts[self.place]
@@ -69,8 +82,8 @@ class PartReader:
         return read_blocks(self.folder, part, array, blocks, self.ledger["crc32c"])
 
     def _kept(self, array: str) -> NDArray[Any]:
-        with _lock:
-            return _arrays.of((str(self.folder), self.index.id, self._number, array), lambda _: self._whole(array))
+        key = (str(self.folder), self.index.id, self._number, array)
+        return _remembered(_arrays, key, lambda: self._whole(array))
 
     @property
     def numbers(self) -> NDArray[np.int32]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..files.object_path import Place
     from ..frames.frame_table import FrameTable
 
 FORMAT: Final = 1
@@ -116,7 +117,7 @@ def following(before: Part | None, frames: int, atoms: int) -> Part:
     return Part(before.number + 1, frames, atoms, before.next_frames, before.next_atoms)
 
 
-def chunks_of(folder: Path, array: str) -> ChunkedRows:
+def chunks_of(folder: Place, array: str) -> ChunkedRows:
     """The chunks of an array of a data set."""
     dtype, columns, fill = ARRAYS[array]
     return ChunkedRows(
@@ -124,7 +125,7 @@ def chunks_of(folder: Path, array: str) -> ChunkedRows:
     )  # fmt: skip
 
 
-def ledger_path(folder: Path, number: int) -> Path:
+def ledger_path(folder: Place, number: int) -> Place:
     """The file that says that a part is complete."""
     return folder / "ledger" / f"{number:08d}.json"
 
@@ -133,13 +134,13 @@ def ledger_path(folder: Path, number: int) -> Path:
 
 
 def write_part(
-    folder: Path, part: Part, table: FrameTable, source: Mapping[str, Any], met: Mapping[str, Any] | None = None
+    folder: Place, part: Part, table: FrameTable, source: Mapping[str, Any], met: Mapping[str, Any] | None = None
 ) -> None:
     """Write the frames of a part, and then its ledger.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The data set.
     part : Part
         Which chunks are its.
@@ -212,7 +213,7 @@ def label_origin_of(content: Mapping[str, Any] | None) -> LabelOrigin | None:
 # ---- reading
 
 
-def read_ledger(folder: Path, number: int, sha256: str = "") -> dict[str, Any]:
+def read_ledger(folder: Place, number: int, sha256: str = "") -> dict[str, Any]:
     """What was written when a part was complete, and its digest as ``sha256``.
 
     Raises StoreError where it is not there, damaged, or not the one with the digest that is asked for.
@@ -238,13 +239,13 @@ def part_of(ledger: Mapping[str, Any]) -> Part:
 
 
 def read_blocks(
-    folder: Path, part: Part, array: str, blocks: NDArray[np.integer], crcs: Mapping[str, list[int]]
+    folder: Place, part: Part, array: str, blocks: NDArray[np.integer], crcs: Mapping[str, list[int]]
 ) -> NDArray[Any]:
     """Some blocks of a part's rows, one after the other, their checksums verified.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The data set.
     part : Part
         The part.
@@ -274,19 +275,33 @@ def read_blocks(
     out = np.empty(shape, dtype)
     chunks = chunks_of(folder, array)
     start = 0
-    # blocks that follow one another are read at once
-    for run in np.split(np.arange(len(blocks)), np.flatnonzero(np.diff(blocks) != 1) + 1):
-        length = int(sizes[run].sum())
+    for run in _runs(folder, blocks, chunks.rows // step):
+        first, last = int(blocks[run[0]]), int(blocks[run[-1]])
+        length = min(rows, (last + 1) * step) - first * step
+        own = out[start : start + int(sizes[run].sum())]
+        data = own if length == len(own) else np.empty((length, columns), dtype)
         try:
-            read_rows(chunks, part.first(array), int(blocks[run[0]]) * step, out[start : start + length])
+            read_rows(chunks, part.first(array), first * step, data)
         except (OSError, ValueError) as error:
             raise StoreError(f"{folder}/{array}, part {part.number}: cannot be read: {error}; {AGAIN}") from error
         for i in run.tolist():
-            found = crc32c(out[start : start + int(sizes[i])])
+            place, size = (int(blocks[i]) - first) * step, int(sizes[i])
+            found = crc32c(data[place : place + size])
             if found != (expected := crcs[array][int(blocks[i])]):
                 raise StoreError(
                     f"{folder}/{array}, part {part.number}, block {int(blocks[i])}: expected CRC32C {expected:08x}, "
                     f"found {found:08x}; {AGAIN}"
                 )
-            start += int(sizes[i])
+            if data is not own:
+                out[start : start + size] = data[place : place + size]
+            start += size
     return out
+
+
+def _runs(folder: Place, blocks: NDArray[np.integer], of_chunk: int) -> list[NDArray[np.intp]]:
+    """Places of blocks that are read at once: on a disk those that follow one another.
+
+    Of an object store those of a chunk, with what is between them: a chunk takes less long than a second request.
+    """
+    ends = np.diff(blocks) != 1 if isinstance(folder, Path) else np.diff(blocks // of_chunk) != 0
+    return np.split(np.arange(len(blocks)), np.flatnonzero(ends) + 1)

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..files.places import each_read
 from ..frames.digests import DIGEST, first_equal
 from ..text.words import count_text
 from .part_reader import PartReader
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
+    from ..files.object_path import Place
     from .dataset_index import DatasetIndex
 
 
-def repeats_notes(folder: Path, index: DatasetIndex, added: int) -> tuple[list[str], list[str]]:
+def repeats_notes(folder: Place, index: DatasetIndex, added: int) -> tuple[list[str], list[str]]:
     """What is said of frames, the last of a data set, that have the atoms, positions and cell of an earlier one.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The data set.
     index : DatasetIndex
         What it has.
@@ -38,8 +38,10 @@ def repeats_notes(folder: Path, index: DatasetIndex, added: int) -> tuple[list[s
         The same of those of this import that are in it twice.
     """
     configurations = np.empty((index.frames, DIGEST), np.uint8)
-    for k, own, places in index.by_part():
-        configurations[places] = PartReader(folder, index, k).digests(own)[:, DIGEST:]
+    for places, own in each_read(
+        folder, lambda one: (one[2], PartReader(folder, index, one[0]).digests(one[1])), index.by_part()
+    ):
+        configurations[places] = own[:, DIGEST:]
     first = first_equal(configurations)
     before = index.frames - added
     again = np.flatnonzero(first[before:] != np.arange(before, index.frames)) + before
@@ -59,6 +61,6 @@ def repeats_notes(folder: Path, index: DatasetIndex, added: int) -> tuple[list[s
     return note(again[is_old], "that was in the data set"), note(again[~is_old], "of this import")
 
 
-def _origin(folder: Path, index: DatasetIndex, frame: int) -> str:
+def _origin(folder: Place, index: DatasetIndex, frame: int) -> str:
     k = int(np.searchsorted(index.starts, frame, side="right")) - 1
     return PartReader(folder, index, k).origins(np.array([frame - index.starts[k]]))[0]

@@ -1,13 +1,12 @@
 """Packed files: one process unpacks and cuts them, and lays texts of runs down for all workers to parse.
 
 A packed file can be read from its beginning only. Its reader goes on window by window: the texts of some tens of runs
-stand in a scratch file in the folder of the data set, and each worker reads the bytes of its runs there, while the
-reader unpacks the next window. So there are two windows on disk at a time, and the text of one run in memory.
+stand in scratch files in the folder of the data set, and each worker reads those of its runs, while the reader unpacks
+the next window. So there are two windows on disk at a time, and the text of one run in memory.
 """
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,14 +14,15 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from ..errors import StoreError
+from ..files.places import new_file, remove_tree
 from ..io.runs import iter_run_bytes, refuse_changed
 from .folder import is_complete
 from .parts import Part, following
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from ..files.object_path import Place
     from ..io.runs import Run
     from .sources import File
 
@@ -37,21 +37,18 @@ RUNS_PER_WORKER: Final = 4
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Bytes of a scratch file."""
+    """A scratch file, and how many bytes it has."""
 
-    path: Path
-    first: int
-    last: int
+    path: Place
+    size: int
 
     def read(self) -> bytes:
         """The text. Raises StoreError where it is not there as it was."""
         try:
-            with self.path.open("rb") as stream:
-                stream.seek(self.first)
-                text = stream.read(self.last - self.first)
+            text = self.path.read_bytes()
         except FileNotFoundError as error:
             raise StoreError(f"{self.path}: {_GONE}") from error
-        if len(text) != self.last - self.first:
+        if len(text) != self.size:
             raise StoreError(f"{self.path}: {_GONE}")
         return text
 
@@ -79,20 +76,21 @@ class Window:
 class _Reader:
     """What unpacks one file, and is one window ahead of the workers."""
 
-    def __init__(self, folder: Path, file: File, before: Part | None, after: int, size: int, runs: int) -> None:
+    def __init__(self, folder: Place, file: File, before: Part | None, after: int, size: int, runs: int) -> None:
         self.file, self.frames, self._after = file, after, after
         self._folder, self._before, self._size, self._runs = folder, before, size, runs
         self._stop = Event()
-        self._current: Path | None = None
+        self._current: list[Excerpt] = []
         self._cut = iter_run_bytes(file.path, size)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="unpack")
-        self._ahead: Future[tuple[Window, Path]] = self._thread.submit(self._make)
+        self._ahead: Future[Window] = self._thread.submit(self._make)
 
     def next(self) -> Window | None:
         """The next window, whose texts stay until the one after it is asked for; None: there are no more frames."""
-        if self._current is not None:
-            self._current.unlink(missing_ok=True)
-        window, self._current = self._ahead.result()
+        for excerpt in self._current:
+            excerpt.path.unlink(missing_ok=True)
+        window = self._ahead.result()
+        self._current = [one.excerpt for one in window.runs if one.excerpt is not None]
         refuse_changed(self.file)
         if not window.runs and window.odd is None:
             return None
@@ -101,24 +99,22 @@ class _Reader:
             self._ahead = self._thread.submit(self._make)
         return window
 
-    def _make(self) -> tuple[Window, Path]:
-        path = self._folder / SCRATCH / f"{uuid.uuid4().hex}.text"
+    def _make(self) -> Window:
         made: list[Unpacked] = []
-        written = 0
         for run, text in self._rest():
             if run.odd:
-                return Window(tuple(made), run), path
+                return Window(tuple(made), run)
             part = following(self._before, run.frames, run.atoms)
             excerpt = None
             if not is_complete(self._folder, part, self.file.source_of(run)):
-                with path.open("ab") as stream:
+                excerpt = Excerpt(self._folder / SCRATCH / f"{uuid.uuid4().hex}.text", len(text))
+                with new_file(excerpt.path) as stream:
                     stream.write(text)
-                excerpt, written = Excerpt(path, written, written + len(text)), written + len(text)
             made.append(Unpacked(run, part, excerpt))
             self._before = part
             if len(made) == self._runs:
                 break
-        return Window(tuple(made)), path
+        return Window(tuple(made))
 
     def _rest(self) -> Iterator[tuple[Run, bytes]]:
         """Runs that were not handed out yet, by this reader or by one before it in another process."""
@@ -134,12 +130,12 @@ class _Reader:
         self._cut.close()
 
 
-_readers: dict[Path, _Reader] = {}
+_readers: dict[Place, _Reader] = {}
 """What this process reads, by the folder of the data set."""
 
 
 def next_window(
-    folder: Path, file: File, before: Part | None, after: int, *, size: int, workers: int
+    folder: Place, file: File, before: Part | None, after: int, *, size: int, workers: int
 ) -> Window | None:  # fmt: skip
     """The next frames of a packed file, for workers to parse.
 
@@ -148,7 +144,7 @@ def next_window(
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The data set.
     file : File
         The packed file.
@@ -170,8 +166,8 @@ def next_window(
     ------
     FrameError
         The file has changed since it was looked at.
-    OSError
-        It cannot be read, or the scratch file cannot be written.
+    OSError, ObjectStoreError
+        It cannot be read, or a scratch file cannot be written.
     """
     reader = _readers.get(folder)
     if reader is None or (reader.file, reader.frames) != (file, after):
@@ -185,14 +181,14 @@ def next_window(
     return window
 
 
-def drop_unpacked(folder: Path) -> None:
+def drop_unpacked(folder: Place) -> None:
     """End the reader that this process has, and remove all scratch files, also of an import that was killed."""
     let_reader_go(folder)
-    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+    remove_tree(folder / SCRATCH)
 
 
-def let_reader_go(folder: Path) -> None:
+def let_reader_go(folder: Place) -> None:
     """End the reader where this process has it, and remove its scratch files."""
     if (reader := _readers.pop(folder, None)) is not None:
         reader.close()
-        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+        remove_tree(folder / SCRATCH)

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..algebra.byte_cache import Kept
+from ..files.places import each_read
 from ..frames.frame_facts import FrameFacts
 from .part_reader import PartReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from ..files.object_path import Place
     from .dataset_index import DatasetIndex
 
 KEPT: Final = 16 * 2**20
@@ -43,13 +44,13 @@ class KeptFacts:
 
 
 def facts_of_parts(
-    folder: Path, index: DatasetIndex, n: int, chosen: Iterable[tuple[int, NDArray[np.integer], NDArray[np.integer]]]
+    folder: Place, index: DatasetIndex, n: int, chosen: Iterable[tuple[int, NDArray[np.integer], NDArray[np.integer]]]
 ) -> FrameFacts:
     """The facts of some frames of a data set.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The data set.
     index : DatasetIndex
         What it has.
@@ -65,8 +66,9 @@ def facts_of_parts(
     """
     formula, group = np.empty(n, np.int32), np.empty(n, np.int32)
     labels, energies = np.empty(n, np.uint8), np.empty(n)
-    for k, own, there in chosen:
-        facts = PartReader(folder, index, k).facts(own)
+    for there, facts in each_read(
+        folder, lambda one: (one[2], PartReader(folder, index, one[0]).facts(one[1])), chosen
+    ):
         formula[there], group[there], labels[there] = facts.formula, facts.group, facts.labels
         energies[there] = facts.energies
     return FrameFacts(index.formulas, formula, index.groups, group, labels, energies)

@@ -43,12 +43,13 @@ class KeptSummaries:
 
 
 def group_sizes(segments: Iterable[Segment]) -> dict[Group, int]:
-    """Number of rows of each group of some segments."""
+    """Number of rows of each group of some segments; at most so many are weighed, where rows have weights."""
     sizes: dict[Group, int] = {}
     for segment in segments:
         whole = segment.folds is None
         for group, rows in segment.groups if whole else ((g, len(r)) for g, r in grouped_rows(segment).items()):
-            sizes[group] = sizes.get(group, 0) + rows
+            for own in (group, group._replace(weighed=True))[: 1 + (segment.row_weights is not None)]:
+                sizes[own] = sizes.get(own, 0) + rows
     return sizes
 
 

@@ -5,7 +5,6 @@ Entries of format 1 have rows and CRC32C alone, so that two of them could be swa
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ import numpy as np
 from ..errors import IncompleteStoreError, StoreError
 from ..files.chunks import ChunkedRows
 from ..files.json_files import read_object, write_json
+from ..files.places import each_read
 from ..text.words import shown
 from .store_layout import REPAIR, dtype_of
 
@@ -106,19 +106,14 @@ def are_complete(store: Place, tiles: Sequence[tuple[str, str]]) -> list[bool]:
     return [key in complete[array] for array, key in tiles]
 
 
-REQUESTS: Final = 16
-"""To an object store at a time, where many small objects are read."""
-
-
 def entries_read(store: Place, layout: dict[str, Any], tiles: Sequence[tuple[str, str]]) -> Iterator[bool]:
     """Whether each of some tiles, by array and key, has a ledger entry that is as it was written."""
     if isinstance(store, Path):
         yield from (_is_whole(store, layout, *tile) for tile in tiles)
         return
     complete = are_complete(store, tiles)
-    # an answer takes some 30 ms, however many are asked for at once
-    with ThreadPoolExecutor(REQUESTS, "read ledger") as threads:
-        yield from threads.map(lambda tile, there: there and _is_whole(store, layout, *tile), tiles, complete)
+    pairs = zip(tiles, complete, strict=True)
+    yield from each_read(store, lambda pair: pair[1] and _is_whole(store, layout, *pair[0]), pairs)
 
 
 def _is_whole(store: Place, layout: dict[str, Any], array: str, key: str) -> bool:

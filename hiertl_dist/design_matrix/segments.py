@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..frames.element_set import ElementSet
     from ..frames.frame_facts import FrameFacts
+    from ..frames.row_weights import RowWeights
 
 DIGESTS: Final = 8192
 """Frames of which digests are read at once."""
@@ -50,6 +51,8 @@ class Segment(Shown):
         Fold of each frame, where compositions, folds and numbers of atoms are kept apart too; −1 for none.
     apart : frozenset of str or None
         Sources that keep rows of their own; those of all others are together. ``None``: every source is apart.
+    row_weights : RowWeights or None
+        By which rows are multiplied before they are reduced; ``None``: all are 1.
     """
 
     keys: Sequence[str]
@@ -60,6 +63,7 @@ class Segment(Shown):
     rows: int
     folds: NDArray[np.integer] | None = None
     apart: frozenset[str] | None = None
+    row_weights: RowWeights | None = None
 
     def __getstate__(self) -> dict[str, object]:
         # a worker needs this one key, and none of the frames that keys are made of

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ..errors import InnerCutoffError
 from ..frames.frame_sequence import sequence_of
 from ..model.basis import cluster_name
 from ..model.blocks import blocks_of
+from ..model.walls import propose_wall
 from ..text.words import count_text
 from .chunk_scan import FrameScans, ScanOptions, any_inside, scan_chunk
 from .compiled_basis import never_active
@@ -69,6 +70,9 @@ class Contact:
         Where it is shortest.
     atoms : tuple (int, int)
         The two atoms there, numbered from 0.
+    by_rule : float
+        Å, the inner cutoff that the rule of ``init`` takes for these frames, with room below the contact
+        (:func:`~hiertl_dist.model.walls.propose_wall`); NaN where no contact is known.
     """
 
     pair: str
@@ -78,6 +82,7 @@ class Contact:
     distance: float = math.nan
     frame: str = ""
     atoms: tuple[int, int] = (-1, -1)
+    by_rule: float = math.nan
 
     @property
     def inside(self) -> bool:
@@ -95,7 +100,8 @@ class Contact:
         """For JSON."""
         return {
             "pair": self.pair, "shortest": self.distance, "frame": self.frame, "atoms": list(self.atoms),
-            "rmin": self.rmin, "rmin_that_would_do": self.largest_rmin, "inside": self.inside,
+            "rmin": self.rmin, "rmin_that_would_do": self.largest_rmin, "rmin_by_rule": self.by_rule,
+            "inside": self.inside,
             "types": list(self.types), "source": self.source,
         }  # fmt: skip
 
@@ -106,12 +112,13 @@ class Contact:
         return cls(
             table["pair"], table["rmin"], tuple(table["types"]), table["source"], distance, table["frame"],
             (table["atoms"][0], table["atoms"][1]),
+            math.nan if table.get("rmin_by_rule") is None else table["rmin_by_rule"],
         )  # fmt: skip
 
     def cells(self) -> list[Any]:
         """A row of a table, see :data:`TITLES`."""
         where = f"{self.frame} ({self.atoms[0]}, {self.atoms[1]})" if self.frame else "none within reach"
-        return [self.pair, self.distance, where, self.rmin, self.largest_rmin, self.owner]
+        return [self.pair, self.distance, where, self.rmin, self.largest_rmin, self.by_rule, self.owner]
 
     @property
     def owner(self) -> str:
@@ -126,10 +133,19 @@ class Contact:
         return (
             f"{self.pair}: {self.distance:.4f} Å in {self.frame} (atoms {self.atoms[0]} and {self.atoms[1]}); rmin "
             f"{self.rmin:g} Å ({self.owner}): {too}up to {self.largest_rmin:.2f} Å would do"
+            + ("" if math.isnan(self.by_rule) else f", the rule of init takes {self.by_rule:.2f} Å")
         )
 
 
-TITLES = ["pair", "shortest Å", "in frame (atoms)", "rmin Å", "rmin that\nwould do Å", "types with this rmin"]
+TITLES = [
+    "pair",
+    "shortest Å",
+    "in frame (atoms)",
+    "rmin Å",
+    "largest that\nwould do Å",
+    "rule of\ninit Å",
+    "types with this rmin",
+]
 """Of the columns of :meth:`Contact.cells`."""
 
 
@@ -138,18 +154,24 @@ def contacts_of(
 ) -> tuple[Contact, ...]:
     """The contacts of every pair of elements of some blocks and of frozen models, pairs in the basis' order.
 
-    A pair has a contact for each inner cutoff that its edges have; types that are never active have none.
+    A pair has a contact for each inner cutoff that its edges have; types that are never active have none. What ``init``
+    would take follows from the shortest distances of all pairs.
     """
-    contacts = []
+    contacts: list[Contact] = []
     for source, part, names in (("", basis, blocks), *((f.source, f.basis, None) for f in frozen)):
         for (pair, rmin), types in _inner_cutoffs(part, names).items():
             near = [
-                known[pair] for elements, known in scans.closest.items()
-                if pair in known and any(set(t) <= elements.elements for t in types)
+                there[pair] for elements, there in scans.closest.items()
+                if pair in there and any(set(t) <= elements.elements for t in types)
             ]  # fmt: skip
             kinds = tuple(map(cluster_name, types))
             contacts.append(Contact(pair, rmin, kinds, source, *min(near, default=())))
-    return tuple(contacts)
+    elements = {p.name: p.elements for part in (basis, *(f.basis for f in frozen)) for p in part.pairs}
+    known: dict[tuple[str, ...], float] = {}
+    for one in (c for c in contacts if c.distance > 0.0):  # NaN where there is none
+        known[elements[one.pair]] = min(one.distance, known.get(elements[one.pair], math.inf))
+    inner = propose_wall(known).inner if known else {}
+    return tuple(replace(c, by_rule=inner.get(elements[c.pair], math.nan)) for c in contacts)
 
 
 def _inner_cutoffs(basis: Basis, blocks: Sequence[str] | None) -> dict[tuple[str, float], list[tuple[str, ...]]]:

@@ -26,11 +26,21 @@ class OutOfRange:
     distance: float
     fitted: tuple[float, float]
 
+    @property
+    def side(self) -> str:
+        """``"shorter"`` or ``"longer"`` than fitted ones."""
+        return "shorter" if self.distance < self.fitted[0] else "longer"
+
+    @property
+    def beyond(self) -> float:
+        """Å, how far from what was fitted."""
+        low, high = self.fitted
+        return max(low - self.distance, self.distance - high)
+
     def __str__(self) -> str:
-        side = "shorter" if self.distance < self.fitted[0] else "longer"
         low, high = self.fitted
         return (
-            f"{self.pair} {self.distance:.3f} Å (atoms {self.atoms[0]}, {self.atoms[1]}), {side} than any it was "
+            f"{self.pair} {self.distance:.3f} Å (atoms {self.atoms[0]}, {self.atoms[1]}), {self.side} than any it was "
             f"fitted on ({low:.3f}–{high:.3f} Å)"
         )
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FrameError, HiertlWarning, InputError
-from ..files.checksums import other_than_written
+from ..errors import FrameError, InputError
+from ..files.checksums import warn_if_other
 from ..files.paths import require_file
 from ..frames.frame import Frame, working_on
 from ..frames.rows import select_rows
@@ -38,7 +38,6 @@ from .missing_in_frames import MissingClusters, check_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -113,7 +112,13 @@ class Model(Shown, card=model_card):
         ------
         ParameterFileError, MissingFileError
             It is no such file, naming it and the line; there is none.
+
+        Warns
+        -----
+        HiertlWarning
+            It is not the file that the run wrote whose results are in its folder.
         """
+        warn_if_other(Path(path))
         return cls(read_parameters(path))
 
     def write(self, path: str | Path, *, reduced: bool = False, comments: Sequence[str] = ()) -> None:
@@ -363,21 +368,7 @@ def read_parts(path: str | Path) -> Parameters:
         The file is not the one that the run wrote whose results are in its folder.
     """
     path = require_file(path, "model")
-    if path.suffix == ".npz":
-        return read_solution(path).parameters
-    _say_if_other(path)
-    return Model.read(path).parameters
-
-
-def read_solution(path: Path) -> Solution:
-    """A solution file. Warns as :func:`read_parts` does."""
-    _say_if_other(path)
-    return Solution.load(path)
-
-
-def _say_if_other(path: Path) -> None:
-    if text := other_than_written(path):
-        warnings.warn(text, HiertlWarning, stacklevel=3)
+    return Solution.load(path).parameters if path.suffix == ".npz" else Model.read(path).parameters
 
 
 def predicted_rows(model: Model, frame: Frame, policy: InnerPolicy) -> NDArray[np.float64]:

@@ -281,14 +281,39 @@ QUIET: Final = {
     # dask has every 64 KiB that are let go given back to the system, which clears them again for the next array
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(2**26),
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(2**26),
+    "distributed.admin.log-length": 500,  # messages that scheduler and nannies keep in this process: else 10 000
     **FEW_MESSAGES,  # of the scheduler's too, which is in this process
 }  # fmt: skip
 """Settings of a cluster of our own."""
 
 
+class ForgottenSpans:
+    """What takes the place of dask's record of spans in a scheduler of our own that nobody watches.
+
+    Dask's keeps a span, and the groups of its tasks, for each piece of work, as long as the scheduler lives. That is in
+    the calling process.
+
+    Parameters
+    ----------
+    scheduler : distributed.Scheduler
+        Whose extension it is.
+    """
+
+    def __init__(self, scheduler: Any) -> None:
+        self.spans: dict[str, Any] = {}
+
+    def observe_tasks(self, *_: Any, **__: Any) -> dict[Any, dict[str, Any]]:
+        """Whose span tasks belong to: nobody's."""
+        return {}
+
+    def heartbeat(self, *_: Any) -> None:
+        """What workers say of their spans."""
+
+
 def _own_cluster(workers: int, options: DaskOptions, scratch: Path | None) -> tuple[Any, Any]:
     import dask
     from distributed import Client, LocalCluster, WorkerPlugin
+    from distributed.scheduler import DEFAULT_EXTENSIONS
     from distributed.system import MEMORY_LIMIT
 
     require_main_guard()
@@ -298,6 +323,10 @@ def _own_cluster(workers: int, options: DaskOptions, scratch: Path | None) -> tu
     watched = options.dashboard or options.performance_report is not None
     quiet = {k: v for k, v in QUIET.items() if k.startswith("distributed.nanny") or not watched}
     security = own_security() if options.encrypted else None
+    # without an address a second cluster warns that port 8787 is taken, dashboard or none
+    of_scheduler: dict[str, Any] = {"dashboard_address": "127.0.0.1:0"}
+    if not watched:
+        of_scheduler["extensions"] = {**DEFAULT_EXTENSIONS, "spans": ForgottenSpans}
     try:
         with dask.config.set(quiet), starting_deaf():
             cluster = LocalCluster(
@@ -311,8 +340,7 @@ def _own_cluster(workers: int, options: DaskOptions, scratch: Path | None) -> tu
                 local_directory=None if scratch is None else str(scratch),
                 # dask's own choice is the share of the worker's cores, and to kill a worker that has more than that
                 memory_limit=MEMORY_LIMIT // workers,
-                # without it a second cluster warns that port 8787 is taken, dashboard or none
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                scheduler_kwargs=of_scheduler,
                 silence_logs=logging.CRITICAL,
             )
             client = Client(cluster, set_as_default=False)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from typing import TYPE_CHECKING, Final
 
+from ..errors import HiertlWarning
 from .paths import replacing
 
 if TYPE_CHECKING:
@@ -45,27 +47,28 @@ def note_checksums(folder: Path, files: Iterable[Path]) -> None:
             stream.write("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())).encode())
 
 
-def other_than_written(path: Path) -> str:
-    """What to say of a file that is not the one that the run that filled its folder wrote; else nothing.
+def warn_if_other(path: Path) -> None:
+    """Warn of a file that is not the one that the run that filled its folder wrote.
 
     Parameters
     ----------
     path : Path
-        A file of results, or any.
+        A file of results, or any: nothing is said where the checksum is the same, or nothing is known of the file.
 
-    Returns
-    -------
-    str
-        A sentence; empty where the checksum is the same, or nothing is known of the file.
+    Warns
+    -----
+    HiertlWarning
+        Naming the file, and both checksums.
     """
     expected = [digest for digest, name in _entries(path.parent) if name == path.name]
-    if not expected or (digest := _digest(path)) in expected:
-        return ""
-    return (
+    if not expected or not path.is_file() or (digest := _digest(path)) in expected:
+        return
+    warnings.warn(
         f"{path}: it is not the file that the run wrote whose results are in this folder (expected SHA-256 "
         f"{expected[0][:16]}…, as {path.parent / RESULTS_SUMS} has it, found {digest[:16]}…): it was edited, or is "
-        "of another run; what is read is the file as it is"
-    )
+        "of another run; what is read is the file as it is",
+        HiertlWarning, stacklevel=3,
+    )  # fmt: skip
 
 
 def _entries(folder: Path) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ import numpy as np
 from ..errors import StoreError
 from .object_path import ObjectPath
 from .paths import opened, replacing
+from .places import read_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -311,10 +312,8 @@ def read_rows(chunks: ChunkedRows, first: int, start: int, out: NDArray[Any]) ->
         number, within = divmod(start + done, chunks.rows)
         part = out[done : done + chunks.rows - within]
         path = chunks.path(first + number)
-        with opened(path) as (stream, size):
-            stream.seek(within * chunks.columns * chunks.dtype.itemsize)
-            if stream.readinto(part.data) != part.nbytes:
-                raise ValueError(f"{path}: expected {chunks.nbytes + TRAILER} bytes, found {size}")
+        if read_at(path, within * chunks.columns * chunks.dtype.itemsize, part.data) != part.nbytes:
+            raise ValueError(f"{path}: expected {chunks.nbytes + TRAILER} bytes, found {path.stat().st_size}")
         done += len(part)
 
 

@@ -67,10 +67,12 @@ def locked(folder: Place) -> Iterator[None]:
     """
     if isinstance(folder, ObjectPath):
         lease = _acquired_lease(folder / LOCK)
+        _leases[folder] = lease
         try:
             with guarded(folder):
                 yield
         finally:
+            del _leases[folder]
             lease.set_free()
         return
     lock = FileLock(folder / LOCK)
@@ -95,6 +97,19 @@ def locked(folder: Place) -> Iterator[None]:
                 (folder / HOLDER).unlink(missing_ok=True)
         finally:
             lock.release()
+
+
+_leases: dict[ObjectPath, Lease] = {}
+"""Of the locks of folders that this process has."""
+
+
+def is_still_held(folder: Place) -> bool:
+    """Whether this process, which has locked a folder, has it still, and for a while.
+
+    A lease may have ended while the process was stopped; a lock of a file system ends with the process alone. To be
+    asked before files are deleted, for that is done without a condition.
+    """
+    return not isinstance(folder, ObjectPath) or _leases[folder].renew()
 
 
 def _acquired_lease(path: ObjectPath) -> Lease:

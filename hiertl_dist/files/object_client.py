@@ -112,6 +112,11 @@ def is_cut_off(error: ObjectStoreError) -> bool:
     return "cannot be reached" in str(error)
 
 
+def is_beyond_end(error: ObjectStoreError) -> bool:
+    """Whether bytes were asked for that begin where the object has ended."""
+    return re.search("InvalidRange|Invalid range|status 416", str(error)) is not None
+
+
 def is_forbidden(error: ObjectStoreError) -> bool:
     """Whether the server does not let these credentials do it."""
     return "refuses these credentials" in str(error)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ..errors import InputError, LockError, ObjectStoreError
 from ..text.words import shown
-from .object_client import client, is_cut_off, object_errors, obstore
+from .object_client import client, is_beyond_end, is_cut_off, object_errors, obstore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,6 +31,9 @@ BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 RANGE: Final = 16 * 2**20
 """Bytes that one request reads: what a reader has in memory besides the place that it reads into."""
+
+LEAST: Final = 2**20
+"""Bytes that a request reads at least: they take no longer than its answer."""
 
 TRIES: Final = 6
 """Of a conditional write whose answer was lost: obstore leaves those to whoever knows what was to be written."""
@@ -200,6 +203,16 @@ class ObjectPath:
             answer = obstore().get(self._client(), self.key)
             return bytes(answer.bytes()), answer.meta["e_tag"] or ""
 
+    def read_range(self, start: int, stop: int) -> bytes:
+        """Bytes of the object, by one request; fewer where it is shorter. Raises FileNotFoundError."""
+        try:
+            with object_errors(self, "read"):
+                return bytes(obstore().get(self._client(), self.key, options={"range": (start, stop)}).bytes())
+        except ObjectStoreError as error:
+            if is_beyond_end(error):
+                return b""
+            raise
+
     @contextmanager
     def open(self, mode: str) -> Iterator[ObjectReader]:
         """Read the object by ranges. Raises FileNotFoundError."""
@@ -279,6 +292,10 @@ class ObjectPath:
         self.unlink()
         return target
 
+    def replace(self, target: ObjectPath) -> ObjectPath:
+        """The same: what has the other name is written over."""
+        return self.rename(target)
+
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Nothing: there are no folders to be made."""
 
@@ -353,16 +370,18 @@ class ObjectReader(io.RawIOBase):
         while done < len(out) and self._place < self.size:
             within = self._place - self._first
             if not 0 <= within < len(self._data):
-                self._fetch()
+                self._fetch(len(out) - done)
                 within = 0
             part = self._data[within : within + len(out) - done]
             out[done : done + len(part)] = part
             done, self._place = done + len(part), self._place + len(part)
         return done
 
-    def _fetch(self) -> None:
+    def _fetch(self, wanted: int) -> None:
+        # who goes on where the last range ended wants more, too; who jumps there may not
+        goes_on = self._place > 0 and self._place == self._first + len(self._data)
+        stop = min(self._place + (RANGE if goes_on else min(RANGE, max(wanted, LEAST))), self.size)
         self._data = memoryview(b"")  # one range at a time
-        stop = min(self._place + RANGE, self.size)
         options = {"range": (self._place, stop), "if_match": self._tag}
         try:
             with object_errors(self._path, "read"):

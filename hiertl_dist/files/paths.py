@@ -44,9 +44,9 @@ def local_path(path: str | Path, what: str = "path") -> Path:
     text = str(path)
     if (url := URL.search(text)) and (url.start() == 0 or text[url.start() - 1] in "/\\"):
         raise InputError(
-            f"{what}: expected a path on this machine, found the URL {shown(text[url.start() :])}: object stores and "
-            "downloads are not supported for it, only for [store] path (s3://…); name a folder of a file system, "
-            "and copy from or to it"
+            f"{what}: expected a path on this machine, found the URL {shown(text[url.start() :])}: design stores, data "
+            "sets, summary stores and checkpoints may be on object stores (s3://bucket/name), all else is on file "
+            "systems, and nothing is downloaded; name a path, and copy from or to it"
         )
     if "\0" in text:
         raise InputError(f"{what}: expected a path, found one with a null character, {shown(text)}")
@@ -236,7 +236,7 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read: Iterable[Path] = ()) -> None:
+def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read: Iterable[Place] = ()) -> None:
     """Raise InputError where a file that is to be written is there already.
 
     Parameters
@@ -247,7 +247,7 @@ def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read
         Write over such files, but neither over one that is read nor over a folder.
     option : str
         What names another place, for the message.
-    read : iterable of Path, optional
+    read : iterable of Path or ObjectPath, optional
         The files that are read, which may have another name there, by a link.
 
     Raises
@@ -276,10 +276,10 @@ def refuse_overwriting(paths: Iterable[Path], overwrite: bool, option: str, read
         )
 
 
-def _is_same(one: Path, other: Path) -> bool:
+def _is_same(one: Path, other: Place) -> bool:
     """Whether two names are of one file, be it by a symbolic or a hard link."""
     try:
-        return one.samefile(other)
+        return isinstance(other, Path) and one.samefile(other)
     except OSError:  # one of them is not there
         return False
 

@@ -38,11 +38,11 @@ from .view_priors import probe_rows_of, with_prior
 from .view_solutions import as_regulariser, energies_of, solution_of, solved_whole
 from .views import weighted, whole_view, with_automatic
 from .wall_choice import chosen_wall
+from .weighed_rows import weighed_with_notes
 from .weights import EVIDENCE, check_fit_weights, explicit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
 
     from ..algebra import LinearSolution, Regulariser
     from ..design_matrix.store import DesignStore
@@ -105,7 +105,7 @@ def fit_block(
     left_open: OpenEnergies | None = None,
     left_out: Collection[str] | None = None,
     probes: Sequence[Frame] | None = None,
-    checkpoint: Checkpoints | str | Path | None = None,
+    checkpoint: Checkpoints | str | Place | None = None,
 ) -> BlockFit:
     """Fit one block on the frames that contain exactly its elements, other models frozen.
 
@@ -178,6 +178,9 @@ def fit_block(
         check_fit_weights({g for s in plan.segments for g, _ in s.groups}, settings.weights, f"block {block}")
         assembly, offsets_lack = rows_in_store(plan, store, frozen=shapes, executor=runner, memory=memory)
         segments, pooling = pooled_segments(plan.segments, explicit(settings.weights), settings.apart)
+        segments, weighed = weighed_with_notes(
+            segments, chosen, settings.row_weights, settings.weights, shapes, runner
+        )  # fmt: skip
         rows = probe_rows_of(
             settings.prior, frames, basis, names, lower=shapes, probes=probes, executor=runner, memory=memory
         )  # fmt: skip
@@ -188,7 +191,7 @@ def fit_block(
         )  # fmt: skip
         fitted = chosen.take(np.concatenate([s.indices for s in plan.segments]))
         counts = counts_of_fit(fitted, basis, names, runner)
-    notes = (*said, *absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
+    notes = (*said, *weighed, *absent_pairs_notes(basis, frozen, chosen), *_refitted(block, free, settings), *fallback)
     solution = solution_of(
         replace(given, notes=(*notes, *given.notes)), linear, as_regulariser(settings.regulariser), penalty=penalty,
         name=block, frames=fitted, frozen=frozen,

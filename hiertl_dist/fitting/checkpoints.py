@@ -9,22 +9,22 @@ they are for is complete (:func:`checkpoints`).
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
-import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..algebra import Gram, RFactor, Summary
 from ..algebra.packed import pack_upper, packed_size, unpack_upper
-from ..errors import StoreError
+from ..errors import ObjectStoreError, StoreError
 from ..files.chunks import crc32c
 from ..files.json_files import digest_of, read_object, write_json
-from ..files.paths import local_path, replacing
+from ..files.paths import named_place, opened, replacing
+from ..files.places import remove_tree
 from ..frames.rows import Group
 from .leaves import Reduced
 from .summary_batches import require_all_rows
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
 
 FORMAT: Final = 1
 HEAD: Final = "pass.json"
@@ -50,14 +51,14 @@ class Checkpoints:
 
     Attributes
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         Its absolute path; workers on other machines have to see it under the same name.
-    passes : list of Path
+    passes : list of Path or ObjectPath
         Folders of the passes that have used it.
     """
 
-    folder: Path
-    passes: list[Path] = field(default_factory=list)
+    folder: Place
+    passes: list[Place] = field(default_factory=list)
 
     def discard(self) -> None:
         """Delete what the passes that have used it left there; what other passes left is told of."""
@@ -73,16 +74,16 @@ class Checkpoints:
     def discard_since(self, first: int) -> None:
         """Delete what the passes have left there, but for so many at first, and say nothing."""
         for one in self.passes[first:]:
-            shutil.rmtree(one, ignore_errors=True)
+            remove_tree(one)
         with suppress(OSError):  # something else is there, or nothing
             self.folder.rmdir()
 
 
-def checkpoints_in(given: Checkpoints | str | Path | None) -> Checkpoints | None:
-    """The checkpoints of a folder. Raises InputError where it is a URL."""
+def checkpoints_in(given: Checkpoints | str | Place | None) -> Checkpoints | None:
+    """The checkpoints of a folder. Raises InputError where it is a URL of anything but an object store."""
     if given is None or isinstance(given, Checkpoints):
         return given
-    return Checkpoints(local_path(given, "checkpoint").absolute())
+    return Checkpoints(named_place(given, "checkpoint").absolute())
 
 
 def discard(kept: Checkpoints | None, executor: Executor) -> None:
@@ -92,7 +93,7 @@ def discard(kept: Checkpoints | None, executor: Executor) -> None:
 
 
 @contextmanager
-def checkpoints(given: Checkpoints | str | Path | None, executor: Executor) -> Iterator[Checkpoints | None]:
+def checkpoints(given: Checkpoints | str | Place | None, executor: Executor) -> Iterator[Checkpoints | None]:
     """The checkpoints of a folder, deleted when all is done; what is given as checkpoints is left to who made them."""
     kept = checkpoints_in(given)
     yield kept
@@ -106,7 +107,7 @@ class PassFolder:
 
     Attributes
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         Where its files are.
     plan : str
         Digest of all that the pass depends on.
@@ -118,7 +119,7 @@ class PassFolder:
         First leaves of ranges that were there when the pass began.
     """
 
-    folder: Path
+    folder: Place
     plan: str
     leaves: int
     size: int
@@ -129,19 +130,19 @@ class PassFolder:
         """Merges above a leaf within a range: so many values of the branch wait there for others."""
         return self.size.bit_length() - 1
 
-    def path(self, lo: int, hi: int) -> Path:
+    def path(self, lo: int, hi: int) -> Place:
         """The file of leaves lo up to but not including hi."""
         return self.folder / f"{lo:08d}-{hi:08d}.range"
 
     def write(self, lo: int, hi: int, tiles: Sequence[str], groups: Mapping[Group, Reduced]) -> None:
-        """Write what some leaves came to. Raises OSError."""
+        """Write what some leaves came to. Raises OSError, ObjectStoreError."""
         entries: list[dict[str, Any]] = []
         numbers: list[NDArray[np.float64]] = []
         for group, reduced in groups.items():
             flat = _numbers_of(reduced.summary), np.ascontiguousarray(reduced.squares, "<f8")
             summary = reduced.summary
             entries.append({
-                "group": list(group), "kind": summary.kind, "rows": int(summary.rows), "width": int(summary.width),
+                "group": group.as_list(), "kind": summary.kind, "rows": int(summary.rows), "width": int(summary.width),
                 "n_targets": int(summary.n_targets), "counts": [len(part) for part in flat],
                 "crc32c": crc32c(flat[1], crc32c(flat[0])),
             })  # fmt: skip
@@ -165,7 +166,8 @@ class PassFolder:
             It can't be read.
         """
         path = self.path(lo, hi)
-        with path.open("rb") as stream:
+        with opened(path) as (raw, _):
+            stream = io.BufferedReader(raw)
             checksum, text = stream.readline().strip(), stream.readline().rstrip(b"\n")
             if hashlib.sha256(text).hexdigest().encode() != checksum:
                 raise StoreError(f"{path}: its header does not match its checksum")
@@ -183,7 +185,7 @@ class PassFolder:
         whole = self.path(0, self.leaves)
         try:
             self.write(0, self.leaves, tiles, groups)
-        except OSError as error:
+        except (OSError, ObjectStoreError) as error:
             _log.warning("%s: %s; its ranges stay", whole, error)
             return
         for path in self.folder.glob("*.range"):
@@ -200,7 +202,7 @@ def _numbers_of(summary: Summary) -> NDArray[np.float64]:
     return np.ascontiguousarray(flat, "<f8")
 
 
-def _read_group(read: Callable[[int], bytes], entry: Mapping[str, Any], path: Path) -> tuple[Group, Reduced]:
+def _read_group(read: Callable[[int], bytes], entry: Mapping[str, Any], path: Place) -> tuple[Group, Reduced]:
     group, where = Group(*entry["group"]), f"{path}: group {entry['group']}"
     rows, width, targets = entry["rows"], entry["width"], entry["n_targets"]
     parts = [np.frombuffer(read(8 * count), np.uint8) for count in entry["counts"]]

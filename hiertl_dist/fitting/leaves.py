@@ -183,13 +183,14 @@ def cut_leaves(segments: Sequence[Segment], width: int, parts: int = 1) -> list[
 def leaf_bytes(leaves: Sequence[Sequence[Segment]], width: int, method: str = "rfactor") -> int:
     """Peak bytes of a leaf's reduction beside those of its process: its buffers, its widest tile, and a triangle.
 
-    For ``"gram"`` no buffers, but a square for each group of rows.
+    For ``"gram"`` no buffers, but a square for each group of rows. Rows with weights of their own are there twice.
     """
-    tile = max((s.rows for leaf in leaves for s in leaf), default=0)
+    times = 1 + any(s.row_weights is not None for leaf in leaves for s in leaf)
+    tile = times * max((s.rows for leaf in leaves for s in leaf), default=0)
     if method == "gram":
-        groups = max((len({g for s in leaf for g, _ in s.groups}) for leaf in leaves), default=0)
+        groups = times * max((len({g for s in leaf for g, _ in s.groups}) for leaf in leaves), default=0)
         return 8 * width * (tile + BLOCK_ROWS + groups * width)
-    buffers = max((sum(s.rows for s in leaf) for leaf in leaves), default=0)
+    buffers = times * max((sum(s.rows for s in leaf) for leaf in leaves), default=0)
     return 8 * width * (buffers + tile + min(width, buffers))
 
 
@@ -233,10 +234,10 @@ class Cut:
 
 def cut_of(segments: Sequence[Segment], width: int, method: str = "rfactor") -> Cut:
     """The leaves of a pass over some segments, which have so many columns and targets."""
-    sizes = tuple(group_sizes(segments).values())
+    sizes = group_sizes(segments)
     # of a fit one, whatever its groups, so that these do not move its bits
-    parts = 1 if segments[0].folds is None else max(1, sum(n >= width for n in sizes))
-    return Cut(cut_leaves(segments, width, parts), width, sizes, method)
+    parts = 1 if segments[0].folds is None else max(1, sum(n >= width for g, n in sizes.items() if not g.weighed))
+    return Cut(cut_leaves(segments, width, parts), width, tuple(sizes.values()), method)
 
 
 def peak_bytes(cuts: Sequence[Cut], executor: Executor, ranges: int = 0) -> int:
@@ -329,27 +330,47 @@ def reduce_leaf(segments: Sequence[Segment], *, source: RowSource, method: str =
     Returns
     -------
     dict from Group to Reduced
-        What each group's rows came to.
+        What each group's rows came to; where rows have weights, also multiplied by them (``weighed``).
     """
     if source.store is not None:  # rows of a pass before that made them
         forget_arrays()
+    if any(s.row_weights is not None for s in segments):  # they follow from frames, which are read once
+        segments = [s.loaded() for s in segments]
     chosen = [grouped_rows(segment) for segment in segments]
+    weighed = [_weighed_rows(*both) for both in zip(segments, chosen, strict=True)]
     squared = segments[0].folds is not None
     totals: dict[Group, int] = {}
-    for indices in chosen:
-        for group, index in indices.items():
-            totals[group] = totals.get(group, 0) + len(index)
+    for indices, own in zip(chosen, weighed, strict=True):
+        for group, count in [*((g, len(x)) for g, x in indices.items()), *((g, len(x)) for g, (x, _) in own.items())]:
+            totals[group] = totals.get(group, 0) + count
     width = source.width_of(segments[0].elements)
     targets = 1 + len(source.frozen)
     collectors = {g: SUMMARIES[method].collector(count, width, targets) for g, count in totals.items()}
     squares = {g: np.zeros(width if squared else 0) for g in totals}
-    for indices, pieces in zip(chosen, source.pieces(segments), strict=True):
+    for indices, own, pieces in zip(chosen, weighed, source.pieces(segments), strict=True):
         for group, index in indices.items():
             collectors[group].add(pieces, index)
             if squared:
                 _add_squares(squares[group], pieces, index)
+        for group, (index, factors) in own.items():
+            scaled = [(first, piece[index] * factors[:, np.newaxis]) for first, piece in pieces]
+            every = np.arange(len(index))
+            collectors[group].add(scaled, every)
+            if squared:
+                _add_squares(squares[group], scaled, every)
     # each buffer is let go as soon as it is reduced
     return {group: Reduced(collectors.pop(group).finish(), squares[group]) for group in totals}
+
+
+def _weighed_rows(
+    segment: Segment, indices: Mapping[Group, NDArray[np.intp]]
+) -> dict[Group, tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """The rows of each group that have a weight above 0, and these weights; nothing of a segment without any."""
+    if segment.row_weights is None:
+        return {}
+    weights = segment.row_weights.of(segment.frames)
+    own = {g._replace(weighed=True): index[weights[index] > 0.0] for g, index in indices.items()}
+    return {g: (index, weights[index]) for g, index in own.items() if len(index)}
 
 
 def _add_squares(total: NDArray[np.float64], pieces: Sequence[Piece], index: NDArray[np.intp]) -> None:

@@ -17,8 +17,11 @@ from ..text.words import percent_text
 from .views import factor_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from ..frames.rows import Group
     from ..model.mixing import Mean
     from ..model.priors import Prior
     from .probe_rows import ProbeRows
@@ -55,12 +58,15 @@ WEIGHTS_TRIED: Final = 26
 """The smallest weight of probes, and how many up to 1 are tried."""
 
 
-def chosen_prior(given: View, prior: Prior, mean: Mean) -> tuple[Prior, str]:
+def chosen_prior(
+    given: View, prior: Prior, mean: Mean, times: Mapping[Group, int] | None = None
+) -> tuple[Prior, str]:  # fmt: skip
     """The prior with the mean that the rows speak for.
 
     Factors of the bodies' means are those, from 0 to the prior's own, with which their sum is nearest to the forces
     that lower blocks leave. Where these are too small to speak, as near a lattice, the stresses may; without either all
-    labels are asked.
+    labels are asked. Where rows are fewer than columns the prior's own factors are kept: in one near-lattice frame two-
+    and three-body means look alike, and with factors from its forces energies were off by up to 0.6 eV/atom.
 
     Parameters
     ----------
@@ -70,6 +76,8 @@ def chosen_prior(given: View, prior: Prior, mean: Mean) -> tuple[Prior, str]:
         Whose mean is ``"auto"``.
     mean : Mean
         The mixed mean of its columns.
+    times : Mapping from Group to int, optional
+        How often the rows of each group are there; default: once.
 
     Returns
     -------
@@ -85,16 +93,23 @@ def chosen_prior(given: View, prior: Prior, mean: Mean) -> tuple[Prior, str]:
     kinds = [k for k in ("force", "stress") if any(person_kind(g.kind) == k for g in given.factors)]
     said = []
     for kind in kinds or ("labels",):
-        rows, target = _spoken(given, parts, kind)
+        rows, target = _spoken(given, parts, kind, times)
         gamma = _nearest(rows, target)
         total = float(target @ target)
         share = max(0.0, 1.0 - float(np.sum((rows @ gamma - target) ** 2)) / total) if total > 0.0 else 0.0
         what = {"force": "forces", "stress": "stresses"}.get(kind, kind)
         said.append(f"{percent_text(share)} of the squares of the {what}")
         if share >= LEAST_EXPLAINED:
-            own = [float(np.round(g * most, 3)) for g, most in zip(gamma, prior.gamma, strict=True)]
+            asked = [g for g in _of_kind(given, kind) if times is None or times[g]]
+            count, columns = sum(map(given.summaries.rows, asked)), len(given.columns)
+            few = count < columns
+            taken = np.ones(3) if few else gamma
+            own = [float(np.round(g * most, 3)) for g, most in zip(taken, prior.gamma, strict=True)]
             bodies = ", ".join(f"{own[k]:.2f} of {k + 2}-body" for k in range(3) if rows[:, k].any())
-            note = f"prior auto: the mean of lower blocks explains {said[-1]} that they leave: mixed, {bodies} terms"
+            shown = f"at best {said[-1]}" if few else said[-1]
+            note = f"prior auto: the mean of lower blocks explains {shown} that they leave: mixed, {bodies} terms"
+            if few:
+                note += f"; {count} rows are too few beside {columns} columns to choose factors"
             return replace(prior, mean=MIXED, gamma=(own[0], own[1], own[2])), note
     note = (
         f"prior auto: the mean of lower blocks explains {' and '.join(said)} that they leave, less than "
@@ -103,12 +118,24 @@ def chosen_prior(given: View, prior: Prior, mean: Mean) -> tuple[Prior, str]:
     return replace(prior, mean=ZERO, probes=0), note
 
 
-def _spoken(given: View, parts: NDArray[np.float64], kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _spoken(
+    given: View, parts: NDArray[np.float64], kind: str, times: Mapping[Group, int] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What three parts of a mean say of rows of a kind (rows, 3), and what lower blocks leave of these (rows,)."""
-    groups = [g for g in given.factors if kind in (person_kind(g.kind), "labels")]
-    layers = [given.layer(g, factor_of(given, g)) for g in groups]
-    rows = np.concatenate([x.factor.r[:, x.kept] @ parts[x.places] for x in layers])
-    return rows, np.concatenate([x.factor.r @ x.target for x in layers])
+    layers = [given.layer(g, factor_of(given, g), _repeated(g, times)) for g in _of_kind(given, kind)]
+    rows = np.concatenate([x.weight * (x.factor.r[:, x.kept] @ parts[x.places]) for x in layers])
+    return rows, np.concatenate([x.weight * (x.factor.r @ x.target) for x in layers])
+
+
+def _repeated(group: Group, times: Mapping[Group, int] | None) -> float:
+    """What rows are multiplied by that are there several times."""
+    return 1.0 if times is None else float(np.sqrt(times[group]))
+
+
+def _of_kind(given: View, kind: str) -> list[Group]:
+    """Groups of the rows of a kind, of all rows for ``"labels"``."""
+    fitted = given.summaries.fitted
+    return [g for g in given.factors if kind in (person_kind(g.kind), "labels") and g in fitted]
 
 
 def _nearest(rows: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,7 +160,10 @@ class Estimate(NamedTuple):
     noise: float
 
 
-def estimated_weight(given: View, mean: NDArray[np.float64], probes: ProbeRows) -> Estimate:
+# long: its parameters are documented
+def estimated_weight(
+    given: View, mean: NDArray[np.float64], probes: ProbeRows, times: Mapping[Group, int] | None = None
+) -> Estimate:
     """The weight of probes: what data that are many can bear, or what costs them next to nothing.
 
     The larger one of two, at most 1. The first gives the probes at least the share :data:`PROBE_SHARE` of the data: the
@@ -150,30 +180,36 @@ def estimated_weight(given: View, mean: NDArray[np.float64], probes: ProbeRows) 
         The mean, kcal/mol.
     probes : ProbeRows
         Rows of the probes, unweighted.
+    times : Mapping from Group to int, optional
+        How often the rows of each group are there; default: once.
 
     Returns
     -------
     Estimate
         The weight is beside rows of forces of weight 1.
     """
-    groups = [g for g in given.factors if g.kind == "force" and given.factors[g] > 0.0]
+    fitted = given.summaries.fitted
+    groups = [g for g in given.factors if g.kind == "force" and given.factors[g] > 0.0 and g in fitted]
     if not groups:
         note = f"probes have the weight {WEIGHT_OF_FEW}: there are no forces that tell another"
         return Estimate(WEIGHT_OF_FEW, note, float("nan"))
     n = len(mean)
-    whole = stack((given.layer(g, factor_of(given, g)) for g in groups), n)
+    whole = stack((given.layer(g, factor_of(given, g), _repeated(g, times)) for g in groups), n)
     left = whole.r[:, n] - whole.r[:, :n] @ mean
     # how rows of forces are weighted: those of the probes are beside weight 1
     counts = np.array([given.summaries.rows(g) for g in groups], float)
+    if times is not None:
+        counts *= [times[g] for g in groups]
+    n_rows = whole.rows if times is None else int(counts.sum())
     weight_of_forces = float(np.sqrt(counts @ np.square([given.factors[g] for g in groups]) / counts.sum()))
-    share = min(1.0, float(np.sqrt(PROBE_SHARE * whole.rows / probes.rows)))
+    share = min(1.0, float(np.sqrt(PROBE_SHARE * n_rows / probes.rows)))
     tried = np.geomspace(LEAST_WEIGHT, 1.0, WEIGHTS_TRIED)
-    errors = _expected_errors(whole.r[:, :n], left, probes.in_order(given.columns), whole.rows, tried)
+    errors = _expected_errors(whole.r[:, :n], left, probes.in_order(given.columns), n_rows, tried)
     bearable = np.flatnonzero(errors <= (1.0 + MOST_COST) * np.min(errors, initial=np.inf))
     cheap = float(tried[bearable[-1]]) if len(bearable) else WEIGHT_OF_FEW
     weight = float(f"{max(share, cheap):.2g}")
     if not len(bearable):
-        note = f"probes have the weight {weight:g}: {whole.rows} rows of forces are few to tell another"
+        note = f"probes have the weight {weight:g}: {n_rows} rows of forces are few to tell another"
     elif cheap > share:
         note = (
             f"probes have the weight {weight:g}: the error that generalised cross-validation expects of the forces is "
@@ -182,10 +218,10 @@ def estimated_weight(given: View, mean: NDArray[np.float64], probes: ProbeRows) 
     else:
         note = (
             f"probes have the weight {weight:g}: {probes.rows} rows of their forces then count "
-            f"as {percent_text(PROBE_SHARE)} of the {whole.rows} of the data"
+            f"as {percent_text(PROBE_SHARE)} of the {n_rows} of the data"
         )
     # of few rows the ridge says nothing: what the mean leaves of them is an upper bound
-    noise = float(errors.min()) if len(bearable) else float(np.linalg.norm(left)) / whole.rows**0.5
+    noise = float(errors.min()) if len(bearable) else float(np.linalg.norm(left)) / n_rows**0.5
     noise = float(f"{noise:.2g}")  # as the weight: last digits of rows move neither
     return Estimate(weight * weight_of_forces, note, noise * weight_of_forces)
 

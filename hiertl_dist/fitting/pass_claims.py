@@ -17,24 +17,25 @@ from ..files.signatures import signed_by
 from ..files.store_use import store_use
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ..files.leases import Lease
+    from ..files.object_path import Place
 
 CLAIMS: Final = ".claims"
 POLL: Final = 0.5
 """Seconds between two looks at the pass of another."""
 
-_claims: dict[Path, list[Claim]] = {}
+_claims: dict[Place, list[Claim | Lease]] = {}
 """Of this process, by store."""
 
 
-def begin_pass(store: Path, digest: str) -> bool:
+def begin_pass(store: Place, digest: str) -> bool:
     """Claim a pass until :func:`end_pass`; whether another process was waited for, which may have made it.
 
     Raises
     ------
     LockError
         Another process makes it, and is not to be waited for, or takes too long.
-    WriteError
+    WriteError, ObjectStoreError
         The store cannot be written.
     """
     path, waiting = store / CLAIMS / f"pass~{digest[:32]}", None
@@ -52,7 +53,7 @@ def begin_pass(store: Path, digest: str) -> bool:
     return waiting is not None
 
 
-def end_pass(store: Path) -> None:
+def end_pass(store: Place) -> None:
     """Let the pass go, where this process has claimed it."""
     with suppress(KeyError, IndexError):  # of another process
         _claims[store].pop().let_go()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..algebra import Regulariser
     from ..model.one_body import MissingEnergies
     from .reduction import Summaries
+    from .views import View
 
 VALUES: Final = "values"
 """The prior that draws chosen blocks to what the model has of them."""
@@ -122,6 +123,31 @@ def polish(
     >>> solution = hiertl_dist.polish(summaries, fit.model, ["CN"], hold=100, regulariser={"kind": "ridge", "alpha": 1})
     >>> hiertl_dist.polished_model(fit.model, solution).write("polished.params.txt")
     """
+    given, wanted = polish_view(
+        summaries, model, blocks, regulariser=regulariser, hold=hold, prior=prior, weights=weights, objective=objective,
+        sets=sets, without=without, folds=folds, missing_energies=missing_energies, left_open=left_open,
+    )  # fmt: skip
+    own = model.parameters if isinstance(model, Model) else model
+    return solve(given, wanted, penalty=own.penalty)
+
+
+def polish_view(
+    summaries: Summaries,
+    model: Model | Parameters,
+    blocks: Sequence[str],
+    *,
+    regulariser: Regulariser | Mapping[str, Any],
+    hold: float | Mapping[str, float] | None = None,
+    prior: Prior | Mapping[str, Any] | str = VALUES,
+    weights: Mapping[str, float] | str = AUTO,
+    objective: str = "lsq",
+    sets: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+    folds: Collection[int] | None = None,
+    missing_energies: MissingEnergies = "refuse",
+    left_open: Collection[str] = (),
+) -> tuple[View, Regulariser]:
+    """What a polish solves, and how; parameters and errors are those of :func:`polish`."""
     own = model.parameters if isinstance(model, Model) else model
     whole = {t.block for t in own.basis.types if t.body > 1}
     chosen = [ElementSet.parse(b) for b in ([blocks] if isinstance(blocks, str) else blocks)]
@@ -151,7 +177,7 @@ def polish(
         prior=replace(believed, mean=mean, spread={**believed.spread, **spread}, probes=0),
     )  # fmt: skip
     given = replace(given, notes=(*given.notes, *notes, *_left_notes(own, summaries, free, whole)))
-    return solve(given, wanted, penalty=own.penalty)
+    return given, wanted
 
 
 def polished_model(model: Model | Parameters, solution: Solution) -> Model:

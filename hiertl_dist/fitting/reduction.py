@@ -5,7 +5,7 @@ Rows come from a store, or are made on the fly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Final
 
@@ -26,12 +26,12 @@ from .row_pass import reduce_segments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from ..dataset.folds import Folds
     from ..design_matrix.planning import Plan
     from ..design_matrix.store import DesignStore
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..model.basis import Basis
     from ..model.parameters import Parameters
     from .checkpoints import Checkpoints
@@ -74,6 +74,9 @@ class Summaries(Shown, card=summaries_card):
         blocks (``open``).
     pooled : tuple of str
         Sources whose rows share the groups of the source ``"(pooled)"``.
+    weighed : Mapping from Group to Summary, or None
+        Where rows have weights of their own (:class:`~hiertl_dist.frames.row_weights.RowWeights`): by group, the
+        summary of its rows multiplied by them, which is what is fitted; groups without a weight above 0 are not in it.
     """
 
     groups: Mapping[Group, Summary]
@@ -85,6 +88,12 @@ class Summaries(Shown, card=summaries_card):
     notes: tuple[str, ...] = ()
     energies: EnergyTerms = field(default_factory=EnergyTerms)
     pooled: tuple[str, ...] = ()
+    weighed: Mapping[Group, Summary] | None = None
+
+    @property
+    def fitted(self) -> Mapping[Group, Summary]:
+        """What is fitted of each group: its rows times their own weights, where they have any."""
+        return self.groups if self.weighed is None else self.weighed
 
     @cached_property
     def columns(self) -> Columns:
@@ -139,19 +148,19 @@ class Summaries(Shown, card=summaries_card):
         return by_block
 
     def offset(self, group: Group) -> Summary:
-        """A group's summary with b − Σ offsets as its only target.
+        """What is fitted of a group, with b − Σ offsets as its only target.
 
         Parameters
         ----------
         group : Group
-            One of ``groups``.
+            One of ``fitted``.
 
         Returns
         -------
         Summary
-            Of labels less what the frozen models predict, unweighted.
+            Of labels less what the frozen models predict, without weights of groups.
         """
-        summary = self.groups[group]
+        summary = self.fitted[group]
         return summary.offset([1.0] + [-1.0] * (summary.n_targets - 1))
 
     def combined(self, weights: Mapping[Group, float]) -> Summary:
@@ -173,12 +182,18 @@ class Summaries(Shown, card=summaries_card):
         InputError
             No group has a weight above zero.
         """
-        used = [g for g, w in weights.items() if w > 0.0]
+        used = [g for g, w in weights.items() if w > 0.0 and g in self.fitted]
         if not used:
             raise InputError("no group of rows has a weight above zero")
         # small groups first: rows are put below rows for nothing, and below a triangle all at once
-        used.sort(key=lambda g: self.groups[g].rows)
+        used.sort(key=lambda g: self.fitted[g].rows)
         return reduce(lambda total, other: total.merge(other), (self.offset(g).scale(weights[g]) for g in used))
+
+
+def with_weighed(made: Summaries) -> Summaries:
+    """Summaries whose groups are of rows as they are and times their own weights, with the two apart."""
+    plain = {g: own for g, own in made.groups.items() if not g.weighed}
+    return replace(made, groups=plain, weighed={g.plain: own for g, own in made.groups.items() if g.weighed})
 
 
 def solve_bytes(
@@ -209,7 +224,7 @@ def reduce_rows(
     regulariser: str | None = None,
     by_evidence: bool = False,
     energies: EnergyTerms | None = None,
-    checkpoint: Checkpoints | str | Path | None = None,
+    checkpoint: Checkpoints | str | Place | None = None,
     make_offsets: bool = False,
 ) -> Summaries:
     """Reduce the rows of a plan, in the columns of some blocks, to one summary per group.
@@ -282,6 +297,7 @@ def reduce_rows(
         )  # fmt: skip
     groups = {group: r.summary for group, r in reduced.items()}
     notes = (*inside_notes(plan.inside, plan.policy), *left_out_notes(plan.skipped, plan.unlabelled))
-    return Summaries(
+    made = Summaries(
         groups, plan.basis, names, tuple(frozen), ranges=plan.ranges, notes=notes, energies=source.energies
     )
+    return with_weighed(made) if any(s.row_weights is not None for s in plan.segments) else made

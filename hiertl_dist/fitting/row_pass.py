@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -100,7 +101,7 @@ class PartOfPass:
 def _is_shared(checkpoint: Checkpoints, executor: Executor, what: str) -> bool:
     """Whether all workers see the folder of checkpoints; where some don't, that is told, and the pass goes without."""
     try:
-        executor.shared_folder(checkpoint.folder, "checkpoint")
+        executor.shared_place(checkpoint.folder, "checkpoint")
     except LaunchError as error:
         if launched_first():
             _log.warning("%s: without checkpoints, so that what is cut begins anew: %s", what, error)
@@ -195,13 +196,15 @@ def reduce_segments(
 
 
 def pass_digest(leaves: Sequence[Sequence[Segment]], source: RowSource, method: str) -> str:
-    """The digest of all that a pass depends on: its tiles, how they are grouped and cut, its columns."""
+    """The digest of all that a pass depends on: its tiles, how they are grouped, weighed and cut, its columns."""
     tiles = hashlib.sha256()
     for leaf in leaves:
         for s in leaf:
             folds = b"" if s.folds is None else np.ascontiguousarray(s.folds, "<i8").tobytes()
             apart = "" if s.apart is None else "\0".join(sorted(s.apart))
-            tiles.update(f"{s.key}\0{s.rows}\0{s.apart is None}\0{apart}\0{len(folds)}\0".encode() + folds)
+            weights = "" if s.row_weights is None else s.row_weights.digest
+            text = f"{s.key}\0{s.rows}\0{s.apart is None}\0{apart}\0{weights}\0{len(folds)}\0"
+            tiles.update(text.encode() + folds)
         tiles.update(b"leaf")
     opened = source.energies.open
     return digest_of({
@@ -254,7 +257,8 @@ def range_size(
     mean = total / n
     wanted = max(wanted, min(8.0 * TASK_SECONDS * workers / mean, math.sqrt(4.0 * n * TASK_SECONDS / mean)))
     size = 1 << max(0, min(int(math.log2(max(1.0, wanted))), room // max(1, kept)))
-    limit = DISK_SHARE * free_disk(checkpoint.folder)
+    # nobody knows how much room a bucket has
+    limit = DISK_SHARE * free_disk(checkpoint.folder) if isinstance(checkpoint.folder, Path) else math.inf
     if -(-n // size) * kept > limit:
         _log.warning(
             "%s: no checkpoints of this pass are kept: %d MiB at most are needed, a quarter of what is free is %d MiB; "
@@ -314,6 +318,7 @@ def _require_each_once(part: PartOfPass, tiles: tuple[str, ...], segments: Seque
         differing.subtract(tiles)
         faults = [f"tile {key[:12]} {times:+d} times" for key, times in differing.items() if times]
         raise StoreError(f"{what}: tiles were lost or counted twice: {', '.join(faults[:3]) or 'in another order'}")
-    expected, counted = sum(s.rows for s in segments), sum(r.summary.rows for r in part.groups.values())
+    expected = sum(s.rows for s in segments)
+    counted = sum(r.summary.rows for g, r in part.groups.items() if not g.weighed)
     if expected != counted:
         raise StoreError(f"{what}: expected {expected} rows, found {counted}: rows were lost or counted twice")

@@ -26,11 +26,11 @@ from .weights import AUTO, EVIDENCE, checked_choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from ..evaluation.frame_rows import InnerPolicy
     from ..files.object_path import Place
     from ..frames.frame import Frame
+    from ..frames.row_weights import RowWeights
     from ..model.one_body import MissingEnergies
     from .checkpoints import Checkpoints
 
@@ -76,6 +76,9 @@ class FitSettings(Shown):
     apart : Sequence of str
         Patterns of groups of frames whose rows, and so residuals, are kept apart. Of others, those that no weight names
         are pooled where there are more than a few, see :mod:`~hiertl_dist.frames.pooling`.
+    row_weights : RowWeights or None
+        Weights of single rows, which follow from their frames (``[weights]``); those of ``weights`` multiply them.
+        ``"auto"`` and ``"evidence"`` are made of rows that have them, so that what all rows of a kind share cancels.
     prior : Prior, str or Mapping
         ``"zero"``, ``"mixed"``, ``"auto"``, or a table, see :meth:`~hiertl_dist.model.priors.Prior.of`: what the
         regulariser draws the block's coefficients to. Blocks of single elements have nothing below them to lean on.
@@ -96,6 +99,7 @@ class FitSettings(Shown):
     missing_energies: MissingEnergies = "refuse"
     apart: Sequence[str] = ()
     prior: Prior = field(default_factory=Prior)
+    row_weights: RowWeights | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prior", Prior.of(self.prior))
@@ -162,7 +166,7 @@ class HierarchyOptions(Shown):
     memory: int | None = None
     missing: str | None = None
     probes: Sequence[Frame] | None = None
-    checkpoint: Checkpoints | str | Path | None = None
+    checkpoint: Checkpoints | str | Place | None = None
 
     def __post_init__(self) -> None:
         if self.missing is not None and self.missing not in MISSING:

@@ -6,21 +6,18 @@ For one version also with the keywords of before, when ``store=`` was the summar
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 from ..errors import HiertlWarning, InputError, RenamedWarning, StoreError
 from ..executors.launch import launched_first
 from ..files.object_path import Place
-from ..files.paths import local_path, named_place
+from ..files.paths import named_place
 from ..text.renaming import renaming
 
-Folder = str | Path | None
-
-Rows = str | Place | None
-"""Of a design store, which may be on an object store."""
+Folder = str | Place | None
+"""Of a store, which may be on an object store."""
 
 
-def named_stores(verb: str, summaries: Folder, store: Rows, rows: Rows = None) -> tuple[Folder, Rows]:
+def named_stores(verb: str, summaries: Folder, store: Folder, rows: Folder = None) -> tuple[Folder, Folder]:
     """The folders of the summary store and of the design store that a public function was given.
 
     To be called by that function itself: warnings are of the line that calls it.
@@ -34,10 +31,7 @@ def named_stores(verb: str, summaries: Folder, store: Rows, rows: Rows = None) -
     """
     for name, folder in (("summaries", summaries), ("store", store), ("rows", rows)):
         if folder is not None:
-            if _is_of_rows(name, rows):
-                named_place(folder, name)
-            else:
-                local_path(str(folder), name)
+            named_place(folder, name)
     if rows is not None:
         if summaries is not None and store is not None:
             raise InputError(f"{verb}: rows= is now called store=, which is given too; leave rows= out")
@@ -56,16 +50,11 @@ def named_stores(verb: str, summaries: Folder, store: Rows, rows: Rows = None) -
     if store is not None:
         _require_no_summaries(verb, named_place(store, "store"))
     if summaries is not None and store is not None:
-        _require_apart(verb, Path(summaries).absolute(), named_place(store, "store").absolute())
+        _require_apart(verb, named_place(summaries, "summaries").absolute(), named_place(store, "store").absolute())
     return summaries, store
 
 
-def _is_of_rows(name: str, rows: Rows) -> bool:
-    """Whether an option names a design store, as ``store`` did not while ``rows`` did."""
-    return name == "rows" or (name == "store" and rows is None)
-
-
-def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Path:
+def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Place:
     """The folder of the summary store that a public function was given, ``store`` being its earlier name.
 
     Raises
@@ -76,7 +65,7 @@ def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Path:
         The folder has a design store.
     """
     if store is not None and summaries is None:
-        if _is_design_store(Path(store)):
+        if _is_design_store(named_place(store, "store")):
             raise StoreError(f"{verb}: store={str(store)!r} is a design store; expected a summary store as summaries=")
         _warn(renaming(f"{verb}: store=", "summaries=", gone_in="0.2"), RenamedWarning)
         summaries = store
@@ -88,9 +77,9 @@ def named_summaries(verb: str, summaries: Folder, store: Folder) -> str | Path:
     return summaries
 
 
-def require_no_design_store(verb: str, folder: str | Path) -> None:
+def require_no_design_store(verb: str, folder: str | Place) -> None:
     """Raise StoreError where the folder of a summary store has a design store."""
-    if _is_design_store(Path(folder)):
+    if _is_design_store(named_place(folder, "summaries")):
         raise StoreError(
             f"{verb}: summaries={str(folder)!r} is a design store, which is named as store=; name another folder for "
             "the summary store"
@@ -106,10 +95,10 @@ def _require_no_summaries(verb: str, folder: Place, *below: str) -> None:
         )
 
 
-def _require_apart(verb: str, summaries: Path, store: Place) -> None:
+def _require_apart(verb: str, summaries: Place, store: Place) -> None:
     if summaries == store:
         raise InputError(f"{verb}: summaries= and store= are the same folder, {store}; each needs its own")
-    if store in summaries.parents:
+    if store in list(summaries.parents):
         raise InputError(f"{verb}: summaries= lies in the folder of the design store, {store}; name one beside it")
 
 

@@ -8,25 +8,26 @@ records too. Who needs them goes through them block by block.
 from __future__ import annotations
 
 import hashlib
-import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..errors import StoreError
 from ..files.json_files import digest_of
+from ..files.paths import opened
+from ..files.places import new_file
 from ..files.sealed import read_checked, repair_command
-from ..files.write_errors import write_errors
 from ..frames.frame_records import PART, RECORD, FrameRecords, RecordTexts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from ..files.object_path import Place
 
 SUFFIX: Final = ".frames"
 
@@ -84,24 +85,24 @@ class StoredFrames:
 
     Attributes
     ----------
-    path : Path
+    path : Path or ObjectPath
         The file of the batch's records.
     entry : FramesEntry
         What the batch's JSON has of them.
     """
 
-    path: Path
+    path: Place
     entry: FramesEntry
 
     def __iter__(self) -> Iterator[FrameRecords]:
         """Raise FileNotFoundError, and StoreError where the file is not what was written."""
         entry, way_on = self.entry, repair_command(self.path.parent)
         if entry.in_json:
-            listed = _listed(self.path.with_suffix(".json"))
+            listed = _listed(self.path.with_name(f"{self.path.stem}.json"))
             yield from (listed.take(slice(first, first + PART)) for first in range(0, entry.count, PART))
             return
-        with self.path.open("rb") as stream:
-            size, expected = os.fstat(stream.fileno()).st_size, entry.count * RECORD.itemsize
+        with opened(self.path) as (stream, size):
+            expected = entry.count * RECORD.itemsize
             if size != expected:
                 raise StoreError(f"{self.path}: expected {expected} bytes, found {size}; {way_on}")
             for k, digest in enumerate(entry.sha256):
@@ -116,7 +117,7 @@ class StoredFrames:
                 yield FrameRecords(rows, entry.groups, entry.compositions, entry.origins)
 
 
-def read_content(path: Path) -> dict[str, Any]:
+def read_content(path: Place) -> dict[str, Any]:
     """What the JSON of a batch has. Raises FileNotFoundError, and StoreError where it is not what its name tells."""
     way_on = repair_command(path.parent)
     content = read_checked(path, way_on)
@@ -130,7 +131,7 @@ def read_content(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def while_reading(store: Path) -> Iterator[None]:
+def while_reading(store: Place) -> Iterator[None]:
     """Raise StoreError for a file that is no longer there."""
     try:
         yield
@@ -142,7 +143,7 @@ def while_reading(store: Path) -> Iterator[None]:
 
 
 @contextmanager
-def staged(store: Path, sources: Sequence[Iterable[FrameRecords]]) -> Iterator[list[StoredFrames]]:
+def staged(store: Place, sources: Sequence[Iterable[FrameRecords]]) -> Iterator[list[StoredFrames]]:
     """Write the records of batches into files that are renamed when the batches have ids. Needs the store's lock.
 
     So records are made once, and who asks for them again reads them from disk. What is not renamed is deleted.
@@ -155,11 +156,11 @@ def staged(store: Path, sources: Sequence[Iterable[FrameRecords]]) -> Iterator[l
             path.unlink(missing_ok=True)
 
 
-def _written(path: Path, records: Iterable[FrameRecords]) -> FramesEntry:
+def _written(path: Place, records: Iterable[FrameRecords]) -> FramesEntry:
     """Write a file of records; what tells of it."""
     texts, count = RecordTexts(), 0
     digests: list[str] = []
-    with write_errors(path), path.open("xb") as stream:
+    with new_file(path) as stream:
         for rows in _blocks(records, texts):
             stream.write(_bytes_of(rows).data)
             digests.append(_sha256(rows))
@@ -184,7 +185,7 @@ def _blocks(records: Iterable[FrameRecords], texts: RecordTexts) -> Iterator[NDA
 
 
 @lru_cache(maxsize=16)
-def _listed(path: Path) -> FrameRecords:
+def _listed(path: Place) -> FrameRecords:
     """The records that stores of format 1 have in the JSON of a batch; kept, for it takes long to read."""
     texts = RecordTexts()
     rows = texts.told(read_content(path)["frames"])

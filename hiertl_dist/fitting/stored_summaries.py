@@ -15,6 +15,7 @@ from ..design_matrix.store_places import DIGITS
 from ..errors import StoreError
 from ..evaluation.frame_rows import widest_ranges
 from ..files.json_files import digest_of
+from ..files.object_path import in_order
 from ..files.paths import ASIDE
 from ..files.sealed import copy_of
 from ..frames.element_set import ElementSet
@@ -32,21 +33,22 @@ from .summary_store import SummaryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
+    from ..frames.row_weights import RowWeights
     from .summary_store import Batch
 
 
 def open_summaries(
-    summaries: str | Path | None = None, basis: Basis | None = None, *, store: str | Path | None = None
+    summaries: str | Place | None = None, basis: Basis | None = None, *, store: str | Place | None = None
 ) -> Summaries:
     """What :func:`~hiertl_dist.summarise` put into a summary store; factors are read when they are asked for.
 
     Parameters
     ----------
-    summaries : str or Path
-        Folder of the summary store.
+    summaries : str, Path or ObjectPath
+        Folder of the summary store; on an object store ``s3://bucket/name``.
     basis : Basis, optional
         Whose energies of free atoms and masses are meant, which no factor depends on; default: those that were given
         when the store was made.
@@ -96,7 +98,8 @@ def open_summaries(
     groups = StoredGroups(place.path)
     used = stored if basis is None else _given_as_in(stored, basis)
     pooled = tuple(sorted(sources_of(batches)[1]))
-    return Summaries(groups, used, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros), pooled)
+    weighed = StoredGroups(place.path, weighed=True) if ROW_WEIGHTS in settings else None
+    return Summaries(groups, used, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros), pooled, weighed)
 
 
 def _given_as_in(stored: Basis, basis: Basis) -> Basis:
@@ -116,20 +119,20 @@ def lacking_blocks(batch: Batch, names: Sequence[ElementSet]) -> list[ElementSet
 def require_shared(summaries: Summaries, executor: Executor) -> None:
     """Raise LaunchError where summaries are in a store, which workers read, and some of them do not see it."""
     if isinstance(summaries.groups, StoredGroups):
-        executor.shared_folder(summaries.groups.path)
+        executor.shared_place(summaries.groups.path, "summary store")
 
 
 class StoredGroups(Mapping[Group, RFactor]):
     """The groups of a summary store, each read, and put together from its batches, when it is asked for.
 
-    A copy in another process reads for itself: what travels is the path.
+    A copy in another process reads for itself: what travels is the path. ``weighed``: the groups' rows times their own
+    weights, by the names of the groups.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path.absolute()  # a worker may have another current folder
-        """The summary store."""
+    def __init__(self, path: Place, weighed: bool = False) -> None:
+        self.path, self.weighed = path.absolute(), weighed  # a worker may have another current folder
         self._store = SummaryStore.open(self.path)
-        self._batches = self._store.groups()
+        self._batches = {g.plain: own for g, own in self._store.groups().items() if g.weighed == weighed}
         self._rows = dict.fromkeys(self._batches, 0)
         self.zeros: dict[str, float] = {}
         """kcal/mol by element: what the labels' energies lack for each atom. Each pass chose its own; all are brought
@@ -137,7 +140,8 @@ class StoredGroups(Mapping[Group, RFactor]):
         batches = self._store.batches()
         for batch in batches:
             for entry in batch.groups:
-                self._rows[entry.group] += entry.rows
+                if entry.group.weighed == weighed:
+                    self._rows[entry.group.plain] += entry.rows
             for element, zero in batch.info.get("zeros", {}).items():
                 self.zeros.setdefault(element, float(zero))
         self._moves = {batch.id: self._moves_of(batch) for batch in batches}
@@ -152,7 +156,8 @@ class StoredGroups(Mapping[Group, RFactor]):
         return [(elements[e], move) for e, move in moves.items() if move]
 
     def __getitem__(self, group: Group) -> RFactor:
-        factors = [self._above_zero(self._store.read(batch, group)[0], batch) for batch in self._batches[group]]
+        own = group._replace(weighed=self.weighed)
+        factors = [self._above_zero(self._store.read(batch, own)[0], batch) for batch in self._batches[group]]
         return merge_all(factors)
 
     def _above_zero(self, factor: RFactor, batch: str) -> RFactor:
@@ -173,9 +178,12 @@ class StoredGroups(Mapping[Group, RFactor]):
         """Rows of a group, without reading it."""
         return self._rows[group]
 
-    def __reduce__(self) -> tuple[type[StoredGroups], tuple[Path]]:
-        return StoredGroups, (self.path,)
+    def __reduce__(self) -> tuple[type[StoredGroups], tuple[Place, bool]]:
+        return StoredGroups, (self.path, self.weighed)
 
+
+ROW_WEIGHTS: Final = "weights_of_rows"
+"""The setting of a store that has groups with weights of their rows."""
 
 NEAR: Final = 100.0
 """kcal/mol for an atom. Energies that lack as much more or less lose no digit that matters."""
@@ -202,12 +210,13 @@ def merge_all(factors: Sequence[RFactor]) -> RFactor:
 
 
 def store_settings(
-    basis: Basis, names: Sequence[ElementSet], folds: Folds | None, frozen: Sequence[Parameters], policy: str
-) -> dict[str, Any]:
+    basis: Basis, names: Sequence[ElementSet], folds: Folds | None, frozen: Sequence[Parameters], policy: str,
+    row_weights: RowWeights | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """What all batches of a store have in common.
 
-    Among it the energies of free atoms that the basis gives, of elements without a column of their own here: what is
-    taken off the labels for them can't be changed afterwards.
+    Among it the weights of rows, if there are any; and the energies of free atoms that the basis gives, of elements
+    without a column of their own here: what is taken off the labels for them can't be changed afterwards.
     """
     frozen_energies = one_body_values(frozen)
     taken = {e: x for e, x in basis.energies if ElementSet.of([e]) not in names and e not in frozen_energies}
@@ -215,6 +224,7 @@ def store_settings(
         "basis": basis.to_dict(), "blocks": {b: block_digest(basis, b) for b in names},
         "folds": None if folds is None else folds.as_dict(), "policy": policy,
         "frozen": [parameters_dict(f) for f in frozen], **({"energies": taken} if taken else {}),
+        **({} if row_weights is None else {ROW_WEIGHTS: row_weights.as_dict()}),
     }  # fmt: skip
 
 
@@ -247,7 +257,7 @@ def parameters_of(table: Mapping[str, Any]) -> Parameters:
     )  # fmt: skip
 
 
-def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[ElementSet, ...]:
+def names_with(path: Place, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> tuple[ElementSet, ...]:
     """The blocks that a store of these settings will have with those of a pass, in the order of their columns.
 
     Raises StoreError where the pass does not fit to the store.
@@ -264,7 +274,7 @@ def names_with(path: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) 
     return names
 
 
-def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = True) -> Path:
+def summary_folder(path: Place, settings: Mapping[str, Any], *, check: bool = True) -> Place:
     """Where below ``path`` the summary store of these settings is, or will be. Raises StoreError.
 
     A folder named by the first digits of their digest; or another one there that was made with the same but for blocks,
@@ -279,7 +289,8 @@ def summary_folder(path: Path, settings: Mapping[str, Any], *, check: bool = Tru
         return path
     own = path / digest_of(as_json(settings))[:DIGITS]
     if not (own / INDEX).exists() and not copy_of(own / INDEX).exists():
-        for folder in sorted(p.parent for p in path.glob(f"*/{INDEX}") if ASIDE not in p.parent.name):
+        below: list[Place] = in_order(p.parent for p in path.glob(f"*/{INDEX}") if ASIDE not in p.parent.name)
+        for folder in below:
             with suppress(StoreError):
                 names_with(folder, SummaryStore.open(folder).settings, settings)
                 return folder

@@ -29,9 +29,9 @@ from .frame_checks import require_distinct
 from .stored_frames import NOBODY, FramesEntry, StoredFrames
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from ..files.object_path import Place
 
 NORM_TOLERANCE: Final = 1e-9
 """By how much a column's norm in the factor may differ from that of its rows, as a part of it.
@@ -128,7 +128,7 @@ def label(group: Group) -> str:
     composition = f"/{group.composition}" if group.composition else ""
     atoms = f", {group.atoms} atoms" if group.atoms else ""
     fold = f", fold {group.fold}" if group.fold >= 0 else ""
-    return f"{group.name}{composition}{atoms}{fold}"
+    return f"{group.name}{composition}{atoms}{fold}{', times weights of rows' * group.weighed}"
 
 
 # ---- batches
@@ -141,7 +141,7 @@ def content_of(batch: Batch) -> dict[str, Any]:
         "blocks": list(batch.blocks),
         "frames": {**vars(batch.frames)},
         "tiles": list(batch.tiles),
-        "groups": [{**vars(entry), "group": list(entry.group)} for entry in batch.groups],
+        "groups": [{**vars(entry), "group": entry.group.as_list()} for entry in batch.groups],
         "info": dict(batch.info),
     }
 
@@ -199,7 +199,7 @@ def reduced_batch(new: NewBatch) -> Batch:
         for part in parts:
             crc, count = crc32c(part, crc), count + part.size
         offset = entries[-1].offset + entries[-1].count if entries else 0
-        plain = Group(group.source, group.kind, group.composition, int(group.fold), int(group.atoms))
+        plain = group._replace(fold=int(group.fold), atoms=int(group.atoms))
         entries.append(
             GroupEntry(plain, int(factor.rows), int(factor.width), int(factor.n_targets), offset, count, crc)
         )
@@ -215,7 +215,7 @@ def identified(batch: Batch, frames: StoredFrames) -> Batch:
     return replace(whole, id=digest_of(content_of(whole)))
 
 
-def require_known_blocks(path: Path, batch: Batch, settings: dict[str, Any]) -> None:
+def require_known_blocks(path: Place, batch: Batch, settings: dict[str, Any]) -> None:
     """Raise StoreError where a batch of a store has a block that the settings lack."""
     for block in batch.blocks:
         if "blocks" in settings and block not in settings["blocks"]:

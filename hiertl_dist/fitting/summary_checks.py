@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 from ..errors import StoreError
 from ..files.faults import Fault, kept_twice, mended, quarantined, unfinished
 from ..files.locks import locked
+from ..files.object_path import in_order
+from .batch_files import read_batch
 from .frame_checks import require_sound
 from .summary_index import INDEX, KEY, batches_of, checked_index, has_batches, read_index
-from .summary_store import OURS, SummaryStore, read_batch
+from .summary_store import OURS, SummaryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from ..files.object_path import Place
     from .summary_batches import Batch
 
 AGAIN = (
@@ -24,12 +26,12 @@ AGAIN = (
 )
 
 
-def summary_faults(folder: Path) -> Iterator[Fault]:
+def summary_faults(folder: Place) -> Iterator[Fault]:
     """Read everything of a summary store.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or ObjectPath
         The store.
 
     Yields
@@ -59,7 +61,7 @@ def summary_faults(folder: Path) -> Iterator[Fault]:
         yield Fault(folder / INDEX, str(error), AGAIN)
 
 
-def _batch_problems(store: SummaryStore, batch_id: str) -> Iterator[tuple[Path, str, int]]:
+def _batch_problems(store: SummaryStore, batch_id: str) -> Iterator[tuple[Place, str, int]]:
     """File, problem and number of frames for what is wrong with the files of a batch: the first of each file."""
     try:
         batch = read_batch(store.path, batch_id)
@@ -87,27 +89,27 @@ def _plain(error: Exception) -> str:
 def _take_out(store: SummaryStore, batch_id: str) -> None:
     """Let a batch no longer belong to the store, its files set apart."""
     store.drop(batch_id)
-    for path in sorted(store.path.glob(f"{batch_id}.*")):
+    for path in in_order(store.path.glob(f"{batch_id}.*")):
         quarantined(path)
 
 
-def repair_summaries(folder: Path) -> tuple[list[Fault], list[Fault]]:
+def repair_summaries(folder: Place) -> tuple[list[Fault], list[Fault]]:
     """Mend what can be mended of a summary store; what that was, and what is left. Takes the store's lock."""
     with locked(folder):
         return mended(partial(summary_faults, folder))
 
 
-def summary_leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
+def summary_leftovers(folder: Place) -> Iterator[tuple[Place, str]]:
     """Files of a summary store that nobody needs, with the reason. Raises StoreError where the index is damaged."""
     live = set(read_index(folder)["batches"])
     yield from unfinished(folder)
-    for path in sorted(folder.iterdir()):
+    for path in in_order(folder.iterdir()):
         ours = OURS.fullmatch(path.name)
         if ours and ours[1] not in live:
             yield path, "of a batch that was superseded, or never came to life"
 
 
-def summary_facts(folder: Path) -> dict[str, Any]:
+def summary_facts(folder: Place) -> dict[str, Any]:
     """What a summary store has, for JSON. Raises StoreError where it is damaged."""
     store = SummaryStore.open(folder)
     index, batches = read_index(folder), store.batches()
@@ -121,5 +123,6 @@ def summary_facts(folder: Path) -> dict[str, Any]:
 def _facts_of(batch: Batch) -> dict[str, Any]:
     return {
         "id": batch.id, "elements": batch.elements, "blocks": list(batch.blocks), "frames": batch.frames.count,
-        "tiles": len(batch.tiles), "groups": len(batch.groups), "rows": sum(entry.rows for entry in batch.groups),
+        "tiles": len(batch.tiles), "groups": len(batch.groups),
+        "rows": sum(entry.rows for entry in batch.groups if not entry.group.weighed),
     }  # fmt: skip

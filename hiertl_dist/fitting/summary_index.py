@@ -9,7 +9,7 @@ from ..files.sealed import SEAL, copy_of, read_checked, repair_command, standing
 from ..text.words import shown
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from ..files.object_path import Place
 
 FORMAT: Final = 2
 """The newest format, which is written; those before are read."""
@@ -18,7 +18,7 @@ INDEX: Final = "index.json"
 KEY: Final = "hiertl_dist_summaries"
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Place) -> dict[str, Any]:
     """What the index of a store says. Raises StoreError where there is none, or it is damaged or of a newer format."""
     try:
         return checked_index(standing(folder / INDEX, has_batches, batches_of))
@@ -32,7 +32,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{folder}: expected a summary store, found {instead}") from error
 
 
-def checked_index(path: Path) -> dict[str, Any]:
+def checked_index(path: Place) -> dict[str, Any]:
     """What an index says. Raises FileNotFoundError, and StoreError where it is not as it was written."""
     way_on = repair_command(path.parent)
     index = read_checked(path, way_on)
@@ -46,17 +46,17 @@ def checked_index(path: Path) -> dict[str, Any]:
     return unsealed(index, path, way_on)
 
 
-def batches_of(path: Path) -> list[str]:
+def batches_of(path: Place) -> list[str]:
     """The batches that an index names."""
     batches: list[str] = checked_index(path)["batches"]
     return batches
 
 
-def has_batches(path: Path) -> bool:
+def has_batches(path: Place) -> bool:
     """Whether the batches that an index names are in its folder."""
     return all((path.parent / f"{i}.json").exists() for i in batches_of(path))
 
 
-def write_index(folder: Path, settings: dict[str, Any], batches: list[str]) -> None:
+def write_index(folder: Place, settings: dict[str, Any], batches: list[str]) -> None:
     """Write an index and its copy."""
     write_sealed(folder / INDEX, {KEY: FORMAT, "settings": settings, "batches": batches})

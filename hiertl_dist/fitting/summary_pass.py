@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from ..executors import borrowed
 from ..executors.ask import ask
 from ..executors.launch import launched_first
 from ..files.json_files import digest_of
+from ..files.paths import named_place
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import RecordsOfFrames
 from ..frames.frame_sequence import FrameSequence, sequence_of
@@ -44,7 +44,7 @@ from .known_frames import strange_frames_notes, todo_of_pass
 from .leaves import Reduced, RowSource, factor_in
 from .pass_claims import begin_pass, end_pass
 from .pass_notes import inside_notes, left_out_notes
-from .reduction import Summaries
+from .reduction import Summaries, with_weighed
 from .row_pass import reduce_segments
 from .rows_in_store import rows_in_store
 from .store_names import named_stores
@@ -52,6 +52,7 @@ from .stored_pooling import pooling_of_pass
 from .stored_summaries import names_with, open_summaries, store_settings, zeros_as_stored
 from .summary_batches import as_json
 from .summary_store import NewBatch, SummaryStore
+from .weighed_rows import weighed_with_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..frames.pooling import Pooling
+    from ..frames.row_weights import RowWeights
     from .checkpoints import Checkpoints
     from .known_frames import Todo
     from .summary_store import Batch
@@ -77,16 +79,17 @@ def summarise(
     *,
     blocks: Sequence[str] | None = None,
     folds: Folds | int | None = 5,
-    summaries: str | Path | None = None,
+    summaries: str | Place | None = None,
     store: str | Place | None = None,
     frozen: Sequence[Parameters] = (),
     policy: InnerPolicy = "refuse",
     missing_energies: MissingEnergies = "zero",
     apart: Sequence[str] = (),
+    row_weights: RowWeights | None = None,
     executor: Executor | None = None,
     memory: int | None = None,
-    rows: str | Path | None = None,
-    checkpoint: Checkpoints | str | Path | None = None,
+    rows: str | Place | None = None,
+    checkpoint: Checkpoints | str | Place | None = None,
 ) -> Summaries:
     """Reduce all rows of some frames once, each block in every frame that has its elements.
 
@@ -116,11 +119,13 @@ def summarise(
     apart : Sequence of str
         Patterns of groups of frames that are kept apart. Others are pooled where there are more than a few
         (:mod:`~hiertl_dist.frames.pooling`): views can't weigh or leave out one of them, and errors are of all.
+    row_weights : RowWeights, optional
+        Weights of single rows, which are part of the pass: others need the rows again. Those of groups multiply them.
     executor : Executor, optional
         Who works; default: mpirun's ranks, the current dask client, else a local dask cluster.
     memory : int, optional
         Bytes that all workers may take together; default: what is available.
-    rows : str or Path, optional
+    rows : str, Path or ObjectPath, optional
         What ``store`` was called before; ``store`` beside it is taken for ``summaries``, and a warning says so.
     checkpoint : str or Path, optional
         Folder of checkpoints, by which a long pass that is cut goes on (:func:`~hiertl_dist.reduce_rows`); what is
@@ -150,19 +155,19 @@ def summarise(
     summaries, store = named_stores("summarise", summaries, store, rows)
     return reduced_once(
         frames, basis, blocks=blocks, folds=folds, summaries=summaries, store=store, frozen=frozen, policy=policy,
-        missing_energies=missing_energies, apart=apart, executor=executor, memory=memory, tell=_warn,
-        checkpoint=checkpoint,
+        missing_energies=missing_energies, apart=apart, row_weights=row_weights, executor=executor, memory=memory,
+        tell=_warn, checkpoint=checkpoint,
     )  # fmt: skip
 
 
 # long: one step after the other, each asked of one process
 def reduced_once(
     frames: Sequence[Frame], basis: Basis, *, blocks: Sequence[str] | None, folds: Folds | int | None,
-    summaries: str | Path | None, store: str | Place | None, frozen: Sequence[Parameters], policy: InnerPolicy,
+    summaries: str | Place | None, store: str | Place | None, frozen: Sequence[Parameters], policy: InnerPolicy,
     missing_energies: MissingEnergies = "zero", apart: Sequence[str] = (), weights: Collection[str] = (),
     executor: Executor | None, memory: int | None, given: Sequence[Frame] | None = None, tell: Callable[[str], None],
-    look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None,
-    checkpoint: Checkpoints | str | Path | None = None,
+    look: Callable[[FrameSequence, NDArray[np.int32]], None] = lambda *_: None, row_weights: RowWeights | None = None,
+    checkpoint: Checkpoints | str | Place | None = None,
 ) -> Summaries:  # fmt: skip
     """What :func:`summarise` does, with the folders as they are called now; ``given`` were frames and others.
 
@@ -175,9 +180,10 @@ def reduced_once(
     basis, names = with_missing(basis, _names(basis, blocks, frozen), frozen, frames, missing_energies)
     with borrowed(executor) as runner, ExitStack() as ending, checkpoints(checkpoint, runner) as kept:
         batches: tuple[Batch, ...] = ()
-        place = None if summaries is None else SummaryStore(Path(summaries))
-        if summaries is not None:
-            opening = partial(_open, Path(summaries), store_settings(basis, names, how, frozen, policy))
+        folder = None if summaries is None else named_place(summaries, "summaries")
+        place = None if folder is None else SummaryStore(folder)
+        if folder is not None:
+            opening = partial(_open, folder, store_settings(basis, names, how, frozen, policy, row_weights))
             names, batches = ask(runner, opening, what=f"open {summaries}")
         check_frozen(basis, names, frozen)
         all_given = frames if given is None else sequence_of(given)
@@ -192,10 +198,10 @@ def reduced_once(
         look(usable, left.folds)
         todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         if len(todo) and place is not None:
-            settings = store_settings(basis, names, how, frozen, policy)
+            settings = store_settings(basis, names, how, frozen, policy, row_weights)
             if _has_waited(runner, place.path, {**settings, "frames": todo.key}, ending):
                 names, batches = ask(runner, opening, what=f"open {summaries}")
-                settings = store_settings(basis, names, how, frozen, policy)
+                settings = store_settings(basis, names, how, frozen, policy, row_weights)
                 left = ask(runner, partial(todo_of_pass, place, batches, usable, names, how), what="look again")
                 todo, shares = usable.take(left.wanted), left.folds[left.wanted]
         fresh: list[_Fresh] = []
@@ -207,19 +213,21 @@ def reduced_once(
             plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
                              store=store)  # fmt: skip
             own = (replace(s, folds=shares[s.indices], apart=pooling.apart) for s in plan.segments)
-            plan = replace(plan, segments=tuple(own))
-            more += (*_left_out(plan, frames, names), *pooling.notes)
+            segments, weighed = weighed_with_notes(tuple(own), todo, row_weights, (), frozen, runner)
+            plan = replace(plan, segments=segments)
+            more += (*_left_out(plan, frames, names), *pooling.notes, *weighed)
             fresh = _reduce(plan, frozen, store, runner, memory, more, energies, kept)
-        if summaries is not None:
+        if folder is not None:
             if fresh:
                 records = RecordsOfFrames(todo, shares)
-                writing = partial(_write, settings, fresh, records, left.replaced, Path(summaries))
+                writing = partial(_write, settings, fresh, records, left.replaced, folder)
                 ask(runner, partial(_settle, writing, kept, before), what=f"write {summaries}")
-            return _with_strangers(open_summaries(summaries, basis), strangers)
-    return _in_memory(fresh, basis, names, frozen, how, energies, pooling)
+            return _with_strangers(open_summaries(folder, basis), strangers)
+    made = _in_memory(fresh, basis, names, frozen, how, energies, pooling)
+    return made if row_weights is None else with_weighed(made)
 
 
-def _has_waited(runner: Executor, summaries: Path, made_with: dict[str, Any], ending: ExitStack) -> bool:
+def _has_waited(runner: Executor, summaries: Place, made_with: dict[str, Any], ending: ExitStack) -> bool:
     """Claim a pass until an end; whether another run was waited for, which may have made it."""
     waited: bool = ask(runner, partial(begin_pass, summaries, digest_of(as_json(made_with))), what=f"begin {summaries}")
     ending.callback(end_pass, summaries)
@@ -276,7 +284,7 @@ def _in_memory(
     )  # fmt: skip
 
 
-def _open(path: Path, settings: dict[str, Any]) -> tuple[tuple[ElementSet, ...], tuple[Batch, ...]]:
+def _open(path: Place, settings: dict[str, Any]) -> tuple[tuple[ElementSet, ...], tuple[Batch, ...]]:
     """Create a store or look into the one that is there: all blocks that it will have, and its batches.
 
     New blocks become the store's when their columns are written, lest a pass that fails leaves it without them.
@@ -362,7 +370,7 @@ def _settle(writing: Callable[[], None], kept: Checkpoints | None, before: int) 
 
 def _write(
     settings: dict[str, Any], fresh: Sequence[_Fresh], records: RecordsOfFrames, replaced: Mapping[str, list[str]],
-    path: Path,
+    path: Place,
 ) -> None:  # fmt: skip
     """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated."""
     new = []
@@ -372,6 +380,7 @@ def _write(
         for segment in batch.segments:
             for group, chosen in grouped_rows(segment).items():
                 counts[group] = counts.get(group, 0) + len(chosen)
+        counts |= {g: r.summary.rows for g, r in batch.groups.items() if g.weighed}
         new.append(NewBatch(
             batch.elements, batch.blocks, own, batch.tiles,
             {g: factor_in(r) for g, r in batch.groups.items()}, {g: r.squares for g, r in batch.groups.items()},

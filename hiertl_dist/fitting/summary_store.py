@@ -28,10 +28,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -41,14 +39,16 @@ from ..algebra.lapack import Vector
 from ..errors import StoreError
 from ..files.chunks import crc32c
 from ..files.json_files import write_json
-from ..files.locks import locked
-from ..files.paths import local_path, make_folder, replacing
+from ..files.locks import is_still_held, locked
+from ..files.object_path import Place, in_order
+from ..files.paths import make_folder, named_place, opened, replacing
 from ..files.sealed import copy_of, has_copy, repair_command
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import FrameRecords, JoinedRecords, joined_records
 from ..frames.rows import Group
+from .batch_files import read_batch, remembered_batch
 from .frame_checks import Counted, require_contained, require_sound
-from .stored_frames import SUFFIX, StoredFrames, read_content, staged, while_reading
+from .stored_frames import SUFFIX, StoredFrames, staged, while_reading
 from .stored_pooling import require_pooled_alike
 from .summary_batches import (
     Batch,
@@ -56,7 +56,6 @@ from .summary_batches import (
     NewBatch,
     agreed,
     as_json,
-    batch_from,
     content_of,
     factor_from,
     identified,
@@ -79,27 +78,27 @@ class SummaryStore:
 
     Attributes
     ----------
-    path : Path
+    path : Path or ObjectPath
         The folder of ``index.json``.
     """
 
-    path: Path
+    path: Place
 
     @classmethod
-    def open(cls, path: str | Path) -> SummaryStore:
+    def open(cls, path: str | Place) -> SummaryStore:
         """Open an existing store. Raises StoreError if there is none, or of another format."""
-        store = cls(local_path(path, "summary store"))
+        store = cls(named_place(path, "summary store"))
         store._index()
         return store
 
     @classmethod
-    def create(cls, path: str | Path, settings: Mapping[str, Any]) -> SummaryStore:
+    def create(cls, path: str | Place, settings: Mapping[str, Any]) -> SummaryStore:
         """Create a store, or open the one that is there if its settings agree.
 
         Parameters
         ----------
-        path : str or Path
-            Its folder.
+        path : str, Path or ObjectPath
+            Its folder; on an object store ``s3://bucket/name``.
         settings : mapping from str to object
             What the rows depend on, as JSON has it. ``blocks`` maps the name of each block to the digest of its
             definition; blocks that are new to the store are added to its own, and ``basis``, the table that defines
@@ -119,7 +118,7 @@ class SummaryStore:
             JSON lacks a value of the settings (NaN, an array).
         """
         asked = as_json(settings)
-        store = cls(local_path(path, "summary store"))
+        store = cls(named_place(path, "summary store"))
         if (store.path / INDEX).exists():  # perhaps where nothing can be written
             index = store._index()
             whole = index[KEY] != FORMAT or has_copy(store.path / INDEX)
@@ -152,7 +151,7 @@ class SummaryStore:
         while True:
             index = self._index()
             try:
-                return tuple(_batch(self.path, i) for i in index["batches"])
+                return tuple(remembered_batch(self.path, i) for i in index["batches"])
             except FileNotFoundError as error:
                 # superseded after the index was read, or lost
                 if self._index() == index:
@@ -238,7 +237,8 @@ class SummaryStore:
             try:
                 for batch, given, own in zip(batches, new, frames, strict=True):
                     self._write_numbers(batch, given.factors, given.squares)
-                    own.path.replace(self.records(batch).path)
+                    target: Any = self.records(batch).path  # of the same kind
+                    own.path.replace(target)
                     write_json(self.path / f"{batch.id}.json", content_of(batch))
                 if (live, merged) != (index["batches"], had) or not has_copy(self.path / INDEX):
                     self._write_index(merged, live)
@@ -276,16 +276,16 @@ class SummaryStore:
             There is no such batch or group, or what is on disk is not what was written: file, group, what was expected
             and what was found are named.
         """
-        path, way_on = self.path / f"{batch_id}.f64", repair_command(self.path)
+        path, way_on, stack = self.path / f"{batch_id}.f64", repair_command(self.path), ExitStack()
         try:
-            batch = _batch(self.path, batch_id)
-            stream = path.open("rb")
+            batch = remembered_batch(self.path, batch_id)
+            stream, _ = stack.enter_context(opened(path))
         except FileNotFoundError as error:
             raise StoreError(
                 f"{self.path}: expected one of the batches {[i[:12] for i in self._index()['batches']]}, found no file "
                 f"{error.filename}; where batch {batch_id[:12]} was superseded meanwhile, list them again"
             ) from error
-        with stream:
+        with stack:
             for group in batch.entries if groups is None else groups:
                 if group not in batch.entries:
                     raise StoreError(f"{path}: expected a group of this batch, found {label(group)}")
@@ -343,9 +343,8 @@ class SummaryStore:
 
     def _write_numbers(self, batch: Batch, factors: Mapping[Group, RFactor], squares: Mapping[Group, Vector]) -> None:
         with replacing(self.path / f"{batch.id}.f64") as stream:
-            for entry in batch.groups:
-                for part in numbers_of(factors[entry.group], squares[entry.group]):
-                    stream.write(part.data)
+            for part in (part for e in batch.groups for part in numbers_of(factors[e.group], squares[e.group])):
+                stream.write(part.data)
 
     def _remove_leftovers(self) -> None:
         """Delete what killed writers and superseded batches left; files that are not ours stay. Needs the lock."""
@@ -353,7 +352,9 @@ class SummaryStore:
         # an index of another store, or one of two that differ, tells nothing of these files
         if not has_batches(self.path / INDEX) or not has_copy(self.path / INDEX):
             return
-        for path in sorted(self.path.iterdir()):
+        if not is_still_held(self.path):  # then these may be what another process is about to bring to life
+            return
+        for path in in_order(self.path.iterdir()):
             ours = OURS.fullmatch(path.name)
             if (ours and ours[1] not in live) or _PARTIAL.fullmatch(path.name):
                 path.unlink(missing_ok=True)
@@ -370,7 +371,7 @@ class SummaryStore:
         gone = {name for given in new for name in given.replaces}
         with while_reading(self.path):
             # not the new ones, whose files may be damaged and are written again
-            live = {i: _batch(self.path, i) for i in ids if i not in ours}
+            live = {i: remembered_batch(self.path, i) for i in ids if i not in ours}
             counted = list(map(self.counted, batches, frames))
             for batch, own, given in zip(batches, counted, new, strict=True):
                 require_known_blocks(self.path, batch, settings)
@@ -387,12 +388,3 @@ class SummaryStore:
     def counted(self, batch: Batch, records: StoredFrames | None = None) -> Counted:
         """A batch and the records of its frames, which may wait to be renamed."""
         return Counted(batch.id, batch.blocks, batch.tiles, batch.frames.count, records or self.records(batch))
-
-
-def read_batch(folder: Path, batch_id: str) -> Batch:
-    """The batch of a file. Raises FileNotFoundError, and StoreError where its content is not what its id tells."""
-    return batch_from(read_content(folder / f"{batch_id}.json"))
-
-
-_batch = lru_cache(maxsize=256)(read_batch)
-"""A batch never changes under its id, so that one read is enough."""

@@ -31,13 +31,14 @@ MOST_OF_GROUP: Final = 20
 """Frames, at most, that tell the size of the forces of a group."""
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
+    from ..frames.rows import Group
     from ..model.basis import Basis
     from ..model.priors import Prior
     from .views import View
@@ -111,13 +112,44 @@ def without_fold(given: View, fold: int) -> View:
     return replace(chosen, factors={g: w for g, w in given.factors.items() if g.fold != fold})
 
 
-def _settled(given: View, asked: AskedPrior) -> View:
-    """The view with what its rows choose of a prior: the mean where it is "auto", the weight of probes if none is."""
+def redrawn(given: View, times: Mapping[Group, int]) -> View:
+    """The view as it is for rows that are there several times, or not at all: what rows choose, these rows choose.
+
+    Parameters
+    ----------
+    given : View
+        With the rows of all groups once.
+    times : Mapping from Group to int
+        How often the rows of each group are there.
+
+    Returns
+    -------
+    View
+        Without the groups that are not there; the factors of others times the root of their number.
+    """
+
+    def repeated(factors: Mapping[Group, float]) -> dict[Group, float]:
+        # rows that are there m times are rows of weight √m
+        return {g: w * float(np.sqrt(times[g])) for g, w in factors.items() if times.get(g)}
+
+    if given.asked is None:
+        return replace(given, factors=repeated(given.factors))
+    # rows choose as they are, whatever their weights, and as often as they are there
+    asking = {g: w for g, w in given.asked.factors.items() if times.get(g)}
+    own = replace(given, factors=asking, deviation=None)
+    return replace(_settled(own, given.asked, times), factors=repeated(given.factors))
+
+
+def _settled(given: View, asked: AskedPrior, times: Mapping[Group, int] | None = None) -> View:
+    """The view with what its rows choose of a prior: the mean where it is "auto", the weight of probes if none is.
+
+    ``times``: how often the rows of each group are there, if not once.
+    """
     prior, mean, probes = asked.prior, asked.mean, asked.probes
     notes = given.notes
     chooses = prior.mean == AUTO
     if prior.mean == AUTO:
-        chosen, note = chosen_prior(given, prior, with_factors(mean, prior.gamma, given.columns))
+        chosen, note = chosen_prior(given, prior, with_factors(mean, prior.gamma, given.columns), times)
         notes = (*notes, note)
         if chosen.mean == MIXED:
             mean = with_factors(mean, chosen.gamma, given.columns)
@@ -127,20 +159,20 @@ def _settled(given: View, asked: AskedPrior) -> View:
     notes, rows = (*notes, *mean.notes), None
     if probes is not None and prior.probes and (prior.probe_weight != 0.0 or prior.probe_energy is not None):
         chooses = chooses or prior.probe_weight is None or prior.probe_energy is not None
-        prior, rows, said = _held(given, prior, mean.values, probes)
+        prior, rows, said = _held(given, prior, mean.values, probes, times)
         notes = (*notes, *said, *probes.notes)
     deviation = None if prior.is_flat else Deviation(mean.values, prior_scale(prior, given.columns), rows)
     return replace(given, prior=prior, deviation=deviation, notes=notes, asked=asked if chooses else None)
 
 
 def _held(
-    given: View, prior: Prior, mean: NDArray[np.float64], probes: ProbeRows
+    given: View, prior: Prior, mean: NDArray[np.float64], probes: ProbeRows, times: Mapping[Group, int] | None
 ) -> tuple[Prior, NDArray[np.float64], list[str]]:
     """The prior with the weight of its probes, their weighted rows, and what is said of their strengths."""
     forces = probes.in_order(given.columns)
     if prior.probe_weight is not None and prior.probe_energy is None:
         return prior, prior.probe_weight * forces, []
-    estimate, said = estimated_weight(given, mean, probes), []
+    estimate, said = estimated_weight(given, mean, probes, times), []
     known = np.isfinite(estimate.noise) and estimate.noise > 0.0
     if not known and (prior.probe_force is not None or prior.probe_energy is not None):
         raise InputError(

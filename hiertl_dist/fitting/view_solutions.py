@@ -39,7 +39,7 @@ from ..text.result_cards import lasso_path_card, ridge_grid_card
 from .built_solution import built_solution
 from .settings import A_TABLE
 from .unfitted_labels import fits_of_factors, fits_of_frames, unfitted_notes
-from .views import View, combine, combined_factor
+from .views import View, combine, combined_factor, fitted_squares
 from .weights import shares_note
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def solution_of(
 def _weights_notes(given: View, targets: Mapping[Group, float], regulariser: Regulariser) -> tuple[str, ...]:
     automatic = given.automatic
     if automatic is None:
-        return shares_note(targets, given.factors)
+        return shares_note(fitted_squares(given, targets), given.factors)
     own = regulariser_to_dict(regulariser)
     if automatic.regulariser in (None, own):
         return (automatic.text(), *automatic.notes)

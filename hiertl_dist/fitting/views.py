@@ -17,7 +17,7 @@ import numpy as np
 
 from ..algebra import RFactor, Summary
 from ..algebra.deviation import Deviation
-from ..algebra.stacking import Layer, stack
+from ..algebra.stacking import Layer, residuals, stack
 from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, OBJECTIVES, Group, person_kind
@@ -254,16 +254,18 @@ def with_automatic(given: View, automatic: AutoWeights) -> View:
 
 def _rows_by_kind(given: View) -> Sequence[KindRows]:
     """All rows of each kind together, each as often as the objective counts it."""
+    fitted = given.summaries.fitted
     if given.whole:
-        offsets = {g: given.summaries.offset(g).columns(given.kept) for g in given.factors}
+        offsets = {g: given.summaries.offset(g).columns(given.kept) for g in given.factors if g in fitted}
         return by_kind(offsets, given.objective)
     counts = OBJECTIVES[given.objective]
     layers: dict[str, list[Layer[RFactor]]] = {}
     counted: dict[str, int] = {}
-    for group in given.factors:
+    for group in (g for g in given.factors if g in fitted):
         kind, times = person_kind(group.kind), counts.count(group.kind)
-        layers.setdefault(kind, []).append(given.layer(group, factor_of(given, group), float(np.sqrt(times))))
-        counted[kind] = counted.get(kind, 0) + times * given.summaries.rows(group)
+        factor = factor_of(given, group)
+        layers.setdefault(kind, []).append(given.layer(group, factor, float(np.sqrt(times))))
+        counted[kind] = counted.get(kind, 0) + times * factor.rows
     return [KindRows(k, stack(layers[k], len(given.kept)), counted[k]) for k in KINDS if k in layers]
 
 
@@ -274,8 +276,22 @@ def combine(given: View) -> Summary:
     """
     if given.whole:
         return given.summaries.combined(given.factors).columns(given.kept)
-    used = [(g, w) for g, w in given.factors.items() if w > 0.0]
+    used = [(g, w) for g, w in given.factors.items() if w > 0.0 and g in given.summaries.fitted]
+    if not used:
+        raise InputError("no group of rows has a weight above zero")
     return stack((given.layer(g, factor_of(given, g), w) for g, w in used), len(given.kept))
+
+
+def fitted_squares(given: View, targets: Mapping[Group, float]) -> Mapping[Group, float]:
+    """By group, the sum of squares of its labels as they are fitted, frozen models subtracted; ``targets`` as they are.
+
+    These are the same where rows have no weights of their own.
+    """
+    fitted = given.summaries.fitted
+    if given.summaries.weighed is None:
+        return targets
+    zero = np.zeros((len(given.kept), 1))
+    return {g: residuals(given.layer(g, fitted[g]), zero)[1] if g in fitted else 0.0 for g in given.factors}
 
 
 def combined_factor(given: View) -> RFactor:
@@ -287,8 +303,8 @@ def combined_factor(given: View) -> RFactor:
 
 
 def factor_of(given: View, group: Group) -> RFactor:
-    """The triangular factor of a group's rows. Raises InputError where there are normal equations."""
-    summary = given.summaries.groups[group]
+    """The triangular factor of what is fitted of a group. Raises InputError where there are normal equations."""
+    summary = given.summaries.fitted[group]
     if not isinstance(summary, RFactor):
         raise InputError(f"group {group.name}: views need triangular factors (method rfactor), found {summary.kind}")
     return summary

@@ -1,4 +1,4 @@
-"""The wall that ``penalty = "auto"`` means: of the frozen models, else of the contacts of the fitted frames."""
+"""The wall of a model where settings do not name one: that of the frozen models, else of the contacts of the frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.parameters import Parameters
-    from .settings import HierarchyOptions
+    from .settings import FitSettings, HierarchyOptions
 
 
 def chosen_wall(
@@ -89,7 +89,10 @@ def with_wall(
     options: HierarchyOptions, frames: Sequence[Frame], basis: Basis, wanted: Sequence[ElementSet],
     frozen: Sequence[Parameters], executor: Executor | None, tell: Callable[[str], None],
 ) -> HierarchyOptions:  # fmt: skip
-    """Options whose settings say which wall, where they leave it to the data.
+    """Options whose settings all say the wall of the model, which has one, where that can be known.
+
+    Also those of blocks that stand on no frozen model, and of blocks beside one whose settings name a wall: else their
+    files would have ChIMES's default, and the sum of all could not be made.
 
     Parameters
     ----------
@@ -106,7 +109,7 @@ def with_wall(
     executor : Executor or None
         Who looks at the frames.
     tell : callable
-        Is told a wall that the contacts chose.
+        Is told a wall that no settings named, and frozen models that have another than is named.
 
     Returns
     -------
@@ -114,17 +117,51 @@ def with_wall(
         Without ``"auto"``: the wall that a block's settings name, that of the frozen models, or a chosen one.
     """
     every = (options.settings, *options.block_settings.values())
-    if all(s.penalty != AUTO for s in every):
-        return options
     settings = [options.of(b) for b in wanted]
-    wall = next((w for s in settings if (w := explicit_wall(s.penalty)) is not None), None)
-    if wall is None and len(walls := {f.penalty for f in frozen}) == 1:  # also of blocks that stand on none of them
-        wall = next(iter(walls))
-        tell(f'penalty = "auto": the wall of the frozen models ({wall})')
-    elif wall is not None:
-        tell(f'penalty = "auto": the wall that another block is given ({wall}), for a model has one')
-    elif wall is None and not frozen and any(s.penalty == AUTO for s in settings):
-        wall, note = chosen_wall(frames, basis, [s.policy for s in settings], executor)
-        tell(note)
-    general, *own = (replace(s, penalty=wall) if s.penalty == AUTO else s for s in every)
+    wall = settled_wall(settings, frozen, lambda p: chosen_wall(frames, basis, p, executor), tell)
+    if wall is None:
+        return options
+    general, *own = (s if isinstance(s.penalty, Penalty) else replace(s, penalty=wall) for s in every)
     return replace(options, settings=general, block_settings=dict(zip(options.block_settings, own, strict=True)))
+
+
+def settled_wall(
+    settings: Sequence[FitSettings], frozen: Sequence[Parameters],
+    choose: Callable[[Collection[InnerPolicy]], tuple[Penalty, str]], tell: Callable[[str], None],
+) -> Penalty | None:  # fmt: skip
+    """The one wall of a model that is fitted in several steps.
+
+    Parameters
+    ----------
+    settings : sequence of FitSettings
+        Of each step.
+    frozen : sequence of Parameters
+        Models that bring their own wall.
+    choose : callable
+        Gives wall and note for the policies of the steps, where contacts are to choose it: :func:`chosen_wall`.
+    tell : callable
+        Is told a wall that no settings named, and frozen models that have another than is named.
+
+    Returns
+    -------
+    Penalty or None
+        None: ChIMES's default, or frozen models disagree, which is refused elsewhere.
+    """
+    auto = any(s.penalty == AUTO for s in settings)
+    wall = next((w for s in settings if (w := explicit_wall(s.penalty)) is not None), None)
+    if wall is not None:
+        if auto:
+            tell(f'penalty = "auto": the wall that another block is given ({wall}), for a model has one')
+        if (other := next((f for f in frozen if f.penalty != wall), None)) is not None:
+            tell(
+                f"WARNING: penalty: {other.source} has {other.penalty}, the settings name {wall}, which the model has; "
+                "files of single blocks keep their own, so that merge and library export want --penalty"
+            )
+    elif len(walls := {f.penalty for f in frozen}) == 1:  # also of blocks that stand on none of them
+        wall = next(iter(walls))
+        if auto or wall != Penalty():
+            tell(f"wall: that of the frozen models ({wall}), for a model has one; penalty in [fit] says another")
+    elif auto and not frozen:
+        wall, note = choose([s.policy for s in settings])
+        tell(note)
+    return wall

@@ -50,7 +50,8 @@ class Group(NamedTuple):
     The source is a frame's group, or :data:`POOLED` for all whose groups nothing distinguishes.
     A summary store keeps more apart. Then ``composition`` is that of the frames (``C75N25``), ``fold`` the part of the
     data for cross-validation that they belong to, and, for energy rows, ``atoms`` the number of atoms of each frame, by
-    which errors per atom are exact.
+    which errors per atom are exact. Where rows have weights of their own, ``weighed`` are the same rows multiplied by
+    them, those of weight 0 left out.
     """
 
     source: str
@@ -58,6 +59,16 @@ class Group(NamedTuple):
     composition: str = ""
     fold: int = -1
     atoms: int = 0
+    weighed: bool = False
+
+    @property
+    def plain(self) -> Group:
+        """The group of the same rows as they are, without weights of their own."""
+        return self._replace(weighed=False)
+
+    def as_list(self) -> list[str | int | bool]:
+        """As JSON has it; what it was before there were weights of rows, where there are none."""
+        return list(self) if self.weighed else list(self[:5])
 
     @property
     def name(self) -> str:

@@ -6,12 +6,13 @@ ASE is an extra of this package, and is imported when a file is read.
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import FrameError, HiertlError, InputError
+from ..text.heard_warnings import hearing_warnings
 from .ase_databases import database_images, need_lmdb
 from .ase_images import Image
+from .ase_lammps import DUMPS, dump_images
 from .ase_vasp import outcar_images, vasprun_images
 from .labelled_atoms import labelled_frame
 from .text_files import unpacked_name
@@ -137,6 +138,8 @@ def _others(path: Path) -> Iterator[Image]:
         yield from vasprun_images(path)
     elif kind in ("db", "json"):
         yield from database_images(path)
+    elif kind in DUMPS:
+        yield from dump_images(path, kind)
     else:
         # one process reads, even where others of MPI's are there
         for atoms in iread(full, ":", format=kind, parallel=False, do_not_split_by_at_sign=True):
@@ -145,8 +148,7 @@ def _others(path: Path) -> Iterator[Image]:
 
 def _next(images: Iterator[Image], where: str) -> Image | None:
     """The next image, with ASE's warnings among its doubts; None after the last one."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with hearing_warnings() as heard:
         try:
             image = next(images, None)
         except HiertlError:
@@ -162,7 +164,7 @@ def _next(images: Iterator[Image], where: str) -> Image | None:
             raise FrameError(f"{where}: ASE can't read it: {_said(error)}") from error
     if image is None:
         return None
-    told = dict.fromkeys(f"ASE warns: {_one_line(w.message)}" for w in caught if not issubclass(w.category, QUIET))
+    told = dict.fromkeys(f"ASE warns: {_one_line(w.text)}" for w in heard if not issubclass(w.category, QUIET))
     return image._replace(doubts=(*image.doubts, *told))
 
 

@@ -281,7 +281,7 @@ def trajectories_of(sections: Sections, source: Line, n_frames: int, notes: list
     for row in rows[1:]:
         if len(row.words) not in (2, 3, 5, 6) or "\0" in str(row):
             lister.fail(f"expected 'frames file [label] [F S E]', found {shown(str(row))}", row)
-        if len(row.words) >= 5 and set(row.words[-3:]) != {"None"}:
+        if len(row.words) >= 5 and len(prefixes := set(row.words[-3:])) > 1 and prefixes != {"None"}:
             notes.append(f"{lister.path.name}, line {row.number}: the prefixes of row labels have no effect")
     if sum(counts) != n_frames:
         raise InputError(
@@ -292,8 +292,15 @@ def trajectories_of(sections: Sections, source: Line, n_frames: int, notes: list
 
 
 def _listed(folder: Path, rows: list[Line], counts: list[int], notes: list[str]) -> Iterator[Trajectory]:
-    """The trajectories of a list; where two files have one name, the label tells their groups apart."""
+    """The trajectories of a list; where two files have one name, the label tells their groups apart.
+
+    A prefix that all labels of rows of a file have is one of its group, too: al_driver's ``G_`` of the gas phase.
+    """
     paths = [folder / row.words[1] for row in rows]
+    prefixes = [
+        row.words[-1] if len(row.words) >= 5 and len(set(row.words[-3:])) == 1 and row.words[-1] != "None" else ""
+        for row in rows
+    ]
     labels = [row.words[2] if len(row.words) in (3, 6) else "" for row in rows]
     for path, times in Counter(path.resolve() for path in paths).items():
         if times > 1:
@@ -301,11 +308,11 @@ def _listed(folder: Path, rows: list[Line], counts: list[int], notes: list[str])
             notes.append(f"{path.name} is {times} times in the list of TRJFILE: {consequence}")
     same = Counter(stem(path) for path in set(paths))
     first = 0
-    for path, called, label, n in zip(paths, names_apart(paths), labels, counts, strict=True):
+    for path, called, label, prefix, n in zip(paths, names_apart(paths), labels, prefixes, counts, strict=True):
         if n == 0:
             notes.append(f"{path.name}: left out, the list asks for 0 of its frames")
             continue
         name = stem(path)
-        group = f"{name}_{label}" if same[name] > 1 and label else name
+        group = prefix + (f"{name}_{label}" if same[name] > 1 and label else name)
         yield Trajectory(path, n, group, exact=True, first=first, name=called)
         first += n

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from ..errors import FrameError, InputError, MissingFileError
+from ..files.object_path import ObjectPath
 from ..files.paths import beside, local_path, require_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ..files.object_path import Place
 
 SUFFIXES: Final = (".xyzf", ".extxyz", ".exyz", ".xyz", ".traj", ".db", ".aselmdb", ".xml")
 OF_PROGRAMS: Final = ("OUTCAR", "vasprun")
@@ -171,18 +174,17 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
     return files
 
 
-def refuse_twice(files: Iterable[tuple[Path, str]]) -> None:
+def refuse_twice(files: Iterable[tuple[Place, str]]) -> None:
     """Raise InputError where a file is named twice, be it by a pattern or a link: its frames would count twice.
 
     Parameters
     ----------
-    files : iterable of tuple (Path, str)
+    files : iterable of tuple (Path or ObjectPath, str)
         Each file with what named it, for the message.
     """
-    known: dict[tuple[int, int], tuple[Path, str]] = {}
+    known: dict[Place | tuple[int, int], tuple[Place, str]] = {}
     for file, asked in files:
-        status = file.stat()
-        first, named = known.setdefault((status.st_dev, status.st_ino), (file, asked))
+        first, named = known.setdefault(_identity(file), (file, asked))
         if first is not file:
             other = "" if first == file else f", which is {first}"
             by = f"{named} and by {asked}" if named != asked else f"{named} alone" if other else named
@@ -190,3 +192,11 @@ def refuse_twice(files: Iterable[tuple[Path, str]]) -> None:
                 f"{file}{other}: the file is named twice, by {by}; its frames would count twice, and "
                 "could be fitted and held out at once: name it once"
             )
+
+
+def _identity(file: Place) -> Place | tuple[int, int]:
+    """What two names of one file have in common."""
+    if isinstance(file, ObjectPath):
+        return file
+    status = file.stat()
+    return status.st_dev, status.st_ino

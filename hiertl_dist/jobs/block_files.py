@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..fitting.block_fit import BlockFit
+    from ..model.solution import Solution
+    from ..uncertainty.block_posterior import BlockPosterior
     from .input_file import Input
 
 
@@ -28,12 +30,38 @@ def write_block(
     if not job.covariance:
         return files
     path = solution_files(name, job.output)[2]
-    if why := results.write_unless(path, partial(_save, fit)):
+    return (*files, *write_covariance(results, path, partial(fit_posterior, fit), fit.solution, tell))
+
+
+def write_covariance(
+    results: Results, path: Path, make: Callable[[], BlockPosterior], solution: Solution, tell: Callable[[str], None]
+) -> tuple[Path, ...]:  # fmt: skip
+    """Write what a fit leaves open, or say why there is no such file; returns the path of one that is there.
+
+    Parameters
+    ----------
+    results : Results
+        The folder of the run.
+    path : Path
+        Of the file.
+    make : callable
+        Makes what is written, where it is written.
+    solution : Solution
+        That it is of.
+    tell : callable
+        Takes lines for a person.
+
+    Returns
+    -------
+    tuple of Path
+        The path, if it was written.
+    """
+    if why := results.write_unless(path, partial(_save, make, solution.n_columns)):
         tell(f"  note: no {path.name}: {why}")
-        return files
-    size = covariance_bytes(fit.solution.n_columns)
+        return ()
+    size = covariance_bytes(solution.n_columns)
     tell(f"  what the fit leaves open: {path.name}, about {number_text(size / 2**20)} MiB")
-    return (*files, path)
+    return (path,)
 
 
 def covariance_bytes(columns: int) -> int:
@@ -42,14 +70,14 @@ def covariance_bytes(columns: int) -> int:
     return 8 * columns * (columns + 1) // 2 + labels * columns + 4096
 
 
-def _save(fit: BlockFit, path: Path) -> str:
+def _save(make: Callable[[], BlockPosterior], columns: int, path: Path) -> str:
     """Write it, or say why there is none; the solution is there already."""
     try:
-        given = fit_posterior(fit)
+        given = make()
     except (InputError, np.linalg.LinAlgError, ValueError) as error:
         return str(error)
     except MemoryError:
-        return f"not enough memory for the covariance of {fit.solution.n_columns} coefficients"
+        return f"not enough memory for the covariance of {columns} coefficients"
     given.save(path)
     return ""
 

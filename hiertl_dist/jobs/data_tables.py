@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.dataset import Dataset
 from ..dataset.dataset_index import is_dataset
-from ..errors import InputError
-from ..frames.frame_sequence import FrameList
+from ..dataset.holding_out import equal_frames_notes
+from ..errors import InputError, MissingFileError
+from ..files.object_path import ObjectPath
+from ..files.paths import beside, named_place
+from ..frames.frame_sequence import FrameList, joined_frames, sequence_of
+from ..frames.label_summary import summarise_labels
 from ..io.text_files import find_files
 from ..io.trajectories import iter_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
+    from ..frames.label_summary import LabelSummary
 
 
-def dataset_of(table: Mapping[str, Any]) -> Path | None:
+def dataset_of(table: Mapping[str, Any]) -> Place | None:
     """The folder of the data set that a table names; None where it names files.
 
-    Raises InputError where there are other paths beside it, or options that say how files are read.
+    Raises InputError where there are other paths beside it, or options that say how files are read; MissingFileError
+    where there is none at a place of an object store, on which nothing else is read.
     """
-    folders = [path for path in table["path"] if is_dataset(path)]
+    places = [named_place(path, "data set") for path in table["path"]]
+    folders = [place for place in places if is_dataset(place)]
+    for place in places:
+        if isinstance(place, ObjectPath) and place not in folders:
+            raise MissingFileError(
+                f"data: there is no data set {place}{beside(place)}; files are read of file systems alone: "
+                f"'hiertl-dist import {place} FILES' makes a data set there"
+            )
     if not folders:
         return None
     if len(table["path"]) > 1:
@@ -34,7 +47,7 @@ def dataset_of(table: Mapping[str, Any]) -> Path | None:
             f"data: {folders[0]} is a data set; {', '.join(others)} say how files are read: give them to hiertl-dist "
             "import"
         )
-    return Path(folders[0])
+    return folders[0]
 
 
 def read_table(table: Mapping[str, Any], watch: Callable[[Iterable[Frame], str], Iterable[Frame]]) -> FrameSequence:
@@ -59,7 +72,20 @@ def look_at_path(table: Mapping[str, Any], path: str) -> None:
         iter_frames(**own)
 
 
-def places_of(table: Mapping[str, Any]) -> list[Path]:
+def places_of(table: Mapping[str, Any]) -> list[Place]:
     """The files that a table names, or the folder of its data set."""
     folder = dataset_of(table)
-    return [file for file, _ in find_files(table["path"])] if folder is None else [folder]
+    return [folder] if folder is not None else [file for file, _ in find_files(table["path"])]
+
+
+def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()) -> LabelSummary:
+    """Say which labels the frames have, a line for each source, with notes and warnings.
+
+    Also which are there more than once. The labels are given back for reports.
+    """
+    labels = summarise_labels(joined_frames([sequence_of(frames), sequence_of(held_out)]))
+    for line in labels.text().splitlines():
+        tell(line)
+    for note in equal_frames_notes(frames, held_out):
+        tell(f"note: {note}")
+    return labels

@@ -28,6 +28,7 @@ from ..fitting.hierarchy import HierarchyFit, fit_all_at_once, fit_hierarchy
 from ..fitting.lattice_rows import block_lattice, uninformed_notes
 from ..fitting.settings import HierarchyOptions
 from ..fitting.wall_choice import with_wall
+from ..fitting.weighed_rows import notes_of_row_weights
 from ..frames.frame_sequence import FrameSequence, joined_frames, sequence_of
 from ..frames.label_summary import LabelSummary, labels_text, summarise_labels
 from ..io.trajectories import read_frames
@@ -40,11 +41,12 @@ from ..text.cards import NOT_IN_IT, cpu_text, kept_text
 from ..text.display import number_text, table_text
 from ..text.words import count_text
 from .block_files import covariance_bytes, covariances_text, write_block
+from .data_tables import tell_labels
 from .evaluating import evaluate_frames
 from .figures import need_matplotlib
 from .fit_needs import needs_of_fits, probes_of
 from .fit_report import FitResult, plans_of, report_writers
-from .input_file import tell_labels, with_its_stores
+from .job_stores import with_its_stores
 from .outputs import (
     MODEL,
     TOGETHER,
@@ -85,6 +87,7 @@ def options_of(job: Input) -> HierarchyOptions:
 class _Work:
     """What a fit will want: frames, frozen models, and by blocks fitted together in a solve, the rows needed."""
 
+    job: Input
     frames: FrameSequence
     held_out: FrameSequence
     frozen: list[Parameters]
@@ -99,23 +102,24 @@ class _Work:
 
 def _work(job: Input, executor: Executor, all_at_once: bool) -> _Work:
     """Read a job and choose its blocks as a fit does; block by block with the same refusals."""
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     notes = [*job.notes]
     frozen, _ = read_frozen(job, frames, executor, lambda line: notes.append(line.removeprefix("note: ")))
     labels = summarise_labels(joined_frames([frames, held_out]))
     notes += equal_frames_notes(frames, held_out)
+    notes += notes_of_row_weights(frames, job.fit.row_weights, executor, job.fit.weights)
     if all_at_once:
         frozen_blocks = {b for f in frozen for b in blocks_in(f)}
         names = tuple(b.name for b in blocks_of(job.basis) if b.name not in frozen_blocks)
-        return _Work(frames, held_out, frozen, {names: all_needs(frames, names, job.basis)}, notes, labels)
+        return _Work(job, frames, held_out, frozen, {names: all_needs(frames, names, job.basis)}, notes, labels)
     options = options_of(job).normal()
     wanted = choose_blocks(frames, job.basis, frozen, options, notes.append)
     fits: dict[tuple[ElementSet, ...], set[Need]] = {}
     for block in wanted:
         sets, blocks = options.sets_of(block, frames), options.together(block)
         fits[blocks] = {(s, b) for s in sets for b in blocks if b.is_subset(s)}
-    return _Work(frames, held_out, frozen, fits, notes, labels)
+    return _Work(job, frames, held_out, frozen, fits, notes, labels)
 
 
 def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tuple[Plan, dict[str, Any]]:
@@ -124,6 +128,7 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     Raises ResourceError, with both numbers, if it cannot fit, and what a climb would refuse before its first block.
     """
     work = _work(job, executor, all_at_once)
+    job = work.job
     policy, wall = job.fit.policy, list[str]()
     wanted = [b for f in work.fits for b in (f if all_at_once else f[:1])]
     options = options_of(job).normal()
@@ -252,7 +257,7 @@ def fit_job(
     tables: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> FitResult:
-    """Fit a job and write its results: block files, merged model, solutions, ``report.json``.
+    """Fit a job and write its results: block files, merged model, solutions, ``report.json``, ``report.txt``.
 
     If asked for, also parity plots (``parity.png`` and ``.pdf``, models beside one another) and the tables of the
     report as CSV. Files of a block are written as soon as it is fitted, so that a later failure loses nothing.
@@ -270,13 +275,15 @@ def fit_job(
         need_matplotlib()
     recorder = RunRecorder("fit", job, executor, tell)
     tell = recorder.tell
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     labels = tell_labels(frames, tell, held_out)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frozen, taken = read_frozen(job, frames, executor, tell)
     kept = checkpoints_in(job.checkpoint_folder())
     options = replace(options_of(job), checkpoint=kept)  # until all is written
     results = Results.of(job, frozen, executor, tell, climb=hierarchical, all_at_once=all_at_once)
+    for note in notes_of_row_weights(frames, job.fit.row_weights, executor, job.fit.weights):
+        tell(f"note: {note}")
     compile_kernels(job.basis, executor, tell)
     files: list[Path] = []
     models: dict[str, Model] = {}
@@ -307,7 +314,7 @@ def fit_job(
     result = FitResult(climb, together, tuple(files), sets, models, evaluated)
     lattice = block_lattice(job.basis, frames, frozen=frozen, options=options, all_at_once=not hierarchical)
     record = recorder.as_dict(frames, held_out, lattice, plans_of(result))
-    written = results.write(report_writers(result, labels, record, job, plot=plot, tables=tables))
+    written = results.write(report_writers(result, labels, record, recorder.lines, job, plot=plot, tables=tables))
     discard(kept, executor)
     return replace(result, files=(*files, *written))
 
@@ -369,10 +376,10 @@ def _check_together(frames: Sequence[Frame], job: Input, frozen: Sequence[Parame
 
 
 def tell_solution(solution: Solution, tell: Callable[[str], None]) -> None:
-    """Say what a fit came to: columns, rows, rank, condition, RMSE and notes."""
+    """Say what a fit came to, in one line: columns, rows, rank, condition, RMSE and notes."""
     tell(
-        f"  {count_text(solution.n_columns, 'column')}, {count_text(solution.rows, 'row')}, rank {solution.rank}, "
-        f"condition {solution.condition:.2g}, {solution.nonzeros} nonzero, "
+        f"  {solution.block}: {count_text(solution.n_columns, 'column')}, {count_text(solution.rows, 'row')}, "
+        f"rank {solution.rank}, condition {solution.condition:.2g}, {solution.nonzeros} nonzero, "
         f"RMSE {number_text(solution.rmse)} over counted rows (kcal/mol, Å; all kinds)"
     )
     for note in solution.notes:

@@ -11,6 +11,7 @@ from ..design_matrix.resources import calls_at_once
 from ..fitting.block_order import independent_blocks, own_weights
 from ..fitting.leaves import cut_of, peak_bytes
 from ..fitting.reduction import solve_bytes
+from ..fitting.weighed_rows import weighed_segments
 from ..fitting.weights import EVIDENCE, explicit
 from ..frames import pooling as pool
 from ..model.one_body import OpenEnergies
@@ -76,6 +77,7 @@ def needs_of_fits(
         sets = {elements for elements, _ in needs}
         used = [s for s in plan.segments if s.elements in sets]
         segments, pooling = pooled_segments(used, explicit(settings.weights), settings.apart)
+        segments = weighed_segments(segments, settings.row_weights)
         methods = ("gram", "rfactor") if settings.method == "auto" else (settings.method,)
         cuts = [cut_of(segments, width, method) for method in methods] if segments else []
         peaks = [peak_bytes([cut], executor) for cut in cuts]

@@ -16,7 +16,19 @@ from ..text.display import Shown, table_text
 from ..text.result_cards import conditions_text
 from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
 from .figure_facts import figure_facts
-from .outputs import PARITY, REPORT, RUN, Writer, figure_writer, file_writer, table_writer, write_json_file, write_plot
+from .outputs import (
+    PARITY,
+    REPORT,
+    REPORT_TEXT,
+    RUN,
+    Writer,
+    figure_writer,
+    file_writer,
+    table_writer,
+    write_json_file,
+    write_plot,
+    write_text,
+)
 from .report import coverage_text, details_text, errors_text, types_table, unit_of, warnings_text
 
 if TYPE_CHECKING:
@@ -86,7 +98,7 @@ def plans_of(result: FitResult) -> dict[str, Plan]:
     return plans | ({} if result.together is None else {"all at once": result.together.plan})
 
 
-def _coverage(result: FitResult) -> dict[str, list[Coverage]]:
+def coverage_of(result: FitResult) -> dict[str, list[Coverage]]:
     """By model, distances that its blocks were fitted on and are used on in all frames."""
     return {
         name: joined_coverage(result.models[name].coverage, [c for e in by_set.values() for c in e.coverage])
@@ -94,7 +106,7 @@ def _coverage(result: FitResult) -> dict[str, list[Coverage]]:
     }
 
 
-def _types(result: FitResult) -> dict[str, list[TypeCoverage]]:
+def types_of(result: FitResult) -> dict[str, list[TypeCoverage]]:
     """By model, how often types of clusters were fitted on, and are met in all frames."""
     return {
         name: type_coverage(
@@ -119,8 +131,8 @@ def fit_dict(result: FitResult) -> dict[str, Any]:
             name: {s: [vars(m) for m in e.missing] for s, e in by_set.items()}
             for name, by_set in result.evaluated.items()
         },
-        "types": {name: [t.as_dict() for t in own] for name, own in _types(result).items()},
-        "coverage": {name: [vars(c) for c in own] for name, own in _coverage(result).items()},
+        "types": {name: [t.as_dict() for t in own] for name, own in types_of(result).items()},
+        "coverage": {name: [vars(c) for c in own] for name, own in coverage_of(result).items()},
         "files": [str(f) for f in result.files],
     } | left_out_dict(result.evaluated)
 
@@ -156,7 +168,7 @@ def fit_text(result: FitResult, job: Input) -> str:
         beside = {name: by_set[s] for name, by_set in result.errors.items()}
         groups = {name: by_set[s] for name, by_set in by_group.items()}
         parts.append(f"\n{s} frames\n{errors_text(beside, job.units)}\n\n{details_text(beside, groups, job.units)}")
-    coverage, types = _coverage(result), _types(result)
+    coverage, types = coverage_of(result), types_of(result)
     for name, covered in coverage.items():
         if types[name]:
             table = types_table(types[name])
@@ -168,30 +180,35 @@ def fit_text(result: FitResult, job: Input) -> str:
         for s, e in by_set.items():
             known = result.models[name].coverage
             parts.append(f"\n{name}, {s}: " + warnings_text(e, job.units, 5, known, coverage[name]))
+    return "\n".join([*parts, *warned_text(solutions)])
+
+
+def warned_text(solutions: Mapping[str, Solution]) -> list[str]:
+    """What fits warned of, as a part of a text; none where they did not."""
     warned = [f"  {name}: {note}" for name, s in solutions.items() for note in s.notes if note.startswith("WARNING")]
-    if warned:
-        parts.append("\nwhat was warned of\n" + "\n".join(warned))
-    return "\n".join(parts)
+    return ["\nwhat was warned of\n" + "\n".join(warned)] if warned else []
 
 
 def fit_tables(result: FitResult, units: str) -> list[CsvTable]:
     """The tables of a fit as CSV: ``blocks.csv``, ``errors.csv``, ``frames.csv``, ``coverage.csv``."""
     return [
         blocks_csv(solutions_of(result)), errors_csv(result.errors, result.group_errors, units),
-        frames_csv(result.evaluated, units), coverage_csv(_coverage(result)),
+        frames_csv(result.evaluated, units), coverage_csv(coverage_of(result)),
     ]  # fmt: skip
 
 
 def report_writers(
-    result: FitResult, labels: LabelSummary, record: dict[str, Any], job: Input, *, plot: bool, tables: bool
-) -> list[Writer]:
-    """What writes the report and the record of the run, and tables and figures if asked for."""
+    result: FitResult, labels: LabelSummary, record: dict[str, Any], told: Sequence[str], job: Input, *, plot: bool,
+    tables: bool,
+) -> list[Writer]:  # fmt: skip
+    """What writes the report, all that was ``told`` too, and the record of the run; tables and figures if asked for."""
     drawn = {name: {s: figure_facts(e) for s, e in by_set.items()} for name, by_set in result.evaluated.items()}
     report = fit_dict(result) | {"labels": labels.as_dict(), "figures": drawn}
     # first, so that they are there even if a figure fails
     writers: list[Writer] = [
         file_writer(job.output / REPORT, write_json_file, report),
         file_writer(job.output / RUN, write_json_file, record),
+        file_writer(job.output / REPORT_TEXT, write_text, "\n".join([*told, "", fit_text(result, job), ""])),
     ]
     if tables:
         writers += [table_writer(job.output, table) for table in fit_tables(result, job.units)]

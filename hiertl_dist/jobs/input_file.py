@@ -9,6 +9,7 @@
                  fraction = 0.1, or every = 10    # and of the other frames a tenth, see hold_out
     [fit]        regulariser, weights, objective, method, policy, include_fewer, penalty, partial, apart, prior
                  only, missing, probes   # of the whole climb
+    [weights]    force, energy, stress, rows, frames, cycles, gas    # of single rows
     [fit.blocks.CN]  the same keys but those of the whole climb, for one block
     [frozen]     files = ["C.params.txt"]; energies = "refuse", "fit" or "zero" where they lack those of free atoms
     [store]      path, keep_rows, memory    # the store is the folder of path that is named by the basis
@@ -19,6 +20,7 @@
                  worker_wait, dashboard, performance_report, resources
     [library]    path, theory, energy_reference; versions, update, accept, covariance: see LibrarySettings
     [search]     summaries, folds, strategy, rule, importance; [search.grid], [search.blocks.CN], see searching
+    [cycle]      the active-learning loop: [[cycle.states]] and how frames are picked and labelled, see CycleSettings
 
 Paths are relative to the file's folder. A key that is not known is an error that names it, and the key that was perhaps
 meant; all that is wrong is told at once. American spelling is taken (``regularizer``).
@@ -28,20 +30,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from ..dataset.holding_out import NEIGHBOURS, check_hold_out, equal_frames_notes, hold_out
+from ..dataset.holding_out import NEIGHBOURS, check_hold_out, hold_out
 from ..design_matrix.store_places import store_folder
 from ..errors import HiertlError, InputError
 from ..executors import KINDS, DaskOptions
 from ..files.object_path import Place
 from ..files.paths import require_file
-from ..files.store_use import StoreUse, use_stores
+from ..files.store_use import StoreUse
 from ..fitting.settings import MISSING, FitSettings
 from ..frames.frame_sequence import FrameList, FrameSequence, joined_frames, sequence_of
-from ..frames.label_summary import LabelSummary, summarise_labels
+from ..frames.label_summary import summarise_labels
 from ..io.fm_setup import read_fm_setup
 from ..model.one_body import MISSING_ENERGIES
 from ..text.cards import input_card
@@ -49,19 +50,21 @@ from ..text.display import Shown
 from ..text.problems import joined
 from ..text.table_keys import BYTES, DATA, EXECUTOR, FIT, FROZEN, HOLD_OUT, OF_CLIMB, OUTPUT, STORE, TABLE, TOP
 from ..text.words import toml_table
+from .cycle_settings import CycleSettings
 from .data_tables import read_table
 from .input_tables import UNITS, Reading, fit_settings, refuse_overlaps
 from .table_checks import bytes_of
+from .weights_table import WeightsFile, default_of_groups, weights_table, with_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from ..frames.frame import Frame
     from ..library.settings import LibrarySettings
     from ..model.basis import Basis
     from ..model_selection.search_settings import SearchSettings
 
-__all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings", "with_its_stores"]
+__all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,7 +112,7 @@ class Input(Shown, card=input_card):
         What the report should say of the input: of ``fm_setup.in``, and of frames held out one by one.
     search : SearchSettings or None
         What ``hiertl-dist search`` varies, if there is such a table.
-    summaries : Path
+    summaries : Path or ObjectPath
         Folder of summary stores.
     hold_out_fraction : float or None
         Which part of the other frames is not fitted either, see :func:`~hiertl_dist.hold_out`.
@@ -123,7 +126,7 @@ class Input(Shown, card=input_card):
         The library whose blocks are taken as they are, and to which those that are fitted are added.
     store_use : StoreUse
         What is done where other runs use the same stores, and whether files are flushed to disk.
-    checkpoint : Path or bool
+    checkpoint : Path, ObjectPath or bool
         Folder of checkpoints, see :meth:`checkpoint_folder`; ``True``: in that of the results; ``False``: none.
     dask : DaskOptions
         Which dask cluster works, if one does, and how it is spoken to.
@@ -131,6 +134,12 @@ class Input(Shown, card=input_card):
         Whether fits write what they leave open in the coefficients (``CN.covariance.npz``), for predicted errors.
     scratch : Path or None
         Where workers of "processes", and those of a local dask cluster, have temporary files; ``None``: TMPDIR.
+    cycle : CycleSettings or None
+        The active-learning loop of ``hiertl-dist cycle``, if there is such a table.
+    added : tuple of Mapping from str to object
+        More sources, as ``data``, of which nothing is held out: what a loop has had labelled. No key of a file.
+    weights : WeightsFile or None
+        The file that ``[weights]`` names, read by :meth:`read_weighed`; its expressions are in the settings of fits.
     """
 
     basis: Basis
@@ -151,17 +160,20 @@ class Input(Shown, card=input_card):
     workers: int | None = None
     notes: tuple[str, ...] = ()
     search: SearchSettings | None = None
-    summaries: Path = Path("summaries")
+    summaries: Place = Path("summaries")
     hold_out_fraction: float | None = None
     hold_out_every: int | None = None
     missing: str | None = None
     probes: tuple[Path, ...] = ()
     library: LibrarySettings | None = None
     store_use: StoreUse = field(default_factory=StoreUse)
-    checkpoint: Path | bool = True
+    checkpoint: Place | bool = True
     dask: DaskOptions = field(default_factory=DaskOptions)
     covariance: bool = True
     scratch: Path | None = None
+    cycle: CycleSettings | None = None
+    added: tuple[Mapping[str, Any], ...] = ()
+    weights: WeightsFile | None = None
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -244,8 +256,13 @@ class Input(Shown, card=input_card):
         scratch = reading.path(run["scratch"], "executor.scratch") if "scratch" in run else None
         search, summaries = reading.search()
         library = reading.library()
-        # chimes_lsq's weights are ones, and whoever hands us its input gets them
-        general, fits, partial_of = reading.fits(({} if setup is None else {"weights": {}}) | fit, basis, data)
+        cycle = None
+        with reading.problems.noting():
+            cycle = CycleSettings.from_dict(reading.top["cycle"], folder) if "cycle" in reading.top else None
+        fit = default_of_groups(reading, setup is not None) | fit
+        general, fits, partial_of = reading.fits(fit, basis, data)
+        all_fits = {"fit": general, **{f"fit.blocks.{b}": own for b, own in fits.items()}}
+        row_weights, weights_file = weights_table(reading, all_fits)
         missing = frozen.get("energies", "refuse")
         reading.one_of("frozen.energies", missing, MISSING_ENERGIES)
         if "missing" in fit:
@@ -265,22 +282,22 @@ class Input(Shown, card=input_card):
         if library is not None and "path" not in store:
             rows = library.rows
         results = reading.path(output.get("folder", "hiertl_results"), "output.folder")
-        kept = reading.path(summaries, "search.summaries")
+        kept = reading.place(summaries, "search.summaries")
         checkpoint = store.get("checkpoint", True)
         if isinstance(checkpoint, str):
-            checkpoint = reading.path(checkpoint, "store.checkpoint")
+            checkpoint = reading.place(checkpoint, "store.checkpoint")
         if look_for_files:
             reading.look_for(data, files)
         reading.problems.settle()
         assert basis is not None
-        general = replace(general, missing_energies=missing)
-        fits = {name: replace(own, missing_energies=missing) for name, own in fits.items()}
+        general = replace(general, missing_energies=missing, row_weights=row_weights)
+        fits = {name: replace(own, missing_energies=missing, row_weights=row_weights) for name, own in fits.items()}
         return cls(
             basis, data, setup, tuple(held_out.get("groups", ())), general, fits, partial_of,
             tuple(fit["only"]) if "only" in fit else None, files, rows, store.get("keep_rows", True), memory, results,
             output.get("units", "kcal"), run.get("kind", "auto"), run.get("workers"), notes, search, kept,
             held_out.get("fraction"), held_out.get("every"), fit.get("missing"), probes, library, use, checkpoint, dask,
-            output.get("covariance", True), scratch,
+            output.get("covariance", True), scratch, cycle, (), weights_file,
         )  # fmt: skip
 
     def design_store(self) -> Place:
@@ -298,12 +315,12 @@ class Input(Shown, card=input_card):
         """
         return store_folder(self.store, self.basis, self.fit.policy)
 
-    def checkpoint_folder(self) -> Path | None:
+    def checkpoint_folder(self) -> Place | None:
         """Folder of checkpoints, from which a pass over rows that takes long goes on when it was cut.
 
         Returns
         -------
-        Path or None
+        Path, ObjectPath or None
             None where there are to be none.
         """
         if isinstance(self.checkpoint, bool):
@@ -330,6 +347,30 @@ class Input(Shown, card=input_card):
         InputError
             A hold-out pattern matches no group, a source has no frames, a file is named twice, or no frame has a label.
         """
+        frames, held_out = self.read_weighed(watch)[1:]
+        return frames, held_out
+
+    def read_weighed(
+        self, watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames
+    ) -> tuple[Input, FrameSequence, FrameSequence]:
+        """As :meth:`read_frames`, with the job to go on with: its weights of rows are those that its files have.
+
+        Parameters
+        ----------
+        watch : callable taking an iterable of Frame and a str, optional
+            As of :meth:`read_frames`.
+
+        Returns
+        -------
+        tuple of (Input, sequence of Frame, sequence of Frame)
+            The job, the frames to fit and those held out.
+
+        Raises
+        ------
+        InputError
+            As of :meth:`read_frames`; a file of weights does not fit the frames; an expression of a weight names a
+            group or a type of atoms that no frame has.
+        """
         if self.fm_setup is not None:
             frames: FrameSequence = FrameList(read_fm_setup(self.fm_setup).frames)
         else:
@@ -344,28 +385,12 @@ class Input(Shown, card=input_card):
         fitted, held_out = hold_out(
             frames, groups=self.hold_out, fraction=self.hold_out_fraction, every=self.hold_out_every
         )
-        return sequence_of(fitted), sequence_of(held_out)
-
-
-def tell_labels(frames: Sequence[Frame], tell: Callable[[str], None], held_out: Sequence[Frame] = ()) -> LabelSummary:
-    """Say which labels the frames have, a line for each source, with notes and warnings.
-
-    Also which are there more than once. The labels are given back for reports.
-    """
-    labels = summarise_labels(joined_frames([sequence_of(frames), sequence_of(held_out)]))
-    for line in labels.text().splitlines():
-        tell(line)
-    for note in equal_frames_notes(frames, held_out):
-        tell(f"note: {note}")
-    return labels
-
-
-def with_its_stores(work: Callable[Concatenate[Input, P], R]) -> Callable[Concatenate[Input, P], R]:
-    """What is done with a job, so that stores are used as the job says."""
-
-    @wraps(work)
-    def using(job: Input, /, *args: P.args, **options: P.kwargs) -> R:
-        with use_stores(job.store_use):
-            return work(job, *args, **options)
-
-    return using
+        if self.added:
+            more = [read_table(source, watch) for source in self.added]
+            frames, fitted = (joined_frames([sequence_of(known), *more]) for known in (frames, fitted))
+        if self.fit.row_weights is None:
+            return self, sequence_of(fitted), sequence_of(held_out)
+        weights = with_file(self.fit.row_weights, self.weights, frames)
+        own = {b: replace(s, row_weights=weights) for b, s in self.block_fits.items()}
+        job = replace(self, fit=replace(self.fit, row_weights=weights), block_fits=own)
+        return job, sequence_of(fitted), sequence_of(held_out)

@@ -32,8 +32,14 @@ from ..text.key_meanings import MEANINGS
 from ..text.table_keys import (
     BASIS,
     BYTES,
+    CYCLE,
+    CYCLE_LABEL,
+    CYCLE_SHARES,
+    CYCLE_STATE,
+    CYCLES,
     DATA,
     EXECUTOR,
+    EXPRESSION,
     FIT,
     FOLDER_OR_SWITCH,
     FROZEN,
@@ -55,6 +61,7 @@ from ..text.table_keys import (
     PRIOR,
     REGULARISER,
     REGULARISERS,
+    ROW_WEIGHTS,
     STORE,
     SWITCH,
     TABLE,
@@ -66,6 +73,7 @@ from ..text.table_keys import (
     WEIGHTS,
     spellings,
 )
+from .cycle_settings import CODES
 from .input_tables import UNITS
 
 if TYPE_CHECKING:
@@ -111,6 +119,8 @@ OF_KINDS: Final[Mapping[str, Schema]] = {
     NUMBER: A_NUMBER,
     PATHS: either(STRING, STRINGS),
     NUMBERS: TABLE_OF_NUMBERS,
+    EXPRESSION: either(A_NUMBER, STRING),
+    CYCLES: {"type": "object", "additionalProperties": COUNT},
     WALL: either(one_of(("auto",)), TABLE_OF_NUMBERS),
     WEIGHTS: either(one_of(CHOSEN), TABLE_OF_NUMBERS),
     REGULARISER: {"$ref": "#/definitions/regulariser"},
@@ -124,6 +134,8 @@ OF_KINDS: Final[Mapping[str, Schema]] = {
 
 _AXIS_OF_WEIGHTS: Final = {"type": "object", "additionalProperties": or_list(A_NUMBER)}
 _ORDERS: Final = either(THREE, {"type": "object", "additionalProperties": either(COUNT, THREE)})
+_NUMBER_OR_LIST: Final = either(A_NUMBER, {"type": "array", "items": A_NUMBER})
+_TEXT_OR_LIST: Final = either(STRING, STRINGS)
 _EDGE: Final = either(A_NUMBER, TABLE_OF_NUMBERS)
 _TRANSFORM: Final = one_of((*TRANSFORMS, "NONE"))
 
@@ -192,6 +204,21 @@ NARROWER: Final[Mapping[str, Mapping[str, Schema]]] = {
         "exclude": either(STRINGS, listed(STRINGS)),
         "prior": or_list(either(one_of(MEANS), {"$ref": "#/definitions/axis_of_priors"})),
     },
+    "[cycle]": {
+        "states": listed({"$ref": "#/definitions/cycle_state"}), "shares": {"$ref": "#/definitions/cycle_shares"},
+        "label": either(STRING, {"$ref": "#/definitions/cycle_label"}),
+    },
+    "[[cycle.states]]": {
+        "temperatures": _NUMBER_OR_LIST, "pressures": _NUMBER_OR_LIST, "volumes": _NUMBER_OR_LIST,
+        "start": _TEXT_OR_LIST, "groups": _TEXT_OR_LIST, "elements": _TEXT_OR_LIST,
+        "compositions": either(TABLE_OF_NUMBERS, listed(TABLE_OF_NUMBERS)),
+        "count": {"type": "integer", "minimum": 1},
+    },
+    "[cycle] label": {
+        "calculator": STRING, "code": one_of(CODES), "options": {"type": "object"}, "template": STRING,
+        "energy_key": STRING,
+    },
+    "[cycle] shares": {k: {"type": "number", "minimum": 0, "maximum": 1} for k in CYCLE_SHARES},
 }  # fmt: skip
 """Of keys whose values are known more closely than by their kind, what they are; by table."""
 
@@ -289,7 +316,9 @@ def input_schema() -> Schema:
         "fit": whole_fit, "frozen": table_schema("[frozen]", FROZEN), "store": table_schema("[store]", STORE),
         "output": table_schema("[output]", OUTPUT), "executor": table_schema("[executor]", EXECUTOR),
         "search": table_schema("[search]", MEANINGS["[search]"]),
+        "weights": table_schema("[weights]", ROW_WEIGHTS),
         "library": table_schema("[library]", LIBRARY, ("path", "theory", "energy_reference")),
+        "cycle": table_schema("[cycle]", CYCLE, ("states",)),
     }  # fmt: skip
     others = {
         "pair": table_schema("[basis.pairs] XY", PAIR, ("rmin", "rmax")),
@@ -303,6 +332,9 @@ def input_schema() -> Schema:
         "axis_of_regularisers": _axis_of(
             OF_REGULARISER, REGULARISERS, {"kind": one_of(regulariser_kinds())}, ("kind",)),
         "axis_of_priors": _axis_of("[fit] prior", PRIOR, NARROWER["[fit] prior"]),
+        "cycle_state": table_schema("[[cycle.states]]", CYCLE_STATE, ("temperatures",)),
+        "cycle_label": table_schema("[cycle] label", CYCLE_LABEL),
+        "cycle_shares": table_schema("[cycle] shares", CYCLE_SHARES),
     }  # fmt: skip
     properties = {
         key: described(

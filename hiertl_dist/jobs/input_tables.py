@@ -30,7 +30,9 @@ from ..model_selection.search_settings import SearchSettings
 from ..text.problems import Problems, require_known, respelled
 from ..text.table_keys import (
     BYTES,
+    CYCLES,
     DATA,
+    EXPRESSION,
     FIT,
     FOLDER_OR_SWITCH,
     INTEGER,
@@ -70,6 +72,8 @@ KINDS: Final[Mapping[str, Callable[[Any], bool]]] = {
     NUMBER: lambda v: type(v) in (int, float),
     PATHS: lambda v: KINDS[TEXT](v) or KINDS[TEXTS](v),
     NUMBERS: lambda v: isinstance(v, dict) and all(type(x) in (int, float) for x in v.values()),
+    EXPRESSION: lambda v: KINDS[TEXT](v) or KINDS[NUMBER](v),
+    CYCLES: lambda v: isinstance(v, dict) and all(type(x) is int for x in v.values()),
     WALL: lambda v: v == AUTO_WALL or KINDS[NUMBERS](v),
     WEIGHTS: lambda v: v in CHOSEN or KINDS[NUMBERS](v),
     NAME_OR_TABLE: lambda v: KINDS[TEXT](v) or KINDS[TABLE](v),
@@ -114,9 +118,12 @@ class Reading:
     def place(self, text: str, where: str) -> Place:
         """A path below the file's folder, or a place of an object store."""
         with self.problems.noting():
-            place = named_place(text, where)
-            return place if isinstance(place, ObjectPath) else self.folder / place
+            return self._placed(text, where)
         return self.folder / "no place"
+
+    def _placed(self, text: str, where: str) -> Place:
+        place = named_place(text, where)
+        return place if isinstance(place, ObjectPath) else self.folder / place
 
     def dask(self, run: Mapping[str, Any]) -> DaskOptions:
         """What of ``[executor]`` is of a dask cluster."""
@@ -166,7 +173,8 @@ class Reading:
                 self.problems.add(f"{where}.path: missing")
             if "path" in own:
                 paths = [own["path"]] if isinstance(own["path"], str) else own["path"]
-                tables.append({**own, "path": [str(self.path(p, f"{where}.path")) for p in paths]})
+                with self.problems.noting():
+                    tables.append({**own, "path": [str(self._placed(p, f"{where}.path")) for p in paths]})
         return tuple(tables)
 
     def search(self) -> tuple[SearchSettings | None, str]:
@@ -264,7 +272,7 @@ class Reading:
                 if (folder := dataset_of(source)) is not None:
                     groups += Dataset(folder).facts.group_names
                 else:
-                    groups += default_groups(places_of(source))
+                    groups += default_groups([Path(str(place)) for place in places_of(source)])
         known = {name for group in groups for name in (group, *(f"{group}/{kind}" for kind in ROW_KINDS))}
         for name in slips:
             if name not in known:
@@ -288,9 +296,9 @@ def refuse_overlaps(data: Sequence[Mapping[str, Any]]) -> None:
 
     Parts of it that start and stop keep apart are no fault. A file that is not there is told elsewhere.
     """
-    tables: list[tuple[str, Mapping[str, Any], list[Path]]] = []
+    tables: list[tuple[str, Mapping[str, Any], list[Place]]] = []
     for number, source in enumerate(data, 1):
-        files: list[Path] = []
+        files: list[Place] = []
         with suppress(MissingFileError):
             files = places_of(source)
         where = source_name(number, len(data), {"path": ", ".join(Path(p).name for p in source["path"])})

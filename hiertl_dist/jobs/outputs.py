@@ -60,6 +60,8 @@ def table_writer(folder: Path, table: CsvTable) -> Writer:
 
 MODEL: Final = "model.params.txt"
 REPORT: Final = "report.json"
+REPORT_TEXT: Final = "report.txt"
+"""All that a fit says, of which a screen has what matters."""
 PARITY: Final = "parity.png"
 SEARCH: Final = "search.json"
 SEARCH_FIGURE: Final = "search.png"
@@ -70,7 +72,7 @@ TOGETHER: Final = "all_at_once"
 """Name of the solution of a fit of all blocks at once."""
 
 FIXED: Final = (
-    MODEL, REPORT, SEARCH, RUN, PAGE, RESULTS_SUMS, *NAMES,
+    MODEL, REPORT, REPORT_TEXT, SEARCH, RUN, PAGE, RESULTS_SUMS, *NAMES,
     *(f.name for n in (PARITY, SEARCH_FIGURE) for f in figure_files(n)),
 )  # fmt: skip
 """Names of all files of results but those of solutions, see :func:`solution_files`."""
@@ -204,14 +206,15 @@ def write_outputs(executor: Executor, writers: Sequence[Writer]) -> None:
 def write_text_anew(executor: Executor, text: str, path: Path, tell: Callable[[str], None]) -> None:
     """Write a text; a file of that name with another text is moved to a folder ``earlier_…`` beside it before."""
     _make_room(executor, partial(_other_text, text, path), tell)
-    write_outputs(executor, [file_writer(path, _write_text, text)])
+    write_outputs(executor, [file_writer(path, write_text, text)])
 
 
 def _other_text(text: str, path: Path) -> list[Path]:
     return [path] if path.is_file() and path.read_bytes() != text.encode() else []
 
 
-def _write_text(text: str, path: Path) -> None:
+def write_text(text: str, path: Path) -> None:
+    """Write a text file."""
     with replacing(path) as stream:
         stream.write(text.encode())
 

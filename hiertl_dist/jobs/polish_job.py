@@ -10,16 +10,19 @@ from ..errors import InputError
 from ..evaluation.compiling import compile_kernels
 from ..evaluation.energies import Model, read_parts
 from ..executors.ask import ask
-from ..fitting.polishing import VALUES, polish, polished_model
+from ..fitting.polishing import VALUES, polish_view, polished_model
+from ..fitting.view_solutions import solve
 from ..model.missing_types import missing_notes
 from ..model_selection.search_pass import summarise_for, summary_place
 from ..model_selection.search_plan import plan_search
 from ..model_selection.search_settings import SearchSettings
 from ..text.display import regulariser_text
+from ..uncertainty.whole_model import view_posterior
+from .block_files import write_covariance
 from .evaluating import evaluate_frames
 from .fit_job import known_frames, read_frozen, tell_solution
 from .fit_report import errors_dict
-from .input_file import with_its_stores
+from .job_stores import with_its_stores
 from .outputs import MODEL, Results, file_writer, solution_files, solution_writers, write_model
 from .report import errors_text
 from .search_job import renew_summaries, reported_once, search_options
@@ -28,8 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from ..algebra import Regulariser
     from ..executors.base import Executor
+    from ..fitting.views import View
     from ..model.solution import Solution
+    from ..uncertainty.block_posterior import BlockPosterior
     from .error_tables import Errors
     from .input_file import Input
 
@@ -137,7 +143,7 @@ def polish_job(
             "name a file that library export made of it as the model"
         )
     model = Model(read_parts(path))
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)
@@ -154,11 +160,11 @@ def polish_job(
     place = summary_place(plan, settings, job.summaries, executor)
     store = job.design_store() if job.keep_rows else None
     summaries, _ = summarise_for(plan, settings, summaries=place, store=store, executor=executor, tell=tell)
-    fit = partial(
-        polish, summaries, model, blocks, regulariser=job.fit.regulariser, hold=hold, prior=prior,
+    seen = partial(
+        polish_view, summaries, model, blocks, regulariser=job.fit.regulariser, hold=hold, prior=prior,
         weights=job.fit.weights, objective=job.fit.objective, missing_energies=job.fit.missing_energies,
     )  # fmt: skip
-    solution: Solution = ask(executor, fit, what=f"polish {path}")
+    solution: Solution = ask(executor, partial(_solved, seen, model), what=f"polish {path}")
     tell(f"polished: blocks {', '.join(solution.blocks)}, {regulariser_text(job.fit.regulariser)}")
     tell_solution(solution, tell)
     whole = polished_model(model, solution)
@@ -167,9 +173,21 @@ def polish_job(
     files = results.write([
         *solution_writers(POLISHED, solution, folder), file_writer(folder / MODEL, write_model, whole, ()),
     ])  # fmt: skip
+    if job.covariance:
+        make = partial(_left_open, seen, solution)
+        files += write_covariance(results, solution_files(POLISHED, folder)[2], make, solution, tell)
     sets = known_frames([model, whole], {"fitted": frames, "held out": held_out}, tell)
     errors = {
         when: {s: evaluate_frames([m], own, executor, missing="zero").errors for s, own in sets.items()}
         for when, m in (("before", model), ("after", whole))
     }
     return PolishReport(solution, whole, files, errors)
+
+
+def _solved(seen: Callable[[], tuple[View, Regulariser]], model: Model) -> Solution:
+    given, wanted = seen()
+    return solve(given, wanted, penalty=model.parameters.penalty)
+
+
+def _left_open(seen: Callable[[], tuple[View, Regulariser]], solution: Solution) -> BlockPosterior:
+    return view_posterior(seen()[0], solution)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..files.object_path import ObjectPath
 from ..model_selection.candidates import package_version
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ PACKAGES: Final = ("hiertl-dist", "numpy", "scipy", "numba", "zarr", "dask", "ve
 
 SETTINGS: Final = (
     "fm_setup", "data", "hold_out", "hold_out_fraction", "hold_out_every", "fit", "block_fits", "partial", "only",
-    "frozen", "missing", "probes", "library", "search", "keep_rows", "units",
+    "frozen", "missing", "probes", "library", "search", "keep_rows", "units", "weights",
 )  # fmt: skip
 """What of an input is recorded beside its basis."""
 
@@ -119,12 +120,12 @@ def _costs(plan: Plan) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A value as JSON can hold it: data classes become tables, paths and what else there is become text."""
+    if isinstance(value, Path | ObjectPath):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain(v) for v in value]
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)

@@ -33,11 +33,14 @@ from ..model_selection.search_stages import SearchResult, search
 from ..text.display import table_text
 from ..text.problems import Problems
 from ..text.words import count_text
+from ..uncertainty.whole_model import view_posterior
+from .block_files import write_covariance
+from .data_tables import tell_labels
 from .evaluating import evaluate_frames
 from .figure_facts import figure_facts
 from .figures import need_matplotlib
 from .fit_job import known_frames, options_of, read_frozen, renew, tell_solution
-from .input_file import tell_labels, with_its_stores
+from .job_stores import with_its_stores
 from .outputs import (
     MODEL,
     RUN,
@@ -47,6 +50,7 @@ from .outputs import (
     Results,
     figure_writer,
     file_writer,
+    solution_files,
     solution_writers,
     write_json_file,
     write_model,
@@ -60,10 +64,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..executors.base import Executor
+    from ..files.object_path import Place
     from ..fitting.settings import HierarchyOptions
     from ..frames.frame import Frame
     from ..model.parameters import Parameters
     from ..model_selection.search_stages import Stage
+    from ..uncertainty.block_posterior import BlockPosterior
     from .error_tables import Errors
     from .evaluated import EvaluatedFrames
     from .input_file import Input
@@ -145,7 +151,8 @@ def search_job(
 ) -> SearchReport:
     """Search a job and write what was chosen.
 
-    That is block files, merged model, solutions, ``search.json``, ``search.png`` and ``search.pdf``.
+    That is block files with what each leaves open, merged model, solutions, ``search.json``, ``search.png`` and
+    ``search.pdf``.
 
     Parameters
     ----------
@@ -177,7 +184,7 @@ def search_job(
     recorder = RunRecorder("search", job, executor, tell)
     tell = recorder.tell
     drawn = _drawn(plot, tell)
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, taken = read_frozen(job, frames, executor, tell)
@@ -191,6 +198,9 @@ def search_job(
         name = TOGETHER if all_at_once else stage.name
         files.extend(results.write(solution_writers(name, stage.solution, job.output)))
         tell_solution(stage.solution, tell)
+        if job.covariance:
+            make, path = partial(_left_open, stage), solution_files(name, job.output)[2]
+            files.extend(write_covariance(results, path, make, stage.solution, tell))
 
     options = search_options(job)
     settings, plan = _planned(job, frames, frozen, options, all_at_once)
@@ -217,6 +227,11 @@ def search_job(
         file_writer(job.output / RUN, write_json_file, recorder.as_dict(frames, held_out, lattice, {})),
     ])  # fmt: skip
     return report
+
+
+def _left_open(stage: Stage) -> BlockPosterior:
+    assert stage.view is not None  # the search is at it
+    return view_posterior(stage.view(), stage.solution)
 
 
 def reported_once(
@@ -274,7 +289,7 @@ def summarise_job(
 ) -> dict[str, Any]:  # fmt: skip
     """The pass over the rows that a search begins with, into the summary store; ``fresh``: into a new one."""
     settings = job.search or SearchSettings()
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     executor.require_alike(lambda: frames.identities, "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)
@@ -309,11 +324,11 @@ def renew_summaries(
     renew(place, executor, tell)
 
 
-def _ids(store: Path) -> list[str]:
+def _ids(store: Place) -> list[str]:
     return [b.id for b in SummaryStore.open(store).batches()] if (store / "index.json").exists() else []
 
 
-def _contents(path: Path) -> dict[str, Any]:
+def _contents(path: Place) -> dict[str, Any]:
     store = SummaryStore.open(path)
     batches = store.batches()
     sizes: Counter[int] = Counter()
@@ -329,7 +344,8 @@ def _contents(path: Path) -> dict[str, Any]:
     contents = {b.id: {"elements": b.elements, "blocks": list(b.blocks), "frames": b.frames.count} for b in batches}
     return {
         "batches": contents,
-        "groups": sum(len(b.groups) for b in batches), "rows": sum(e.rows for b in batches for e in b.groups),
+        "groups": sum(len(b.groups) for b in batches),
+        "rows": sum(e.rows for b in batches for e in b.groups if not e.group.weighed),
         "bytes": store.nbytes(), "folds": {
             **store.settings["folds"], "frames": [sizes[k] for k in sorted(sizes)],
             **({"systems": [dict(sorted(s.items())) for s in systems]} if folds.split == "system" else {}),

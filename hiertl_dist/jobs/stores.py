@@ -13,7 +13,7 @@ from ..design_matrix.store_layout import is_store_folder
 from ..errors import MissingFileError, StoreError
 from ..files.faults import MIN_AGE, Fault, Leftover, leftovers, removed
 from ..files.locks import locked
-from ..files.object_path import ObjectPath, Place
+from ..files.object_path import Place
 from ..files.paths import beside, named_place
 from ..files.sealed import copy_of
 from ..fitting.summary_checks import repair_summaries, summary_facts, summary_faults, summary_leftovers
@@ -139,7 +139,7 @@ def stores_at(path: str | Place) -> list[StoreFolder]:
     Parameters
     ----------
     path : str, Path or ObjectPath
-        The folder, or ``s3://bucket/name``, where design stores may be.
+        The folder; on an object store ``s3://bucket/name``.
 
     Returns
     -------
@@ -172,7 +172,7 @@ def stores_at(path: str | Place) -> list[StoreFolder]:
 def _kind_of(folder: Place) -> _Kind | None:
     if (folder / INDEX).exists() or copy_of(folder / INDEX).exists():
         return SUMMARIES
-    if not isinstance(folder, ObjectPath) and (is_dataset(folder) or (folder / "frames" / "numbers").is_dir()):
+    if is_dataset(folder) or (folder / "frames" / "numbers").is_dir():
         return DATA
     if is_store_folder(folder) or any(copy_of(folder / name).exists() for name in ("zarr.json", "layout.json")):
         return DESIGN

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, MismatchError
-from ..evaluation.energies import read_parts, read_solution
+from ..evaluation.energies import read_parts
 from ..files.json_files import jsonable
 from ..files.paths import require_file
 from ..frames.element_set import ElementSet
-from ..model.parameters import check_same_pairs, only_blocks
+from ..model.parameters import check_same_pairs, different_walls, only_blocks
 from ..model.solution import Solution
 from ..text.display import listed
 from .covariances import covariance_of
@@ -117,7 +117,7 @@ def add_file(
     """
     file = require_file(file, "library add")
     statements = checked_label(theory, "theory"), checked_label(energy_reference, "energy_reference")
-    solution = read_solution(file) if file.suffix == ".npz" else None
+    solution = Solution.load(file) if file.suffix == ".npz" else None
     whole = read_parts(file) if solution is None else solution.parameters
     library = open_library(path, missing_ok=True)
     pieces = _pieces(whole)
@@ -148,7 +148,11 @@ def add_file(
 
 
 def mismatch_notes(path: str | Path, added: Sequence[Added]) -> tuple[str, ...]:
-    """A warning for each block that was added and does not go with one in use that has a pair of elements of it."""
+    """A warning for each block that was added and does not go with one in use, with both values.
+
+    It is there all the same, for nothing that was there has changed: fits and exports refuse the two together. Orders
+    may differ from block to block.
+    """
     library = open_library(path)
     notes = []
     for own in (one.entry for one in added):
@@ -156,7 +160,10 @@ def mismatch_notes(path: str | Path, added: Sequence[Added]) -> tuple[str, ...]:
         for block in (b for b in library.in_use if ElementSet.parse(b) != own.block):
             other = library.find(ElementSet.parse(block), None)
             try:
-                check_same_pairs(parameters.basis, other.parameters().basis, str(own.block), f"{block}, in use")
+                theirs = other.parameters()
+                check_same_pairs(parameters.basis, theirs.basis, str(own.block), f"{block}, in use")
+                if theirs.penalty != parameters.penalty:
+                    raise MismatchError(different_walls(parameters, theirs, "penalty in [fit], or --penalty of export"))
             except MismatchError as error:
                 why = f"does not go with {block}, which is in use: {error}; a fit refuses them together"
                 notes.append(f"WARNING: {own.block} {why}")

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..frames.element_set import ElementSet
-from ..frames.type_names import cluster_name
+from ..frames.type_names import cluster_name, split_symbols
 from ..text.display import listed
 from .basis import edges_of
 from .blocks import Column, blocks_of, n_type_columns, orbits, pattern_of, type_powers
@@ -30,7 +30,7 @@ from .priors import MIXED, ZERO
 from .walls import nearest_kept
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -194,13 +194,29 @@ def mixed_type(basis: Basis, kind: ClusterType, lower: Sequence[Parameters], pri
 def _projection_notes(lost: Mapping[str, float]) -> list[str]:
     """What to say of types whose mean was projected, by the part that was lost."""
     why = "cutoffs, orders or λ of lower blocks differ, their functions are projected on the basis"
-    notes = [
-        f"WARNING: prior of {name}: {why}, which leaves {100.0 * left:.0f} % of them"
-        for name, left in lost.items() if left > LOST
-    ]  # fmt: skip
+    notes = []
+    if much := {name: left for name, left in lost.items() if left > LOST}:
+        named = ", ".join(f"{name} {100.0 * left:.0f} %" for name, left in much.items())
+        bodies = {len(split_symbols(name)) for name in much}
+        notes.append(
+            f"WARNING: prior of {', '.join(much)}: {why}, which leaves {named} of them: the mean is a poor guide. "
+            f"{projection_advice(bodies)}"
+        )
     if fine := {name: left for name, left in lost.items() if left <= LOST}:
         notes.append(f"prior of {listed(list(fine), NAMED)}: {why} (to {100.0 * max(fine.values()):.2g} %)")
     return notes
+
+
+def projection_advice(bodies: Iterable[int]) -> str:
+    """What to do next where means of types of so many atoms lose much in their projection."""
+    wanted = set(bodies)
+    gamma = ", ".join("0.0" if body in wanted else "1.0" for body in (2, 3, 4))
+    what = " and ".join(f"{body}-body" for body in sorted(wanted))
+    return (
+        f"What helps: one lambda and the same cutoffs for all pairs in [basis.pairs], or higher {what} orders of the "
+        f"mixed blocks in [basis.blocks]; else leave these means out (prior = {{ …, gamma = [{gamma}] }}) or the terms "
+        "(orders 0), and compare by cross-validation (hiertl-dist search)"
+    )
 
 
 def _alike(basis: Basis, kind: ClusterType, model: Parameters, term: Term) -> bool:

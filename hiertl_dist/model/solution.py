@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import ParameterFileError
+from ..files.checksums import warn_if_other
 from ..files.paths import replacing, require_file
 from ..text.display import Shown
 from ..text.result_cards import solution_card
@@ -186,8 +187,13 @@ class Solution(Shown, card=solution_card):
             Naming the file: it is no solution file, one of another format, damaged, or has the name of another block.
         MissingFileError
             There is no such file.
+
+        Warns
+        -----
+        HiertlWarning
+            It is not the file that the run wrote whose results are in its folder.
         """
-        require_file(path, "solution file")
+        warn_if_other(require_file(path, "solution file"))
         try:
             # np.load leaves the file open where it is no archive
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as data:

@@ -137,6 +137,14 @@ def propose_wall(contacts: Mapping[Elements, float]) -> ProposedWall:
     return ProposedWall(inner, Penalty(wall_scale(distance), distance))
 
 
+def inner_below(contact: float, wall: Penalty) -> float:
+    """Å, the inner cutoff of a pair that joins a model whose wall is settled, from how near its atoms come (Å).
+
+    Such that the wall begins :data:`GAP` below the contact, but at most :data:`MOST_INNER` of it; in hundredths.
+    """
+    return max(0.01, _hundredths(min(contact - GAP - wall.distance, MOST_INNER * contact)))
+
+
 def contact_wall(contacts: Mapping[Elements, float], inner: Mapping[Elements, float]) -> Penalty | None:
     """The wall of a model whose inner cutoffs are settled, from how near the atoms of its data come.
 

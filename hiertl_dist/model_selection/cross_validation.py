@@ -87,11 +87,16 @@ class Pools:
         """The factor of all rows of some groups of one element set, with b less all offsets as its only target."""
         return self._kept.of(groups, self._make)
 
+    def fitted(self, groups: tuple[Group, ...]) -> RFactor:
+        """The same of what is fitted of them: rows times their own weights, where they have any."""
+        return self.of(groups if self.summaries.weighed is None else tuple(g._replace(weighed=True) for g in groups))
+
     def _make(self, groups: tuple[Group, ...]) -> RFactor:
         layers = []
         n = 0
         for group in groups:
-            factor = self.of((group,)) if len(groups) > 1 else self.summaries.groups[group]
+            own = self.summaries.fitted if group.weighed else self.summaries.groups
+            factor = self.of((group,)) if len(groups) > 1 else own[group.plain]
             if not isinstance(factor, RFactor):
                 raise InputError(f"group {group.name}: expected a triangular factor (rfactor), found {factor.kind}")
             if len(groups) == 1 and factor.n_targets == 1:
@@ -202,7 +207,7 @@ def _classes(views: Sequence[View], fold: int) -> dict[tuple[Any, ...], tuple[Gr
     classes: dict[tuple[Any, ...], list[Group]] = {}
     for group in views[0].factors:
         factors = tuple(v.factors[group] for v in views)
-        if group.fold == fold and any(factors):
+        if group.fold == fold and any(factors) and group in views[0].summaries.fitted:
             classes.setdefault((views[0].summaries.blocks_in(group), factors), []).append(group)
     return {key: tuple(groups) for key, groups in classes.items()}
 
@@ -213,7 +218,7 @@ def _fold_factors(fold: int, *, views: Sequence[View], pools: Pools | None) -> l
     pools = Pools(first.summaries, 0) if pools is None else pools
     by_weight: dict[tuple[float, ...], list[Layer[RFactor]]] = {}
     for (_, factors), groups in _classes(views, fold).items():
-        by_weight.setdefault(factors, []).append(first.layer(groups[0], pools.of(groups)))
+        by_weight.setdefault(factors, []).append(first.layer(groups[0], pools.fitted(groups)))
     # what has the same weights in every view is made triangular once
     parts = [(factors, stack(layers, n)) for factors, layers in by_weight.items()]
     whole = np.arange(n)

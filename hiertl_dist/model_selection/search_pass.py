@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreError
 from ..executors.ask import ask
 from ..files.json_files import digest_of
+from ..files.paths import named_place
 from ..fitting.known_frames import absent_frames
 from ..fitting.pass_notes import named
 from ..fitting.stored_summaries import store_settings, summary_folder
@@ -38,7 +38,7 @@ def summarise_for(
     plan: SearchPlan,
     settings: SearchSettings,
     *,
-    summaries: str | Path | None,
+    summaries: str | Place | None,
     store: str | Place | None,
     executor: Executor,
     tell: Tell,
@@ -53,28 +53,31 @@ def summarise_for(
     def look(frames: FrameSequence, of_frames: NDArray[np.int32]) -> None:
         contents.append(look_at_folds(plan.parts, settings.folds, frames, of_frames, tell))
 
-    if summaries is not None:
-        ask(executor, partial(_refuse_strangers, Path(summaries), plan.given), what=f"look at {summaries}")
+    folder = None if summaries is None else named_place(summaries, "summaries")
+    if folder is not None:
+        ask(executor, partial(_refuse_strangers, folder, plan.given), what=f"look at {folder}")
     memory = plan.options.memory
     reduced = reduced_once(
         plan.frames, plan.basis, blocks=plan.blocks, folds=settings.folds, summaries=summaries, store=store,
         frozen=plan.frozen, policy=plan.options.settings.policy, executor=executor, memory=memory,
         given=plan.given, apart=_patterns(plan), weights=weights_named(plan, settings),
-        tell=lambda note: tell(f"note: {note}"), look=look,
+        tell=lambda note: tell(f"note: {note}"), look=look, row_weights=plan.options.settings.row_weights,
         checkpoint=plan.options.checkpoint,
     )  # fmt: skip
     identity: dict[str, Any]
-    if summaries is None:
+    if folder is None:
         identity = {
             "frames": plan.frames.key, "basis": plan.basis.digest, "blocks": list(plan.blocks),
             "folds": settings.folds.as_dict(), "frozen": [f.digest for f in plan.frozen],
             "policy": plan.options.settings.policy,
+            **({} if plan.options.settings.row_weights is None
+               else {"row_weights": plan.options.settings.row_weights.digest}),
         }  # fmt: skip
         if reduced.pooled:  # errors are told by what is apart
             identity["pooled"] = digest_of(list(reduced.pooled))
     else:
         wanted = {s for p in plan.parts for s in p.sets}
-        batches = ask(executor, partial(_batches, Path(summaries)), what=f"look at {summaries}")
+        batches = ask(executor, partial(_batches, folder), what=f"look at {summaries}")
         identity = {"path": str(summaries), "batches": {i: s for i, s in batches.items() if s in wanted}}
     if plan.basis.energies:  # of these nothing that is reduced depends, and every model does
         identity["energies"] = dict(plan.basis.energies)
@@ -100,20 +103,22 @@ def weights_named(plan: SearchPlan, settings: SearchSettings) -> frozenset[str]:
 
 
 def summary_place(
-    plan: SearchPlan, settings: SearchSettings, path: Path, executor: Executor, *, check: bool = True
-) -> Path:
+    plan: SearchPlan, settings: SearchSettings, path: Place, executor: Executor, *, check: bool = True
+) -> Place:
     """Where below ``path`` the summary store of a search is, see :func:`summary_folder`. Raises StoreError."""
     names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
-    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, plan.options.settings.policy)
-    return Path(ask(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}"))
+    own = plan.options.settings
+    wanted = store_settings(plan.basis, names, settings.folds, plan.frozen, own.policy, own.row_weights)
+    place: Place = ask(executor, partial(summary_folder, path, wanted, check=check), what=f"look at {path}")
+    return place
 
 
-def _batches(store: Path) -> dict[str, ElementSet]:
+def _batches(store: Place) -> dict[str, ElementSet]:
     """The element set of each batch of a store, by id."""
     return {batch.id: batch.elements for batch in SummaryStore.open(store).batches()}
 
 
-def _refuse_strangers(store: Path, frames: FrameSequence) -> None:
+def _refuse_strangers(store: Place, frames: FrameSequence) -> None:
     """Frames that a store has and that were not given, such as held-out ones, would be fitted all the same."""
     if not (store / "index.json").exists():
         return

@@ -19,19 +19,19 @@ from ..algebra.errors import SOLVER_ERRORS
 from ..errors import HiertlError
 from ..evaluation.energies import Model
 from ..executors import borrowed
+from ..files.paths import named_place
 from ..fitting.block_order import below_of
 from ..fitting.hierarchy import merged_model, stating_zeros, with_fit
 from ..fitting.settings import HierarchyOptions
 from ..fitting.store_names import named_stores
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import solve
-from ..fitting.wall_choice import chosen_wall
+from ..fitting.wall_choice import chosen_wall, settled_wall
 from ..fitting.weights import explicit
 from ..frames.element_set import ElementSet
 from ..frames.rows import KINDS, person_kind
 from ..model.one_body import one_body_values
 from ..model.solution import Solution
-from ..model.walls import AUTO as AUTO_WALL
 from ..model.walls import explicit_wall
 from ..text.display import Shown
 from ..text.result_cards import search_card, stage_card
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ..executors.base import Executor
     from ..files.object_path import Place
     from ..fitting.reduction import Summaries
+    from ..fitting.views import View
     from ..frames.frame import Frame
     from ..model.basis import Basis
     from ..model.parameters import Parameters
@@ -64,7 +65,8 @@ class Stage(Shown, card=stage_card):
     ``name`` is the block, or the elements of all blocks together, and ``blocks`` are those that are free. ``frozen``
     are the models whose predictions are subtracted, those of files included. ``selection`` has the candidates, and
     which of them is best and which is chosen; ``solution`` is the chosen one, fitted on all folds of ``frames`` frames
-    with so many ``rows`` of each kind.
+    with so many ``rows`` of each kind. ``view`` makes what was solved, while a search says that the stage is done;
+    later it is None, for it has the summaries.
     """
 
     name: ElementSet
@@ -74,6 +76,7 @@ class Stage(Shown, card=stage_card):
     solution: Solution
     rows: Mapping[str, int]
     frames: int
+    view: Callable[[], View] | None = None
 
     @property
     def chosen(self) -> Candidate:
@@ -159,7 +162,7 @@ def search(
     *,
     frozen: Sequence[Parameters] = (),
     options: HierarchyOptions | None = None,
-    summaries: str | Path | None = None,
+    summaries: str | Place | None = None,
     store: str | Place | None = None,
     output: str | Path | None = None,
     executor: Executor | None = None,
@@ -184,7 +187,7 @@ def search(
     options : HierarchyOptions, optional
         Settings of what the grid does not name, blocks to search (``only``), those that are fitted together
         (``partial``, with ``include_fewer`` also on frames of fewer elements), memory.
-    summaries : str or Path, optional
+    summaries : str, Path or ObjectPath, optional
         Folder of summary stores, each named by its settings, or a summary store itself if it has these settings.
     store : str, Path or ObjectPath, optional
         Folder of the design store, see :func:`~hiertl_dist.summarise`.
@@ -225,8 +228,8 @@ def search(
     with borrowed(executor) as runner:
         plan = _with_wall(plan, runner, tell)
         if summaries is not None:
-            summaries = summary_place(plan, settings, Path(summaries), runner)
-            runner.shared_folder(summaries)  # workers read them
+            summaries = summary_place(plan, settings, named_place(summaries, "summaries"), runner)
+            runner.shared_place(summaries, "summary store")  # workers read them
         reduced, source = summarise_for(plan, settings, summaries=summaries, store=store, executor=runner, tell=tell)
         folder = None if output is None else runner.shared_folder(Path(output) / "search")
         stages: list[Stage] = []
@@ -240,8 +243,9 @@ def search(
             sources = [p.source for p in frozen_of(part, setup, plan)]
             what = f"{', '.join(part.blocks)} together" if len(part.blocks) > 1 else part.name
             tell(f"{what}: {', '.join(sources) or 'nothing'} frozen")
-            stages.append(_stage(part, setup, plan, settings, source, folder, runner, tell))
-            done(stages[-1])
+            stage = _stage(part, setup, plan, settings, source, folder, runner, tell)
+            done(stage)
+            stages.append(replace(stage, view=None))
     current = made_models(plan, [*made, *waiting], current_models(stages), tell)
     model = merged_model([*plan.frozen, *current], basis, plan.wall)
     model = stating_zeros(model, [*made, *waiting], basis, plan.options)
@@ -249,15 +253,13 @@ def search(
 
 
 def _with_wall(plan: SearchPlan, runner: Executor, tell: Tell) -> SearchPlan:
-    """The plan whose stages say which wall, where their settings leave it to the data."""
-    fits = [p.fit for p in plan.parts]
-    if all(f.penalty != AUTO_WALL for f in fits):
+    """The plan whose stages all say the wall of the model, where that can be known."""
+    wall = settled_wall(
+        [p.fit for p in plan.parts], plan.frozen, lambda p: chosen_wall(plan.given, plan.basis, p, runner), tell
+    )
+    if wall is None:
         return plan
-    wall = plan.wall
-    if wall is None and not plan.frozen:
-        wall, note = chosen_wall(plan.given, plan.basis, [f.policy for f in fits], runner)
-        tell(note)
-    parts = [replace(p, fit=replace(p.fit, penalty=wall)) if p.fit.penalty == AUTO_WALL else p for p in plan.parts]
+    parts = [p if explicit_wall(p.fit.penalty) else replace(p, fit=replace(p.fit, penalty=wall)) for p in plan.parts]
     return replace(plan, parts=tuple(parts))
 
 
@@ -342,7 +344,9 @@ def _stage(
     for edge in selection.edges:
         tell(f"note: {part.name}, {edge}")
     rows = _rows(picked.choice, part, setup, source.summaries)
-    return Stage(part.name, part.blocks, frozen_of(part, setup, plan), selection, solution, rows, len(part.frames))
+    given = partial(view, source.summaries, **setup.view_options(picked.choice))
+    frozen = frozen_of(part, setup, plan)
+    return Stage(part.name, part.blocks, frozen, selection, solution, rows, len(part.frames), given)
 
 
 def _climb(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
 from ..evaluation.coverage import Coverage
@@ -13,13 +13,15 @@ from ..fitting.mean_model import QUANTITIES, KindErrors
 from ..jobs.csv_tables import COVERAGE, COVERAGE_HEADER, ERRORS, ERRORS_HEADER, FRAMES
 from ..jobs.figure_facts import WORST
 from ..jobs.report import unit_of
-from .findings import ErrorsOf
+from .findings import ErrorsOf, as_written
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from ..fitting.mean_model import Kind
+
+Name = TypeVar("Name", bound=str)
 
 
 def csv_parts(folder: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -40,19 +42,19 @@ def csv_parts(folder: Path, names: Sequence[str]) -> dict[str, Any]:
     Raises
     ------
     InputError
-        Naming the file, and the line, that is no such table.
+        Naming the file that is no such table.
+    StoreError
+        Naming the file that is damaged.
     """
     parts: dict[str, Any] = {}
-    try:
-        if ERRORS in names:
-            rows = _rows(folder / ERRORS, ERRORS_HEADER)
-            parts |= {"errors": _errors(rows), "units": "kcal" if "kcal" in rows[0]["unit"] else "eV"} if rows else {}
-        if COVERAGE in names:
-            parts["coverage"] = _coverage(_rows(folder / COVERAGE, COVERAGE_HEADER))
-        if FRAMES in names:
-            parts["figures"] = _worst(_rows(folder / FRAMES, ("model", "frames_of", "origin")))
-    except (ValueError, KeyError, csv.Error) as error:
-        raise InputError(f"{folder}: a CSV table is damaged, or not as hiertl-dist writes it: {error}") from error
+    for name in names:
+        with as_written(folder / name):
+            if name == ERRORS and (rows := _rows(folder / name, ERRORS_HEADER)):
+                parts |= {"errors": _errors(rows), "units": "kcal" if "kcal" in rows[0]["unit"] else "eV"}
+            elif name == COVERAGE:
+                parts["coverage"] = _coverage(_rows(folder / name, COVERAGE_HEADER))
+            elif name == FRAMES:
+                parts["figures"] = _worst(_rows(folder / name, ("model", "frames_of", "origin")))
     return parts
 
 
@@ -61,7 +63,18 @@ def _rows(path: Path, header: Sequence[str]) -> list[dict[str, str]]:
         reader = csv.DictReader(stream)
         if lacking := [name for name in header if name not in (reader.fieldnames or ())]:
             raise InputError(f"{path}: expected the columns that hiertl-dist writes, found none called {lacking[0]}")
-        return list(reader)
+        rows = list(_told(reader))
+    for number, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise ValueError(f"row {number} does not have a value for each of {len(reader.fieldnames or ())} columns")
+    return rows
+
+
+def _told(reader: Iterable[dict[str, str]]) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ValueError(f"no CSV: {error}") from error
 
 
 def _number(text: str) -> float:
@@ -73,7 +86,7 @@ def _errors(rows: Sequence[dict[str, str]]) -> tuple[ErrorsOf, ...]:
     counts: dict[tuple[str, str, str, str], tuple[int, int, int]] = {}
     for row in rows:
         key = (row["model"], row["frames_of"], row["by"], row["name"])
-        kind = next(k for k in QUANTITIES if k == row["quantity"])
+        kind = _one_of(QUANTITIES, row["quantity"])
         factor = _factor(kind, row["unit"])
         names = ("rmse", "mae", "max", "size_of_labels", "rmse_of_mean")
         rmse, mae, largest, size, spread = (_number(row[name]) / factor for name in names)
@@ -84,7 +97,15 @@ def _errors(rows: Sequence[dict[str, str]]) -> tuple[ErrorsOf, ...]:
 
 
 def _factor(kind: Kind, unit: str) -> float:
-    return next(unit_of(kind, units)[1] for units in ("kcal", "eV") if unit_of(kind, units)[0] == unit)
+    factors = dict(unit_of(kind, units) for units in ("kcal", "eV"))
+    return factors[_one_of(tuple(factors), unit)]
+
+
+def _one_of(names: Sequence[Name], found: str) -> Name:
+    for name in names:
+        if name == found:
+            return name
+    raise ValueError(f"expected one of {', '.join(names)}, found {found!r}")
 
 
 def _coverage(rows: Sequence[dict[str, str]]) -> dict[str, tuple[Coverage, ...]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from ..errors import HiertlError, StoreError
 from ..evaluation.missing_in_frames import missing_text
 from ..fitting.mean_model import QUANTITIES
 from ..jobs.error_tables import Errors
@@ -12,7 +14,8 @@ from ..jobs.figure_facts import figure_facts
 from ..jobs.report import no_offsets_text, undetermined_frames_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from ..evaluation.coverage import Coverage
     from ..evaluation.type_coverage import TypeCoverage
@@ -124,6 +127,35 @@ class Findings:
     def errors_by(self, model: str, frames_of: str, *by: str) -> dict[str, ErrorsOf]:
         """Errors of a model and set of frames by name."""
         return {e.name: e for e in self.errors if (e.model, e.frames_of) == (model, frames_of) and e.by in by}
+
+
+OTHER_FORM: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What comes of a number, list or object of a file that is not where it is expected."""
+
+
+@contextmanager
+def as_written(place: str | Path) -> Iterator[None]:
+    """Read what the package wrote; where that has another form, it was damaged or edited.
+
+    Parameters
+    ----------
+    place : str or Path
+        The file, or folder, for the message.
+
+    Raises
+    ------
+    StoreError
+        Naming it, and what was not as expected.
+    """
+    try:
+        yield
+    except HiertlError:
+        raise
+    except OTHER_FORM as error:
+        raise StoreError(
+            f"{place}: expected what hiertl-dist writes there, found something of another form "
+            f"({type(error).__name__}: {error}): it was damaged or edited; copy it back, or make the results again"
+        ) from error
 
 
 GIVEN = ("the model", "given")

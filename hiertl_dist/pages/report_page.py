@@ -12,6 +12,7 @@ from ..files.paths import replacing
 from ..jobs.report import units_in_words
 from ..text.words import count_text
 from .error_sections import coverage_section, error_section, frame_section, parity_section
+from .findings import as_written
 from .html_page import html_text
 from .model_sections import coefficient_section, curve_section, uncertainty_section
 from .pieces import Page, Table, Text
@@ -44,7 +45,17 @@ def report_page(findings: Findings, *, title: str | None = None, draw: bool | No
     -------
     Page
         Its sections; each says what is not there.
+
+    Raises
+    ------
+    StoreError
+        A file of the results is not as it was written.
     """
+    with as_written(findings.source):
+        return _page(findings, title, draw)
+
+
+def _page(findings: Findings, title: str | None, draw: bool | None) -> Page:
     drawn = find_spec("matplotlib") is not None if draw is None else draw
     sections = [
         card_section(findings), plan_section(findings), error_section(findings, draw=drawn),

@@ -11,6 +11,7 @@ from ..errors import InputError, MissingFileError
 from ..evaluation.coverage import Coverage
 from ..evaluation.energies import read_parts
 from ..evaluation.type_coverage import TypeCoverage
+from ..files.checksums import warn_if_other
 from ..files.json_files import read_object
 from ..jobs.csv_tables import COVERAGE, ERRORS, FRAMES
 from ..jobs.error_tables import Errors
@@ -20,7 +21,7 @@ from ..model.solution import Solution
 from ..model_selection.strength import GridEdge
 from ..text.words import count_text
 from .csv_findings import csv_parts
-from .findings import Findings, errors_of
+from .findings import Findings, as_written, errors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,10 +60,16 @@ def read_results(path: str | Path, units: str | None = None, theory: str = "") -
         It has nothing that a report could be made of, or results of two runs.
     StoreError, ParameterFileError
         Naming a file that is damaged.
+
+    Warns
+    -----
+    HiertlWarning
+        A file is not the one that the run wrote whose results are in the folder.
     """
     path = Path(path)
     if path.is_file():
-        return _of_evaluation(path, units, theory)
+        with as_written(path):
+            return _of_evaluation(path, units, theory)
     if not path.is_dir():
         raise MissingFileError(f"{path}: no such folder; a report is made of the folder that a fit or search wrote")
     report, search, run = (_object_at(path / name) for name in (REPORT, SEARCH, RUN))
@@ -72,9 +79,12 @@ def read_results(path: str | Path, units: str | None = None, theory: str = "") -
             "what belongs to it, to a folder of its own"
         )
     if report or search:
-        parts = _fit_parts(report) if report else _search_parts(search)
+        with as_written(path / (REPORT if report else SEARCH)):
+            parts = _fit_parts(report) if report else _search_parts(search)
     else:
         there = [name for name in (ERRORS, COVERAGE, FRAMES) if (path / name).is_file()]
+        for name in there:
+            warn_if_other(path / name)
         parts = csv_parts(path, there)
     solutions = {s.name.removesuffix(ENDINGS[0]): Solution.load(s) for s in sorted(path.glob(f"*{ENDINGS[0]}"))}
     model = read_parts(path / MODEL) if (path / MODEL).is_file() else None
@@ -83,18 +93,24 @@ def read_results(path: str | Path, units: str | None = None, theory: str = "") -
             f"{path}: expected {REPORT}, {SEARCH}, {ERRORS}, solutions (*{ENDINGS[0]}) or {MODEL}, found none of them; "
             "give the folder that hiertl-dist fit or search wrote its results to"
         )
-    chosen = units or run.get("input", {}).get("units") or parts.pop("units", None) or "eV"
-    parts.pop("units", None)
     fits = parts.pop("fits", {}) or {name: s.as_dict() for name, s in solutions.items()}
-    warnings, notes = _said(run, fits, parts.pop("said", ()), () if model is None else model.notes)
-    return Findings(
-        str(path), chosen, run, solutions=solutions, fits=fits, model=model, warnings=warnings, notes=notes,
-        theory=theory or _theory(run), **parts,
-    )  # fmt: skip
+    with as_written(path / RUN):
+        chosen = units or run.get("input", {}).get("units") or parts.pop("units", None) or "eV"
+        if chosen not in ("kcal", "eV"):
+            raise ValueError(f"units {chosen!r}")
+        parts.pop("units", None)
+        warnings, notes = _said(run, fits, parts.pop("said", ()), () if model is None else model.notes)
+        return Findings(
+            str(path), chosen, run, solutions=solutions, fits=fits, model=model, warnings=warnings, notes=notes,
+            theory=theory or _theory(run), **parts,
+        )  # fmt: skip
 
 
 def _object_at(path: Path) -> dict[str, Any]:
-    return read_object(path) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    warn_if_other(path)
+    return read_object(path)
 
 
 def _theory(run: Mapping[str, Any]) -> str:

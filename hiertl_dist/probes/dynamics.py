@@ -139,48 +139,67 @@ def _run(
     calculator: Any, start: Frame, temperature: float, settings: _Settings, rng: np.random.Generator
 ) -> tuple[list[Frame], str]:  # fmt: skip
     """The frames of one run, and why it stopped before its end, empty where it did not."""
-    from ase import Atoms, units
-    from ase.md.langevin import Langevin
-
-    atoms = Atoms(list(start.species), start.positions, cell=start.cell, pbc=start.pbc)
-    atoms.calc = calculator
-    # what is wrong with the model or the frame is an error; later it is an explosion
-    atoms.get_forces()
-    # what ASE calls it has changed
-    momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(atoms.get_masses() * units.kB * temperature)[:, np.newaxis]
-    atoms.set_momenta(momenta - momenta.mean(axis=0))
-    # ASE's way of keeping the centre in its place is deprecated, and no frame needs it
-    free = {"fixcm": False} if "fixcm" in inspect.signature(Langevin.__init__).parameters else {}
-    step, friction = settings.timestep * units.fs, settings.friction / units.fs
-    dynamics = Langevin(atoms, step, temperature_K=temperature, friction=friction, rng=rng, **free)
+    atoms = started(calculator, start, temperature, rng)
+    dynamics = langevin(atoms, temperature, settings.timestep, settings.friction, rng)
     taken: list[Frame] = []
     for number in range(1, settings.steps + 1):
         try:
             dynamics.run(1)
         except (ValueError, RuntimeError, ArithmeticError) as error:
             return taken, f"after {count_text(number, 'step')}: {error}"
-        if why := _exploded(atoms, temperature):
+        if why := exploded(atoms, temperature, MOST_HEAT):
             return taken, f"after {count_text(number, 'step')}: {why}"
         if number % settings.every == 0:
             origin = f"{start.origin}, {temperature:g} K, step {number}"
             frame = Frame(
                 start.species, atoms.get_positions(), start.cell, group=settings.group, origin=origin, pbc=start.pbc
             )
-            if why := _too_close(frame, settings.limits):
+            if why := too_close(frame, settings.limits):
                 return taken, f"after {count_text(number, 'step')}: {why}"
             taken.append(frame)
     return taken, ""
 
 
-def _exploded(atoms: Any, temperature: float) -> str:
-    """Why numbers of a run can't be meant; empty where they can."""
+def started(calculator: Any, start: Frame, temperature: float, rng: np.random.Generator) -> Any:
+    """The frame as ``Atoms`` with a calculator and with momenta of a temperature, at rest as a whole.
+
+    Raises what the calculator does: what is wrong with the model or the frame is an error; later it is an explosion.
+    """
+    from ase import Atoms, units
+
+    atoms = Atoms(list(start.species), start.positions, cell=start.cell, pbc=start.pbc)
+    atoms.calc = calculator
+    atoms.get_forces()
+    # what ASE calls it has changed
+    momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(atoms.get_masses() * units.kB * temperature)[:, np.newaxis]
+    atoms.set_momenta(momenta - momenta.mean(axis=0))
+    return atoms
+
+
+def langevin(atoms: Any, temperature: float, timestep: float, friction: float, rng: np.random.Generator) -> Any:
+    """Langevin's dynamics of ASE, in this process alone: K, fs, 1/fs."""
+    from ase import units
+    from ase.md.langevin import Langevin
+    from ase.parallel import DummyMPI
+
+    # ASE's way of keeping the centre in its place is deprecated, and no frame needs it
+    has = inspect.signature(Langevin.__init__).parameters
+    free: dict[str, Any] = {"fixcm": False} if "fixcm" in has else {}
+    # under mpirun it would share its random numbers with runs of other ranks; what ASE calls that has changed
+    free |= {"communicator": DummyMPI()} if "communicator" in has else {"comm": DummyMPI()}
+    step, per_time = timestep * units.fs, friction / units.fs
+    return Langevin(atoms, step, temperature_K=temperature, friction=per_time, rng=rng, **free)
+
+
+def exploded(atoms: Any, temperature: float, most: float) -> str:
+    """Why numbers of a run can't be meant, or are of atoms ``most`` times too hot; empty where neither is so."""
     heat = float(atoms.get_temperature())
     if not (np.isfinite(atoms.positions).all() and math.isfinite(heat)):
         return "positions or velocities are not finite"
-    return f"the atoms have {heat:.0f} K" if heat > MOST_HEAT * temperature else ""
+    return f"the atoms have {heat:.0f} K" if heat > most * temperature else ""
 
 
-def _too_close(frame: Frame, limits: Mapping[str, float]) -> str:
+def too_close(frame: Frame, limits: Mapping[str, float]) -> str:
     """Which pair is closer than it may be; empty where none is."""
     for pair, r in closest_contacts(frame).items():
         if r < limits.get(pair, 0.0):

@@ -1,4 +1,4 @@
-"""What a check of a model is asked for, and what it gives: a table of rows that pass or fail."""
+"""What a check of a model is asked for, and what it gives: a table of rows that pass, warn or fail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from ..text.result_cards import check_card
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Verdict = Literal["pass", "fail", "not checked"]
+Verdict = Literal["pass", "warn", "fail", "not checked"]
+
+VERDICTS: Final[tuple[Verdict, ...]] = ("pass", "warn", "fail", "not checked")
 
 LATTICE_NAMES: Final = tuple(LATTICES)
 
@@ -51,6 +53,9 @@ class CheckSettings(Shown):
         tenth of the run left out.
     heat : float
         eV/atom, how much the ideal lattice may give off in a run by turning into what the model likes better.
+    outside : float
+        Of the steps of a run, the share that may have pairs at distances that no block was fitted on; more is warned
+        of.
     contact : float or None
         Å, no pair may come closer in a run; ``None``: nine tenths of how near each pair came in the fitted frames, or
         the pair's inner cutoff where the model does not say.
@@ -78,6 +83,7 @@ class CheckSettings(Shown):
     time_step: float | None = None
     drift: float = 1.0
     heat: float = 0.1
+    outside: float = 0.01
     contact: float | None = None
     displacement: float = 0.1
     deviation: float = 0.5
@@ -94,6 +100,7 @@ class CheckSettings(Shown):
             "time_step",
             "drift",
             "heat",
+            "outside",
             "contact",
             "displacement",
             "deviation",
@@ -129,10 +136,10 @@ class CheckRow(Shown):
         Of value and limit.
     limit : str
         What passes, in words: ``"at most 0.15"``.
-    verdict : {"pass", "fail", "not checked"}
-        The outcome.
+    verdict : {"pass", "warn", "fail", "not checked"}
+        The outcome; ``"warn"``: nothing went wrong, but what the other rows say of it is worth less.
     reason : str
-        Why it failed or was not checked, and what is worth knowing of one that passed.
+        Why it failed, warns or was not checked, and what is worth knowing of one that passed.
     """
 
     what: str
@@ -167,7 +174,7 @@ class ModelCheck(Shown, card=check_card):
 
     @property
     def passed(self) -> bool:
-        """Whether something was checked and nothing failed; what was not checked is no failure."""
+        """Whether something was checked and nothing failed; what warns or was not checked is no failure."""
         return not self.failures and any(row.verdict == "pass" for row in self.rows)
 
     @property
@@ -176,10 +183,14 @@ class ModelCheck(Shown, card=check_card):
         return tuple(row for row in self.rows if row.verdict == "fail")
 
     @property
+    def warnings(self) -> tuple[CheckRow, ...]:
+        """The rows that warn."""
+        return tuple(row for row in self.rows if row.verdict == "warn")
+
+    @property
     def summary(self) -> str:
-        """How many passed, failed, were not checked."""
-        counts = [(sum(r.verdict == v for r in self.rows), v) for v in ("pass", "fail", "not checked")]
-        return ", ".join(f"{n} {v}" for n, v in counts)
+        """How many passed, warn, failed, were not checked."""
+        return ", ".join(f"{sum(r.verdict == v for r in self.rows)} {v}" for v in VERDICTS)
 
     def text(self) -> str:
         """The table for people, the reasons below it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,11 +13,15 @@ from ..errors import HiertlError, HiertlWarning
 from ..frames.type_names import cluster_name
 from ..io.labelled_atoms import frame_from_ase
 from ..suggestion.distances import REACH, near_distances
+from ..text.heard_warnings import hearing_warnings
 from ..units import EV, KELVIN
 from .check_rows import FINEST_STEP, HEAVY, CheckRow, judged, unchecked
 from .lattices import nearest_allowed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..evaluation.coverage import OutOfRange
     from ..evaluation.energies import Model
     from .check_rows import CheckSettings
 
@@ -48,6 +52,10 @@ class Run:
     """By pair, the closest contact (Å) and when it was (ps)."""
     outside: int = 0
     """Calculations with pairs at distances that no block was fitted on."""
+    farthest: dict[tuple[str, str], OutOfRange] = field(default_factory=dict)
+    """By pair and side (``"shorter"``), the pair of atoms that was farthest from what was fitted."""
+    steps: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The same, in how many calculations."""
     stopped: str = ""
 
     @property
@@ -88,7 +96,7 @@ def contact_limits(model: Model, settings: CheckSettings) -> dict[str, float]:
 
 
 def run_rows(model: Model, atoms: Any, temperature: float, settings: CheckSettings) -> list[CheckRow]:
-    """Drift, heat given off, closest contact of a run at a temperature; one that bursts is given up early and says so.
+    """Drift, heat, range, closest contact of a run at a temperature; one that bursts is given up early and says so.
 
     Heat is 3 k (T − the temperature wanted), T the mean of the second half: an ideal lattice that the model does not
     like turns into another arrangement and a hot one, though the total energy is conserved.
@@ -97,19 +105,18 @@ def run_rows(model: Model, atoms: Any, temperature: float, settings: CheckSettin
     run = _run(model, atoms, temperature, settings)
     named, label = "-".join(sorted(set(atoms.get_chemical_symbols()))), f"{temperature:g} K"
     if not run.times:
-        return [unchecked(f"{what}, {label}", named, run.stopped) for what in ("drift", "heat", "contact")]
+        return [unchecked(f"{what}, {label}", named, run.stopped) for what in ("drift", "heat", "range", "contact")]
     done = (
         f"{formula}, {time_step(atoms, settings):g} fs, {run.times[-1] if run.times else 0.0:.3g} ps, mean temperature "
         f"{np.mean(run.temperatures) if run.temperatures else math.nan:.0f} K"
     )
-    if run.outside:
-        done += f"; pairs outside the fitted range in {run.outside} of {len(run.times)} steps"
     said = f"{done}; {run.stopped}" if run.stopped else done
     rows = [_drift_row(f"drift, {label}", named, run, settings, said)]
     heat = math.inf if run.stopped else 3.0 * BOLTZMANN * (run.late_temperature - temperature)
     rows.append(
         judged(f"heat, {label}", named, heat, "eV/atom", ("at most", settings.heat), _heat_reason(run, heat, settings))
     )
+    rows.append(_range_row(f"range, {label}", named, run, model, settings))
     judgeable = {pair: limits[cluster_name(pair)] for pair in run.contacts if cluster_name(pair) in limits}
     if not judgeable:
         return [*rows, unchecked(f"contact, {label}", named, f"{done}: no two atoms of a pair of the model are near")]
@@ -126,6 +133,34 @@ def _drift_row(what: str, named: str, run: Run, settings: CheckSettings, said: s
         short = f"{said}: too short to tell, fluctuations of the total energy alone give {wiggle:.2g} meV/atom/ps"
         return replace(row, verdict="not checked", reason=short)
     return row
+
+
+def _range_row(what: str, named: str, run: Run, model: Model, settings: CheckSettings) -> CheckRow:
+    """In which share of the steps atoms were at distances that no block was fitted on: the run is then no proof."""
+    if not model.coverage:
+        return unchecked(what, named, "the model does not say which distances it was fitted on")
+    percent, most = 100.0 * run.outside / len(run.times), 100.0 * settings.outside
+    row = judged(what, named, percent, "% of steps", ("at most", most), _range_text(run))
+    if row.verdict == "pass":
+        return row
+    why = (
+        "; the model extrapolates there, so the rows of this run say that it holds together, not that its forces are "
+        "right: fit frames with such distances (select_for_coverage offers some, hiertl-dist evaluate tells which "
+        "frames have them), or do not use it there"
+    )
+    return replace(row, verdict="warn", reason=row.reason + why)
+
+
+def _range_text(run: Run) -> str:
+    """Which pairs were outside the fitted range, those of the most steps first."""
+    if not run.outside:
+        return ""
+    each = []
+    for (pair, side), steps in run.steps.most_common():
+        met, (low, high) = run.farthest[pair, side].distance, run.farthest[pair, side].fitted
+        bound = f"down to {met:.3f} Å" if side == "shorter" else f"up to {met:.3f} Å"
+        each.append(f"{pair} {bound} (fitted {low:.3f}–{high:.3f}) in {steps}")
+    return f"pairs outside the fitted range in {run.outside} of {len(run.times)} steps: {'; '.join(each)}"
 
 
 def _heat_reason(run: Run, heat: float, settings: CheckSettings) -> str:
@@ -154,9 +189,8 @@ def _run(model: Model, atoms: Any, temperature: float, settings: CheckSettings) 
     atoms.set_velocities(velocities - (masses * velocities).sum(axis=0) / masses.sum())
     dynamics = VelocityVerlet(atoms, timestep=step * units.fs)
     try:
-        with warnings.catch_warnings():
-            # of constants that energies lack, which no difference at one composition has
-            warnings.simplefilter("ignore", HiertlWarning)
+        # of constants that energies lack, which no difference at one composition has
+        with hearing_warnings(HiertlWarning):
             for number, _ in enumerate(dynamics.irun(math.ceil(1000.0 * settings.picoseconds / step))):
                 run.stopped = _look(run, atoms, number * step / 1000.0, number % EVERY == 0, reach)
                 if run.stopped:
@@ -171,7 +205,7 @@ def _look(run: Run, atoms: Any, now: float, contacts: bool, reach: float) -> str
     run.times.append(now)
     run.totals.append(float(atoms.get_potential_energy() + atoms.get_kinetic_energy()) / len(atoms))
     run.temperatures.append(float(atoms.get_temperature()))
-    run.outside += bool(atoms.calc.out_of_range)
+    _note_outside(run, atoms.calc.out_of_range)
     change = run.totals[-1] - run.totals[0]
     burst = not abs(change) <= BURST
     if (contacts or burst) and np.isfinite(atoms.get_positions()).all():
@@ -185,3 +219,13 @@ def _look(run: Run, atoms: Any, now: float, contacts: bool, reach: float) -> str
     nearest = min(run.contacts.items(), key=lambda item: item[1][0], default=None)
     close = "" if nearest is None else f", the closest contact {'-'.join(nearest[0])} {nearest[1][0]:.2f} Å"
     return f"given up at {now:.3g} ps: the total energy has changed by {change:+.3g} eV/atom{close}"
+
+
+def _note_outside(run: Run, outside: Sequence[OutOfRange]) -> None:
+    """Count a calculation with pairs outside the fitted range, and keep those that are farthest from it."""
+    run.outside += bool(outside)
+    for pair in outside:
+        key = (pair.pair, pair.side)
+        run.steps[key] += 1
+        if key not in run.farthest or pair.beyond > run.farthest[key].beyond:
+            run.farthest[key] = pair

@@ -140,7 +140,8 @@ def _toml(suggested: SuggestedInput, name: str) -> str:
     parts = [
         _head(suggested, name), _basis(suggested),
         *(_table("[[data]]", d, _data_comment(i)) for i, d in enumerate(table.get("data", ()))),
-        _hold_out(suggested), _fit(suggested), _table("[output]", table["output"]), _search(suggested, name),
+        _hold_out(suggested), _library(suggested), _fit(suggested), _table("[output]", table["output"]),
+        _search(suggested, name),
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -188,12 +189,17 @@ def _basis(suggested: SuggestedInput) -> str:
         _comment("Chebyshev orders of two-, three- and four-body terms, counted as in PAIRTYP of fm_setup.in: the "
                  "highest with four labels for each column, and whose fit takes minutes. " + blocks + "."),
         f"orders = {_value(basis['orders'])}", f"transform = {_value(basis['transform'])}",
-        _comment("1 below a quarter of an outer cutoff, then smoothly to 0 (as in published ChIMES models)"),
+        _comment("that of the library" if "library" in suggested.table else
+                 "1 below a quarter of an outer cutoff, then smoothly to 0 (as in published ChIMES models)"),
         f"cutoff = {_value(basis['cutoff'])}",
     ]  # fmt: skip
     lines += _energies(suggested.survey)
+    if "exclude" in basis:
+        lines += [_comment("types that blocks of the library lack"), f"exclude = {_value(basis['exclude'])}"]
     for block, table in basis.get("blocks", {}).items():
         lines += ["", f"[basis.blocks.{_key(block)}]", f"orders = {_value(table['orders'])}"]
+    for kind, table in basis.get("types", {}).items():
+        lines += ["", _table(f"[basis.types.{_key(kind)}]", table, "as the library has it")]
     lines += [
         "", "[basis.pairs]",
         _comment("Å. lambda: the first peak of g(r) (Lindsey, Fried, Goldman, J. Chem. Theory Comput. 13, 6222, 2017). "
@@ -206,7 +212,8 @@ def _basis(suggested: SuggestedInput) -> str:
     for p in suggested.pairs:
         table, wall = basis["pairs"][p.name], p.rmin + suggested.table["fit"]["penalty"]["distance"]
         seen = "never met" if p.shortest is None else f"closest {p.shortest:.3f}, peak {p.peak or p.shortest:.2f}"
-        lines.append(f"{_key(p.name).ljust(wide)} = {_value(table)}    # {seen}, wall below {wall:.2f}")
+        whose = "of the library; " if p.known else ""
+        lines.append(f"{_key(p.name).ljust(wide)} = {_value(table)}    # {whose}{seen}, wall below {wall:.2f}")
     lines += ["", "[basis.three_body]", f"rmax = {three}", "", "[basis.four_body]", f"rmax = {four}"]
     return "\n".join(lines)
 
@@ -225,6 +232,17 @@ def _energies(known: Survey) -> list[str]:
     given = {e: float(f"{x / EV:.12g}") for e, x in agreed.items()}
     line = [f"# energies = {_value({**given, 'unit': 'eV'})}"] if given else []
     return [_comment(*comments), *line] if comments else []
+
+
+def _library(suggested: SuggestedInput) -> str:
+    if "library" not in suggested.table:
+        return ""
+    comment = (
+        "its blocks in use are taken as they are, and what is fitted is added to it; cutoffs, lambda, orders and wall "
+        "of its pairs and blocks are theirs. theory and energy_reference are statements of these data: blocks of which "
+        "others are stated are refused"
+    )
+    return _table("[library]", suggested.table["library"], comment)
 
 
 def _data_comment(number: int) -> str:
@@ -248,8 +266,9 @@ def _fit(suggested: SuggestedInput) -> str:
                  "stress = 100.0 }, which multiply rows"),
         f"weights = {_value(fit['weights'])}",
         _comment("the repulsive wall of the parameter files: scale (rmin + distance − r)³ kcal/mol below rmin + "
-                 f"distance; no frame is there. Half-way to rmin it has {BARRIER / EV:.1f} eV or more, which atoms at "
-                 f"{HOTTEST:g} K do not get over."),
+                 "distance" + ("; that of the library, for a model has one" if "library" in suggested.table else
+                 f"; no frame is there. Half-way to rmin it has {BARRIER / EV:.1f} eV or more, which atoms at "
+                 f"{HOTTEST:g} K do not get over.")),
         f"penalty = {_value(fit['penalty'])}",
     ]  # fmt: skip
     leaning = (

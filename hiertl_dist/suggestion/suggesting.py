@@ -18,6 +18,8 @@ from ..frames.frame_sequence import sequence_of
 from ..model.priors import PROBES
 from .distances import REACH
 from .fit_estimates import FitEstimates
+from .known_blocks import contact_notes, known_blocks
+from .mean_losses import mean_loss_notes
 from .suggested import HoldOut, SuggestedInput
 from .suggesting_basis import BlockChoice, basis_table, choose_blocks, choose_cutoffs, choose_pairs
 from .suggesting_search import choose_search
@@ -25,6 +27,7 @@ from .surveying import Survey, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from ..frames.frame import Frame
     from ..frames.frame_facts import FrameFacts
     from ..frames.frame_sequence import FrameSequence
+    from ..library.labels import Label
 
 ALPHA: Final = 0.1
 ALPHA_ALONE: Final = 0.01
@@ -58,6 +62,9 @@ def suggest_input(
     *,
     found: Survey | None = None,
     notes: Iterable[str] = (),
+    library: str | Path | None = None,
+    theory: Label | None = None,
+    energy_reference: Label | None = None,
 ) -> SuggestedInput:
     """Choose basis, blocks, frames held out, weights and regulariser for a data set.
 
@@ -71,6 +78,11 @@ def suggest_input(
         What :func:`~hiertl_dist.survey` found in them, if that is known.
     notes : iterable of str, optional
         What was guessed before, handed on.
+    library : str or Path, optional
+        Folder of a library whose blocks are taken as they are: cutoffs, λ, orders and wall are theirs for what it has,
+        and its other blocks are fitted upon them. Pairs that it lacks are chosen by the rules, with its outer cutoffs.
+    theory, energy_reference : str or Mapping, optional
+        What is stated of the data, with a library; default: what it states itself, and a note says so.
 
     Returns
     -------
@@ -80,7 +92,10 @@ def suggest_input(
     Raises
     ------
     InputError
-        No frame has a label, or no two atoms are near one another in any frame.
+        No frame has a label, or no two atoms are near one another in any frame; the library has nothing of these
+        elements or all of it; statements without a library.
+    MismatchError
+        Blocks in use of the library don't go with one another, or with what is stated; both values are named.
     FrameError
         A cell without volume, naming the frame.
 
@@ -98,16 +113,21 @@ def suggest_input(
     known = survey(sequence) if found is None else found
     isolated = np.isin(np.flatnonzero(has_label), known.isolated_frames)
     held_out = choose_hold_out(labelled.facts, isolated)
-    pairs, wall = choose_pairs(known.pairs)
-    cutoffs = choose_cutoffs(known.pairs)
+    if library is None and (theory is not None or energy_reference is not None):
+        raise InputError("theory and energy_reference are statements for a library: name one (--library)")
+    blocks_there = None
+    if library is not None:
+        blocks_there = known_blocks(library, known.elements, theory=theory, energy_reference=energy_reference)
+    pairs, wall = choose_pairs(known.pairs, blocks_there)
+    cutoffs = choose_cutoffs(known.pairs, blocks_there)
     share = held_out.frames / len(labelled)
     used = sequence_of(hold_out(sequence, **held_out.table)[0])
     estimates = FitEstimates(_with_labels(used), PROBES)
     blocks, cpu, together = choose_blocks(
-        labelled, known.telling, known.elements, pairs, cutoffs, share, estimates
+        labelled, known.telling, known.elements, pairs, cutoffs, share, estimates, blocks_there
     )  # fmt: skip
     own_orders = {} if together else {name: orders for b in blocks for name, orders in b.orders.items()}
-    basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own_orders)
+    basis = basis_table(known.elements, pairs, cutoffs, max(b.level for b in blocks), own_orders, blocks_there)
     leaning = len(known.elements) > 1 and not together
     fit: dict[str, Any] = {
         "regulariser": {"kind": "ridge", "alpha": ALPHA if leaning else ALPHA_ALONE}, "weights": "auto",
@@ -124,12 +144,17 @@ def suggest_input(
     table = {
         "basis": basis, "data": [dict(d) for d in data],
         "hold_out": dict(held_out.table), "fit": fit, "output": {"folder": "results", "units": "eV"},
+        "library": {} if blocks_there is None else blocks_there.table,
     }  # fmt: skip
     table = {key: value for key, value in table.items() if value}
-    search = choose_search(table, used, blocks, together)
+    frozen = () if blocks_there is None else tuple(blocks_there.blocks.values())
+    search = choose_search(table, used, blocks, together, frozen)
     if search.table:
         table["search"] = search.table
     warnings = _warnings(known, cutoffs.two_body, together)
+    if blocks_there is not None:
+        warnings += [*blocks_there.notes, *contact_notes(blocks_there, known)]
+    warnings += mean_loss_notes(table, known, blocks_there)
     return SuggestedInput(
         table, known, pairs, blocks, held_out, together, tuple(notes), tuple(warnings), search, cpu, estimates.looked_at
     )

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..frames.element_set import ElementSet
 from ..model.basis import Basis
 from ..model.blocks import blocks_of, sets_used
-from ..model.walls import propose_wall
+from ..model.walls import closest_known, inner_below, propose_wall
 from .distances import REACH, PairDistances, sample_numbers
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..frames.frame_sequence import FrameSequence
     from ..model.parameters import Penalty
     from .fit_estimates import FitEstimates
+    from .known_blocks import KnownBlocks
 
 Orders = tuple[int, int, int]
 """Two-, three- and four-body orders, counted as in PAIRTYP."""
@@ -71,6 +72,8 @@ class PairChoice:
         Å, the closest contact in all frames; ``None``: never met.
     peak : float or None
         Å, the first maximum of g(r); ``None`` without pairs.
+    known : bool
+        Whether cutoffs and λ are those of a library.
     """
 
     name: str
@@ -78,6 +81,7 @@ class PairChoice:
     morse_lambda: float
     shortest: float | None
     peak: float | None
+    known: bool = False
 
 
 class Cutoffs(NamedTuple):
@@ -142,42 +146,53 @@ class BlockChoice:
         return {n: self.level if self.at_once else orders_of(n, self.level) for n in self.names}
 
 
-def choose_pairs(pairs: Iterable[PairDistances]) -> tuple[tuple[PairChoice, ...], Penalty]:
+def choose_pairs(
+    pairs: Iterable[PairDistances], library: KnownBlocks | None = None
+) -> tuple[tuple[PairChoice, ...], Penalty]:
     """Inner cutoffs and λ, and the wall above the inner cutoffs.
 
     λ is the position of the first peak of g(r), the usual choice of ChIMES: Lindsey, Fried, Goldman, J. Chem. Theory
     Comput. 13, 6222 (2017); the authors' own files have 1.40 Å for C, 1.09 Å for N, 0.73 Å for H. 0.8 to 1.5 times that
     changes held-out scores by 2 % at most, but worsens them by a third for Si/C. rmin and wall:
-    :func:`~hiertl_dist.model.walls.propose_wall`. What no frame tells is the mean of the like pairs, or of all.
+    :func:`~hiertl_dist.model.walls.propose_wall`. What no frame tells is the mean of the like pairs, or of all. Pairs
+    that a library has are as they are there, and others have rmin by its wall.
 
     Raises InputError where no pair was met at all.
     """
     listed = list(pairs)
     met = {p.elements: p for p in listed if p.shortest is not None}
+    known = {} if library is None else {e: p for e, p in library.pairs.items() if e in {x.elements for x in listed}}
     if not met:
         raise InputError(
             f"no two atoms come within {REACH} Å of one another in any frame: there is nothing but energies of single "
             "atoms to fit; is the unit of the positions Å?"
         )
-    inner, wall = propose_wall({e: p.shortest or 0.0 for e, p in met.items()})
+    contacts = {e: p.shortest or 0.0 for e, p in met.items()}
+    if library is None:
+        inner, wall = propose_wall(contacts)
+    else:
+        wall = library.wall
+        inner = {e: inner_below(c, wall) for e, c in closest_known(contacts).items()}
     lam = {e: round(p.peak if p.peak is not None else p.shortest or 1.0, 2) for e, p in met.items()}
+    inner |= {e: p.rmin for e, p in known.items()}
+    lam |= {e: p.morse_lambda for e, p in known.items() if p.morse_lambda is not None}
     choices = []
     for p in listed:
-        kin = [k for k in met if k[0] == k[1] and k[0] in p.elements] or list(met)
+        kin = [k for k in inner if k[0] == k[1] and k[0] in p.elements and k in lam] or list(met)
         rmin = inner.get(p.elements, math.floor(100 * float(np.mean([inner[k] for k in kin])) + 1e-9) / 100)
-        choices.append(
-            PairChoice(p.name, max(rmin, 0.01), lam.get(p.elements, round(float(np.mean([lam[k] for k in kin])), 2)),
-                       p.shortest, p.peak)
-        )  # fmt: skip
+        length = lam.get(p.elements, round(float(np.mean([lam[k] for k in kin])), 2))
+        there = p.elements in known
+        choices.append(PairChoice(p.name, rmin if there else max(rmin, 0.01), length, p.shortest, p.peak, there))
     return tuple(choices), wall
 
 
-def choose_cutoffs(pairs: Iterable[PairDistances]) -> Cutoffs:
+def choose_cutoffs(pairs: Iterable[PairDistances], library: KnownBlocks | None = None) -> Cutoffs:
     """Outer cutoffs, from the first shell of the pairs that were met.
 
     In units of the first peak (the mean of the pairs, by their numbers) they reach 2.6, 2.2 and 2.0, but not less than
     6, 5 and 4 Å and not more than 8, 6 and 5.5 Å: short cutoffs cost much for Mo and Si/C, long ones a little for C/N.
-    Where no atoms are farther apart (molecules), half an ångström beyond the longest distance is enough.
+    Where no atoms are farther apart (molecules), half an ångström beyond the longest distance is enough. All pairs have
+    the same; so pairs beside a library whose pairs have one have that.
     """
     met = [p for p in pairs if p.peak is not None]
     weights = np.array([p.pairs for p in met], float)
@@ -188,19 +203,23 @@ def choose_cutoffs(pairs: Iterable[PairDistances]) -> Cutoffs:
         round(min(max(factor * shell, least), largest, most), 1)
         for factor, least, largest in ((2.6, 6.0, 8.0), (2.2, 5.0, 6.0), (2.0, 4.0, 5.5))
     )
+    if library is not None:
+        two, three, four = library.outer(2) or two, library.outer(3) or three, library.outer(4) or four
     return Cutoffs(two, three, four, shell, longest)
 
 
 def basis_table(
-    elements: Sequence[str], pairs: Iterable[PairChoice], cutoffs: Cutoffs, orders: Orders, blocks: Mapping[str, Orders]
-) -> dict[str, Any]:
-    """A ``[basis]`` table of some orders, and of other ones for some blocks."""
+    elements: Sequence[str], pairs: Iterable[PairChoice], cutoffs: Cutoffs, orders: Orders,
+    blocks: Mapping[str, Orders], library: KnownBlocks | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """A ``[basis]`` table of some orders, of other ones for some blocks, and of what a library has as it is there."""
     own = {name: {"orders": list(o)} for name, o in blocks.items() if o != orders}
-    return {
+    table = {
         "elements": list(elements), "orders": list(orders), "transform": "MORSE", "cutoff": "TERSOFF 0.75",
         "pairs": {p.name: {"rmin": p.rmin, "rmax": cutoffs.two_body, "lambda": p.morse_lambda} for p in pairs},
         "three_body": {"rmax": cutoffs.three_body}, "four_body": {"rmax": cutoffs.four_body},
     } | ({"blocks": own} if own else {})  # fmt: skip
+    return table if library is None else library.over(table)
 
 
 def orders_of(block: ElementSet, level: Orders) -> Orders:
@@ -212,13 +231,14 @@ def orders_of(block: ElementSet, level: Orders) -> Orders:
 
 def choose_blocks(
     frames: FrameSequence, telling: Mapping[ElementSet, int], elements: Sequence[str], pairs: Sequence[PairChoice],
-    cutoffs: Cutoffs, held_out: float, estimates: FitEstimates,
+    cutoffs: Cutoffs, held_out: float, estimates: FitEstimates, library: KnownBlocks | None = None,
 ) -> tuple[tuple[BlockChoice, ...], FitSeconds, bool]:  # fmt: skip
     """Which blocks are fitted, which lower blocks with them, and their orders.
 
     A block is fitted by itself where its own frames determine it (:data:`LABELS_A_COLUMN_ALONE` labels for each
     column of :data:`THREE_BODY`); otherwise it is left free with the first block above it that is fitted. Orders are
-    the highest of :data:`LEVELS` for which the labels and :data:`SECONDS` suffice.
+    the highest of :data:`LEVELS` for which the labels and :data:`SECONDS` suffice. Upon a library each block of which
+    there are frames, and which it lacks, is fitted by itself, whatever its labels.
 
     Parameters
     ----------
@@ -236,6 +256,8 @@ def choose_blocks(
         The share of the frames that is held out.
     estimates : FitEstimates
         Of fits to the others.
+    library : KnownBlocks, optional
+        Blocks that are not fitted.
 
     Returns
     -------
@@ -245,10 +267,18 @@ def choose_blocks(
         What all of it would spend.
     together : bool
         Whether all are fitted at once, because no frames have at most :data:`MOST_ELEMENTS` elements.
+
+    Raises
+    ------
+    InputError
+        Upon a library nothing is to be fitted, or what it lacks can't be fitted by itself.
     """
-    ladder = _Ladder(frames, telling, elements, pairs, cutoffs, 1.0 - held_out, estimates)
+    ladder = _Ladder(frames, telling, elements, pairs, cutoffs, 1.0 - held_out, estimates, library)
     present = sorted(frames.facts.element_sets(), key=lambda s: (len(s.elements), sorted(s.elements)))
     small = [s for s in present if len(s.elements) <= MOST_ELEMENTS]
+    if library is not None:
+        own = [BlockChoice(b, (), LEVELS[0]) for b in library.lacking(present, MOST_ELEMENTS)]
+        return *_within_budget(own, ladder), False
     if len(small) < len(present):
         names = tuple(b.name for b in blocks_of(ladder.bases[LEVELS[-1]]))
         whole = BlockChoice(ElementSet.of(elements), (), LEVELS[0], at_once=names)
@@ -295,6 +325,7 @@ class _Ladder:
     def __init__(
         self, frames: FrameSequence, telling: Mapping[ElementSet, int], elements: Sequence[str],
         pairs: Sequence[PairChoice], cutoffs: Cutoffs, share: float, estimates: FitEstimates,
+        library: KnownBlocks | None = None,
     ) -> None:  # fmt: skip
         facts = frames.facts
         names = [facts.set_names[code] for code in facts.sets[sample_numbers(facts, 1)].tolist()]
@@ -304,7 +335,7 @@ class _Ladder:
         }  # fmt: skip
         self.bases = {
             level: Basis.from_dict(
-                basis_table(elements, pairs, cutoffs, level, {b: orders_of(b, level) for b in sorted(small)})
+                basis_table(elements, pairs, cutoffs, level, {b: orders_of(b, level) for b in sorted(small)}, library)
             )
             for level in LEVELS
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..frames.frame_sequence import FrameSequence
+    from ..model.parameters import Parameters
     from .suggesting_basis import BlockChoice
 
 ALPHAS: Final = (1e-3, 1e-2, 1e-1, 1.0)
@@ -43,8 +45,9 @@ class SearchChoice(NamedTuple):
 
 
 def choose_search(
-    table: Mapping[str, Any], frames: FrameSequence, blocks: Sequence[BlockChoice], together: bool
-) -> SearchChoice:
+    table: Mapping[str, Any], frames: FrameSequence, blocks: Sequence[BlockChoice], together: bool,
+    frozen: Sequence[Parameters] = (),
+) -> SearchChoice:  # fmt: skip
     """What ``hiertl-dist search`` is to compare: strengths of the ridge, in folds by group where groups are held out.
 
     It is tried out on the frames as far as that costs nothing; what a search would refuse is no suggestion.
@@ -59,6 +62,8 @@ def choose_search(
         The fits, with their orders.
     together : bool
         Whether all are fitted at once.
+    frozen : sequence of Parameters
+        Blocks of a library, which are not fitted.
 
     Returns
     -------
@@ -74,12 +79,15 @@ def choose_search(
         job = Input.from_dict({**table, "data": [{"path": "data"}], "search": search})
         settings = job.search
         assert settings is not None
-        used = plan_search(frames, job.basis, settings, options=search_options(job), all_at_once=together).frames
+        planned = partial(
+            plan_search, frames, job.basis, frozen=frozen, options=search_options(job), all_at_once=together
+        )
+        used = planned(settings).frames
         require_enough(settings.folds, number_of_units(used, split))
         del used
         orders = lower_orders(blocks)
         grid = replace(settings.grid, axes={**settings.grid.axes, "orders": tuple(map(list, orders))})
-        plan_search(frames, job.basis, replace(settings, grid=grid), options=search_options(job), all_at_once=together)
+        planned(replace(settings, grid=grid))
     except HiertlError as error:
         return SearchChoice({}, (), str(error))
     return SearchChoice(search, orders)

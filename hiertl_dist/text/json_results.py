@@ -191,6 +191,14 @@ RESULTS: Final[Mapping[str, Mapping[str, Result]]] = {
         "files": _FILES,
         "notes": _NOTES,
     },
+    "cycle": {
+        "folder": Result("text", "where the folders of the cycles are"),
+        "cycles": Result("tables", "a row for each: frames fitted, errors (kcal/mol/Å, kcal/mol/atom), runs, picks"),
+        "model": Result("text", "the parameter file of the last fit"),
+        "ended": Result("text", "by which rule the loop ended; empty where it waits for labels"),
+        "waiting": Result("texts", "what is to be done for it to go on"),
+        "notes": _NOTES,
+    },
     "evaluate": {
         "errors": Result("table", "by composition"),
         "group_errors": Result("table", "by group"),

@@ -38,6 +38,9 @@ OF_TOP: Final = {
         " chimes_lsq's ones, unless `[fit]` has others.", NOTHING),
     "hold_out": Meaning("Frames that are evaluated and not fitted.", NOTHING),
     "fit": Meaning("How blocks are fitted.", "the defaults of its keys"),
+    "weights": Meaning(
+        "Weights of single rows, which follow from their frames: by expressions, and from a file. Those of `[fit]` "
+        "multiply them, and are then ones where `[fit]` gives none.", NOTHING),
     "frozen": Meaning("Blocks that are taken from files and not fitted.", NOTHING),
     "library": Meaning(
         "A folder of fitted blocks, instead of `[frozen]`: blocks that it has are taken, others are fitted "
@@ -48,6 +51,7 @@ OF_TOP: Final = {
     "output": Meaning("Where results go, and in which units tables are.", "the defaults of its keys"),
     "executor": Meaning("Who does the work. Options of the command line go before.", "the defaults of its keys"),
     "search": Meaning("What `hiertl-dist search` varies, and how it chooses.", NOTHING),
+    "cycle": Meaning("The active-learning loop of `hiertl-dist cycle`.", NOTHING),
 }  # fmt: skip
 
 OF_BASIS: Final = {
@@ -153,6 +157,23 @@ OF_FIT: Final = {
         '"mixed" where there is a prior, else "refuse"'),
     "probes": Meaning("Files of structures on which priors hold predictions.", "they are made of the frames"),
 }  # fmt: skip
+OF_WEIGHTS: Final = {
+    "force": Meaning(
+        'Weight of rows of forces: a number, or an expression such as `"A(1.0) * B(1.0, -1.0)"` or '
+        '`"1.0 if max_force < 200 else 0.1"`.', "1"),
+    "energy": Meaning("Weight of energies, likewise.", "1"),
+    "stress": Meaning("Weight of stresses, likewise.", "1"),
+    "rows": Meaning(
+        "A file with a number for each row as chimes_lsq writes rows of A: al_driver's `weights.dat`. They multiply "
+        "expressions.", NOTHING),
+    "frames": Meaning(
+        "A CSV file with a line for each frame: columns `frame` (from 1, in the order of the data), and `force`, "
+        "`energy`, `stress` or some of these.", NOTHING),
+    "cycles": Meaning(
+        "By pattern of groups, the number of the cycle of active learning of their frames.",
+        "the number behind `ALC-` in the group's name"),
+    "gas": Meaning("Patterns of groups whose frames are of the gas phase.", '"G_*"'),
+}  # fmt: skip
 OF_PENALTY: Final = {
     "scale": Meaning("A in kcal/mol/Å³ of A (rmin + d − r)³.", "1e4"),
     "distance": Meaning("d in Å: the wall begins at rmin + d.", "0.01"),
@@ -206,7 +227,7 @@ OF_STORE: Final = {
     "wait": Meaning("Seconds to wait for who has a lock; 0: not at all.", "for ever, and said"),
     "fsync": Meaning("Flush each file to the disk before going on: outlives a loss of power; slow.", "false"),
     "checkpoint": Meaning(
-        "Folder of what a long pass over rows goes on from when it is cut; `false`: none.",
+        "Folder, or `s3://bucket/name`, of what a long pass over rows goes on from when it is cut; `false`: none.",
         "`checkpoint` in the output folder"),
 }  # fmt: skip
 OF_OUTPUT: Final = {
@@ -246,7 +267,8 @@ OF_LIBRARY: Final = {
 }  # fmt: skip
 
 OF_SEARCH: Final = {
-    "summaries": Meaning("Folder of the summary store: later searches begin with it.", '"summaries"'),
+    "summaries": Meaning(
+        "Folder of the summary store, or `s3://bucket/name`: later searches begin with it.", '"summaries"'),
     "folds": Meaning("A number of folds, or a table.", "5"),
     "strategy": Meaning(
         '`"grid"`: every combination; `"ladder"`: one list after the other, each with the best so far.', '"grid"'),
@@ -275,14 +297,74 @@ OF_GRID: Final = {
     "exclude": Meaning("Lists of types or bodies (`4B`) that are left out.", FROM_FIT),
     "prior": Meaning("Names, or tables whose values may be lists.", FROM_FIT),
 }  # fmt: skip
+OF_CYCLE: Final = {
+    "states": Meaning("At which the model is run: a `[[cycle.states]]` table for each."),
+    "folder": Meaning("Where each cycle has a folder of its own.", '"cycles"'),
+    "cycles": Meaning("How many times frames are picked and labelled at most.", "3"),
+    "picks": Meaning("Frames that a cycle picks at most.", "20"),
+    "shares": Meaning(
+        "Of the picks, by why they are picked; they sum to 1 at most.",
+        "{ distances = 0.25, leverage = 0.5, clusters = 0.25 }"),
+    "label": Meaning(
+        "Who labels what was picked: a calculator (`emt`, `module:function`), a code whose inputs are written "
+        "(`vasp`, `espresso`, `cp2k`, `extxyz`), or a table.", '"extxyz"'),
+    "steps": Meaning("Steps of each run of molecular dynamics.", "2000"),
+    "every": Meaning("After so many steps, again and again, a frame is kept.", "50"),
+    "timestep": Meaning("Time step in fs.", "1.0"),
+    "friction": Meaning("Friction of Langevin's thermostat in 1/fs.", "0.01"),
+    "contact": Meaning(
+        "A run is cut where a pair is closer than this times the shortest distance that the model was fitted on.",
+        "0.9"),
+    "heat": Meaning("A run is cut where its atoms are so many times as hot as they should be.", "3.0"),
+    "sigma": Meaning(
+        "In eV/Å: the loop ends where no frame of the runs has a σ of forces above, rms over its atoms, as far as the "
+        "coefficients leave one.", "no such end"),
+    "least": Meaning(
+        "How many coefficients' worth a frame must settle (the sum of its leverages) to be picked by leverage or "
+        "clusters; the loop ends where none does and no distance is new.", "0.1"),
+    "seed": Meaning("Of all that is random.", "0"),
+}  # fmt: skip
+OF_CYCLE_STATE: Final = {
+    "temperatures": Meaning("In K: one, or a list."),
+    "pressures": Meaning("In GPa: one, or a list; the cell keeps its shape and breathes.", "the volume is kept"),
+    "volumes": Meaning("Volumes that are kept, as multiples of that of the starting structure.", "1.0"),
+    "start": Meaning("Files of starting structures.", "frames that are fitted"),
+    "groups": Meaning("Patterns of groups of fitted frames from which runs start.", "all"),
+    "elements": Meaning("Sets of elements (`CuNi`) of fitted frames from which runs start.", "all"),
+    "compositions": Meaning(
+        "Tables such as `{ Cu = 3, Ni = 1 }`: elements in these shares are assigned anew to the sites of each "
+        "starting structure, whose volume follows from those of the fitted frames.", "as they are"),
+    "count": Meaning("Starting structures, drawn anew in each cycle.", "1"),
+}  # fmt: skip
+OF_CYCLE_LABEL: Final = {
+    "calculator": Meaning(
+        "`module:function`, a function or class that gives an ASE calculator (the module may be beside the input "
+        "file), or a name of ASE's, such as `emt`.", NOTHING),
+    "code": Meaning("Whose inputs are written: `extxyz`, `vasp`, `espresso`, `cp2k`.", '"extxyz"'),
+    "options": Meaning("Keyword arguments of the calculator, or of ASE's writer of the inputs.", "{}"),
+    "template": Meaning("For `cp2k`: an input file with all but the cell and the atoms.", NOTHING),
+    "energy_key": Meaning(
+        "Under which name results of a code have the energy, as in `[[data]]`: for VASP `free_energy`, if the data "
+        "have that.", "the one that is there"),
+}  # fmt: skip
+OF_CYCLE_SHARES: Final = {
+    "distances": Meaning("Frames with distances, or types of clusters, that the model was not fitted on.", "0.25"),
+    "leverage": Meaning("Frames that would settle most of the coefficients (D-optimal).", "0.5"),
+    "clusters": Meaning(
+        "Of clusters of frames that are alike, the frame of the largest σ of those that have no pick yet.", "0.25"),
+    "random": Meaning("Drawn at random: to compare with.", "0.0"),
+}  # fmt: skip
 
 MEANINGS: Final[Mapping[str, Mapping[str, Meaning]]] = {
     "the top of the file": OF_TOP, "[basis]": OF_BASIS, "[basis.pairs] XY": OF_PAIR, "[basis.types] XYZ": OF_TYPE,
     "[basis.three_body], [basis.four_body]": OF_MANY_BODY, "[basis.blocks] XY": OF_BLOCK, "[[data]]": OF_DATA,
-    "[hold_out]": OF_HOLD_OUT, "[fit]": OF_FIT, "the table of the regulariser, { kind = … }": OF_REGULARISERS,
+    "[hold_out]": OF_HOLD_OUT, "[fit]": OF_FIT, "[weights]": OF_WEIGHTS,
+    "the table of the regulariser, { kind = … }": OF_REGULARISERS,
     "[fit] penalty": OF_PENALTY, "[fit] prior": OF_PRIOR, "[frozen]": OF_FROZEN, "[store]": OF_STORE,
     "[output]": OF_OUTPUT, "[executor]": OF_EXECUTOR, "[library]": OF_LIBRARY, "[search]": OF_SEARCH,
     "[search] folds": OF_FOLDS, "[search.grid]": OF_GRID,
+    "[cycle]": OF_CYCLE, "[[cycle.states]]": OF_CYCLE_STATE, "[cycle] label": OF_CYCLE_LABEL,
+    "[cycle] shares": OF_CYCLE_SHARES,
 }  # fmt: skip
 """By table, as a person would write where it is: what :data:`~hiertl_dist.text.table_keys.TABLES` has, and those of
 basis and folds that are not there."""

@@ -236,7 +236,7 @@ def _points(curve: Any, columns: Sequence[str], least: Mapping[str, int]) -> tup
 
 def check_card(check: Any) -> Card:
     """What a person wants to know of a check of a model: what failed first."""
-    rows = sorted(check.rows, key=lambda r: ("fail", "not checked", "pass").index(r.verdict))
+    rows = sorted(check.rows, key=lambda r: ("fail", "warn", "not checked", "pass").index(r.verdict))
     shown = tuple((r.what, r.elements, r.value, r.unit, r.limit, r.verdict) for r in rows)
     return Card(
         f"ModelCheck of {check.source}: {check.summary}",

@@ -20,6 +20,8 @@ PATHS: Final = "a string or a list of strings"
 NUMBERS: Final = "a table of numbers"
 WALL: Final = 'a table of numbers or "auto"'
 WEIGHTS: Final = 'a table of numbers, "auto" or "evidence"'
+EXPRESSION: Final = "a number or an expression"
+CYCLES: Final = "a table of whole numbers"
 REGULARISER: Final = "a table such as {kind = 'ridge', alpha = 1e-4}"
 NAME_OR_TABLE: Final = "a name or a table"
 FOLDER_OR_SWITCH: Final = "a folder, true or false"
@@ -28,7 +30,8 @@ LABEL: Final = "a string or a table"
 LISTED: Final = "[[…]] tables"
 
 TOP: Final = dict.fromkeys(
-    ("basis", "hold_out", "fit", "frozen", "store", "output", "executor", "search", "library"), TABLE
+    ("basis", "hold_out", "fit", "weights", "frozen", "store", "output", "executor", "search", "library", "cycle"),
+    TABLE,
 ) | {
     "fm_setup": TEXT,
     "data": LISTED,
@@ -39,6 +42,10 @@ DATA: Final = {"path": PATHS, "start": INTEGER, "stop": INTEGER} | dict.fromkeys
 FIT: Final = {
     "regulariser": REGULARISER, "weights": WEIGHTS, "objective": TEXT, "method": TEXT, "policy": TEXT,
     "include_fewer": SWITCH, "penalty": WALL, "partial": TEXTS, "apart": TEXTS, "prior": NAME_OR_TABLE,
+}  # fmt: skip
+ROW_WEIGHTS: Final = {
+    "force": EXPRESSION, "energy": EXPRESSION, "stress": EXPRESSION, "rows": TEXT, "frames": TEXT, "cycles": CYCLES,
+    "gas": PATHS,
 }  # fmt: skip
 OF_CLIMB: Final = {"only": TEXTS, "missing": TEXT, "probes": PATHS}
 """Keys of the general table that no single block has."""
@@ -59,6 +66,16 @@ LIBRARY: Final = {
     "path": TEXT, "theory": LABEL, "energy_reference": LABEL, "versions": TABLE, "update": TEXTS, "accept": TABLE,
     "covariance": SWITCH,
 }  # fmt: skip
+CYCLE: Final = {
+    "states": LISTED, "folder": TEXT, "cycles": INTEGER, "picks": INTEGER, "shares": NUMBERS, "label": NAME_OR_TABLE,
+    "steps": INTEGER, "every": INTEGER, "timestep": NUMBER, "friction": NUMBER, "contact": NUMBER, "heat": NUMBER,
+    "sigma": NUMBER, "least": NUMBER, "seed": INTEGER,
+}  # fmt: skip
+CYCLE_STATE: Final = (
+    "temperatures", "pressures", "volumes", "start", "groups", "elements", "compositions", "count",
+)  # fmt: skip
+CYCLE_LABEL: Final = ("calculator", "code", "options", "template", "energy_key")
+CYCLE_SHARES: Final = ("distances", "leverage", "clusters", "random")
 PRIOR: Final = (
     "mean",
     "gamma",
@@ -93,10 +110,11 @@ OF_REGULARISER: Final = "the table of the regulariser, { kind = … }"
 
 TABLES: Final[Mapping[str, Collection[str]]] = {
     "the top of the file": TOP, "[basis]": BASIS, "[basis.pairs] XY": PAIR, "[basis.types] XYZ": TYPE, "[[data]]": DATA,
-    "[hold_out]": HOLD_OUT, "[fit]": {*FIT, *OF_CLIMB}, OF_REGULARISER: REGULARISERS,
+    "[hold_out]": HOLD_OUT, "[fit]": {*FIT, *OF_CLIMB}, "[weights]": ROW_WEIGHTS, OF_REGULARISER: REGULARISERS,
     "[fit] penalty": PENALTY, "[fit] prior": PRIOR, "[frozen]": FROZEN, "[store]": STORE, "[output]": OUTPUT,
     "[executor]": EXECUTOR,
     "[library]": LIBRARY, "[search]": {*SEARCH, *SUMMARIES}, "[search.grid]": AXES,
+    "[cycle]": CYCLE, "[[cycle.states]]": CYCLE_STATE, "[cycle] label": CYCLE_LABEL, "[cycle] shares": CYCLE_SHARES,
 }  # fmt: skip
 """The keys of each table, by how a person would write where it is."""
 

@@ -16,6 +16,7 @@ from ..algebra.packed import pack_upper, unpack_upper
 from ..algebra.posterior import Posterior
 from ..algebra.stacking import stack
 from ..errors import MismatchError, ParameterFileError
+from ..files.checksums import warn_if_other
 from ..files.json_files import digest_of
 from ..files.paths import replacing, require_file
 from ..fitting.views import factor_of
@@ -201,8 +202,13 @@ class BlockPosterior(Shown, card=block_posterior_card):
             Naming the file: it is none, damaged, of another format, or has the name of another block.
         MissingFileError
             There is no such file.
+
+        Warns
+        -----
+        HiertlWarning
+            It is not the file that the run wrote whose results are in its folder.
         """
-        require_file(path, "covariance file")
+        warn_if_other(require_file(path, "covariance file"))
         try:
             with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as data:
                 arrays = {key: data[key] for key in data.files}
@@ -292,7 +298,7 @@ def _deviation(given: ModelPosterior) -> float:
     if held is None or held.rows is None or not len(held.rows):
         return noise
     view = given.view
-    groups = [g for g in view.factors if g.kind == "force"]
+    groups = [g for g in view.factors if g.kind == "force" and g in view.summaries.fitted]
     part = 1.0  # without forces nothing tells what the mean leaves
     if groups:
         whole = stack((view.layer(g, factor_of(view, g)) for g in groups), len(held.mean)).r

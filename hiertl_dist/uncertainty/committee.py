@@ -20,7 +20,7 @@ from ..evaluation.frame_rows import answerable, rows_of
 from ..evaluation.missing_in_frames import MissingClusters, check_missing
 from ..evaluation.sums import sum_evaluations
 from ..executors import InlineExecutor
-from ..fitting.view_priors import without_fold
+from ..fitting.view_priors import redrawn, without_fold
 from ..fitting.view_solutions import as_regulariser, parameters_of_fit, rows_for, solved
 from ..fitting.views import View, combine
 from ..frames.element_set import ElementSet
@@ -190,6 +190,9 @@ def committee(
     that is no more than a draw of folds: give sources their own names, or more folds. Sources that were pooled are one
     here: ``summarise(apart=["*"])`` keeps them apart.
 
+    What the rows of the view chose of its prior (the mean, where it is ``"auto"``, and the weight of probes), those of
+    each member choose anew; automatic weights of the view stay.
+
     Parameters
     ----------
     given : View
@@ -295,18 +298,19 @@ def _redrawn(
     item: tuple[int, Mapping[Drawn, int]], *, given: View, regulariser: Regulariser, penalty: Penalty | None
 ) -> Parameters:
     number, drawn = item
-    times = {g: drawn.get(_drawn(g), 0) for g in given.factors}
-    # rows that are there m times are rows of weight √m
-    redrawn = replace(given, factors={g: w * float(np.sqrt(times[g])) for g, w in given.factors.items() if times[g]})
+    # also of groups that choose a prior and count for nothing
+    groups = {*given.factors, *(given.asked.factors if given.asked is not None else ())}
+    times = {g: drawn.get(_drawn(g), 0) for g in groups}
+    own = redrawn(given, times)
     counts = OBJECTIVES[given.objective]
     # evidence counts rows and not how often the objective does
     once = isinstance(regulariser, BayesianRidge | ARD)
     counted = sum(
         times[g] * (w > 0.0 if once else counts.count(g.kind)) * given.summaries.rows(g)
-        for g, w in redrawn.factors.items()
+        for g, w in own.factors.items()
     )  # fmt: skip
-    (linear,) = solved(redrawn, combine(redrawn), [regulariser], counted)
-    return _named(parameters_of_fit(redrawn, linear.coefficients, penalty=penalty), f"drawn anew, {number}")
+    (linear,) = solved(own, combine(own), [regulariser], counted)
+    return _named(parameters_of_fit(own, linear.coefficients, penalty=penalty), f"drawn anew, {number}")
 
 
 def _named(parameters: Parameters, what: str) -> Parameters:

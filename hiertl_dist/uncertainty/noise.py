@@ -204,9 +204,11 @@ def _shared_squares(given: View, group: Group, coefficients: NDArray[np.float64]
     return float(atoms @ residual) ** 2 / (factor.rows * group.atoms**4)
 
 
-def _leverage_of(given: View, group: Group, linear: Posterior) -> float:
-    """Σ ‖T⁻ᵀa‖² over the unweighted rows of a group."""
-    factor = given.summaries.groups[group]
+def _leverage_of(given: View, group: Group, linear: Posterior, fitted: bool = False) -> float:
+    """Σ ‖T⁻ᵀa‖² over the unweighted rows of a group; ``fitted``: over these times their own weights."""
+    if fitted and group not in given.summaries.fitted:
+        return 0.0
+    factor = (given.summaries.fitted if fitted else given.summaries.groups)[group]
     assert isinstance(factor, RFactor)
     layer = given.layer(group, factor)
     # below the last free column a triangle has nothing but targets
@@ -295,7 +297,8 @@ def noise_in_sample(given: View, linear: Posterior, values: NDArray[np.float64])
             per_atom = 1.0 / max(group.atoms, 1) ** 2
             unseen = linear.noise**2 * leverage if weight == 0.0 else 0.0
             left += per_atom * (float(squares[group][0]) - unseen)
-            free -= weight**2 * leverage
+            own = leverage if given.summaries.weighed is None else _leverage_of(given, group, linear, fitted=True)
+            free -= weight**2 * own
             rows += given.summaries.rows(group)
         free += rows
         # rows that took as many degrees of freedom as there are say nothing about their noise

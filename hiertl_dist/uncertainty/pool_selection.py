@@ -1,7 +1,6 @@
 """``select_from_pool``: which frames of a pool to label next, for a whole model of which blocks' covariances are kept.
 
-Rows of a frame count for the fit of its elements, weighted as they are there; where no block has its elements, for all
-blocks, as rows whose errors are the noises of the labels of its elements. So all candidates are compared by one number:
+By information that is :func:`~hiertl_dist.uncertainty.whole_selection.select_of_whole`: all candidates are compared by
 how much their labels would tell of all coefficients together (docs/theory.md, section 10).
 """
 
@@ -9,29 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-import psutil
 
-from ..algebra.byte_cache import Kept
-from ..algebra.d_optimal import d_optimal
-from ..algebra.posterior import Posterior
 from ..errors import InputError
 from ..evaluation.frame_rows import check_elements, check_policy, has_pair_inside
 from ..executors import InlineExecutor
 from ..frames.frame_sequence import sequence_of
 from ..text.display import Shown
-from .active_selection import SHARE
 from .coverage_selection import select_for_coverage
 from .predictive import each, weights_of, with_labels
-from .whole_model import noise_of, rows_by_part
+from .whole_model import rows_by_part
+from .whole_selection import WholeRows, select_of_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from ..evaluation.energies import Model
     from ..evaluation.frame_rows import InnerPolicy
@@ -157,8 +149,7 @@ def select_from_pool(
     Raises
     ------
     InputError
-        Neither or both of ``count`` and ``share``, or numbers that are none; no frame is left to choose; a fit without
-        noise, of which no information has a size.
+        Neither or both of ``count`` and ``share``, or numbers that are none; no frame is left to choose.
     FrameError, InnerCutoffError
         Naming the frame; with an executor TaskFailed, which has it as its cause.
     """
@@ -268,79 +259,30 @@ def _by_information(
     policy: InnerPolicy, executor: Executor | None, memory: int | None,
 ) -> tuple[list[PoolPick], float]:  # fmt: skip
     own: InnerPolicy = "damp" if policy == "skip_frame" else policy
-    sets = {f.element_set for f in pending} | set(pool.facts.element_sets())
-    parts = [given.of_set(s) for s in sets]
-    names = list(given.blocks) if None in parts else [n for n, p in given.blocks.items() if p in parts]
+    rows = WholeRows(given, own)
     runner = InlineExecutor() if executor is None else executor
-    start = partial(_joint, given, names, pending, own)
-    linear: Posterior = runner.once(start, what="what is known")
-    gains = each(partial(_gain, given=given, names=names, policy=own, linear=linear), pool, executor, "gains")
-    kept = psutil.virtual_memory().available // SHARE if memory is None else memory
-    greedy = partial(_greedy, pool, given, names, own, linear, gains, most, share, kept)
-    found: tuple[list[PoolPick], float] = runner.once(greedy, what="select frames")
-    return found
-
-
-def _joint(
-    given: HierarchyPosterior, names: Sequence[str], pending: Sequence[Frame], policy: InnerPolicy
-) -> Posterior:  # fmt: skip
-    """The Gaussian of the coefficients of some blocks in units of its standard deviations, with frames to come."""
-    sizes = [len(given.blocks[n].columns) for n in names]
-    triangle, at = np.zeros((sum(sizes), sum(sizes))), 0
-    for name, size in zip(names, sizes, strict=True):
-        part = given.blocks[name]
-        with np.errstate(all="ignore"):
-            triangle[at : at + size, at : at + size] = part.linear.triangle / part.deviation
-        if not np.isfinite(triangle[at : at + size]).all() or not part.deviation > 1e-150:
-            raise InputError(f"select: the fit of block {name} has no noise, of which no information has a size")
-        at += size
-    linear = Posterior(triangle, np.arange(at), at, 1.0, 0.0)
-    for frame in pending:
-        linear = linear.updated(_scaled_rows(frame, given, names, policy))
-    return linear
-
-
-def _scaled_rows(
-    frame: Frame, given: HierarchyPosterior, names: Sequence[str], policy: InnerPolicy
-) -> NDArray[np.float64]:  # fmt: skip
-    """(rows, columns of the blocks) of a frame, each over the standard deviation of its label's error."""
-    full = with_labels(frame)
-    own = given.of_set(frame.element_set)
-    found = {id(part): mine for part, mine in rows_by_part(full, given, policy)}
-    some = next(iter(found.values()))
-    blocks = [found.get(id(given.blocks[n]), np.zeros((len(some), len(given.blocks[n].columns)))) for n in names]
-    if own is not None:
-        weights = weights_of(full, own.weights, own.objective, "") / own.linear.noise
-    else:
-        noise = noise_of(full, given, None)
-        weights = np.divide(1.0, noise, out=np.zeros(len(noise)), where=np.isfinite(noise) & (noise > 0.0))
-    used = weights > 0.0
-    return np.asarray(weights[used, np.newaxis] * np.hstack(blocks)[used])
-
-
-def _gain(
-    frame: Frame, *, given: HierarchyPosterior, names: Sequence[str], policy: InnerPolicy, linear: Posterior
-) -> float:  # fmt: skip
-    return linear.gain(_scaled_rows(frame, given, names, policy))
-
-
-def _greedy(
-    pool: FrameSequence, given: HierarchyPosterior, names: Sequence[str], policy: InnerPolicy, linear: Posterior,
-    gains: Sequence[float], most: int, share: float | None, memory: int,
-) -> tuple[list[PoolPick], float]:  # fmt: skip
-    kept: Kept[int, NDArray[np.float64]] = Kept(memory, attrgetter("nbytes"))
-
-    def made(index: int) -> NDArray[np.float64]:
-        return _scaled_rows(pool[index], given, names, policy)
-
+    gains = None if pending else dict(enumerate(each(partial(_gain, rows=rows), pool, executor, "gains")))
     total = float("nan")
-    if share is not None:  # each frame given all before it: whatever the order, the sum is the same
-        total, whole = 0.0, linear
-        for i in range(len(pool)):
-            rows = kept.of(i, made)
-            total += whole.gain(rows)
-            whole = whole.updated(rows)
+    if share is not None:
+        total = runner.once(partial(_whole_gain, pool, rows, pending), what="what the pool would tell")
     enough = np.inf if share is None else share * total
-    numbers = list(range(len(pool)))
-    picks = d_optimal(linear, numbers, most, lambda i: kept.of(i, made), initial_gains=gains, enough=enough)
-    return [PoolPick(p.index, p.gain, p.leverage_sum, (), {}) for p in picks], total
+    found = select_of_whole(
+        pool, most, given, taken=pending, enough=enough, policy=own, gains=gains, memory=memory, executor=executor
+    )
+    return [PoolPick(p.index, p.gain, p.leverage, (), {}) for p in found], total
+
+
+def _gain(frame: Frame, *, rows: WholeRows) -> float:
+    return rows.linear.gain(rows.rows(frame))
+
+
+def _whole_gain(pool: FrameSequence, rows: WholeRows, pending: Sequence[Frame]) -> float:
+    """Of all frames together: of each given all before it, whose sum is the same whatever the order."""
+    linear, total = rows.linear, 0.0
+    for frame in pending:
+        linear = linear.updated(rows.rows(frame))
+    for frame in pool:
+        own = rows.rows(frame)
+        total += linear.gain(own)
+        linear = linear.updated(own)
+    return total

@@ -31,6 +31,7 @@ from .predictive import (
     Predictor,
     RowMaker,
     free_coefficients,
+    posterior,
     spread_of,
     weights_of,
     with_labels,
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
 
     from ..evaluation.frame_rows import InnerPolicy
     from ..fitting.block_fit import BlockFit
+    from ..fitting.views import View
     from ..frames.frame import Frame
     from ..model.basis import ClusterType, Elements
+    from ..model.solution import Solution
     from .noise import KindNoise
 
 NAMED = 6
@@ -170,6 +173,14 @@ def fit_posterior(fit: BlockFit) -> BlockPosterior:
     return BlockPosterior.of(block_posterior(fit))
 
 
+def view_posterior(given: View, solution: Solution) -> BlockPosterior:
+    """What a solution of a view of summaries leaves open, for a file, its noise from its own rows.
+
+    Raises as :func:`~hiertl_dist.posterior` does.
+    """
+    return BlockPosterior.of(posterior(given, solution, held_out=False))
+
+
 def block_posterior(fit: BlockFit) -> ModelPosterior:
     """The posterior of a block as it was fitted, its noise from its own rows.
 
@@ -227,7 +238,7 @@ def _predict_whole(frame: Frame, *, given: HierarchyPosterior, policy: InnerPoli
         weighted = weights_of(full, part.weights, part.objective, source) ** 2 * leverages
         leverage_sum, leverage_max = leverage_sum + float(weighted.sum()), max(leverage_max, float(weighted.max()))
     factor = np.array([given.factors.get(person_kind(kind), 1.0) for kind in SUMMARY_KINDS])[kind_codes(full)]
-    total = factor * np.sqrt(squares + noise_of(full, given, own) ** 2)
+    total = factor * np.sqrt(squares + _noise(full, given, own) ** 2)
     return Prediction(
         frame.origin, mean, spread_of(full, factor * np.sqrt(squares)), spread_of(full, total), leverage_sum,
         leverage_max,
@@ -260,7 +271,7 @@ def rows_by_part(
     return found
 
 
-def noise_of(full: Frame, given: HierarchyPosterior, own: BlockPosterior | None) -> NDArray[np.float64]:
+def _noise(full: Frame, given: HierarchyPosterior, own: BlockPosterior | None) -> NDArray[np.float64]:
     """(rows,) noise of the labels of a frame: of its own block, or root mean squares of those of its elements."""
     codes = kind_codes(full)
     kinds = [person_kind(kind) for kind in SUMMARY_KINDS]

@@ -20,7 +20,7 @@ def mutations(monkeypatch):
 
 @pytest.mark.parametrize("name", [
     "frames.extxyz.gz", "frames.extxyz.xz", "frames.extxyz.bz2", "OUTCAR", "vasprun.xml", "run.traj", "run.db",
-    "rows.json", "solutions",
+    "rows.json", "solutions", "tables", "checkpoints",
 ])  # fmt: skip
 def test_damage_is_read_or_refused(mutations, name, tmp_path):
     (kind,) = (k for k in mutations.KINDS if k.name == name)

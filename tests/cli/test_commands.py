@@ -32,7 +32,7 @@ SCRIPT = Path(sys.executable).parent / "hiertl-dist"
 RESULTS = "hiertl_results"
 TOGETHER = {f"all_at_once.{what}" for what in ("covariance.npz", "params.txt", "solution.npz")}
 FITTED = {f"{b}.{what}" for b in ("C", "N", "CN") for what in ("covariance.npz", "params.txt", "solution.npz")} | {
-    "model.params.txt", "report.json", "run.json"
+    "model.params.txt", "report.json", "report.txt", "run.json"
 }  # fmt: skip
 
 
@@ -296,7 +296,8 @@ def test_some_blocks_only(run_json, tmp_path):
     found = run_json("fit", write_job(tmp_path), "--blocks", "C", "--output", tmp_path / "C_only")
     assert list(found["solutions"]) == ["C"]
     assert names(tmp_path / "C_only") == {
-        "C.covariance.npz", "C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "run.json",
+        "C.covariance.npz", "C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "report.txt",
+        "run.json",
     }  # fmt: skip
     # frames with N say nothing of a model of C
     assert {c: e["frames"] for c, e in found["errors"]["hierarchical"]["fitted"].items()} == {"C": 5}
@@ -323,12 +324,12 @@ def test_all_at_once_beside_the_hierarchy(run_json, tmp_path):
     path = write_job(tmp_path)
     found = run_json("fit", path, "--all-at-once")
     assert list(found["solutions"]) == ["all at once"]
-    assert names(tmp_path / RESULTS) == TOGETHER | {"report.json", "run.json"}
+    assert names(tmp_path / RESULTS) == TOGETHER | {"report.json", "report.txt", "run.json"}
     found = run_json("fit", path, "--all-at-once", "--also-hierarchical")
     assert list(found["errors"]) == ["hierarchical", "all at once"]
     own = TOGETHER
     assert names(tmp_path / RESULTS) == FITTED | own | {"earlier_1"}
-    assert names(tmp_path / RESULTS / "earlier_1") == own | {"report.json", "run.json"}
+    assert names(tmp_path / RESULTS / "earlier_1") == own | {"report.json", "report.txt", "run.json"}
 
 
 def test_what_is_computed_is_kept_when_a_later_block_fails(run, tmp_path):
@@ -533,7 +534,7 @@ SEARCH = {
     "folds": {"count": 3, "split": "group"},
     "grid": {"regulariser": {"kind": "ridge", "alpha": [1e-4, 1.0]}, "exclude": [[], ["4B"]]},
 }  # fmt: skip
-SEARCHED = {n for n in FITTED if n != "report.json" and ".covariance." not in n} | {"search.json", "search"}
+SEARCHED = FITTED - {"report.json", "report.txt"} | {"search.json", "search"}
 
 
 @pytest.fixture
@@ -625,8 +626,7 @@ def test_search_all_at_once_and_the_plot(run_json, search_job):
     found = run_json("search", search_job, "--all-at-once")
     results = search_job.parent / RESULTS
     assert names(results) == {
-        "all_at_once.solution.npz", "all_at_once.params.txt", "model.params.txt", "search.json", "search.png",
-        "search.pdf", "search", "run.json",
+        *TOGETHER, "model.params.txt", "search.json", "search.png", "search.pdf", "search", "run.json",
     }  # fmt: skip
     assert (results / "search.png").read_bytes().startswith(b"\x89PNG")
     (stage,) = found["stages"]

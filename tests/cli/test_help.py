@@ -32,6 +32,10 @@ QUICKER = {
 }  # fmt: skip
 """What the tests add to examples."""
 SEARCH = {"folds": {"count": 2, "split": "frame"}, "grid": {"regulariser": {"kind": "ridge", "alpha": [1e-4, 1.0]}}}
+CYCLE = {
+    "steps": 2, "every": 1, "picks": 2, "label": "lj",
+    "states": [{"temperatures": [1], "volumes": [1.05], "elements": ["C"]}],
+}  # fmt: skip
 FIT = {"regulariser": {"kind": "ridge", "alpha": 0.1}}
 MAY_DOUBT = {"check", "doctor"}
 """Commands that end with 4 where what they look at has problems, as toy models have."""
@@ -109,7 +113,8 @@ def workplace(tmp_path_factory):
                 code = cli.main([*name.split(), *shlex.split(words), *QUICKER.get(name, []), *as_json])
             found[name] = (code, out.getvalue(), err.getvalue())
             if name == "init":  # what it proposes is larger than a test needs
-                write_job(folder, frames, basis=basis.to_dict(), output={"folder": "results"}, search=SEARCH, fit=FIT)
+                tables = {"output": {"folder": "results"}, "search": SEARCH, "fit": FIT, "cycle": CYCLE}
+                write_job(folder, frames, basis=basis.to_dict(), **tables)
     return found
 
 

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from fitted_folder import BASIS, noisy, write_fitted
 from job_files import write_extxyz
-from synthetic import random_frame, random_frames
+from synthetic import random_frames
 
 from hiertl_dist import Model, predict, read_frames, read_posterior, select, select_for_coverage
 from hiertl_dist.cli import commands as cli
-from hiertl_dist.errors import InputError
 from hiertl_dist.uncertainty.pool_selection import select_from_pool
 from hiertl_dist.uncertainty.predictive import weights_of, with_labels
-from hiertl_dist.uncertainty.whole_model import block_posterior, noise_of, rows_by_part
+from hiertl_dist.uncertainty.whole_model import block_posterior, rows_by_part
 
 MIXED = random_frames({"CN": 6, "C": 3}, seed=11)
 POOL = [f.without_labels(energy=True, forces=True, stress=True) for f in MIXED]
@@ -74,27 +73,23 @@ def test_frames_of_one_block_are_chosen_as_by_the_function(run, fitted, tmp_path
 
 
 def dense(given, frames):
-    """Precision of all coefficients in dense algebra, and the scaled rows of each frame, by the formulas."""
+    """Precision of all coefficients in dense algebra, and the weighted rows of each frame, by the formulas."""
     names = list(given.blocks)
     sizes = [len(given.blocks[n].columns) for n in names]
     starts = np.cumsum([0, *sizes])
     precision = np.zeros((starts[-1], starts[-1]))
     for name, a, b in zip(names, starts, starts[1:], strict=False):
         part = given.blocks[name]
-        precision[a:b, a:b] = part.linear.triangle.T @ part.linear.triangle / part.deviation**2
+        precision[a:b, a:b] = part.linear.triangle.T @ part.linear.triangle
     rows = []
     for frame in frames:
         full = with_labels(frame)
-        own = given.of_set(frame.element_set)
         out = np.zeros((3 * len(frame) + 7, starts[-1]))
         for part, mine in rows_by_part(full, given, "damp"):
             k = next(i for i, n in enumerate(names) if given.blocks[n] is part)
-            out[:, starts[k] : starts[k + 1]] = mine
-        if own is None:
-            scale = 1.0 / noise_of(full, given, None)
-        else:
-            scale = weights_of(full, own.weights, own.objective, "") / own.linear.noise
-        rows.append(scale[:, None] * out)
+            weights = weights_of(full, part.weights, part.objective, "")
+            out[:, starts[k] : starts[k + 1]] = weights[:, None] * mine
+        rows.append(out)
     return precision, rows
 
 
@@ -203,10 +198,3 @@ def test_what_can_not_be_chosen(run, folder, data, tmp_path):
     assert "MissingTypesError" in run(*lacking, "--known", "C", "N", "CN", code=2)[1]
     (first,) = json.loads(run(*lacking, "--by", "coverage", "--json")[0])["picks"]
     assert "CCN" in first["types"]
-
-
-def test_fits_without_noise_have_no_information(folder):
-    given = read_posterior(Model.read(folder / "model.params.txt"), folder)
-    silent = {n: replace(p, deviation=0.0) for n, p in given.blocks.items()}
-    with pytest.raises(InputError, match="has no noise, of which no information has a size"):
-        select_from_pool([random_frame(("C", "N"), 3)], replace(given, blocks=silent), count=1, policy="damp")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import DAMPING, basis_of, direct_rows, labelled, random_coefficients, worst
 
-from hiertl_dist import Basis, Frame, Model, design_rows
+from hiertl_dist import Basis, Frame, Model, design_rows, survey
 from hiertl_dist.cli.commands import main
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import InnerCutoffError
@@ -23,6 +24,7 @@ from hiertl_dist.fitting.hierarchy import fit_all_at_once, fit_hierarchy
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.model.parameters import Parameters, Penalty
+from hiertl_dist.suggestion.suggesting_basis import choose_pairs
 
 CLOSE = 0.59
 """Å between the first two atoms; the inner cutoff of C–N is 0.61, of C–C and N–N 0.60 and 0.62."""
@@ -302,6 +304,12 @@ class TestContacts:
         assert distance - 0.012 < found
         assert found == 0.0 or found < distance
 
+    def test_the_rule_is_that_of_init(self):
+        """Of the same frames the plan names the rmin that init takes."""
+        found = {p.name: p.rmin for p in choose_pairs(survey(data()).pairs)[0]}
+        assert {c.pair: c.by_rule for c in make_plan(data(), ALL, policy="damp").contacts} == found
+        assert math.isnan(Contact("CC", 1.0, ("CC",)).by_rule)
+
     def test_an_inner_cutoff_of_some_types_counts_where_these_occur(self):
         types = {"CCN": {"rmin": {"CC": 1.2}}}
         found = within(make_plan(data(), Basis.from_dict(TABLE | {"types": types}), policy="damp").contacts)
@@ -432,11 +440,12 @@ class TestBeforeAnythingIsFitted:
             assert words[2:6] == ["a.xyz,", "frame", f"{number},", "line"]
             assert words[7:9] == ["(0,", "1)"]
             assert [float(words[k]) for k in (1, 9, 10)] == pytest.approx([distance, rmin, enough])
-            assert " ".join(words[11:]) == types
+            assert 0.5 * distance <= float(words[11]) <= 0.7 * distance
+            assert " ".join(words[12:]) == types
         assert main(["plan", str(path), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["inner_cutoffs"]
         assert found[1] == {
             "pair": "NN", "shortest": pytest.approx(0.75), "frame": "a.xyz, frame 4, line 16", "atoms": [0, 1],
-            "rmin": 0.8, "rmin_that_would_do": 0.74, "inside": True,
+            "rmin": 0.8, "rmin_that_would_do": 0.74, "rmin_by_rule": pytest.approx(0.41, abs=0.04), "inside": True,
             "types": ["NN", "CNN", "NNN", "CCNN", "CNNN", "NNNN"], "source": "",
         }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
@@ -24,6 +25,7 @@ import dask
 import psutil
 import pytest
 from distributed import Client, LocalCluster
+from distributed.scheduler import TaskGroup
 from threadpoolctl import threadpool_limits
 
 from hiertl_dist.errors import HiertlWarning, NotDoneError, StoppedBySignal
@@ -80,6 +82,17 @@ def test_an_executor_says_what_it_is() -> None:
         assert repr(pool) == "ProcessesExecutor: 2 processes of this machine, 1 of them started"
     assert repr(executor("serial")) == "SerialExecutor: every call in this process"
     assert repr(InlineExecutor()) == "InlineExecutor: every call in this process"
+
+
+def test_a_local_scheduler_keeps_nothing_of_verbs_that_are_done() -> None:
+    """Dask's record of spans would keep all groups of tasks; else it remembers some computations, here one."""
+    with dask.config.set({"distributed.diagnostics.computations.max-history": 1}), DaskExecutor(workers=1) as one:
+        for i in range(12):
+            assert one.run(str, [i]) == [str(i)]
+        gc.collect()
+        groups = [thing for thing in gc.get_objects() if isinstance(thing, TaskGroup)]
+        own = [group for group in groups if group.prefix in one.client.cluster.scheduler.task_prefixes.values()]
+        assert len(own) <= 4, "of the last verb, and what is being let go"
 
 
 @needs_mpi

@@ -16,6 +16,7 @@ from synthetic import random_frames, small_basis
 from hiertl_dist import Basis, DesignStore, Model, assemble, executor, open_summaries, read_frames, summarise
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.compiled.cache import DIGEST, forget_other_sources
+from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import HiertlError, InputError, MissingFileError
 from hiertl_dist.evaluation.energies import read_parts
@@ -50,12 +51,12 @@ def test_paths_are_no_urls(path):
 
 
 PLACES = {
-    "data": {"data": [{"path": "s3://b/x.extxyz"}]},
-    "data in a list": {"data": [{"path": ["a.extxyz", "s3://b/*.extxyz"]}]},
+    "data": {"data": [{"path": "gs://b/x.extxyz"}]},
+    "data in a list": {"data": [{"path": ["a.extxyz", "gs://b/*.extxyz"]}]},
     "store": {"store": {"path": "gs://b/design.zarr"}},
     "output": {"output": {"folder": "s3://b/out"}},
     "frozen": {"frozen": {"files": ["s3://b/C.params.txt"]}},
-    "summaries": {"search": {"summaries": "s3://b/summaries"}},
+    "summaries": {"search": {"summaries": "gs://b/summaries"}},
     "fm_setup": {"fm_setup": "s3://b/fm_setup.in", "basis": None, "data": None},
 }
 
@@ -70,16 +71,18 @@ def test_urls_of_an_input_file_are_refused(tmp_path, place):
 
 URL = "s3://bucket/x"
 NEVER = "gs://bucket/x"
-"""No place of design stores, either, as s3:// is."""
+"""No place of stores and data sets, either, as s3:// is."""
 FRAMES = job_frames({"C": 2})[0]
 CALLS = {
     "store": lambda w: assemble(FRAMES, BASIS, NEVER, executor=w),
     "plan": lambda w: make_plan(FRAMES, BASIS, store=NEVER),
     "open": lambda w: DesignStore.open(NEVER), "open path": lambda w: DesignStore.open(Path(NEVER)),
     "fit": lambda w: fit_hierarchy(FRAMES, BASIS, options=HierarchyOptions(store=NEVER), executor=w),
-    "summarise": lambda w: summarise(FRAMES, BASIS, folds=2, summaries=URL, executor=w),
+    "summarise": lambda w: summarise(FRAMES, BASIS, folds=2, summaries=NEVER, executor=w),
     "summarise, rows": lambda w: summarise(FRAMES, BASIS, folds=2, store=Path(NEVER), executor=w),
-    "summaries": lambda w: open_summaries(URL), "create": lambda w: SummaryStore.create(URL, {}),
+    "summaries": lambda w: open_summaries(NEVER), "create": lambda w: SummaryStore.create(NEVER, {}),
+    "data set": lambda w: Dataset(NEVER), "import": lambda w: Dataset.create(NEVER, FRAMES, executor=w),
+    "checkpoint": lambda w: fit_hierarchy(FRAMES, BASIS, options=HierarchyOptions(checkpoint=NEVER), executor=w),
     "frames": lambda w: read_frames(URL + ".extxyz"), "setup": lambda w: read_fm_setup(URL),
     "basis": lambda w: Basis.from_toml(URL), "input": lambda w: Input.from_toml(URL),
     "model": lambda w: Model.read(URL), "parts": lambda w: read_parts(URL), "solution": lambda w: Solution.load(URL),

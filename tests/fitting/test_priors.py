@@ -42,6 +42,7 @@ from hiertl_dist.frames.element_set import ElementSet
 from hiertl_dist.model.mixing import prior_mean
 from hiertl_dist.model.parameters import Parameters, merge_parameters
 from hiertl_dist.model.priors import Prior
+from hiertl_dist.uncertainty.committee import committee
 from hiertl_dist.uncertainty.predictive import free_coefficients, posterior
 from hiertl_dist.units import EV
 
@@ -281,9 +282,10 @@ def test_probes_hold_as_hard_as_the_data_bear(noise, monkeypatch):
     left = rows.target[own] - said - a @ mean
     held = probes.in_order(given.columns)
 
-    def expected(w):
-        hat = a @ np.linalg.solve(a.T @ a + np.eye(a.shape[1]) + w * w * held.T @ held, a.T)
-        return np.linalg.norm(left - hat @ left) / np.sqrt(len(left)) / (1.0 - np.trace(hat) / len(left))
+    def expected(w, times=1):
+        hat = a @ np.linalg.solve(times * a.T @ a + np.eye(a.shape[1]) + w * w * held.T @ held, times * a.T)
+        # the same rows several times: the mean of squares is theirs, and so is the freedom of each
+        return np.linalg.norm(left - hat @ left) / np.sqrt(len(left)) / (1.0 - np.trace(hat) / (times * len(left)))
 
     tried = np.geomspace(LEAST_WEIGHT, 1.0, WEIGHTS_TRIED)
     errors = np.array([expected(w) for w in tried])
@@ -292,6 +294,11 @@ def test_probes_hold_as_hard_as_the_data_bear(noise, monkeypatch):
     assert probes.rows == sum(3 * len(f) for f in random_frames({"CN": 12}, seed=9))
     assert weight == pytest.approx(max(cheap, share), rel=0.05)
     assert noise_told == pytest.approx(errors.min(), rel=0.05)
+    again = estimated_weight(given, mean, probes, dict.fromkeys(given.factors, 4))
+    errors = np.array([expected(w, 4) for w in tried])
+    cheap = tried[np.flatnonzero(errors <= (1.0 + MOST_COST) * errors.min())[-1]]
+    assert again.weight == pytest.approx(max(cheap, min(1.0, 2.0 * share)), rel=0.05)
+    assert again.noise == pytest.approx(errors.min(), rel=0.05)
     # exact labels that deviate bear no probes but those of the share; noise about the mean bears all
     assert ("of the data" in note, "cross-validation" in note) == ((True, False) if not noise else (False, True))
     monkeypatch.setattr("hiertl_dist.fitting.mean_choice.MOST_FREEDOM", 0.0)
@@ -369,6 +376,26 @@ def test_the_share_that_auto_tells_is_that_of_the_mean_it_takes():
     np.testing.assert_allclose([values[c] for c in cno], half, atol=2e-3 * np.abs(half).max())
 
 
+def test_few_rows_do_not_choose_the_factors_of_a_mean():
+    """Near a lattice two- and three-body means look alike: factors from the forces of one frame ruin energies."""
+    basis = small_basis((8, 4, 0))
+    frozen = [random_parameters(basis.with_types(t for t in basis.types if t.block == e), 2) for e in ("C", "N")]
+    half = prior_mean(Prior(mean="mixed", gamma=0.5), basis, columns_of(basis, ["CN"]), frozen).values
+    cross = Parameters(basis.with_types(t for t in basis.types if t.block == "CN"), half)
+    frames = labelled(random_frames({"CN": 40}, seed=5), merge_parameters([*frozen, cross]))
+    for count in (1, 40):
+        sums = summarise(frames[:count], basis, blocks=["CN"], folds=None, frozen=frozen, executor=SERIAL)
+        for most in (1.0, 0.8):
+            given = view(sums, blocks=["CN"], weights=WEIGHTS, prior={"mean": "auto", "gamma": most})
+            rows = sum(sums.rows(g) for g in given.factors if g.kind == "force")
+            few = rows < len(given.columns)
+            assert few == (count == 1)
+            assert given.prior.mean == "mixed"
+            assert given.prior.gamma[:2] == pytest.approx((most if few else 0.5,) * 2, abs=0.02)
+            said = f"{rows} rows are too few beside {len(given.columns)} columns to choose factors"
+            assert any(said in note for note in given.notes) == few
+
+
 def test_rows_of_probes_are_no_data_in_a_posterior(summaries):
     frozen = lower(climb(1.0))
     probes = reduce_probes(random_frames({"CN": 12}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
@@ -423,3 +450,34 @@ def test_a_mean_that_has_nothing_of_a_block_is_refused(summaries):
     other = TRUTH.restricted({"C"})
     with pytest.raises(InputError, match="has no coefficient of blocks CN"):
         view(summaries, blocks=["CN"], frozen=lower(climb(1.0)), prior=Prior(mean=other), weights=WEIGHTS)
+
+
+def test_rows_that_are_drawn_anew_choose_the_prior():
+    """As without a fold where each other one is there once; other rows, another choice."""
+    likely, rng = climb(1e12, fit={"prior": "mixed"}).model.parameters, np.random.default_rng(1)
+    mixed = np.array([c.block == "CN" for c in columns_of(likely.basis)])
+    factors = np.where(mixed, rng.uniform(0.3, 1.2, len(mixed)), 1.0)
+    mixtures = labelled(random_frames({"CN": 6}, seed=4), replace(likely, coefficients=factors * likely.coefficients))
+    frozen = lower(climb(1e-9))
+    sums = summarise(mixtures, BASIS, blocks=["CN"], frozen=frozen, folds=Folds(3), executor=SERIAL)
+    probes = reduce_probes(random_frames({"CN": 2}, seed=9), BASIS, ["CN"], executor=SERIAL, lower=frozen)
+    given = view(sums, weights=WEIGHTS, prior=Prior(mean="auto", probes=2), probes=probes)
+    assert given.asked is not None
+    assert given.prior.mean == "mixed"
+    once = view_priors.redrawn(given, dict.fromkeys(given.factors, 1))
+    assert (once.prior, once.factors) == (given.prior, given.factors)
+    for fold in range(3):
+        times = {g: int(g.fold != fold) for g in given.factors}
+        mine, theirs = view_priors.redrawn(given, times), view_priors.without_fold(given, fold)
+        assert (mine.prior, mine.factors) == (theirs.prior, theirs.factors)
+        np.testing.assert_array_equal(mine.deviation.mean, theirs.deviation.mean)
+    fixed = replace(given, asked=None)
+    for k in range(3):
+        times = {g: 2 * int(g.fold == k) + int(g.fold != k) for g in given.factors}
+        mine = view_priors.redrawn(given, times)
+        assert mine.prior != given.prior
+        assert mine.factors == view_priors.redrawn(fixed, times).factors
+        assert mine.factors == {g: w * times[g] ** 0.5 for g, w in given.factors.items()}
+    members = committee(given, {"kind": "ridge", "alpha": 1.0}, kind="bootstrap", members=3).members
+    others = committee(fixed, {"kind": "ridge", "alpha": 1.0}, kind="bootstrap", members=3).members
+    assert all(a.digest != b.digest for a, b in zip(members, others, strict=True))

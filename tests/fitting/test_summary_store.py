@@ -30,6 +30,7 @@ from summary_store_script import (
 from hiertl_dist.algebra import RFactor
 from hiertl_dist.errors import StoreError
 from hiertl_dist.fitting import summary_batches, summary_store
+from hiertl_dist.fitting.batch_files import batches_of
 from hiertl_dist.fitting.summary_store import NewBatch, SummaryStore
 from hiertl_dist.frames.rows import SUMMARY_KINDS, Group
 
@@ -353,7 +354,7 @@ def test_a_reader_that_is_overtaken_looks_again(store, monkeypatch):
         if not new:
             new.append(None)
             new[0] = store.add(*batch(1, columns=8), replaces=[old.id])
-            summary_store._batch.cache_clear()
+            batches_of.cache_clear()
         return index
 
     monkeypatch.setattr(SummaryStore, "_index", overtaken)

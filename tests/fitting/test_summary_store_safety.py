@@ -32,6 +32,7 @@ from summary_store_script import (
 
 from hiertl_dist.errors import StoreError
 from hiertl_dist.fitting import stored_frames, summary_store
+from hiertl_dist.fitting.batch_files import batches_of
 from hiertl_dist.fitting.summary_store import FORMAT, NewBatch, SummaryStore
 from hiertl_dist.frames.frame_records import RECORD
 
@@ -69,7 +70,7 @@ def test_a_flipped_byte_in_a_table_is_found(store, name):
     path = store.path / f"{made.id if name == 'batch' else name}.json"
     for where in range(0, path.stat().st_size, 3):
         flip(path, where)
-        summary_store._batch.cache_clear()
+        batches_of.cache_clear()
         with pytest.raises(StoreError, match=r"cannot be read|expected"):
             store.verify()
         with pytest.raises(StoreError, match=r"cannot be read|expected"):
@@ -90,7 +91,7 @@ def test_a_damaged_table_that_was_read_before_is_found_by_verify(store):
 def test_a_lost_file_is_named(store, suffix):
     made = store.add(*batch(1))
     (store.path / f"{made.id}.{suffix}").unlink()
-    summary_store._batch.cache_clear()
+    batches_of.cache_clear()
     others = {"frames": [store.frames]}.get(suffix, [lambda: store.read(made.id, FORCE)])
     for question in (store.verify, *others):
         with pytest.raises(StoreError, match=rf"{made.id}\.{suffix}"):

@@ -134,6 +134,14 @@ def test_labels_tell_files_of_one_name_apart(tmp_path):
     ]
 
 
+def test_a_prefix_of_all_rows_is_one_of_the_group(tmp_path):
+    """As al_driver marks frames of the gas phase."""
+    path = listed(tmp_path, "2\n1 a.xyzf\n2 b.xyzf G_ G_ G_\n", files={"a.xyzf": 1, "b.xyzf": 2})
+    read = read_fm_setup(path)
+    assert [f.group for f in read.frames] == ["a", "G_b", "G_b"]
+    assert not any("prefixes" in note for note in read.notes)
+
+
 def test_single_trajectory_with_more_frames(tmp_path):
     read = read_fm_setup(setup(tmp_path, n=4))
     assert len(read.frames) == 3

@@ -170,7 +170,7 @@ class TestInput:
 
     def test_python_has_the_names_of_the_file(self, minimal, tmp_path):
         assert Input.from_toml(write_toml(tmp_path / "input.toml", **minimal)).basis == Input.from_dict(minimal).basis
-        assert {f.name for f in fields(FitSettings)} == set(FIT) - {"partial"} | {"missing_energies"}
+        assert {f.name for f in fields(FitSettings)} == set(FIT) - {"partial"} | {"missing_energies", "row_weights"}
         assert set(TOP) - {f.name for f in fields(Input)} == set()
 
     def test_absolute_paths_stay(self, minimal):

@@ -85,8 +85,8 @@ def test_a_second_fit_moves_all_of_the_first_and_nothing_of_others(folder):
     assert content(results / "earlier_1") == before
     left = content(results)
     assert set(left) == {
-        "C.covariance.npz", "C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "results.sha256",
-        "run.json", *foreign,
+        "C.covariance.npz", "C.params.txt", "C.solution.npz", "model.params.txt", "report.json", "report.txt",
+        "results.sha256", "run.json", *foreign,
     }  # fmt: skip
     assert {n: left[n] for n in foreign} == foreign
     assert (results / "search" / "kept.json").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -21,6 +22,7 @@ from hiertl_dist import (
     HierarchyOptions,
     LibrarySettings,
     Model,
+    Penalty,
     add_to_library,
     check_library,
     export_from_library,
@@ -51,15 +53,15 @@ def frames_of(*names):
     return [f for f in job_frames()[0] if "".join(sorted(f.elements)) in names]
 
 
-def write_carbon(folder, **more):
+def write_carbon(folder, fit=None, **more):
     return write_job(folder, frames_of("C"), basis=BASIS.restricted("C").to_dict(), library=LIB | more,
-                     fit={"regulariser": RIDGE})  # fmt: skip
+                     fit=fit or {"regulariser": RIDGE})  # fmt: skip
 
 
-def write_both(folder, frames=None, basis=None, fit=None, **more):
+def write_both(folder, frames=None, basis=None, fit=None, search=None, **more):
     return write_job(
         folder, frames or frames_of("N", "CN"), basis=basis or BASIS.to_dict(), library=BOTH | more,
-        fit={"regulariser": RIDGE} | (fit or {}),
+        fit={"regulariser": RIDGE} | (fit or {}), search=search,
     )  # fmt: skip
 
 
@@ -359,6 +361,40 @@ def test_a_statement_is_the_same_as_itself_in_any_order_and_number(label):
     )
 
 
+WALL = Penalty(2e4, 0.05)
+WALLED = {"regulariser": RIDGE, "penalty": {"scale": 2e4, "distance": 0.05}}
+
+
+@pytest.mark.parametrize("command", ["fit", "search"])
+def test_blocks_that_stand_on_nothing_have_the_wall_of_the_library(tmp_path, command):
+    """N stands on no block of the library, and CN on both: walls of their own would make a sum impossible."""
+    done("fit", write_carbon(tmp_path, fit=WALLED))
+    path = write_both(tmp_path, search={"folds": {"count": 2}})
+    assert f"wall: that of the frozen models ({WALL})" in done("plan", path)
+    assert f"wall: that of the frozen models ({WALL})" in done(command, path)
+    results = tmp_path / "hiertl_results"
+    assert {Model.read(p).parameters.penalty for p in results.glob("*.params.txt")} == {WALL}
+    assert len(list(results.glob("*.params.txt"))) == 3
+    if command == "fit":
+        assert export_from_library(tmp_path / "lib")[0].parameters.penalty == WALL
+
+
+def test_walls_that_differ_are_told_or_refused_before_anything_is_fitted(tmp_path):
+    done("fit", write_carbon(tmp_path, fit=WALLED))
+    named = write_both(tmp_path, fit={"penalty": {"scale": 3e4, "distance": 0.02}})
+    told = re.search(
+        r"WARNING: penalty: library block C \(.*\) has (.*), the settings name (.*), which", done("plan", named)
+    )
+    assert told.groups() == (str(WALL), str(Penalty(3e4, 0.02)))
+    done("fit", named)
+    assert Model.read(tmp_path / "hiertl_results" / "model.params.txt").parameters.penalty == Penalty(3e4, 0.02)
+    more = write_both(tmp_path, update=["CN"])
+    for command in ("plan", "fit"):
+        err = refused(command, more)
+        assert all(str(w) in err for w in (WALL, Penalty(3e4, 0.02)))
+        assert "penalty = { scale = …, distance = … } in [fit]" in err
+
+
 def test_what_is_accepted_is_recorded_in_the_block_that_is_fitted_upon_it(tmp_path):
     done("fit", write_carbon(tmp_path))
     path = write_both(tmp_path, basis=changed_basis((4, 2, 2)).to_dict(), theory="SCAN",
@@ -528,6 +564,40 @@ def test_a_block_that_does_not_go_with_those_in_use_is_told(tmp_path, capsys):
     for name, told in (("C", False), ("N", False), ("CN", True)):
         assert cli.main(["library", "add", str(tmp_path / "lib"), str(tmp_path / f"{name}.txt"), *stated]) == 0
         assert ("does not go with" in capsys.readouterr().err) == told
+
+
+def test_a_block_of_other_orders_is_accepted_and_one_of_other_cutoffs_or_wall_told_with_both_values(tmp_path):
+    """What is added changes nothing that is there; blocks that do not go together are refused where both are used."""
+
+    def add(name, basis, wall=None, seed=1):
+        own = only_blocks(random_parameters(basis, seed), {name})
+        Model(own if wall is None else replace(own, penalty=wall)).write(tmp_path / f"{name}.txt")
+        code, out, err = run("library", "add", tmp_path / "lib", tmp_path / f"{name}.txt", *_stated())
+        assert (code, "added" in out) == (0, True)
+        return err
+
+    assert "WARNING" not in add("C", small_basis((2, 0, 0))) + add("N", small_basis((5, 3, 0))), "orders are their own"
+    told = add("CN", small_basis((2, 2, 0), rmax=4.9))
+    for other in ("C", "N"):
+        assert (
+            f"CN does not go with {other}, which is in use: pair {other}{other}, rmax (Å): CN has 4.9, {other}" in told
+        )
+    stated = {"theory": "PBE", "energy_reference": {"C": -154.9, "unit": "eV"}}
+    accept = {b: ["orders", "lower_blocks"] for b in ("C", "N", "CN")}
+    words = ["library", "export", tmp_path / "lib", "-o", tmp_path / "all.txt", "--accept", "CN:lower_blocks"]
+    assert re.search(r"rmax \(Å\): .* has 5.0, .* has 4.9", refused(*words))
+    basis = small_basis((5, 3, 0)).to_dict()
+    err = refused("plan", write_job(tmp_path, frames_of("CN"), basis=basis,
+                                    library={"path": "lib", "accept": accept, **stated}))  # fmt: skip
+    assert re.search(r"rmax \(Å\): library block CN .* has 4.9, the basis has 5.0", err)
+    # upon C and N, whose orders are accepted, a CN of the input's own cutoffs is fitted
+    shutil.rmtree(open_library(tmp_path / "lib").find("CN").folder)
+    (tmp_path / "lib" / "in_use.json").unlink()
+    out = done("plan", write_job(tmp_path, frames_of("CN"), basis=basis,
+                                 library={"path": "lib", "accept": {"C": ["orders"]}, **stated}))  # fmt: skip
+    assert "accepted: C, orders: the block and the basis have CC 2 and 5; CCC none and 3" in out
+    err = add("C", small_basis((2, 0, 0)), WALL, seed=2)
+    assert all(text in err for text in ("C does not go with", "penalty: ", str(WALL), str(Penalty())))
 
 
 def test_predicted_errors_from_files_alone(grown, tmp_path):

@@ -275,6 +275,7 @@ def test_what_is_not_there_is_said(folder, results, tmp_path, capsys):
     assert {r["what"][0]: r["value"][0] for r in filled.rows("card")}["level of theory"] == "PBE <500>"
 
 
+@pytest.mark.filterwarnings("always::hiertl_dist.errors.HiertlWarning")
 def test_results_without_anything_and_damaged_ones_are_refused(results, tmp_path, capsys):
     assert cli.main(["report", str(tmp_path / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
@@ -285,7 +286,14 @@ def test_results_without_anything_and_damaged_ones_are_refused(results, tmp_path
     assert "report.html" in capsys.readouterr().err, "a page that is there is kept"
     (tmp_path / "r" / "report.json").write_text("{")
     assert cli.main(["report", str(tmp_path / "r"), "--overwrite"]) == 2
-    assert "report.json: cannot be read" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "report.json: cannot be read" in said
+    assert "report.json: it is not the file that the run wrote" in said
+    whole = json.loads((results / "report.json").read_text())
+    for wrong in ({"errors": 3}, {"solutions": []}, {"coverage": {"model": [{}]}}):
+        (tmp_path / "r" / "report.json").write_text(json.dumps(whole | wrong))
+        assert cli.main(["report", str(tmp_path / "r"), "--overwrite"]) == 2
+        assert "expected what hiertl-dist writes there, found something of another form" in capsys.readouterr().err
     shutil.copy(results / "report.json", tmp_path / "r")
     (tmp_path / "r" / "search.json").write_text('{"stages": []}')
     assert cli.main(["report", str(tmp_path / "r"), "--overwrite"]) == 2

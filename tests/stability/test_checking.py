@@ -16,6 +16,7 @@ from hiertl_dist import (
     Folds,
     Frame,
     Model,
+    ModelCheck,
     check_model,
     posterior,
     solve,
@@ -98,7 +99,7 @@ def test_a_model_that_can_be_used():
     assert max(mixed.value, ordered.value) < 1e-9, "Mo and W are one element in all but name"
     assert [r.elements for r in rows_of(check, "pushed")] == ["Mo-Mo", "Mo-W", "W-W"]
     assert {r.what for r in check.rows if "K" in r.what} == {
-        f"{what}, {t} K" for what in ("drift", "heat", "contact") for t in (300, 3000)
+        f"{what}, {t} K" for what in ("drift", "heat", "range", "contact") for t in (300, 3000)
     }
     short = replace(QUICK, temperatures=(300.0,))
     again, other = (check_model(model_of(), settings=replace(short, seed=seed)) for seed in (0, 1))
@@ -214,6 +215,41 @@ def test_contacts_and_their_limits():
     assert (row.verdict, row.limit) == ("fail", "at least 2.950")
     (row,) = rows_of(check_model(model_of(coverage={}), elements=["Mo"], settings=short), "contact")
     assert row.limit == "at least 1.700", "the inner cutoff, where nothing is known of the fit"
+
+
+def test_runs_outside_the_fitted_range_warn_and_say_so():
+    short = replace(QUICK, temperatures=(1000.0,), picoseconds=0.05)
+    low = round(relaxed_lattices(model_of(), "Mo")["fcc"].nearest * 0.945, 2)
+    narrow = COVERAGE | {"Mo:MoMo": (low, 5.2)}
+    check = check_model(model_of(coverage=narrow), elements=["Mo"], settings=short)
+    (row,) = rows_of(check, "range")
+    assert (row.verdict, row.unit, row.limit) == ("warn", "% of steps", "at most 1.000")
+    assert check.warnings == (row,)
+    assert row not in check.failures
+    assert ", 1 warn, " in check.summary
+    assert ModelCheck("", (row, replace(row, verdict="pass")), short).passed, "nothing failed"
+    found = re.search(
+        rf"range in (\d+) of (\d+) steps: .*MoMo down to (\S+) Å \(fitted {low:.3f}–5.200\) in (\d+)", row.reason
+    )
+    outside, steps, nearest, shorter = map(float, found.groups())
+    assert row.value == pytest.approx(100 * outside / steps)
+    assert 0 < shorter <= outside <= steps
+    (contact,) = rows_of(check, "contact")
+    assert nearest <= contact.value + 1e-3 < low, "contacts are looked at in every fourth step"
+    assert re.search(rf"MoMo up to \S+ Å \(fitted {low:.3f}–5.200\)", row.reason)
+    assert "the model extrapolates there" in row.reason
+    assert f"warn: {row.what} {row.elements}: {row.reason}" in check.text()
+    (tolerant,) = rows_of(
+        check_model(model_of(coverage=narrow), elements=["Mo"], settings=replace(short, outside=1.0)), "range"
+    )
+    assert (tolerant.verdict, "extrapolates" in tolerant.reason) == ("pass", False)
+    (wide,) = rows_of(check_model(model_of(), elements=["Mo"], settings=short), "range")
+    assert (wide.verdict, wide.value, wide.reason) == ("pass", 0.0, "")
+    (unknown,) = rows_of(check_model(model_of(coverage={}), elements=["Mo"], settings=short), "range")
+    assert (unknown.verdict, unknown.reason) == (
+        "not checked",
+        "the model does not say which distances it was fitted on",
+    )
 
 
 def test_no_lattice_binds():

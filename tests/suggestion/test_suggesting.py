@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from hiertl_dist.frames.frame_table import table_of
 from hiertl_dist.model.one_body import one_body_values
 from hiertl_dist.suggestion.distances import PairDistances
 from hiertl_dist.suggestion.frame_look import informative
+from hiertl_dist.suggestion.mean_losses import mean_loss_notes
 from hiertl_dist.suggestion.suggesting import choose_hold_out
 from hiertl_dist.suggestion.suggesting_basis import choose_cutoffs, choose_pairs
 from hiertl_dist.units import EV
@@ -513,3 +515,25 @@ def test_an_input_given_as_data_is_told_what_to_do_with(tmp_path, monkeypatch, c
     Path("data.txt").write_text("C 0 0 0\n")
     assert cli.main(["inspect", "data.txt"]) == 2
     assert "unknown extension '.txt'" in capsys.readouterr().err
+
+
+def test_means_that_lose_much_are_told_in_the_comments_of_the_input():
+    """Four-body functions of a lower order, or of another λ, are no guide; equal ones are exact."""
+    frames = made({"C": 3, "N": 3, "CN": 3})
+    found = survey(frames)
+    lam = {"CC": 1.4, "NN": 1.4, "CN": 1.4}
+
+    def notes(lengths, orders, mean="auto"):
+        pairs = {p: {"rmin": 0.6, "rmax": 5.0, "lambda": x} for p, x in lengths.items()}
+        basis = {"elements": ["C", "N"], "orders": [8, 3, 3], "pairs": pairs, "four_body": {"rmax": 4.0},
+                 "blocks": {"CN": {"orders": orders}}}  # fmt: skip
+        return mean_loss_notes({"basis": basis, "fit": {"prior": {"mean": mean, "strength": 0.1}}}, found)
+
+    assert notes(lam, [8, 3, 3]) == []
+    (lower,) = notes(lam, [8, 3, 2])
+    assert re.search(r"means of 4-body terms, such as CCCN, CCNN, CNNN, lose about \d+ %", lower)
+    assert "gamma = [1.0, 1.0, 0.0]" in lower
+    assert notes(lam, [8, 3, 2], mean="zero") == []
+    assert any("4-body" in note for note in notes(lam | {"NN": 3.0}, [8, 3, 2]))
+    text = " ".join(replace(suggested(frames), warnings=(lower,)).toml().replace("# ", "").split())
+    assert "lose about" in text

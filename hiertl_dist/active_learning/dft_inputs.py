@@ -1,0 +1,243 @@
+"""Inputs of DFT programs for picked frames, written through ASE, and their results when they are there."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from ..errors import FrameError, HiertlError, HiertlWarning, InputError
+from ..files.paths import make_folder, replacing, require_file
+from ..io.extxyz_write import structure_lines
+from ..io.trajectories import read_frames
+from ..text.display import listed
+from .labelling import with_labels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from ..frames.frame import Frame
+    from ..jobs.cycle_settings import CycleLabel
+
+TO_LABEL: Final = "to_label.extxyz"
+LABELLED: Final = "labelled.extxyz"
+"""What a person, or another program, makes of it: the same frames with labels, in any order."""
+
+RESULTS: Final = {
+    "extxyz": (), "vasp": ("vasprun.xml", "OUTCAR"), "espresso": ("*.pwo", "*.out"), "cp2k": (),
+}  # fmt: skip
+"""Files that ASE reads, in the folder of a frame, the first that is there."""
+
+FARTHEST: Final = 2e-3
+"""Å: so far an atom of a result may be from where it was, for programs print few digits."""
+
+
+def frame_folder(folder: Path, number: int) -> Path:
+    """The folder of a picked frame."""
+    return folder / f"frame_{number:04d}"
+
+
+def write_inputs(frames: Sequence[Frame], label: CycleLabel, folder: Path) -> list[str]:
+    """Write all frames as one extended XYZ file, and for a program a folder of its inputs for each.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        What was picked.
+    label : CycleLabel
+        For which program, with which options.
+    folder : Path
+        Where.
+
+    Returns
+    -------
+    list of str
+        What is to be said: what is missing of the inputs, and what to do next.
+
+    Raises
+    ------
+    InputError
+        The options, or the template, are not what ASE or the program takes.
+    """
+    make_folder(folder)
+    with replacing(folder / TO_LABEL) as stream:
+        stream.writelines(line.encode() for line in structure_lines(frames))
+    notes = []
+    if label.code != "extxyz":
+        for number, frame in enumerate(frames):
+            own = frame_folder(folder, number)
+            make_folder(own)
+            try:
+                notes += _WRITERS[label.code](frame, label, own)
+            except HiertlError:
+                raise
+            except (TypeError, ValueError, KeyError, RuntimeError, OSError, NotImplementedError) as error:
+                raise InputError(
+                    f"cycle.label: ASE writes no input of {label.code} with the options {dict(label.options)}: "
+                    f"{error!r}"
+                ) from error
+    return [*dict.fromkeys(notes), _what_next(label, folder)]
+
+
+def _what_next(label: CycleLabel, folder: Path) -> str:
+    one = f"all of them in {folder / LABELLED} (the frames of {TO_LABEL} with labels: energy in eV, forces, stress)"
+    if not RESULTS[label.code]:
+        return f"calculate the frames of {folder}, and put {one}; then give the same command again"
+    files = " or ".join(RESULTS[label.code])
+    return (
+        f"calculate the inputs in {frame_folder(folder, 0).name} … of {folder}, so that {files} is beside each, or put "
+        f"{one}; then give the same command again"
+    )
+
+
+def _atoms(frame: Frame) -> Any:
+    from ase import Atoms
+
+    return Atoms(list(frame.species), frame.positions, cell=frame.cell, pbc=frame.pbc)
+
+
+def _write_vasp(frame: Frame, label: CycleLabel, folder: Path) -> list[str]:
+    from ase.calculators.vasp.create_input import GenerateVaspInput
+    from ase.io.vasp import write_vasp
+
+    atoms, maker = _atoms(frame), GenerateVaspInput()
+    maker.set(**label.options)
+    place = os.fspath(folder)
+    with (folder / "POSCAR").open("w", encoding="utf-8") as stream:
+        write_vasp(stream, atoms, sort=False, direct=False)
+    try:
+        maker.initialize(atoms)
+    except (RuntimeError, ValueError, OSError) as error:  # no potentials, or not told where they are
+        maker.spinpol = atoms.get_initial_magnetic_moments().any() or maker.int_params["ispin"] == 2
+        maker.sort, maker.all_symbols = list(range(len(atoms))), atoms.get_chemical_symbols()
+        note = [f"no POTCAR is written, and it must be put beside each POSCAR: {str(error).splitlines()[0]}"]
+    else:
+        note = []
+        maker.write_potcar(directory=place)
+    maker.write_incar(atoms, directory=place)
+    if maker.float_params["kspacing"] is None:
+        maker.write_kpoints(atoms, directory=place)
+    return note
+
+
+def _write_espresso(frame: Frame, label: CycleLabel, folder: Path) -> list[str]:
+    from ase.io.espresso import write_espresso_in
+
+    if lacking := sorted(frame.elements - set(label.options.get("pseudopotentials", {}))):
+        raise InputError(
+            f"cycle.label.options.pseudopotentials: expected a file for each element, found none of {listed(lacking)}"
+        )
+    given = dict(label.options)
+    data = dict(given.pop("input_data", {}))
+    control = {"calculation": "scf", "tprnfor": True, "tstress": True, **data.get("control", {})}
+    with (folder / "espresso.pwi").open("w", encoding="utf-8") as stream:
+        write_espresso_in(stream, _atoms(frame), input_data={**data, "control": control}, **given)
+    return []
+
+
+def _write_cp2k(frame: Frame, label: CycleLabel, folder: Path) -> list[str]:
+    from ase.calculators.cp2k import parse_input
+
+    assert label.template is not None
+    root = parse_input(require_file(label.template, "cycle.label.template").read_text(encoding="utf-8"))
+    if frame.cell is None:
+        raise InputError(f"{frame.origin}: expected a frame with a cell for cp2k, found a molecule without one")
+    subsystem = "FORCE_EVAL/SUBSYS"
+    try:
+        for name, vector in zip("ABC", frame.cell.tolist(), strict=True):
+            root.add_keyword(f"{subsystem}/CELL", f"{name} {' '.join(map(repr, vector))}")
+        along = "".join(axis for axis, repeats in zip("XYZ", frame.pbc or (), strict=True) if repeats)
+        root.add_keyword(f"{subsystem}/CELL", f"PERIODIC {along}")
+        for name, row in zip(frame.species, frame.positions.tolist(), strict=True):
+            root.add_keyword(f"{subsystem}/COORD", f"{name} {' '.join(map(repr, row))}", unique=False)
+    except Exception as error:  # ASE raises nothing more particular
+        raise InputError(f"{label.template}: expected an input without cell and atoms, but: {error}") from error
+    with (folder / "cp2k.inp").open("w", encoding="utf-8") as stream:
+        stream.write("\n".join(root.write()) + "\n")
+    return ["whether these inputs have forces and stresses printed is for the template to say (FORCE_EVAL/PRINT)"]
+
+
+_WRITERS: Final[dict[str, Callable[[Frame, CycleLabel, Path], list[str]]]] = {
+    "vasp": _write_vasp, "espresso": _write_espresso, "cp2k": _write_cp2k,
+}  # fmt: skip
+
+
+def read_results(frames: Sequence[Frame], label: CycleLabel, folder: Path) -> tuple[list[Frame | None], list[str]]:
+    """The picked frames with labels, as far as results are there, and what is to be said of the others.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        What was picked.
+    label : CycleLabel
+        Which program was to calculate them.
+    folder : Path
+        Where inputs were written.
+
+    Returns
+    -------
+    tuple of (list of Frame or None, list of str)
+        In the order of the frames.
+
+    Raises
+    ------
+    FrameError
+        A result is of none of the frames, has no labels, or two that differ are of one.
+    """
+    together = folder / LABELLED
+    if together.exists():
+        return _matched(frames, _read(together, label)), []
+    found: list[Frame | None] = []
+    notes = []
+    for number, frame in enumerate(frames):
+        own = frame_folder(folder, number)
+        patterns = (LABELLED, *RESULTS[label.code])
+        file = next((f for pattern in patterns for f in sorted(own.glob(pattern))), None)
+        if file is None:
+            notes.append(f"{own}: no {' or '.join(patterns)} yet")
+        found += [None] if file is None else _matched([frame], _read(file, label))
+    return found, notes
+
+
+def _read(file: Path, label: CycleLabel) -> list[Frame]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", HiertlWarning)  # labels that are likely not meant are not fitted
+        try:
+            return read_frames(file, energy_key=label.energy_key or None)
+        except HiertlWarning as doubt:
+            raise FrameError(f"{file}: {doubt}") from doubt
+
+
+def _matched(frames: Sequence[Frame], results: Sequence[Frame]) -> list[Frame | None]:
+    """Each frame with the labels of the result that is of it."""
+    found: list[Frame | None] = [None] * len(frames)
+    for result in results:
+        if result.energy is None and result.forces is None:
+            raise FrameError(f"{result.origin}: expected labels, found neither an energy nor forces")
+        index = next((i for i, frame in enumerate(frames) if _is_of(result, frame)), None)
+        if index is None:
+            raise FrameError(
+                f"{result.origin}: {result.formula} has the positions of none of the {len(frames)} frames that were to "
+                f"be labelled (within {FARTHEST} Å, atoms in the same order); results of a relaxation are none"
+            )
+        before = found[index]
+        if before is not None and before.energy != result.energy:
+            raise FrameError(f"{result.origin}: a second result of {frames[index].origin}, with another energy")
+        found[index] = with_labels_of(frames[index], result)
+    return found
+
+
+def _is_of(result: Frame, frame: Frame) -> bool:
+    if result.species != frame.species or result.pbc != frame.pbc:
+        return False
+    apart = result.positions - frame.positions
+    if frame.cell is not None and result.cell is not None:
+        along = np.array(frame.pbc)
+        if np.abs(result.cell - frame.cell)[along].max() > FARTHEST:
+            return False
+        shifts = np.round(apart @ np.linalg.inv(frame.cell)) * along
+        apart = apart - shifts @ frame.cell
+    return bool(np.abs(apart).max() <= FARTHEST)
