@@ -51,6 +51,7 @@ def d_optimal(
     rows_of: Callable[[int], npt.NDArray[np.float64]],
     *,
     initial_gains: npt.ArrayLike | None = None,
+    enough: float = np.inf,
 ) -> list[Pick]:
     """The candidates that greedy selection takes, in the order in which it takes them.
 
@@ -77,11 +78,13 @@ def d_optimal(
     initial_gains : array_like of shape (candidates,), optional
         ``posterior.gain(rows_of(i))`` of every candidate, in their order, where workers elsewhere have computed them.
         Otherwise the first sweep is made here.
+    enough : float, optional
+        Stop where the gains add up to so much, less what rounding does to them.
 
     Returns
     -------
     list of Pick
-        ``count`` of them.
+        ``count`` of them, or fewer that are enough.
 
     Raises
     ------
@@ -102,6 +105,9 @@ def d_optimal(
         rows = rows_of(names[chosen])
         picks.append(Pick(names[chosen], float(gains[chosen]), float(posterior.leverage(rows).sum())))
         free[chosen] = False
+        whole = sum(p.gain for p in picks)
+        if whole >= enough - _tie(enough):
+            break
         if step + 1 < count:
             posterior = posterior.updated(rows)
     return picks

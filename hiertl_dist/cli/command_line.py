@@ -7,19 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from ..executors import KINDS
-from .check_command import add_no_covariance, check_parser, covariance_options
+from .calibrate_command import calibrate_parser
+from .check_command import add_no_covariance, check_parser
+from .committee_command import committee_parser
 from .completion_command import completion_parser
 from .config_command import config_parser
 from .cycle_command import cycle_parser
+from .evaluate_command import evaluate_parser
 from .executor_options import add_executor_options, add_scheduler_options
 from .help_pages import CommandParser
 from .import_command import import_parser
 from .library_command import library_parser
-from .look_commands import add_overwrite, look_parsers, reading_parser
+from .look_commands import add_overwrite, look_parsers
 from .merging import add_model_options
+from .path_command import path_parser
 from .polish_command import polish_parser
+from .predict_command import predict_parser
 from .probes_command import probes_parser
 from .report_command import report_parser
+from .select_command import select_parser
 from .store_command import store_parser
 from .store_options import add_store_options
 from .tabulate_command import tabulate_parser
@@ -84,25 +90,12 @@ def parser() -> argparse.ArgumentParser:
     )
     polish_parser(verbs, running)
     cycle_parser(verbs, running)
-    one = verbs.add_parser(
-        "evaluate", parents=[running, reading_parser()], help="errors on frames, and where a model extrapolates"
-    )
-    one.add_argument("models", nargs="+", type=Path, help="parameter or solution files; their sum is evaluated")
-    one.add_argument(
-        "--frames", nargs="+", required=True,
-        help="trajectories (extended XYZ, .xyzf, by ASE; patterns), or the folder of a data set",
-    )  # fmt: skip
-    one.add_argument("--add", action="store_true", help="sum the terms of types that two models have")
-    one.add_argument("--ignore-other-elements", action="store_true", help="leave out atoms that a model does not know")
-    one.add_argument(
-        "--missing", choices=("refuse", "zero"), default="refuse",
-        help="for clusters of types without coefficients: refuse the frames (default), or count them for nothing",
-    )  # fmt: skip
-    one.add_argument("--units", choices=("kcal", "eV"), help="of the tables (default: eV, but kcal for .xyzf alone)")
-    covariance_options(one, "report predicted errors (σ), from these files, folders, libraries")
-    one.add_argument("--plot", type=Path, metavar="PNG", help="write parity plots and what was fitted on; PDFs too")
-    one.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV files into a folder")
-    add_overwrite(one)
+    evaluate_parser(verbs, running)
+    predict_parser(verbs, running)
+    calibrate_parser(verbs, running)
+    select_parser(verbs, running)
+    committee_parser(verbs, running)
+    path_parser(verbs, running)
     report_parser(verbs, common)
     check_parser(verbs, common)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")

@@ -15,28 +15,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .check_command import asked_posterior, check
+from .calibrate_command import calibrate
+from .check_command import check
 from .command_line import parser
+from .committee_command import run_committee
 from .completion_command import print_completion
 from .config_command import run_config
 from .cycle_command import run_cycle
-from .executor_options import dask_options, executor_of, given_of_dask
+from .evaluate_command import evaluate
+from .executor_options import dask_options, executor_of
 from .import_command import import_data
 from .library_command import run_library
-from .look_commands import look, reading_options
+from .look_commands import look
 from .merging import models_of, renamed, require_pairs
+from .path_command import run_path
 from .polish_command import polish
+from .predict_command import predict_frames
 from .probes_command import probes
 from .report_command import report
+from .select_command import select
 from .store_command import run_store
 from .store_options import chosen_store_use
 from .tabulate_command import tabulate_model
-from .telling import showing_all, stopped, teller, trace_of
+from .telling import showing_all, stopped, tell_notes, teller, trace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from ..evaluation.energies import Model
     from ..executors.base import Executor
     from ..jobs.input_file import Input
 
@@ -268,59 +273,6 @@ def _search(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from ..errors import InputError
-    from ..evaluation.energies import Model, read_parts
-    from ..executors import under_mpirun
-    from ..files.paths import refuse_overwriting
-    from ..jobs.csv_tables import SIGMA
-    from ..jobs.data_tables import places_of
-    from ..jobs.evaluate_job import EVALUATION_TABLES, evaluate_job
-    from ..jobs.report import units_in_words
-    from ..suggestion.guessing import read_guessed
-
-    if arguments.plot is not None:
-        from ..jobs.coverage_figure import evaluation_figures
-        from ..jobs.figures import refuse_format
-
-        refuse_format(arguments.plot, "--plot")
-    sources = [*arguments.models, *places_of({"path": arguments.frames})]
-    if arguments.plot is not None:
-        refuse_overwriting(evaluation_figures(arguments.plot), arguments.overwrite, "--plot", sources)
-    if arguments.csv is not None:
-        tables = [
-            arguments.csv / name for name in EVALUATION_TABLES if arguments.covariance is not None or name != SIGMA
-        ]
-        refuse_overwriting(tables, arguments.overwrite, "--csv", sources)
-    models = [Model(read_parts(p)) for p in arguments.models]
-    read = read_guessed(arguments.frames, reading_options(arguments))
-    units = arguments.units or read.units
-    _tell_notes(models)
-    if arguments.known and arguments.covariance is None:
-        raise InputError("--known says which blocks count as known where --covariance is asked for")
-    posterior = None if arguments.covariance is None else asked_posterior(models, arguments)
-    chosen = (arguments.executor, arguments.workers) != (None, None) or given_of_dask(arguments)
-    if not chosen and not under_mpirun():
-        arguments.executor = "serial"  # a cluster takes longer to start than most files take to evaluate
-    with executor_of(arguments) as runner:
-        report = evaluate_job(
-            models, read.frames, runner, ignore_other_elements=arguments.ignore_other_elements, add=arguments.add,
-            missing=arguments.missing, units=units, plot=arguments.plot, tables=arguments.csv,
-            posterior=posterior,
-        )  # fmt: skip
-        other = {"eV": "kcal", "kcal": "eV"}[units]
-        in_units = f"tables: in {units_in_words(units)}; --units {other} has them in {units_in_words(other)}"
-        text = f"{read.text()}\n{in_units}\n\n{report.text(units)}"
-        _print(arguments, runner, report.as_dict() | read.as_dict(), text)
-    return 0
-
-
-def _tell_notes(models: Iterable[Model], more: Iterable[str] = ()) -> None:
-    """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
-    for note in dict.fromkeys((*(note for model in models for note in model.parameters.notes), *more)):
-        print(f"note: {note}", file=sys.stderr, flush=True)
-
-
 def _merge(arguments: argparse.Namespace) -> int:
     from ..evaluation.energies import Model
     from ..executors import refuse_many
@@ -333,11 +285,11 @@ def _merge(arguments: argparse.Namespace) -> int:
     refuse_overwriting([arguments.output], arguments.overwrite, "-o", arguments.files)
     penalty = None if arguments.penalty is None else Penalty(*arguments.penalty)
     parts = models_of(arguments.files, arguments.blocks)
-    _tell_notes(parts)
+    tell_notes(parts)
     model = renamed(Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty), arguments.rename)
     require_pairs(model)
     lacking = [cluster_name(c) for c in unanswered_clusters([model.parameters])]
-    _tell_notes([], missing_notes([model.parameters], str(arguments.output)))
+    tell_notes([], missing_notes([model.parameters], str(arguments.output)))
     model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]
     facts = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
@@ -381,9 +333,11 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inspect": look, "init": look, "import": lambda given: import_data(given, executor_of), "plan": _plan,
     "cycle": lambda given: run_cycle(given, executor_of), "polish": lambda given: polish(given, executor_of),
     "assemble": _assemble, "fit": _fit,
-    "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": _evaluate, "check": check,
-    "report": report, "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store,
-    "probes": probes, "config": run_config, "doctor": _doctor, "demo": _demo,
+    "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": evaluate,
+    "predict": predict_frames, "calibrate": calibrate, "select": select, "check": check, "report": report,
+    "committee": lambda given: run_committee(given, executor_of), "path": lambda given: run_path(given, executor_of),
+    "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store, "probes": probes,
+    "config": run_config, "doctor": _doctor, "demo": _demo,
     "completion": lambda given: print_completion(given, parser()),
 }  # fmt: skip
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 GROUPS: Final = {
     "prepare": ("inspect", "init", "config", "import", "probes"),
-    "fit": ("plan", "assemble", "fit", "summarise", "search", "polish", "cycle"),
-    "judge": ("evaluate", "report", "check"),
+    "fit": ("plan", "assemble", "fit", "summarise", "search", "path", "polish", "cycle"),
+    "judge": ("evaluate", "predict", "calibrate", "select", "committee", "report", "check"),
     "use": ("merge", "tabulate"),
     "keep": ("library", "store", "doctor", "completion", "demo"),
 }
@@ -33,6 +33,11 @@ EXAMPLES: Final = {
     "plan": "input.toml",
     "assemble": "input.toml --verify",
     "fit": "input.toml --csv",
+    "predict": "results/model.params.txt --frames data.extxyz -o predicted.extxyz",
+    "path": "input.toml --strengths 1e-3 10 --points 5",
+    "committee": "input.toml --frames data.extxyz",
+    "calibrate": "results/model.params.txt --frames data.extxyz -o calibration.json",
+    "select": "results/model.params.txt --frames data.extxyz --count 2 -o chosen.extxyz",
     "summarise": "input.toml",
     "search": "input.toml --rule one_se --no-plot",
     "polish": "input.toml --blocks CN --hold 100",

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..errors import StoppedBySignal
+    from ..evaluation.energies import Model
     from ..executors.base import Executor
     from ..jobs.input_file import Input
     from ..jobs.short_text import Screen
@@ -35,6 +36,12 @@ def teller(
     for note in job.notes:
         tell(f"note: {note}")
     return tell, lines
+
+
+def tell_notes(models: Iterable[Model], more: Iterable[str] = ()) -> None:
+    """What the reader of the models' files passed over or guessed; not on standard output, which may be JSON."""
+    for note in dict.fromkeys((*(note for model in models for note in model.parameters.notes), *more)):
+        print(f"note: {note}", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -33,7 +33,8 @@ SIZES: Final[Mapping[str, tuple[int, ...]]] = {"energy": (1,), "stress": (6, 9),
 
 OTHER: Final = re.compile(
     r"free|kin|zero|atom|rel(ative)?_|std|var|err|unc|diff|delta|band|fermi|vib|zpe|cutoff|shift|corr|disp|weight|max|min"
-    r"|mean|norm|abs|local|interaction|binding|cohesive|formation|flag|has_|_ok",
+    r"|mean|norm|abs|local|interaction|binding|cohesive|formation|flag|has_|_ok"
+    r"|predict|sigma|spread",
     re.I,
 )
 REFERENCE: Final = re.compile(r"dft|ref|qm|pbe|scan|target|true|ccsd|vasp|castep|aims", re.I)

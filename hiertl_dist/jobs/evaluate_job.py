@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,9 @@ from ..uncertainty.frame_sigmas import SigmaReport, sigma_report
 from .coverage_figure import coverage_path, plot_coverage
 from .csv_tables import CsvTable, coverage_csv, errors_csv, frames_csv, sigma_csv
 from .evaluating import evaluate_frames
+from .frame_file import FrameFile
 from .outputs import Writer, figure_writer, table_writer, write_outputs, write_plot
+from .predicted_lines import predicted_text
 from .report import (
     coverage_text,
     details_text,
@@ -31,12 +34,13 @@ from .report import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ..evaluation.coverage import Coverage
     from ..evaluation.energies import Model
     from ..executors.base import Executor
     from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
     from ..uncertainty.whole_model import HierarchyPosterior
     from .evaluated import EvaluatedFrames
 
@@ -68,6 +72,8 @@ class EvaluationReport(Shown):
         Of each type of cluster that the frames contain.
     sigmas : SigmaReport or None
         Predicted errors, if they were asked for.
+    file_notes : tuple of str
+        How the file of frames is to be read, and what frames in it could not have.
     """
 
     evaluated: EvaluatedFrames
@@ -79,13 +85,14 @@ class EvaluationReport(Shown):
     undetermined_frames: int = 0
     types: Sequence[TypeCoverage] = ()
     sigmas: SigmaReport | None = None
+    file_notes: tuple[str, ...] = ()
 
     def text(self, units: str) -> str:
         """For people."""
         table, groups = self.evaluated.errors, self.evaluated.group_errors
         text = errors_text({"": table}, units)
         if not self.evaluated.frames.facts.labels.any():
-            text = "no frame has a label to compare with; --json gives what the model predicts (frames)\n" + text
+            text = "no frame has a label to compare with; -o and --json give what the model predicts\n" + text
         if self.no_offsets:
             text += f"\n{no_offsets_text(self.no_offsets)}"
         if self.undetermined_frames:
@@ -99,7 +106,14 @@ class EvaluationReport(Shown):
             told = coverage_text(self.coverage, units)
             text += f"\n\ndistances that each block was fitted on, and is used on here\n{told}"
         text += "\n\n" + warnings_text(self.evaluated, units, known=self.known)
-        return text + ("\n\nwritten:" + "".join(f"\n  {f}" for f in self.files) if self.files else "")
+        return text + self.written()
+
+    def written(self) -> str:
+        """The files, and what frames in them could not have."""
+        if not self.files:
+            return ""
+        files = "".join(f"\n  {f}" for f in self.files)
+        return "\n\nwritten:" + files + "".join(f"\nnote: {note}" for note in self.file_notes)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; where frames are too many to be listed, ``frames_left_out`` says how to get them."""
@@ -112,7 +126,7 @@ class EvaluationReport(Shown):
             "missing_types": [vars(m) for m in self.evaluated.missing],
             "coverage": [vars(c) for c in self.coverage], "types": [t.as_dict() for t in self.types],
             "frames": self.evaluated.predictions(),
-            "files": [str(f) for f in self.files],
+            "files": [str(f) for f in self.files], "file_notes": self.file_notes,
         } | ({} if left_out is None else {"frames_left_out": left_out}) | (
             {} if self.sigmas is None else {"sigma": self.sigmas.as_dict()}
         )  # fmt: skip
@@ -133,20 +147,24 @@ def write_coverage(coverage: Sequence[Coverage], types: Sequence[TypeCoverage], 
     plot_coverage(path, coverage, types)
 
 
+# long: what it raises is documented
 def evaluate_job(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor, *, ignore_other_elements: bool = False,
     add: bool = False, missing: str = "refuse", units: str = "kcal", plot: Path | None = None,
     tables: Path | None = None, points: bool = False, posterior: HierarchyPosterior | None = None,
+    output: Path | None = None, predicting: bool = False,
 ) -> EvaluationReport:  # fmt: skip
     """Evaluate the sum of models on labelled frames; with the posterior of the sum, also its predicted errors.
 
-    If asked for, write figures (parity, and beside it what was fitted on and is used), and CSV files into the folder
-    ``tables``, over those that are there. ``points``: keep labels, or a sample of them, for figures.
+    If asked for, write figures (parity, and beside it what was fitted on and is used), CSV files into the folder
+    ``tables``, and labels and predictions as extended XYZ (``output``), over those that are there. ``points``: keep
+    labels, or a sample of them, for figures. ``predicting``: energies of frames without labels count, too, where models
+    lack energies of free atoms.
 
     Raises
     ------
     InputError
-        Predicted errors are asked for while atoms are to be left out.
+        Predicted errors, or a file of predictions, are asked for while atoms are to be left out.
     MismatchError
         Two models have a cluster type, and it is not said with ``add`` that both count.
     FrameError
@@ -162,18 +180,27 @@ def evaluate_job(
         refuse_shared_types([m.parameters for m in models])
     known = set().union(*(m.elements for m in models))
     sequence = sequence_of(frames)
-    ignore = ignore_other_elements or all(s.elements <= known for s in sequence.facts.element_sets())
-    evaluated = evaluate_frames(
-        models, sequence, executor, ignore_other_elements=ignore, points=points or plot is not None, missing=missing
-    )
+    inside = all(s.elements <= known for s in sequence.facts.element_sets())
+    ignore = ignore_other_elements or inside
+    if output is not None and ignore and not inside:
+        raise InputError(
+            "-o: nothing is predicted of atoms that --ignore-other-elements leaves out; leave such frames out"
+        )
+    found = partial(
+        evaluate_frames, models, sequence, executor, ignore_other_elements=ignore,
+        points=points or plot is not None, missing=missing,
+    )  # fmt: skip
+    evaluated, sigmas, notes = _found(found, sequence, posterior, executor, output)
     covered = [c for own in evaluated.coverage for c in own]
     whole = [m.parameters for m in models]
-    undetermined, uncovered = uncovered_frames(whole, sequence)
+    labelled = output is None and not predicting
+    undetermined, uncovered = uncovered_frames(whole, sequence, labelled=labelled)
     report = EvaluationReport(
-        evaluated, covered, set().union(*(m.coverage for m in models)), no_offsets=without_offsets(whole, sequence),
+        evaluated, covered, set().union(*(m.coverage for m in models)),
+        no_offsets=without_offsets(whole, sequence, labelled=labelled),
         undetermined=undetermined, undetermined_frames=uncovered,
         types=type_coverage(whole, evaluated.met, evaluated.missing),
-        sigmas=None if posterior is None else sigma_report(sequence, posterior, executor),
+        sigmas=sigmas, file_notes=notes,
     )  # fmt: skip
     writers: list[Writer] = []
     if plot is not None:
@@ -183,4 +210,22 @@ def evaluate_job(
     if tables is not None:
         writers += [table_writer(tables, table) for table in report.tables(units)]
     write_outputs(executor, writers)
-    return replace(report, files=tuple(f for w in writers for f in w.files))
+    files = (*(() if output is None else (output,)), *(f for w in writers for f in w.files))
+    return replace(report, files=files)
+
+
+def _found(
+    found: Callable[..., EvaluatedFrames], frames: FrameSequence, posterior: HierarchyPosterior | None,
+    executor: Executor, output: Path | None,
+) -> tuple[EvaluatedFrames, SigmaReport | None, tuple[str, ...]]:  # fmt: skip
+    """What is evaluated, with predicted errors, and into a file; and what there is to say of that."""
+    if output is None:
+        return found(), None if posterior is None else sigma_report(frames, posterior, executor), ()
+    with ExitStack() as stack:
+        if posterior is None:
+            file = stack.enter_context(FrameFile(output, executor))
+            return found(file=file), None, file.notes()
+        evaluated = found()  # which refuses what can't be predicted
+        file = stack.enter_context(FrameFile(output, executor))
+        sigmas = sigma_report(frames, posterior, executor, text_of=predicted_text, take=file.add)
+        return evaluated, sigmas, file.notes()

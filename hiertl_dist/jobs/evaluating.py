@@ -24,6 +24,7 @@ from ..evaluation.missing_in_frames import (
 )
 from ..evaluation.pair_forces import with_force
 from ..evaluation.sums import sum_evaluations
+from ..executors import InlineExecutor
 from ..fitting.mean_model import NAN
 from ..frames.frame_sequence import sequence_of
 from ..frames.type_names import cluster_name, split_symbols
@@ -31,7 +32,9 @@ from ..units import KCAL_PER_A3_IN_GPA
 from .error_tables import names_and_codes
 from .evaluated import EvaluatedFrames, are_listed
 from .flagged import FlaggedPairs
+from .frame_file import batches_of
 from .label_sums import ADDED, LabelSums, joined_sums
+from .predicted_lines import predicted_text
 from .samples import NO_POINTS, Points, joined_points, share_of, spread_evenly
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from ..frames.frame_facts import FrameFacts
     from ..frames.frame_sequence import FrameSequence
     from .error_tables import Errors
+    from .frame_file import FrameFile
+    from .predicted_lines import FrameText
 
 CHUNK_ATOMS: Final = 4096
 """Atoms of the frames that a task evaluates, a second's work of a large model."""
@@ -56,7 +61,7 @@ CHUNKS: Final = 256
 
 def evaluate_frames(
     models: Sequence[Model], frames: Sequence[Frame], executor: Executor | None = None, *,
-    ignore_other_elements: bool = False, points: bool = False, missing: str = "refuse",
+    ignore_other_elements: bool = False, points: bool = False, missing: str = "refuse", file: FrameFile | None = None,
 ) -> EvaluatedFrames:  # fmt: skip
     """Evaluate the sum of models on frames, for a report.
 
@@ -75,6 +80,8 @@ def evaluate_frames(
     missing : {"refuse", "zero"}
         For clusters of types of which no model has coefficients, whatever elements are ignored: refused before
         anything is evaluated, or they count for nothing, and the result names them.
+    file : FrameFile, optional
+        Gets what is said of each frame.
 
     Returns
     -------
@@ -89,26 +96,40 @@ def evaluate_frames(
     check_missing(missing)
     sequence = sequence_of(frames)
     lacking = MissingClusters.of([m.parameters for m in models])
-    met = _missing_in(sequence, lacking, executor)
-    if missing == "refuse":
-        refuse_missing(met, lacking.source)
+    met = missing_in(sequence, lacking, executor, missing)
     chunks = _chunks(sequence)
-    options = _options(sequence, points)
+    options = _options(sequence, points, texts=file is not None)
     task = partial(_evaluate, models=tuple(models), options=options, ignore=ignore_other_elements)
-    if executor is None:
-        parts = [task(chunk) for chunk in chunks]
-    else:
-        executor.require_alike(lambda: sequence.identities, "frames")
-        parts = executor.run(task, chunks, label=_label, what="evaluate", cost=_atoms)
+    runner = InlineExecutor() if executor is None else executor
+    runner.require_alike(lambda: sequence.identities, "frames")
+    parts: list[_Summary] = []
+    for some in [chunks] if file is None else batches_of(chunks):
+        found = runner.run(task, some, label=_label, what="evaluate", cost=_atoms)
+        if file is not None:
+            file.add([text for part in found for text in part.texts])
+            found = [replace(part, texts=()) for part in found]
+        parts += found
     joined = _joined(sequence, chunks, parts, models)
     coverage = tuple([with_force(m, c) for c in own] for m, own in zip(models, joined.coverage, strict=True))
     return replace(joined, missing=met, coverage=coverage, met=joined_counts(p.met for p in parts))
 
 
-def _missing_in(
+def missing_in(
+    frames: FrameSequence, lacking: MissingClusters, executor: Executor | None, missing: str = "zero"
+) -> tuple[MissingType, ...]:  # fmt: skip
+    """The types without coefficients that occur; frames without the elements of any are not looked at.
+
+    Raises MissingTypesError where there are some, unless ``missing`` is ``"zero"``.
+    """
+    met = _met_of(frames, lacking, executor)
+    if missing == "refuse":
+        refuse_missing(met, lacking.source)
+    return met
+
+
+def _met_of(
     frames: FrameSequence, lacking: MissingClusters, executor: Executor | None
 ) -> tuple[MissingType, ...]:  # fmt: skip
-    """The types without coefficients that occur; frames without the elements of any are not looked at."""
     wanted = [frozenset(c) for c in lacking.clusters]
     sets = [s for s in frames.facts.element_sets() if any(w <= s.elements for w in wanted)]
     if not sets:
@@ -164,12 +185,14 @@ class _Chunk(NamedTuple):
 class _Options(NamedTuple):
     """``share``: which part of the labels of each kind becomes points; ``stresses``: whether what is said is kept.
 
-    ``stride``: every so manieth frame is one in which clusters of all types are counted.
+    ``stride``: every so manieth frame is one in which clusters of all types are counted. ``texts``: whether frames are
+    written.
     """
 
     share: tuple[float, ...]
     stresses: bool
     stride: int
+    texts: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +205,7 @@ class _Summary:
     sums: tuple[LabelSums, LabelSums, LabelSums]
     points: tuple[Points, ...]
     met: TypeCounts = field(default_factory=dict)
+    texts: tuple[FrameText, ...] = ()
 
 
 def _evaluate(chunk: _Chunk, models: tuple[Model, ...], options: _Options, ignore: bool) -> _Summary:
@@ -189,7 +213,9 @@ def _evaluate(chunk: _Chunk, models: tuple[Model, ...], options: _Options, ignor
     parts = [m.evaluate(frames, ignore_other_elements=ignore, missing="zero") for m in models]
     found = parts[0] if len(models) == 1 else sum_evaluations(parts, [m.coverage for m in models])
     coverage = tuple(coverage_report(m.coverage, [e.ranges for e in own]) for m, own in zip(models, parts, strict=True))
-    return replace(_summary(chunk, frames, found, options, coverage), met=_counts_in(frames, models, options.stride))
+    texts = tuple(map(predicted_text, frames, found)) if options.texts else ()
+    summary = _summary(chunk, frames, found, options, coverage)
+    return replace(summary, met=_counts_in(frames, models, options.stride), texts=texts)
 
 
 def _counts_in(frames: Sequence[Frame], models: Sequence[Model], stride: int) -> TypeCounts:
@@ -273,12 +299,13 @@ def _points(pairs: Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]
 # ---- cutting and joining
 
 
-def _options(frames: FrameSequence, points: bool) -> _Options:
+def _options(frames: FrameSequence, points: bool, *, texts: bool = False) -> _Options:
     labels = [int(_labels_of(frames.facts, kind).sum()) for kind in ADDED]
     return _Options(
         tuple(share_of(n) if points else 0.0 for n in labels),
         are_listed(len(frames)),
         max(1, -(-len(frames) // MOST_COUNTED)),
+        texts,
     )
 
 

@@ -68,24 +68,29 @@ def undetermined_frame_notes(frames: FrameSequence, frozen: Sequence[Parameters]
     return tuple(notes)
 
 
-def uncovered_frames(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[tuple[str, ...], int]:
+def uncovered_frames(
+    models: Iterable[Parameters], frames: Iterable[Frame], *, labelled: bool = True
+) -> tuple[tuple[str, ...], int]:
     """Elements of whose energies the sum of models knows combinations alone, and how many frames that leaves out.
 
-    Those are the frames with energies whose compositions are not among these combinations.
+    Those are the frames with energies, or all, whose compositions are not among these combinations.
     """
     undetermined = combined(d for m in models for d in m.undetermined)
     facts = sequence_of(frames).facts
     known = np.array([is_determined(undetermined, Counter(dict(f.counts))) for f in facts.formulas], np.bool_)
-    return elements_of(undetermined), int(np.count_nonzero(facts.has_energy & ~known[facts.formula]))
+    wanted = facts.has_energy | (not labelled)
+    return elements_of(undetermined), int(np.count_nonzero(wanted & ~known[facts.formula]))
 
 
-def without_offsets(models: Iterable[Parameters], frames: Iterable[Frame]) -> tuple[str, ...]:
-    """Elements of the frames with energies that models have terms of, but none the energy of a free atom."""
+def without_offsets(
+    models: Iterable[Parameters], frames: Iterable[Frame], *, labelled: bool = True
+) -> tuple[str, ...]:  # fmt: skip
+    """Elements of frames with energies, or of all, that models have terms of, but none the energy of a free atom."""
     bases = [m.basis for m in models]
     facts = sequence_of(frames).facts
-    labelled = set(facts.elements(facts.has_energy))
+    asked = set(facts.elements(facts.has_energy | (not labelled)))
     stated = {t.elements[0] for b in bases for t in b.types if t.body == 1}
-    return tuple(sorted((labelled & {e for b in bases for e in b.elements}) - stated))
+    return tuple(sorted((asked & {e for b in bases for e in b.elements}) - stated))
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,8 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
 _NOTES: Final = Result("texts", "what was guessed, left out, passed over")
 _LABELS: Final = Result("tables", "where labels of each source were found, and which were left out")
 _FILES: Final = Result("texts", "files that were written")
+_FILE_NOTES: Final = Result("texts", "how the file of frames is to be read, and what frames in it could not have")
+_SIGMA_NOTES: Final = Result("texts", "what does not count in the deviations")
 _SOURCES: Final = Result("tables", "what was read, and how")
 _BY_KIND: Final = "for each way of fitting"
 _LOOK: Final = {
@@ -208,8 +210,70 @@ RESULTS: Final[Mapping[str, Mapping[str, Result]]] = {
         "types": Result("tables", "clusters by type"),
         "frames": Result("tables", "each frame: errors, worst atom, predicted errors where asked for"),
         "files": _FILES,
+        "file_notes": _FILE_NOTES,
         "sources": _SOURCES,
         "labels": _LABELS,
+        "notes": _NOTES,
+    },
+    "predict": {
+        "frames": Result("tables", "each frame: energy, stress, σ of each kind, leverage, distances out of range"),
+        "units": Result("table", "of errors, by kind"),
+        "no_energy_offsets": Result("list", "elements whose energies of free atoms no file has"),
+        "undetermined_energies": Result("table", "elements whose energies no data tell apart, and frames with them"),
+        "missing_types": Result("list", "cluster types without coefficients, which counted for nothing"),
+        "coverage": Result("tables", "distances fitted on and met"),
+        "types": Result("tables", "clusters by type"),
+        "files": _FILES,
+        "file_notes": _FILE_NOTES,
+        "sigma_notes": _SIGMA_NOTES,
+        "sources": _SOURCES,
+        "labels": _LABELS,
+        "notes": _NOTES,
+    },
+    "calibrate": {
+        "hiertl_dist_calibration": Result("integer", "format of the file"),
+        "model": Result("text", "the model"),
+        "of": Result("text", "digest of the model and its covariances"),
+        "units": Result("table", "of errors, by kind"),
+        "kinds": Result("table", "by kind of label: factor, its standard error, coverage before and after, bins of σ"),
+        "sigma_notes": _SIGMA_NOTES,
+        "missing_types": Result("list", "cluster types without coefficients, which counted for nothing"),
+        "files": _FILES,
+        "sources": _SOURCES,
+        "labels": _LABELS,
+        "notes": _NOTES,
+    },
+    "select": {
+        "method": Result("text", "d_optimal, leverage or coverage"),
+        "picks": Result("tables", "chosen frames in their order: place in the pool, where from, and why"),
+        "total": Result("number or null", "what all candidates have together, where a share of it was asked for"),
+        "candidates": Result("integer", "frames that could be chosen"),
+        "known": Result("integer", "frames that are fitted or pending"),
+        "again": Result("integer", "frames that are there twice"),
+        "inside_inner_cutoff": Result("integer", "frames with a pair inside an inner cutoff, where these are skipped"),
+        "missing_types": Result("list", "cluster types without coefficients"),
+        "selection_notes": Result("texts", "what does not count in deviations, and labels that are not in the file"),
+        "files": _FILES,
+        "sources": _SOURCES,
+        "labels": _LABELS,
+        "notes": _NOTES,
+    },
+    "committee": {
+        "kind": Result("text", "folds or bootstrap"),
+        "members": Result("integer", "how many"),
+        "blocks": Result("texts", "that were fitted"),
+        "frames": Result("tables", "each frame: energy, and the spread of forces, energy and stress"),
+        "committee_notes": Result("texts", "rows that every member has; how the file of frames is to be read"),
+        "files": _FILES,
+        "notes": _NOTES,
+    },
+    "path": {
+        "kind": Result("text", "ridge or lasso"),
+        "blocks": Result("texts", "that were fitted"),
+        "columns": Result("integer", "coefficients"),
+        "points": Result("tables", "each strength: terms, degrees of freedom, errors by kind, criteria"),
+        "best": Result("table", "number of the point with the least of each criterion, from 0"),
+        "files": _FILES,
         "notes": _NOTES,
     },
     "report": {

@@ -96,21 +96,59 @@ def calibration(
     for frame, prediction in zip(frames, predictions, strict=True):
         if (prediction.origin, prediction.mean.forces.shape) != (frame.origin, (len(frame), 3)):
             raise InputError(f"calibration: expected a prediction of {frame.origin}, found one of {prediction.origin}")
-    errors: dict[str, list[float]] = {}
-    sigmas: dict[str, list[float]] = {}
-    for frame, prediction in zip(frames, predictions, strict=True):
-        mean, total = prediction.mean, prediction.total
-        left = select_rows(frame, mean.forces, mean.stress, mean.energy) - row_targets(frame)
-        wide = select_rows(frame, total.forces, total.stress, total.energy)
-        for code, e, s in zip(kind_codes(frame), left, wide, strict=True):
-            kind = person_kind(SUMMARY_KINDS[code])
-            unit = {"force": 1.0, "stress": KCAL_PER_A3_IN_GPA, "energy": 1.0 / len(frame)}[kind]
-            errors.setdefault(kind, []).append(unit * float(e))
-            sigmas.setdefault(kind, []).append(unit * float(s))
-    return {
-        kind: Calibration(
-            kind, np.array(own), np.array(sigmas[kind]), reliability(own, sigmas[kind], min(bins, len(own))),
-            dict(zip(levels, coverage(own, sigmas[kind], levels).tolist(), strict=True)),
-        )
-        for kind, own in ((k, errors[k]) for k in UNITS if k in errors)
-    }  # fmt: skip
+    parts = [errors_beside(frame, prediction) for frame, prediction in zip(frames, predictions, strict=True)]
+    return compared(parts, bins=bins, levels=levels)
+
+
+def errors_beside(frame: Frame, prediction: Prediction) -> dict[str, NDArray[np.float64]]:
+    """Errors of a prediction and the standard deviations that were promised, by kind of label.
+
+    Parameters
+    ----------
+    frame : Frame
+        With its labels.
+    prediction : Prediction
+        Of it.
+
+    Returns
+    -------
+    dict from str to ndarray of shape (2, labels)
+        Errors and deviations in kcal/mol/Å, GPa and kcal/mol/atom; NaN where no deviation is known.
+    """
+    mean, total = prediction.mean, prediction.total
+    left = select_rows(frame, mean.forces, mean.stress, mean.energy) - row_targets(frame)
+    wide = select_rows(frame, total.forces, total.stress, total.energy)
+    names = np.array([person_kind(SUMMARY_KINDS[code]) for code in kind_codes(frame)])
+    units = {"force": 1.0, "stress": KCAL_PER_A3_IN_GPA, "energy": 1.0 / len(frame)}
+    return {kind: units[kind] * np.array([left[names == kind], wide[names == kind]]) for kind in UNITS if kind in names}
+
+
+def compared(
+    parts: Sequence[Mapping[str, NDArray[np.float64]]], *, bins: int = 10, levels: Sequence[float] = LEVELS
+) -> dict[str, Calibration]:
+    """What :func:`calibration` gives, of what :func:`errors_beside` gives of each frame.
+
+    Parameters
+    ----------
+    parts : sequence of Mapping
+        Of each frame.
+    bins : int, optional
+        As of :func:`calibration`.
+    levels : sequence of float, optional
+        As of :func:`calibration`.
+
+    Returns
+    -------
+    dict from str to Calibration
+        By kind, of those that have labels.
+    """
+    found = {}
+    for kind in UNITS:
+        own = [part[kind] for part in parts if kind in part]
+        if own:
+            errors, sigmas = np.concatenate(own, axis=1)
+            found[kind] = Calibration(
+                kind, errors, sigmas, reliability(errors, sigmas, min(bins, len(errors))),
+                dict(zip(levels, coverage(errors, sigmas, levels).tolist(), strict=True)),
+            )  # fmt: skip
+    return found

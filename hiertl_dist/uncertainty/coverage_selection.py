@@ -68,7 +68,13 @@ def types_without_data(parameters: Parameters) -> list[Elements]:
 
 # long: its parameters are documented
 def select_for_coverage(
-    pool: Sequence[Frame], count: int, model: Model, *, step: float = 0.1, executor: Executor | None = None
+    pool: Sequence[Frame],
+    count: int,
+    model: Model,
+    *,
+    step: float = 0.1,
+    known: Sequence[Frame] = (),
+    executor: Executor | None = None,
 ) -> list[CoveragePick]:
     """Choose the frames of a pool whose labels would close most gaps between what a model was fitted on and the pool.
 
@@ -86,6 +92,8 @@ def select_for_coverage(
         Whose types, and ranges of distances as far as it says them, count.
     step : float, optional
         Å; distances beyond the fitted ones that differ by less are one gap.
+    known : sequence of Frame, optional
+        Frames that will be fitted anyway: gaps that they close are closed.
     executor : Executor, optional
         Who looks at the frames; default: this process.
 
@@ -108,12 +116,12 @@ def select_for_coverage(
     """
     if count < 0 or not 0.0 < step < np.inf:
         raise InputError(f"select_for_coverage: expected a count ≥ 0 and a step > 0 Å, found {count} and {step}")
-    check_elements(pool, model.elements)
+    check_elements([*known, *pool] if len(known) else pool, model.elements)
     clusters = types_without_data(model.parameters)
     reaches = edge_reaches([model.parameters.basis], clusters)
     task = partial(_gaps, model=model, clusters=clusters, reaches=reaches, step=step)
     gaps = dict(enumerate(each(task, pool, executor, "gaps")))
-    closed: set[Gap] = set()
+    closed: set[Gap] = {gap for own in each(task, known, executor, "gaps that are closed") for gap in own}
     picks: list[CoveragePick] = []
     while gaps and len(picks) < count:
         best = max(gaps, key=lambda i: (len(gaps[i].keys() - closed), -len(pool[i]), -i))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..evaluation.energies import Evaluation
     from ..executors.base import Executor
     from ..frames.frame import Frame
     from ..frames.frame_sequence import FrameSequence
@@ -33,6 +34,9 @@ COUNTED: Final = ("labels", "error²", "σ²", "(error/σ)²", "within σ", "wit
 
 AT_ONCE: Final = 16
 """Frames of a task."""
+
+CHUNKS_AT_ONCE: Final = 256
+"""Tasks of which what is made of their frames is in memory together."""
 
 
 class FrameSigma(NamedTuple):
@@ -146,7 +150,9 @@ class SigmaReport(Shown):
 
 
 def sigma_report(
-    frames: FrameSequence, given: HierarchyPosterior, executor: Executor | None = None
+    frames: FrameSequence, given: HierarchyPosterior, executor: Executor | None = None, *,
+    text_of: Callable[[Frame, Evaluation, Prediction], Any] | None = None,
+    take: Callable[[list[Any]], None] | None = None,
 ) -> SigmaReport:  # fmt: skip
     """Predicted errors of frames, which may be on disk.
 
@@ -158,6 +164,10 @@ def sigma_report(
         Of the whole model.
     executor : Executor, optional
         Who makes the rows; default: this process.
+    text_of : callable, optional
+        Makes something of a frame, what is said of it, and its prediction, where that is: no list of all is kept.
+    take : callable, optional
+        Gets what ``text_of`` makes, of some frames at a time, in their order.
 
     Returns
     -------
@@ -171,17 +181,28 @@ def sigma_report(
     """
     runner = InlineExecutor() if executor is None else executor
     chunks = [frames[i : i + AT_ONCE] for i in range(0, len(frames), AT_ONCE)]
-    task = partial(_sigmas, predicted=given.task("damp"))
-    parts = runner.run(task, chunks, label=lambda chunk: chunk.origin(0), what="predicted errors", cost=_atoms)
-    return SigmaReport([f for part in parts for f in part], given.notes)
+    task = partial(_sigmas, predicted=given.task("damp"), text_of=text_of)
+    told: list[FrameSigma] = []
+    size = len(chunks) if take is None else CHUNKS_AT_ONCE
+    for some in [chunks[i : i + size] for i in range(0, len(chunks), max(size, 1))]:
+        parts = runner.run(task, some, label=lambda chunk: chunk.origin(0), what="predicted errors", cost=_atoms)
+        told += [f for own, _ in parts for f in own]
+        if take is not None:
+            take([text for _, texts in parts for text in texts])
+    return SigmaReport(told, given.notes)
 
 
-def _sigmas(chunk: FrameSequence, *, predicted: Callable[[Frame], Prediction]) -> list[FrameSigma]:
-    told = []
+def _sigmas(
+    chunk: FrameSequence, *, predicted: Callable[[Frame], Prediction], text_of: Callable[..., Any] | None
+) -> tuple[list[FrameSigma], list[Any]]:
+    told, texts = [], []
     for frame in chunk:
         with working_on(frame):
-            told.append(sigma_of(frame, predicted(frame)))
-    return told
+            prediction = predicted(frame)
+            told.append(sigma_of(frame, prediction))
+            if text_of is not None:
+                texts.append(text_of(frame, prediction.mean, prediction))
+    return told, texts
 
 
 def _atoms(chunk: FrameSequence) -> float:

@@ -6,7 +6,7 @@ Formulas are in section 10 of docs/theory.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -68,12 +68,16 @@ class HierarchyPosterior(Shown, Predictor):
         Types that were made by mixing.
     notes : tuple of str
         What does not count in the deviations.
+    factors : Mapping from str to float
+        By kind of labels, what standard deviations are multiplied with: see
+        :class:`~hiertl_dist.uncertainty.sigma_factors.SigmaFactors`.
     """
 
     model: Model
     blocks: Mapping[str, BlockPosterior]
     made: tuple[MadeType, ...] = ()
     notes: tuple[str, ...] = ()
+    factors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[Model, ...]:
@@ -233,10 +237,12 @@ def _predict_whole(frame: Frame, *, given: HierarchyPosterior, policy: InnerPoli
         squares += part.deviation**2 * leverages
         weighted = weights_of(full, part.weights, part.objective, source) ** 2 * leverages
         leverage_sum, leverage_max = leverage_sum + float(weighted.sum()), max(leverage_max, float(weighted.max()))
-    total = np.sqrt(squares + _noise(full, given, own) ** 2)
+    factor = np.array([given.factors.get(person_kind(kind), 1.0) for kind in SUMMARY_KINDS])[kind_codes(full)]
+    total = factor * np.sqrt(squares + _noise(full, given, own) ** 2)
     return Prediction(
-        frame.origin, mean, spread_of(full, np.sqrt(squares)), spread_of(full, total), leverage_sum, leverage_max
-    )
+        frame.origin, mean, spread_of(full, factor * np.sqrt(squares)), spread_of(full, total), leverage_sum,
+        leverage_max,
+    )  # fmt: skip
 
 
 def rows_by_part(

@@ -88,7 +88,8 @@ class WholeRows:
 
 def select_of_whole(
     pool: Sequence[Frame], count: int, given: HierarchyPosterior, *, taken: Sequence[Frame] = (),
-    least: float = 0.0, gains: Mapping[int, float] | None = None, executor: Executor | None = None,
+    least: float = 0.0, enough: float = np.inf, policy: InnerPolicy = "damp",
+    gains: Mapping[int, float] | None = None, memory: int | None = None, executor: Executor | None = None,
 ) -> list[Pick]:  # fmt: skip
     """Choose the frames whose labels would settle most of a whole model's coefficients, as :func:`~hiertl_dist.select`.
 
@@ -104,8 +105,14 @@ def select_of_whole(
         Frames that are labelled in any case: what they settle counts as known.
     least : float
         Selection ends before a frame whose sum of leverages, given those before it, is below.
+    enough : float
+        Selection ends where the gains add up to so much.
+    policy : {"damp", "lsq", "refuse"}
+        For pairs inside an inner cutoff.
     gains : Mapping from int to float, optional
         Of frames of the pool, by place, their gain given nothing else, where workers have computed it.
+    memory : int, optional
+        Bytes of rows to keep for later looks; default: a quarter of what is available.
     executor : Executor, optional
         Lets one process select; default: this process.
 
@@ -114,21 +121,22 @@ def select_of_whole(
     list of Pick
         In the order in which they were taken.
     """
-    rows = WholeRows(given)
+    rows = WholeRows(given, policy)
     runner = InlineExecutor() if executor is None else executor
-    work = partial(_selected, pool, min(count, len(pool)), rows, taken, least, gains)
+    work = partial(_selected, pool, min(count, len(pool)), rows, taken, least, enough, gains, memory)
     picks: list[Pick] = runner.once(work, what="select frames")
     return picks
 
 
 def _selected(
     pool: Sequence[Frame], count: int, maker: WholeRows, taken: Sequence[Frame], least: float,
-    gains: Mapping[int, float] | None,
+    enough: float, gains: Mapping[int, float] | None, memory: int | None,
 ) -> list[Pick]:  # fmt: skip
     linear = maker.linear
     for frame in taken:
         linear = linear.updated(maker.rows(frame))
-    kept: Kept[int, NDArray[np.float64]] = Kept(psutil.virtual_memory().available // SHARE, _nbytes)
+    most = psutil.virtual_memory().available // SHARE if memory is None else memory
+    kept: Kept[int, NDArray[np.float64]] = Kept(most, _nbytes)
 
     def made(index: int) -> NDArray[np.float64]:
         return maker.rows(pool[index])
@@ -136,7 +144,7 @@ def _selected(
     initial = None
     if gains is not None and not taken:
         initial = [gains[i] for i in range(len(pool))]
-    found = d_optimal(linear, range(len(pool)), count, lambda i: kept.of(i, made), initial_gains=initial)
+    found = d_optimal(linear, range(len(pool)), count, lambda i: kept.of(i, made), initial_gains=initial, enough=enough)
     picks: list[Pick] = []
     for pick in found:
         if pick.leverage_sum < least:
