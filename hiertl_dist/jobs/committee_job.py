@@ -19,8 +19,8 @@ from ..text.words import count_text
 from ..uncertainty.committee import committee
 from ..units import KCAL_PER_A3_IN_GPA
 from .frame_file import FrameFile
-from .input_file import with_its_stores
 from .input_views import view_of_input
+from .job_stores import with_its_stores
 from .outputs import MODEL, Results, file_writer, write_model
 from .predicted_lines import spread_text
 from .report import unit_of

@@ -17,8 +17,8 @@ from ..text.words import count_text
 from ..units import KCAL_PER_A3_IN_GPA
 from .csv_tables import CsvTable
 from .figures import COLOURS, add_legend, figure_files, new_figure, save_figure
-from .input_file import with_its_stores
 from .input_views import view_of_input
+from .job_stores import with_its_stores
 from .outputs import Results, figure_writer, table_writer
 from .report import unit_of
 
