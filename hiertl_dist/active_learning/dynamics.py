@@ -74,7 +74,7 @@ def run_files(folder: Path, number: int) -> tuple[Path, Path]:
 def run_dynamics(
     run: Run, *, model: Model, settings: CycleSettings, limits: Mapping[str, float], folder: Path, save: float = SAVE
 ) -> dict[str, Any]:
-    """Run the model and write the frames; what is there already is not done again.
+    """Run the model and write the frames; what is there already, of this model and run, is not done again.
 
     Langevin's dynamics at constant volume; at a pressure, lengths are scaled by 1 − κ Δt (p₀ − p) / 3 τ every few
     steps, which Δt are (Berendsen et al., J. Chem. Phys. 81, 3684 (1984)), with the model's own compressibility κ at
@@ -102,13 +102,14 @@ def run_dynamics(
         What the record says: conditions, steps made, frames kept, and why it was cut, empty where it was not.
     """
     frames_file, record_file = run_files(folder, run.number)
-    if (known := read_record(record_file)) is not None:
-        return known
     told = {
         **run.as_dict(), "model": model.parameters.digest, "limits": dict(limits), "steps": settings.steps,
         "every": settings.every, "timestep": settings.timestep, "friction": settings.friction, "heat": settings.heat,
         "seed": settings.seed, "cycle": run.cycle,
     }  # fmt: skip
+    known = read_record(record_file)
+    if known is not None and digest_of({key: known.get(key) for key in told}) == digest_of(told):
+        return known
     way = _Way(run, model, settings, limits, frames_file.with_suffix(".partial.npz"), digest_of(told), save)
     progress, stopped = way.go()
     frames = [_frame(run, *kept) for kept in progress.kept]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from ..evaluation.energies import Model
+from ..frames.frame import Frame
 from ..probes.compositions import generator
 from ..text.display import number_text
 from ..text.words import count_text
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..executors.base import Executor
-    from ..frames.frame import Frame
     from ..jobs.cycle_settings import CycleSettings
     from ..uncertainty.whole_model import HierarchyPosterior
     from .judging import Judged
@@ -95,7 +95,7 @@ def pick_frames(
     cycle : int
         Which cycle, for what is random.
     known : iterable of str
-        Configurations (:attr:`~hiertl_dist.Frame.configuration`) that have labels.
+        Configurations (:attr:`~hiertl_dist.Frame.configuration`) that have labels, perhaps :func:`by_species`.
     executor : Executor
         Whose workers look at frames.
 
@@ -106,8 +106,9 @@ def pick_frames(
     """
     seen, usable = set(known), np.zeros(len(frames), np.bool_)
     for i, frame in enumerate(frames):
-        usable[i] = frame.configuration not in seen
-        seen.add(frame.configuration)
+        own = {frame.configuration, by_species(frame).configuration}  # labels have atoms in that order
+        usable[i] = seen.isdisjoint(own)
+        seen |= own
     pool = _Pool(frames, judged, settings, usable)
     ends = _ends(settings)
     picks: list[Picked] = []
@@ -117,6 +118,15 @@ def pick_frames(
     share = settings.shares.get("random", 0.0)
     picks += _at_random(pool, min(round(share * settings.picks), settings.picks - len(picks)), picks, cycle)
     return picks
+
+
+def by_species(frame: Frame) -> Frame:
+    """The frame with atoms in the order of their elements, as inputs of some programs want them."""
+    order = np.argsort(np.array(frame.species), kind="stable")
+    species = tuple(frame.species[i] for i in order)
+    return Frame(
+        species, frame.positions[order], frame.cell, group=frame.group, origin=frame.origin, pbc=frame.pbc
+    )  # fmt: skip
 
 
 def _ends(settings: CycleSettings) -> dict[str, int]:

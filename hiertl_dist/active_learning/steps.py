@@ -16,7 +16,6 @@ from ..executors.ask import ask
 from ..files.json_files import write_json
 from ..files.paths import replacing
 from ..fitting.block_order import blocks_in
-from ..frames.frame import Frame
 from ..io.extxyz_write import structure_lines
 from ..io.trajectories import read_frames
 from ..jobs.fit_job import fit_job
@@ -30,13 +29,14 @@ from .dft_inputs import read_results, write_inputs
 from .dynamics import run_dynamics, run_files
 from .judging import judge
 from .labelling import failures_text, label_file, label_frames, labelled_by, labelled_lines
-from .picking import counts_by_way, pick_frames
+from .picking import by_species, counts_by_way, pick_frames
 from .records import read_record, write_record
 from .report import rms
 from .runs import Run, planned_runs
 
 if TYPE_CHECKING:
     from ..executors.base import Executor
+    from ..frames.frame import Frame
     from ..jobs.cycle_settings import CycleSettings
     from ..jobs.fit_report import FitResult
     from ..jobs.input_file import Input
@@ -204,15 +204,6 @@ class CycleWork:
 
 def _atoms(run: Run) -> float:
     return float(len(run.start))
-
-
-def by_species(frame: Frame) -> Frame:
-    """The frame with atoms in the order of their elements, as inputs of some programs want them."""
-    order = np.argsort(np.array(frame.species), kind="stable")
-    species = tuple(frame.species[i] for i in order)
-    return Frame(
-        species, frame.positions[order], frame.cell, group=frame.group, origin=frame.origin, pbc=frame.pbc
-    )  # fmt: skip
 
 
 def _errors(result: FitResult) -> dict[str, float | None]:

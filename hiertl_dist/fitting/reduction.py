@@ -132,6 +132,24 @@ class Summaries(Shown, card=summaries_card):
         known = getattr(self.groups, "rows", None)
         return int(self.groups[group].rows if known is None else known(group))
 
+    def fitted_rows(self, group: Group) -> int:
+        """As :meth:`rows`, without rows whose own weight is 0.
+
+        Parameters
+        ----------
+        group : Group
+            One of ``groups``.
+
+        Returns
+        -------
+        int
+            How many rows of the group are fitted.
+        """
+        known = getattr(self.fitted, "rows", None)
+        if group not in self.fitted:
+            return 0
+        return int(self.fitted[group].rows if known is None else known(group))
+
     @cached_property
     def n_of_blocks(self) -> int:
         """Columns of the blocks: those of one-body energies that lower blocks left open follow."""

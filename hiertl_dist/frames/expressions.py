@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LONGEST: Final = 2000
 """Characters of an expression; longer ones are no text of a person."""
 
+DEEPEST: Final = 150
+"""Levels of an expression."""
 _ARITHMETIC: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
     ast.Add: np.add, ast.Sub: np.subtract, ast.Mult: np.multiply, ast.Div: np.divide, ast.Pow: np.power,
 }  # fmt: skip
@@ -158,11 +160,10 @@ class Expression:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else str(error)
             raise InputError(f"{self.where}: {shown(self.text)} is no expression: {reason}") from error
-        try:
-            if _Look(self).kind_of(body) == TEXT:
-                raise self.fault(f"{ast.unparse(body)} is a text; expected a number")
-        except RecursionError as error:
-            raise InputError(f"{self.where}: {shown(self.text)} is nested too deep") from error
+        if _depth(body) > DEEPEST:
+            raise InputError(f"{self.where}: {shown(self.text)} is nested too deep, in more than {DEEPEST} levels")
+        if _Look(self).kind_of(body) == TEXT:
+            raise self.fault(f"{ast.unparse(body)} is a text; expected a number")
         return body
 
     def texts(self) -> list[tuple[str, str]]:
@@ -202,6 +203,13 @@ class Expression:
         """
         with np.errstate(all="ignore"):
             return _Values(self, facts).number(self.tree(), np.arange(n_rows))
+
+
+def _depth(body: ast.expr) -> int:
+    depth, level = 0, [body]
+    while level := [c for node in level for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr)]:
+        depth += 1
+    return depth
 
 
 def _text_of(node: ast.expr) -> str | None:
@@ -272,10 +280,10 @@ class _Look:
         if TEXT in kinds:
             names = [s for s in sides if isinstance(s, ast.Name)]
             texts = [s for s in sides if isinstance(s, ast.Constant) and isinstance(s.value, str)]
-            if len(sides) != 2 or len(names) != 1 or len(texts) != 1 or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
-                raise self.given.fault(
-                    f'{ast.unparse(node)}: expected {self.known.group} == "…" or {self.known.group} != "…"'
-                )
+            plain = isinstance(node.ops[0], ast.Eq | ast.NotEq) and [n.id for n in names] == [self.known.group]
+            if len(sides) != 2 or len(texts) != 1 or not plain:
+                wanted = f'{self.known.group} == "…" or {self.known.group} != "…"'
+                raise self.given.fault(f"{ast.unparse(node)}: expected {wanted}")
 
     def _call(self, node: ast.Call) -> None:
         name = node.func.id if isinstance(node.func, ast.Name) else ast.unparse(node.func)

@@ -125,7 +125,8 @@ class RowWeights(Shown):
     force, energy, stress : str or float
         Expressions of the weight of a row of the kind (docs/howto/weights.md), or numbers; default: 1.
     cycles : Mapping from str to int
-        By pattern of groups of frames, the number of their cycle; of others it is in the group's name: ``ALC-2``.
+        By pattern of groups of frames, the number of their cycle; of others it is in the group's name: ``ALC-2``,
+        ``cycle_2``.
     gas : Sequence of str
         Patterns of groups of frames of the gas phase, of which the fact ``gas`` is 1; default: ``G_*``.
     listed : ListedWeights or None

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .frame import Frame
     from .frame_sequence import FrameSequence
 
-CYCLE: Final = re.compile(r"ALC-(\d+)")
-"""The cycle of a group whose name says it, as al_driver's folders do: ``ALC-2``."""
+CYCLE: Final = re.compile(r"(?:ALC-|\bcycle_)(\d+)")
+"""The cycle of a group whose name says it: ``ALC-2`` of al_driver, ``cycle_2`` of ``hiertl-dist cycle``."""
 
 GAS: Final = ("G_*",)
 """Groups of frames of the gas phase: al_driver's prefix of their labels."""
@@ -137,7 +137,7 @@ class FactsOfRows(Facts):
         if name == "cycle":
             group = self.frames.facts.group_names[self.frames.facts.group[self.frame[row]]]
             return (
-                f"expected the cycle of group {group!r}, which its name does not say (ALC-2); say it: "
+                f"expected the cycle of group {group!r}, which its name does not say (ALC-2, cycle_2); say it: "
                 f'cycles = {{ "{group}" = 0 }}'
             )
         return f"the frame has no {name}: {NUMBERS[name]}; 'a if periodic else b' and the like ask for it elsewhere"

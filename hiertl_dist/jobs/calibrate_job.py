@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from ..evaluation.frame_rows import check_elements
 from ..evaluation.missing_in_frames import MissingClusters, check_missing
 from ..frames.frame_sequence import sequence_of
+from ..model.reference_energies import uncovered_frames, without_offsets
 from ..text.display import Shown, number_text, table_text
 from ..text.words import count_text
 from ..uncertainty.sigma_factors import sigma_factors
 from .evaluating import missing_in
 from .outputs import file_writer, write_outputs
-from .report import unit_of
+from .report import no_offsets_text, undetermined_frames_text, unit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ..evaluation.missing_in_frames import MissingType
     from ..executors.base import Executor
     from ..fitting.mean_model import Kind
     from ..frames.frame import Frame
+    from ..frames.frame_sequence import FrameSequence
     from ..uncertainty.sigma_factors import SigmaFactors
     from ..uncertainty.whole_model import HierarchyPosterior
 
@@ -143,6 +145,17 @@ def calibrate_job(
     executor.require_alike(lambda: sequence.identities, "frames")
     known = missing_in(sequence, MissingClusters.of([posterior.model.parameters]), executor, missing)
     found = sigma_factors(sequence, posterior, executor)
+    notes = (*posterior.notes, *(_about_energies(posterior, sequence) if "energy" in found.kinds else ()))
     files = () if output is None else (output,)
     write_outputs(executor, [file_writer(f, lambda path: found.save(path)) for f in files])
-    return CalibrationReport(found, posterior.notes, known, files)
+    return CalibrationReport(found, notes, known, files)
+
+
+def _about_energies(posterior: HierarchyPosterior, frames: FrameSequence) -> Iterator[str]:
+    """Warnings of energies that are off by constants, of which σ knows nothing."""
+    whole = [posterior.model.parameters]
+    if lacking := without_offsets(whole, frames):
+        yield f"{no_offsets_text(lacking)}; the factor of energies is of no use"
+    elements, count = uncovered_frames(whole, frames)
+    if count:
+        yield f"{undetermined_frames_text(elements, count)}; leave these out for a factor of energies"

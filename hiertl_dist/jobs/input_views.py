@@ -85,7 +85,7 @@ def view_of_input(
     MismatchError
         The model does not fit the basis.
     """
-    frames, held_out = job.read_frames(executor.watch)
+    job, frames, held_out = job.read_weighed(executor.watch)
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)

@@ -247,6 +247,9 @@ def select_job(
         labelled = int(np.count_nonzero(chosen.facts.n_rows > 0))
         if labelled and not keep_labels:
             notes.append(f"labels of {count_text(labelled, 'frame')} are not in {output}; --keep-labels writes them")
+        if keep_labels and (few := sum(_is_partial(frame) for frame in chosen)):
+            of = count_text(few, "frame")
+            notes.append(f"stresses of {of} are not in {output}: labels of some components alone can't be written")
     report = SelectionReport(found, frames, met, tuple(notes))
     if tables is not None:
         writers.append(table_writer(tables, report.table()))
@@ -275,6 +278,10 @@ def _labels(frame: Frame, values: dict[str, Any]) -> tuple[dict[str, Any], Mappi
     """The labels of a frame under their usual names."""
     if frame.energy is not None:
         values["energy"] = frame.energy / EV
-    if frame.stress is not None:
+    if frame.stress is not None and not _is_partial(frame):
         values["stress"] = stress_values(frame.stress)
     return values, {} if frame.forces is None else {"forces": frame.forces / EV}
+
+
+def _is_partial(frame: Frame) -> bool:
+    return frame.stress is not None and not np.isfinite(frame.stress).all()

@@ -203,7 +203,7 @@ RESULTS: Final[Mapping[str, Mapping[str, Result]]] = {
         "errors": Result("table", "by composition"),
         "group_errors": Result("table", "by group"),
         "units": Result("table", "of errors, by kind"),
-        "no_energy_offsets": Result("list", "compositions whose energies the model can't tell"),
+        "no_energy_offsets": Result("list", "elements whose energies of free atoms no file has"),
         "undetermined_energies": Result("table", "elements whose energies no data tell apart, and frames with them"),
         "missing_types": Result("list", "cluster types without coefficients"),
         "coverage": Result("tables", "distances fitted on and met"),

@@ -171,7 +171,7 @@ OF_WEIGHTS: Final = {
         "`energy`, `stress` or some of these.", NOTHING),
     "cycles": Meaning(
         "By pattern of groups, the number of the cycle of active learning of their frames.",
-        "the number behind `ALC-` in the group's name"),
+        "the number behind `ALC-` or `cycle_` in the group's name"),
     "gas": Meaning("Patterns of groups whose frames are of the gas phase.", '"G_*"'),
 }  # fmt: skip
 OF_PENALTY: Final = {

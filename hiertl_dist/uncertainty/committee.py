@@ -305,10 +305,11 @@ def _redrawn(
     counts = OBJECTIVES[given.objective]
     # evidence counts rows and not how often the objective does
     once = isinstance(regulariser, BayesianRidge | ARD)
+    rows = given.summaries
     counted = sum(
-        times[g] * (w > 0.0 if once else counts.count(g.kind)) * given.summaries.rows(g)
+        times[g] * ((w > 0.0) * rows.fitted_rows(g) if once else counts.count(g.kind) * rows.rows(g))
         for g, w in own.factors.items()
-    )  # fmt: skip
+    )
     (linear,) = solved(own, combine(own), [regulariser], counted)
     return _named(parameters_of_fit(own, linear.coefficients, penalty=penalty), f"drawn anew, {number}")
 

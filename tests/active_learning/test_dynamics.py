@@ -81,6 +81,18 @@ def test_a_checkpoint_of_something_else_is_not_taken(copper, tmp_path):
     assert set(json.loads((tmp_path / "run_0000.json").read_text())) == {*told, "sha256"}
 
 
+def test_a_run_of_another_model_is_not_taken(copper, tmp_path):
+    frames, model = copper
+    settings = settings_of()
+    (run,), _ = planned_runs(settings, frames, ["Cu"], 0)
+    other = Model(replace(model.parameters, coefficients=1.001 * model.parameters.coefficients))
+    first, second = (
+        dynamics.run_dynamics(run, model=m, settings=settings, limits={}, folder=tmp_path) for m in (model, other)
+    )
+    assert first["model"] != second["model"] == other.parameters.digest
+    assert first["sha256_of_frames"] != second["sha256_of_frames"]
+
+
 @pytest.mark.parametrize(
     ("changes", "limits", "message"),
     [

@@ -9,7 +9,7 @@ from synthetic import random_frames, small_basis
 
 from hiertl_dist import FitSettings, fit_hierarchy, hierarchy_posterior, predict, types_without_coefficients
 from hiertl_dist.active_learning.judging import judge
-from hiertl_dist.active_learning.picking import clusters_of, pick_frames
+from hiertl_dist.active_learning.picking import by_species, clusters_of, pick_frames
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.settings import HierarchyOptions
 from hiertl_dist.jobs.cycle_settings import CycleSettings, CycleState
@@ -98,6 +98,14 @@ def test_shares_and_frames_that_are_known(given, pool):
     assert [p.by for p in drawn] == ["random"] * 4
     _, half = picked(given, pool, settings_of(4, random=0.5))
     assert len(half) == 2
+
+
+def test_a_frame_that_was_labelled_with_its_atoms_by_species_is_known(given, pool):
+    mixed = next(i for i, f in enumerate(pool) if list(f.species) != sorted(f.species))
+    other = by_species(pool[mixed])
+    assert other.configuration != pool[mixed].configuration
+    _, drawn = picked(given, [*pool, other], settings_of(len(pool) + 1, random=1.0), {other.configuration})
+    assert {p.index for p in drawn} == {*range(len(pool))} - {mixed}
 
 
 def test_new_distances_come_first(given, pool):

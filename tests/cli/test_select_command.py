@@ -14,6 +14,8 @@ from synthetic import random_frames
 
 from hiertl_dist import Model, predict, read_frames, read_posterior, select, select_for_coverage
 from hiertl_dist.cli import commands as cli
+from hiertl_dist.executors import InlineExecutor
+from hiertl_dist.jobs.select_job import select_job
 from hiertl_dist.uncertainty.pool_selection import select_from_pool
 from hiertl_dist.uncertainty.predictive import weights_of, with_labels
 from hiertl_dist.uncertainty.whole_model import block_posterior, rows_by_part
@@ -170,6 +172,20 @@ def test_files_of_chosen_frames(run, folder, tmp_path):
     assert [a.info["selection_information_nats"] for a in atoms] == pytest.approx(
         [float(r["information_nats"]) for r in rows]
     )
+
+
+def test_labels_of_some_components_of_a_stress_are_not_written(folder, tmp_path):
+    labelled = noisy(random_frames({"CN": 2}, seed=5), 4)
+    labelled[0] = replace(labelled[0], stress=[*labelled[0].stress[:3], *[np.nan] * 3])
+    out = tmp_path / "chosen.extxyz"
+    model = Model.read(folder / "model.params.txt")
+    report = select_job(
+        labelled, read_posterior(model, folder), InlineExecutor(), count=2, policy="damp", output=out, keep_labels=True
+    )
+    assert any("stresses of 1 frame are not in" in note for note in report.notes)
+    back = {f.configuration: f for f in read_frames(out)}
+    assert back[labelled[0].configuration].stress is None
+    np.testing.assert_allclose(back[labelled[1].configuration].stress, labelled[1].stress, rtol=1e-12)
 
 
 def test_what_can_not_be_chosen(run, folder, data, tmp_path):

@@ -67,6 +67,8 @@ def test_values(text, expected):
     ("exp(x=1)", "without names"), ("exp(*[1])", "without names"), ("A(1, 2)", "expected 1 numbers, found 2"),
     ("'liquid'", "is a text; expected a number"), ("1j", "(Constant) is not taken"), ("log", "expected log(…)"),
     ("value in (1, 2)", "is not taken"), ("f'{value}'", "(JoinedStr) is not taken"), ("", "is no expression"),
+    ("energy == 'solid'", "expected group =="), ("'solid' != n_atoms", "expected group =="),
+    ("-" * 151 + "1", "nested too deep"), ("not " * 400 + "1", "nested too deep"),
     ("(" * 300 + "1" + ")" * 300, "no expression"), ("1+" * 1200 + "1", "at most 2000 characters"),
 ])  # fmt: skip
 def test_what_is_not_known_is_named(text, said):
@@ -84,6 +86,13 @@ def test_a_step_that_is_no_number_names_the_frame(text, said):
     with pytest.raises(InputError) as caught:
         values(text)
     assert said in str(caught.value)
+
+
+def test_the_deepest_expression_is_evaluated_from_deep_in_a_stack():
+    def below(levels):
+        return values("abs(" * 150 + "n_atoms" + ")" * 150) if not levels else below(levels - 1)
+
+    assert below(200) == NUMBERS["n_atoms"]
 
 
 def trees(depth=3):

@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,14 @@ def rows_of(frames):
                 x * (KCAL_PER_A3_IN_GPA if row.kind == "stress" else 1.0),
                 len(frame),
             )
+
+
+def test_groups_that_a_loop_names_say_their_cycle():
+    frames = FrameList(replace(f, group=g) for f, g in zip(FRAMES, ("cycle_0", "cycle_12", "ALC-3"), strict=False))
+    found = RowWeights(force="1 + cycle").of(frames)[np.cumsum([0, *frames.facts.n_rows[:-1]])]
+    assert found.tolist() == [1.0, 13.0, 4.0]
+    with pytest.raises(InputError, match="expected the cycle of group 'bicycle_2'"):
+        RowWeights(force="cycle").of(FrameList([replace(FRAMES[0], group="bicycle_2")]))
 
 
 @pytest.mark.parametrize(("name", "a"), STYLES)

@@ -14,6 +14,7 @@ from hiertl_dist.fitting.settings import FitSettings
 from hiertl_dist.frames.frame_sequence import FrameList
 from hiertl_dist.jobs.fit_job import fit_job, plan_job
 from hiertl_dist.jobs.input_file import Input
+from hiertl_dist.jobs.path_job import path_job
 from hiertl_dist.jobs.search_job import search_job, summarise_job
 
 SERIAL = executor("serial")
@@ -137,3 +138,16 @@ def test_a_search_has_a_store_for_each_weighting_and_fits_what_a_fit_does(tmp_pa
     facts = summarise_job(other, SERIAL)
     assert facts["rows"] == job.read_frames()[0].facts.n_rows.sum()
     assert len(list((tmp_path / "summaries").iterdir())) == 2
+
+
+def test_paths_and_committees_see_the_file_of_weights(tmp_path):
+    """They have a pass of their own over the input."""
+    (tmp_path / "w.csv").write_text("frame,force,energy\n1,0.2,1\n2,1,0\n3,3,1\n4,0.5,2\n")
+    tables = {"search": {"folds": 2}, "output": {"covariance": False}}
+    job = job_of(tmp_path, weights={"frames": "w.csv"}, **tables)
+    found = path_job(job, SERIAL, strengths=(1e-3, 1.0), points=2).coefficients[-1]
+    (fitted,) = fit_job(job, SERIAL).hierarchy.fits.values()
+    expected = fitted.solution.parameters.coefficients
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-6 * abs(expected).max())
+    with pytest.raises(InputError, match=r"weights\.force: 'liquid' is no group of any frame"):
+        path_job(job_of(tmp_path, weights={"force": "2 if group == 'liquid' else 1"}, **tables), SERIAL)

@@ -12,11 +12,13 @@ from view_oracle import dense, frames_of, least_squares
 from view_oracle import plain_view as view
 
 from hiertl_dist import Frame, Model
-from hiertl_dist.algebra import Lasso, RFactor, Ridge
+from hiertl_dist.algebra import BayesianRidge, Lasso, RFactor, Ridge
 from hiertl_dist.algebra.solve import solve as solve_linear
 from hiertl_dist.errors import FrameError, InnerCutoffError, InputError
 from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.fitting.summary_pass import summarise
+from hiertl_dist.frames.frame_sequence import sequence_of
+from hiertl_dist.frames.row_weights import RowWeights
 from hiertl_dist.model.parameters import Penalty, merge_parameters
 from hiertl_dist.uncertainty.committee import MEMBERS, committee, multiplicities
 
@@ -95,6 +97,20 @@ def test_n_of_a_lasso_counts_what_is_drawn(chosen):
     got = values(member, chosen.columns)
     np.testing.assert_array_equal(got != 0, expected != 0)
     np.testing.assert_allclose(A @ got, A @ expected, atol=1e-6)
+
+
+def test_evidence_of_what_is_drawn_counts_rows_that_are_fitted(summaries):
+    """Rows of weight 0 count as little as those of a group of weight 0."""
+    frames = sequence_of(FRAMES)
+    energy = RowWeights(energy="0 if group == 'solid' else 1")
+    weighed = summarise(frames, BASIS, folds=FOLDS, row_weights=energy, executor=SERIAL)
+    of_groups = {"solid/energy": 0.0, "stress": 20.0}
+    found = [
+        committee(view(kept, blocks=["CN"], frozen=[C, N], weights=w), BayesianRidge(), kind="bootstrap", members=2)
+        for kept, w in ((weighed, {"stress": 20.0}), (summaries, of_groups))
+    ]
+    for one, other in zip(*(f.members for f in found), strict=True):
+        np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=1e-7, atol=1e-7)
 
 
 def test_what_is_drawn(summaries, chosen):
