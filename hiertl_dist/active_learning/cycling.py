@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,11 +24,15 @@ from .steps import CycleWork
 
 if TYPE_CHECKING:
     from ..executors.base import Executor
+    from ..fitting.settings import FitSettings
     from ..jobs.cycle_settings import CycleSettings
     from ..jobs.input_file import Input
 
 MAY_CHANGE: Final = ("cycles", "sigma", "folder")
 """Settings of a loop that say when it ends; a cycle that was begun goes on with others."""
+
+GROUP: Final = re.compile(r"cycle_(\d+)(?:/|$)")
+"""Weights of the labels of a cycle."""
 
 TABLE: Final = "cycles.json"
 """The report of all cycles, in the folder above them."""
@@ -143,7 +148,7 @@ class _Loop:
         place = self.folder / f"{cycle:04d}"
         done = ask(self.executor, partial(read_state, place), what=f"read {place}")
         self._check_settings(place, done)
-        job = replace(self.job, added=added, output=place / "model", covariance=True)
+        job = replace(without_later(self.job, cycle), added=added, output=place / "model", covariance=True)
         work = CycleWork(job, self.settings, cycle, place, self.executor, self._told(cycle))
         if "begin" not in done:
             self._write(place / INPUT, self._asked())
@@ -228,6 +233,18 @@ class _Loop:
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:
         self.executor.once(partial(write_json, path, dict(content)), what=f"write {path}")
+
+
+def without_later(job: Input, cycle: int) -> Input:
+    """A job without weights of the groups of labels that no cycle before has made, which no fit could know."""
+
+    def fitting(settings: FitSettings) -> FitSettings:
+        if not isinstance(settings.weights, Mapping):
+            return settings
+        later = {w for w in settings.weights if (met := GROUP.match(w)) and int(met[1]) >= cycle}
+        return replace(settings, weights={w: v for w, v in settings.weights.items() if w not in later})
+
+    return replace(job, fit=fitting(job.fit), block_fits={b: fitting(s) for b, s in job.block_fits.items()})
 
 
 def _never(_cycle: int, _done: Mapping[str, Any]) -> str:

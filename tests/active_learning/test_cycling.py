@@ -16,6 +16,7 @@ from hiertl_dist import FrameError, Input, InputError, LockError, StoreError, Ta
 from hiertl_dist.active_learning import cycling, dynamics, labelling, records, steps
 from hiertl_dist.cli import commands as cli
 from hiertl_dist.executors import SerialExecutor
+from hiertl_dist.frames.row_weights import RowWeights
 from hiertl_dist.units import EV
 
 pytest.importorskip("ase")
@@ -125,6 +126,24 @@ def test_it_goes_on_with_more_cycles_and_refuses_what_has_changed(tmp_path):
     labels.unlink()
     with pytest.raises(StoreError, match="left this file, and it is gone"):
         cycled(input_file)
+
+
+def test_weights_name_labels_that_are_not_there_yet(tmp_path):
+    input_file = write_cycle(tmp_path)
+    job = Input.from_toml(input_file)
+    weights = {**job.fit.weights, "cycle_0/force": 3.0, "cycle_0": 0.5, "cycle_1": 2.0, "cycle_10/energy": 4.0}
+    own = replace(job, fit=replace(job.fit, weights=weights), block_fits={"Cu": replace(job.fit, weights=weights)})
+    assert cycling.without_later(own, 0).fit.weights == job.fit.weights
+    later = cycling.without_later(own, 1)
+    assert later.fit.weights == {**job.fit.weights, "cycle_0/force": 3.0, "cycle_0": 0.5}
+    assert later.block_fits["Cu"].weights == later.fit.weights
+    assert set(weights) - set(cycling.without_later(own, 10).fit.weights) == {"cycle_10/energy"}
+    auto = replace(job, fit=replace(job.fit, weights="auto"))
+    assert cycling.without_later(auto, 0).fit.weights == "auto"
+    rows = RowWeights(force="1 / (1 + cycle)", cycles={"even": 0, "odd": 0})
+    fit = replace(job.fit, weights={**job.fit.weights, "cycle_0/force": 2.0}, row_weights=rows)
+    report = run_cycles(replace(job, fit=fit, cycle=replace(job.cycle, cycles=1)), SerialExecutor())
+    assert [row.fitted for row in report.rows] == [8, 12]
 
 
 def test_another_process_works_there(tmp_path):
