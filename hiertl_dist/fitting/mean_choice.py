@@ -101,7 +101,7 @@ def chosen_prior(
         said.append(f"{percent_text(share)} of the squares of the {what}")
         if share >= LEAST_EXPLAINED:
             asked = [g for g in _of_kind(given, kind) if times is None or times[g]]
-            count, columns = sum(map(given.summaries.rows, asked)), len(given.columns)
+            count, columns = sum(map(given.summaries.fitted_rows, asked)), len(given.columns)
             few = count < columns
             taken = np.ones(3) if few else gamma
             own = [float(np.round(g * most, 3)) for g, most in zip(taken, prior.gamma, strict=True)]
@@ -197,7 +197,7 @@ def estimated_weight(
     whole = stack((given.layer(g, factor_of(given, g), _repeated(g, times)) for g in groups), n)
     left = whole.r[:, n] - whole.r[:, :n] @ mean
     # how rows of forces are weighted: those of the probes are beside weight 1
-    counts = np.array([given.summaries.rows(g) for g in groups], float)
+    counts = np.array([given.summaries.fitted_rows(g) for g in groups], float)
     if times is not None:
         counts *= [times[g] for g in groups]
     n_rows = whole.rows if times is None else int(counts.sum())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import HiertlError, HiertlWarning
+from ..frames.element_set import ElementSet
 from ..frames.type_names import cluster_name
 from ..io.labelled_atoms import frame_from_ase
 from ..suggestion.distances import REACH, near_distances
@@ -137,10 +138,13 @@ def _drift_row(what: str, named: str, run: Run, settings: CheckSettings, said: s
 
 def _range_row(what: str, named: str, run: Run, model: Model, settings: CheckSettings) -> CheckRow:
     """In which share of the steps atoms were at distances that no block was fitted on: the run is then no proof."""
-    if not model.coverage:
+    pairs, unjudged = _unjudged_pairs(model, named.split("-"))
+    if len(unjudged) == len(pairs):
         return unchecked(what, named, "the model does not say which distances it was fitted on")
     percent, most = 100.0 * run.outside / len(run.times), 100.0 * settings.outside
-    row = judged(what, named, percent, "% of steps", ("at most", most), _range_text(run))
+    unknown = f"of {', '.join(unjudged)} the model does not say which distances were fitted" if unjudged else ""
+    said = "; ".join(filter(None, [_range_text(run), unknown]))
+    row = judged(what, named, percent, "% of steps", ("at most", most), said)
     if row.verdict == "pass":
         return row
     why = (
@@ -149,6 +153,15 @@ def _range_row(what: str, named: str, run: Run, model: Model, settings: CheckSet
         "frames have them), or do not use it there"
     )
     return replace(row, verdict="warn", reason=row.reason + why)
+
+
+def _unjudged_pairs(model: Model, elements: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Pairs of some elements that the model has, and those of them of which no block says what it was fitted on."""
+    basis, present = model.parameters.basis, frozenset(elements)
+    pairs = [basis.pair(*t.elements).name for t in basis.types if t.body == 2 and present.issuperset(t.elements)]
+    keys = (key.partition(":") for key in model.coverage)
+    known = {pair for block, _, pair in keys if ElementSet.parse(block).elements <= present}
+    return pairs, [name for name in pairs if name not in known]
 
 
 def _range_text(run: Run) -> str:

@@ -69,8 +69,8 @@ def hearing_warnings(*categories: type[Warning]) -> Iterator[list[HeardWarning]]
     global _listening, _shown_before
     ears = _Ears(categories or (Warning,), [])
     with _lock:
-        if warnings.filters[:1] != [_FILTER]:
-            warnings.simplefilter("always", _Listened)
+        # where the filter is the first already this only lets Python forget which warnings it has shown once
+        warnings.simplefilter("always", _Listened, append=warnings.filters[:1] == [_FILTER])
         if warnings.showwarning is not _show:
             _shown_before, warnings.showwarning = warnings.showwarning, _show
         _listening += 1

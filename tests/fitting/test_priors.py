@@ -39,6 +39,7 @@ from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.fitting.view_solutions import residual_squares
 from hiertl_dist.fitting.views import combined_factor
 from hiertl_dist.frames.element_set import ElementSet
+from hiertl_dist.frames.row_weights import RowWeights
 from hiertl_dist.model.mixing import prior_mean
 from hiertl_dist.model.parameters import Parameters, merge_parameters
 from hiertl_dist.model.priors import Prior
@@ -394,6 +395,24 @@ def test_few_rows_do_not_choose_the_factors_of_a_mean():
             assert given.prior.gamma[:2] == pytest.approx((most if few else 0.5,) * 2, abs=0.02)
             said = f"{rows} rows are too few beside {len(given.columns)} columns to choose factors"
             assert any(said in note for note in given.notes) == few
+
+
+def test_rows_of_weight_zero_do_not_count_as_those_that_choose():
+    """As without them: the 30 largest forces have weights above 0."""
+    basis = small_basis((8, 4, 0))
+    frozen = [random_parameters(basis.with_types(t for t in basis.types if t.block == e), 2) for e in ("C", "N")]
+    half = prior_mean(Prior(mean="mixed", gamma=0.5), basis, columns_of(basis, ["CN"]), frozen).values
+    cross = Parameters(basis.with_types(t for t in basis.types if t.block == "CN"), half)
+    frames = labelled(random_frames({"CN": 12}, seed=5), merge_parameters([*frozen, cross]))
+    least = np.sort(np.abs(np.concatenate([f.forces.ravel() for f in frames])))[-30]
+    sums = summarise(
+        frames, basis, blocks=["CN"], folds=None, frozen=frozen, executor=SERIAL,
+        row_weights=RowWeights(force=f"1 if abs(value) >= {float(least) * (1 - 1e-12)!r} else 0"),
+    )  # fmt: skip
+    given = view(sums, blocks=["CN"], weights=WEIGHTS, prior={"mean": "auto", "gamma": 0.8})
+    assert sum(sums.rows(g) for g in given.factors if g.kind == "force") > len(given.columns)
+    assert given.prior.gamma[:2] == (0.8, 0.8)
+    assert any("; 30 rows are too few" in note for note in given.notes)
 
 
 def test_rows_of_probes_are_no_data_in_a_posterior(summaries):

@@ -26,6 +26,7 @@ from hiertl_dist.frames.frame_sequence import FrameList
 from hiertl_dist.frames.row_weights import ListedWeights, RowWeights
 from hiertl_dist.frames.rows import SUMMARY_KINDS, Group, kind_codes, n_rows
 from hiertl_dist.model_selection.cross_validation import cross_validate
+from hiertl_dist.uncertainty.committee import committee
 from hiertl_dist.uncertainty.predictive import posterior
 
 BASIS = small_basis((3, 2, 0))
@@ -134,6 +135,21 @@ def test_a_weight_that_groups_share_is_one_of_groups(regulariser):
     assert found[0].linear.noise == pytest.approx(found[1].linear.noise, rel=1e-8)
     for kind, noise in found[1].noise.items():
         assert found[0].noise[kind].noise == pytest.approx(noise.noise, rel=1e-6), kind
+
+
+def test_members_of_a_committee_count_fitted_rows_alone():
+    """Evidence asks how many rows there are, and those of weight 0 are none."""
+    row = RowWeights(energy="0 if group == 'solid' else 1", force="0 if group == 'solid' else 1")
+    of_groups = {"solid/energy": 0.0, "solid/force": 0.0}
+    one, other = (
+        committee(
+            view(summarise(FRAMES, BASIS, row_weights=r, executor=SERIAL, folds=3), weights=w),
+            {"kind": "bayesian_ridge"}, kind="bootstrap", members=3,
+        ).members
+        for r, w in ((row, {}), (None, of_groups))
+    )  # fmt: skip
+    for a, b in zip(one, other, strict=True):
+        assert a.coefficients == pytest.approx(b.coefficients, rel=1e-6, abs=1e-7 * np.abs(b.coefficients).max())
 
 
 def test_automatic_weights_multiply_and_what_a_kind_shares_cancels():

@@ -6,14 +6,17 @@ import pytest
 from job_files import job_frames, write_fm_setup, write_job, write_toml
 from synthetic import small_basis
 
+from hiertl_dist.algebra import Ridge
 from hiertl_dist.errors import InputError
 from hiertl_dist.executors import executor
 from hiertl_dist.files.json_files import read_object
 from hiertl_dist.fitting.block_fit import fit_block
 from hiertl_dist.fitting.settings import FitSettings
+from hiertl_dist.fitting.view_solutions import solve
 from hiertl_dist.frames.frame_sequence import FrameList
 from hiertl_dist.jobs.fit_job import fit_job, plan_job
 from hiertl_dist.jobs.input_file import Input
+from hiertl_dist.jobs.input_views import view_of_input
 from hiertl_dist.jobs.path_job import path_job
 from hiertl_dist.jobs.search_job import search_job, summarise_job
 
@@ -126,6 +129,18 @@ def test_a_line_for_each_frame_counts_frames_that_are_held_out(tmp_path):
         found = bound.fit.row_weights.of(FrameList(frames))[:: int(frames.facts.n_rows[0])]
         numbers = [int(frames.origin(i).split(", ")[1].removeprefix("frame ")) for i in range(len(frames))]
         assert found.tolist() == [n - 1.0 for n in numbers]
+
+
+def test_views_of_an_input_have_the_weights_of_its_file(tmp_path):
+    """Of which ``path``, ``select`` and ``committee`` are made."""
+    (tmp_path / "w.csv").write_text("frame,force,energy\n1,0,1\n2,1,0\n3,2,1\n4,3,2\n")
+    job = job_of(tmp_path, weights={"frames": "w.csv"}, search={"folds": 2})
+    seen = view_of_input(job, None, None, SERIAL, fresh=False, tell=lambda _: None)
+    found = solve(seen.view, Ridge(RIDGE["alpha"])).parameters.coefficients
+    bound, frames, _ = job.read_weighed()
+    assert found == pytest.approx(coefficients(bound.fit, frames), rel=1e-8, abs=1e-8)
+    unweighed = coefficients(FitSettings(RIDGE, weights={}), frames)
+    assert found != pytest.approx(unweighed, rel=1e-3)
 
 
 def test_a_search_has_a_store_for_each_weighting_and_fits_what_a_fit_does(tmp_path):

@@ -252,6 +252,17 @@ def test_runs_outside_the_fitted_range_warn_and_say_so():
     )
 
 
+def test_pairs_without_a_known_range_are_not_said_to_be_inside_it():
+    """As of a sum with a published block, which does not say what it was fitted on."""
+    short = replace(QUICK, temperatures=(1000.0,), picoseconds=0.01)
+    partly = model_of(coverage={"W:WW": COVERAGE["W:WW"]})
+    (alone,) = rows_of(check_model(partly, elements=["Mo"], settings=short), "range")
+    assert (alone.verdict, "does not say" in alone.reason) == ("not checked", True)
+    (mixed,) = rows_of(check_model(partly, elements=["Mo", "W"], settings=short), "range")
+    assert (mixed.elements, mixed.verdict) == ("Mo-W", "pass")
+    assert "of MoMo, MoW the model does not say which distances were fitted" in mixed.reason
+
+
 def test_no_lattice_binds():
     check = check_model(model_of(like=lambda r: np.exp(-r)), settings=QUICK)
     assert {r.verdict for r in rows_of(check, "equation")} == {"fail"}

@@ -22,6 +22,21 @@ def test_all_are_heard_and_none_is_shown() -> None:
         warnings.warn("after", UserWarning, stacklevel=1)
 
 
+def test_what_was_shown_once_before_is_heard_again() -> None:
+    def warn() -> None:
+        warnings.warn("again", UserWarning, stacklevel=1)
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        for _ in range(2):
+            with hearing_warnings(UserWarning) as heard:
+                warn()
+            assert [h.text for h in heard] == ["again"]
+            for _ in range(2):
+                warn()
+    assert [str(w.message) for w in shown] == ["again"] * 2, "once after each time"
+
+
 def test_other_categories_and_other_threads_go_their_way() -> None:
     shown = warnings.showwarning
     inside, go_on, heard_there = threading.Event(), threading.Event(), []
