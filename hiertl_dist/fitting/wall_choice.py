@@ -152,6 +152,8 @@ def settled_wall(
     if wall is not None:
         if auto:
             tell(f'penalty = "auto": the wall that another block is given ({wall}), for a model has one')
+        elif any(explicit_wall(s.penalty) is None for s in settings):
+            tell(f"wall: that which settings of a block name ({wall}), also of blocks without one, for a model has one")
         if (other := next((f for f in frozen if f.penalty != wall), None)) is not None:
             tell(
                 f"WARNING: penalty: {other.source} has {other.penalty}, the settings name {wall}, which the model has; "

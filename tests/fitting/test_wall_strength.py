@@ -119,6 +119,20 @@ def test_frozen_models_and_settings_bring_their_own_wall(named):
     assert fit.model.parameters.penalty == (named or theirs)
 
 
+def test_blocks_without_a_wall_get_that_of_another_block_and_it_is_said():
+    named, told = Penalty(2e4, 0.05), []
+    options = HierarchyOptions(block_settings={"CN": FitSettings(penalty=named)})
+    fit = fit_hierarchy(MIXED, CN, options=options, executor=SerialExecutor(), tell=told.append)
+    assert {f.solution.parameters.penalty for f in fit.fits.values()} == {named}
+    assert (
+        f"wall: that which settings of a block name ({named}), also of blocks without one, for a model has one" in told
+    )
+    told.clear()
+    every = HierarchyOptions(FitSettings(penalty=named))
+    fit_hierarchy(MIXED, CN, options=every, executor=SerialExecutor(), tell=told.append)
+    assert not any("wall" in line for line in told)
+
+
 def test_without_room_for_a_wall_it_is_that_of_chimes_and_said():
     near = small_basis((4, 0, 0), ("C",), rmin=float(closest(MIXED[:3])) - 0.005, one_body=False)
     fit = fit_block(MIXED[:3], near, "C", settings=AUTO, executor=SerialExecutor())
