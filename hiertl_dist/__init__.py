@@ -104,6 +104,18 @@ if TYPE_CHECKING:
     from .probes.lattices import lattice_frames
     from .probes.probe_set import ProbeSet
     from .probes.reassigning import reassigned_frames
+    from .properties.computing import crystal_properties
+    from .properties.crystals import (
+        EquationOfState,
+        elastic_constants,
+        equation_of_state,
+        relaxed_crystal,
+        surface_energies,
+        vacancy_energies,
+    )
+    from .properties.phonons import Phonons, phonons
+    from .properties.report import CrystalProperties
+    from .properties.settings import PropertySettings
     from .stability.check_rows import CheckRow, CheckSettings, ModelCheck
     from .stability.checking import check_model
     from .suggestion.suggested import SuggestedInput
@@ -124,33 +136,26 @@ except PackageNotFoundError:  # a source tree that was never installed
 
 __all__ = [
     "Assembly", "AtomsError", "Basis", "BasisError", "Block", "BlockFit", "BlockLattice", "BlockLibrary",
-    "BlockPosterior", "Calculator",
-    "CheckRow",
-    "CheckSettings", "ClusterFailed", "ClusterType", "Column", "Committee", "ConvergenceError", "CrossValidation",
-    "Cutoff", "CycleRow", "CycleSettings", "CyclesReport", "DaskOptions", "Dataset",
-    "DesignRows", "DesignStore", "DiskFullError", "Edge", "ElementSet", "Evaluation", "FitSettings", "Folds", "Frame",
-    "FrameError",
-    "HeldOut", "HierarchyFit", "HierarchyOptions", "HierarchyPosterior", "HiertlError", "HiertlWarning",
-    "IncompleteStoreError",
-    "InnerCutoffError", "Input", "InputError", "LabelSummary", "LammpsTables", "LaunchError", "LibraryBlock",
-    "LibrarySettings",
-    "LockError", "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior",
-    "NotDoneError", "ObjectStoreError", "Pair", "ParameterFileError", "Parameters", "Penalty", "Plan", "Prediction",
-    "Prior", "ProbeRows", "ProbeSet",
-    "RenamedWarning",
-    "ResourceError", "SearchResult", "SearchSettings", "Solution", "StoppedBySignal", "StoreError", "StoreUse",
-    "Submitted",
-    "SuggestedInput",
-    "Summaries", "Survey", "TaskFailed", "UnknownBlockError", "UnsafeGram", "View", "WriteError",
-    "add_to_library", "assemble", "block_lattice", "blocks_of", "calibration", "check_library", "check_model",
-    "columns_of", "committee",
-    "cross_validate", "design_rows", "executor", "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy",
-    "frames_from_ase", "grow_library", "hierarchy_posterior",
-    "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order",
-    "md_frames", "open_library", "open_summaries", "path", "plan", "polish", "polished_model", "posterior",
-    "predict", "read_fm_setup", "read_frames", "read_posterior", "reassigned_frames", "reduce_probes", "reduce_rows",
-    "run_cycles", "search", "select", "select_for_coverage", "solve", "stopping_on_signals", "submit", "suggest_input",
-    "summarise", "summarise_labels", "survey", "tabulate", "types_without_coefficients", "use_stores", "view",
+    "BlockPosterior", "Calculator", "CheckRow", "CheckSettings", "ClusterFailed", "ClusterType", "Column", "Committee",
+    "ConvergenceError", "CrossValidation", "CrystalProperties", "Cutoff", "CycleRow", "CycleSettings", "CyclesReport",
+    "DaskOptions", "Dataset", "DesignRows", "DesignStore", "DiskFullError", "Edge", "ElementSet", "EquationOfState",
+    "Evaluation", "FitSettings", "Folds", "Frame", "FrameError", "HeldOut", "HierarchyFit", "HierarchyOptions",
+    "HierarchyPosterior", "HiertlError", "HiertlWarning", "IncompleteStoreError", "InnerCutoffError", "Input",
+    "InputError", "LabelSummary", "LammpsTables", "LaunchError", "LibraryBlock", "LibrarySettings", "LockError",
+    "MismatchError", "MissingFileError", "MissingTypesError", "Model", "ModelCheck", "ModelPosterior", "NotDoneError",
+    "ObjectStoreError", "Pair", "ParameterFileError", "Parameters", "Penalty", "Phonons", "Plan", "Prediction", "Prior",
+    "ProbeRows", "ProbeSet", "PropertySettings", "RenamedWarning", "ResourceError", "SearchResult", "SearchSettings",
+    "Solution", "StoppedBySignal", "StoreError", "StoreUse", "Submitted", "SuggestedInput", "Summaries", "Survey",
+    "TaskFailed", "UnknownBlockError", "UnsafeGram", "View", "WriteError", "add_to_library", "assemble",
+    "block_lattice", "blocks_of", "calibration", "check_library", "check_model", "columns_of", "committee",
+    "cross_validate", "crystal_properties", "design_rows", "elastic_constants", "equation_of_state", "executor",
+    "export_from_library", "fit_all_at_once", "fit_block", "fit_hierarchy", "frames_from_ase", "grow_library",
+    "hierarchy_posterior", "hold_out", "iter_frames", "lattice_frames", "leverage", "lsq_order", "md_frames",
+    "open_library", "open_summaries", "path", "phonons", "plan", "polish", "polished_model", "posterior", "predict",
+    "read_fm_setup", "read_frames", "read_posterior", "reassigned_frames", "reduce_probes", "reduce_rows",
+    "relaxed_crystal", "run_cycles", "search", "select", "select_for_coverage", "solve", "stopping_on_signals",
+    "submit", "suggest_input", "summarise", "summarise_labels", "surface_energies", "survey", "tabulate",
+    "types_without_coefficients", "use_stores", "vacancy_energies", "view",
 ]  # fmt: skip
 
 _PLACES: Final = {
@@ -222,6 +227,13 @@ _PLACES: Final = {
     "probes.lattices": "lattice_frames",
     "probes.probe_set": "ProbeSet",
     "probes.reassigning": "reassigned_frames",
+    "properties.computing": "crystal_properties",
+    "properties.crystals": (
+        "EquationOfState elastic_constants equation_of_state relaxed_crystal surface_energies vacancy_energies"
+    ),
+    "properties.phonons": "Phonons phonons",
+    "properties.report": "CrystalProperties",
+    "properties.settings": "PropertySettings",
     "stability.check_rows": "CheckRow CheckSettings ModelCheck",
     "stability.checking": "check_model",
     "suggestion.suggested": "SuggestedInput",

@@ -16,7 +16,7 @@ SECTIONS: Final = {
     "fits": ("design_matrix", "fitting", "jobs"),
     "choosing": ("model_selection",),
     "uncertainty": ("uncertainty", "active_learning"),
-    "transfer": ("probes", "library", "stability"),
+    "transfer": ("probes", "library", "stability", "properties"),
     "execution": ("executors", "files"),
     "errors": ("errors", "algebra"),
 }

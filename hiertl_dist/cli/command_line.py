@@ -24,6 +24,7 @@ from .path_command import path_parser
 from .polish_command import polish_parser
 from .predict_command import predict_parser
 from .probes_command import probes_parser
+from .properties_command import properties_parser
 from .report_command import report_parser
 from .select_command import select_parser
 from .store_command import store_parser
@@ -98,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     path_parser(verbs, running)
     report_parser(verbs, common)
     check_parser(verbs, common)
+    properties_parser(verbs, common)
     one = verbs.add_parser("merge", parents=[common], help="one parameter file from several blocks")
     one.add_argument("files", nargs="+", type=Path)
     one.add_argument("-o", "--output", type=Path, required=True)

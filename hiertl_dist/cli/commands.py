@@ -1,8 +1,8 @@
 """The command ``hiertl-dist`` and its verbs, from ``inspect`` and ``import`` to ``fit``, ``search`` and ``doctor``.
 
 Exit codes: 0 done; 1 a task or a worker failed, ``store check`` found damage, or an unforeseen error; 2 the command
-line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems; 5
-``cycle`` waits for labels; 75 stopped by SIGTERM or SIGUSR1, to be given again as it is; 130 interrupted.
+line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems,
+``properties`` could not compute all; 5 ``cycle`` waits for labels; 75 stopped by SIGTERM or SIGUSR1, to be given again as it is; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from .path_command import run_path
 from .polish_command import polish
 from .predict_command import predict_frames
 from .probes_command import probes
+from .properties_command import crystal_properties_of
 from .report_command import report
 from .select_command import select
 from .store_command import run_store
@@ -335,6 +336,7 @@ _VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "assemble": _assemble, "fit": _fit,
     "summarise": _summarise, "summarize": _summarise, "search": _search, "evaluate": evaluate,
     "predict": predict_frames, "calibrate": calibrate, "select": select, "check": check, "report": report,
+    "properties": crystal_properties_of,
     "committee": lambda given: run_committee(given, executor_of), "path": lambda given: run_path(given, executor_of),
     "merge": _merge, "tabulate": tabulate_model, "library": run_library, "store": run_store, "probes": probes,
     "config": run_config, "doctor": _doctor, "demo": _demo,

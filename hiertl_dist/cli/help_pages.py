@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GROUPS: Final = {
     "prepare": ("inspect", "init", "config", "import", "probes"),
     "fit": ("plan", "assemble", "fit", "summarise", "search", "path", "polish", "cycle"),
-    "judge": ("evaluate", "predict", "calibrate", "select", "committee", "report", "check"),
+    "judge": ("evaluate", "predict", "calibrate", "select", "committee", "report", "check", "properties"),
     "use": ("merge", "tabulate"),
     "keep": ("library", "store", "doctor", "completion", "demo"),
 }
@@ -45,6 +45,7 @@ EXAMPLES: Final = {
     "evaluate": "results/model.params.txt --frames data.extxyz",
     "report": "results",
     "check": "results/model.params.txt --picoseconds 0.1",
+    "properties": "results/model.params.txt --structure diamond:C",
     "merge": "results/C.params.txt results/N.params.txt results/CN.params.txt -o merged.txt",
     "tabulate": "results/model.params.txt -o lammps_tables",
     "library add": 'blocks results/C.solution.npz results/N.solution.npz --theory PBE --energy-reference "free atoms"',

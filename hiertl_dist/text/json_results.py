@@ -288,6 +288,16 @@ RESULTS: Final[Mapping[str, Mapping[str, Result]]] = {
         "notes": _NOTES,
         "rows": Result("tables", "what was tried: value, limit, verdict"),
     },
+    "properties": {
+        "model": Result("text", "the model"),
+        "crystals": Result(
+            "tables",
+            "each crystal: cell_A, eos, elastic_constants_GPa, moduli, vacancies_eV, surfaces_J_per_m2, phonons (null: "
+            "none), `not_computed` and why, `out_of_range` (number of calculations by property), notes",
+        ),
+        "files": _FILES,
+        "notes": _NOTES,
+    },
     "merge": {
         "output": Result("text", "the file"),
         "elements": Result("texts", "of the model"),

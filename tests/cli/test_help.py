@@ -29,6 +29,7 @@ ELSEWHERE = {"demo": "takes a minute, and is the README's"}
 QUICKER = {
     "import": ["--executor", "serial"], "report": ["--no-figures"], "tabulate": ["--tolerance", "0.01"],
     "check": ["--temperatures", "300", "--arrangements", "1"],
+    "properties": ["--properties", "eos", "elastic"],
 }  # fmt: skip
 """What the tests add to examples."""
 SEARCH = {"folds": {"count": 2, "split": "frame"}, "grid": {"regulariser": {"kind": "ridge", "alpha": [1e-4, 1.0]}}}
@@ -37,7 +38,7 @@ CYCLE = {
     "states": [{"temperatures": [1], "volumes": [1.05], "elements": ["C"]}],
 }  # fmt: skip
 FIT = {"regulariser": {"kind": "ridge", "alpha": 0.1}}
-MAY_DOUBT = {"check", "doctor"}
+MAY_DOUBT = {"check", "doctor", "properties"}
 """Commands that end with 4 where what they look at has problems, as toy models have."""
 
 

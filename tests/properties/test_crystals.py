@@ -9,7 +9,7 @@ pytest.importorskip("ase", reason="ASE is not installed")
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.calculators.lj import LennardJones
+from bonded_crystal import DEPTH, NEAREST, SIGMA, bonded
 
 from hiertl_dist import InputError
 from hiertl_dist.properties.crystals import (
@@ -20,19 +20,6 @@ from hiertl_dist.properties.crystals import (
     vacancy_energies,
 )
 from hiertl_dist.stability.lattices import GPA
-
-SIGMA, DEPTH = 2.3, 0.4
-NEAREST = 2.0 ** (1.0 / 6.0) * SIGMA
-
-
-def bonded(**more):
-    """An fcc crystal whose atoms are bound to twelve neighbours by Lennard-Jones bonds and to no others."""
-    cutoff = 1.2 * NEAREST
-    x = (SIGMA / cutoff) ** 6
-    depth = DEPTH + 4.0 * DEPTH * (x**2 - x)  # ASE shifts energies to zero at the cutoff
-    atoms = bulk("Ar", "fcc", a=np.sqrt(2.0) * NEAREST * 1.01, cubic=True, **more)
-    atoms.calc = LennardJones(sigma=SIGMA, epsilon=DEPTH, rc=cutoff)
-    return relaxed_crystal(atoms), depth
 
 
 def test_bonds_of_nearest_neighbours():
@@ -50,8 +37,8 @@ def test_bonds_of_nearest_neighbours():
     expected[:3, :3] += one / 2.0 * (1.0 - np.eye(3))
     np.testing.assert_allclose(elastic_constants(crystal), expected, atol=2e-3 * one)
     assert state.bulk_modulus == pytest.approx(2.0 / 3.0 * one, rel=2e-2)
-    assert vacancy_energies(crystal, 8.0)["Ar"] == pytest.approx(6.0 * depth, rel=1e-3)
-    surfaces = surface_energies(crystal, [(1, 0, 0), (1, 1, 1)])
+    assert vacancy_energies(crystal, 6.0)["Ar"] == pytest.approx(6.0 * depth, rel=1e-3)
+    surfaces = surface_energies(crystal, [(1, 0, 0), (1, 1, 1)], thickness=7.0)
     assert surfaces[1, 0, 0] == pytest.approx(4.0 * depth / a**2, rel=1e-3)
     assert surfaces[1, 1, 1] == pytest.approx(2.0 * np.sqrt(3.0) * depth / a**2, rel=1e-3)
 

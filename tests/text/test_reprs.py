@@ -120,7 +120,34 @@ def cycled(folder):
     return hd.CyclesReport(folder, rows, folder / "model.params.txt", "40 cycles are done")
 
 
+def bonded_crystal():
+    """An fcc crystal of Lennard-Jones atoms."""
+    pytest.importorskip("ase")
+    from ase.build import bulk
+    from ase.calculators.lj import LennardJones
+
+    atoms = bulk("Ar", "fcc", a=3.65)
+    atoms.calc = LennardJones(sigma=2.3, epsilon=0.4, rc=3.1)
+    return atoms
+
+
+def of_crystals():
+    settings = hd.PropertySettings(properties=("eos", "elastic"))
+    return hd.crystal_properties(bonded_crystal(), settings, name="an fcc crystal")
+
+
+def some_phonons():
+    numbers = np.zeros(200)
+    bands, place = np.zeros((200, 6)), (0.0, 0.0, 0.5)
+    return hd.Phonons("GX", numbers, np.zeros((200, 3)), bands, ((0.0, "G"),) * 30, numbers, numbers, 0.0, place,
+                      (4, 4, 4), 2, 3)  # fmt: skip
+
+
 EXAMPLES = {
+    "CrystalProperties": lambda _: of_crystals(),
+    "EquationOfState": lambda _: of_crystals().eos,
+    "Phonons": lambda _: some_phonons(),
+    "PropertySettings": lambda _: hd.PropertySettings(),
     "CycleRow": lambda folder: cycled(folder).rows[0],
     "CycleSettings": lambda folder: hd.CycleSettings.from_dict({"states": [{"temperatures": [300.0]}]}, folder),
     "CyclesReport": cycled,
@@ -211,6 +238,13 @@ def what_a_block_is_given():
 
 
 RETURNED = {
+    "crystal_properties": lambda _: of_crystals(),
+    "elastic_constants": lambda _: of_crystals().elastic,
+    "equation_of_state": lambda _: of_crystals().eos,
+    "phonons": lambda _: some_phonons(),
+    "relaxed_crystal": lambda _: of_crystals().crystal,
+    "surface_energies": lambda _: {(1, 0, 0): 0.1},
+    "vacancy_energies": lambda _: {"Ar": 1.0},
     "run_cycles": cycled,
     "lattice_frames": lambda _: hd.lattice_frames("CN", 4, {"C": 9.0, "N": 10.0}, shortest={"CN": 1.0}),
     "md_frames": lambda _: moved(),
