@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 a task or a worker failed, ``store check`` found damage, or an unforeseen error; 2 the command
 line or an input is wrong; 3 not enough memory or disk; 4 ``doctor``, ``check`` or ``library check`` found problems,
-``properties`` could not compute all; 5 ``cycle`` waits for labels; 75 stopped by SIGTERM or SIGUSR1, to be given again as it is; 130 interrupted.
+``properties`` could not compute all; 5 ``cycle`` waits for labels; 75 stopped by SIGTERM or
+SIGUSR1, to be given again as it is; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -386,7 +386,7 @@ def parts_of(value):
 def test_what_functions_give_back_is_shown_in_a_few_lines(tmp_path, name):
     found = RETURNED[name](tmp_path)
     for part in parts_of(found):
-        if isinstance(part, np.ndarray):
+        if isinstance(part, np.ndarray) or type(part).__module__.startswith("ase."):  # theirs are not ours to shorten
             continue
         check_lines(repr(part))
         assert "array(" not in repr(part), "a repr says how large an array is, not what is in it"
