@@ -45,7 +45,7 @@ EXAMPLES: Final = {
     "evaluate": "results/model.params.txt --frames data.extxyz",
     "report": "results",
     "check": "results/model.params.txt --picoseconds 0.1",
-    "properties": "results/model.params.txt --structure diamond:C",
+    "properties": "results/model.params.txt --structure diamond:C:3.57",
     "merge": "results/C.params.txt results/N.params.txt results/CN.params.txt -o merged.txt",
     "tabulate": "results/model.params.txt -o lammps_tables",
     "library add": 'blocks results/C.solution.npz results/N.solution.npz --theory PBE --energy-reference "free atoms"',
