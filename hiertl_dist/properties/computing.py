@@ -163,7 +163,7 @@ def _imaginary_note(modes: Phonons) -> str:
 
 def _surfaces(crystal: Any, wanted: PropertySettings, trials: _Trials) -> dict[tuple[int, int, int], float]:
     """eV/Å² of each surface that could be computed."""
-    energies = {}
+    energies: dict[tuple[int, int, int], float] = {}
     for index in wanted.surfaces or _default_surfaces(crystal):
         made = trials.of(
             f"surface {index_text(index)}",

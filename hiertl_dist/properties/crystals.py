@@ -258,7 +258,7 @@ def elastic_moduli(constants: NDArray[np.float64]) -> ElasticModuli:
     softest = float(np.linalg.eigvalsh(constants)[0])
     if not softest > 0.0:
         return ElasticModuli(float("nan"), float("nan"), float("nan"), float("nan"), softest)
-    c, s = constants, np.linalg.inv(constants)
+    c, s = constants, np.asarray(np.linalg.inv(constants), np.float64)
 
     def parts(x: NDArray[np.float64]) -> tuple[float, float, float]:
         return float(np.trace(x[:3, :3])), float(x[0, 1] + x[0, 2] + x[1, 2]), float(np.trace(x[3:, 3:]))

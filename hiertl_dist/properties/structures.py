@@ -159,6 +159,6 @@ def crystal_of_frame(frame: Frame) -> Any:
     """The atoms of a frame (ase.Atoms), without labels. Raises InputError for one that is no crystal."""
     from ase import Atoms
 
-    if frame.cell is None or not all(frame.pbc):
+    if frame.cell is None or not frame.periodic:
         raise InputError(f"{frame.origin}: expected a crystal, periodic in three directions")
     return Atoms(list(frame.species), frame.positions, cell=frame.cell, pbc=True)
