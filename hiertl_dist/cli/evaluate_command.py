@@ -130,7 +130,10 @@ def _refuse(arguments: argparse.Namespace) -> None:
     from ..files.paths import refuse_overwriting
     from ..jobs.csv_tables import SIGMA
     from ..jobs.evaluate_job import EVALUATION_TABLES
+    from ..jobs.figures import need_matplotlib
 
+    if arguments.plot is not None:
+        need_matplotlib()
     sources = sources_of(arguments)
     if arguments.plot is not None:
         from ..jobs.coverage_figure import evaluation_figures

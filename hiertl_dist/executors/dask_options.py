@@ -157,12 +157,14 @@ def connect(options: DaskOptions) -> Any:
         tls_ca_file=str(options.tls_ca_file), tls_client_cert=str(options.tls_cert),
         tls_client_key=str(options.tls_key), require_encryption=True,
     )  # fmt: skip
-    if security is None and speaks_tls(address):
-        raise LaunchError(f"the dask scheduler {address} wants TLS: give its address as tls://…, with {', '.join(TLS)}")
     try:
         with dask.config.set(FEW_MESSAGES):
             return Client(address, security=security, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ssl.SSLError, TypeError, ValueError, RuntimeError) as error:
+        if security is None and speaks_tls(address):  # asked last, for a scheduler without TLS logs a trace of it
+            raise LaunchError(
+                f"the dask scheduler {address} wants TLS: give its address as tls://…, with {', '.join(TLS)}"
+            ) from error
         reason = f"{type(error).__name__}: {error}"
         files = "" if security is None else f"; are {', '.join(TLS)} of the authority that made the scheduler's?"
         raise LaunchError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..algebra import regulariser_from_dict
@@ -108,10 +108,13 @@ def view_of_input(
     settings = job.block_fits.get(free[0], job.fit) if len(free) == 1 else job.fit
     if len(free) > 1 and job.block_fits:
         tell(f"note: one fit has one kind of settings: those of blocks {', '.join(job.block_fits)} do not count")
-    if settings.prior.probes:
+    if settings.prior.probes and all(len(ElementSet.parse(b).elements) == 1 for b in free):
+        settings = replace(settings, prior=replace(settings.prior, probes=0))  # no lower blocks, so no probes either
+    elif settings.prior.probes:
         raise InputError(
             "prior: probe structures are not among the summaries, so these fits would be others than those of the "
-            "input; leave probes out of [fit] prior"
+            'input; write probes = 0 in the table of [fit] prior (prior = "auto" has some by itself: '
+            'prior = { mean = "auto", probes = 0 })'
         )
     own = None if path is None else read_parts(path)
     there = set() if own is None else blocks_in(own)

@@ -83,7 +83,11 @@ def _run_rows(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     held_out += [f"every {given['hold_out_every']}. of the others"] if given["hold_out_every"] is not None else []
     sizes = [f"{name}: {_table_text(own)}" for name, own in run["frames"].items()]
     workers = count_text(run["executor"]["workers"], "worker")
-    weights = fit["weights"] if isinstance(fit["weights"], str) else _table_text(fit["weights"]) or "1 for every row"
+    weights = (
+        fit["weights"]
+        if isinstance(fit["weights"], str)
+        else _table_text(fit["weights"]) or "1 for every group of rows"
+    )
     rows = [
         ("made by", f"hiertl-dist {run['command']}, {run['started']} to {run['finished']}"),
         ("versions", _table_text(run["versions"])),

@@ -314,7 +314,7 @@ def summaries_card(summaries: Any) -> Card:
 
 def weights_text(weights: Mapping[str, float]) -> str:
     """Weights with their numbers."""
-    return ", ".join(f"{k} {number_text(float(v))}" for k, v in weights.items()) or "1 for every row"
+    return ", ".join(f"{k} {number_text(float(v))}" for k, v in weights.items()) or "1 for every group of rows"
 
 
 def view_card(view: Any) -> Card:

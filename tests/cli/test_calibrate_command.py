@@ -125,3 +125,13 @@ def test_labels_without_sigma_are_counted(folder):
     kinds = sigma_factors(sequence_of(FRAMES), fewer).kinds
     assert (kinds["energy"].labels, kinds["energy"].without_sigma) == (6, 3)
     assert kinds["force"].without_sigma == 0
+
+
+def test_labels_that_the_model_made_are_refused(run, folder, tmp_path):
+    """A trajectory run with the model has its forces, which say nothing of errors."""
+    model = folder / "model.params.txt"
+    own = labelled(random_frames({"CN": 3}, seed=9), Model.read(model).parameters)
+    data, out = write_extxyz(tmp_path / "own.extxyz", own), tmp_path / "own.json"
+    _, err = run("calibrate", model, "--frames", data, "-o", out, code=2)
+    assert "what the model itself says" in err
+    assert not out.exists()

@@ -364,7 +364,7 @@ def certificates(folder: Path) -> dict[str, Path]:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, which makes certificates, is not here")
-def test_tls(tmp_path: Path) -> None:
+def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = certificates(tmp_path)
     names = {f"tls_{role}_{what}": str(files[f"tls_{what}"])
              for role in ("scheduler", "worker", "client") for what in ("cert", "key")}  # fmt: skip
@@ -376,6 +376,7 @@ def test_tls(tmp_path: Path) -> None:
         address = cluster.scheduler_address
         with executor("dask", options=DaskOptions(scheduler=address, **files)) as made:
             assert made.run(tasks.double, range(3)) == [0, 2, 4]
+        monkeypatch.setattr(dask_options, "SECONDS_TO_CONNECT", 3.0)  # a scheduler with TLS lets others wait
         with pytest.raises(LaunchError, match="wants TLS: give its address as tls://…, with tls_ca_file"):
             executor("dask", options=DaskOptions(scheduler=address.replace("tls:", "tcp:")))
 

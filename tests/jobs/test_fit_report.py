@@ -65,7 +65,7 @@ def test_weights_that_nobody_named_are_told_with_their_numbers(fitted):
     solution = Solution.load(fitted[0] / RESULTS / "C.solution.npz")
     told = conditions_text(replace(solution, weights={"force": 1.0, "stress": 123.456}, regulariser={"kind": "none"}))
     assert told.startswith("no regulariser; weights force 1.000, stress 123.5; ")
-    assert "weights 1 for every row" in conditions_text(replace(solution, weights={}))
+    assert "weights 1 for every group of rows" in conditions_text(replace(solution, weights={}))
 
 
 def test_errors_by_group_are_in_text_and_report(fitted):
