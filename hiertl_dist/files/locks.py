@@ -72,7 +72,8 @@ def locked(folder: Place) -> Iterator[None]:
             with guarded(folder):
                 yield
         finally:
-            del _leases[folder]
+            if _leases.get(folder) is lease:  # another thread may have it since, where this one was stopped for long
+                del _leases[folder]
             lease.set_free()
         return
     lock = FileLock(folder / LOCK)

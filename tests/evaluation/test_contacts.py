@@ -440,7 +440,7 @@ class TestBeforeAnythingIsFitted:
             assert words[2:6] == ["a.xyz,", "frame", f"{number},", "line"]
             assert words[7:9] == ["(0,", "1)"]
             assert [float(words[k]) for k in (1, 9, 10)] == pytest.approx([distance, rmin, enough])
-            assert 0.5 * distance <= float(words[11]) <= 0.7 * distance
+            assert 0.45 * distance <= float(words[11]) <= 0.7 * distance
             assert " ".join(words[12:]) == types
         assert main(["plan", str(path), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["inner_cutoffs"]

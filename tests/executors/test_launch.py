@@ -220,11 +220,11 @@ class TestMPI:
             import os, sys
             from hiertl_dist.cli import commands as cli
             from hiertl_dist.jobs.input_file import Input
-            whole = Input.read_frames
+            whole = Input.read_weighed
             def part(job, *watch):
-                fitted, held = whole(job, *watch)
-                return (fitted[:-1] if os.environ["PMI_RANK"] == "1" else fitted), held
-            Input.read_frames = part
+                job, fitted, held = whole(job, *watch)
+                return job, (fitted[:-1] if os.environ["PMI_RANK"] == "1" else fitted), held
+            Input.read_weighed = part
             sys.exit(cli.main(["fit", {str(path)!r}]))
         """)
         )
