@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from hiertl_dist.executors.base import Executor
 
 NUMBER: Final = 500
-TOY: Final = 24
 OTHER: Final = "it is not the file that the run wrote"
 TELLING: Final = ("damage", OTHER)
 """What a warning says that tells of a fault."""
@@ -320,7 +319,7 @@ def _after_repair(name: str, place: Path, world: World, truth: str, refused: str
 
 def run(options: Options) -> dict[str, Any]:
     """Do all faults and count what came of them."""
-    number = options.sized(NUMBER, TOY)
+    number = options.sized(NUMBER, len(KINDS))
     pairs = [(kind, fault) for fault in FAULTS for kind in KINDS]
     # a toy has each kind of file and each kind of fault
     step = options.sized(1, len(KINDS) + 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..files.paths import make_folder, replacing, require_file
 from ..io.extxyz_write import structure_lines
 from ..io.trajectories import read_frames
 from ..text.display import listed
+from ..text.heard_warnings import hearing_warnings
 from .labelling import with_labels_of
 
 if TYPE_CHECKING:
@@ -203,12 +203,11 @@ def read_results(frames: Sequence[Frame], label: CycleLabel, folder: Path) -> tu
 
 
 def _read(file: Path, label: CycleLabel) -> list[Frame]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", HiertlWarning)  # labels that are likely not meant are not fitted
-        try:
-            return read_frames(file, energy_key=label.energy_key or None)
-        except HiertlWarning as doubt:
-            raise FrameError(f"{file}: {doubt}") from doubt
+    with hearing_warnings(HiertlWarning) as doubts:
+        frames = read_frames(file, energy_key=label.energy_key or None)
+    if doubts:  # labels that are likely not meant are not fitted
+        raise FrameError(f"{file}: {doubts[0].text}")
+    return frames
 
 
 def _matched(frames: Sequence[Frame], results: Sequence[Frame]) -> list[Frame | None]:

@@ -101,7 +101,4 @@ def _rms(values: NDArray[np.float64]) -> float:
 
 
 def _farthest(outside: Sequence[OutOfRange]) -> str:
-    def far(pair: OutOfRange) -> float:
-        return max(pair.fitted[0] - pair.distance, pair.distance - pair.fitted[1])
-
-    return str(max(outside, key=far)) if outside else ""
+    return str(max(outside, key=lambda pair: pair.beyond)) if outside else ""

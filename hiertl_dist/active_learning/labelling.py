@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FrameError, HiertlError, InputError
+from ..errors import FrameError, InputError, StoppedBySignal
 from ..frames.frame import Frame
 from ..io.atoms import frames_from_ase
 from ..io.extxyz_write import frame_lines, stress_values
@@ -122,9 +122,9 @@ def _label(item: tuple[int, Frame], *, label: CycleLabel, folder: Path) -> dict[
             "energy": float(atoms.get_potential_energy()), "forces": atoms.get_forces().tolist(),
             "stress": atoms.get_stress().tolist() if frame.periodic and _has_stress(atoms) else None,
         }  # fmt: skip
-    except HiertlError:
+    except StoppedBySignal:
         raise
-    except Exception as error:  # whatever another program raises is of this frame alone
+    except Exception as error:  # whatever a calculator raises, one of ours too, is of this frame alone
         values = {"failed": f"{type(error).__name__}: {error}"}
     with suppress(OSError):  # ASE makes it also for calculators that leave nothing there
         path.with_suffix("").rmdir()

@@ -15,6 +15,7 @@ from ..frames.frame_sequence import sequence_of
 from ..io.trajectories import read_frames
 from ..probes.compositions import assigned_species, generator
 from ..probes.structures import scaled
+from ..probes.volumes import size_of
 from ..text.display import listed
 from ..text.words import count_text
 from ..units import SYMBOLS
@@ -192,7 +193,7 @@ def _counts(shares: NDArray[np.float64], atoms: int) -> NDArray[np.int64]:
 def _atomic_volumes(frames: FrameSequence) -> dict[str, float]:
     """Å³ an atom by element: least squares of the volumes of frames that fill space, where these determine it."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), FOR_VOLUMES)).round().astype(np.int64))
-    dense = [f for f in (frames[int(i)] for i in chosen) if f.periodic]
+    dense = [f for f in (frames[int(i)] for i in chosen) if size_of(f).dense]
     if not dense:
         return {}
     names = sorted(set().union(*(f.elements for f in dense)))

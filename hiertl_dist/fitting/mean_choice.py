@@ -220,6 +220,8 @@ def estimated_weight(
             f"probes have the weight {weight:g}: {probes.rows} rows of their forces then count "
             f"as {percent_text(PROBE_SHARE)} of the {n_rows} of the data"
         )
+    if given.summaries.weighed is not None:
+        note += "; rows' own weights ([weights]) are not counted in it: probe_weight in [fit] prior says another"
     # of few rows the ridge says nothing: what the mean leaves of them is an upper bound
     noise = float(errors.min()) if len(bearable) else float(np.linalg.norm(left)) / n_rows**0.5
     noise = float(f"{noise:.2g}")  # as the weight: last digits of rows move neither

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from ..errors import InputError
 from ..evaluation.frame_rows import check_elements
 from ..evaluation.missing_in_frames import MissingClusters, check_missing
 from ..frames.frame_sequence import sequence_of
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from ..frames.frame_sequence import FrameSequence
     from ..uncertainty.sigma_factors import SigmaFactors
     from ..uncertainty.whole_model import HierarchyPosterior
-
-OWN_LABELS: Final = 1e-6
-"""Of σ, the RMSE below which labels are the model's own: written with eight digits, they differ by less."""
 
 FEW: Final = 5
 """Frames below which a factor is told to be of few."""
@@ -149,11 +145,6 @@ def calibrate_job(
     executor.require_alike(lambda: sequence.identities, "frames")
     known = missing_in(sequence, MissingClusters.of([posterior.model.parameters]), executor, missing)
     found = sigma_factors(sequence, posterior, executor)
-    if own := [kind for kind, k in found.kinds.items() if k.rmse < OWN_LABELS * k.sigma]:
-        raise InputError(
-            f"calibrate: the labels of {', '.join(own)} are what the model itself says, to the last digits, as those "
-            "of a trajectory that was run with it are; expected frames with labels of the reference method"
-        )
     notes = (*posterior.notes, *(_about_energies(posterior, sequence) if "energy" in found.kinds else ()))
     files = () if output is None else (output,)
     write_outputs(executor, [file_writer(f, lambda path: found.save(path)) for f in files])

@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..dataset.holding_out import NEIGHBOURS, check_hold_out, hold_out
 from ..design_matrix.store_places import store_folder
@@ -65,9 +65,6 @@ if TYPE_CHECKING:
     from ..model_selection.search_settings import SearchSettings
 
 __all__ = ["DATA", "FIT", "TOP", "Input", "fit_settings"]
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -31,6 +31,9 @@ MOST: Final = 20
 
 MOST_FLAGGED: Final = 10
 
+OWN_LABELS: Final = 1e-6
+"""kcal/mol/Å: below it forces are the model's own, written with eight digits or more."""
+
 PREDICTIONS: Final = "predictions.csv"
 
 
@@ -94,6 +97,11 @@ class PredictionReport(Shown):
             yield no_offsets_text(found.no_offsets)
         if found.undetermined_frames:
             yield undetermined_frames_text(found.undetermined, found.undetermined_frames)
+        if evaluated.whole.force < OWN_LABELS:  # NaN without labels
+            yield (
+                "WARNING: the forces of these frames are what the model itself says, to the last digits, as those of a "
+                "trajectory that was run with it are: what is called reference_… in a file is no reference"
+            )
         numbers = evaluated.flagged.numbers().tolist()
         if numbers:
             yield f"{len(numbers)} of {count_text(len(evaluated), 'frame')} have distances that no block was fitted on:"

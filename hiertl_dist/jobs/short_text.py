@@ -146,7 +146,7 @@ def _errors(
     cut.append(f"errors by kind and group of {what} frames")
     text = errors_text({m: {n: table[n] for n in kept if n in table} for m, table in beside.items()}, units)
     if len(single) > len(worst):
-        text += f"\n… and {len(single) - len(worst)} compositions with smaller errors of forces"
+        text += f"\n… and {len(single) - len(worst)} compositions with smaller errors"
     judged = judgement_text(beside, groups)
     return f"{text}\n\n{judged}" if judged else text
 

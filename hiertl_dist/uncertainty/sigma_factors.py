@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .whole_model import HierarchyPosterior
 
 FORMAT: Final = 1
+OWN_LABELS: Final = 1e-6
+"""Factors below which labels are the model's own: written with eight digits, they differ by less."""
+
 AT_ONCE: Final = 16
 """Frames of a task."""
 
@@ -221,7 +224,7 @@ def sigma_factors(
     Raises
     ------
     InputError
-        No frame has a label with a σ, or σ is zero where an error is not.
+        No frame has a label with a σ, σ is zero where an error is not, or labels are the model's own predictions.
     FrameError, InnerCutoffError
         Naming the frame; with an executor TaskFailed, which has it as its cause.
     """
@@ -269,8 +272,11 @@ def _factor(kind: str, parts: Sequence[NDArray[np.float64]], lost: int, levels: 
     sizes = np.array([p.shape[1] for p in parts])
     mean = squares.sum() / sizes.sum()
     factor = float(np.sqrt(mean))
-    if not factor > 0.0:
-        raise InputError(f"calibrate: all errors of {kind} are zero; are the labels the model's own predictions?")
+    if factor < OWN_LABELS:
+        raise InputError(
+            f"calibrate: the labels of {kind} are what the model itself says, to the last digits, as those of a "
+            "trajectory that was run with it are; expected frames with labels of the reference method"
+        )
     n = len(parts)
     # frames are independent, the labels of a frame are not
     spread = np.sqrt(n / (n - 1) * np.sum((squares - mean * sizes) ** 2)) / sizes.sum() if n > 1 else np.nan

@@ -66,7 +66,7 @@ class WholeRows:
         return Posterior(triangle, np.arange(size), size, 1.0, freedom)
 
     def rows(self, frame: Frame) -> NDArray[np.float64]:
-        """(rows, columns) of a frame as if it had all labels, weighted as in the fits."""
+        """(rows, columns) of a frame as if it had all labels, with the fits' weights of groups, not of rows."""
         full = with_labels(frame)
         found = {id(part): (part, mine) for part, mine in rows_by_part(full, self.given, self.policy)}
         blocks = []

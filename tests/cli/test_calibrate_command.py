@@ -93,7 +93,7 @@ def test_what_is_refused(run, folder, tmp_path):
     bare = [f.without_labels(energy=True, forces=True, stress=True) for f in FRAMES[:2]]
     with pytest.raises(InputError, match="none of 2 frames has a label whose σ is known"):
         sigma_factors(sequence_of(bare), given)
-    with pytest.raises(InputError, match="all errors of force are zero"):
+    with pytest.raises(InputError, match="the labels of force are what the model itself says"):
         sigma_factors(sequence_of(labelled(FRAMES[:2], model.parameters)), given)
     found = sigma_factors(sequence_of(FRAMES), given)
     assert np.isnan(sigma_factors(sequence_of(FRAMES[:1]), given).kinds["force"].standard_error)

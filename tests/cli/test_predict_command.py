@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fitted_folder import BASIS, noisy, write_fitted
 from job_files import write_extxyz
-from synthetic import random_frame, random_frames
+from synthetic import labelled, random_frame, random_frames
 
 from hiertl_dist import Frame, HiertlWarning, Model, predict, read_frames, read_posterior
 from hiertl_dist.cli import commands as cli
@@ -231,3 +231,12 @@ def test_energies_without_offsets_are_said_of_frames_without_labels(run, folder,
     out = run("evaluate", tmp_path / "bare.txt", "--frames", data, "-o", tmp_path / "e.extxyz")[0]
     assert "no file has an energy offset of N" in out
     assert "no file has an energy offset" not in run("evaluate", tmp_path / "bare.txt", "--frames", data)[0]
+
+
+def test_labels_that_the_model_made_are_told_of(run, folder, frames, tmp_path):
+    model = folder / "model.params.txt"
+    own = labelled(random_frames({"CN": 2}, seed=9), Model.read(model).parameters)
+    data = write_extxyz(tmp_path / "own.extxyz", own)
+    assert "what the model itself says" in run("predict", model, "--frames", data)[0]
+    others = write_extxyz(tmp_path / "others.extxyz", frames[:2])
+    assert "what the model itself says" not in run("predict", model, "--frames", others)[0]

@@ -24,6 +24,7 @@ from hiertl_dist.fitting.hierarchy import fit_all_at_once, fit_hierarchy
 from hiertl_dist.fitting.settings import FitSettings, HierarchyOptions
 from hiertl_dist.fitting.summary_pass import summarise
 from hiertl_dist.model.parameters import Parameters, Penalty
+from hiertl_dist.model.walls import propose_wall
 from hiertl_dist.suggestion.suggesting_basis import choose_pairs
 
 CLOSE = 0.59
@@ -431,6 +432,8 @@ class TestBeforeAnythingIsFitted:
         path.write_text(text + '[fit]\npolicy = "damp"\n' + end)
         assert main(["plan", str(path)]) == 0
         table = capsys.readouterr().out.splitlines()[-3:]
+        wall = propose_wall({("C", "C"): 0.95, ("N", "N"): 0.75, ("C", "N"): 1.05})
+        by_rule = {"".join(p): rmin for p, rmin in wall.inner.items()}
         for row, (pair, distance, number, rmin, enough, types) in zip(table, [
             ("CC", 0.95, "5", 1.0, 0.94, "CC, CCC, CCN, CCCC …"), ("NN", 0.75, "4", 0.8, 0.74, "NN, CNN, NNN, CCNN …"),
             ("CN", 1.05, "6", 1.1, 1.04, "CN, CCN, CNN, CCCN …"),
@@ -440,7 +443,7 @@ class TestBeforeAnythingIsFitted:
             assert words[2:6] == ["a.xyz,", "frame", f"{number},", "line"]
             assert words[7:9] == ["(0,", "1)"]
             assert [float(words[k]) for k in (1, 9, 10)] == pytest.approx([distance, rmin, enough])
-            assert 0.45 * distance <= float(words[11]) <= 0.7 * distance
+            assert float(words[11]) == by_rule[pair]
             assert " ".join(words[12:]) == types
         assert main(["plan", str(path), "--json"]) == 0
         found = json.loads(capsys.readouterr().out)["inner_cutoffs"]
