@@ -92,7 +92,7 @@ def test_compositions_with_the_largest_errors_are_shown_and_others_counted(fitte
     assert "all" in errors
     least = min(e for c, e in errors.items() if c != "all")
     assert all(e <= least for c, e in every.items() if c not in errors)
-    assert f"… and {len(compositions) - 11} compositions with smaller errors of forces" in out
+    assert f"… and {len(compositions) - 11} compositions with smaller errors" in out
 
 
 def test_a_run_that_fails_shows_what_it_held_back(fitted, monkeypatch):
