@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import compileall
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,17 @@ threadpool_limits(1, user_api="blas")
 
 for name in [n for n in os.environ if n.startswith(("PMI", "OMPI_", "SLURM_", "MV2_", "MPI_LOCAL"))]:
     del os.environ[name]  # as of an allocation in which the tests are run: those that are about launchers set their own
+
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Where it was set, hundreds of processes that the tests start compiled every module again: a second each."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiles the modules of the package and of the benchmarks once, before any process is started."""
+    if not hasattr(config, "workerinput"):
+        for folder in ("hiertl_dist", "benchmarks"):
+            compileall.compile_dir(ROOT / folder, quiet=1)
 
 
 @pytest.fixture(scope="session")
