@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..evaluation.energies import Model
-from ..frames.frame import Frame
+from ..model.pair_curves import pair_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,12 +60,9 @@ def pair_tables(parameters: Parameters, elements: Sequence[str]) -> tuple[PairTa
             r = np.linspace(NO_TERM, 2 * NO_TERM, 3)
             tables.append(PairTable((first, second), r, np.zeros(3), np.zeros(3)))
             continue
-        alone = Model(replace(parameters.with_types([kind]), coverage={}))
         edge = kind.edges[0]
         r = np.linspace(NEAREST * edge.rmin if edge.rmin > 0 else 0.05, edge.rmax, POINTS)
-        dimers = [Frame((first, second), np.array([[0.0, 0.0, 0.0], [d, 0.0, 0.0]]), None) for d in r]
-        said = alone.evaluate(dimers, missing="zero")
-        energies, forces = np.array([(e.energy, e.forces[1, 0]) for e in said]).T
+        energies, forces = pair_curve(parameters, kind, r)
         energies[-1] = forces[-1] = 0.0  # at the outer cutoff
         tables.append(PairTable((first, second), r, energies, forces))
     return tuple(tables)

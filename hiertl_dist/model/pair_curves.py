@@ -5,7 +5,7 @@ The formulas are in section 1 of docs/theory.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebder, chebval
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from .cluster_types import ClusterType, Cutoff, Pair
     from .parameters import Parameters
+
+DAMPING: Final = 0.01
+"""Å; the kernels' length of the smooth continuation below an inner cutoff."""
 
 
 def pair_curve(
@@ -53,12 +56,17 @@ def pair_curve(
     pair = parameters.basis.pair(*kind.elements)
     low, high = transformed(pair, np.array([edge.rmin, edge.rmax]))
     half = 0.5 * abs(low - high)
-    # below the inner cutoff the polynomials keep their values at it
-    s = np.clip((transformed(pair, np.maximum(r, edge.rmin)) - 0.5 * (low + high)) / half, -1.0, 1.0)
-    slope = np.where(r < edge.rmin, 0.0, _transform_slope(pair, r) / half)
-    cut, sum_ = cutoff_values(parameters.basis.cutoff, r, edge.rmax), chebval(s, series)
-    falling = _cutoff_slope(parameters.basis.cutoff, r, edge.rmax)
-    derivative = falling * sum_ + cut * chebval(s, chebder(series)) * slope
+    at = np.maximum(r, edge.rmin)
+    s = np.clip((transformed(pair, at) - 0.5 * (low + high)) / half, -1.0, 1.0)
+    # below the inner cutoff the polynomials go on with their value and slope at it, and the slope dies out
+    decay = np.exp(np.minimum(r - edge.rmin, 0.0) / DAMPING)
+    slope = chebval(s, chebder(series)) * _transform_slope(pair, at) / half
+    sum_ = chebval(s, series) + DAMPING * (decay - 1.0) * slope
+    cut, falling = (
+        cutoff_values(parameters.basis.cutoff, r, edge.rmax),
+        _cutoff_slope(parameters.basis.cutoff, r, edge.rmax),
+    )
+    derivative = falling * sum_ + cut * decay * slope
     return energies + cut * sum_, forces - derivative
 
 

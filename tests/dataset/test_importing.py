@@ -536,7 +536,7 @@ def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
     file.write_text(text_of(random_frames({"C": 90, "CN": 160})))
     run_script("import_script.py", file, tmp_path / "whole", 1)
     total = len(list((tmp_path / "whole" / "ledger").iterdir()))
-    counts = [0, *map(int, run_script("import_kills_script.py", file, folder, total, 9).split())]
+    counts = [0, *map(int, run_script("import_kills_script.py", file, folder, total, 5).split())]
     # and with its workers
     process = subprocess.Popen(
         script("import_script.py", file, folder, 2, counts[-1] + 3), env=environment(), stdout=subprocess.PIPE,
@@ -551,7 +551,7 @@ def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
     counts.append(len(list((folder / "ledger").glob("*.json"))))
     assert not (folder / "dataset.json").exists()
     assert counts == sorted(counts)
-    assert len(set(counts)) > 5
+    assert len(set(counts)) > 3
     run_script("import_script.py", file, folder, 1)
     parts = ("atoms", "frames", "ledger")
     assert files_below(folder, *parts) == files_below(tmp_path / "whole", *parts)

@@ -322,10 +322,10 @@ def test_kills_and_a_resume_leave_the_uninterrupted_store(tmp_path, monkeypatch)
     run_script("assembly_script.py", tmp_path / "whole", 1)
     total = check_ledger(tmp_path / "whole")
     folder, rng, complete = tmp_path / "killed", np.random.default_rng(7), [(0, 0)]
-    for number in range(4):
+    for number in range(3):
         # parts of what is left, so that each kill finds it at work, however fast or slow the machine is at the moment
         left = total[0] - complete[-1][0]
-        wanted = complete[-1][0] + rng.uniform(0.0, 0.4) * left
+        wanted = complete[-1][0] + rng.uniform(0.1, 0.5) * left
         process = started(folder, 2 if number % 3 == 1 else 1, int(complete[-1][0] + 0.6 * left))
         while len(list((folder / "ledger").glob("*/*"))) < wanted and process.poll() is None:
             time.sleep(0.002)
@@ -333,7 +333,7 @@ def test_kills_and_a_resume_leave_the_uninterrupted_store(tmp_path, monkeypatch)
         complete.append(check_ledger(folder))
     counts = [count for count, _ in complete]
     assert counts == sorted(counts)
-    assert len(set(counts)) > 3
+    assert len(set(counts)) > 2
     assert 0.2 * total[0] < counts[-1] < total[0]
     again = assemble(frames, basis, folder, frozen=[frozen])
     assert 0 < again.computed < again.computed + again.present

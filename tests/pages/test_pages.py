@@ -416,7 +416,16 @@ def test_pair_curves_are_what_the_model_says_of_two_atoms(cutoff, transform):
     model = Model(parameters)
     for kind in (t for t in basis.types if t.body == 2):
         edge = kind.edge(*kind.elements)
-        r = np.array([edge.rmin + 1e-3, 0.5 * (edge.rmin + edge.rmax), 0.9 * edge.rmax, edge.rmax - 1e-6])
+        r = np.array(
+            [
+                0.5 * edge.rmin,
+                edge.rmin - 0.02,
+                edge.rmin + 1e-3,
+                0.5 * (edge.rmin + edge.rmax),
+                0.9 * edge.rmax,
+                edge.rmax - 1e-6,
+            ]
+        )
         energies, forces = pair_curve(parameters, kind, r)
         alone = sum(parameters.as_dict().get((e, (e,), ()), 0.0) for e in kind.elements)
         for x, energy, force in zip(r.tolist(), energies, forces, strict=True):
@@ -428,9 +437,8 @@ def test_pair_curves_are_what_the_model_says_of_two_atoms(cutoff, transform):
         near = np.linspace(edge.rmin - 0.2, edge.rmax, 40)
         step = 1e-5
         up, down = (pair_curve(parameters, kind, near + d)[0] for d in (step, -step))
-        kink = np.abs(near - edge.rmin) < 2 * step
         slope = -(up - down) / (2 * step)
-        np.testing.assert_allclose(pair_curve(parameters, kind, near)[1][~kink], slope[~kink], rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(pair_curve(parameters, kind, near)[1], slope, rtol=1e-5, atol=1e-3)
 
 
 def test_latex_of_odd_letters():
