@@ -53,7 +53,24 @@ ADAPTERS = {("calculator",): {"ase"}}
 """Modules that subclass what belongs to a late import; the package imports them late in their turn."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))
-names = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+PLACES = sorted({path.parent for path in FILES})
+
+
+def names(check):
+    """A test a folder, which names all files of it that fail: one a file takes longer to count than to do."""
+
+    @pytest.mark.parametrize("folder", PLACES, ids=lambda p: str(p.relative_to(PACKAGE)))
+    def of_folder(folder):
+        failures = []
+        for path in (p for p in FILES if p.parent == folder):
+            try:
+                check(path)
+            except AssertionError as error:
+                failures.append(f"{path.relative_to(PACKAGE)}: {error}")
+        assert not failures, "\n".join(failures)
+
+    of_folder.__name__ = check.__name__
+    return of_folder
 
 
 @cache
