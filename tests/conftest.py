@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 import scipy.linalg  # noqa: F401 - its BLAS is another one than numpy's, and is limited too
 from threadpoolctl import threadpool_limits
@@ -18,6 +19,10 @@ threadpool_limits(1, user_api="blas")
 
 for name in [n for n in os.environ if n.startswith(("PMI", "OMPI_", "SLURM_", "MV2_", "MPI_LOCAL"))]:
     del os.environ[name]  # as of an allocation in which the tests are run: those that are about launchers set their own
+
+hypothesis.settings.register_profile("here", max_examples=50)
+hypothesis.settings.load_profile("here")
+"""Each run draws others; ten thousand of each are a matter of the benchmarks."""
 
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -61,7 +61,7 @@ def same(found: list[Pick], truth: list[Pick]) -> None:
     np.testing.assert_allclose([p.leverage_sum for p in found], [p.leverage_sum for p in truth], rtol=1e-8, atol=1e-10)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(
     n=st.integers(1, 8),
     sizes=st.lists(st.integers(0, 12), min_size=1, max_size=12),

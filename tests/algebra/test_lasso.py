@@ -56,7 +56,7 @@ def test_is_exact_at_lambda_on_ill_conditioned_rows(condition: float, lam: float
     assert gap_on_rows(A, b, lam * 200, solution.coefficients) < 1e-7
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(deadline=None, derandomize=True, max_examples=40)
 @given(
     m=st.integers(1, 25),
     n=st.integers(1, 12),

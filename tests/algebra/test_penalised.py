@@ -47,7 +47,7 @@ def test_elastic_net_agrees_with_coordinate_descent(lam: float, ratio: float) ->
     assert answer.notes == ()
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(deadline=None, derandomize=True, max_examples=40)
 @given(
     m=st.integers(1, 25), n=st.integers(1, 12), seed=st.integers(0, 9),
     fraction=st.sampled_from([1e-4, 1e-2, 0.3, 2.0]), mu2=st.sampled_from([0.0, 1e-8, 1e-2, 10.0]),
@@ -91,7 +91,7 @@ def test_elastic_net_that_misses_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
     assert failure.value.gap > 1e-4
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
+@settings(deadline=None, derandomize=True, max_examples=40)
 @given(
     m=st.integers(1, 25), n=st.integers(1, 12), seed=st.integers(0, 9), gamma=st.sampled_from([0.5, 1.0, 2.0]),
     fraction=st.sampled_from([1e-3, 0.1, 0.9, 2.0]), alpha=st.sampled_from([1e-3, 1.0]),

@@ -152,7 +152,7 @@ def random_posterior(m: int, n: int, seed: int, zeros: bool) -> tuple[np.ndarray
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 9), st.integers(0, 10**6), st.booleans())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(shapes, st.lists(st.integers(0, 12), min_size=1, max_size=4))
 def test_gains_of_parts_add_up(shape: tuple[int, int, int, bool], sizes: list[int]) -> None:
     _, found = random_posterior(*shape)
@@ -167,7 +167,7 @@ def test_gains_of_parts_add_up(shape: tuple[int, int, int, bool], sizes: list[in
     assert total == pytest.approx(found.gain(np.vstack(blocks)), rel=1e-8, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(shapes)
 def test_leverage_of_the_fit_sums_to_its_degrees_of_freedom(shape: tuple[int, int, int, bool]) -> None:
     A, found = random_posterior(*shape)

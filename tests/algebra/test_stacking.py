@@ -68,7 +68,7 @@ def problems(draw):
     return n, layers, seed
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 @given(problems())
 def test_the_stack_has_the_normal_equations_of_all_rows(problem):
     n, layers, seed = problem
@@ -76,7 +76,7 @@ def test_the_stack_has_the_normal_equations_of_all_rows(problem):
     check([layer_of(rng, *layer) for layer in layers], n)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 3), st.booleans()), min_size=1, max_size=5))
 def test_whole_triangles_are_merged_as_they_are(shapes):
     rng = np.random.default_rng(len(shapes))

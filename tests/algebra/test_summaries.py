@@ -34,7 +34,7 @@ def content(summary: Summary) -> np.ndarray:
 
 
 shapes = st.tuples(st.integers(0, 12), st.integers(0, 12), st.integers(1, 6), st.integers(1, 3))
-bounded = settings(deadline=None, derandomize=True, max_examples=60)
+bounded = settings(deadline=None, derandomize=True, max_examples=30)
 
 
 @pytest.mark.parametrize("kind", KINDS)

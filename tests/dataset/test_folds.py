@@ -73,7 +73,7 @@ counts = st.lists(st.integers(0, 14), min_size=1, max_size=4)
 
 
 @given(counts, st.integers(2, 6), st.integers(0, 10**6))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_each_composition_and_all_frames_are_spread_evenly(numbers, count, seed):
     frames = some(*numbers)
     assume(len(frames) >= count)
@@ -134,7 +134,7 @@ splits = st.sampled_from([
 
 
 @given(datasets, splits, st.booleans(), st.integers(0, 99), st.randoms())
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 def test_the_order_of_the_frames_does_not_matter(frames, split, stratify, seed, random):
     folds = Folds(2, split[0], seed, stratify, split[1])
     units = units_of(frames, folds)
@@ -148,7 +148,7 @@ def test_the_order_of_the_frames_does_not_matter(frames, split, stratify, seed, 
 
 
 @given(datasets, datasets, splits, st.booleans(), st.integers(0, 99))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 def test_what_is_known_stays_when_frames_are_added(old, new, split, stratify, seed):
     folds = Folds(2, split[0], seed, stratify, split[1])
     assume(len(units_of(old, folds)) > 1)
@@ -308,7 +308,7 @@ known_words = st.fixed_dictionaries(
     datasets, datasets, st.integers(0, 30), st.integers(2, 4), splits, st.booleans(), st.integers(0, 99), known_words,
     st.sampled_from([8, 1, 0]),
 )  # fmt: skip
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 def test_folds_are_those_of_texts(old, new, repeated, count, split, stratify, seed, words, head):
     """From nothing, and where a store grows by frames, be they new or known, again and again; whatever is drawn alike.
 
@@ -342,7 +342,7 @@ def test_folds_are_those_of_texts(old, new, repeated, count, split, stratify, se
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 9)), min_size=3, max_size=12), st.integers(2, 5))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_systems_of_an_element_set_are_in_different_folds(systems, count):
     """So that its block can be cross-validated; of as many folds as there are systems, at most all."""
     names = {f"s{i}": kind for i, (kind, _) in enumerate(systems)}

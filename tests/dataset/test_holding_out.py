@@ -19,7 +19,7 @@ from hiertl_dist.dataset.holding_out import NEIGHBOURS
 from hiertl_dist.errors import InputError
 from hiertl_dist.jobs.input_file import Input
 
-few = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+few = settings(derandomize=True, deadline=None, max_examples=30, database=None)
 
 
 def frames_of(**groups):

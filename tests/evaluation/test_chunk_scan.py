@@ -113,7 +113,7 @@ def configurations(draw, most=40):
 
 
 @given(configurations())
-@settings(derandomize=True, database=None, max_examples=300, deadline=None)
+@settings(derandomize=True, database=None, max_examples=150, deadline=None)
 def test_a_frame_of_any_shape(frame):
     if refused := fault([frame]):
         with pytest.raises(FrameError, match=refused):
@@ -127,7 +127,7 @@ def test_a_frame_of_any_shape(frame):
 
 
 @given(st.lists(configurations(12), min_size=2, max_size=12), st.booleans())
-@settings(derandomize=True, database=None, max_examples=60, deadline=None)
+@settings(derandomize=True, database=None, max_examples=30, deadline=None)
 def test_several_frames(frames, skip):
     good = [replace(f, origin=f"frame {i}") for i, f in enumerate(frames)]
     if refused := fault(good):

@@ -13,7 +13,7 @@ from hiertl_dist.executors.shares import fair_runs, fair_shares, longest_first
 
 costs = st.lists(st.floats(0.0, 100.0), min_size=1, max_size=40)
 workers = st.integers(1, 9)
-few = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+few = settings(derandomize=True, deadline=None, max_examples=30, database=None)
 
 
 @few

@@ -30,7 +30,7 @@ from hiertl_dist.model.solution import Solution
 from hiertl_dist.text.words import shown
 
 BASIS = small_basis(ORDERS)
-few = settings(derandomize=True, deadline=None, max_examples=60, database=None)
+few = settings(derandomize=True, deadline=None, max_examples=30, database=None)
 
 URLS = ["s3://bucket/design.zarr", "gs://b/x", "http://host/x", "https://host/x.zarr", "file:///tmp/x", "memory://x"]
 

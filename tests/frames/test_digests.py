@@ -22,7 +22,7 @@ def array(digests):
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 @given(some_digests, some_digests, st.integers(1, 9))
 def test_digests_are_found_as_in_a_dict(digests, wanted, chunk):
     first = {}
@@ -37,7 +37,7 @@ def test_digests_are_found_as_in_a_dict(digests, wanted, chunk):
         assert is_among(heads_of(array(wanted)), again).tolist() == [heads.count(w[:8]) > 1 for w in wanted]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(some_digests, st.data())
 def test_the_least_digest_of_each_unit(digests, data):
     of_frames = data.draw(st.lists(st.integers(0, 5), min_size=len(digests), max_size=len(digests)))

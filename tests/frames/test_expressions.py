@@ -105,7 +105,7 @@ def trees(depth=3):
     ) | st.builds("({} <= {} and not {} > {})".format, deeper, deeper, deeper, deeper)  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(trees())
 def test_values_are_those_of_python(text):
     own = [float(eval(text, {}, {k: v[i] for k, v in NUMBERS.items()})) for i in range(3)]

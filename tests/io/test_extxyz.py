@@ -263,7 +263,7 @@ def configurations(draw):
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(configurations=st.lists(configurations(), min_size=1, max_size=3))
 def test_what_ase_writes(tmp_path, configurations):
     ase = pytest.importorskip("ase")

@@ -145,7 +145,7 @@ def read_as_others_do(text: str, n_elements: int) -> dict[tuple[str, ...], dict[
 
 
 SLOW = settings(
-    derandomize=True, deadline=None, max_examples=60,
+    derandomize=True, deadline=None, max_examples=30,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 

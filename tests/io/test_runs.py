@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("runs")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     blanks=st.lists(st.sampled_from(["", "\n", " \t\n", "\n\n"]), min_size=1, max_size=12), size=st.integers(1, 400),
     returns=st.booleans(), mark=st.booleans(), last=st.booleans(), packed=st.booleans(),

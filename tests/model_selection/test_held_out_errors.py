@@ -53,7 +53,7 @@ def rms(given, kind, **where):
     return float(np.sqrt(np.mean(np.concatenate(chosen) ** 2))) if chosen else math.nan
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 @given(residuals())
 def test_every_rmse_is_that_of_the_residuals(given_residuals):
     errors = of(given_residuals)
@@ -71,7 +71,7 @@ def test_every_rmse_is_that_of_the_residuals(given_residuals):
     assert len(set(errors.cells)) == len(errors.cells)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(residuals())
 def test_tables_scores_and_what_is_pooled_agree(given_residuals):
     errors = of(given_residuals)
