@@ -9,6 +9,7 @@ import numpy as np
 from ..algebra import regulariser_to_dict
 from ..frames.rows import OBJECTIVES
 from ..model.frozen import wall_notes
+from ..model.missing_types import notes_on_lower_blocks
 from ..model.solution import GroupResidual, Solution
 from .wall_strength import weak_wall_notes
 
@@ -51,7 +52,7 @@ def built_solution(
     objective : {"lsq", "plain"}
         How often kinds of rows count.
     notes : iterable of str
-        What the reader of a report should know; what is to be said of the wall is put before them.
+        What the reader of a report should know; what is to be said of the wall and of lower blocks is put before them.
 
     Returns
     -------
@@ -71,10 +72,10 @@ def built_solution(
         n: GroupResidual(int(count), float(np.sqrt(before / max(count, 1))), float(np.sqrt(after / max(count, 1))))
         for n, (count, before, after) in by_name.items()
     }
-    walls = (*wall_notes(parameters), *weak_wall_notes(parameters, frozen))
+    before = (*wall_notes(parameters), *weak_wall_notes(parameters, frozen), *notes_on_lower_blocks(parameters, frozen))
     return Solution(
         parameters, name, tuple(blocks), {f.source: f.digest for f in frozen}, regulariser_to_dict(regulariser),
         dict(weights), objective, linear.method, linear.rank, linear.condition, linear.nonzeros, rows,
-        float(np.sqrt(squares / max(rows, 1))), residuals, (*walls, *notes),
+        float(np.sqrt(squares / max(rows, 1))), residuals, (*before, *notes),
         linear.hyperparameters,
     )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of, n_type_columns, sets_used
-from ..model.missing_types import types_text
+from ..model.missing_types import bodies_of_lower_blocks_alone, types_text
 from ..text.display import listed
 from .block_lattice import (
     ABSENT,
@@ -188,8 +188,10 @@ def _frames_used(
     return {b: int(facts.of_sets(own).sum()) for b, own in sets.items()}
 
 
-def uninformed_notes(basis: Basis, blocks: Collection[ElementSet], frozen: Sequence[Parameters]) -> list[str]:
-    """What to say of cluster types of a basis that will have no coefficients: no frame informs their blocks.
+def uninformed_notes(
+    basis: Basis, blocks: Collection[ElementSet], frozen: Sequence[Parameters], *, made: bool = False
+) -> list[str]:
+    """What to say of types that will have no coefficients: no frame informs them, or only lower blocks have terms.
 
     Parameters
     ----------
@@ -199,18 +201,23 @@ def uninformed_notes(basis: Basis, blocks: Collection[ElementSet], frozen: Seque
         Those that are fitted.
     frozen : Sequence of Parameters
         Models that are frozen.
+    made : bool, default False
+        Whether types without frames are made of lower blocks, or are zero as was asked for; fits say so.
 
     Returns
     -------
     list of str
-        A sentence, or nothing.
+        A sentence each, or nothing.
     """
     known = {t.elements for f in frozen for t in f.basis.types}
+    fitted = {t.elements for t in basis.types if t.block in blocks}
+    alone = bodies_of_lower_blocks_alone(known | fitted, blocks, known | fitted)
     left = [t for t in basis.types if t.body > 1 and t.block not in blocks and t.elements not in known]
-    if not left:
-        return []
+    if made or not left:
+        return [*alone]
     names = listed(sorted({t.block.name for t in left}))
     return [
         f"WARNING: no frame informs {types_text(t.name for t in left)} (blocks {names}): the model "
-        "will have no coefficients for them"
+        "will have no coefficients for them",
+        *alone,
     ]

@@ -15,6 +15,7 @@ from .without_data import ways_of_sum
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ..frames.element_set import ElementSet
     from ..frames.type_names import Elements
 
 NAMED: Final = {2: "pair", 3: "triplet", 4: "quadruplet"}
@@ -120,3 +121,50 @@ def missing_notes(parts: Sequence[Parameters], what: str) -> tuple[str, ...]:
         "which is not neutral; frames that contain such clusters are refused in evaluation unless it is said that they "
         "count for nothing (--missing zero)",
     )
+
+
+def bodies_of_lower_blocks_alone(
+    present: Iterable[Elements], blocks: Iterable[ElementSet], lower: Iterable[Elements]
+) -> tuple[str, ...]:
+    """What to say of blocks that lack terms of a number of atoms that their lower blocks have.
+
+    Parameters
+    ----------
+    present : iterable of tuple of str
+        Clusters, as sorted elements, that have terms or will have.
+    blocks : iterable of ElementSet
+        Those that are fitted.
+    lower : iterable of tuple of str
+        Clusters of lower blocks whose terms count.
+
+    Returns
+    -------
+    tuple of str
+        A sentence for each such block and number.
+    """
+    there, below = {(len(c), frozenset(c)) for c in present}, set(lower)
+    notes = []
+    for block in sorted({b for b in blocks if len(b.elements) > 1}):
+        own = frozenset(block.elements)
+        for body, kind in NAMED.items():
+            counted = sorted(c for c in below if len(c) == body and set(c) < own)
+            if body >= len(own) and counted and (body, own) not in there:
+                names = listed(list(map(cluster_name, counted)), SHOWN)
+                notes.append(
+                    f"WARNING: {block.name} has no {kind}s, and its lower blocks have ({names}): those count among its "
+                    f"atoms too, and {kind}s of all its elements are zero, which is not neutral. Give it {kind}s, or "
+                    "its lower blocks none"
+                )
+    return tuple(notes)
+
+
+def notes_on_lower_blocks(parameters: Parameters, frozen: Sequence[Parameters]) -> tuple[str, ...]:
+    """The same of a fit: its parameters, and the models that were frozen for it."""
+    clusters = [
+        c.elements
+        for p in frozen
+        for c, value in zip(p.columns, p.coefficients, strict=True)
+        if value and len(c.elements) > 1
+    ]
+    present = {t.elements for p in (parameters, *frozen) for t in p.basis.types}
+    return bodies_of_lower_blocks_alone(present, {t.block for t in parameters.basis.types}, clusters)
