@@ -83,7 +83,7 @@ def _stage_text(stage: Stage, units: str, most: int) -> str:
         f"({counts} rows), {frozen} frozen",
         table_text(["model", "score", *kinds, "nonzero", "µs/atom"], rows),
     ]
-    text += [str(edge) for edge in selection.edges]
+    text += selection.notes
     if len(fine) > len(shown):
         text.append(f"… and {len(fine) - len(shown)} more with higher scores")
     kept_out = [(c, c.rejected) for c in selection.candidates if c.rejected]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InputError
 from ..text.display import Shown
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from .search_settings import Choice, Rule
+
+FAR: Final = 1.5
+"""Times the lowest score above which a model that is within one standard error of it is a doubtful choice."""
 
 Scores = dict[str, tuple[float, float]]
 """By kind or composition, a score and its standard error (NaN with fewer than two folds)."""
@@ -156,6 +159,19 @@ class Chosen(Shown):
     def edges(self) -> tuple[GridEdge, ...]:
         """The edges of the grid at which the chosen model, or the one of the lowest score, lies."""
         return grid_edges([c.choice for c in self.candidates], self.chosen, self.best)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The edges in words, and whether the folds scatter so much that they hardly tell models apart."""
+        best, taken, said = self.candidates[self.best], self.candidates[self.chosen], [str(e) for e in self.edges]
+        if taken.score > FAR * best.score:
+            said.append(
+                f"WARNING: the folds hardly tell models apart: the model that is taken is within one standard error of "
+                f"the lowest score, {best.score:.4g} ± {best.standard_error:.2g}, with {taken.score:.4g}. Leave out "
+                'parts that are more alike, or more of them (split = "frame" or "group"), or take the lowest score '
+                '(rule = "best")'
+            )
+        return tuple(said)
 
 
 def choose(candidates: Sequence[Candidate], rule: Rule, where: str = "search") -> Chosen:

@@ -341,8 +341,8 @@ def _stage(
         selection = choose(
             [lost if c is picked else replace(c, rejected="") for c in selection.candidates], settings.rule, where
         )
-    for edge in selection.edges:
-        tell(f"note: {part.name}, {edge}")
+    for note in selection.notes:
+        tell(f"note: {part.name}, {note}")
     rows = _rows(picked.choice, part, setup, source.summaries)
     given = partial(view, source.summaries, **setup.view_options(picked.choice))
     frozen = frozen_of(part, setup, plan)

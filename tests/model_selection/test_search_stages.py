@@ -253,6 +253,16 @@ def test_one_standard_error_takes_the_cheapest_near_the_best():
 
 
 @pytest.mark.parametrize(
+    ("score", "rule", "told"), [(1.6, "one_se", True), (1.4, "one_se", False), (1.6, "best", False)]
+)
+def test_a_choice_far_above_the_lowest_score_is_told(score, rule, told):
+    wide = made(1.0, 2.0, 9.0, both(1.0, 1.0, 2.0))
+    found = choose([wide, made(score, 2.0, 1.0, both(1.0, 1.0, 2.0))], rule)
+    assert found.chosen == (rule == "one_se")
+    assert any("hardly tell models apart" in note and f"1 ± 2, with {score}" in note for note in found.notes) == told
+
+
+@pytest.mark.parametrize(
     ("others", "chosen"),
     [
         ([made(1.1, 0.1, 2.0, both(1, 1), 10), made(1.15, 0.1, 2.0, both(1, 1), 9)], 2),
