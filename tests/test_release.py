@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from pathlib import Path
 
 import pytest
 from test_architecture import ROOT
@@ -28,6 +29,12 @@ def run(*words, **options):
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def program(name):
+    """A program of the environment of this Python, which need not be on PATH, or else of PATH."""
+    beside = Path(sys.executable).with_name(name)
+    return beside if beside.exists() else shutil.which(name) or name
 
 
 def test_one_version_everywhere():
@@ -69,30 +76,64 @@ def test_pythons_that_are_named_are_those_that_are_allowed():
     assert minors == list(range(minors[0], minors[-1] + 1))
 
 
-@needs_release_tools
-def test_packages(tmp_path):
-    """Wheel and sdist are built from a clone, are whole, and the wheel works in an empty environment."""
-    clone = tmp_path / "clone"
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clean clone, of which everything is made."""
+    clone = tmp_path_factory.mktemp("release") / "clone"
     run("git", "clone", "--quiet", ROOT, clone)
-    run(sys.executable, "-m", "build", "--outdir", tmp_path / "dist", clone)
-    built = sorted((tmp_path / "dist").iterdir())
+    return clone
+
+
+@pytest.fixture(scope="module")
+def built(clone):
+    """Wheel and sdist, the wheel made from the sdist; hatchling is fetched for them where it is not installed."""
+    here = ["--no-isolation"] if importlib.util.find_spec("hatchling") else []
+    run(sys.executable, "-m", "build", *here, "--outdir", clone.parent / "dist", clone)
+    return sorted((clone.parent / "dist").iterdir())
+
+
+@pytest.fixture(scope="module")
+def empty(clone):
+    """The folder of programs of an environment in which nothing is installed."""
+    run(sys.executable, "-m", "venv", clone.parent / "empty")
+    return clone.parent / "empty" / "bin"
+
+
+# each a test of its own: pytest ends one that takes five minutes, and a machine at work needs most of that for some
+
+
+@needs_release_tools
+def test_the_manifest_is_whole(clone):
+    run(sys.executable, "-m", "check_manifest", clone)
+
+
+@needs_release_tools
+def test_packages_are_built_and_whole(built):
     assert [path.suffix for path in built] == [".whl", ".gz"]
     run(sys.executable, "-m", "twine", "check", "--strict", *built)
-    run(sys.executable, "-m", "check_manifest", clone)
-    run(shutil.which("check-wheel-contents") or "check-wheel-contents", built[0])
+    run(program("check-wheel-contents"), built[0])
     with zipfile.ZipFile(built[0]) as wheel:
         names = wheel.namelist()
     assert "hiertl_dist/py.typed" in names
     assert {name.split("/")[0] for name in names} == {"hiertl_dist", f"hiertl_dist-{PROJECT['version']}.dist-info"}
-    run(sys.executable, "-m", "venv", tmp_path / "empty")
-    own = tmp_path / "empty" / "bin"
-    run(own / "pip", "install", "--quiet", built[0])
-    assert run(own / "hiertl-dist", "--version", cwd=tmp_path).split() == ["hiertl-dist", PROJECT["version"]]
-    run(own / "pip", "check")
+
+
+@needs_release_tools
+def test_dependencies_install_in_an_empty_environment(empty):
+    run(empty / "pip", "install", "--quiet", "--no-compile", *PROJECT["dependencies"])
+
+
+@needs_release_tools
+def test_the_wheel_works_with_its_dependencies_alone(built, empty, tmp_path):
+    run(empty / "pip", "install", "--quiet", "--no-compile", built[0])
+    elsewhere = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}  # the wheel, and not this tree
+    said = run(empty / "hiertl-dist", "--version", cwd=tmp_path, env=elsewhere)
+    assert said.split() == ["hiertl-dist", PROJECT["version"]]
+    run(empty / "pip", "check")
 
 
 @needs_release_tools
 def test_the_citation_is_valid():
     if importlib.util.find_spec("cffconvert") is None:
         pytest.skip("cffconvert is not installed")
-    run(shutil.which("cffconvert") or "cffconvert", "--validate", "-i", ROOT / "CITATION.cff")
+    run(program("cffconvert"), "--validate", "-i", ROOT / "CITATION.cff")

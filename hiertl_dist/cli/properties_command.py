@@ -88,12 +88,17 @@ def crystal_properties_of(arguments: argparse.Namespace) -> int:
 def _tell(arguments: argparse.Namespace, model: Model, settings: Any, json_text: Any) -> int:
     """Compute, print, draw."""
     from ..calculator import Calculator
-    from ..properties.computing import crystal_properties
+    from ..properties.computing import crystal_properties, not_begun
     from ..properties.drawing import plot_properties
 
     crystals, notes = _crystals(arguments, model)
     found = []
     for name, atoms in crystals:
+        if isinstance(atoms, str):
+            found.append(not_begun(name, atoms, settings))
+            if not arguments.json:
+                print(found[-1].text(), flush=True, end="\n\n")
+            continue
         atoms.calc = Calculator(
             model, extrapolation="record", missing=arguments.missing, threads=arguments.threads
         )  # one for each, for its counts
@@ -113,14 +118,23 @@ def _tell(arguments: argparse.Namespace, model: Model, settings: Any, json_text:
 
 
 def _crystals(arguments: argparse.Namespace, model: Model) -> tuple[list[tuple[str, Any]], list[str]]:
-    """Named crystals (ase.Atoms), and what is to be said of where they are from."""
-    from ..properties.structures import crystal_of_frame, named_crystal, require_elements, starting_crystal
+    """Named crystals (ase.Atoms, or why there is none to begin with), and what is to be said of where they are from."""
+    from ..properties.structures import (
+        NoMinimumError,
+        crystal_of_frame,
+        named_crystal,
+        require_elements,
+        starting_crystal,
+    )
     from ..suggestion.guessing import read_guessed
 
     made: list[tuple[str, Any]] = []
     notes: list[str] = []
     for asked in map(named_crystal, arguments.structure):
-        atoms, said = starting_crystal(asked, model)
+        try:
+            atoms, said = starting_crystal(asked, model)
+        except NoMinimumError as error:
+            atoms, said = str(error), []
         made.append((asked.name, atoms))
         notes += said
     if arguments.frames:

@@ -14,8 +14,8 @@ import re
 import sys
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, ClassVar, Self, TextIO
@@ -174,6 +174,19 @@ def task_failed(what: str | Batches, faults: Iterable[Fault]) -> TaskFailed:
     return failed
 
 
+@dataclass(eq=False)
+class Counted:
+    """Progress that knows how far it has come."""
+
+    told: Progress
+    done: int = 0
+
+    def update(self, n: int = 1) -> None:
+        """Count n more items as done."""
+        self.done += n
+        self.told.update(n)
+
+
 @dataclass(frozen=True)
 class Reporting:
     """How a verb speaks of itself: what is being done, the name of an item, and its kind where they differ."""
@@ -182,9 +195,11 @@ class Reporting:
     label: Label
     kind: Label | None = None
 
-    def bar(self, total: int, *, shown: bool = True) -> AbstractContextManager[Progress]:
+    @contextmanager
+    def bar(self, total: int, *, shown: bool = True) -> Iterator[Counted]:
         """What tells how far it has come, if somebody reads it."""
-        return progress(self.what, total, shown=shown)
+        with progress(self.what, total, shown=shown) as told:
+            yield Counted(told)
 
     def task_name(self, item: Any) -> str:
         """For a dashboard, which counts tasks by the words of their names: what is done, and the item's kind."""

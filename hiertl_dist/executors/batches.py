@@ -142,6 +142,11 @@ class Batches:
             return f"{verb} {listed([what.removeprefix(f'{verb} ') for what in whats], MOST_NAMED)}"
         return listed(whats, MOST_NAMED)
 
+    def how_far(self, done: int) -> str:
+        """In words, with so many of all calls made: one for each item, and one for each merge of two values."""
+        merges = sum(len(batch.items) - 1 for batch in self.each if batch.merge is not None)
+        return f"{self.what}: {done} of {len(self.items) + merges} done"
+
     def batch_of(self, node: Node) -> Batch:
         """The batch that a node is of."""
         return self.each[self.owners[node.lo]]

@@ -51,6 +51,7 @@ class Faults:
         self._mine: list[Fault] = []
         self._signal = ""
         self._passed_over = False
+        self._done = 0
         self._stop_requests: list[Any] = []
 
     def catch(self, call: Call, args: tuple[Any, ...], node: Node) -> tuple[bool, Any]:
@@ -60,7 +61,9 @@ class Faults:
             self._passed_over = True
             return False, None
         try:
-            return True, attempt(call, *args)
+            value = attempt(call, *args)
+            self._done += 1
+            return True, value
         except Exception as error:
             self.add(error, node)
             return False, None
@@ -85,15 +88,16 @@ class Faults:
         from mpi4py import MPI
 
         self.wait(self._comm.Ibarrier().Test)
-        by_rank = self._comm.allgather((self._mine, self._signal, self._passed_over))
-        for rank, (faults, name, _) in enumerate(by_rank):
+        by_rank = self._comm.allgather((self._mine, self._signal, self._passed_over, self._done))
+        for rank, (faults, name, *_) in enumerate(by_rank):
             if (faults or name) and rank != self._rank:
                 self._comm.Recv(bytearray(), rank, tag=_STOP)  # left unread, it would stop the next verb
         MPI.Request.Waitall(self._stop_requests)
-        if faults := [fault for theirs, _, _ in by_rank for fault in theirs]:
+        if faults := [fault for theirs, *_ in by_rank for fault in theirs]:
             return task_failed(self._batches, faults)
-        if any(passed_over for _, _, passed_over in by_rank):
-            return stopped_by(next(name for _, name, _ in by_rank if name))
+        if any(passed_over for *_, passed_over, _ in by_rank):
+            how_far = self._batches.how_far(sum(done for *_, done in by_rank))
+            return stopped_by(next(name for _, name, *_ in by_rank if name), how_far=how_far)
         return None
 
     def _listen(self) -> None:

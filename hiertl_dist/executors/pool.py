@@ -121,7 +121,7 @@ class PoolExecutor(Executor):
                 if not left[job.call]:
                     ready(job.call, values[job.call])
 
-            faults = drive(crew, jobs, ended, batches.most)
+            faults = drive(crew, jobs, ended, batches.most, lambda: batches.how_far(bar.done))
         _raise_any(faults, batches)
 
     def _reduce_all(self, batches: Batches, ready: Ready) -> None:
@@ -152,36 +152,44 @@ class PoolExecutor(Executor):
                 owner = batches.owners[parent.lo]
                 return Job(parent, 2 * owner + 1, tuple(map(handles.pop, parent.children)), merging[owner])
 
-            _raise_any(drive(crew, jobs, ended, batches.most), batches)
+            _raise_any(drive(crew, jobs, ended, batches.most, lambda: batches.how_far(bar.done)), batches)
 
 
 def drive(
-    crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None], most: int | None = None
+    crew: Crew,
+    jobs: Iterator[Job],
+    ended: Callable[[Job, Any], Job | None],
+    most: int | None = None,
+    how_far: Callable[[], str] = str,
 ) -> list[tuple[Node, Fault]]:
     """Have the crew do the jobs and those that follow from them, at most so many at a time.
 
     After a fault no more are started, and the rest is seen to its end, as far as there is one; so it is where a signal
     asks for an end, and then StoppedBySignal is raised if there was more to do: also where workers are lost, for a
-    signal to all of a job's processes ends those of a cluster that was there before.
+    signal to all of a job's processes ends those of a cluster that was there before. ``how_far`` says
+    then what is done.
     """
     faults: list[tuple[Node, Fault]] = []
     try:
-        _drive(crew, jobs, ended, faults, most)
+        stopped_while_asked = _drive(crew, jobs, ended, faults, most)
     except Stopped as stopped:
         if not faults:
             if name := stop_requested():
-                raise stopped_by(name) from None
+                raise stopped_by(name, how_far=how_far()) from None
             stopped.nodes = tuple(sorted(crew.flying()))
             raise
+    if not faults and stopped_while_asked:
+        raise stopped_by(stopped_while_asked, how_far=how_far())
     if faults and all(fault.lost for _, fault in faults) and (name := stop_requested()):
-        raise stopped_by(name)
+        raise stopped_by(name, how_far=how_far())
     return faults
 
 
 def _drive(
     crew: Crew, jobs: Iterator[Job], ended: Callable[[Job, Any], Job | None], faults: list[tuple[Node, Fault]],
     most: int | None,
-) -> None:  # fmt: skip
+) -> str:  # fmt: skip
+    """Returns the name of what asked for an end while there was more to do."""
     ready: list[Job] = []
     flying = 0
     stopped = ""
@@ -200,9 +208,7 @@ def _drive(
             except Exception as error:  # an item that can't be sent
                 faults.append((job.node, fault_of(error)))
         if not flying:
-            if stopped and not faults:
-                raise stopped_by(stopped)
-            return
+            return stopped
         for done in crew.wait():
             flying -= 1
             try:

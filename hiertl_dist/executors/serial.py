@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from hiertl_dist.executors.base import (
     CallFailed,
+    Counted,
     Executor,
     Reporting,
     attempt,
@@ -39,7 +40,7 @@ class SerialExecutor(Executor):
             for number, (batch, root) in enumerate(zip(batches.each, batches.roots, strict=True)):
                 values = []
                 for i in range(root.lo, root.hi):
-                    values.append(_call(batch.call, (batches.items[i],), Node(i, i + 1), batches))
+                    values.append(_call(batch.call, (batches.items[i],), Node(i, i + 1), batches, bar))
                     bar.update()
                 ready(number, values)
 
@@ -49,10 +50,10 @@ class SerialExecutor(Executor):
                 values: list[Any] = []
                 for node in tree(root.hi - root.lo, root.lo):
                     if node.is_leaf:
-                        values.append(_call(batch.call, (batches.items[node.lo],), node, batches))
+                        values.append(_call(batch.call, (batches.items[node.lo],), node, batches, bar))
                     else:
                         right, left = values.pop(), values.pop()
-                        values.append(_call(batch.merge, (left, right), node, batches))
+                        values.append(_call(batch.merge, (left, right), node, batches, bar))
                         del left, right
                     bar.update()
                 ready(number, values.pop())
@@ -91,9 +92,9 @@ class InlineExecutor(SerialExecutor):
                 ready(number, values.pop())
 
 
-def _call(call: Call | None, args: tuple[Any, ...], node: Node, batches: Batches) -> Any:
+def _call(call: Call | None, args: tuple[Any, ...], node: Node, batches: Batches, bar: Counted) -> Any:
     if name := stop_requested():
-        raise stopped_by(name)
+        raise stopped_by(name, how_far=batches.how_far(bar.done))
     assert call is not None
     try:
         return attempt(call, *args)

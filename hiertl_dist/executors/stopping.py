@@ -75,10 +75,11 @@ def stopping_when(asks: Callable[[], str]) -> Iterator[None]:
         _asks.reset(token)
 
 
-def stopped_by(name: str, at_once: bool = False) -> StoppedBySignal:
-    """What to raise where a signal has stopped the work."""
+def stopped_by(name: str, at_once: bool = False, how_far: str = "") -> StoppedBySignal:
+    """What to raise where a signal has stopped the work; ``how_far`` it had come, where that is known."""
+    came = f" ({how_far})" if how_far else ""
     return StoppedBySignal(
-        f"stopped by {name}; what is complete is kept, and the same command (or call) goes on from there", at_once
+        f"stopped by {name}; what is complete is kept, and the same command (or call) goes on from there{came}", at_once
     )
 
 

@@ -265,7 +265,10 @@ def _reduce_and_solve(
             regulariser=settings.regulariser["kind"], by_evidence=settings.weights == EVIDENCE, energies=energies,
             checkpoint=checkpoint, make_offsets=make_offsets,
         )  # fmt: skip
-        summaries = replace(summaries, pooled=pooling.pooled, notes=(*summaries.notes, *pooling.notes))
+        rows = {} if settings.row_weights is None else settings.row_weights.record()
+        summaries = replace(
+            summaries, pooled=pooling.pooled, notes=(*summaries.notes, *pooling.notes), row_weights=rows
+        )  # fmt: skip
         try:
             given, linear = solve_summaries(summaries, as_regulariser(settings.regulariser), settings, executor, probes)
         except UnsafeGram as error:

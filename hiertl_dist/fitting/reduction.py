@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..algebra import Summary
 from ..design_matrix.kept_summaries import bytes_of_summaries, group_sizes
@@ -77,6 +77,8 @@ class Summaries(Shown, card=summaries_card):
     weighed : Mapping from Group to Summary, or None
         Where rows have weights of their own (:class:`~hiertl_dist.frames.row_weights.RowWeights`): by group, the
         summary of its rows multiplied by them, which is what is fitted; groups without a weight above 0 are not in it.
+    row_weights : Mapping from str to object
+        What these weights are, for who reads of a fit; empty where there are none.
     """
 
     groups: Mapping[Group, Summary]
@@ -89,6 +91,7 @@ class Summaries(Shown, card=summaries_card):
     energies: EnergyTerms = field(default_factory=EnergyTerms)
     pooled: tuple[str, ...] = ()
     weighed: Mapping[Group, Summary] | None = None
+    row_weights: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fitted(self) -> Mapping[Group, Summary]:

@@ -99,7 +99,10 @@ def open_summaries(
     used = stored if basis is None else _given_as_in(stored, basis)
     pooled = tuple(sorted(sources_of(batches)[1]))
     weighed = StoredGroups(place.path, weighed=True) if ROW_WEIGHTS in settings else None
-    return Summaries(groups, used, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros), pooled, weighed)
+    return Summaries(
+        groups, used, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros), pooled, weighed,
+        settings.get(ROW_WEIGHTS, {}),
+    )  # fmt: skip
 
 
 def _given_as_in(stored: Basis, basis: Basis) -> Basis:

@@ -222,9 +222,10 @@ def reduced_once(
                 records = RecordsOfFrames(todo, shares)
                 writing = partial(_write, settings, fresh, records, left.replaced, folder)
                 ask(runner, partial(_settle, writing, kept, before), what=f"write {summaries}")
-            return _with_strangers(open_summaries(folder, basis), strangers)
+            made = _with_strangers(open_summaries(folder, basis), strangers)
+            return made if row_weights is None else replace(made, row_weights=row_weights.record())
     made = _in_memory(fresh, basis, names, frozen, how, energies, pooling)
-    return made if row_weights is None else with_weighed(made)
+    return made if row_weights is None else replace(with_weighed(made), row_weights=row_weights.record())
 
 
 def _has_waited(runner: Executor, summaries: Place, made_with: dict[str, Any], ending: ExitStack) -> bool:

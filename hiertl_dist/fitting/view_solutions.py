@@ -221,7 +221,8 @@ def solution_of(
         parameters, linear, sums, name=where, blocks=given.blocks, frozen=frozen, regulariser=regulariser,
         weights=given.weights, objective=given.objective, notes=notes,
     )  # fmt: skip
-    return built if given.prior.is_flat else replace(built, prior=given.prior.as_dict())
+    prior = {} if given.prior.is_flat else given.prior.as_dict()
+    return replace(built, prior=prior, row_weights=given.summaries.row_weights)
 
 
 def _weights_notes(given: View, targets: Mapping[Group, float], regulariser: Regulariser) -> tuple[str, ...]:

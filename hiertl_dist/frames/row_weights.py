@@ -180,6 +180,16 @@ class RowWeights(Shown):
         """SHA-256 of all that weights follow from."""
         return digest_of(self.as_dict())
 
+    def record(self) -> dict[str, Any]:
+        """What a fit records of them: :meth:`as_dict`, and where a list is from, which nothing follows from.
+
+        Returns
+        -------
+        dict from str to object
+            For JSON.
+        """
+        return self.as_dict() | ({} if self.listed is None else {"listed_from": self.listed.source})
+
     @property
     def of_labels(self) -> tuple[str, ...]:
         """Kinds whose weights depend on the label of each row."""

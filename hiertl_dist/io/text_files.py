@@ -9,12 +9,14 @@ import lzma
 import os
 import zlib
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from ..errors import FrameError, InputError, MissingFileError
 from ..files.object_path import ObjectPath
 from ..files.paths import beside, local_path, require_file
+from ..text.words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".xyzf", ".extxyz", ".exyz", ".xyz", ".traj", ".db", ".aselmdb", ".xml")
 OF_PROGRAMS: Final = ("OUTCAR", "vasprun")
 """Names, without extensions, that tell nothing of what is in a file."""
+
+MOST_LOOKED_AT: Final = 10_000
+MOST_PATTERNS: Final = 3
+"""Entries of a folder that are looked at for patterns, and patterns that are named."""
 
 PACKED: Final = (".gz", ".bz2", ".xz", ".lzma", ".zst")
 DAMAGES: Final = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
@@ -164,6 +170,8 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
             if not paths:
                 raise MissingFileError(f"{path}: no file matches this pattern{beside(pattern)}")
             refuse_twice([(file, repr(str(path))) for file in paths])
+        elif paths[0].is_dir():
+            raise InputError(_folder_text(paths[0]))
         else:
             require_file(paths[0], "trajectory")
         return [(file, str(path)) for file in paths]
@@ -172,6 +180,34 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
         raise FrameError("expected at least one file, found an empty sequence")
     refuse_twice([(file, repr(asked)) for file, asked in files])
     return files
+
+
+def _folder_text(folder: Path) -> str:
+    """What to say of a folder that was named as a file: what a stopped import left there, or patterns of its files."""
+    expected = f"trajectory: expected files, found the folder {folder.absolute()}"
+    if any((folder / name).is_dir() for name in ("ledger", "atoms")):
+        return (
+            f"{expected}, a data set (for [[data]] path and Dataset) or what a stopped import has left (start the "
+            "import again)"
+        )
+    found: Counter[str] = Counter()
+    for file in islice(folder.rglob("*"), MOST_LOOKED_AT):
+        if (pattern := _pattern_of(file)) and file.is_file():
+            found[str(folder / "**" / pattern) if file.parent != folder else str(folder / pattern)] += 1
+    if not found:
+        return f"{expected}, in which no file is named as a trajectory ({', '.join(SUFFIXES)}, OUTCAR): name the files"
+    named = ", ".join(f"'{pattern}' ({count_text(n, 'file')})" for pattern, n in found.most_common(MOST_PATTERNS))
+    return f"{expected}; a pattern in quotes names what is in it: {named}"
+
+
+def _pattern_of(file: Path) -> str:
+    """Which files are read as this one is, by its name; nothing where the name tells nothing."""
+    name = unpacked_name(file.name)
+    packing = file.name[len(name) :]
+    if name in OF_PROGRAMS:
+        return f"{name}{packing}"
+    suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), "")
+    return f"*{name[len(name) - len(suffix) :]}{packing}" if suffix else ""
 
 
 def refuse_twice(files: Iterable[tuple[Place, str]]) -> None:

@@ -18,6 +18,7 @@ from ..model_selection.search_plan import plan_search
 from ..model_selection.search_settings import SearchSettings
 from ..text.display import listed
 from .fit_job import read_frozen
+from .outputs import MODEL
 from .search_job import renew_summaries, reported_once, search_options
 
 if TYPE_CHECKING:
@@ -89,22 +90,25 @@ def view_of_input(
     executor.require_alike(lambda: [*frames.identities, *held_out.identities], "frames")
     frames = reported_once(frames, held_out, tell)
     frozen, _ = read_frozen(job, frames, executor, tell)
-    compile_kernels(job.basis, executor, tell)
     search = SearchSettings(folds=(job.search or SearchSettings()).folds)
     plan = plan_search(frames, job.basis, search, frozen=frozen, options=search_options(job), tell=tell)
-    if fresh:
-        renew_summaries(job, plan, search, executor, tell)
-    place = summary_place(plan, search, job.summaries, executor)
-    store = job.design_store() if job.keep_rows else None
-    summaries, _ = summarise_for(plan, search, summaries=place, store=store, executor=executor, tell=tell)
-    fixed = {b for f in summaries.frozen for b in blocks_in(f)}
-    every = [b for b in summaries.blocks if b not in fixed]
+    every = [b for b in plan.blocks if b not in {own for f in plan.frozen for own in blocks_in(f)}]
     free = every if blocks is None else [ElementSet.parse(b) for b in blocks]
     if unknown := [b for b in free if b not in every]:
         raise InputError(f"blocks: expected some of {listed(every)}, found {listed(unknown)}")
     others = [b for b in every if b not in free]
     if others and path is None:
-        raise InputError(f"blocks {listed(others)} are not fitted here: name a model that has them (--model)")
+        raise InputError(
+            f"blocks {listed(others)} are not fitted here: name a model that has them (--model FILE), such as "
+            f"{job.output / MODEL}"
+        )
+    own = None if path is None else read_parts(path)
+    compile_kernels(job.basis, executor, tell)
+    if fresh:
+        renew_summaries(job, plan, search, executor, tell)
+    place = summary_place(plan, search, job.summaries, executor)
+    store = job.design_store() if job.keep_rows else None
+    summaries, _ = summarise_for(plan, search, summaries=place, store=store, executor=executor, tell=tell)
     settings = job.block_fits.get(free[0], job.fit) if len(free) == 1 else job.fit
     if len(free) > 1 and job.block_fits:
         tell(f"note: one fit has one kind of settings: those of blocks {', '.join(job.block_fits)} do not count")
@@ -116,7 +120,6 @@ def view_of_input(
             'input; write probes = 0 in the table of [fit] prior (prior = "auto" has some by itself: '
             'prior = { mean = "auto", probes = 0 })'
         )
-    own = None if path is None else read_parts(path)
     there = set() if own is None else blocks_in(own)
     if lacking := [b for b in others if b not in there]:
         tell(f"note: blocks {listed(lacking)} are neither fitted here nor in {path}: they are absent")

@@ -95,6 +95,9 @@ class Solution(Shown, card=solution_card):
     prior : Mapping from str to Any
         What was believed of the coefficients beforehand, see :meth:`~hiertl_dist.model.priors.Prior.of`; empty for mean
         zero and all alike.
+    row_weights : Mapping from str to Any
+        What single rows were multiplied by beside ``weights``: expressions by kind, and the file and SHA-256 of a list,
+        see :meth:`~hiertl_dist.frames.row_weights.RowWeights.record`; empty for none.
     """
 
     parameters: Parameters
@@ -114,6 +117,7 @@ class Solution(Shown, card=solution_card):
     notes: tuple[str, ...] = ()
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
     prior: Mapping[str, Any] = field(default_factory=dict)
+    row_weights: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n_columns(self) -> int:
@@ -140,6 +144,7 @@ class Solution(Shown, card=solution_card):
             "objective": self.objective, "method": self.method, "rank": self.rank, "condition": self.condition,
             "nonzeros": self.nonzeros, "n_counted": self.n_counted, "rmse": self.rmse, "notes": list(self.notes),
             "hyperparameters": dict(self.hyperparameters), "prior": dict(self.prior),
+            "row_weights": dict(self.row_weights),
             "residuals": {g: vars(r) for g, r in self.residuals.items()},
             "coverage": {p: list(r) for p, r in self.parameters.coverage.items()},
             "without_data": dict(self.parameters.without_data),
@@ -239,7 +244,7 @@ class Solution(Shown, card=solution_card):
             parameters, meta["block"], tuple(meta["blocks"]), meta["frozen"], meta["regulariser"], meta["weights"],
             meta["objective"], meta["method"], meta["rank"], meta["condition"], meta["nonzeros"], meta["n_counted"],
             meta["rmse"], {g: GroupResidual(**r) for g, r in meta["residuals"].items()}, tuple(meta["notes"]),
-            meta.get("hyperparameters", {}), meta.get("prior", {}),
+            meta.get("hyperparameters", {}), meta.get("prior", {}), meta.get("row_weights", {}),
         )  # fmt: skip
 
 

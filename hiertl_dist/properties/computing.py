@@ -116,6 +116,14 @@ def crystal_properties(
     )  # fmt: skip
 
 
+def not_begun(name: str, reason: str, settings: PropertySettings) -> CrystalProperties:
+    """What is told of a crystal that there is no cell to begin with of: nothing but why."""
+    failed = {"relaxation": reason} | dict.fromkeys(settings.properties or PROPERTIES, "there is no relaxed crystal")
+    return CrystalProperties(
+        name, name.rpartition(":")[2], None, float("nan"), None, None, {}, {}, None, failed, {}, ()
+    )
+
+
 def _chosen(atoms: Any, wanted: PropertySettings) -> tuple[tuple[str, ...], list[str]]:
     """What is computed, and what nobody asked for by name is not."""
     if wanted.properties is not None:

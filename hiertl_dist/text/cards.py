@@ -317,6 +317,14 @@ def weights_text(weights: Mapping[str, float]) -> str:
     return ", ".join(f"{k} {number_text(float(v))}" for k, v in weights.items()) or "1 for every group of rows"
 
 
+def row_weights_text(record: Mapping[str, Any]) -> str:
+    """What single rows are multiplied by, of what a fit records of that."""
+    parts = [f"{kind} {record[kind]}" for kind in ("force", "energy", "stress") if record.get(kind, 1.0) != 1.0]
+    if digest := record.get("listed"):
+        parts.append(f"as listed in {record.get('listed_from', 'a file')} (SHA-256 {digest[:12]})")
+    return ", ".join(parts) or "1"
+
+
 def view_card(view: Any) -> Card:
     """A view: what would be fitted."""
     facts = [

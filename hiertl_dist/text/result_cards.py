@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..units import EV, KCAL_PER_A3_IN_GPA
-from .cards import free_atoms, notes_of, parameters_card, rms_of, sources_text, weights_text
+from .cards import free_atoms, notes_of, parameters_card, rms_of, row_weights_text, sources_text, weights_text
 from .display import Card, brief, listed, number_text, regulariser_text
 from .words import count_text
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def conditions_text(solution: Any, units: str = "kcal") -> str:
     """What a fit was conditioned on, in one line: regulariser, weights, objective, energies of free atoms."""
     penalty = regulariser_text(solution.regulariser) if solution.regulariser["kind"] != "none" else "no regulariser"
-    parts = [penalty, f"weights {weights_text(solution.weights)}", f"objective {solution.objective}"]
+    own = f", and of single rows: {row_weights_text(solution.row_weights)}" if solution.row_weights else ""
+    parts = [penalty, f"weights {weights_text(solution.weights)}{own}", f"objective {solution.objective}"]
     factor, unit = (1.0 / EV, "eV") if units == "eV" else (1.0, "kcal/mol")
     if atoms := free_atoms(solution.parameters, factor):
         parts.append(f"energies of free atoms in it, {unit}: {', '.join(atoms)}")

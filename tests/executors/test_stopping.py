@@ -183,7 +183,8 @@ def test_the_command_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setitem(commands._VERBS, "doctor", lambda _: SerialExecutor().run(lambda _: kill_self(), range(3)))
     assert commands.main(["doctor"]) == 75
     assert capsys.readouterr().err == (
-        "hiertl-dist: stopped by SIGUSR1; what is complete is kept, and the same command (or call) goes on from there\n"
+        "hiertl-dist: stopped by SIGUSR1; what is complete is kept, and the same command (or call) goes on from there "
+        "(tasks: 1 of 3 done)\n"
     )
     monkeypatch.setenv("PMI_SIZE", "2")
     monkeypatch.setenv("PMI_RANK", "1")
