@@ -12,12 +12,14 @@ from .look_commands import add_overwrite
 if TYPE_CHECKING:
     import argparse
 
+    from ..jobs.input_file import Input
+
 
 def config_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The grammar of ``config`` and its own verbs."""
     whole = verbs.add_parser("config", help="check an input file, or write a JSON schema for editors")
     own = whole.add_subparsers(dest="config_verb", required=True, metavar="VERB")
-    one = own.add_parser("check", parents=[common], help="say all that is wrong with an input file; computes nothing")
+    one = own.add_parser("check", parents=[common], help="say all that is wrong with an input file; reads no frames")
     one.add_argument("input", type=Path, help="input file (TOML)")
     one = own.add_parser("schema", help="the JSON schema of input files, or of what a command prints (draft 7)")
     one.add_argument(
@@ -41,17 +43,41 @@ def _check(arguments: argparse.Namespace) -> int:
     from ..jobs.input_file import Input
 
     job = Input.from_toml(arguments.input, look_for_files=True)
+    left = _not_compared(job)
+    named = f": {', '.join(left)}" if left else ""
     facts = {
         "input": str(arguments.input), "elements": list(job.basis.elements),
         "types": [t.name for t in job.basis.types], "sources": len(job.data), "notes": list(job.notes),
+        "not_compared": left,
     }  # fmt: skip
     lines = [
         f"{arguments.input}: nothing is wrong",
         f"elements {', '.join(job.basis.elements)}; {len(job.basis.types)} cluster types",
         *(f"note: {note}" for note in job.notes),
+        f"no frames were read; hiertl-dist plan {arguments.input} compares them with the input{named}",
     ]
     print(json_text(facts) if arguments.json else "\n".join(lines), flush=True)
     return 0
+
+
+def _not_compared(job: Input) -> list[str]:
+    """Keys that name groups of frames, or files with a weight for each: whether there are such only frames tell."""
+    from ..fitting.weights import explicit
+    from ..frames.rows import KINDS
+
+    fits = {"fit": job.fit, **{f"fit.blocks.{block}": own for block, own in job.block_fits.items()}}
+    named = ["hold_out.groups"] * bool(job.hold_out)
+    for name, own in fits.items():
+        is_first = name == "fit"
+        if set(explicit(own.weights)) - set(KINDS) and (is_first or own.weights != job.fit.weights):
+            named.append(f"{name}.weights")
+        if own.apart and (is_first or own.apart != job.fit.apart):
+            named.append(f"{name}.apart")
+    if job.weights is not None:
+        named.append(f"weights.{'rows' if job.weights.by_row else 'frames'}")
+    elif job.fit.row_weights is not None:
+        named.append("weights")
+    return named
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def look(arguments: argparse.Namespace) -> int:
             arguments.data, reading_options(arguments), output,
             executor=runner, overwrite=getattr(arguments, "overwrite", False),
             library=getattr(arguments, "library", None), statements=_statements(arguments),
+            tell=lambda line: print(line, file=sys.stderr, flush=True),
         )  # fmt: skip
         text = json_text(result.as_dict()) if arguments.json else result.text(arguments.units)
         print(text, file=runner.out(), flush=True)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InputError
 from ..files.object_path import ObjectPath
@@ -17,11 +17,15 @@ from ..suggestion.suggesting import suggest_input
 from ..suggestion.surveying import Survey, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..executors.base import Executor
     from ..library.labels import Label
     from ..suggestion.suggested import SuggestedInput
+
+
+LARGE: Final = 100_000_000
+"""Bytes of files whose reading takes about a minute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +91,7 @@ def look_job(
     overwrite: bool = False,
     library: Path | None = None,
     statements: Mapping[str, Label | None] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Look:
     """Look at trajectories, or at a data set; with ``output`` also write an input file for them.
 
@@ -106,6 +111,8 @@ def look_job(
         Folder of a library that the input is to grow.
     statements : mapping from str to object, optional
         ``theory`` and ``energy_reference`` of the data.
+    tell : callable, optional
+        Takes what is to be said before files are read.
 
     Returns
     -------
@@ -123,6 +130,13 @@ def look_job(
     """
     if output is not None:
         refuse_overwriting([output], overwrite, "-o", places_of({"path": paths}))
+    files = [p for p in places_of({"path": paths}) if isinstance(p, Path) and p.is_file()]
+    if (size := sum(file.stat().st_size for file in files)) >= LARGE:
+        tell(
+            f"note: {size / 1e6:.0f} MB of files are read by one process now, and again by each command that takes the "
+            "input; 'hiertl-dist import FOLDER FILES' reads them once, on all cores; init, plan and fit take FOLDER in "
+            "their place (Ctrl-C ends this)"
+        )
     read = read_guessed(paths, options, executor.watch)
     sources, notes, frames = read.sources, read.notes, read.frames
     surveyed = replace(survey(frames, executor=executor), label_text=read.labels.text())

@@ -119,8 +119,9 @@ def _tell(arguments: argparse.Namespace, model: Model, settings: Any, json_text:
 
 def _crystals(arguments: argparse.Namespace, model: Model) -> tuple[list[tuple[str, Any]], list[str]]:
     """Named crystals (ase.Atoms, or why there is none to begin with), and what is to be said of where they are from."""
+    from ..errors import InputError
     from ..properties.structures import (
-        NoMinimumError,
+        built_crystal,
         crystal_of_frame,
         named_crystal,
         require_elements,
@@ -130,10 +131,13 @@ def _crystals(arguments: argparse.Namespace, model: Model) -> tuple[list[tuple[s
 
     made: list[tuple[str, Any]] = []
     notes: list[str] = []
-    for asked in map(named_crystal, arguments.structure):
+    named = [named_crystal(text) for text in arguments.structure]
+    for asked in named:  # what nobody can compute ends the command before anything is computed
+        require_elements(model, [built_crystal(asked, asked.constant or 1.0)], asked.name)
+    for asked in named:
         try:
             atoms, said = starting_crystal(asked, model)
-        except NoMinimumError as error:
+        except InputError as error:  # no minimum, which is an answer
             atoms, said = str(error), []
         made.append((asked.name, atoms))
         notes += said

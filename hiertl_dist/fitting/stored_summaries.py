@@ -95,14 +95,11 @@ def open_summaries(
     notes = tuple(dict.fromkeys(n for batch in batches for n in batch.info["notes"]))
     folds = None if settings["folds"] is None else Folds.from_dict(settings["folds"])
     frozen = tuple(parameters_of(f) for f in settings["frozen"])
-    groups = StoredGroups(place.path)
-    used = stored if basis is None else _given_as_in(stored, basis)
+    groups, used = StoredGroups(place.path), stored if basis is None else _given_as_in(stored, basis)
     pooled = tuple(sorted(sources_of(batches)[1]))
     weighed = StoredGroups(place.path, weighed=True) if ROW_WEIGHTS in settings else None
-    return Summaries(
-        groups, used, names, frozen, folds, ranges, notes, EnergyTerms(groups.zeros), pooled, weighed,
-        settings.get(ROW_WEIGHTS, {}),
-    )  # fmt: skip
+    own, of_rows = EnergyTerms(groups.zeros), settings.get(ROW_WEIGHTS, {})
+    return Summaries(groups, used, names, frozen, folds, ranges, notes, own, pooled, weighed, of_rows)
 
 
 def _given_as_in(stored: Basis, basis: Basis) -> Basis:

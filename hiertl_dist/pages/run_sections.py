@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..fitting.block_lattice import BlockLattice
 from ..fitting.mean_model import NAN
+from ..frames.rows import KINDS
 from ..text.display import listed, number_text, regulariser_text
 from ..text.words import count_text
 from .model_sections import models_of
@@ -98,6 +99,12 @@ def _run_rows(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("regulariser", regulariser_text(fit["regulariser"])), ("weights", weights), ("objective", fit["objective"]),
         ("method", fit["method"]), ("pairs inside inner cutoffs", fit["policy"]), ("prior", _table_text(fit["prior"])),
     ]  # fmt: skip
+    if rows_of_fit := fit.get("row_weights"):
+        file = given.get("weights") or {}
+        named = {k: v for k, v in rows_of_fit.items() if k in KINDS and v != 1.0} | (
+            {"file": file["path"]} if file else {}
+        )
+        rows.append(("weights of single rows", _table_text(named)))
     rows += [(f"fit of {block}", _table_text(own)) for block, own in given["block_fits"].items()]
     rows += [
         (name, _table_text(given[name]) if isinstance(given[name], dict) else listed(given[name], 1000))

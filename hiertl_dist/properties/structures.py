@@ -29,10 +29,6 @@ FARTHEST: Final = 1.8
 """Times the closest contact that is known: up to there neighbours of a crystal are looked for."""
 
 
-class NoMinimumError(InputError):
-    """The energy of a model has no minimum in the range of lattice constants that is looked at."""
-
-
 class NamedCrystal(NamedTuple):
     """A crystal as it is named on the command line: ``rocksalt:NaCl:5.6``.
 
@@ -103,9 +99,7 @@ def starting_crystal(asked: NamedCrystal, model: Model) -> tuple[Any, list[str]]
     Raises
     ------
     InputError
-        There is no such crystal, or the model has no such elements.
-    NoMinimumError
-        The energy has no minimum.
+        There is no such crystal, the model has no such elements, or no minimum.
     """
     atoms = built_crystal(asked, asked.constant or 1.0)
     require_elements(model, [atoms], asked.name)
@@ -116,7 +110,7 @@ def starting_crystal(asked: NamedCrystal, model: Model) -> tuple[Any, list[str]]
     energies = np.array([_energy(model, asked, a) for a in constants]) if low < high else np.empty(0)
     found = minima_of(energies)
     if not len(found):
-        raise NoMinimumError(
+        raise InputError(
             f"structure {asked.name}: the energy has no minimum at lattice constants of {low:.3f} to {high:.3f} Å; a "
             f"constant to begin with can be given, as in {asked.name}:{0.5 * (low + high):.2f}"
         )

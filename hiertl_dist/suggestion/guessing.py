@@ -57,7 +57,9 @@ class DataSource:
 
 
 def guess_sources(
-    paths: Iterable[str], given: Mapping[str, str | None] | None = None
+    paths: Iterable[str],
+    given: Mapping[str, str | None] | None = None,
+    watch: Callable[[Iterable[Any], str], Iterable[Any]] = lambda items, _: items,
 ) -> tuple[tuple[DataSource, ...], tuple[str, ...]]:
     """How to read some files: keys of groups and labels that are not given are guessed from what the files name.
 
@@ -68,6 +70,8 @@ def guess_sources(
     given : mapping from str to str or None, optional
         Options of :func:`~hiertl_dist.read_frames` that the user states, such as ``{"group_key": "traj"}``; an empty
         ``group_key``: groups are the names of the files, and nothing is guessed.
+    watch : callable, optional
+        Wraps the files as they are looked at, with a word for it, to show progress.
 
     Returns
     -------
@@ -87,7 +91,8 @@ def guess_sources(
     files = {path: [file for file, _ in find_files(path)] for path in paths}
     all_files = [file for matched in files.values() for file in matched]
     formats = {file: format_of(file, stated.get("format")) for file in all_files}
-    keys = {file: file_keys(file, kind) for file, kind in formats.items() if kind != "xyzf"}
+    named = [file for file, kind in formats.items() if kind != "xyzf"]
+    keys = {file: file_keys(file, formats[file]) for file in watch(named, f"look for keys in {', '.join(paths)}")}
     # a key that is named means those that have keys; where no file has, the reader refuses it
     kept = {k: v for k, v in stated.items() if v and (not keys or not k.endswith("_key"))}
     notes: dict[str, list[str]] = {}
@@ -96,10 +101,9 @@ def guess_sources(
         group = guess_group_key(list(keys.values()), notes)
     options: dict[Path, dict[str, str]] = {}
     for file in all_files:
-        named = dict(kept)
+        options[file] = dict(kept)
         if file in keys:
-            named |= ({"group_key": group} if group else {}) | guess_label_keys(keys[file], stated, notes)
-        options[file] = named
+            options[file] |= ({"group_key": group} if group else {}) | guess_label_keys(keys[file], stated, notes)
     sources: list[DataSource] = []
     for path, matched in files.items():
         alike = all(options[f] == options[matched[0]] for f in matched)
@@ -183,7 +187,7 @@ UNITS: Final = {
 def read_guessed(
     paths: Iterable[str],
     given: Mapping[str, str | None] | None = None,
-    watch: Callable[[Iterable[Frame], str], Iterable[Frame]] = lambda frames, _: frames,
+    watch: Callable[[Iterable[Any], str], Iterable[Any]] = lambda items, _: items,
 ) -> GuessedFrames:
     """Read files as :func:`guess_sources` says; it raises what that raises. A data set stays where it is.
 
@@ -194,7 +198,7 @@ def read_guessed(
     given : mapping from str to str or None, optional
         As for :func:`guess_sources`.
     watch : callable, optional
-        Wraps the frames as they are read, with a word for it, to show progress.
+        Wraps files as they are looked at and frames as they are read, with a word for it, to show progress.
 
     Returns
     -------
@@ -206,7 +210,7 @@ def read_guessed(
     if folder is not None:
         data = Dataset(folder)
         return GuessedFrames(data, (DataSource((str(folder),), {}),), (), summarise_labels(data), frozenset())
-    sources, notes = guess_sources(paths, given)
+    sources, notes = guess_sources(paths, given, watch)
     frames = [f for s in sources for f in watch(iter_frames(**s.as_dict()), f"read {', '.join(s.paths)}")]
     formats = {format_of(file, s.options.get("format")) for s in sources for p in s.paths for file, _ in find_files(p)}
     return GuessedFrames(frames, sources, notes, summarise_labels(frames), frozenset(formats))

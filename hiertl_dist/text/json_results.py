@@ -88,6 +88,7 @@ RESULTS: Final[Mapping[str, Mapping[str, Result]]] = {
         "elements": Result("texts", "elements or types of atoms"),
         "types": Result("texts", "cluster types"),
         "sources": Result("integer", "number of `[[data]]` tables"),
+        "not_compared": Result("texts", "keys that name groups of frames or weights of each, for frames are not read"),
         "notes": _NOTES,
     },
     "import": {

@@ -145,3 +145,19 @@ def test_a_crystal_begins_in_the_densest_minimum():
     assert len(notes) == 1
     with pytest.raises(InputError, match="no minimum"):
         starting_crystal(named_crystal("fcc:N"), well(coverage={"N:NN": (2.0, 2.4)}))
+
+
+def test_a_crystal_without_a_minimum_is_told_of_and_the_others_are_computed(tmp_path, capsys):
+    model, figure = tmp_path / "N.params.txt", tmp_path / "figure.png"
+    well(coverage={"N:NN": (1.75, 2.0)}).write(model)  # the minimum lies nearer than that
+    words = ["properties", str(model), "--structure", "fcc:N", "fcc:N:2.2", "--properties", "eos", *QUICK]
+    assert cli.main([*words, "--json", "--plot", str(figure)]) == 4
+    bad, good = json.loads(capsys.readouterr().out)["crystals"]
+    assert (bad["name"], bad["formula"], bad["cell_A"], bad["eos"]) == ("fcc:N", "N", None, None)
+    assert "the energy has no minimum" in bad["not_computed"]["relaxation"]
+    assert bad["not_computed"]["eos"] == "there is no relaxed crystal"
+    assert good["not_computed"] == {}
+    assert good["eos"]["bulk_modulus_GPa"] > 0.0
+    assert figure.stat().st_size > 5000
+    assert cli.main([*words[:4], *words[5:]]) == 4
+    assert "NOT COMPUTED: relaxation: structure fcc:N: the energy has no minimum" in capsys.readouterr().out
