@@ -43,7 +43,8 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
     "show_prev_next": False,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": {"**": ["page-toc"], "tutorials/*": []},  # what commands print is wide
+    # none beside tutorials: what commands print is wide
+    "secondary_sidebar_items": {f"{part}*": ["page-toc"] for part in ("", "api/", "clusters/", "howto/", "reference/")},
     "navbar_align": "left",
     "footer_start": ["copyright"],
     "footer_end": [],
