@@ -279,7 +279,17 @@ def _draw_density(figure: Any, row: Sequence[Any], drawn: Sequence[PanelPoints])
     for ax, count in zip(row, counts, strict=True):
         shown = np.ma.masked_equal(count.T, 0)
         mesh = ax.pcolormesh(edges, edges, shown, norm=norm, cmap="viridis", rasterized=True)
-    figure.colorbar(mesh, ax=list(row), label="labels in a cell", fraction=0.03, pad=0.01)
+    bar = figure.colorbar(mesh, ax=list(row), label="labels in a cell", fraction=0.03, pad=0.01)
+    label_counts(bar, max(float(c.max()) for c in counts))
+
+
+def label_counts(bar: Any, most: float) -> None:
+    """Whole numbers beside a logarithmic scale of counts: powers of ten, and of few counts those between them."""
+    steps = (1, 2, 5) if most < 100 else (1,)
+    powers = range(int(np.log10(max(most, 2.0))) + 1)
+    bar.set_ticks([s * 10**p for p in powers for s in steps if s * 10**p <= max(most, 2.0)])
+    bar.ax.yaxis.set_major_formatter("{x:g}")
+    bar.ax.yaxis.set_minor_formatter("")
 
 
 def _draw_rings(ax: Any, points: PanelPoints) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..fitting.mean_model import QUANTITIES
-from ..jobs.figures import COLOURS, GREY, MARKERS, add_legend, new_figure
+from ..jobs.figures import COLOURS, GREY, MARKERS, add_legend, label_counts, new_figure
 from ..jobs.report import unit_of
 from ..text.display import number_text
 
@@ -127,8 +127,7 @@ def parity(columns: Mapping[str, Mapping[str, Any]], kind: Kind, units: str) -> 
     for ax in axes[: len(shown) : across]:
         ax.set_ylabel(f"model, {unit}")
     bar = figure.colorbar(mesh, ax=list(axes[: len(shown)]), label="labels in a cell", fraction=0.03, pad=0.02)
-    bar.ax.yaxis.set_major_formatter("{x:g}")
-    bar.ax.yaxis.set_minor_formatter("")
+    label_counts(bar, most)
     return svg_bytes(figure)
 
 

@@ -59,11 +59,11 @@ td.number, th.number { text-align: right; }
 td.number, td.word { white-space: nowrap; }
 td.text { overflow-wrap: break-word; min-width: 13rem; max-width: 34rem; }
 tr.marked td { background: #fff6d6; font-weight: 600; }
-table.sorts thead th { cursor: pointer; }
-th button { all: unset; cursor: pointer; color: #5b6876; }
-th button::after { content: "\\00a0\\2195"; }
-th[aria-sort=ascending] button::after { content: "\\00a0\\2191"; }
-th[aria-sort=descending] button::after { content: "\\00a0\\2193"; }
+table.sorts thead th { cursor: pointer; padding-right: 1.25rem; }
+th button { all: unset; position: absolute; right: .3rem; bottom: .25rem; cursor: pointer; color: #5b6876; }
+th button::after { content: "\\2195"; }
+th[aria-sort=ascending] button::after { content: "\\2191"; }
+th[aria-sort=descending] button::after { content: "\\2193"; }
 summary { cursor: pointer; font-size: .92rem; }
 footer { margin-top: 3rem; padding-top: .6rem; border-top: 2px solid var(--line); font-size: .85rem; color: #3b4856; }
 @media (max-width: 40rem) {

@@ -43,7 +43,7 @@ def properties_figure(found: Sequence[CrystalProperties]) -> Any:
     figure = new_figure(sum(widths) + 0.6, 3.2 * len(found) + 0.2)
     axes = figure.subplots(len(found), len(widths), squeeze=False, gridspec_kw={"width_ratios": widths})
     for row, one in zip(axes, found, strict=True):
-        row[0].set_title(one.name, fontsize="medium")
+        row[0].set_title(one.name, fontsize="medium", pad=12.0)
         if one.eos is None:
             _say_nothing(row[0], "no equation of state")
         else:
