@@ -38,7 +38,8 @@ def test_the_scripts_run(folder, capsys):
     short = with_errors.replace("run.run(100)", "run.run(2)").replace("interval=100", "interval=2")
     exec(compile(short, "ase.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
-    found = [re.fullmatch(r" *([\d.]+) fs +(\S+) ± (\S+) eV, largest σ of a force (\S+) eV/Å", line) for line in lines]
+    said = r" *([\d.]+) fs +(\S+) ± (\S+) eV, largest σ of a force (\S+) eV/Å, leverage (\S+)"
+    found = [re.fullmatch(said, line) for line in lines]
     assert found
     assert all(float(m[3]) > 0.0 and float(m[4]) > 0.0 for m in found)
     command = ["predict", "results/model.params.txt", "--frames", "md.traj", "-o", "predicted.extxyz"]

@@ -204,9 +204,13 @@ def _pattern_of(file: Path) -> str:
     """Which files are read as this one is, by its name; nothing where the name tells nothing."""
     name = unpacked_name(file.name)
     packing = file.name[len(name) :]
-    if name in OF_PROGRAMS:
-        return f"{name}{packing}"
+    if stem(file) in OF_PROGRAMS:
+        return file.name
+    if "OUTCAR" in name:
+        return f"*OUTCAR*{packing}"
     suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), "")
+    if suffix == ".xml" and "vasp" not in name.lower():
+        return ""
     return f"*{name[len(name) - len(suffix) :]}{packing}" if suffix else ""
 
 

@@ -58,7 +58,7 @@ def test_init_says_at_once_that_files_are_large(tmp_path, capsys, monkeypatch):
 
 def test_a_folder_named_as_a_file_is_answered_with_patterns(tmp_path):
     folder = tmp_path / "runs"
-    for name in ("a.extxyz", "b.extxyz", "c.xyz.gz", "1/OUTCAR", "2/OUTCAR", "notes.txt"):
+    for name in ("a.extxyz", "b.extxyz", "c.xyz.gz", "1/OUTCAR", "2/OUTCAR", "1/note.xml", "notes.txt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(ONE)
     with pytest.raises(InputError, match=r"found the folder .*runs;") as caught:
