@@ -98,8 +98,8 @@ def open_summaries(
     groups, used = StoredGroups(place.path), stored if basis is None else _given_as_in(stored, basis)
     pooled = tuple(sorted(sources_of(batches)[1]))
     weighed = StoredGroups(place.path, weighed=True) if ROW_WEIGHTS in settings else None
-    own, of_rows = EnergyTerms(groups.zeros), settings.get(ROW_WEIGHTS, {})
-    return Summaries(groups, used, names, frozen, folds, ranges, notes, own, pooled, weighed, of_rows)
+    energies, of_rows = EnergyTerms(groups.zeros), settings.get(ROW_WEIGHTS, {})
+    return Summaries(groups, used, names, frozen, folds, ranges, notes, energies, pooled, weighed, of_rows)
 
 
 def _given_as_in(stored: Basis, basis: Basis) -> Basis:
