@@ -184,7 +184,7 @@ def find_files(path: str | Path | Iterable[str | Path]) -> list[tuple[Path, str]
 
 def _folder_text(folder: Path) -> str:
     """What to say of a folder that was named as a file: what a stopped import left there, or patterns of its files."""
-    expected = f"trajectory: expected files, found the folder {folder.absolute()}"
+    expected = f"trajectory: expected a file, found the folder {folder.absolute()}"
     if any((folder / name).is_dir() for name in ("ledger", "atoms")):
         return (
             f"{expected}, a data set (for [[data]] path and Dataset) or what a stopped import has left (start the "

@@ -65,7 +65,7 @@ def test_members_are_those_of_the_function(run, tmp_path):
     kept = tmp_path / "kept.params.txt"
     kept.write_bytes(model.read_bytes())
     words = ("committee", job, "--kind", "bootstrap", "--members", 2, "--seed", 3, "--blocks", "CN")
-    assert "name a model that has them (--model)" in run(*words, code=2)[1]
+    assert "name a model that has them (--model FILE)" in run(*words, code=2)[1]
     assert "the input names this file" in run(*words, "--model", model, code=2)[1]
     text = run(*words, "--model", kept, "--frames", pool)[0]
     assert "5 files of a committee before are in" in text
