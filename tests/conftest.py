@@ -20,9 +20,9 @@ threadpool_limits(1, user_api="blas")
 for name in [n for n in os.environ if n.startswith(("PMI", "OMPI_", "SLURM_", "MV2_", "MPI_LOCAL"))]:
     del os.environ[name]  # as of an allocation in which the tests are run: those that are about launchers set their own
 
-hypothesis.settings.register_profile("here", max_examples=50)
+hypothesis.settings.register_profile("here", max_examples=int(os.environ.get("HIERTL_EXAMPLES", "50")))
 hypothesis.settings.load_profile("here")
-"""Each run draws others; ten thousand of each are a matter of the benchmarks."""
+"""Of properties that do not say how many; HIERTL_EXAMPLES is for a night."""
 
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

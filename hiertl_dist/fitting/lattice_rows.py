@@ -13,7 +13,7 @@ import numpy as np
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of, n_type_columns, sets_used
-from ..model.missing_types import bodies_of_lower_blocks_alone, types_text
+from ..model.missing_types import counted_clusters, types_of_lower_blocks_alone, types_text
 from ..text.display import listed
 from .block_lattice import (
     ABSENT,
@@ -210,8 +210,10 @@ def uninformed_notes(
         A sentence each, or nothing.
     """
     known = {t.elements for f in frozen for t in f.basis.types}
-    fitted = {t.elements for t in basis.types if t.block in blocks}
-    alone = bodies_of_lower_blocks_alone(known | fitted, blocks, known | fitted)
+    fitted = [t for t in basis.types if t.block in blocks]
+    acting = {t.elements for t in fitted if t.body > 1 and all(e.rmin < e.rmax for e in t.edges)}
+    types = [*fitted, *(t for f in frozen for t in f.basis.types)]
+    alone = types_of_lower_blocks_alone(types, blocks, acting | counted_clusters(frozen))
     left = [t for t in basis.types if t.body > 1 and t.block not in blocks and t.elements not in known]
     if made or not left:
         return [*alone]

@@ -52,11 +52,11 @@ class PairTable:
 
 
 def pair_tables(parameters: Parameters, elements: Sequence[str]) -> tuple[PairTable, ...]:
-    """The two-body terms of all pairs of some elements; zeros for pairs without one."""
+    """The two-body terms of all pairs of some elements; zeros for pairs without one, or switched off."""
     tables = []
     for first, second in itertools.combinations_with_replacement(elements, 2):
         kind = parameters.basis.type_named((first, second))
-        if kind is None or kind.body != 2:
+        if kind is None or kind.body != 2 or not kind.edges[0].rmax > kind.edges[0].rmin:
             r = np.linspace(NO_TERM, 2 * NO_TERM, 3)
             tables.append(PairTable((first, second), r, np.zeros(3), np.zeros(3)))
             continue

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..frames.element_set import ElementSet
     from ..frames.type_names import Elements
+    from .cluster_types import ClusterType
 
 NAMED: Final = {2: "pair", 3: "triplet", 4: "quadruplet"}
 
@@ -123,48 +124,56 @@ def missing_notes(parts: Sequence[Parameters], what: str) -> tuple[str, ...]:
     )
 
 
-def bodies_of_lower_blocks_alone(
-    present: Iterable[Elements], blocks: Iterable[ElementSet], lower: Iterable[Elements]
+def types_of_lower_blocks_alone(
+    types: Iterable[ClusterType], blocks: Iterable[ElementSet], lower: Iterable[Elements]
 ) -> tuple[str, ...]:
-    """What to say of blocks that lack terms of a number of atoms that their lower blocks have.
+    """What to say of blocks that lack types of a number of atoms that their lower blocks have.
 
     Parameters
     ----------
-    present : iterable of tuple of str
-        Clusters, as sorted elements, that have terms or will have.
+    types : iterable of ClusterType
+        That have terms or will have. Those that their cutoffs switch off are there: by name.
     blocks : iterable of ElementSet
         Those that are fitted.
     lower : iterable of tuple of str
-        Clusters of lower blocks whose terms count.
+        Clusters, as sorted elements, whose terms count.
 
     Returns
     -------
     tuple of str
-        A sentence for each such block and number.
+        A sentence for each such block and number of atoms.
     """
-    there, below = {(len(c), frozenset(c)) for c in present}, set(lower)
+    there, below = {t.elements for t in types}, set(lower)
     notes = []
     for block in sorted({b for b in blocks if len(b.elements) > 1}):
-        own = frozenset(block.elements)
+        own = set(block.elements)
         for body, kind in NAMED.items():
             counted = sorted(c for c in below if len(c) == body and set(c) < own)
-            if body >= len(own) and counted and (body, own) not in there:
-                names = listed(list(map(cluster_name, counted)), SHOWN)
+            every = itertools.combinations_with_replacement(sorted(own), body)
+            absent = [c for c in every if set(c) == own and c not in there]
+            if counted and absent:
+                known, lacking = (listed(list(map(cluster_name, some)), SHOWN) for some in (counted, absent))
                 notes.append(
-                    f"WARNING: {block.name} has no {kind}s, and its lower blocks have ({names}): those count among its "
-                    f"atoms too, and {kind}s of all its elements are zero, which is not neutral. Give it {kind}s, or "
-                    "its lower blocks none"
+                    f"WARNING: {block.name} has no {lacking}, and its lower blocks have {known}: these {kind}s count "
+                    "among its atoms too, and those that it lacks are zero, which is not neutral. Give it all of them, "
+                    "or its lower blocks none"
                 )
     return tuple(notes)
 
 
+def counted_clusters(parts: Iterable[Parameters]) -> set[Elements]:
+    """Clusters, as sorted elements, of whose terms some of several models have one that is not zero, and acts."""
+    off = {t.elements for p in parts for t in p.basis.types if any(e.rmin >= e.rmax for e in t.edges)}
+    return {
+        c.elements
+        for p in parts
+        for c, value in zip(p.columns, p.coefficients, strict=True)
+        if value and len(c.elements) > 1 and c.elements not in off
+    }
+
+
 def notes_on_lower_blocks(parameters: Parameters, frozen: Sequence[Parameters]) -> tuple[str, ...]:
     """The same of a fit: its parameters, and the models that were frozen for it."""
-    clusters = [
-        c.elements
-        for p in frozen
-        for c, value in zip(p.columns, p.coefficients, strict=True)
-        if value and len(c.elements) > 1
-    ]
-    present = {t.elements for p in (parameters, *frozen) for t in p.basis.types}
-    return bodies_of_lower_blocks_alone(present, {t.block for t in parameters.basis.types}, clusters)
+    parts = (parameters, *frozen)
+    types = [t for p in parts for t in p.basis.types]
+    return types_of_lower_blocks_alone(types, {t.block for t in parameters.basis.types}, counted_clusters(parts))

@@ -45,10 +45,10 @@ def pair_curve(
     """
     edge = kind.edge(*kind.elements)
     r = np.asarray(distances, np.float64)
+    if not edge.rmax > edge.rmin:  # switched off, wall and all
+        return np.zeros_like(r), np.zeros_like(r)
     wall = np.maximum(edge.rmin + parameters.penalty.distance - r, 0.0)
     energies, forces = parameters.penalty.scale * wall**3, 3.0 * parameters.penalty.scale * wall**2
-    if not edge.rmax > edge.rmin:
-        return energies, forces
     series = np.zeros(kind.order + 1)
     for (_, elements, powers), value in parameters.as_dict().items():
         if elements == kind.elements:

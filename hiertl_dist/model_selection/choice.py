@@ -166,10 +166,9 @@ class Chosen(Shown):
         best, taken, said = self.candidates[self.best], self.candidates[self.chosen], [str(e) for e in self.edges]
         if taken.score > FAR * best.score:
             said.append(
-                f"WARNING: the folds hardly tell models apart: the model that is taken is within one standard error of "
-                f"the lowest score, {best.score:.4g} ± {best.standard_error:.2g}, with {taken.score:.4g}. Leave out "
-                'parts that are more alike, or more of them (split = "frame" or "group"), or take the lowest score '
-                '(rule = "best")'
+                "the folds hardly tell models apart: the model that is taken is within one standard error of the "
+                f"lowest score, {best.score:.4g} ± {best.standard_error:.2g}, with {taken.score:.4g}. More folds or "
+                'more frames that differ tell more; rule = "best" takes the lowest score'
             )
         return tuple(said)
 

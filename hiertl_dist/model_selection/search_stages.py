@@ -96,6 +96,7 @@ class Stage(Shown, card=stage_card):
             "frozen": [{"source": p.source, "digest": p.digest} for p in self.frozen],
             "candidates": [c.as_dict() for c in self.selection.candidates],
             "best": self.selection.best, "edges": [e.as_dict() for e in self.selection.edges],
+            "notes": list(self.selection.notes),
             "chosen": {
                 "index": self.selection.chosen, **self.chosen.as_dict(), "solution": self.solution.as_dict(),
                 "basis": basis.to_dict(), "basis_digest": basis.digest,

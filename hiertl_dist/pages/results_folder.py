@@ -18,7 +18,6 @@ from ..jobs.error_tables import Errors
 from ..jobs.outputs import MODEL, REPORT, RUN, SEARCH
 from ..model.file_names import ENDINGS
 from ..model.solution import Solution
-from ..model_selection.strength import GridEdge
 from ..text.words import count_text
 from .csv_findings import csv_parts
 from .findings import Findings, as_written, errors_of
@@ -178,13 +177,9 @@ def _search_parts(search: Mapping[str, Any]) -> dict[str, Any]:
         "said": [
             *_missing({name: search.get("missing_types", {})}),
             *_left_out({name: search.get("out_of_range_left_out", {})}),
-            *((s["name"], f"{WARNS}{_edge(edge)}") for s in search["stages"] for edge in s["edges"]),
+            *((s["name"], f"{WARNS}{note}") for s in search["stages"] for note in s.get("notes", ())),
         ],
     }  # fmt: skip
-
-
-def _edge(facts: Mapping[str, Any]) -> GridEdge:
-    return GridEdge(facts["axis"], facts["value"], facts["side"], facts["tried"], tuple(facts["models"]))
 
 
 def _by_set(tables: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], Any]:

@@ -193,7 +193,7 @@ def stage_card(stage: Any) -> Card:
     )  # fmt: skip
     facts = (
         ("blocks", listed(stage.blocks)), ("frozen", sources_text(stage.frozen)), ("frames", str(stage.frames)),
-        *(("grid", str(edge)) for edge in stage.selection.edges),
+        *(("grid", note) for note in stage.selection.notes),
     )  # fmt: skip
     header = ("", "score", "±", "nonzero", "µs/atom", "regulariser")
     return Card(f"Stage {stage.name}: {count_text(len(stage.selection.candidates), 'model')}", facts, header, rows)

@@ -166,6 +166,21 @@ def test_pairs_alone_need_no_triplets_and_their_wall_is_there(tmp_path):
     assert reader.energy(near.species, near.positions) == pytest.approx(said.energy - alone, rel=1e-6)
 
 
+def test_pairs_that_are_switched_off_have_no_wall(tmp_path):
+    whole = made(("C", "N"), orders=(4, 0, 0))
+    table = whole.parameters.basis.to_dict()
+    for edges in (table["pairs"]["CN"], table["types"]["CN"]):
+        edges["rmin"] = edges["rmax"] = {"CN": 3.0} if isinstance(edges["rmax"], dict) else 3.0
+    basis = Basis.from_dict(table)
+    model = Model(Parameters(basis, np.ones(len(columns_of(basis))), Penalty(1e4, 0.05)))
+    tabulate(model, units="real").write(tmp_path)
+    near = Frame(("C", "N"), np.array([[0.0, 0, 0], [1.5, 0, 0]]), None)
+    (said,) = model.evaluate([near])
+    alone = sum(model.parameters.as_dict()[e, (e,), ()] for e in "CN")
+    assert said.energy == pytest.approx(alone, abs=1e-9)
+    assert AsLammpsSays(tmp_path).energy(near.species, near.positions) == pytest.approx(0.0, abs=1e-9)
+
+
 def test_what_tables_cannot_hold_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"type of four atoms \(CCCC\)"):
         tabulate(made(("C",), orders=(2, 2, 2)))
