@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from ..evaluation.energies import Model
-from ..frames.frame import Frame
+from ..model.pair_curves import pair_curve
 from ..model.parameters import Penalty
 from ..model.walls import BARRIER, HOTTEST, Pushed, barrier_of, holding_wall, known_contacts
 from ..units import EV
@@ -55,17 +54,12 @@ def weak_wall_notes(fitted: Parameters, frozen: Iterable[Parameters] = ()) -> tu
 
 
 def _pushed_pairs(fitted: Parameters, contacts: Mapping[str, float]) -> list[Pushed]:
-    kinds = [t for t in fitted.basis.types if t.body == 2]
-    pairs = {p.elements: p for p in fitted.basis.pairs}
-    near = [pairs[t.elements] for t in kinds if pairs[t.elements].name in contacts]
-    if not near:
-        return []
-    model = Model(replace(fitted.with_types(kinds), penalty=Penalty(0.0, 0.0)))
-    pushed = []
-    for pair in near:
-        contact, begin = contacts[pair.name], pair.rmin + fitted.penalty.distance
-        distances = np.linspace(contact, 0.5 * min(begin, contact), POINTS)
-        dimers = [Frame(pair.elements, np.array([[0.0, 0.0, 0.0], [0.0, 0.0, d]]), None) for d in distances]
-        energies = np.array([e.energy for e in model.evaluate(dimers)])
-        pushed.append(Pushed(pair.name, np.array([pair.rmin]), distances[:, np.newaxis], energies))
+    without, pushed = replace(fitted, penalty=Penalty(0.0, 0.0)), []
+    for kind in (t for t in fitted.basis.types if t.body == 2):
+        pair = fitted.basis.pair(*kind.elements)
+        if pair.name in contacts:
+            contact, begin = contacts[pair.name], pair.rmin + fitted.penalty.distance
+            distances = np.linspace(contact, 0.5 * min(begin, contact), POINTS)
+            energies, _ = pair_curve(without, kind, distances)
+            pushed.append(Pushed(pair.name, np.array([pair.rmin]), distances[:, np.newaxis], energies))
     return pushed
