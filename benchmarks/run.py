@@ -25,7 +25,7 @@ NAMES: Final = (
     "row_kernels", "evaluation", "cost_model", "reduction", "store_io", "store_faults", "reading", "planning",
     "many_groups", "end_to_end", "peers", "scaling", "large_data", "memory", "paper_scale", "ill_conditioned", "lasso",
     "views", "search", "calibration", "selection", "active_learning", "init_rules", "energy_zero", "transfer",
-    "prior_evidence", "library_growth", "at_scale", "levels", "kills", "soak",
+    "prior_evidence", "prior_choice", "library_growth", "at_scale", "levels", "kills", "soak",
 )  # fmt: skip
 """Modules with a ``BENCHMARK``, the cheap ones first."""
 

@@ -114,10 +114,10 @@ def quality(options: Options, runner: Executor) -> dict[str, Any]:
 
 def whole(system: System, parts: Sequence[Parameters], name: str) -> Model:
     """The sum of the blocks, and types of three elements and more: zero, or made of the others."""
+    more = [t.name for t in system.basis.types if len(set(t.elements)) > 2]
     if name == "zero":
-        gone = {t.name: "zero" for t in system.basis.types if len(set(t.elements)) > 2}
-        return Model(replace(merge_parameters(parts), without_data=gone))
-    return Model(merge_parameters([*parts, system.mixed_types(parts, 3)]))
+        return Model(replace(merge_parameters(parts), without_data=dict.fromkeys(more, "zero")))
+    return Model(merge_parameters([*parts, *([system.mixed_types(parts, 3)] if more else [])]))
 
 
 def judged(model: Model, options: Options, folder: Path) -> dict[str, Any]:
