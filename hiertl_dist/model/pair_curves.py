@@ -62,11 +62,8 @@ def pair_curve(
     decay = np.exp(np.minimum(r - edge.rmin, 0.0) / DAMPING)
     slope = chebval(s, chebder(series)) * _transform_slope(pair, at) / half
     sum_ = chebval(s, series) + DAMPING * (decay - 1.0) * slope
-    cut, falling = (
-        cutoff_values(parameters.basis.cutoff, r, edge.rmax),
-        _cutoff_slope(parameters.basis.cutoff, r, edge.rmax),
-    )
-    derivative = falling * sum_ + cut * decay * slope
+    cut = cutoff_values(parameters.basis.cutoff, r, edge.rmax)
+    derivative = _cutoff_slope(parameters.basis.cutoff, r, edge.rmax) * sum_ + cut * decay * slope
     return energies + cut * sum_, forces - derivative
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from job_files import job_frames
+import re
+
+from job_files import job_frames, write_job
 from synthetic import small_basis
 
 from hiertl_dist import Solution, open_summaries, solve, summarise, view
+from hiertl_dist.cli.commands import main
 from hiertl_dist.executors import executor
 from hiertl_dist.fitting.block_fit import fit_block
 from hiertl_dist.fitting.settings import FitSettings
@@ -42,3 +45,17 @@ def test_fits_and_kept_summaries_record_weights_of_rows(tmp_path):
     plain = fit_block(FRAMES, BASIS, "C", settings=FitSettings(RIDGE, weights={}), executor=SERIAL).solution
     assert plain.row_weights == {}
     assert "single rows" not in conditions_text(plain)
+
+
+def test_the_page_of_a_run_names_the_file(tmp_path):
+    lines = "".join(f"{i},2.0\n" for i in range(1, len(FRAMES) + 1))
+    (tmp_path / "weights.csv").write_text(f"frame,energy\n{lines}")
+    fit = {"regulariser": RIDGE}
+    path = write_job(tmp_path, FRAMES, basis=BASIS.to_dict(), fit=fit, weights={"frames": "weights.csv"})
+    assert main(["fit", str(path)]) == 0
+    results = tmp_path / "hiertl_results"
+    assert main(["report", str(results), "--no-figures"]) == 0
+    page = (results / "report.html").read_text()
+    (told,) = re.findall(r'weights of single rows</td><td class="text"[^>]*>(.*?)</td>', page)
+    assert told.startswith("file ")
+    assert told.endswith("weights.csv")
