@@ -3,7 +3,8 @@
 Evidence: the nine priors of ``prior_evidence`` in each binary block, elements fitted as ``transfer`` does. Systems:
 ``hiertl-dist search`` with compositions left out. Frames, systems: a search of the elements with frames left out, then,
 these frozen, one of the binaries with compositions left out. Every model is tried on the sets that the authors of the
-data laid aside and by :func:`~hiertl_dist.check_model`; the rule of ``auto`` and its parts stand beside.
+data laid aside and by :func:`~hiertl_dist.check_model`; the rule of ``auto`` and its parts stand beside. Last the
+binaries once more, with γ, decay and the weight of probes as axes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from transfer_curves import ALLOY, BINARIES, UNARY_KINDS, alloy_basis
 from transfer_fits import ALPHA, WEIGHTS, Cross, System
 from transfer_models import judged, training, whole
 
-from hiertl_dist import ElementSet, Model
+from hiertl_dist import ElementSet, Model, Prior
 from hiertl_dist.executors import executor
 
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ FIXED: Final = ("zero", "mixed", "auto")
 SYSTEM_ALPHAS: Final = [1e-3, 0.1, 1.0, 10.0, 100.0]
 FRAME_ALPHAS: Final = [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0]
 TOY_ALPHAS: Final = [0.1]
+PRIOR_ALPHAS: Final = [1e-3, 0.1, 1.0, 10.0]
+PRIORS: Final[list[Any]] = [
+    "zero", {"mean": "mixed", "gamma": [0.5, 1.0]},
+    {"mean": "mixed", "decay": "exponential", "strength": [0.1, 0.3]},
+    {"mean": "mixed", "probes": 24, "probe_weight": [0.03, 0.1, 0.3]},
+]  # fmt: skip
+TOY_PRIORS: Final[list[Any]] = ["zero", {"mean": "mixed", "gamma": [0.5, 1.0]}]
 EVIDENCE: Final[Mapping[str, Any]] = {"evidence": WEIGHTS, "evidence, weights too": "evidence"}
 MOST_DRIFT: Final = 1.0
 """meV/atom/ps, that of ``hiertl-dist check``: more is no run of constant energy."""
@@ -137,6 +145,13 @@ def searches(options: Options) -> Iterator[tuple[str, Path, Path, list[dict[str,
     }  # fmt: skip
     second = command(options, "search", "--no-plot", str(write_input(options, "binaries", of_binaries)))
     yield "frames, systems", elements, options.scratch / "binaries", [first, second]
+    tell("  frames, priors")
+    axes = {"orders": [options.sized(ORDERS, TOY_ORDERS)[-1]], "prior": options.sized(PRIORS, TOY_PRIORS)}
+    of_priors = {
+        **of_binaries, "search": grid(options, "priors", 5, "system", PRIOR_ALPHAS, axes=axes),
+    }  # fmt: skip
+    third = command(options, "search", "--no-plot", str(write_input(options, "priors", of_priors)))
+    yield "frames, priors", elements, options.scratch / "priors", [first, third]
 
 
 def by_search(options: Options, unary: Sequence[Frame], runner: Executor) -> Iterator[dict[str, Any]]:
@@ -160,7 +175,20 @@ def _choice(stage: Mapping[str, Any]) -> dict[str, Any]:
     """Prior, ridge strength and orders that a stage took, and whether the strength is at the edge of the grid."""
     chosen = stage["chosen"]
     edge = any("chosen" in e["models"] for e in stage["edges"] if e["axis"].endswith("alpha"))
-    return {"mean": chosen["prior"], "alpha": chosen["regulariser"]["alpha"], "orders": chosen["orders"], "edge": edge}
+    return {
+        "mean": _named(chosen["prior"]), "alpha": chosen["regulariser"]["alpha"], "orders": chosen["orders"],
+        "edge": edge,
+    }  # fmt: skip
+
+
+def _named(prior: Any) -> str:
+    """A prior of the grid in a few words: its mean, and what of it differs from that mean alone."""
+    own = Prior.of(prior)
+    words = [str(own.mean)]
+    words += [f"γ {own.gamma[0]:g}"] if own.gamma != (1.0, 1.0, 1.0) else []
+    words += [f"decay {own.strength:g}"] if own.decay != "none" else []
+    words += [f"probes {own.probe_weight:g}"] if own.probes and own.probe_weight is not None else []
+    return ", ".join(words)
 
 
 def _best_scores(stage: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -168,7 +196,7 @@ def _best_scores(stage: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     best: dict[str, dict[str, float]] = {}
     for model in sorted(stage["candidates"], key=lambda m: m["score"]):
         said = {"score": model["score"], "standard_error": model["standard_error"]}
-        for name in (model["prior"], "/".join(map(str, model["orders"]))):
+        for name in (_named(model["prior"]), "/".join(map(str, model["orders"]))):
             best.setdefault(name, said)
     return best
 

@@ -47,22 +47,24 @@ def test_each_way_has_a_whole_model_of_its_own(benchmark, tmp_path, monkeypatch)
     options = importlib.import_module("bench").Options(scratch, data=tmp_path, toy=True, apart=False)
     record = json.loads(json.dumps(benchmark.run(options)))
     rows = {r["by"]: r for r in record["rows"]}
-    assert list(rows) == ["zero", "mixed", "auto", "evidence", "evidence, weights too", "systems", "frames, systems"]
+    assert list(rows) == ["zero", "mixed", "auto", "evidence", "evidence, weights too", "systems", "frames, systems",
+                          "frames, priors"]  # fmt: skip
     assert record["frames"] == 10
     assert rows["auto"]["chosen"]["MoNb"]["mean"] == "zero", "labels are random: nothing speaks for the elements"
     assert rows["auto"]["hot"] == rows["zero"]["hot"] != rows["mixed"]["hot"]
     for way in ("evidence", "evidence, weights too"):
         choice = rows[way]["chosen"]["MoNb"]
         assert (choice["nats"] > 0.0) is (choice["mean"] != "zero")
-    for way in ("systems", "frames, systems"):
+    for way, models in (("systems", 4), ("frames, systems", 4), ("frames, priors", 5)):
         assert set(rows[way]["chosen"]) == {"Mo", "Nb", "MoNb"}
-        assert rows[way]["models"] == 4
+        assert rows[way]["models"] == models
         scores = rows[way]["scores"]["MoNb"]
         assert rows[way]["chosen"]["MoNb"]["mean"] in scores
         assert rows[way]["hot"]["MoNb"] > 0.0
     whole, element = (benchmark.Model.read(scratch / f).parameters.as_dict()
                       for f in ("binaries/model.params.txt", "elements/Mo.params.txt"))  # fmt: skip
     assert {k: whole[k] for k in element} == element, "the elements are frozen"
+    assert {"zero", "mixed", "mixed, γ 0.5"} <= set(rows["frames, priors"]["scores"]["MoNb"])
     assert "| systems | 1 × " in benchmark.markdown(record)
     absent = benchmark.run(importlib.import_module("bench").Options(scratch, data=scratch, toy=True, apart=False))
     assert (set(absent["absent"]), benchmark.markdown(absent)) == ({"monbtaw"}, "")
