@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +31,7 @@ from .dynamics import run_dynamics, run_files
 from .judging import judge
 from .labelling import failures_text, label_file, label_frames, labelled_by, labelled_lines
 from .picking import by_species, counts_by_way, pick_frames
-from .records import read_record, write_record
+from .records import read_record, read_state, write_record
 from .report import rms
 from .runs import Run, planned_runs
 
@@ -84,8 +85,24 @@ class CycleWork:
         self.tell("fit")
         result = fit_job(self.job, self.executor, tell=lambda line: self.tell(f"  {line}"))
         facts = {"fitted": len(result.sets["fitted"]) if "fitted" in result.sets else 0, **_errors(result)}
+        facts |= self._data()
+        for line in facts["notes"]:
+            self.tell(line)
         kept = [p for p in result.files if p.name == MODEL or p.name.endswith(COVARIANCE)]
         return facts, [p.absolute() for p in kept]
+
+    def _data(self) -> dict[str, Any]:
+        """What tells the frames of the input, without labels of cycles, from others; a note where they have changed."""
+        frames = replace(self.job, added=()).read_frames()[0]
+        own = {"frames": len(frames), "sha256": sha256(frames.digests.tobytes()).hexdigest()}
+        before = self.folder.parent / f"{self.cycle - 1:04d}"
+        told = read_state(before) if self.cycle else {}
+        known = told.get("fit", {}).get("data", own)  # cycles of earlier versions don't say
+        notes = [] if own == known else [
+            f"WARNING: the frames of [[data]], or their labels, are not those that cycle {self.cycle - 1} was fitted to: "
+            f"{known['frames']} then, {own['frames']} now"
+        ]  # fmt: skip
+        return {"data": own, "notes": notes}
 
     def runs(self, _done: Mapping[str, Any]) -> Done:
         """Run the model at all states."""

@@ -118,7 +118,13 @@ def test_it_goes_on_with_more_cycles_and_refuses_what_has_changed(tmp_path):
     assert len(cycled(input_file, cycles=1).rows) == 2
     with pytest.raises(InputError, match=r"0001: this cycle was begun with other values of cycle.steps, cycle.timest"):
         cycled(input_file, cycles=2, steps=12, timestep=1.0)
-    assert len(cycled(input_file, cycles=2, sigma=1e-9).rows) == 3
+    assert not [n for n in cycled(input_file, cycles=1).notes if "[[data]]" in n]
+    data = tmp_path / "data.extxyz"
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[:-6]))  # the last frame, of four atoms
+    again = cycled(input_file, cycles=2, sigma=1e-9)
+    assert len(again.rows) == 3
+    (note,) = (n for n in again.notes if "[[data]]" in n)
+    assert note.endswith("not those that cycle 1 was fitted to: 8 then, 7 now")
     labels = tmp_path / "cycles" / "0000" / "labels.extxyz"
     labels.write_text(labels.read_text().replace("energy=", "energy=1"))
     with pytest.raises(StoreError, match=r"labels.extxyz: expected SHA-256 .* as the step 'label' .* was changed"):
