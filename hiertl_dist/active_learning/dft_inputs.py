@@ -216,8 +216,9 @@ def _matched(frames: Sequence[Frame], results: Sequence[Frame]) -> list[Frame | 
     for result in results:
         if result.energy is None and result.forces is None:
             raise FrameError(f"{result.origin}: expected labels, found neither an energy nor forces")
-        index = next((i for i, frame in enumerate(frames) if _is_of(result, frame)), None)
-        if index is None:
+        apart = [_apart(result, frame) for frame in frames]
+        index = int(np.argmin(apart))  # picks may be closer to one another than a result may be to its own
+        if apart[index] > FARTHEST:
             raise FrameError(
                 f"{result.origin}: {result.formula} has the positions of none of the {len(frames)} frames that were to "
                 f"be labelled (within {FARTHEST} Å, atoms in the same order); results of a relaxation are none"
@@ -229,14 +230,14 @@ def _matched(frames: Sequence[Frame], results: Sequence[Frame]) -> list[Frame | 
     return found
 
 
-def _is_of(result: Frame, frame: Frame) -> bool:
+def _apart(result: Frame, frame: Frame) -> float:
+    """Their largest difference of a coordinate, up to lattice vectors, or of the cell, Å; infinite for other atoms."""
     if result.species != frame.species or result.pbc != frame.pbc:
-        return False
-    apart = result.positions - frame.positions
+        return float("inf")
+    apart, edges = result.positions - frame.positions, 0.0
     if frame.cell is not None and result.cell is not None:
         along = np.array(frame.pbc)
-        if np.abs(result.cell - frame.cell)[along].max() > FARTHEST:
-            return False
+        edges = float(np.abs(result.cell - frame.cell)[along].max())
         shifts = np.round(apart @ np.linalg.inv(frame.cell)) * along
         apart = apart - shifts @ frame.cell
-    return bool(np.abs(apart).max() <= FARTHEST)
+    return max(float(np.abs(apart).max()), edges)

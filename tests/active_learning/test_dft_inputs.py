@@ -129,3 +129,14 @@ def test_results_are_of_their_frames(frames, tmp_path):
         read_results(bare, label, tmp_path)
     with pytest.raises(FrameError, match="stress of six components"):
         list(labelled_lines([replace(labelled[0], stress=[0.1, np.nan, 0, 0, 0, 0])], 0))
+
+
+def test_results_of_picks_that_are_nearly_the_same_are_told_apart(frames, tmp_path):
+    _, (first, _) = frames
+    near = replace(first, positions=first.positions + 1e-4, energy=first.energy + 1.0)
+    label = CycleLabel(code="extxyz")
+    (tmp_path / "labelled.extxyz").write_text("".join(labelled_lines([near, first], 0)))
+    bare = [replace(f, energy=None, forces=None, stress=None) for f in (first, near)]
+    read, notes = read_results(bare, label, tmp_path)
+    assert notes == []
+    assert [f.energy for f in read] == [pytest.approx(first.energy), pytest.approx(near.energy)]
