@@ -237,7 +237,7 @@ def _apart(result: Frame, frame: Frame) -> float:
     apart, edges = result.positions - frame.positions, 0.0
     if frame.cell is not None and result.cell is not None:
         along = np.array(frame.pbc)
-        edges = float(np.abs(result.cell - frame.cell)[along].max())
+        edges = float(np.abs(result.cell - frame.cell)[along].max(initial=0.0))
         shifts = np.round(apart @ np.linalg.inv(frame.cell)) * along
         apart = apart - shifts @ frame.cell
     return max(float(np.abs(apart).max()), edges)

@@ -99,7 +99,7 @@ class CycleWork:
         told = read_state(before) if self.cycle else {}
         known = told.get("fit", {}).get("data", own)  # cycles of earlier versions don't say
         notes = [] if own == known else [
-            f"WARNING: the frames of [[data]], or their labels, are not those that cycle {self.cycle - 1} was fitted to: "
+            f"WARNING: frames of [[data]], or their labels, are not those that cycle {self.cycle - 1} was fitted to: "
             f"{known['frames']} then, {own['frames']} now"
         ]  # fmt: skip
         return {"data": own, "notes": notes}
