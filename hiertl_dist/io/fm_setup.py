@@ -196,13 +196,19 @@ def _unknown(sections: Sections, basis: Basis) -> list[str]:
     return notes
 
 
+def _own_masses(basis: Basis) -> str:
+    """Which masses are kept as the file states them."""
+    kept = ", ".join(f"{element} {mass:g}" for element, mass in basis.masses.items())
+    return f", and of this file {kept}" if kept else ""
+
+
 def _notes(sections: Sections, basis: Basis) -> list[str]:
     notes = [
         f"{key} {sections.values[key]}: no effect here; {why}"
         for key, why in WITHOUT_EFFECT.items()
         if key in sections.values
     ]
-    notes.append("ATMMASS: masses have no effect on a fit")
+    notes.append(f"ATMMASS: masses have no effect on a fit; parameter files have standard ones{_own_masses(basis)}")
     if inactive := [p.name for p in basis.pairs if p.rmin == p.rmax]:
         notes.append(f"PAIRIDX: {', '.join(inactive)} inactive: S_MINIM is S_MAXIM, so all their terms are zero")
     if any(len(row.words) > 5 for row in sections.pair_rows):

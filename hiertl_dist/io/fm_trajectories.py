@@ -307,6 +307,12 @@ def _listed(folder: Path, rows: list[Line], counts: list[int], notes: list[str])
             consequence = "its frames count as often, as for chimes_lsq"
             notes.append(f"{path.name} is {times} times in the list of TRJFILE: {consequence}")
     same = Counter(stem(path) for path in set(paths))
+    unused = [label for path, label in zip(paths, labels, strict=True) if label and same[stem(path)] == 1]
+    if unused:
+        notes.append(
+            f"labels {', '.join(dict.fromkeys(unused))} of the list of TRJFILE: no effect, for groups are the names of "
+            "files where no two are called alike (al_driver has the temperature of electrons there)"
+        )
     first = 0
     for path, called, label, prefix, n in zip(paths, names_apart(paths), labels, prefixes, counts, strict=True):
         if n == 0:

@@ -199,9 +199,10 @@ def plan_text(facts: dict[str, Any]) -> str:
         ("inside_inner_cutoff", "inside an inner cutoff"), ("skipped_frames", "frames left out"),
         ("unlabelled_frames", "frames without labels"), ("notes", "notes"),
     ):  # fmt: skip
-        if facts[key]:
-            shown = "\n  ".join(str(x) for x in facts[key][:8])
-            lines.append(f"{what} ({len(facts[key])}):\n  {shown}")
+        if found := facts[key]:
+            shown = found if key == "notes" else found[:8]
+            more = [f"… and {len(found) - len(shown)} more"] if len(found) > len(shown) else []
+            lines.append("\n  ".join([f"{what} ({len(found)}):", *shown, *more]))
     if folds := planned_folds_text(facts.get("search_folds", {})):
         lines.append(folds)
     if facts["inactive_types"]:
@@ -352,7 +353,7 @@ def read_frozen(
         call = partial(take_blocks, job.library, job.basis, frames.facts.element_sets(), options)
         taken = ask(executor, call, what=f"look at {job.library.path}")
         frozen = list(taken.frozen)
-    for note in (*(taken.notes if taken is not None else ()), *(n for model in frozen for n in model.notes)):
+    for note in (*job.frame_notes, *(taken.notes if taken else ()), *(n for model in frozen for n in model.notes)):
         tell(f"note: {note}")
     return frozen, taken
 

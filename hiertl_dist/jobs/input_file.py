@@ -137,6 +137,8 @@ class Input(Shown, card=input_card):
         More sources, as ``data``, of which nothing is held out: what a loop has had labelled. No key of a file.
     weights : WeightsFile or None
         The file that ``[weights]`` names, read by :meth:`read_weighed`; its expressions are in the settings of fits.
+    frame_notes : tuple of str
+        What :meth:`read_weighed` notes of the trajectories of an ``fm_setup.in``. No key of a file.
     """
 
     basis: Basis
@@ -171,6 +173,7 @@ class Input(Shown, card=input_card):
     cycle: CycleSettings | None = None
     added: tuple[Mapping[str, Any], ...] = ()
     weights: WeightsFile | None = None
+    frame_notes: tuple[str, ...] = ()
 
     @classmethod
     def from_toml(cls, path: str | Path, *, look_for_files: bool = False) -> Input:
@@ -369,9 +372,12 @@ class Input(Shown, card=input_card):
             group or a type of atoms that no frame has.
         """
         if self.fm_setup is not None:
-            frames: FrameSequence = FrameList(read_fm_setup(self.fm_setup).frames)
+            read = read_fm_setup(self.fm_setup)
+            frames: FrameSequence = FrameList(read.frames)
+            noted = tuple(note for note in read.notes if note not in self.notes)
         else:
             refuse_overlaps(self.data)
+            noted = ()
             frames = joined_frames([read_table(source, watch) for source in self.data])
         if not frames.facts.n_rows.any():
             raise InputError(
@@ -386,8 +392,8 @@ class Input(Shown, card=input_card):
             more = [read_table(source, watch) for source in self.added]
             frames, fitted = (joined_frames([sequence_of(known), *more]) for known in (frames, fitted))
         if self.fit.row_weights is None:
-            return self, sequence_of(fitted), sequence_of(held_out)
+            return replace(self, frame_notes=noted), sequence_of(fitted), sequence_of(held_out)
         weights = with_file(self.fit.row_weights, self.weights, frames)
         own = {b: replace(s, row_weights=weights) for b, s in self.block_fits.items()}
-        job = replace(self, fit=replace(self.fit, row_weights=weights), block_fits=own)
+        job = replace(self, fit=replace(self.fit, row_weights=weights), block_fits=own, frame_notes=noted)
         return job, sequence_of(fitted), sequence_of(held_out)
